@@ -1,0 +1,163 @@
+/**
+ * The addon's own functions, syscall-shaped. Where a result is a number (returned, promised, or a property named
+ * errno), a negative one is -errno; index.ts turns those of functions into errors. Callbacks get a positive errno.
+ * No function blocks longer than its system call, except where it returns a promise. A wrong type is a TypeError.
+ */
+export interface Addon {
+  // Unix stream sockets. Descriptors are non-blocking and close-on-exec.
+  /** A path that begins with NUL is an abstract address. */
+  listenUnix(path: string, backlog: number): number
+  /** -EAGAIN: the listener's backlog is full. */
+  connectUnix(path: string): number
+  socketPair(): [number, number] | number
+  /** Accepts until close(); fd ownership passes to onConnection. Adopts fd. onError gets errno (EMFILE, ...): accepting is then paused until resume(). */
+  Listener: new (
+    fd: number,
+    onConnection: (fd: number) => void,
+    onError: (errno: number) => void,
+  ) => NativeListener
+  /** Adopts fd. */
+  Socket: new (
+    fd: number,
+    events: SocketEvents,
+  ) => NativeSocket
+
+  // Processes
+  pidfdOpen(pid: number): number
+  pidfdSendSignal(pidfd: number, signal: number): number
+  /** 1: the process has not exited; 0: it has. */
+  isAlive(pidfd: number): number
+  /** Adopts pidfd; calls onExit once when the process has exited. */
+  ExitWatch: new (
+    pidfd: number,
+    onExit: () => void,
+  ) => Closable
+  /**
+   * execve with descriptors moved to the numbers given and not close-on-exec; resets signals node ignores. file is
+   * looked up in this process' PATH. Returns only on failure, with everything as before.
+   */
+  exec(
+    file: string,
+    argv: string[],
+    environment: string[],
+    fds: ReadonlyArray<{ from: number; to: number }>,
+  ): number
+
+  // Memory
+  /** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */
+  memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number
+  addSeals(fd: number, seals: number): number
+  getSeals(fd: number): number
+  /** A new open file description of the same file, by /proc/self/fd. */
+  reopen(fd: number, writable: boolean): number
+  /** The same open file description under another number. */
+  dupFd(fd: number): number
+  fallocate(fd: number, offset: number, length: number): Promise<number>
+  punchHole(fd: number, offset: number, length: number): Promise<number>
+  /**
+   * 1: fd is the only open file description of its file anywhere, so no other descriptor and no mapping of it exists
+   * (the kernel grants a write lease only then); 0: there are others; negative: -errno. Copies of fd itself, by dup,
+   * fork or SCM_RIGHTS, and mappings made through it, are the same description and not seen: ask with one that was
+   * never given away nor mapped. Needs the file's own uid or CAP_LEASE.
+   */
+  isSoleOpener(fd: number): number
+  /** Exclusive open-file-description lock on the whole file; -EAGAIN when another holds it. Released with the last fd. */
+  lockFile(fd: number): number
+  /**
+   * Processes other than this one with a descriptor or mapping of the file; unreadable processes are not listed but
+   * counted. Descriptors in flight on a socket or registered with io_uring belong to no process that /proc shows.
+   */
+  findHolders(
+    device: number,
+    inode: number,
+  ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
+  /** Overwrite with zeros through a mapping, threads at a time; a bad page ends it with -EFAULT. progress() of the handle tells bytes done. */
+  Scrub: new (
+    fd: number,
+    offset: number,
+    length: number,
+    threads: number,
+  ) => NativeScrub
+  /** One mmap (MAP_SHARED) with one ArrayBuffer over it, at most 4 GiB (-EFBIG). Throws nothing: errno tells (0: good). */
+  Window: new (
+    fd: number,
+    offset: number,
+    length: number,
+    writable: boolean,
+  ) => NativeWindow
+
+  // The table
+  /** A shared mapping whose loads and stores survive a bad page or a truncated file (-EFAULT) instead of killing the process. */
+  TableMap: new (
+    fd: number,
+    offset: number,
+    length: number,
+  ) => NativeTableMap
+  /** CRC32C (Castagnoli) of bytes, continuing from initial (0 at first). */
+  crc32c(bytes: Uint8Array, initial: number): number
+  /** The same without the processor's own instruction for it. */
+  crc32cPortable(bytes: Uint8Array, initial: number): number
+}
+
+/** Keeps the event loop alive until it is closed or has ended. close() is idempotent, and no callback comes after it. */
+export interface Closable {
+  close(): void
+}
+
+export interface NativeListener extends Closable {
+  pause(): void
+  resume(): void
+}
+
+export interface SocketEvents {
+  /**
+   * bytes are the callee's own copy. fds arrived with this read and are the callee's to close. The kernel ends a read
+   * after the write that carried descriptors, so they belong to the last message that begins in bytes.
+   */
+  onData(bytes: Buffer, fds: number[]): void
+  /** Once; errno 0: the peer closed in order. EPROTO: descriptors were truncated (MSG_CTRUNC). The socket is closed already. */
+  onEnd(errno: number): void
+  /** The write queue, which had been non-empty, is empty again. */
+  onDrain(): void
+}
+
+export interface NativeSocket extends Closable {
+  /**
+   * Queue bytes, with fds attached to their first byte, and write what the kernel takes now. Adopts fds: they are
+   * closed once sent, and on failure. Returns the bytes still queued (0: all sent) or -errno after the end, and
+   * -EINVAL (nothing sent, still open) for more than 253 fds or fds without bytes, -EBADF for an fd that is not open.
+   */
+  send(bytes: Uint8Array, fds: readonly number[]): number
+  readonly queuedBytes: number
+  /** No onData, and no onEnd before resume() unless writing fails. */
+  pause(): void
+  resume(): void
+  /** pidfd is -1 where neither SO_PEERPIDFD nor pidfd_open work; else the caller's to close. A number is -errno. */
+  peer(): { pid: number; uid: number; gid: number; pidfd: number } | number
+}
+
+export interface NativeScrub {
+  /** Settles with 0 or -errno: -EFAULT, -ECANCELED, or why it could not begin. Never rejects. */
+  readonly errno: Promise<number>
+  bytesDone(): number
+  /** Returns at once; errno settles when the threads have stopped. */
+  cancel(): void
+}
+
+export interface NativeWindow {
+  readonly errno: number
+  readonly buffer: ArrayBuffer
+  /** Address of the mapping in this process, for ioctl users; 0 after revoke(). */
+  readonly address: bigint
+  /** Detach the buffer, put anonymous pages in its place, and give the address range back once thread-pool work in flight is over. Idempotent. */
+  revoke(): void
+}
+
+export interface NativeTableMap extends Closable {
+  readonly errno: number
+  /** Copy out; a number is -errno: -ERANGE outside the mapping, -EBADF after close(). */
+  read(offset: number, length: number): Buffer | number
+  write(offset: number, bytes: Uint8Array): number
+  /** All earlier writes, then one aligned 8-byte store (low word, high word), then a fence. */
+  publish(offset: number, low: number, high: number): number
+}

@@ -1,0 +1,43 @@
+{
+  "variables": { "sanitize%": "" },
+  "targets": [
+    {
+      "target_name": "membroker",
+      "sources": [
+        "src/addon.cc",
+        "src/async_call.cc",
+        "src/crc32c.cc",
+        "src/environment.cc",
+        "src/fault_guard.cc",
+        "src/holders.cc",
+        "src/mapping.cc",
+        "src/memory_file.cc",
+        "src/memory_glue.cc",
+        "src/process.cc",
+        "src/process_glue.cc",
+        "src/scrub.cc",
+        "src/scrub_glue.cc",
+        "src/socket_glue.cc",
+        "src/table_map.cc",
+        "src/table_map_glue.cc",
+        "src/unix_socket.cc",
+        "src/window_glue.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": [
+        "NAPI_VERSION=8",
+        "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+      ],
+      "cflags": ["-fvisibility=hidden"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3"],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-O2", "-fno-exceptions"],
+      "conditions": [
+        ["sanitize!=''", {
+          "cflags_cc": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"],
+          "ldflags": ["-fsanitize=address,undefined"]
+        }]
+      ]
+    }
+  ]
+}

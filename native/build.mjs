@@ -1,0 +1,49 @@
+// Builds the addon unless one that loads is there already (a prebuild, or an earlier build).
+//
+// Uses the headers that came with this Node where they are installed, so that no download is needed;
+// otherwise node-gyp fetches them. --force builds regardless; --sanitize builds with ASan and UBSan into build-sanitize/.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const require = createRequire(import.meta.url)
+const here = path.dirname(fileURLToPath(import.meta.url))
+const force = process.argv.includes('--force')
+
+function loads() {
+  try {
+    require('node-gyp-build')(here)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function nodeGyp() {
+  if (process.env.npm_config_node_gyp) return process.env.npm_config_node_gyp
+  try {
+    return require.resolve('node-gyp/bin/node-gyp.js')
+  } catch {
+    return path.join(
+      path.dirname(process.execPath),
+      '../lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js',
+    )
+  }
+}
+
+if (force || !loads()) {
+  const prefix = process.env.npm_config_nodedir ?? path.join(path.dirname(process.execPath), '..')
+  const args = [nodeGyp(), 'rebuild', '--silent', '-C', here]
+  if (existsSync(path.join(prefix, 'include/node/node_api.h'))) args.push(`--nodedir=${prefix}`)
+  console.log('membroker: compiling the native addon')
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+  if (status !== 0) {
+    console.error(
+      'membroker: the native addon did not compile. It needs a C++17 compiler, make and python3 ' +
+        "(on Debian: apt-get install g++ make python3). The compiler's own words are above.",
+    )
+    process.exit(1)
+  }
+}

@@ -1,0 +1,129 @@
+import { availableParallelism } from 'node:os'
+import type { Addon, NativeListener, NativeScrub, NativeSocket, NativeTableMap, NativeWindow } from './addon'
+import { loadAddon } from './load'
+import { check, SystemError } from './system-error'
+
+const addon = loadAddon()
+
+/** A listening socket. A path that begins with NUL is an abstract address. Throws EADDRINUSE where a file is in the way. */
+export function listenUnix(path: string, backlog: number): number {
+  return check('listen', addon.listenUnix(path, backlog))
+}
+
+/** A connected socket. Throws EAGAIN when the listener's backlog is full. */
+export function connectUnix(path: string): number {
+  return check('connect', addon.connectUnix(path))
+}
+
+export function socketPair(): [number, number] {
+  const pair = addon.socketPair()
+  if (typeof pair === 'number') throw new SystemError('socketpair', pair)
+  return pair
+}
+
+/** Throws ESRCH when there is no such process. */
+export function pidfdOpen(pid: number): number {
+  return check('pidfd_open', addon.pidfdOpen(pid))
+}
+
+export function pidfdSendSignal(pidfd: number, signal: number): void {
+  check('pidfd_send_signal', addon.pidfdSendSignal(pidfd, signal))
+}
+
+/** Whether the process of a pidfd has not exited yet. */
+export function isAlive(pidfd: number): boolean {
+  return check('poll', addon.isAlive(pidfd)) === 1
+}
+
+/**
+ * Replace this process by another program, looked up in this process' PATH, with descriptors moved to the numbers
+ * given and not close-on-exec. Returns only by throwing, with everything as before.
+ */
+export function exec(
+  file: string,
+  argv: string[],
+  environment: string[],
+  fds: ReadonlyArray<{ from: number; to: number }>,
+): never {
+  throw new SystemError('execve', addon.exec(file, argv, environment, fds))
+}
+
+/** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */
+export function memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number {
+  return check('memfd_create', addon.memfdCreate(name, options))
+}
+
+/** Throws EBUSY for F_SEAL_WRITE while a writable mapping exists anywhere. */
+export function addSeals(fd: number, seals: number): void {
+  check('fcntl', addon.addSeals(fd, seals))
+}
+
+export function getSeals(fd: number): number {
+  return check('fcntl', addon.getSeals(fd))
+}
+
+/** A new open file description of the same file, by /proc/self/fd. */
+export function reopen(fd: number, writable: boolean): number {
+  return check('open', addon.reopen(fd, writable))
+}
+
+/** The same open file description under another number, close-on-exec. */
+export function dupFd(fd: number): number {
+  return check('fcntl', addon.dupFd(fd))
+}
+
+/** Rejects with ENOSPC when the filesystem is full. */
+export async function fallocate(fd: number, offset: number, length: number): Promise<void> {
+  check('fallocate', await addon.fallocate(fd, offset, length))
+}
+
+export async function punchHole(fd: number, offset: number, length: number): Promise<void> {
+  check('fallocate', await addon.punchHole(fd, offset, length))
+}
+
+/**
+ * Whether fd is the only open file description of its file anywhere, so that no other descriptor and no mapping of it
+ * exists. Copies of fd itself (dup, fork, SCM_RIGHTS) and mappings made through it are the same description and not
+ * seen: ask with one that was never given away nor mapped.
+ */
+export function isSoleOpener(fd: number): boolean {
+  return check('fcntl', addon.isSoleOpener(fd)) === 1
+}
+
+/** Exclusive open-file-description lock on the whole file, released with the last fd. Throws EAGAIN when another holds it. */
+export function lockFile(fd: number): void {
+  check('fcntl', addon.lockFile(fd))
+}
+
+/** Processes other than this one with a descriptor or mapping of the file; processes it may not look into are counted. */
+export function findHolders(device: number, inode: number): ReturnType<Addon['findHolders']> {
+  return addon.findHolders(device, inode)
+}
+
+/** Overwrite with zeros on threads of its own; for progress and cancelling use Scrub. Rejects with EFAULT for a bad page. */
+export async function scrub(
+  fd: number,
+  offset: number,
+  length: number,
+  threads = availableParallelism(),
+): Promise<void> {
+  check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
+}
+
+/** CRC32C (Castagnoli) of bytes, continuing from initial. */
+export function crc32c(bytes: Uint8Array, initial = 0): number {
+  return addon.crc32c(bytes, initial)
+}
+
+/** The same without the processor's own instruction for it. */
+export function crc32cPortable(bytes: Uint8Array, initial = 0): number {
+  return addon.crc32cPortable(bytes, initial)
+}
+
+// The classes are the addon's own; addon.ts documents them.
+export const { Socket, Listener, ExitWatch, Scrub, Window, TableMap } = addon
+export type Socket = NativeSocket
+export type Listener = NativeListener
+export type Scrub = NativeScrub
+export type Window = NativeWindow
+export type TableMap = NativeTableMap

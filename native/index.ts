@@ -1,0 +1,5 @@
+/** The addon with types and errors: functions throw SystemError where the addon returns -errno. */
+export type * from './addon'
+export * from './functions'
+export * as native from './functions'
+export { check, SystemError } from './system-error'

@@ -1,0 +1,30 @@
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Addon } from './addon'
+
+/** The package's own directory, from native/ as well as from dist/native/. */
+function packageDirectory(): string {
+  for (let directory = __dirname; ; directory = path.dirname(directory)) {
+    const manifest = path.join(directory, 'package.json')
+    if (existsSync(manifest) && JSON.parse(readFileSync(manifest, 'utf8')).name === 'membroker')
+      return directory
+    if (directory === path.dirname(directory))
+      throw new Error(`membroker: no package.json of it above ${__dirname}`)
+  }
+}
+
+/** $MEMBROKER_ADDON names another file to load: a build with sanitizers. */
+export function loadAddon(): Addon {
+  const chosen = process.env.MEMBROKER_ADDON
+  if (chosen) return require(path.resolve(chosen)) as Addon
+  const directory = path.join(packageDirectory(), 'native')
+  try {
+    return (require('node-gyp-build') as (directory: string) => Addon)(directory)
+  } catch (cause) {
+    throw new Error(
+      `membroker: there is no native addon for this Node (${process.version}, ${process.arch}) in ${directory}. ` +
+        "To build it: npm run install (the reason why loading failed is in this error's cause)",
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "fd.hh"
+
+namespace membroker {
+
+struct Bytes {
+  const uint8_t* data;
+  size_t size;
+};
+
+/**
+ * Takes the arguments of a call one after another. A wrong one makes a TypeError pending and ok() false; what was
+ * taken must then not be used.
+ */
+class Arguments {
+ public:
+  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+  bool ok() const { return ok_; }
+  Napi::Value skip() { return info_[next_++]; }
+
+  int64_t integer(int64_t min, int64_t max) {
+    const Napi::Value value = skip();
+    const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : 0.5;
+    const bool good = number >= static_cast<double>(min) && number <= static_cast<double>(max) &&
+                      number == static_cast<double>(static_cast<int64_t>(number));
+    return good ? static_cast<int64_t>(number) : (fail("an integer in range"), min);
+  }
+  int fd() { return static_cast<int>(integer(0, INT32_MAX)); }
+  int int32() { return static_cast<int>(integer(INT32_MIN, INT32_MAX)); }
+  uint64_t size() { return static_cast<uint64_t>(integer(0, kSafeIntegerMax)); }
+  bool boolean() {
+    const Napi::Value value = skip();
+    return value.IsBoolean() ? value.As<Napi::Boolean>().Value() : fail("a boolean");
+  }
+  std::string string() {
+    const Napi::Value value = skip();
+    return value.IsString() ? value.As<Napi::String>().Utf8Value() : (fail("a string"), std::string());
+  }
+  Bytes bytes() {
+    const Napi::Value value = skip();
+    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      fail("a Uint8Array");
+      return {nullptr, 0};
+    }
+    const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
+    return {array.Data(), array.ByteLength()};
+  }
+  Napi::Function function() {
+    const Napi::Value value = skip();
+    if (!value.IsFunction()) fail("a function");
+    return value.As<Napi::Function>();
+  }
+  Napi::Object object() {
+    const Napi::Value value = skip();
+    if (!value.IsObject()) fail("an object");
+    return value.As<Napi::Object>();
+  }
+  std::vector<int> fds() {
+    const Napi::Value value = skip();
+    std::vector<int> numbers;
+    if (!value.IsArray()) {
+      fail("an array of descriptors");
+      return numbers;
+    }
+    const Napi::Array array = value.As<Napi::Array>();
+    const uint32_t length = array.Length();
+    for (uint32_t index = 0; index < length; index++) {
+      const Napi::Value element = array.Get(index);
+      if (!element.IsNumber() || element.As<Napi::Number>().Int32Value() < 0) {
+        fail("an array of descriptors");
+        break;
+      }
+      numbers.push_back(element.As<Napi::Number>().Int32Value());
+    }
+    return numbers;
+  }
+  std::vector<std::string> strings() {
+    const Napi::Value value = skip();
+    std::vector<std::string> strings;
+    if (!value.IsArray()) {
+      fail("an array of strings");
+      return strings;
+    }
+    const Napi::Array array = value.As<Napi::Array>();
+    const uint32_t length = array.Length();
+    for (uint32_t index = 0; index < length; index++) {
+      const Napi::Value element = array.Get(index);
+      if (!element.IsString()) {
+        fail("an array of strings");
+        break;
+      }
+      strings.push_back(element.As<Napi::String>().Utf8Value());
+    }
+    return strings;
+  }
+  bool fail(const char* wanted) {
+    if (ok_) {
+      const std::string message = "argument " + std::to_string(next_) + " must be " + wanted;
+      Napi::TypeError::New(info_.Env(), message).ThrowAsJavaScriptException();
+    }
+    ok_ = false;
+    return false;
+  }
+
+ private:
+  static constexpr int64_t kSafeIntegerMax = (int64_t{1} << 53) - 1;
+
+  const Napi::CallbackInfo& info_;
+  size_t next_ = 0;
+  bool ok_ = true;
+};
+
+}  // namespace membroker

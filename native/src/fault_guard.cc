@@ -1,0 +1,91 @@
+#include "fault_guard.hh"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <atomic>
+#include <mutex>
+
+// The handler must not allocate: glibc allocates thread-local storage of loaded libraries lazily, except in this
+// model. (musl allocates it when the library is loaded.)
+#ifdef __GLIBC__
+#define SIGNAL_SAFE_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define SIGNAL_SAFE_TLS
+#endif
+
+namespace membroker {
+
+namespace {
+
+struct Guard {
+  uintptr_t begin;
+  uintptr_t end;
+  sigjmp_buf exit;
+};
+
+SIGNAL_SAFE_TLS thread_local Guard* volatile current = nullptr;
+struct sigaction previous;
+
+void Chain(int signal, siginfo_t* info, void* context) {
+  if (previous.sa_flags & SA_SIGINFO) {
+    previous.sa_sigaction(signal, info, context);
+    return;
+  }
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    previous.sa_handler(signal);
+    return;
+  }
+  const bool sent_by_process = info->si_code <= 0;
+  if (sent_by_process && previous.sa_handler == SIG_IGN) return;
+  struct sigaction fatal;
+  memset(&fatal, 0, sizeof(fatal));
+  fatal.sa_handler = SIG_DFL;
+  sigaction(signal, &fatal, nullptr);
+  // A fault happens again on return; a signal that was sent does not.
+  if (sent_by_process) raise(signal);
+}
+
+void OnSigbus(int signal, siginfo_t* info, void* context) {
+  Guard* guard = current;
+  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  if (guard && info->si_code > 0 && address >= guard->begin && address < guard->end) {
+    current = nullptr;
+    siglongjmp(guard->exit, 1);
+  }
+  Chain(signal, info, context);
+}
+
+void Install() {
+  struct sigaction action;
+  memset(&action, 0, sizeof(action));
+  action.sa_sigaction = OnSigbus;
+  // SA_NODEFER leaves the signal mask alone, so that guarding an access costs no system call to save it.
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, &previous);
+}
+
+}  // namespace
+
+__attribute__((noinline)) int WithFaultGuard(const void* base, size_t length, void (*access)(void*),
+                                             void* argument) {
+  static std::once_flag installed;
+  std::call_once(installed, Install);
+
+  Guard guard;
+  guard.begin = reinterpret_cast<uintptr_t>(base);
+  guard.end = guard.begin + length;
+  if (sigsetjmp(guard.exit, 0) != 0) return -EFAULT;
+  current = &guard;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  access(argument);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  current = nullptr;
+  return 0;
+}
+
+}  // namespace membroker

@@ -1,0 +1,54 @@
+#include "mapping.hh"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace membroker {
+
+namespace {
+
+constexpr long kHugetlbfsMagic = 0x958458f6;
+
+/** The unit in which the kernel maps and unmaps fd's pages. */
+size_t PageBytes(int fd) {
+  struct statfs fs;
+  if (fstatfs(fd, &fs) == 0 && fs.f_type == kHugetlbfsMagic) return static_cast<size_t>(fs.f_bsize);
+  return static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+int Mapping::map(int fd, uint64_t offset, uint64_t length, bool writable) {
+  if (mapped()) return -EBUSY;
+  if (length == 0) return -EINVAL;
+  if (offset > INT64_MAX - length) return -EOVERFLOW;
+  const size_t page = PageBytes(fd);
+  const size_t rounded = (length + page - 1) / page * page;
+  void* data = mmap(nullptr, rounded, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd,
+                    static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return -errno;
+  data_ = static_cast<uint8_t*>(data);
+  size_ = length;
+  mapped_size_ = rounded;
+  return 0;
+}
+
+void Mapping::unmap() {
+  if (!mapped()) return;
+  munmap(std::exchange(data_, nullptr), std::exchange(mapped_size_, 0));
+  size_ = 0;
+}
+
+void Mapping::replaceByAnonymous() {
+  if (!mapped()) return;
+  void* data = mmap(data_, mapped_size_, PROT_READ | PROT_WRITE,
+                    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Without a replacement the memory must still be given up: that is what was promised.
+  if (data == MAP_FAILED) unmap();
+}
+
+}  // namespace membroker

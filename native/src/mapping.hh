@@ -1,0 +1,35 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace membroker {
+
+/** Owns one MAP_SHARED mapping. */
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() { unmap(); }
+
+  /** 0 or -errno. */
+  int map(int fd, uint64_t offset, uint64_t length, bool writable);
+  void unmap();
+  /** Put private zero pages in place of the file's, keeping the address range. */
+  void replaceByAnonymous();
+
+  uint8_t* data() const { return data_; }
+  /** As asked for; the kernel may have mapped up to a whole huge page. */
+  size_t size() const { return size_; }
+  bool mapped() const { return data_ != nullptr; }
+
+ private:
+  uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+  size_t mapped_size_ = 0;
+};
+
+}  // namespace membroker

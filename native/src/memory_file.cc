@@ -1,0 +1,91 @@
+#include "memory_file.hh"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.hh"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+namespace membroker {
+
+namespace {
+
+constexpr unsigned kHugeShift = 26;  // MFD_HUGE_SHIFT
+
+int Allocate(int fd, int mode, uint64_t offset, uint64_t length) {
+  int result;
+  do result = fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  while (result < 0 && errno == EINTR);
+  return result < 0 ? -errno : 0;
+}
+
+}  // namespace
+
+int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_sealing) {
+  unsigned flags = MFD_CLOEXEC;
+  if (allow_sealing) flags |= MFD_ALLOW_SEALING;
+  if (huge_page_bytes != 0) {
+    if (huge_page_bytes & (huge_page_bytes - 1)) return -EINVAL;
+    flags |= MFD_HUGETLB | (static_cast<unsigned>(__builtin_ctzll(huge_page_bytes)) << kHugeShift);
+  }
+  Fd fd(memfd_create(name.c_str(), flags));
+  // vm.memfd_noexec=2 refuses memfds that could be executed.
+  if (!fd.valid() && errno == EACCES) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
+  if (!fd.valid()) return -errno;
+  // Otherwise a holder under another uid could reopen a read-only descriptor writable through /proc/self/fd.
+  if (fchmod(fd.get(), 0600) < 0) return -errno;
+  return fd.take();
+}
+
+int AddSeals(int fd, int seals) { return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0; }
+
+int GetSeals(int fd) {
+  const int seals = fcntl(fd, F_GET_SEALS);
+  return seals < 0 ? -errno : seals;
+}
+
+int Reopen(int fd, bool writable) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  int opened;
+  do opened = open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+  while (opened < 0 && errno == EINTR);
+  return opened < 0 ? -errno : opened;
+}
+
+int Fallocate(int fd, uint64_t offset, uint64_t length) { return Allocate(fd, 0, offset, length); }
+
+int PunchHole(int fd, uint64_t offset, uint64_t length) {
+  return Allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int IsSoleOpener(int fd) {
+  // Somebody who opens the file while the lease is held makes the kernel signal us. Its choice, SIGIO, would kill
+  // this process; SIGURG is ignored by default.
+  const int signal_before = fcntl(fd, F_GETSIG);
+  if (signal_before < 0 || fcntl(fd, F_SETSIG, SIGURG) < 0) return -errno;
+  int result = 1;
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+    result = errno == EAGAIN ? 0 : -errno;
+  } else if (fcntl(fd, F_SETLEASE, F_UNLCK) < 0) {
+    result = -errno;
+  }
+  fcntl(fd, F_SETSIG, signal_before);
+  return result;
+}
+
+int LockFile(int fd) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
+  return errno == EACCES ? -EAGAIN : -errno;
+}
+
+}  // namespace membroker

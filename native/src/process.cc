@@ -1,0 +1,158 @@
+#include "process.hh"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "fd.hh"
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+namespace membroker {
+
+namespace {
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  for (const std::string& string : strings) pointers.push_back(const_cast<char*>(string.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+/** Puts descriptors at given numbers, and what was there back when not told otherwise. */
+class Placement {
+ public:
+  ~Placement() {
+    for (Saved& saved : saved_) {
+      if (saved.fd.valid()) {
+        dup3(saved.fd.get(), saved.to, saved.flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+      } else {
+        close(saved.to);
+      }
+    }
+  }
+
+  int place(const std::vector<FdMove>& moves) {
+    int above = 3;
+    for (const FdMove& move : moves) above = std::max(above, move.to + 1);
+    // All sources leave the target numbers first, so that none is overwritten before it is used.
+    std::vector<Fd> sources;
+    for (const FdMove& move : moves) {
+      if (move.to < 0) return -EBADF;
+      Fd copy(fcntl(move.from, F_DUPFD_CLOEXEC, above));
+      if (!copy.valid()) return -errno;
+      sources.push_back(std::move(copy));
+    }
+    for (size_t index = 0; index < moves.size(); index++) {
+      const int to = moves[index].to;
+      const int flags = fcntl(to, F_GETFD);
+      Fd before;
+      if (flags >= 0) {
+        before = Fd(fcntl(to, F_DUPFD_CLOEXEC, above));
+        if (!before.valid()) return -errno;
+      }
+      // dup2 leaves close-on-exec off.
+      if (dup2(sources[index].get(), to) < 0) return -errno;
+      saved_.insert(saved_.begin(), {to, flags, std::move(before)});
+    }
+    return 0;
+  }
+
+ private:
+  struct Saved {
+    int to;
+    int flags;
+    Fd fd;
+  };
+  // Latest first, so that a target used twice ends as it began.
+  std::vector<Saved> saved_;
+};
+
+/** Standard streams as programs expect them: libuv makes those it uses non-blocking, for all who share them. */
+class BlockingStdio {
+ public:
+  BlockingStdio() {
+    for (int fd = 0; fd < 3; fd++) {
+      flags_[fd] = fcntl(fd, F_GETFL);
+      if (flags_[fd] >= 0) fcntl(fd, F_SETFL, flags_[fd] & ~O_NONBLOCK);
+    }
+  }
+  ~BlockingStdio() {
+    for (int fd = 0; fd < 3; fd++) {
+      if (flags_[fd] >= 0) fcntl(fd, F_SETFL, flags_[fd]);
+    }
+  }
+
+ private:
+  int flags_[3];
+};
+
+/** Signals as at login: Node ignores two of them, and the ignored stay ignored over exec. */
+class DefaultSignals {
+ public:
+  DefaultSignals() {
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    for (int index = 0; index < 2; index++) sigaction(kIgnored[index], &action, &actions_[index]);
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, &mask_);
+  }
+  ~DefaultSignals() {
+    for (int index = 0; index < 2; index++) sigaction(kIgnored[index], &actions_[index], nullptr);
+    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+
+ private:
+  static constexpr int kIgnored[2] = {SIGPIPE, SIGXFSZ};
+  struct sigaction actions_[2];
+  sigset_t mask_;
+};
+
+}  // namespace
+
+int PidfdOpen(int pid) {
+  // Close-on-exec always, by the kernel.
+  const long fd = syscall(SYS_pidfd_open, pid, 0);
+  return fd < 0 ? -errno : static_cast<int>(fd);
+}
+
+int PidfdSendSignal(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0 ? -errno : 0;
+}
+
+int PidfdIsAlive(int pidfd) {
+  pollfd poll_fd{pidfd, POLLIN, 0};
+  int ready;
+  do ready = poll(&poll_fd, 1, 0);
+  while (ready < 0 && errno == EINTR);
+  if (ready < 0) return -errno;
+  if (poll_fd.revents & POLLNVAL) return -EBADF;
+  return ready == 0 ? 1 : 0;
+}
+
+int Exec(const std::string& file, const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+         const std::vector<FdMove>& moves) {
+  const std::vector<char*> arguments = Pointers(argv);
+  const std::vector<char*> variables = Pointers(environment);
+  const DefaultSignals signals;
+  Placement placement;
+  if (const int error = placement.place(moves)) return error;
+  const BlockingStdio stdio;
+  execvpe(file.c_str(), arguments.data(), variables.data());
+  return -errno;
+}
+
+}  // namespace membroker

@@ -1,0 +1,161 @@
+#include <errno.h>
+
+#include "arguments.hh"
+#include "async_call.hh"
+#include "environment.hh"
+#include "glue.hh"
+#include "holders.hh"
+#include "process.hh"
+
+namespace membroker {
+
+namespace {
+
+class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "ExitWatch", {InstanceMethod<&ExitWatch::Close>("close")});
+  }
+
+  explicit ExitWatch(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<ExitWatch>(info), environment_(Environment::Of(info.Env())) {
+    Arguments args(info);
+    const int pidfd = args.fd();
+    const Napi::Function on_exit = args.function();
+    if (!args.ok()) return;
+    int error;
+    poller_ = Poller::Open(environment_, pidfd, this, &error);
+    if (error != UV_EEXIST) pidfd_ = Fd(pidfd);
+    if (!poller_) {
+      const std::string message = std::string("uv_poll_init: ") + uv_strerror(error);
+      Napi::Error::New(info.Env(), message).ThrowAsJavaScriptException();
+      return;
+    }
+    on_exit_ = Napi::Persistent(on_exit);
+    Ref();
+    poller_->watch(UV_READABLE);
+  }
+
+  ~ExitWatch() { shut(); }
+
+ private:
+  void Close(const Napi::CallbackInfo&) { finish(); }
+
+  void onReady(int, int) override {
+    Napi::HandleScope scope(Env());
+    [[maybe_unused]] const Napi::Object self = Value();
+    if (PidfdIsAlive(pidfd_.get()) == 1) {
+      poller_->watch(UV_READABLE);
+      return;
+    }
+    const Napi::Function on_exit = on_exit_.Value();
+    finish();
+    environment_->call(self, on_exit, 0, nullptr);
+  }
+
+  void onEnding() override { shut(); }
+
+  void finish() {
+    if (!poller_) return;
+    shut();
+    on_exit_.Reset();
+    Unref();
+  }
+
+  void shut() {
+    if (!poller_) return;
+    poller_->shut();
+    poller_.reset();
+    pidfd_.reset();
+  }
+
+  std::shared_ptr<Environment> environment_;
+  std::shared_ptr<Poller> poller_;
+  Fd pidfd_;
+  Napi::FunctionReference on_exit_;
+};
+
+Napi::Value PidfdOpenGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int pid = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), PidfdOpen(pid));
+}
+
+Napi::Value PidfdSendSignalGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int pidfd = args.fd();
+  const int signal = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), PidfdSendSignal(pidfd, signal));
+}
+
+Napi::Value PidfdIsAliveGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int pidfd = args.fd();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), PidfdIsAlive(pidfd));
+}
+
+Napi::Value ExecGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string file = args.string();
+  const std::vector<std::string> argv = args.strings();
+  const std::vector<std::string> environment = args.strings();
+  const Napi::Value list = args.skip();
+  if (!args.ok()) return info.Env().Undefined();
+  std::vector<FdMove> moves;
+  const Napi::Array array = list.As<Napi::Array>();
+  const uint32_t length = list.IsArray() ? array.Length() : 0;
+  for (uint32_t index = 0; index < length; index++) {
+    const Napi::Value move = array.Get(index);
+    const Napi::Value from = move.IsObject() ? move.As<Napi::Object>().Get("from") : move;
+    const Napi::Value to = move.IsObject() ? move.As<Napi::Object>().Get("to") : move;
+    if (!from.IsNumber() || !to.IsNumber()) break;
+    moves.push_back({from.As<Napi::Number>().Int32Value(), to.As<Napi::Number>().Int32Value()});
+  }
+  if (!list.IsArray() || moves.size() != length) {
+    args.fail("an array of { from: number, to: number }");
+    return info.Env().Undefined();
+  }
+  uv_tty_reset_mode();
+  return Napi::Number::New(info.Env(), Exec(file, argv, environment, moves));
+}
+
+Napi::Value FindHoldersGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const uint64_t device = args.size();
+  const uint64_t inode = args.size();
+  if (!args.ok()) return info.Env().Undefined();
+  auto holders = std::make_shared<Holders>();
+  return AsyncCall(
+      info.Env(), "membroker.findHolders", [=] { *holders = FindHolders(device, inode); },
+      [=](napi_env env) -> napi_value {
+        Napi::Array list = Napi::Array::New(env, holders->list.size());
+        for (uint32_t index = 0; index < holders->list.size(); index++) {
+          const Holder& holder = holders->list[index];
+          Napi::Object object = Napi::Object::New(env);
+          object["pid"] = holder.pid;
+          object["fds"] = holder.fds;
+          object["maps"] = holder.maps;
+          list[index] = object;
+        }
+        Napi::Object result = Napi::Object::New(env);
+        result["holders"] = list;
+        result["unreadable"] = holders->unreadable;
+        return result;
+      });
+}
+
+}  // namespace
+
+void ExportProcesses(Napi::Env env, Napi::Object exports) {
+  exports["pidfdOpen"] = Napi::Function::New<PidfdOpenGlue>(env, "pidfdOpen");
+  exports["pidfdSendSignal"] = Napi::Function::New<PidfdSendSignalGlue>(env, "pidfdSendSignal");
+  exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");
+  exports["exec"] = Napi::Function::New<ExecGlue>(env, "exec");
+  exports["findHolders"] = Napi::Function::New<FindHoldersGlue>(env, "findHolders");
+  exports["ExitWatch"] = ExitWatch::Define(env);
+}
+
+}  // namespace membroker

@@ -1,0 +1,333 @@
+#include "arguments.hh"
+#include "environment.hh"
+#include "glue.hh"
+#include "unix_socket.hh"
+
+namespace membroker {
+
+namespace {
+
+/** Per wake-up, so that one busy peer does not starve the others. */
+constexpr int kReadsPerWakeup = 8;
+constexpr int kAcceptsPerWakeup = 32;
+
+void ThrowUv(Napi::Env env, const char* syscall, int error) {
+  Napi::Error::New(env, std::string(syscall) + ": " + uv_strerror(error)).ThrowAsJavaScriptException();
+}
+
+class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Socket",
+                       {InstanceMethod<&Socket::Send>("send"), InstanceAccessor<&Socket::QueuedBytes>("queuedBytes"),
+                        InstanceMethod<&Socket::Pause>("pause"), InstanceMethod<&Socket::Resume>("resume"),
+                        InstanceMethod<&Socket::PeerInfo>("peer"), InstanceMethod<&Socket::Close>("close")});
+  }
+
+  explicit Socket(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Socket>(info), environment_(Environment::Of(info.Env())) {
+    Arguments args(info);
+    const int fd = args.fd();
+    const Napi::Object events = args.object();
+    if (!args.ok()) return;
+    const char* const names[] = {"onData", "onEnd", "onDrain"};
+    for (const char* name : names) {
+      if (!events.Get(name).IsFunction()) {
+        args.fail("an object with onData, onEnd and onDrain");
+        return;
+      }
+    }
+    int error;
+    poller_ = Poller::Open(environment_, fd, this, &error);
+    // UV_EEXIST: another handle polls this descriptor, and owns it.
+    if (error != UV_EEXIST) fd_ = Fd(fd);
+    if (!poller_) {
+      ThrowUv(info.Env(), "uv_poll_init", error);
+      return;
+    }
+    events_ = Napi::Persistent(events);
+    Ref();
+    update();
+  }
+
+  ~Socket() { shut(); }
+
+ private:
+  Napi::Value Send(const Napi::CallbackInfo& info) {
+    Arguments args(info);
+    const Bytes bytes = args.bytes();
+    std::vector<Fd> fds;
+    bool open = true;
+    for (const int fd : args.fds()) {
+      open = open && fcntl(fd, F_GETFD) >= 0;
+      fds.emplace_back(fd);
+    }
+    if (!args.ok()) return info.Env().Undefined();
+    const auto result = [&](int64_t value) { return Napi::Number::New(info.Env(), static_cast<double>(value)); };
+    if (!poller_) return result(end_errno_ ? -end_errno_ : -EPIPE);
+    if (write_errno_) return result(-write_errno_);
+    if (!open) return result(-EBADF);
+    if (fds.size() > kFdsPerMessageMax || (bytes.size == 0 && !fds.empty())) return result(-EINVAL);
+    if (bytes.size > 0) {
+      const int error = queue_.send(fd_.get(), bytes.data, bytes.size, std::move(fds));
+      if (error) failWrite(-error);
+      update();
+      if (error) return result(error);
+    }
+    return result(static_cast<int64_t>(queue_.queued()));
+  }
+
+  Napi::Value QueuedBytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(queue_.queued()));
+  }
+
+  void Pause(const Napi::CallbackInfo&) {
+    paused_ = true;
+    update();
+  }
+
+  void Resume(const Napi::CallbackInfo&) {
+    paused_ = false;
+    update();
+  }
+
+  Napi::Value PeerInfo(const Napi::CallbackInfo& info) {
+    Peer peer{0, UINT32_MAX, UINT32_MAX, -1};
+    const int error = poller_ ? PeerOf(fd_.get(), &peer) : -EBADF;
+    if (error) return Napi::Number::New(info.Env(), error);
+    Napi::Object object = Napi::Object::New(info.Env());
+    object["pid"] = peer.pid;
+    object["uid"] = Napi::Number::New(info.Env(), peer.uid);
+    object["gid"] = Napi::Number::New(info.Env(), peer.gid);
+    object["pidfd"] = peer.pidfd;
+    return object;
+  }
+
+  void Close(const Napi::CallbackInfo&) {
+    if (!poller_) return;
+    shut();
+    events_.Reset();
+    Unref();
+  }
+
+  void onReady(int status, int ready) override {
+    Napi::HandleScope scope(Env());
+    // Closing from inside a callback drops the reference; this keeps the object until return.
+    [[maybe_unused]] const Napi::Object self = Value();
+    const bool error = status < 0;
+    if ((error || (ready & UV_WRITABLE)) && queue_.queued() > 0) write();
+    if (poller_ && write_errno_ && paused_) end(write_errno_);
+    if (poller_ && !paused_) read();
+    if (poller_) update();
+  }
+
+  void onEnding() override { shut(); }
+
+  void write() {
+    if (const int error = queue_.flush(fd_.get())) {
+      failWrite(-error);
+    } else if (queue_.queued() == 0) {
+      emit("onDrain", 0, nullptr);
+    }
+  }
+
+  /** What the peer sent before it went away is still read; the end is told after it. */
+  void failWrite(int error) {
+    write_errno_ = error;
+    queue_.clear();
+  }
+
+  void read() {
+    for (int reads = 0; reads < kReadsPerWakeup && poller_ && !paused_; reads++) {
+      Received received = ReceiveUnix(fd_.get(), environment_->read_buffer(), Environment::kReadBytes);
+      if (received.bytes == -EAGAIN) {
+        if (write_errno_) end(write_errno_);
+        return;
+      }
+      if (received.bytes <= 0) {
+        end(write_errno_ ? write_errno_ : static_cast<int>(-received.bytes));
+        return;
+      }
+      deliver(received);
+      if (static_cast<size_t>(received.bytes) < Environment::kReadBytes && received.fds.empty() && !write_errno_) return;
+    }
+  }
+
+  void deliver(Received& received) {
+    Napi::HandleScope scope(Env());
+    napi_value argv[2];
+    void* copy;
+    const size_t size = static_cast<size_t>(received.bytes);
+    if (napi_create_buffer_copy(Env(), size, environment_->read_buffer(), &copy, &argv[0]) != napi_ok ||
+        napi_create_array_with_length(Env(), received.fds.size(), &argv[1]) != napi_ok) {
+      return;
+    }
+    for (uint32_t index = 0; index < received.fds.size(); index++) {
+      napi_value number;
+      napi_create_int32(Env(), received.fds[index].get(), &number);
+      napi_set_element(Env(), argv[1], index, number);
+    }
+    if (!emit("onData", 2, argv)) return;
+    for (Fd& fd : received.fds) fd.take();
+  }
+
+  void end(int error) {
+    end_errno_ = error;
+    const Napi::Object events = events_.Value();
+    shut();
+    events_.Reset();
+    Unref();
+    napi_value number;
+    napi_create_int32(Env(), error, &number);
+    environment_->call(events, events.Get("onEnd"), 1, &number);
+  }
+
+  bool emit(const char* name, size_t argc, const napi_value* argv) {
+    const Napi::Object events = events_.Value();
+    return environment_->call(events, events.Get(name), argc, argv);
+  }
+
+  void update() {
+    if (!poller_) return;
+    const bool writing = queue_.queued() > 0 || write_errno_;
+    poller_->watch((paused_ ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
+  }
+
+  void shut() {
+    if (!poller_) return;
+    poller_->shut();
+    poller_.reset();
+    queue_.clear();
+    fd_.reset();
+  }
+
+  std::shared_ptr<Environment> environment_;
+  std::shared_ptr<Poller> poller_;
+  Fd fd_;
+  Napi::ObjectReference events_;
+  SendQueue queue_;
+  bool paused_ = false;
+  int write_errno_ = 0;
+  int end_errno_ = 0;
+};
+
+class Listener final : public Napi::ObjectWrap<Listener>, private LoopUser {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Listener",
+                       {InstanceMethod<&Listener::Pause>("pause"), InstanceMethod<&Listener::Resume>("resume"),
+                        InstanceMethod<&Listener::Close>("close")});
+  }
+
+  explicit Listener(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Listener>(info), environment_(Environment::Of(info.Env())) {
+    Arguments args(info);
+    const int fd = args.fd();
+    const Napi::Function on_connection = args.function();
+    const Napi::Function on_error = args.function();
+    if (!args.ok()) return;
+    int error;
+    poller_ = Poller::Open(environment_, fd, this, &error);
+    if (error != UV_EEXIST) fd_ = Fd(fd);
+    if (!poller_) {
+      ThrowUv(info.Env(), "uv_poll_init", error);
+      return;
+    }
+    on_connection_ = Napi::Persistent(on_connection);
+    on_error_ = Napi::Persistent(on_error);
+    Ref();
+    poller_->watch(UV_READABLE);
+  }
+
+  ~Listener() { shut(); }
+
+ private:
+  void Pause(const Napi::CallbackInfo&) { setPaused(true); }
+  void Resume(const Napi::CallbackInfo&) { setPaused(false); }
+
+  void Close(const Napi::CallbackInfo&) {
+    if (!poller_) return;
+    shut();
+    on_connection_.Reset();
+    on_error_.Reset();
+    Unref();
+  }
+
+  void onReady(int, int) override {
+    Napi::HandleScope scope(Env());
+    [[maybe_unused]] const Napi::Object self = Value();
+    for (int accepts = 0; accepts < kAcceptsPerWakeup && poller_ && !paused_; accepts++) {
+      const int accepted = AcceptUnix(fd_.get());
+      if (accepted == -EAGAIN) break;
+      Napi::HandleScope inner(Env());
+      if (accepted < 0) {
+        setPaused(true);
+        napi_value argument = Napi::Number::New(Env(), -accepted);
+        environment_->call(self, on_error_.Value(), 1, &argument);
+        break;
+      }
+      Fd connection(accepted);
+      napi_value argument = Napi::Number::New(Env(), accepted);
+      if (environment_->call(self, on_connection_.Value(), 1, &argument)) connection.take();
+    }
+    if (poller_) setPaused(paused_);
+  }
+
+  void onEnding() override { shut(); }
+
+  void setPaused(bool paused) {
+    paused_ = paused;
+    if (poller_) poller_->watch(paused ? 0 : UV_READABLE);
+  }
+
+  void shut() {
+    if (!poller_) return;
+    poller_->shut();
+    poller_.reset();
+    fd_.reset();
+  }
+
+  std::shared_ptr<Environment> environment_;
+  std::shared_ptr<Poller> poller_;
+  Fd fd_;
+  Napi::FunctionReference on_connection_;
+  Napi::FunctionReference on_error_;
+  bool paused_ = false;
+};
+
+Napi::Value ListenUnixGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string path = args.string();
+  const int backlog = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), ListenUnix(path, backlog));
+}
+
+Napi::Value ConnectUnixGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string path = args.string();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), ConnectUnix(path));
+}
+
+Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
+  int fds[2];
+  const int error = SocketPair(fds);
+  if (error) return Napi::Number::New(info.Env(), error);
+  Napi::Array pair = Napi::Array::New(info.Env(), 2);
+  pair[0u] = fds[0];
+  pair[1u] = fds[1];
+  return pair;
+}
+
+}  // namespace
+
+void ExportSockets(Napi::Env env, Napi::Object exports) {
+  exports["listenUnix"] = Napi::Function::New<ListenUnixGlue>(env, "listenUnix");
+  exports["connectUnix"] = Napi::Function::New<ConnectUnixGlue>(env, "connectUnix");
+  exports["socketPair"] = Napi::Function::New<SocketPairGlue>(env, "socketPair");
+  exports["Socket"] = Socket::Define(env);
+  exports["Listener"] = Listener::Define(env);
+}
+
+}  // namespace membroker

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "mapping.hh"
+
+namespace membroker {
+
+/** A shared mapping that is only accessed under the fault guard. Results are 0 or -errno. */
+class TableMap {
+ public:
+  int open(int fd, uint64_t offset, uint64_t length) { return mapping_.map(fd, offset, length, true); }
+  void close() { mapping_.unmap(); }
+
+  /** Whether [offset, offset + length) may be accessed: 0, -EBADF after close, -ERANGE. */
+  int check(uint64_t offset, uint64_t length) const;
+  int read(uint64_t offset, void* bytes, size_t length) const;
+  int write(uint64_t offset, const void* bytes, size_t length);
+  /** Everything written before is visible before value is. */
+  int publish(uint64_t offset, uint64_t value);
+
+ private:
+  Mapping mapping_;
+};
+
+}  // namespace membroker

@@ -1,0 +1,211 @@
+#include "unix_socket.hh"
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include <algorithm>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+namespace membroker {
+
+namespace {
+
+constexpr size_t kControlBytes = CMSG_SPACE(kFdsPerMessageMax * sizeof(int));
+/** Small messages gathered into one system call; more gains nothing measurable. */
+constexpr size_t kGatherMax = 32;
+
+struct Address {
+  sockaddr_un un;
+  socklen_t length;
+};
+
+int AddressOf(const std::string& path, Address* address) {
+  if (path.empty()) return -EINVAL;
+  const bool abstract = path[0] == '\0';
+  if (!abstract && path.find('\0') != std::string::npos) return -EINVAL;
+  if (path.size() > sizeof(address->un.sun_path) - (abstract ? 0 : 1)) return -ENAMETOOLONG;
+  memset(&address->un, 0, sizeof(address->un));
+  address->un.sun_family = AF_UNIX;
+  memcpy(address->un.sun_path, path.data(), path.size());
+  address->length = offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1);
+  return 0;
+}
+
+Fd NewSocket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
+
+/** One sendmsg; bytes sent or -errno. */
+ssize_t SendMessage(int socket, iovec* iov, size_t count, const std::vector<Fd>& fds) {
+  alignas(cmsghdr) char control[kControlBytes];
+  msghdr message{};
+  message.msg_iov = iov;
+  message.msg_iovlen = count;
+  if (!fds.empty()) {
+    const size_t bytes = fds.size() * sizeof(int);
+    memset(control, 0, CMSG_SPACE(bytes));
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(bytes);
+    int* numbers = reinterpret_cast<int*>(CMSG_DATA(header));
+    for (const Fd& fd : fds) *numbers++ = fd.get();
+  }
+  ssize_t sent;
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+bool WouldBlock(ssize_t result) { return result == -EAGAIN || result == -EWOULDBLOCK; }
+
+}  // namespace
+
+int ListenUnix(const std::string& path, int backlog) {
+  Address address;
+  if (const int error = AddressOf(path, &address)) return error;
+  Fd fd = NewSocket();
+  if (!fd.valid()) return -errno;
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address.un), address.length) < 0) return -errno;
+  if (listen(fd.get(), backlog) < 0) {
+    const int error = -errno;
+    if (path[0] != '\0') unlink(path.c_str());
+    return error;
+  }
+  return fd.take();
+}
+
+int ConnectUnix(const std::string& path) {
+  Address address;
+  if (const int error = AddressOf(path, &address)) return error;
+  Fd fd = NewSocket();
+  if (!fd.valid()) return -errno;
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address.un), address.length) < 0) return -errno;
+  return fd.take();
+}
+
+int SocketPair(int fds[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
+}
+
+int AcceptUnix(int listener) {
+  for (;;) {
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) return fd;
+    // The connection that failed is gone; the next one may be good.
+    if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) return -errno;
+  }
+}
+
+Received ReceiveUnix(int socket, void* buffer, size_t size) {
+  alignas(cmsghdr) char control[kControlBytes];
+  iovec iov{buffer, size};
+  msghdr message{};
+  message.msg_iov = &iov;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+
+  Received received{};
+  do received.bytes = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (received.bytes < 0 && errno == EINTR);
+  if (received.bytes < 0) {
+    received.bytes = -errno;
+    return received;
+  }
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const int* numbers = reinterpret_cast<const int*>(CMSG_DATA(header));
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t index = 0; index < count; index++) received.fds.emplace_back(numbers[index]);
+  }
+  if (message.msg_flags & MSG_CTRUNC) {
+    received.fds.clear();
+    received.bytes = -EPROTO;
+  }
+  return received;
+}
+
+int PeerOf(int socket, Peer* peer) {
+  ucred credentials{};
+  socklen_t length = sizeof(credentials);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+  int pidfd = -1;
+  length = sizeof(pidfd);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0) {
+    pidfd = -1;
+    // Only where the kernel lacks the option: after any other failure the pid may be somebody else's by now.
+    if (errno == ENOPROTOOPT && credentials.pid > 0) {
+      pidfd = static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0));
+    }
+  }
+  if (pidfd >= 0) fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+  *peer = {credentials.pid, credentials.uid, credentials.gid, pidfd};
+  return 0;
+}
+
+int SendQueue::send(int socket, const uint8_t* bytes, size_t size, std::vector<Fd> fds) {
+  size_t sent = 0;
+  if (messages_.empty()) {
+    while (sent < size) {
+      iovec iov{const_cast<uint8_t*>(bytes + sent), size - sent};
+      const ssize_t result = SendMessage(socket, &iov, 1, fds);
+      if (WouldBlock(result)) break;
+      if (result < 0) return static_cast<int>(result);
+      sent += static_cast<size_t>(result);
+      fds.clear();
+    }
+    if (sent == size) return 0;
+  }
+  queued_ += size - sent;
+  messages_.push_back({std::vector<uint8_t>(bytes + sent, bytes + size), 0, std::move(fds)});
+  return 0;
+}
+
+int SendQueue::flush(int socket) {
+  while (!messages_.empty()) {
+    // A message with descriptors goes alone: the receiver then knows that they belong to the
+    // last message that begins in what it read.
+    iovec iov[kGatherMax];
+    size_t count = 0;
+    for (Message& message : messages_) {
+      if (count == kGatherMax || (count > 0 && !message.fds.empty())) break;
+      iov[count++] = {message.bytes.data() + message.sent, message.bytes.size() - message.sent};
+      if (!message.fds.empty()) break;
+    }
+    const ssize_t result = SendMessage(socket, iov, count, messages_.front().fds);
+    if (WouldBlock(result)) return 0;
+    if (result < 0) return static_cast<int>(result);
+    consume(static_cast<size_t>(result));
+  }
+  return 0;
+}
+
+void SendQueue::consume(size_t bytes) {
+  queued_ -= bytes;
+  while (bytes > 0) {
+    Message& message = messages_.front();
+    message.fds.clear();
+    const size_t part = std::min(bytes, message.bytes.size() - message.sent);
+    message.sent += part;
+    bytes -= part;
+    if (message.sent == message.bytes.size()) messages_.pop_front();
+  }
+}
+
+void SendQueue::clear() {
+  messages_.clear();
+  queued_ = 0;
+}
+
+}  // namespace membroker

@@ -1,0 +1,115 @@
+/** What a table holds. Every value is plain, immutable data; sizes and offsets in bytes, times in ms since the epoch. */
+
+/** A piece of the range: offset from the range's start. */
+export interface Extent {
+  readonly offset: number
+  readonly length: number
+}
+
+export type Access = 'read' | 'readWrite'
+
+/**
+ * A process of the running boot: start is field 22 of /proc/PID/stat, in clock ticks. The table forgets holders when the
+ * boot changes, so a recycled pid never inherits anything.
+ */
+export interface Holder {
+  readonly pid: number
+  readonly start: number
+}
+
+/** Salt (16 bytes) and SHA-256 (32 bytes), both in lower-case hex. */
+export interface SecretHash {
+  readonly salt: string
+  readonly hash: string
+}
+
+export interface ShareRecord {
+  readonly uid: number
+  readonly access: Access
+}
+
+export type Verdict = 'unverified' | 'intact' | 'changed' | 'poisoned'
+
+/** id is never used again. metadata is JSON text; digest 32 bytes in lower-case hex. */
+export interface AllocationRecord {
+  readonly id: number
+  readonly name: string
+  readonly uid: number
+  readonly bytes: number
+  readonly alignBytes: number
+  readonly extents: readonly Extent[]
+  readonly secret: SecretHash | null
+  readonly metadata: string | null
+  readonly shares: readonly ShareRecord[]
+  readonly holder: Holder | null
+  readonly verdict: Verdict
+  readonly digest: string | null
+}
+
+export type MappingState = 'held' | 'dormant' | 'revoking'
+
+/** offset and length are within the allocation. id is never used again. */
+export interface MappingRecord {
+  readonly id: number
+  readonly allocationId: number
+  readonly offset: number
+  readonly length: number
+  readonly access: Access
+  readonly guestAddress: number | null
+  readonly metadata: string | null
+  readonly uid: number
+  readonly holder: Holder | null
+  readonly state: MappingState
+}
+
+export type RetiredState = 'scrubbing' | 'quarantined'
+
+/** Memory whose allocation is gone and which is not free yet. name and allocationId are those of the former allocation. */
+export interface RetiredRecord {
+  readonly id: number
+  readonly allocationId: number
+  readonly name: string
+  readonly uid: number
+  readonly extents: readonly Extent[]
+  readonly state: RetiredState
+  readonly reason: string
+}
+
+export type PoisonOrigin = 'kernel' | 'scrub' | 'operator'
+
+/** Bad memory. id is its offset from the range's start. */
+export interface PoisonRecord {
+  readonly id: number
+  readonly length: number
+  readonly seenAtMs: number
+  readonly origin: PoisonOrigin
+}
+
+export const FREEZE_ID = 0
+
+/** The freeze: present while one is on. Like holders, it ends with the boot that it was made in. */
+export interface FreezeRecord {
+  readonly id: typeof FREEZE_ID
+  readonly reason: string
+  readonly uid: number
+  readonly sinceMs: number
+}
+
+export interface EntityByKind {
+  allocation: AllocationRecord
+  mapping: MappingRecord
+  retired: RetiredRecord
+  poison: PoisonRecord
+  control: FreezeRecord
+}
+
+export type EntityKind = keyof EntityByKind
+export type Entity = EntityByKind[EntityKind]
+
+/** Kinds whose ids are given out by the table and never used again. */
+export type CountedKind = 'allocation' | 'mapping' | 'retired'
+
+export type Put = { [K in EntityKind]: { readonly put: K; readonly value: EntityByKind[K] } }[EntityKind]
+
+/** One entity's new value, whole, or its end. */
+export type Change = Put | { readonly delete: EntityKind; readonly key: number }

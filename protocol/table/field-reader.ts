@@ -1,0 +1,77 @@
+import { RecordInvalid } from './record-invalid'
+
+/** Little-endian fields out of a buffer, bounded by end. Everything out of place is RecordInvalid. */
+export class FieldReader {
+  constructor(
+    readonly buffer: Buffer,
+    public position = 0,
+    public end = buffer.length,
+  ) {}
+
+  get remaining(): number {
+    return this.end - this.position
+  }
+
+  u8(): number {
+    return this.buffer[this.#take(1)]!
+  }
+
+  u16(): number {
+    return this.buffer.readUInt16LE(this.#take(2))
+  }
+
+  u32(): number {
+    return this.buffer.readUInt32LE(this.#take(4))
+  }
+
+  u64(): number {
+    const at = this.#take(8)
+    const high = this.buffer.readUInt32LE(at + 4)
+    if (high > 0x1fffff) throw new RecordInvalid('integer above 2^53-1')
+    return high * 0x100000000 + this.buffer.readUInt32LE(at)
+  }
+
+  code<T extends string>(names: readonly (T | null)[]): T {
+    const code = this.u8()
+    const name = names[code]
+    if (name == null) throw new RecordInvalid(`unknown code ${code}`)
+    return name
+  }
+
+  text(bytes: number): string {
+    const at = this.#take(bytes)
+    const text = this.buffer.toString('utf8', at, at + bytes)
+    // The decoder puts U+FFFD for what is not UTF-8; only then it is worth looking closer.
+    if (
+      text.includes('\ufffd') &&
+      Buffer.compare(Buffer.from(text), this.buffer.subarray(at, at + bytes)) !== 0
+    ) {
+      throw new RecordInvalid('text is not UTF-8')
+    }
+    return text
+  }
+
+  hex(bytes: number): string {
+    const at = this.#take(bytes)
+    return this.buffer.toString('hex', at, at + bytes)
+  }
+
+  zeros(bytes: number): void {
+    const at = this.#take(bytes)
+    for (let index = at; index < at + bytes; index++) {
+      if (this.buffer[index] !== 0) throw new RecordInvalid(`reserved byte at ${index} is not zero`)
+    }
+  }
+
+  pad(start: number): void {
+    this.zeros((8 - ((this.position - start) % 8)) % 8)
+  }
+
+  #take(bytes: number): number {
+    const at = this.position
+    if (bytes > this.end - at)
+      throw new RecordInvalid(`cut off: ${bytes} bytes wanted, ${this.end - at} left`)
+    this.position = at + bytes
+    return at
+  }
+}

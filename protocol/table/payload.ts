@@ -1,0 +1,99 @@
+import type { Extent, Holder } from './entity'
+import type { FieldReader } from './field-reader'
+import type { FieldWriter } from './field-writer'
+import { EXTENTS_MAX } from './layout'
+import { RecordInvalid } from './record-invalid'
+
+/** What a record means depends on: the writer's epoch, the first epoch of its boot, and the range's size. */
+export interface RecordContext {
+  /** The table's epoch: stamped on what is bound to a boot, and the highest a record can carry. */
+  readonly epoch: number
+  /** What was stamped before this epoch belongs to an earlier boot, and is void. */
+  readonly bootEpoch: number
+  readonly rangeBytes: number
+}
+
+/** How one kind of entity is kept. bytes() is exactly what encode() writes. */
+export interface PayloadCodec<T> {
+  bytes(value: T): number
+  encode(writer: FieldWriter, value: T, context: RecordContext): void
+  /** Undefined: void, because it was bound to an earlier boot. */
+  decode(reader: FieldReader, id: number, context: RecordContext): T | undefined
+}
+
+export const ACCESSES = [null, 'read', 'readWrite'] as const
+
+export const EXTENT_BYTES = 16
+export const HOLDER_BYTES = 24
+
+export function textBytes(text: string, bytesMax: number): number {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > bytesMax) throw new RecordInvalid(`text of ${bytes} bytes; ${bytesMax} is the most`)
+  return bytes
+}
+
+export function encodeExtents(writer: FieldWriter, extents: readonly Extent[], rangeBytes: number): void {
+  for (const extent of extents) {
+    checkExtent(extent, rangeBytes)
+    writer.u64(extent.offset)
+    writer.u64(extent.length)
+  }
+}
+
+export function decodeExtents(reader: FieldReader, count: number, rangeBytes: number): Extent[] {
+  const extents: Extent[] = []
+  for (let index = 0; index < count; index++) {
+    const extent = { offset: reader.u64(), length: reader.u64() }
+    checkExtent(extent, rangeBytes)
+    extents.push(extent)
+  }
+  return extents
+}
+
+export function extentBytes(extents: readonly Extent[]): number {
+  return extents.reduce((bytes, extent) => bytes + extent.length, 0)
+}
+
+export function checkExtentCount(count: number): number {
+  if (count < 1 || count > EXTENTS_MAX)
+    throw new RecordInvalid(`${count} extents; 1 to ${EXTENTS_MAX} are possible`)
+  return count
+}
+
+export function checkExtent(extent: Extent, rangeBytes: number): void {
+  if (extent.length < 1 || extent.length > rangeBytes || extent.offset > rangeBytes - extent.length) {
+    throw new RecordInvalid(
+      `extent ${extent.offset}+${extent.length} is outside the range of ${rangeBytes} bytes`,
+    )
+  }
+}
+
+/** The stamp is what makes a holder void after kexec, without a write that a crash could prevent. */
+export function encodeHolder(writer: FieldWriter, holder: Holder | null, context: RecordContext): void {
+  if (holder === null) {
+    writer.zeros(HOLDER_BYTES)
+    return
+  }
+  if (holder.pid === 0) throw new RecordInvalid('a holder has a pid')
+  writer.u32(holder.pid)
+  writer.u32(0)
+  writer.u64(holder.start)
+  writer.u64(context.epoch)
+}
+
+export function decodeHolder(reader: FieldReader, context: RecordContext): Holder | null {
+  const pid = reader.u32()
+  reader.zeros(4)
+  const start = reader.u64()
+  const epoch = checkEpoch(reader.u64(), context)
+  if (pid === 0) {
+    if (start !== 0 || epoch !== 0) throw new RecordInvalid('a holder without a pid')
+    return null
+  }
+  return epoch < context.bootEpoch ? null : { pid, start }
+}
+
+export function checkEpoch(epoch: number, context: RecordContext): number {
+  if (epoch > context.epoch) throw new RecordInvalid(`epoch ${epoch} is after the table's ${context.epoch}`)
+  return epoch
+}

@@ -1,0 +1,58 @@
+import type { RetiredRecord, RetiredState } from './entity'
+import { NAME_BYTES_MAX, REASON_BYTES_MAX } from './layout'
+import {
+  checkExtentCount,
+  decodeExtents,
+  EXTENT_BYTES,
+  encodeExtents,
+  type PayloadCodec,
+  textBytes,
+} from './payload'
+import { RecordInvalid } from './record-invalid'
+
+const FIXED_BYTES = 24
+const STATES: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantined']
+
+export const retiredPayload: PayloadCodec<RetiredRecord> = {
+  bytes(value) {
+    return (
+      FIXED_BYTES +
+      value.extents.length * EXTENT_BYTES +
+      Buffer.byteLength(value.name) +
+      Buffer.byteLength(value.reason)
+    )
+  },
+
+  encode(writer, value, context) {
+    const nameBytes = textBytes(value.name, NAME_BYTES_MAX)
+    const reasonBytes = textBytes(value.reason, REASON_BYTES_MAX)
+    writer.u64(value.allocationId)
+    writer.u32(value.uid)
+    writer.code(value.state, STATES)
+    writer.zeros(3)
+    writer.u16(nameBytes)
+    writer.u16(reasonBytes)
+    writer.u16(checkExtentCount(value.extents.length))
+    writer.u16(0)
+    encodeExtents(writer, value.extents, context.rangeBytes)
+    writer.text(value.name)
+    writer.text(value.reason)
+  },
+
+  decode(reader, id, context) {
+    const allocationId = reader.u64()
+    const uid = reader.u32()
+    const state = reader.code(STATES)
+    reader.zeros(3)
+    const nameBytes = reader.u16()
+    const reasonBytes = reader.u16()
+    const extentCount = checkExtentCount(reader.u16())
+    reader.zeros(2)
+    if (nameBytes < 1 || nameBytes > NAME_BYTES_MAX) throw new RecordInvalid(`name of ${nameBytes} bytes`)
+    if (reasonBytes > REASON_BYTES_MAX) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
+    const extents = decodeExtents(reader, extentCount, context.rangeBytes)
+    const name = reader.text(nameBytes)
+    const reason = reader.text(reasonBytes)
+    return { id, allocationId, name, uid, extents, state, reason }
+  },
+}

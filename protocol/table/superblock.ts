@@ -1,0 +1,154 @@
+import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
+import { FieldReader } from './field-reader'
+import { FieldWriter } from './field-writer'
+import type { TableLayout } from './layout'
+import { RecordInvalid } from './record-invalid'
+
+export const SUPERBLOCK_BYTES = 256
+const CRC_OFFSET = SUPERBLOCK_BYTES - 4
+
+/** "MBRTABLE" */
+export const SUPERBLOCK_MAGIC = '4d42525441424c45'
+const MAGIC_OFFSET = 8
+const VERSION_OFFSET = 16
+const INCOMPATIBLE_OFFSET = 28
+export const FORMAT_VERSION = 1
+
+/** Flags this code understands: none exist yet. */
+export const FEATURES_INCOMPATIBLE = 0
+export const FEATURES_READ_ONLY_COMPATIBLE = 0
+
+export type SourceKind = 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
+const SOURCES: readonly (SourceKind | null)[] = [null, 'directory', 'memfd', 'devdax', 'devmem', 'pci-bar']
+
+/** Which range a table belongs to; bytes. base is 0 where the source has no physical address. */
+export interface RangeIdentity {
+  readonly source: SourceKind
+  readonly base: number
+  readonly bytes: number
+  readonly alignBytes: number
+}
+
+export interface Superblock {
+  /** Counts updates of the superblock. Zero in a copy that is being written. */
+  readonly generation: number
+  readonly featuresCompatible: number
+  readonly featuresIncompatible: number
+  readonly featuresReadOnlyCompatible: number
+  /** 32 digits of lower-case hex, like bootId. */
+  readonly uuid: string
+  readonly identity: RangeIdentity
+  /** One more at each take-over by a writer. */
+  readonly epoch: number
+  /** The epoch in which bootId became the writer's boot: what is older belongs to an earlier boot. */
+  readonly bootEpoch: number
+  readonly bootId: string
+  /** The sequence that the checkpoint and an empty journal stand for. */
+  readonly stateSequence: number
+  readonly checkpointSlot: number
+  readonly checkpointBytes: number
+  readonly checkpointCrc: number
+  /** Absolute; its place in the ring is the remainder by journalBytes. */
+  readonly journalStart: number
+  readonly layout: TableLayout
+}
+
+/** A whole copy, its generation word included. */
+export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c = portableCrc32c): Buffer {
+  const bytes = Buffer.alloc(SUPERBLOCK_BYTES)
+  const writer = new FieldWriter(bytes)
+  writer.u64(superblock.generation)
+  writer.hex(SUPERBLOCK_MAGIC, 8)
+  writer.u32(FORMAT_VERSION)
+  writer.u32(SUPERBLOCK_BYTES)
+  writer.u32(superblock.featuresCompatible)
+  writer.u32(superblock.featuresIncompatible)
+  writer.u32(superblock.featuresReadOnlyCompatible)
+  writer.code(superblock.identity.source, SOURCES)
+  writer.zeros(3)
+  writer.hex(superblock.uuid, 16)
+  writer.u64(superblock.identity.base)
+  writer.u64(superblock.identity.bytes)
+  writer.u64(superblock.identity.alignBytes)
+  writer.u64(superblock.epoch)
+  writer.u64(superblock.bootEpoch)
+  writer.hex(superblock.bootId, 16)
+  writer.u64(superblock.stateSequence)
+  writer.u64(superblock.checkpointBytes)
+  writer.u32(superblock.checkpointSlot)
+  writer.u32(superblock.checkpointCrc)
+  writer.u64(superblock.journalStart)
+  writer.u64(superblock.stateSequence + 1)
+  writer.u64(superblock.layout.tableBytes)
+  writer.u64(superblock.layout.journalBytes)
+  writer.u64(superblock.layout.slotBytes)
+  writer.zeros(CRC_OFFSET - writer.position)
+  writer.u32(crc32c(bytes.subarray(0, CRC_OFFSET), 0))
+  return bytes
+}
+
+/** Magic, version, flags and CRC stay where they are in every version, so that a newer table is told from a damaged one. */
+export function hasMagic(copy: Buffer): boolean {
+  return copy.toString('hex', MAGIC_OFFSET, MAGIC_OFFSET + 8) === SUPERBLOCK_MAGIC
+}
+
+export function isIntact(copy: Buffer, crc32c: Crc32c = portableCrc32c): boolean {
+  return copy.readUInt32LE(CRC_OFFSET) === crc32c(copy.subarray(0, CRC_OFFSET), 0)
+}
+
+export function versionOf(copy: Buffer): number {
+  return copy.readUInt32LE(VERSION_OFFSET)
+}
+
+/** Flags of the copy that this code doesn't know, by whether they forbid reading or only writing. */
+export function unknownFeatures(copy: Buffer): { incompatible: number; readOnlyCompatible: number } {
+  return {
+    incompatible: (copy.readUInt32LE(INCOMPATIBLE_OFFSET) & ~FEATURES_INCOMPATIBLE) >>> 0,
+    readOnlyCompatible: (copy.readUInt32LE(INCOMPATIBLE_OFFSET + 4) & ~FEATURES_READ_ONLY_COMPATIBLE) >>> 0,
+  }
+}
+
+/** A copy that isIntact(), of our version and features. Throws RecordInvalid. */
+export function decodeSuperblock(copy: Buffer): Superblock {
+  const reader = new FieldReader(copy)
+  const generation = reader.u64()
+  reader.hex(8)
+  reader.u32()
+  if (reader.u32() !== SUPERBLOCK_BYTES) throw new RecordInvalid('wrong length of the superblock')
+  const featuresCompatible = reader.u32()
+  const featuresIncompatible = reader.u32()
+  const featuresReadOnlyCompatible = reader.u32()
+  const source = reader.code(SOURCES)
+  reader.zeros(3)
+  const uuid = reader.hex(16)
+  const identity = { source, base: reader.u64(), bytes: reader.u64(), alignBytes: reader.u64() }
+  const epoch = reader.u64()
+  const bootEpoch = reader.u64()
+  const bootId = reader.hex(16)
+  const stateSequence = reader.u64()
+  const checkpointBytes = reader.u64()
+  const checkpointSlot = reader.u32()
+  const checkpointCrc = reader.u32()
+  const journalStart = reader.u64()
+  if (reader.u64() !== stateSequence + 1) throw new RecordInvalid('the journal starts at another sequence')
+  const layout = { tableBytes: reader.u64(), journalBytes: reader.u64(), slotBytes: reader.u64() }
+  reader.zeros(CRC_OFFSET - reader.position)
+  if (bootEpoch > epoch) throw new RecordInvalid('the boot began after the last epoch')
+  return {
+    generation,
+    featuresCompatible,
+    featuresIncompatible,
+    featuresReadOnlyCompatible,
+    uuid,
+    identity,
+    epoch,
+    bootEpoch,
+    bootId,
+    stateSequence,
+    checkpointSlot,
+    checkpointBytes,
+    checkpointCrc,
+    journalStart,
+    layout,
+  }
+}

@@ -1,0 +1,68 @@
+import type {
+  AllocationRecord,
+  Change,
+  CountedKind,
+  Entity,
+  EntityKind,
+  FreezeRecord,
+  MappingRecord,
+  PoisonRecord,
+  RetiredRecord,
+} from './entity'
+
+/** Read-only view of what a table holds, by id. */
+export interface TableView {
+  readonly allocations: ReadonlyMap<number, AllocationRecord>
+  readonly mappings: ReadonlyMap<number, MappingRecord>
+  readonly retired: ReadonlyMap<number, RetiredRecord>
+  readonly poison: ReadonlyMap<number, PoisonRecord>
+  readonly control: ReadonlyMap<number, FreezeRecord>
+}
+
+/** Highest id ever used, kept beyond the life of what used it. */
+export type IdsUsed = Record<CountedKind, number>
+
+/** The state that a checkpoint and the journal's changes after it make. */
+export class TableState implements TableView {
+  readonly allocations = new Map<number, AllocationRecord>()
+  readonly mappings = new Map<number, MappingRecord>()
+  readonly retired = new Map<number, RetiredRecord>()
+  readonly poison = new Map<number, PoisonRecord>()
+  readonly control = new Map<number, FreezeRecord>()
+  readonly idsUsed: IdsUsed = { allocation: 0, mapping: 0, retired: 0 }
+
+  entities(kind: EntityKind): Map<number, Entity> {
+    switch (kind) {
+      case 'allocation':
+        return this.allocations
+      case 'mapping':
+        return this.mappings
+      case 'retired':
+        return this.retired
+      case 'poison':
+        return this.poison
+      case 'control':
+        return this.control
+    }
+  }
+
+  /** Absolute and idempotent, so that replay over a newer value ends at the same state. */
+  apply(change: Change): void {
+    if ('delete' in change) {
+      this.entities(change.delete).delete(change.key)
+      return
+    }
+    this.entities(change.put).set(change.value.id, change.value)
+    if (isCounted(change.put)) this.useIds({ [change.put]: change.value.id })
+  }
+
+  useIds(used: Partial<IdsUsed>): void {
+    for (const kind of COUNTED_KINDS) this.idsUsed[kind] = Math.max(this.idsUsed[kind], used[kind] ?? 0)
+  }
+}
+
+export const COUNTED_KINDS: readonly CountedKind[] = ['allocation', 'mapping', 'retired']
+
+export function isCounted(kind: EntityKind): kind is CountedKind {
+  return kind === 'allocation' || kind === 'mapping' || kind === 'retired'
+}

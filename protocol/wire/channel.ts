@@ -1,0 +1,24 @@
+/** What carries the protocol: an ordered byte stream on which descriptors travel with the bytes they were sent with. */
+export interface Channel {
+  /** Queue bytes with descriptors attached to the first of them. Adopts the descriptors, whatever happens. */
+  send(bytes: Uint8Array, fds: readonly number[]): void
+  /** Bytes accepted but not yet taken by the kernel. */
+  readonly queuedBytes: number
+  pause(): void
+  resume(): void
+  /** Idempotent; onEnd is not called after it. */
+  close(): void
+}
+
+/** Set once, before the first event can arrive. */
+export interface ChannelEvents {
+  /** The callee owns fds from here on. */
+  onData(bytes: Buffer, fds: number[]): void
+  /** Once; an Error when the peer or the transport failed, undefined when it closed in order. */
+  onEnd(error: Error | undefined): void
+  /** The queue, which had been non-empty, is empty again. */
+  onDrain(): void
+}
+
+/** Makes the channel; given the events it is to deliver. */
+export type OpenChannel = (events: ChannelEvents) => Channel

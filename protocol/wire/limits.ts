@@ -1,0 +1,73 @@
+/** Limits of the protocol, each with its reason. WIRE.md lists the same names and values; a test compares the two. */
+
+/**
+ * A call, without its NUL. A name, a secret and metadata at their limits, every character escaped, are 33 KiB. It bounds
+ * what a peer that never finishes a message makes the broker hold, and JSON as objects takes up to 20 times its length.
+ */
+export const messageBytesMax = 64 * 1024
+
+/**
+ * A reply, without its NUL. The largest that has no pages is a ListAllocations page: 256 of allocationJsonBytesMax,
+ * 3 MiB. What can be longer (a Watch snapshot) is sent as several.
+ */
+export const replyBytesMax = 4 * 1024 * 1024
+
+/** An Allocation as JSON: metadata 4096, 64 extents of 55, 64 shares of 41, two names of 510, and numbers: 11.4 KiB. */
+export const allocationJsonBytesMax = 12 * 1024
+
+/** A Mapping as JSON: metadata 4096, a name of 510, and numbers: 4.9 KiB. */
+export const mappingJsonBytesMax = 6 * 1024
+
+/** Objects and arrays inside each other. JSON.stringify recurses, so an echoed deep value would overflow the stack. */
+export const nestingMax = 64
+
+/** The kernel takes 253 (SCM_MAX_FD); a Claim reply carries one per mapping of an allocation, at most 128. */
+export const fdsPerMessageMax = 128
+
+/** Calls of one connection that wait for their turn; beyond it the connection is not read until some are answered. */
+export const callsInFlightMax = 256
+
+/** The same in bytes of those calls, as a few long ones cost as much as many short ones. One call may overshoot it. */
+export const callBytesInFlightMax = 64 * 1024
+
+/** Replies a peer has not read yet; beyond it the peer's calls wait. One reply may overshoot it. */
+export const outputBytesMax = 4 * 1024 * 1024
+
+/** Replies of a stream its reader has not taken yet; beyond it the caller stops reading the connection. */
+export const streamRepliesMax = 64
+
+/** UTF-8 bytes of an allocation's name: the longest file name, so that any tool can make a file of each allocation. */
+export const nameBytesMax = 255
+
+/** UTF-8 bytes of an owner's metadata as JSON; it is kept in the allocation table, whose size is fixed. */
+export const metadataBytesMax = 4096
+
+/** UTF-8 bytes of a secret; only its hash is kept, so this only bounds the hashing. */
+export const secretBytesMax = 1024
+
+/** An allocation so scattered is unusable for huge pages; it also bounds a device-DAX instance's mapping list. */
+export const extentsPerAllocationMax = 64
+
+/** As many as fdsPerMessageMax, so that Claim gives an allocation back in one reply. */
+export const mappingsPerAllocationMax = 128
+
+/** Allocations in one page of ListAllocations and in one Watch snapshot batch; replyBytesMax holds that many. */
+export const listAllocationsMax = 256
+
+/** Other uids that may map an allocation. */
+export const sharesPerAllocationMax = 64
+
+/** What one connection may cost the side that answers it. */
+export interface ResponderLimits {
+  readonly messageBytesMax: number
+  readonly callsInFlightMax: number
+  readonly callBytesInFlightMax: number
+  readonly outputBytesMax: number
+}
+
+export const responderLimits: ResponderLimits = {
+  messageBytesMax,
+  callsInFlightMax,
+  callBytesInFlightMax,
+  outputBytesMax,
+}

@@ -1,0 +1,294 @@
+import type { Channel, OpenChannel } from './channel'
+import { fdsPerMessageMax, type ResponderLimits, replyBytesMax } from './limits'
+import { encodeMessage, type Message, MessageReader, ProtocolViolation } from './message'
+
+/** A call that waits for its answer: any number of replyMore, then exactly one of reply and fail. */
+export interface Call {
+  /** Fully qualified, as the peer sent it: not yet known to exist. */
+  readonly method: string
+  /** An object; empty when the call had none. */
+  readonly parameters: unknown
+  readonly more: boolean
+  readonly oneway: boolean
+  /** The connection is gone: replies are dropped and their descriptors closed. */
+  readonly ended: boolean
+  /** The last reply. Adopts fds, also when it throws: RangeError for a reply over replyBytesMax or fdsPerMessageMax, before anything is sent; Error after the last reply. */
+  reply(parameters: object, fds?: readonly number[]): void
+  /** One of several replies. Throws like reply, and when the call did not ask for more. False: the peer is slow, wait for onDrain; or gone. */
+  replyMore(parameters: object, fds?: readonly number[]): boolean
+  /** The last reply: an error by its qualified name. */
+  fail(error: string, parameters?: object): void
+  /** When the connection ends before the last reply; at once when it has ended. */
+  onEnd(callback: () => void): void
+  /** Each time the peer has read all that was queued, until the last reply. */
+  onDrain(callback: () => void): void
+}
+
+export interface ResponderOptions {
+  readonly closeFd: (fd: number) => void
+  readonly limits: ResponderLimits
+  readonly onCall: (call: Call) => void
+  /** Once, also after close(); ProtocolViolation when the peer's fault ended it, undefined when it or we closed in order. */
+  readonly onClose: (error: Error | undefined) => void
+}
+
+interface Request {
+  readonly bytes: number
+  readonly method: string
+  readonly parameters: object
+  readonly more: boolean
+  readonly oneway: boolean
+}
+
+/**
+ * The answering side of one connection. Calls are answered strictly in order: a call is handed to onCall when the one
+ * before it has had its last reply. A call answered inside onCall is answered within the read that brought it.
+ */
+export class Responder {
+  readonly channel: Channel
+  readonly #options: ResponderOptions
+  readonly #reader: MessageReader
+  readonly #waiting: Request[] = []
+  #waitingBytes = 0
+  #open: OpenCall | undefined
+  #dispatching = false
+  #paused = false
+  #ended = false
+
+  constructor(open: OpenChannel, options: ResponderOptions) {
+    this.#options = options
+    this.#reader = new MessageReader({
+      bytesMax: options.limits.messageBytesMax,
+      fdsMax: fdsPerMessageMax,
+      closeFd: options.closeFd,
+    })
+    this.channel = open({
+      onData: (bytes, fds) => this.#receive(bytes, fds),
+      onEnd: error => this.#end(error),
+      onDrain: () => this.#drained(),
+    })
+  }
+
+  /** Ends the connection; calls still open end with it. Idempotent. */
+  close(): void {
+    this.#end(undefined)
+  }
+
+  #receive(bytes: Buffer, fds: number[]): void {
+    try {
+      this.#reader.push(bytes, fds, this.#accept)
+    } catch (error) {
+      this.#end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
+      // What a handler throws is a broken invariant of ours, not the peer's fault.
+      if (!(error instanceof ProtocolViolation)) throw error
+      return
+    }
+    this.#balance()
+  }
+
+  readonly #accept = (message: Message, bytes: number): void => {
+    if (message.fds.length > 0) {
+      for (const fd of message.fds) this.#options.closeFd(fd)
+      throw new ProtocolViolation('descriptors with a call')
+    }
+    const request = readRequest(message.value, bytes)
+    if (this.#mayDispatch() && this.#waiting.length === 0) {
+      this.#dispatch(request)
+      return
+    }
+    this.#waiting.push(request)
+    this.#waitingBytes += bytes
+  }
+
+  // Output counts too: one read may bring thousands of calls with large replies.
+  #mayDispatch(): boolean {
+    return (
+      this.#open === undefined &&
+      !this.#dispatching &&
+      !this.#ended &&
+      this.channel.queuedBytes <= this.#options.limits.outputBytesMax
+    )
+  }
+
+  #dispatch(request: Request): void {
+    this.#dispatching = true
+    const call = new OpenCall(request, this.channel, this.#options, this.#answered)
+    this.#open = call
+    try {
+      this.#options.onCall(call)
+    } finally {
+      this.#dispatching = false
+    }
+  }
+
+  readonly #answered = (): void => {
+    this.#open = undefined
+    this.#dispatchWaiting()
+    this.#balance()
+  }
+
+  // Does nothing inside onCall, whose caller goes on by itself: a loop, so that no row of calls overflows the stack.
+  #dispatchWaiting(): void {
+    while (this.#waiting.length > 0 && this.#mayDispatch()) {
+      const request = this.#waiting.shift()!
+      this.#waitingBytes -= request.bytes
+      this.#dispatch(request)
+    }
+  }
+
+  #drained(): void {
+    this.#open?.drained()
+    this.#dispatchWaiting()
+    this.#balance()
+  }
+
+  #balance(): void {
+    if (this.#ended) return
+    const { callsInFlightMax, callBytesInFlightMax, outputBytesMax } = this.#options.limits
+    const paused =
+      this.#waiting.length >= callsInFlightMax ||
+      this.#waitingBytes >= callBytesInFlightMax ||
+      this.channel.queuedBytes > outputBytesMax
+    if (paused === this.#paused) return
+    this.#paused = paused
+    if (paused) this.channel.pause()
+    else this.channel.resume()
+  }
+
+  #end(error: Error | undefined): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#waiting.length = 0
+    this.#reader.dispose()
+    this.channel.close()
+    this.#open?.end()
+    this.#options.onClose(error)
+  }
+}
+
+class OpenCall implements Call {
+  readonly method: string
+  readonly parameters: object
+  readonly more: boolean
+  readonly oneway: boolean
+  readonly #channel: Channel
+  readonly #options: ResponderOptions
+  readonly #onAnswered: () => void
+  #answered = false
+  #ended = false
+  #endCallbacks: Array<() => void> = []
+  #drainCallbacks: Array<() => void> = []
+
+  constructor(request: Request, channel: Channel, options: ResponderOptions, onAnswered: () => void) {
+    this.method = request.method
+    this.parameters = request.parameters
+    this.more = request.more
+    this.oneway = request.oneway
+    this.#channel = channel
+    this.#options = options
+    this.#onAnswered = onAnswered
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  reply(parameters: object, fds: readonly number[] = []): void {
+    this.#send({ parameters }, fds)
+    this.#finish()
+  }
+
+  replyMore(parameters: object, fds: readonly number[] = []): boolean {
+    if (!this.more) {
+      this.#closeAll(fds)
+      throw new Error(`several replies to ${this.method}, which was called without more`)
+    }
+    this.#send({ parameters, continues: true }, fds)
+    return !this.#ended && this.#channel.queuedBytes <= this.#options.limits.outputBytesMax
+  }
+
+  fail(error: string, parameters: object = {}): void {
+    this.#send({ error, parameters }, [])
+    this.#finish()
+  }
+
+  onEnd(callback: () => void): void {
+    if (this.#ended) callback()
+    else if (!this.#answered) this.#endCallbacks.push(callback)
+  }
+
+  onDrain(callback: () => void): void {
+    if (!this.#answered && !this.#ended) this.#drainCallbacks.push(callback)
+  }
+
+  drained(): void {
+    for (const callback of [...this.#drainCallbacks]) callback()
+  }
+
+  end(): void {
+    this.#ended = true
+    const callbacks = this.#endCallbacks
+    this.#forget()
+    for (const callback of callbacks) callback()
+  }
+
+  #send(message: object, fds: readonly number[]): void {
+    if (this.#answered || this.#ended || this.oneway) {
+      this.#closeAll(fds)
+      if (this.#answered) throw new Error(`a reply to ${this.method} after its last reply`)
+      return
+    }
+    let bytes: Buffer
+    try {
+      bytes = encodeMessage(message)
+      if (bytes.length - 1 > replyBytesMax)
+        throw new RangeError(`reply of ${bytes.length - 1} bytes, at most ${replyBytesMax}`)
+      if (fds.length > fdsPerMessageMax)
+        throw new RangeError(`${fds.length} descriptors, at most ${fdsPerMessageMax}`)
+    } catch (error) {
+      this.#closeAll(fds)
+      throw error
+    }
+    this.#channel.send(bytes, fds)
+  }
+
+  #finish(): void {
+    this.#answered = true
+    this.#forget()
+    if (!this.#ended) this.#onAnswered()
+  }
+
+  #forget(): void {
+    this.#endCallbacks = []
+    this.#drainCallbacks = []
+  }
+
+  #closeAll(fds: readonly number[]): void {
+    for (const fd of fds) this.#options.closeFd(fd)
+  }
+}
+
+function readRequest(value: Record<string, unknown>, bytes: number): Request {
+  for (const key in value) {
+    if (!requestKeys.has(key)) throw new ProtocolViolation('a call with an unknown member')
+  }
+  const { method, parameters } = value
+  if (typeof method !== 'string') throw new ProtocolViolation('a call without a method')
+  if (parameters !== undefined && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+    throw new ProtocolViolation('a call whose parameters are not an object')
+  }
+  const more = readFlag(value, 'more')
+  const oneway = readFlag(value, 'oneway')
+  if (more && oneway) throw new ProtocolViolation('a call with both more and oneway')
+  if (readFlag(value, 'upgrade')) throw new ProtocolViolation('a call with upgrade, which is not offered')
+  return { bytes, method, parameters: parameters ?? {}, more, oneway }
+}
+
+const requestKeys = new Set(['method', 'parameters', 'more', 'oneway', 'upgrade'])
+
+function readFlag(value: Record<string, unknown>, flag: 'more' | 'oneway' | 'upgrade'): boolean {
+  const set = value[flag]
+  if (set !== undefined && typeof set !== 'boolean')
+    throw new ProtocolViolation(`a call whose ${flag} is not a boolean`)
+  return set === true
+}

@@ -1,0 +1,52 @@
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import type { Allocation } from '../state/entries'
+import type { Inventory } from '../state/inventory'
+import { secretMatches } from './secret'
+
+/** Owners, those it is shared with and administrators know that an allocation exists. */
+export function maySee(session: Session, allocation: Allocation): boolean {
+  return (
+    session.uid === allocation.record.uid ||
+    session.isAdmin ||
+    allocation.sharedWith(session.uid) !== undefined
+  )
+}
+
+/** @throws Refusal NotFound, also for what the caller may not know of */
+export function findVisible(inventory: Inventory, session: Session, name: string): Allocation {
+  const allocation = inventory.byName.get(name)
+  if (!allocation || !maySee(session, allocation)) refuse('NotFound', { kind: 'allocation', name })
+  return allocation
+}
+
+/**
+ * The owner may do anything with its allocation; where it has a secret, a process must have allocated or claimed it,
+ * or show the secret once per connection. An administrator may end things (`admin: true`), not use the memory.
+ * @throws Refusal PermissionDenied
+ */
+export function checkOwner(
+  session: Session,
+  allocation: Allocation,
+  secret: string | null | undefined,
+  { admin }: { admin: boolean } = { admin: false },
+): void {
+  if (admin && session.isAdmin) return
+  const { record } = allocation
+  if (session.uid !== record.uid)
+    refuse('PermissionDenied', {
+      reason: `'${record.name}' belongs to uid ${record.uid}, you are uid ${session.uid}`,
+    })
+  if (!record.secret || session.unlocked.has(allocation)) return
+  if (allocation.holder && allocation.holder === session.holder) return
+  if (!secretMatches(record.secret, secret))
+    refuse('PermissionDenied', {
+      reason: secret ? `that is not the secret of '${record.name}'` : `'${record.name}' needs its secret`,
+    })
+  session.unlocked.add(allocation)
+}
+
+/** @throws Refusal Busy while another call changes it */
+export function checkIdle(allocation: Allocation): void {
+  if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })
+}

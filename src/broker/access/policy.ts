@@ -1,0 +1,65 @@
+import type { OwnerLimits, Settings } from '../config/config'
+import { refuse } from '../refusal'
+import type { Ledger } from './ledger'
+
+/** Who may do what; from the configuration, replaced whole when that is read again. */
+export class Policy {
+  private readonly patterns = new Map<string, RegExp>()
+
+  constructor(private readonly settings: Pick<Settings, 'owners' | 'defaults' | 'admins'>) {}
+
+  isAdmin(uid: number): boolean {
+    return this.settings.admins.has(uid)
+  }
+
+  limits(uid: number): OwnerLimits {
+    const own = this.settings.owners.get(uid)
+    if (own) return own
+    if (this.isAdmin(uid))
+      return {
+        bytesMax: Infinity,
+        allocationsMax: Infinity,
+        mappingsMax: Infinity,
+        ranges: undefined,
+        names: undefined,
+      }
+    return this.settings.defaults
+  }
+
+  mayUse(uid: number, range: string): boolean {
+    return this.limits(uid).ranges?.includes(range) ?? true
+  }
+
+  /** @throws Refusal PermissionDenied when the uid's names are limited and this is none of them */
+  checkName(uid: number, name: string): void {
+    const { names } = this.limits(uid)
+    if (names && !names.some(pattern => this.regexp(pattern).test(name)))
+      refuse('PermissionDenied', { reason: `uid ${uid} may use names like ${names.join(', ')} only` })
+  }
+
+  /** @throws Refusal QuotaExceeded */
+  checkQuota(
+    ledger: Ledger,
+    uid: number,
+    more: { bytes?: number; allocations?: number; mappings?: number },
+  ): void {
+    const limits = this.limits(uid)
+    const used = ledger.of(uid)
+    for (const resource of ['bytes', 'allocations', 'mappings'] as const) {
+      const requested = more[resource] ?? 0
+      const limit = limits[`${resource}Max`]
+      if (requested > 0 && used[resource] + requested > limit)
+        refuse('QuotaExceeded', { uid, resource, limit, used: used[resource], requested })
+    }
+  }
+
+  private regexp(pattern: string): RegExp {
+    let regexp = this.patterns.get(pattern)
+    if (!regexp) {
+      const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')
+      regexp = new RegExp(`^${escaped}$`, 's')
+      this.patterns.set(pattern, regexp)
+    }
+    return regexp
+  }
+}

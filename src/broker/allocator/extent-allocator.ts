@@ -1,0 +1,260 @@
+import type { Extent } from '../../../protocol/table'
+import { ExtentConflict } from './extent-conflict'
+import { FreeIndex } from './free-index'
+
+/**
+ * Candidates looked at for one aligned extent, before one is taken that is large enough at any offset. Beyond it the
+ * fit may be less than the best; where nothing is large enough for sure, the search goes on, so a fit is never missed.
+ */
+const CANDIDATES_MAX = 256
+
+/** Bytes. base is the physical address of the range, where alignment is to hold for addresses; unit divides it. */
+export interface ExtentAllocatorOptions {
+  readonly bytes: number
+  readonly unit: number
+  readonly base?: number
+}
+
+/**
+ * bytes: a multiple of the unit; align: a multiple of it too (default: the unit). contiguous: one extent or nothing.
+ * extentsMax bounds the extents of the whole allocation.
+ */
+export interface ExtentRequest {
+  readonly bytes: number
+  readonly align?: number
+  readonly contiguous?: boolean
+  readonly extentsMax: number
+}
+
+/** added is what free() takes to undo it; extents the allocation's new ones, in order. */
+export interface Extension {
+  readonly extents: readonly Extent[]
+  readonly added: readonly Extent[]
+}
+
+export interface FreeReport {
+  readonly freeBytes: number
+  readonly largestFreeBytes: number
+  readonly freeExtents: number
+}
+
+/**
+ * Decides which extents of one range are whose. What allocate() and extend() return is taken at once; free() undoes it
+ * when the commit that was to record it fails. Persists nothing.
+ */
+export class ExtentAllocator {
+  readonly bytes: number
+  readonly unit: number
+  readonly #base: number
+  readonly #free = new FreeIndex()
+
+  constructor(options: ExtentAllocatorOptions) {
+    this.unit = options.unit
+    this.bytes = options.bytes
+    this.#base = options.base ?? 0
+    if (!isPositive(this.unit) || !isPositive(this.bytes) || this.bytes % this.unit !== 0) {
+      throw new RangeError(`a range of ${this.bytes} bytes in units of ${this.unit}`)
+    }
+    if (!Number.isSafeInteger(this.#base + this.bytes) || this.#base < 0 || this.#base % this.unit !== 0) {
+      throw new RangeError(`base ${this.#base} of a range in units of ${this.unit}`)
+    }
+    this.#free.give({ offset: 0, length: this.bytes })
+  }
+
+  /** Takes exactly these extents: what the table says is in use. All or none; throws ExtentConflict. */
+  reserve(extents: readonly Extent[]): void {
+    const taken: Extent[] = []
+    try {
+      for (const extent of extents) {
+        this.#check(extent)
+        const free = this.#free.at(extent.offset)
+        if (!free || extent.offset + extent.length > free.offset + free.length) {
+          throw new ExtentConflict('ExtentOverlap', extent)
+        }
+        this.#free.take(free, extent)
+        taken.push(extent)
+      }
+    } catch (error) {
+      for (const extent of taken) this.#free.give(extent)
+      throw error
+    }
+  }
+
+  /** Gives extents back, merged with their free neighbours. All or none; throws ExtentConflict. */
+  free(extents: readonly Extent[]): void {
+    const given: Extent[] = []
+    try {
+      for (const extent of extents) {
+        this.#check(extent)
+        if (this.#free.touches(extent)) throw new ExtentConflict('ExtentNotTaken', extent)
+        this.#free.give(extent)
+        given.push(extent)
+      }
+    } catch (error) {
+      for (const extent of given) this.#free.take(this.#free.at(extent.offset)!, extent)
+      throw error
+    }
+  }
+
+  /**
+   * The best fit; or, when no extent is large enough and contiguous is not asked for, the largest ones and the best fit
+   * for what then remains. Every extent starts aligned, and all but the last are multiples of align, so that alignment
+   * holds within the allocation too. Undefined when there is no room; that is exact where bytes is a multiple of align.
+   */
+  allocate(request: ExtentRequest): readonly Extent[] | undefined {
+    const align = this.#checkRequest(request)
+    if (request.extentsMax < 1) return undefined
+    return this.#allocate(request.bytes, align, request.contiguous ? 1 : request.extentsMax)
+  }
+
+  /**
+   * bytes more for an allocation: behind its last extent when all of them fit there, else in one new extent, else as many
+   * as fit behind the last and the rest elsewhere. contiguous: only behind. Undefined when there is no room.
+   */
+  extend(extents: readonly Extent[], request: ExtentRequest): Extension | undefined {
+    const align = this.#checkRequest(request)
+    const last = extents.at(-1)
+    if (!last) throw new RangeError('an allocation without extents')
+    this.#check(last)
+    const behind = this.#freeBehind(last)
+    if (behind >= request.bytes) return this.#extendInPlace(extents, request.bytes)
+    const extentsLeft = request.extentsMax - extents.length
+    if (request.contiguous || extentsLeft < 1) return undefined
+    const single = this.#allocate(request.bytes, align, 1)
+    if (single) return { extents: [...extents, ...single], added: single }
+    return this.#extendInPieces(extents, request.bytes, align, behind, extentsLeft)
+  }
+
+  report(): FreeReport {
+    return {
+      freeBytes: this.#free.bytes,
+      largestFreeBytes: this.#free.largest?.length ?? 0,
+      freeExtents: this.#free.count,
+    }
+  }
+
+  /** Free extents by offset. */
+  freeExtents(): Generator<Extent> {
+    return this.#free.extents()
+  }
+
+  #allocate(bytes: number, align: number, extentsMax: number): readonly Extent[] | undefined {
+    if (bytes > this.#free.bytes) return undefined
+    const taken: Extent[] = []
+    let remaining = bytes
+    while (taken.length < extentsMax) {
+      const fit = this.#bestFit(remaining, align)
+      if (fit) return [...taken, this.#take(fit, remaining, align)]
+      const largest = extentsMax - taken.length > 1 ? this.#largestUsable(align) : undefined
+      if (!largest) break
+      taken.push(this.#take(largest, alignDown(this.#usable(largest, align), align), align))
+      remaining -= taken.at(-1)!.length
+    }
+    for (const extent of taken) this.#free.give(extent)
+    return undefined
+  }
+
+  #bestFit(bytes: number, align: number): Extent | undefined {
+    const sureBytes = bytes + align - this.unit
+    let candidate = this.#free.smallest(bytes)
+    for (let seen = 0; candidate; seen++) {
+      if (this.#usable(candidate, align) >= bytes) return candidate
+      const sure = seen === CANDIDATES_MAX ? this.#free.smallest(sureBytes) : undefined
+      candidate = sure ?? this.#free.nextLarger(candidate)
+    }
+    return undefined
+  }
+
+  /** The free extent with the most bytes in whole multiples of align. None, and smaller ones need no look. */
+  #largestUsable(align: number): Extent | undefined {
+    let best: Extent | undefined
+    let bestBytes = 0
+    let candidate = this.#free.largest
+    while (candidate && candidate.length >= align && alignDown(candidate.length, align) > bestBytes) {
+      const usable = alignDown(this.#usable(candidate, align), align)
+      if (usable > bestBytes) {
+        best = candidate
+        bestBytes = usable
+      }
+      candidate = this.#free.nextSmaller(candidate)
+    }
+    return best
+  }
+
+  #take(free: Extent, bytes: number, align: number): Extent {
+    const extent = { offset: this.#alignedOffset(free, align), length: bytes }
+    this.#free.take(free, extent)
+    return extent
+  }
+
+  #usable(free: Extent, align: number): number {
+    return free.offset + free.length - this.#alignedOffset(free, align)
+  }
+
+  #alignedOffset(free: Extent, align: number): number {
+    const beyond = (this.#base + free.offset) % align
+    return beyond === 0 ? free.offset : free.offset + align - beyond
+  }
+
+  #freeBehind(last: Extent): number {
+    const end = last.offset + last.length
+    const free = this.#free.at(end)
+    return free ? free.offset + free.length - end : 0
+  }
+
+  #extendInPlace(extents: readonly Extent[], bytes: number): Extension {
+    const last = extents.at(-1)!
+    const added = { offset: last.offset + last.length, length: bytes }
+    this.#free.take(this.#free.at(added.offset)!, added)
+    const longer = { offset: last.offset, length: last.length + bytes }
+    return { extents: [...extents.slice(0, -1), longer], added: [added] }
+  }
+
+  /** What is taken in place ends where the allocation is a multiple of align, like every piece but the last. */
+  #extendInPieces(
+    extents: readonly Extent[],
+    bytes: number,
+    align: number,
+    behind: number,
+    extentsLeft: number,
+  ): Extension | undefined {
+    const before = extents.reduce((total, extent) => total + extent.length, 0)
+    const inPlace = Math.max(0, alignDown(before + behind, align) - before)
+    const longer = inPlace > 0 ? this.#extendInPlace(extents, inPlace) : { extents, added: [] }
+    const elsewhere = this.#allocate(bytes - inPlace, align, extentsLeft)
+    if (elsewhere) {
+      return { extents: [...longer.extents, ...elsewhere], added: [...longer.added, ...elsewhere] }
+    }
+    this.free(longer.added)
+    return undefined
+  }
+
+  #check(extent: Extent): void {
+    const { offset, length } = extent
+    if (!Number.isSafeInteger(offset) || !isPositive(length) || offset < 0 || length > this.bytes - offset) {
+      throw new ExtentConflict('ExtentOutOfRange', extent)
+    }
+    if (offset % this.unit !== 0 || length % this.unit !== 0)
+      throw new ExtentConflict('ExtentMisaligned', extent)
+  }
+
+  #checkRequest(request: ExtentRequest): number {
+    const align = request.align ?? this.unit
+    if (!isPositive(request.bytes) || request.bytes % this.unit !== 0) {
+      throw new RangeError(`${request.bytes} bytes in units of ${this.unit}`)
+    }
+    if (!isPositive(align) || align % this.unit !== 0 || !Number.isSafeInteger(align + request.bytes)) {
+      throw new RangeError(`alignment ${align} in units of ${this.unit}`)
+    }
+    if (!Number.isInteger(request.extentsMax)) throw new RangeError(`${request.extentsMax} extents at most`)
+    return align
+  }
+}
+
+function alignDown(bytes: number, align: number): number {
+  return bytes - (bytes % align)
+}
+
+function isPositive(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0
+}

@@ -1,0 +1,2 @@
+export * from './extent-allocator'
+export * from './extent-conflict'

@@ -1,0 +1,90 @@
+import type { Logger } from 'pino'
+import { Ledger } from './access/ledger'
+import { Policy } from './access/policy'
+import type { Settings } from './config/config'
+import { type Holder, Leases } from './lease/process'
+import { refuse } from './refusal'
+import { Quarantine } from './revoke/quarantine'
+import { Revoker } from './revoke/revoker'
+import { Events } from './session/events'
+import type { Session } from './session/session'
+import type { Allocation, Mapping } from './state/entries'
+import { Inventory } from './state/inventory'
+
+/** Everything one broker process is made of; handlers work on this. */
+export class Broker {
+  readonly startedAt = Date.now()
+  readonly leases = new Leases()
+  readonly ledger = new Ledger()
+  readonly events = new Events(Date.now)
+  readonly policy: Policy
+  readonly inventory: Inventory
+  readonly revoker: Revoker
+  readonly quarantine: Quarantine
+  readonly sessions = new Set<Session>()
+
+  constructor(
+    readonly settings: Settings,
+    readonly bootId: string,
+    readonly log: Logger,
+  ) {
+    this.policy = new Policy(settings)
+    this.inventory = new Inventory(this.ledger, this.leases)
+    this.revoker = new Revoker(this)
+    this.quarantine = new Quarantine(this)
+    this.leases.onExit = holder => this.holderExited(holder)
+  }
+
+  /** Why every change is refused, undefined when it is not. */
+  get frozen(): string | undefined {
+    for (const range of this.inventory.ranges.values()) if (range.freeze) return range.freeze.reason
+    return undefined
+  }
+
+  /** @throws Refusal Frozen */
+  checkThawed(): void {
+    const reason = this.frozen
+    if (reason !== undefined) refuse('Frozen', { reason })
+  }
+
+  /** Sessions of a process; a VMM has one for calls and often one more for events. */
+  sessionsOf(holder: Holder): Session[] {
+    return [...this.sessions].filter(session => session.peer.pid === holder.pid && session.holder === holder)
+  }
+
+  changed(
+    kind: Parameters<Events['emit']>[0]['kind'],
+    allocation: Allocation,
+    more: { mapping?: Mapping; pid?: number; bytes?: number; deadline?: number; detail?: string } = {},
+  ): void {
+    const { mapping, ...rest } = more
+    this.events.emit(
+      {
+        kind,
+        allocation: allocation.name,
+        range: allocation.range.name,
+        uid: mapping?.record.uid ?? allocation.record.uid,
+        ...(mapping && { mapping: mapping.id }),
+        ...rest,
+      },
+      () => allocation.audience(),
+    )
+  }
+
+  /** A process that held something is gone: what it held stays, and waits to be claimed. */
+  private holderExited(holder: Holder): void {
+    this.log.info(
+      { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
+      'a holder has exited; what it held can be claimed',
+    )
+    for (const id of [...holder.mappings]) {
+      const mapping = this.inventory.mappings.get(id)!
+      this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })
+      this.inventory.setMappingHolder(mapping, undefined)
+      mapping.returned()
+    }
+    for (const id of [...holder.allocations])
+      this.inventory.setHolder(this.inventory.byId.get(id)!, undefined)
+    this.quarantine.checkSoon()
+  }
+}

@@ -1,0 +1,277 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, statfsSync } from 'node:fs'
+import path from 'node:path'
+import type { ErrorObject } from 'ajv'
+import { parseSize } from '../../../protocol/units'
+import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
+import { lineOf } from './toml-line'
+
+const GiB = 2 ** 30
+const MiB = 2 ** 20
+
+/** What one range is made from. Bytes throughout. */
+export interface RangeSettings {
+  name: string
+  source: 'directory' | 'memfd'
+  path: string
+  bytes: number
+  alignBytes: number | undefined
+  tableBytes: number | undefined
+  preallocate: boolean | undefined
+  hugePageBytes: number
+}
+
+/** What a uid may have; Infinity where nothing limits it. names are glob patterns with `*`. */
+export interface OwnerLimits {
+  bytesMax: number
+  allocationsMax: number
+  mappingsMax: number
+  ranges: string[] | undefined
+  names: string[] | undefined
+}
+
+export interface Settings {
+  socket: string
+  socketMode: number
+  logLevel: string
+  clientsMax: number
+  clientsPerUidMax: number
+  ranges: RangeSettings[]
+  owners: Map<number, OwnerLimits>
+  defaults: OwnerLimits
+  admins: Set<number>
+  revokeGraceMs: number
+  onDeadline: 'quarantine' | 'kill'
+}
+
+/** A configuration that can't be used; the message names the file and the line. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+const unlimited: OwnerLimits = {
+  bytesMax: Infinity,
+  allocationsMax: Infinity,
+  mappingsMax: Infinity,
+  ranges: undefined,
+  names: undefined,
+}
+const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
+
+const ownUid = process.getuid!()
+
+/** Where the broker listens when nobody says otherwise; for root this is what the client library tries first. */
+export function defaultSocket(): string {
+  if (ownUid === 0) return '/run/membroker/broker.sock'
+  const runtime = process.env.XDG_RUNTIME_DIR ?? `/tmp/membroker-${ownUid}`
+  return path.join(runtime, 'membroker', 'broker.sock')
+}
+
+/** The embedded default: one `directory` range on the shared-memory tmpfs, for this user alone. */
+export function embeddedDefault(overrides: { directory?: string; bytes?: number } = {}): Settings {
+  const directory =
+    overrides.directory ?? (ownUid === 0 ? '/dev/shm/membroker' : `/dev/shm/membroker-${ownUid}`)
+  return {
+    socket: defaultSocket(),
+    socketMode: ownUid === 0 ? 0o666 : 0o600,
+    logLevel: 'info',
+    clientsMax: 4096,
+    clientsPerUidMax: 2048,
+    ranges: [
+      {
+        name: 'default',
+        source: 'directory',
+        path: directory,
+        bytes: overrides.bytes ?? defaultBytes(directory),
+        alignBytes: undefined,
+        tableBytes: undefined,
+        preallocate: undefined,
+        hugePageBytes: 0,
+      },
+    ],
+    owners: new Map(),
+    defaults: nothing,
+    admins: new Set([0, ownUid]),
+    revokeGraceMs: 5000,
+    onDeadline: 'quarantine',
+  }
+}
+
+/** Half of the whole filesystem, so that the figure is the same at every start; whole GiB, at least one. */
+function defaultBytes(directory: string): number {
+  const { blocks, bsize } = statfsSync(path.dirname(directory))
+  return Math.max(GiB, Math.floor((blocks * bsize) / 2 / GiB) * GiB)
+}
+
+/** Read and check a configuration file. @throws ConfigError */
+export function loadConfig(file: string): Settings {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(`${file}: ${(error as Error).message}`)
+  }
+  return parseConfig(text, file)
+}
+
+/** @throws ConfigError */
+export function parseConfig(text: string, file: string): Settings {
+  // Loaded here: the embedded default starts without a parser and a schema compiler.
+  const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
+    'resolution-mode': 'import',
+  }})
+  const Ajv = require('ajv') as typeof import('ajv').default
+  let value: unknown
+  try {
+    value = parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const summary = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '')
+    throw new ConfigError(`${file}:${error.line}: not TOML: ${summary} (column ${error.column})`)
+  }
+  const fail = (at: readonly (string | number)[], reason: string): never => {
+    throw new ConfigError(`${file}:${lineOf(text, at)}: ${reason}`)
+  }
+  const validate = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true }).compile(configSchema)
+  if (!validate(value)) {
+    // An anyOf reports its branches first and itself last: the last error is the one that says what was meant.
+    const error = validate.errors!.at(-1)!
+    const at = error.instancePath.split('/').slice(1)
+    fail(
+      error.keyword === 'additionalProperties' ? [...at, error.params.additionalProperty] : at,
+      explain(error, at),
+    )
+  }
+  return settle(value as ConfigFile, fail)
+}
+
+function explain(error: ErrorObject, at: string[]): string {
+  const where = at.filter(part => !/^\d+$/.test(part)).join('.') || 'the file'
+  switch (error.keyword) {
+    case 'additionalProperties':
+      return `unknown key '${error.params.additionalProperty}' in ${where}`
+    case 'required':
+      return `${where} lacks '${error.params.missingProperty}'`
+    case 'enum':
+      return `${where} must be one of ${error.params.allowedValues.join(', ')}`
+    case 'anyOf':
+      return `${where} must be a size: a number of bytes, or a string such as "64GiB"`
+    default:
+      return `${where} ${error.message}`
+  }
+}
+
+type Fail = (at: readonly (string | number)[], reason: string) => never
+
+function settle(file: ConfigFile, fail: Fail): Settings {
+  const base = embeddedDefault({ bytes: 0 })
+  const size = (value: number | string | undefined, at: (string | number)[]) => {
+    if (value === undefined) return undefined
+    const bytes = parseSize(value)
+    return bytes ?? fail(at, `${at.at(-1)}: '${value}' is not a size below 2^53 bytes`)
+  }
+  const names = new Set<string>()
+  const paths = new Set<string>()
+  const ranges = file.range.map((range, index) => {
+    const at = ['range', index]
+    if (names.has(range.name)) fail([...at, 'name'], `two ranges are called '${range.name}'`)
+    names.add(range.name)
+    const settings = settleRange(range, at, size, fail)
+    if (range.path !== undefined && paths.has(path.resolve(range.path)))
+      fail([...at, 'path'], `two ranges use ${range.path}`)
+    if (range.path !== undefined) paths.add(path.resolve(range.path))
+    return settings
+  })
+
+  const limits = (
+    config: Omit<OwnerConfig, 'user' | 'uid'>,
+    at: (string | number)[],
+    fallback: OwnerLimits,
+  ) => {
+    for (const range of config.ranges ?? [])
+      if (!names.has(range)) fail([...at, 'ranges'], `no range is called '${range}'`)
+    return {
+      bytesMax: size(config.bytes_max, [...at, 'bytes_max']) ?? fallback.bytesMax,
+      allocationsMax:
+        config.allocations_max ?? (config.bytes_max === undefined ? fallback.allocationsMax : Infinity),
+      mappingsMax: config.mappings_max ?? fallback.mappingsMax,
+      ranges: config.ranges,
+      names: config.names,
+    }
+  }
+  const uidOf = (user: string, at: (string | number)[]) => {
+    try {
+      return Number(
+        execFileSync('id', ['-u', '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+      )
+    } catch {
+      return fail(at, `no user is called '${user}' on this host`)
+    }
+  }
+  const owners = new Map<number, OwnerLimits>()
+  for (const [index, owner] of (file.owner ?? []).entries()) {
+    const at = ['owner', index]
+    if ((owner.user === undefined) === (owner.uid === undefined))
+      fail(at, "owner needs either 'user' or 'uid'")
+    const uid = owner.uid ?? uidOf(owner.user!, [...at, 'user'])
+    if (owners.has(uid)) fail(at, `uid ${uid} has two owner entries`)
+    owners.set(uid, limits(owner, at, unlimited))
+  }
+  const admins = new Set([...base.admins, ...(file.admin?.uids ?? [])])
+  for (const user of file.admin?.users ?? []) admins.add(uidOf(user, ['admin', 'users']))
+
+  const clientsMax = file.broker?.clients_max ?? base.clientsMax
+  return {
+    socket: file.broker?.socket ?? base.socket,
+    socketMode:
+      file.broker?.socket_mode === undefined ? base.socketMode : Number.parseInt(file.broker.socket_mode, 8),
+    logLevel: file.broker?.log_level ?? base.logLevel,
+    clientsMax,
+    clientsPerUidMax: file.broker?.clients_per_uid_max ?? Math.ceil(clientsMax / 2),
+    ranges,
+    owners,
+    defaults: file.defaults ? limits(file.defaults, ['defaults'], nothing) : nothing,
+    admins,
+    revokeGraceMs: file.revoke?.grace_ms ?? base.revokeGraceMs,
+    onDeadline: file.revoke?.on_deadline ?? base.onDeadline,
+  }
+}
+
+function settleRange(
+  range: RangeConfig,
+  at: (string | number)[],
+  size: (value: number | string | undefined, at: (string | number)[]) => number | undefined,
+  fail: Fail,
+): RangeSettings {
+  const bytes = size(range.bytes, [...at, 'bytes'])!
+  const alignBytes = size(range.align, [...at, 'align'])
+  const tableBytes = size(range.table_bytes, [...at, 'table_bytes'])
+  const hugePageBytes = size(range.huge_page, [...at, 'huge_page']) ?? 0
+  if (bytes < MiB) fail([...at, 'bytes'], 'a range has at least 1MiB')
+  for (const [key, value] of [
+    ['align', alignBytes],
+    ['huge_page', hugePageBytes || undefined],
+  ] as const)
+    if (value !== undefined && (value < 4096 || !Number.isInteger(Math.log2(value))))
+      fail([...at, key], `${key} must be a power of two, at least 4KiB`)
+  if (
+    tableBytes !== undefined &&
+    (tableBytes % 4096 !== 0 || tableBytes < 256 * 1024 || tableBytes > 2 ** 31)
+  )
+    fail([...at, 'table_bytes'], 'table_bytes must be a multiple of 4KiB from 256KiB to 2GiB')
+  if (range.source === 'directory') {
+    if (range.path === undefined) fail(at, "a directory range needs a 'path'")
+    if (hugePageBytes)
+      fail([...at, 'huge_page'], 'huge_page is for memfd ranges; a directory on hugetlbfs has its own')
+  } else if (range.path !== undefined) fail([...at, 'path'], 'a memfd range has no path')
+  return {
+    name: range.name,
+    source: range.source,
+    path: range.path ?? '',
+    bytes,
+    alignBytes,
+    tableBytes,
+    preallocate: range.preallocate,
+    hugePageBytes,
+  }
+}

@@ -1,0 +1,192 @@
+import type { AllocateIn, AllocateOut, GrowIn, GrowOut } from '../../../protocol/generated/broker'
+import type { AllocationRecord } from '../../../protocol/table'
+import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
+import { checkIdle, checkOwner, findVisible } from '../access/authorize'
+import { hashSecret } from '../access/secret'
+import type { Broker } from '../broker'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import type { Range } from '../state/range'
+import { pieceOf } from '../state/range'
+import { viewAllocation } from '../state/view'
+import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText, roundUp } from './arguments'
+
+/** Names whose memory is still being made; two calls for one name at once get one allocation. */
+const pending = new WeakMap<Broker, Set<string>>()
+
+export async function allocate(broker: Broker, session: Session, input: AllocateIn): Promise<AllocateOut> {
+  broker.checkThawed()
+  checkName(input.name)
+  checkBytes(input.bytes)
+  checkSecret(input.secret)
+  const metadata = metadataText(input.metadata)
+  const uid = input.uid ?? session.uid
+  checkUid(uid)
+  if (uid !== session.uid && !session.isAdmin)
+    refuse('PermissionDenied', { reason: 'only an administrator allocates for another uid' })
+  broker.policy.checkName(uid, input.name)
+  checkFree(broker, input.name)
+
+  const range = chooseRange(broker, uid, input)
+  const align = input.alignBytes ?? 0
+  if (align < 0 || (align > 0 && !Number.isInteger(Math.log2(align))))
+    invalid('alignBytes', 'an alignment is a power of two')
+  const alignBytes = Math.max(align, range.source.unitBytes)
+  if (alignBytes > range.source.bytes) invalid('alignBytes', 'an alignment is not larger than the range')
+  const bytes = checkedSize(range, input.bytes)
+  broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
+
+  const extents = range.allocator.allocate({
+    bytes,
+    align: alignBytes,
+    contiguous: input.contiguous ?? false,
+    extentsMax: extentsPerAllocationMax,
+  })
+  if (!extents) refuseSpace(range, bytes)
+  const holder = uid === session.uid ? session.becomeHolder() : undefined
+  const record: AllocationRecord = {
+    id: broker.inventory.newId('allocation'),
+    name: input.name,
+    uid,
+    bytes,
+    alignBytes,
+    extents,
+    secret: input.secret ? hashSecret(input.secret) : null,
+    metadata,
+    shares: [],
+    holder: holder?.identity ?? null,
+    verdict: 'unverified',
+    digest: null,
+  }
+  const names = pendingNames(broker)
+  names.add(input.name)
+  broker.ledger.charge(uid, { bytes, allocations: 1 })
+  let made = false
+  try {
+    const reserving = makeMemory(range, 'create', () => range.source.create(pieceOf(record)))
+    if (reserving) await reserving
+    made = true
+    broker.checkThawed()
+    const living = holder && broker.leases.find(holder.identity)
+    const allocation = broker.inventory.addAllocation(range, record, living)
+    broker.changed('allocated', allocation, { pid: session.peer.pid, bytes })
+    return { allocation: viewAllocation(allocation) }
+  } catch (error) {
+    broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
+    if (made)
+      await range.source
+        .destroy(record.id)
+        .catch(err => broker.log.error({ err }, 'undoing an allocation failed'))
+    range.allocator.free(extents)
+    throw error
+  } finally {
+    names.delete(input.name)
+    if (holder) broker.leases.releaseIdle(holder)
+  }
+}
+
+export async function grow(broker: Broker, session: Session, input: GrowIn): Promise<GrowOut> {
+  broker.checkThawed()
+  const allocation = findVisible(broker.inventory, session, input.name)
+  checkOwner(session, allocation, input.secret)
+  checkIdle(allocation)
+  checkBytes(input.bytes)
+  const { range, record } = allocation
+  const bytes = checkedSize(range, input.bytes)
+  if (bytes < record.bytes)
+    invalid('bytes', `'${record.name}' has ${record.bytes} bytes; an allocation does not shrink`)
+  if (bytes === record.bytes) return { allocation: viewAllocation(allocation) }
+  const more = bytes - record.bytes
+  broker.policy.checkQuota(broker.ledger, record.uid, { bytes: more })
+  const extension = range.allocator.extend(record.extents, {
+    bytes: more,
+    align: range.source.unitBytes,
+    extentsMax: extentsPerAllocationMax,
+  })
+  if (!extension) refuseSpace(range, more)
+  const { extents } = extension
+  allocation.busy = 'grow'
+  broker.ledger.charge(record.uid, { bytes: more })
+  let grown = false
+  try {
+    const reserving = makeMemory(range, 'grow', () =>
+      range.source.grow({ ...pieceOf(record), bytes, extents }, record.bytes),
+    )
+    if (reserving) await reserving
+    broker.checkThawed()
+    broker.inventory.changeAllocation(allocation, { bytes, extents })
+    grown = true
+    broker.changed('grown', allocation, { pid: session.peer.pid, bytes })
+    return { allocation: viewAllocation(allocation) }
+  } finally {
+    if (!grown) {
+      broker.ledger.charge(record.uid, { bytes: -more })
+      range.allocator.free(extension.added)
+    }
+    allocation.busy = undefined
+  }
+}
+
+function checkFree(broker: Broker, name: string): void {
+  if (broker.inventory.byName.has(name) || pendingNames(broker).has(name)) refuse('NameTaken', { name })
+}
+
+function pendingNames(broker: Broker): Set<string> {
+  let names = pending.get(broker)
+  if (!names) {
+    names = new Set()
+    pending.set(broker, names)
+  }
+  return names
+}
+
+/** The range asked for, or of those the uid may use the one with the most free memory. */
+function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
+  const { ranges } = broker.inventory
+  if (input.range !== null && input.range !== undefined) {
+    const range = ranges.get(input.range)
+    if (!range) refuse('NotFound', { kind: 'range', name: input.range })
+    if (!broker.policy.mayUse(uid, range.name))
+      refuse('PermissionDenied', { reason: `uid ${uid} may not use range '${range.name}'` })
+    return usable(range)
+  }
+  const allowed = [...ranges.values()].filter(range => broker.policy.mayUse(uid, range.name))
+  if (allowed.length === 0) refuse('PermissionDenied', { reason: `uid ${uid} may use no range` })
+  const online = allowed.filter(range => !range.readOnly)
+  if (online.length === 0) return usable(allowed[0]!)
+  return online.reduce((best, range) =>
+    range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
+  )
+}
+
+function usable(range: Range): Range {
+  if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
+  return range
+}
+
+function checkedSize(range: Range, bytes: number): number {
+  const rounded = roundUp(bytes, range.source.unitBytes)
+  if (rounded > range.source.bytes) refuseSpace(range, bytes)
+  return rounded
+}
+
+function refuseSpace(range: Range, requestedBytes: number): never {
+  const { freeBytes, largestFreeBytes } = range.allocator.report()
+  refuse('NoSpace', { range: range.name, requestedBytes, freeBytes, largestFreeBytes })
+}
+
+/** Turns the source's system errors into the wire's. Stays synchronous where the source is. */
+function makeMemory(range: Range, operation: string, make: () => void | Promise<void>): void | Promise<void> {
+  const refuseSource = (error: NodeJS.ErrnoException): never =>
+    refuse('SourceFailed', {
+      range: range.name,
+      operation,
+      code: error.code ?? 'unknown',
+      reason: error.message,
+    })
+  try {
+    return make()?.catch(refuseSource)
+  } catch (error) {
+    return refuseSource(error as NodeJS.ErrnoException)
+  }
+}

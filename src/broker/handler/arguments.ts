@@ -1,0 +1,65 @@
+import { metadataBytesMax, nameBytesMax, secretBytesMax } from '../../../protocol/wire/limits'
+import type { Call } from '../../../protocol/wire/responder'
+import { refuse } from '../refusal'
+
+/** Checks beyond the types of the interface. Each throws Refusal InvalidArgument, in the caller's words. */
+
+export function invalid(parameter: string, reason: string): never {
+  refuse('InvalidArgument', { parameter, reason })
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]/
+
+/** A name is printed, typed and put into paths of other programs' making: no control characters, no path tricks. */
+export function checkName(name: string): void {
+  if (name === '') invalid('name', 'a name is not empty')
+  if (Buffer.byteLength(name) > nameBytesMax) invalid('name', `a name has at most ${nameBytesMax} bytes`)
+  if (control.test(name) || !name.isWellFormed()) invalid('name', 'a name has no control characters')
+  if (name !== name.trim()) invalid('name', 'a name does not begin or end with white space')
+  if (name.split('/').some(part => part === '' || part === '.' || part === '..'))
+    invalid('name', "a name's parts between slashes are not empty, '.' or '..'")
+}
+
+export function checkBytes(bytes: number, parameter = 'bytes'): void {
+  if (bytes <= 0) invalid(parameter, 'a size is greater than zero')
+}
+
+export function checkUid(uid: number): void {
+  if (uid < 0 || uid > 0xfffffffe) invalid('uid', 'a uid is from 0 to 4294967294')
+}
+
+/** As JSON text. */
+export function metadataText(metadata: object | null | undefined): string | null {
+  if (metadata === null || metadata === undefined) return null
+  const text = JSON.stringify(metadata)
+  if (Buffer.byteLength(text) > metadataBytesMax)
+    invalid('metadata', `metadata has at most ${metadataBytesMax} bytes as JSON`)
+  return text
+}
+
+export function checkSecret(secret: string | null | undefined): void {
+  if (secret === null || secret === undefined) return
+  if (secret === '') invalid('secret', 'a secret is not empty')
+  if (Buffer.byteLength(secret) > secretBytesMax)
+    invalid('secret', `a secret has at most ${secretBytesMax} bytes`)
+}
+
+export function graceOf(graceMs: number | null | undefined, fallback: number): number {
+  if (graceMs === null || graceMs === undefined) return fallback
+  if (graceMs < 0 || graceMs > 86_400_000)
+    invalid('graceMs', 'a grace period is from 0 to 86400000 ms, a day')
+  return graceMs
+}
+
+export function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit
+}
+
+/** When the peer has read what was queued for it, or is gone. */
+export function drained(call: Call): Promise<void> {
+  return new Promise(resolve => {
+    call.onDrain(resolve)
+    call.onEnd(resolve)
+  })
+}

@@ -1,0 +1,121 @@
+import { closeSync } from 'node:fs'
+import type { ClaimIn, ClaimOut, Grant } from '../../../protocol/generated/broker'
+import type { Call } from '../../../protocol/wire/responder'
+import { checkIdle, checkOwner, findVisible } from '../access/authorize'
+import type { Broker } from '../broker'
+import { Refusal, refuse } from '../refusal'
+import type { Session } from '../session/session'
+import type { Allocation, Mapping } from '../state/entries'
+import { viewAllocation } from '../state/view'
+import { drained, invalid } from './arguments'
+import { grantOf, openMemory } from './mapping'
+
+export async function claim(
+  broker: Broker,
+  session: Session,
+  input: ClaimIn,
+  call: Call,
+): Promise<undefined> {
+  broker.checkThawed()
+  const { name, prefix, secret } = input
+  if (typeof name === 'string') {
+    const { out, fds } = claimOne(broker, session, findVisible(broker.inventory, session, name), secret)
+    call.reply(out, fds)
+    return
+  }
+  if (typeof prefix !== 'string') invalid('name', 'either a name or a prefix is needed')
+  if (!call.more) invalid('prefix', "a claim by prefix needs the flag 'more'")
+  await claimAll(broker, session, prefix, secret, call)
+}
+
+/** In order of id; one that can't be claimed is reported, and the others go on. */
+async function claimAll(
+  broker: Broker,
+  session: Session,
+  prefix: string,
+  secret: string | null | undefined,
+  call: Call,
+): Promise<void> {
+  const mine = [...broker.inventory.withPrefix(prefix)]
+    .filter(
+      allocation => allocation.record.uid === session.uid || dormantOf(allocation, session.uid).length > 0,
+    )
+    .sort((a, b) => a.id - b.id)
+  if (mine.length === 0) return call.reply({ outcome: 'nothing', grants: [] } satisfies ClaimOut)
+  for (const [index, allocation] of mine.entries()) {
+    if (call.ended) return
+    const { out, fds } = attempt(broker, session, allocation, secret)
+    if (index === mine.length - 1) return call.reply(out, fds)
+    if (!call.replyMore(out, fds)) await drained(call)
+  }
+}
+
+function attempt(
+  broker: Broker,
+  session: Session,
+  allocation: Allocation,
+  secret: string | null | undefined,
+) {
+  const failed = (outcome: ClaimOut['outcome'], detail: string) => ({
+    out: { outcome, detail, allocation: viewAllocation(allocation), grants: [] } satisfies ClaimOut,
+    fds: [],
+  })
+  try {
+    // A release may have ended it while earlier replies were being read.
+    if (broker.inventory.byId.get(allocation.id) !== allocation)
+      return {
+        out: { outcome: 'unavailable', detail: 'released meanwhile', grants: [] } satisfies ClaimOut,
+        fds: [],
+      }
+    broker.checkThawed()
+    return claimOne(broker, session, allocation, secret)
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    if (error.error === 'AlreadyClaimed')
+      return failed('held', `process ${(error as Refusal<'AlreadyClaimed'>).parameters.pid} holds it`)
+    if (error.error === 'PermissionDenied')
+      return failed('refused', (error as Refusal<'PermissionDenied'>).parameters.reason)
+    return failed('unavailable', error.message)
+  }
+}
+
+function claimOne(
+  broker: Broker,
+  session: Session,
+  allocation: Allocation,
+  secret: string | null | undefined,
+): { out: ClaimOut; fds: number[] } {
+  checkIdle(allocation)
+  const asOwner = allocation.record.uid === session.uid
+  const mappings = dormantOf(allocation, session.uid)
+  if (!asOwner && mappings.length === 0)
+    refuse('PermissionDenied', {
+      reason: `'${allocation.name}' belongs to uid ${allocation.record.uid}, you are uid ${session.uid}`,
+    })
+  if (asOwner) {
+    if (allocation.holder && allocation.holder !== session.holder)
+      refuse('AlreadyClaimed', { name: allocation.name, pid: allocation.holder.pid })
+    checkOwner(session, allocation, secret)
+  }
+  const holder = session.becomeHolder()
+  const fds: number[] = []
+  try {
+    for (const mapping of mappings) fds.push(openMemory(allocation, mapping.record.access))
+    broker.inventory.claim(allocation, mappings, holder, asOwner)
+  } catch (error) {
+    for (const fd of fds) closeSync(fd)
+    throw error
+  } finally {
+    broker.leases.releaseIdle(holder)
+  }
+  broker.changed('claimed', allocation, { pid: holder.pid })
+  const grants: Grant[] = mappings.map((mapping, index) => grantOf(mapping, index))
+  return { out: { outcome: 'claimed', allocation: viewAllocation(allocation), grants }, fds }
+}
+
+/** Layouts of the uid whose process is gone. A revocation without proof yet keeps its mapping from coming back. */
+function dormantOf(allocation: Allocation, uid: number): Mapping[] {
+  return [...allocation.mappings.values()].filter(
+    mapping => !mapping.holder && mapping.record.uid === uid && mapping.record.state !== 'revoking',
+  )
+}

@@ -1,0 +1,73 @@
+import { type BrokerMethodName, brokerInterfaceName } from '../../../protocol/generated/broker'
+import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
+import type { Call } from '../../../protocol/wire/responder'
+import { Service } from '../../../protocol/wire/service'
+import type { Broker } from '../broker'
+import { Refusal } from '../refusal'
+import type { Handler, Session } from '../session/session'
+import { version } from '../version'
+import { allocate, grow } from './allocate'
+import { claim } from './claim'
+import { freeze, thaw } from './freeze'
+import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
+import { createMapping, revokeMapping } from './mapping'
+import { setMetadata, share } from './owner'
+import { release } from './release'
+import { watch } from './watch'
+
+const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
+  GetStatus: getStatus,
+  ListRanges: listRanges,
+  ListAllocations: listAllocations,
+  GetAllocation: getAllocation,
+  Allocate: allocate,
+  Grow: grow,
+  SetMetadata: setMetadata,
+  Share: share,
+  CreateMapping: createMapping,
+  RevokeMapping: revokeMapping,
+  Release: release,
+  Claim: claim,
+  Freeze: freeze,
+  Thaw: thaw,
+  Watch: watch,
+  ListClients: listClients,
+}
+
+/** From a call to its handler, and from what that returns or throws to the reply. */
+export function dispatcher(broker: Broker): (session: Session, call: Call) => void {
+  const service = new Service({ vendor: 'membroker', product: 'membrokerd', version, url: '' }, [
+    serviceInterface,
+    brokerInterface,
+  ])
+  return (session, call) => {
+    const route = service.route(call)
+    if (!route) return
+    const handler = handlers[route.method as BrokerMethodName] as Handler<unknown>
+    try {
+      const result = handler(broker, session, call.parameters, call)
+      if (result instanceof Promise)
+        result.then(
+          out => out && call.reply(out),
+          error => fail(broker, session, call, error),
+        )
+      else if (result) call.reply(result)
+    } catch (error) {
+      fail(broker, session, call, error)
+    }
+  }
+}
+
+function fail(broker: Broker, session: Session, call: Call, error: unknown): void {
+  if (error instanceof Refusal) {
+    broker.log.debug(
+      { client: session.id, method: call.method, refusal: error.error, ...error.parameters },
+      'refused',
+    )
+    call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
+    return
+  }
+  // A broken invariant: what is in memory can't be trusted, the table can. A restart begins from the table.
+  broker.log.fatal({ err: error, method: call.method }, 'internal error')
+  throw error
+}

@@ -1,0 +1,44 @@
+import type { FreezeIn } from '../../../protocol/generated/broker'
+import { FREEZE_ID } from '../../../protocol/table'
+import type { Broker } from '../broker'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import { invalid } from './arguments'
+
+const reasonBytesMax = 200
+
+/** In every range's table, so that it holds across restarts. A range that is read-only changes nothing anyway. */
+export function freeze(broker: Broker, session: Session, input: FreezeIn): object {
+  checkAdmin(session, 'freeze')
+  broker.checkThawed()
+  const reason = input.reason ?? 'live update'
+  if (Buffer.byteLength(reason) > reasonBytesMax)
+    invalid('reason', `a reason has at most ${reasonBytesMax} bytes`)
+  const value = { id: FREEZE_ID, reason, uid: session.uid, sinceMs: Date.now() } as const
+  for (const range of writable(broker)) range.commit([{ put: 'control', value }])
+  broker.log.info({ reason, pid: session.peer.pid }, 'frozen')
+  broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
+  return {}
+}
+
+export function thaw(broker: Broker, session: Session): object {
+  checkAdmin(session, 'thaw')
+  if (broker.frozen === undefined) return {}
+  for (const range of writable(broker))
+    if (range.freeze) range.commit([{ delete: 'control', key: FREEZE_ID }])
+  broker.log.info({ pid: session.peer.pid }, 'thawed')
+  broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
+  broker.quarantine.checkSoon()
+  return {}
+}
+
+function checkAdmin(session: Session, operation: string): void {
+  if (!session.isAdmin)
+    refuse('PermissionDenied', {
+      reason: `only an administrator may ${operation}; you are uid ${session.uid}`,
+    })
+}
+
+function writable(broker: Broker) {
+  return [...broker.inventory.ranges.values()].filter(range => !range.readOnly)
+}

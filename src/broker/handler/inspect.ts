@@ -1,0 +1,113 @@
+import type {
+  Client,
+  GetAllocationIn,
+  GetAllocationOut,
+  GetStatusOut,
+  ListAllocationsIn,
+  ListAllocationsOut,
+  ListClientsOut,
+  ListRangesOut,
+  Usage,
+} from '../../../protocol/generated/broker'
+import { listAllocationsMax } from '../../../protocol/wire/limits'
+import { findVisible, maySee } from '../access/authorize'
+import type { Broker } from '../broker'
+import type { Session } from '../session/session'
+import type { Allocation } from '../state/entries'
+import { viewAllocation, viewMapping, viewRetired } from '../state/view'
+import { version } from '../version'
+import { invalid } from './arguments'
+
+export function getStatus(broker: Broker, session: Session): GetStatusOut {
+  const { inventory } = broker
+  const mayRead = (uid: number) => session.isAdmin || session.uid === uid
+  return {
+    version,
+    pid: process.pid,
+    bootId: broker.bootId,
+    startedAt: broker.startedAt,
+    frozen: broker.frozen ?? null,
+    ranges: inventory.ranges.size,
+    allocations: inventory.byId.size,
+    unclaimed: inventory.byId.size - inventory.claimed,
+    mappings: inventory.mappings.size,
+    clients: broker.sessions.size,
+    clientsMax: broker.settings.clientsMax,
+    retired: [...inventory.retired.values()].filter(entry => mayRead(entry.record.uid)).map(viewRetired),
+    usage: [...broker.ledger.entries()].filter(([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
+  }
+}
+
+/** The wire has no infinity: the largest integer it has stands for "no limit". */
+function usageOf(broker: Broker, uid: number): Usage {
+  const used = broker.ledger.of(uid)
+  const limits = broker.policy.limits(uid)
+  const finite = (limit: number) => Math.min(limit, Number.MAX_SAFE_INTEGER)
+  return {
+    uid,
+    ...used,
+    bytesMax: finite(limits.bytesMax),
+    allocationsMax: finite(limits.allocationsMax),
+    mappingsMax: finite(limits.mappingsMax),
+  }
+}
+
+export function listRanges(broker: Broker): ListRangesOut {
+  return { ranges: [...broker.inventory.ranges.values()].map(range => range.view()) }
+}
+
+export function listAllocations(
+  broker: Broker,
+  session: Session,
+  input: ListAllocationsIn,
+): ListAllocationsOut {
+  const limit = input.limit ?? listAllocationsMax
+  if (limit < 1 || limit > listAllocationsMax)
+    invalid('limit', `a page has 1 to ${listAllocationsMax} allocations`)
+  const after = input.after ?? 0
+  const page: Allocation[] = []
+  for (const allocation of inOrder(broker, input.prefix ?? '', after)) {
+    if (!maySee(session, allocation)) continue
+    if (page.length === limit) return { allocations: page.map(viewAllocation), next: page.at(-1)!.id }
+    page.push(allocation)
+  }
+  return { allocations: page.map(viewAllocation), next: null }
+}
+
+function* inOrder(broker: Broker, prefix: string, after: number): IterableIterator<Allocation> {
+  if (prefix === '') {
+    for (const [id, allocation] of broker.inventory.byId.entries(after)) if (id > after) yield allocation
+    return
+  }
+  const matching = [...broker.inventory.withPrefix(prefix)].filter(({ id }) => id > after)
+  yield* matching.sort((a, b) => a.id - b.id)
+}
+
+export function getAllocation(broker: Broker, session: Session, input: GetAllocationIn): GetAllocationOut {
+  const allocation = findVisible(broker.inventory, session, input.name)
+  return {
+    allocation: viewAllocation(allocation),
+    mappings: [...allocation.mappings.values()].map(viewMapping),
+  }
+}
+
+export function listClients(broker: Broker, session: Session): ListClientsOut {
+  const visible = [...broker.sessions].filter(other => session.isAdmin || other.uid === session.uid)
+  return { clients: visible.map(viewClient) }
+}
+
+function viewClient(session: Session): Client {
+  const { peer, holder } = session
+  return {
+    id: session.id,
+    pid: peer.pid,
+    uid: peer.uid,
+    gid: peer.gid,
+    command: session.command,
+    connectedAt: session.connectedAt,
+    calls: session.calls,
+    watching: session.watching,
+    allocations: holder?.allocations.size ?? 0,
+    mappings: holder?.mappings.size ?? 0,
+  }
+}

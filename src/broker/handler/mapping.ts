@@ -1,0 +1,151 @@
+import { closeSync } from 'node:fs'
+import type {
+  CreateMappingIn,
+  CreateMappingOut,
+  Grant,
+  RevokeMappingIn,
+  RevokeMappingOut,
+} from '../../../protocol/generated/broker'
+import type { MappingRecord } from '../../../protocol/table'
+import { mappingsPerAllocationMax } from '../../../protocol/wire/limits'
+import type { Call } from '../../../protocol/wire/responder'
+import { checkIdle, checkOwner, findVisible, maySee } from '../access/authorize'
+import type { Broker } from '../broker'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import type { Allocation, Mapping } from '../state/entries'
+import { pieceOf } from '../state/range'
+import { viewMapping } from '../state/view'
+import { graceOf, invalid, metadataText } from './arguments'
+
+/** Synchronous from request to reply: this is what a starting VMM waits for. */
+export function createMapping(
+  broker: Broker,
+  session: Session,
+  input: CreateMappingIn,
+  call: Call,
+): undefined {
+  broker.checkThawed()
+  const allocation = findVisible(broker.inventory, session, input.name)
+  checkIdle(allocation)
+  const access = input.access ?? 'readWrite'
+  const holder = session.becomeHolder()
+  try {
+    checkMayMap(session, allocation, access, input.secret)
+    const { record, range } = allocation
+    const offset = input.offset ?? 0
+    const length = input.length ?? record.bytes - offset
+    const { pageBytes } = range.source.capabilities
+    if (offset < 0 || offset % pageBytes !== 0 || offset >= record.bytes)
+      invalid(
+        'offset',
+        `an offset is a multiple of ${pageBytes}, and inside the allocation of ${record.bytes} bytes`,
+      )
+    if (length <= 0 || length % pageBytes !== 0 || length > record.bytes - offset)
+      invalid(
+        'length',
+        `a length is a multiple of ${pageBytes}, and ends inside the allocation of ${record.bytes} bytes`,
+      )
+    const guestAddress = input.guestAddress ?? null
+    if (guestAddress !== null && (guestAddress < 0 || guestAddress % pageBytes !== 0))
+      invalid('guestAddress', `a guest address is a multiple of ${pageBytes}`)
+    if (allocation.mappings.size >= mappingsPerAllocationMax)
+      refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
+    broker.policy.checkQuota(broker.ledger, session.uid, { mappings: 1 })
+    const mappingRecord: MappingRecord = {
+      id: broker.inventory.newId('mapping'),
+      allocationId: record.id,
+      offset,
+      length,
+      access,
+      guestAddress,
+      metadata: metadataText(input.metadata),
+      uid: session.uid,
+      holder: holder.identity,
+      state: 'held',
+    }
+    const fd = openMemory(allocation, access)
+    let mapping: Mapping
+    try {
+      mapping = broker.inventory.addMapping(allocation, mappingRecord, holder)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    broker.changed('mapped', allocation, { mapping, pid: holder.pid, bytes: length })
+    const out: CreateMappingOut = { grant: grantOf(mapping, 0) }
+    call.reply(out, [fd])
+  } finally {
+    broker.leases.releaseIdle(holder)
+  }
+}
+
+/** @throws Refusal SourceFailed */
+export function openMemory(allocation: Allocation, access: 'read' | 'readWrite'): number {
+  try {
+    return allocation.range.source.open(pieceOf(allocation.record), access === 'readWrite')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    refuse('SourceFailed', {
+      range: allocation.range.name,
+      operation: 'open',
+      code: code ?? 'unknown',
+      reason: message,
+    })
+  }
+}
+
+export function grantOf(mapping: Mapping, fileDescriptor: number): Grant {
+  const whole = mapping.allocation.range.source.fdCoversAllocation
+  return { mapping: viewMapping(mapping), fileDescriptor, mmapOffset: whole ? mapping.record.offset : 0 }
+}
+
+/** One process at a time uses an allocation as its owner; others need a share. */
+function checkMayMap(
+  session: Session,
+  allocation: Allocation,
+  access: 'read' | 'readWrite',
+  secret: string | null | undefined,
+): void {
+  const { record } = allocation
+  const share = allocation.sharedWith(session.uid)
+  if (session.uid === record.uid && allocation.holder && allocation.holder === session.holder) return
+  if (share !== undefined) {
+    if (access === 'readWrite' && share === 'read')
+      refuse('PermissionDenied', {
+        reason: `'${record.name}' is shared with uid ${session.uid} for reading only`,
+      })
+    return
+  }
+  checkOwner(session, allocation, secret)
+  if (allocation.holder) refuse('AlreadyClaimed', { name: record.name, pid: allocation.holder.pid })
+  refuse('NotClaimed', { name: record.name })
+}
+
+export async function revokeMapping(
+  broker: Broker,
+  session: Session,
+  input: RevokeMappingIn,
+  call: Call,
+): Promise<RevokeMappingOut> {
+  broker.checkThawed()
+  const mapping = broker.inventory.mappings.get(input.mapping)
+  if (!mapping || !(maySee(session, mapping.allocation) || session.uid === mapping.record.uid))
+    refuse('NotFound', { kind: 'mapping', name: String(input.mapping) })
+  const { allocation } = mapping
+  const byHolder = mapping.holder !== undefined && mapping.holder === session.holder
+  // A dormant layout may be ended by the uid that made it; a living one by its process, the owner, an administrator.
+  const ownDormant = !mapping.holder && session.uid === mapping.record.uid
+  if (!byHolder && !ownDormant) checkOwner(session, allocation, input.secret, { admin: true })
+  if (!byHolder) checkIdle(allocation)
+  let step = ''
+  const outcome = await broker.revoker.revoke(
+    mapping,
+    { graceMs: graceOf(input.graceMs, broker.settings.revokeGraceMs), byHolder },
+    text => {
+      step = text
+      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies RevokeMappingOut)
+    },
+  )
+  return { outcome, step: outcome === 'revoked' ? 'nobody reaches the memory through it any more' : step }
+}

@@ -1,0 +1,44 @@
+import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
+import type { Call } from '../../../protocol/wire/responder'
+import { checkIdle, checkOwner, findVisible } from '../access/authorize'
+import type { Broker } from '../broker'
+import { refuse } from '../refusal'
+import { isLater } from '../revoke/revoker'
+import type { Session } from '../session/session'
+import { graceOf } from './arguments'
+
+export async function release(
+  broker: Broker,
+  session: Session,
+  input: ReleaseIn,
+  call: Call,
+): Promise<ReleaseOut> {
+  broker.checkThawed()
+  const allocation = findVisible(broker.inventory, session, input.name)
+  checkOwner(session, allocation, input.secret, { admin: true })
+  checkIdle(allocation)
+  const { range } = allocation
+  if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
+  const graceMs = graceOf(input.graceMs, broker.settings.revokeGraceMs)
+  allocation.busy = 'release'
+  let step = ''
+  try {
+    const outcome = await broker.revoker.release(allocation, graceMs, text => {
+      step = text
+      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
+    })
+    return { outcome, step }
+  } catch (error) {
+    if (isLater(error)) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    broker.log.error({ err: error, allocation: allocation.name }, 'release failed')
+    return refuse('SourceFailed', {
+      range: range.name,
+      operation: 'release',
+      code: code ?? 'unknown',
+      reason: message,
+    })
+  } finally {
+    allocation.busy = undefined
+  }
+}

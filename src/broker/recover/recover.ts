@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto'
+import { native } from '../../../native'
+import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
+import { ExtentAllocator } from '../allocator/extent-allocator'
+import type { Broker } from '../broker'
+import type { RangeSettings } from '../config/config'
+import { Refusal } from '../refusal'
+import { DirectorySource } from '../source/directory'
+import { MemfdSource } from '../source/memfd'
+import { type Guard, type OpenedSource, SourceError } from '../source/source'
+import type { Allocation } from '../state/entries'
+import { pieceOf, Range, type Recovery } from '../state/range'
+import { formatTable, Table } from '../table'
+
+/**
+ * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
+ * still be running on it: their leases go on. In another, nobody holds anything and everything waits to be claimed.
+ * A range that can't be trusted is readOnly with the reason; the others work.
+ */
+export async function recover(broker: Broker): Promise<void> {
+  for (const settings of broker.settings.ranges) {
+    const range = await openRange(broker, settings)
+    broker.inventory.addRange(range)
+    if (range.reason !== undefined)
+      broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
+    else
+      broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
+  }
+  resumeLeases(broker)
+}
+
+async function openRange(broker: Broker, settings: RangeSettings): Promise<Range> {
+  const configured = { kind: settings.source, bytes: settings.bytes }
+  const onReadOnly = (range: Range, reason: string) => {
+    broker.events.emit({ kind: 'range', range: range.name, detail: reason })
+  }
+  const unusable = (reason: string) =>
+    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly)
+
+  let opened: OpenedSource
+  try {
+    opened = await openSource(broker, settings)
+  } catch (error) {
+    if (!(error instanceof SourceError) && (error as NodeJS.ErrnoException).code === undefined) throw error
+    return unusable((error as Error).message)
+  }
+  const { source } = opened
+  const giveUp = (reason: string) => {
+    opened.medium.close()
+    source.close()
+    return unusable(reason)
+  }
+  try {
+    const { table, recovery } = openTable(broker, opened)
+    const problem = conflict(broker, table)
+    if (problem) return giveUp(problem)
+    const allocator = new ExtentAllocator({ bytes: source.bytes, unit: source.unitBytes })
+    for (const record of table.state.allocations.values()) allocator.reserve(record.extents)
+    for (const record of table.state.retired.values()) allocator.reserve(record.extents)
+    const parts = { source, table, allocator, medium: opened.medium }
+    const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly)
+    for (const detail of table.diagnostics)
+      broker.log.warn({ range: range.name, detail }, 'the table was repaired')
+    await reconcile(broker, range)
+    return range
+  } catch (error) {
+    if (error instanceof TableUnreadable) return giveUp(error.message)
+    throw error
+  }
+}
+
+function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
+  if (settings.source === 'memfd') return MemfdSource.open(settings)
+  return DirectorySource.open(settings, guardOf(broker))
+}
+
+/** What the table says of a piece of memory, and who is told when a holder made it something else. */
+function guardOf(broker: Broker): Guard {
+  const { inventory } = broker
+  return {
+    expected: id => {
+      const allocation = inventory.byId.get(id)
+      if (allocation) return allocation.busy ? undefined : pieceOf(allocation.record)
+      const retired = inventory.retiredAs(id)
+      return retired && { id, bytes: retired.bytes, extents: retired.record.extents }
+    },
+    tampered: ({ id, bytes: expectedBytes }, bytes) => {
+      const allocation = inventory.byId.get(id)
+      const range = allocation?.range ?? inventory.retiredAs(id)?.range
+      if (!range) return
+      if (allocation && bytes < expectedBytes) markChanged(broker, allocation)
+      void broker.revoker.look({ id, range }, new Set()).then(proof => {
+        const who = proof.kind === 'held' ? proof.pids.join(', ') : 'a process that is gone'
+        const detail = `resized from ${expectedBytes} to ${bytes} bytes, put back; held by ${who}`
+        broker.log.warn({ allocation: allocation?.name, id, detail }, 'a holder has tampered with its memory')
+        if (allocation) broker.changed('tampered', allocation, { bytes, detail })
+      })
+    },
+  }
+}
+
+/** What was cut off is zero now. */
+function markChanged(broker: Broker, allocation: Allocation): void {
+  try {
+    broker.inventory.changeAllocation(allocation, { verdict: 'changed' })
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    broker.log.error(
+      { allocation: allocation.name, reason: error.message },
+      'its verdict could not be recorded',
+    )
+  }
+}
+
+function openTable(broker: Broker, opened: OpenedSource): { table: Table; recovery: Recovery } {
+  const { source, medium, fresh } = opened
+  const { bootId } = broker
+  const identity: RangeIdentity = {
+    source: source.kind,
+    base: source.base ?? 0,
+    bytes: source.bytes,
+    alignBytes: source.unitBytes,
+  }
+  const { crc32c } = native
+  if (fresh) {
+    const uuid = randomUUID().replaceAll('-', '')
+    formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
+  }
+  const table = Table.open(medium, { identity, bootId, crc32c })
+  if (fresh) opened.keepTable()
+  return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
+}
+
+/** Two ranges that were once two brokers' may disagree about names and numbers; neither is changed to fit. */
+function conflict(broker: Broker, table: Table): string | undefined {
+  const { inventory } = broker
+  for (const { id, name } of table.state.allocations.values()) {
+    const other = inventory.byName.get(name) ?? inventory.byId.get(id)
+    if (other)
+      return `its allocation '${name}' (${id}) conflicts with '${other.name}' (${other.id}) of range '${other.range.name}'`
+  }
+  for (const id of table.state.mappings.keys())
+    if (inventory.mappings.has(id)) return `its mapping ${id} conflicts with one of another range`
+  for (const id of table.state.retired.keys())
+    if (inventory.retired.has(id)) return `its retired memory ${id} conflicts with that of another range`
+  return undefined
+}
+
+/** Memory and table must agree: leftovers of a crash go, missing memory makes the range read-only. */
+async function reconcile(broker: Broker, range: Range): Promise<void> {
+  const { table, source } = range
+  const present = new Set(source.present())
+  const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
+  for (const id of present) {
+    if (table.state.allocations.has(id) || retired.has(id)) continue
+    broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
+    await source.destroy(id)
+  }
+  const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
+  if (missing.length > 0) {
+    const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
+    const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
+    range.becomeReadOnly(`the memory of ${names.join(', ')}${more} is missing`)
+  }
+}
+
+/** Holders of this boot that still live keep what they hold; the table has forgotten those of another boot. */
+function resumeLeases(broker: Broker): void {
+  const { inventory, leases } = broker
+  for (const allocation of inventory.byId.values()) {
+    const { holder, uid } = allocation.record
+    if (holder) inventory.setHolder(allocation, leases.hold(holder, uid))
+  }
+  for (const mapping of inventory.mappings.values()) {
+    const { holder, uid } = mapping.record
+    if (holder) inventory.setMappingHolder(mapping, leases.hold(holder, uid))
+  }
+  broker.quarantine.checkSoon()
+}
+
+function summary(range: Range) {
+  const { state, epoch, sequence } = range.table
+  return {
+    source: range.source.kind,
+    bytes: range.source.bytes,
+    allocations: state.allocations.size,
+    mappings: state.mappings.size,
+    retired: state.retired.size,
+    epoch,
+    sequence,
+  }
+}

@@ -1,0 +1,271 @@
+import { closeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../native'
+import type { Broker } from '../broker'
+import { Refusal } from '../refusal'
+import type { Proof } from '../source/source'
+import type { Allocation, Mapping, Retired } from '../state/entries'
+
+/** How the way down is reported, one sentence a step. */
+export type Step = (text: string) => void
+
+export type RevokeOutcome = 'revoked' | 'quarantined'
+export type ReleaseOutcome = 'released' | 'quarantined'
+
+/** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
+const killMs = 5000
+/** Descriptors on their way through a socket, and a dead process' last references, are gone within moments. */
+const settleMs = 200
+/** Between two looks while holders are given time. */
+const lookEveryMs = 100
+
+/**
+ * The ladder by which memory comes back: ask the holders, wait for them until the deadline, ask the kernel for proof
+ * that nobody reaches the memory, and without it do what the policy says: kill who is left, or quarantine.
+ */
+export class Revoker {
+  /** Ladders in progress; a second call for the same mapping joins the first. */
+  private readonly revoking = new Map<Mapping, Promise<RevokeOutcome>>()
+
+  private readonly proving = new Map<number, Promise<Proof>>()
+
+  constructor(private readonly broker: Broker) {}
+
+  isRevoking(mapping: Mapping): boolean {
+    return this.revoking.has(mapping)
+  }
+
+  /** byHolder: its own process says that it has unmapped and closed. */
+  revoke(
+    mapping: Mapping,
+    options: { graceMs: number; byHolder: boolean },
+    step: Step,
+  ): Promise<RevokeOutcome> {
+    if (options.byHolder) {
+      step('given back by its process')
+      mapping.returned()
+    }
+    const running = this.revoking.get(mapping)
+    if (running) return running
+    const ladder = this.revokeAlone(mapping, options, step).finally(() => this.revoking.delete(mapping))
+    this.revoking.set(mapping, ladder)
+    return ladder
+  }
+
+  private async revokeAlone(
+    mapping: Mapping,
+    { graceMs, byHolder }: { graceMs: number; byHolder: boolean },
+    step: Step,
+  ): Promise<RevokeOutcome> {
+    const { allocation } = mapping
+    const tell = this.teller(allocation, step, mapping)
+    const deadline = Date.now() + graceMs
+    if (mapping.record.state !== 'revoking')
+      this.broker.inventory.changeMapping(mapping, { state: 'revoking' })
+    if (mapping.holder && !byHolder) await this.ask([mapping], deadline, tell)
+    // With its own process' word there is no one left to wait for; without it the deadline has come already.
+    const remaining = await this.prove(allocation, () => this.legitimate(allocation, mapping), tell)
+    if (remaining.kind === 'held') {
+      tell(`quarantined: ${describe(remaining)}`)
+      this.broker.changed('quarantined', allocation, { mapping, detail: describe(remaining) })
+      this.broker.quarantine.checkSoon()
+      return 'quarantined'
+    }
+    this.finish(mapping)
+    return 'revoked'
+  }
+
+  /** The mapping is proved to be over. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and is finished later */
+  finish(mapping: Mapping): void {
+    this.broker.checkThawed()
+    if (!this.broker.inventory.mappings.has(mapping.id)) return
+    const pid = mapping.holder?.pid
+    this.broker.changed('revoked', mapping.allocation, { mapping, ...(pid !== undefined && { pid }) })
+    this.broker.inventory.removeMapping(mapping)
+  }
+
+  /** The caller has marked the allocation busy and clears that mark. */
+  async release(allocation: Allocation, graceMs: number, step: Step): Promise<ReleaseOutcome> {
+    const tell = this.teller(allocation, step)
+    await this.ask([...allocation.mappings.values()], Date.now() + graceMs, tell)
+    const remaining = await this.prove(allocation, () => new Set(), tell)
+    this.broker.checkThawed()
+    const { inventory } = this.broker
+    const audience = allocation.audience()
+    const event = {
+      allocation: allocation.name,
+      range: allocation.range.name,
+      uid: allocation.record.uid,
+      bytes: allocation.record.bytes,
+    }
+    if (remaining.kind === 'held') {
+      const reason = describe(remaining)
+      const retired = inventory.retire(allocation, 'quarantined', reason, remaining.pids)
+      this.broker.events.emit({ kind: 'released', ...event }, () => audience)
+      this.broker.events.emit({ kind: 'quarantined', ...event, detail: reason }, () => audience)
+      this.broker.log.warn(
+        { allocation: allocation.name, bytes: retired.bytes, reason },
+        'memory is in quarantine',
+      )
+      this.broker.quarantine.checkSoon()
+      return 'quarantined'
+    }
+    const retired = inventory.retire(allocation, 'scrubbing', 'released', [])
+    this.broker.events.emit({ kind: 'released', ...event }, () => audience)
+    tell('nobody reaches it any more; scrubbing')
+    await this.reclaim(retired)
+    tell('scrubbed and free')
+    return 'released'
+  }
+
+  /** End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again. */
+  async reclaim(retired: Retired): Promise<void> {
+    const { allocationId, name, uid } = retired.record
+    retired.busy = true
+    try {
+      await retired.range.source.destroy(allocationId)
+    } finally {
+      retired.busy = false
+    }
+    this.broker.checkThawed()
+    const bytes = retired.bytes
+    this.broker.inventory.free(retired)
+    this.broker.events.emit(
+      { kind: 'reclaimed', allocation: name, range: retired.range.name, uid, bytes },
+      () => ({ uids: [uid], pids: [] }),
+    )
+  }
+
+  private teller(allocation: Allocation, step: Step, mapping?: Mapping): Step {
+    return text => {
+      step(text)
+      this.broker.log.info({ allocation: allocation.name, mapping: mapping?.id }, `revocation: ${text}`)
+      this.broker.changed('revokeStep', allocation, { ...(mapping && { mapping }), detail: text })
+    }
+  }
+
+  /** Until every holder has given back what it was asked for, has exited, or the deadline has come. */
+  private async ask(mappings: Mapping[], deadline: number, tell: Step): Promise<void> {
+    const held = mappings.filter(mapping => mapping.holder !== undefined)
+    if (held.length === 0 || (await this.proveAlone(held[0]!.allocation)).kind === 'gone') return
+    const done = new AbortController()
+    const returns = held.map(mapping => {
+      const { pid } = mapping.holder!
+      const asked = this.broker.sessionsOf(mapping.holder!).some(session => session.watching)
+      tell(
+        asked
+          ? `asked process ${pid} to give back mapping ${mapping.id}`
+          : `process ${pid} does not listen for requests; waiting for it to exit`,
+      )
+      this.broker.changed('revokeRequested', mapping.allocation, { mapping, pid, deadline })
+      return mapping.untilReturned()
+    })
+    await Promise.race([Promise.all(returns), this.deadline(held[0]!.allocation, deadline, done.signal)])
+    done.abort()
+  }
+
+  /** Until the deadline, or until nobody reaches the memory any more although nobody said so. */
+  private async deadline(allocation: Allocation, deadline: number, signal: AbortSignal): Promise<void> {
+    while (Date.now() < deadline && !signal.aborted) {
+      await sleep(Math.min(lookEveryMs, deadline - Date.now()), undefined, { signal }).catch(() => {})
+      if (!signal.aborted && (await this.proveAlone(allocation)).kind === 'gone') return
+    }
+  }
+
+  /** Processes that may go on reaching the allocation, because they hold another mapping of it. */
+  legitimate(allocation: Allocation, revoked: Mapping): Set<number> {
+    const pids = new Set<number>()
+    for (const mapping of allocation.mappings.values())
+      if (mapping !== revoked && mapping.holder && mapping.record.state === 'held')
+        pids.add(mapping.holder.pid)
+    return pids
+  }
+
+  /** Who is left; where the policy says so, after killing them. */
+  private async prove(allocation: Allocation, legitimate: () => Set<number>, tell: Step): Promise<Proof> {
+    const look = async () => this.look(allocation, legitimate())
+    let proof = await this.settle(look)
+    if (proof.kind === 'gone' || this.broker.settings.onDeadline !== 'kill' || proof.pids.length === 0)
+      return proof
+    await Promise.all(proof.pids.map(pid => this.kill(pid, tell)))
+    proof = await this.settle(look)
+    return proof
+  }
+
+  async look(
+    allocation: { id: number; range: Allocation['range'] },
+    legitimate: Set<number>,
+  ): Promise<Proof> {
+    const proof = await this.proveAlone(allocation)
+    if (proof.kind === 'gone' || legitimate.size === 0) return proof
+    const pids = proof.pids.filter(pid => !legitimate.has(pid))
+    // While others rightly hold the file the kernel's lease can't tell; the memory is not reused, only its reach is judged.
+    return pids.length === 0 && !(proof.unseen && proof.pids.length === 0)
+      ? { kind: 'gone' }
+      : { ...proof, pids }
+  }
+
+  /** One proof of an allocation at a time: its own descriptor is what another one would find. */
+  private proveAlone(allocation: { id: number; range: Allocation['range'] }): Promise<Proof> {
+    const before = this.proving.get(allocation.id) ?? Promise.resolve()
+    const proof = before.catch(() => {}).then(() => allocation.range.source.prove(allocation.id))
+    this.proving.set(allocation.id, proof)
+    const done = () => {
+      if (this.proving.get(allocation.id) === proof) this.proving.delete(allocation.id)
+    }
+    proof.then(done, done)
+    return proof
+  }
+
+  private async settle(look: () => Promise<Proof>): Promise<Proof> {
+    const until = Date.now() + settleMs
+    let proof = await look()
+    for (let wait = 5; proof.kind === 'held' && Date.now() < until; wait *= 2) {
+      await sleep(wait)
+      proof = await look()
+    }
+    return proof
+  }
+
+  private async kill(pid: number, tell: Step): Promise<void> {
+    let pidfd: number
+    try {
+      pidfd = native.pidfdOpen(pid)
+    } catch {
+      return
+    }
+    tell(`the deadline has passed: killing process ${pid}`)
+    const gone = new Promise<void>(resolve => {
+      const watch = new native.ExitWatch(native.dupFd(pidfd), () => {
+        watch.close()
+        resolve()
+      })
+      setTimeout(() => {
+        watch.close()
+        resolve()
+      }, killMs).unref()
+    })
+    try {
+      native.pidfdSendSignal(pidfd, 9)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH')
+        tell(`process ${pid} can't be killed: ${(error as Error).message}`)
+    } finally {
+      closeSync(pidfd)
+    }
+    await gone
+  }
+}
+
+function describe(proof: Extract<Proof, { kind: 'held' }>): string {
+  const who =
+    proof.pids.length > 0
+      ? `held by process ${proof.pids.join(', ')}`
+      : 'held by a process that was not found'
+  return proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
+}
+
+/** Whether an error only says that now is not the time. */
+export function isLater(error: unknown): boolean {
+  return error instanceof Refusal && ['Frozen', 'RangeReadOnly'].includes(error.error)
+}

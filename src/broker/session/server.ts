@@ -1,0 +1,163 @@
+import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { type NativeListener, type NativeSocket, native, SystemError } from '../../../native'
+import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
+import { responderLimits } from '../../../protocol/wire/limits'
+import { type Call, Responder } from '../../../protocol/wire/responder'
+import type { Broker } from '../broker'
+import { Session } from './session'
+
+/** Pending connections the kernel keeps while the broker is busy. */
+const backlog = 1024
+
+/** Another broker listens there, or the path is something else's. */
+export class SocketInUse extends Error {
+  override name = 'SocketInUse'
+}
+
+/** Accepts clients, and gives each a session; one client's fault ends that client's connection only. */
+export class Server {
+  private listener: NativeListener | undefined
+  private readonly responders = new Map<Session, Responder>()
+  private readonly perUid = new Map<number, number>()
+  private nextId = 1
+  private paused = false
+
+  private onCall: (session: Session, call: Call) => void = () => {}
+
+  private constructor(
+    private readonly fd: number,
+    private readonly lock: number,
+    private readonly path: string,
+    private readonly broker: Broker,
+  ) {}
+
+  /** Makes the socket; clients that connect wait until listen(). @throws SocketInUse */
+  static bind(broker: Broker): Server {
+    const { socket, socketMode } = broker.settings
+    mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 })
+    const lock = takeLock(`${socket}.lock`)
+    try {
+      removeStale(socket)
+      const fd = native.listenUnix(socket, backlog)
+      chmodSync(socket, socketMode)
+      return new Server(fd, lock, socket, broker)
+    } catch (error) {
+      closeSync(lock)
+      throw error
+    }
+  }
+
+  listen(onCall: (session: Session, call: Call) => void): void {
+    this.onCall = onCall
+    this.listener = new native.Listener(
+      this.fd,
+      connection => this.accept(connection),
+      errno => this.acceptFailed(errno),
+    )
+  }
+
+  private accept(fd: number): void {
+    let socket: NativeSocket | undefined
+    const { broker } = this
+    const open = (events: ChannelEvents): Channel => {
+      socket = new native.Socket(fd, {
+        onData: events.onData,
+        onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
+        onDrain: events.onDrain,
+      })
+      return socket
+    }
+    let session: Session | undefined
+    const responder = new Responder(open, {
+      closeFd: closeSync,
+      limits: responderLimits,
+      onCall: call => {
+        session!.calls++
+        this.onCall(session!, call)
+      },
+      onClose: error => session && this.ended(session, error),
+    })
+    const peer = socket!.peer()
+    if (typeof peer === 'number') {
+      broker.log.warn({ errno: peer }, 'a client without credentials was dropped')
+      responder.close()
+      return
+    }
+    session = new Session(this.nextId++, peer, broker)
+    const { uid, pid } = session.peer
+    const { clientsMax, clientsPerUidMax } = broker.settings
+    const ofUid = this.perUid.get(uid) ?? 0
+    this.perUid.set(uid, ofUid + 1)
+    broker.sessions.add(session)
+    this.responders.set(session, responder)
+    if (broker.sessions.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
+      broker.log.warn(
+        { pid, uid, clients: broker.sessions.size, ofUid },
+        'too many clients; this one is turned away',
+      )
+      responder.close()
+      return
+    }
+    broker.log.debug({ client: session.id, pid, uid }, 'client connected')
+    broker.events.emit({ kind: 'connected', uid, pid })
+  }
+
+  private ended(session: Session, error: Error | undefined): void {
+    const { broker } = this
+    const { pid, uid } = session.peer
+    broker.sessions.delete(session)
+    this.responders.delete(session)
+    const left = this.perUid.get(uid)! - 1
+    if (left === 0) this.perUid.delete(uid)
+    else this.perUid.set(uid, left)
+    if (error) broker.log.warn({ client: session.id, pid, uid, reason: error.message }, 'client dropped')
+    else broker.log.debug({ client: session.id, pid, uid }, 'client disconnected')
+    broker.events.emit({ kind: 'disconnected', uid, pid, ...(error && { detail: error.message }) })
+    session.close()
+    if (this.paused) {
+      this.paused = false
+      this.listener?.resume()
+    }
+  }
+
+  /** Out of descriptors, mostly: those waiting wait until another client leaves. */
+  private acceptFailed(errno: number): void {
+    this.paused = true
+    this.broker.log.error({ errno, clients: this.broker.sessions.size }, 'accepting clients failed; paused')
+    setTimeout(() => {
+      if (!this.paused) return
+      this.paused = false
+      this.listener?.resume()
+    }, 1000).unref()
+  }
+
+  /** Every call has been answered or is dropped; the path goes first, so that clients wait for the next broker. */
+  stop(): void {
+    rmSync(this.path, { force: true })
+    this.listener?.close()
+    for (const responder of [...this.responders.values()]) responder.close()
+    closeSync(this.lock)
+  }
+}
+
+/** Held as long as the broker lives, so that of two brokers started at once one gives way before touching the path. */
+function takeLock(file: string): number {
+  const fd = openSync(file, 'a+', 0o600)
+  try {
+    native.lockFile(fd)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN')
+      throw new SocketInUse(`another broker listens on ${file.replace(/\.lock$/, '')}`)
+    throw error
+  }
+}
+
+function removeStale(socket: string): void {
+  const stat = lstatSync(socket, { throwIfNoEntry: false })
+  if (!stat) return
+  if (!stat.isSocket()) throw new SocketInUse(`${socket} exists and is not a socket; nothing was touched`)
+  rmSync(socket)
+}

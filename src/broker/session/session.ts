@@ -1,0 +1,86 @@
+import { closeSync } from 'node:fs'
+import { native } from '../../../native'
+import type { Call } from '../../../protocol/wire/responder'
+import type { Broker } from '../broker'
+import { commandOf, type Holder, type ProcessIdentity, startTimeOf } from '../lease/process'
+import { refuse } from '../refusal'
+import type { Allocation } from '../state/entries'
+
+/** Who is at the other end, as the kernel says, taken once at connect. pidfd is -1 when there is none. */
+export interface Peer {
+  pid: number
+  uid: number
+  gid: number
+  pidfd: number
+}
+
+/** One connection and the process behind it. */
+export class Session {
+  readonly connectedAt = Date.now()
+  calls = 0
+  watching = false
+  /** Allocations whose secret this connection has shown. */
+  readonly unlocked = new Set<Allocation>()
+  private identity: ProcessIdentity | undefined
+
+  constructor(
+    readonly id: number,
+    readonly peer: Peer,
+    private readonly broker: Broker,
+  ) {}
+
+  get uid(): number {
+    return this.peer.uid
+  }
+
+  get isAdmin(): boolean {
+    return this.broker.policy.isAdmin(this.peer.uid)
+  }
+
+  get command(): string {
+    return commandOf(this.peer.pid)
+  }
+
+  /** The process as a holder, if it already holds something. */
+  get holder(): Holder | undefined {
+    const identity = this.process()
+    return identity && this.broker.leases.find(identity)
+  }
+
+  /** The process as a holder, from now on watched. @throws Refusal PermissionDenied when it is gone or in another world */
+  becomeHolder(): Holder {
+    const identity = this.process()
+    const holder =
+      identity &&
+      this.broker.leases.hold(identity, this.uid, this.peer.pidfd < 0 ? undefined : this.peer.pidfd)
+    if (!holder)
+      refuse('PermissionDenied', {
+        reason:
+          "your process can't be seen from the broker (another pid namespace, or it has exited), so it can't hold memory",
+      })
+    return holder
+  }
+
+  /** Asked for at first need: most connections never hold anything. */
+  private process(): ProcessIdentity | undefined {
+    if (!this.identity && this.peer.pid > 0) {
+      const start = startTimeOf(this.peer.pid)
+      const alive = this.peer.pidfd < 0 || native.isAlive(this.peer.pidfd)
+      if (start !== undefined && alive) this.identity = { pid: this.peer.pid, start }
+    }
+    return this.identity
+  }
+
+  close(): void {
+    if (this.peer.pidfd >= 0) closeSync(this.peer.pidfd)
+    this.peer.pidfd = -1
+  }
+}
+
+/** A handler: answers the call itself (streams), or returns the reply, at once or later. */
+export type Handler<In> = (
+  broker: Broker,
+  session: Session,
+  parameters: In,
+  call: Call,
+) => object | undefined | Promise<object | undefined>

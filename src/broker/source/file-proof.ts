@@ -1,0 +1,20 @@
+import { fstatSync } from 'node:fs'
+import { native } from '../../../native'
+import type { Proof } from './source'
+
+/**
+ * Whether anyone but the broker reaches a file. fd must be the broker's only descriptor of it, opened for writing.
+ * The kernel's write lease is the proof; the scan of /proc only tells whom to ask. A descriptor on its way through
+ * a socket is in no process, which is why an empty scan proves nothing.
+ */
+export async function proveFile(fd: number): Promise<Proof> {
+  if (native.isSoleOpener(fd)) return { kind: 'gone' }
+  const { dev, ino } = fstatSync(fd)
+  const { holders, unreadable } = await native.findHolders(dev, ino)
+  if (native.isSoleOpener(fd)) return { kind: 'gone' }
+  return {
+    kind: 'held',
+    pids: holders.map(holder => holder.pid),
+    unseen: holders.length === 0 || unreadable > 0,
+  }
+}

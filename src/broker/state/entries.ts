@@ -1,0 +1,78 @@
+import type { AllocationRecord, MappingRecord, RetiredRecord } from '../../../protocol/table'
+import type { Holder } from '../lease/process'
+import type { Range } from './range'
+
+/** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
+export class Allocation {
+  readonly mappings = new Map<number, Mapping>()
+  /** The living process that allocated or claimed it. */
+  holder: Holder | undefined
+  /** The operation that is changing it over several turns of the event loop. */
+  busy: string | undefined
+
+  constructor(
+    readonly range: Range,
+    public record: AllocationRecord,
+  ) {}
+
+  get id(): number {
+    return this.record.id
+  }
+
+  get name(): string {
+    return this.record.name
+  }
+
+  sharedWith(uid: number): 'read' | 'readWrite' | undefined {
+    return this.record.shares.find(share => share.uid === uid)?.access
+  }
+
+  /** Whom an event about it concerns. */
+  audience(): { uids: number[]; pids: number[] } {
+    const pids = [...this.mappings.values()].flatMap(mapping => (mapping.holder ? [mapping.holder.pid] : []))
+    if (this.holder) pids.push(this.holder.pid)
+    return { uids: [this.record.uid, ...this.record.shares.map(share => share.uid)], pids }
+  }
+}
+
+export class Mapping {
+  /** The living process that has the descriptor; undefined: dormant. */
+  holder: Holder | undefined
+  private readonly waiting = new Set<() => void>()
+
+  constructor(
+    readonly allocation: Allocation,
+    public record: MappingRecord,
+  ) {}
+
+  get id(): number {
+    return this.record.id
+  }
+
+  /** Resolves when its holder has given it back or is gone. */
+  untilReturned(): Promise<void> {
+    return new Promise(resolve => this.waiting.add(resolve))
+  }
+
+  returned(): void {
+    for (const resolve of this.waiting) resolve()
+    this.waiting.clear()
+  }
+}
+
+/** Extents whose allocation is gone and that are not free yet. */
+export class Retired {
+  /** Who was last seen holding it, in quarantine. */
+  pids: number[] = []
+  /** Its scrubbing is under way. */
+  busy = false
+
+  constructor(
+    readonly range: Range,
+    public record: RetiredRecord,
+  ) {}
+
+  get bytes(): number {
+    return this.record.extents.reduce((sum, extent) => sum + extent.length, 0)
+  }
+}

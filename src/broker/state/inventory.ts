@@ -1,0 +1,226 @@
+import BTree from 'sorted-btree'
+import type {
+  AllocationRecord,
+  Change,
+  CountedKind,
+  MappingRecord,
+  RetiredRecord,
+} from '../../../protocol/table'
+import { COUNTED_KINDS } from '../../../protocol/table'
+import type { Ledger } from '../access/ledger'
+import type { Holder, Leases } from '../lease/process'
+import { Allocation, Mapping, Retired } from './entries'
+import type { Range } from './range'
+
+/**
+ * Everything the broker keeps, indexed for requests. Each change goes to the range's table first; what is in memory
+ * follows only when that is done, so a refused change has changed nothing.
+ */
+export class Inventory {
+  readonly ranges = new Map<string, Range>()
+  readonly byName = new BTree<string, Allocation>()
+  readonly byId = new BTree<number, Allocation>()
+  readonly mappings = new Map<number, Mapping>()
+  readonly retired = new Map<number, Retired>()
+  /** Allocations that a living process holds. */
+  claimed = 0
+  /** Mappings whose end is not proved yet. */
+  readonly revoking = new Set<Mapping>()
+  private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
+
+  constructor(
+    readonly ledger: Ledger,
+    readonly leases: Leases,
+  ) {}
+
+  /** A number never used before in any range; the table keeps the highest one used. */
+  newId(kind: CountedKind): number {
+    return ++this.lastIds[kind]
+  }
+
+  addRange(range: Range): void {
+    this.ranges.set(range.name, range)
+    if (!range.readable) return
+    const { state } = range.table
+    for (const kind of COUNTED_KINDS)
+      this.lastIds[kind] = Math.max(this.lastIds[kind], range.table.nextId(kind) - 1)
+    for (const record of state.allocations.values()) {
+      this.index(new Allocation(range, record))
+      this.ledger.charge(record.uid, { bytes: record.bytes, allocations: 1 })
+    }
+    for (const record of state.mappings.values()) {
+      const allocation = this.byId.get(record.allocationId)
+      if (!allocation) throw new Error(`mapping ${record.id} has no allocation ${record.allocationId}`)
+      this.indexMapping(new Mapping(allocation, record))
+    }
+    for (const record of state.retired.values()) this.indexRetired(new Retired(range, record))
+  }
+
+  /** The caller has charged the quota, as for changeAllocation: it did so before the memory was made. */
+  addAllocation(range: Range, record: AllocationRecord, holder: Holder | undefined): Allocation {
+    range.commit([{ put: 'allocation', value: record }])
+    const allocation = new Allocation(range, record)
+    this.index(allocation)
+    this.setHolder(allocation, holder)
+    return allocation
+  }
+
+  changeAllocation(allocation: Allocation, change: Partial<AllocationRecord>): void {
+    const record = { ...allocation.record, ...change }
+    allocation.range.commit([{ put: 'allocation', value: record }])
+    allocation.range.allocatedBytes += record.bytes - allocation.record.bytes
+    allocation.record = record
+  }
+
+  addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
+    allocation.range.commit([{ put: 'mapping', value: record }])
+    const mapping = new Mapping(allocation, record)
+    this.indexMapping(mapping)
+    this.setMappingHolder(mapping, holder)
+    return mapping
+  }
+
+  changeMapping(mapping: Mapping, change: Partial<MappingRecord>): void {
+    const record = { ...mapping.record, ...change }
+    mapping.allocation.range.commit([{ put: 'mapping', value: record }])
+    mapping.record = record
+    if (record.state === 'revoking') this.revoking.add(mapping)
+  }
+
+  removeMapping(mapping: Mapping): void {
+    mapping.allocation.range.commit([{ delete: 'mapping', key: mapping.id }])
+    this.unindexMapping(mapping)
+  }
+
+  /** The allocation, and those of its mappings that this uid left dormant, become the process' in one commit. */
+  claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
+    const identity = holder.identity
+    const held = { holder: identity, state: 'held' } as const
+    const changes: Change[] = mappings.map(mapping => ({
+      put: 'mapping',
+      value: { ...mapping.record, ...held },
+    }))
+    if (asOwner) changes.push({ put: 'allocation', value: { ...allocation.record, holder: identity } })
+    if (changes.length > 0) allocation.range.commit(changes)
+    for (const mapping of mappings) {
+      mapping.record = { ...mapping.record, ...held }
+      this.setMappingHolder(mapping, holder)
+    }
+    if (!asOwner) return
+    allocation.record = { ...allocation.record, holder: identity }
+    this.setHolder(allocation, holder)
+  }
+
+  /** The allocation and its mappings end; their extents are not free yet. */
+  retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
+    const { id, name, uid, extents, bytes } = allocation.record
+    const record: RetiredRecord = {
+      id: this.newId('retired'),
+      allocationId: id,
+      name,
+      uid,
+      extents,
+      state,
+      reason,
+    }
+    allocation.range.commit([
+      ...[...allocation.mappings.keys()].map((key): Change => ({ delete: 'mapping', key })),
+      { delete: 'allocation', key: id },
+      { put: 'retired', value: record },
+    ])
+    for (const mapping of [...allocation.mappings.values()]) this.unindexMapping(mapping)
+    this.setHolder(allocation, undefined)
+    this.byName.delete(name)
+    this.byId.delete(id)
+    allocation.range.allocations--
+    allocation.range.allocatedBytes -= bytes
+    this.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
+    const retired = new Retired(allocation.range, record)
+    retired.pids = pids
+    this.indexRetired(retired)
+    return retired
+  }
+
+  changeRetired(retired: Retired, change: Pick<RetiredRecord, 'state' | 'reason'>): void {
+    const record = { ...retired.record, ...change }
+    retired.range.commit([{ put: 'retired', value: record }])
+    retired.range.retiredBytes[retired.record.state] -= retired.bytes
+    retired.range.retiredBytes[change.state] += retired.bytes
+    retired.record = record
+  }
+
+  free(retired: Retired): void {
+    retired.range.commit([{ delete: 'retired', key: retired.record.id }])
+    this.retired.delete(retired.record.id)
+    retired.range.allocator.free(retired.record.extents)
+    retired.range.retiredBytes[retired.record.state] -= retired.bytes
+    this.ledger.charge(retired.record.uid, { bytes: -retired.bytes })
+  }
+
+  setHolder(allocation: Allocation, holder: Holder | undefined): void {
+    const before = allocation.holder
+    allocation.holder = holder
+    this.claimed += Number(holder !== undefined) - Number(before !== undefined)
+    if (before && before !== holder) {
+      before.allocations.delete(allocation.id)
+      this.leases.releaseIdle(before)
+    }
+    holder?.allocations.add(allocation.id)
+  }
+
+  setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
+    const before = mapping.holder
+    mapping.holder = holder
+    if (before && before !== holder) {
+      before.mappings.delete(mapping.id)
+      this.leases.releaseIdle(before)
+    }
+    holder?.mappings.add(mapping.id)
+  }
+
+  /** Retired memory by the allocation it was. */
+  retiredAs(allocationId: number): Retired | undefined {
+    for (const retired of this.retired.values())
+      if (retired.record.allocationId === allocationId) return retired
+    return undefined
+  }
+
+  /** Names that begin so, in order. */
+  *withPrefix(prefix: string): IterableIterator<Allocation> {
+    for (const [name, allocation] of this.byName.entries(prefix)) {
+      if (!name.startsWith(prefix)) return
+      yield allocation
+    }
+  }
+
+  private index(allocation: Allocation): void {
+    const { id, name, bytes } = allocation.record
+    if (this.byName.has(name)) throw new Error(`two allocations are called '${name}'`)
+    this.byName.set(name, allocation)
+    this.byId.set(id, allocation)
+    allocation.range.allocations++
+    allocation.range.allocatedBytes += bytes
+  }
+
+  private indexMapping(mapping: Mapping): void {
+    this.mappings.set(mapping.id, mapping)
+    if (mapping.record.state === 'revoking') this.revoking.add(mapping)
+    mapping.allocation.mappings.set(mapping.id, mapping)
+    this.ledger.charge(mapping.record.uid, { mappings: 1 })
+  }
+
+  private unindexMapping(mapping: Mapping): void {
+    this.setMappingHolder(mapping, undefined)
+    this.mappings.delete(mapping.id)
+    this.revoking.delete(mapping)
+    mapping.allocation.mappings.delete(mapping.id)
+    this.ledger.charge(mapping.record.uid, { mappings: -1 })
+    mapping.returned()
+  }
+
+  private indexRetired(retired: Retired): void {
+    this.retired.set(retired.record.id, retired)
+    retired.range.retiredBytes[retired.record.state] += retired.bytes
+    this.ledger.charge(retired.record.uid, { bytes: retired.bytes })
+  }
+}

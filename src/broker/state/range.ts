@@ -1,0 +1,150 @@
+import type { Capabilities, Range as RangeView } from '../../../protocol/generated/broker'
+import { type Change, FREEZE_ID, type FreezeRecord } from '../../../protocol/table'
+import type { ExtentAllocator } from '../allocator/extent-allocator'
+import { refuse } from '../refusal'
+import type { Piece, Source } from '../source/source'
+import { type NativeMedium, type Table, TableFailed, TableFull } from '../table'
+
+export type Recovery = RangeView['table']['recovery']
+
+/**
+ * One reserved range: its source, its table and the account of its extents. A range whose table can't be read or
+ * written is readOnly: it hands out what it holds as far as that is known and refuses every change.
+ */
+export class Range {
+  /** Bytes in retired extents, by state. */
+  retiredBytes = { scrubbing: 0, quarantined: 0 }
+  allocatedBytes = 0
+  allocations = 0
+
+  constructor(
+    readonly name: string,
+    readonly recovery: Recovery,
+    /** undefined when the range could not be opened at all. */
+    private readonly parts:
+      | { source: Source; table: Table; allocator: ExtentAllocator; medium: NativeMedium }
+      | undefined,
+    public reason: string | undefined,
+    private readonly configured: { kind: string; bytes: number },
+    private readonly onReadOnly: (range: Range, reason: string) => void,
+  ) {}
+
+  get source(): Source {
+    return this.opened().source
+  }
+
+  get table(): Table {
+    return this.opened().table
+  }
+
+  get allocator(): ExtentAllocator {
+    return this.opened().allocator
+  }
+
+  get readable(): boolean {
+    return this.parts !== undefined
+  }
+
+  get readOnly(): boolean {
+    return this.reason !== undefined
+  }
+
+  /** @throws Refusal RangeReadOnly, TableFull */
+  commit(changes: Change[]): void {
+    if (this.reason !== undefined) refuse('RangeReadOnly', { range: this.name, reason: this.reason })
+    const { table } = this.opened()
+    try {
+      table.commit(changes)
+    } catch (error) {
+      if (error instanceof TableFull)
+        refuse('TableFull', { range: this.name, stateBytesMax: table.stateBytesMax })
+      if (!(error instanceof TableFailed)) throw error
+      this.becomeReadOnly(error.message)
+      refuse('RangeReadOnly', { range: this.name, reason: error.message })
+    }
+  }
+
+  get freeze(): FreezeRecord | undefined {
+    return this.parts?.table.state.control.get(FREEZE_ID)
+  }
+
+  becomeReadOnly(reason: string): void {
+    if (this.reason !== undefined) return
+    this.reason = reason
+    this.onReadOnly(this, reason)
+  }
+
+  view(): RangeView {
+    const base = {
+      name: this.name,
+      state: this.readOnly ? 'readOnly' : 'online',
+      reason: this.reason ?? null,
+    } as const
+    const totals = {
+      allocatedBytes: this.allocatedBytes,
+      quarantinedBytes: this.retiredBytes.quarantined,
+      scrubbingBytes: this.retiredBytes.scrubbing,
+      allocations: this.allocations,
+    }
+    if (!this.parts)
+      return {
+        ...base,
+        ...totals,
+        source: this.configured.kind,
+        base: null,
+        node: null,
+        bytes: this.configured.bytes,
+        freeBytes: 0,
+        largestFreeBytes: 0,
+        freeExtents: 0,
+        alignBytes: 0,
+        table: { epoch: 0, sequence: 0, stateBytes: 0, stateBytesMax: 0, recovery: this.recovery },
+        capabilities: unknownCapabilities,
+      }
+    const { source, table, allocator } = this.parts
+    return {
+      ...base,
+      ...totals,
+      ...allocator.report(),
+      source: source.kind,
+      base: source.base ?? null,
+      node: source.node ?? null,
+      bytes: source.bytes,
+      alignBytes: source.unitBytes,
+      table: {
+        epoch: table.epoch,
+        sequence: table.sequence,
+        stateBytes: table.stateBytes,
+        stateBytesMax: table.stateBytesMax,
+        recovery: this.recovery,
+      },
+      capabilities: source.capabilities,
+    }
+  }
+
+  close(): void {
+    this.parts?.source.close()
+    this.parts?.medium.close()
+  }
+
+  private opened() {
+    if (!this.parts)
+      refuse('RangeReadOnly', { range: this.name, reason: this.reason ?? 'it could not be opened' })
+    return this.parts
+  }
+}
+
+/** A range that could not be opened promises nothing. */
+const unknownCapabilities: Capabilities = {
+  fdBound: 'none',
+  forcedRevoke: false,
+  survivesBroker: false,
+  survivesKexec: false,
+  directMap: true,
+  pageBytes: 0,
+}
+
+/** What the source is told of an allocation's memory. */
+export function pieceOf(record: { id: number; bytes: number; extents: Piece['extents'] }): Piece {
+  return { id: record.id, bytes: record.bytes, extents: record.extents }
+}

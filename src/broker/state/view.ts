@@ -1,0 +1,61 @@
+import type {
+  Allocation as AllocationView,
+  Mapping as MappingView,
+  Retired as RetiredView,
+} from '../../../protocol/generated/broker'
+import type { Allocation, Mapping, Retired } from './entries'
+
+/** What the wire says of each thing. */
+
+export function viewAllocation(allocation: Allocation): AllocationView {
+  const { record } = allocation
+  return {
+    id: record.id,
+    name: record.name,
+    range: allocation.range.name,
+    uid: record.uid,
+    bytes: record.bytes,
+    alignBytes: record.alignBytes,
+    extents: record.extents as AllocationView['extents'],
+    metadata: parseMetadata(record.metadata),
+    secret: record.secret !== null,
+    shares: record.shares as AllocationView['shares'],
+    mappings: allocation.mappings.size,
+    holderPid: allocation.holder?.pid ?? null,
+    verdict: record.verdict,
+  }
+}
+
+export function viewMapping(mapping: Mapping): MappingView {
+  const { record } = mapping
+  return {
+    id: record.id,
+    allocation: mapping.allocation.name,
+    offset: record.offset,
+    length: record.length,
+    access: record.access,
+    guestAddress: record.guestAddress,
+    metadata: parseMetadata(record.metadata),
+    uid: record.uid,
+    pid: mapping.holder?.pid ?? null,
+    state: record.state === 'revoking' ? 'revoking' : mapping.holder ? 'held' : 'dormant',
+  }
+}
+
+export function viewRetired(retired: Retired): RetiredView {
+  const { record } = retired
+  return {
+    id: record.id,
+    range: retired.range.name,
+    allocation: record.name,
+    uid: record.uid,
+    bytes: retired.bytes,
+    state: record.state,
+    reason: record.reason,
+    holders: retired.pids,
+  }
+}
+
+function parseMetadata(text: string | null): Record<string, unknown> | null {
+  return text === null ? null : JSON.parse(text)
+}

@@ -1,0 +1,129 @@
+import {
+  type Crc32c,
+  type EntityKind,
+  encodeChange,
+  encodeIdsUsed,
+  entityBytes,
+  FieldWriter,
+  IDS_USED_BYTES,
+  type Put,
+  type RecordContext,
+  type Superblock,
+  slotOffset,
+  type TableState,
+} from '../../../protocol/table'
+import type { TableMedium } from './table-medium'
+
+const KINDS: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
+
+/** Written at once; above the largest record, small enough not to be noticed. */
+const SLICE_BYTES = 64 * 1024
+
+/** Where a checkpoint begins: the commits after it are replayed over it. */
+export interface CheckpointStart {
+  readonly sequence: number
+  readonly journalStart: number
+  readonly stateBytes: number
+}
+
+/**
+ * A checkpoint in the making. It is fuzzy: each entity goes in with the value it has when its turn comes, and the journal
+ * from the start over it gives the right state, because records are absolute. A Map's iterator is the cursor: it stays
+ * valid through changes, skips what was deleted and comes to what was added.
+ */
+export class Checkpoint {
+  readonly #medium: TableMedium
+  readonly #crc32c: Crc32c
+  readonly #context: RecordContext
+  readonly #state: TableState
+  readonly #entities: Iterator<Put>
+  readonly #slot: number
+  readonly #slotOffset: number
+  readonly #slotBytes: number
+  readonly #slice: FieldWriter
+  #writtenBytes = 0
+  #crc = 0
+  #done = false
+
+  constructor(
+    medium: TableMedium,
+    superblock: Superblock,
+    state: TableState,
+    context: RecordContext,
+    crc32c: Crc32c,
+    readonly start: CheckpointStart,
+  ) {
+    this.#medium = medium
+    this.#crc32c = crc32c
+    this.#context = context
+    this.#state = state
+    this.#entities = entitiesOf(state)
+    this.#slot = 1 - superblock.checkpointSlot
+    this.#slotOffset = slotOffset(superblock.layout, this.#slot)
+    this.#slotBytes = superblock.layout.slotBytes
+    this.#slice = new FieldWriter(Buffer.allocUnsafe(SLICE_BYTES))
+  }
+
+  get done(): boolean {
+    return this.#done
+  }
+
+  /** Copies entities until bytesWanted are in the slot, or all of them are. */
+  advance(bytesWanted: number): void {
+    while (!this.#done && this.#writtenBytes + this.#slice.position < bytesWanted) this.#copyNext()
+    this.#flush()
+  }
+
+  finish(): void {
+    this.advance(Number.POSITIVE_INFINITY)
+  }
+
+  /** What the superblock is to say, once done. */
+  published(): Partial<Superblock> {
+    return {
+      stateSequence: this.start.sequence,
+      journalStart: this.start.journalStart,
+      checkpointSlot: this.#slot,
+      checkpointBytes: this.#writtenBytes,
+      checkpointCrc: this.#crc,
+    }
+  }
+
+  #copyNext(): void {
+    const next = this.#entities.next()
+    if (next.done) {
+      this.#reserve(IDS_USED_BYTES)
+      encodeIdsUsed(this.#slice, this.#state.idsUsed)
+      this.#done = true
+    } else {
+      this.#reserve(entityBytes(next.value.put, next.value.value))
+      encodeChange(this.#slice, next.value, this.#context)
+    }
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#slice.position + bytes > SLICE_BYTES) this.#flush()
+  }
+
+  /** Read back at once: the journal that it is to replace is still there. */
+  #flush(): void {
+    const bytes = this.#slice.buffer.subarray(0, this.#slice.position)
+    if (bytes.length === 0) return
+    if (this.#writtenBytes + bytes.length > this.#slotBytes)
+      throw new Error('the checkpoint exceeds its slot')
+    const offset = this.#slotOffset + this.#writtenBytes
+    this.#medium.write(offset, bytes)
+    if (Buffer.compare(this.#medium.read(offset, bytes.length), bytes) !== 0) {
+      throw new Error(`memory at ${offset} of the table does not hold what was written`)
+    }
+    this.#crc = this.#crc32c(bytes, this.#crc)
+    this.#writtenBytes += bytes.length
+    this.#slice.position = 0
+  }
+}
+
+function* entitiesOf(state: TableState): Iterator<Put> {
+  for (const kind of KINDS) {
+    for (const value of state.entities(kind).values()) yield { put: kind, value } as Put
+  }
+}

@@ -1,0 +1,6 @@
+export * from './buffer-medium'
+export * from './format-table'
+export * from './native-medium'
+export * from './table'
+export * from './table-error'
+export * from './table-medium'

@@ -1,0 +1,42 @@
+import { JOURNAL_OFFSET, type TableLayout, WORD_BYTES } from '../../../protocol/table'
+import type { TableMedium } from './table-medium'
+
+/** Appends entries to the ring. start and end are absolute positions; that there is room is the table's care. */
+export class JournalWriter {
+  readonly #medium: TableMedium
+  readonly #ringBytes: number
+
+  constructor(
+    medium: TableMedium,
+    layout: TableLayout,
+    public start: number,
+    public end: number,
+  ) {
+    this.#medium = medium
+    this.#ringBytes = layout.journalBytes
+  }
+
+  get usedBytes(): number {
+    return this.end - this.start
+  }
+
+  /**
+   * entry is followed, in the same buffer, by a zero word: the end that a reader must find once the entry is published,
+   * and that the next append publishes over.
+   */
+  append(entryAndEnd: Buffer): void {
+    const bytes = entryAndEnd.length - WORD_BYTES
+    if (this.usedBytes + entryAndEnd.length > this.#ringBytes) throw new Error('the journal ring is full')
+    this.#write(this.end + WORD_BYTES, entryAndEnd.subarray(WORD_BYTES))
+    const word = JOURNAL_OFFSET + (this.end % this.#ringBytes)
+    this.#medium.publish(word, entryAndEnd.readUInt32LE(0), entryAndEnd.readUInt32LE(4))
+    this.end += bytes
+  }
+
+  #write(position: number, bytes: Buffer): void {
+    const at = position % this.#ringBytes
+    const untilWrap = Math.min(bytes.length, this.#ringBytes - at)
+    this.#medium.write(JOURNAL_OFFSET + at, bytes.subarray(0, untilWrap))
+    if (untilWrap < bytes.length) this.#medium.write(JOURNAL_OFFSET, bytes.subarray(untilWrap))
+  }
+}

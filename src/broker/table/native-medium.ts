@@ -1,0 +1,54 @@
+import { getSystemErrorName } from 'node:util'
+import type { NativeTableMap } from '../../../native/addon'
+import type { TableMedium } from './table-medium'
+
+/** code is the system's name of the error: EFAULT for a bad page or a truncated file. */
+export class MediumError extends Error {
+  override readonly name = 'MediumError'
+
+  constructor(
+    readonly code: string,
+    readonly syscall: string,
+    readonly offset: number,
+  ) {
+    super(`${code}: ${syscall} at offset ${offset} of the table`)
+  }
+}
+
+/** A table in memory mapped by the addon. Adopts the map. */
+export class NativeMedium implements TableMedium {
+  readonly #map: NativeTableMap
+
+  constructor(
+    map: NativeTableMap,
+    readonly bytes: number,
+  ) {
+    this.#map = map
+    if (map.errno !== 0) throw failure(-Math.abs(map.errno), 'mmap', 0)
+  }
+
+  read(offset: number, length: number): Buffer {
+    const bytes = this.#map.read(offset, length)
+    if (typeof bytes === 'number') throw failure(bytes, 'load', offset)
+    return bytes
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    const result = this.#map.write(offset, bytes)
+    if (result < 0) throw failure(result, 'store', offset)
+  }
+
+  publish(offset: number, low: number, high: number): void {
+    const result = this.#map.publish(offset, low, high)
+    if (result < 0) throw failure(result, 'publish', offset)
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#map.close()
+  }
+}
+
+function failure(errno: number, syscall: string, offset: number): MediumError {
+  return new MediumError(getSystemErrorName(errno), syscall, offset)
+}

@@ -1,0 +1,59 @@
+import {
+  type Crc32c,
+  encodeSuperblock,
+  PAGE_BYTES,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_OFFSETS,
+  type Superblock,
+  type SuperblockChoice,
+  WORD_BYTES,
+} from '../../../protocol/table'
+import type { TableMedium } from './table-medium'
+
+/**
+ * Brings the copy that was not chosen up to the chosen one. Must come before an update: that begins by making copy A
+ * void, and were B void as well, a crash there would leave none.
+ */
+export function repairSuperblock(medium: TableMedium, choice: SuperblockChoice): void {
+  choice.copies.forEach((copy, index) => {
+    if (copy !== 'current') writeCopy(medium, index, wholePage(choice.bytes))
+  })
+}
+
+/** Both copies, A first; each is void (generation 0) while its body is written. */
+export function updateSuperblock(
+  medium: TableMedium,
+  superblock: Superblock,
+  change: Partial<Superblock>,
+  crc32c: Crc32c,
+): Superblock {
+  const updated = { ...superblock, ...change, generation: superblock.generation + 1 }
+  const bytes = encodeSuperblock(updated, crc32c)
+  SUPERBLOCK_OFFSETS.forEach((_, index) => {
+    writeCopy(medium, index, bytes)
+  })
+  return updated
+}
+
+/** For a table that is being formatted: both copies are void already. */
+export function createSuperblock(medium: TableMedium, superblock: Superblock, crc32c: Crc32c): void {
+  const page = wholePage(encodeSuperblock(superblock, crc32c))
+  SUPERBLOCK_OFFSETS.forEach((_, index) => {
+    writeCopy(medium, index, page)
+  })
+}
+
+export function voidSuperblocks(medium: TableMedium): void {
+  for (const offset of SUPERBLOCK_OFFSETS) medium.publish(offset, 0, 0)
+}
+
+function writeCopy(medium: TableMedium, index: number, bytes: Buffer): void {
+  const offset = SUPERBLOCK_OFFSETS[index]!
+  medium.publish(offset, 0, 0)
+  medium.write(offset + WORD_BYTES, bytes.subarray(WORD_BYTES))
+  medium.publish(offset, bytes.readUInt32LE(0), bytes.readUInt32LE(4))
+}
+
+function wholePage(superblock: Buffer): Buffer {
+  return Buffer.concat([superblock, Buffer.alloc(PAGE_BYTES - SUPERBLOCK_BYTES)])
+}

@@ -1,0 +1,262 @@
+import {
+  type Change,
+  type CountedKind,
+  type Crc32c,
+  type EntityKind,
+  entityBytes,
+  entryBytesMax,
+  HIGH_WATER_OFFSET,
+  IDS_USED_BYTES,
+  crc32c as portableCrc32c,
+  type RangeIdentity,
+  type RecordContext,
+  readTableFrom,
+  type Superblock,
+  sameValue,
+  type TableImage,
+  type TableState,
+  TableUnreadable,
+  type TableView,
+  unknownFeatures,
+} from '../../../protocol/table'
+import { Checkpoint } from './checkpoint'
+import { JournalWriter } from './journal-writer'
+import { repairSuperblock, updateSuperblock } from './superblock-store'
+import { TableFailed, TableFull, TransactionTooLarge } from './table-error'
+import type { TableMedium } from './table-medium'
+import { planTransaction, TransactionEncoder } from './transaction'
+
+/** bootId: the running boot's, 32 digits of lower-case hex. */
+export interface OpenOptions {
+  readonly bootId: string
+  readonly identity: RangeIdentity
+  readonly crc32c?: Crc32c
+}
+
+/**
+ * The one writer of a table; that there is only one is the caller's lock. All fractions are of the journal ring: a
+ * checkpoint starts at 1/2, is done within the next 1/4, and entries above 1/8 wait for one (TABLE.md, "Why").
+ */
+export class Table {
+  /** Of the last writer before this one. */
+  readonly previousBootId: string
+  /** Whether holders of the last writer can still be alive. */
+  readonly sameBoot: boolean
+  /** What was out of the ordinary when the table was opened, and has been repaired. */
+  readonly diagnostics: readonly string[]
+  readonly stateBytesMax: number
+  readonly transactionBytesMax: number
+
+  readonly #medium: TableMedium
+  readonly #crc32c: Crc32c
+  readonly #state: TableState
+  readonly #context: RecordContext
+  readonly #journal: JournalWriter
+  readonly #encoder: TransactionEncoder
+  #superblock: Superblock
+  #sequence: number
+  #stateBytes: number
+  #checkpoint: Checkpoint | undefined
+  #failure: TableFailed | undefined
+
+  /** Takes the table over: one epoch more, in the name of this boot. Throws TableUnreadable. */
+  static open(medium: TableMedium, options: OpenOptions): Table {
+    const crc32c = options.crc32c ?? portableCrc32c
+    const image = readTableFrom(medium, { crc32c, bootId: options.bootId })
+    checkWritable(image, options.identity)
+    try {
+      return new Table(medium, image, options.bootId, crc32c)
+    } catch (error) {
+      throw new TableUnreadable('MediumFailed', `taking the table over: ${String(error)}`, { cause: error })
+    }
+  }
+
+  private constructor(medium: TableMedium, image: TableImage, bootId: string, crc32c: Crc32c) {
+    const { superblock } = image
+    const { journalBytes, slotBytes } = superblock.layout
+    this.previousBootId = superblock.bootId
+    this.sameBoot = superblock.bootId === bootId
+    this.diagnostics = image.diagnostics
+    this.stateBytesMax = slotBytes - journalBytes / 4 - IDS_USED_BYTES
+    this.transactionBytesMax = entryBytesMax(superblock.layout)
+    this.#medium = medium
+    this.#crc32c = crc32c
+    this.#state = image.state
+    this.#sequence = image.sequence
+    this.#stateBytes = measure(image.state)
+    this.#superblock = superblock
+    this.#journal = new JournalWriter(medium, superblock.layout, superblock.journalStart, image.journalEnd)
+    const epoch = superblock.epoch + 1
+    const bootEpoch = this.sameBoot ? superblock.bootEpoch : epoch
+    this.#context = { epoch, bootEpoch, rangeBytes: superblock.identity.bytes }
+    this.#encoder = new TransactionEncoder(this.#context, crc32c)
+    this.#takeOver(image, { epoch, bootEpoch, bootId })
+  }
+
+  /** What the last commit made it. */
+  get state(): TableView {
+    return this.#state
+  }
+
+  /** Of the last commit; the first one is 1. */
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  get epoch(): number {
+    return this.#context.epoch
+  }
+
+  get uuid(): string {
+    return this.#superblock.uuid
+  }
+
+  get tableBytes(): number {
+    return this.#superblock.layout.tableBytes
+  }
+
+  get stateBytes(): number {
+    return this.#stateBytes
+  }
+
+  /** Set once the memory has failed; then every commit throws it. */
+  get failure(): TableFailed | undefined {
+    return this.#failure
+  }
+
+  /** An id never used before. Ids of one transaction count up from it. */
+  nextId(kind: CountedKind): number {
+    return this.#state.idsUsed[kind] + 1
+  }
+
+  /**
+   * All changes or none. On return they are in the table and in state. Throws, with nothing changed: RecordInvalid,
+   * TableFull, TransactionTooLarge, TableFailed.
+   */
+  commit(changes: readonly Change[]): void {
+    if (this.#failure) throw this.#failure
+    if (changes.length === 0) return
+    const plan = planTransaction(changes, this.#state)
+    const stateBytes = this.#stateBytes + plan.stateBytesDelta
+    if (plan.stateBytesDelta > 0 && stateBytes > this.stateBytesMax)
+      throw new TableFull(stateBytes, this.stateBytesMax)
+    if (plan.entryBytes > this.transactionBytesMax) {
+      throw new TransactionTooLarge(plan.entryBytes, this.transactionBytesMax)
+    }
+    const sequence = this.#sequence + 1
+    const encoded = this.#encoder.encode(sequence, changes, plan.entryBytes)
+    try {
+      this.#makeRoom(plan.entryBytes)
+      this.#journal.append(encoded.entryAndEnd)
+    } catch (error) {
+      this.#failure = new TableFailed(`commit ${sequence}`, error)
+      throw this.#failure
+    }
+    for (const change of encoded.changes) this.#state.apply(change)
+    this.#sequence = sequence
+    this.#stateBytes = stateBytes
+    try {
+      this.#publishHighWater()
+    } catch (error) {
+      // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
+      this.#failure = new TableFailed(`high-water word of commit ${sequence}`, error)
+    }
+  }
+
+  /**
+   * Keeps the ring from filling up. Invariants: without a checkpoint under way at most 5/8 of the ring are used after
+   * an append, and during one at most 1/4 more is appended; so neither the ring nor the slot (state + 1/4) overflows.
+   */
+  #makeRoom(entryBytes: number): void {
+    const ringBytes = this.#superblock.layout.journalBytes
+    if (entryBytes > ringBytes / 8) {
+      this.#finishCheckpoint()
+      if (this.#journal.usedBytes + entryBytes > (ringBytes / 8) * 5) {
+        this.#startCheckpoint()
+        this.#finishCheckpoint()
+      }
+      return
+    }
+    if (!this.#checkpoint && this.#journal.usedBytes >= ringBytes / 2) this.#startCheckpoint()
+    if (!this.#checkpoint) return
+    const { journalStart, stateBytes } = this.#checkpoint.start
+    const appendedBytes = this.#journal.end + entryBytes - journalStart
+    const share = appendedBytes / (ringBytes / 4)
+    if (share < 1) this.#checkpoint.advance(share * (stateBytes + appendedBytes))
+    if (share >= 1 || this.#checkpoint.done) this.#finishCheckpoint()
+  }
+
+  #startCheckpoint(): void {
+    this.#checkpoint = new Checkpoint(
+      this.#medium,
+      this.#superblock,
+      this.#state,
+      this.#context,
+      this.#crc32c,
+      {
+        sequence: this.#sequence,
+        journalStart: this.#journal.end,
+        stateBytes: this.#stateBytes + IDS_USED_BYTES,
+      },
+    )
+  }
+
+  #finishCheckpoint(): void {
+    const change = this.#completeCheckpoint()
+    if (change) this.#updateSuperblock(change)
+  }
+
+  #completeCheckpoint(): Partial<Superblock> | undefined {
+    const checkpoint = this.#checkpoint
+    if (!checkpoint) return undefined
+    checkpoint.finish()
+    this.#checkpoint = undefined
+    return checkpoint.published()
+  }
+
+  /**
+   * Opening has read the whole state, so it may also pay for a checkpoint: a writer that keeps crashing within one
+   * must not find the ring full. One superblock update carries both.
+   */
+  #takeOver(image: TableImage, change: Partial<Superblock>): void {
+    if (image.highWater !== image.sequence) this.#publishHighWater()
+    repairSuperblock(this.#medium, image.choice)
+    if (this.#journal.usedBytes >= this.#superblock.layout.journalBytes / 2) this.#startCheckpoint()
+    this.#updateSuperblock({ ...change, ...this.#completeCheckpoint() })
+  }
+
+  #updateSuperblock(change: Partial<Superblock>): void {
+    this.#superblock = updateSuperblock(this.#medium, this.#superblock, change, this.#crc32c)
+    this.#journal.start = this.#superblock.journalStart
+  }
+
+  #publishHighWater(): void {
+    const sequence = this.#sequence
+    this.#medium.publish(HIGH_WATER_OFFSET, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
+  }
+}
+
+function checkWritable(image: TableImage, identity: RangeIdentity): void {
+  const { readOnlyCompatible } = unknownFeatures(image.choice.bytes)
+  if (readOnlyCompatible !== 0) {
+    throw new TableUnreadable(
+      'UnsupportedFeature',
+      'it has features with which this program may only read it',
+    )
+  }
+  const found = image.superblock.identity
+  if (!sameValue(found, identity)) {
+    throw new TableUnreadable(
+      'IdentityMismatch',
+      `the table is of ${JSON.stringify(found)}, the range is ${JSON.stringify(identity)}`,
+    )
+  }
+}
+
+function measure(state: TableState): number {
+  let bytes = 0
+  for (const kind of ['allocation', 'mapping', 'retired', 'poison', 'control'] satisfies EntityKind[]) {
+    for (const value of state.entities(kind).values()) bytes += entityBytes(kind, value)
+  }
+  return bytes
+}

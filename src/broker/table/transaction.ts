@@ -1,0 +1,86 @@
+import {
+  type Change,
+  type Crc32c,
+  changeBytes,
+  decodeEntry,
+  ENTRY_HEADER_BYTES,
+  type EntityKind,
+  encodeEntry,
+  entityBytes,
+  isCounted,
+  type RecordContext,
+  RecordInvalid,
+  sameValue,
+  type TableState,
+  WORD_BYTES,
+} from '../../../protocol/table'
+
+/** Changes found possible, and what they cost; nothing is written yet. */
+export interface TransactionPlan {
+  readonly entryBytes: number
+  /** What they add to the state, or take from it. */
+  readonly stateBytesDelta: number
+}
+
+/** Throws RecordInvalid for a change that contradicts the state or another one. */
+export function planTransaction(changes: readonly Change[], state: TableState): TransactionPlan {
+  let entryBytes = ENTRY_HEADER_BYTES
+  let stateBytesDelta = 0
+  const touched = changes.length > 1 ? new Set<string>() : undefined
+  for (const change of changes) {
+    const isDelete = 'delete' in change
+    const kind = isDelete ? change.delete : change.put
+    const id = isDelete ? change.key : change.value.id
+    const former = state.entities(kind).get(id)
+    const bytes = changeBytes(change)
+    if (isDelete && !former) throw new RecordInvalid(`there is no ${kind} ${id} to delete`)
+    if (!isDelete && !former) checkNewId(kind, id, state)
+    if (touched && touched.size === touched.add(`${kind} ${id}`).size) {
+      throw new RecordInvalid(`${kind} ${id} is changed twice in one transaction`)
+    }
+    entryBytes += bytes
+    stateBytesDelta += (isDelete ? 0 : bytes) - (former ? entityBytes(kind, former) : 0)
+  }
+  return { entryBytes, stateBytesDelta }
+}
+
+/** Encodes a journal entry, and proves that it reads back as what was meant. */
+export class TransactionEncoder {
+  readonly #context: RecordContext
+  readonly #crc32c: Crc32c
+  #scratch = Buffer.alloc(4096)
+
+  constructor(context: RecordContext, crc32c: Crc32c) {
+    this.#context = context
+    this.#crc32c = crc32c
+  }
+
+  /**
+   * The entry with a zero word after it, valid until the next call, and the changes as a reader will see them: the
+   * state is made of these, so that memory and table can't differ. Throws RecordInvalid.
+   */
+  encode(
+    sequence: number,
+    changes: readonly Change[],
+    entryBytes: number,
+  ): { entryAndEnd: Buffer; changes: readonly Change[] } {
+    const bytes = entryBytes + WORD_BYTES
+    if (this.#scratch.length < bytes) this.#scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
+    const entry = this.#scratch.subarray(0, entryBytes)
+    encodeEntry(entry, sequence, changes, this.#context, this.#crc32c)
+    const decoded = decodeEntry(entry, this.#context, this.#crc32c)
+    for (let index = 0; index < changes.length; index++) {
+      if (!sameValue(changes[index], decoded.changes[index])) {
+        throw new RecordInvalid(`a change would not read back as it is: ${JSON.stringify(changes[index])}`)
+      }
+    }
+    this.#scratch.fill(0, entryBytes, bytes)
+    return { entryAndEnd: this.#scratch.subarray(0, bytes), changes: decoded.changes }
+  }
+}
+
+function checkNewId(kind: EntityKind, id: number, state: TableState): void {
+  if (isCounted(kind) && id <= state.idsUsed[kind]) {
+    throw new RecordInvalid(`${kind} ${id} was used before; the next is ${state.idsUsed[kind] + 1}`)
+  }
+}

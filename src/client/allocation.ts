@@ -1,0 +1,169 @@
+import type {
+  Allocation as AllocationInfo,
+  Mapping as MappingInfo,
+  ShareRight,
+} from '../../protocol/generated/broker'
+import type { Core } from './core'
+import type { Mapping } from './mapping'
+import type { In } from './reply'
+
+/** JSON that belongs to the owner; at most 4096 bytes as text. */
+export type Metadata = { readonly [key: string]: unknown }
+
+export type Access = 'read' | 'readWrite'
+
+export type Verdict = AllocationInfo['verdict']
+
+export interface CallOptions {
+  /** Ends the wait; the call then rejects with code Aborted, and may still have been done. */
+  signal?: AbortSignal | undefined
+}
+
+export interface MapOptions extends CallOptions {
+  /** First byte, from the start of the allocation; a multiple of the range's page size. Default: 0 */
+  offset?: number | undefined
+  /** In bytes; a multiple of the range's page size. Default: to the end of the allocation */
+  length?: number | undefined
+  /** Default: readWrite */
+  access?: Access | undefined
+  /** Where the guest sees it, in bytes; kept for rebuild(). */
+  guestAddress?: number | undefined
+  /** Kept for rebuild(). */
+  metadata?: Metadata | undefined
+}
+
+/** One step of a release or a revoke. */
+export interface Step {
+  readonly outcome: string
+  readonly step: string
+}
+
+export interface EndOptions extends CallOptions {
+  /** How long holders are asked before the range's policy decides, in milliseconds. Default: the broker's */
+  graceMs?: number | undefined
+  /** Hears of each step but the last, as it is done. */
+  onStep?: ((step: Step) => void) | undefined
+}
+
+export type ReleaseOutcome = 'released' | 'quarantined'
+
+/**
+ * A named, owned, persisted piece of memory. The object is a handle: dropping it changes nothing at the broker.
+ * What it tells is as of the last reply; refresh() asks anew.
+ */
+export class Allocation {
+  readonly #core: Core
+  readonly #secret: string | undefined
+  #info: AllocationInfo
+
+  /** @internal */
+  constructor(core: Core, info: AllocationInfo, secret: string | undefined) {
+    this.#core = core
+    this.#info = info
+    this.#secret = secret
+  }
+
+  /** Everything the broker said of it. */
+  get info(): Readonly<AllocationInfo> {
+    return this.#info
+  }
+
+  get name(): string {
+    return this.#info.name
+  }
+
+  /** In bytes. */
+  get size(): number {
+    return this.#info.bytes
+  }
+
+  /** The name of the range it lies in. */
+  get range(): string {
+    return this.#info.range
+  }
+
+  get metadata(): Metadata | undefined {
+    return (this.#info.metadata as Metadata | null | undefined) ?? undefined
+  }
+
+  get shares(): readonly ShareRight[] {
+    return this.#info.shares
+  }
+
+  /** What is known of its contents after a kexec. */
+  get verdict(): Verdict {
+    return this.#info.verdict
+  }
+
+  /**
+   * Ask the broker anew.
+   * @returns all mappings of it, of every process
+   */
+  async refresh(options: CallOptions = {}): Promise<MappingInfo[]> {
+    const { out } = await this.#core.link.call('GetAllocation', { name: this.name }, 'read', options.signal)
+    this.#info = out.allocation
+    return out.mappings
+  }
+
+  /**
+   * The right to map part of it, as an object that owns a descriptor. Needs the allocation to be held by this process
+   * (allocate() and claim() make it so), or shared with its uid.
+   * @throws BrokerError NotClaimed, PermissionDenied, InvalidArgument, QuotaExceeded, LimitExceeded, SourceFailed, Frozen, ...
+   */
+  map(options: MapOptions = {}): Promise<Mapping> {
+    const { signal, ...layout } = options
+    return this.#core.createMapping(this.range, { name: this.name, ...layout, secret: this.#secret }, signal)
+  }
+
+  /**
+   * Make it larger; what it holds stays where it is.
+   * @param size in bytes, of the whole; rounded up to the range's alignment
+   * @throws BrokerError NoSpace, QuotaExceeded, InvalidArgument, TableFull, ...
+   */
+  async grow(size: number, options: CallOptions = {}): Promise<void> {
+    const { name } = this
+    await this.#change('Grow', { name, bytes: size, secret: this.#secret }, options)
+  }
+
+  /** Let another uid map it. */
+  async share(uid: number, access: Access, options: CallOptions = {}): Promise<void> {
+    const { name } = this
+    await this.#change('Share', { name, uid, access, secret: this.#secret }, options)
+  }
+
+  /** End another uid's right to map it. Mappings it has already stay until they are revoked. */
+  async unshare(uid: number, options: CallOptions = {}): Promise<void> {
+    const { name } = this
+    await this.#change('Share', { name, uid, access: null, secret: this.#secret }, options)
+  }
+
+  /** Replace the metadata; undefined removes it. */
+  async setMetadata(metadata: Metadata | undefined, options: CallOptions = {}): Promise<void> {
+    const { name } = this
+    await this.#change('SetMetadata', { name, metadata: metadata ?? null, secret: this.#secret }, options)
+  }
+
+  /**
+   * End it: its mappings are revoked (this process' own by their handlers, as for any revoke), its memory is scrubbed
+   * and freed.
+   * @returns quarantined where no proof exists yet that its last holder is gone: the name is free, the memory is not
+   */
+  async release(options: EndOptions = {}): Promise<ReleaseOutcome> {
+    const { name } = this
+    const { graceMs, signal, onStep } = options
+    const parameters = { name, graceMs, secret: this.#secret }
+    const last = await this.#core.link.last('Release', parameters, 'change', signal, onStep)
+    return last.outcome as ReleaseOutcome
+  }
+
+  async #change<M extends 'Grow' | 'Share' | 'SetMetadata'>(
+    method: M,
+    parameters: In<M>,
+    options: CallOptions,
+  ): Promise<void> {
+    const { out } = await this.#core.link.call(method, parameters, 'change', options.signal)
+    this.#info = out.allocation
+  }
+}
+
+export type { AllocationInfo, MappingInfo }

@@ -1,0 +1,251 @@
+import { EventEmitter } from 'node:events'
+import type { Client, Range } from '../../protocol/generated/broker'
+import {
+  Allocation,
+  type AllocationInfo,
+  type CallOptions,
+  type EndOptions,
+  type MappingInfo,
+  type Metadata,
+} from './allocation'
+import { Core, type RevokeOutcome } from './core'
+import type { Holding } from './holding'
+import { Link, type ReconnectOptions } from './link'
+import { Notices } from './notices'
+import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
+import type { Out } from './reply'
+import { type WatchItem, watch } from './watch'
+
+export type Status = Out<'GetStatus'>
+
+export interface AllocateOptions extends CallOptions {
+  /** Unique at the broker; at most 255 bytes of UTF-8. */
+  name: string
+  /** In bytes; rounded up to the range's alignment. */
+  size: number
+  /** Of the start of each extent, in bytes, where that is more than the range's own. A power of two. */
+  align?: number | undefined
+  /** Name of the range to take it from. Default: the broker chooses */
+  range?: string | undefined
+  /** Demand one single extent. Default: false */
+  contiguous?: boolean | undefined
+  /** Kept by the broker for the owner. */
+  metadata?: Metadata | undefined
+  /** To be given again at each claim; only its hash is stored. At most 1024 bytes of UTF-8. */
+  secret?: string | undefined
+  /** Uid to allocate for, by administrators. Default: the caller's own */
+  owner?: number | undefined
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only names that begin so. */
+  prefix?: string | undefined
+}
+
+export interface MappingEnd {
+  readonly id: number
+  readonly info: Readonly<MappingInfo>
+}
+
+export interface BrokerEvents {
+  /** The connection broke; calls wait for its return. The error is undefined where the broker closed it in order. */
+  disconnected: [error: Error | undefined]
+  /** The broker is back, the same or its successor; claims and mappings go on as they were. */
+  reconnected: [status: Status]
+  /** The broker took a mapping back; its handlers have run. failures: what they threw. */
+  mappingRevoked: [mapping: MappingEnd, failures: unknown[]]
+  /**
+   * A mapping that the broker does not know after its restart (a source that does not survive it). Its descriptor and
+   * windows still reach the old memory, but nobody else will ever map the same.
+   */
+  mappingLost: [mapping: MappingEnd]
+}
+
+/**
+ * A connection to the broker, made by connect(). Keeps the process alive until close().
+ *
+ * Claims are the process', not the connection's: another Broker of the same process shares them, and the end of the
+ * connection ends none.
+ */
+export class Broker extends EventEmitter<BrokerEvents> {
+  readonly #core: Core
+
+  /** @internal */
+  constructor(core: (broker: Broker) => Core) {
+    super()
+    this.#core = core(this)
+  }
+
+  /** @internal */
+  static async open(
+    socket: string,
+    reconnect: ReconnectOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<Broker> {
+    let broker: Broker | undefined
+    const link = await Link.open(
+      socket,
+      reconnect,
+      {
+        onDisconnected: error => broker?.emit('disconnected', error),
+        onReconnected: status => {
+          if (!broker) return
+          broker.#core.forgetRanges()
+          broker.emit('reconnected', status)
+        },
+      },
+      signal,
+    )
+    broker = new Broker(self => new Core(link, new Notices(link, self.#noticeEvents())))
+    return broker
+  }
+
+  /** The broker at a glance. */
+  async status(options: CallOptions = {}): Promise<Status> {
+    return (await this.#core.link.call('GetStatus', {}, 'read', options.signal)).out
+  }
+
+  /** The ranges, how full they are, and what their sources can do. */
+  async ranges(options: CallOptions = {}): Promise<Range[]> {
+    return (await this.#core.link.call('ListRanges', {}, 'read', options.signal)).out.ranges
+  }
+
+  /** Connected processes, and what they hold. */
+  async clients(options: CallOptions = {}): Promise<Client[]> {
+    return (await this.#core.link.call('ListClients', {}, 'read', options.signal)).out.clients
+  }
+
+  /** Allocations the caller may see, in order of id; fetched in pages as they are consumed. */
+  async *list(options: ListOptions = {}): AsyncGenerator<AllocationInfo, void> {
+    const { prefix, signal } = options
+    let after: number | undefined
+    do {
+      const { out } = await this.#core.link.call('ListAllocations', { prefix, after }, 'read', signal)
+      yield* out.allocations
+      after = out.next ?? undefined
+    } while (after !== undefined)
+  }
+
+  /**
+   * An allocation and its mappings, of every process, as data.
+   * @throws BrokerError NotFound
+   */
+  async get(
+    name: string,
+    options: CallOptions = {},
+  ): Promise<{ allocation: AllocationInfo; mappings: MappingInfo[] }> {
+    return (await this.#core.link.call('GetAllocation', { name }, 'read', options.signal)).out
+  }
+
+  /**
+   * Reserve memory under a name; this process holds it from then on. Its memory is zeros.
+   * @throws BrokerError NameTaken, NoSpace, QuotaExceeded, InvalidArgument, TableFull, Frozen, PermissionDenied, ...
+   */
+  async allocate(options: AllocateOptions): Promise<Allocation> {
+    const { size, align, owner, signal, ...same } = options
+    const parameters = { ...same, bytes: size, alignBytes: align, uid: owner }
+    const { out } = await this.#core.link.call('Allocate', parameters, 'change', signal)
+    return new Allocation(this.#core, out.allocation, options.secret)
+  }
+
+  /**
+   * A handle of an existing allocation, without claiming it: for what is shared with this uid, what this process holds
+   * already, and for administration.
+   * @throws BrokerError NotFound
+   */
+  async allocation(name: string, options: ClaimOptions = {}): Promise<Allocation> {
+    const { allocation } = await this.get(name, options)
+    return new Allocation(this.#core, allocation, options.secret)
+  }
+
+  /**
+   * Take up one of this owner's allocations, after this process, the broker or the kernel was replaced. Its dormant
+   * mappings come back as they were, with descriptors.
+   * @throws BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen
+   */
+  claim(name: string, options: ClaimOptions = {}): Promise<Claimed> {
+    return claim(this.#core, name, options)
+  }
+
+  /**
+   * Take up all of this owner's allocations whose names begin with prefix, with their mappings. What can't be taken up
+   * is reported in notClaimed and doesn't hinder the others.
+   */
+  rebuild(options: RebuildOptions = {}): Promise<Rebuilt> {
+    return rebuild(this.#core, options)
+  }
+
+  /**
+   * First the state, then each change as it happens. Begins anew with a snapshot, marked `again`, when the connection
+   * broke; says how much a slow viewer missed. Ends with close(); an aborted signal makes it throw code Aborted.
+   * mine: only what concerns this process.
+   */
+  watch(
+    options: { mine?: boolean | undefined; signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<WatchItem, void> {
+    return watch(this.#core.link, options)
+  }
+
+  /**
+   * End a mapping of another process, as its owner or an administrator: its holder is asked, and after graceMs the
+   * range's policy decides.
+   * @param mapping its number (MappingInfo.id)
+   * @returns quarantined where no proof exists yet that the holder has let go
+   */
+  async revoke(
+    mapping: number,
+    options: EndOptions & { secret?: string | undefined } = {},
+  ): Promise<RevokeOutcome> {
+    const { graceMs, secret, signal, onStep } = options
+    const { outcome } = await this.#core.link.last(
+      'RevokeMapping',
+      { mapping, graceMs, secret },
+      'change',
+      signal,
+      onStep,
+    )
+    return outcome as RevokeOutcome
+  }
+
+  /** Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. */
+  async freeze(reason?: string, options: CallOptions = {}): Promise<void> {
+    await this.#core.link.call('Freeze', { reason }, 'change', options.signal)
+  }
+
+  async thaw(options: CallOptions = {}): Promise<void> {
+    await this.#core.link.call('Thaw', {}, 'change', options.signal)
+  }
+
+  /**
+   * End the connection. Windows of its mappings become empty and their descriptors are closed, but nothing is given
+   * up: the broker keeps allocations and layouts for the next claim. Idempotent; calls under way fail with Closed.
+   */
+  async close(): Promise<void> {
+    this.#core.link.close()
+    for (const { info } of [...this.#core.notices.holdings]) this.#core.abandon(info.id)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #noticeEvents() {
+    return {
+      onLost: (holding: Holding) => {
+        this.emit('mappingLost', endOf(holding))
+      },
+      onRevoked: (holding: Holding, failures: unknown[]) => {
+        for (const failure of failures) process.emitWarning(failure as Error)
+        this.emit('mappingRevoked', endOf(holding), failures)
+        // After a broken connection the next snapshot, or the end of this process, tells the broker the same.
+        this.#core.acknowledge(holding).catch(error => {
+          if (!this.#core.link.closed) process.emitWarning(error)
+        })
+      },
+    }
+  }
+}
+
+function endOf({ info }: Holding): MappingEnd {
+  return { id: info.id, info }
+}

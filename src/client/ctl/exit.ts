@@ -1,0 +1,87 @@
+import { CommanderError } from 'commander'
+import { BrokerError } from '../errors'
+
+/** Exit codes, as `broker-ctl --help` lists them. */
+export const exitCode = {
+  good: 0,
+  refused: 1,
+  usage: 2,
+  unreachable: 3,
+  cannotExecute: 126,
+  notFound: 127,
+  interrupted: 130,
+}
+
+export const exitCodeHelp = `
+Exit codes:
+  0    done
+  1    the broker refused; its error is on stderr
+  2    wrong usage
+  3    the broker can't be reached
+  126  exec: the command can't be executed
+  127  exec: the command was not found
+  130  interrupted`
+
+/** Wrong usage that only shows when a verb looks at its arguments. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** Something that failed with an exit code of its own. */
+export class Failure extends Error {
+  readonly code: string
+  readonly exit: number
+
+  constructor(code: string, message: string, exit: number) {
+    super(message)
+    this.code = code
+    this.exit = exit
+  }
+}
+
+const hints: Record<string, string> = {
+  NotClaimed:
+    'broker-ctl exec --map claims an allocation for the command it runs; the library has broker.claim()',
+  NameTaken: 'broker-ctl show NAME tells whose it is',
+  NoSpace: 'broker-ctl ranges shows free space, broker-ctl status what is still being scrubbed',
+  QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
+  AlreadyClaimed: 'end that process first; its claim ends with it',
+  Frozen: 'broker-ctl thaw ends the freeze',
+  PermissionDenied: 'allocations with a secret need --secret-file',
+}
+
+/** One line for people, or one JSON object, and the exit code. */
+export function explain(error: unknown, json: boolean): { text: string; exit: number } {
+  const { code, message, parameters, exit } = classify(error)
+  const hint = hints[code]
+  if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
+  return { text: `broker-ctl: ${code}: ${message}${hint ? `\nhint: ${hint}` : ''}`, exit }
+}
+
+function classify(error: unknown) {
+  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof BrokerError) {
+    const exits: Record<string, number> = {
+      BrokerUnreachable: exitCode.unreachable,
+      ConnectionLost: exitCode.unreachable,
+      Aborted: exitCode.interrupted,
+    }
+    return {
+      code: error.code,
+      message,
+      parameters: error.parameters,
+      exit: exits[error.code] ?? exitCode.refused,
+    }
+  }
+  if (error instanceof UsageError) return { code: 'Usage', message, exit: exitCode.usage }
+  if (error instanceof Failure) return { code: error.code, message, exit: error.exit }
+  if (error instanceof CommanderError) {
+    return {
+      code: 'Usage',
+      message: message.replace(/^error: /, ''),
+      exit: error.exitCode === 0 ? 0 : exitCode.usage,
+    }
+  }
+  const system = error as { code?: unknown }
+  return { code: typeof system?.code === 'string' ? system.code : 'Failed', message, exit: exitCode.refused }
+}

@@ -1,0 +1,46 @@
+import { Command } from 'commander'
+import { exitCodeHelp } from './exit'
+import { jsonOption, socketOption } from './verb'
+import { addAllocate } from './verb/allocate'
+import { addClaim } from './verb/claim'
+import { addClients } from './verb/clients'
+import { addCompletion } from './verb/completion'
+import { addEndVerbs } from './verb/end'
+import { addExec } from './verb/exec'
+import { addFreeze } from './verb/freeze'
+import { addList } from './verb/list'
+import { addOwnerVerbs } from './verb/owner'
+import { addRanges } from './verb/ranges'
+import { addShow } from './verb/show'
+import { addStatus } from './verb/status'
+import { addTable } from './verb/table-dump'
+import { addWatch } from './verb/watch'
+import { version } from './version'
+
+/** The whole command tree. Errors are thrown, not printed: main.ts has one place for that. */
+export function buildProgram(): Command {
+  const program = new Command('broker-ctl')
+    .description('Look at and administer the memory broker (membrokerd)')
+    .version(version())
+    .addOption(socketOption())
+    .addOption(jsonOption())
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ outputError: () => {} })
+    .addHelpText('after', exitCodeHelp)
+  addStatus(program)
+  addRanges(program)
+  addList(program)
+  addShow(program)
+  addAllocate(program)
+  addOwnerVerbs(program)
+  addEndVerbs(program)
+  addClaim(program)
+  addFreeze(program)
+  addWatch(program)
+  addClients(program)
+  addExec(program)
+  addTable(program)
+  addCompletion(program)
+  return program
+}

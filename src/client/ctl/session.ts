@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { parseSize } from '../../../protocol/units'
+import { type Broker, connect } from '../index'
+import { UsageError } from './exit'
+
+/** Options that every verb has. */
+export interface CommonOptions {
+  socket?: string
+  json?: boolean
+}
+
+/** What a verb works with. */
+export interface Session {
+  readonly broker: Broker
+  /** Aborts at SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+  /** Writes the JSON form or, for people, the text. */
+  print(data: unknown, text: () => string): void
+  readonly json: boolean
+}
+
+/** Broken off by the user, once; a second time the default applies and the process ends. */
+export function interruptible(): AbortSignal {
+  const abort = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abort.abort())
+  return abort.signal
+}
+
+export function print(json: boolean, data: unknown, text: () => string): void {
+  const out = json ? JSON.stringify(data) : text()
+  if (out !== '') process.stdout.write(`${out}\n`)
+}
+
+/** Runs a verb with a broker connection that ends with it. */
+export async function withBroker(command: Command, run: (session: Session) => Promise<void>): Promise<void> {
+  const { socket, json = false } = command.optsWithGlobals<CommonOptions>()
+  const signal = interruptible()
+  // A person at a terminal is better served by an error than by half a minute of silence.
+  const reconnect = { timeoutMs: 5_000 }
+  const broker = await connect({ socket, reconnect, signal })
+  try {
+    await run({ broker, signal, json, print: (data, text) => print(json, data, text) })
+  } finally {
+    await broker.close()
+  }
+}
+
+/** Argument parsers for commander; it shows the message. */
+export function sizeArgument(text: string): number {
+  const bytes = parseSize(text)
+  if (bytes === undefined)
+    throw new UsageError(`${JSON.stringify(text)} is not a size: write 4G, 512M, 2MiB or bytes`)
+  return bytes
+}
+
+export function wholeArgument(text: string): number {
+  const value = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value)) throw new UsageError(`${JSON.stringify(text)} is not a whole number`)
+  return value
+}
+
+export function jsonObjectArgument(text: string): Record<string, unknown> {
+  try {
+    const value = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch {
+    // Told below, as any other text that is no object.
+  }
+  throw new UsageError(`${JSON.stringify(text)} is not a JSON object`)
+}
+
+/** A secret never stands on a command line, where every process could read it. */
+export function readSecret(path: string | undefined): { secret?: string } {
+  if (path === undefined) return {}
+  try {
+    return { secret: readFileSync(path === '-' ? 0 : path, 'utf8').replace(/\r?\n$/, '') }
+  } catch (error) {
+    throw new UsageError(`--secret-file: ${(error as Error).message}`)
+  }
+}

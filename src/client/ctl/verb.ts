@@ -1,0 +1,37 @@
+import { type Command, Option } from 'commander'
+import { exitCodeHelp } from './exit'
+
+export interface VerbDescription {
+  /** As commander takes it: 'grow <name> <size>'. */
+  readonly usage: string
+  readonly summary: string
+  readonly examples: readonly string[]
+  /** Paragraphs after the options. */
+  readonly notes?: string
+}
+
+/** A verb with what all verbs have: --socket, --json, examples and exit codes in its help. */
+export function addVerb(parent: Command, { usage, summary, examples, notes }: VerbDescription): Command {
+  const lines = examples.map(example => `  broker-ctl ${example}`).join('\n')
+  return parent
+    .command(usage)
+    .description(summary)
+    .addOption(socketOption())
+    .addOption(jsonOption())
+    .addHelpText('after', `${notes ? `\n${notes}\n` : ''}\nExamples:\n${lines}\n${exitCodeHelp}`)
+}
+
+export function socketOption(): Option {
+  return new Option(
+    '--socket <path>',
+    "the broker's socket; default: $MEMBROKER_SOCKET or /run/membroker/broker.sock",
+  )
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'JSON for programs: bytes as integers, errors as an object on stderr')
+}
+
+export function secretOption(): Option {
+  return new Option('--secret-file <path>', "file with the allocation's secret; - reads it from stdin")
+}

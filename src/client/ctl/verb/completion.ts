@@ -1,0 +1,27 @@
+import { Argument, type Command } from 'commander'
+import { completionScript, namesVerb } from '../completion'
+import { withBroker } from '../session'
+import { printable } from '../table'
+import { addVerb } from '../verb'
+
+export function addCompletion(program: Command): void {
+  addVerb(program, {
+    usage: 'completion',
+    summary: 'A completion script for a shell',
+    examples: [
+      'completion bash > /etc/bash_completion.d/broker-ctl',
+      'completion zsh > /usr/local/share/zsh/site-functions/_broker-ctl',
+    ],
+  })
+    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh']))
+    .action((shell: 'bash' | 'zsh') => void process.stdout.write(completionScript(program, shell)))
+
+  program.command(namesVerb, { hidden: true }).action((_options, command: Command) =>
+    withBroker(command, async ({ broker, signal }) => {
+      for await (const { name } of broker.list({ signal })) {
+        // A name that could change what the shell reads is left out.
+        if (printable(name) === name) process.stdout.write(`${name}\n`)
+      }
+    }),
+  )
+}

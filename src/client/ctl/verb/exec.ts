@@ -1,0 +1,178 @@
+import { fstatSync } from 'node:fs'
+import type { Command } from 'commander'
+import { exec } from '../../../../native'
+import {
+  type Allocation,
+  type Broker,
+  BrokerError,
+  type Claimed,
+  type Mapping,
+  type MappingInfo,
+} from '../../index'
+import { findExecutable } from '../executable'
+import { exitCode, Failure, UsageError } from '../exit'
+import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
+import { readSecret, type Session, sizeArgument, withBroker } from '../session'
+import { addVerb, secretOption } from '../verb'
+
+interface Options {
+  map: MapSpec[]
+  allocate?: number
+  secretFile?: string
+}
+
+export function addExec(program: Command): void {
+  addVerb(program, {
+    usage: 'exec <command> [args...]',
+    summary: 'Run a command that finds memory at given descriptors',
+    examples: [
+      'exec --map vm-42/ram:fd=9 --allocate 4G -- qemu-system-x86_64 \\',
+      '      -object memory-backend-file,id=ram,size=4G,mem-path=/proc/self/fd/9,share=on,align=2M \\',
+      '      -machine q35,memory-backend=ram',
+      'exec --map db/cache --map db/log:access=read -- ./server',
+    ],
+    notes: `--map ${mapSyntax}
+Each allocation is claimed (or made, see --allocate) and mapped; a mapping of the same layout that waits from an
+earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
+command's own, and the claim lasts as long as the command. Descriptors are counted up from 3 unless fd= says so.
+MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
+the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
+range's policy decides after the grace period.`,
+  })
+    .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
+    .option('--allocate <size>', 'make allocations that do not exist, of this size', sizeArgument)
+    .addOption(secretOption())
+    .passThroughOptions()
+    .action((name: string, args: string[], options: Options, command: Command) => {
+      if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
+      const fds = numberDescriptors(options.map)
+      const file = findExecutable(name)
+      return withBroker(command, async session => {
+        const holder = new Holder(session, options)
+        const mappings: Mapping[] = []
+        for (const spec of options.map) mappings.push(await holder.mapping(spec))
+        const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
+        if (session.signal.aborted)
+          throw new BrokerError('Aborted', 'interrupted before the command was started')
+        become(file, [name, ...args], describe(options.map, mappings, fds), moves)
+      })
+    })
+}
+
+function collect(text: string, all: MapSpec[]): MapSpec[] {
+  return [...all, parseMapSpec(text)]
+}
+
+/** Claims each allocation once, however many mappings of it are wanted. */
+class Holder {
+  readonly #broker: Broker
+  readonly #signal: AbortSignal
+  readonly #options: Options
+  readonly #secret: { secret?: string }
+  readonly #claimed = new Map<string, Claimed>()
+
+  constructor({ broker, signal }: Session, options: Options) {
+    this.#broker = broker
+    this.#signal = signal
+    this.#options = options
+    this.#secret = readSecret(options.secretFile)
+  }
+
+  async mapping(spec: MapSpec): Promise<Mapping> {
+    const { allocation, mappings } = await this.#hold(spec)
+    const waiting = mappings.findIndex(mapping => sameLayout(mapping.info, spec, allocation))
+    if (waiting >= 0) return mappings.splice(waiting, 1)[0]!
+    const { access, offset, length, guestAddress } = spec
+    return allocation.map({ access, offset, length, guestAddress, signal: this.#signal })
+  }
+
+  async #hold(spec: MapSpec): Promise<Claimed> {
+    const known = this.#claimed.get(spec.name)
+    if (known) return known
+    const claimed = await this.#take(spec)
+    this.#claimed.set(spec.name, { ...claimed, mappings: [...claimed.mappings] })
+    return this.#claimed.get(spec.name)!
+  }
+
+  async #take({ name, allocate = this.#options.allocate }: MapSpec): Promise<Claimed> {
+    const options = { ...this.#secret, signal: this.#signal }
+    const existing = await unless('NotFound', this.#broker.allocation(name, options))
+    if (existing) return this.#claim(existing)
+    if (allocate === undefined) {
+      throw new BrokerError(
+        'NotFound',
+        `there is no allocation ${JSON.stringify(name)}; --allocate SIZE would make it`,
+      )
+    }
+    const allocation = await this.#broker.allocate({ name, size: allocate, ...options })
+    return { allocation, mappings: [], verdict: allocation.verdict }
+  }
+
+  async #claim(allocation: Allocation): Promise<Claimed> {
+    const claiming = this.#broker.claim(allocation.name, { ...this.#secret, signal: this.#signal })
+    if (allocation.info.uid === process.geteuid!()) return claiming
+    // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
+    const claimed = await unless('PermissionDenied', claiming)
+    return claimed ?? { allocation, mappings: [], verdict: allocation.verdict }
+  }
+}
+
+/** The promise's value, or undefined where the broker refuses with that code. */
+async function unless<T>(code: string, promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === code) return undefined
+    throw error
+  }
+}
+
+function sameLayout(info: MappingInfo, spec: MapSpec, allocation: Allocation): boolean {
+  return (
+    info.offset === spec.offset &&
+    info.length === (spec.length ?? allocation.size - spec.offset) &&
+    info.access === spec.access &&
+    (spec.guestAddress === undefined || info.guestAddress === spec.guestAddress)
+  )
+}
+
+function describe(specs: readonly MapSpec[], mappings: readonly Mapping[], fds: readonly number[]): string {
+  return specs
+    .map(({ name }, i) => {
+      const { mmapOffset } = mappings[i]!
+      const encoded = encodeURIComponent(name).replaceAll('%2F', '/')
+      return `${encoded}=${fds[i]}${mmapOffset === 0 ? '' : `@${mmapOffset}`}`
+    })
+    .join(' ')
+}
+
+function become(file: string, argv: string[], fds: string, moves: Move[]): void {
+  const environment = { ...process.env, MEMBROKER_FDS: fds }
+  const pairs = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
+  try {
+    exec(file, argv, pairs, [...standardStreams(), ...moves])
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const exit = code === 'ENOENT' ? exitCode.notFound : exitCode.cannotExecute
+    throw new Failure('CannotExecute', `${file}: ${(error as Error).message}`, exit)
+  }
+}
+
+interface Move {
+  from: number
+  to: number
+}
+
+/** Node makes every descriptor that it starts with close-on-exec, these too. */
+function standardStreams(): Move[] {
+  return [0, 1, 2].filter(isOpen).map(fd => ({ from: fd, to: fd }))
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd)
+    return true
+  } catch {
+    return false
+  }
+}

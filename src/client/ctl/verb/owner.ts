@@ -1,0 +1,109 @@
+import type { Command } from 'commander'
+import type { Access, Allocation } from '../../index'
+import { UsageError } from '../exit'
+import {
+  jsonObjectArgument,
+  readSecret,
+  type Session,
+  sizeArgument,
+  wholeArgument,
+  withBroker,
+} from '../session'
+import { addVerb, secretOption } from '../verb'
+import { allocationTable } from './list'
+
+interface SecretOptions {
+  secretFile?: string
+}
+
+/** The verbs by which an owner changes an allocation and that answer with what it has become. */
+export function addOwnerVerbs(program: Command): void {
+  addGrow(program)
+  addShare(program)
+  addUnshare(program)
+  addSetMetadata(program)
+}
+
+function addGrow(program: Command): void {
+  addVerb(program, {
+    usage: 'grow <name> <size>',
+    summary: 'Make an allocation larger; what it holds stays',
+    examples: ['grow vm-42/ram 8G'],
+    notes: 'SIZE is the new size of the whole.',
+  })
+    .addOption(secretOption())
+    .action((name: string, size: string, options: SecretOptions, command: Command) => {
+      const bytes = sizeArgument(size)
+      return change(command, name, options, (allocation, { signal }) => allocation.grow(bytes, { signal }))
+    })
+}
+
+function addShare(program: Command): void {
+  addVerb(program, {
+    usage: 'share <name> <uid>',
+    summary: 'Let another uid map an allocation',
+    examples: ['share vm-42/ram 107', 'share vm-42/ram 107 --write'],
+  })
+    .option('--write', 'for writing too; without it for reading only')
+    .addOption(secretOption())
+    .action((name: string, uid: string, options: SecretOptions & { write?: boolean }, command: Command) => {
+      const access: Access = options.write ? 'readWrite' : 'read'
+      const whom = wholeArgument(uid)
+      return change(command, name, options, (allocation, { signal }) =>
+        allocation.share(whom, access, { signal }),
+      )
+    })
+}
+
+function addUnshare(program: Command): void {
+  addVerb(program, {
+    usage: 'unshare <name> <uid>',
+    summary: "End another uid's right to map an allocation",
+    examples: ['unshare vm-42/ram 107'],
+    notes: 'Mappings it has already stay; broker-ctl revoke ends them.',
+  })
+    .addOption(secretOption())
+    .action((name: string, uid: string, options: SecretOptions, command: Command) => {
+      const whom = wholeArgument(uid)
+      return change(command, name, options, (allocation, { signal }) => allocation.unshare(whom, { signal }))
+    })
+}
+
+function addSetMetadata(program: Command): void {
+  addVerb(program, {
+    usage: 'set-metadata <name> [json]',
+    summary: "Replace the owner's metadata",
+    examples: [`set-metadata vm-42/ram '{"vm":"web-3"}'`, 'set-metadata vm-42/ram --remove'],
+  })
+    .option('--remove', 'leave none')
+    .addOption(secretOption())
+    .action(
+      (
+        name: string,
+        json: string | undefined,
+        options: SecretOptions & { remove?: boolean },
+        command: Command,
+      ) => {
+        if ((json === undefined) === (options.remove !== true))
+          throw new UsageError('give either a JSON object or --remove')
+        const metadata = json === undefined ? undefined : jsonObjectArgument(json)
+        return change(command, name, options, (allocation, { signal }) =>
+          allocation.setMetadata(metadata, { signal }),
+        )
+      },
+    )
+}
+
+function change(
+  command: Command,
+  name: string,
+  options: SecretOptions,
+  apply: (allocation: Allocation, session: Session) => Promise<void>,
+): Promise<void> {
+  return withBroker(command, async session => {
+    const { broker, signal, print } = session
+    const allocation = await broker.allocation(name, { ...readSecret(options.secretFile), signal })
+    await apply(allocation, session)
+    print(allocation.info, () => allocationTable([allocation.info]))
+  })
+}

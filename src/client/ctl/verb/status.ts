@@ -1,0 +1,59 @@
+import type { Command } from 'commander'
+import type { Status } from '../../index'
+import { withBroker } from '../session'
+import { count, fields, size, table, time } from '../table'
+import { addVerb } from '../verb'
+
+export function addStatus(program: Command): void {
+  addVerb(program, {
+    usage: 'status',
+    summary: 'The broker at a glance',
+    examples: ['status', 'status --json'],
+  }).action((_options, command: Command) =>
+    withBroker(command, async ({ broker, signal, print }) => {
+      const status = await broker.status({ signal })
+      print(status, () => describe(status))
+    }),
+  )
+}
+
+function describe(status: Status): string {
+  const head = fields([
+    ['version', status.version],
+    ['pid', String(status.pid)],
+    ['boot', status.bootId],
+    ['started', time(status.startedAt)],
+    ['frozen', status.frozen ?? undefined],
+    ['ranges', String(status.ranges)],
+    ['allocations', `${status.allocations}, ${status.unclaimed} of them unclaimed`],
+    ['mappings', String(status.mappings)],
+    ['clients', `${status.clients} of ${status.clientsMax}`],
+  ])
+  return [head, usage(status), retired(status)].filter(part => part !== '').join('\n\n')
+}
+
+function usage({ usage }: Status): string {
+  if (usage.length === 0) return ''
+  return table(usage, [
+    { title: 'UID', cell: row => count(row.uid), right: true },
+    { title: 'MEMORY', cell: row => `${size(row.bytes)} of ${size(row.bytesMax)}`, right: true },
+    { title: 'ALLOCATIONS', cell: row => `${row.allocations} of ${row.allocationsMax}`, right: true },
+    { title: 'MAPPINGS', cell: row => `${row.mappings} of ${row.mappingsMax}`, right: true },
+  ])
+}
+
+function retired({ retired }: Status): string {
+  if (retired.length === 0) return ''
+  return table(retired, [
+    { title: 'RETIRED', cell: row => row.allocation },
+    { title: 'RANGE', cell: row => row.range },
+    { title: 'SIZE', cell: row => size(row.bytes), right: true },
+    {
+      title: 'STATE',
+      cell: row => row.state,
+      color: row => (row.state === 'quarantined' ? 'yellow' : undefined),
+    },
+    { title: 'HOLDERS', cell: row => row.holders.join(' ') || '-' },
+    { title: 'REASON', cell: row => row.reason },
+  ])
+}

@@ -1,0 +1,160 @@
+import { SystemError, Window } from '../../native'
+import type { Grant, Mapping as MappingInfo } from '../../protocol/generated/broker'
+import { closeQuietly } from './descriptor'
+import { BrokerError, invalidArgument } from './errors'
+import { GiB } from './units'
+
+/**
+ * Node 20 can't make a larger ArrayBuffer over foreign memory, and Buffer.copy() of Node 22 and 24 reads the wrong
+ * place beyond it.
+ */
+export const windowBytesMax = 4 * GiB
+
+/** What a revoke handler is told. */
+export interface RevokeNotice {
+  /** Who asks and why, where the broker says so. */
+  readonly detail: string | undefined
+  /** When the broker stops asking, in milliseconds since the Unix epoch. */
+  readonly deadline: number
+  /** Aborts at the deadline: the memory is taken away then, whatever the handler still does. */
+  readonly signal: AbortSignal
+}
+
+export type RevokeHandler = (notice: RevokeNotice) => void | Promise<void>
+
+/**
+ * held: usable; revoking: the broker asked for it back; lost: still usable, but the broker no longer knows it;
+ * closed: given up, revoked, or ended with its broker connection.
+ */
+export type MappingState = 'held' | 'revoking' | 'lost' | 'closed'
+
+/**
+ * What a mapping owns: one descriptor and the windows made from it. Apart from the Mapping that users see, so that
+ * the library can answer a revoke notice when the user has dropped the Mapping but still uses a window.
+ */
+export class Holding {
+  readonly info: MappingInfo
+  /** Where in the descriptor the mapping starts, in bytes. */
+  readonly mmapOffset: number
+  /** Multiple that the kernel demands of an mmap of the descriptor, in bytes. */
+  readonly pageBytes: number
+  readonly handlers = new Set<RevokeHandler>()
+  readonly #windows = new Map<ArrayBufferLike, InstanceType<typeof Window>>()
+  #fd: number
+  #state: MappingState = 'held'
+
+  /** Adopts fd. */
+  constructor(grant: Grant, fd: number, pageBytes: number) {
+    this.info = grant.mapping
+    this.mmapOffset = grant.mmapOffset
+    this.pageBytes = pageBytes
+    this.#fd = fd
+  }
+
+  get state(): MappingState {
+    return this.#state
+  }
+
+  /** @throws BrokerError MappingRevoked */
+  get fd(): number {
+    if (this.#fd < 0) throw this.#gone()
+    return this.#fd
+  }
+
+  beginRevoke(): void {
+    if (this.#state === 'held') this.#state = 'revoking'
+  }
+
+  markLost(): void {
+    if (this.#state !== 'closed') this.#state = 'lost'
+  }
+
+  /** @throws BrokerError MappingRevoked, InvalidArgument, WindowFailed */
+  openWindow(offset: number, length: number, writable: boolean): Buffer {
+    const { info, pageBytes } = this
+    const fd = this.fd
+    if (!within(offset, length, info.length)) {
+      throw invalidArgument(
+        'window',
+        `offset ${offset} and length ${length} leave the mapping's ${info.length} bytes`,
+      )
+    }
+    if (writable && info.access !== 'readWrite')
+      throw invalidArgument('writable', 'the mapping is for reading only')
+    const start = this.mmapOffset + offset
+    const pageStart = start - (start % pageBytes)
+    const bytes = Math.ceil((start + length - pageStart) / pageBytes) * pageBytes
+    if (bytes > windowBytesMax) {
+      throw invalidArgument(
+        'length',
+        `a window of ${bytes} bytes (in whole pages) is more than the 4 GiB that a JavaScript buffer can safely show; ` +
+          'make several, or map mapping.fd in native code',
+      )
+    }
+    const window = new Window(fd, pageStart, bytes, writable)
+    if (window.errno !== 0) {
+      throw new BrokerError(
+        'WindowFailed',
+        `${new SystemError('mmap', window.errno).message} (${bytes} bytes at ${pageStart})`,
+        {
+          parameters: { errno: window.errno, offset: pageStart, length: bytes },
+        },
+      )
+    }
+    this.#windows.set(window.buffer, window)
+    return Buffer.from(window.buffer, start - pageStart, length)
+  }
+
+  /** Address of the first byte of a window of this holding. */
+  addressOf(window: Buffer): bigint {
+    return this.#windowOf(window).address + BigInt(window.byteOffset)
+  }
+
+  closeWindow(window: Buffer): void {
+    this.#windowOf(window).revoke()
+    this.#windows.delete(window.buffer)
+  }
+
+  /** Windows become empty, the descriptor is closed. Idempotent. */
+  drop(): void {
+    this.#state = 'closed'
+    for (const window of this.#windows.values()) window.revoke()
+    this.#windows.clear()
+    this.closeFd()
+    this.handlers.clear()
+  }
+
+  /** The descriptor alone; windows stay. Idempotent. */
+  closeFd(): void {
+    if (this.#fd < 0) return
+    closeQuietly(this.#fd)
+    this.#fd = -1
+  }
+
+  #windowOf(buffer: Buffer): InstanceType<typeof Window> {
+    const window = this.#windows.get(buffer.buffer)
+    if (!window) throw invalidArgument('window', 'it is not an open window of this mapping')
+    return window
+  }
+
+  #gone(): BrokerError {
+    const { id, allocation } = this.info
+    return new BrokerError(
+      'MappingRevoked',
+      `mapping ${id} of ${JSON.stringify(allocation)} is closed or was revoked`,
+      {
+        parameters: { mapping: id, name: allocation },
+      },
+    )
+  }
+}
+
+function within(offset: number, length: number, bytes: number): boolean {
+  return (
+    Number.isSafeInteger(offset) &&
+    Number.isSafeInteger(length) &&
+    offset >= 0 &&
+    length > 0 &&
+    offset + length <= bytes
+  )
+}

@@ -1,0 +1,39 @@
+export type {
+  Client,
+  Event,
+  Extent,
+  Range,
+  Retired,
+  ShareRight,
+  Usage,
+} from '../../protocol/generated/broker'
+export {
+  type Access,
+  Allocation,
+  type AllocationInfo,
+  type CallOptions,
+  type EndOptions,
+  type MapOptions,
+  type MappingInfo,
+  type Metadata,
+  type ReleaseOutcome,
+  type Step,
+  type Verdict,
+} from './allocation'
+export {
+  type AllocateOptions,
+  Broker,
+  type BrokerEvents,
+  type ListOptions,
+  type MappingEnd,
+  type Status,
+} from './broker'
+export { type ConnectOptions, connect, defaultSocket } from './connect'
+export type { RevokeOutcome } from './core'
+export { BrokerError, type LocalErrorCode } from './errors'
+export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMax } from './holding'
+export type { ReconnectOptions } from './link'
+export { Mapping, type WindowOptions } from './mapping'
+export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
+export { GiB, KiB, MiB, TiB } from './units'
+export type { WatchEvent, WatchItem, WatchMissed, WatchSnapshot } from './watch'

@@ -1,0 +1,157 @@
+import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
+import { ProtocolViolation } from '../../protocol/wire/message'
+import { Allocation, type CallOptions, type Metadata, type Verdict } from './allocation'
+import type { Core } from './core'
+import { closeAll } from './descriptor'
+import { BrokerError, toBrokerError, violation } from './errors'
+import type { Mapping } from './mapping'
+import type { In, Out } from './reply'
+
+/** An allocation taken up again, with every mapping of this owner's that waited for it. */
+export interface Claimed {
+  readonly allocation: Allocation
+  readonly mappings: Mapping[]
+  /** What is known of its contents: intact, changed, poisoned, or unverified. */
+  readonly verdict: Verdict
+}
+
+/** An allocation that could not be taken up; the others were. */
+export interface NotClaimed {
+  readonly name: string | undefined
+  /** held: another living process holds it; refused: not with this secret; unavailable: its range can't serve it. */
+  readonly outcome: 'held' | 'refused' | 'unavailable'
+  readonly detail: string | undefined
+}
+
+export interface Rebuilt {
+  readonly claimed: Claimed[]
+  readonly notClaimed: NotClaimed[]
+}
+
+export interface ClaimOptions extends CallOptions {
+  /** The secret given at allocation, where there was one. */
+  secret?: string | undefined
+}
+
+export interface RebuildOptions extends ClaimOptions {
+  /** Only names that begin so. Default: every allocation of this owner */
+  prefix?: string | undefined
+}
+
+/** See Broker.claim(). */
+export async function claim(core: Core, name: string, options: ClaimOptions): Promise<Claimed> {
+  const { claimed, notClaimed } = await collect(core, { name, secret: options.secret }, options)
+  const [first] = claimed
+  if (first) return first
+  throw refusal(name, notClaimed[0])
+}
+
+/** See Broker.rebuild(). */
+export function rebuild(core: Core, options: RebuildOptions): Promise<Rebuilt> {
+  const { prefix = '', secret } = options
+  return collect(core, { prefix, secret }, options)
+}
+
+async function collect(core: Core, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
+  const rebuilt: Rebuilt = { claimed: [], notClaimed: [] }
+  try {
+    await core.prepare(undefined, options.signal)
+    for (let attempt = 0; ; attempt++) {
+      rebuilt.notClaimed.length = 0
+      if (await pass(core, parameters, options, rebuilt)) break
+      await core.link.pause(attempt, options.signal)
+    }
+    if (core.claimCutOff) for (const claimed of rebuilt.claimed) await regrant(core, claimed, options)
+    return rebuilt
+  } catch (error) {
+    // Whoever gets an error gets no objects: what came before it must not stay open unseen.
+    for (const { mappings } of rebuilt.claimed) for (const { id } of mappings) core.abandon(id)
+    throw toBrokerError(error, 'Claim')
+  }
+}
+
+/** One Claim call; false when the connection broke under it. What this process claimed already it may claim again. */
+async function pass(
+  core: Core,
+  parameters: In<'Claim'>,
+  options: ClaimOptions,
+  rebuilt: Rebuilt,
+): Promise<boolean> {
+  const cutOff = core.claimCutOff
+  core.claimCutOff = true
+  try {
+    for await (const { out, fds } of core.link.replies('Claim', parameters, options.signal)) {
+      if (out.outcome === 'claimed') merge(rebuilt.claimed, takeUp(core, out, fds, options.secret))
+      else {
+        closeAll(fds)
+        if (out.outcome !== 'nothing') rebuilt.notClaimed.push(left(out, out.outcome))
+      }
+    }
+    core.claimCutOff = cutOff
+    return true
+  } catch (error) {
+    if (error instanceof VarlinkError) core.claimCutOff = cutOff
+    if (error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)) return false
+    throw error
+  }
+}
+
+function merge(all: Claimed[], next: Claimed): void {
+  const known = all.find(({ allocation }) => allocation.info.id === next.allocation.info.id)
+  if (known) known.mappings.push(...next.mappings)
+  else all.push(next)
+}
+
+/**
+ * A claim that was cut off may have granted mappings whose descriptors never arrived. For the broker this process
+ * holds them, so claiming again does not bring them: each is made once more, and the unreachable one ended.
+ */
+async function regrant(
+  core: Core,
+  { allocation, mappings }: Claimed,
+  { signal }: ClaimOptions,
+): Promise<void> {
+  const { holderPid } = allocation.info
+  for (const info of await allocation.refresh({ signal })) {
+    if (info.state !== 'held' || info.pid !== holderPid || core.notices.get(info.id)) continue
+    const { offset, length, access } = info
+    const guestAddress = info.guestAddress ?? undefined
+    const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
+    mappings.push(await allocation.map({ offset, length, access, guestAddress, metadata, signal }))
+    await core.link.last('RevokeMapping', { mapping: info.id }, 'settle', signal)
+  }
+}
+
+function takeUp(core: Core, out: Out<'Claim'>, fds: readonly number[], secret: string | undefined): Claimed {
+  if (!out.allocation) {
+    closeAll(fds)
+    throw violation('Claim', 'it claims, but names no allocation')
+  }
+  const allocation = new Allocation(core, out.allocation, secret)
+  return {
+    allocation,
+    mappings: core.adopt(out.allocation.range, out.grants, fds),
+    verdict: out.allocation.verdict,
+  }
+}
+
+function left(out: Out<'Claim'>, outcome: NotClaimed['outcome']): NotClaimed {
+  return { name: out.allocation?.name, outcome, detail: out.detail ?? undefined }
+}
+
+function refusal(name: string, why: NotClaimed | undefined): BrokerError {
+  const parameters = { name, ...(why?.detail === undefined ? {} : { reason: why.detail }) }
+  const because = why?.detail === undefined ? '' : `: ${why.detail}`
+  const quoted = JSON.stringify(name)
+  if (!why)
+    return new BrokerError('NotFound', `there is no allocation ${quoted} that you may claim`, { parameters })
+  if (why.outcome === 'held') {
+    return new BrokerError('AlreadyClaimed', `${quoted} is held by another living process${because}`, {
+      parameters,
+    })
+  }
+  if (why.outcome === 'refused') {
+    return new BrokerError('PermissionDenied', `claim of ${quoted} refused${because}`, { parameters })
+  }
+  return new BrokerError('SourceFailed', `${quoted} can't be had now${because}`, { parameters })
+}

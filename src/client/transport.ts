@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectUnix, Socket, SystemError } from '../../native'
+import { Caller } from '../../protocol/wire/caller'
+import type { Channel, OpenChannel } from '../../protocol/wire/channel'
+import { closeQuietly } from './descriptor'
+import { aborted, BrokerError } from './errors'
+
+/** A full listen backlog drains within the time the broker needs for one accept; beyond that it is stuck. */
+const backlogRetryMs = 5
+const backlogPatienceMs = 5_000
+
+/** One connection to the broker. */
+export interface Connection {
+  readonly caller: Caller
+  /** Settles when the connection is gone; with what ended it, when that was a failure. */
+  readonly closed: Promise<Error | undefined>
+}
+
+/**
+ * Connects to a broker's socket.
+ * @throws BrokerError BrokerUnreachable, Aborted
+ */
+export async function dial(socketPath: string, signal: AbortSignal | undefined): Promise<Connection> {
+  const giveUpAt = Date.now() + backlogPatienceMs
+  for (;;) {
+    if (signal?.aborted) throw aborted(signal)
+    try {
+      return open(connectUnix(socketPath))
+    } catch (error) {
+      if ((error as SystemError).code !== 'EAGAIN' || Date.now() >= giveUpAt)
+        throw unreachable(socketPath, error)
+    }
+    await sleep(backlogRetryMs * (0.5 + Math.random()))
+  }
+}
+
+function open(fd: number): Connection {
+  let onClosed: (error: Error | undefined) => void = () => {}
+  const closed = new Promise<Error | undefined>(resolve => {
+    onClosed = resolve
+  })
+  const caller = new Caller(channelOf(fd), { closeFd: closeQuietly, onClose: onClosed })
+  return { caller, closed }
+}
+
+/** The addon's socket as the channel that the wire layer speaks over. Adopts fd. */
+export function channelOf(fd: number): OpenChannel {
+  return (events): Channel => {
+    const socket = new Socket(fd, {
+      onData: (bytes, fds) => events.onData(bytes, fds),
+      onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
+      onDrain: () => events.onDrain(),
+    })
+    return {
+      send: (bytes, fds) => void socket.send(bytes, fds),
+      get queuedBytes() {
+        return socket.queuedBytes
+      },
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+      close: () => socket.close(),
+    }
+  }
+}
+
+const advice: Record<string, string> = {
+  ENOENT: 'there is no such socket. Is membrokerd running? Its socket can be named with MEMBROKER_SOCKET',
+  ECONNREFUSED: 'nobody listens at it: membrokerd is not running, or is just being restarted',
+  EACCES: "this user may not open it: membrokerd's configuration says which group may",
+  EAGAIN: 'its backlog stays full: membrokerd does not accept connections',
+  ENOTSOCK: 'it is not a socket',
+  ENAMETOOLONG: 'the path is longer than a Unix socket address can hold (107 bytes)',
+}
+
+function unreachable(socketPath: string, error: unknown): BrokerError {
+  const code = (error as SystemError).code ?? 'unknown'
+  const why = advice[code] ?? (error as Error).message
+  return new BrokerError('BrokerUnreachable', `can't reach the broker at ${socketPath}: ${why} (${code})`, {
+    parameters: { socket: socketPath, errno: code },
+    cause: error,
+  })
+}

@@ -1,0 +1,313 @@
+import fc from 'fast-check'
+import type { Extent } from '../../protocol/table'
+import { ExtentAllocator, ExtentConflict } from '../../src/broker/allocator'
+
+const UNIT = 4096
+
+/** The range as one flag per unit: too slow to use, too simple to be wrong. */
+class Bitmap {
+  readonly used: boolean[]
+  constructor(
+    units: number,
+    readonly base: number,
+  ) {
+    this.used = Array.from({ length: units }, () => false)
+  }
+
+  set(extents: readonly Extent[], value: boolean): void {
+    for (const { offset, length } of extents) {
+      for (let unit = offset / UNIT; unit < (offset + length) / UNIT; unit++) {
+        expect(this.used[unit]).toBe(!value)
+        this.used[unit] = value
+      }
+    }
+  }
+
+  free(): Extent[] {
+    const found: Extent[] = []
+    this.used.forEach((used, unit) => {
+      const last = found.at(-1)
+      if (used) return
+      if (last && last.offset + last.length === unit * UNIT)
+        found[found.length - 1] = { ...last, length: last.length + UNIT }
+      else found.push({ offset: unit * UNIT, length: UNIT })
+    })
+    return found
+  }
+
+  /** Length of the shortest free extent in which bytes fit, aligned. */
+  bestFit(bytes: number, align: number): number | undefined {
+    const fits = this.free().filter(({ offset, length }) => {
+      const pad = (align - ((this.base + offset) % align)) % align
+      return length - pad >= bytes
+    })
+    return fits.length > 0 ? Math.min(...fits.map(extent => extent.length)) : undefined
+  }
+
+  /** Length of the free extent that this unit is in. */
+  around(offset: number): number {
+    return (
+      this.free().find(extent => offset >= extent.offset && offset < extent.offset + extent.length)?.length ??
+      0
+    )
+  }
+}
+
+type Step =
+  | { do: 'allocate'; units: number; align: number; contiguous: boolean; extentsMax: number }
+  | { do: 'extend'; pick: number; units: number; align: number; contiguous: boolean; extentsMax: number }
+  | { do: 'free'; pick: number }
+
+/** Neighbours joined, in order of offset. */
+function merged(extents: readonly Extent[]): Extent[] {
+  const joined: Extent[] = []
+  for (const extent of [...extents].sort((a, b) => a.offset - b.offset)) {
+    const last = joined.at(-1)
+    if (last && last.offset + last.length === extent.offset) {
+      joined[joined.length - 1] = { offset: last.offset, length: last.length + extent.length }
+    } else joined.push(extent)
+  }
+  return joined
+}
+
+const units = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 40 }))
+const align = fc.constantFrom(1, 1, 1, 2, 4, 8)
+const wishes = { units, align, contiguous: fc.boolean(), extentsMax: fc.integer({ min: 1, max: 6 }) }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('allocate' as const), ...wishes }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('extend' as const), pick: fc.nat(), ...wishes }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('free' as const), pick: fc.nat() }) },
+)
+
+test('through any sequence, extents never overlap, no unit is lost, alignment holds and the fit is the best', () => {
+  const seen = { best: 0, pieces: 0, refused: 0, inPlace: 0 }
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 10, maxLength: 120, size: 'max' }),
+      fc.constantFrom(0, UNIT, 3 * UNIT),
+      (steps, base) => {
+        const allocator = new ExtentAllocator({ bytes: 96 * UNIT, unit: UNIT, base })
+        const model = new Bitmap(96, base)
+        const live: (readonly Extent[])[] = []
+        for (const now of steps) {
+          if (now.do === 'free') {
+            const index = now.pick % Math.max(1, live.length)
+            const [extents] = live.splice(index, 1)
+            if (extents) {
+              allocator.free(extents)
+              model.set(extents, false)
+            }
+          } else {
+            const bytes = now.units * UNIT
+            const aligned = now.align * UNIT
+            const ask = { align: aligned, contiguous: now.contiguous, extentsMax: now.extentsMax }
+            const best = model.bestFit(bytes, aligned)
+            if (now.do === 'allocate') checkAllocate(bytes, ask, best)
+            else if (live.length > 0) checkExtend(now.pick % live.length, bytes, ask, best)
+          }
+          expect([...allocator.freeExtents()]).toEqual(model.free())
+          const lengths = model.free().map(extent => extent.length)
+          expect(allocator.report()).toEqual({
+            freeBytes: model.used.filter(used => !used).length * UNIT,
+            largestFreeBytes: Math.max(0, ...lengths),
+            freeExtents: lengths.length,
+          })
+        }
+
+        function checkAllocate(
+          bytes: number,
+          ask: { align: number; contiguous: boolean; extentsMax: number },
+          best: number | undefined,
+        ): void {
+          const extents = allocator.allocate({ bytes, ...ask })
+          if (best !== undefined) {
+            expect(extents).toHaveLength(1)
+            expect(model.around(extents![0]!.offset)).toBe(best)
+            seen.best += 1
+          }
+          if (!extents) {
+            expect(best).toBeUndefined()
+            if (bytes % ask.align === 0) expect(possible(bytes, ask)).toBe(false)
+            seen.refused += 1
+            return
+          }
+          checkPieces(extents, bytes, ask)
+          if (extents.length > 1) seen.pieces += 1
+          live.push(extents)
+        }
+
+        function checkExtend(
+          index: number,
+          bytes: number,
+          ask: { align: number; contiguous: boolean; extentsMax: number },
+          best: number | undefined,
+        ): void {
+          const before = live[index]!
+          const last = before.at(-1)!
+          const behind = model.free().find(extent => extent.offset === last.offset + last.length)?.length ?? 0
+          const extension = allocator.extend(before, { bytes, ...ask })
+          const after = extension?.extents
+          if (behind >= bytes) {
+            expect(after).toEqual([
+              ...before.slice(0, -1),
+              { offset: last.offset, length: last.length + bytes },
+            ])
+            seen.inPlace += 1
+          } else if (ask.contiguous || before.length >= ask.extentsMax) expect(after).toBeUndefined()
+          else if (best !== undefined) expect(model.around(after!.at(-1)!.offset)).toBe(best)
+          if (!extension || !after) return
+          const { added } = extension
+          expect(merged([...before, ...added])).toEqual(merged(after))
+          model.set(added, true)
+          expect(added.reduce((sum, extent) => sum + extent.length, 0)).toBe(bytes)
+          expect(after.length).toBeLessThanOrEqual(Math.max(before.length, ask.extentsMax))
+          for (const extent of after.slice(before.length)) expect((base + extent.offset) % ask.align).toBe(0)
+          expect(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1))
+          live[index] = after
+        }
+
+        function checkPieces(
+          extents: readonly Extent[],
+          bytes: number,
+          ask: { align: number; contiguous: boolean; extentsMax: number },
+        ): void {
+          model.set(extents, true)
+          expect(extents.reduce((sum, extent) => sum + extent.length, 0)).toBe(bytes)
+          expect(extents.length).toBeLessThanOrEqual(ask.contiguous ? 1 : ask.extentsMax)
+          for (const extent of extents) expect((base + extent.offset) % ask.align).toBe(0)
+          for (const extent of extents.slice(0, -1)) expect(extent.length % ask.align).toBe(0)
+        }
+
+        /** Whether the most usable extents, in whole multiples of align, reach bytes. */
+        function possible(
+          bytes: number,
+          ask: { align: number; contiguous: boolean; extentsMax: number },
+        ): boolean {
+          if (ask.contiguous) return false
+          const usable = model
+            .free()
+            .map(({ offset, length }) => length - ((ask.align - ((base + offset) % ask.align)) % ask.align))
+            .filter(length => length > 0)
+          // The last piece may be any length; each is tried as the last one.
+          return usable.some((length, index) => {
+            const others = usable
+              .filter((_, other) => other !== index)
+              .map(other => other - (other % ask.align))
+              .sort((a, b) => b - a)
+              .slice(0, ask.extentsMax - 1)
+            return others.reduce((sum, other) => sum + other, length) >= bytes
+          })
+        }
+      },
+    ),
+    { numRuns: 150 },
+  )
+  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50)
+})
+
+test('reserving what is taken, outside or misaligned is refused by name, and changes nothing', () => {
+  const allocator = new ExtentAllocator({ bytes: 16 * UNIT, unit: UNIT })
+  allocator.reserve([{ offset: 0, length: 4 * UNIT }])
+  const before = allocator.report()
+  const good = { offset: 8 * UNIT, length: UNIT }
+  for (const [extent, code] of [
+    [{ offset: 3 * UNIT, length: 2 * UNIT }, 'ExtentOverlap'],
+    [{ offset: 8 * UNIT, length: UNIT }, 'ExtentOverlap'],
+    [{ offset: 15 * UNIT, length: 2 * UNIT }, 'ExtentOutOfRange'],
+    [{ offset: -UNIT, length: UNIT }, 'ExtentOutOfRange'],
+    [{ offset: 0, length: 0 }, 'ExtentOutOfRange'],
+    [{ offset: 2 ** 60, length: UNIT }, 'ExtentOutOfRange'],
+    [{ offset: 5 * UNIT, length: 100 }, 'ExtentMisaligned'],
+    [{ offset: 5 * UNIT + 8, length: UNIT }, 'ExtentMisaligned'],
+  ] as const) {
+    let error: unknown
+    try {
+      allocator.reserve([good, extent])
+    } catch (caught) {
+      error = caught
+    }
+    expect(error).toBeInstanceOf(ExtentConflict)
+    expect(error).toMatchObject({ code, extent })
+    expect(allocator.report()).toEqual(before)
+  }
+})
+
+test('freeing what is free, even in part, is refused by name, and changes nothing', () => {
+  const allocator = new ExtentAllocator({ bytes: 16 * UNIT, unit: UNIT })
+  allocator.reserve([{ offset: 4 * UNIT, length: 4 * UNIT }])
+  const before = allocator.report()
+  const good = { offset: 4 * UNIT, length: UNIT }
+  for (const extent of [
+    { offset: 7 * UNIT, length: 2 * UNIT },
+    { offset: 3 * UNIT, length: 2 * UNIT },
+    { offset: 0, length: 16 * UNIT },
+    { offset: 4 * UNIT, length: UNIT },
+  ]) {
+    expect(() => allocator.free([good, extent])).toThrow('ExtentNotTaken')
+    expect(allocator.report()).toEqual(before)
+  }
+})
+
+test('impossible sizes are guarded, and the largest possible ones work', () => {
+  const allocator = new ExtentAllocator({ bytes: 2 ** 52, unit: UNIT })
+  for (const bytes of [0, -UNIT, 1, UNIT + 1, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY]) {
+    expect(() => allocator.allocate({ bytes, extentsMax: 1 })).toThrow(RangeError)
+  }
+  for (const align of [0, 100, -UNIT, 2 ** 53]) {
+    expect(() => allocator.allocate({ bytes: UNIT, align, extentsMax: 1 })).toThrow(RangeError)
+  }
+  expect(allocator.allocate({ bytes: 2 ** 52 + UNIT, extentsMax: 8 })).toBeUndefined()
+  const all = allocator.allocate({ bytes: 2 ** 52, extentsMax: 1 })
+  expect(all).toEqual([{ offset: 0, length: 2 ** 52 }])
+  expect(allocator.allocate({ bytes: UNIT, extentsMax: 1 })).toBeUndefined()
+  allocator.free(all!)
+  expect(allocator.report()).toEqual({ freeBytes: 2 ** 52, largestFreeBytes: 2 ** 52, freeExtents: 1 })
+  for (const options of [
+    { bytes: 0, unit: UNIT },
+    { bytes: UNIT + 1, unit: UNIT },
+    { bytes: UNIT, unit: 0 },
+    { bytes: UNIT, unit: UNIT, base: 1 },
+  ]) {
+    expect(() => new ExtentAllocator(options)).toThrow(RangeError)
+  }
+})
+
+test('among thousands of misaligned extents the only aligned one is still found', () => {
+  // 3000 free extents of 2 units at odd places, in which nothing aligned to 2 units fits, and one at an even place.
+  const allocator = new ExtentAllocator({ bytes: 2 ** 16 * UNIT, unit: UNIT })
+  const all = allocator.allocate({ bytes: 2 ** 16 * UNIT, extentsMax: 1 })!
+  expect(all).toHaveLength(1)
+  for (let index = 0; index < 3000; index++)
+    allocator.free([{ offset: (4 * index + 1) * UNIT, length: 2 * UNIT }])
+  const ask = { bytes: 2 * UNIT, align: 2 * UNIT, contiguous: true, extentsMax: 1 }
+  expect(allocator.allocate(ask)).toBeUndefined()
+  const even = { offset: 60_000 * UNIT, length: 2 * UNIT }
+  allocator.free([even])
+  expect(allocator.allocate(ask)).toEqual([even])
+})
+
+test('a hundred thousand extents in random order come and go without a trace', () => {
+  const count = 100_000
+  const allocator = new ExtentAllocator({ bytes: 3 * count * UNIT, unit: UNIT })
+  const held: (readonly Extent[])[] = []
+  let x = 1
+  const random = (below: number) => {
+    x = (x * 48271) % 0x7fffffff
+    return x % below
+  }
+  for (let index = 0; index < count; index++)
+    held.push(allocator.allocate({ bytes: (1 + random(3)) * UNIT, extentsMax: 1 })!)
+  for (let index = 0; index < count; index++) {
+    const at = random(held.length)
+    allocator.free(held[at]!)
+    held[at] = allocator.allocate({ bytes: (1 + random(3)) * UNIT, extentsMax: 4 })!
+  }
+  const used = held.flat().reduce((sum, extent) => sum + extent.length, 0)
+  expect(allocator.report().freeBytes).toBe(3 * count * UNIT - used)
+  for (const extents of held) allocator.free(extents)
+  expect(allocator.report()).toEqual({
+    freeBytes: 3 * count * UNIT,
+    largestFreeBytes: 3 * count * UNIT,
+    freeExtents: 1,
+  })
+})

@@ -1,0 +1,262 @@
+import { openSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Call } from '../../protocol/wire/responder'
+import { type Broker, connect } from '../../src/client'
+import { openFds } from './support/open-fds'
+import { ScriptedBroker, status } from './support/scripted-broker'
+import { until } from './support/until'
+
+let scripted: ScriptedBroker
+let broker: Broker | undefined
+
+beforeEach(() => {
+  scripted = new ScriptedBroker()
+})
+
+afterEach(async () => {
+  await broker?.close()
+  broker = undefined
+  scripted.dispose()
+})
+
+const quick = { minDelayMs: 1, maxDelayMs: 5, timeoutMs: 400 }
+
+async function connected(reconnect = quick): Promise<Broker> {
+  broker = await connect({ socket: scripted.socket, reconnect })
+  return broker
+}
+
+/** A script that lets the first call die with its connection. */
+function dieOnce(answer: (call: Call) => void) {
+  let died = false
+  return (call: Call) => {
+    if (died) return answer(call)
+    died = true
+    scripted.hangUp()
+  }
+}
+
+test('a read whose connection breaks is repeated; a change is reported as possibly done', async () => {
+  // Proves that nothing is done twice, and nothing that could be asked again fails.
+  const client = await connected()
+  scripted.script.set(
+    'ListRanges',
+    dieOnce(call => call.reply({ ranges: [] })),
+  )
+  await expect(client.ranges()).resolves.toEqual([])
+  expect(scripted.calls.filter(method => method === 'ListRanges')).toHaveLength(2)
+
+  scripted.script.set(
+    'Freeze',
+    dieOnce(call => call.reply({})),
+  )
+  await expect(client.freeze()).rejects.toMatchObject({
+    code: 'ConnectionLost',
+    parameters: { method: 'Freeze' },
+  })
+  expect(scripted.calls.filter(method => method === 'Freeze')).toHaveLength(1)
+})
+
+test('calls made while the broker is away wait for it', async () => {
+  // Proves that a restart shows as a delay, with the events that tell of it.
+  const client = await connected({ ...quick, timeoutMs: 10_000 })
+  const events: string[] = []
+  client
+    .on('disconnected', () => events.push('disconnected'))
+    .on('reconnected', () => events.push('reconnected'))
+  scripted.script.set('Thaw', call => call.reply({}))
+  scripted.vanish()
+  await until('the client to notice', () => events.length > 0)
+  const calls = [client.thaw(), client.thaw()]
+  await sleep(50)
+  scripted.listen()
+  await Promise.all(calls)
+  expect(events).toEqual(['disconnected', 'reconnected'])
+})
+
+test('the wait is bounded by timeoutMs, by the signal, and by close()', async () => {
+  // Proves that no call hangs for ever on a broker that does not come back.
+  const client = await connected()
+  let away = false
+  client.on('disconnected', () => {
+    away = true
+  })
+  scripted.vanish()
+  await until('the client to notice', () => away)
+  const abort = new AbortController()
+  const bySignal = expect(client.status({ signal: abort.signal })).rejects.toMatchObject({ code: 'Aborted' })
+  abort.abort()
+  await bySignal
+  await expect(client.thaw()).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    message: expect.stringContaining('nothing was sent'),
+  })
+  const byClose = expect(client.thaw()).rejects.toMatchObject({ code: 'Closed' })
+  await client.close()
+  await byClose
+  await expect(client.status()).rejects.toMatchObject({ code: 'Closed' })
+})
+
+test('an aborted call leaves the others be; a mapping that arrives late is closed and given back', async () => {
+  // Proves that an abort costs neither the connection nor a descriptor, nor quota at the broker.
+  const client = await connected()
+  let waiting: Call | undefined
+  scripted.script.set(
+    'Watch',
+    call => void call.replyMore({ allocations: [], mappings: [], snapshotEnd: true }),
+  )
+  scripted.script.set('ListRanges', call => call.reply({ ranges: [range] }))
+  scripted.script.set('GetAllocation', call => call.reply({ allocation, mappings: [] }))
+  scripted.script.set('CreateMapping', call => {
+    waiting = call
+  })
+  const revoked: unknown[] = []
+  scripted.script.set('RevokeMapping', call => {
+    revoked.push(call.parameters)
+    call.reply({ outcome: 'revoked', step: '' })
+  })
+  const target = await client.allocation('x')
+  const abort = new AbortController()
+  const call = expect(target.map({ signal: abort.signal })).rejects.toMatchObject({ code: 'Aborted' })
+  await until('the call to arrive', () => waiting !== undefined)
+  const before = openFds()
+  abort.abort()
+  await call
+  waiting!.reply({ grant: { mapping, fileDescriptor: 0, mmapOffset: 0 } }, [openSync('/dev/zero', 'r')])
+  await expect(client.status()).resolves.toMatchObject({ version: '0' })
+  await until('the mapping to be given back', () => revoked.length > 0)
+  expect(revoked).toEqual([{ mapping: mapping.id }])
+  await until('its descriptor and connection to be closed', () => openFds() === before)
+})
+
+test.each([
+  ['a descriptor too many', { grant: () => ({ mapping, fileDescriptor: 0, mmapOffset: 0 }) }, 2],
+  ['no descriptor', { grant: () => ({ mapping, fileDescriptor: 0, mmapOffset: 0 }) }, 0],
+  ['an index out of bounds', { grant: () => ({ mapping, fileDescriptor: 1, mmapOffset: 0 }) }, 1],
+  [
+    'a reply of another shape',
+    { grant: () => ({ mapping: { ...mapping, id: 'one' }, fileDescriptor: 0, mmapOffset: 0 }) },
+    1,
+  ],
+])('%s is a protocol violation, and no descriptor stays', async (_title, { grant }, count) => {
+  // Proves that what the broker sends is checked before anything relies on it.
+  scripted.script.set(
+    'Watch',
+    call => void call.replyMore({ allocations: [], mappings: [], snapshotEnd: true }),
+  )
+  scripted.script.set('ListRanges', call => call.reply({ ranges: [range] }))
+  scripted.script.set('GetAllocation', call => call.reply({ allocation, mappings: [] }))
+  const client = await connected()
+  const target = await client.allocation('x')
+  let before = 0
+  scripted.script.set('CreateMapping', call => {
+    before = openFds()
+    call.reply(
+      { grant: grant() },
+      Array.from({ length: count }, () => openSync('/dev/zero', 'r')),
+    )
+  })
+  await expect(target.map()).rejects.toMatchObject({ code: 'ProtocolViolation' })
+  expect(openFds()).toBe(before)
+})
+
+test('nobody at the socket, a stranger, and a silent one are told apart', async () => {
+  // Proves that the first error of a new user says what to do.
+  await expect(connect({ socket: '/nonexistent/broker.sock' })).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    parameters: { errno: 'ENOENT' },
+    message: expect.stringContaining('MEMBROKER_SOCKET'),
+  })
+  scripted.script.set('GetStatus', () => scripted.hangUp())
+  await expect(connected()).rejects.toMatchObject({ code: 'BrokerUnreachable' })
+  scripted.script.set('GetStatus', () => {})
+  await expect(connected({ ...quick, timeoutMs: 100 })).rejects.toMatchObject({
+    code: 'BrokerUnreachable',
+    message: expect.stringContaining('did not answer'),
+  })
+  scripted.script.set('GetStatus', call => call.reply({ ...status, pid: 'one' }))
+  await expect(connected()).rejects.toMatchObject({
+    code: 'ProtocolViolation',
+    message: expect.stringContaining('/pid'),
+  })
+  const abort = AbortSignal.abort()
+  await expect(connect({ socket: scripted.socket, signal: abort })).rejects.toMatchObject({ code: 'Aborted' })
+})
+
+test('a watch begins anew when its stream breaks, and says so', async () => {
+  // Proves that a viewer can't take a gap for silence.
+  const event = { sequence: 1, time: 0, kind: 'thawed' }
+  scripted.script.set('Watch', call => {
+    call.replyMore({ allocations: [], mappings: [] })
+    call.replyMore({ allocations: [], mappings: [], snapshotEnd: true })
+    call.replyMore({ event })
+    call.replyMore({ missed: 3 })
+  })
+  const client = await connected()
+  const seen: unknown[] = []
+  for await (const item of client.watch()) {
+    seen.push(item.type === 'snapshot' ? { snapshot: item.again } : item)
+    if (seen.length === 3) scripted.hangUp()
+    if (seen.length === 6) break
+  }
+  const rest = [
+    { type: 'event', event },
+    { type: 'missed', count: 3 },
+  ]
+  expect(seen).toEqual([{ snapshot: false }, ...rest, { snapshot: true }, ...rest])
+})
+
+test('an aborted watch throws, a closed one ends', async () => {
+  // Proves both ways out of an endless loop.
+  scripted.script.set(
+    'Watch',
+    call => void call.replyMore({ allocations: [], mappings: [], snapshotEnd: true }),
+  )
+  const client = await connected()
+  const abort = new AbortController()
+  const consume = async () => {
+    for await (const _ of client.watch({ signal: abort.signal })) abort.abort()
+  }
+  await expect(consume()).rejects.toMatchObject({ code: 'Aborted' })
+  for await (const _ of client.watch()) await client.close()
+})
+
+const range = {
+  name: 'main',
+  source: 'directory',
+  state: 'online',
+  bytes: 4096,
+  freeBytes: 0,
+  largestFreeBytes: 0,
+  freeExtents: 0,
+  allocatedBytes: 4096,
+  quarantinedBytes: 0,
+  scrubbingBytes: 0,
+  alignBytes: 4096,
+  allocations: 1,
+  table: { epoch: 1, sequence: 1, stateBytes: 1, stateBytesMax: 1, recovery: 'fresh' },
+  capabilities: {
+    fdBound: 'file',
+    forcedRevoke: false,
+    survivesBroker: true,
+    survivesKexec: false,
+    directMap: true,
+    pageBytes: 4096,
+  },
+}
+
+const allocation = {
+  id: 1,
+  name: 'x',
+  range: 'main',
+  uid: 0,
+  bytes: 4096,
+  alignBytes: 4096,
+  extents: [{ offset: 0, length: 4096 }],
+  secret: false,
+  shares: [],
+  mappings: 0,
+  verdict: 'unverified',
+}
+
+const mapping = { id: 1, allocation: 'x', offset: 0, length: 4096, access: 'read', uid: 0, state: 'held' }

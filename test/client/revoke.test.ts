@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Broker, connect, MiB } from '../../src/client'
+import { BrokerProcess } from './support/broker-process'
+import { Holder } from './support/holder'
+import { openFds } from './support/open-fds'
+import { until } from './support/until'
+
+let server: BrokerProcess
+let broker: Broker
+
+beforeAll(async () => {
+  server = await new BrokerProcess({ graceMs: 3_000 }).start()
+})
+afterAll(() => server.dispose())
+beforeEach(async () => {
+  broker = await connect({ socket: server.socket })
+})
+afterEach(async () => {
+  for await (const { name } of broker.list()) await (await broker.allocation(name)).release()
+  await broker.close()
+})
+
+test('on a revoke the handlers run first, then windows are empty and the broker has its proof', async () => {
+  // Proves the order that a VMM relies on to take its guest's memory away before it vanishes.
+  const other = await connect({ socket: server.socket })
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
+  const mapping = await ram.map()
+  const window = mapping.window()
+  const seen: unknown[] = []
+  mapping.onRevoke(async notice => {
+    await sleep(50)
+    seen.push([mapping.state, window.length, mapping.fd >= 0, notice.deadline > Date.now()])
+  })
+  const ended = new Promise(resolve =>
+    broker.once('mappingRevoked', ({ id }, failures) => resolve([id, failures])),
+  )
+  expect(await other.revoke(mapping.id)).toBe('revoked')
+  expect(seen).toEqual([['revoking', MiB, true, true]])
+  expect(await ended).toEqual([mapping.id, []])
+  expect([window.length, mapping.state]).toEqual([0, 'closed'])
+  expect(await ram.refresh()).toEqual([])
+  await other.close()
+})
+
+test('a release of one’s own allocation revokes one’s own mappings, without waiting for the deadline', async () => {
+  // Proves that a process does not wait for itself: the acknowledgement overtakes the release.
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
+  const mapping = await ram.map()
+  const window = mapping.window()
+  const steps: string[] = []
+  const started = Date.now()
+  expect(await ram.release({ graceMs: 20_000, onStep: ({ step }) => steps.push(step) })).toBe('released')
+  expect(Date.now() - started).toBeLessThan(5_000)
+  expect(steps.length).toBeGreaterThan(0)
+  expect(window.length).toBe(0)
+})
+
+test('a handler that fails or never ends does not keep the memory', async () => {
+  // Proves that the deadline holds whatever a handler does, and that its failure is told.
+  const warnings: string[] = []
+  const onWarning = (warning: Error) => warnings.push(warning.message)
+  process.on('warning', onWarning)
+  const other = await connect({ socket: server.socket })
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
+  const mapping = await ram.map()
+  let told = false
+  mapping.onRevoke(() => {
+    throw new Error('cannot let go')
+  })
+  mapping.onRevoke(({ signal }) => {
+    signal.addEventListener('abort', () => {
+      told = true
+    })
+    return new Promise(() => {})
+  })
+  expect(await other.revoke(mapping.id, { graceMs: 500 })).toBe('revoked')
+  expect(told).toBe(true)
+  expect(mapping.state).toBe('closed')
+  await until('the warnings', () => warnings.length >= 2)
+  expect(warnings).toEqual(
+    expect.arrayContaining(['cannot let go', expect.stringContaining('before the deadline')]),
+  )
+  process.off('warning', onWarning)
+  await other.close()
+})
+
+test('a handler may close the mapping itself', async () => {
+  // Proves that the two ways to end a mapping don't trip over each other.
+  const other = await connect({ socket: server.socket })
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
+  const mapping = await ram.map()
+  mapping.onRevoke(async () => void (await mapping.close()))
+  expect(await other.revoke(mapping.id)).toBe('revoked')
+  await other.close()
+})
+
+test('a mapping nobody can reach any more is closed, and its windows stay answerable to a revoke', async () => {
+  // Proves the last resort: the descriptor does not outlive the object, and a window alone is still taken back.
+  const holder = new Holder(
+    server.socket,
+    `const fs = require('node:fs')
+    const ram = await broker.allocate({ name: 'vm/ram', size: 1 << 20 })
+    let kept
+    let fd
+    const use = async () => {
+      const mapping = await ram.map()
+      kept = mapping.window()
+      fd = mapping.fd
+      tell(mapping.id)
+    }
+    await use()
+    const held = () => { try { return fs.readlinkSync('/proc/self/fd/' + fd).includes('alloc') } catch { return false } }
+    while (held()) { gc(); await new Promise(resolve => setTimeout(resolve, 10)) }
+    kept[0] = 7
+    tell('closed')
+    while (kept.length > 0) await new Promise(resolve => setTimeout(resolve, 10))
+    tell('empty')`,
+  )
+  const id = (await holder.next()) as number
+  expect(await holder.next()).toBe('closed')
+  expect(await broker.revoke(id)).toBe('revoked')
+  expect(await holder.next()).toBe('empty')
+  await holder.end()
+})
+
+test('revokes leave no descriptor behind', async () => {
+  // Proves that what the library closes on a notice is all it had.
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
+  await (await ram.map()).close()
+  const before = openFds()
+  const mappings = await Promise.all(Array.from({ length: 20 }, () => ram.map()))
+  for (const mapping of mappings) mapping.window()
+  expect(await ram.release()).toBe('released')
+  await until('all to be closed', () => openFds() === before)
+})

@@ -1,0 +1,48 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { dist, root } from './root'
+
+/**
+ * A process of its own that runs a script with `broker` (connected), `connect`, `tell(value)` and `heard()` (the next
+ * line it is told), and dies when it is told so.
+ */
+export class Holder {
+  readonly #child: ChildProcess
+  readonly #lines: AsyncIterator<string>
+
+  constructor(socket: string, script: string) {
+    const code = `
+      const { connect } = require(${JSON.stringify(path.join(dist, 'src/client/index.js'))})
+      const tell = value => process.stdout.write(JSON.stringify(value) + '\\n')
+      connect({ socket: ${JSON.stringify(socket)}, reconnect: { maxDelayMs: 20 } }).then(async broker => {
+        ${script}
+      }).catch(error => tell({ failed: error.code ?? error.stack }))`
+    this.#child = spawn(process.execPath, ['--expose-gc', '-e', code], {
+      cwd: root,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  /** The next value it tells. */
+  async next(): Promise<unknown> {
+    const { done, value } = await this.#lines.next()
+    if (done) throw new Error('the holder ended without a word')
+    const told = JSON.parse(value)
+    if (told?.failed) throw new Error(`the holder failed: ${told.failed}`)
+    return told
+  }
+
+  async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const ended = once(this.#child, 'exit')
+    this.#child.kill(signal)
+    await ended
+  }
+}

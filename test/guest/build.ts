@@ -1,0 +1,63 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
+import path from 'node:path'
+
+/** The package's root folder, found upwards from here: sources and compiled tests lie at different depths. */
+export function packageRoot(): string {
+  let folder = __dirname
+  while (!existsSync(path.join(folder, 'package.json'))) {
+    const parent = path.dirname(folder)
+    if (parent === folder) throw new Error(`no package.json above ${__dirname}`)
+    folder = parent
+  }
+  return folder
+}
+
+/** The git-ignored folder for what tests build. Created when missing. */
+export function cacheFolder(): string {
+  const folder = path.join(packageRoot(), '.cache')
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+/**
+ * Compile one C source (its path absolute, or relative to the package's root) into the cache folder, unless a binary newer than it and
+ * the headers beside it is there already. Returns the binary's path; undefined where the machine has no C compiler.
+ * Throws an Error with the compiler's words when the source does not compile.
+ */
+export function buildProgram(source: string, flags: readonly string[] = []): string | undefined {
+  const sourcePath = path.resolve(packageRoot(), source)
+  const binary = path.join(cacheFolder(), path.basename(source, '.c'))
+  if (existsSync(binary) && statSync(binary).mtimeMs > newestMs(sourcePath)) return binary
+
+  // Test workers may build at once: each builds its own file, the last rename wins, and all are the same.
+  const unfinished = `${binary}.${process.pid}`
+  const cc = process.env.CC ?? 'cc'
+  const args = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', ...flags, '-o', unfinished, sourcePath]
+  const { error, status, stderr } = spawnSync(cc, args, { encoding: 'utf8' })
+  if (error && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+  if (error) throw error
+  if (status !== 0) throw new Error(`${cc} could not compile ${source}:\n${stderr}`)
+  renameSync(unfinished, binary)
+  return binary
+}
+
+/** When the source or a header in its folder was last changed. */
+function newestMs(source: string): number {
+  const folder = path.dirname(source)
+  const headers = readdirSync(folder).filter(name => name.endsWith('.h'))
+  return Math.max(
+    ...[source, ...headers.map(name => path.join(folder, name))].map(file => statSync(file).mtimeMs),
+  )
+}
+
+/** The tiny virtual machine monitor, compiled; undefined where the machine has no C compiler or is not a PC, as its guest is. */
+export function buildGuest(): string | undefined {
+  return process.arch === 'x64' ? buildProgram('test/guest/tiny-vmm.c') : undefined
+}
+
+/** Whether this process can really create a virtual machine with a virtual CPU: a /dev/kvm that is there may still refuse. */
+export function kvmWorks(): boolean {
+  const vmm = buildGuest()
+  return vmm !== undefined && spawnSync(vmm, ['--probe'], { stdio: 'ignore' }).status === 0
+}

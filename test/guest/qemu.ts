@@ -1,0 +1,144 @@
+import { accessSync, existsSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { counterFirmware } from './counter-guest'
+import { GuestProcess, type GuestProcessOptions } from './guest-process'
+import { Qmp } from './qmp'
+
+/** The descriptor QEMU's RAM comes in. */
+export const qemuRamFd = 9
+
+export interface QemuOptions extends Omit<GuestProcessOptions, 'fds'> {
+  /** requireQemu(). */
+  program: string
+  /** A folder of this machine's own, for its firmware and its monitor's socket; a short path, as sockets want. */
+  folder: string
+  ramBytes: number
+  /** The descriptor QEMU gets as qemuRamFd; stays the caller's. Left out where the launcher provides it. */
+  fd?: number
+  /** A command that runs the rest of its arguments, with RAM in qemuRamFd: broker-ctl exec --map NAME:fd=9 -- */
+  launcher?: readonly string[]
+}
+
+const pollMs = 10
+const startMsMax = 20_000
+const migrateMsMax = 20_000
+
+/**
+ * A PC emulated by QEMU whose RAM is an inherited descriptor, running the counter guest. Its device state can be
+ * saved and resumed by another QEMU while the RAM stays where it is.
+ */
+export class Qemu {
+  private constructor(
+    /** Its lines are the guest's serial port. */
+    readonly process: GuestProcess,
+    readonly monitor: Qmp,
+  ) {}
+
+  /** Start the guest from the beginning. */
+  static async boot(options: QemuOptions): Promise<Qemu> {
+    return Qemu.#start(options, [])
+  }
+
+  /** Go on with a guest that save() has written to file, on the RAM as it is now. Returns a machine that is still stopped. */
+  static async load(options: QemuOptions, file: string): Promise<Qemu> {
+    accessSync(file) // QEMU would wait for ever for what a failed cat does not send
+    const qemu = await Qemu.#start(options, ['-incoming', 'defer'])
+    try {
+      await qemu.#ignoreSharedMemory()
+      await qemu.monitor.execute('migrate-incoming', { uri: `exec:cat < ${shellQuote(file)}` })
+      await qemu.#migrated()
+      return qemu
+    } catch (error) {
+      await qemu.kill()
+      throw new Error(`${file} does not load: ${qemu.process.complaints}`, { cause: error })
+    }
+  }
+
+  /** Stop the guest and write its device state, without its RAM, to a file that appears when it is complete. */
+  async save(file: string): Promise<void> {
+    await this.stop()
+    await this.#ignoreSharedMemory()
+    // QEMU calls it complete when the last byte is in the pipe, not when it is in the file.
+    const part = `${file}.part`
+    const uri = `exec:cat > ${shellQuote(part)} && mv ${shellQuote(part)} ${shellQuote(file)}`
+    await this.monitor.execute('migrate', { uri })
+    await this.#migrated()
+    await until(async () => existsSync(file), `${file} did not appear`)
+  }
+
+  async stop(): Promise<void> {
+    await this.monitor.execute('stop')
+  }
+
+  async cont(): Promise<void> {
+    await this.monitor.execute('cont')
+  }
+
+  /** SIGKILL. Idempotent. */
+  async kill(): Promise<void> {
+    this.monitor.close()
+    await this.process.kill()
+  }
+
+  static async #start(options: QemuOptions, more: readonly string[]): Promise<Qemu> {
+    const { program, folder, ramBytes, fd, launcher = [], ...processOptions } = options
+    const firmware = path.join(folder, 'firmware')
+    const socket = path.join(folder, 'monitor')
+    writeFileSync(firmware, counterFirmware())
+    const command = [...launcher, program, ...qemuArguments(ramBytes, firmware, socket), ...more]
+    const fds = new Map(fd === undefined ? [] : [[qemuRamFd, fd]])
+    const process = new GuestProcess(command, { ...processOptions, fds })
+
+    const over = new AbortController()
+    const timer = setTimeout(() => over.abort(new Error('its monitor does not open')), startMsMax)
+    process.exited.then(() => over.abort(new Error('it ended')))
+    try {
+      return new Qemu(process, await Qmp.connect(socket, over.signal))
+    } catch (error) {
+      await process.kill()
+      throw new Error(`QEMU does not start: ${process.complaints}`, { cause: error })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** RAM is a shared mapping of memory that stays: leave it out of what is saved, and untouched by what is loaded. */
+  async #ignoreSharedMemory(): Promise<void> {
+    const capabilities = [{ capability: 'x-ignore-shared', state: true }]
+    await this.monitor.execute('migrate-set-capabilities', { capabilities })
+  }
+
+  async #migrated(): Promise<void> {
+    await until(async () => {
+      const info = (await this.monitor.execute('query-migrate')) as { status?: string; 'error-desc'?: string }
+      if (info.status === 'failed')
+        throw new Error(`migration failed: ${info['error-desc'] ?? 'no reason given'}`)
+      return info.status === 'completed'
+    }, 'migration did not complete')
+  }
+}
+
+function qemuArguments(ramBytes: number, firmware: string, socket: string): string[] {
+  // align: what a device-DAX instance of 2 MiB pages needs; harmless elsewhere.
+  const memory = `memory-backend-file,id=ram,size=${ramBytes},mem-path=/proc/self/fd/${qemuRamFd},share=on,align=2M`
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-accel', 'tcg'],
+    // Without a BIOS nobody routes the timer through the APIC; without an APIC it needs no routing.
+    ...['-cpu', 'qemu64,apic=off'],
+    ...['-object', memory, '-machine', 'pc,memory-backend=ram', '-m', `${ramBytes}b`],
+    ...['-bios', firmware, '-serial', 'stdio', '-qmp', `unix:${socket},server=on,wait=off`],
+  ]
+}
+
+async function until(holds: () => Promise<boolean>, otherwise: string): Promise<void> {
+  const end = Date.now() + migrateMsMax
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`${otherwise} in ${migrateMsMax} ms`)
+    await sleep(pollMs)
+  }
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,89 @@
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+const root = path.join(__dirname, '../..')
+
+/** The addon's file, for plain JavaScript in child processes. */
+export const addonFile: string =
+  process.env.MEMBROKER_ADDON ?? require('node-gyp-build').path(path.join(root, 'native'))
+
+/** Child scripts begin with this. */
+const prelude = `
+const addon = require(${JSON.stringify(addonFile)})
+const fs = require('node:fs')
+const quiet = { onData() {}, onEnd() {}, onDrain() {} }
+`
+
+export function childArguments(script: string, flags: string[] = []): string[] {
+  return [...flags, '-e', prelude + script]
+}
+
+export interface ChildOptions {
+  flags?: string[]
+  uid?: number
+  /** Most descriptors the child may have. */
+  fdsMax?: number
+  env?: NodeJS.ProcessEnv
+}
+
+/** Runs a script in a plain Node process that has `addon`, `fs` and `quiet`. */
+export function runChild(script: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
+  const args = childArguments(script, options.flags)
+  const [file, argv] = options.fdsMax
+    ? ['/bin/sh', ['-c', `ulimit -n ${options.fdsMax}; exec "$0" "$@"`, process.execPath, ...args]]
+    : [process.execPath, args]
+  return spawnSync(file, argv, {
+    encoding: 'utf8',
+    timeout: 25_000,
+    env: { ...process.env, ...options.env },
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+  })
+}
+
+/** The child's output, when it ended with status 0. */
+export function childOutput(script: string, options: ChildOptions = {}): string {
+  const { status, signal, stdout, stderr } = runChild(script, options)
+  if (status !== 0) throw new Error(`child ended with ${status ?? signal}\n${stdout}\n${stderr}`)
+  return stdout.trim()
+}
+
+/** Open descriptors by what they are; epoll and event descriptors of Node itself come and go. */
+export function openFds(): string[] {
+  const fds: string[] = []
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`)
+      if (!/\/proc\/\d+\/fd$/.test(target)) fds.push(`${fd} ${target}`)
+    } catch {
+      // The descriptor of the directory that was just listed.
+    }
+  }
+  return fds
+}
+
+/** Checks around each test of a file that no descriptor stays open. */
+export function checkFdLeaks(): void {
+  let before: string[]
+  beforeEach(() => {
+    before = openFds()
+  })
+  afterEach(() => {
+    expect(openFds()).toEqual(before)
+  })
+}
+
+/** Polls, for effects of other processes and of the garbage collector. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  for (const end = Date.now() + timeoutMs; !(await condition()); ) {
+    if (Date.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition}`)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+}
+
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'membroker-native-'))
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}

@@ -1,0 +1,213 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectUnix, Socket, SystemError } from '../../native'
+import type { BrokerMethodName, BrokerMethods } from '../../protocol/generated/broker'
+import { brokerInterfaceName } from '../../protocol/generated/broker'
+import { Caller } from '../../protocol/wire/caller'
+import type { OpenChannel } from '../../protocol/wire/channel'
+import { packageRoot } from './package-root'
+
+const MiB = 2 ** 20
+
+export interface TestBrokerOptions {
+  /** TOML of the ranges and the rest; the socket is set from outside. Default: a directory on tmpfs of 256 MiB. */
+  config?: string
+  /** Directory of the default range. */
+  directory?: string
+  bytes?: number
+}
+
+/** A real broker process on a socket and memory of its own. dispose() ends it and removes everything it had. */
+export class TestBroker {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'membroker-test-'))
+  readonly directory: string
+  readonly socket = path.join(this.folder, 'broker.sock')
+  process: ChildProcess | undefined
+  log = ''
+  private readonly callers = new Set<TestClient>()
+
+  private constructor(private readonly options: TestBrokerOptions) {
+    this.directory = options.directory ?? mkdtempSync('/dev/shm/membroker-test-')
+    if (options.config !== undefined) writeFileSync(path.join(this.folder, 'broker.toml'), options.config)
+  }
+
+  static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    const broker = new TestBroker(options)
+    await broker.start()
+    return broker
+  }
+
+  get pid(): number {
+    return this.process!.pid!
+  }
+
+  get configFile(): string {
+    return path.join(this.folder, 'broker.toml')
+  }
+
+  arguments(): string[] {
+    const range =
+      this.options.config === undefined
+        ? ['--directory', this.directory, '--size', String(this.options.bytes ?? 256 * MiB)]
+        : ['--config', this.configFile]
+    return [
+      path.join(packageRoot, 'dist/src/broker/main.js'),
+      '--socket',
+      this.socket,
+      '--log-level',
+      'debug',
+      ...range,
+    ]
+  }
+
+  /** Resolves when the broker accepts connections; rejects with its output when it ends before that. */
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, this.arguments(), { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.process = child
+    child.stdout!.resume()
+    child.stderr!.setEncoding('utf8').on('data', text => {
+      this.log += text
+    })
+    const exited = new Promise<never>((_, reject) =>
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the broker ended (${code ?? signal}):\n${this.log.slice(-4000)}`)),
+      ),
+    )
+    exited.catch(() => {})
+    await Promise.race([exited, this.ready(child)])
+  }
+
+  private async ready(child: ChildProcess): Promise<void> {
+    const from = this.log.length
+    while (!this.log.slice(from).includes('"msg":"ready"')) {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      await sleep(2)
+    }
+  }
+
+  /** Ends the process and waits until it is gone; the memory stays. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<number | NodeJS.Signals> {
+    const child = this.process!
+    if (child.exitCode === null && child.signalCode === null) {
+      const exit = new Promise<void>(resolve => child.once('exit', () => resolve()))
+      child.kill(signal)
+      await exit
+    }
+    return child.exitCode ?? child.signalCode!
+  }
+
+  async restart(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    await this.kill(signal)
+    await this.start()
+  }
+
+  client(): TestClient {
+    const client = new TestClient(this.socket)
+    this.callers.add(client)
+    return client
+  }
+
+  /** What the broker's descriptors point at; for before-and-after comparisons. */
+  openFds(): string[] {
+    const folder = `/proc/${this.pid}/fd`
+    return readdirSync(folder)
+      .map(fd => {
+        try {
+          return readlinkSync(path.join(folder, fd)).replace(/\d+/g, 'N')
+        } catch {
+          return undefined
+        }
+      })
+      .filter(target => target !== undefined)
+      .sort()
+  }
+
+  /** Bytes free in all ranges. */
+  async freeBytes(): Promise<number> {
+    const client = this.client()
+    const { ranges } = await client.call('ListRanges', {})
+    client.close()
+    return ranges.reduce((sum, range) => sum + range.freeBytes, 0)
+  }
+
+  async dispose(): Promise<void> {
+    for (const client of this.callers) client.close()
+    if (this.process) await this.kill()
+    rmSync(this.folder, { recursive: true, force: true })
+    if (this.options.directory === undefined && existsSync(this.directory))
+      rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** The plain protocol, without the client library. */
+export class TestClient {
+  readonly caller: Caller
+  readonly closed: Promise<Error | undefined>
+  private readonly fds = new Set<number>()
+
+  constructor(socket: string) {
+    let onClose: (error: Error | undefined) => void
+    this.closed = new Promise(resolve => {
+      onClose = resolve
+    })
+    this.caller = new Caller(openChannel(connectUnix(socket)), {
+      closeFd: closeSync,
+      onClose: error => onClose(error),
+    })
+  }
+
+  async call<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+  ): Promise<BrokerMethods[Name]['out'] & { fds: number[] }> {
+    const reply = await this.caller.call(`${brokerInterfaceName}.${method}`, parameters)
+    for (const fd of reply.fds) this.fds.add(fd)
+    return { ...(reply.parameters as BrokerMethods[Name]['out']), fds: reply.fds }
+  }
+
+  async *stream<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+  ): AsyncIterableIterator<BrokerMethods[Name]['out'] & { fds: number[] }> {
+    for await (const reply of this.caller.stream(`${brokerInterfaceName}.${method}`, parameters)) {
+      for (const fd of reply.fds) this.fds.add(fd)
+      yield { ...(reply.parameters as BrokerMethods[Name]['out']), fds: reply.fds }
+    }
+  }
+
+  closeFd(fd: number): void {
+    if (this.fds.delete(fd)) closeSync(fd)
+  }
+
+  /** The connection and every descriptor that came by it. */
+  close(): void {
+    this.caller.close()
+    for (const fd of this.fds) closeSync(fd)
+    this.fds.clear()
+  }
+}
+
+export function openChannel(fd: number): OpenChannel {
+  return events =>
+    new Socket(fd, {
+      onData: events.onData,
+      onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
+      onDrain: events.onDrain,
+    })
+}
+
+/** Waits until the condition holds; a bound on hanging, not on speed. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  boundMs = 20_000,
+): Promise<void> {
+  const deadline = Date.now() + boundMs
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`never came: ${what}`)
+    await sleep(5)
+  }
+}

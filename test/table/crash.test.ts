@@ -1,0 +1,218 @@
+import { readTable, TableUnreadable } from '../../protocol/table'
+import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { crashPoints, RecordingMedium } from './support/recording-medium'
+import {
+  BOOT_A,
+  BOOT_B,
+  BOOT_C,
+  IDENTITY,
+  mapping,
+  randomFrom,
+  randomTransaction,
+  snapshot,
+  UUID,
+} from './support/sample'
+
+const TABLE_BYTES = 32 * 1024
+const SEED = Number(process.env.CRASH_SEED ?? 20221117)
+const UNFORMATTED = 'unformatted'
+
+/** The stores up to `store` made what the state is after a step. */
+interface Step {
+  readonly store: number
+  readonly after: string
+  readonly what: string
+}
+
+/** Runs a life of a table on one medium: a format, commits, take-overs in the same and in other boots, a second format. */
+function live(
+  medium: RecordingMedium,
+  random: () => number,
+  commits: number,
+): { steps: Step[]; checkpoints: number; laps: number } {
+  const steps: Step[] = [{ store: 0, after: UNFORMATTED, what: 'nothing' }]
+  const step = (what: string, after: string) => steps.push({ store: medium.stores.length, after, what })
+  const format = () => {
+    formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, journalBytes: 4096 })
+    step('format', snapshot(readTable(medium.buffer).state))
+  }
+  const open = (bootId: string) => {
+    const table = Table.open(medium, { bootId, identity: IDENTITY })
+    step('take-over', snapshot(table.state))
+    return table
+  }
+  format()
+  let table = open(BOOT_A)
+  let laps = 0
+  const starts = new Set<number>()
+  for (let commit = 0; commit < commits; commit++) {
+    table.commit(randomTransaction(table.state, kind => table.nextId(kind), random))
+    step(`commit ${table.sequence}`, snapshot(table.state))
+    const { superblock, journalEnd } = readTable(medium.buffer)
+    starts.add(superblock.journalStart)
+    laps = Math.max(laps, Math.floor(journalEnd / 4096))
+    if (commit % 31 === 17) table = open(commit % 2 ? BOOT_A : BOOT_B)
+  }
+  format()
+  table = open(BOOT_A)
+  table.commit([{ put: 'mapping', value: mapping(1) }])
+  step('commit 1 after the second format', snapshot(table.state))
+  return { steps, checkpoints: starts.size - 1, laps }
+}
+
+function read(image: Buffer): string {
+  try {
+    return snapshot(readTable(image).state)
+  } catch (error) {
+    if (error instanceof TableUnreadable && error.code === 'NotFormatted') return UNFORMATTED
+    throw error
+  }
+}
+
+/** The state survives being taken over, and takes further commits. */
+function proveUsable(image: Buffer, expected: string): void {
+  const medium = new BufferMedium(Buffer.from(image))
+  const table = Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  expect(withoutBoot(snapshot(table.state))).toBe(withoutBoot(expected))
+  const id = table.nextId('mapping')
+  table.commit([{ put: 'mapping', value: mapping(id) }])
+  const again = readTable(medium.buffer)
+  expect(again.state.mappings.get(id)).toEqual(mapping(id))
+  expect(snapshot(again.state)).toBe(snapshot(table.state))
+  expect(again.diagnostics).toEqual([])
+}
+
+/** What another boot still sees. */
+function withoutBoot(state: string): string {
+  const [allocations, mappings, ...rest] = JSON.parse(state)
+  const strip = (entities: object[]) => entities.map(entity => ({ ...entity, holder: null }))
+  return JSON.stringify([strip(allocations), strip(mappings), rest[0], rest[1]])
+}
+
+test('a table stopped after any store, in any order of stores, holds the old or the new state, and goes on', () => {
+  const random = randomFrom(SEED)
+  const medium = new RecordingMedium(Buffer.alloc(TABLE_BYTES))
+  const { steps, checkpoints, laps } = live(medium, random, 130)
+  expect(checkpoints).toBeGreaterThan(5)
+  expect(laps).toBeGreaterThan(4)
+
+  let index = 1
+  let sawNew = false
+  let points = 0
+  let recoveries = 0
+  const recoveredFrom = new Map<string, number>()
+  for (const point of crashPoints(Buffer.alloc(TABLE_BYTES), medium.stores, random, 3)) {
+    while (index < steps.length - 1 && point.store > steps[index]!.store) {
+      index += 1
+      sawNew = false
+    }
+    const [before, after] = [steps[index - 1]!, steps[index]!]
+    const where = `seed ${SEED}, store ${point.store} (${point.order}) in ${after.what}`
+    const found = readOrExplain(point.image, where)
+    const allowed =
+      after.what === 'format' ? [before.after, UNFORMATTED, after.after] : [before.after, after.after]
+    if (!allowed.includes(found)) throw new Error(`${where}: a third state\n${found}\n${allowed.join('\n')}`)
+    if (point.order === 'forward') {
+      if (sawNew && found !== after.after) throw new Error(`${where}: fell back to the old state`)
+      sawNew = found === after.after && after.after !== before.after
+      if (found !== UNFORMATTED && (points % 3 === 0 || medium.stores[point.store - 1]?.fence))
+        proveUsable(point.image, found)
+    }
+    if (point.store === after.store && point.order === 'forward' && found !== after.after) {
+      throw new Error(`${where}: the step is over, and its state is not there`)
+    }
+    points += 1
+    if (found !== UNFORMATTED && point.order === 'forward')
+      recoveries += stopRecovery(point.image, found, where, recoveredFrom)
+  }
+  expect(points).toBeGreaterThan(
+    2 * medium.stores.length - medium.stores.filter(store => store.fence).length * 2,
+  )
+  expect(recoveries).toBeGreaterThan(1000)
+  expect([...recoveredFrom.keys()].sort()).toEqual([
+    '',
+    'superblock copy A is writing',
+    'superblock copy B is stale',
+    'superblock copy B is writing',
+    'the writer stopped right after publishing commit N',
+  ])
+}, 120_000)
+
+function readOrExplain(image: Buffer, where: string): string {
+  try {
+    return read(image)
+  } catch (error) {
+    throw new Error(`${where}: ${String(error)}`)
+  }
+}
+
+/** Stops the take-over itself at every store, some times for each situation that it can find. Returns the points tried. */
+function stopRecovery(image: Buffer, expected: string, where: string, seen: Map<string, number>): number {
+  const situation = readTable(image)
+    .diagnostics.join('; ')
+    .replace(/commit \d+/, 'commit N')
+  const times = seen.get(situation) ?? 0
+  seen.set(situation, times + 1)
+  if (times > 40 || times % 8 !== 0) return 0
+  const medium = new RecordingMedium(Buffer.from(image))
+  Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  let points = 0
+  for (const point of crashPoints(image, medium.stores, randomFrom(1), 2)) {
+    const found = readOrExplain(
+      point.image,
+      `${where}, then store ${point.store} of its recovery (${point.order})`,
+    )
+    if (withoutBoot(found) !== withoutBoot(expected))
+      throw new Error(`${where}: a third state after a stopped recovery`)
+    points += 1
+  }
+  return points
+}
+
+test('a table whose memory fails at any operation keeps its state, refuses every commit, and opens as old or new', () => {
+  class FailingMedium extends BufferMedium {
+    left = Number.POSITIVE_INFINITY
+    override write(offset: number, bytes: Uint8Array): void {
+      this.#count()
+      super.write(offset, bytes)
+    }
+    override publish(offset: number, low: number, high: number): void {
+      this.#count()
+      super.publish(offset, low, high)
+    }
+    override read(offset: number, length: number): Buffer {
+      this.#count()
+      return super.read(offset, length)
+    }
+    #count(): void {
+      if (this.left-- <= 0) throw Object.assign(new Error('bad page'), { code: 'EFAULT' })
+    }
+  }
+  let failedCommits = 0
+  for (let operations = 0; operations < 420; operations++) {
+    const random = randomFrom(SEED)
+    const medium = new FailingMedium(Buffer.alloc(TABLE_BYTES))
+    formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, journalBytes: 4096 })
+    const table = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
+    medium.left = operations
+    let before = snapshot(table.state)
+    let stopped: unknown
+    while (!stopped) {
+      before = snapshot(table.state)
+      try {
+        table.commit(randomTransaction(table.state, kind => table.nextId(kind), random))
+      } catch (error) {
+        stopped = error
+      }
+    }
+    expect(stopped).toMatchObject({ code: 'TableFailed', cause: { code: 'EFAULT' } })
+    expect(snapshot(table.state)).toBe(before)
+    expect(() => table.commit([{ put: 'mapping', value: mapping(table.nextId('mapping')) }])).toThrow(
+      table.failure,
+    )
+    medium.left = Number.POSITIVE_INFINITY
+    expect(snapshot(Table.open(medium, { bootId: BOOT_A, identity: IDENTITY }).state)).toBe(before)
+    failedCommits += 1
+  }
+  expect(failedCommits).toBe(420)
+})

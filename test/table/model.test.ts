@@ -1,0 +1,124 @@
+import fc from 'fast-check'
+import { type Change, readTable, TableState } from '../../protocol/table'
+import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { BOOT_A, BOOT_B, IDENTITY, randomFrom, randomTransaction, snapshot, UUID } from './support/sample'
+
+const TABLE_BYTES = 32 * 1024
+
+class Real {
+  readonly medium = new BufferMedium(Buffer.alloc(TABLE_BYTES))
+  bootId = BOOT_A
+  table: Table
+  full = 0
+
+  constructor() {
+    formatTable(this.medium, IDENTITY, {
+      uuid: UUID,
+      bootId: BOOT_A,
+      tableBytes: TABLE_BYTES,
+      journalBytes: 4096,
+    })
+    this.table = this.open()
+  }
+
+  open(): Table {
+    return Table.open(this.medium, { bootId: this.bootId, identity: IDENTITY })
+  }
+}
+
+/** Plain Maps, and what a new boot does to them. */
+interface Model {
+  state: TableState
+  sequence: number
+}
+
+class Commit implements fc.Command<Model, Real> {
+  constructor(readonly seed: number) {}
+  check = () => true
+  run(model: Model, real: Real): void {
+    const changes = randomTransaction(
+      model.state,
+      kind => model.state.idsUsed[kind] + 1,
+      randomFrom(this.seed),
+    )
+    const before = snapshot(real.table.state)
+    try {
+      real.table.commit(changes)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'TableFull' })
+      expect(snapshot(real.table.state)).toBe(before)
+      real.full += 1
+      return
+    }
+    for (const change of changes) model.state.apply(structuredClone(change) as Change)
+    model.sequence += 1
+    expect(real.table.sequence).toBe(model.sequence)
+    expect(real.table.stateBytes).toBeLessThanOrEqual(real.table.stateBytesMax)
+  }
+  toString = () => `commit(${this.seed})`
+}
+
+class Reopen implements fc.Command<Model, Real> {
+  constructor(readonly bootId: string) {}
+  check = () => true
+  run(model: Model, real: Real): void {
+    const { epoch, stateBytes } = real.table
+    const previousBootId = real.bootId
+    real.bootId = this.bootId
+    real.table = real.open()
+    expect([real.table.epoch, real.table.previousBootId, real.table.sequence]).toEqual([
+      epoch + 1,
+      previousBootId,
+      model.sequence,
+    ])
+    if (real.table.sameBoot) expect(real.table.stateBytes).toBe(stateBytes)
+    expect(real.table.sameBoot).toBe(previousBootId === this.bootId)
+    if (!real.table.sameBoot) forgetBoot(model.state)
+    for (const kind of ['allocation', 'mapping', 'retired'] as const) {
+      expect(real.table.nextId(kind)).toBe(model.state.idsUsed[kind] + 1)
+    }
+  }
+  toString = () => `reopen(${this.bootId[0]})`
+}
+
+function forgetBoot(state: TableState): void {
+  for (const [id, value] of state.allocations) state.allocations.set(id, { ...value, holder: null })
+  for (const [id, value] of state.mappings) state.mappings.set(id, { ...value, holder: null })
+  state.control.clear()
+}
+
+class Compare implements fc.Command<Model, Real> {
+  check = () => true
+  run(model: Model, real: Real): void {
+    const image = readTable(real.medium.buffer)
+    expect(snapshot(real.table.state)).toBe(snapshot(model.state))
+    expect(snapshot(image.state)).toBe(snapshot(model.state))
+    expect(image.sequence).toBe(model.sequence)
+    expect(image.diagnostics).toEqual([])
+  }
+  toString = () => 'compare'
+}
+
+test('through any sequence of commits and take-overs, table and dump are what plain Maps are', () => {
+  const commit = fc.integer({ min: 1, max: 2 ** 31 }).map(seed => new Commit(seed))
+  const commands = [
+    commit,
+    commit,
+    commit,
+    commit,
+    fc.constantFrom(BOOT_A, BOOT_B).map(bootId => new Reopen(bootId)),
+    fc.constant(new Compare()),
+  ]
+  let sequences = 0
+  fc.assert(
+    fc.property(fc.commands(commands, { maxCommands: 400, size: 'max' }), commands => {
+      const real = new Real()
+      const model = { state: new TableState(), sequence: 0 }
+      fc.modelRun(() => ({ model, real }), commands)
+      new Compare().run(model, real)
+      sequences = Math.max(sequences, model.sequence)
+    }),
+    { numRuns: 40 },
+  )
+  expect(sequences).toBeGreaterThan(100)
+})

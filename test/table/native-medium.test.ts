@@ -1,0 +1,64 @@
+import { closeSync, ftruncateSync, readFileSync } from 'node:fs'
+import { crc32c, memfdCreate, TableMap } from '../../native'
+import { crc32c as portableCrc32c, readTable } from '../../protocol/table'
+import { formatTable, NativeMedium, Table } from '../../src/broker/table'
+import { BOOT_A, IDENTITY, mapping, randomFrom, randomTransaction, snapshot, UUID } from './support/sample'
+
+const TABLE_BYTES = 512 * 1024
+
+let fd: number
+let medium: NativeMedium
+
+beforeEach(() => {
+  fd = memfdCreate('table', { hugePageBytes: 0, allowSealing: false })
+  ftruncateSync(fd, TABLE_BYTES)
+  medium = new NativeMedium(new TableMap(fd, 0, TABLE_BYTES), TABLE_BYTES)
+})
+
+afterEach(() => {
+  medium.close()
+  closeSync(fd)
+})
+
+function open(): Table {
+  return Table.open(medium, { bootId: BOOT_A, identity: IDENTITY, crc32c })
+}
+
+test('the addon and the portable CRC32C are the same', () => {
+  const random = randomFrom(8)
+  for (let length = 0; length < 100; length++) {
+    const bytes = Buffer.from(Array.from({ length }, () => random() * 256))
+    expect(crc32c(bytes, length * 77)).toBe(portableCrc32c(bytes, length * 77))
+  }
+})
+
+test('a table in mapped memory lives through take-overs, and its file is the dump', () => {
+  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, crc32c })
+  let table = open()
+  const random = randomFrom(21)
+  for (let commit = 0; commit < 600; commit++) {
+    table.commit(randomTransaction(table.state, kind => table.nextId(kind), random))
+    if (commit % 100 === 50) {
+      const before = snapshot(table.state)
+      table = open()
+      expect(snapshot(table.state)).toBe(before)
+    }
+  }
+  const image = readTable(readFileSync(`/proc/self/fd/${fd}`))
+  expect(snapshot(image.state)).toBe(snapshot(table.state))
+  expect([image.sequence, image.superblock.stateSequence > 0]).toEqual([600, true])
+})
+
+test('memory that goes away under the table fails the commit by name, and the process lives', () => {
+  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES })
+  const table = open()
+  table.commit([{ put: 'mapping', value: mapping(1) }])
+  ftruncateSync(fd, 0)
+  const commit = () => table.commit([{ put: 'mapping', value: mapping(2) }])
+  expect(commit).toThrow(
+    expect.objectContaining({ code: 'TableFailed', cause: expect.objectContaining({ code: 'EFAULT' }) }),
+  )
+  expect(commit).toThrow(table.failure)
+  expect([...table.state.mappings.keys()]).toEqual([1])
+  expect(open).toThrow('MediumFailed')
+})

@@ -1,0 +1,39 @@
+import { readTable } from '../../protocol/table'
+import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { allocation, BOOT_A, IDENTITY, MIB, mapping, UUID } from './support/sample'
+
+const COUNT = 100_000
+
+/** Counts what each commit writes: the work that a request pays for, whatever the machine. */
+class CountingMedium extends BufferMedium {
+  bytesWritten = 0
+  override write(offset: number, bytes: Uint8Array): void {
+    this.bytesWritten += bytes.length
+    super.write(offset, bytes)
+  }
+}
+
+test('with a hundred thousand allocations no commit pays for the whole state, and all of them come back', () => {
+  const medium = new CountingMedium(Buffer.alloc(96 * MIB))
+  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: 96 * MIB })
+  const table = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
+  for (let id = 1; id <= COUNT; id++) table.commit([{ put: 'allocation', value: allocation(id) }])
+
+  let bytesWrittenMax = 0
+  const { stateSequence } = readTable(medium.buffer).superblock
+  for (let id = 1; id <= COUNT; id++) {
+    medium.bytesWritten = 0
+    table.commit([{ put: 'mapping', value: mapping(id, { metadata: null }) }])
+    table.commit([{ delete: 'mapping', key: id }])
+    bytesWrittenMax = Math.max(bytesWrittenMax, medium.bytesWritten)
+  }
+  const image = readTable(medium.buffer)
+  expect(image.superblock.stateSequence).toBeGreaterThan(stateSequence)
+  expect(image.state.allocations.size).toBe(COUNT)
+  expect(bytesWrittenMax).toBeLessThan(8 * 1024)
+
+  const again = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
+  expect(again.state.allocations.size).toBe(COUNT)
+  expect(again.state.allocations.get(COUNT)).toEqual(allocation(COUNT))
+  expect(again.state.mappings.size).toBe(0)
+}, 60_000)

@@ -1,0 +1,138 @@
+import type {
+  AllocationRecord,
+  Change,
+  FreezeRecord,
+  MappingRecord,
+  PoisonRecord,
+  RangeIdentity,
+  RetiredRecord,
+  TableView,
+} from '../../../protocol/table'
+
+export const MIB = 1024 * 1024
+export const UUID = '00112233445566778899aabbccddeeff'
+export const BOOT_A = 'a'.repeat(32)
+export const BOOT_B = 'b'.repeat(32)
+export const BOOT_C = 'c'.repeat(32)
+export const IDENTITY: RangeIdentity = {
+  source: 'devdax',
+  base: 0x4000_0000,
+  bytes: 2 ** 50,
+  alignBytes: 2 * MIB,
+}
+
+export function allocation(id: number, change: Partial<AllocationRecord> = {}): AllocationRecord {
+  return {
+    id,
+    name: `vm-${id}/ram`,
+    uid: 1000 + (id % 7),
+    bytes: 4 * MIB,
+    alignBytes: 2 * MIB,
+    extents: [{ offset: id * 8 * MIB, length: 4 * MIB }],
+    secret: id % 3 ? null : { salt: '0f'.repeat(16), hash: 'a5'.repeat(32) },
+    metadata: id % 2 ? null : JSON.stringify({ vm: `göst-${id}`, slot: id }),
+    shares: id % 5 ? [] : [{ uid: 77, access: 'read' }],
+    holder: id % 4 ? { pid: 100 + id, start: 123456789 + id } : null,
+    verdict: 'unverified',
+    digest: id % 6 ? null : '5c'.repeat(32),
+    ...change,
+  }
+}
+
+export function mapping(id: number, change: Partial<MappingRecord> = {}): MappingRecord {
+  return {
+    id,
+    allocationId: 1,
+    offset: 0,
+    length: 2 * MIB,
+    access: id % 2 ? 'read' : 'readWrite',
+    guestAddress: id % 3 ? id * 4096 : null,
+    metadata: id % 4 ? null : JSON.stringify({ slot: id }),
+    uid: 1001,
+    holder: { pid: 4000 + id, start: 2 ** 40 + id },
+    state: 'held',
+    ...change,
+  }
+}
+
+export function retired(id: number): RetiredRecord {
+  return {
+    id,
+    allocationId: id,
+    name: `gone-${id}`,
+    uid: 1000,
+    extents: [{ offset: id * 2 * MIB, length: 2 * MIB }],
+    state: id % 2 ? 'scrubbing' : 'quarantined',
+    reason: 'pid 4711 may have pinned pages',
+  }
+}
+
+export const POISON: PoisonRecord = {
+  id: 6 * MIB,
+  length: 4096,
+  seenAtMs: 1_700_000_000_000,
+  origin: 'kernel',
+}
+export const FREEZE: FreezeRecord = { id: 0, reason: 'live update', uid: 0, sinceMs: 1_700_000_000_000 }
+
+/** Every field of a state, independent of order. */
+export function snapshot(state: TableView): string {
+  return JSON.stringify(
+    [state.allocations, state.mappings, state.retired, state.poison, state.control].map(entities =>
+      [...entities.values()].sort((a, b) => a.id - b.id),
+    ),
+  )
+}
+
+/** Numbers in [0, 1) that a seed replays. */
+export function randomFrom(seed: number): () => number {
+  let x = seed >>> 0 || 1
+  return () => {
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    return (x >>> 0) / 2 ** 32
+  }
+}
+
+/** A plausible transaction over state: new, changed and deleted entities of every kind, each at most once. */
+export function randomTransaction(
+  state: TableView,
+  nextId: (kind: 'allocation' | 'mapping' | 'retired') => number,
+  random: () => number,
+): Change[] {
+  const pick = <T>(values: Iterable<T>): T | undefined => {
+    const all = [...values]
+    return all[Math.floor(random() * all.length)]
+  }
+  const changes: Change[] = []
+  const roll = random()
+  const some = pick(state.allocations.values())
+  const someMapping = pick(state.mappings.values())
+  if (roll < 0.3) changes.push({ put: 'allocation', value: allocation(nextId('allocation')) })
+  else if (roll < 0.4 && some) {
+    changes.push({
+      put: 'allocation',
+      value: { ...some, metadata: 'x'.repeat(Math.floor(random() * 60)), verdict: 'intact' },
+    })
+  } else if (roll < 0.55 && some) {
+    changes.push(
+      { delete: 'allocation', key: some.id },
+      { put: 'retired', value: retired(nextId('retired')) },
+    )
+  }
+  const more = random()
+  if (more < 0.4) changes.push({ put: 'mapping', value: mapping(nextId('mapping')) })
+  else if (more < 0.7 && someMapping) changes.push({ delete: 'mapping', key: someMapping.id })
+  else if (more < 0.8 && someMapping)
+    changes.push({ put: 'mapping', value: { ...someMapping, holder: null, state: 'dormant' } })
+  if (random() < 0.3) {
+    const gone = pick(state.retired.values())
+    if (gone) changes.push({ delete: 'retired', key: gone.id })
+  }
+  if (random() < 0.1)
+    changes.push({ put: 'poison', value: { ...POISON, seenAtMs: Math.floor(random() * 2 ** 40) } })
+  if (random() < 0.1)
+    changes.push(state.control.has(0) ? { delete: 'control', key: 0 } : { put: 'control', value: FREEZE })
+  return changes.length > 0 ? changes : [{ put: 'mapping', value: mapping(nextId('mapping')) }]
+}

@@ -1,0 +1,262 @@
+import {
+  type AllocationRecord,
+  crc32c,
+  HIGH_WATER_OFFSET,
+  JOURNAL_OFFSET,
+  readTable,
+} from '../../protocol/table'
+import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import {
+  allocation,
+  BOOT_A,
+  BOOT_B,
+  FREEZE,
+  IDENTITY,
+  MIB,
+  mapping,
+  POISON,
+  randomFrom,
+  retired,
+  snapshot,
+  UUID,
+} from './support/sample'
+
+function fresh(tableBytes = MIB, journalBytes?: number): { medium: BufferMedium; table: Table } {
+  const medium = new BufferMedium(Buffer.alloc(tableBytes))
+  formatTable(medium, IDENTITY, {
+    uuid: UUID,
+    bootId: BOOT_A,
+    tableBytes,
+    ...(journalBytes ? { journalBytes } : {}),
+  })
+  return { medium, table: reopen(medium) }
+}
+
+function reopen(medium: BufferMedium, bootId = BOOT_A): Table {
+  return Table.open(medium, { bootId, identity: IDENTITY })
+}
+
+test('CRC32C is the published one, whole and in parts', () => {
+  expect(crc32c(Buffer.from('123456789'), 0)).toBe(0xe3069283)
+  expect(crc32c(Buffer.alloc(32), 0)).toBe(0x8a9136aa)
+  expect(crc32c(Buffer.alloc(32, 0xff), 0)).toBe(0x62a8ab43)
+  expect(crc32c(Buffer.alloc(0), 0)).toBe(0)
+  const bytes = Buffer.from(Array.from({ length: 300 }, (_, index) => (index * 131) & 0xff))
+  for (const cut of [1, 7, 8, 9, 64, 299]) {
+    expect(crc32c(bytes.subarray(cut), crc32c(bytes.subarray(0, cut), 0))).toBe(crc32c(bytes, 0))
+  }
+})
+
+test('every kind of entity comes back as it was, in the same boot', () => {
+  const { medium, table } = fresh()
+  const big = allocation(3, {
+    extents: Array.from({ length: 1024 }, (_, index) => ({ offset: index * 2 * MIB, length: MIB })),
+    shares: Array.from({ length: 1024 }, (_, uid) => ({ uid, access: 'readWrite' as const })),
+    metadata: 'ü'.repeat(2048),
+    name: '\u{1f600}'.repeat(63),
+  })
+  table.commit([{ put: 'allocation', value: allocation(1) }])
+  table.commit([
+    { put: 'allocation', value: big },
+    { put: 'mapping', value: mapping(1, { guestAddress: 2 ** 53 - 1 }) },
+    { put: 'mapping', value: mapping(2, { guestAddress: 0, metadata: '' }) },
+    { put: 'retired', value: retired(1) },
+    { put: 'poison', value: POISON },
+    { put: 'control', value: FREEZE },
+  ])
+  const again = reopen(medium)
+  expect(again.state.allocations.get(3)).toEqual(big)
+  expect(again.state.mappings.get(1)).toEqual(mapping(1, { guestAddress: 2 ** 53 - 1 }))
+  expect(again.state.mappings.get(2)).toEqual(mapping(2, { guestAddress: 0, metadata: '' }))
+  expect(again.state.retired.get(1)).toEqual(retired(1))
+  expect(again.state.poison.get(POISON.id)).toEqual(POISON)
+  expect(again.state.control.get(0)).toEqual(FREEZE)
+  expect([again.sequence, again.epoch, again.sameBoot]).toEqual([2, 2, true])
+})
+
+test('holders and a freeze end with their boot, for good, whatever is written or not written afterwards', () => {
+  const { medium, table } = fresh()
+  table.commit([
+    { put: 'allocation', value: allocation(1) },
+    { put: 'mapping', value: mapping(1) },
+    { put: 'control', value: FREEZE },
+  ])
+  expect(readTable(medium.buffer).state.control.size).toBe(1)
+  const next = reopen(medium, BOOT_B)
+  expect([next.previousBootId, next.sameBoot]).toEqual([BOOT_A, false])
+  expect(next.state.allocations.get(1)).toEqual(allocation(1, { holder: null }))
+  expect(next.state.mappings.get(1)).toEqual(mapping(1, { holder: null }))
+  expect(next.state.control.size).toBe(0)
+  next.commit([{ put: 'mapping', value: mapping(2) }])
+  const last = reopen(medium, BOOT_B)
+  expect(last.sameBoot).toBe(true)
+  expect(last.state.allocations.get(1)?.holder).toBeNull()
+  expect(last.state.mappings.get(2)).toEqual(mapping(2))
+  expect(reopen(medium, BOOT_A).state.mappings.get(2)?.holder).toBeNull()
+})
+
+test('ids are never used again, also when what had them is gone and the journal is', () => {
+  const { medium, table } = fresh(32 * 1024, 4096)
+  table.commit([{ put: 'allocation', value: allocation(7) }])
+  table.commit([{ delete: 'allocation', key: 7 }])
+  for (let round = 1; round < 200; round++) {
+    table.commit([{ put: 'mapping', value: mapping(round) }])
+    table.commit([{ delete: 'mapping', key: round }])
+  }
+  expect(readTable(medium.buffer).superblock.stateSequence).toBeGreaterThan(100)
+  const again = reopen(medium)
+  expect([again.nextId('allocation'), again.nextId('mapping'), again.nextId('retired')]).toEqual([8, 200, 1])
+  expect(() => again.commit([{ put: 'allocation', value: allocation(7) }])).toThrow('used before')
+})
+
+test('what can not be kept exactly is refused before anything is written', () => {
+  const { medium, table } = fresh()
+  table.commit([{ put: 'allocation', value: allocation(1) }])
+  const before = Buffer.from(medium.buffer)
+  const bad: [string, Partial<AllocationRecord>][] = [
+    ['no name', { name: '' }],
+    ['a long name', { name: 'n'.repeat(256) }],
+    ['half a character', { name: 'x\ud800' }],
+    ['long metadata', { metadata: 'x'.repeat(4097) }],
+    ['no extents', { extents: [] }],
+    ['too many extents', { extents: Array.from({ length: 1025 }, () => ({ offset: 0, length: 1 })) }],
+    ['an extent beyond the range', { extents: [{ offset: IDENTITY.bytes - 1, length: 2 }] }],
+    ['an empty extent', { extents: [{ offset: 0, length: 0 }] }],
+    ['more bytes than extents', { bytes: 4 * MIB + 1 }],
+    ['a fraction', { alignBytes: 1.5 }],
+    ['a negative uid', { uid: -1 }],
+    ['a large integer', { alignBytes: 2 ** 53 }],
+    ['no pid', { holder: { pid: 0, start: 1 } }],
+    ['a short hash', { secret: { salt: 'aa', hash: 'bb' } }],
+    ['not hex', { digest: 'zz'.repeat(32) }],
+    ['upper-case hex', { digest: 'AB'.repeat(32) }],
+    ['an unknown verdict', { verdict: 'fine' as AllocationRecord['verdict'] }],
+    ['an unknown field', { colour: 'red' } as Partial<AllocationRecord>],
+  ]
+  for (const [what, change] of bad) {
+    let code: unknown
+    try {
+      table.commit([{ put: 'allocation', value: allocation(2, change) }])
+    } catch (error) {
+      code = (error as { code?: string }).code
+    }
+    expect([what, code]).toEqual([what, 'RecordInvalid'])
+  }
+  for (const changes of [
+    [{ delete: 'allocation', key: 9 } as const],
+    [{ put: 'mapping', value: mapping(1) } as const, { put: 'mapping', value: mapping(1) } as const],
+    [{ put: 'allocation', value: allocation(1) } as const, { delete: 'allocation', key: 1 } as const],
+  ]) {
+    expect(() => table.commit(changes)).toThrow(/no allocation 9|twice/)
+  }
+  expect(medium.buffer.equals(before)).toBe(true)
+  table.commit([])
+  expect(medium.buffer.equals(before)).toBe(true)
+  table.commit([{ put: 'allocation', value: allocation(2) }])
+  expect(snapshot(reopen(medium).state)).toBe(snapshot(table.state))
+})
+
+test('a full table refuses growth by name, and always takes deletes and changes that add nothing', () => {
+  const { medium, table } = fresh(64 * 1024)
+  let refused = false
+  let id = 0
+  while (!refused) {
+    const before = table.sequence
+    try {
+      table.commit([{ put: 'allocation', value: allocation(++id) }])
+    } catch (error) {
+      refused = true
+      expect(error).toMatchObject({ code: 'TableFull', stateBytesMax: table.stateBytesMax })
+      expect(table.sequence).toBe(before)
+    }
+  }
+  expect(table.stateBytes).toBeGreaterThan(table.stateBytesMax * 0.95)
+  const random = randomFrom(5)
+  for (let round = 0; round < 3000; round++) {
+    const some = table.state.allocations.get(1 + Math.floor(random() * (id - 1)))!
+    table.commit([{ put: 'allocation', value: { ...some, verdict: random() < 0.5 ? 'intact' : 'changed' } }])
+  }
+  expect(snapshot(reopen(medium).state)).toBe(snapshot(table.state))
+  const full = reopen(medium)
+  for (const key of [...full.state.allocations.keys()]) full.commit([{ delete: 'allocation', key }])
+  expect(full.stateBytes).toBe(0)
+  expect(reopen(medium).state.allocations.size).toBe(0)
+})
+
+test('transactions of every size up to the largest are taken, also in the middle of a checkpoint; above it they are refused', () => {
+  const { medium, table } = fresh(64 * 1024)
+  const random = randomFrom(11)
+  const entryBytes = 112
+  const most = Math.floor((table.transactionBytesMax - 32) / entryBytes)
+  for (let round = 0; round < 400; round++) {
+    const count = round % 3 ? 1 + Math.floor(random() * 3) : 1 + Math.floor(random() * most)
+    const first = table.nextId('mapping')
+    const room = Math.floor((table.stateBytesMax - table.stateBytes) / 88)
+    if (count > room) {
+      table.commit(
+        [...table.state.mappings.keys()].slice(0, 100).map(key => ({ delete: 'mapping' as const, key })),
+      )
+    } else {
+      table.commit(
+        Array.from({ length: count }, (_, index) => ({
+          put: 'mapping' as const,
+          value: mapping(first + index, { metadata: null }),
+        })),
+      )
+    }
+    if (round % 5 === 0) expect(snapshot(readTable(medium.buffer).state)).toBe(snapshot(table.state))
+  }
+  const first = table.nextId('retired')
+  const large = Array.from({ length: 200 }, (_, index) => ({
+    put: 'retired' as const,
+    value: retired(first + index),
+  }))
+  const before = snapshot(table.state)
+  expect(() => table.commit(large)).toThrow(/TransactionTooLarge|journal takes|can hold/)
+  expect(snapshot(table.state)).toBe(before)
+})
+
+test('impossible sizes are refused by format, and the smallest table works', () => {
+  const medium = new BufferMedium(Buffer.alloc(MIB))
+  const format = (tableBytes: number, journalBytes?: number) =>
+    formatTable(medium, IDENTITY, {
+      uuid: UUID,
+      bootId: BOOT_A,
+      tableBytes,
+      ...(journalBytes === undefined ? {} : { journalBytes }),
+    })
+  for (const [tableBytes, journalBytes] of [
+    [0],
+    [4096],
+    [100_000],
+    [2 * MIB],
+    [MIB, 0],
+    [MIB, 100],
+    [MIB, MIB],
+    [Number.NaN],
+    [32 * 1024, 16 * 1024],
+  ] as const) {
+    expect(() => format(tableBytes, journalBytes)).toThrow(RangeError)
+  }
+  expect(medium.buffer.every(byte => byte === 0)).toBe(true)
+  format(32 * 1024)
+  const table = reopen(medium)
+  table.commit([{ put: 'mapping', value: mapping(1) }])
+  expect(reopen(medium).state.mappings.get(1)).toEqual(mapping(1))
+})
+
+test('an entry of an older epoch after one of a newer, the mark of a second writer, is refused', () => {
+  const { medium, table: stale } = fresh()
+  stale.commit([{ put: 'mapping', value: mapping(1) }])
+  const start = JOURNAL_OFFSET + readTable(medium.buffer).journalEnd
+  const taken = new BufferMedium(Buffer.from(medium.buffer))
+  reopen(taken).commit([{ put: 'mapping', value: mapping(2) }])
+  const end = JOURNAL_OFFSET + readTable(taken.buffer).journalEnd
+
+  stale.commit([{ put: 'mapping', value: mapping(2) }])
+  expect(JOURNAL_OFFSET + readTable(medium.buffer).journalEnd).toBe(end)
+  stale.commit([{ put: 'mapping', value: mapping(3) }])
+  medium.buffer.copy(taken.buffer, end, end, end + (end - start) * 2)
+  taken.buffer.writeUInt32LE(3, HIGH_WATER_OFFSET)
+  expect(() => readTable(taken.buffer)).toThrow('epoch 1 after 2: a second writer')
+})
