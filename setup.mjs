@@ -1,6 +1,6 @@
 // Brings a checkout to a state that runs: dependencies, the native addon, the compiled TypeScript.
 // Each step is left out when its result is newer than everything it is made from.
-//   --force  build everything   --tests  also install what only the tests need
+//   --force  build everything
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,7 +11,8 @@ const force = process.argv.includes('--force')
 const at = (...parts) => path.join(root, ...parts)
 
 const [major, minor] = process.versions.node.split('.').map(Number)
-if (major < 20 || (major === 20 && minor < 19)) fail(`Node 20.19 or newer is needed; this is ${process.version}.`)
+if (major < 20 || (major === 20 && minor < 19))
+  fail(`Node 20.19 or newer is needed; this is ${process.version}.`)
 if (process.platform !== 'linux') fail('membroker runs on Linux only.')
 
 function fail(message) {
@@ -23,7 +24,8 @@ function step(title, command, args) {
   const started = Date.now()
   console.error(`setup: ${title} ...`)
   const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2] })
-  if (status !== 0) fail(`${title} failed (${error?.message ?? signal ?? `exit code ${status}`}); its output is above.`)
+  if (status !== 0)
+    fail(`${title} failed (${error?.message ?? signal ?? `exit code ${status}`}); its output is above.`)
   console.error(`setup: ${title}: done in ${((Date.now() - started) / 1000).toFixed(1)} s`)
 }
 
@@ -35,15 +37,24 @@ function newest(...places) {
     if (!stat.isDirectory()) time = Math.max(time, stat.mtimeMs)
     else
       for (const name of readdirSync(place))
-        if (!['node_modules', 'build', 'build-sanitize', 'prebuilds'].includes(name)) time = Math.max(time, newest(path.join(place, name)))
+        if (!['node_modules', 'build', 'build-sanitize', 'prebuilds'].includes(name))
+          time = Math.max(time, newest(path.join(place, name)))
   }
   return time
 }
 
 const isStale = (result, ...sources) => force || newest(result) < newest(...sources)
 
-if (!existsSync(at('node_modules/.package-lock.json')) || newest(at('node_modules/.package-lock.json')) < newest(at('package-lock.json')))
-  step('installing dependencies from the npm registry', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
+if (
+  !existsSync(at('node_modules/.package-lock.json')) ||
+  newest(at('node_modules/.package-lock.json')) < newest(at('package-lock.json'))
+)
+  step('installing dependencies from the npm registry', 'npm', [
+    'ci',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+  ])
 
 const addon = at('native/build/Release/membroker.node')
 if (!existsSync(at('native/prebuilds')) && isStale(addon, at('native/src'), at('native/binding.gyp')))
@@ -55,12 +66,4 @@ if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('tsco
   step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
   for (const bin of ['dist/src/broker/main.js', 'dist/src/client/ctl/main.js']) chmodSync(at(bin), 0o755)
   writeFileSync(stamp, '')
-}
-
-if (process.argv.includes('--tests')) {
-  const missing = ['/usr/bin/qemu-system-x86_64'].filter(file => !existsSync(file))
-  if (missing.length > 0 && process.getuid() === 0 && existsSync('/usr/bin/apt-get')) {
-    step('refreshing the package lists', 'apt-get', ['update', '-qq'])
-    step('installing QEMU for the tests', 'apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'qemu-system-x86', 'qemu-system-data', 'seabios'])
-  }
 }

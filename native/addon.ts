@@ -16,7 +16,7 @@ export interface Addon {
     onConnection: (fd: number) => void,
     onError: (errno: number) => void,
   ) => NativeListener
-  /** Adopts fd. */
+  /** Adopts fd. In a worker thread, fds that node:fs opened need its trackUnmanagedFds off: else Node closes their numbers too. */
   Socket: new (
     fd: number,
     events: SocketEvents,
@@ -33,8 +33,9 @@ export interface Addon {
     onExit: () => void,
   ) => Closable
   /**
-   * execve with descriptors moved to the numbers given and not close-on-exec; resets signals node ignores. file is
-   * looked up in this process' PATH. Returns only on failure, with everything as before.
+   * execve with descriptors moved to the numbers given and not close-on-exec; resets signals node ignores. Of the
+   * others only the standard streams stay open (Node marks all it inherits close-on-exec). file is looked up in this
+   * process' PATH. Returns only on failure, with everything as before.
    */
   exec(
     file: string,

@@ -1,16 +1,16 @@
 // Builds the addon unless one that loads is there already (a prebuild, or an earlier build).
 //
 // Uses the headers that came with this Node where they are installed, so that no download is needed;
-// otherwise node-gyp fetches them. --force builds regardless; --sanitize builds with ASan and UBSan into build-sanitize/.
+// otherwise node-gyp fetches them. --force builds regardless; --sanitize builds with ASan and UBSan into
+// build-sanitize/, when a source is newer than what is there.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const require = createRequire(import.meta.url)
 const here = path.dirname(fileURLToPath(import.meta.url))
-const force = process.argv.includes('--force')
 
 function loads() {
   try {
@@ -33,17 +33,31 @@ function nodeGyp() {
   }
 }
 
-if (force || !loads()) {
+function build(directory, gypArguments) {
   const prefix = process.env.npm_config_nodedir ?? path.join(path.dirname(process.execPath), '..')
-  const args = [nodeGyp(), 'rebuild', '--silent', '-C', here]
+  const args = [nodeGyp(), 'rebuild', '--silent', '-C', directory]
   if (existsSync(path.join(prefix, 'include/node/node_api.h'))) args.push(`--nodedir=${prefix}`)
   console.log('membroker: compiling the native addon')
-  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
-  if (status !== 0) {
-    console.error(
-      'membroker: the native addon did not compile. It needs a C++17 compiler, make and python3 ' +
-        "(on Debian: apt-get install g++ make python3). The compiler's own words are above.",
-    )
-    process.exit(1)
-  }
+  const { status } = spawnSync(process.execPath, [...args, ...gypArguments], { stdio: 'inherit' })
+  if (status === 0) return
+  console.error(
+    'membroker: the native addon did not compile. It needs a C++17 compiler, make and python3 ' +
+      "(on Debian: apt-get install g++ make python3). The compiler's own words are above.",
+  )
+  process.exit(1)
 }
+
+/** node-gyp builds beside its binding.gyp only, so the sanitized build has copies of the sources. */
+function buildSanitized() {
+  const directory = path.join(here, 'build-sanitize')
+  const addon = path.join(directory, 'build/Release/membroker.node')
+  const sources = ['binding.gyp', ...readdirSync(path.join(here, 'src')).map(name => path.join('src', name))]
+  const built = existsSync(addon) ? statSync(addon).mtimeMs : 0
+  if (sources.every(source => statSync(path.join(here, source)).mtimeMs < built)) return
+  mkdirSync(directory, { recursive: true })
+  for (const source of sources) cpSync(path.join(here, source), path.join(directory, source))
+  build(directory, ['--', '-Dsanitize=yes'])
+}
+
+if (process.argv.includes('--sanitize')) buildSanitized()
+else if (process.argv.includes('--force') || !loads()) build(here, [])

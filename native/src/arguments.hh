@@ -15,14 +15,18 @@ struct Bytes {
 };
 
 /**
- * Takes the arguments of a call one after another. A wrong one makes a TypeError pending and ok() false; what was
- * taken must then not be used.
+ * Takes the arguments of a call one after another. Where one was wrong, ok() is false and throws a TypeError: not
+ * before, because descriptors in later arguments must still be taken to be closed.
  */
 class Arguments {
  public:
   explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
 
-  bool ok() const { return ok_; }
+  bool ok() {
+    if (error_.empty()) return true;
+    if (!info_.Env().IsExceptionPending()) Napi::TypeError::New(info_.Env(), error_).ThrowAsJavaScriptException();
+    return false;
+  }
   Napi::Value skip() { return info_[next_++]; }
 
   int64_t integer(int64_t min, int64_t max) {
@@ -101,12 +105,13 @@ class Arguments {
     return strings;
   }
   bool fail(const char* wanted) {
-    if (ok_) {
-      const std::string message = "argument " + std::to_string(next_) + " must be " + wanted;
-      Napi::TypeError::New(info_.Env(), message).ThrowAsJavaScriptException();
-    }
-    ok_ = false;
+    if (error_.empty()) error_ = "argument " + std::to_string(next_) + " must be " + wanted;
     return false;
+  }
+  /** fail() after the last argument. */
+  void reject(const char* wanted) {
+    fail(wanted);
+    ok();
   }
 
  private:
@@ -114,7 +119,7 @@ class Arguments {
 
   const Napi::CallbackInfo& info_;
   size_t next_ = 0;
-  bool ok_ = true;
+  std::string error_;
 };
 
 }  // namespace membroker

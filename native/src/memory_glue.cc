@@ -18,7 +18,7 @@ Napi::Value MemfdCreateGlue(const Napi::CallbackInfo& info) {
   const Napi::Value huge = options.Get("hugePageBytes");
   const Napi::Value sealing = options.Get("allowSealing");
   if (!huge.IsNumber() || huge.As<Napi::Number>().DoubleValue() < 0 || !sealing.IsBoolean()) {
-    args.fail("{ hugePageBytes: number, allowSealing: boolean }");
+    args.reject("{ hugePageBytes: number, allowSealing: boolean }");
     return info.Env().Undefined();
   }
   const auto huge_page_bytes = static_cast<uint64_t>(huge.As<Napi::Number>().Int64Value());

@@ -79,23 +79,32 @@ class Placement {
   std::vector<Saved> saved_;
 };
 
-/** Standard streams as programs expect them: libuv makes those it uses non-blocking, for all who share them. */
-class BlockingStdio {
+/**
+ * Standard streams as programs expect them: Node marks them close-on-exec when it starts, and libuv makes those it
+ * uses non-blocking for all who share them.
+ */
+class PlainStdio {
  public:
-  BlockingStdio() {
+  PlainStdio() {
     for (int fd = 0; fd < 3; fd++) {
-      flags_[fd] = fcntl(fd, F_GETFL);
-      if (flags_[fd] >= 0) fcntl(fd, F_SETFL, flags_[fd] & ~O_NONBLOCK);
+      descriptor_flags_[fd] = fcntl(fd, F_GETFD);
+      status_flags_[fd] = fcntl(fd, F_GETFL);
+      if (descriptor_flags_[fd] < 0) continue;
+      fcntl(fd, F_SETFD, descriptor_flags_[fd] & ~FD_CLOEXEC);
+      fcntl(fd, F_SETFL, status_flags_[fd] & ~O_NONBLOCK);
     }
   }
-  ~BlockingStdio() {
+  ~PlainStdio() {
     for (int fd = 0; fd < 3; fd++) {
-      if (flags_[fd] >= 0) fcntl(fd, F_SETFL, flags_[fd]);
+      if (descriptor_flags_[fd] < 0) continue;
+      fcntl(fd, F_SETFD, descriptor_flags_[fd]);
+      fcntl(fd, F_SETFL, status_flags_[fd]);
     }
   }
 
  private:
-  int flags_[3];
+  int descriptor_flags_[3];
+  int status_flags_[3];
 };
 
 /** Signals as at login: Node ignores two of them, and the ignored stay ignored over exec. */
@@ -150,7 +159,7 @@ int Exec(const std::string& file, const std::vector<std::string>& argv, const st
   const DefaultSignals signals;
   Placement placement;
   if (const int error = placement.place(moves)) return error;
-  const BlockingStdio stdio;
+  const PlainStdio stdio;
   execvpe(file.c_str(), arguments.data(), variables.data());
   return -errno;
 }

@@ -115,7 +115,7 @@ Napi::Value ExecGlue(const Napi::CallbackInfo& info) {
     moves.push_back({from.As<Napi::Number>().Int32Value(), to.As<Napi::Number>().Int32Value()});
   }
   if (!list.IsArray() || moves.size() != length) {
-    args.fail("an array of { from: number, to: number }");
+    args.reject("an array of { from: number, to: number }");
     return info.Env().Undefined();
   }
   uv_tty_reset_mode();

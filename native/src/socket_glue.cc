@@ -33,7 +33,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     const char* const names[] = {"onData", "onEnd", "onDrain"};
     for (const char* name : names) {
       if (!events.Get(name).IsFunction()) {
-        args.fail("an object with onData, onEnd and onDrain");
+        args.reject("an object with onData, onEnd and onDrain");
         return;
       }
     }

@@ -189,6 +189,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   /**
    * End a mapping of another process, as its owner or an administrator: its holder is asked, and after graceMs the
    * range's policy decides.
+   * A mapping of this object is given up as by its close().
    * @param mapping its number (MappingInfo.id)
    * @returns quarantined where no proof exists yet that the holder has let go
    */
@@ -197,6 +198,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
     options: EndOptions & { secret?: string | undefined } = {},
   ): Promise<RevokeOutcome> {
     const { graceMs, secret, signal, onStep } = options
+    const own = this.#core.notices.get(mapping)
+    if (own) return (await this.#core.giveUp(own, signal)) ?? 'revoked'
     const { outcome } = await this.#core.link.last(
       'RevokeMapping',
       { mapping, graceMs, secret },
@@ -235,15 +238,24 @@ export class Broker extends EventEmitter<BrokerEvents> {
         this.emit('mappingLost', endOf(holding))
       },
       onRevoked: (holding: Holding, failures: unknown[]) => {
-        for (const failure of failures) process.emitWarning(failure as Error)
+        for (const failure of failures) warn(failure)
         this.emit('mappingRevoked', endOf(holding), failures)
         // After a broken connection the next snapshot, or the end of this process, tells the broker the same.
         this.#core.acknowledge(holding).catch(error => {
-          if (!this.#core.link.closed) process.emitWarning(error)
+          if (!this.#core.link.closed) warn(error)
         })
       },
     }
   }
+}
+
+/** As text, because an error of another realm is no Error to emitWarning. */
+function warn(failure: unknown): void {
+  const { message, stack } = failure as Partial<Error>
+  process.emitWarning(message ?? String(failure), {
+    type: 'MembrokerWarning',
+    ...(stack ? { detail: stack } : {}),
+  })
 }
 
 function endOf({ info }: Holding): MappingEnd {

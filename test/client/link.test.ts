@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../../protocol/wire/responder'
 import { type Broker, connect } from '../../src/client'
 import { openFds } from './support/open-fds'
+import { allocation, mapping, range } from './support/records'
 import { ScriptedBroker, status } from './support/scripted-broker'
 import { until } from './support/until'
 
@@ -220,43 +221,3 @@ test('an aborted watch throws, a closed one ends', async () => {
   await expect(consume()).rejects.toMatchObject({ code: 'Aborted' })
   for await (const _ of client.watch()) await client.close()
 })
-
-const range = {
-  name: 'main',
-  source: 'directory',
-  state: 'online',
-  bytes: 4096,
-  freeBytes: 0,
-  largestFreeBytes: 0,
-  freeExtents: 0,
-  allocatedBytes: 4096,
-  quarantinedBytes: 0,
-  scrubbingBytes: 0,
-  alignBytes: 4096,
-  allocations: 1,
-  table: { epoch: 1, sequence: 1, stateBytes: 1, stateBytesMax: 1, recovery: 'fresh' },
-  capabilities: {
-    fdBound: 'file',
-    forcedRevoke: false,
-    survivesBroker: true,
-    survivesKexec: false,
-    directMap: true,
-    pageBytes: 4096,
-  },
-}
-
-const allocation = {
-  id: 1,
-  name: 'x',
-  range: 'main',
-  uid: 0,
-  bytes: 4096,
-  alignBytes: 4096,
-  extents: [{ offset: 0, length: 4096 }],
-  secret: false,
-  shares: [],
-  mappings: 0,
-  verdict: 'unverified',
-}
-
-const mapping = { id: 1, allocation: 'x', offset: 0, length: 4096, access: 'read', uid: 0, state: 'held' }

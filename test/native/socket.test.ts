@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Socket } from '../../native'
-import { checkFdLeaks, childOutput, runChild, scratchDirectory, until } from './harness'
+import { checkFdLeaks, childArguments, childOutput, runChild, scratchDirectory, until } from './harness'
 
 checkFdLeaks()
 const directory = scratchDirectory()
@@ -35,7 +36,7 @@ function pair(): [Recorder, Recorder] {
   return [new Recorder(left), new Recorder(right)]
 }
 
-test('bytes and 253 descriptors, the kernel\'s most, arrive; the copies are close-on-exec and ours to close', async () => {
+test("bytes and 253 descriptors, the kernel's most, arrive; the copies are close-on-exec and ours to close", async () => {
   const [left, right] = pair()
   const file = path.join(directory, 'sent')
   writeFileSync(file, 'content')
@@ -44,9 +45,9 @@ test('bytes and 253 descriptors, the kernel\'s most, arrive; the copies are clos
   await until(() => right.fds.length > 0)
   expect(right.fds.length).toBe(253)
   expect(right.bytes.toString()).toBe('x')
+  const { ino } = statSync(file)
   for (const fd of right.fds) {
-    expect(readFileSync(fd, 'utf8').length).toBeLessThanOrEqual(7)
-    expect(fstatSync(fd).ino).toBe(fstatSync(right.fds[0]!).ino)
+    expect(fstatSync(fd).ino).toBe(ino)
     const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))![1]!
     expect(Number.parseInt(flags, 8) & 0o2000000).not.toBe(0)
     closeSync(fd)
@@ -70,29 +71,14 @@ test('descriptors come with the message they were sent with, however messages we
     sizes.push(left.socket.queuedBytes)
   }
   expect(sizes).toEqual([...sizes].sort((a, b) => a - b))
-  const got: Array<[string, number]> = []
-  const original = right.chunks.push.bind(right.chunks)
-  right.chunks.push = (...chunks) => {
-    if (right.fds.length > got.length) return original(...chunks)
-    return original(...chunks)
-  }
   right.socket.resume()
   await until(() => right.bytes.toString('latin1').endsWith('/dev/full;after;'))
-  expect(right.fds.map(fd => fstatSync(fd).rdev)).toEqual(devices.map(device => rdevOf(device)))
+  expect(right.fds.map(fd => fstatSync(fd).rdev)).toEqual(devices.map(device => statSync(device).rdev))
   expect(left.drains).toBe(1)
   right.fds.forEach(closeSync)
   left.socket.close()
   right.socket.close()
 })
-
-function rdevOf(device: string): number {
-  const fd = openSync(device, 'r')
-  try {
-    return fstatSync(fd).rdev
-  } finally {
-    closeSync(fd)
-  }
-}
 
 test('a read never goes beyond the write that carried descriptors', async () => {
   const [left, right] = pair()
@@ -108,13 +94,15 @@ test('a read never goes beyond the write that carried descriptors', async () => 
   right.socket.close()
 })
 
-test('what can\'t be sent is refused, its descriptors are closed, and the socket goes on', async () => {
+test("what can't be sent is refused, its descriptors are closed, and the socket goes on", async () => {
   const [left, right] = pair()
   const tooMany = Array.from({ length: 254 }, () => openSync('/dev/null', 'r'))
   expect(left.socket.send(Buffer.from('x'), tooMany)).toBe(-EINVAL)
   expect(left.socket.send(Buffer.alloc(0), [openSync('/dev/null', 'r')])).toBe(-EINVAL)
   expect(left.socket.send(Buffer.from('x'), [openSync('/dev/null', 'r'), 999_999])).toBe(-EBADF)
-  expect(() => left.socket.send('text' as unknown as Buffer, [openSync('/dev/null', 'r')])).toThrow('Uint8Array')
+  expect(() => left.socket.send('text' as unknown as Buffer, [openSync('/dev/null', 'r')])).toThrow(
+    'Uint8Array',
+  )
   expect(left.socket.send(Buffer.from('good'), [])).toBe(0)
   await until(() => right.bytes.length > 0)
   expect(right.bytes.toString()).toBe('good')
@@ -219,7 +207,11 @@ test('close() inside any callback is safe, and nothing is called after it', asyn
   const [c, d] = native.socketPair()
   const reader = new Recorder(d)
   reader.socket.pause()
-  const writer: Socket = new Socket(c, { onData: () => {}, onEnd: () => calls.push('never'), onDrain: () => writer.close() })
+  const writer: Socket = new Socket(c, {
+    onData: () => {},
+    onEnd: () => calls.push('never'),
+    onDrain: () => writer.close(),
+  })
   while (writer.queuedBytes === 0) writer.send(Buffer.alloc(65536), [])
   reader.socket.resume()
   await until(() => reader.ends.length > 0)
@@ -289,7 +281,7 @@ test('truncated descriptors (MSG_CTRUNC) end the socket with EPROTO, and those t
 })
 
 test('peer() tells the credentials of a client under another uid, and a pidfd of it', async () => {
-  const address = path.join('\0membroker-test', String(process.pid))
+  const address = `\0membroker-peer-${process.pid}`
   const listener = native.listenUnix(address, 8)
   const seen: Array<{ pid: number; uid: number; gid: number; pidfd: number }> = []
   const sockets: Recorder[] = []
@@ -302,8 +294,6 @@ test('peer() tells the credentials of a client under another uid, and a pidfd of
     },
     errno => seen.push({ pid: -errno, uid: 0, gid: 0, pidfd: -1 }),
   )
-  const { spawn } = await import('node:child_process')
-  const { childArguments } = await import('./harness')
   const child = spawn(
     process.execPath,
     childArguments(`new addon.Socket(addon.connectUnix(${JSON.stringify(address)}), quiet)`),
@@ -313,7 +303,9 @@ test('peer() tells the credentials of a client under another uid, and a pidfd of
   expect(seen).toEqual([{ pid: child.pid, uid: 65534, gid: 65534, pidfd: expect.any(Number) }])
   const { pidfd } = seen[0]!
   expect(native.isAlive(pidfd)).toBe(true)
-  expect(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8')).toMatch(new RegExp(`^Pid:\\s+${child.pid}$`, 'm'))
+  expect(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8')).toMatch(
+    new RegExp(`^Pid:\\s+${child.pid}$`, 'm'),
+  )
   native.pidfdSendSignal(pidfd, constants.signals.SIGKILL)
   await until(() => sockets[0]!.ends.length > 0)
   await until(() => !native.isAlive(pidfd))
@@ -348,11 +340,21 @@ test('a listener that runs out of descriptors says so, pauses, and accepts again
   expect(JSON.parse(output)).toEqual({ errors: [constants.errno.EMFILE], accepted: 1 })
 })
 
-test('addresses that can\'t be used are named errors', () => {
-  expect(() => native.listenUnix('', 1)).toThrow(expect.objectContaining({ code: 'EINVAL', syscall: 'listen' }))
-  expect(() => native.listenUnix('x'.repeat(108), 1)).toThrow(expect.objectContaining({ code: 'ENAMETOOLONG' }))
+test("addresses that can't be used are named errors", () => {
+  expect(() => native.listenUnix('', 1)).toThrow(
+    expect.objectContaining({ code: 'EINVAL', syscall: 'listen' }),
+  )
+  expect(() => native.listenUnix('x'.repeat(108), 1)).toThrow(
+    expect.objectContaining({ code: 'ENAMETOOLONG' }),
+  )
   expect(() => native.listenUnix('a\0b', 1)).toThrow(expect.objectContaining({ code: 'EINVAL' }))
-  expect(() => native.connectUnix(path.join(directory, 'absent'))).toThrow(native_SystemError('ENOENT'))
+  expect(() => native.connectUnix(path.join(directory, 'absent'))).toThrow(
+    expect.objectContaining({
+      name: 'SystemError',
+      code: 'ENOENT',
+      message: 'connect: ENOENT, no such file or directory',
+    }),
+  )
   const file = path.join(directory, 'in-the-way')
   writeFileSync(file, '')
   expect(() => native.listenUnix(file, 1)).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }))
@@ -360,12 +362,8 @@ test('addresses that can\'t be used are named errors', () => {
   const longest = path.join('/tmp', 'l'.repeat(102))
   const fd = native.listenUnix(longest, 1)
   closeSync(fd)
-  require('node:fs').unlinkSync(longest)
+  unlinkSync(longest)
 })
-
-function native_SystemError(code: string) {
-  return expect.objectContaining({ name: 'SystemError', code, message: expect.stringContaining(`: ${code}, `) })
-}
 
 test('connecting to a full backlog is EAGAIN at once', () => {
   const address = `\0membroker-backlog-${process.pid}`

@@ -25,11 +25,11 @@ function section(title: string): string {
   return found
 }
 
-/** Cells of each table row, without head and rule, backticks removed. */
+/** Cells of each table row, without the rule, backticks removed; the head is the first. */
 const rows = (part: string): string[][] =>
-  [...part.matchAll(/^\| (.*) \|$/gm)].map(match =>
-    match[1]!.split(' | ').map(cell => cell.replaceAll('`', '').trim()),
-  )
+  [...part.matchAll(/^\|(.*)\|$/gm)]
+    .map(match => match[1]!.split('|').map(cell => cell.replaceAll('`', '').trim()))
+    .filter(cells => !cells.every(cell => /^-+$/.test(cell)))
 
 const cards = new Map(
   section('Methods')

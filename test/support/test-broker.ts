@@ -18,6 +18,8 @@ export interface TestBrokerOptions {
   /** Directory of the default range. */
   directory?: string
   bytes?: number
+  /** Default: debug. */
+  logLevel?: string
 }
 
 /** A real broker process on a socket and memory of its own. dispose() ends it and removes everything it had. */
@@ -58,7 +60,7 @@ export class TestBroker {
       '--socket',
       this.socket,
       '--log-level',
-      'debug',
+      this.options.logLevel ?? 'debug',
       ...range,
     ]
   }
@@ -82,7 +84,7 @@ export class TestBroker {
 
   private async ready(child: ChildProcess): Promise<void> {
     const from = this.log.length
-    while (!this.log.slice(from).includes('"msg":"ready"')) {
+    while (!existsSync(this.socket) || !this.log.slice(from).includes('"msg":"ready"')) {
       if (child.exitCode !== null || child.signalCode !== null) return
       await sleep(2)
     }
@@ -133,8 +135,14 @@ export class TestBroker {
     return ranges.reduce((sum, range) => sum + range.freeBytes, 0)
   }
 
-  async dispose(): Promise<void> {
+  /** Every client made here, with its descriptors. */
+  closeClients(): void {
     for (const client of this.callers) client.close()
+    this.callers.clear()
+  }
+
+  async dispose(): Promise<void> {
+    this.closeClients()
     if (this.process) await this.kill()
     rmSync(this.folder, { recursive: true, force: true })
     if (this.options.directory === undefined && existsSync(this.directory))

@@ -74,6 +74,7 @@ function proveUsable(image: Buffer, expected: string): void {
   const medium = new BufferMedium(Buffer.from(image))
   const table = Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
   expect(withoutBoot(snapshot(table.state))).toBe(withoutBoot(expected))
+  expect(readTable(medium.buffer).diagnostics).toEqual([])
   const id = table.nextId('mapping')
   table.commit([{ put: 'mapping', value: mapping(id) }])
   const again = readTable(medium.buffer)
@@ -92,9 +93,9 @@ function withoutBoot(state: string): string {
 test('a table stopped after any store, in any order of stores, holds the old or the new state, and goes on', () => {
   const random = randomFrom(SEED)
   const medium = new RecordingMedium(Buffer.alloc(TABLE_BYTES))
-  const { steps, checkpoints, laps } = live(medium, random, 130)
+  const { steps, checkpoints, laps } = live(medium, random, 110)
   expect(checkpoints).toBeGreaterThan(5)
-  expect(laps).toBeGreaterThan(4)
+  expect(laps).toBeGreaterThan(2)
 
   let index = 1
   let sawNew = false
@@ -115,7 +116,7 @@ test('a table stopped after any store, in any order of stores, holds the old or 
     if (point.order === 'forward') {
       if (sawNew && found !== after.after) throw new Error(`${where}: fell back to the old state`)
       sawNew = found === after.after && after.after !== before.after
-      if (found !== UNFORMATTED && (points % 3 === 0 || medium.stores[point.store - 1]?.fence))
+      if (found !== UNFORMATTED && (points % 7 === 0 || medium.stores[point.store - 1]?.fence))
         proveUsable(point.image, found)
     }
     if (point.store === after.store && point.order === 'forward' && found !== after.after) {
@@ -146,7 +147,10 @@ function readOrExplain(image: Buffer, where: string): string {
   }
 }
 
-/** Stops the take-over itself at every store, some times for each situation that it can find. Returns the points tried. */
+/**
+ * Stops the take-over itself, and the first commit after it, at every store; some times for each situation that a take-over can
+ * find. Returns the points tried.
+ */
 function stopRecovery(image: Buffer, expected: string, where: string, seen: Map<string, number>): number {
   const situation = readTable(image)
     .diagnostics.join('; ')
@@ -155,14 +159,16 @@ function stopRecovery(image: Buffer, expected: string, where: string, seen: Map<
   seen.set(situation, times + 1)
   if (times > 40 || times % 8 !== 0) return 0
   const medium = new RecordingMedium(Buffer.from(image))
-  Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  const table = Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  table.commit([{ put: 'mapping', value: mapping(table.nextId('mapping')) }])
+  const allowed = [withoutBoot(expected), withoutBoot(snapshot(table.state))]
   let points = 0
   for (const point of crashPoints(image, medium.stores, randomFrom(1), 2)) {
     const found = readOrExplain(
       point.image,
       `${where}, then store ${point.store} of its recovery (${point.order})`,
     )
-    if (withoutBoot(found) !== withoutBoot(expected))
+    if (!allowed.includes(withoutBoot(found)))
       throw new Error(`${where}: a third state after a stopped recovery`)
     points += 1
   }

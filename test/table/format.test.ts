@@ -86,7 +86,7 @@ const ALLOCATION_PAYLOAD = bytesOf(
 const MAPPING = mapping(3, { metadata: null, guestAddress: 0x1000, state: 'dormant', holder: null })
 
 /** A whole table written by hand from TABLE.md, with a checkpoint in slot 1 and a journal that wraps around the ring's end. */
-function handmade(): { bytes: Buffer; written: Buffer } {
+function handmade(): Buffer {
   const bytes = Buffer.alloc(64 * 1024)
   const checkpoint = Buffer.concat([
     record(
@@ -164,7 +164,7 @@ function handmade(): { bytes: Buffer; written: Buffer } {
   const copy = Buffer.concat([body, bytesOf(['u32', crc32c(body, 0)])])
   copy.copy(bytes, 0)
   copy.copy(bytes, 0x1000)
-  return { bytes, written: journal }
+  return bytes
 }
 
 function retiredPayload(): Buffer {
@@ -185,7 +185,7 @@ function retiredPayload(): Buffer {
 }
 
 test('a table written by hand from TABLE.md reads as what it says', () => {
-  const image = readTable(handmade().bytes)
+  const image = readTable(handmade())
   expect(image.diagnostics).toEqual([])
   expect([image.sequence, image.journalEntries, image.superblock.identity.source]).toEqual([42, 2, 'devmem'])
   expect([...image.state.allocations.values()]).toEqual([ALLOCATION])
@@ -197,15 +197,14 @@ test('a table written by hand from TABLE.md reads as what it says', () => {
 })
 
 test('the writer goes on from it, and writes the same bytes for the same commit', () => {
-  const { bytes, written } = handmade()
-  const table = Table.open(new BufferMedium(bytes), {
+  const identity = { source: 'devmem', base: 0x60000000, bytes: 2 ** 40, alignBytes: 4096 } as const
+  const table = Table.open(new BufferMedium(handmade()), {
     bootId: BOOT_A,
-    identity: { source: 'devmem', base: 0x60000000, bytes: 2 ** 40, alignBytes: 4096 },
+    identity,
   })
   expect([table.epoch, table.sequence, table.uuid]).toEqual([2, 42, UUID])
 
   const fresh = new BufferMedium(Buffer.alloc(64 * 1024))
-  const identity = { source: 'devmem', base: 0x60000000, bytes: 2 ** 40, alignBytes: 4096 } as const
   formatTable(fresh, identity, { uuid: UUID, bootId: BOOT_A, tableBytes: 64 * 1024, journalBytes: 4096 })
   const again = Table.open(fresh, { bootId: BOOT_A, identity })
   again.commit([{ put: 'allocation', value: ALLOCATION }])
@@ -213,5 +212,4 @@ test('the writer goes on from it, and writes the same bytes for the same commit'
   expect(fresh.buffer.subarray(0x3000, 0x3000 + expected.length + 8)).toEqual(
     Buffer.concat([expected, Buffer.alloc(8)]),
   )
-  expect(written.length).toBeGreaterThan(expected.length)
 })

@@ -252,8 +252,8 @@ function settleRange(
     ['align', alignBytes],
     ['huge_page', hugePageBytes || undefined],
   ] as const)
-    if (value !== undefined && (value < 4096 || !Number.isInteger(Math.log2(value))))
-      fail([...at, key], `${key} must be a power of two, at least 4KiB`)
+    if (value !== undefined && (value < 4096 || value > bytes || value !== 2 ** Math.round(Math.log2(value))))
+      fail([...at, key], `${key} must be a power of two, at least 4KiB and at most the range's bytes`)
   if (
     tableBytes !== undefined &&
     (tableBytes % 4096 !== 0 || tableBytes < 256 * 1024 || tableBytes > 2 ** 31)

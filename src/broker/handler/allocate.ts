@@ -29,21 +29,24 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
 
   const range = chooseRange(broker, uid, input)
   const align = input.alignBytes ?? 0
-  if (align < 0 || (align > 0 && !Number.isInteger(Math.log2(align))))
+  if (align < 0 || (align > 0 && align !== 2 ** Math.round(Math.log2(align))))
     invalid('alignBytes', 'an alignment is a power of two')
   const alignBytes = Math.max(align, range.source.unitBytes)
   if (alignBytes > range.source.bytes) invalid('alignBytes', 'an alignment is not larger than the range')
   const bytes = checkedSize(range, input.bytes)
   broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
 
+  const holder = uid === session.uid ? session.becomeHolder() : undefined
   const extents = range.allocator.allocate({
     bytes,
     align: alignBytes,
     contiguous: input.contiguous ?? false,
     extentsMax: extentsPerAllocationMax,
   })
-  if (!extents) refuseSpace(range, bytes)
-  const holder = uid === session.uid ? session.becomeHolder() : undefined
+  if (!extents) {
+    if (holder) broker.leases.releaseIdle(holder)
+    refuseSpace(range, bytes)
+  }
   const record: AllocationRecord = {
     id: broker.inventory.newId('allocation'),
     name: input.name,
@@ -67,7 +70,8 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     if (reserving) await reserving
     made = true
     broker.checkThawed()
-    const living = holder && broker.leases.find(holder.identity)
+    // Found again: meanwhile it may have exited, or been let go by another call of its process that held nothing.
+    const living = holder && broker.leases.hold(holder.identity, uid)
     const allocation = broker.inventory.addAllocation(range, record, living)
     broker.changed('allocated', allocation, { pid: session.peer.pid, bytes })
     return { allocation: viewAllocation(allocation) }

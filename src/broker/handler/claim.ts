@@ -113,9 +113,17 @@ function claimOne(
   return { out: { outcome: 'claimed', allocation: viewAllocation(allocation), grants }, fds }
 }
 
-/** Layouts of the uid whose process is gone. A revocation without proof yet keeps its mapping from coming back. */
+/**
+ * Layouts of the uid whose process is gone, as far as it still has the right to them. A revocation without proof yet
+ * keeps its mapping from coming back.
+ */
 function dormantOf(allocation: Allocation, uid: number): Mapping[] {
+  const right = allocation.record.uid === uid ? 'readWrite' : allocation.sharedWith(uid)
   return [...allocation.mappings.values()].filter(
-    mapping => !mapping.holder && mapping.record.uid === uid && mapping.record.state !== 'revoking',
+    ({ holder, record }) =>
+      !holder &&
+      record.uid === uid &&
+      record.state !== 'revoking' &&
+      (right === 'readWrite' || right === record.access),
   )
 }

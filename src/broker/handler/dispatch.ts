@@ -67,6 +67,13 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): voi
     call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
     return
   }
+  const { code, syscall, message } = error as NodeJS.ErrnoException
+  if (code !== undefined && syscall !== undefined) {
+    // The system's refusal, out of descriptors mostly: this call can't be served, the others can.
+    broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
+    call.fail(`${brokerInterfaceName}.SourceFailed`, { range: '', operation: syscall, code, reason: message })
+    return
+  }
   // A broken invariant: what is in memory can't be trusted, the table can. A restart begins from the table.
   broker.log.fatal({ err: error, method: call.method }, 'internal error')
   throw error

@@ -18,6 +18,9 @@ import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
 import { invalid } from './arguments'
 
+/** Rows of retired memory, and of usage, in one status. */
+const statusRowsMax = 1000
+
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
   const { inventory } = broker
   const mayRead = (uid: number) => session.isAdmin || session.uid === uid
@@ -33,9 +36,19 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     mappings: inventory.mappings.size,
     clients: broker.sessions.size,
     clientsMax: broker.settings.clientsMax,
-    retired: [...inventory.retired.values()].filter(entry => mayRead(entry.record.uid)).map(viewRetired),
-    usage: [...broker.ledger.entries()].filter(([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
+    retired: take(inventory.retired.values(), entry => mayRead(entry.record.uid)).map(viewRetired),
+    usage: take(broker.ledger.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
   }
+}
+
+/** The first so many that fit into a reply; ListRanges has the sums over all. */
+function take<T>(items: Iterable<T>, wanted: (item: T) => boolean): T[] {
+  const taken: T[] = []
+  for (const item of items) {
+    if (taken.length === statusRowsMax) break
+    if (wanted(item)) taken.push(item)
+  }
+  return taken
 }
 
 /** The wire has no infinity: the largest integer it has stands for "no limit". */

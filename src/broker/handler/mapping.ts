@@ -134,8 +134,9 @@ export async function revokeMapping(
     refuse('NotFound', { kind: 'mapping', name: String(input.mapping) })
   const { allocation } = mapping
   const byHolder = mapping.holder !== undefined && mapping.holder === session.holder
-  // A dormant layout may be ended by the uid that made it; a living one by its process, the owner, an administrator.
-  const ownDormant = !mapping.holder && session.uid === mapping.record.uid
+  // A dormant layout may be ended by the uid it was shared with; a living one by its process, the owner, an administrator.
+  const { uid } = mapping.record
+  const ownDormant = !mapping.holder && session.uid === uid && uid !== allocation.record.uid
   if (!byHolder && !ownDormant) checkOwner(session, allocation, input.secret, { admin: true })
   if (!byHolder) checkIdle(allocation)
   let step = ''

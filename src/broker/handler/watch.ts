@@ -1,5 +1,10 @@
 import type { Event, WatchIn, WatchOut } from '../../../protocol/generated/broker'
-import { listAllocationsMax } from '../../../protocol/wire/limits'
+import {
+  allocationJsonBytesMax,
+  listAllocationsMax,
+  mappingJsonBytesMax,
+  replyBytesMax,
+} from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { maySee } from '../access/authorize'
 import type { Broker } from '../broker'
@@ -8,6 +13,9 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { viewAllocation, viewMapping } from '../state/view'
 import { drained } from './arguments'
+
+/** Keys and brackets around a batch. */
+const replyOverheadBytes = 256
 
 /** Events kept for a viewer that is not reading just now; more are counted and dropped. */
 const backlogMax = 1024
@@ -65,13 +73,20 @@ async function sendSnapshot(broker: Broker, session: Session, mine: boolean, cal
   let after = 0
   for (;;) {
     const batch: Allocation[] = []
+    let room = replyBytesMax - replyOverheadBytes
+    let end = true
     for (const [id, allocation] of broker.inventory.byId.entries(after)) {
       if (id <= after) continue
+      if (mine ? holds(session, allocation) : maySee(session, allocation)) {
+        room -= allocationJsonBytesMax + allocation.mappings.size * mappingJsonBytesMax
+        if (batch.length === listAllocationsMax || (room < 0 && batch.length > 0)) {
+          end = false
+          break
+        }
+        batch.push(allocation)
+      }
       after = id
-      if (mine ? holds(session, allocation) : maySee(session, allocation)) batch.push(allocation)
-      if (batch.length === listAllocationsMax) break
     }
-    const end = batch.length < listAllocationsMax
     const mappings = batch.flatMap(allocation => [...allocation.mappings.values()])
     const accepted = call.replyMore({
       allocations: batch.map(viewAllocation),

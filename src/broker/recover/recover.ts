@@ -82,19 +82,20 @@ function guardOf(broker: Broker): Guard {
       const allocation = inventory.byId.get(id)
       if (allocation) return allocation.busy ? undefined : pieceOf(allocation.record)
       const retired = inventory.retiredAs(id)
-      return retired && { id, bytes: retired.bytes, extents: retired.record.extents }
+      return retired && { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
     tampered: ({ id, bytes: expectedBytes }, bytes) => {
       const allocation = inventory.byId.get(id)
       const range = allocation?.range ?? inventory.retiredAs(id)?.range
       if (!range) return
       if (allocation && bytes < expectedBytes) markChanged(broker, allocation)
-      void broker.revoker.look({ id, range }, new Set()).then(proof => {
+      const logFailure = (err: unknown) => broker.log.error({ err, id }, 'who has tampered could not be told')
+      broker.revoker.look({ id, range }, new Set()).then(proof => {
         const who = proof.kind === 'held' ? proof.pids.join(', ') : 'a process that is gone'
         const detail = `resized from ${expectedBytes} to ${bytes} bytes, put back; held by ${who}`
         broker.log.warn({ allocation: allocation?.name, id, detail }, 'a holder has tampered with its memory')
         if (allocation) broker.changed('tampered', allocation, { bytes, detail })
-      })
+      }, logFailure)
     },
   }
 }

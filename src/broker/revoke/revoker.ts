@@ -47,7 +47,11 @@ export class Revoker {
     }
     const running = this.revoking.get(mapping)
     if (running) return running
-    const ladder = this.revokeAlone(mapping, options, step).finally(() => this.revoking.delete(mapping))
+    const ladder = this.revokeAlone(mapping, options, step).finally(() => {
+      this.revoking.delete(mapping)
+      // Without a proof, or with an error on the way, somebody has to look again.
+      if (mapping.record.state === 'revoking') this.broker.quarantine.checkSoon()
+    })
     this.revoking.set(mapping, ladder)
     return ladder
   }
@@ -113,7 +117,12 @@ export class Revoker {
     const retired = inventory.retire(allocation, 'scrubbing', 'released', [])
     this.broker.events.emit({ kind: 'released', ...event }, () => audience)
     tell('nobody reaches it any more; scrubbing')
-    await this.reclaim(retired)
+    try {
+      await this.reclaim(retired)
+    } catch (error) {
+      this.broker.quarantine.checkSoon()
+      throw error
+    }
     tell('scrubbed and free')
     return 'released'
   }
@@ -257,10 +266,14 @@ export class Revoker {
   }
 }
 
+/** Kept in the table, which has little room for it. */
+const pidsToldMax = 8
+
 function describe(proof: Extract<Proof, { kind: 'held' }>): string {
+  const more = proof.pids.length - pidsToldMax
   const who =
     proof.pids.length > 0
-      ? `held by process ${proof.pids.join(', ')}`
+      ? `held by process ${proof.pids.slice(0, pidsToldMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
       : 'held by a process that was not found'
   return proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
 }

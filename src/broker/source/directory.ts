@@ -2,6 +2,7 @@ import {
   closeSync,
   type FSWatcher,
   fchmodSync,
+  fchownSync,
   fstatSync,
   ftruncateSync,
   lstatSync,
@@ -109,6 +110,8 @@ export class DirectorySource implements Source {
 
   create(piece: Piece): void | Promise<void> {
     const fd = openSync(this.file(piece.id), 'wx+', 0o600)
+    // The owner's own, so that a VMM of its uid can open what it was given again by /proc/self/fd, as QEMU does.
+    fchownSync(fd, piece.uid, -1)
     return this.size(fd, piece, 0, () => rm(this.file(piece.id), { force: true }))
   }
 
@@ -174,7 +177,10 @@ export class DirectorySource implements Source {
       try {
         closeSync(this.open(piece, false))
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        const { code } = error as NodeJS.ErrnoException
+        // Out of descriptors: it stays noticed until there is one.
+        if (code === 'EMFILE' || code === 'ENFILE') this.noticed(name)
+        else if (code !== 'ENOENT') throw error
       }
     }, noticeMs).unref()
   }

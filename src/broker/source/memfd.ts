@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
+import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
@@ -72,6 +72,7 @@ export class MemfdSource implements Source {
     })
     try {
       ftruncateSync(fd, piece.bytes)
+      fchownSync(fd, piece.uid, -1)
       native.addSeals(fd, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
     } catch (error) {
       closeSync(fd)

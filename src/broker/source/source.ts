@@ -5,6 +5,7 @@ import type { NativeMedium } from '../table'
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
 export interface Piece {
   id: number
+  uid: number
   bytes: number
   extents: readonly { offset: number; length: number }[]
 }

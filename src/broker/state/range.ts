@@ -145,6 +145,6 @@ const unknownCapabilities: Capabilities = {
 }
 
 /** What the source is told of an allocation's memory. */
-export function pieceOf(record: { id: number; bytes: number; extents: Piece['extents'] }): Piece {
-  return { id: record.id, bytes: record.bytes, extents: record.extents }
+export function pieceOf({ id, uid, bytes, extents }: Piece): Piece {
+  return { id, uid, bytes, extents }
 }

@@ -7,6 +7,9 @@ import type { Allocation, Mapping, Retired } from './entries'
 
 /** What the wire says of each thing. */
 
+/** Processes named as holders of one piece of retired memory. */
+const holdersMax = 16
+
 export function viewAllocation(allocation: Allocation): AllocationView {
   const { record } = allocation
   return {
@@ -52,7 +55,7 @@ export function viewRetired(retired: Retired): RetiredView {
     bytes: retired.bytes,
     state: record.state,
     reason: record.reason,
-    holders: retired.pids,
+    holders: retired.pids.slice(0, holdersMax),
   }
 }
 

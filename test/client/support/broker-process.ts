@@ -10,7 +10,6 @@ import { until } from './until'
 export interface BrokerOptions {
   source?: 'directory' | 'memfd'
   graceMs?: number
-  quotaBytes?: number
 }
 
 /** A real broker over a directory of its own, in a process of its own, that can be killed and started again. */
@@ -21,15 +20,14 @@ export class BrokerProcess {
   #log = ''
 
   constructor(options: BrokerOptions = {}) {
-    const { source = 'directory', graceMs = 2_000, quotaBytes } = options
+    const { source = 'directory', graceMs = 2_000 } = options
     this.directory = mkdtempSync(
       path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'membroker-client-'),
     )
     this.socket = path.join(this.directory, 'broker.sock')
-    const quota = quotaBytes === undefined ? '' : `[defaults]\nbytes_max = ${quotaBytes}\n`
     writeFileSync(
       this.config,
-      `[broker]\nsocket = "${this.socket}"\nlog_level = "info"\n${quota}` +
+      `[broker]\nsocket = "${this.socket}"\nlog_level = "info"\n` +
         `[revoke]\ngrace_ms = ${graceMs}\non_deadline = "quarantine"\n` +
         `[[range]]\nname = "main"\nsource = "${source}"\nbytes = "64MiB"\n` +
         (source === 'directory' ? `path = "${this.directory}/memory"\n` : ''),

@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline'
 import { dist, root } from './root'
 
 /**
- * A process of its own that runs a script with `broker` (connected), `connect`, `tell(value)` and `heard()` (the next
- * line it is told), and dies when it is told so.
+ * A process of its own that runs a script with `broker`, connected, and `tell(value)`, and stays until it is ended or ends
+ * by itself.
  */
 export class Holder {
   readonly #child: ChildProcess
@@ -44,5 +44,15 @@ export class Holder {
     const ended = once(this.#child, 'exit')
     this.#child.kill(signal)
     await ended
+  }
+}
+
+/** What a script in a process of its own tells first. */
+export async function outside(socket: string, script: string): Promise<unknown> {
+  const holder = new Holder(socket, script)
+  try {
+    return await holder.next()
+  } finally {
+    await holder.end()
   }
 }

@@ -1,0 +1,207 @@
+/** `npm run bench`: what a request costs, beside what the same system calls cost a C program in the same run. */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { Window } from '../../native'
+import { connect } from '../../src/client'
+import { buildProgram, packageRoot } from '../guest/build'
+import { TestBroker, type TestClient } from '../support/test-broker'
+import { type Figure, percentile, print } from './figures'
+import { measureCommit } from './table-commit'
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    grants: { type: 'string', default: '5000' },
+    batches: { type: 'string', default: '200' },
+    starts: { type: 'string', default: '20' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+const [grants, batches, starts] = [Number(options.grants), Number(options.batches), Number(options.starts)]
+const mappedBytes = 2 ** 21
+const batchGrants = 32
+
+interface Grants {
+  mappedP50: number
+  mappedP99: number
+  pipelined: { nanoseconds: number }
+}
+
+interface Floor {
+  grantExistingFile: Grants
+  commitMean: number
+  startP50: number
+  startP99: number
+}
+
+const now = () => Number(process.hrtime.bigint())
+const progress = (text: string) => process.stderr.write(`bench: ${text}\n`)
+
+function runFloor(): Floor {
+  const program = buildProgram('test/bench/floor.c', process.arch === 'x64' ? ['-msse4.2'] : [])
+  if (!program) throw new Error('the floor needs a C compiler')
+  const args = ['--grants', String(grants), '--batches', String(batches), '--starts', String(starts)]
+  return JSON.parse(
+    execFileSync(program, [...args, '--bytes', String(mappedBytes), '--directory', '/dev/shm'], {
+      encoding: 'utf8',
+    }),
+  )
+}
+
+/** The client library, as a VMM uses it: ask, receive, map. */
+async function measureLibrary(broker: TestBroker): Promise<number[]> {
+  const client = await connect({ socket: broker.socket })
+  const allocation = await client.allocate({ name: 'bench/library', size: mappedBytes })
+  const times: number[] = []
+  for (let i = -500; i < grants; i++) {
+    const start = now()
+    const mapping = await allocation.map()
+    mapping.window()
+    const time = now() - start
+    if (i >= 0) times.push(time)
+    await mapping.close()
+  }
+  await allocation.release()
+  await client.close()
+  return times
+}
+
+/** The protocol alone: no library objects, no event connection. */
+async function measureWire(client: TestClient): Promise<number[]> {
+  await client.call('Allocate', { name: 'bench/wire', bytes: mappedBytes })
+  const times: number[] = []
+  for (let i = -500; i < grants; i++) {
+    const start = now()
+    const { fds, grant } = await client.call('CreateMapping', { name: 'bench/wire' })
+    const window = new Window(fds[0]!, 0, mappedBytes, true)
+    const time = now() - start
+    if (i >= 0) times.push(time)
+    window.revoke()
+    client.closeFd(fds[0]!)
+    await client.call('RevokeMapping', { mapping: grant.mapping.id })
+  }
+  await client.call('Release', { name: 'bench/wire' })
+  return times
+}
+
+/** Nanoseconds a grant, when 32 are asked for at once. */
+async function measurePipelined(client: TestClient): Promise<number> {
+  await client.call('Allocate', { name: 'bench/pipelined', bytes: mappedBytes })
+  let total = 0
+  for (let i = -10; i < batches; i++) {
+    const start = now()
+    const replies = await Promise.all(
+      Array.from({ length: batchGrants }, () => client.call('CreateMapping', { name: 'bench/pipelined' })),
+    )
+    if (i >= 0) total += now() - start
+    for (const { fds } of replies) client.closeFd(fds[0]!)
+    await Promise.all(replies.map(({ grant }) => client.call('RevokeMapping', { mapping: grant.mapping.id })))
+  }
+  await client.call('Release', { name: 'bench/pipelined' })
+  return total / batches / batchGrants
+}
+
+/** A new client process, from its start to the answer of its first claim. */
+async function measureClientStart(broker: TestBroker): Promise<number[]> {
+  const claimer = path.join(packageRoot(), 'dist/test/bench/claimer.js')
+  const times: number[] = []
+  for (let i = 0; i < starts; i++) {
+    const name = `bench/start-${i}`
+    execFileSync(process.execPath, [claimer, broker.socket, 'allocate', name])
+    const start = now()
+    const child = spawn(process.execPath, [claimer, broker.socket, 'claim', name], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(child.stdout, 'data')
+    times.push(now() - start)
+    await once(child, 'close')
+  }
+  return times
+}
+
+/** A broker process, from its start to the answer of the first claim. */
+async function measureBrokerStart(broker: TestBroker): Promise<number[]> {
+  const times: number[] = []
+  for (let i = 0; i < starts; i++) {
+    await broker.kill()
+    const start = now()
+    await broker.start()
+    const client = broker.client()
+    await client.call('Claim', { name: `bench/start-${i}` })
+    times.push(now() - start)
+    client.close()
+  }
+  return times
+}
+
+async function main(): Promise<void> {
+  if (options.help) {
+    console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N]
+
+Measures the broker against test/bench/floor.c, which does the same system calls without any of the work.
+The ratios are what to look at; absolute times belong to this machine and moment.`)
+    return
+  }
+  progress('the floor, in C')
+  const floor = runFloor()
+  const broker = await TestBroker.start({ logLevel: 'info' })
+  try {
+    progress('grants through the client library')
+    const library = await measureLibrary(broker)
+    const client = broker.client()
+    progress('grants over the protocol alone')
+    const wire = await measureWire(client)
+    progress('pipelined grants')
+    const pipelined = await measurePipelined(client)
+    progress('table commits')
+    const commit = await measureCommit()
+    progress('process starts')
+    const clientStart = await measureClientStart(broker)
+    const brokerStart = await measureBrokerStart(broker)
+    const { grantExistingFile: existing } = floor
+    const figures: Figure[] = [
+      {
+        name: 'grant to mapped memory, library, p50',
+        nanoseconds: percentile(library, 50),
+        floor: existing.mappedP50,
+      },
+      {
+        name: 'grant to mapped memory, library, p99',
+        nanoseconds: percentile(library, 99),
+        floor: existing.mappedP99,
+      },
+      {
+        name: 'grant to mapped memory, protocol, p50',
+        nanoseconds: percentile(wire, 50),
+        floor: existing.mappedP50,
+      },
+      {
+        name: 'grant to mapped memory, protocol, p99',
+        nanoseconds: percentile(wire, 99),
+        floor: existing.mappedP99,
+      },
+      { name: 'pipelined grant', nanoseconds: pipelined, floor: existing.pipelined.nanoseconds },
+      { name: 'durable table commit', nanoseconds: commit, floor: floor.commitMean },
+      {
+        name: 'client start to first claim, p50',
+        nanoseconds: percentile(clientStart, 50),
+        floor: floor.startP50,
+      },
+      {
+        name: 'broker start to first claim, p50',
+        nanoseconds: percentile(brokerStart, 50),
+        floor: floor.startP50,
+      },
+    ]
+    print(figures, options.json)
+  } finally {
+    await broker.dispose()
+  }
+}
+
+main().catch(error => {
+  console.error(`bench: ${error.stack}`)
+  process.exit(1)
+})

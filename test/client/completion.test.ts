@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { completionScript } from '../../src/client/ctl/completion'
+import { buildProgram } from '../../src/client/ctl/program'
+
+/** What bash offers for a command line whose last word is being typed; names come from a broker-ctl of ours. */
+function complete(...words: string[]): string[] {
+  const directory = mkdtempSync(path.join(tmpdir(), 'membroker-completion-'))
+  const stub = path.join(directory, 'broker-ctl')
+  writeFileSync(stub, '#!/bin/sh\nprintf "%s\\n" vm-1/ram "odd name"\n')
+  chmodSync(stub, 0o755)
+  const quoted = ['broker-ctl', ...words].map(word => `'${word}'`).join(' ')
+  const script = `${completionScript(buildProgram(), 'bash')}
+    COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _broker_ctl; printf '%s\\n' "\${COMPREPLY[@]}"`
+  const env = { ...process.env, PATH: `${directory}:${process.env.PATH}` }
+  const text = execFileSync('bash', ['-c', script], { env, encoding: 'utf8' })
+  rmSync(directory, { recursive: true })
+  return text.split('\n').filter(word => word !== '')
+}
+
+test('bash offers verbs, their options, and names where a verb takes one', () => {
+  // Proves the generated script in the shell itself.
+  expect(complete('re')).toEqual(['release', 'revoke'])
+  expect(complete('table', '')).toContain('dump')
+  expect(complete('list', '--')).toEqual(expect.arrayContaining(['--socket', '--json', '--help']))
+  expect(complete('show', 'vm')).toEqual(['vm-1/ram'])
+  expect(complete('--socket', '/x', 'show', 'od')).toEqual(['odd\\ name'])
+  expect(complete('allocate', 'vm')).toEqual([])
+  expect(complete('--socket', 'st')).toEqual([])
+  expect(complete('exec', '--', 'r')).toEqual([])
+})
+
+test('no verb is forgotten, in either shell', () => {
+  // Proves that the scripts follow the command tree.
+  for (const shell of ['bash', 'zsh'] as const) {
+    const script = completionScript(buildProgram(), shell)
+    for (const verb of buildProgram()
+      .commands.map(command => command.name())
+      .filter(name => !name.startsWith('__')))
+      expect(script).toContain(`'${verb}')`)
+    expect(script).not.toMatch(/'__/)
+  }
+})

@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { type Broker, connect } from '../../src/client'
+import { BrokerProcess } from './support/broker-process'
+import { ctl, startCtl } from './support/ctl'
+import { until } from './support/until'
+
+let server: BrokerProcess
+let broker: Broker
+
+beforeAll(async () => {
+  server = await new BrokerProcess({ graceMs: 100 }).start()
+  broker = await connect({ socket: server.socket })
+})
+afterAll(async () => {
+  await broker.close()
+  await server.dispose()
+})
+
+const exec = (...args: string[]) => ctl(server.socket, 'exec', ...args)
+
+test('the command is the holder: same process, its own exit status', async () => {
+  // Proves that no wrapper stays: the pid that held the allocation is the pid that the command sees as its own.
+  const { child, outcome } = startCtl(server.socket, [
+    'exec',
+    '--map',
+    'x/ram:fd=9',
+    '--allocate',
+    '64K',
+    '--',
+    'sh',
+    '-c',
+    'echo $$ $MEMBROKER_FDS; read line <&9; sleep 1; exit 7',
+  ])
+  await once(child.stdout!, 'data')
+  const { allocation, mappings } = await broker.get('x/ram')
+  expect(allocation.holderPid).toBe(child.pid)
+  expect(mappings).toMatchObject([{ state: 'held', pid: child.pid }])
+  expect(await outcome).toMatchObject({ code: 7, stdout: `${child.pid} x/ram=9\n`, stderr: '' })
+  await until('the layout to wait', async () => (await broker.get('x/ram')).mappings[0]?.state === 'dormant')
+})
+
+test('the next run takes the waiting mapping over, and finds the bytes', async () => {
+  // Proves continuity for programs that know nothing of the broker.
+  const write = await exec('--map', 'y/ram', '--allocate', '64K', '--', 'sh', '-c', 'printf continued >&3')
+  expect(write).toMatchObject({ code: 0, stderr: '' })
+  const [before] = (await broker.get('y/ram')).mappings
+  expect(await exec('--map', 'y/ram:fd=5', '--', 'head', '-c', '9', '/proc/self/fd/5')).toMatchObject({
+    stdout: 'continued',
+  })
+  expect((await broker.get('y/ram')).mappings.map(({ id }) => id)).toEqual([before!.id])
+})
+
+test('signals reach the command itself', async () => {
+  // Proves that nothing in between catches or translates them.
+  const { child, outcome } = startCtl(server.socket, [
+    'exec',
+    '--map',
+    'z/ram',
+    '--allocate',
+    '4K',
+    '--',
+    'sh',
+    '-c',
+    'echo up; sleep 100 & wait',
+  ])
+  await once(child.stdout!, 'data')
+  child.kill('SIGTERM')
+  child.stdout!.destroy()
+  const [, signal] = await once(child, 'exit')
+  expect(signal).toBe('SIGTERM')
+  child.stderr!.destroy()
+  await outcome
+})
+
+test('the command gets its descriptors and standard streams, nothing of ours', async () => {
+  // Proves that neither the broker's socket nor a copy of the memory leaks into the command.
+  const { stdout } = await exec(
+    '--map',
+    'w/a:fd=7',
+    '--map',
+    'w/b,access=read',
+    '--allocate',
+    '4K',
+    '--',
+    'sh',
+    '-c',
+    'ls -l /proc/$$/fd',
+  )
+  const shown = stdout
+    .split('\n')
+    .filter(line => /socket:|alloc-/.test(line))
+    .map(line => line.replace(/^.* (\d+) -> .*?(socket|alloc).*$/, '$1 $2'))
+  // The test's own pipes, which Node makes as sockets, are the command's output.
+  expect(shown.sort()).toEqual(['1 socket', '2 socket', '3 alloc', '7 alloc'])
+})
+
+test('a command that can’t be run is told as shells do', async () => {
+  // Proves 127 and 126, and that nothing was allocated for it.
+  expect(await exec('--map', 'never', '--allocate', '4K', '--', 'no-such-command')).toMatchObject({
+    code: 127,
+    stderr: expect.stringContaining('CommandNotFound'),
+  })
+  const file = path.join(server.directory, 'not-executable')
+  writeFileSync(file, 'x', { mode: 0o600 })
+  expect(await exec('--map', 'never', '--allocate', '4K', '--', file)).toMatchObject({ code: 126 })
+  await expect(broker.get('never')).rejects.toMatchObject({ code: 'NotFound' })
+  expect(await exec('--map', 'absent', '--', 'true')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('--allocate'),
+  })
+})
+
+test('a secret comes from a file', async () => {
+  // Proves that an allocation with a secret is claimed with it, and not without.
+  const file = path.join(server.directory, 'secret')
+  writeFileSync(file, 'hush\n')
+  const arguments_ = ['--map', 's/ram', '--allocate', '4K', '--secret-file', file, '--', 'true']
+  expect(await exec(...arguments_)).toMatchObject({ code: 0, stderr: '' })
+  expect(await exec(...arguments_)).toMatchObject({ code: 0, stderr: '' })
+  expect(await exec('--map', 's/ram', '--', 'true')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('PermissionDenied'),
+  })
+})

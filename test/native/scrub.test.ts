@@ -1,0 +1,88 @@
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
+import path from 'node:path'
+import { native, Scrub } from '../../native'
+import { checkFdLeaks, scratchDirectory } from './harness'
+
+checkFdLeaks()
+const directory = scratchDirectory()
+const { EFAULT, EINVAL, EACCES, ECANCELED, EBADF } = constants.errno
+const MiB = 1 << 20
+
+function filled(bytes: number): number {
+  const fd = native.memfdCreate('scrub', { hugePageBytes: 0, allowSealing: true })
+  const piece = Buffer.alloc(MiB, 0xee)
+  for (let offset = 0; offset < bytes; offset += MiB)
+    writeSync(fd, piece, 0, Math.min(MiB, bytes - offset), offset)
+  return fd
+}
+
+function bytesOf(fd: number): Buffer {
+  const bytes = Buffer.alloc(fstatSync(fd).size)
+  readSync(fd, bytes, 0, bytes.length, 0)
+  return bytes
+}
+
+test.each([1, 2, 7])('every byte of the extent becomes zero and no other, with %i threads', async threads => {
+  const fd = filled(16 * MiB + 8192)
+  const length = 11 * MiB + 4096 + 123
+  const scrub = new Scrub(fd, 4096, length, threads)
+  expect(await scrub.errno).toBe(0)
+  expect(scrub.bytesDone()).toBe(length)
+  const bytes = bytesOf(fd)
+  const zeros = Buffer.alloc(length)
+  expect(bytes.subarray(4096, 4096 + length).equals(zeros)).toBe(true)
+  expect(bytes.subarray(0, 4096).every(byte => byte === 0xee)).toBe(true)
+  expect(bytes.subarray(4096 + length).every(byte => byte === 0xee)).toBe(true)
+  closeSync(fd)
+})
+
+test('a file truncated under the scrub ends it with -EFAULT', async () => {
+  const fd = filled(32 * MiB)
+  ftruncateSync(fd, 8 * MiB)
+  const scrub = new Scrub(fd, 0, 32 * MiB, 2)
+  expect(await scrub.errno).toBe(-EFAULT)
+  expect(scrub.bytesDone()).toBeLessThanOrEqual(8 * MiB)
+  await expect(native.scrub(fd, 0, 32 * MiB)).rejects.toMatchObject({ code: 'EFAULT', syscall: 'scrub' })
+  closeSync(fd)
+})
+
+test('cancel ends it early with -ECANCELED', async () => {
+  const fd = native.memfdCreate('scrub', { hugePageBytes: 0, allowSealing: true })
+  ftruncateSync(fd, 4 * 1024 * MiB)
+  const scrub = new Scrub(fd, 0, 4 * 1024 * MiB, 1)
+  scrub.cancel()
+  expect(await scrub.errno).toBe(-ECANCELED)
+  expect(scrub.bytesDone()).toBeLessThan(512 * MiB)
+  scrub.cancel()
+  closeSync(fd)
+})
+
+test('the descriptor may be closed at once, and the handle forgotten', async () => {
+  const fd = filled(8 * MiB)
+  const copy = native.dupFd(fd)
+  const { errno } = new Scrub(fd, 0, 8 * MiB, 2)
+  closeSync(fd)
+  expect(await errno).toBe(0)
+  expect(bytesOf(copy).every(byte => byte === 0)).toBe(true)
+  closeSync(copy)
+})
+
+test("what can't be mapped for writing is a negative errno", async () => {
+  const fd = filled(MiB)
+  const readOnly = native.reopen(fd, false)
+  expect(await new Scrub(fd, 1, 4096, 1).errno).toBe(-EINVAL)
+  expect(await new Scrub(fd, 0, 0, 1).errno).toBe(-EINVAL)
+  expect(await new Scrub(readOnly, 0, 4096, 1).errno).toBe(-EACCES)
+  expect(await new Scrub(999_999, 0, 4096, 1).errno).toBe(-EBADF)
+  closeSync(readOnly)
+  closeSync(fd)
+})
+
+test('a file on disk too', async () => {
+  const fd = openSync(path.join(directory, 'disk'), 'w+')
+  writeSync(fd, Buffer.alloc(MiB, 1))
+  await native.scrub(fd, 0, MiB, 2)
+  expect(bytesOf(fd).every(byte => byte === 0)).toBe(true)
+  closeSync(fd)
+})
