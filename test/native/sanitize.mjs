@@ -5,6 +5,7 @@
 // Node itself is not sanitized, so leaks are looked for in one program that uses everything (leaks.cjs), and only
 // those count that the addon allocated: Node's and V8's own are not ours to judge.
 import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -45,9 +46,11 @@ if (program.status !== 0 || /ERROR: AddressSanitizer|runtime error/.test(program
   fail(`leaks.cjs ended with ${program.status ?? program.signal}\n${program.stderr}`)
 }
 if (!program.stdout.includes('everything was used')) fail('leaks.cjs did not come to its end')
+const sources = readdirSync(path.join(root, 'native/src')).map(name => name.replace('.', '\\.'))
+const ours = new RegExp(`src/(${sources.join('|')}):`)
 const leaked = program.stderr
   .split(/\n\n/)
-  .filter(stack => /leak of \d+ byte/.test(stack) && /membroker\.node/.test(stack))
+  .filter(stack => /leak of \d+ byte/.test(stack) && ours.test(stack))
 if (leaked.length > 0) fail(`the addon leaks\n${leaked.join('\n\n')}`)
 
 const tests = process.argv.slice(2)

@@ -1,0 +1,141 @@
+/**
+ * Proves that what is published works where it is installed: the tarball of `npm pack`, installed into an empty
+ * project, serves require and import with right types, and its two programs run.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { packageRoot } from '../support/package-root'
+
+const installMs = 300_000
+let folder: string
+let tarball: string
+
+const npm = (args: string[], cwd: string) =>
+  execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+const tool = (name: string, args: string[]) =>
+  spawnSync(path.join(packageRoot, 'node_modules/.bin', name), args, { cwd: folder, encoding: 'utf8' })
+const run = (file: string, text: string, environment: NodeJS.ProcessEnv = {}) => {
+  writeFileSync(path.join(folder, file), text)
+  return execFileSync(process.execPath, [file], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, ...environment },
+  })
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'membroker-package-'))
+  npm(['pack', '--ignore-scripts', '--pack-destination', folder], packageRoot)
+  tarball = path.join(folder, readdirSync(folder).find(name => name.endsWith('.tgz'))!)
+  writeFileSync(path.join(folder, 'package.json'), '{ "name": "user", "private": true }')
+  npm(['install', tarball], folder)
+}, installMs)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('require and import give the same library', () => {
+  const expected = 'function function true'
+  const check = `console.log(typeof connect, typeof BrokerError, new BrokerError('Closed', 'x') instanceof Error)`
+  expect(run('cjs.cjs', `const { connect, BrokerError } = require('membroker'); ${check}`).trim()).toBe(
+    expected,
+  )
+  expect(run('esm.mjs', `import { connect, BrokerError } from 'membroker'; ${check}`).trim()).toBe(expected)
+})
+
+test('both kinds of import work against an installed broker, and so does broker-ctl', async () => {
+  const socket = path.join(folder, 'broker.sock')
+  mkdirSync(path.join(folder, 'memory'), { mode: 0o700 })
+  const bin = (name: string) => path.join(folder, 'node_modules/.bin', name)
+  const broker = spawn(
+    bin('membrokerd'),
+    ['--socket', socket, '--directory', path.join(folder, 'memory'), '--size', '64M'],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let log = ''
+      broker.stderr.on('data', chunk => {
+        log += chunk
+        if (log.includes('"msg":"ready"')) resolve()
+      })
+      broker.once('exit', () => reject(new Error(log)))
+    })
+    const environment = { MEMBROKER_SOCKET: socket }
+    const use = (name: string) => `
+      const broker = await connect()
+      const ram = await broker.allocate({ name: '${name}', size: 2 * MiB })
+      const mapping = await ram.map()
+      const bytes = mapping.window({ offset: 0, length: MiB })
+      bytes.write('hello')
+      console.log(bytes.toString('latin1', 0, 5), mapping.fd > 2)
+      await ram.release()
+      await broker.close()`
+    expect(run('use.mjs', `import { connect, MiB } from 'membroker'; ${use('a')}`, environment).trim()).toBe(
+      'hello true',
+    )
+    const inFunction = `const { connect, MiB } = require('membroker'); (async () => { ${use('b')} })()`
+    expect(run('use.cjs', inFunction, environment).trim()).toBe('hello true')
+    const status = execFileSync(bin('broker-ctl'), ['status', '--json'], {
+      encoding: 'utf8',
+      env: { ...process.env, ...environment },
+    })
+    expect(JSON.parse(status)).toMatchObject({ allocations: 0, ranges: 1 })
+  } finally {
+    broker.kill()
+  }
+})
+
+test('its types are right for every way of importing it', () => {
+  writeFileSync(
+    path.join(folder, 'typed.mts'),
+    `import { type Broker, connect, type Mapping } from 'membroker'
+     export async function use(): Promise<Mapping> {
+       const broker: Broker = await connect()
+       // @ts-expect-error a size is a number of bytes
+       await broker.allocate({ name: 'x', size: '4G' })
+       return (await broker.allocate({ name: 'x', size: 4096 })).map({ guestAddress: 0 })
+     }`,
+  )
+  const tsc = tool('tsc', [
+    '--noEmit',
+    '--strict',
+    '--module',
+    'node16',
+    '--target',
+    'es2022',
+    '--lib',
+    'es2023,esnext.disposable',
+    '--types',
+    'node',
+    '--typeRoots',
+    path.join(packageRoot, 'node_modules/@types'),
+    path.join(folder, 'typed.mts'),
+  ])
+  expect(tsc.stdout).toBe('')
+  const attw = tool('attw', [tarball, '--no-emoji', '--format', 'ascii'])
+  expect(attw).toMatchObject({ status: 0 })
+  const publint = tool('publint', ['run', tarball, '--strict'])
+  expect(publint).toMatchObject({ status: 0 })
+}, 60_000)
+
+test('the tarball holds what it needs and nothing of ours alone', () => {
+  const files = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
+  for (const needed of [
+    'native/binding.gyp',
+    'native/src/addon.cc',
+    'protocol/WIRE.md',
+    'protocol/TABLE.md',
+    'protocol/io.membroker.Broker.varlink',
+    'dist/src/client/index.mjs',
+    'README.md',
+  ])
+    expect(files).toContain(`package/${needed}`)
+  expect(files.filter(file => /\/test\/|\.tsbuildinfo|bench/.test(file))).toEqual([])
+})
