@@ -532,7 +532,6 @@ export interface BrokerErrors {
     code: string
     reason: string
   }
-  ShuttingDown: Record<string, never>
 }
 
 export type BrokerErrorName = keyof BrokerErrors
@@ -552,7 +551,6 @@ export const brokerErrorNames: readonly BrokerErrorName[] = [
   'LimitExceeded',
   'Busy',
   'SourceFailed',
-  'ShuttingDown',
 ]
 
 /** The text of the interface, for GetInterfaceDescription. */
@@ -852,5 +850,4 @@ error LimitExceeded (limit: string, max: int)
 error Busy (name: string, operation: string)
 # The source could not do it: what, and the system's error.
 error SourceFailed (range: string, operation: string, code: string, reason: string)
-error ShuttingDown ()
 `

@@ -6303,22 +6303,6 @@ validate70.errors = vErrors;
 return errors === 0;
 }
 
-const ShuttingDownError = validate71;
-const schema72 = {"type":"object","properties":{}};
-
-function validate71(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
-let vErrors = null;
-let errors = 0;
-if(errors === 0){
-if(!(data && typeof data == "object" && !Array.isArray(data))){
-validate71.errors = [{instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"}}];
-return false;
-}
-}
-validate71.errors = vErrors;
-return errors === 0;
-}
-
 
 export const validateIn: Readonly<Record<BrokerMethodName, Validator>> = {
   GetStatus: GetStatusIn,
@@ -6373,5 +6357,4 @@ export const validateError: Readonly<Record<BrokerErrorName, Validator>> = {
   LimitExceeded: LimitExceededError,
   Busy: BusyError,
   SourceFailed: SourceFailedError,
-  ShuttingDown: ShuttingDownError,
 }

@@ -97,7 +97,6 @@ const sentences: Record<string, (p: Parameters) => string> = {
   LimitExceeded: p => `over the limit ${p.limit} (at most ${p.max})`,
   Busy: p => `${JSON.stringify(p.name)} is busy: ${p.operation} is under way`,
   SourceFailed: p => `${p.operation} failed in range ${p.range}: ${p.reason} (${p.code})`,
-  ShuttingDown: () => 'the broker is shutting down',
   InvalidParameter: p => `the broker does not accept parameter ${p.parameter}`,
   MethodNotFound: p => `the broker does not know the method ${p.method}: it is older than this library`,
   InterfaceNotFound: p => `what listens at the socket does not speak ${p.interface}`,

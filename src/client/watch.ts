@@ -3,7 +3,7 @@ import type {
   Event,
   Mapping as MappingInfo,
 } from '../../protocol/generated/broker'
-import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
+import { ConnectionLost } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'
 import { toBrokerError } from './errors'
 import type { Link } from './link'
@@ -54,8 +54,7 @@ export async function* watch(
 
 /** A broker that goes away; replies() waits for it, as long as calls do. */
 function mayComeBack(error: unknown): boolean {
-  if (error instanceof ConnectionLost) return !(error.cause instanceof ProtocolViolation)
-  return error instanceof VarlinkError && error.error.endsWith('.ShuttingDown')
+  return error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)
 }
 
 async function* one(

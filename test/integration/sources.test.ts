@@ -3,10 +3,11 @@
  * holders, back after its mapping ended, and gone with its release; and that nothing is left behind.
  */
 import { execFileSync } from 'node:child_process'
-import { fstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NativeWindow, Window } from '../../native'
+import { needsRoot } from '../support/needs-root'
 import { TestBroker, type TestBrokerOptions, type TestClient, until } from '../support/test-broker'
 
 const MiB = 2 ** 20
@@ -16,6 +17,8 @@ interface Backend {
   pageBytes: number
   setUp(): { options: TestBrokerOptions; tearDown(): void }
 }
+
+const isRoot = needsRoot('the directory source on hugetlbfs')
 
 const backends: Backend[] = [
   { name: 'directory on tmpfs', pageBytes: 4096, setUp: () => ({ options: {}, tearDown: () => {} }) },
@@ -27,7 +30,7 @@ const backends: Backend[] = [
       return { options: { directory }, tearDown: () => rmSync(directory, { recursive: true }) }
     },
   },
-  { name: 'directory on hugetlbfs', pageBytes: 2 * MiB, setUp: setUpHugetlbfs },
+  ...(isRoot ? [{ name: 'directory on hugetlbfs', pageBytes: 2 * MiB, setUp: setUpHugetlbfs }] : []),
   {
     name: 'memfd',
     pageBytes: 4096,
@@ -39,9 +42,6 @@ const backends: Backend[] = [
 ]
 
 function setUpHugetlbfs() {
-  const pages = '/proc/sys/vm/nr_hugepages'
-  const before = readFileSync(pages, 'latin1').trim()
-  writeFileSync(pages, String(Number(before) + 64))
   const mount = mkdtempSync(path.join(tmpdir(), 'membroker-huge-'))
   execFileSync('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
   const directory = path.join(mount, 'range')
@@ -51,7 +51,6 @@ function setUpHugetlbfs() {
     tearDown: () => {
       execFileSync('umount', [mount])
       rmSync(mount, { recursive: true })
-      writeFileSync(pages, before)
     },
   }
 }

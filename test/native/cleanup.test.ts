@@ -96,7 +96,6 @@ const endings: Record<string, (script: string) => string> = {
         'const quiet = { onData() {}, onEnd() {}, onDrain() {} };',
     )} + ${JSON.stringify(`${setUp(script)};require('node:worker_threads').parentPort.postMessage(1);setInterval(() => {}, 1000)`)}, {
       eval: true, trackUnmanagedFds: false, workerData: require.resolve(Object.keys(require.cache).find(name => name.endsWith('.node'))) })
-    const fdsOpen = () => fs.readdirSync('/proc/self/fd').length
     const mapsOpen = () => fs.readFileSync('/proc/self/maps', 'utf8').split('/memfd:').length
     const round = () => new Promise((resolve, reject) => {
       const worker = start()

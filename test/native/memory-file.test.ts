@@ -138,7 +138,7 @@ test('somebody who opens the file during the question does not kill the asking p
   expect([status, signal]).toEqual([0, null])
 })
 
-test('findHolders names the processes that have the file open or mapped, by threads of their own too', async () => {
+test('findHolders names the processes that have the file open or mapped', async () => {
   const file = path.join(directory, 'held')
   const own = openSync(file, 'w+')
   writeSync(own, Buffer.alloc(8192))

@@ -5,6 +5,11 @@ import path from 'node:path'
 import { native, Socket } from '../../native'
 import { checkFdLeaks, childArguments, childOutput, runChild, scratchDirectory, until } from './harness'
 
+// An open socket keeps the process alive: a test that fails half-way must not leave any. Before the count.
+const opened: Socket[] = []
+afterEach(() => {
+  for (const socket of opened.splice(0)) socket.close()
+})
 checkFdLeaks()
 const directory = scratchDirectory()
 const { EPIPE, EPROTO, EINVAL, EBADF } = constants.errno
@@ -25,6 +30,7 @@ class Recorder {
       onEnd: errno => this.ends.push(errno),
       onDrain: () => this.drains++,
     })
+    opened.push(this.socket)
   }
   get bytes(): Buffer {
     return Buffer.concat(this.chunks)

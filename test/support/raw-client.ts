@@ -2,18 +2,26 @@ import { closeSync } from 'node:fs'
 import { connectUnix, type NativeSocket, Socket } from '../../native'
 import { until } from './test-broker'
 
+interface Reply {
+  error?: string
+  parameters?: Record<string, unknown>
+}
+
 /** A peer that keeps to no protocol: bytes and descriptors out, bytes in. */
 export class RawClient {
   readonly socket: NativeSocket
   /** Errno of the connection's end, 0 for an orderly one. */
   ended: number | undefined
-  private received = Buffer.alloc(0)
+  receivedBytes = 0
+  private readonly received: Buffer[] = []
+  private parsed: Reply[] = []
 
   constructor(path: string) {
     this.socket = new Socket(connectUnix(path), {
       onData: (bytes, fds) => {
         for (const fd of fds) closeSync(fd)
-        this.received = Buffer.concat([this.received, bytes])
+        this.receivedBytes += bytes.length
+        this.received.push(bytes)
       },
       onEnd: errno => {
         this.ended = errno
@@ -32,13 +40,15 @@ export class RawClient {
   }
 
   /** Complete replies so far. */
-  get replies(): Array<{ error?: string; parameters?: Record<string, unknown> }> {
-    const texts = this.received.toString('utf8').split('\0')
-    return texts.slice(0, -1).map(text => JSON.parse(text))
+  get replies(): readonly Reply[] {
+    const texts = Buffer.concat(this.received.splice(0)).toString('latin1').split('\0')
+    this.received.push(Buffer.from(texts.pop()!, 'latin1'))
+    this.parsed = this.parsed.concat(texts.map(text => JSON.parse(Buffer.from(text, 'latin1').toString())))
+    return this.parsed
   }
 
   /** Waits for that many replies, or the end. */
-  async untilReplies(count: number): Promise<this['replies']> {
+  async untilReplies(count: number): Promise<readonly Reply[]> {
     await until(() => this.ended !== undefined || this.replies.length >= count, `${count} replies`)
     return this.replies
   }

@@ -112,6 +112,7 @@ export class Revoker {
         'memory is in quarantine',
       )
       this.broker.quarantine.checkSoon()
+      tell(`quarantined: ${reason}`)
       return 'quarantined'
     }
     const retired = inventory.retire(allocation, 'scrubbing', 'released', [])

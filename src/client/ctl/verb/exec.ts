@@ -26,9 +26,9 @@ export function addExec(program: Command): void {
     usage: 'exec <command> [args...]',
     summary: 'Run a command that finds memory at given descriptors',
     examples: [
-      'exec --map vm-42/ram:fd=9 --allocate 4G -- qemu-system-x86_64 \\',
-      '      -object memory-backend-file,id=ram,size=4G,mem-path=/proc/self/fd/9,share=on,align=2M \\',
-      '      -machine q35,memory-backend=ram',
+      `exec --map vm-42/ram:fd=9 --allocate 4G -- qemu-system-x86_64 \\
+      -object memory-backend-file,id=ram,size=4G,mem-path=/proc/self/fd/9,share=on,align=2M \\
+      -machine q35,memory-backend=ram`,
       'exec --map db/cache --map db/log:access=read -- ./server',
     ],
     notes: `--map ${mapSyntax}

@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { labFolder, whole } from './cache'
+import { command } from './command'
+import type { Progress } from './progress'
+
+/** What the machine's own apt gets its packages from. */
+interface Source {
+  uri: string
+  release: string
+}
+
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
+
+/**
+ * One suite of the distribution's archive, read by apt with lists of its own: nothing of it is installed, the machine's
+ * own lists stay as they are, and no rights are needed. apt checks signatures and sums of all it fetches.
+ */
+export class Archive {
+  readonly #folder: string
+  #refreshed: Promise<void> | undefined
+
+  constructor(
+    private readonly suite: string,
+    private readonly security: boolean,
+    private readonly progress: Progress,
+  ) {
+    this.#folder = labFolder('apt', suite)
+  }
+
+  /** Names of the packages that begin so. */
+  async names(prefix: string): Promise<string[]> {
+    await this.#refresh()
+    return (await this.#apt('apt-cache', ['pkgnames', prefix])).split('\n').filter(name => name !== '')
+  }
+
+  /** What a package depends on, by name. */
+  async dependencies(name: string): Promise<string[]> {
+    await this.#refresh()
+    const printed = await this.#apt('apt-cache', ['depends', '--important', name])
+    return [...printed.matchAll(/^ *(?:Pre)?Depends: (\S+)$/gm)].map(match => match[1]!)
+  }
+
+  /** Packages unpacked into one folder, which stays in the cache under the name given. */
+  unpacked(folderName: string, names: readonly string[]): Promise<string> {
+    return whole(labFolder('packages') + path.sep + folderName, async unfinished => {
+      await this.#refresh()
+      this.progress.say(`fetching ${names.join(', ')} from ${this.suite}`)
+      const downloads = `${unfinished}.deb`
+      mkdirSync(downloads)
+      try {
+        await this.#apt('apt-get', ['download', '-qq', ...names], downloads)
+        for (const file of readdirSync(downloads))
+          await command('dpkg', ['-x', path.join(downloads, file), unfinished])
+      } finally {
+        rmSync(downloads, { recursive: true, force: true })
+      }
+    })
+  }
+
+  #refresh(): Promise<void> {
+    this.#refreshed ??= this.#update()
+    return this.#refreshed
+  }
+
+  async #update(): Promise<void> {
+    this.progress.say(`reading the package lists of ${this.suite}`)
+    const sources = await configuredSources()
+    const mirror = sources.find(({ release }) => /^[a-z]+$/.test(release))
+    if (!mirror) throw new Error('apt on this machine has no source of a Debian release, so no mirror is known')
+    const signed = existsSync(keyring) ? ` signed-by=${keyring}` : ''
+    const lines = [`deb [arch=amd64${signed}] ${mirror.uri} ${this.suite} main`]
+    const security = sources.find(({ release }) => release.endsWith('-security'))
+    if (this.security && security)
+      lines.push(`deb [arch=amd64${signed}] ${security.uri} ${this.suite}-security main`)
+    for (const folder of ['lists/partial', 'cache/archives/partial'])
+      mkdirSync(path.join(this.#folder, folder), { recursive: true })
+    writeFileSync(path.join(this.#folder, 'sources.list'), `${lines.join('\n')}\n`)
+    await this.#apt('apt-get', ['update', '-qq', '-o', 'Acquire::Languages=none'])
+  }
+
+  #apt(program: 'apt-get' | 'apt-cache', args: readonly string[], cwd = this.#folder): Promise<string> {
+    const settings = [
+      `Dir::Etc::SourceList=${path.join(this.#folder, 'sources.list')}`,
+      'Dir::Etc::SourceParts=/dev/null',
+      `Dir::State::Lists=${path.join(this.#folder, 'lists')}`,
+      `Dir::Cache=${path.join(this.#folder, 'cache')}`,
+      // What is installed here must not decide what the newest there is.
+      'Dir::State::status=/dev/null',
+      // As root, apt would download as a user that can't write where we want the files.
+      'APT::Sandbox::User=root',
+      'APT::Architecture=amd64',
+    ]
+    return command(program, [...settings.flatMap(setting => ['-o', setting]), ...args], { cwd })
+  }
+}
+
+async function configuredSources(): Promise<Source[]> {
+  const printed = await command('apt-get', [
+    'indextargets',
+    '--format',
+    '$(REPO_URI) $(RELEASE)',
+    'Created-By: Packages',
+  ])
+  return printed
+    .split('\n')
+    .map(line => line.split(' '))
+    .flatMap(([uri, release]) => (uri && release ? [{ uri, release }] : []))
+}

@@ -1,0 +1,72 @@
+import { realpathSync } from 'node:fs'
+import path from 'node:path'
+import { command } from './command'
+
+/** The shared libraries of programs and of libraries loaded at run time, at the paths the loader looks for. */
+export async function librariesOf(binaries: readonly string[]): Promise<string[]> {
+  const libraries = new Set<string>()
+  for (const binary of binaries) {
+    const printed = await command('ldd', [binary])
+    const missing = /^\s*(\S+) => not found/m.exec(printed)
+    if (missing) throw new Error(`${binary} needs ${missing[1]}, which this machine does not have`)
+    for (const [, library] of printed.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)) libraries.add(library!)
+  }
+  return [...libraries].sort()
+}
+
+/** Modules, by name, in an order in which each can be loaded; those built into the kernel are left out. */
+export interface ModuleSource {
+  /** undefined: not a module of this kernel. */
+  find(name: string): string | undefined
+  isBuiltIn(name: string): boolean
+  /** The module, not compressed. */
+  read(file: string): Promise<Buffer>
+}
+
+export interface LoadableModule {
+  name: string
+  /** As the package has it, perhaps compressed. */
+  file: string
+  bytes: Buffer
+}
+
+/** The modules named and all they depend on, in the order in which the kernel takes them. */
+export async function modulesInOrder(
+  names: readonly string[],
+  source: ModuleSource,
+): Promise<LoadableModule[]> {
+  const ordered = new Map<string, LoadableModule>()
+  const visit = async (name: string) => {
+    if (ordered.has(name) || source.isBuiltIn(name)) return
+    const file = source.find(name)
+    if (file === undefined) throw new Error(`this kernel has no module ${name}`)
+    const bytes = await source.read(file)
+    for (const needed of dependenciesIn(bytes)) await visit(needed)
+    ordered.set(name, { name, file, bytes })
+  }
+  for (const name of names) await visit(moduleName(name))
+  return [...ordered.values()]
+}
+
+/** A module's name as the kernel says it, from a file's name or from either spelling. */
+export function moduleName(text: string): string {
+  return path
+    .basename(text)
+    .replace(/\.ko(\.[a-z]+)?$/, '')
+    .replaceAll('-', '_')
+}
+
+/** The kernel's packages come without modules.dep, which is made at installation; each module says the same of itself. */
+function dependenciesIn(module: Buffer): string[] {
+  const key = Buffer.from('\0depends=')
+  const start = module.indexOf(key)
+  if (start < 0) return []
+  const from = start + key.length
+  const text = module.toString('latin1', from, module.indexOf(0, from))
+  return text === '' ? [] : text.split(',').map(moduleName)
+}
+
+/** Where a path leads, and where it is to be in the lab: the same place. */
+export function resolved(file: string): { path: string; file: string } {
+  return { path: file, file: realpathSync(file) }
+}

@@ -1,0 +1,38 @@
+#!/bin/sh
+# The lab's first process: mounts, modules, the folder shared with the outside, then one thing to run.
+/bin/busybox --install -s /bin
+export PATH=/usr/bin:/bin:/sbin HOME=/root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mount -t tmpfs tmpfs /run
+mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+ln -sf /proc/self/fd /dev/fd
+ip link set lo up
+hostname lab
+
+for module in $(cat /lib/modules/order); do
+  # insmod does not look at the kernel's command line for the module's parameters.
+  parameters=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$module\.//p")
+  insmod /lib/modules/$module.ko $parameters || echo "lab: module $module was not loaded" >/dev/kmsg
+done
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 lab /lab || echo "lab: no shared folder" >/dev/kmsg
+
+if grep -qw lab.shell /proc/cmdline; then
+  cat <<EOF
+
+This is the lab: $(uname -r), busybox, Node, QEMU, kexec-tools, membrokerd and broker-ctl.
+/lab is the run's folder outside. The kernels are in /lab/kernel. To go into another:
+  kexec -s -l /lab/kernel/7.2/vmlinuz --initrd=/lab/kernel/7.2/initrd --reuse-cmdline && kexec -e
+"exit" ends the lab.
+
+EOF
+  setsid cttyhack sh -l
+else
+  node --enable-source-maps /opt/node_modules/membroker/dist/test/lab/inside/main.js </dev/null
+fi
+poweroff -f

@@ -1,0 +1,117 @@
+/** Proves that imports point one way: which folder may import which is written here, and nowhere else broken. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import path from 'node:path'
+import { packageRoot } from '../support/package-root'
+
+/** Folders whose files may import only from their own and these; node: whether Node's modules, and which. */
+const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
+  protocol: { imports: [], node: ['node:buffer'] },
+  native: { imports: [], node: 'any' },
+  'src/broker': { imports: ['protocol', 'native'], node: 'any' },
+  'src/client': { imports: ['protocol', 'native'], node: 'any' },
+}
+/** Makes the generated files: a program that reads and writes them, and no part of the protocol itself. */
+const generators = /^protocol\/(generate\.ts$|idl\/)/
+/** Read from their files when they are asked for, as no bundler carries a .varlink file. */
+const descriptionReader = 'protocol/interfaces.ts'
+
+interface Import {
+  file: string
+  line: number
+  specifier: string
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(path.join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => /\.m?ts$/.test(name) && !name.includes('node_modules'))
+    .map(name => path.join(folder, name))
+}
+
+/** import, import type, export from, import() and require(), in whichever form; comments are left out. */
+function importsOf(file: string): Import[] {
+  const text = readFileSync(path.join(packageRoot, file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, comment =>
+    comment.replace(/[^\n]/g, ' '),
+  )
+  const forms = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])([\w@./:-]+)\1/g
+  return [...text.matchAll(forms)]
+    .filter(match => !/^\s*(\/\/|\*)/.test(text.slice(text.lastIndexOf('\n', match.index) + 1, match.index)))
+    .map(match => ({
+      file,
+      line: text.slice(0, match.index).split('\n').length,
+      specifier: match[2]!,
+    }))
+}
+
+function roomOf(file: string): string {
+  const room = [...Object.keys(rooms), 'test'].find(name => file.startsWith(`${name}/`))
+  return room ?? 'outside'
+}
+
+const isNode = (specifier: string) => specifier.startsWith('node:') || builtinModules.includes(specifier)
+const where = ({ file, line, specifier }: Import) => `${file}:${line} imports '${specifier}'`
+
+const all = Object.keys(rooms).flatMap(sources).flatMap(importsOf)
+
+test('the imports were found at all', () => {
+  for (const room of Object.keys(rooms))
+    expect(all.filter(({ file }) => roomOf(file) === room)).not.toEqual([])
+  const specifiers = (file: string) => importsOf(file).map(({ specifier }) => specifier)
+  expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['commander', './broker', 'pino']))
+  expect(specifiers('src/broker/config/config.ts')).toEqual(expect.arrayContaining(['smol-toml', 'ajv']))
+})
+
+test('every room imports only itself and the rooms below it', () => {
+  const wrong = all.filter(({ file, specifier }) => {
+    if (!specifier.startsWith('.')) return false
+    const target = roomOf(path.join(path.dirname(file), specifier, 'x'))
+    const room = roomOf(file)
+    return target !== room && !rooms[room]!.imports.includes(target)
+  })
+  expect(wrong.map(where)).toEqual([])
+})
+
+test('nobody reaches another room by a name of the package or an absolute path', () => {
+  const wrong = all.filter(({ specifier }) => /^(\/|membroker(\/|$)|file:)/.test(specifier))
+  expect(wrong.map(where)).toEqual([])
+})
+
+test('the protocol needs nothing of Node but Buffer', () => {
+  const wrong = all.filter(
+    ({ file, specifier }) =>
+      roomOf(file) === 'protocol' &&
+      !generators.test(file) &&
+      file !== descriptionReader &&
+      !specifier.startsWith('.') &&
+      !(rooms.protocol!.node as string[]).includes(specifier),
+  )
+  expect(wrong.map(where)).toEqual([])
+})
+
+test('only the broker-ctl folder imports broker-ctl, and it uses only the library and the protocol', () => {
+  const ctl = 'src/client/ctl/'
+  const inward = all.filter(
+    ({ file, specifier }) =>
+      !file.startsWith(ctl) &&
+      specifier.startsWith('.') &&
+      path.join(path.dirname(file), specifier).startsWith(ctl.slice(0, -1)),
+  )
+  expect(inward.map(where)).toEqual([])
+})
+
+test('everything imported from outside is a dependency, Node itself, or our own', () => {
+  const { dependencies } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
+  const wrong = all.filter(({ specifier }) => {
+    if (specifier.startsWith('.') || isNode(specifier)) return false
+    const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
+    return !(name in dependencies)
+  })
+  expect(wrong.map(where)).toEqual([])
+})
+
+test('what is shipped imports no test', () => {
+  const wrong = all.filter(({ file, specifier }) =>
+    specifier.startsWith('.') ? roomOf(path.join(path.dirname(file), specifier)) === 'test' : false,
+  )
+  expect(wrong.map(where)).toEqual([])
+})
