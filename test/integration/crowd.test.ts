@@ -193,4 +193,38 @@ test('a snapshot larger than a reply comes in several', async () => {
   })
 }, 60_000)
 
-test('one uid has its share
+test('one uid has its share of the clients, and no more; the others still get in', async () => {
+  const config = `
+[broker]
+clients_max = 20
+clients_per_uid_max = 5
+[[range]]
+name = "default"
+source = "memfd"
+bytes = "16MiB"
+`
+  broker = await TestBroker.start({ config })
+  const { chmodSync } = await import('node:fs')
+  chmodSync(broker.folder, 0o755)
+  await leaksNothing(broker, async () => {
+    const greedy = await OtherProcess.start(broker.socket, { uid: 65534 })
+    const answered = () =>
+      greedy.run(async ({ connect, state }) => {
+        state.clients ??= []
+        for (let count = 0; count < 20; count++) state.clients.push(connect())
+        const outcomes = await Promise.allSettled(
+          state.clients.map((client: TestClient) => client.call('GetStatus', {})),
+        )
+        return outcomes.filter(({ status }) => status === 'fulfilled').length
+      })
+    expect(await answered()).toBe(4)
+    const modest = await OtherProcess.start(broker.socket, { uid: 65533 })
+    expect(await modest.refusal('GetStatus', {})).toBeUndefined()
+    await greedy.run(({ state }) => {
+      for (const client of state.clients) client.close()
+      state.clients = []
+    })
+    await until(async () => (await broker.client().call('GetStatus', {})).clients <= 20, 'they are gone')
+    await until(async () => (await answered().catch(() => 0)) > 0, 'the uid gets in again')
+  })
+})

@@ -41,10 +41,19 @@ export class Archive {
     return [...printed.matchAll(/^ *(?:Pre)?Depends: (\S+)$/gm)].map(match => match[1]!)
   }
 
-  /** Packages unpacked into one folder, which stays in the cache under the name given. */
-  unpacked(folderName: string, names: readonly string[]): Promise<string> {
-    return whole(labFolder('packages') + path.sep + folderName, async unfinished => {
-      await this.#refresh()
+  /** A package and the libraries it needs, those that these need included; not the C library, which every system has. */
+  async withLibraries(name: string): Promise<string[]> {
+    const all = new Set([name])
+    for (const next of all)
+      for (const needed of await this.dependencies(next))
+        if (/^lib(?!c6$|gcc-s1$)/.test(needed)) all.add(needed)
+    return [...all]
+  }
+
+  /** Packages unpacked into one folder, which stays in the cache under the name given; asks for their names only then. */
+  unpacked(folderName: string, choose: () => Promise<readonly string[]>): Promise<string> {
+    return whole(path.join(labFolder('packages'), folderName), async unfinished => {
+      const names = await choose()
       this.progress.say(`fetching ${names.join(', ')} from ${this.suite}`)
       const downloads = `${unfinished}.deb`
       mkdirSync(downloads)
@@ -67,7 +76,8 @@ export class Archive {
     this.progress.say(`reading the package lists of ${this.suite}`)
     const sources = await configuredSources()
     const mirror = sources.find(({ release }) => /^[a-z]+$/.test(release))
-    if (!mirror) throw new Error('apt on this machine has no source of a Debian release, so no mirror is known')
+    if (!mirror)
+      throw new Error('apt on this machine has no source of a Debian release, so no mirror is known')
     const signed = existsSync(keyring) ? ` signed-by=${keyring}` : ''
     const lines = [`deb [arch=amd64${signed}] ${mirror.uri} ${this.suite} main`]
     const security = sources.find(({ release }) => release.endsWith('-security'))

@@ -1,12 +1,14 @@
-import { realpathSync } from 'node:fs'
 import path from 'node:path'
 import { command } from './command'
 
-/** The shared libraries of programs and of libraries loaded at run time, at the paths the loader looks for. */
-export async function librariesOf(binaries: readonly string[]): Promise<string[]> {
+/**
+ * The shared libraries of programs and of libraries loaded at run time, at the paths where the loader finds them.
+ * @param folder searched before the system's own
+ */
+export async function librariesOf(binaries: readonly string[], folder = ''): Promise<string[]> {
   const libraries = new Set<string>()
   for (const binary of binaries) {
-    const printed = await command('ldd', [binary])
+    const printed = await command('ldd', [binary], { env: { ...process.env, LD_LIBRARY_PATH: folder } })
     const missing = /^\s*(\S+) => not found/m.exec(printed)
     if (missing) throw new Error(`${binary} needs ${missing[1]}, which this machine does not have`)
     for (const [, library] of printed.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)) libraries.add(library!)
@@ -64,9 +66,4 @@ function dependenciesIn(module: Buffer): string[] {
   const from = start + key.length
   const text = module.toString('latin1', from, module.indexOf(0, from))
   return text === '' ? [] : text.split(',').map(moduleName)
-}
-
-/** Where a path leads, and where it is to be in the lab: the same place. */
-export function resolved(file: string): { path: string; file: string } {
-  return { path: file, file: realpathSync(file) }
 }

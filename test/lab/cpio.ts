@@ -61,7 +61,12 @@ export class CpioWriter {
     if (end > 0) await this.folder(path.slice(0, end))
   }
 
-  async #entry(path: string, mode: number, content: Content, device: [number, number] = [0, 0]): Promise<void> {
+  async #entry(
+    path: string,
+    mode: number,
+    content: Content,
+    device: [number, number] = [0, 0],
+  ): Promise<void> {
     const size = 'bytes' in content ? content.bytes.length : content.size
     const name = Buffer.from(`${path}\0`)
     const links = 1

@@ -70,7 +70,10 @@ async function unpackedKernel(choice: KernelChoice, archive: Archive): Promise<s
   }
   // Newer kernels come in parts: the image package only depends on them.
   const parts = (await archive.dependencies(image)).filter(name => /^linux-(binary|modules)-/.test(name))
-  return archive.unpacked(`kernel-${choice.label}-${image.slice('linux-image-'.length)}`, [image, ...parts])
+  return archive.unpacked(`kernel-${choice.label}-${image.slice('linux-image-'.length)}`, async () => [
+    image,
+    ...parts,
+  ])
 }
 
 function modulesFolder(folder: string, release: string): string {
@@ -109,6 +112,9 @@ function moduleSource(folder: string, busybox: string): ModuleSource {
 
 async function unxz(file: string, busybox: string): Promise<Buffer> {
   const run = promisify(execFile)
-  const { stdout } = await run(busybox, ['xz', '-dc', file], { encoding: 'buffer', maxBuffer: moduleBytesMax })
+  const { stdout } = await run(busybox, ['xz', '-dc', file], {
+    encoding: 'buffer',
+    maxBuffer: moduleBytesMax,
+  })
   return stdout
 }

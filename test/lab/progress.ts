@@ -2,7 +2,9 @@
 export class Progress {
   readonly #from = performance.now()
 
-  constructor(private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`)) {}
+  constructor(
+    private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`),
+  ) {}
 
   get seconds(): number {
     return (performance.now() - this.#from) / 1000

@@ -25,7 +25,11 @@ export async function projectLayer(): Promise<string> {
       // What the package's install script would build here.
       file(place, root, 'native/build/Release/membroker.node'),
       ...Object.entries(bin).map(
-        ([name, target]): LayerEntry => ({ kind: 'link', path: `usr/bin/${name}`, target: `${installedAt}/${target}` }),
+        ([name, target]): LayerEntry => ({
+          kind: 'link',
+          path: `usr/bin/${name}`,
+          target: `${installedAt}/${target}`,
+        }),
       ),
       ...programEntries(root),
     ]
@@ -57,7 +61,7 @@ async function dependencies(root: string): Promise<string> {
   const folder = await whole(path.join(labFolder('dependencies'), lock), async unfinished => {
     mkdirSync(unfinished)
     for (const name of files) copyFileSync(path.join(root, name), path.join(unfinished, name))
-    const quiet = ['--no-audit', '--no-fund', '--silent']
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
     await command('npm', ['ci', '--omit=dev', '--ignore-scripts', ...quiet], { cwd: unfinished })
   })
   return path.join(folder, 'node_modules')

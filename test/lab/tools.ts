@@ -1,8 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 import { packageRoot } from '../guest/build'
 import type { Archive } from './archive'
-import { librariesOf, resolved } from './closure'
+import { librariesOf } from './closure'
 import { type LayerEntry, layer } from './layer'
 
 export interface Tools {
@@ -14,11 +14,16 @@ export interface Tools {
 
 /** The layer of everything but kernel and project: busybox, Node, kexec, QEMU, and what starts them. */
 export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools> {
-  const folder = await archive.unpacked('tools', ['busybox-static', 'kexec-tools'])
+  const folder = await archive.unpacked('tools', async () => [
+    'busybox-static',
+    ...(await archive.withLibraries('kexec-tools')),
+  ])
   const busybox = path.join(folder, 'bin/busybox')
   const kexec = path.join(folder, 'sbin/kexec')
   const { modules, data } = qemuParts(qemu)
-  const libraries = await librariesOf([process.execPath, kexec, qemu, ...modules])
+  const libraries = await librariesOf([process.execPath, qemu, ...modules])
+  const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
+  const kexecLibraries = await librariesOf([kexec], unpacked)
   const init = path.join(packageRoot(), 'test/lab/inside/init.sh')
   const entries: LayerEntry[] = [
     { kind: 'file', path: 'init', file: init, mode: 0o755 },
@@ -27,16 +32,21 @@ export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools>
     { kind: 'link', path: 'usr/bin/env', target: '/bin/busybox' },
     { kind: 'file', path: 'sbin/kexec', file: kexec, mode: 0o755 },
     { kind: 'file', path: 'usr/bin/node', file: process.execPath, mode: 0o755 },
-    { kind: 'file', path: 'usr/bin/qemu-system-x86_64', file: resolved(qemu).file, mode: 0o755 },
-    ...[...libraries, ...modules, ...data].map((file): LayerEntry => {
-      const { path: place, file: source } = resolved(file)
-      return { kind: 'file', path: place.slice(1), file: source }
+    { kind: 'file', path: 'usr/bin/qemu-system-x86_64', file: realpathSync(qemu), mode: 0o755 },
+    ...[...new Set([...libraries, ...kexecLibraries, ...modules, ...data])].map((file): LayerEntry => {
+      // What came with a package goes where the package would have put it.
+      const place = file.startsWith(folder) ? file.slice(folder.length) : file
+      return { kind: 'file', path: place.slice(1), file: realpathSync(file) }
     }),
     { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
     ...['proc', 'sys', 'tmp', 'run', 'root', 'lab', 'etc'].map(
       (name): LayerEntry => ({ kind: 'folder', path: name }),
     ),
-    { kind: 'text', path: 'etc/passwd', text: 'root:x:0:0::/root:/bin/sh\nvmm:x:1000:1000::/tmp:/bin/sh\nother:x:1001:1001::/tmp:/bin/sh\n' },
+    {
+      kind: 'text',
+      path: 'etc/passwd',
+      text: 'root:x:0:0::/root:/bin/sh\nvmm:x:1000:1000::/tmp:/bin/sh\nother:x:1001:1001::/tmp:/bin/sh\n',
+    },
     { kind: 'text', path: 'etc/group', text: 'root:x:0:\nvmm:x:1000:\nother:x:1001:\n' },
   ]
   return { layer: await layer('tools', entries), busybox }

@@ -1,0 +1,81 @@
+/** Runs a scenario's steps inside the lab, from where the kernel before left off. Started by init.sh on every kernel. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
+import { type Kexec, loadScenario, type Stage } from '../scenario'
+import { Share } from '../share'
+import { Host } from './host'
+
+const share = new Share('/lab')
+
+async function main(): Promise<void> {
+  const { steps } = loadScenario(share.state.scenario)
+  while (share.state.step < steps.length) {
+    const { step } = share.state
+    const next = steps[step]!
+    const done = next.kind === 'stage' ? await runStage(next, step) : leave(next, step)
+    if (!done) return
+  }
+}
+
+/** Returns whether it went well. */
+async function runStage(stage: Stage, step: number): Promise<boolean> {
+  const { state } = share
+  const host = new Host(share, state.memory)
+  share.say(`  ${stage.title}`)
+  const from = performance.now()
+  const failure = await stage.run(host).then(
+    () => undefined,
+    (error: Error) => error.stack ?? String(error),
+  )
+  const seconds = (performance.now() - from) / 1000
+  writeFileSync(share.at(`dmesg-${step}.txt`), spawnSync('dmesg', { maxBuffer: 2 ** 26 }).stdout)
+  share.addResult({
+    ...{ step, title: stage.title, kernel: release(), seconds, figures: host.figures },
+    ...(failure !== undefined && { failure }),
+  })
+  if (failure !== undefined) return false
+  share.state = { ...state, step: step + 1 }
+  return true
+}
+
+/** Returns only when it failed. */
+function leave({ into = share.state.into }: Kexec, step: number): false {
+  const from = performance.now()
+  const title = `kexec into ${into}`
+  share.say(`  ${title}`)
+  const parameters = readFileSync('/proc/cmdline', 'utf8').trim()
+  const files = [`/lab/kernel/${into}/vmlinuz`, `--initrd=/lab/kernel/${into}/initrd`]
+  const { state } = share
+  const failed = kexecTool('-s', '-l', ...files, `--command-line=${parameters}`)
+  const seconds = (performance.now() - from) / 1000
+  share.addResult({
+    ...{ step, title, kernel: release(), seconds, figures: {} },
+    ...(failed !== undefined && { failure: failed }),
+  })
+  if (failed !== undefined) return false
+  share.state = { ...state, step: step + 1, kernel: into }
+  share.addResult({
+    step,
+    title,
+    kernel: release(),
+    seconds: 0,
+    figures: {},
+    failure: kexecTool('-e') ?? 'it returned',
+  })
+  return false
+}
+
+/** What it complained of when it failed. */
+function kexecTool(...args: string[]): string | undefined {
+  const { status, signal, stderr, error } = spawnSync('kexec', args, { encoding: 'utf8' })
+  return status === 0 ? undefined : `kexec ${args[0]}: ${error?.message ?? signal ?? status}\n${stderr}`
+}
+
+main().then(
+  () => process.exit(0),
+  (error: Error) => {
+    share.say(`  the lab itself failed: ${error.stack}`)
+    process.exit(1)
+  },
+)

@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { complaintIn } from './console'
+import { reservingParameters } from './reserved'
+
+export interface MachineOptions {
+  qemu: string
+  /** Bootable kernel and its first root filesystem. */
+  image: string
+  initrd: string
+  /** The folder that the machine sees as /lab. */
+  share: string
+  parameters: readonly string[]
+  /** More arguments for QEMU. */
+  machine: readonly string[]
+}
+
+/** How a machine ended. */
+export interface MachineEnd {
+  /** undefined: by itself, in order. */
+  failure: string | undefined
+  /** The kernel's complaints, and the lines that came after the first. */
+  complaints: string[]
+}
+
+/** After a complaint: for the lines that explain it, before the machine is ended. */
+const explainMs = 3000
+const complaintLinesMax = 60
+
+/** RCU and the watchdogs take an emulated machine on a busy host for a hanging one, so they get more time than usual. */
+const patience = ['rcupdate.rcu_cpu_stall_timeout=120', 'watchdog_thresh=60', 'hung_task_timeout_secs=0']
+
+function qemuArguments(options: MachineOptions, serial: readonly string[]): string[] {
+  const { image, initrd, share, parameters, machine } = options
+  // 3 GiB and the pc machine: all of it lies below 4 GiB, around the reserved ranges.
+  const hardware = ['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '3G', '-smp', '2']
+  const always = ['console=ttyS0', 'panic=1', ...patience, ...reservingParameters]
+  const folder = share.replaceAll(',', ',,')
+  return [
+    ...hardware,
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...['-kernel', image, '-initrd', initrd, '-append', [...always, ...parameters].join(' ')],
+    ...['-virtfs', `local,path=${folder},mount_tag=lab,security_model=none,multidevs=remap`],
+    ...['-device', 'edu'],
+    ...['-object', 'memory-backend-ram,id=shared,size=1M', '-device', 'ivshmem-plain,memdev=shared'],
+    ...serial,
+    ...machine,
+  ]
+}
+
+/**
+ * Run a machine to its end: it powers off by itself, or its kernel complains, or time is up. Its console goes into a
+ * file. Nothing of it is left when this returns.
+ */
+export async function runMachine(
+  options: MachineOptions,
+  limits: { secondsMax: number; consoleFile: string; signal: AbortSignal },
+): Promise<MachineEnd> {
+  const child = spawn(options.qemu, qemuArguments(options, ['-serial', 'stdio']), {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const end: MachineEnd = { failure: undefined, complaints: [] }
+  let words = ''
+  const kill = (failure: string | undefined) => {
+    end.failure ??= failure
+    child.kill('SIGKILL')
+  }
+  const timer = setTimeout(() => kill(`not done after ${limits.secondsMax} s`), limits.secondsMax * 1000)
+  const onAbort = () => kill('interrupted')
+  limits.signal.addEventListener('abort', onAbort)
+  let explaining: NodeJS.Timeout | undefined
+  eachLine(child, line => {
+    appendFileSync(limits.consoleFile, `${line}\n`)
+    if (end.complaints.length === 0 && complaintIn(line) === undefined) return
+    if (end.complaints.length < complaintLinesMax) end.complaints.push(line)
+    explaining ??= setTimeout(() => kill('the kernel complains'), explainMs)
+  })
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    words += text
+  })
+  const [code, signal] = await ended(child)
+  clearTimeout(timer)
+  clearTimeout(explaining)
+  limits.signal.removeEventListener('abort', onAbort)
+  if (end.complaints.length > 0) end.failure ??= 'the kernel complains'
+  if (code !== 0) end.failure ??= `QEMU ended (${signal ?? code}): ${words}`
+  return end
+}
+
+/** The same machine with this terminal as its console. Ctrl-A X ends it. */
+export async function runShell(options: MachineOptions, consoleFile: string): Promise<number> {
+  const log = consoleFile.replaceAll(',', ',,')
+  const serial = [
+    ...['-chardev', `stdio,id=terminal,mux=on,signal=off,logfile=${log}`],
+    ...['-serial', 'chardev:terminal', '-mon', 'chardev=terminal'],
+  ]
+  const child = spawn(options.qemu, qemuArguments(options, serial), { stdio: 'inherit' })
+  const [code] = await ended(child)
+  return code ?? 1
+}
+
+function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  // Not even an error of ours may leave a machine behind.
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      process.off('exit', kill)
+      resolve([code, signal])
+    })
+  })
+}
+
+function eachLine(child: ChildProcess, take: (line: string) => void): void {
+  let unfinished = ''
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (unfinished + text).split('\n')
+    unfinished = lines.pop()!
+    for (const line of lines) take(line.replaceAll('\r', ''))
+  })
+}

@@ -1,0 +1,142 @@
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import type { Lab } from './lab'
+import { runMachine, runShell } from './machine'
+import type { Progress } from './progress'
+import { loadScenario, minutesMaxDefault, type Scenario } from './scenario'
+import { Share, type StepResult } from './share'
+
+export interface RunOptions {
+  /** Label of the kernel to begin with. */
+  kernel: string
+  /** Label of the kernel to go into where the scenario names none. Default: the same */
+  into?: string | undefined
+  /** Keep the run's folder also when all went well. */
+  keep?: boolean | undefined
+  signal: AbortSignal
+}
+
+/** What a run came to. */
+export interface Report {
+  scenario: string
+  /** As uname -r says them, in the order they were run. */
+  kernels: string[]
+  good: boolean
+  /** Why it is not good; one text for whoever has to find out. */
+  failure?: string
+  /** From the start of the machine to its end. */
+  seconds: number
+  steps: StepResult[]
+  /** Console, logs and all else of the run, where it was kept. */
+  folder?: string
+}
+
+const progressPollMs = 200
+const consoleLinesShown = 25
+
+/** Run a scenario from beginning to end, and clean up. */
+export async function runScenario(
+  lab: Lab,
+  name: string,
+  options: RunOptions,
+  progress: Progress,
+): Promise<Report> {
+  const scenario = loadScenario(name)
+  const into = options.into ?? options.kernel
+  const labels = [options.kernel, ...labelsOf(scenario, into)]
+  const { image, initrd } = await lab.kernel(options.kernel)
+  const share = new Share(await lab.runFolder(runName(name), labels))
+  share.state = { scenario: name, step: 0, kernel: options.kernel, into, memory: {} }
+  progress.say(`${name} on ${[...new Set(labels)].join(' and ')}: ${scenario.title}`)
+  const stopFollowing = follow(share.at('progress.log'), progress)
+  const consoleFile = share.at('console.log')
+  appendFileSync(consoleFile, '')
+  const from = performance.now()
+  const machine = {
+    ...{ qemu: lab.qemu, image, initrd, share: share.folder },
+    ...{ parameters: scenario.parameters ?? [], machine: scenario.machine ?? [] },
+  }
+  const secondsMax = (scenario.minutesMax ?? minutesMaxDefault) * 60
+  const end = await runMachine(machine, { secondsMax, consoleFile, signal: options.signal })
+  const seconds = (performance.now() - from) / 1000
+  stopFollowing()
+  const steps = share.results
+  const failure = end.failure ?? failureOf(scenario, share)
+  const report: Report = {
+    ...{ scenario: name, good: failure === undefined, seconds, steps },
+    kernels: [...new Set(steps.map(step => step.kernel))],
+    ...(failure !== undefined && { failure: explain(failure, end.complaints, steps, consoleFile) }),
+    ...((failure !== undefined || options.keep) && { folder: share.folder }),
+  }
+  rmSync(share.at('kernel'), { recursive: true })
+  if (report.folder === undefined) rmSync(share.folder, { recursive: true })
+  return report
+}
+
+/** A machine with the lab's kernels and this terminal for its console. Returns an exit status. */
+export async function openShell(
+  lab: Lab,
+  options: { kernel: string; kernels: readonly string[] },
+): Promise<number> {
+  const { image, initrd } = await lab.kernel(options.kernel)
+  const folder = await lab.runFolder(runName('shell'), [options.kernel, ...options.kernels])
+  try {
+    const machine = { qemu: lab.qemu, image, initrd, share: folder, parameters: ['lab.shell'], machine: [] }
+    return await runShell(machine, path.join(folder, 'console.log'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function runName(name: string): string {
+  return `${name}-${new Date().toISOString().replaceAll(/[:.]/g, '')}-${process.pid}`
+}
+
+function labelsOf({ steps }: Scenario, into: string): string[] {
+  return steps.flatMap(step => (step.kind === 'kexec' ? [step.into ?? into] : []))
+}
+
+/** Why the scenario is not done although the machine ended in order. */
+function failureOf({ steps }: Scenario, share: Share): string | undefined {
+  const failed = share.results.find(result => result.failure !== undefined)
+  if (failed) return `${failed.title}: ${failed.failure}`
+  const { step } = share.state
+  const next = steps[step]
+  if (!next) return undefined
+  const title = next.kind === 'stage' ? next.title : 'kexec'
+  return `the machine went away in step ${step + 1} of ${steps.length}: ${title}`
+}
+
+function explain(
+  failure: string,
+  complaints: readonly string[],
+  steps: readonly StepResult[],
+  file: string,
+): string {
+  const more = steps.flatMap(step => (step.failure === undefined ? [] : [`${step.title}: ${step.failure}`]))
+  const shown = complaints.length > 0 ? complaints : lastLines(file)
+  const said = [failure, ...more.filter(text => text !== failure)].join('\n')
+  return `${said}\nthe console${complaints.length > 0 ? ' from the first complaint' : ', its end'}:\n  ${shown.join('\n  ')}`
+}
+
+function lastLines(file: string): string[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-consoleLinesShown)
+}
+
+/** Say what is written into a file; returns what ends it. */
+function follow(file: string, progress: Progress): () => void {
+  let told = 0
+  const tell = () => {
+    if (!existsSync(file)) return
+    const bytes = readFileSync(file).subarray(told)
+    const end = bytes.lastIndexOf('\n')
+    if (end < 0) return
+    told += end + 1
+    progress.say(bytes.toString('utf8', 0, end))
+  }
+  const timer = setInterval(tell, progressPollMs)
+  return () => {
+    clearInterval(timer)
+    tell()
+  }
+}

@@ -1,0 +1,58 @@
+import { existsSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import type { Host } from './inside/host'
+
+/** What is done on one kernel. What it starts goes on when it has returned, until the next kexec. */
+export interface Stage {
+  readonly kind: 'stage'
+  readonly title: string
+  readonly run: (host: Host) => Promise<void>
+}
+
+/** Straight into another kernel: nothing is stopped, nothing is told. */
+export interface Kexec {
+  readonly kind: 'kexec'
+  /** Label of the kernel; undefined: the one of --into, or the same again. */
+  readonly into: string | undefined
+}
+
+export interface Scenario {
+  /** One sentence: what is proved. */
+  readonly title: string
+  readonly steps: ReadonlyArray<Stage | Kexec>
+  /** For the whole of it, from the start of the machine. Default: minutesMaxDefault */
+  readonly minutesMax?: number
+  /** More arguments for the machine's QEMU. */
+  readonly machine?: readonly string[]
+  /** More parameters of every kernel. */
+  readonly parameters?: readonly string[]
+}
+
+/** Ten times what it takes on an idle machine: the bound is on hanging, not on speed. */
+export const minutesMaxDefault = 15
+
+export function stage(title: string, run: Stage['run']): Stage {
+  return { kind: 'stage', title, run }
+}
+
+export function kexec(options: { into?: string } = {}): Kexec {
+  return { kind: 'kexec', into: options.into }
+}
+
+const folder = path.join(__dirname, 'scenario')
+
+/** Names of all scenarios: the files of scenario/. */
+export function scenarioNames(): string[] {
+  return readdirSync(folder)
+    .filter(file => /\.(js|ts)$/.test(file) && !file.endsWith('.d.ts'))
+    .map(file => file.replace(/\.(js|ts)$/, ''))
+    .sort()
+}
+
+/** @throws Error that names the scenarios there are */
+export function loadScenario(name: string): Scenario {
+  const file = ['js', 'ts'].map(extension => path.join(folder, `${name}.${extension}`)).find(existsSync)
+  if (file === undefined)
+    throw new Error(`there is no scenario ${JSON.stringify(name)}; there are ${scenarioNames().join(', ')}`)
+  return (require(file) as { default: Scenario }).default
+}
