@@ -49,11 +49,14 @@ if (
   !existsSync(at('node_modules/.package-lock.json')) ||
   newest(at('node_modules/.package-lock.json')) < newest(at('package-lock.json'))
 )
+  // Not `npm ci`: it fails where a registry's mirror lacks the optional packages of platforms other than this one.
   step('installing dependencies from the npm registry', 'npm', [
-    'ci',
+    'install',
+    '--no-save',
     '--ignore-scripts',
     '--no-audit',
     '--no-fund',
+    '--loglevel=error',
   ])
 
 const addon = at('native/build/Release/membroker.node')

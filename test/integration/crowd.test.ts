@@ -2,6 +2,7 @@
  * Proves that a thousand clients at once are all answered, that idle ones, deaf ones and slow ones cost the others
  * nothing, and that nothing of them remains.
  */
+import { chmodSync } from 'node:fs'
 import { Window } from '../../native'
 import { leaksNothing } from '../support/leaks-nothing'
 import { OtherProcess } from '../support/other-process'
@@ -204,7 +205,6 @@ source = "memfd"
 bytes = "16MiB"
 `
   broker = await TestBroker.start({ config })
-  const { chmodSync } = await import('node:fs')
   chmodSync(broker.folder, 0o755)
   await leaksNothing(broker, async () => {
     const greedy = await OtherProcess.start(broker.socket, { uid: 65534 })

@@ -162,7 +162,8 @@ export class RandomWorker {
       item.attempt = operation
       // What it was writing when it was killed is anything.
       if (operation.kind === 'map' && withProcess) item.filledBytes = -1
-      if (operation.kind === 'unmap' || operation.kind === 'release') item.mapping = undefined
+      // All of these begin by letting go of what is mapped.
+      if (['map', 'unmap', 'release'].includes(operation.kind)) item.mapping = undefined
     } else if (operation.kind === 'allocate')
       this.known.set(operation.name, {
         bytes: operation.bytes,
