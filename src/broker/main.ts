@@ -33,7 +33,7 @@ const program = new Command('membrokerd')
   .addHelpText(
     'after',
     `
-Logs are JSON lines on standard error.
+Logs go to standard error: JSON lines, or readable ones on a terminal.
 
 Exit codes: 0 shut down in order; 1 could not start or an internal error; 2 bad usage or configuration.
 
@@ -79,10 +79,7 @@ async function main(): Promise<void> {
     )
     return
   }
-  const log = pino(
-    { level: settings.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ fd: 2, sync: true }),
-  )
+  const log = makeLog(settings.logLevel)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
   const broker = new Broker(settings, bootId, log)
   const dispatch = dispatcher(broker)
@@ -101,6 +98,17 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** JSON lines for machines, readable lines for a person at a terminal. Synchronous: the last line before a crash counts most. */
+function makeLog(level: string): pino.Logger {
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
+  if (!process.stderr.isTTY) return pino(options, pino.destination({ fd: 2, sync: true }))
+  const pretty = require('pino-pretty') as typeof import('pino-pretty')
+  return pino(
+    options,
+    pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true }),
+  )
 }
 
 function announce(settings: Settings): void {

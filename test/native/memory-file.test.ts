@@ -1,5 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { devNull } from 'node:os'
 import path from 'node:path'
 import { native, Window } from '../../native'
@@ -91,7 +100,12 @@ test('one lock per file: a second open file description is refused until the fir
 
 describe.each(['/dev/shm', directory, 'memfd'])('isSoleOpener on %s', place => {
   function open(): number {
-    if (place !== 'memfd') return openSync(path.join(place, `membroker-sole-${process.pid}`), 'w+')
+    if (place !== 'memfd') {
+      const file = path.join(place, `membroker-sole-${process.pid}`)
+      const fd = openSync(file, 'w+')
+      rmSync(file)
+      return fd
+    }
     const fd = native.memfdCreate('sole', memory)
     const own = native.reopen(fd, true)
     closeSync(fd)
