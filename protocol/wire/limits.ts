@@ -30,6 +30,9 @@ export const callsInFlightMax = 256
 /** The same in bytes of those calls, as a few long ones cost as much as many short ones. One call may overshoot it. */
 export const callBytesInFlightMax = 64 * 1024
 
+/** Calls of one connection answered in a row before the other connections have their turn. */
+export const callsPerTurnMax = 16
+
 /** Replies a peer has not read yet; beyond it the peer's calls wait. One reply may overshoot it. */
 export const outputBytesMax = 4 * 1024 * 1024
 
@@ -41,6 +44,9 @@ export const nameBytesMax = 255
 
 /** UTF-8 bytes of an owner's metadata as JSON; it is kept in the allocation table, whose size is fixed. */
 export const metadataBytesMax = 4096
+
+/** Objects and arrays inside each other in metadata: it comes back inside replies, which are to stay below nestingMax. */
+export const metadataNestingMax = 32
 
 /** UTF-8 bytes of a secret; only its hash is kept, so this only bounds the hashing. */
 export const secretBytesMax = 1024
@@ -62,6 +68,7 @@ export interface ResponderLimits {
   readonly messageBytesMax: number
   readonly callsInFlightMax: number
   readonly callBytesInFlightMax: number
+  readonly callsPerTurnMax: number
   readonly outputBytesMax: number
 }
 
@@ -69,5 +76,6 @@ export const responderLimits: ResponderLimits = {
   messageBytesMax,
   callsInFlightMax,
   callBytesInFlightMax,
+  callsPerTurnMax,
   outputBytesMax,
 }

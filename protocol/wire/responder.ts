@@ -28,6 +28,8 @@ export interface ResponderOptions {
   readonly closeFd: (fd: number) => void
   readonly limits: ResponderLimits
   readonly onCall: (call: Call) => void
+  /** Runs work after other connections have had their turn: setImmediate. */
+  readonly defer: (work: () => void) => void
   /** Once, also after close(); ProtocolViolation when the peer's fault ended it, undefined when it or we closed in order. */
   readonly onClose: (error: Error | undefined) => void
 }
@@ -52,6 +54,8 @@ export class Responder {
   #waitingBytes = 0
   #open: OpenCall | undefined
   #dispatching = false
+  #turnCalls = 0
+  #deferred = false
   #paused = false
   #ended = false
 
@@ -75,7 +79,10 @@ export class Responder {
   }
 
   #receive(bytes: Buffer, fds: number[]): void {
+    if (!this.#deferred) this.#turnCalls = 0
     try {
+      // At once, not when its message is whole: descriptors of messages that never end would use up ours.
+      if (fds.length > 0) this.#refuse(fds)
       this.#reader.push(bytes, fds, this.#accept)
     } catch (error) {
       this.#end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
@@ -83,14 +90,16 @@ export class Responder {
       if (!(error instanceof ProtocolViolation)) throw error
       return
     }
+    this.#dispatchWaiting()
     this.#balance()
   }
 
+  #refuse(fds: readonly number[]): never {
+    for (const fd of fds) this.#options.closeFd(fd)
+    throw new ProtocolViolation('descriptors with a call')
+  }
+
   readonly #accept = (message: Message, bytes: number): void => {
-    if (message.fds.length > 0) {
-      for (const fd of message.fds) this.#options.closeFd(fd)
-      throw new ProtocolViolation('descriptors with a call')
-    }
     const request = readRequest(message.value, bytes)
     if (this.#mayDispatch() && this.#waiting.length === 0) {
       this.#dispatch(request)
@@ -106,12 +115,14 @@ export class Responder {
       this.#open === undefined &&
       !this.#dispatching &&
       !this.#ended &&
+      this.#turnCalls < this.#options.limits.callsPerTurnMax &&
       this.channel.queuedBytes <= this.#options.limits.outputBytesMax
     )
   }
 
   #dispatch(request: Request): void {
     this.#dispatching = true
+    this.#turnCalls++
     const call = new OpenCall(request, this.channel, this.#options, this.#answered)
     this.#open = call
     try {
@@ -127,6 +138,20 @@ export class Responder {
     this.#balance()
   }
 
+  /** A row of calls that are answered at once would keep everybody else waiting: the rest of it has its turn later. */
+  #yieldTurn(): void {
+    if (this.#waiting.length === 0 || this.#deferred || this.#dispatching) return
+    if (this.#turnCalls < this.#options.limits.callsPerTurnMax) return
+    this.#deferred = true
+    this.#options.defer(() => {
+      this.#deferred = false
+      this.#turnCalls = 0
+      if (this.#ended) return
+      this.#dispatchWaiting()
+      this.#balance()
+    })
+  }
+
   // Does nothing inside onCall, whose caller goes on by itself: a loop, so that no row of calls overflows the stack.
   #dispatchWaiting(): void {
     while (this.#waiting.length > 0 && this.#mayDispatch()) {
@@ -134,6 +159,7 @@ export class Responder {
       this.#waitingBytes -= request.bytes
       this.#dispatch(request)
     }
+    this.#yieldTurn()
   }
 
   #drained(): void {

@@ -35,9 +35,10 @@ export class Broker {
     this.leases.onExit = holder => this.holderExited(holder)
   }
 
-  /** Why every change is refused, undefined when it is not. */
+  /** Why every change is refused, undefined when it is not. A read-only range refuses for reasons of its own. */
   get frozen(): string | undefined {
-    for (const range of this.inventory.ranges.values()) if (range.freeze) return range.freeze.reason
+    for (const range of this.inventory.ranges.values())
+      if (range.freeze && !range.readOnly) return range.freeze.reason
     return undefined
   }
 

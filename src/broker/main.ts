@@ -19,6 +19,7 @@ interface Options {
   size?: string
   logLevel?: string
   check?: boolean
+  format?: string
 }
 
 const program = new Command('membrokerd')
@@ -29,6 +30,10 @@ const program = new Command('membrokerd')
   .option('-d, --directory <path>', 'without --config: keep the memory in this directory')
   .option('--size <size>', 'without --config: how much memory, for example 8G')
   .option('-l, --log-level <level>', 'trace, debug, info, warn, error or silent')
+  .option(
+    '--format <range>',
+    'make an empty table in this range of the configuration, whatever is there, and end',
+  )
   .option('--check', 'only read the configuration, and say what is wrong with it')
   .addHelpText(
     'after',
@@ -79,9 +84,11 @@ async function main(): Promise<void> {
     )
     return
   }
+  if (options.format !== undefined) prepareFormat(settings, options.format)
   const log = makeLog(settings.logLevel)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
   const broker = new Broker(settings, bootId, log)
+  if (options.format !== undefined) return format(broker, options.format)
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.
   const server = Server.bind(broker)
@@ -109,6 +116,25 @@ function makeLog(level: string): pino.Logger {
     options,
     pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true }),
   )
+}
+
+/** Only that range, so that no other is touched. */
+function prepareFormat(settings: Settings, name: string): void {
+  const range = settings.ranges.find(candidate => candidate.name === name)
+  if (!range) throw new ConfigError(`--format: no range is called '${name}'`)
+  if (range.source !== 'devdax' && range.source !== 'devmem')
+    throw new ConfigError(`--format: a ${range.source} range has its table in a file; move that away instead`)
+  settings.ranges = [{ ...range, format: true }]
+}
+
+async function format(broker: Broker, name: string): Promise<void> {
+  const server = Server.bind(broker)
+  await recover(broker)
+  server.stop()
+  const { reason } = broker.inventory.ranges.get(name)!
+  if (reason !== undefined) throw new ConfigError(`${name} was not formatted: ${reason}`)
+  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.`)
+  process.exit(exit.good)
 }
 
 function announce(settings: Settings): void {

@@ -87,7 +87,17 @@ uid = 1000
       },
     ],
     owners: new Map([
-      [1, { bytesMax: 4096, allocationsMax: 2, mappingsMax: 5, ranges: ['huge'], names: undefined }],
+      [
+        1,
+        {
+          bytesMax: 4096,
+          allocationsMax: 2,
+          mappingsMax: 5,
+          ranges: ['huge'],
+          names: undefined,
+          openByPath: false,
+        },
+      ],
       [
         1000,
         {
@@ -96,6 +106,7 @@ uid = 1000
           mappingsMax: Infinity,
           ranges: undefined,
           names: undefined,
+          openByPath: false,
         },
       ],
     ]),
@@ -105,6 +116,7 @@ uid = 1000
       mappingsMax: Infinity,
       ranges: undefined,
       names: ['public/*'],
+      openByPath: false,
     },
     admins: new Set([0, process.getuid!(), 7, 65534]),
     revokeGraceMs: 250,

@@ -3,16 +3,9 @@ import fc from 'fast-check'
 import { Ledger } from '../../src/broker/access/ledger'
 import { Policy } from '../../src/broker/access/policy'
 import { hashSecret, secretMatches } from '../../src/broker/access/secret'
-import type { OwnerLimits } from '../../src/broker/config/config'
+import { type OwnerLimits, unlimited } from '../../src/broker/config/config'
 import { Refusal } from '../../src/broker/refusal'
 
-const unlimited: OwnerLimits = {
-  bytesMax: Infinity,
-  allocationsMax: Infinity,
-  mappingsMax: Infinity,
-  ranges: undefined,
-  names: undefined,
-}
 const policyFor = (limits: Partial<OwnerLimits>, defaults: Partial<OwnerLimits> = { bytesMax: 0 }) =>
   new Policy({
     owners: new Map([[5, { ...unlimited, ...limits }]]),

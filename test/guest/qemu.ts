@@ -16,6 +16,8 @@ export interface QemuOptions extends Omit<GuestProcessOptions, 'fds'> {
   ramBytes: number
   /** The descriptor QEMU gets as qemuRamFd; stays the caller's. Left out where the launcher provides it. */
   fd?: number
+  /** Default: tcg, which needs nothing of this machine. */
+  accelerator?: 'tcg' | 'kvm'
   /** A command that runs the rest of its arguments, with RAM in qemuRamFd: broker-ctl exec --map NAME:fd=9 -- */
   launcher?: readonly string[]
 }
@@ -43,28 +45,40 @@ export class Qemu {
   /** Go on with a guest that save() has written to file, on the RAM as it is now. Returns a machine that is still stopped. */
   static async load(options: QemuOptions, file: string): Promise<Qemu> {
     accessSync(file) // QEMU would wait for ever for what a failed cat does not send
+    return Qemu.loadFrom(options, `cat < ${shellQuote(file)}`)
+  }
+
+  /** load(), with the device state that a shell command prints. The command is QEMU's child. */
+  static async loadFrom(options: QemuOptions, command: string): Promise<Qemu> {
     const qemu = await Qemu.#start(options, ['-incoming', 'defer'])
     try {
       await qemu.#ignoreSharedMemory()
-      await qemu.monitor.execute('migrate-incoming', { uri: `exec:cat < ${shellQuote(file)}` })
+      await qemu.monitor.execute('migrate-incoming', { uri: `exec:${command}` })
       await qemu.#migrated()
       return qemu
     } catch (error) {
       await qemu.kill()
-      throw new Error(`${file} does not load: ${qemu.process.complaints}`, { cause: error })
+      throw new Error(`the device state does not load: ${qemu.process.complaints}`, { cause: error })
     }
   }
 
   /** Stop the guest and write its device state, without its RAM, to a file that appears when it is complete. */
   async save(file: string): Promise<void> {
-    await this.stop()
-    await this.#ignoreSharedMemory()
     // QEMU calls it complete when the last byte is in the pipe, not when it is in the file.
     const part = `${file}.part`
-    const uri = `exec:cat > ${shellQuote(part)} && mv ${shellQuote(part)} ${shellQuote(file)}`
-    await this.monitor.execute('migrate', { uri })
-    await this.#migrated()
+    await this.saveTo(`cat > ${shellQuote(part)} && mv ${shellQuote(part)} ${shellQuote(file)}`)
     await until(async () => existsSync(file), `${file} did not appear`)
+  }
+
+  /**
+   * Stop the guest and give its device state, without its RAM, to a shell command, QEMU's child. Does not wait for the
+   * command: it has all of it when it sees the end of its input.
+   */
+  async saveTo(command: string): Promise<void> {
+    await this.stop()
+    await this.#ignoreSharedMemory()
+    await this.monitor.execute('migrate', { uri: `exec:${command}` })
+    await this.#migrated()
   }
 
   async stop(): Promise<void> {
@@ -82,11 +96,11 @@ export class Qemu {
   }
 
   static async #start(options: QemuOptions, more: readonly string[]): Promise<Qemu> {
-    const { program, folder, ramBytes, fd, launcher = [], ...processOptions } = options
+    const { program, folder, ramBytes, fd, accelerator = 'tcg', launcher = [], ...processOptions } = options
     const firmware = path.join(folder, 'firmware')
     const socket = path.join(folder, 'monitor')
     writeFileSync(firmware, counterFirmware())
-    const command = [...launcher, program, ...qemuArguments(ramBytes, firmware, socket), ...more]
+    const command = [...launcher, program, ...qemuArguments(accelerator, ramBytes, firmware, socket), ...more]
     const fds = new Map(fd === undefined ? [] : [[qemuRamFd, fd]])
     const process = new GuestProcess(command, { ...processOptions, fds })
 
@@ -119,11 +133,11 @@ export class Qemu {
   }
 }
 
-function qemuArguments(ramBytes: number, firmware: string, socket: string): string[] {
+function qemuArguments(accelerator: string, ramBytes: number, firmware: string, socket: string): string[] {
   // align: what a device-DAX instance of 2 MiB pages needs; harmless elsewhere.
   const memory = `memory-backend-file,id=ram,size=${ramBytes},mem-path=/proc/self/fd/${qemuRamFd},share=on,align=2M`
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-accel', 'tcg'],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-accel', accelerator],
     // Without a BIOS nobody routes the timer through the APIC; without an APIC it needs no routing.
     ...['-cpu', 'qemu64,apic=off'],
     ...['-object', memory, '-machine', 'pc,memory-backend=ram', '-m', `${ramBytes}b`],

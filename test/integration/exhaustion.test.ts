@@ -101,7 +101,7 @@ bytes = "16MiB"
     expect(await call('Allocate', { name: 'more', bytes: page })).toBe('QuotaExceeded')
     expect(
       await other.run(({ client }) => client.call('GetStatus', {}).then(({ usage }) => usage)),
-    ).toMatchObject([{ uid: 65534, bytes: MiB, bytesMax: MiB, allocations: 0, mappings: 0 }])
+    ).toMatchObject([{ uid: 65534, bytes: MiB, bytesMax: MiB, allocations: 1, mappings: 0 }])
     await other.kill()
     const again = await OtherProcess.start(broker.socket, { uid: 65534 })
     await until(
@@ -222,7 +222,7 @@ preallocate = true
   })
 })
 
-test('two calls of one process at once, of which one fails: the other one is its holder', async () => {
+test('calls of one process at once, of which all but one fail: that one makes it the holder', async () => {
   const mount = mountTmpfs(24 * MiB)
   const directory = path.join(mount, 'range')
   mkdirSync(directory, { mode: 0o700 })
@@ -237,12 +237,17 @@ preallocate = true
   await start({ config })
   await leaksNothing(broker, async () => {
     writeFileSync(path.join(mount, 'filler'), Buffer.alloc(12 * MiB))
+    const other = await OtherProcess.start(broker.socket)
+    expect(await other.refusal('Allocate', { name: 'others', bytes: page })).toBeUndefined()
+    const [first, second, third] = [broker.client(), broker.client(), broker.client()]
     for (let round = 0; round < 10; round++) {
-      const calls = [MiB, 15 * MiB].map((bytes, index) =>
-        broker.client().call('Allocate', { name: `round${round}/${index}`, bytes }),
-      )
-      const [small, large] = await Promise.allSettled(calls)
-      expect(large!.status).toBe('rejected')
+      const calls = [
+        first.call('Allocate', { name: `round${round}/0`, bytes: 4 * MiB }),
+        second.call('Allocate', { name: `round${round}/1`, bytes: 11 * MiB }),
+        ...Array.from({ length: 20 }, () => third.call('CreateMapping', { name: 'others' })),
+      ]
+      const [small, ...failed] = await Promise.allSettled(calls)
+      for (const { status } of failed) expect(status).toBe('rejected')
       expect(small).toMatchObject({ status: 'fulfilled', value: { allocation: { holderPid: process.pid } } })
       await broker.client().call('Release', { name: `round${round}/0` })
     }
@@ -342,5 +347,18 @@ test('a broker without descriptors left refuses by name or not at all, and lives
     await until(async () => (await holder.call('GetStatus', {})).clients === 2, 'the crowd is gone')
     holder.closeFd(fds[0]!)
     await other.kill()
+  })
+})
+
+test('memory that a killed broker had made larger, and not recorded, is cut back at the next start', async () => {
+  await start({ bytes: 16 * MiB })
+  await leaksNothing(broker, async () => {
+    await broker.client().call('Allocate', { name: 'grown', bytes: page })
+    await broker.kill()
+    const file = path.join(broker.directory, 'alloc-1')
+    writeFileSync(file, Buffer.alloc(3 * page, 7))
+    await broker.start()
+    expect(statSync(file).size).toBe(page)
+    expect(broker.log).not.toContain('tampered')
   })
 })

@@ -43,7 +43,21 @@ function withDirectory(body: () => Promise<void>): () => Promise<void> {
     })
   }
 }
-afterEach(() => broker.dispose())
+/** Process groups that a test has started beside its clients. */
+const groups: number[] = []
+
+afterEach(async () => {
+  for (const pid of groups.splice(0)) killGroup(pid)
+  await broker.dispose()
+})
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
 
 /** Another process with a mapping of 'ram'; what it does when it is asked to give it back. */
 async function holder(manner: 'cooperates' | 'ignores' | 'does not watch'): Promise<[OtherProcess, number]> {
@@ -197,6 +211,7 @@ test(
       void native
       return spawn('sleep', ['1000'], { stdio: ['ignore', 'ignore', 'ignore', fds[0]!], detached: true }).pid!
     })
+    groups.push(heir)
     await other.kill()
     await expect(owner.call('Release', { name: 'ram', graceMs: 0 })).resolves.toMatchObject({
       outcome: 'quarantined',
@@ -204,7 +219,7 @@ test(
     })
     await new Promise(resolve => setTimeout(resolve, 1500))
     expect(await retired()).toMatchObject([{ holders: [heir] }])
-    process.kill(heir, 'SIGKILL')
+    killGroup(heir)
     await until(async () => (await retired()).length === 0, 'the quarantine is over')
   }),
 )
@@ -218,13 +233,14 @@ test(
       stdio: ['ignore', 'pipe', 'inherit', fds[0]!],
       detached: true,
     })
+    groups.push(shell.pid!)
     await once(shell.stdout!, 'data')
     owner.closeFd(fds[0]!)
     await expect(owner.call('Release', { name: 'ram', graceMs: 0 })).resolves.toMatchObject({
       outcome: 'quarantined',
     })
     expect((await retired())[0]!.reason.length).toBeLessThan(200)
-    process.kill(-shell.pid!, 'SIGKILL')
+    killGroup(shell.pid!)
     await once(shell, 'close')
     await until(async () => (await retired()).length === 0, 'the quarantine is over')
   }),

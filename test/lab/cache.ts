@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { createReadStream, existsSync, mkdirSync, renameSync, rmSync, utimesSync } from 'node:fs'
 import path from 'node:path'
 import { cacheFolder } from '../guest/build'
 
@@ -15,7 +15,11 @@ export function labFolder(...parts: string[]): string {
  * when it is whole, so that a run cut off and a run beside this one do no harm.
  */
 export async function whole(target: string, make: (unfinished: string) => Promise<void>): Promise<string> {
-  if (existsSync(target)) return target
+  if (existsSync(target)) {
+    const now = new Date()
+    utimesSync(target, now, now) // what is used is not old
+    return target
+  }
   const unfinished = `${target}.${process.pid}.part`
   rmSync(unfinished, { recursive: true, force: true })
   mkdirSync(path.dirname(target), { recursive: true })

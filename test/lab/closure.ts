@@ -16,11 +16,10 @@ export async function librariesOf(binaries: readonly string[], folder = ''): Pro
   return [...libraries].sort()
 }
 
-/** Modules, by name, in an order in which each can be loaded; those built into the kernel are left out. */
+/** A kernel's modules, by name. */
 export interface ModuleSource {
-  /** undefined: not a module of this kernel. */
+  /** undefined: built into this kernel, or unknown to it; packages of newer kernels do not say which. */
   find(name: string): string | undefined
-  isBuiltIn(name: string): boolean
   /** The module, not compressed. */
   read(file: string): Promise<Buffer>
 }
@@ -32,16 +31,15 @@ export interface LoadableModule {
   bytes: Buffer
 }
 
-/** The modules named and all they depend on, in the order in which the kernel takes them. */
+/** The modules named and all they depend on, in an order in which the kernel takes them; without those built in. */
 export async function modulesInOrder(
   names: readonly string[],
   source: ModuleSource,
 ): Promise<LoadableModule[]> {
   const ordered = new Map<string, LoadableModule>()
   const visit = async (name: string) => {
-    if (ordered.has(name) || source.isBuiltIn(name)) return
     const file = source.find(name)
-    if (file === undefined) throw new Error(`this kernel has no module ${name}`)
+    if (ordered.has(name) || file === undefined) return
     const bytes = await source.read(file)
     for (const needed of dependenciesIn(bytes)) await visit(needed)
     ordered.set(name, { name, file, bytes })

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -21,16 +21,16 @@ export interface Kernel {
   layer: string
 }
 
-/** The shared folder of a run, and virtual machines. */
-const needed = [
+/**
+ * The run's shared folder, virtual machines, reserved memory (dax_hmem first: it makes the region's device, which
+ * device_dax then binds), and what scenarios break things with.
+ */
+const wanted = [
   ...['virtio', 'virtio_ring', 'virtio_pci', '9pnet_virtio', '9p'],
   ...['irqbypass', 'kvm', 'ccp', 'kvm_amd'],
+  ...['dax_hmem', 'device_dax'],
+  ...['hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1'],
 ]
-/**
- * dax_hmem before device_dax: it makes the region's first device, which device_dax then binds. A kernel may have the rest
- * built in or not at all.
- */
-const wanted = ['dax_hmem', 'device_dax', 'hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1']
 
 /** Of the largest module, not compressed; kvm has about a tenth. */
 const moduleBytesMax = 64 * 2 ** 20
@@ -43,14 +43,15 @@ export async function fetchKernel(
 ): Promise<Kernel> {
   const archive = new Archive(choice.suite, choice.security, progress)
   const folder = await unpackedKernel(choice, archive)
-  const [name] = readdirSync(path.join(folder, 'boot')).filter(file => file.startsWith('vmlinuz-'))
-  if (name === undefined) throw new Error(`the package of kernel ${choice.label} has no image`)
-  const release = name.slice('vmlinuz-'.length)
+  const modules = modulesFolder(folder)
+  const release = path.basename(modules)
+  // Newer kernels keep the image beside their modules.
+  const places = [path.join(folder, 'boot', `vmlinuz-${release}`), path.join(modules, 'vmlinuz')]
+  const image = places.find(existsSync)
+  if (image === undefined) throw new Error(`the packages of kernel ${choice.label} have no image`)
   return {
-    label: choice.label,
-    release,
-    image: path.join(folder, 'boot', name),
-    layer: await modulesLayer(choice.label, modulesFolder(folder, release), busybox),
+    ...{ label: choice.label, release, image },
+    layer: await modulesLayer(choice.label, modules, busybox),
   }
 }
 
@@ -76,19 +77,18 @@ async function unpackedKernel(choice: KernelChoice, archive: Archive): Promise<s
   ])
 }
 
-function modulesFolder(folder: string, release: string): string {
-  const place = ['lib/modules', 'usr/lib/modules']
-    .map(name => path.join(folder, name, release))
-    .find(existsSync)
-  if (place === undefined) throw new Error(`the packages of ${release} have no modules`)
-  return place
+/** The only folder there is of modules of a kernel; it has the kernel's release for its name. */
+function modulesFolder(folder: string): string {
+  const place = ['lib/modules', 'usr/lib/modules'].map(name => path.join(folder, name)).find(existsSync)
+  const [release] = place === undefined ? [] : readdirSync(place)
+  if (place === undefined || release === undefined) throw new Error(`${folder} has no modules`)
+  return path.join(place, release)
 }
 
 /** /lib/modules/order lists the files in the order in which init loads them. */
 async function modulesLayer(label: string, folder: string, busybox: string): Promise<string> {
   const source = moduleSource(folder, busybox)
-  const there = wanted.filter(name => source.find(name) !== undefined)
-  const modules = await modulesInOrder([...needed, ...there], source)
+  const modules = await modulesInOrder(wanted, source)
   const entries = modules.map(
     ({ name, bytes }): LayerEntry => ({ kind: 'text', path: `lib/modules/${name}.ko`, text: bytes }),
   )
@@ -100,12 +100,8 @@ function moduleSource(folder: string, busybox: string): ModuleSource {
   const files = new Map<string, string>()
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }))
     if (/\.ko(\.xz)?$/.test(file)) files.set(moduleName(file), path.join(folder, file))
-  const builtIn = new Set(
-    readFileSync(path.join(folder, 'modules.builtin'), 'utf8').trim().split('\n').map(moduleName),
-  )
   return {
     find: name => files.get(name),
-    isBuiltIn: name => builtIn.has(name),
     read: file => (file.endsWith('.xz') ? unxz(file, busybox) : readFile(file)),
   }
 }

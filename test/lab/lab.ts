@@ -98,7 +98,7 @@ export class Lab {
       })
     })
     forgetOld(folder, `${label}-`)
-    forgetOld(labFolder('layers'), 'project-')
+    for (const prefix of ['project-', 'tools-']) forgetOld(labFolder('layers'), prefix)
     return { ...kernel, initrd }
   }
 }

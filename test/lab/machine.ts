@@ -28,7 +28,11 @@ const explainMs = 3000
 const complaintLinesMax = 60
 
 /** RCU and the watchdogs take an emulated machine on a busy host for a hanging one, so they get more time than usual. */
-const patience = ['rcupdate.rcu_cpu_stall_timeout=120', 'watchdog_thresh=60', 'hung_task_timeout_secs=0']
+const patience = [
+  'rcupdate.rcu_cpu_stall_timeout=120',
+  'watchdog_thresh=60',
+  'sysctl.kernel.hung_task_timeout_secs=0',
+]
 
 function qemuArguments(options: MachineOptions, serial: readonly string[]): string[] {
   const { image, initrd, share, parameters, machine } = options

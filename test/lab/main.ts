@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { defaultKernel, kernelChoice, kernelChoices } from './kernels'
 import { Lab, LabUnavailable } from './lab'
 import { Progress } from './progress'
-import { openShell, type Report, runScenario } from './run'
+import { openShell, type Report, runCommand, runScenario } from './run'
 import { loadScenario, scenarioNames } from './scenario'
 
 const exit = { good: 0, failed: 1, usage: 2, unavailable: 3 } as const
@@ -12,6 +12,7 @@ interface Options {
   kernel: string
   into?: string
   shell?: boolean
+  run?: string
   list?: boolean
   keep?: boolean
   json?: boolean
@@ -28,6 +29,7 @@ const program = new Command('npm run lab --')
     'the kernel to kexec into, where a scenario does not say (default: the same)',
   )
   .option('-s, --shell', 'instead, give a shell in the lab; "exit" or Ctrl-A X ends it')
+  .option('-r, --run <script>', 'instead, run shell commands in the lab; the exit status is theirs')
   .option('-l, --list', 'only list the scenarios')
   .option('--keep', 'keep console and logs also of what went well')
   .option('--json', 'print a report on standard output')
@@ -40,7 +42,8 @@ Exit codes: 0 all proved; 1 something failed; 2 bad usage; 3 this machine can't 
 
 Examples:
   npm run lab -- memory-survives-kexec --into 7.2
-  npm run lab -- --shell --kernel 6.12`,
+  npm run lab -- --shell --kernel 6.12
+  npm run lab -- --run 'membrokerd --version; uname -a'`,
   )
   .exitOverride(error => process.exit(error.exitCode === 0 ? exit.good : exit.usage))
 
@@ -78,21 +81,21 @@ async function main(): Promise<number> {
   }
   const progress = new Progress()
   const lab = await Lab.open(progress)
-  if (options.shell)
-    return openShell(lab, {
-      kernel: options.kernel,
-      kernels: options.into === undefined ? [] : [options.into],
-    })
+  const { kernel, into, keep } = options
+  const shell = { kernel, kernels: into === undefined ? [] : [into] }
+  if (options.shell) return openShell(lab, shell)
 
   const interrupted = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
-  const { kernel, into, keep } = options
+  const { signal } = interrupted
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupted.abort())
+  if (options.run !== undefined) return runCommand(lab, options.run, { ...shell, signal })
+
   const reports: Report[] = []
   for (const name of names) {
-    const report = await runScenario(lab, name, { kernel, into, keep, signal: interrupted.signal }, progress)
+    const report = await runScenario(lab, name, { kernel, into, keep, signal }, progress)
     reports.push(report)
     tell(report, progress)
-    if (interrupted.signal.aborted) break
+    if (signal.aborted) break
   }
   if (options.json) console.log(JSON.stringify(reports, undefined, 2))
   return reports.length === names.length && reports.every(report => report.good) ? exit.good : exit.failed

@@ -1,7 +1,7 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { buildProgram, packageRoot } from '../guest/build'
-import { hashTexts, labFolder, whole } from './cache'
+import { labFolder } from './cache'
 import { command } from './command'
 import { type LayerEntry, layer } from './layer'
 
@@ -19,7 +19,7 @@ export async function projectLayer(): Promise<string> {
   const modes = (file: string) => (programs.includes(file) ? { mode: 0o755 } : {})
   return withPackage(async unpacked => {
     const entries: LayerEntry[] = [
-      ...tree(await dependencies(root), path.dirname(place)),
+      ...(await dependencies(root, path.dirname(path.dirname(place)))),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
       // What the package's install script would build here.
@@ -54,36 +54,30 @@ async function withPackage<T>(use: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** The packages that the project needs at run time, as its lock file names them. */
-async function dependencies(root: string): Promise<string> {
-  const files = ['package.json', 'package-lock.json']
-  const lock = hashTexts(files.map(name => readFileSync(path.join(root, name), 'utf8')))
-  const folder = await whole(path.join(labFolder('dependencies'), lock), async unfinished => {
-    mkdirSync(unfinished)
-    for (const name of files) copyFileSync(path.join(root, name), path.join(unfinished, name))
-    const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
-    await command('npm', ['ci', '--omit=dev', '--ignore-scripts', ...quiet], { cwd: unfinished })
-  })
-  return path.join(folder, 'node_modules')
+/** The packages that the project needs at run time, as they are installed here by its lock file. */
+async function dependencies(root: string, place: string): Promise<LayerEntry[]> {
+  const printed = await command('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
+  const folders = printed.split('\n').filter(folder => folder.startsWith(path.join(root, 'node_modules')))
+  return folders.flatMap(folder => tree(folder, path.join(place, path.relative(root, folder))))
 }
 
-/** Small C programs for scenarios, found in the lab's PATH. They need no libraries there. */
+/** Small C programs that scenarios find in the lab's PATH. The C library is the only one they get. */
 function programEntries(root: string): LayerEntry[] {
   const folder = path.join(root, 'test/lab/program')
-  if (!existsSync(folder)) return []
-  return readdirSync(folder)
-    .filter(name => name.endsWith('.c'))
-    .map(name => {
-      const built = buildProgram(path.join(folder, name), ['-static'])
-      if (built === undefined) throw new Error('the lab needs a C compiler for its programs')
-      return { kind: 'file', path: `usr/bin/${path.basename(name, '.c')}`, file: built, mode: 0o755 }
-    })
+  const sources = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.c')) : []
+  return ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))].map(source => {
+    const built = buildProgram(source)
+    if (built === undefined) throw new Error('the lab needs a C compiler for its programs')
+    return { kind: 'file', path: `usr/bin/${path.basename(source, '.c')}`, file: built, mode: 0o755 }
+  })
 }
 
 function tree(folder: string, place: string): LayerEntry[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true, encoding: 'utf8' })
     .filter(entry => entry.isFile())
-    .map(entry => file(place, folder, path.relative(folder, path.join(entry.parentPath, entry.name))))
+    .map(entry => path.relative(folder, path.join(entry.parentPath, entry.name)))
+    .filter(name => !name.split(path.sep).includes('node_modules'))
+    .map(name => file(place, folder, name))
 }
 
 function file(place: string, folder: string, name: string): LayerEntry {

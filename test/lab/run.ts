@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Lab } from './lab'
-import { runMachine, runShell } from './machine'
+import { type MachineOptions, runMachine, runShell } from './machine'
 import type { Progress } from './progress'
 import { loadScenario, minutesMaxDefault, type Scenario } from './scenario'
 import { Share, type StepResult } from './share'
@@ -48,7 +48,7 @@ export async function runScenario(
   const share = new Share(await lab.runFolder(runName(name), labels))
   share.state = { scenario: name, step: 0, kernel: options.kernel, into, memory: {} }
   progress.say(`${name} on ${[...new Set(labels)].join(' and ')}: ${scenario.title}`)
-  const stopFollowing = follow(share.at('progress.log'), progress)
+  const stopFollowing = follow(share.at('progress.log'), text => progress.say(text.trimEnd()))
   const consoleFile = share.at('console.log')
   appendFileSync(consoleFile, '')
   const from = performance.now()
@@ -73,18 +73,52 @@ export async function runScenario(
   return report
 }
 
-/** A machine with the lab's kernels and this terminal for its console. Returns an exit status. */
-export async function openShell(
+export interface ShellOptions {
+  /** Label of the kernel to boot. */
+  kernel: string
+  /** Labels of those that can be gone into from there. */
+  kernels: readonly string[]
+}
+
+/** A machine with this terminal for its console. Returns an exit status. */
+export function openShell(lab: Lab, options: ShellOptions): Promise<number> {
+  return inFolder(lab, 'shell', options, machine =>
+    runShell({ ...machine, parameters: ['lab.shell'] }, path.join(machine.share, 'console.log')),
+  )
+}
+
+/** Run a shell script in the lab, and print what it prints. Returns its exit status. */
+export function runCommand(
   lab: Lab,
-  options: { kernel: string; kernels: readonly string[] },
+  script: string,
+  options: ShellOptions & { signal: AbortSignal },
 ): Promise<number> {
-  const { image, initrd } = await lab.kernel(options.kernel)
-  const folder = await lab.runFolder(runName('shell'), [options.kernel, ...options.kernels])
+  return inFolder(lab, 'command', options, async machine => {
+    const share = new Share(machine.share)
+    writeFileSync(share.at('command'), script)
+    const stopFollowing = follow(share.at('output'), line => process.stdout.write(line))
+    const consoleFile = share.at('console.log')
+    const limits = { secondsMax: minutesMaxDefault * 60, consoleFile, signal: options.signal }
+    const end = await runMachine({ ...machine, parameters: ['lab.run'] }, limits)
+    stopFollowing()
+    if (end.failure === undefined && existsSync(share.at('status')))
+      return Number(readFileSync(share.at('status'), 'utf8'))
+    throw new Error(explain(end.failure ?? 'the machine went away', end.complaints, [], consoleFile))
+  })
+}
+
+async function inFolder(
+  lab: Lab,
+  name: string,
+  { kernel, kernels }: ShellOptions,
+  use: (machine: MachineOptions) => Promise<number>,
+): Promise<number> {
+  const { image, initrd } = await lab.kernel(kernel)
+  const share = await lab.runFolder(runName(name), [kernel, ...kernels])
   try {
-    const machine = { qemu: lab.qemu, image, initrd, share: folder, parameters: ['lab.shell'], machine: [] }
-    return await runShell(machine, path.join(folder, 'console.log'))
+    return await use({ qemu: lab.qemu, image, initrd, share, parameters: [], machine: [] })
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(share, { recursive: true })
   }
 }
 
@@ -123,8 +157,8 @@ function lastLines(file: string): string[] {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-consoleLinesShown)
 }
 
-/** Say what is written into a file; returns what ends it. */
-function follow(file: string, progress: Progress): () => void {
+/** Tell whole lines that are written into a file; returns what ends it. */
+function follow(file: string, take: (text: string) => void): () => void {
   let told = 0
   const tell = () => {
     if (!existsSync(file)) return
@@ -132,7 +166,7 @@ function follow(file: string, progress: Progress): () => void {
     const end = bytes.lastIndexOf('\n')
     if (end < 0) return
     told += end + 1
-    progress.say(bytes.toString('utf8', 0, end))
+    take(bytes.toString('utf8', 0, end + 1))
   }
   const timer = setInterval(tell, progressPollMs)
   return () => {

@@ -1,4 +1,4 @@
-import type { OwnerLimits, Settings } from '../config/config'
+import { type OwnerLimits, type Settings, unlimited } from '../config/config'
 import { refuse } from '../refusal'
 import type { Ledger } from './ledger'
 
@@ -13,15 +13,7 @@ export class Policy {
   limits(uid: number): OwnerLimits {
     const own = this.settings.owners.get(uid)
     if (own) return own
-    if (this.isAdmin(uid))
-      return {
-        bytesMax: Infinity,
-        allocationsMax: Infinity,
-        mappingsMax: Infinity,
-        ranges: undefined,
-        names: undefined,
-      }
-    return this.settings.defaults
+    return this.isAdmin(uid) ? unlimited : this.settings.defaults
   }
 
   mayUse(uid: number, range: string): boolean {

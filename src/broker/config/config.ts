@@ -3,6 +3,7 @@ import { readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
+import { addressOf, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
 import { lineOf } from './toml-line'
 
@@ -12,13 +13,22 @@ const MiB = 2 ** 20
 /** What one range is made from. Bytes throughout. */
 export interface RangeSettings {
   name: string
-  source: 'directory' | 'memfd'
+  source: RangeConfig['source']
+  /** The directory, or the file of a device's memory. */
   path: string
   bytes: number
   alignBytes: number | undefined
   tableBytes: number | undefined
   preallocate: boolean | undefined
   hugePageBytes: number
+  /** Physical address, for the sources that have one. */
+  base?: number | undefined
+  /** Uids that get descriptors which reach beyond their allocations (devmem). */
+  trusted?: Set<number>
+  /** Where the table is kept, when it can't be in the range (pci-bar). */
+  tablePath?: string | undefined
+  /** Make a new, empty table, whatever is there: an operator's explicit act. */
+  format?: boolean
 }
 
 /** What a uid may have; Infinity where nothing limits it. names are glob patterns with `*`. */
@@ -28,6 +38,8 @@ export interface OwnerLimits {
   mappingsMax: number
   ranges: string[] | undefined
   names: string[] | undefined
+  /** May open again by /proc/self/fd what it holds, as QEMU does. */
+  openByPath: boolean
 }
 
 export interface Settings {
@@ -49,12 +61,14 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
-const unlimited: OwnerLimits = {
+/** Nothing limits it. */
+export const unlimited: OwnerLimits = {
   bytesMax: Infinity,
   allocationsMax: Infinity,
   mappingsMax: Infinity,
   ranges: undefined,
   names: undefined,
+  openByPath: false,
 }
 const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
 
@@ -197,6 +211,7 @@ function settle(file: ConfigFile, fail: Fail): Settings {
       mappingsMax: config.mappings_max ?? fallback.mappingsMax,
       ranges: config.ranges,
       names: config.names,
+      openByPath: config.open_by_path ?? false,
     }
   }
   const uidOf = (user: string, at: (string | number)[]) => {
@@ -247,7 +262,7 @@ function settleRange(
   const alignBytes = size(range.align, [...at, 'align'])
   const tableBytes = size(range.table_bytes, [...at, 'table_bytes'])
   const hugePageBytes = size(range.huge_page, [...at, 'huge_page']) ?? 0
-  if (bytes < MiB) fail([...at, 'bytes'], 'a range has at least 1MiB')
+  if (bytes < MiB && range.source !== 'pci-bar') fail([...at, 'bytes'], 'a range has at least 1MiB')
   for (const [key, value] of [
     ['align', alignBytes],
     ['huge_page', hugePageBytes || undefined],
@@ -263,7 +278,10 @@ function settleRange(
     if (range.path === undefined) fail(at, "a directory range needs a 'path'")
     if (hugePageBytes)
       fail([...at, 'huge_page'], 'huge_page is for memfd ranges; a directory on hugetlbfs has its own')
-  } else if (range.path !== undefined) fail([...at, 'path'], 'a memfd range has no path')
+  } else if (range.source === 'memfd' && range.path !== undefined)
+    fail([...at, 'path'], 'a memfd range has no path')
+  const wrong = wrongKey(range)
+  if (wrong) fail(wrong.key === undefined ? at : [...at, wrong.key], wrong.reason)
   return {
     name: range.name,
     source: range.source,
@@ -273,5 +291,8 @@ function settleRange(
     tableBytes,
     preallocate: range.preallocate,
     hugePageBytes,
+    ...(range.base !== undefined && { base: addressOf(range.base) }),
+    ...(range.source === 'devmem' && { trusted: new Set(range.trusted_uids) }),
+    ...(range.table_path !== undefined && { tablePath: range.table_path }),
   }
 }

@@ -2,8 +2,11 @@
 
 export interface RangeConfig {
   name: string
-  source: 'directory' | 'memfd'
+  source: 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
   path?: string
+  base?: number | string
+  trusted_uids?: number[]
+  table_path?: string
   bytes: number | string
   align?: number | string
   table_bytes?: number | string
@@ -19,6 +22,7 @@ export interface OwnerConfig {
   mappings_max?: number
   ranges?: string[]
   names?: string[]
+  open_by_path?: boolean
 }
 
 export interface ConfigFile {
@@ -43,12 +47,20 @@ const size = {
   ],
   description: 'a size: bytes, or a string such as "64GiB"',
 }
+const address = {
+  type: ['integer', 'string'],
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  pattern: '^0x[0-9a-fA-F]{1,13}$',
+  description: 'a physical address: a number, or a string such as "0x100000000"',
+}
 const quota = {
   bytes_max: size,
   allocations_max: { type: 'integer', minimum: 0 },
   mappings_max: { type: 'integer', minimum: 0 },
   ranges: { type: 'array', items: { type: 'string' } },
   names: { type: 'array', items: { type: 'string', minLength: 1 } },
+  open_by_path: { type: 'boolean' },
 }
 const table = (properties: object, required: string[] = []) => ({
   type: 'object',
@@ -72,8 +84,11 @@ export const configSchema = table(
       items: table(
         {
           name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' },
-          source: { enum: ['directory', 'memfd'] },
+          source: { enum: ['directory', 'memfd', 'devdax', 'devmem', 'pci-bar'] },
           path: { type: 'string', pattern: '^/' },
+          base: address,
+          trusted_uids: { type: 'array', items: { type: 'integer', minimum: 0 } },
+          table_path: { type: 'string', pattern: '^/' },
           bytes: size,
           align: size,
           table_bytes: size,

@@ -41,7 +41,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     bytes,
     align: alignBytes,
     contiguous: input.contiguous ?? false,
-    extentsMax: extentsPerAllocationMax,
+    extentsMax: range.source.extentsMax ?? extentsPerAllocationMax,
   })
   if (!extents) {
     if (holder) broker.leases.releaseIdle(holder)
@@ -61,12 +61,13 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     verdict: 'unverified',
     digest: null,
   }
+  const openBy = broker.policy.limits(uid).openByPath ? uid : undefined
   const names = pendingNames(broker)
   names.add(input.name)
   broker.ledger.charge(uid, { bytes, allocations: 1 })
   let made = false
   try {
-    const reserving = makeMemory(range, 'create', () => range.source.create(pieceOf(record)))
+    const reserving = makeMemory(range, 'create', () => range.source.create(pieceOf(record), openBy))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -79,7 +80,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
     if (made)
       await range.source
-        .destroy(record.id)
+        .destroy(pieceOf(record))
         .catch(err => broker.log.error({ err }, 'undoing an allocation failed'))
     range.allocator.free(extents)
     throw error
@@ -105,7 +106,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   const extension = range.allocator.extend(record.extents, {
     bytes: more,
     align: range.source.unitBytes,
-    extentsMax: extentsPerAllocationMax,
+    extentsMax: range.source.extentsMax ?? extentsPerAllocationMax,
   })
   if (!extension) refuseSpace(range, more)
   const { extents } = extension
@@ -114,7 +115,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   let grown = false
   try {
     const reserving = makeMemory(range, 'grow', () =>
-      range.source.grow({ ...pieceOf(record), bytes, extents }, record.bytes),
+      range.source.grow({ ...pieceOf(record), bytes, extents }, pieceOf(record)),
     )
     if (reserving) await reserving
     broker.checkThawed()

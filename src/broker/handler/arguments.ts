@@ -1,4 +1,9 @@
-import { metadataBytesMax, nameBytesMax, secretBytesMax } from '../../../protocol/wire/limits'
+import {
+  metadataBytesMax,
+  metadataNestingMax,
+  nameBytesMax,
+  secretBytesMax,
+} from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { refuse } from '../refusal'
 
@@ -32,10 +37,17 @@ export function checkUid(uid: number): void {
 /** As JSON text. */
 export function metadataText(metadata: object | null | undefined): string | null {
   if (metadata === null || metadata === undefined) return null
+  if (depthOf(metadata) > metadataNestingMax)
+    invalid('metadata', `metadata has at most ${metadataNestingMax} objects and arrays inside each other`)
   const text = JSON.stringify(metadata)
   if (Buffer.byteLength(text) > metadataBytesMax)
     invalid('metadata', `metadata has at most ${metadataBytesMax} bytes as JSON`)
   return text
+}
+
+function depthOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf))
 }
 
 export function checkSecret(secret: string | null | undefined): void {

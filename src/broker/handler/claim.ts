@@ -100,7 +100,7 @@ function claimOne(
   const holder = session.becomeHolder()
   const fds: number[] = []
   try {
-    for (const mapping of mappings) fds.push(openMemory(allocation, mapping.record.access))
+    for (const mapping of mappings) fds.push(openMemory(allocation, mapping.record.access, holder))
     broker.inventory.claim(allocation, mappings, holder, asOwner)
   } catch (error) {
     for (const fd of fds) closeSync(fd)

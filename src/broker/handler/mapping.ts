@@ -11,6 +11,7 @@ import { mappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkIdle, checkOwner, findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
+import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/entries'
@@ -64,7 +65,7 @@ export function createMapping(
       holder: holder.identity,
       state: 'held',
     }
-    const fd = openMemory(allocation, access)
+    const fd = openMemory(allocation, access, holder)
     let mapping: Mapping
     try {
       mapping = broker.inventory.addMapping(allocation, mappingRecord, holder)
@@ -80,10 +81,13 @@ export function createMapping(
   }
 }
 
-/** @throws Refusal SourceFailed */
-export function openMemory(allocation: Allocation, access: 'read' | 'readWrite'): number {
+/** @throws Refusal SourceFailed, PermissionDenied */
+export function openMemory(allocation: Allocation, access: 'read' | 'readWrite', holder: Holder): number {
+  const { source } = allocation.range
+  const reason = source.refusal?.(holder.uid)
+  if (reason !== undefined) refuse('PermissionDenied', { reason })
   try {
-    return allocation.range.source.open(pieceOf(allocation.record), access === 'readWrite')
+    return source.open(pieceOf(allocation.record), access === 'readWrite', holder.identity)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     refuse('SourceFailed', {
@@ -96,8 +100,9 @@ export function openMemory(allocation: Allocation, access: 'read' | 'readWrite')
 }
 
 export function grantOf(mapping: Mapping, fileDescriptor: number): Grant {
-  const whole = mapping.allocation.range.source.fdCoversAllocation
-  return { mapping: viewMapping(mapping), fileDescriptor, mmapOffset: whole ? mapping.record.offset : 0 }
+  const { range, record } = mapping.allocation
+  const start = range.source.descriptorOffset(pieceOf(record))
+  return { mapping: viewMapping(mapping), fileDescriptor, mmapOffset: start + mapping.record.offset }
 }
 
 /** One process at a time uses an allocation as its owner; others need a share. */

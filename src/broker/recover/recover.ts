@@ -5,11 +5,14 @@ import { ExtentAllocator } from '../allocator/extent-allocator'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/config'
 import { Refusal } from '../refusal'
+import { DevdaxSource } from '../source/devdax/devdax'
+import { DevmemSource } from '../source/devmem'
 import { DirectorySource } from '../source/directory'
 import { MemfdSource } from '../source/memfd'
-import { type Guard, type OpenedSource, SourceError } from '../source/source'
+import { PciBarSource } from '../source/pci-bar'
+import { type Guard, type OpenedSource, type Source, SourceError } from '../source/source'
 import type { Allocation } from '../state/entries'
-import { pieceOf, Range, type Recovery } from '../state/range'
+import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { formatTable, Table } from '../table'
 
 /**
@@ -26,6 +29,7 @@ export async function recover(broker: Broker): Promise<void> {
     else
       broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
   }
+  for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
 }
 
@@ -54,7 +58,9 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
     const { table, recovery } = openTable(broker, opened)
     const problem = conflict(broker, table)
     if (problem) return giveUp(problem)
-    const allocator = new ExtentAllocator({ bytes: source.bytes, unit: source.unitBytes })
+    const { bytes, unitBytes: unit, base = 0, tableBytes = 0 } = source
+    const allocator = new ExtentAllocator({ bytes, unit, base })
+    if (tableBytes > 0) allocator.reserve([{ offset: 0, length: tableBytes }])
     for (const record of table.state.allocations.values()) allocator.reserve(record.extents)
     for (const record of table.state.retired.values()) allocator.reserve(record.extents)
     const parts = { source, table, allocator, medium: opened.medium }
@@ -64,20 +70,40 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
     await reconcile(broker, range)
     return range
   } catch (error) {
-    if (error instanceof TableUnreadable) return giveUp(error.message)
+    if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))
+    if (error instanceof SourceError) return giveUp(error.message)
     throw error
   }
 }
 
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
-  if (settings.source === 'memfd') return MemfdSource.open(settings)
-  return DirectorySource.open(settings, guardOf(broker))
+  switch (settings.source) {
+    case 'memfd':
+      return MemfdSource.open(settings)
+    case 'directory':
+      return DirectorySource.open(settings, guardOf(broker, settings.name))
+    case 'devdax':
+      return DevdaxSource.open(settings, guardOf(broker, settings.name))
+    case 'devmem':
+      return DevmemSource.open(settings)
+    case 'pci-bar':
+      return PciBarSource.open(settings)
+  }
+}
+
+/** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
+function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
+  return source.startsDirty && code === 'NotFormatted'
+    ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
+    : message
 }
 
 /** What the table says of a piece of memory, and who is told when a holder made it something else. */
-function guardOf(broker: Broker): Guard {
+function guardOf(broker: Broker, name: string): Guard {
   const { inventory } = broker
   return {
+    openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
+    broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
       const allocation = inventory.byId.get(id)
       if (allocation) return allocation.busy ? undefined : pieceOf(allocation.record)
@@ -150,12 +176,17 @@ function conflict(broker: Broker, table: Table): string | undefined {
 /** Memory and table must agree: leftovers of a crash go, missing memory makes the range read-only. */
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
+  await source.restore?.(
+    [...table.state.allocations.values()].map(pieceOf),
+    [...table.state.retired.values()].map(pieceOfRetired),
+    range.recovery === 'newBoot',
+  )
   const present = new Set(source.present())
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
-    await source.destroy(id)
+    await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }
   const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
   if (missing.length > 0) {
@@ -163,6 +194,31 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
     range.becomeReadOnly(`the memory of ${names.join(', ')}${more} is missing`)
   }
+}
+
+/**
+ * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
+ * that it is scrubbed in the background before it can be had. A table that has never known retired memory has not
+ * come as far as that.
+ */
+function retireUnscrubbed(broker: Broker, range: Range): void {
+  if (!range.readable || range.readOnly || !range.source.startsDirty) return
+  const { table, source } = range
+  if (table.nextId('retired') > 1) return
+  const first = source.tableBytes ?? 0
+  const chunk = chunkBytes(source.bytes - first, source.unitBytes)
+  const extents = []
+  for (let offset = first; offset < source.bytes; offset += chunk)
+    extents.push({ offset, length: Math.min(chunk, source.bytes - offset) })
+  broker.inventory.retireFree(range, extents, 'never scrubbed')
+  broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
+}
+
+const chunksMax = 256
+
+/** Small enough that memory becomes free bit by bit, few enough for one commit. */
+function chunkBytes(bytes: number, unit: number): number {
+  return Math.ceil(Math.max(2 ** 30, bytes / chunksMax) / unit) * unit
 }
 
 /** Holders of this boot that still live keep what they hold; the table has forgotten those of another boot. */

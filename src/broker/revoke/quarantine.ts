@@ -64,10 +64,7 @@ export class Quarantine {
   }
 
   private async reclaim(retired: Retired): Promise<void> {
-    const proof = await this.broker.revoker.look(
-      { id: retired.record.allocationId, range: retired.range },
-      new Set(),
-    )
+    const proof = await this.broker.revoker.lookOrForce(retired)
     if (proof.kind === 'held') {
       retired.pids = proof.pids
       return
@@ -81,7 +78,7 @@ export class Quarantine {
 
   private async finish(mapping: Mapping): Promise<void> {
     const { revoker, inventory } = this.broker
-    const proof = await revoker.look(mapping.allocation, revoker.legitimate(mapping.allocation, mapping))
+    const proof = await revoker.lookOrForce(mapping)
     if (proof.kind === 'gone' && inventory.mappings.has(mapping.id) && !revoker.isRevoking(mapping))
       revoker.finish(mapping)
   }

@@ -1,10 +1,11 @@
-import { closeSync } from 'node:fs'
+import { closeSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
-import type { Proof } from '../source/source'
-import type { Allocation, Mapping, Retired } from '../state/entries'
+import type { Proof, Source } from '../source/source'
+import { type Allocation, Mapping, type Retired } from '../state/entries'
+import { pieceOf, pieceOfRetired } from '../state/range'
 
 /** How the way down is reported, one sentence a step. */
 export type Step = (text: string) => void
@@ -68,7 +69,7 @@ export class Revoker {
       this.broker.inventory.changeMapping(mapping, { state: 'revoking' })
     if (mapping.holder && !byHolder) await this.ask([mapping], deadline, tell)
     // With its own process' word there is no one left to wait for; without it the deadline has come already.
-    const remaining = await this.prove(allocation, () => this.legitimate(allocation, mapping), tell)
+    const remaining = await this.prove(allocation, () => this.legitimate(allocation, mapping), tell, mapping)
     if (remaining.kind === 'held') {
       tell(`quarantined: ${describe(remaining)}`)
       this.broker.changed('quarantined', allocation, { mapping, detail: describe(remaining) })
@@ -92,6 +93,7 @@ export class Revoker {
   async release(allocation: Allocation, graceMs: number, step: Step): Promise<ReleaseOutcome> {
     const tell = this.teller(allocation, step)
     await this.ask([...allocation.mappings.values()], Date.now() + graceMs, tell)
+    allocation.range.source.disown(allocation.id)
     const remaining = await this.prove(allocation, () => new Set(), tell)
     this.broker.checkThawed()
     const { inventory } = this.broker
@@ -130,10 +132,10 @@ export class Revoker {
 
   /** End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again. */
   async reclaim(retired: Retired): Promise<void> {
-    const { allocationId, name, uid } = retired.record
+    const { name, uid } = retired.record
     retired.busy = true
     try {
-      await retired.range.source.destroy(allocationId)
+      await retired.range.source.destroy(pieceOfRetired(retired.record))
     } finally {
       retired.busy = false
     }
@@ -157,7 +159,9 @@ export class Revoker {
   /** Until every holder has given back what it was asked for, has exited, or the deadline has come. */
   private async ask(mappings: Mapping[], deadline: number, tell: Step): Promise<void> {
     const held = mappings.filter(mapping => mapping.holder !== undefined)
-    if (held.length === 0 || (await this.proveAlone(held[0]!.allocation)).kind === 'gone') return
+    if (held.length === 0) return
+    const { allocation } = held[0]!
+    if (!isHeld(await this.proveAlone(allocation), allocation.range.source)) return
     const done = new AbortController()
     const returns = held.map(mapping => {
       const { pid } = mapping.holder!
@@ -170,7 +174,7 @@ export class Revoker {
       this.broker.changed('revokeRequested', mapping.allocation, { mapping, pid, deadline })
       return mapping.untilReturned()
     })
-    await Promise.race([Promise.all(returns), this.deadline(held[0]!.allocation, deadline, done.signal)])
+    await Promise.race([Promise.all(returns), this.deadline(allocation, deadline, done.signal)])
     done.abort()
   }
 
@@ -178,28 +182,100 @@ export class Revoker {
   private async deadline(allocation: Allocation, deadline: number, signal: AbortSignal): Promise<void> {
     while (Date.now() < deadline && !signal.aborted) {
       await sleep(Math.min(lookEveryMs, deadline - Date.now()), undefined, { signal }).catch(() => {})
-      if (!signal.aborted && (await this.proveAlone(allocation)).kind === 'gone') return
+      if (signal.aborted || !isHeld(await this.proveAlone(allocation), allocation.range.source)) return
     }
   }
 
-  /** Processes that may go on reaching the allocation, because they hold another mapping of it. */
+  /** Processes that may go on reaching the allocation, because they hold another mapping of no less access. */
   legitimate(allocation: Allocation, revoked: Mapping): Set<number> {
     const pids = new Set<number>()
     for (const mapping of allocation.mappings.values())
-      if (mapping !== revoked && mapping.holder && mapping.record.state === 'held')
+      if (
+        mapping !== revoked &&
+        mapping.holder &&
+        mapping.record.state === 'held' &&
+        (mapping.record.access === 'readWrite' || revoked.record.access === 'read')
+      )
         pids.add(mapping.holder.pid)
     return pids
   }
 
   /** Who is left; where the policy says so, after killing them. */
-  private async prove(allocation: Allocation, legitimate: () => Set<number>, tell: Step): Promise<Proof> {
+  private async prove(
+    allocation: Allocation,
+    legitimate: () => Set<number>,
+    tell: Step,
+    mapping?: Mapping,
+  ): Promise<Proof> {
+    const { source } = allocation.range
     const look = async () => this.look(allocation, legitimate())
-    let proof = await this.settle(look)
-    if (proof.kind === 'gone' || this.broker.settings.onDeadline !== 'kill' || proof.pids.length === 0)
+    const force = (proof: Proof) =>
+      proof.kind === 'gone' ? proof : this.force(allocation, mapping, proof, tell)
+    const proof = await force(await this.settle(look, source))
+    if (proof.kind === 'gone' || this.broker.settings.onDeadline !== 'kill') return proof
+    const killed = proof.pids.filter(pid => mayKill(pid, allocation))
+    if (killed.length === 0) return proof
+    await Promise.all(killed.map(pid => this.kill(pid, tell)))
+    return force(await this.settle(look, source))
+  }
+
+  /**
+   * Where the source can, take the memory away from whoever still reaches it, unless somebody has another mapping of
+   * it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
+   */
+  private async force(
+    allocation: Allocation,
+    mapping: Mapping | undefined,
+    without: Proof,
+    tell: Step,
+  ): Promise<Proof> {
+    const { source } = allocation.range
+    if (!source.cut) return without
+    if (!mapping) return this.cut(allocation, tell)
+    while (allocation.busy !== undefined) await sleep(lookEveryMs)
+    // The other change may have ended the mapping, or have given the memory to someone else.
+    if (!this.broker.inventory.mappings.has(mapping.id)) return { kind: 'gone' }
+    if (isUsedByOthers(allocation, mapping)) return without
+    allocation.busy = 'revoke'
+    try {
+      const proof = await this.cut(allocation, tell)
+      if (proof.kind === 'gone') await source.mend!(pieceOf(allocation.record))
       return proof
-    await Promise.all(proof.pids.map(pid => this.kill(pid, tell)))
-    proof = await this.settle(look)
+    } finally {
+      allocation.busy = undefined
+    }
+  }
+
+  private async cut(target: { id: number; range: Allocation['range'] }, tell: Step): Promise<Proof> {
+    tell('taking the memory away from whoever may still reach it')
+    const proof = await target.range.source.cut!(target.id)
+    tell(
+      proof.kind === 'gone'
+        ? 'the kernel has ended every descriptor and mapping of it'
+        : `not taken away by force: ${describe(proof)}`,
+    )
     return proof
+  }
+
+  /** Without asking or killing anybody: by looking, or where nobody is seen and the source can, by force. */
+  async lookOrForce(of: Retired | Mapping): Promise<Proof> {
+    if (of instanceof Mapping) {
+      const { allocation } = of
+      const proof = await this.look(allocation, this.legitimate(allocation, of))
+      if (proof.kind === 'gone' || isHeld(proof, allocation.range.source) || allocation.busy !== undefined)
+        return proof
+      return this.force(
+        allocation,
+        of,
+        proof,
+        this.teller(allocation, () => {}, of),
+      )
+    }
+    const { range, record } = of
+    const target = { id: record.allocationId, range }
+    const proof = await this.look(target, new Set())
+    if (proof.kind === 'gone' || isHeld(proof, range.source)) return proof
+    return this.cut(target, text => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`))
   }
 
   async look(
@@ -227,10 +303,10 @@ export class Revoker {
     return proof
   }
 
-  private async settle(look: () => Promise<Proof>): Promise<Proof> {
+  private async settle(look: () => Promise<Proof>, source: Source): Promise<Proof> {
     const until = Date.now() + settleMs
     let proof = await look()
-    for (let wait = 5; proof.kind === 'held' && Date.now() < until; wait *= 2) {
+    for (let wait = 5; isHeld(proof, source) && Date.now() < until; wait *= 2) {
       await sleep(wait)
       proof = await look()
     }
@@ -269,6 +345,18 @@ export class Revoker {
 
 /** Kept in the table, which has little room for it. */
 const pidsToldMax = 8
+const whyMax = 500
+
+/**
+ * Only who was given the allocation, or runs as somebody who may have it. A descriptor can be passed to anybody, also
+ * to a daemon the whole host depends on.
+ */
+function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean {
+  if (pid === holder?.pid || [...mappings.values()].some(mapping => mapping.holder?.pid === pid)) return true
+  const uids = [record.uid, ...record.shares.map(share => share.uid)].filter(uid => uid !== 0)
+  const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid
+  return uid !== undefined && uids.includes(uid)
+}
 
 function describe(proof: Extract<Proof, { kind: 'held' }>): string {
   const more = proof.pids.length - pidsToldMax
@@ -276,7 +364,20 @@ function describe(proof: Extract<Proof, { kind: 'held' }>): string {
     proof.pids.length > 0
       ? `held by process ${proof.pids.slice(0, pidsToldMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
       : 'held by a process that was not found'
-  return proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
+  const all = proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
+  return proof.why === undefined ? all : `${all} (${proof.why.slice(0, whyMax)})`
+}
+
+/** Where a source can take memory away, what nobody is seen to hold is not worth waiting for. */
+function isHeld(proof: Proof, source: Source): boolean {
+  return proof.kind === 'held' && (proof.pids.length > 0 || source.cut === undefined)
+}
+
+/** A living process has another mapping of it that is not being revoked. */
+function isUsedByOthers(allocation: Allocation, mapping: Mapping): boolean {
+  return [...allocation.mappings.values()].some(
+    other => other !== mapping && other.holder !== undefined && other.record.state === 'held',
+  )
 }
 
 /** Whether an error only says that now is not the time. */

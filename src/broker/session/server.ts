@@ -72,6 +72,7 @@ export class Server {
     const responder = new Responder(open, {
       closeFd: closeSync,
       limits: responderLimits,
+      defer: setImmediate,
       onCall: call => {
         session!.calls++
         this.onCall(session!, call)

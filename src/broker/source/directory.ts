@@ -1,8 +1,9 @@
 import {
   closeSync,
-  type FSWatcher,
+  constants,
   fchmodSync,
   fchownSync,
+  fdatasyncSync,
   fstatSync,
   ftruncateSync,
   lstatSync,
@@ -12,24 +13,21 @@ import {
   readFileSync,
   renameSync,
   statfsSync,
-  watch,
 } from 'node:fs'
-import { open, rm } from 'node:fs/promises'
+import { rm, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
 import { NativeMedium } from '../table'
-import { proveFile } from './file-proof'
+import { DirectoryWatch } from './directory-watch'
+import { proveFile, proveHeld } from './file-proof'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
 const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6
-
-/** A holder that uses write() makes a notice each time; one look serves all of that time. */
-const noticeMs = 20
 
 /**
  * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
@@ -41,9 +39,7 @@ export class DirectorySource implements Source {
   readonly kind = 'directory'
   readonly base = undefined
   readonly node = undefined
-  readonly fdCoversAllocation = true
-  private readonly watcher: FSWatcher
-  private readonly toCheck = new Set<number>()
+  private readonly watch: DirectoryWatch
 
   private constructor(
     private readonly directory: string,
@@ -55,8 +51,7 @@ export class DirectorySource implements Source {
     private readonly preallocate: boolean,
     private readonly guard: Guard,
   ) {
-    this.watcher = watch(directory, { persistent: false }, (_, name) => this.noticed(name))
-    this.watcher.on('error', () => this.watcher.close())
+    this.watch = new DirectoryWatch(directory, names => this.changed(names))
   }
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
@@ -108,23 +103,26 @@ export class DirectorySource implements Source {
     return path.join(this.directory, `alloc-${id}`)
   }
 
-  create(piece: Piece): void | Promise<void> {
+  create(piece: Piece, openBy: number | undefined): void | Promise<void> {
     const fd = openSync(this.file(piece.id), 'wx+', 0o600)
-    // The owner's own, so that a VMM of its uid can open what it was given again by /proc/self/fd, as QEMU does.
-    fchownSync(fd, piece.uid, -1)
-    return this.size(fd, piece, 0, () => rm(this.file(piece.id), { force: true }))
+    return this.size(fd, piece, 0, openBy, () => rm(this.file(piece.id), { force: true }))
   }
 
-  grow(piece: Piece, oldBytes: number): void | Promise<void> {
-    const fd = openSync(this.file(piece.id), 'r+')
-    return this.size(fd, piece, oldBytes, async () => {
-      const again = await open(this.file(piece.id), 'r+')
-      await again.truncate(oldBytes).finally(() => again.close())
-    })
+  grow(piece: Piece, { bytes: oldBytes }: Piece): void | Promise<void> {
+    const fd = openNow(this.file(piece.id), true)
+    return this.size(fd, piece, oldBytes, undefined, () => truncate(this.file(piece.id), oldBytes))
   }
 
-  private size(fd: number, piece: Piece, oldBytes: number, undo: () => Promise<void>): void | Promise<void> {
+  /** Adopts fd. */
+  private size(
+    fd: number,
+    piece: Piece,
+    oldBytes: number,
+    openBy: number | undefined,
+    undo: () => Promise<void>,
+  ): void | Promise<void> {
     try {
+      if (openBy !== undefined) fchownSync(fd, openBy, -1)
       ftruncateSync(fd, piece.bytes)
     } catch (error) {
       closeSync(fd)
@@ -141,8 +139,21 @@ export class DirectorySource implements Source {
       .finally(() => closeSync(fd))
   }
 
+  /** A broker that died between making a file longer and saying so in the table leaves it longer. */
+  async restore(kept: readonly Piece[]): Promise<void> {
+    for (const piece of kept) {
+      const fd = openIfThere(this.file(piece.id))
+      if (fd === undefined) continue
+      try {
+        if (fstatSync(fd).size > piece.bytes) ftruncateSync(fd, piece.bytes)
+      } finally {
+        closeSync(fd)
+      }
+    }
+  }
+
   open(piece: Piece, writable: boolean): number {
-    const fd = openSync(this.file(piece.id), writable ? 'r+' : 'r')
+    const fd = openNow(this.file(piece.id), writable)
     try {
       this.mendSize(fd, piece)
       return fd
@@ -154,9 +165,11 @@ export class DirectorySource implements Source {
 
   /** Whoever holds a writable descriptor of a plain file can resize it; nobody else may be hurt by that. */
   private mendSize(fd: number, piece: Piece): void {
-    const { size } = fstatSync(fd)
-    if (size === piece.bytes) return
-    const writable = openSync(this.file(piece.id), 'r+')
+    const { size, blocks } = fstatSync(fd)
+    // Memory can also be hoarded beyond the end (FALLOC_FL_KEEP_SIZE); disk filesystems put some there by themselves.
+    const hoarded = this.keepsPages && blocks * 512 > roundUp(piece.bytes, this.capabilities.pageBytes)
+    if (size === piece.bytes && !hoarded) return
+    const writable = openNow(this.file(piece.id), true)
     try {
       ftruncateSync(writable, piece.bytes)
     } finally {
@@ -165,32 +178,42 @@ export class DirectorySource implements Source {
     this.guard.tampered(piece, size)
   }
 
-  /** Resizing and write() show in the directory; ordinary use through mmap does not. */
-  private noticed(name: string | null): void {
-    const id = allocationOf(name ?? '')
-    if (id === undefined || this.toCheck.has(id)) return
-    this.toCheck.add(id)
-    setTimeout(() => {
-      this.toCheck.delete(id)
-      const piece = this.guard.expected(id)
-      if (!piece) return
+  private changed(names: ReadonlySet<string> | undefined): void {
+    for (const name of names ?? readdirSync(this.directory)) {
+      const id = allocationOf(name)
+      const piece = id === undefined ? undefined : this.guard.expected(id)
+      if (!piece) continue
       try {
         closeSync(this.open(piece, false))
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException
-        // Out of descriptors: it stays noticed until there is one.
-        if (code === 'EMFILE' || code === 'ENFILE') this.noticed(name)
+        // Out of descriptors, or under a lease: it stays noticed until it can be looked at.
+        if (code === 'EMFILE' || code === 'ENFILE' || code === 'EAGAIN') this.watch.again(name)
         else if (code !== 'ENOENT') throw error
       }
-    }, noticeMs).unref()
+    }
+  }
+
+  disown(id: number): void {
+    const fd = openIfThere(this.file(id))
+    if (fd === undefined) return
+    try {
+      if (fstatSync(fd).uid !== process.getuid!()) fchownSync(fd, process.getuid!(), -1)
+      fchmodSync(fd, 0o600)
+    } finally {
+      closeSync(fd)
+    }
   }
 
   async prove(id: number): Promise<Proof> {
     let fd: number
     try {
-      fd = openSync(this.file(id), 'r+')
+      fd = openNow(this.file(id), true)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'gone' }
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return { kind: 'gone' }
+      // A holder's lease, or a holder that runs it as a program: held in any case.
+      if (code === 'EAGAIN' || code === 'ETXTBSY') return proveHeld(this.file(id))
       throw error
     }
     try {
@@ -200,24 +223,34 @@ export class DirectorySource implements Source {
     }
   }
 
-  async destroy(id: number): Promise<void> {
-    // Blocks of a disk filesystem keep their bytes after unlink; pages of tmpfs and hugetlbfs do not outlive the file.
-    if (this.filesystem !== tmpfs && this.filesystem !== hugetlbfs) await this.overwrite(id)
+  descriptorOffset(): number {
+    return 0
+  }
+
+  async destroy({ id }: Piece): Promise<void> {
+    // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
+    if (!this.keepsPages) await this.overwrite(id)
+    // A name that its owner gave the file elsewhere would keep the memory after unlink.
+    await truncate(this.file(id), 0).catch(error => {
+      if (error.code !== 'ENOENT') throw error
+    })
     await rm(this.file(id), { force: true })
   }
 
   private async overwrite(id: number): Promise<void> {
-    const fd = await open(this.file(id), 'r+').catch(error => {
-      if (error.code !== 'ENOENT') throw error
-    })
-    if (!fd) return
+    const fd = openIfThere(this.file(id))
+    if (fd === undefined) return
     try {
-      const { size } = await fd.stat()
-      if (size > 0) await native.scrub(fd.fd, 0, size)
-      await fd.datasync()
+      const { size } = fstatSync(fd)
+      if (size > 0) await native.scrub(fd, 0, size)
+      fdatasyncSync(fd)
     } finally {
-      await fd.close()
+      closeSync(fd)
     }
+  }
+
+  private get keepsPages(): boolean {
+    return this.filesystem === tmpfs || this.filesystem === hugetlbfs
   }
 
   present(): number[] {
@@ -225,8 +258,23 @@ export class DirectorySource implements Source {
   }
 
   close(): void {
-    this.watcher.close()
+    this.watch.close()
     closeSync(this.lock)
+  }
+}
+
+/** Never waits: without O_NONBLOCK an open would wait as long as a holder's lease lasts. */
+function openNow(file: string, writable: boolean): number {
+  const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
+  return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)
+}
+
+function openIfThere(file: string): number | undefined {
+  try {
+    return openNow(file, true)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

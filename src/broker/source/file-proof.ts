@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs'
+import { fstatSync, statSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Proof } from './source'
 
@@ -17,4 +17,11 @@ export async function proveFile(fd: number): Promise<Proof> {
     pids: holders.map(holder => holder.pid),
     unseen: holders.length === 0 || unreadable > 0,
   }
+}
+
+/** Who holds a file that can't be opened for the question; it is not gone in any case. */
+export async function proveHeld(file: string): Promise<Proof> {
+  const { dev, ino } = statSync(file)
+  const { holders } = await native.findHolders(dev, ino)
+  return { kind: 'held', pids: holders.map(holder => holder.pid), unseen: true }
 }

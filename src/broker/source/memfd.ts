@@ -1,4 +1,4 @@
-import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
+import { closeSync, fchmodSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
@@ -19,7 +19,6 @@ export class MemfdSource implements Source {
   readonly kind = 'memfd'
   readonly base = undefined
   readonly node = undefined
-  readonly fdCoversAllocation = true
   private readonly files = new Map<number, number>()
 
   private constructor(
@@ -65,14 +64,14 @@ export class MemfdSource implements Source {
     }
   }
 
-  create(piece: Piece): void | Promise<void> {
+  create(piece: Piece, openBy: number | undefined): void | Promise<void> {
     const fd = native.memfdCreate(`membroker-${piece.id}`, {
       hugePageBytes: this.hugePageBytes,
       allowSealing: true,
     })
     try {
       ftruncateSync(fd, piece.bytes)
-      fchownSync(fd, piece.uid, -1)
+      if (openBy !== undefined) fchownSync(fd, openBy, -1)
       native.addSeals(fd, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
     } catch (error) {
       closeSync(fd)
@@ -96,6 +95,13 @@ export class MemfdSource implements Source {
     return native.reopen(this.fileOf(piece.id), writable)
   }
 
+  disown(id: number): void {
+    const fd = this.files.get(id)
+    if (fd === undefined) return
+    fchownSync(fd, process.getuid!(), -1)
+    fchmodSync(fd, 0o600)
+  }
+
   async prove(id: number): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
@@ -107,7 +113,11 @@ export class MemfdSource implements Source {
     }
   }
 
-  async destroy(id: number): Promise<void> {
+  descriptorOffset(): number {
+    return 0
+  }
+
+  async destroy({ id }: Piece): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
     // Off the event loop: freeing a large file's pages takes the kernel a while, closing an empty one does not.

@@ -1,5 +1,6 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { SourceKind } from '../../../protocol/table'
+import type { ProcessIdentity } from '../lease/process'
 import type { NativeMedium } from '../table'
 
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
@@ -14,8 +15,8 @@ export interface Piece {
 export type Proof =
   /** The kernel says that no descriptor and no mapping exists anywhere. */
   | { kind: 'gone' }
-  /** These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). */
-  | { kind: 'held'; pids: number[]; unseen: boolean }
+  /** These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people. */
+  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string }
 
 /** What a source asks and tells while it watches over its memory. */
 export interface Guard {
@@ -23,6 +24,10 @@ export interface Guard {
   expected(id: number): Piece | undefined
   /** It had been resized to so many bytes by a holder, and has been put back. */
   tampered(piece: Piece, bytes: number): void
+  /** The uid itself where the policy lets it open by path what it holds. */
+  openBy(uid: number): number | undefined
+  /** The source can't be relied on any more. */
+  broken(reason: string): void
 }
 
 /**
@@ -38,21 +43,46 @@ export interface Source {
   readonly base: number | undefined
   readonly node: number | undefined
 
-  /** Make zeroed memory for a new allocation. Synchronous unless memory is to be reserved in advance. */
-  create(piece: Piece): void | Promise<void>
-  /** Make it larger; what it holds stays. */
-  grow(piece: Piece, oldBytes: number): void | Promise<void>
-  /** A new open file description for one mapping; the caller owns it. */
-  open(piece: Piece, writable: boolean): number
+  /**
+   * Make zeroed memory for a new allocation. Synchronous unless memory is to be reserved in advance. openBy: a uid that
+   * may open again what it holds by path (/proc/self/fd), where the policy says so.
+   */
+  create(piece: Piece, openBy: number | undefined): void | Promise<void>
+  /** Make it larger; what it holds stays. before: as it was. */
+  grow(piece: Piece, before: Piece): void | Promise<void>
+  /** A new open file description for one mapping of a process; the caller owns it. */
+  open(piece: Piece, writable: boolean, to: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */
-  readonly fdCoversAllocation: boolean
+  descriptorOffset(piece: Piece): number
+  /** Nobody may open by path any more what they hold; before the proof that ends an allocation. */
+  disown(id: number): void
   /** Whether anybody but the broker still reaches the allocation's memory. */
   prove(id: number): Promise<Proof>
   /** End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again. */
-  destroy(id: number): Promise<void>
+  destroy(piece: Piece): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
   close(): void
+
+  // What only some sources have.
+
+  /** Bytes at the range's start that hold its table. */
+  readonly tableBytes?: number
+  /** Memory that nobody has scrubbed yet when the range is formatted. */
+  readonly startsDirty?: boolean
+  /** Extents an allocation can have at most. */
+  readonly extentsMax?: number
+  /** Whom memory can be given; a sentence why not. */
+  refusal?(uid: number): string | undefined
+  /** After opening, before present(): make or take up the memory of these. @throws SourceError */
+  restore?(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void>
+  /**
+   * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
+   * (they may have pages pinned), or because of what why says.
+   */
+  cut?(id: number): Promise<Proof>
+  /** Make memory that was cut off usable again. */
+  mend?(piece: Piece): Promise<void>
 }
 
 /**

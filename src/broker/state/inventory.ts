@@ -3,6 +3,7 @@ import type {
   AllocationRecord,
   Change,
   CountedKind,
+  Extent,
   MappingRecord,
   RetiredRecord,
 } from '../../../protocol/table'
@@ -53,7 +54,11 @@ export class Inventory {
       if (!allocation) throw new Error(`mapping ${record.id} has no allocation ${record.allocationId}`)
       this.indexMapping(new Mapping(allocation, record))
     }
-    for (const record of state.retired.values()) this.indexRetired(new Retired(range, record))
+    for (const record of state.retired.values()) {
+      const retired = new Retired(range, record)
+      this.indexRetired(retired)
+      this.ledger.charge(record.uid, { bytes: retired.bytes, allocations: 1 })
+    }
   }
 
   /** The caller has charged the quota, as for changeAllocation: it did so before the memory was made. */
@@ -134,11 +139,29 @@ export class Inventory {
     this.byId.delete(id)
     allocation.range.allocations--
     allocation.range.allocatedBytes -= bytes
-    this.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
     const retired = new Retired(allocation.range, record)
     retired.pids = pids
+    // The charge goes over to the retired memory: what nobody can reuse still counts as its owner's.
     this.indexRetired(retired)
     return retired
+  }
+
+  /** Free memory becomes retired, in pieces and in one commit, to be scrubbed before anybody has it. */
+  retireFree(range: Range, extents: readonly Extent[], reason: string): void {
+    const records = extents.map(
+      (extent): RetiredRecord => ({
+        id: this.newId('retired'),
+        allocationId: 0,
+        name: 'unallocated',
+        uid: 0,
+        extents: [extent],
+        state: 'scrubbing',
+        reason,
+      }),
+    )
+    range.commit(records.map((value): Change => ({ put: 'retired', value })))
+    range.allocator.reserve(extents)
+    for (const record of records) this.indexRetired(new Retired(range, record))
   }
 
   changeRetired(retired: Retired, change: Pick<RetiredRecord, 'state' | 'reason'>): void {
@@ -154,7 +177,7 @@ export class Inventory {
     this.retired.delete(retired.record.id)
     retired.range.allocator.free(retired.record.extents)
     retired.range.retiredBytes[retired.record.state] -= retired.bytes
-    this.ledger.charge(retired.record.uid, { bytes: -retired.bytes })
+    this.ledger.charge(retired.record.uid, { bytes: -retired.bytes, allocations: -1 })
   }
 
   setHolder(allocation: Allocation, holder: Holder | undefined): void {
@@ -221,6 +244,5 @@ export class Inventory {
   private indexRetired(retired: Retired): void {
     this.retired.set(retired.record.id, retired)
     retired.range.retiredBytes[retired.record.state] += retired.bytes
-    this.ledger.charge(retired.record.uid, { bytes: retired.bytes })
   }
 }

@@ -1,5 +1,5 @@
 import type { Capabilities, Range as RangeView } from '../../../protocol/generated/broker'
-import { type Change, FREEZE_ID, type FreezeRecord } from '../../../protocol/table'
+import { type Change, FREEZE_ID, type FreezeRecord, type RetiredRecord } from '../../../protocol/table'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
@@ -142,6 +142,11 @@ const unknownCapabilities: Capabilities = {
   survivesKexec: false,
   directMap: true,
   pageBytes: 0,
+}
+
+/** What the source is told of retired memory. */
+export function pieceOfRetired({ allocationId, uid, extents }: RetiredRecord): Piece {
+  return { id: allocationId, uid, bytes: extents.reduce((sum, { length }) => sum + length, 0), extents }
 }
 
 /** What the source is told of an allocation's memory. */

@@ -71,6 +71,7 @@ export class ScriptedBroker {
     const responder: Responder = new Responder(channelOf(fd), {
       closeFd: closeSync,
       limits: responderLimits,
+      defer: setImmediate,
       onCall: call => {
         const method = call.method.slice(prefix.length)
         this.calls.push(method)

@@ -10,6 +10,7 @@ import { BrokerProcess } from './broker-process'
 const run = promisify(execFile)
 const outputBytesMax = 2 ** 26
 
+const configFile = '/run/broker.toml'
 export const brokerSocket = '/run/membroker/broker.sock'
 
 /** The machine a stage runs on, as the stage sees it. */
@@ -29,9 +30,9 @@ export class Host {
     return release()
   }
 
-  /** One line for whoever watches the run. */
+  /** For whoever watches the run. */
   say(text: string): void {
-    this.#share.say(`    ${text}`)
+    this.#share.say(text.trimEnd().replaceAll(/^/gm, '    '))
   }
 
   measure(name: string, value: number): void {
@@ -84,11 +85,17 @@ export class Host {
     }
   }
 
+  /** Make an empty table in a range of this configuration (TOML), as an operator does with memory that is new. */
+  async format(config: string, range: string): Promise<void> {
+    writeFileSync(configFile, config)
+    await this.exec('membrokerd', ['--config', configFile, '--socket', brokerSocket, '--format', range])
+  }
+
   /** A broker on this configuration (TOML); its log is a file of the run. */
   broker(config: string, options: { socket?: string; logLevel?: string } = {}): Promise<BrokerProcess> {
     const { socket = brokerSocket, logLevel = 'debug' } = options
-    writeFileSync('/run/broker.toml', config)
-    const args = ['--config', '/run/broker.toml', '--socket', socket, '--log-level', logLevel]
+    writeFileSync(configFile, config)
+    const args = ['--config', configFile, '--socket', socket, '--log-level', logLevel]
     return BrokerProcess.start(args, this.file('broker.log'))
   }
 

@@ -5,6 +5,11 @@ import { type Scenario, stage } from '../scenario'
 
 const MiB = 2 ** 20
 
+async function kernel(host: Host): Promise<void> {
+  host.check(host.read('/proc/mounts').includes('lab /lab 9p'), 'the shared folder is mounted')
+  await host.sh('test -c /dev/kvm && test -c /dev/mem')
+}
+
 async function ranges(host: Host): Promise<void> {
   const [name] = (await host.sh('ls /sys/bus/dax/devices')).split('\n')
   host.same(name, 'dax0.0', 'the first device')
@@ -18,9 +23,7 @@ async function ranges(host: Host): Promise<void> {
 }
 
 async function broker(host: Host): Promise<void> {
-  host.say(
-    await host.sh('membrokerd --version; broker-ctl --version; node --version; qemu-system-x86_64 --version'),
-  )
+  host.say(await host.sh('membrokerd --version; node --version; qemu-system-x86_64 --version | head -n 1'))
   const serving = await host.broker(
     `[[range]]\nname = "default"\nsource = "directory"\npath = "/dev/shm/membroker"\nbytes = ${64 * MiB}\n`,
   )
@@ -31,9 +34,9 @@ async function broker(host: Host): Promise<void> {
   mapping.window({ length: 5 }).write('hello')
   const again = readFileSync(`/proc/self/fd/${mapping.fd}`).subarray(0, 5).toString()
   host.same(again, 'hello', 'what was written through the window')
-  const listed = JSON.parse(await host.ctl('list', '--json')) as { allocations: Array<{ name: string }> }
+  const listed = JSON.parse(await host.ctl('list', '--json')) as Array<{ name: string }>
   host.same(
-    listed.allocations.map(({ name }) => name),
+    listed.map(({ name }) => name),
     ['vm0/ram'],
     'what broker-ctl lists',
   )
@@ -43,6 +46,10 @@ async function broker(host: Host): Promise<void> {
 
 const scenario: Scenario = {
   title: 'a stock kernel reserves the ranges, and the packed project runs on it',
-  steps: [stage('the ranges are there', ranges), stage('the broker allocates', broker)],
+  steps: [
+    stage('the kernel has what the lab needs', kernel),
+    stage('the ranges are there', ranges),
+    stage('the broker allocates', broker),
+  ],
 }
 export default scenario

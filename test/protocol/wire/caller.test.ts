@@ -31,6 +31,7 @@ function withResponder(onCall: (call: Call) => void) {
   const responder = new Responder(it.far.open, {
     closeFd: it.ledger.close,
     limits: responderLimits,
+    defer: setImmediate,
     onCall,
     onClose: () => it.near.events.onEnd(undefined),
   })

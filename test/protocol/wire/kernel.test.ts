@@ -29,6 +29,7 @@ function connect() {
   const responder = new Responder(socketChannel(far), {
     closeFd: closeSync,
     limits: responderLimits,
+    defer: setImmediate,
     onCall: call => {
       const { fds: count, padding } = call.parameters as Wanted
       const fds = Array.from({ length: count }, () =>

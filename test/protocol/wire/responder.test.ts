@@ -26,9 +26,11 @@ function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = 
   })
   const onClose = jest.fn<void, [Error | undefined]>()
   const calls: Call[] = []
+  const deferred: Array<() => void> = []
   const responder = new Responder(pair.far.open, {
     closeFd: pair.ledger.close,
     limits: { ...responderLimits, ...limits },
+    defer: work => deferred.push(work),
     onCall: call => {
       calls.push(call)
       onCall(call)
@@ -44,6 +46,14 @@ function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = 
     onClose,
     responder,
     send,
+    deferred,
+    pump: (...how: Parameters<typeof pair.pump>) => {
+      pair.pump(...how)
+      while (deferred.length > 0) {
+        deferred.shift()!()
+        pair.pump(...how)
+      }
+    },
     values: () => received.map(({ value }) => value),
   }
 }
@@ -109,6 +119,18 @@ describe('answering', () => {
       { parameters: { n: 2 } },
       { error: 'a.b.No', parameters: {} },
     ])
+  })
+
+  test('a row of calls answered at once lets other connections have their turn', () => {
+    const it = setUp(call => call.reply({}))
+    it.send(...Array.from({ length: 40 }, () => ({ method: 'a.b.C' })))
+    it.near.deliver(Number.MAX_SAFE_INTEGER)
+    const turns = [it.calls.length]
+    while (it.deferred.length > 0) {
+      it.deferred.shift()!()
+      turns.push(it.calls.length)
+    }
+    expect(turns).toEqual([16, 32, 40])
   })
 
   test('twenty thousand waiting calls answered synchronously do not recurse', () => {
@@ -239,13 +261,12 @@ describe('the end of the connection', () => {
     expect(late).toHaveBeenCalledTimes(1)
   })
 
-  test('closes the descriptors of a call that was not complete', () => {
+  test('comes at once for descriptors, also of a call that is not complete: they would use up ours', () => {
     const it = setUp(ignore)
     it.near.send(Buffer.from('{"method"'), it.ledger.make(2))
     it.pump()
-    expect(it.ledger.openCount).toBe(2)
-    it.far.events.onEnd(undefined)
     expect(it.ledger.openCount).toBe(0)
+    expect(it.onClose.mock.calls).toEqual([[new ProtocolViolation('descriptors with a call')]])
   })
 
   test('does not concern a call that was answered', () => {

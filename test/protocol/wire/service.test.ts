@@ -41,6 +41,7 @@ async function ask(method: string, parameters: object, more = false) {
   new Responder(far.open, {
     closeFd: ledger.close,
     limits: responderLimits,
+    defer: setImmediate,
     onCall: call => {
       const route = service.route(call)
       if (route !== undefined) call.reply({ route })

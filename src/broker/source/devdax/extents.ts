@@ -1,0 +1,46 @@
+import type { PhysicalExtent } from './region'
+
+/** Extents of a range as physical ones, neighbours that follow each other joined, as the kernel is to be told. */
+export function physicalExtents(
+  base: number,
+  extents: readonly { offset: number; length: number }[],
+): PhysicalExtent[] {
+  const joined: PhysicalExtent[] = []
+  for (const { offset, length } of extents) {
+    const start = base + offset
+    const last = joined.at(-1)
+    if (last?.end === start) last.end = start + length
+    else joined.push({ start, end: start + length })
+  }
+  return joined
+}
+
+/** The same memory at the same offsets. */
+export function sameExtents(a: readonly PhysicalExtent[], b: readonly PhysicalExtent[]): boolean {
+  const left = join(a)
+  const right = join(b)
+  return (
+    left.length === right.length &&
+    left.every(({ start, end }, index) => start === right[index]!.start && end === right[index]!.end)
+  )
+}
+
+function join(extents: readonly PhysicalExtent[]): PhysicalExtent[] {
+  return physicalExtents(
+    0,
+    extents.map(({ start, end }) => ({ offset: start, length: end - start })),
+  )
+}
+
+export function bytesOf(extents: readonly PhysicalExtent[]): number {
+  return extents.reduce((sum, { start, end }) => sum + end - start, 0)
+}
+
+/** As the attribute `mapping` takes it: hexadecimal, the end included. */
+export function mappingText({ start, end }: PhysicalExtent): string {
+  return `${start.toString(16)}-${(end - 1).toString(16)}`
+}
+
+export function describeExtents(extents: readonly PhysicalExtent[]): string {
+  return extents.map(extent => `0x${mappingText(extent).replace('-', '-0x')}`).join(', ') || 'nothing'
+}

@@ -1,0 +1,123 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import path from 'node:path'
+import type { CutOrder, CutResult } from './cut'
+import { InstanceError, type Made, type MakeOrder } from './instance'
+
+type Task =
+  | { make: MakeOrder }
+  | { remove: { directory: string; name: string } }
+  /** As remove, with the care that holders need. */
+  | { cut: CutOrder }
+export type Order = { id: number } & Task
+
+export type Answer = { id: number; result: object } | { id: number; code: string; message: string }
+
+interface Waiting {
+  resolve: (result: object) => void
+  reject: (error: Error) => void
+  timer: NodeJS.Timeout
+}
+
+/** Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. */
+const orderMs = 30_000
+const bytesPerMs = 8 * 2 ** 20
+
+/**
+ * The broker's side of helper-main.ts. A write that does not return in time makes the helper stuck for good: what it
+ * was at may still happen, so nothing more is asked of the region.
+ */
+export class Helper {
+  private child: ChildProcess | undefined
+  private readonly waiting = new Map<number, Waiting>()
+  private lastId = 0
+  private stuck: string | undefined
+
+  /** onStuck is told once why. lockFd is lent to the helper for its life. */
+  constructor(
+    private readonly lockFd: number,
+    private readonly onStuck: (reason: string) => void,
+    private readonly program = path.join(__dirname, 'helper-main.js'),
+    private readonly limitMs = orderMs,
+  ) {}
+
+  async make(order: MakeOrder): Promise<Made> {
+    const bytes = order.extents.reduce((sum, { start, end }) => sum + end - start, 0)
+    return (await this.ask({ make: order }, bytes)) as Made
+  }
+
+  async remove(directory: string, name: string, bytes: number): Promise<void> {
+    await this.ask({ remove: { directory, name } }, bytes)
+  }
+
+  async cut(order: CutOrder, bytes: number): Promise<CutResult> {
+    return (await this.ask({ cut: order }, bytes)) as CutResult
+  }
+
+  close(): void {
+    this.child?.disconnect()
+    this.child = undefined
+  }
+
+  private ask(order: Task, bytes: number): Promise<object> {
+    if (this.stuck !== undefined) return Promise.reject(new InstanceError('EIO', this.stuck))
+    const child = this.running()
+    const id = ++this.lastId
+    return new Promise((resolve, reject) => {
+      // Orders wait for each other.
+      const limit = (this.limitMs + bytes / bytesPerMs) * (this.waiting.size + 1)
+      const timer = setTimeout(() => this.giveUp(order), limit)
+      this.waiting.set(id, { resolve, reject, timer })
+      child.send({ id, ...order }, error => {
+        if (error) this.settle({ id, code: 'EIO', message: `the helper can't be reached: ${error.message}` })
+      })
+    })
+  }
+
+  private running(): ChildProcess {
+    if (this.child) return this.child
+    const child = fork(this.program, [], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.lockFd],
+      serialization: 'json',
+    })
+    child.on('message', answer => this.settle(answer as Answer))
+    child.on('error', error => this.lost(child, error.message))
+    child.on('exit', (code, signal) => this.lost(child, `it ended (${signal ?? code})`))
+    child.unref()
+    child.channel?.unref()
+    this.child = child
+    return child
+  }
+
+  private settle(answer: Answer): void {
+    const waiting = this.waiting.get(answer.id)
+    if (!waiting) return
+    this.waiting.delete(answer.id)
+    clearTimeout(waiting.timer)
+    if ('code' in answer) waiting.reject(new InstanceError(answer.code, answer.message))
+    else waiting.resolve(answer.result)
+  }
+
+  /** What it was at is done, half done or not begun: the next order, or the next start of the broker, finds out. */
+  private lost(child: ChildProcess, reason: string): void {
+    if (this.child !== child) return
+    this.child = undefined
+    this.rejectAll('EIO', `the process that writes to sysfs is gone: ${reason}`)
+  }
+
+  private giveUp(order: Task): void {
+    const what = 'make' in order ? 'making a device' : 'removing a device'
+    this.stuck = `${what} has not returned from the kernel in time; the region is left alone until the broker restarts`
+    this.child?.kill('SIGKILL')
+    this.child = undefined
+    this.rejectAll('ETIMEDOUT', this.stuck)
+    this.onStuck(this.stuck)
+  }
+
+  private rejectAll(code: string, message: string): void {
+    for (const { reject, timer } of this.waiting.values()) {
+      clearTimeout(timer)
+      reject(new InstanceError(code, message))
+    }
+    this.waiting.clear()
+  }
+}

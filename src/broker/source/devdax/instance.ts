@@ -1,0 +1,147 @@
+import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import path from 'node:path'
+import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
+import { type Instance, instanceNames, listInstances, type PhysicalExtent, readInstance } from './region'
+
+/**
+ * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
+ * a process of its own: see helper.ts). Two rules:
+ * 1. A device that was unbound is never bound again: whoever still has a descriptor of it would corrupt the kernel's
+ *    lists when closing it. It loses its memory and is deleted; a new one is made over the same memory.
+ * 2. Writing new_id binds every device of the bus that has memory and no driver, not only the one named. So unbinding
+ *    and taking the memory away are one step, and nothing is bound while a device is found between the two.
+ */
+
+const driver = '/sys/bus/dax/drivers/device_dax'
+
+export interface MakeOrder {
+  directory: string
+  extents: PhysicalExtent[]
+  alignBytes: number
+  /** Whose the node in /dev is to be; root's when left out. */
+  uid?: number
+}
+
+/** device is st_rdev of its node. */
+export interface Made {
+  name: string
+  device: number
+}
+
+export class InstanceError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
+  checkNothingUnbound(directory)
+  const before = new Set(instanceNames(directory))
+  write(path.join(directory, 'dax_region/create'), '1')
+  const name = instanceNames(directory).find(candidate => !before.has(candidate))
+  if (name === undefined) throw new InstanceError('ENODEV', 'the kernel made no device')
+  try {
+    fill(directory, name, extents, alignBytes)
+    write(path.join(driver, 'new_id'), name)
+    if (readInstance(directory, name)?.driver !== 'device_dax')
+      throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
+    return { name, device: prepareNode(directory, name, uid) }
+  } catch (error) {
+    removeInstance(directory, name)
+    throw error
+  }
+}
+
+/** Kernels have said yes and added nothing; only what can be read back is there. */
+function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
+  const device = path.join(directory, name)
+  if (readInstance(directory, name)?.alignBytes !== alignBytes)
+    write(path.join(device, 'align'), String(alignBytes))
+  for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
+  checkInstance(readInstance(directory, name), extents, alignBytes)
+}
+
+function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], alignBytes: number): void {
+  const wanted = describeExtents(extents)
+  if (!found) throw new InstanceError('ENODEV', `the device for ${wanted} has vanished`)
+  if (!sameExtents(found.extents, extents) || found.bytes !== bytesOf(extents))
+    throw new InstanceError(
+      'EIO',
+      `${found.name} was to have ${wanted}, but has ${describeExtents(found.extents)} (${found.bytes} bytes)`,
+    )
+  if (found.alignBytes !== alignBytes)
+    throw new InstanceError('EIO', `${found.name} is aligned to ${found.alignBytes}, not to ${alignBytes}`)
+}
+
+/** The node must be the device that sysfs speaks of: /dev may be anything. */
+export function prepareNode(directory: string, name: string, uid = 0): number {
+  const node = `/dev/${name}`
+  const stat = statSync(node)
+  const [major, minor] = readNumbers(path.join(directory, name, 'dev'))
+  if (!stat.isCharacterDevice() || stat.rdev !== makeDevice(major, minor))
+    throw new InstanceError('ENODEV', `${node} is not device ${major}:${minor}`)
+  chmodSync(node, 0o600)
+  chownSync(node, uid, 0)
+  return stat.rdev
+}
+
+/** Ends every mapping and descriptor of it, and gives its memory back to the region. Does nothing when it is not there. */
+export function removeInstance(directory: string, name: string): void {
+  const found = readInstance(directory, name)
+  if (!found) return
+  if (found.driver !== undefined && found.driver !== 'device_dax')
+    throw new InstanceError('EBUSY', `${name} is bound to driver ${found.driver}`)
+  if (found.driver !== undefined) {
+    write(path.join(driver, 'unbind'), name)
+    if (readInstance(directory, name)?.driver !== undefined)
+      throw new InstanceError('EBUSY', `${name} is still bound after unbinding`)
+  }
+  if (found.bytes > 0) write(path.join(directory, name, 'size'), '0')
+  try {
+    write(path.join(driver, 'remove_id'), name)
+  } catch {
+    // It had not come as far as that.
+  }
+  // The kernel keeps a region's first device; without memory it is in nobody's way.
+  if (name.endsWith('.0')) return
+  write(path.join(directory, 'dax_region/delete'), name)
+  if (readInstance(directory, name))
+    throw new InstanceError('EBUSY', `${name} is still there after deleting it`)
+}
+
+function checkNothingUnbound(directory: string): void {
+  const unbound = listInstances(directory).find(({ driver, bytes }) => driver === undefined && bytes > 0)
+  if (unbound)
+    throw new InstanceError(
+      'EBUSY',
+      `${unbound.name} has memory but no driver; binding another device would bind it too, which may crash the kernel`,
+    )
+}
+
+export function makeDevice(major: number, minor: number): number {
+  // As glibc's makedev; beyond 32 bits only for majors that no kernel gives out.
+  return (minor & 0xff) + (major & 0xfff) * 0x100 + Math.floor(minor / 0x100) * 0x100000
+}
+
+function readNumbers(file: string): [number, number] {
+  const [major, minor] = readFileSync(file, 'latin1').trim().split(':').map(Number)
+  return [major!, minor!]
+}
+
+/** One write system call: sysfs takes a value whole. */
+function write(file: string, text: string): void {
+  try {
+    const fd = openSync(file, 'w')
+    try {
+      writeSync(fd, text)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    const { code = 'EIO' } = error as NodeJS.ErrnoException
+    throw new InstanceError(code, `writing '${text}' to ${file}: ${code}`)
+  }
+}

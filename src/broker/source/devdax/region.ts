@@ -1,0 +1,121 @@
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
+import path from 'node:path'
+
+/** Physical addresses, in bytes; end is exclusive. */
+export interface PhysicalExtent {
+  start: number
+  end: number
+}
+
+/** One device of a region, as sysfs shows it. driver is undefined while it is unbound. */
+export interface Instance {
+  name: string
+  bytes: number
+  driver: string | undefined
+  extents: PhysicalExtent[]
+  alignBytes: number
+}
+
+/** A device-DAX region. start is undefined while its first device, which can't be deleted, has a part of it. */
+export interface Region {
+  /** The directory of its devices, and of dax_region. */
+  directory: string
+  id: number
+  start: number | undefined
+  bytes: number
+  alignBytes: number
+  node: number | undefined
+}
+
+/**
+ * All regions of the host. Where they are in sysfs differs between kernels; the links in bus/dax/devices lead there.
+ * sysfs: /sys, or a tree like it.
+ */
+export function findRegions(sysfs = '/sys'): Region[] {
+  const regions = new Map<string, Region>()
+  for (const device of list(path.join(sysfs, 'bus/dax/devices'))) {
+    const real = realpathSync(path.join(sysfs, 'bus/dax/devices', device))
+    const directory = path.dirname(real)
+    if (!regions.has(directory) && list(directory).includes('dax_region'))
+      regions.set(directory, readRegion(directory))
+  }
+  return [...regions.values()].sort((a, b) => a.id - b.id)
+}
+
+function readRegion(directory: string): Region {
+  const attribute = (name: string) => number(path.join(directory, 'dax_region', name))
+  const id = attribute('id')
+  const bytes = attribute('size')
+  const first = path.join(directory, `dax${id}.0`)
+  const firstBytes = number(path.join(first, 'size'))
+  // Without memory of its own, or with all of it, a device names the region's start as its resource.
+  const start = firstBytes === 0 || firstBytes === bytes ? number(path.join(first, 'resource')) : undefined
+  return { directory, id, start, bytes, alignBytes: attribute('align'), node: nodeOf(first) }
+}
+
+/** The node whose memory it is; where that is not known, the one nearest to it. */
+function nodeOf(device: string): number | undefined {
+  for (const name of ['target_node', 'numa_node']) {
+    const node = Number(text(path.join(device, name)))
+    if (node >= 0) return node
+  }
+  return undefined
+}
+
+/** The region's devices that are there now. */
+export function listInstances(directory: string): Instance[] {
+  return instanceNames(directory)
+    .map(name => readInstance(directory, name))
+    .filter(instance => instance !== undefined)
+}
+
+export function instanceNames(directory: string): string[] {
+  return list(directory).filter(name => /^dax\d+\.\d+$/.test(name))
+}
+
+/** undefined when there is no such device. */
+export function readInstance(directory: string, name: string): Instance | undefined {
+  const device = path.join(directory, name)
+  const entries = list(device)
+  if (entries.length === 0) return undefined
+  return {
+    name,
+    bytes: number(path.join(device, 'size')),
+    driver: entries.includes('driver') ? path.basename(readlinkSync(path.join(device, 'driver'))) : undefined,
+    extents: readExtents(device, entries),
+    alignBytes: number(path.join(device, 'align')),
+  }
+}
+
+/** In the order in which the device's offsets run through them. */
+function readExtents(device: string, entries: string[]): PhysicalExtent[] {
+  return entries
+    .filter(entry => /^mapping\d+$/.test(entry))
+    .map(entry => ({
+      start: number(path.join(device, entry, 'start')),
+      end: number(path.join(device, entry, 'end')) + 1,
+      pageOffset: number(path.join(device, entry, 'page_offset')),
+    }))
+    .sort((a, b) => a.pageOffset - b.pageOffset)
+    .map(({ start, end }) => ({ start, end }))
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function text(file: string): string {
+  return readFileSync(file, 'latin1').trim()
+}
+
+/** Decimal, or hexadecimal with 0x. */
+function number(file: string): number {
+  const value = Number(text(file) || Number.NaN)
+  if (!Number.isSafeInteger(value)) throw new Error(`${file} holds no number: '${text(file)}'`)
+  return value
+}

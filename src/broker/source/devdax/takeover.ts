@@ -1,0 +1,96 @@
+import { closeSync, openSync, readdirSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../../native'
+import { formatSize } from '../../../../protocol/units'
+import type { RangeSettings } from '../../config/config'
+import { SourceError } from '../source'
+import { findRegions, type Instance, type Region } from './region'
+
+/** A broker that was killed leaves a helper that finishes the step it is at, and holds the lock until then. */
+const lockMs = 5000
+const lockPauseMs = 20
+
+/** A region whose place and sizes are what the configuration says. */
+export interface OwnRegion extends Region {
+  start: number
+}
+
+/** @throws SourceError in the operator's words */
+export function findOwnRegion(settings: RangeSettings, sysfs = '/sys'): OwnRegion {
+  const regions = findRegions(sysfs)
+  const base = settings.base!
+  const region = regions.find(({ start }) => start === base)
+  if (!region) throw new SourceError(missing(base, regions))
+  const { bytes, alignBytes } = region
+  if (settings.bytes !== bytes)
+    throw new SourceError(
+      `the region at ${hex(base)} has ${bytes} bytes (${formatSize(bytes)}), the configuration says ${settings.bytes}`,
+    )
+  const unit = settings.alignBytes ?? alignBytes
+  for (const [what, value] of [
+    ['align', unit],
+    ["the region's start", base],
+    ["the region's size", bytes],
+  ] as const)
+    if (value % (what === 'align' ? alignBytes : unit) !== 0)
+      throw new SourceError(
+        `${what} (${hex(value)}) is no multiple of ${formatSize(what === 'align' ? alignBytes : unit)}`,
+      )
+  return { ...region, start: base }
+}
+
+function missing(base: number, regions: Region[]): string {
+  if (regions.length === 0)
+    return (
+      `no soft-reserved memory is offered as device-DAX (wanted: ${hex(base)}): is it reserved on the kernel's ` +
+      'command line (memmap=SIZE%START-OLD+NEW), and are the modules dax_hmem and device_dax loaded?'
+    )
+  const there = regions.map(({ id, start, bytes }) =>
+    start === undefined
+      ? `region ${id} (its first device is in use)`
+      : `${hex(start)} (${formatSize(bytes)})`,
+  )
+  return `no device-DAX region begins at ${hex(base)}; there are: ${there.join(', ')}`
+}
+
+/** Held by the broker and its helper: of two brokers on one region, the second is refused. @throws SourceError */
+export async function lockRegion(region: Region): Promise<number> {
+  if (!readdirSync('/sys/bus/dax/drivers').includes('device_dax'))
+    throw new SourceError('the module device_dax is not loaded')
+  const fd = openSync(path.join(region.directory, 'dax_region/create'), 'w')
+  for (const until = Date.now() + lockMs; ; await sleep(lockPauseMs)) {
+    try {
+      native.lockFile(fd)
+      return fd
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN' && Date.now() < until) continue
+      closeSync(fd)
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      throw new SourceError(`the region at ${hex(region.start ?? 0)} is in use by another broker`)
+    }
+  }
+}
+
+/**
+ * A device that is in nobody's hands may be removed. @throws SourceError when it is somebody's
+ */
+export async function checkIdleInstance({ name, driver }: Instance): Promise<void> {
+  if (driver === undefined) return
+  if (driver !== 'device_dax')
+    throw new SourceError(
+      `${name} is in use by driver ${driver}; the range needs the whole region (dax_hmem.region_idle=1 keeps it free)`,
+    )
+  const node = statSync(`/dev/${name}`, { throwIfNoEntry: false })
+  const { holders, unreadable } = node
+    ? await native.findHolders(node.dev, node.ino)
+    : { holders: [], unreadable: 1 }
+  if (holders.length === 0 && unreadable === 0) return
+  const who =
+    holders.length > 0 ? `process ${holders.map(({ pid }) => pid).join(', ')}` : 'an unknown process'
+  throw new SourceError(`${name} is in the region but not in its table, and ${who} uses it`)
+}
+
+export function hex(address: number): string {
+  return `0x${address.toString(16)}`
+}

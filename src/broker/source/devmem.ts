@@ -1,0 +1,213 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { native } from '../../../native'
+import type { Capabilities } from '../../../protocol/generated/broker'
+import { formatSize } from '../../../protocol/units'
+import type { RangeSettings } from '../config/config'
+import { NativeMedium } from '../table'
+import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import { tableBytesFor } from './table-size'
+
+const pageBytes = 4096
+const device = '/dev/mem'
+
+/**
+ * Memory that the kernel was told is reserved: not in its direct map, without struct pages, mapped through /dev/mem.
+ * Nothing keeps such a descriptor inside an allocation, so only uids that the policy trusts get one; and as each of
+ * them reaches the whole range anyway, what is proved before reuse is that no process has the memory mapped.
+ */
+export class DevmemSource implements Source {
+  readonly kind = 'devmem'
+  readonly node = undefined
+  readonly startsDirty = true
+  /** A grant has one offset into the descriptor. */
+  readonly extentsMax = 1
+  readonly capabilities: Capabilities = {
+    fdBound: 'none',
+    forcedRevoke: false,
+    survivesBroker: true,
+    survivesKexec: true,
+    directMap: false,
+    pageBytes,
+  }
+  private readonly allocations = new Map<number, Piece>()
+
+  private constructor(
+    private readonly fd: number,
+    private readonly lock: number,
+    readonly base: number,
+    readonly bytes: number,
+    readonly unitBytes: number,
+    readonly tableBytes: number,
+    private readonly trusted: ReadonlySet<number>,
+  ) {}
+
+  /** @throws SourceError when the kernel does not keep its hands off all of the range */
+  static async open(settings: RangeSettings): Promise<OpenedSource> {
+    const { bytes } = settings
+    const base = settings.base!
+    const unitBytes = settings.alignBytes ?? pageBytes
+    if (base % unitBytes !== 0 || bytes % unitBytes !== 0)
+      throw new SourceError(`base and bytes must be multiples of ${formatSize(unitBytes)}`)
+    checkReserved(base, bytes, readFileSync('/proc/iomem', 'latin1'), readFileSync('/proc/cmdline', 'latin1'))
+    const fd = openSync(device, constants.O_RDWR)
+    let lock: number | undefined
+    try {
+      lock = takeLock(base)
+      const tableBytes = Math.ceil((settings.tableBytes ?? tableBytesFor(bytes)) / unitBytes) * unitBytes
+      const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
+      const trusted = settings.trusted ?? new Set()
+      return {
+        source: new DevmemSource(fd, lock, base, bytes, unitBytes, tableBytes, trusted),
+        medium,
+        fresh: settings.format ?? false,
+        keepTable: () => {},
+      }
+    } catch (error) {
+      closeSync(fd)
+      if (lock !== undefined) closeSync(lock)
+      throw error
+    }
+  }
+
+  refusal(uid: number): string | undefined {
+    if (this.trusted.has(uid)) return undefined
+    return (
+      `uid ${uid} is not trusted with this range: a descriptor of /dev/mem reaches beyond any allocation ` +
+      '(trusted_uids in the configuration)'
+    )
+  }
+
+  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
+    for (const piece of [...kept, ...retired]) this.allocations.set(piece.id, piece)
+  }
+
+  create(piece: Piece): void {
+    this.allocations.set(piece.id, piece)
+  }
+
+  grow(piece: Piece): void {
+    this.allocations.set(piece.id, piece)
+  }
+
+  open(_piece: Piece, writable: boolean): number {
+    return openSync(device, writable ? constants.O_RDWR : constants.O_RDONLY)
+  }
+
+  descriptorOffset(piece: Piece): number {
+    return this.base + piece.extents[0]!.offset
+  }
+
+  disown(): void {}
+
+  async prove(id: number): Promise<Proof> {
+    const piece = this.allocations.get(id)
+    if (!piece) return { kind: 'gone' }
+    const { dev, ino } = fstatSync(this.fd)
+    const { holders, unreadable } = await native.findHolders(dev, ino)
+    const pids = holders.map(({ pid }) => pid).filter(pid => this.maps(pid, ino, piece))
+    return pids.length === 0 && unreadable === 0
+      ? { kind: 'gone' }
+      : { kind: 'held', pids, unseen: unreadable > 0 }
+  }
+
+  private maps(pid: number, inode: number, { extents }: Piece): boolean {
+    let maps: string
+    try {
+      maps = readFileSync(`/proc/${pid}/maps`, 'latin1')
+    } catch {
+      return false
+    }
+    return mappedRanges(maps, inode).some(({ start, end }) =>
+      extents.some(({ offset, length }) => start < this.base + offset + length && end > this.base + offset),
+    )
+  }
+
+  async destroy(piece: Piece): Promise<void> {
+    for (const { offset, length } of piece.extents) await native.scrub(this.fd, this.base + offset, length)
+    this.allocations.delete(piece.id)
+  }
+
+  present(): number[] {
+    return [...this.allocations.keys()]
+  }
+
+  close(): void {
+    closeSync(this.fd)
+    closeSync(this.lock)
+  }
+}
+
+/** Two brokers with one range: /dev/mem itself is everybody's, so the lock is a file named after the address. */
+function takeLock(base: number): number {
+  const file = `/run/lock/membroker-devmem-${base.toString(16)}`
+  mkdirSync('/run/lock', { recursive: true })
+  const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  try {
+    native.lockFile(fd)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    throw new SourceError(`the range at 0x${base.toString(16)} is in use by another broker`)
+  }
+}
+
+/** The parts of /dev/mem that a process has mapped, from its maps. */
+export function mappedRanges(maps: string, inode: number): { start: number; end: number }[] {
+  const ranges = []
+  for (const line of maps.split('\n')) {
+    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+)/.exec(line)
+    if (!match || Number(match[4]) !== inode) continue
+    const [from, to, offset] = match.slice(1, 4).map(hex => Number.parseInt(hex!, 16)) as [
+      number,
+      number,
+      number,
+    ]
+    ranges.push({ start: offset, end: offset + to - from })
+  }
+  return ranges
+}
+
+/**
+ * The kernel's memory map says Reserved for all of it, and its command line says that this is our doing: firmware
+ * reserves memory too, and writing there breaks the machine. @throws SourceError
+ */
+export function checkReserved(base: number, bytes: number, iomem: string, commandLine: string): void {
+  const end = base + bytes
+  const range = `0x${base.toString(16)}-0x${(end - 1).toString(16)}`
+  const top = iomem
+    .split('\n')
+    .map(line => /^([0-9a-f]+)-([0-9a-f]+) : (.*)$/.exec(line))
+    .filter(match => match !== null)
+    .map(match => ({
+      start: Number.parseInt(match[1]!, 16),
+      end: Number.parseInt(match[2]!, 16) + 1,
+      name: match[3]!,
+    }))
+  if (top.every(entry => entry.end === 1))
+    throw new SourceError('/proc/iomem shows no addresses; is the broker root?')
+  const around = top.find(entry => entry.start <= base && entry.end >= end)
+  if (around?.name.toLowerCase() !== 'reserved') {
+    const other = top.find(entry => entry.start < end && entry.end > base)
+    throw new SourceError(
+      `${range} is not reserved: the kernel has ${other ? `'${other.name}'` : 'nothing'} there; ` +
+        `reserve it on the kernel's command line (memmap=${formatSize(bytes)}$0x${base.toString(16)})`,
+    )
+  }
+  const ours = [
+    ...commandLine.matchAll(/(?:^|[\s,])(?:memmap=)?([0-9a-fx]+[KMGTP]?)\$([0-9a-fx]+[KMGTP]?)/gi),
+  ].some(([, size, start]) => {
+    const from = parseAddress(start!)
+    return from <= base && from + parseAddress(size!) >= end
+  })
+  if (!ours)
+    throw new SourceError(
+      `${range} is reserved, but not by memmap= on the kernel's command line, so it may be the firmware's`,
+    )
+}
+
+/** As the kernel reads it: decimal or 0x, with a suffix. */
+function parseAddress(text: string): number {
+  const suffix = 'KMGTP'.indexOf(text.at(-1)!.toUpperCase())
+  return Number(suffix === -1 ? text : text.slice(0, -1)) * 1024 ** (suffix + 1)
+}

@@ -1,0 +1,173 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+} from 'node:fs'
+import path from 'node:path'
+import { native } from '../../../native'
+import type { Capabilities } from '../../../protocol/generated/broker'
+import type { RangeSettings } from '../config/config'
+import { NativeMedium } from '../table'
+import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+
+const pageBytes = 4096
+const tableBytes = 256 * 1024
+
+/**
+ * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is
+ * one unit and an allocation has all of it; parts of it can be mapped, not given away. Registers are no memory: the
+ * broker neither reads nor scrubs them, and what the device remembers of its last user is the device's affair. The
+ * table is a file elsewhere.
+ */
+export class PciBarSource implements Source {
+  readonly kind = 'pci-bar'
+  /** The kernel may put a BAR elsewhere at each boot. */
+  readonly base = undefined
+  readonly capabilities: Capabilities = {
+    fdBound: 'file',
+    forcedRevoke: false,
+    survivesBroker: true,
+    survivesKexec: false,
+    directMap: false,
+    pageBytes,
+  }
+  private readonly ids = new Set<number>()
+
+  private constructor(
+    private readonly resource: string,
+    readonly bytes: number,
+    readonly node: number | undefined,
+    private readonly lock: number,
+  ) {}
+
+  get unitBytes(): number {
+    return this.bytes
+  }
+
+  /** @throws SourceError when there is no such BAR of that size */
+  static async open(settings: RangeSettings): Promise<OpenedSource> {
+    const resource = settings.path
+    const stat = statSync(resource, { throwIfNoEntry: false })
+    if (!stat || !/\/resource[0-5](_wc)?$/.test(resource))
+      throw new SourceError(`${resource} is no BAR of a PCI device (/sys/bus/pci/devices/ADDRESS/resourceN)`)
+    checkBar(resource, stat.size, settings.bytes)
+    const file = settings.tablePath!
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+    const lock = takeLock(file)
+    try {
+      const { medium, fresh } = await openTable(file)
+      return {
+        source: new PciBarSource(resource, stat.size, nodeOf(resource), lock),
+        medium,
+        fresh,
+        keepTable: () => fresh && renameSync(`${file}.new`, file),
+      }
+    } catch (error) {
+      closeSync(lock)
+      throw error
+    }
+  }
+
+  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
+    for (const { id } of [...kept, ...retired]) this.ids.add(id)
+  }
+
+  create(piece: Piece): void {
+    this.ids.add(piece.id)
+  }
+
+  grow(): never {
+    throw Object.assign(new SourceError('a BAR does not grow'), { code: 'ENOSPC' })
+  }
+
+  open(_piece: Piece, writable: boolean): number {
+    const fd = openSync(this.resource, writable ? constants.O_RDWR : constants.O_RDONLY)
+    if (fstatSync(fd).size === this.bytes) return fd
+    closeSync(fd)
+    throw Object.assign(new SourceError(`${this.resource} has changed its size`), { code: 'ENODEV' })
+  }
+
+  descriptorOffset(): number {
+    return 0
+  }
+
+  disown(): void {}
+
+  /** sysfs grants no leases, so a descriptor on its way through a socket is not seen; trust is the only other proof. */
+  async prove(id: number): Promise<Proof> {
+    if (!this.ids.has(id)) return { kind: 'gone' }
+    const stat = statSync(this.resource, { throwIfNoEntry: false })
+    if (!stat) return { kind: 'gone' }
+    const { holders, unreadable } = await native.findHolders(stat.dev, stat.ino)
+    if (holders.length === 0 && unreadable === 0) return { kind: 'gone' }
+    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: unreadable > 0 }
+  }
+
+  async destroy({ id }: Piece): Promise<void> {
+    this.ids.delete(id)
+  }
+
+  present(): number[] {
+    return [...this.ids]
+  }
+
+  close(): void {
+    closeSync(this.lock)
+  }
+}
+
+function checkBar(resource: string, bytes: number, configured: number): void {
+  if (bytes < pageBytes)
+    throw new SourceError(
+      `${resource} has ${bytes} bytes; below a page of ${pageBytes} it can't be mapped without what lies beside it`,
+    )
+  if (bytes !== configured)
+    throw new SourceError(`${resource} has ${bytes} bytes, the configuration says ${configured}`)
+  const driver = path.join(path.dirname(resource), 'driver')
+  if (existsSync(driver))
+    throw new SourceError(
+      `a driver of the kernel uses the device of ${resource}; unbind it first (${driver}/unbind)`,
+    )
+}
+
+function nodeOf(resource: string): number | undefined {
+  const node = Number(readFileSync(path.join(path.dirname(resource), 'numa_node'), 'latin1'))
+  return node >= 0 ? node : undefined
+}
+
+function takeLock(file: string): number {
+  const fd = openSync(`${file}.lock`, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  try {
+    native.lockFile(fd)
+    return fd
+  } catch (error) {
+    closeSync(fd)
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    throw new SourceError(`${file} is in use by another broker`)
+  }
+}
+
+/** A missing table is an empty one: nothing in a BAR is worth refusing for, as nothing of it is kept. */
+async function openTable(file: string): Promise<{ medium: NativeMedium; fresh: boolean }> {
+  const fresh = !existsSync(file)
+  const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
+  try {
+    if (fresh) {
+      ftruncateSync(fd, tableBytes)
+      await native.fallocate(fd, 0, tableBytes)
+    }
+    const { size } = fstatSync(fd)
+    if (size < pageBytes)
+      throw new SourceError(`${file} is only ${size} bytes long; it is not an allocation table`)
+    return { medium: new NativeMedium(new native.TableMap(fd, 0, size), size), fresh }
+  } finally {
+    closeSync(fd)
+  }
+}

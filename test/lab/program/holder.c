@@ -1,0 +1,112 @@
+// Holds memory in the ways a client can: holder FD BYTES [WAY...]
+//   stay      (default) keeps the mapping and the descriptor, and reads the memory all the time
+//   child     a second process has both; this one ends
+//   uring     registers the first 2 MiB as io_uring fixed buffers
+//   vmsplice  puts the first page into a pipe
+//   close     then unmaps and closes: what is left is only pinned
+// Says on standard output what happens to it, one word and maybe a number a line.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { kStepBytes = 2 << 20, kSeed = 0x5a };
+
+static sigjmp_buf fault;
+
+static void onFault(int signal) {
+  (void)signal;
+  siglongjmp(fault, 1);
+}
+
+static void say(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vprintf(format, arguments);
+  va_end(arguments);
+  putchar('\n');
+  fflush(stdout);
+}
+
+static void registerBuffers(void* data) {
+  struct io_uring_params parameters;
+  memset(&parameters, 0, sizeof(parameters));
+  const int ring = (int)syscall(SYS_io_uring_setup, 4, &parameters);
+  if (ring < 0) {
+    say("noring %d", errno);
+    return;
+  }
+  struct iovec buffer = {data, kStepBytes};
+  if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1) < 0) {
+    say("refused %d", errno);
+    close(ring);
+    return;
+  }
+  say("registered");
+}
+
+static void splice_(void* data) {
+  int ends[2];
+  struct iovec page = {data, 4096};
+  if (pipe(ends) < 0 || vmsplice(ends[1], &page, 1, 0) < 0) {
+    say("refused %d", errno);
+    return;
+  }
+  say("spliced");
+}
+
+static int has(int argc, char** argv, const char* way) {
+  for (int index = 3; index < argc; index++) {
+    if (strcmp(argv[index], way) == 0) return 1;
+  }
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  const int fd = atoi(argv[1]);
+  const size_t bytes = strtoull(argv[2], NULL, 0);
+  volatile unsigned char* data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) {
+    say("mmap %d", errno);
+    return 1;
+  }
+  signal(SIGBUS, onFault);
+  for (size_t offset = 0; offset < bytes; offset += 4096) data[offset] = kSeed;
+  if (has(argc, argv, "uring")) registerBuffers((void*)data);
+  if (has(argc, argv, "vmsplice")) splice_((void*)data);
+  if (has(argc, argv, "close")) {
+    munmap((void*)data, bytes);
+    close(fd);
+    say("closed %d", getpid());
+    for (;;) pause();
+  }
+  if (has(argc, argv, "child")) {
+    const pid_t child = fork();
+    if (child != 0) return child < 0;
+    setsid();
+  }
+  say("holding %d", getpid());
+  if (sigsetjmp(fault, 1) == 0) {
+    for (;;) {
+      for (size_t offset = 0; offset < bytes; offset += kStepBytes) {
+        if (data[offset] != kSeed) say("changed %zu", offset);
+      }
+      usleep(1000);
+    }
+  }
+  say("sigbus");
+  say("mmap %d", mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? errno : 0);
+  close(fd);
+  for (;;) pause();
+}

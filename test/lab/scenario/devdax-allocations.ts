@@ -1,0 +1,137 @@
+import { TableMap, Window } from '../../../native'
+import type { Host } from '../inside/host'
+import { digest, fillWithPattern } from '../inside/physical-memory'
+import { allFreeMemoryIsZero } from '../inside/range-memory'
+import { rangeName, reservedBroker, startFresh } from '../inside/reserved-broker'
+import { softReserved } from '../reserved'
+import { kexec, type Scenario, stage } from '../scenario'
+
+const MiB = 2 ** 20
+const unit = 2 * MiB
+
+/** Memory is as it should be from the first byte on: addresses, zeros, rights, several extents, growth. */
+async function allocate(host: Host): Promise<void> {
+  await startFresh(host)
+  const client = await host.connect()
+  const [range] = await client.ranges()
+  host.same(
+    { ...range!.capabilities },
+    {
+      fdBound: 'kernel',
+      forcedRevoke: true,
+      survivesBroker: true,
+      survivesKexec: true,
+      directMap: true,
+      pageBytes: unit,
+    },
+    'capabilities',
+  )
+  host.same([range!.base, range!.node], [softReserved.base, 0], 'base and NUMA node')
+  await allFreeMemoryIsZero(host, client, rangeName)
+
+  // Holes of one unit each, so that what comes next has many extents.
+  const small = []
+  for (let index = 0; index < 6; index++)
+    small.push(await client.allocate({ name: `hole/${index}`, size: unit }))
+  const rest = (await client.ranges())[0]!.freeBytes
+  const wall = await client.allocate({ name: 'wall', size: rest })
+  for (const index of [0, 2, 4]) host.same(await small[index]!.release(), 'released', `hole ${index}`)
+  const scattered = await client.allocate({ name: 'scattered', size: 3 * unit })
+  host.same(scattered.info.extents.length, 3, 'extents of what is scattered')
+  const mapping = await scattered.map()
+  const bytes = mapping.window()
+  host.check(bytes.equals(Buffer.alloc(bytes.length)), 'scattered memory is zero at first')
+  fillWithPattern(bytes, 7)
+  host.remember('scattered', { extents: scattered.info.extents, digest: digest(bytes) })
+
+  const readOnly = await scattered.map({ access: 'read' })
+  const writable = new Window(readOnly.fd, 0, unit, true)
+  host.check(writable.errno !== 0, 'a read-only descriptor is not mapped for writing')
+  host.check(readOnly.window({ length: unit }).equals(bytes.subarray(0, unit)), 'both see the same')
+  host.check(endsAt(mapping.fd, 3 * unit), 'nothing is reached beyond the allocation')
+
+  host.same(await small[5]!.release(), 'released', 'the last hole')
+  const refused = await scattered.grow(4 * unit).then(
+    () => 'grown',
+    (error: Error) => error.message,
+  )
+  host.check(/grows only while nobody/.test(refused), `growth under a mapping is refused: ${refused}`)
+  host.check(bytes.readUInt32LE(0) === 7, 'and the mapping goes on')
+  await readOnly.close()
+  await mapping.close()
+  await scattered.grow(4 * unit)
+  const grown = await scattered.map()
+  const all = grown.window()
+  host.same(
+    digest(all.subarray(0, 3 * unit)),
+    host.recall<{ digest: string }>('scattered').digest,
+    'old part',
+  )
+  host.check(all.subarray(3 * unit).equals(Buffer.alloc(unit)), 'the new part is zero')
+  fillWithPattern(all, 8)
+  host.remember('scattered', { extents: scattered.info.extents, digest: digest(all) })
+  await grown.close()
+  host.same(await wall.release(), 'released', 'the wall')
+  await client.close()
+}
+
+/** Reading past the end of a device is SIGBUS; the addon's guard tells it. */
+function endsAt(fd: number, bytes: number): boolean {
+  const map = new TableMap(fd, 0, bytes + unit)
+  if (map.errno !== 0) return true
+  const result = map.read(bytes, 8)
+  map.close()
+  return typeof result === 'number'
+}
+
+/** The table, the extents and the bytes are there, and instances that an earlier kernel knew are made again. */
+async function claim(host: Host): Promise<void> {
+  const broker = await host.broker(reservedBroker)
+  host.measure('brokerReadyMs', broker.readyMs)
+  const client = await host.connect()
+  const before = host.recall<{ extents: unknown; digest: string }>('scattered')
+  const { allocation } = await client.claim('scattered')
+  host.same(allocation.info.extents, before.extents, 'extents')
+  const mapping = await allocation.map({ access: 'read' })
+  host.same(digest(mapping.window()), before.digest, 'digest')
+  await mapping.close()
+  await allFreeMemoryIsZero(host, client, rangeName)
+
+  host.same(await allocation.release(), 'released', 'release')
+  await allFreeMemoryIsZero(host, client, rangeName)
+  await client.close()
+}
+
+/** A broker that is killed is not noticed by a holder, and the next one takes up its device. */
+async function restart(host: Host): Promise<void> {
+  const client = await host.connect()
+  const allocation = await client.allocate({ name: 'lasting', size: 8 * MiB })
+  const mapping = await allocation.map()
+  const bytes = mapping.window()
+  fillWithPattern(bytes, 9)
+  const wanted = digest(bytes)
+  process.kill((await client.status()).pid, 'SIGKILL')
+  await host.broker(reservedBroker)
+  host.same(digest(bytes), wanted, 'digest through the old mapping')
+  bytes.writeUInt32LE(77, 0)
+  await client.status()
+  const second = await (await client.allocation('lasting')).map({ access: 'read' })
+  host.same(second.window({ length: unit }).readUInt32LE(0), 77, 'a new mapping sees what the old one wrote')
+  await second.close()
+  await mapping.close()
+  host.same(await allocation.release(), 'released', 'release')
+  await allFreeMemoryIsZero(host, client, rangeName)
+  await client.close()
+}
+
+const scenario: Scenario = {
+  title:
+    'devdax: allocations are exactly what the table says, before and after kexec and a restart of the broker',
+  steps: [
+    stage('allocate, map, fill and grow', allocate),
+    kexec(),
+    stage('claim, release, and find free memory zero', claim),
+    stage('restart the broker under a mapping', restart),
+  ],
+}
+export default scenario
