@@ -54,7 +54,8 @@ int GetSeals(int fd) {
 int Reopen(int fd, bool writable) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   int opened;
-  do opened = open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY);
+  // O_NONBLOCK: an open would wait for as long as a holder's lease lasts.
+  do opened = open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   while (opened < 0 && errno == EINTR);
   return opened < 0 ? -errno : opened;
 }

@@ -61,12 +61,12 @@ function settingsFrom(options: Options): Settings {
   }
   const settings =
     options.config !== undefined
-      ? loadConfig(options.config)
+      ? loadConfig(options.config, options.socket)
       : embeddedDefault({
+          ...(options.socket !== undefined && { socket: options.socket }),
           ...(options.directory !== undefined && { directory: options.directory }),
           ...(bytes !== undefined && { bytes }),
         })
-  if (options.socket !== undefined) settings.socket = options.socket
   if (options.logLevel !== undefined) settings.logLevel = options.logLevel
   if (!['trace', 'debug', 'info', 'warn', 'error', 'silent'].includes(settings.logLevel))
     throw new ConfigError(

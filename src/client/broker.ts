@@ -14,6 +14,7 @@ import { Link, type ReconnectOptions } from './link'
 import { Notices } from './notices'
 import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
 import type { Out } from './reply'
+import { warn } from './warning'
 import { type WatchItem, watch } from './watch'
 
 export type Status = Out<'GetStatus'>
@@ -47,6 +48,7 @@ export interface MappingEnd {
   readonly info: Readonly<MappingInfo>
 }
 
+/** What listeners throw, or reject with, becomes a process warning: a VMM does not end for it. */
 export interface BrokerEvents {
   /** The connection broke; calls wait for its return. The error is undefined where the broker closed it in order. */
   disconnected: [error: Error | undefined]
@@ -87,11 +89,13 @@ export class Broker extends EventEmitter<BrokerEvents> {
       socket,
       reconnect,
       {
-        onDisconnected: error => broker?.emit('disconnected', error),
+        onDisconnected: error => {
+          if (broker) broker.#announce('disconnected', error)
+        },
         onReconnected: status => {
           if (!broker) return
           broker.#core.forgetRanges()
-          broker.emit('reconnected', status)
+          broker.#announce('reconnected', status)
         },
       },
       signal,
@@ -234,28 +238,28 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   #noticeEvents() {
     return {
-      onLost: (holding: Holding) => {
-        this.emit('mappingLost', endOf(holding))
-      },
+      onLost: (holding: Holding) => this.#announce('mappingLost', endOf(holding)),
       onRevoked: (holding: Holding, failures: unknown[]) => {
-        for (const failure of failures) warn(failure)
-        this.emit('mappingRevoked', endOf(holding), failures)
-        // After a broken connection the next snapshot, or the end of this process, tells the broker the same.
-        this.#core.acknowledge(holding).catch(error => {
+        // The broker before anybody else: no listener may stand between.
+        this.#core.settle(holding).catch(error => {
           if (!this.#core.link.closed) warn(error)
         })
+        for (const failure of failures) warn(failure)
+        this.#announce('mappingRevoked', endOf(holding), failures)
       },
     }
   }
-}
 
-/** As text, because an error of another realm is no Error to emitWarning. */
-function warn(failure: unknown): void {
-  const { message, stack } = failure as Partial<Error>
-  process.emitWarning(message ?? String(failure), {
-    type: 'MembrokerWarning',
-    ...(stack ? { detail: stack } : {}),
-  })
+  /** To each listener on its own, so that none keeps the event from the next one, or from what the library does after it. */
+  #announce<K extends keyof BrokerEvents>(event: K, ...details: BrokerEvents[K]): void {
+    for (const listener of this.rawListeners(event)) {
+      try {
+        Promise.resolve(Reflect.apply(listener, this, details)).catch(warn)
+      } catch (error) {
+        warn(error)
+      }
+    }
+  }
 }
 
 function endOf({ info }: Holding): MappingEnd {

@@ -10,6 +10,9 @@ import type { In } from './reply'
 
 export type RevokeOutcome = 'revoked' | 'quarantined'
 
+/** Reasons why a change can't be taken now that end by themselves, or by an operator. */
+const passing = new Set(['BrokerUnreachable', 'Busy', 'ConnectionLost', 'Frozen', 'RangeReadOnly'])
+
 /** What the objects of one broker connection share: the way to the broker, and the mappings held through it. */
 export class Core {
   readonly link: Link
@@ -93,6 +96,24 @@ export class Core {
       return await telling
     } finally {
       this.#givingUp.delete(holding)
+    }
+  }
+
+  /**
+   * As acknowledge(), again and again while the broker is away or frozen: a revoke was asked for, and nothing but this
+   * process' word may prove that it has let go. Ends with the link.
+   * @throws BrokerError anything else that the broker answers
+   */
+  async settle(holding: Holding): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.acknowledge(holding)
+        return
+      } catch (error) {
+        if (this.link.closed) return
+        if (!(error instanceof BrokerError && passing.has(error.code))) throw error
+      }
+      await this.link.pause(attempt)
     }
   }
 

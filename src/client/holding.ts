@@ -16,7 +16,10 @@ export interface RevokeNotice {
   readonly detail: string | undefined
   /** When the broker stops asking, in milliseconds since the Unix epoch. */
   readonly deadline: number
-  /** Aborts at the deadline: the memory is taken away then, whatever the handler still does. */
+  /**
+   * Aborts at the deadline: the memory is taken away then, whatever the handler still does. What a listener of the signal
+   * throws is an uncaught exception, as of every AbortSignal; what the handler throws is not.
+   */
   readonly signal: AbortSignal
 }
 

@@ -28,12 +28,13 @@ export {
   type MappingEnd,
   type Status,
 } from './broker'
-export { type ConnectOptions, connect, defaultSocket } from './connect'
+export { type ConnectOptions, connect } from './connect'
 export type { RevokeOutcome } from './core'
 export { BrokerError, type LocalErrorCode } from './errors'
 export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMax } from './holding'
 export type { ReconnectOptions } from './link'
 export { Mapping, type WindowOptions } from './mapping'
 export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
+export { defaultSocket } from './socket-path'
 export { GiB, KiB, MiB, TiB } from './units'
 export type { WatchEvent, WatchItem, WatchMissed, WatchSnapshot } from './watch'

@@ -114,7 +114,8 @@ export class Mapping {
   /**
    * Called when the broker wants the mapping back. The library waits for all handlers, until the deadline at most;
    * then it unmaps the windows, closes the descriptor and tells the broker. A handler lets go of everything that it
-   * made of the descriptor: KVM slots, DMA mappings, duplicates, children's copies.
+   * made of the descriptor: KVM slots, DMA mappings, duplicates, children's copies. One that throws or rejects is told
+   * of by a warning and in `mappingRevoked`; it delays nothing.
    * @returns a function that takes the handler away again
    */
   onRevoke(handler: RevokeHandler): () => void {

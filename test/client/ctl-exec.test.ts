@@ -96,6 +96,19 @@ test('the command gets its descriptors and standard streams, nothing of ours', a
   expect(shown.sort()).toEqual(['1 socket', '2 socket', '3 alloc', '7 alloc'])
 })
 
+test('the limit of open files can be lowered for the command, as the help says', async () => {
+  // Proves the advice: prlimit in between stays the same process, and its soft limit is what the command gets.
+  const script = 'ulimit -Sn; echo $$; readlink /proc/$$/fd/3'
+  const { child, outcome } = startCtl(server.socket, [
+    ...['exec', '--map', 'v/ram', '--allocate', '4K', '--'],
+    ...['prlimit', '--nofile=256:', 'sh', '-c', script],
+  ])
+  const { stdout, stderr } = await outcome
+  expect(stderr).toBe('')
+  expect(stdout.split('\n')).toEqual(['256', String(child.pid), expect.stringContaining('alloc-'), ''])
+  expect((await ctl(server.socket, 'exec', '--help')).stdout).toContain('prlimit --nofile=1024: COMMAND')
+})
+
 test('a command that can’t be run is told as shells do', async () => {
   // Proves 127 and 126, and that nothing was allocated for it.
   expect(await exec('--map', 'never', '--allocate', '4K', '--', 'no-such-command')).toMatchObject({

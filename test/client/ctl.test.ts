@@ -63,6 +63,29 @@ test('people get aligned tables with units', async () => {
   await run('release', 'b/ram')
 })
 
+test('what a verb did is what it prints', async () => {
+  // Proves that share shows the grant, claim that it does not last, and allocate no holder that ends with the command.
+  const allocated = await run('allocate', 'g/ram', '1M')
+  expect(allocated.stdout.split('\n')[1]).toMatch(/^g\/ram +main +1 MiB +\d+ +- +0 +1 +\w+$/)
+  expect(await json('allocate', 'g/other', '1M')).toMatchObject({ holderPid: null })
+  expect((await run('share', 'g/ram', '4242')).stdout).toBe('name    g/ram\nshares  uid 4242 read\n')
+  expect((await run('share', 'g/ram', '4243', '--write')).stdout).toBe(
+    'name    g/ram\nshares  uid 4242 read, uid 4243 readWrite\n',
+  )
+  expect((await run('unshare', 'g/ram', '4242')).stdout).toContain('shares  uid 4243 readWrite\n')
+  expect((await run('unshare', 'g/ram', '4243')).stdout).toContain('shares  none\n')
+  expect((await run('claim', '--prefix', 'g/')).stdout).toMatch(
+    /^NAME .*\ng\/ram +claimed .*\ng\/other +claimed .*\nClaimed only to try it: the claim ends with this command\. .*\n$/,
+  )
+  expect((await run('claim', '--prefix', 'nothing/')).stdout).not.toContain('the claim ends')
+  const taken = await run('allocate', 'g/ram', '1M')
+  expect(taken).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/NameTaken: .*\nhint: all users .*hidden\n$/),
+  })
+  await run('release', 'g/ram', 'g/other')
+})
+
 test('refusals, wrong usage and an absent broker have their exit codes', async () => {
   // Proves what scripts rely on, and that each failure is one plain line and a hint.
   const refused = await run('show', 'nothing')

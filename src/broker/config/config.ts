@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statfsSync } from 'node:fs'
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
@@ -74,19 +74,28 @@ const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
 
 const ownUid = process.getuid!()
 
-/** Where the broker listens when nobody says otherwise; for root this is what the client library tries first. */
+/**
+ * Where the broker listens when nobody says otherwise. The client library looks in the same places.
+ * @throws ConfigError when this user has no folder that is nobody else's
+ */
 export function defaultSocket(): string {
   if (ownUid === 0) return '/run/membroker/broker.sock'
-  const runtime = process.env.XDG_RUNTIME_DIR ?? `/tmp/membroker-${ownUid}`
+  const runtime = process.env.XDG_RUNTIME_DIR ?? `/run/user/${ownUid}`
+  if (!existsSync(runtime))
+    throw new ConfigError(
+      `there is no ${runtime} to put the socket in; say where with --socket or broker.socket`,
+    )
   return path.join(runtime, 'membroker', 'broker.sock')
 }
 
 /** The embedded default: one `directory` range on the shared-memory tmpfs, for this user alone. */
-export function embeddedDefault(overrides: { directory?: string; bytes?: number } = {}): Settings {
+export function embeddedDefault(
+  overrides: { directory?: string; bytes?: number; socket?: string } = {},
+): Settings {
   const directory =
     overrides.directory ?? (ownUid === 0 ? '/dev/shm/membroker' : `/dev/shm/membroker-${ownUid}`)
   return {
-    socket: defaultSocket(),
+    socket: overrides.socket ?? defaultSocket(),
     socketMode: ownUid === 0 ? 0o666 : 0o600,
     logLevel: 'info',
     clientsMax: 4096,
@@ -117,19 +126,19 @@ function defaultBytes(directory: string): number {
   return Math.max(GiB, Math.floor((blocks * bsize) / 2 / GiB) * GiB)
 }
 
-/** Read and check a configuration file. @throws ConfigError */
-export function loadConfig(file: string): Settings {
+/** Read and check a configuration file. socket: instead of the file's. @throws ConfigError */
+export function loadConfig(file: string, socket?: string): Settings {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
     throw new ConfigError(`${file}: ${(error as Error).message}`)
   }
-  return parseConfig(text, file)
+  return parseConfig(text, file, socket)
 }
 
 /** @throws ConfigError */
-export function parseConfig(text: string, file: string): Settings {
+export function parseConfig(text: string, file: string, socket?: string): Settings {
   // Loaded here: the embedded default starts without a parser and a schema compiler.
   const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
     'resolution-mode': 'import',
@@ -156,7 +165,7 @@ export function parseConfig(text: string, file: string): Settings {
       explain(error, at),
     )
   }
-  return settle(value as ConfigFile, fail)
+  return settle(value as ConfigFile, fail, socket)
 }
 
 function explain(error: ErrorObject, at: string[]): string {
@@ -177,8 +186,8 @@ function explain(error: ErrorObject, at: string[]): string {
 
 type Fail = (at: readonly (string | number)[], reason: string) => never
 
-function settle(file: ConfigFile, fail: Fail): Settings {
-  const base = embeddedDefault({ bytes: 0 })
+function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Settings {
+  const base = embeddedDefault({ bytes: 0, ...(socket !== undefined && { socket }) })
   const size = (value: number | string | undefined, at: (string | number)[]) => {
     if (value === undefined) return undefined
     const bytes = parseSize(value)
@@ -237,7 +246,7 @@ function settle(file: ConfigFile, fail: Fail): Settings {
 
   const clientsMax = file.broker?.clients_max ?? base.clientsMax
   return {
-    socket: file.broker?.socket ?? base.socket,
+    socket: base.socket,
     socketMode:
       file.broker?.socket_mode === undefined ? base.socketMode : Number.parseInt(file.broker.socket_mode, 8),
     logLevel: file.broker?.log_level ?? base.logLevel,

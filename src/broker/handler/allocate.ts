@@ -112,12 +112,13 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   const { extents } = extension
   allocation.busy = 'grow'
   broker.ledger.charge(record.uid, { bytes: more })
+  const [before, after] = [pieceOf(record), { ...pieceOf(record), bytes, extents }]
+  let made = false
   let grown = false
   try {
-    const reserving = makeMemory(range, 'grow', () =>
-      range.source.grow({ ...pieceOf(record), bytes, extents }, pieceOf(record)),
-    )
+    const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
     if (reserving) await reserving
+    made = true
     broker.checkThawed()
     broker.inventory.changeAllocation(allocation, { bytes, extents })
     grown = true
@@ -125,6 +126,10 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     return { allocation: viewAllocation(allocation) }
   } finally {
     if (!grown) {
+      if (made)
+        await range.source
+          .undoGrow?.(before, after)
+          .catch(err => broker.log.error({ err, allocation: record.name }, 'undoing a grow failed'))
       broker.ledger.charge(record.uid, { bytes: -more })
       range.allocator.free(extension.added)
     }

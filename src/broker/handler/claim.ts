@@ -36,7 +36,8 @@ async function claimAll(
   secret: string | null | undefined,
   call: Call,
 ): Promise<void> {
-  const mine = [...broker.inventory.withPrefix(prefix)]
+  const mine = [...broker.inventory.relatedTo(session.uid)]
+    .filter(allocation => allocation.name.startsWith(prefix))
     .filter(
       allocation => allocation.record.uid === session.uid || dormantOf(allocation, session.uid).length > 0,
     )

@@ -3,6 +3,7 @@ import { FREEZE_ID } from '../../../protocol/table'
 import type { Broker } from '../broker'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
+import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
 const reasonBytesMax = 200
@@ -15,7 +16,16 @@ export function freeze(broker: Broker, session: Session, input: FreezeIn): objec
   if (Buffer.byteLength(reason) > reasonBytesMax)
     invalid('reason', `a reason has at most ${reasonBytesMax} bytes`)
   const value = { id: FREEZE_ID, reason, uid: session.uid, sinceMs: Date.now() } as const
-  for (const range of writable(broker)) range.commit([{ put: 'control', value }])
+  const frozen: Range[] = []
+  try {
+    for (const range of writable(broker)) {
+      range.commit([{ put: 'control', value }])
+      frozen.push(range)
+    }
+  } catch (error) {
+    for (const range of frozen) range.commit([{ delete: 'control', key: FREEZE_ID }])
+    throw error
+  }
   broker.log.info({ reason, pid: session.peer.pid }, 'frozen')
   broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
   return {}

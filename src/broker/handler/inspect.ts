@@ -18,7 +18,7 @@ import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
 import { invalid } from './arguments'
 
-/** Rows of retired memory, and of usage, in one status. */
+/** Rows of retired memory, of usage and of clients in one reply. */
 const statusRowsMax = 1000
 
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
@@ -41,7 +41,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
   }
 }
 
-/** The first so many that fit into a reply; ListRanges has the sums over all. */
+/** As many as fit into a reply; the sums over all are in GetStatus and ListRanges. */
 function take<T>(items: Iterable<T>, wanted: (item: T) => boolean): T[] {
   const taken: T[] = []
   for (const item of items) {
@@ -79,7 +79,7 @@ export function listAllocations(
     invalid('limit', `a page has 1 to ${listAllocationsMax} allocations`)
   const after = input.after ?? 0
   const page: Allocation[] = []
-  for (const allocation of inOrder(broker, input.prefix ?? '', after)) {
+  for (const allocation of inOrder(broker, session, input.prefix ?? '', after)) {
     if (!maySee(session, allocation)) continue
     if (page.length === limit) return { allocations: page.map(viewAllocation), next: page.at(-1)!.id }
     page.push(allocation)
@@ -87,12 +87,20 @@ export function listAllocations(
   return { allocations: page.map(viewAllocation), next: null }
 }
 
-function* inOrder(broker: Broker, prefix: string, after: number): IterableIterator<Allocation> {
-  if (prefix === '') {
-    for (const [id, allocation] of broker.inventory.byId.entries(after)) if (id > after) yield allocation
+/** An administrator's pages go through everything, anybody else's only through what concerns that uid. */
+function* inOrder(
+  broker: Broker,
+  session: Session,
+  prefix: string,
+  after: number,
+): IterableIterator<Allocation> {
+  const { inventory } = broker
+  if (session.isAdmin && prefix === '') {
+    for (const [id, allocation] of inventory.byId.entries(after)) if (id > after) yield allocation
     return
   }
-  const matching = [...broker.inventory.withPrefix(prefix)].filter(({ id }) => id > after)
+  const candidates = session.isAdmin ? inventory.withPrefix(prefix) : inventory.relatedTo(session.uid)
+  const matching = [...candidates].filter(({ id, name }) => id > after && name.startsWith(prefix))
   yield* matching.sort((a, b) => a.id - b.id)
 }
 
@@ -105,7 +113,7 @@ export function getAllocation(broker: Broker, session: Session, input: GetAlloca
 }
 
 export function listClients(broker: Broker, session: Session): ListClientsOut {
-  const visible = [...broker.sessions].filter(other => session.isAdmin || other.uid === session.uid)
+  const visible = take(broker.sessions, other => session.isAdmin || other.uid === session.uid)
   return { clients: visible.map(viewClient) }
 }
 

@@ -2,8 +2,7 @@ import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
-import { refuse } from '../refusal'
-import { isLater } from '../revoke/revoker'
+import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { graceOf } from './arguments'
 
@@ -16,29 +15,24 @@ export async function release(
   broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret, { admin: true })
-  checkIdle(allocation)
   const { range } = allocation
   if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
-  const graceMs = graceOf(input.graceMs, broker.settings.revokeGraceMs)
-  allocation.busy = 'release'
+  if (allocation.busy !== 'release') checkIdle(allocation)
   let step = ''
   try {
-    const outcome = await broker.revoker.release(allocation, graceMs, text => {
-      step = text
-      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
-    })
+    const outcome = await broker.revoker.release(
+      allocation,
+      graceOf(input.graceMs, broker.settings.revokeGraceMs),
+      text => {
+        step = text
+        if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
+      },
+    )
     return { outcome, step }
   } catch (error) {
-    if (isLater(error)) throw error
-    const { code, message } = error as NodeJS.ErrnoException
+    const { code, syscall, message } = error as NodeJS.ErrnoException
+    if (error instanceof Refusal || code === undefined || syscall === undefined) throw error
     broker.log.error({ err: error, allocation: allocation.name }, 'release failed')
-    return refuse('SourceFailed', {
-      range: range.name,
-      operation: 'release',
-      code: code ?? 'unknown',
-      reason: message,
-    })
-  } finally {
-    allocation.busy = undefined
+    return refuse('SourceFailed', { range: range.name, operation: 'release', code, reason: message })
   }
 }

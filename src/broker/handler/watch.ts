@@ -46,7 +46,8 @@ export async function watch(
   }
   const stop = broker.events.watch(
     (event, audience) => {
-      if (!mine && !maySeeEvent(session, event, audience)) return
+      // A number that another process has by now is not this one's any more.
+      if (mine ? !session.isAlive : !maySeeEvent(session, event, audience)) return
       if (backlog.length >= backlogMax) {
         backlog.shift()
         missed++

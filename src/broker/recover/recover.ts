@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
 import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
 import { ExtentAllocator } from '../allocator/extent-allocator'
+import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/config'
 import { Refusal } from '../refusal'
@@ -13,6 +14,7 @@ import { PciBarSource } from '../source/pci-bar'
 import { type Guard, type OpenedSource, type Source, SourceError } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
+import { RecordBytes } from '../state/record-bytes'
 import { formatTable, Table } from '../table'
 
 /**
@@ -38,15 +40,15 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
   const onReadOnly = (range: Range, reason: string) => {
     broker.events.emit({ kind: 'range', range: range.name, detail: reason })
   }
+  const mayFill = (uid: number) => broker.policy.isAdmin(uid)
   const unusable = (reason: string) =>
-    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly)
+    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill)
 
   let opened: OpenedSource
   try {
     opened = await openSource(broker, settings)
   } catch (error) {
-    if (!(error instanceof SourceError) && (error as NodeJS.ErrnoException).code === undefined) throw error
-    return unusable((error as Error).message)
+    return unusable(explain(broker, error))
   }
   const { source } = opened
   const giveUp = (reason: string) => {
@@ -63,17 +65,32 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
     if (tableBytes > 0) allocator.reserve([{ offset: 0, length: tableBytes }])
     for (const record of table.state.allocations.values()) allocator.reserve(record.extents)
     for (const record of table.state.retired.values()) allocator.reserve(record.extents)
-    const parts = { source, table, allocator, medium: opened.medium }
-    const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly)
+    const parts = {
+      source,
+      table,
+      allocator,
+      medium: opened.medium,
+      recordBytes: new RecordBytes(table.state),
+    }
+    const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly, mayFill)
     for (const detail of table.diagnostics)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     await reconcile(broker, range)
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))
-    if (error instanceof SourceError) return giveUp(error.message)
-    throw error
+    return giveUp(explain(broker, error))
   }
+}
+
+/** One range's trouble, whatever it is, is not the others'. What is not an expected kind goes to the log whole. */
+function explain(broker: Broker, error: unknown): string {
+  const expected =
+    error instanceof SourceError ||
+    error instanceof ExtentConflict ||
+    (error as NodeJS.ErrnoException).syscall !== undefined
+  if (!expected) broker.log.error({ err: error }, 'opening a range failed')
+  return (error as Error).message
 }
 
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
@@ -101,6 +118,7 @@ function adviceFor({ code, message }: TableUnreadable, source: Source, range: st
 /** What the table says of a piece of memory, and who is told when a holder made it something else. */
 function guardOf(broker: Broker, name: string): Guard {
   const { inventory } = broker
+  let searching = false
   return {
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
@@ -110,18 +128,30 @@ function guardOf(broker: Broker, name: string): Guard {
       const retired = inventory.retiredAs(id)
       return retired && { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
-    tampered: ({ id, bytes: expectedBytes }, bytes) => {
+    tampered: ({ id, uid, bytes: expectedBytes }, bytes) => {
       const allocation = inventory.byId.get(id)
       const range = allocation?.range ?? inventory.retiredAs(id)?.range
       if (!range) return
-      if (allocation && bytes < expectedBytes) markChanged(broker, allocation)
+      if (allocation && bytes < expectedBytes && allocation.record.verdict !== 'changed')
+        markChanged(broker, allocation)
+      // One search for the culprits at a time: whoever resizes its files in a loop is named soon enough.
+      if (searching) return
+      searching = true
       const logFailure = (err: unknown) => broker.log.error({ err, id }, 'who has tampered could not be told')
-      broker.revoker.look({ id, range }, new Set()).then(proof => {
-        const who = proof.kind === 'held' ? proof.pids.join(', ') : 'a process that is gone'
-        const detail = `resized from ${expectedBytes} to ${bytes} bytes, put back; held by ${who}`
-        broker.log.warn({ allocation: allocation?.name, id, detail }, 'a holder has tampered with its memory')
-        if (allocation) broker.changed('tampered', allocation, { bytes, detail })
-      }, logFailure)
+      broker.revoker
+        .look({ id, range, uid })
+        .then(proof => {
+          const who = proof.kind === 'held' ? proof.pids.join(', ') : 'a process that is gone'
+          const detail = `resized from ${expectedBytes} to ${bytes} bytes, put back; held by ${who}`
+          broker.log.warn(
+            { allocation: allocation?.name, id, detail },
+            'a holder has tampered with its memory',
+          )
+          if (allocation) broker.changed('tampered', allocation, { bytes, detail })
+        }, logFailure)
+        .finally(() => {
+          searching = false
+        })
     },
   }
 }
@@ -166,6 +196,9 @@ function conflict(broker: Broker, table: Table): string | undefined {
     if (other)
       return `its allocation '${name}' (${id}) conflicts with '${other.name}' (${other.id}) of range '${other.range.name}'`
   }
+  for (const { id, allocationId } of table.state.mappings.values())
+    if (!table.state.allocations.has(allocationId))
+      return `its mapping ${id} is of an allocation (${allocationId}) that it does not have`
   for (const id of table.state.mappings.keys())
     if (inventory.mappings.has(id)) return `its mapping ${id} conflicts with one of another range`
   for (const id of table.state.retired.keys())
@@ -189,11 +222,13 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }
   const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
-  if (missing.length > 0) {
-    const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
-    const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
-    range.becomeReadOnly(`the memory of ${names.join(', ')}${more} is missing`)
-  }
+  if (missing.length === 0) return
+  const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
+  const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
+  const text = `the memory of ${names.join(', ')}${more} is missing`
+  // All of it: this is not the memory that the table is about. Some of it: the others' owners are not to suffer.
+  if (missing.length === table.state.allocations.size) range.becomeReadOnly(text)
+  else broker.log.error({ range: range.name }, `${text}; it can only be released`)
 }
 
 /**

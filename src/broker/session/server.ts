@@ -1,16 +1,17 @@
-import { chmodSync, closeSync, lstatSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type NativeListener, type NativeSocket, native, SystemError } from '../../../native'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
-import { Session } from './session'
+import { OutputMeter } from './output-meter'
+import { type Peer, Session } from './session'
 
 /** Pending connections the kernel keeps while the broker is busy. */
 const backlog = 1024
 
-/** Another broker listens there, or the path is something else's. */
+/** Another broker listens there, the path is something else's, or anybody could take it over. */
 export class SocketInUse extends Error {
   override name = 'SocketInUse'
 }
@@ -20,6 +21,7 @@ export class Server {
   private listener: NativeListener | undefined
   private readonly responders = new Map<Session, Responder>()
   private readonly perUid = new Map<number, number>()
+  private readonly meter = new OutputMeter()
   private nextId = 1
   private paused = false
 
@@ -35,7 +37,7 @@ export class Server {
   /** Makes the socket; clients that connect wait until listen(). @throws SocketInUse */
   static bind(broker: Broker): Server {
     const { socket, socketMode } = broker.settings
-    mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 })
+    prepareFolder(path.dirname(socket))
     const lock = takeLock(`${socket}.lock`)
     try {
       removeStale(socket)
@@ -59,6 +61,7 @@ export class Server {
 
   private accept(fd: number): void {
     let socket: NativeSocket | undefined
+    let identity: Peer | undefined
     const { broker } = this
     const open = (events: ChannelEvents): Channel => {
       socket = new native.Socket(fd, {
@@ -66,7 +69,16 @@ export class Server {
         onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
         onDrain: events.onDrain,
       })
-      return socket
+      const peer = socket.peer()
+      if (typeof peer === 'number') return socket
+      identity = peer
+      return this.meter.channel(socket, peer.uid, () => {
+        broker.log.warn(
+          { pid: peer.pid, uid: peer.uid },
+          'a uid reads too few of its replies; a client is dropped',
+        )
+        setImmediate(() => responder.close())
+      })
     }
     let session: Session | undefined
     const responder = new Responder(open, {
@@ -79,13 +91,12 @@ export class Server {
       },
       onClose: error => session && this.ended(session, error),
     })
-    const peer = socket!.peer()
-    if (typeof peer === 'number') {
-      broker.log.warn({ errno: peer }, 'a client without credentials was dropped')
+    if (!identity) {
+      broker.log.warn('a client without credentials was dropped')
       responder.close()
       return
     }
-    session = new Session(this.nextId++, peer, broker)
+    session = new Session(this.nextId++, identity, broker)
     const { uid, pid } = session.peer
     const { clientsMax, clientsPerUidMax } = broker.settings
     const ofUid = this.perUid.get(uid) ?? 0
@@ -142,9 +153,19 @@ export class Server {
   }
 }
 
+/** Whoever can rename in the socket's folder can put a socket of its own there, and be told clients' secrets. */
+function prepareFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o755 })
+  const { uid, mode } = statSync(folder)
+  const sticky = (mode & 0o1000) !== 0
+  if ((uid !== 0 && uid !== process.getuid!()) || ((mode & 0o022) !== 0 && !sticky))
+    throw new SocketInUse(`${folder}, where the socket is to be, can be written to by other users`)
+}
+
 /** Held as long as the broker lives, so that of two brokers started at once one gives way before touching the path. */
 function takeLock(file: string): number {
-  const fd = openSync(file, 'a+', 0o600)
+  const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants
+  const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
   try {
     native.lockFile(fd)
     return fd

@@ -22,6 +22,7 @@ export class Session {
   /** Allocations whose secret this connection has shown. */
   readonly unlocked = new Set<Allocation>()
   private identity: ProcessIdentity | undefined
+  private commandLine: string | undefined
 
   constructor(
     readonly id: number,
@@ -37,8 +38,15 @@ export class Session {
     return this.broker.policy.isAdmin(this.peer.uid)
   }
 
+  /** Read once: a list of thousands of clients is asked for again and again. */
   get command(): string {
-    return commandOf(this.peer.pid)
+    this.commandLine ??= commandOf(this.peer.pid)
+    return this.commandLine
+  }
+
+  /** Whether the process that connected still lives; its connection may have been passed on. */
+  get isAlive(): boolean {
+    return this.peer.pidfd >= 0 && native.isAlive(this.peer.pidfd)
   }
 
   /** The process as a holder, if it already holds something. */

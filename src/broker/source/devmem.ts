@@ -89,6 +89,10 @@ export class DevmemSource implements Source {
     this.allocations.set(piece.id, piece)
   }
 
+  async undoGrow(before: Piece): Promise<void> {
+    this.allocations.set(before.id, before)
+  }
+
   open(_piece: Piece, writable: boolean): number {
     return openSync(device, writable ? constants.O_RDWR : constants.O_RDONLY)
   }
@@ -191,7 +195,7 @@ export function checkReserved(base: number, bytes: number, iomem: string, comman
     const other = top.find(entry => entry.start < end && entry.end > base)
     throw new SourceError(
       `${range} is not reserved: the kernel has ${other ? `'${other.name}'` : 'nothing'} there; ` +
-        `reserve it on the kernel's command line (memmap=${formatSize(bytes)}$0x${base.toString(16)})`,
+        `reserve it on the kernel's command line (memmap=${bytes / 1024}K$0x${base.toString(16)})`,
     )
   }
   const ours = [

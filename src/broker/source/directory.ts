@@ -113,6 +113,10 @@ export class DirectorySource implements Source {
     return this.size(fd, piece, oldBytes, undefined, () => truncate(this.file(piece.id), oldBytes))
   }
 
+  undoGrow(before: Piece): Promise<void> {
+    return truncate(this.file(before.id), before.bytes)
+  }
+
   /** Adopts fd. */
   private size(
     fd: number,

@@ -22,12 +22,13 @@ export function pinningOf(pid: number, mayMap: boolean, proc = '/proc'): string 
   try {
     const pages = pinnedPages(readFileSync(path.join(own, 'status'), 'latin1'))
     if (pages === undefined) return undefined
-    const targets = descriptors(path.join(own, 'fd'))
+    const targets = [...descriptors(own).values()]
     const pinner = targets.find(target => pinners.test(target))
     if (pinner !== undefined) return `it has ${pinner} open`
     if (pages > 0) return `it has ${pages * pageKiB} KiB pinned or locked`
+    if (mayMap && targets.includes(ioUring)) return 'it uses io_uring'
+    if (registeredPages(own) !== 0) return 'it has buffers registered with io_uring'
     if (!mayMap) return undefined
-    if (targets.includes(ioUring)) return 'it uses io_uring'
     // The kernel's older asynchronous I/O shows as a mapping of its ring.
     return readFileSync(path.join(own, 'maps'), 'latin1').includes('[aio]') ? 'it uses libaio' : undefined
   } catch (error) {
@@ -44,14 +45,31 @@ function pinnedPages(status: string): number | undefined {
   return (field('VmPin') + field('VmLck')) / pageKiB
 }
 
-function descriptors(directory: string): string[] {
-  return readdirSync(directory).map(fd => {
+/** What each descriptor of a process leads to. */
+function descriptors(own: string): Map<string, string> {
+  const targets = new Map<string, string>()
+  for (const fd of readdirSync(path.join(own, 'fd')))
     try {
-      return readlinkSync(path.join(directory, fd))
+      targets.set(fd, readlinkSync(path.join(own, 'fd', fd)))
     } catch {
-      return ''
+      // It was closed meanwhile.
     }
-  })
+  return targets
+}
+
+/** Pages of its fixed buffers, which newer kernels do not account to the process; undefined while a ring is busy. */
+function registeredPages(own: string): number | undefined {
+  let bytes = 0
+  for (const [fd, target] of descriptors(own)) {
+    if (target !== ioUring) continue
+    const info = readFileSync(path.join(own, 'fdinfo', fd), 'latin1')
+    const buffers = /^UserBufs:\s+(\d+)\n((?: *\d+: .*\n)*)/m.exec(info)
+    if (!buffers) return undefined
+    for (const [, length] of buffers[2]!.matchAll(/\/(\d+)$/gm)) bytes += Number(length)
+    // Kernels that do not list a buffer while its ring is busy still count it.
+    if (Number(buffers[1]) > 0 && bytes === 0) return undefined
+  }
+  return Math.ceil(bytes / (pageKiB * 1024))
 }
 
 /**
@@ -72,13 +90,15 @@ export function pinsOutstanding(proc = '/proc'): number | undefined {
   return acquired === undefined || released === undefined ? undefined : Number(acquired) - Number(released)
 }
 
-/** Pages that living processes account for as pinned. */
+/** Pages that living processes are known to have pinned. */
 export function pinsAccounted(proc = '/proc'): number {
   let pages = 0
   for (const name of readdirSync(proc)) {
     if (!/^\d+$/.test(name)) continue
     try {
-      pages += pinnedPages(readFileSync(path.join(proc, name, 'status'), 'latin1')) ?? 0
+      const own = path.join(proc, name)
+      const accounted = pinnedPages(readFileSync(path.join(own, 'status'), 'latin1')) ?? 0
+      pages += Math.max(accounted, registeredPages(own) ?? 0)
     } catch {
       // It has ended.
     }

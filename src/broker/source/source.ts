@@ -50,6 +50,8 @@ export interface Source {
   create(piece: Piece, openBy: number | undefined): void | Promise<void>
   /** Make it larger; what it holds stays. before: as it was. */
   grow(piece: Piece, before: Piece): void | Promise<void>
+  /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
+  undoGrow?(before: Piece, grown: Piece): Promise<void>
   /** A new open file description for one mapping of a process; the caller owns it. */
   open(piece: Piece, writable: boolean, to: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */

@@ -38,6 +38,8 @@ export class Allocation {
 export class Mapping {
   /** The living process that has the descriptor; undefined: dormant. */
   holder: Holder | undefined
+  /** Its own process says that it has unmapped and closed. Not kept: after a restart only the kernel's word counts. */
+  givenBack = false
   private readonly waiting = new Set<() => void>()
 
   constructor(
@@ -52,6 +54,11 @@ export class Mapping {
   /** Resolves when its holder has given it back or is gone. */
   untilReturned(): Promise<void> {
     return new Promise(resolve => this.waiting.add(resolve))
+  }
+
+  giveBack(): void {
+    this.givenBack = true
+    this.returned()
   }
 
   returned(): void {

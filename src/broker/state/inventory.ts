@@ -13,6 +13,8 @@ import type { Holder, Leases } from '../lease/process'
 import { Allocation, Mapping, Retired } from './entries'
 import type { Range } from './range'
 
+const nothing: ReadonlySet<Allocation> = new Set()
+
 /**
  * Everything the broker keeps, indexed for requests. Each change goes to the range's table first; what is in memory
  * follows only when that is done, so a refused change has changed nothing.
@@ -27,6 +29,7 @@ export class Inventory {
   claimed = 0
   /** Mappings whose end is not proved yet. */
   readonly revoking = new Set<Mapping>()
+  private readonly related = new Map<number, Set<Allocation>>()
   private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
 
   constructor(
@@ -63,7 +66,7 @@ export class Inventory {
 
   /** The caller has charged the quota, as for changeAllocation: it did so before the memory was made. */
   addAllocation(range: Range, record: AllocationRecord, holder: Holder | undefined): Allocation {
-    range.commit([{ put: 'allocation', value: record }])
+    range.commit([{ put: 'allocation', value: record }], record.uid)
     const allocation = new Allocation(range, record)
     this.index(allocation)
     this.setHolder(allocation, holder)
@@ -72,13 +75,15 @@ export class Inventory {
 
   changeAllocation(allocation: Allocation, change: Partial<AllocationRecord>): void {
     const record = { ...allocation.record, ...change }
-    allocation.range.commit([{ put: 'allocation', value: record }])
+    allocation.range.commit([{ put: 'allocation', value: record }], record.uid)
     allocation.range.allocatedBytes += record.bytes - allocation.record.bytes
+    const before = allocation.record.shares
     allocation.record = record
+    for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
   addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
-    allocation.range.commit([{ put: 'mapping', value: record }])
+    allocation.range.commit([{ put: 'mapping', value: record }], record.uid)
     const mapping = new Mapping(allocation, record)
     this.indexMapping(mapping)
     this.setMappingHolder(mapping, holder)
@@ -97,23 +102,25 @@ export class Inventory {
     this.unindexMapping(mapping)
   }
 
-  /** The allocation, and those of its mappings that this uid left dormant, become the process' in one commit. */
+  /**
+   * The allocation, and those of its mappings that this uid left dormant, become the process'. A commit each: together
+   * they may be more than the journal takes at once, and after a crash in between the same process claims the rest.
+   */
   claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
-    const identity = holder.identity
-    const held = { holder: identity, state: 'held' } as const
-    const changes: Change[] = mappings.map(mapping => ({
-      put: 'mapping',
-      value: { ...mapping.record, ...held },
-    }))
-    if (asOwner) changes.push({ put: 'allocation', value: { ...allocation.record, holder: identity } })
-    if (changes.length > 0) allocation.range.commit(changes)
+    const { range } = allocation
+    const { identity } = holder
+    if (asOwner) {
+      const record = { ...allocation.record, holder: identity }
+      range.commit([{ put: 'allocation', value: record }])
+      allocation.record = record
+      this.setHolder(allocation, holder)
+    }
     for (const mapping of mappings) {
-      mapping.record = { ...mapping.record, ...held }
+      const record = { ...mapping.record, holder: identity, state: 'held' } as const
+      range.commit([{ put: 'mapping', value: record }])
+      mapping.record = record
       this.setMappingHolder(mapping, holder)
     }
-    if (!asOwner) return
-    allocation.record = { ...allocation.record, holder: identity }
-    this.setHolder(allocation, holder)
   }
 
   /** The allocation and its mappings end; their extents are not free yet. */
@@ -137,6 +144,8 @@ export class Inventory {
     this.setHolder(allocation, undefined)
     this.byName.delete(name)
     this.byId.delete(id)
+    for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
+      this.relate(owner, allocation)
     allocation.range.allocations--
     allocation.range.allocatedBytes -= bytes
     const retired = new Retired(allocation.range, record)
@@ -161,7 +170,11 @@ export class Inventory {
     )
     range.commit(records.map((value): Change => ({ put: 'retired', value })))
     range.allocator.reserve(extents)
-    for (const record of records) this.indexRetired(new Retired(range, record))
+    for (const record of records) {
+      const retired = new Retired(range, record)
+      this.indexRetired(retired)
+      this.ledger.charge(record.uid, { bytes: retired.bytes, allocations: 1 })
+    }
   }
 
   changeRetired(retired: Retired, change: Pick<RetiredRecord, 'state' | 'reason'>): void {
@@ -208,6 +221,24 @@ export class Inventory {
     return undefined
   }
 
+  /** What a uid owns, is given a share of, or has a mapping of. */
+  relatedTo(uid: number): ReadonlySet<Allocation> {
+    return this.related.get(uid) ?? nothing
+  }
+
+  /** Finds out anew whether a uid has to do with an allocation. */
+  private relate(uid: number, allocation: Allocation): void {
+    const { record, mappings } = allocation
+    const related =
+      this.byId.get(allocation.id) === allocation &&
+      (record.uid === uid ||
+        allocation.sharedWith(uid) !== undefined ||
+        [...mappings.values()].some(mapping => mapping.record.uid === uid))
+    const all = this.related.get(uid)
+    if (related) this.related.set(uid, (all ?? new Set()).add(allocation))
+    else if (all?.delete(allocation) && all.size === 0) this.related.delete(uid)
+  }
+
   /** Names that begin so, in order. */
   *withPrefix(prefix: string): IterableIterator<Allocation> {
     for (const [name, allocation] of this.byName.entries(prefix)) {
@@ -221,6 +252,8 @@ export class Inventory {
     if (this.byName.has(name)) throw new Error(`two allocations are called '${name}'`)
     this.byName.set(name, allocation)
     this.byId.set(id, allocation)
+    this.relate(allocation.record.uid, allocation)
+    for (const { uid } of allocation.record.shares) this.relate(uid, allocation)
     allocation.range.allocations++
     allocation.range.allocatedBytes += bytes
   }
@@ -229,6 +262,7 @@ export class Inventory {
     this.mappings.set(mapping.id, mapping)
     if (mapping.record.state === 'revoking') this.revoking.add(mapping)
     mapping.allocation.mappings.set(mapping.id, mapping)
+    this.relate(mapping.record.uid, mapping.allocation)
     this.ledger.charge(mapping.record.uid, { mappings: 1 })
   }
 
@@ -237,6 +271,7 @@ export class Inventory {
     this.mappings.delete(mapping.id)
     this.revoking.delete(mapping)
     mapping.allocation.mappings.delete(mapping.id)
+    this.relate(mapping.record.uid, mapping.allocation)
     this.ledger.charge(mapping.record.uid, { mappings: -1 })
     mapping.returned()
   }

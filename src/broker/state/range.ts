@@ -3,7 +3,12 @@ import { type Change, FREEZE_ID, type FreezeRecord, type RetiredRecord } from '.
 import type { ExtentAllocator } from '../allocator/extent-allocator'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
-import { type NativeMedium, type Table, TableFailed, TableFull } from '../table'
+import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
+import type { RecordBytes } from './record-bytes'
+
+/** Of the table's room: kept for what must go through, and what one uid may fill. */
+const reserveShare = 8
+const uidShare = 4
 
 export type Recovery = RangeView['table']['recovery']
 
@@ -22,11 +27,19 @@ export class Range {
     readonly recovery: Recovery,
     /** undefined when the range could not be opened at all. */
     private readonly parts:
-      | { source: Source; table: Table; allocator: ExtentAllocator; medium: NativeMedium }
+      | {
+          source: Source
+          table: Table
+          allocator: ExtentAllocator
+          medium: NativeMedium
+          recordBytes: RecordBytes
+        }
       | undefined,
     public reason: string | undefined,
     private readonly configured: { kind: string; bytes: number },
     private readonly onReadOnly: (range: Range, reason: string) => void,
+    /** Whether a uid may fill the table beyond its share: administrators. */
+    private readonly mayFill: (uid: number) => boolean,
   ) {}
 
   get source(): Source {
@@ -49,19 +62,36 @@ export class Range {
     return this.reason !== undefined
   }
 
-  /** @throws Refusal RangeReadOnly, TableFull */
-  commit(changes: Change[]): void {
+  /**
+   * uid: for whom, where the change adds to what a client keeps in the table; undefined for what must go through
+   * (freezing, retiring, freeing), for which some room is always left.
+   * @throws Refusal RangeReadOnly, TableFull, LimitExceeded
+   */
+  commit(changes: Change[], uid?: number): void {
     if (this.reason !== undefined) refuse('RangeReadOnly', { range: this.name, reason: this.reason })
-    const { table } = this.opened()
+    const { table, recordBytes } = this.opened()
+    const deltas = recordBytes.deltas(changes)
+    if (uid !== undefined) this.checkShare(uid, deltas.get(uid) ?? 0)
+    const reserve = Math.floor(table.stateBytesMax / reserveShare)
     try {
-      table.commit(changes)
+      table.commit(changes, uid === undefined ? 0 : reserve)
     } catch (error) {
       if (error instanceof TableFull)
-        refuse('TableFull', { range: this.name, stateBytesMax: table.stateBytesMax })
+        refuse('TableFull', { range: this.name, stateBytesMax: table.stateBytesMax - reserve })
+      if (error instanceof TransactionTooLarge)
+        refuse('LimitExceeded', { limit: 'transactionBytes', max: table.transactionBytesMax })
       if (!(error instanceof TableFailed)) throw error
       this.becomeReadOnly(error.message)
       refuse('RangeReadOnly', { range: this.name, reason: error.message })
     }
+    recordBytes.apply(deltas)
+  }
+
+  private checkShare(uid: number, delta: number): void {
+    const { table, recordBytes } = this.opened()
+    const max = Math.floor(table.stateBytesMax / uidShare)
+    if (delta > 0 && !this.mayFill(uid) && recordBytes.of(uid) + delta > max)
+      refuse('LimitExceeded', { limit: 'tableBytesOfUid', max })
   }
 
   get freeze(): FreezeRecord | undefined {

@@ -7,6 +7,7 @@ import {
   entryBytesMax,
   HIGH_WATER_OFFSET,
   IDS_USED_BYTES,
+  type IdsUsed,
   crc32c as portableCrc32c,
   type RangeIdentity,
   type RecordContext,
@@ -50,6 +51,7 @@ export class Table {
   readonly #medium: TableMedium
   readonly #crc32c: Crc32c
   readonly #state: TableState
+  readonly #idsBefore: Readonly<IdsUsed>
   readonly #context: RecordContext
   readonly #journal: JournalWriter
   readonly #encoder: TransactionEncoder
@@ -82,6 +84,7 @@ export class Table {
     this.#medium = medium
     this.#crc32c = crc32c
     this.#state = image.state
+    this.#idsBefore = { ...image.state.idsUsed }
     this.#sequence = image.sequence
     this.#stateBytes = measure(image.state)
     this.#superblock = superblock
@@ -131,15 +134,15 @@ export class Table {
 
   /**
    * All changes or none. On return they are in the table and in state. Throws, with nothing changed: RecordInvalid,
-   * TableFull, TransactionTooLarge, TableFailed.
+   * TableFull, TransactionTooLarge, TableFailed. keepFreeBytes: of the state's room, left for changes that must go through.
    */
-  commit(changes: readonly Change[]): void {
+  commit(changes: readonly Change[], keepFreeBytes = 0): void {
     if (this.#failure) throw this.#failure
     if (changes.length === 0) return
-    const plan = planTransaction(changes, this.#state)
+    const plan = planTransaction(changes, this.#state, this.#idsBefore)
     const stateBytes = this.#stateBytes + plan.stateBytesDelta
-    if (plan.stateBytesDelta > 0 && stateBytes > this.stateBytesMax)
-      throw new TableFull(stateBytes, this.stateBytesMax)
+    const stateBytesMax = this.stateBytesMax - keepFreeBytes
+    if (plan.stateBytesDelta > 0 && stateBytes > stateBytesMax) throw new TableFull(stateBytes, stateBytesMax)
     if (plan.entryBytes > this.transactionBytesMax) {
       throw new TransactionTooLarge(plan.entryBytes, this.transactionBytesMax)
     }

@@ -7,6 +7,7 @@ import {
   type EntityKind,
   encodeEntry,
   entityBytes,
+  type IdsUsed,
   isCounted,
   type RecordContext,
   RecordInvalid,
@@ -22,8 +23,16 @@ export interface TransactionPlan {
   readonly stateBytesDelta: number
 }
 
-/** Throws RecordInvalid for a change that contradicts the state or another one. */
-export function planTransaction(changes: readonly Change[], state: TableState): TransactionPlan {
+/**
+ * Throws RecordInvalid for a change that contradicts the state or another one. idsBefore: the highest ids used before
+ * this writer. Its own ids may be committed in any order, as memory is made faster for one than for another; that it
+ * gives none out twice is its own affair.
+ */
+export function planTransaction(
+  changes: readonly Change[],
+  state: TableState,
+  idsBefore: Readonly<IdsUsed>,
+): TransactionPlan {
   let entryBytes = ENTRY_HEADER_BYTES
   let stateBytesDelta = 0
   const touched = changes.length > 1 ? new Set<string>() : undefined
@@ -34,7 +43,7 @@ export function planTransaction(changes: readonly Change[], state: TableState): 
     const former = state.entities(kind).get(id)
     const bytes = changeBytes(change)
     if (isDelete && !former) throw new RecordInvalid(`there is no ${kind} ${id} to delete`)
-    if (!isDelete && !former) checkNewId(kind, id, state)
+    if (!isDelete && !former) checkNewId(kind, id, idsBefore)
     if (touched && touched.size === touched.add(`${kind} ${id}`).size) {
       throw new RecordInvalid(`${kind} ${id} is changed twice in one transaction`)
     }
@@ -79,8 +88,8 @@ export class TransactionEncoder {
   }
 }
 
-function checkNewId(kind: EntityKind, id: number, state: TableState): void {
-  if (isCounted(kind) && id <= state.idsUsed[kind]) {
-    throw new RecordInvalid(`${kind} ${id} was used before; the next is ${state.idsUsed[kind] + 1}`)
+function checkNewId(kind: EntityKind, id: number, idsBefore: Readonly<IdsUsed>): void {
+  if (isCounted(kind) && id <= idsBefore[kind]) {
+    throw new RecordInvalid(`${kind} ${id} was used before; ids up to ${idsBefore[kind]} were`)
   }
 }

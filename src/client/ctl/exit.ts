@@ -42,7 +42,8 @@ export class Failure extends Error {
 const hints: Record<string, string> = {
   NotClaimed:
     'broker-ctl exec --map claims an allocation for the command it runs; the library has broker.claim()',
-  NameTaken: 'broker-ctl show NAME tells whose it is',
+  NameTaken:
+    "all users of a broker share its names; broker-ctl list shows yours, another user's may be hidden",
   NoSpace: 'broker-ctl ranges shows free space, broker-ctl status what is still being scrubbed',
   QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
   AlreadyClaimed: 'end that process first; its claim ends with it',

@@ -31,7 +31,10 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): str
   }
   const head = paint(columns.map((column, i) => pad(column.title, i)).join('  '), 'bold')
   const body = cells.map((line, r) =>
-    line.map((text, i) => paint(pad(text, i), columns[i]!.color?.(rows[r]!))).join('  '),
+    line
+      .map((text, i) => paint(pad(text, i), columns[i]!.color?.(rows[r]!)))
+      .join('  ')
+      .trimEnd(),
   )
   return [head, ...body].join('\n')
 }

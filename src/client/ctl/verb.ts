@@ -24,7 +24,8 @@ export function addVerb(parent: Command, { usage, summary, examples, notes }: Ve
 export function socketOption(): Option {
   return new Option(
     '--socket <path>',
-    "the broker's socket; default: $MEMBROKER_SOCKET or /run/membroker/broker.sock",
+    "the broker's socket; default: $MEMBROKER_SOCKET; or, not as root and where it exists, " +
+      '$XDG_RUNTIME_DIR/membroker/broker.sock; or /run/membroker/broker.sock',
   )
 }
 

@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import path from 'node:path'
+import type { Readable } from 'node:stream'
 import { dist } from './root'
 
 export const ctlMain = path.join(dist, 'src/client/ctl/main.js')
@@ -18,6 +19,11 @@ export function startCtl(
 ): { child: ChildProcess; outcome: Promise<Outcome> } {
   const env = { ...process.env, MEMBROKER_SOCKET: socket, NO_COLOR: '1' }
   const child = spawn(process.execPath, [ctlMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  return { child, outcome: outcomeOf(child) }
+}
+
+/** What a process wrote, and how it ended. */
+export function outcomeOf(child: ChildProcessByStdio<null, Readable, Readable>): Promise<Outcome> {
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', text => {
     stdout += text
@@ -25,10 +31,9 @@ export function startCtl(
   child.stderr.setEncoding('utf8').on('data', text => {
     stderr += text
   })
-  const outcome = new Promise<Outcome>(resolve => {
+  return new Promise(resolve => {
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
   })
-  return { child, outcome }
 }
 
 export function ctl(socket: string, ...args: string[]): Promise<Outcome> {

@@ -39,6 +39,11 @@ export class Holder {
     return told
   }
 
+  /** A line on its standard input. */
+  say(line: string): void {
+    this.#child.stdin!.write(`${line}\n`)
+  }
+
   async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const ended = once(this.#child, 'exit')

@@ -8,7 +8,7 @@ import { type Allocation, connect } from '../../../src/client'
 import { fillWithPattern } from './physical-memory'
 
 const MiB = 2 ** 20
-const heldMax = 8
+const heldMax = 6
 
 /** The pattern that an allocation of this name is filled with. */
 export function seedOf(name: string): number {
@@ -31,7 +31,6 @@ async function main(socket: string, prefix: string, log: string): Promise<never>
     tell('got', name)
     const mapping = await allocation.map()
     fillWithPattern(mapping.window(), seedOf(name))
-    await mapping.close()
     tell('wrote', name)
     held.push(allocation)
     if (held.length < heldMax) continue

@@ -16,7 +16,7 @@ async function cooperating(host: Host): Promise<void> {
   const window = mapping.window()
   window.fill(1)
   await host.ctl('revoke', String(mapping.id), '--grace-ms', '30000')
-  host.same([mapping.state, window.length], ['revoked', 0], 'the mapping and its window')
+  host.same([mapping.state, window.length], ['closed', 0], 'the mapping and its window')
   const again = await allocation.map()
   host.same(again.window()[0], 1, 'the allocation still has its bytes')
   await again.close()

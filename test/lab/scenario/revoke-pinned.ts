@@ -8,7 +8,9 @@ import { type Scenario, stage } from '../scenario'
 
 const bytes = 32 * 2 ** 20
 const graceMs = 300
-const killing = `${reservedBroker}\n[revoke]\non_deadline = "kill"\n`
+const killing = `${reservedBroker}\n[revoke]\non_deadline = "kill"\n[defaults]\nbytes_max = "64MiB"\n`
+/** Of somebody the policy may kill, whoever has the descriptor. */
+const uid = 1000
 
 async function begin(host: Host): Promise<void> {
   const broker = await startFresh(host)
@@ -68,7 +70,7 @@ async function killed(host: Host): Promise<void> {
   const broker: BrokerProcess = await host.broker(killing)
   const client = await host.connect()
   for (const ways of [['uring'], ['uring', 'child']]) {
-    const holder = await MemoryHolder.start(host, 'doomed', bytes, ways)
+    const holder = await MemoryHolder.start(host, 'doomed', bytes, ways, uid)
     const steps: string[] = []
     const outcome = await (await client.allocation('doomed')).release({
       graceMs,

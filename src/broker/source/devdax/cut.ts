@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { native } from '../../../../native'
 import { startTimeOf } from '../../lease/process'
-import { pinningOf } from '../pins'
+import { pinningOf, pinsOutstanding } from '../pins'
 import { removeInstance } from './instance'
 import { Stopped } from './stopped'
 
@@ -12,9 +12,12 @@ export interface CutOrder {
   broker: number
   /** Who had it before: they may have pinned what they have no descriptor of any more. */
   before: { pid: number; start: number }[]
+  /** Pins that no living process among these has are accounted for: see tail.ts. */
+  settled: boolean
 }
 
-export type CutResult = { held: { pid: number; reason: string }[]; unseen: boolean }
+/** settling: nothing was done, because pages are pinned by somebody. */
+export type CutResult = { held: { pid: number; reason: string }[]; unseen: boolean; settling: boolean }
 
 /** Processes that make more processes faster than they are stopped. */
 const roundsMax = 8
@@ -23,7 +26,8 @@ const roundsMax = 8
  * Takes a device away under those who hold it, unless one of them may have pages pinned: then nothing is done and they
  * are named. The holders stand still from before they are looked into until the device is gone.
  */
-export async function cutInstance({ directory, name, broker, before }: CutOrder): Promise<CutResult> {
+export async function cutInstance(order: CutOrder): Promise<CutResult> {
+  const { directory, name, broker, before, settled } = order
   const stopped = new Stopped()
   try {
     const { held, unreadable } = await stopHolders(name, broker, stopped)
@@ -32,9 +36,11 @@ export async function cutInstance({ directory, name, broker, before }: CutOrder)
       const reason = pinningOf(pid, false)
       if (reason !== undefined) held.push({ pid, reason })
     }
-    if (held.length > 0 || unreadable > 0) return { held, unseen: unreadable > 0 }
+    if (held.length > 0 || unreadable > 0) return { held, unseen: unreadable > 0, settling: false }
+    // A process that is gone may have left pins behind.
+    if (!settled && pinsOutstanding() !== 0) return { held, unseen: false, settling: true }
     removeInstance(directory, name)
-    return { held: [], unseen: false }
+    return { held, unseen: false, settling: false }
   } finally {
     stopped.go()
   }

@@ -1,20 +1,17 @@
 import { chownSync, closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
-import { chooseSuperblock, PAGE_BYTES, TableUnreadable } from '../../../../protocol/table'
 import type { RangeSettings } from '../../config/config'
 import { type ProcessIdentity, startTimeOf } from '../../lease/process'
-import { NativeMedium } from '../../table'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from '../source'
-import { tableBytesFor } from '../table-size'
+import type { CutResult } from './cut'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { InstanceError, type Made, prepareNode } from './instance'
-import { type Instance, listInstances, readInstance } from './region'
+import { type Instance, listInstances } from './region'
+import { deviceAlign, openTable } from './table'
 import { untilPinsAreGone } from './tail'
-import { checkIdleInstance, findOwnRegion, hex, lockRegion, type OwnRegion } from './takeover'
-
-const GiB = 2 ** 30
+import { checkIdleInstance, findOwnRegion, lockRegion, type OwnRegion } from './takeover'
 
 /** A device over an allocation's memory. */
 interface Device extends Made {
@@ -74,8 +71,7 @@ export class DevdaxSource implements Source {
     const lock = await lockRegion(region)
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
-      const wanted = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
-      const table = await openTable(region, helper, wanted, unitBytes, settings.format ?? false)
+      const table = await openTable(region, helper, unitBytes, settings)
       return {
         source: new DevdaxSource(region, unitBytes, table.bytes, table.name, helper, lock, guard),
         medium: table.medium,
@@ -97,16 +93,10 @@ export class DevdaxSource implements Source {
     const found = new Map(
       listInstances(this.region.directory)
         .filter(({ name, bytes }) => name !== this.table && bytes > 0)
-        .map(instance => [instance.name, instance]),
+        .map(instance => [instance.extents[0]!.start, instance]),
     )
-    const missing: Piece[] = []
-    for (const piece of [...kept, ...retired]) {
-      const same = this.adoptable(piece, found)
-      if (same) {
-        found.delete(same.name)
-        this.adopt(piece, same, kept.includes(piece))
-      } else if (kept.includes(piece)) missing.push(piece)
-    }
+    const missing = kept.filter(piece => !this.adopt(piece, found, this.guard.openBy(piece.uid)))
+    for (const piece of retired) this.adopt(piece, found, undefined)
     for (const instance of found.values()) {
       if (newBoot)
         throw new SourceError(
@@ -119,22 +109,22 @@ export class DevdaxSource implements Source {
     await Promise.all(missing.map(piece => this.remake(piece)))
   }
 
-  private adoptable(piece: Piece, found: Map<string, Instance>): Instance | undefined {
+  /** Takes up the device of a piece, and out of those found by their first address. False when there is none. */
+  private adopt(piece: Piece, found: Map<number, Instance>, openBy: number | undefined): boolean {
     const extents = physicalExtents(this.base, piece.extents)
-    for (const instance of found.values())
-      if (
-        instance.driver === 'device_dax' &&
-        instance.alignBytes === this.capabilities.pageBytes &&
-        sameExtents(instance.extents, extents)
-      )
-        return instance
-    return undefined
-  }
-
-  private adopt(piece: Piece, { name, bytes }: Instance, kept: boolean): void {
-    const openBy = kept ? this.guard.openBy(piece.uid) : undefined
+    const { start } = extents[0]!
+    const same = found.get(start)
+    if (
+      same?.driver !== 'device_dax' ||
+      same.alignBytes !== this.capabilities.pageBytes ||
+      !sameExtents(same.extents, extents)
+    )
+      return false
+    found.delete(start)
+    const { name, bytes } = same
     const device = prepareNode(this.region.directory, name, openBy)
     this.devices.set(piece.id, { name, device, bytes, given: true, to: new Map(), openBy })
+    return true
   }
 
   /** A failure is the allocation's alone, but for a region that does not answer any more. */
@@ -199,6 +189,16 @@ export class DevdaxSource implements Source {
     }
   }
 
+  undoGrow(before: Piece, grown: Piece): Promise<void> {
+    return this.alone(before.id, async () => {
+      const proof = await this.cutAlone(before.id)
+      if (proof.kind === 'held') throw new InstanceError('EBUSY', `it is held: ${proof.why}`)
+      // Whoever opens by path may have been faster than the table.
+      await this.scrub(beyond(grown.extents, sizeOf(before)))
+      await this.remake(before)
+    })
+  }
+
   open(piece: Piece, writable: boolean, to: ProcessIdentity): number {
     const device = this.devices.get(piece.id)
     if (!device)
@@ -250,19 +250,13 @@ export class DevdaxSource implements Source {
   private async cutAlone(id: number): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device) return { kind: 'gone' }
-    if (device.given) {
+    let result = await this.order(device, !device.given)
+    if (result.settling) {
       const why = await untilPinsAreGone()
       if (why !== undefined) return { kind: 'held', pids: [], unseen: true, why }
+      result = await this.order(device, true)
     }
-    const { held, unseen } = await this.helper.cut(
-      {
-        directory: this.region.directory,
-        name: device.name,
-        broker: process.pid,
-        before: [...device.to.values()].filter(({ pid, start }) => startTimeOf(pid) === start),
-      },
-      device.bytes,
-    )
+    const { held, unseen } = result
     if (held.length === 0 && !unseen) {
       this.devices.delete(id)
       return { kind: 'gone' }
@@ -274,6 +268,13 @@ export class DevdaxSource implements Source {
       why:
         held.map(({ pid, reason }) => `process ${pid}: ${reason}`).join('; ') || 'by an unreadable process',
     }
+  }
+
+  private order(device: Device, settled: boolean): Promise<CutResult> {
+    const before = [...device.to.values()].filter(({ pid, start }) => startTimeOf(pid) === start)
+    const { name, bytes } = device
+    const { directory } = this.region
+    return this.helper.cut({ directory, name, broker: process.pid, before, settled }, bytes)
   }
 
   /** Memory whose device was cut off, for those who still have a right to it. */
@@ -291,14 +292,17 @@ export class DevdaxSource implements Source {
     const proof = await this.cutAlone(piece.id)
     if (proof.kind === 'held') throw new InstanceError('EBUSY', `it is held: ${proof.why}`)
     this.failed.delete(piece.id)
-    if (piece.extents.length === 0) return
+    await this.scrub(piece.extents)
+  }
+
+  /** Through a device of its own, which nobody else ever had. */
+  private async scrub(extents: Piece['extents']): Promise<void> {
+    if (extents.length === 0) return
     const { directory } = this.region
-    const made = await this.helper.make({
-      directory,
-      extents: physicalExtents(this.base, piece.extents),
-      alignBytes: this.capabilities.pageBytes,
-    })
-    const bytes = sizeOf(piece)
+    const physical = physicalExtents(this.base, extents)
+    const bytes = bytesOf(physical)
+    const alignBytes = this.capabilities.pageBytes
+    const made = await this.helper.make({ directory, extents: physical, alignBytes })
     try {
       const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
       try {
@@ -321,83 +325,16 @@ export class DevdaxSource implements Source {
   }
 }
 
-/** Sizes in which the kernel can map a device: a larger unit is for addresses only. */
-function deviceAlign(region: OwnRegion, unitBytes: number): number {
-  return unitBytes % GiB === 0 ? GiB : region.alignBytes
-}
-
-/**
- * The device at the range's start. One that is bound already is this boot's and is taken up; everything unbound in the
- * region is cleared away first (instance.ts, rule 2).
- */
-async function openTable(
-  region: OwnRegion,
-  helper: Helper,
-  wantedBytes: number,
-  unitBytes: number,
-  format: boolean,
-): Promise<{ name: string; bytes: number; medium: NativeMedium }> {
-  const { directory, start, id } = region
-  for (const instance of listInstances(directory)) {
-    if (instance.driver === undefined && instance.bytes > 0)
-      await helper.remove(directory, instance.name, instance.bytes)
-    // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
-    // device at all.
-    else if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`)) {
-      await checkIdleInstance(instance)
-      await helper.remove(directory, instance.name, instance.bytes)
-    }
-  }
-  const make = async (bytes: number) => {
-    const extents = [{ start, end: start + bytes }]
-    return (await helper.make({ directory, extents, alignBytes: deviceAlign(region, unitBytes) })).name
-  }
-  const there = listInstances(directory).find(({ extents }) => extents[0]?.start === start)
-  let name = there?.name ?? (await make(wantedBytes))
-  for (;;) {
-    const instance = readInstance(directory, name)!
-    await checkIdleInstance(instance)
-    const medium = map(name, instance)
-    const tableBytes = format ? undefined : tableBytesIn(medium)
-    const needed = roundUp(tableBytes ?? wantedBytes, unitBytes)
-    if (needed === medium.bytes) return { name, bytes: medium.bytes, medium }
-    medium.close()
-    if (there && !format && tableBytes === undefined && instance.bytes !== wantedBytes)
-      throw new SourceError(
-        `${name} lies at the range's start and holds no table: somebody else uses the region, or means to`,
-      )
-    if (needed > region.bytes / 2)
-      throw new SourceError(`the table at ${hex(start)} says it has ${needed} bytes, most of the range`)
-    await helper.remove(directory, name, instance.bytes)
-    name = await make(needed)
-  }
-}
-
-function map(name: string, { extents }: Instance): NativeMedium {
-  const bytes = bytesOf(extents)
-  const fd = openSync(`/dev/${name}`, constants.O_RDWR)
-  try {
-    return new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** undefined when there is no superblock that can be read: then any size will do to say so. */
-function tableBytesIn(medium: NativeMedium): number | undefined {
-  try {
-    const pages = [medium.read(0, PAGE_BYTES), medium.read(PAGE_BYTES, PAGE_BYTES)] as const
-    return chooseSuperblock(...pages, native.crc32c).superblock.layout.tableBytes
-  } catch (error) {
-    if (error instanceof TableUnreadable) return undefined
-    throw error
-  }
-}
-
 function sizeOf(piece: Piece): number {
   return piece.extents.reduce((sum, { length }) => sum + length, 0)
 }
 
-function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit
+/** What of the extents lies beyond so many bytes. */
+function beyond(extents: Piece['extents'], bytes: number): Piece['extents'] {
+  let skip = bytes
+  return extents.flatMap(({ offset, length }) => {
+    const skipped = Math.min(skip, length)
+    skip -= skipped
+    return skipped < length ? [{ offset: offset + skipped, length: length - skipped }] : []
+  })
 }

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
+import { SourceError } from '../source'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
 import { type Instance, instanceNames, listInstances, type PhysicalExtent, readInstance } from './region'
 
@@ -28,7 +29,8 @@ export interface Made {
   device: number
 }
 
-export class InstanceError extends Error {
+/** code: errno's name. */
+export class InstanceError extends SourceError {
   constructor(
     readonly code: string,
     message: string,

@@ -40,7 +40,9 @@ export function addAllocate(program: Command): void {
           ...readSecret(secretFile),
           signal,
         })
-        print(allocation.info, () => allocationTable([allocation.info]))
+        // The broker names broker-ctl as the holder, which it is for an instant.
+        const info = { ...allocation.info, holderPid: null }
+        print(info, () => allocationTable([info]))
       }),
     )
 }

@@ -22,7 +22,8 @@ export function addClaim(program: Command): void {
     usage: 'claim [name]',
     summary: 'Try whether allocations can be claimed, and see their verdicts',
     examples: ['claim vm-42/ram', 'claim --prefix vm-42/'],
-    notes: `The claim ends with broker-ctl, and the mappings wait again for their owner. To claim for a command, use exec.`,
+    notes: `The claim ends with this command, and the mappings wait again for their owner. To keep a claim, claim with the
+library, or for a command with exec.`,
   })
     .option('--prefix <prefix>', 'all allocations whose names begin so')
     .addOption(secretOption())
@@ -51,9 +52,15 @@ export function addClaim(program: Command): void {
             detail: detail ?? '',
           })),
         ]
-        print(rows, () => claimTable(rows))
+        print(rows, () => describe(rows))
       })
     })
+}
+
+function describe(rows: readonly Row[]): string {
+  const text = claimTable(rows)
+  if (!rows.some(({ outcome }) => outcome === 'claimed')) return text
+  return `${text}\nClaimed only to try it: the claim ends with this command. broker-ctl exec keeps one for a command.`
 }
 
 function claimTable(rows: readonly Row[]): string {

@@ -37,7 +37,9 @@ earlier run is taken over. broker-ctl then becomes the command: same process, it
 command's own, and the claim lasts as long as the command. Descriptors are counted up from 3 unless fd= says so.
 MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
 the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
-range's policy decides after the grace period.`,
+range's policy decides after the grace period.
+The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and nothing tells
+what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
   })
     .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
     .option('--allocate <size>', 'make allocations that do not exist, of this size', sizeArgument)

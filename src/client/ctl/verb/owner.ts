@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Access, Allocation } from '../../index'
+import type { Access, Allocation, AllocationInfo } from '../../index'
 import { UsageError } from '../exit'
 import {
   jsonObjectArgument,
@@ -9,8 +9,10 @@ import {
   wholeArgument,
   withBroker,
 } from '../session'
+import { fields } from '../table'
 import { addVerb, secretOption } from '../verb'
 import { allocationTable } from './list'
+import { sharesText } from './show'
 
 interface SecretOptions {
   secretFile?: string
@@ -49,8 +51,12 @@ function addShare(program: Command): void {
     .action((name: string, uid: string, options: SecretOptions & { write?: boolean }, command: Command) => {
       const access: Access = options.write ? 'readWrite' : 'read'
       const whom = wholeArgument(uid)
-      return change(command, name, options, (allocation, { signal }) =>
-        allocation.share(whom, access, { signal }),
+      return change(
+        command,
+        name,
+        options,
+        (allocation, { signal }) => allocation.share(whom, access, { signal }),
+        shares,
       )
     })
 }
@@ -65,7 +71,13 @@ function addUnshare(program: Command): void {
     .addOption(secretOption())
     .action((name: string, uid: string, options: SecretOptions, command: Command) => {
       const whom = wholeArgument(uid)
-      return change(command, name, options, (allocation, { signal }) => allocation.unshare(whom, { signal }))
+      return change(
+        command,
+        name,
+        options,
+        (allocation, { signal }) => allocation.unshare(whom, { signal }),
+        shares,
+      )
     })
 }
 
@@ -99,11 +111,19 @@ function change(
   name: string,
   options: SecretOptions,
   apply: (allocation: Allocation, session: Session) => Promise<void>,
+  describe = (info: AllocationInfo) => allocationTable([info]),
 ): Promise<void> {
   return withBroker(command, async session => {
     const { broker, signal, print } = session
     const allocation = await broker.allocation(name, { ...readSecret(options.secretFile), signal })
     await apply(allocation, session)
-    print(allocation.info, () => allocationTable([allocation.info]))
+    print(allocation.info, () => describe(allocation.info))
   })
+}
+
+function shares({ name, shares }: AllocationInfo): string {
+  return fields([
+    ['name', name],
+    ['shares', sharesText(shares)],
+  ])
 }

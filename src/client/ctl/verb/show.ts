@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { AllocationInfo, MappingInfo } from '../../index'
+import type { AllocationInfo, MappingInfo, ShareRight } from '../../index'
 import { withBroker } from '../session'
 import { address, count, fields, size, table } from '../table'
 import { addVerb } from '../verb'
@@ -28,9 +28,14 @@ function describe(info: AllocationInfo): string {
     ['holder', info.holderPid ? `process ${info.holderPid}` : 'nobody'],
     ['verdict', info.verdict],
     ['extents', info.extents.map(({ offset, length }) => `${address(offset)}+${address(length)}`).join(' ')],
-    ['shares', info.shares.map(({ uid, access }) => `uid ${uid} ${access}`).join(', ') || 'none'],
+    ['shares', sharesText(info.shares)],
     ['metadata', info.metadata ? JSON.stringify(info.metadata) : undefined],
   ])
+}
+
+/** Who else may map it, and for what. */
+export function sharesText(shares: readonly ShareRight[]): string {
+  return shares.map(({ uid, access }) => `uid ${uid} ${access}`).join(', ') || 'none'
 }
 
 function mappingTable(mappings: readonly MappingInfo[]): string[] {

@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** How the way down is reported, one sentence a step. */
+export type Step = (text: string) => void
+
+/**
+ * One revocation or release under way. Whoever asks for the same joins it, hears of its further steps, and may shorten
+ * its deadline, never lengthen it: an owner's patience is not an administrator's.
+ */
+export class Ladder<Outcome> {
+  private readonly listeners = new Set<Step>()
+  private wake = new AbortController()
+  readonly outcome: Promise<Outcome>
+
+  constructor(
+    private deadline: number,
+    run: (ladder: Ladder<Outcome>) => Promise<Outcome>,
+  ) {
+    this.outcome = run(this)
+  }
+
+  get deadlineAt(): number {
+    return this.deadline
+  }
+
+  join(deadline: number, step: Step): Promise<Outcome> {
+    this.listeners.add(step)
+    if (deadline < this.deadline) {
+      this.deadline = deadline
+      this.wake.abort()
+    }
+    return this.outcome
+  }
+
+  readonly tell: Step = text => {
+    for (const listener of this.listeners) listener(text)
+  }
+
+  /** Until the deadline as it then is, at most so long, or until the signal. */
+  async wait(mostMs: number, signal: AbortSignal): Promise<void> {
+    this.wake = new AbortController()
+    const ms = Math.max(0, Math.min(mostMs, this.deadline - Date.now()))
+    await sleep(ms, undefined, { signal: AbortSignal.any([signal, this.wake.signal]) }).catch(() => {})
+  }
+}

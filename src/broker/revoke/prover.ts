@@ -1,0 +1,157 @@
+import { closeSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../native'
+import type { Broker } from '../broker'
+import type { Proof, Source } from '../source/source'
+import type { Allocation, Mapping } from '../state/entries'
+import type { Range } from '../state/range'
+import { FairQueue } from './fair-queue'
+import type { Step } from './ladder'
+
+/** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
+const killMs = 5000
+/** Descriptors on their way through a socket, and a dead process' last references, are gone within moments. */
+const settleMs = 200
+/** Proofs under way at once; they use the thread pool, which others need too. */
+const proofsMax = 2
+
+/** Memory of which it is asked who reaches it. uid: on whose account the question is. */
+export interface Target {
+  id: number
+  range: Range
+  uid: number
+}
+
+/** Asks sources who still reaches memory: one question for an allocation at a time, and in turns by owner. */
+export class Prover {
+  private readonly proving = new Map<number, Promise<Proof>>()
+  private readonly queue = new FairQueue<number>(proofsMax)
+
+  constructor(private readonly broker: Broker) {}
+
+  /** One proof of an allocation at a time: its own descriptor is what another one would find. */
+  prove({ id, range, uid }: Target): Promise<Proof> {
+    const before = this.proving.get(id) ?? Promise.resolve()
+    const proof = before.catch(() => {}).then(() => this.queue.run(uid, () => range.source.prove(id)))
+    this.proving.set(id, proof)
+    const done = () => {
+      if (this.proving.get(id) === proof) this.proving.delete(id)
+    }
+    proof.then(done, done)
+    return proof
+  }
+
+  /**
+   * The same, where others rightly go on reaching it. The kernel's lease can't tell them apart; the memory is not
+   * reused while they do, only the reach of one who says that it has let go is judged.
+   */
+  async proveExcept(target: Target, rightful: ReadonlySet<number>): Promise<Proof> {
+    const proof = await this.prove(target)
+    if (proof.kind === 'gone' || rightful.size === 0) return proof
+    const pids = proof.pids.filter(pid => !rightful.has(pid))
+    const onlyRightful = pids.length === 0 && proof.pids.length > 0
+    return onlyRightful ? { kind: 'gone' } : { ...proof, pids }
+  }
+
+  /** The first answer that is good, or the last one when it stays bad for as long as such things may take. */
+  async settle(look: () => Promise<Proof>, source: Source): Promise<Proof> {
+    const until = Date.now() + settleMs
+    let proof = await look()
+    for (let wait = 5; isHeld(proof, source) && Date.now() < until; wait *= 2) {
+      await sleep(wait)
+      proof = await look()
+    }
+    return proof
+  }
+
+  /** Ends those of the processes that may be, and waits until they are gone. True when there were any. */
+  async killHolders(pids: readonly number[], allocation: Allocation, tell: Step): Promise<boolean> {
+    const killed = await Promise.all(pids.map(pid => this.kill(pid, allocation, tell)))
+    return killed.includes(true)
+  }
+
+  private async kill(pid: number, allocation: Allocation, tell: Step): Promise<boolean> {
+    let pidfd: number
+    try {
+      pidfd = native.pidfdOpen(pid)
+    } catch {
+      return false
+    }
+    try {
+      // Asked with the pidfd in hand: it is of that process, not of one that takes its number later.
+      if (!mayKill(pid, allocation) || !native.isAlive(pidfd)) return false
+      tell(`the deadline has passed: killing process ${pid}`)
+      const gone = this.exit(native.dupFd(pidfd))
+      native.pidfdSendSignal(pidfd, 9)
+      await gone
+      return true
+    } catch (error) {
+      tell(`process ${pid} can't be killed: ${(error as Error).message}`)
+      this.broker.log.warn({ err: error, pid }, 'a holder could not be killed')
+      return false
+    } finally {
+      closeSync(pidfd)
+    }
+  }
+
+  /** Adopts pidfd. */
+  private exit(pidfd: number): Promise<void> {
+    return new Promise(resolve => {
+      const end = () => {
+        clearTimeout(timer)
+        watch.close()
+        resolve()
+      }
+      const watch = new native.ExitWatch(pidfd, end)
+      const timer = setTimeout(end, killMs)
+    })
+  }
+}
+
+/** Processes that may go on reaching the allocation, because they hold another mapping of no less access. */
+export function rightfulHolders(allocation: Allocation, revoked: Mapping): Set<number> {
+  const pids = new Set<number>()
+  for (const mapping of allocation.mappings.values())
+    if (
+      mapping !== revoked &&
+      mapping.holder &&
+      mapping.record.state === 'held' &&
+      (mapping.record.access === 'readWrite' || revoked.record.access === 'read')
+    )
+      pids.add(mapping.holder.pid)
+  return pids
+}
+
+/**
+ * Only who was given the allocation, or runs as somebody who may have it. A descriptor can be passed to anybody, also
+ * to a daemon the whole host depends on.
+ */
+function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean {
+  if (pid === holder?.pid || [...mappings.values()].some(mapping => mapping.holder?.pid === pid)) return true
+  const uids = [record.uid, ...record.shares.map(share => share.uid)].filter(uid => uid !== 0)
+  try {
+    const real = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
+    return real !== null && uids.includes(Number(real[1]))
+  } catch {
+    return false
+  }
+}
+
+/** Kept in the table, which has little room for it. */
+const pidsToldMax = 8
+const whyMax = 500
+
+export function describe(proof: Extract<Proof, { kind: 'held' }>): string {
+  const more = proof.pids.length - pidsToldMax
+  const who =
+    proof.pids.length > 0
+      ? `held by process ${proof.pids.slice(0, pidsToldMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+      : 'held by a process that was not found'
+  const all = proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
+  return proof.why === undefined ? all : `${all} (${proof.why.slice(0, whyMax)})`
+}
+
+/** Where a source can take memory away, what nobody is seen to hold is not worth waiting for. */
+export function isHeld(proof: Proof, source: Source): boolean {
+  return proof.kind === 'held' && (proof.pids.length > 0 || source.cut === undefined)
+}

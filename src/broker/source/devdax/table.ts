@@ -1,0 +1,91 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import { native } from '../../../../native'
+import { chooseSuperblock, PAGE_BYTES, TableUnreadable } from '../../../../protocol/table'
+import type { RangeSettings } from '../../config/config'
+import { NativeMedium } from '../../table'
+import { SourceError } from '../source'
+import { tableBytesFor } from '../table-size'
+import { bytesOf } from './extents'
+import type { Helper } from './helper'
+import { type Instance, listInstances, readInstance } from './region'
+import { checkIdleInstance, hex, type OwnRegion } from './takeover'
+
+const GiB = 2 ** 30
+
+/** Sizes in which the kernel can map a device: a larger unit is for addresses only. */
+export function deviceAlign(region: OwnRegion, unitBytes: number): number {
+  return unitBytes % GiB === 0 ? GiB : region.alignBytes
+}
+
+/**
+ * The device at the range's start. One that is bound already is this boot's and is taken up; everything unbound in the
+ * region is cleared away first (instance.ts, rule 2).
+ */
+export async function openTable(
+  region: OwnRegion,
+  helper: Helper,
+  unitBytes: number,
+  settings: RangeSettings,
+): Promise<{ name: string; bytes: number; medium: NativeMedium }> {
+  const { directory, start, id } = region
+  const { format = false } = settings
+  const wantedBytes = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
+  for (const instance of listInstances(directory)) {
+    if (instance.driver === undefined && instance.bytes > 0)
+      await helper.remove(directory, instance.name, instance.bytes)
+    // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
+    // device at all.
+    else if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`)) {
+      await checkIdleInstance(instance)
+      await helper.remove(directory, instance.name, instance.bytes)
+    }
+  }
+  const make = async (bytes: number) => {
+    const extents = [{ start, end: start + bytes }]
+    return (await helper.make({ directory, extents, alignBytes: deviceAlign(region, unitBytes) })).name
+  }
+  const there = listInstances(directory).find(({ extents }) => extents[0]?.start === start)
+  let name = there?.name ?? (await make(wantedBytes))
+  for (;;) {
+    const instance = readInstance(directory, name)!
+    await checkIdleInstance(instance)
+    const medium = map(name, instance)
+    const tableBytes = format ? undefined : tableBytesIn(medium)
+    const needed = roundUp(tableBytes ?? wantedBytes, unitBytes)
+    if (needed === medium.bytes) return { name, bytes: medium.bytes, medium }
+    medium.close()
+    if (there && !format && tableBytes === undefined && instance.bytes !== wantedBytes)
+      throw new SourceError(
+        `${name} lies at the range's start and holds no table: somebody else uses the region, or means to`,
+      )
+    if (needed > region.bytes / 2)
+      throw new SourceError(`the table at ${hex(start)} says it has ${needed} bytes, most of the range`)
+    await helper.remove(directory, name, instance.bytes)
+    name = await make(needed)
+  }
+}
+
+function map(name: string, { extents }: Instance): NativeMedium {
+  const bytes = bytesOf(extents)
+  const fd = openSync(`/dev/${name}`, constants.O_RDWR)
+  try {
+    return new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** undefined when there is no superblock that can be read: then any size will do to say so. */
+function tableBytesIn(medium: NativeMedium): number | undefined {
+  try {
+    const pages = [medium.read(0, PAGE_BYTES), medium.read(PAGE_BYTES, PAGE_BYTES)] as const
+    return chooseSuperblock(...pages, native.crc32c).superblock.layout.tableBytes
+  } catch (error) {
+    if (error instanceof TableUnreadable) return undefined
+    throw error
+  }
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit
+}

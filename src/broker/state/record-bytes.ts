@@ -1,0 +1,61 @@
+import {
+  type Change,
+  type Entity,
+  type EntityKind,
+  entityBytes,
+  type TableView,
+} from '../../../protocol/table'
+
+const owned = ['allocation', 'mapping', 'retired'] as const
+type OwnedKind = (typeof owned)[number]
+
+/** How much of a range's table each uid fills with its records, so that none can fill it for everybody. */
+export class RecordBytes {
+  private readonly used = new Map<number, number>()
+
+  constructor(private readonly state: TableView) {
+    for (const kind of owned)
+      for (const record of this.records(kind).values()) this.add(record.uid, entityBytes(kind, record))
+  }
+
+  of(uid: number): number {
+    return this.used.get(uid) ?? 0
+  }
+
+  /** What the changes would add to each uid's bytes; before they are committed. */
+  deltas(changes: readonly Change[]): Map<number, number> {
+    const deltas = new Map<number, number>()
+    const add = (uid: number, bytes: number) => deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
+    for (const change of changes) {
+      const kind = 'delete' in change ? change.delete : change.put
+      if (!isOwned(kind)) continue
+      const former = this.records(kind).get('delete' in change ? change.key : change.value.id)
+      if (former) add(former.uid, -entityBytes(kind, former))
+      if ('put' in change) {
+        const value = change.value as Entity & { uid: number }
+        add(value.uid, entityBytes(kind, value))
+      }
+    }
+    return deltas
+  }
+
+  apply(deltas: ReadonlyMap<number, number>): void {
+    for (const [uid, bytes] of deltas) this.add(uid, bytes)
+  }
+
+  private add(uid: number, bytes: number): void {
+    const total = this.of(uid) + bytes
+    if (total === 0) this.used.delete(uid)
+    else this.used.set(uid, total)
+  }
+
+  private records(kind: OwnedKind): ReadonlyMap<number, Entity & { uid: number }> {
+    return { allocation: this.state.allocations, mapping: this.state.mappings, retired: this.state.retired }[
+      kind
+    ]
+  }
+}
+
+function isOwned(kind: EntityKind): kind is OwnedKind {
+  return (owned as readonly EntityKind[]).includes(kind)
+}

@@ -1,0 +1,230 @@
+/**
+ * Proves that what a client does to its own descriptors by system calls (a lease, O_PATH, a second name, memory beyond
+ * the end, running it as a program) neither stops the broker, nor keeps memory that was released, nor gets more of it.
+ */
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
+import { startWithTenants, type TenantOptions, tenant } from '../program/tenants'
+import { leaksNothing } from '../support/leaks-nothing'
+import { needsRoot } from '../support/needs-root'
+import { OtherProcess } from '../support/other-process'
+import { type TestBroker, until } from '../support/test-broker'
+import { Witness } from '../support/witness'
+
+const page = 4096
+const MiB = 2 ** 20
+const kill = '[revoke]\ngrace_ms = 100\non_deadline = "kill"\n'
+const openByPath = { owner: 'open_by_path = true' }
+const refused = expect.stringMatching(/^refused/)
+
+let broker: TestBroker
+let directory: string
+let names: string[] = []
+
+/** A test body with a broker of its own; nothing may be left when it is done. */
+function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
+  return async () => {
+    const started = await startWithTenants(options)
+    ;({ broker, directory } = started)
+    try {
+      await leaksNothing(broker, body)
+    } finally {
+      await started.end()
+      for (const name of names.splice(0)) rmSync(name, { force: true })
+    }
+  }
+}
+
+const client = () => OtherProcess.start(broker.socket, { uid: tenant })
+const retired = async () => (await broker.client().call('GetStatus', {})).retired
+const released = () => until(async () => (await retired()).length === 0, 'the memory is free again')
+const onBoth = (['directory', 'memfd'] as const).flatMap(source => [
+  { source, owner: '', who: 'anybody' },
+  { source, ...openByPath, who: 'one who may open by path' },
+])
+
+const suite = needsRoot('attacks by clients of other uids') ? describe : describe.skip
+suite('a lease', () => {
+  test.each(onBoth)('by $who on $source memory stops nobody, whatever is asked about it', async options => {
+    await against(options, async () => {
+      const mine = await client()
+      const { mapping, fd } = await memoryOf(mine, 'leased', page)
+      const attacker = await Attacker.start(mine, ['lease'], [fd])
+      // A broker that opens the file as everybody does waits as long as the kernel lets a lease last, 45 s.
+      const witness = new Witness(broker)
+      for (const [method, parameters] of [
+        ['CreateMapping', { name: 'leased', access: 'read' }],
+        ['CreateMapping', { name: 'leased' }],
+        ['Grow', { name: 'leased', bytes: 2 * page }],
+      ] as const)
+        expect([undefined, 'SourceFailed', 'Busy']).toContain(await mine.refusal(method, parameters))
+      const boss = broker.client()
+      await boss.call('RevokeMapping', { mapping, graceMs: 0 })
+      await expect(boss.call('Release', { name: 'leased', graceMs: 0 })).resolves.toMatchObject({
+        outcome: 'quarantined',
+      })
+      await witness.demandAnswers()
+      await attacker.end()
+      await mine.kill()
+      await released()
+    })()
+  })
+
+  test(
+    'does not keep a broker from starting',
+    against(openByPath, async () => {
+      const mine = await client()
+      const { fd } = await memoryOf(mine, 'leased', page)
+      expect((await Attacker.start(mine, ['lease'], [fd])).answer).toBe('ready')
+      broker.closeClients()
+      await broker.restart()
+      const { ranges } = await broker.client().call('ListRanges', {})
+      expect(ranges).toMatchObject([{ state: 'online' }])
+    }),
+  )
+})
+
+suite('a descriptor that only names the file', () => {
+  test.each(['directory', 'memfd'] as const)(
+    'does not reach %s memory after its mapping was revoked',
+    async source => {
+      await against({ source }, async () => {
+        const mine = await client()
+        const { mapping, fd } = await memoryOf(mine, 'named', page)
+        const attacker = await Attacker.start(mine, ['path'], [fd])
+        const { outcome } = await mine.run(
+          ({ client }, mapping) => client.call('RevokeMapping', { mapping, graceMs: 0 }),
+          mapping,
+        )
+        expect(outcome).toBe('revoked')
+        expect(await attacker.again()).toEqual(refused)
+      })()
+    },
+  )
+
+  test.each(onBoth)('by $who does not reach $source memory after its release', async options => {
+    await against(options, async () => {
+      const mine = await client()
+      const { fd } = await memoryOf(mine, 'named', 4 * MiB)
+      const attacker = await Attacker.start(mine, ['path'], [fd])
+      const { outcome } = await mine.run(({ client }) =>
+        client.call('Release', { name: 'named', graceMs: 0 }),
+      )
+      expect(outcome).toBe('released')
+      expect(await attacker.again()).toEqual(refused)
+    })()
+  })
+})
+
+suite('a second name', () => {
+  test.each([
+    { owner: '', who: 'anybody' },
+    { ...openByPath, who: 'one who may open by path' },
+  ])('by $who keeps no memory and no contents after the release', async options => {
+    await against(options, async () => {
+      const name = path.join('/dev/shm', `membroker-attack-${process.pid}`)
+      names = [name]
+      const mine = await client()
+      const { fd } = await memoryOf(mine, 'linked', MiB)
+      const spare = await mine.run(({ native }, fd) => native.dupFd(fd), fd)
+      const written = await Attacker.start(mine, ['hold'], [spare])
+      expect(await written.again()).toBe('done')
+      await written.end()
+      const attacker = await Attacker.start(mine, ['link', name], [fd])
+      await attacker.end()
+      const { outcome } = await mine.run(({ client }) =>
+        client.call('Release', { name: 'linked', graceMs: 0 }),
+      )
+      expect(outcome).toBe('released')
+      if (!existsSync(name)) return
+      expect(statSync(name)).toMatchObject({ size: 0, blocks: 0 })
+      const again = await mine.run(({ fs }, name) => {
+        try {
+          fs.writeFileSync(name, 'more')
+          return 'done'
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code
+        }
+      }, name)
+      expect(again).toBe('EACCES')
+    })()
+  })
+})
+
+suite('memory beyond the end of a file', () => {
+  test(
+    'is taken back, and the one who took it is told of',
+    against({}, async () => {
+      const mine = await client()
+      const { fd } = await memoryOf(mine, 'hoard', page)
+      const attacker = await Attacker.start(mine, ['hoard', String(64 * MiB)], [fd])
+      expect(attacker.answer).toBe('ready')
+      const [file] = memoryFiles()
+      await until(() => statSync(file!).blocks * 512 <= page, 'what it holds is what it has')
+      expect(statSync(file!).size).toBe(page)
+      await until(() => broker.log.includes('tampered'), 'the log says so')
+      // The allocation is none the worse.
+      expect(await attacker.again()).toBe('done')
+      expect(await mine.refusal('CreateMapping', { name: 'hoard' })).toBeUndefined()
+    }),
+  )
+})
+
+const memoryFiles = () =>
+  [1, 2, 3].map(id => path.join(directory, `alloc-${id}`)).filter(file => existsSync(file))
+
+suite('memory that runs as a program', () => {
+  const running = async () => {
+    const mine = await client()
+    const program = readFileSync(attackerProgram)
+    const bytes = Math.ceil(program.length / page) * page
+    const { fd } = await memoryOf(mine, 'program', bytes)
+    const readable = await mine.run(
+      ({ fs }, { fd, text }) => {
+        fs.writeSync(fd, Buffer.from(text, 'base64'))
+        fs.fchmodSync(fd, 0o700)
+        const readable = fs.openSync(`/proc/self/fd/${fd}`, 'r')
+        fs.closeSync(fd)
+        return readable
+      },
+      { fd, text: program.toString('base64') },
+    )
+    const attacker = await Attacker.start(mine, ['hold'], [readable], '/proc/self/fd/3')
+    expect(attacker.answer).toBe('ready')
+    return { mine, attacker, bytes }
+  }
+
+  test(
+    'is held, as any other, and every call about it has an answer',
+    against(openByPath, async () => {
+      const { mine, attacker, bytes } = await running()
+      for (const [method, parameters] of [
+        ['CreateMapping', { name: 'program', access: 'read' }],
+        ['CreateMapping', { name: 'program' }],
+        ['Grow', { name: 'program', bytes: bytes + page }],
+      ] as const)
+        expect([undefined, 'SourceFailed']).toContain(await mine.refusal(method, parameters))
+      await expect(broker.client().call('Release', { name: 'program', graceMs: 0 })).resolves.toMatchObject({
+        outcome: 'quarantined',
+        step: expect.stringContaining(String(attacker.pid)),
+      })
+      await attacker.end()
+      await mine.kill()
+      await released()
+    }),
+  )
+
+  test(
+    'is ended where the policy is to kill',
+    against({ ...openByPath, rest: kill }, async () => {
+      const { attacker } = await running()
+      await expect(broker.client().call('Release', { name: 'program', graceMs: 100 })).resolves.toMatchObject(
+        {
+          outcome: 'released',
+        },
+      )
+      expect(await attacker.exited()).toBe(true)
+    }),
+  )
+})

@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Host } from '../inside/host'
+import { digest, fillWithPattern, withMapped } from '../inside/physical-memory'
+import { allFreeMemoryIsZero } from '../inside/range-memory'
+import { reserved } from '../reserved'
+import { kexec, type Scenario, stage } from '../scenario'
+
+const MiB = 2 ** 20
+const name = 'hidden'
+const trustedUid = 1000
+const otherUid = 1001
+
+const config = (base: number, bytes: number) => `
+[[range]]
+name = "${name}"
+source = "devmem"
+base = "0x${base.toString(16)}"
+bytes = ${bytes}
+trusted_uids = [0, ${trustedUid}]
+
+[defaults]
+bytes_max = "64MiB"
+`
+const good = config(reserved.base, reserved.bytes)
+
+async function use(host: Host): Promise<void> {
+  // What may be left of an earlier kernel: it must not be seen.
+  withMapped('/dev/mem', reserved.base + 16 * MiB, MiB, bytes => bytes.fill(0xee))
+  await host.format(good, name)
+  await host.broker(good)
+  const client = await host.connect()
+  await allFreeMemoryIsZero(host, client, name)
+  const [range] = await client.ranges()
+  host.same(
+    { ...range!.capabilities },
+    {
+      fdBound: 'none',
+      forcedRevoke: false,
+      survivesBroker: true,
+      survivesKexec: true,
+      directMap: false,
+      pageBytes: 4096,
+    },
+    'capabilities',
+  )
+  const allocation = await client.allocate({ name: 'secret', size: 4 * MiB })
+  const [extent] = allocation.info.extents
+  const mapping = await allocation.map()
+  host.same(mapping.mmapOffset, reserved.base + extent!.offset, 'the offset is the physical address')
+  const part = await allocation.map({ offset: MiB, length: MiB, access: 'read' })
+  host.same(part.mmapOffset, mapping.mmapOffset + MiB, 'that of a part')
+  fillWithPattern(mapping.window(), 3)
+  host.remember('digest', digest(mapping.window()))
+  host.remember('extents', allocation.info.extents)
+  const physical = withMapped('/dev/mem', mapping.mmapOffset, 4 * MiB, digest)
+  host.same(physical, host.recall('digest'), 'digest of the physical memory')
+
+  host.same(await allocateAs(host, trustedUid), 0, 'exit code of a trusted client')
+  host.same(await allocateAs(host, otherUid), 'PermissionDenied', 'what an untrusted client is told')
+  await part.close()
+  await mapping.close()
+  await client.close()
+}
+
+/** A child under a uid, that allocates and asks for a mapping. Its exit code, or the code of the refusal. */
+async function allocateAs(host: Host, uid: number): Promise<number | string> {
+  const map = ['--map', `of-${uid}:fd=9`, '--allocate', String(MiB)]
+  const child = spawn('broker-ctl', ['exec', ...map, '--', 'true'], {
+    uid,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', text => {
+    said += text
+  })
+  const [code] = await once(child, 'close')
+  host.say(said)
+  return /not trusted/.test(said) ? 'PermissionDenied' : code
+}
+
+async function claim(host: Host): Promise<void> {
+  await host.broker(good)
+  const client = await host.connect()
+  const { allocation, mappings } = await client.claim('secret')
+  host.same(allocation.info.extents, host.recall('extents'), 'extents')
+  for (const mapping of mappings) await mapping.close()
+  const mapping = await allocation.map()
+  host.same(digest(mapping.window()), host.recall('digest'), 'digest')
+  await mapping.close()
+  host.same(await allocation.release(), 'released', 'release')
+  const other = await client.allocation(`of-${trustedUid}`)
+  host.same(await other.release(), 'released', 'release of the other')
+  const refused = await client.allocation(`of-${otherUid}`)
+  host.same(await refused.release(), 'released', 'release of what could not be mapped')
+  await allFreeMemoryIsZero(host, client, name)
+  await client.close()
+}
+
+/** Ranges that are not ours are refused, and nothing is written to them. */
+async function refuse(host: Host): Promise<void> {
+  const wrong = [
+    ['system memory', 0x1000_0000, 16 * MiB, /System RAM/],
+    ['a range that ends too late', reserved.base, reserved.bytes + MiB, /not reserved/],
+    ["the firmware's memory", 0xf0000, 64 * 1024, /may be the firmware/],
+  ] as const
+  for (const [what, base, bytes, expected] of wrong) {
+    const text = config(base, Math.max(bytes, MiB))
+    const told = await host.format(text, name).then(
+      () => 'formatted',
+      (error: Error) => error.message,
+    )
+    host.check(expected.test(told), `${what} is refused: ${told}`)
+  }
+}
+
+const scenario: Scenario = {
+  title: 'devmem: reserved memory is given to trusted uids only, is scrubbed, and survives kexec',
+  steps: [
+    stage('allocate, map and refuse', use),
+    kexec(),
+    stage('claim and release', claim),
+    stage('ranges that belong to somebody else', async host => {
+      await refuse(host)
+    }),
+  ],
+}
+export default scenario

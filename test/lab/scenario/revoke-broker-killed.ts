@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Broker } from '../../../src/client'
+import type { BrokerProcess } from '../inside/broker-process'
+import type { Host } from '../inside/host'
+import { MemoryHolder } from '../inside/memory-holder'
+import { allFreeMemoryIsZero, stepsIn } from '../inside/range-memory'
+import { rangeName, reservedBroker, startFresh } from '../inside/reserved-broker'
+import { type Scenario, stage } from '../scenario'
+
+const bytes = 64 * 2 ** 20
+const steps: string[] = [
+  'does not listen',
+  'taking the memory away',
+  'the kernel has ended',
+  'nobody reaches it any more; scrubbing',
+]
+/** After a step is told, what follows it takes some milliseconds: unbinding, making a device, scrubbing. */
+const delaysMs = [0, 15, 60, 150]
+
+async function killAtEachStep(host: Host): Promise<void> {
+  let broker = await startFresh(host)
+  const client = await host.connect()
+  for (const verb of ['release', 'revoke'] as const)
+    for (const step of steps)
+      for (const delayMs of delaysMs) {
+        if (verb === 'revoke' && step.includes('scrubbing')) continue
+        broker = await killAt(host, broker, client, verb, step, delayMs)
+      }
+  await allFreeMemoryIsZero(host, client, rangeName)
+  await client.close()
+}
+
+/** What was begun is either finished by the next broker, or can be begun again; the same holder is there all the time. */
+async function killAt(
+  host: Host,
+  broker: BrokerProcess,
+  client: Broker,
+  verb: 'release' | 'revoke',
+  step: string,
+  delayMs: number,
+): Promise<BrokerProcess> {
+  const name = `${verb}-${steps.indexOf(step)}-${delayMs}`
+  const holder = await MemoryHolder.start(host, name, bytes)
+  const [mapping] = await (await client.allocation(name)).refresh()
+  const target = verb === 'release' ? name : String(mapping!.id)
+  const command = spawn('broker-ctl', [verb, target, '--grace-ms', '100'], { stdio: 'ignore' })
+  const told = () =>
+    stepsIn(readFileSync(host.file('broker.log'), 'utf8'), name).some(text => text.includes(step))
+  await host.until(told, `${name} is told`)
+  await sleep(delayMs)
+  await broker.stop('SIGKILL')
+  const next = await host.broker(reservedBroker)
+  command.kill('SIGKILL')
+  await client.status()
+
+  const left = await client.get(name).then(
+    found => found,
+    () => undefined,
+  )
+  if (left) {
+    const released = await (await client.allocation(name)).release({ graceMs: 100 })
+    host.same(released, 'released', `${name}, released once more`)
+  }
+  await holder.says(/^sigbus/)
+  await host.until(async () => (await client.status()).retired.length === 0, `${name} is free`)
+  holder.kill()
+  await holder.ended()
+  return next
+}
+
+const scenario: Scenario = {
+  title: 'devdax: a broker killed in the middle of each step of a revocation is finished by the next one',
+  minutesMax: 30,
+  steps: [stage('kill at each step', killAtEachStep)],
+}
+export default scenario

@@ -1,0 +1,83 @@
+/** Proves that a helper that hangs in the kernel, or dies, costs an error and never the broker. */
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Helper } from '../../src/broker/source/devdax/helper'
+
+const order = { directory: '/nowhere', extents: [], alignBytes: 4096 }
+let folder: string
+let lock: number
+let stuck: string[]
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'membroker-helper-'))
+  lock = openSync(path.join(folder, 'lock'), 'w')
+  stuck = []
+})
+afterEach(() => {
+  closeSync(lock)
+  rmSync(folder, { recursive: true })
+})
+
+function helperOf(program: string, limitMs: number): Helper {
+  const file = path.join(folder, 'program.js')
+  writeFileSync(file, program)
+  return new Helper(lock, reason => stuck.push(reason), file, limitMs)
+}
+
+test('a write that does not return is given up in time, and nothing more is asked', async () => {
+  const pid = path.join(folder, 'pid')
+  const helper = helperOf(
+    `require('fs').writeFileSync(${JSON.stringify(pid)}, String(process.pid))
+     process.on('message', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`,
+    300,
+  )
+  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0)]
+  const [first, second] = await Promise.allSettled(asked)
+  expect(first).toMatchObject({ reason: { code: 'ETIMEDOUT', message: /making a device has not returned/ } })
+  expect(second).toMatchObject({ reason: { code: 'ETIMEDOUT' } })
+  expect(stuck).toHaveLength(1)
+  await expect(helper.make(order)).rejects.toMatchObject({ code: 'EIO', message: stuck[0] })
+  const child = Number(readFileSync(pid, 'utf8'))
+  const isGone = () => {
+    try {
+      process.kill(child, 0)
+      return false
+    } catch {
+      return true
+    }
+  }
+  while (!isGone()) await new Promise(resolve => setTimeout(resolve, 5))
+  helper.close()
+})
+
+test('one that ends in the middle fails its orders, and the next order starts another', async () => {
+  const count = path.join(folder, 'count')
+  writeFileSync(count, '')
+  const helper = helperOf(
+    `const fs = require('fs')
+     fs.appendFileSync(${JSON.stringify(count)}, 'x')
+     process.on('message', ({ id }) => {
+       if (fs.readFileSync(${JSON.stringify(count)}, 'utf8').length === 1) process.exit(3)
+       process.send({ id, result: { name: 'dax0.1', device: 5 } })
+     })
+     process.on('disconnect', () => process.exit())`,
+    20_000,
+  )
+  await expect(helper.make(order)).rejects.toMatchObject({
+    code: 'EIO',
+    message: expect.stringContaining('(3)'),
+  })
+  await expect(helper.make(order)).resolves.toEqual({ name: 'dax0.1', device: 5 })
+  expect(stuck).toEqual([])
+  helper.close()
+})
+
+test('it has the lock, so that no other broker comes in between while it works', async () => {
+  const helper = helperOf(
+    `process.on('message', ({ id }) => process.send({ id, result: { link: require('fs').readlinkSync('/proc/self/fd/4') } }))
+     process.on('disconnect', () => process.exit())`,
+    20_000,
+  )
+  await expect(helper.make(order)).resolves.toEqual({ link: path.join(folder, 'lock') })
+  helper.close()
+})

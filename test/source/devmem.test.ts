@@ -1,0 +1,61 @@
+/** Proves which physical ranges the broker dares to write to, and which parts of /dev/mem a process has mapped. */
+import { checkReserved, mappedRanges } from '../../src/broker/source/devmem'
+
+const MiB = 2 ** 20
+const iomem = `00000000-00000fff : Reserved
+00001000-0009fbff : System RAM
+000f0000-000fffff : Reserved
+00100000-3fffffff : System RAM
+  01000000-01ffffff : Kernel code
+40000000-5fffffff : hmem.0
+60000000-67ffffff : Reserved
+68000000-bffdffff : System RAM
+`
+const commandLine = 'quiet memmap=512M$0x40000000 memmap=128M$0x60000000 rdinit=/init'
+const refusal = (base: number, bytes: number, map = iomem, line = commandLine) => {
+  try {
+    checkReserved(base, bytes, map, line)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+test('what the command line reserved is taken, whole or in part', () => {
+  expect(refusal(0x60000000, 128 * MiB)).toBeUndefined()
+  expect(refusal(0x62000000, 4 * MiB)).toBeUndefined()
+  expect(refusal(0x60000000, 128 * MiB, iomem, 'memmap=64M$0x1000,131072K$1610612736')).toBeUndefined()
+})
+
+test.each([
+  ['system memory', 0x10000000, MiB, /System RAM/],
+  ['soft-reserved memory', 0x40000000, MiB, /hmem.0/],
+  ['one byte beyond', 0x60000000, 128 * MiB + 4096, /not reserved/],
+  ['one page before', 0x5ffff000, MiB, /not reserved/],
+  ['nothing at all', 0x4_0000_0000, MiB, /'?nothing'? there/],
+  ['what the firmware reserved', 0xf0000, 65536, /may be the firmware/],
+])('%s is refused', (_, base, bytes, expected) => {
+  expect(refusal(base, bytes)).toMatch(expected)
+})
+
+test('the advice names the parameter', () => {
+  expect(refusal(0x10000000, 16 * MiB)).toContain('(memmap=16384K$0x10000000)')
+})
+
+test('a map without addresses is no map', () => {
+  expect(refusal(0x60000000, MiB, '00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n')).toMatch(
+    /root/,
+  )
+})
+
+test('mappings of the device are told by its inode, with their physical addresses', () => {
+  const maps = `55d0-55d1 r--p 00000000 08:01 99 /usr/bin/vmm
+7f0000000000-7f0000400000 rw-s 61000000 00:05 12 /dev/mem
+7f0000400000-7f0000401000 rw-s 100000000 00:05 12 /dev/mem
+7f0000500000-7f0000501000 rw-p 00000000 00:00 0
+`
+  expect(mappedRanges(maps, 12)).toEqual([
+    { start: 0x61000000, end: 0x61400000 },
+    { start: 0x100000000, end: 0x100001000 },
+  ])
+})

@@ -1,0 +1,48 @@
+/** Proves that a configuration says all that a range of physical memory needs, and nothing that it does not have. */
+import { parseConfig } from '../../src/broker/config/config'
+
+const parse = (keys: string) =>
+  parseConfig(`[[range]]\nname = "r"\nbytes = "64MiB"\n${keys}\n`, 'broker.toml')
+const refusal = (keys: string) => {
+  try {
+    parse(keys)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+test('addresses are numbers, or hexadecimal text', () => {
+  expect(parse('source = "devdax"\nbase = "0x4000000000"').ranges[0]).toMatchObject({ base: 0x4000000000 })
+  expect(parse('source = "devdax"\nbase = 1073741824').ranges[0]).toMatchObject({ base: 2 ** 30 })
+  for (const base of ['"0x"', '"4000"', '"-0x40"', '-1', '1.5', '"0x40000000000000"', 'true'])
+    expect(refusal(`source = "devdax"\nbase = ${base}`)).toMatch(/^broker.toml:5: range.base/)
+})
+
+test('each source has its own keys', () => {
+  expect(
+    parse('source = "devmem"\nbase = "0x60000000"\ntrusted_uids = [0, 64055]').ranges[0]!.trusted,
+  ).toEqual(new Set([0, 64055]))
+  expect(parse('source = "devmem"\nbase = "0x60000000"').ranges[0]!.trusted).toEqual(new Set())
+  expect(
+    parse('source = "pci-bar"\npath = "/sys/bus/pci/devices/0000:00:05.0/resource0"\ntable_path = "/run/t"')
+      .ranges[0],
+  ).toMatchObject({ path: '/sys/bus/pci/devices/0000:00:05.0/resource0', tablePath: '/run/t' })
+})
+
+test.each([
+  ['source = "devdax"', "broker.toml:1: a devdax range needs 'base'"],
+  ['source = "devmem"', "broker.toml:1: a devmem range needs 'base'"],
+  ['source = "pci-bar"\npath = "/sys/x/resource0"', "broker.toml:1: a pci-bar range needs 'table_path'"],
+  ['source = "devdax"\nbase = 0\npath = "/x"', 'broker.toml:6: a devdax range has no path'],
+  ['source = "devdax"\nbase = 0\ntrusted_uids = [0]', 'broker.toml:6: a devdax range has no trusted_uids'],
+  ['source = "devmem"\nbase = 0\npreallocate = true', 'broker.toml:6: a devmem range has no preallocate'],
+  ['source = "devmem"\nbase = 0\nhuge_page = "2MiB"', 'broker.toml:6: a devmem range has no huge_page'],
+  ['source = "memfd"\nbase = 0', 'broker.toml:5: a memfd range has no base'],
+  [
+    'source = "directory"\npath = "/x"\ntable_path = "/y"',
+    'broker.toml:6: a directory range has no table_path',
+  ],
+])('%s is refused with its line', (keys, expected) => {
+  expect(refusal(keys)).toBe(expected)
+})
