@@ -296,19 +296,38 @@ test(
       ),
     )
     for (const seen of both) expect(seen.at(-1)).toMatchObject({ outcome: 'revoked' })
+    await until(() => broker.log.includes('revocation: asked process'), 'the log has come')
     expect(broker.log.match(/revocation: asked process/g)).toHaveLength(1)
 
     const [slow] = await holder('does not watch')
     const releases = [broker.client(), broker.client()].map(client =>
-      client.call('Release', { name: 'ram', graceMs: 3_600_000 }).then(
-        ({ outcome }) => outcome,
-        error => error.error,
-      ),
+      client.call('Release', { name: 'ram', graceMs: 3_600_000 }),
     )
-    const first = await Promise.race(releases)
-    expect(first).toBe('io.membroker.Broker.Busy')
+    await until(() => broker.log.includes('revocation: process'), 'the release is under way')
     await slow.kill()
-    expect((await Promise.all(releases)).sort()).toEqual(['io.membroker.Broker.Busy', 'released'])
+    expect((await Promise.all(releases)).map(({ outcome }) => outcome)).toEqual(['released', 'released'])
+    expect(broker.log.match(/revocation: process/g)).toHaveLength(1)
+  }),
+)
+
+test(
+  'who joins a ladder may shorten its deadline, and never lengthens it',
+  withBroker('', async () => {
+    const [, mapping] = await holder('ignores')
+    const patient = broker.client().call('RevokeMapping', { mapping, graceMs: 3_600_000 })
+    await until(async () => (await state(mapping)) === 'revoking', 'the revoke is under way')
+    const hasty = broker.client().call('RevokeMapping', { mapping, graceMs: 0 })
+    for (const revoke of [patient, hasty])
+      await expect(revoke).resolves.toMatchObject({ outcome: 'quarantined' })
+
+    const releasing = broker.client().call('Release', { name: 'ram', graceMs: 3_600_000 })
+    await until(() => /asked process .*\n(.*\n)*.*asked process/.test(broker.log), 'the release is under way')
+    const now = broker.client().call('Release', { name: 'ram', graceMs: 0 })
+    const later = broker.client().call('Release', { name: 'ram', graceMs: 3_600_000 })
+    for (const release of [releasing, now, later])
+      await expect(release).resolves.toMatchObject({ outcome: 'quarantined' })
+    await OtherProcess.killAll()
+    await until(async () => (await retired()).length === 0, 'the quarantine is over')
   }),
 )
 
@@ -344,7 +363,6 @@ test(
       ['Grow', { bytes: 2 * MiB }],
       ['Share', { uid: 5, access: 'read' }],
       ['Claim', {}],
-      ['Release', {}],
     ] as const)
       await expect(owner.call(method, { name: 'ram', ...parameters } as never)).rejects.toMatchObject({
         error: 'io.membroker.Broker.Busy',

@@ -18,8 +18,10 @@ import type { Progress } from './progress'
 import { projectLayer } from './project'
 import { type Tools, toolsLayer } from './tools'
 
-/** Old images that are kept in the cache, for each kernel. */
+/** Old images that are kept in the cache, for each kernel, however long nobody asked for them. */
 const imagesKeptMax = 2
+/** Images asked for since then are kept, however many: another run may be about to boot from them. */
+const unusedMsMin = 2 * 3600 * 1000
 
 /** Thrown where this machine can't have a lab at all, however right the project is. */
 export class LabUnavailable extends Error {
@@ -115,5 +117,6 @@ function forgetOld(folder: string, prefix: string): void {
     .map(file => ({ file, usedMs: statSync(file).mtimeMs }))
     .sort((a, b) => b.usedMs - a.usedMs)
     .slice(imagesKeptMax)
+    .filter(({ usedMs }) => Date.now() - usedMs > unusedMsMin)
   for (const { file } of old) rmSync(file, { force: true })
 }

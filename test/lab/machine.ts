@@ -54,7 +54,7 @@ function qemuArguments(options: MachineOptions, serial: readonly string[]): stri
 
 /**
  * Run a machine to its end: it powers off by itself, or its kernel complains, or time is up. Its console goes into a
- * file. Nothing of it is left when this returns.
+ * file, each line with the seconds since the start. Nothing of it is left when this returns.
  */
 export async function runMachine(
   options: MachineOptions,
@@ -73,8 +73,10 @@ export async function runMachine(
   const onAbort = () => kill('interrupted')
   limits.signal.addEventListener('abort', onAbort)
   let explaining: NodeJS.Timeout | undefined
+  const from = performance.now()
   eachLine(child, line => {
-    appendFileSync(limits.consoleFile, `${line}\n`)
+    const seconds = ((performance.now() - from) / 1000).toFixed(1)
+    appendFileSync(limits.consoleFile, `${seconds.padStart(6)} ${line}\n`)
     if (end.complaints.length === 0 && complaintIn(line) === undefined) return
     if (end.complaints.length < complaintLinesMax) end.complaints.push(line)
     explaining ??= setTimeout(() => kill('the kernel complains'), explainMs)
@@ -99,7 +101,11 @@ export async function runShell(options: MachineOptions, consoleFile: string): Pr
     ...['-serial', 'chardev:terminal', '-mon', 'chardev=terminal'],
   ]
   const child = spawn(options.qemu, qemuArguments(options, serial), { stdio: 'inherit' })
+  // With SIGTERM, QEMU puts the terminal right again.
+  const stop = () => child.kill('SIGTERM')
+  for (const name of ['SIGTERM', 'SIGHUP'] as const) process.once(name, stop)
   const [code] = await ended(child)
+  for (const name of ['SIGTERM', 'SIGHUP'] as const) process.off(name, stop)
   return code ?? 1
 }
 

@@ -46,3 +46,12 @@ test.each([
 ])('%s is refused with its line', (keys, expected) => {
   expect(refusal(keys)).toBe(expected)
 })
+
+test('two ranges with the same memory are refused, neighbours are not', () => {
+  const second = (source: string, base: string) =>
+    refusal(`source = "devdax"\nbase = "0x40000000"\n[[range]]\nname = "s"\nbytes = 4096000000\n
+source = "${source}"\nbase = "${base}"`)
+  expect(second('devmem', '0x43fff000')).toBe("broker.toml:11: it overlaps range 'r'")
+  expect(second('devdax', '0x10000000')).toBe("broker.toml:11: it overlaps range 'r'")
+  expect(second('devmem', '0x44000000')).toBeUndefined()
+})

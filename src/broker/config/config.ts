@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
-import { addressOf, wrongKey } from './range-keys'
+import { addressOf, overlapping, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
 import { lineOf } from './toml-line'
 
@@ -194,12 +194,16 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
     return bytes ?? fail(at, `${at.at(-1)}: '${value}' is not a size below 2^53 bytes`)
   }
   const names = new Set<string>()
+  const placed: RangeSettings[] = []
   const paths = new Set<string>()
   const ranges = file.range.map((range, index) => {
     const at = ['range', index]
     if (names.has(range.name)) fail([...at, 'name'], `two ranges are called '${range.name}'`)
     names.add(range.name)
     const settings = settleRange(range, at, size, fail)
+    const other = settings.base === undefined ? undefined : overlapping(settings, placed)
+    if (other) fail([...at, 'base'], `it overlaps range '${other.name}'`)
+    placed.push(settings)
     if (range.path !== undefined && paths.has(path.resolve(range.path)))
       fail([...at, 'path'], `two ranges use ${range.path}`)
     if (range.path !== undefined) paths.add(path.resolve(range.path))

@@ -1,3 +1,4 @@
+import type { RangeSettings } from './config'
 import type { RangeConfig } from './schema'
 
 /** Keys of a range that only some sources have, and those they can't do without. */
@@ -24,4 +25,19 @@ export function wrongKey(range: RangeConfig): { key: string | undefined; reason:
 /** A physical address: a number, or hexadecimal with 0x. The schema has checked its form. */
 export function addressOf(base: number | string | undefined): number | undefined {
   return base === undefined ? undefined : Number(base)
+}
+
+/** The one among the others that has some of the same physical memory. */
+export function overlapping(
+  range: RangeSettings,
+  others: readonly RangeSettings[],
+): RangeSettings | undefined {
+  const { base, bytes } = range
+  return others.find(
+    other =>
+      base !== undefined &&
+      other.base !== undefined &&
+      base < other.base + other.bytes &&
+      base + bytes > other.base,
+  )
 }

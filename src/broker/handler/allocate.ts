@@ -6,6 +6,7 @@ import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
+import type { Source } from '../source/source'
 import type { Range } from '../state/range'
 import { pieceOf } from '../state/range'
 import { viewAllocation } from '../state/view'
@@ -158,15 +159,24 @@ function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
     if (!range) refuse('NotFound', { kind: 'range', name: input.range })
     if (!broker.policy.mayUse(uid, range.name))
       refuse('PermissionDenied', { reason: `uid ${uid} may not use range '${range.name}'` })
+    const reason = range.readable ? range.source.refusal?.(uid) : undefined
+    if (reason !== undefined) refuse('PermissionDenied', { reason })
     return usable(range)
   }
-  const allowed = [...ranges.values()].filter(range => broker.policy.mayUse(uid, range.name))
+  const allowed = [...ranges.values()].filter(
+    range => broker.policy.mayUse(uid, range.name) && (!range.readable || isOrdinary(range.source, uid)),
+  )
   if (allowed.length === 0) refuse('PermissionDenied', { reason: `uid ${uid} may use no range` })
   const online = allowed.filter(range => !range.readOnly)
   if (online.length === 0) return usable(allowed[0]!)
   return online.reduce((best, range) =>
     range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
   )
+}
+
+/** Whether a uid that asks for memory, and not for a certain range, may be given this. */
+function isOrdinary(source: Source, uid: number): boolean {
+  return !source.byNameOnly && source.refusal?.(uid) === undefined
 }
 
 function usable(range: Range): Range {

@@ -120,6 +120,11 @@ function guardOf(broker: Broker, name: string): Guard {
   const { inventory } = broker
   let searching = false
   return {
+    regions: broker.settings.ranges.flatMap(({ source, base }) =>
+      source === 'devdax' && base !== undefined ? [base] : [],
+    ),
+    unavailable: ({ id }, reason) =>
+      broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {

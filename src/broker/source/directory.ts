@@ -1,11 +1,14 @@
 import {
+  chmodSync,
   closeSync,
   constants,
   fchmodSync,
   fchownSync,
   fdatasyncSync,
   fstatSync,
+  ftruncate,
   ftruncateSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -14,8 +17,9 @@ import {
   renameSync,
   statfsSync,
 } from 'node:fs'
-import { rm, truncate } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
@@ -110,11 +114,11 @@ export class DirectorySource implements Source {
 
   grow(piece: Piece, { bytes: oldBytes }: Piece): void | Promise<void> {
     const fd = openNow(this.file(piece.id), true)
-    return this.size(fd, piece, oldBytes, undefined, () => truncate(this.file(piece.id), oldBytes))
+    return this.size(fd, piece, oldBytes, undefined, () => resize(this.file(piece.id), oldBytes))
   }
 
   undoGrow(before: Piece): Promise<void> {
-    return truncate(this.file(before.id), before.bytes)
+    return resize(this.file(before.id), before.bytes)
   }
 
   /** Adopts fd. */
@@ -146,13 +150,12 @@ export class DirectorySource implements Source {
   /** A broker that died between making a file longer and saying so in the table leaves it longer. */
   async restore(kept: readonly Piece[]): Promise<void> {
     for (const piece of kept) {
-      const fd = openIfThere(this.file(piece.id))
-      if (fd === undefined) continue
-      try {
-        if (fstatSync(fd).size > piece.bytes) ftruncateSync(fd, piece.bytes)
-      } finally {
-        closeSync(fd)
-      }
+      const stat = lstatSync(this.file(piece.id), { throwIfNoEntry: false })
+      if (stat && stat.size > piece.bytes)
+        await resize(this.file(piece.id), piece.bytes).catch(error => {
+          // Under a holder's lease: it is put right when it can be opened.
+          if (error.code !== 'EAGAIN' && error.code !== 'ETXTBSY') throw error
+        })
     }
   }
 
@@ -199,14 +202,12 @@ export class DirectorySource implements Source {
   }
 
   disown(id: number): void {
-    const fd = openIfThere(this.file(id))
-    if (fd === undefined) return
-    try {
-      if (fstatSync(fd).uid !== process.getuid!()) fchownSync(fd, process.getuid!(), -1)
-      fchmodSync(fd, 0o600)
-    } finally {
-      closeSync(fd)
-    }
+    // By name: a holder's lease, or a holder that runs it as a program, keeps it from being opened.
+    const file = this.file(id)
+    const stat = lstatSync(file, { throwIfNoEntry: false })
+    if (!stat) return
+    if (stat.uid !== process.getuid!()) lchownSync(file, process.getuid!(), -1)
+    chmodSync(file, 0o600)
   }
 
   async prove(id: number): Promise<Proof> {
@@ -235,7 +236,7 @@ export class DirectorySource implements Source {
     // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
     if (!this.keepsPages) await this.overwrite(id)
     // A name that its owner gave the file elsewhere would keep the memory after unlink.
-    await truncate(this.file(id), 0).catch(error => {
+    await resize(this.file(id), 0).catch(error => {
       if (error.code !== 'ENOENT') throw error
     })
     await rm(this.file(id), { force: true })
@@ -271,6 +272,16 @@ export class DirectorySource implements Source {
 function openNow(file: string, writable: boolean): number {
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
   return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)
+}
+
+/** Off the event loop: freeing a large file's pages takes the kernel a while. */
+async function resize(file: string, bytes: number): Promise<void> {
+  const fd = openNow(file, true)
+  try {
+    await promisify(ftruncate)(fd, bytes)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function openIfThere(file: string): number | undefined {

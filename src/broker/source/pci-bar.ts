@@ -30,6 +30,7 @@ export class PciBarSource implements Source {
   readonly kind = 'pci-bar'
   /** The kernel may put a BAR elsewhere at each boot. */
   readonly base = undefined
+  readonly byNameOnly = true
   readonly capabilities: Capabilities = {
     fdBound: 'file',
     forcedRevoke: false,

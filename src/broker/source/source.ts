@@ -26,6 +26,10 @@ export interface Guard {
   tampered(piece: Piece, bytes: number): void
   /** The uid itself where the policy lets it open by path what it holds. */
   openBy(uid: number): number | undefined
+  /** Memory that is there, but that nobody can be given until the broker restarts. */
+  unavailable(piece: Piece, reason: string): void
+  /** Where all of the broker's device-DAX ranges begin. */
+  readonly regions: readonly number[]
   /** The source can't be relied on any more. */
   broken(reason: string): void
 }
@@ -74,6 +78,8 @@ export interface Source {
   readonly startsDirty?: boolean
   /** Extents an allocation can have at most. */
   readonly extentsMax?: number
+  /** No ordinary memory: had only by who asks for the range. */
+  readonly byNameOnly?: boolean
   /** Whom memory can be given; a sentence why not. */
   refusal?(uid: number): string | undefined
   /** After opening, before present(): make or take up the memory of these. @throws SourceError */

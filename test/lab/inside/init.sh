@@ -26,8 +26,8 @@ if grep -qw lab.shell /proc/cmdline; then
   cat <<EOF
 
 This is the lab: $(uname -r), busybox, Node, QEMU, kexec-tools, membrokerd and broker-ctl.
-/lab is the run's folder outside. The kernels are in /lab/kernel. To go into another:
-  kexec -s -l /lab/kernel/7.2/vmlinuz --initrd=/lab/kernel/7.2/initrd --reuse-cmdline && kexec -e
+/lab is the run's folder outside. Kernels to go into (--into brings another): $(ls /lab/kernel | tr '\n' ' ')
+  kexec -s -l /lab/kernel/6.1/vmlinuz --initrd=/lab/kernel/6.1/initrd --reuse-cmdline && kexec -e
 "exit" ends the lab.
 
 EOF

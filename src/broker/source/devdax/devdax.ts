@@ -9,7 +9,7 @@ import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { InstanceError, type Made, prepareNode } from './instance'
 import { type Instance, listInstances } from './region'
-import { deviceAlign, openTable } from './table'
+import { clearUnbound, deviceAlign, openTable } from './table'
 import { untilPinsAreGone } from './tail'
 import { checkIdleInstance, findOwnRegion, lockRegion, type OwnRegion } from './takeover'
 
@@ -71,6 +71,7 @@ export class DevdaxSource implements Source {
     const lock = await lockRegion(region)
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
+      await clearUnbound(helper, guard.regions)
       const table = await openTable(region, helper, unitBytes, settings)
       return {
         source: new DevdaxSource(region, unitBytes, table.bytes, table.name, helper, lock, guard),
@@ -134,6 +135,7 @@ export class DevdaxSource implements Source {
     } catch (error) {
       if (!(error instanceof InstanceError) || error.code === 'ETIMEDOUT') throw error
       this.failed.set(piece.id, error)
+      this.guard.unavailable(piece, error.message)
     }
   }
 

@@ -2,7 +2,14 @@ import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writ
 import path from 'node:path'
 import { SourceError } from '../source'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
-import { type Instance, instanceNames, listInstances, type PhysicalExtent, readInstance } from './region'
+import {
+  findRegions,
+  type Instance,
+  instanceNames,
+  listInstances,
+  type PhysicalExtent,
+  readInstance,
+} from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -40,7 +47,7 @@ export class InstanceError extends SourceError {
 }
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
-  checkNothingUnbound(directory)
+  checkNothingUnbound()
   const before = new Set(instanceNames(directory))
   write(path.join(directory, 'dax_region/create'), '1')
   const name = instanceNames(directory).find(candidate => !before.has(candidate))
@@ -114,8 +121,11 @@ export function removeInstance(directory: string, name: string): void {
     throw new InstanceError('EBUSY', `${name} is still there after deleting it`)
 }
 
-function checkNothingUnbound(directory: string): void {
-  const unbound = listInstances(directory).find(({ driver, bytes }) => driver === undefined && bytes > 0)
+/** On the whole bus. */
+function checkNothingUnbound(): void {
+  const unbound = findRegions()
+    .flatMap(({ directory }) => listInstances(directory))
+    .find(({ driver, bytes }) => driver === undefined && bytes > 0)
   if (unbound)
     throw new InstanceError(
       'EBUSY',

@@ -7,7 +7,7 @@ import { SourceError } from '../source'
 import { tableBytesFor } from '../table-size'
 import { bytesOf } from './extents'
 import type { Helper } from './helper'
-import { type Instance, listInstances, readInstance } from './region'
+import { findRegions, type Instance, listInstances, readInstance } from './region'
 import { checkIdleInstance, hex, type OwnRegion } from './takeover'
 
 const GiB = 2 ** 30
@@ -18,9 +18,18 @@ export function deviceAlign(region: OwnRegion, unitBytes: number): number {
 }
 
 /**
- * The device at the range's start. One that is bound already is this boot's and is taken up; everything unbound in the
- * region is cleared away first (instance.ts, rule 2).
+ * What an earlier broker has unbound and come no further with. In every region that is ours, before anything is bound
+ * in one of them (instance.ts, rule 2).
  */
+export async function clearUnbound(helper: Helper, starts: readonly number[]): Promise<void> {
+  for (const { directory, start } of findRegions()) {
+    if (start === undefined || !starts.includes(start)) continue
+    for (const { driver, bytes, name } of listInstances(directory))
+      if (driver === undefined && bytes > 0) await helper.remove(directory, name, bytes)
+  }
+}
+
+/** The device at the range's start. One that is bound already is this boot's and is taken up. */
 export async function openTable(
   region: OwnRegion,
   helper: Helper,
@@ -31,11 +40,9 @@ export async function openTable(
   const { format = false } = settings
   const wantedBytes = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
   for (const instance of listInstances(directory)) {
-    if (instance.driver === undefined && instance.bytes > 0)
-      await helper.remove(directory, instance.name, instance.bytes)
     // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
     // device at all.
-    else if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`)) {
+    if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`)) {
       await checkIdleInstance(instance)
       await helper.remove(directory, instance.name, instance.bytes)
     }

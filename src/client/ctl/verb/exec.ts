@@ -38,6 +38,8 @@ command's own, and the claim lasts as long as the command. Descriptors are count
 MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
 the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
 range's policy decides after the grace period.
+A command that opens /proc/self/fd/N anew, as QEMU does, may do so as root, as the broker's own user, or where the
+broker's configuration has open_by_path for its uid.
 The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and nothing tells
 what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
   })

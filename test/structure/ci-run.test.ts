@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { packageRoot } from '../support/package-root'
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'membroker-ci-'))
+  mkdirSync(path.join(folder, 'bin'))
+  cpSync(path.join(packageRoot, '.ci'), path.join(folder, '.ci'), { recursive: true })
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+/**
+ * The script in a folder of its own, where each step only says its name and ends as it is told: the steps themselves
+ * are this very test run.
+ */
+function run(failing: string[]) {
+  for (const program of ['node', 'npm']) {
+    const file = path.join(folder, 'bin', program)
+    const failures = failing.map(step => `'${step}') exit 7 ;;`).join(' ')
+    writeFileSync(file, `#!/bin/sh\necho "${program} $*"\ncase "${program} $*" in ${failures} *) ;; esac\n`)
+    chmodSync(file, 0o755)
+  }
+  const env = { PATH: `${path.join(folder, 'bin')}:${process.env.PATH}` }
+  const { status, stdout } = spawnSync(path.join(folder, '.ci/run'), { cwd: '/', env, encoding: 'utf8' })
+  return { status, steps: stdout.trim().split('\n') }
+}
+
+const [setup, check, tests] = ['node setup.mjs', 'npm run check', 'npm test']
+
+test.each([
+  ['all is well', [], 0, [setup, check, tests]],
+  ['style or types are wrong', [check], 1, [setup, check, tests]],
+  ['a test fails', [tests], 1, [setup, check, tests]],
+  ['everything fails but set-up', [check, tests], 1, [setup, check, tests]],
+  ['set-up fails', [setup], 1, [setup]],
+])('when %s, continuous integration says so', (_when, failing, status, steps) => {
+  // Proves that no step is left out or forgiven, and that the test runner has the last word.
+  expect(run(failing)).toEqual({ status, steps })
+})
+
+test('its steps are what they are called', () => {
+  // Proves that style and types are both in the one step, for a fresh clone too, and the tests in one command.
+  const { scripts } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
+  expect(scripts.check).toBe('node setup.mjs && biome check . && tsc --noEmit')
+  expect([scripts.pretest, scripts.test]).toEqual(['node setup.mjs', 'jest'])
+})
