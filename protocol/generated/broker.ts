@@ -299,8 +299,9 @@ export interface CreateMappingOut {
 /**
  * End a mapping. From its own process: it has unmapped and closed. From the owner or an administrator: the holder
  * is asked (event revokeRequested), given graceMs, and then the range's policy decides: killed, or left.
- * revoked: proved that no descriptor and no mapping of it remain. quarantined: no proof yet; the mapping stays
- * in state revoking until there is one. With more, each step of the way is a reply of its own.
+ * revoked: proved that no descriptor and no mapping of it remain, or, given back by its own process while others
+ * rightly hold the allocation, that only those have it open. quarantined: no proof yet; the mapping stays in state
+ * revoking until there is one. With more, each step of the way is a reply of its own.
  */
 export interface RevokeMappingIn {
   mapping: number
@@ -412,8 +413,9 @@ export interface BrokerMethods {
   /**
    * End a mapping. From its own process: it has unmapped and closed. From the owner or an administrator: the holder
    * is asked (event revokeRequested), given graceMs, and then the range's policy decides: killed, or left.
-   * revoked: proved that no descriptor and no mapping of it remain. quarantined: no proof yet; the mapping stays
-   * in state revoking until there is one. With more, each step of the way is a reply of its own.
+   * revoked: proved that no descriptor and no mapping of it remain, or, given back by its own process while others
+   * rightly hold the allocation, that only those have it open. quarantined: no proof yet; the mapping stays in state
+   * revoking until there is one. With more, each step of the way is a reply of its own.
    */
   RevokeMapping: { in: RevokeMappingIn; out: RevokeMappingOut }
   /**
@@ -784,8 +786,9 @@ method CreateMapping(
 
 # End a mapping. From its own process: it has unmapped and closed. From the owner or an administrator: the holder
 # is asked (event revokeRequested), given graceMs, and then the range's policy decides: killed, or left.
-# revoked: proved that no descriptor and no mapping of it remain. quarantined: no proof yet; the mapping stays
-# in state revoking until there is one. With more, each step of the way is a reply of its own.
+# revoked: proved that no descriptor and no mapping of it remain, or, given back by its own process while others
+# rightly hold the allocation, that only those have it open. quarantined: no proof yet; the mapping stays in state
+# revoking until there is one. With more, each step of the way is a reply of its own.
 method RevokeMapping(mapping: int, graceMs: ?int, secret: ?string) -> (
   outcome: (pending, revoked, quarantined),
   step: string

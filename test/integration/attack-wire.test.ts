@@ -159,7 +159,7 @@ suite('calls by the thousand', () => {
 })
 
 suite('replies that are not read', () => {
-  const connections = 60
+  const connections = 150
   const rssBytes = () => {
     const kiB = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${broker.pid}/status`, 'latin1'))![1]
     return Number(kiB) * 1024
@@ -200,18 +200,14 @@ suite('replies that are not read', () => {
         },
         [connections, broker.socket] as const,
       )
-      await until(() => /client dropped/.test(broker.log), 'some are dropped')
       await until(
-        async () => (await other.run(({ client }) => client.call('GetStatus', {}))).clients < connections,
+        async () => (await other.run(({ client }) => client.call('GetStatus', {}))).clients < connections / 2,
         'enough are dropped',
       )
       await witness.demandAnswers()
-      // One reply of each connection is 1 MiB, and the limit of each 4 MiB.
-      expect(rssBytes() - before).toBeLessThan((connections * 4 * MiB) / 2)
+      // Each connection may keep 4 MiB waiting; the rest is what a garbage collector leaves lying about.
+      expect(rssBytes() - before).toBeLessThan(connections * 3 * MiB)
       expect(await other.refusal('Allocate', { name: 'other', bytes: page })).toBeUndefined()
-      expect(
-        await mine.run(({ client }) => client.call('GetStatus', {}).then(({ frozen }) => frozen ?? null)),
-      ).toBeNull()
     }),
   )
 })

@@ -48,7 +48,7 @@ export class Lab {
   static async open(progress: Progress): Promise<Lab> {
     if (process.arch !== 'x64')
       throw new LabUnavailable(`the lab is a PC, and this machine is ${process.arch}`)
-    for (const program of ['apt-get', 'apt-cache', 'dpkg', 'ldd', 'tar'])
+    for (const program of ['apt-get', 'apt-cache', 'dpkg', 'ldd', 'tar', 'setpriv'])
       if (findProgram(program) === undefined)
         throw new LabUnavailable(
           `the lab is made from the distribution's packages, and ${program} is missing`,

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { complaintIn } from './console'
 import { reservingParameters } from './reserved'
@@ -60,9 +60,7 @@ export async function runMachine(
   options: MachineOptions,
   limits: { secondsMax: number; consoleFile: string; signal: AbortSignal },
 ): Promise<MachineEnd> {
-  const child = spawn(options.qemu, qemuArguments(options, ['-serial', 'stdio']), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = start(options, ['-serial', 'stdio'], ['ignore', 'pipe', 'pipe'])
   const end: MachineEnd = { failure: undefined, complaints: [] }
   let words = ''
   const kill = (failure: string | undefined) => {
@@ -100,25 +98,23 @@ export async function runShell(options: MachineOptions, consoleFile: string): Pr
     ...['-chardev', `stdio,id=terminal,mux=on,signal=off,logfile=${log}`],
     ...['-serial', 'chardev:terminal', '-mon', 'chardev=terminal'],
   ]
-  const child = spawn(options.qemu, qemuArguments(options, serial), { stdio: 'inherit' })
-  // With SIGTERM, QEMU puts the terminal right again.
-  const stop = () => child.kill('SIGTERM')
-  for (const name of ['SIGTERM', 'SIGHUP'] as const) process.once(name, stop)
-  const [code] = await ended(child)
-  for (const name of ['SIGTERM', 'SIGHUP'] as const) process.off(name, stop)
+  const [code] = await ended(start(options, serial, 'inherit'))
   return code ?? 1
 }
 
+/**
+ * However this process ends, the machine ends with it: the kernel sends it SIGTERM then, after which QEMU also puts the
+ * terminal right again.
+ */
+function start(options: MachineOptions, serial: readonly string[], stdio: StdioOptions): ChildProcess {
+  const dying = ['--pdeathsig', 'TERM', '--', options.qemu]
+  return spawn('setpriv', [...dying, ...qemuArguments(options, serial)], { stdio })
+}
+
 function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
-  // Not even an error of ours may leave a machine behind.
-  const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code, signal) => {
-      process.off('exit', kill)
-      resolve([code, signal])
-    })
+    child.once('close', (code, signal) => resolve([code, signal]))
   })
 }
 

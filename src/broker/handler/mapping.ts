@@ -153,5 +153,5 @@ export async function revokeMapping(
       if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies RevokeMappingOut)
     },
   )
-  return { outcome, step: outcome === 'revoked' ? 'nobody reaches the memory through it any more' : step }
+  return { outcome, step }
 }

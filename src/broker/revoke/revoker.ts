@@ -73,7 +73,9 @@ export class Revoker {
       this.broker.changed('quarantined', allocation, { mapping, detail: describe(remaining) })
       return 'quarantined'
     }
+    const others = this.rightful(mapping).size > 0
     this.finish(mapping)
+    tell(others ? 'only its other holders have the allocation open' : 'nobody reaches the memory any more')
     return 'revoked'
   }
 

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import { native } from '../../../../native'
 import { cutInstance } from './cut'
 import type { Answer, Order } from './helper'
-import { makeInstance, removeInstance } from './instance'
+import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
 
 /**
  * The process that writes to sysfs. Its orders are carried out one after the other, each whole; when the broker is
@@ -34,24 +34,38 @@ async function carryOut(order: Order): Promise<object> {
   return {}
 }
 
-async function answer(order: Order): Promise<Answer> {
+const orders: Order[] = []
+let working: Promise<void> | undefined
+
+/** All that wait, under one lock: after one of them went well nothing is left half done for the next to look for. */
+async function work(): Promise<void> {
+  const lock = lockBus()
+  let clean = false
   try {
-    const lock = lockBus()
-    try {
-      return { id: order.id, result: await carryOut(order) }
-    } finally {
-      closeSync(lock)
+    for (let order = orders.shift(); order && process.connected; order = orders.shift()) {
+      let answer: Answer
+      try {
+        if (!clean && 'make' in order) checkNothingUnbound()
+        answer = { id: order.id, result: await carryOut(order) }
+        clean = true
+      } catch (error) {
+        const { code = 'EIO', message } = error as NodeJS.ErrnoException
+        answer = { id: order.id, code, message }
+        clean = false
+      }
+      if (process.connected) process.send!(answer)
     }
-  } catch (error) {
-    const { code = 'EIO', message } = error as NodeJS.ErrnoException
-    return { id: order.id, code, message }
+  } finally {
+    closeSync(lock)
+    working = undefined
   }
 }
 
-let last: Promise<unknown> = Promise.resolve()
 process.on('message', (order: Order) => {
-  last = last.then(async () => process.connected && process.send!(await answer(order)))
+  orders.push(order)
+  // Not at once: what came with it is done under the same lock.
+  working ??= Promise.resolve().then(work)
 })
-process.on('disconnect', () => last.then(() => process.exit(0)))
+process.on('disconnect', () => Promise.resolve(working).then(() => process.exit(0)))
 // The terminal's Ctrl-C is for the broker.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})

@@ -1,15 +1,17 @@
-import { chmodSync, chownSync, closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { SourceError } from '../source'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
-import {
-  findRegions,
-  type Instance,
-  instanceNames,
-  listInstances,
-  type PhysicalExtent,
-  readInstance,
-} from './region'
+import { type Instance, instanceNames, type PhysicalExtent, readInstance } from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -20,7 +22,9 @@ import {
  *    and taking the memory away are one step, and nothing is bound while a device is found between the two.
  */
 
-const driver = '/sys/bus/dax/drivers/device_dax'
+const devices = '/sys/bus/dax/devices'
+const drivers = '/sys/bus/dax/drivers'
+const driver = `${drivers}/device_dax`
 
 export interface MakeOrder {
   directory: string
@@ -47,11 +51,7 @@ export class InstanceError extends SourceError {
 }
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
-  checkNothingUnbound()
-  const before = new Set(instanceNames(directory))
-  write(path.join(directory, 'dax_region/create'), '1')
-  const name = instanceNames(directory).find(candidate => !before.has(candidate))
-  if (name === undefined) throw new InstanceError('ENODEV', 'the kernel made no device')
+  const name = createEmpty(directory)
   try {
     fill(directory, name, extents, alignBytes)
     write(path.join(driver, 'new_id'), name)
@@ -62,6 +62,16 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
     removeInstance(directory, name)
     throw error
   }
+}
+
+/** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
+function createEmpty(directory: string): string {
+  const seed = () => readFileSync(path.join(directory, 'dax_region/seed'), 'latin1').trim()
+  const before = seed() === '' ? undefined : new Set(instanceNames(directory))
+  write(path.join(directory, 'dax_region/create'), '1')
+  const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
+  if (!name) throw new InstanceError('ENODEV', 'the kernel made no device')
+  return name
 }
 
 /** Kernels have said yes and added nothing; only what can be read back is there. */
@@ -121,11 +131,13 @@ export function removeInstance(directory: string, name: string): void {
     throw new InstanceError('EBUSY', `${name} is still there after deleting it`)
 }
 
-/** On the whole bus. */
-function checkNothingUnbound(): void {
-  const unbound = findRegions()
-    .flatMap(({ directory }) => listInstances(directory))
-    .find(({ driver, bytes }) => driver === undefined && bytes > 0)
+/** On the whole bus; before the first device is made. @throws InstanceError EBUSY */
+export function checkNothingUnbound(): void {
+  const bound = new Set(readdirSync(drivers).flatMap(driver => readdirSync(path.join(drivers, driver))))
+  const unbound = readdirSync(devices)
+    .filter(name => !bound.has(name))
+    .map(name => ({ name, bytes: Number(readFileSync(path.join(devices, name, 'size'), 'latin1')) }))
+    .find(({ bytes }) => bytes > 0)
   if (unbound)
     throw new InstanceError(
       'EBUSY',
