@@ -151,13 +151,14 @@ function fillTable(client: OtherProcess, prefix: string): Promise<string> {
       }
     }
     const metadata = (length: number) => ({ metadata: { text: 'x'.repeat(length) } })
-    await granted('Allocate', { name: `${prefix}last`, bytes: 4096 })
+    const last = { name: `${prefix}last` }
+    const hasLast = await granted('Allocate', { ...last, bytes: 4096 })
     for (let length = 4000, count = 0; length > 0; ) {
       if (await granted('Allocate', { name: `${prefix}${count++}`, bytes: 4096, ...metadata(length) }))
         continue
       length >>= 1
     }
-    for (let length = 4; await granted('SetMetadata', { name: `${prefix}last`, ...metadata(length) }); )
+    for (let length = 4; hasLast && (await granted('SetMetadata', { ...last, ...metadata(length) })); )
       length += 4
     return why
   }, prefix)

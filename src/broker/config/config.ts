@@ -80,7 +80,8 @@ const ownUid = process.getuid!()
  */
 export function defaultSocket(): string {
   if (ownUid === 0) return '/run/membroker/broker.sock'
-  const runtime = process.env.XDG_RUNTIME_DIR ?? `/run/user/${ownUid}`
+  const given = process.env.XDG_RUNTIME_DIR
+  const runtime = given && path.isAbsolute(given) ? given : `/run/user/${ownUid}`
   if (!existsSync(runtime))
     throw new ConfigError(
       `there is no ${runtime} to put the socket in; say where with --socket or broker.socket`,
