@@ -2,14 +2,16 @@
  * Proves that what a client does to its own descriptors by system calls (a lease, O_PATH, a second name, memory beyond
  * the end, running it as a program) neither stops the broker, nor keeps memory that was released, nor gets more of it.
  */
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
 import { startWithTenants, type TenantOptions, tenant } from '../program/tenants'
 import { leaksNothing } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
-import { type TestBroker, until } from '../support/test-broker'
+import { TestBroker, until } from '../support/test-broker'
 import { Witness } from '../support/witness'
 
 const page = 4096
@@ -51,6 +53,8 @@ suite('a lease', () => {
       const mine = await client()
       const { mapping, fd } = await memoryOf(mine, 'leased', page)
       const attacker = await Attacker.start(mine, ['lease'], [fd])
+      // Only who owns the file can take one, and files are given to those only who may open them by path.
+      expect(attacker.answer).toEqual(options.owner ? 'ready' : refused)
       // A broker that opens the file as everybody does waits as long as the kernel lets a lease last, 45 s.
       const witness = new Witness(broker)
       for (const [method, parameters] of [
@@ -138,7 +142,8 @@ suite('a second name', () => {
       )
       expect(outcome).toBe('released')
       if (!existsSync(name)) return
-      expect(statSync(name)).toMatchObject({ size: 0, blocks: 0 })
+      expect(statSync(name).blocks).toBe(0)
+      expect(readFileSync(name).some(byte => byte !== 0)).toBe(false)
       const again = await mine.run(({ fs }, name) => {
         try {
           fs.writeFileSync(name, 'more')
@@ -167,6 +172,75 @@ suite('memory beyond the end of a file', () => {
       // The allocation is none the worse.
       expect(await attacker.again()).toBe('done')
       expect(await mine.refusal('CreateMapping', { name: 'hoard' })).toBeUndefined()
+    }),
+  )
+})
+
+suite('memory that comes in huge pages', () => {
+  let mount: string
+
+  beforeEach(() => {
+    mount = mkdtempSync(path.join(tmpdir(), 'membroker-attack-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'huge=always,size=64m', 'none', mount])
+  })
+  afterEach(() => {
+    execFileSync('umount', [mount])
+    rmSync(mount, { recursive: true })
+  })
+
+  test('is not called hoarded when there is more of it than was asked for', async () => {
+    const small = path.join(mount, 'range')
+    mkdirSync(small, { mode: 0o700 })
+    broker = await TestBroker.start({ directory: small, bytes: 32 * MiB, logLevel: 'info' })
+    try {
+      const client = broker.client()
+      await client.call('Allocate', { name: 'honest', bytes: 3 * MiB })
+      const { fds } = await client.call('CreateMapping', { name: 'honest' })
+      writeSync(fds[0]!, Buffer.alloc(3 * MiB, 'x'))
+      // Opening looks at the file as a change of it does.
+      for (let round = 0; round < 3; round++) await client.call('CreateMapping', { name: 'honest' })
+      // Nothing is said at once: who holds it is looked up first.
+      await new Promise(resolve => setTimeout(resolve, 500))
+      const { allocation } = await client.call('GetAllocation', { name: 'honest' })
+      expect(allocation.verdict).toBe('unverified')
+      expect(broker.log).not.toContain('tampered')
+    } finally {
+      await broker.dispose()
+    }
+  })
+})
+
+suite('files that are written over and over', () => {
+  const attackMs = 1500
+
+  test(
+    'leave the broker time for others',
+    against({}, async () => {
+      const mine = await client()
+      const first = await memoryOf(mine, 'first', page)
+      const second = await memoryOf(mine, 'second', page)
+      const other = broker.client()
+      const answersIn = async (ms: number) => {
+        let count = 0
+        for (const end = Date.now() + ms; Date.now() < end; count++) await other.call('GetStatus', {})
+        return count
+      }
+      const usual = await answersIn(attackMs)
+      const attackers: Attacker[] = []
+      for (let writer = 0; writer < 4; writer++) {
+        const fds = await mine.run(
+          ({ native }, fds) => fds.map(fd => native.dupFd(fd)),
+          [first.fd, second.fd],
+        )
+        attackers.push(await Attacker.start(mine, ['scribble', '2'], fds))
+      }
+      const attacked = await answersIn(attackMs)
+      for (const attacker of attackers) {
+        expect(await attacker.exited()).toBe(false)
+        await attacker.end()
+      }
+      // The writers may take their share of the processors, and of the broker's time, but not nearly all of it.
+      expect(attacked).toBeGreaterThan(usual / 16)
     }),
   )
 })

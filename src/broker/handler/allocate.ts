@@ -166,12 +166,21 @@ function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
   const allowed = [...ranges.values()].filter(
     range => broker.policy.mayUse(uid, range.name) && (!range.readable || isOrdinary(range.source, uid)),
   )
-  if (allowed.length === 0) refuse('PermissionDenied', { reason: `uid ${uid} may use no range` })
+  if (allowed.length === 0) refuse('PermissionDenied', { reason: whyNone(broker, uid) })
   const online = allowed.filter(range => !range.readOnly)
   if (online.length === 0) return usable(allowed[0]!)
   return online.reduce((best, range) =>
     range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
   )
+}
+
+function whyNone(broker: Broker, uid: number): string {
+  for (const range of broker.inventory.ranges.values()) {
+    const mayUse = range.readable && broker.policy.mayUse(uid, range.name)
+    const reason = mayUse ? range.source.refusal?.(uid) : undefined
+    if (reason !== undefined) return reason
+  }
+  return `uid ${uid} may use no range`
 }
 
 /** Whether a uid that asks for memory, and not for a certain range, may be given this. */

@@ -147,7 +147,11 @@ function guardOf(broker: Broker, name: string): Guard {
         .look({ id, range, uid })
         .then(proof => {
           const who = proof.kind === 'held' ? proof.pids.join(', ') : 'a process that is gone'
-          const detail = `resized from ${expectedBytes} to ${bytes} bytes, put back; held by ${who}`
+          const what =
+            bytes === expectedBytes
+              ? 'memory kept beyond its end'
+              : `resized from ${expectedBytes} to ${bytes} bytes`
+          const detail = `${what}, put back; held by ${who}`
           broker.log.warn(
             { allocation: allocation?.name, id, detail },
             'a holder has tampered with its memory',

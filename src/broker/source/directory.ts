@@ -13,7 +13,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   statfsSync,
 } from 'node:fs'
@@ -27,6 +26,7 @@ import type { RangeSettings } from '../config/config'
 import { NativeMedium } from '../table'
 import { DirectoryWatch } from './directory-watch'
 import { proveFile, proveHeld } from './file-proof'
+import { isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
@@ -52,6 +52,7 @@ export class DirectorySource implements Source {
     readonly unitBytes: number,
     readonly capabilities: Capabilities,
     private readonly filesystem: number,
+    private readonly filePageBytes: number,
     private readonly preallocate: boolean,
     private readonly guard: Guard,
   ) {
@@ -65,6 +66,7 @@ export class DirectorySource implements Source {
     const lock = takeLock(directory)
     try {
       const { type, bsize, blocks } = statfsSync(directory)
+      const options = mountOptions(directory)
       const unitBytes = Math.max(type === hugetlbfs ? bsize : 4096, settings.alignBytes ?? 0)
       const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
@@ -83,11 +85,12 @@ export class DirectorySource implements Source {
           fdBound: 'file',
           forcedRevoke: false,
           survivesBroker: true,
-          survivesKexec: isDax(directory),
+          survivesKexec: isDax(options),
           directMap: true,
           pageBytes: type === hugetlbfs ? bsize : 4096,
         },
         type,
+        type === hugetlbfs ? bsize : tmpfsPageBytes(options),
         settings.preallocate ?? type === hugetlbfs,
         guard,
       )
@@ -174,7 +177,7 @@ export class DirectorySource implements Source {
   private mendSize(fd: number, piece: Piece): void {
     const { size, blocks } = fstatSync(fd)
     // Memory can also be hoarded beyond the end (FALLOC_FL_KEEP_SIZE); disk filesystems put some there by themselves.
-    const hoarded = this.keepsPages && blocks * 512 > roundUp(piece.bytes, this.capabilities.pageBytes)
+    const hoarded = this.keepsPages && blocks * 512 > roundUp(piece.bytes, this.filePageBytes)
     if (size === piece.bytes && !hoarded) return
     const writable = openNow(this.file(piece.id), true)
     try {
@@ -367,18 +370,4 @@ async function openTable(
   } finally {
     closeSync(fd)
   }
-}
-
-/** The filesystem is mounted with direct access to persistent memory. */
-function isDax(directory: string): boolean {
-  let best = { point: '', dax: false }
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')) {
-    const [mount, superblock] = line.split(' - ')
-    const point = mount!.split(' ')[4]!
-    if (point.length < best.point.length || !`${directory}/`.startsWith(point === '/' ? '/' : `${point}/`))
-      continue
-    const options = `${mount!.split(' ')[5]},${superblock!.split(' ')[2]}`.split(',')
-    best = { point, dax: options.includes('dax') || options.includes('dax=always') }
-  }
-  return best.dax
 }

@@ -106,10 +106,10 @@ async function refuse(host: Host): Promise<void> {
   const wrong = [
     ['system memory', 0x1000_0000, 16 * MiB, /System RAM/],
     ['a range that ends too late', reserved.base, reserved.bytes + MiB, /not reserved/],
-    ["the firmware's memory", 0xf0000, 64 * 1024, /may be the firmware/],
+    ['what the firmware reserved', 0xfd_0000_0000, MiB, /may be the firmware/],
   ] as const
   for (const [what, base, bytes, expected] of wrong) {
-    const text = config(base, Math.max(bytes, MiB))
+    const text = config(base, bytes)
     const told = await host.format(text, name).then(
       () => 'formatted',
       (error: Error) => error.message,

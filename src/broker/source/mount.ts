@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs'
+
+/** Options of the mount that a path is on, and of its filesystem. */
+export function mountOptions(path: string): string[] {
+  let best = { point: '', options: [] as string[] }
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')) {
+    const [mount, superblock] = line.split(' - ')
+    const point = mount!.split(' ')[4]!
+    if (point.length < best.point.length || !`${path}/`.startsWith(point === '/' ? '/' : `${point}/`))
+      continue
+    best = { point, options: `${mount!.split(' ')[5]},${superblock!.split(' ')[2]}`.split(',') }
+  }
+  return best.options
+}
+
+/** The filesystem is mounted with direct access to persistent memory. */
+export function isDax(options: readonly string[]): boolean {
+  return options.includes('dax') || options.includes('dax=always')
+}
+
+/** The pages a tmpfs may give to a file, beyond its end as well: bytes. */
+export function tmpfsPageBytes(options: readonly string[]): number {
+  const huge = options.some(option => option.startsWith('huge=') && option !== 'huge=never')
+  return huge || isForced() ? 2 ** 21 : 4096
+}
+
+function isForced(): boolean {
+  try {
+    return readFileSync('/sys/kernel/mm/transparent_hugepage/shmem_enabled', 'latin1').includes('[force]')
+  } catch {
+    return false
+  }
+}
