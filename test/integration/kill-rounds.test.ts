@@ -14,7 +14,7 @@ import { type Known, RandomWorker } from '../support/random-worker'
 import { Seeded } from '../support/seeded'
 import { TestBroker, until } from '../support/test-broker'
 
-const rounds = Number(process.env.MEMBROKER_ROUNDS ?? 150)
+const rounds = Number(process.env.MEMBROKER_ROUNDS ?? 200)
 const seed = Number(process.env.MEMBROKER_SEED ?? Date.now() % 1_000_000)
 const MiB = 2 ** 20
 let broker: TestBroker

@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { Window } from '../../native'
+import { needsRoot } from '../support/needs-root'
 import { TestBroker, TestClient, until } from '../support/test-broker'
 
 const page = 4096
@@ -223,6 +224,41 @@ test('a freeze refuses every change, holds over a restart, and ends with thaw', 
   await client2.call('Allocate', { name: 'new', bytes: page })
   expect((await client2.call('GetStatus', {})).frozen).toBeNull()
 })
+
+/** Becomes the command in a world of its own where the kernel says that it was booted anew. */
+const anotherBoot = (folder: string) => {
+  const file = path.join(folder, 'boot-id')
+  writeFileSync(file, '01234567-89ab-cdef-0123-456789abcdef\n')
+  const script = `mount --bind ${file} /proc/sys/kernel/random/boot_id && exec "$@"`
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh']
+}
+
+if (needsRoot('recovery in another boot'))
+  test('in another boot nobody holds anything and a freeze is over; memory, layout and metadata are there', async () => {
+    const client = broker.client()
+    await client.call('Allocate', { name: 'vm0/ram', bytes: MiB, metadata: { cpus: 2 } })
+    const { grant, fds } = await client.call('CreateMapping', { name: 'vm0/ram', guestAddress: 4096 })
+    const window = new Window(fds[0]!, 0, MiB, true)
+    Buffer.from(window.buffer).fill(9)
+    window.revoke()
+    client.closeFd(fds[0]!)
+    await client.call('Freeze', { reason: 'kexec' })
+    await broker.kill()
+    await broker.start(anotherBoot(broker.folder))
+    const next = broker.client()
+    expect(await next.call('GetStatus', {})).toMatchObject({ frozen: null, unclaimed: 1 })
+    expect((await next.call('ListRanges', {})).ranges).toMatchObject([{ table: { recovery: 'newBoot' } }])
+    // The old holder's pid still lives, as a pid of another boot would by chance: it is not the holder.
+    const found = await next.call('GetAllocation', { name: 'vm0/ram' })
+    expect(found.allocation.holderPid).toBeNull()
+    expect(found.mappings).toMatchObject([{ id: grant.mapping.id, state: 'dormant', pid: null }])
+    const claim = await next.call('Claim', { name: 'vm0/ram' })
+    expect(claim).toMatchObject({ outcome: 'claimed', allocation: { metadata: { cpus: 2 } } })
+    expect(claim.grants).toMatchObject([{ mapping: { id: grant.mapping.id, guestAddress: 4096 } }])
+    const again = new Window(claim.fds[0]!, 0, MiB, false)
+    expect(Buffer.from(again.buffer).equals(Buffer.alloc(MiB, 9))).toBe(true)
+    again.revoke()
+  })
 
 test('memory in quarantine stays so over a restart, and is freed when its holder goes', async () => {
   const free = await broker.freeBytes()

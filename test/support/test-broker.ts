@@ -65,9 +65,10 @@ export class TestBroker {
     ]
   }
 
-  /** Resolves when the broker accepts connections; rejects with its output when it ends before that. */
-  async start(): Promise<void> {
-    const child = spawn(process.execPath, this.arguments(), { stdio: ['ignore', 'pipe', 'pipe'] })
+  /** launcher: a command that becomes the rest of its arguments. Resolves when the broker accepts connections; rejects with its output when it ends before that. */
+  async start(launcher: string[] = []): Promise<void> {
+    const [file, ...args] = [...launcher, process.execPath, ...this.arguments()] as [string, ...string[]]
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.process = child
     child.stdout!.resume()
     child.stderr!.setEncoding('utf8').on('data', text => {
