@@ -5,7 +5,8 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Window } from '../../native'
 import { connect } from '../../src/client'
-import { buildProgram, packageRoot } from '../guest/build'
+import { buildProgram } from '../guest/build'
+import { packageRoot } from '../support/package-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
 import { type Figure, percentile, print } from './figures'
 import { measureCommit } from './table-commit'
@@ -105,7 +106,7 @@ async function measurePipelined(client: TestClient): Promise<number> {
 
 /** A new client process, from its start to the answer of its first claim. */
 async function measureClientStart(broker: TestBroker): Promise<number[]> {
-  const claimer = path.join(packageRoot(), 'dist/test/bench/claimer.js')
+  const claimer = path.join(packageRoot, 'dist/test/bench/claimer.js')
   const times: number[] = []
   for (let i = 0; i < starts; i++) {
     const name = `bench/start-${i}`

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { buildProgram, packageRoot } from './build'
+import { packageRoot } from '../support/package-root'
+import { buildProgram } from './build'
 
 const long = new Date('2020-01-01T00:00:00Z')
 
@@ -34,7 +35,7 @@ describe('buildProgram', () => {
     utimesSync(source, long, long)
     utimesSync(path.join(folder, 'status.h'), long, long)
     const binary = build()
-    expect(path.dirname(binary)).toBe(path.join(packageRoot(), '.cache'))
+    expect(path.dirname(binary)).toBe(path.join(packageRoot, '.cache'))
     expect(spawnSync(binary).status).toBe(7)
 
     const { ino } = statSync(binary)

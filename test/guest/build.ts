@@ -1,21 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
 import path from 'node:path'
-
-/** The package's root folder, found upwards from here: sources and compiled tests lie at different depths. */
-export function packageRoot(): string {
-  let folder = __dirname
-  while (!existsSync(path.join(folder, 'package.json'))) {
-    const parent = path.dirname(folder)
-    if (parent === folder) throw new Error(`no package.json above ${__dirname}`)
-    folder = parent
-  }
-  return folder
-}
+import { packageRoot } from '../support/package-root'
 
 /** The git-ignored folder for what tests build. Created when missing. */
 export function cacheFolder(): string {
-  const folder = path.join(packageRoot(), '.cache')
+  const folder = path.join(packageRoot, '.cache')
   mkdirSync(folder, { recursive: true })
   return folder
 }
@@ -26,7 +16,7 @@ export function cacheFolder(): string {
  * Throws an Error with the compiler's words when the source does not compile.
  */
 export function buildProgram(source: string, flags: readonly string[] = []): string | undefined {
-  const sourcePath = path.resolve(packageRoot(), source)
+  const sourcePath = path.resolve(packageRoot, source)
   const binary = path.join(cacheFolder(), path.basename(source, '.c'))
   if (existsSync(binary) && statSync(binary).mtimeMs > newestMs(sourcePath)) return binary
 

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { buildProgram, packageRoot } from '../guest/build'
+import { buildProgram } from '../guest/build'
+import { packageRoot } from '../support/package-root'
 import { labFolder } from './cache'
 import { command } from './command'
 import { type LayerEntry, layer } from './layer'
@@ -10,7 +11,7 @@ export const installedAt = '/opt/node_modules/membroker'
 
 /** The layer of the project as its users get it, and the compiled tests over it, which are not part of a package. */
 export async function projectLayer(): Promise<string> {
-  const root = packageRoot()
+  const root = packageRoot
   const place = installedAt.slice(1)
   const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
     bin: Record<string, string>
@@ -43,7 +44,7 @@ async function withPackage<T>(use: (folder: string) => Promise<T>): Promise<T> {
   mkdirSync(folder, { recursive: true })
   try {
     await command('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
-      cwd: packageRoot(),
+      cwd: packageRoot,
     })
     const [archive] = readdirSync(folder)
     if (archive === undefined) throw new Error('npm pack made no archive')

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import path from 'node:path'
-import { packageRoot } from '../guest/build'
+import { packageRoot } from '../support/package-root'
 import type { Archive } from './archive'
 import { librariesOf } from './closure'
 import { type LayerEntry, layer } from './layer'
@@ -24,7 +24,7 @@ export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools>
   const libraries = await librariesOf([process.execPath, qemu, ...modules])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
-  const init = path.join(packageRoot(), 'test/lab/inside/init.sh')
+  const init = path.join(packageRoot, 'test/lab/inside/init.sh')
   const entries: LayerEntry[] = [
     { kind: 'file', path: 'init', file: init, mode: 0o755 },
     { kind: 'file', path: 'bin/busybox', file: busybox, mode: 0o755 },

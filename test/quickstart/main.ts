@@ -3,11 +3,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { formatSize } from '../../protocol/units'
-import { buildGuest, kvmWorks, packageRoot } from '../guest/build'
+import { buildGuest, kvmWorks } from '../guest/build'
 import { tinyGuestCounterOffset } from '../guest/tiny-vmm'
+import { packageRoot } from '../support/package-root'
 import { Child } from './child'
 
-const at = (file: string) => path.join(packageRoot(), 'dist', file)
+const at = (file: string) => path.join(packageRoot, 'dist', file)
 const folder = mkdtempSync(path.join(tmpdir(), 'membroker-quickstart-'))
 const memory = mkdtempSync('/dev/shm/membroker-quickstart-')
 const environment = { ...process.env, MEMBROKER_SOCKET: path.join(folder, 'broker.sock') }
