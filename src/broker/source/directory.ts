@@ -25,7 +25,7 @@ import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
 import { NativeMedium } from '../table'
 import { DirectoryWatch } from './directory-watch'
-import { proveFile, proveHeld } from './file-proof'
+import { proveByOpening } from './file-proof'
 import { isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
@@ -213,22 +213,8 @@ export class DirectorySource implements Source {
     chmodSync(file, 0o600)
   }
 
-  async prove(id: number): Promise<Proof> {
-    let fd: number
-    try {
-      fd = openNow(this.file(id), true)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') return { kind: 'gone' }
-      // A holder's lease, or a holder that runs it as a program: held in any case.
-      if (code === 'EAGAIN' || code === 'ETXTBSY') return proveHeld(this.file(id))
-      throw error
-    }
-    try {
-      return await proveFile(fd)
-    } finally {
-      closeSync(fd)
-    }
+  prove(id: number): Promise<Proof> {
+    return proveByOpening(() => openNow(this.file(id), true), this.file(id))
   }
 
   descriptorOffset(): number {

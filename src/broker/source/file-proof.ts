@@ -1,4 +1,4 @@
-import { fstatSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, statSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Proof } from './source'
 
@@ -7,7 +7,7 @@ import type { Proof } from './source'
  * The kernel's write lease is the proof; the scan of /proc only tells whom to ask. A descriptor on its way through
  * a socket is in no process, which is why an empty scan proves nothing.
  */
-export async function proveFile(fd: number): Promise<Proof> {
+async function proveFile(fd: number): Promise<Proof> {
   if (native.isSoleOpener(fd)) return { kind: 'gone' }
   const { dev, ino } = fstatSync(fd)
   const { holders, unreadable } = await native.findHolders(dev, ino)
@@ -20,8 +20,27 @@ export async function proveFile(fd: number): Promise<Proof> {
 }
 
 /** Who holds a file that can't be opened for the question; it is not gone in any case. */
-export async function proveHeld(file: string): Promise<Proof> {
+async function proveHeld(file: string): Promise<Proof> {
   const { dev, ino } = statSync(file)
   const { holders } = await native.findHolders(dev, ino)
   return { kind: 'held', pids: holders.map(holder => holder.pid), unseen: true }
+}
+
+/** The proof by a new descriptor, which open makes for the purpose; file names the same. */
+export async function proveByOpening(open: () => number, file: string): Promise<Proof> {
+  let fd: number
+  try {
+    fd = open()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return { kind: 'gone' }
+    // A holder's lease, or a holder that runs it as a program: held in any case.
+    if (code === 'EAGAIN' || code === 'ETXTBSY') return proveHeld(file)
+    throw error
+  }
+  try {
+    return await proveFile(fd)
+  } finally {
+    closeSync(fd)
+  }
 }

@@ -3,7 +3,7 @@ import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
 import { NativeMedium } from '../table'
-import { proveFile, proveHeld } from './file-proof'
+import { proveByOpening } from './file-proof'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
@@ -105,19 +105,7 @@ export class MemfdSource implements Source {
   async prove(id: number): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
-    let fd: number
-    try {
-      fd = native.reopen(file, true)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EAGAIN' || code === 'ETXTBSY') return proveHeld(`/proc/self/fd/${file}`)
-      throw error
-    }
-    try {
-      return await proveFile(fd)
-    } finally {
-      closeSync(fd)
-    }
+    return proveByOpening(() => native.reopen(file, true), `/proc/self/fd/${file}`)
   }
 
   descriptorOffset(): number {
