@@ -7,6 +7,7 @@ import path from 'node:path'
 import { counterAddress } from '../guest/counter-guest'
 import { Qemu, type QemuOptions } from '../guest/qemu'
 import { requireQemu } from '../guest/require-qemu'
+import { ownFds, sameFds } from '../support/leaks-nothing'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, until } from '../support/test-broker'
 
@@ -20,16 +21,19 @@ if (program === undefined) {
   })
 } else {
   let broker: TestBroker
+  let fdsBefore: string[]
   let folder: string
   const started: Qemu[] = []
 
   beforeEach(async () => {
+    fdsBefore = ownFds()
     broker = await TestBroker.start()
     folder = mkdtempSync('/tmp/mbq-')
   })
   afterEach(async () => {
     await Promise.all(started.splice(0).map(qemu => qemu.kill()))
     await broker.dispose()
+    await sameFds(fdsBefore)
     rmSync(folder, { recursive: true })
   })
 

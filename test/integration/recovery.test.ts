@@ -16,17 +16,23 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { Window } from '../../native'
+import { ownFds, sameFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, TestClient, until } from '../support/test-broker'
 
 const page = 4096
 const MiB = 2 ** 20
 let broker: TestBroker
+let fdsBefore: string[]
 
 beforeEach(async () => {
+  fdsBefore = ownFds()
   broker = await TestBroker.start({ bytes: 64 * MiB })
 })
-afterEach(() => broker.dispose())
+afterEach(async () => {
+  await broker.dispose()
+  await sameFds(fdsBefore)
+})
 
 test('a mapping goes on working while the broker is dead, and is known to the next one', async () => {
   const client = broker.client()

@@ -7,6 +7,7 @@ import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NativeWindow, Window } from '../../native'
+import { ownFds, sameFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, type TestBrokerOptions, type TestClient, until } from '../support/test-broker'
 
@@ -68,8 +69,10 @@ describe.each(backends)('$name', ({ pageBytes, setUp }) => {
   let broker: TestBroker
   let client: TestClient
   let tearDown: () => void
+  let fdsBefore: string[]
 
   beforeAll(async () => {
+    fdsBefore = ownFds()
     const backend = setUp()
     tearDown = backend.tearDown
     broker = await TestBroker.start(backend.options)
@@ -77,6 +80,7 @@ describe.each(backends)('$name', ({ pageBytes, setUp }) => {
   })
   afterAll(async () => {
     await broker.dispose()
+    await sameFds(fdsBefore)
     tearDown()
   })
 

@@ -62,8 +62,17 @@ async function account(broker: TestBroker): Promise<Account> {
   return seen
 }
 
+/** Demands that this process has the descriptors it had, for suites whose brokers come and go. */
+export async function sameFds(before: string[]): Promise<void> {
+  let after = before
+  await until(() => {
+    after = ownFds()
+    return isDeepStrictEqual(after, before)
+  }, 'the descriptors are as before').catch(() => expect(after).toEqual(before))
+}
+
 /** What this process' descriptors point at, without the numbers that differ each time. */
-function ownFds(): string[] {
+export function ownFds(): string[] {
   return readdirSync('/proc/self/fd')
     .map(fd => {
       try {
