@@ -79,11 +79,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (made)
-      await range.source
-        .destroy(pieceOf(record))
-        .catch(err => broker.log.error({ err }, 'undoing an allocation failed'))
-    range.allocator.free(extents)
+    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.allocator.free(extents)
     throw error
   } finally {
     names.delete(input.name)
@@ -127,14 +123,25 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     return { allocation: viewAllocation(allocation) }
   } finally {
     if (!grown) {
-      if (made)
-        await range.source
-          .undoGrow?.(before, after)
-          .catch(err => broker.log.error({ err, allocation: record.name }, 'undoing a grow failed'))
       broker.ledger.charge(record.uid, { bytes: -more })
-      range.allocator.free(extension.added)
+      if (!made || (await undone(broker, range.source.undoGrow?.(before, after))))
+        range.allocator.free(extension.added)
     }
     allocation.busy = undefined
+  }
+}
+
+/** Memory that could not be taken back may still be held, or dirty: it stays out of use until the broker starts again. */
+async function undone(broker: Broker, undoing: Promise<void> | undefined): Promise<boolean> {
+  try {
+    await undoing
+    return true
+  } catch (err) {
+    broker.log.error(
+      { err },
+      'memory of a refused request could not be taken back; it is out of use until a restart',
+    )
+    return false
   }
 }
 
