@@ -1,10 +1,11 @@
-import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type NativeListener, type NativeSocket, native, SystemError } from '../../../native'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
+import { takeLockFile } from '../lock-file'
 import { OutputMeter } from './output-meter'
 import { type Peer, Session } from './session'
 
@@ -38,7 +39,7 @@ export class Server {
   static bind(broker: Broker): Server {
     const { socket, socketMode } = broker.settings
     prepareFolder(path.dirname(socket))
-    const lock = takeLock(`${socket}.lock`)
+    const lock = takeLock(socket)
     try {
       removeStale(socket)
       const fd = native.listenUnix(socket, backlog)
@@ -163,18 +164,10 @@ function prepareFolder(folder: string): void {
 }
 
 /** Held as long as the broker lives, so that of two brokers started at once one gives way before touching the path. */
-function takeLock(file: string): number {
-  const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants
-  const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
-  try {
-    native.lockFile(fd)
-    return fd
-  } catch (error) {
-    closeSync(fd)
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN')
-      throw new SocketInUse(`another broker listens on ${file.replace(/\.lock$/, '')}`)
-    throw error
-  }
+function takeLock(socket: string): number {
+  const fd = takeLockFile(`${socket}.lock`)
+  if (fd === undefined) throw new SocketInUse(`another broker listens on ${socket}`)
+  return fd
 }
 
 function removeStale(socket: string): void {

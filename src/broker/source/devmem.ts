@@ -3,6 +3,7 @@ import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
+import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
@@ -143,17 +144,11 @@ export class DevmemSource implements Source {
 
 /** Two brokers with one range: /dev/mem itself is everybody's, so the lock is a file named after the address. */
 function takeLock(base: number): number {
-  const file = `/run/lock/membroker-devmem-${base.toString(16)}`
   mkdirSync('/run/lock', { recursive: true })
-  const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  try {
-    native.lockFile(fd)
-    return fd
-  } catch (error) {
-    closeSync(fd)
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+  const fd = takeLockFile(`/run/lock/membroker-devmem-${base.toString(16)}`)
+  if (fd === undefined)
     throw new SourceError(`the range at 0x${base.toString(16)} is in use by another broker`)
-  }
+  return fd
 }
 
 /** The parts of /dev/mem that a process has mapped, from its maps. */

@@ -23,6 +23,7 @@ import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
+import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
@@ -320,16 +321,9 @@ function prepareDirectory(directory: string): void {
 }
 
 function takeLock(directory: string): number {
-  const fd = openSync(path.join(directory, 'lock'), 'a+', 0o600)
-  try {
-    native.lockFile(fd)
-    return fd
-  } catch (error) {
-    closeSync(fd)
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN')
-      throw new SourceError(`${directory} is in use by another broker`)
-    throw error
-  }
+  const fd = takeLockFile(path.join(directory, 'lock'))
+  if (fd === undefined) throw new SourceError(`${directory} is in use by another broker`)
+  return fd
 }
 
 async function openTable(

@@ -14,6 +14,7 @@ import path from 'node:path'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
+import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 
@@ -144,15 +145,9 @@ function nodeOf(resource: string): number | undefined {
 }
 
 function takeLock(file: string): number {
-  const fd = openSync(`${file}.lock`, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-  try {
-    native.lockFile(fd)
-    return fd
-  } catch (error) {
-    closeSync(fd)
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-    throw new SourceError(`${file} is in use by another broker`)
-  }
+  const fd = takeLockFile(`${file}.lock`)
+  if (fd === undefined) throw new SourceError(`${file} is in use by another broker`)
+  return fd
 }
 
 /** A missing table is an empty one: nothing in a BAR is worth refusing for, as nothing of it is kept. */
