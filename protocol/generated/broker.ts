@@ -32,7 +32,8 @@ export interface Capabilities {
 
 /**
  * A reserved range. base is the physical address where the source has one. Free memory is freeBytes, of which
- * largestFreeBytes can be had in one extent; scrubbingBytes and quarantinedBytes are retired, not yet free.
+ * largestFreeBytes can be had in one extent; scrubbingBytes and quarantinedBytes are retired, not yet free;
+ * poisonedBytes are bad memory that nobody is given again, apart from what a living allocation still has of it.
  * A readOnly range serves what it holds and refuses every change; reason says why.
  */
 export interface Range {
@@ -49,6 +50,7 @@ export interface Range {
   allocatedBytes: number
   quarantinedBytes: number
   scrubbingBytes: number
+  poisonedBytes: number
   alignBytes: number
   allocations: number
   table: TableStatus
@@ -76,13 +78,17 @@ export interface ShareRight {
   access: 'read' | 'readWrite'
 }
 
-/** Memory retired from use: its allocation is gone, its bytes are not yet anybody's. */
+/**
+ * Memory retired from use: its allocation is gone, its bytes are not yet anybody's. scrubbedBytes of them are
+ * zeroed by now.
+ */
 export interface Retired {
   id: number
   range: string
   allocation: string
   uid: number
   bytes: number
+  scrubbedBytes: number
   state: 'scrubbing' | 'quarantined'
   reason: string
   holders: Array<number>
@@ -90,7 +96,7 @@ export interface Retired {
 
 /**
  * A named, owned, persisted set of extents. holderPid is the living process that allocated or claimed it.
- * metadata belongs to the owner, the broker only keeps it.
+ * metadata belongs to the owner, the broker only keeps it. verdict: what is known of the contents (see Verify).
  */
 export interface Allocation {
   id: number
@@ -135,6 +141,50 @@ export interface Grant {
   mmapOffset: number
 }
 
+/** Bad memory: a piece of a range, relative to its start, and the allocation that has it, if any. */
+export interface Poison {
+  range: string
+  offset: number
+  length: number
+  allocation?: string | null | undefined
+  seenAt: number
+  origin: 'kernel' | 'scrub' | 'operator'
+}
+
+/**
+ * What a range's broker found when it started: the kernel before (previousBootId; null: none is known), which of
+ * the two checkpoint copies of the table was the newest good one and how many journal entries were replayed on it,
+ * how many allocations were there, how many of those nobody has claimed since, and what it had to say.
+ */
+export interface Recovery {
+  range: string
+  kind: 'fresh' | 'sameBoot' | 'newBoot' | 'unreadable'
+  bootId: string
+  previousBootId?: string | null | undefined
+  startedAt: number
+  tookMs: number
+  checkpoint?: number | null | undefined
+  replayed: number
+  epoch: number
+  sequence: number
+  allocations: number
+  unclaimed: number
+  findings: Array<string>
+}
+
+/**
+ * Calls of a method since the broker started. latency counts them by time in the broker, from parsed request to
+ * queued reply: latency[i] are those of less than bucketsMicroseconds[i] (of GetStatistics) and not less than
+ * bucketsMicroseconds[i-1]; one more, last, has the rest.
+ */
+export interface MethodStatistics {
+  method: string
+  calls: number
+  errors: number
+  totalMicroseconds: number
+  latency: Array<number>
+}
+
 /** A connected process, and what it holds. */
 export interface Client {
   id: number
@@ -164,7 +214,7 @@ export interface Usage {
 export interface Event {
   sequence: number
   time: number
-  kind: 'allocated' | 'grown' | 'changed' | 'claimed' | 'released' | 'mapped' | 'revokeRequested' | 'revokeStep' | 'revoked' | 'dormant' | 'retired' | 'quarantined' | 'reclaimed' | 'tampered' | 'connected' | 'disconnected' | 'frozen' | 'thawed' | 'range'
+  kind: 'allocated' | 'grown' | 'changed' | 'claimed' | 'released' | 'mapped' | 'revokeRequested' | 'revokeStep' | 'revoked' | 'dormant' | 'retired' | 'quarantined' | 'reclaimed' | 'tampered' | 'poisoned' | 'verified' | 'connected' | 'disconnected' | 'frozen' | 'thawed' | 'range' | 'reloaded'
   allocation?: string | null | undefined
   mapping?: number | null | undefined
   range?: string | null | undefined
@@ -226,7 +276,8 @@ export interface GetAllocationOut {
 
 /**
  * Reserve memory under a name. bytes is rounded up to the range's alignBytes. alignBytes asks for more than
- * that. Unless contiguous is set, memory may come in several extents when no single one is large enough.
+ * that. Unless contiguous is set, memory may come in several extents when no single one is large enough. node asks
+ * for memory of that NUMA node: ranges of other nodes, and those that know none, are left out.
  * uid allocates for another owner (administrators only). The caller becomes the holder, unless uid is another's.
  */
 export interface AllocateIn {
@@ -234,6 +285,7 @@ export interface AllocateIn {
   bytes: number
   alignBytes?: number | null | undefined
   range?: string | null | undefined
+  node?: number | null | undefined
   contiguous?: boolean | null | undefined
   metadata?: Record<string, unknown> | null | undefined
   secret?: string | null | undefined
@@ -348,16 +400,134 @@ export interface ClaimOut {
   grants: Array<Grant>
 }
 
-/** Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze. */
+/**
+ * Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
+ * digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
+ * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+ */
 export interface FreezeIn {
   reason?: string | null | undefined
+  digests?: boolean | null | undefined
 }
 
-export type FreezeOut = Record<string, never>
+export interface FreezeOut {
+  outcome: 'pending' | 'frozen'
+  digestedBytes: number
+  totalBytes: number
+}
 
 export type ThawIn = Record<string, never>
 
 export type ThawOut = Record<string, never>
+
+/**
+ * Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
+ * in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
+ * no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
+ * read enters the ledger of bad memory (verdict poisoned). For administrators.
+ */
+export interface VerifyIn {
+  prefix?: string | null | undefined
+}
+
+export interface VerifyOut {
+  outcome: 'pending' | 'verified' | 'nothing'
+  name?: string | null | undefined
+  verdict?: 'intact' | 'changed' | 'poisoned' | 'unverified' | null | undefined
+  detail?: string | null | undefined
+  verifiedBytes: number
+  totalBytes: number
+}
+
+/**
+ * This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
+ * a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
+ * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+ */
+export interface MarkPoisonedIn {
+  name?: string | null | undefined
+  range?: string | null | undefined
+  offset: number
+  length: number
+  secret?: string | null | undefined
+}
+
+export interface MarkPoisonedOut {
+  poisoned: Array<Poison>
+}
+
+/** The ledger of bad memory, in order of range and offset. For administrators. */
+export type ListPoisonedIn = Record<string, never>
+
+export interface ListPoisonedOut {
+  poisoned: Array<Poison>
+}
+
+/** What happened at the broker's start, for each range. For administrators. */
+export type GetRecoveryIn = Record<string, never>
+
+export interface GetRecoveryOut {
+  recoveries: Array<Recovery>
+}
+
+/**
+ * Counters since the broker's start; read twice, they give rates. For administrators. connections: all that there
+ * have been. eventsMissed: events that viewers were too slow for.
+ */
+export type GetStatisticsIn = Record<string, never>
+
+export interface GetStatisticsOut {
+  time: number
+  bucketsMicroseconds: Array<number>
+  methods: Array<MethodStatistics>
+  connections: number
+  events: number
+  eventsMissed: number
+  scrubbedBytes: number
+  digestedBytes: number
+  residentBytes: number
+  cpuMicroseconds: number
+}
+
+/**
+ * Bytes of an allocation, as base64, at most 16 KiB at once, for looking at what is there. For administrators, and
+ * only where the configuration says raw_view = true; each use is logged.
+ */
+export interface ReadAllocationIn {
+  name: string
+  offset: number
+  length: number
+}
+
+export interface ReadAllocationOut {
+  data: string
+}
+
+/** The address of the debug console, with the token that opens it. For administrators. */
+export type OpenConsoleIn = Record<string, never>
+
+export interface OpenConsoleOut {
+  url: string
+}
+
+/**
+ * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
+ * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
+ * the next start. A file that is not good changes nothing. For administrators.
+ */
+export type ReloadIn = Record<string, never>
+
+export interface ReloadOut {
+  changed: Array<string>
+  needsRestart: Array<string>
+}
+
+/** Until the next start or Reload. For administrators. */
+export interface SetLogLevelIn {
+  level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+}
+
+export type SetLogLevelOut = Record<string, never>
 
 /**
  * First the state (kind snapshot, in batches; its last has snapshotEnd), then each change as it happens.
@@ -395,7 +565,8 @@ export interface BrokerMethods {
   GetAllocation: { in: GetAllocationIn; out: GetAllocationOut }
   /**
    * Reserve memory under a name. bytes is rounded up to the range's alignBytes. alignBytes asks for more than
-   * that. Unless contiguous is set, memory may come in several extents when no single one is large enough.
+   * that. Unless contiguous is set, memory may come in several extents when no single one is large enough. node asks
+   * for memory of that NUMA node: ranges of other nodes, and those that know none, are left out.
    * uid allocates for another owner (administrators only). The caller becomes the holder, unless uid is another's.
    */
   Allocate: { in: AllocateIn; out: AllocateOut }
@@ -430,9 +601,50 @@ export interface BrokerMethods {
    * nothing: no allocation matches. With a prefix, what can't be claimed is reported and the others go on.
    */
   Claim: { in: ClaimIn; out: ClaimOut }
-  /** Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze. */
+  /**
+   * Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
+   * digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
+   * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+   */
   Freeze: { in: FreezeIn; out: FreezeOut }
   Thaw: { in: ThawIn; out: ThawOut }
+  /**
+   * Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
+   * in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
+   * no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
+   * read enters the ledger of bad memory (verdict poisoned). For administrators.
+   */
+  Verify: { in: VerifyIn; out: VerifyOut }
+  /**
+   * This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
+   * a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
+   * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+   */
+  MarkPoisoned: { in: MarkPoisonedIn; out: MarkPoisonedOut }
+  /** The ledger of bad memory, in order of range and offset. For administrators. */
+  ListPoisoned: { in: ListPoisonedIn; out: ListPoisonedOut }
+  /** What happened at the broker's start, for each range. For administrators. */
+  GetRecovery: { in: GetRecoveryIn; out: GetRecoveryOut }
+  /**
+   * Counters since the broker's start; read twice, they give rates. For administrators. connections: all that there
+   * have been. eventsMissed: events that viewers were too slow for.
+   */
+  GetStatistics: { in: GetStatisticsIn; out: GetStatisticsOut }
+  /**
+   * Bytes of an allocation, as base64, at most 16 KiB at once, for looking at what is there. For administrators, and
+   * only where the configuration says raw_view = true; each use is logged.
+   */
+  ReadAllocation: { in: ReadAllocationIn; out: ReadAllocationOut }
+  /** The address of the debug console, with the token that opens it. For administrators. */
+  OpenConsole: { in: OpenConsoleIn; out: OpenConsoleOut }
+  /**
+   * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
+   * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
+   * the next start. A file that is not good changes nothing. For administrators.
+   */
+  Reload: { in: ReloadIn; out: ReloadOut }
+  /** Until the next start or Reload. For administrators. */
+  SetLogLevel: { in: SetLogLevelIn; out: SetLogLevelOut }
   /**
    * First the state (kind snapshot, in batches; its last has snapshotEnd), then each change as it happens.
    * A viewer too slow to keep up loses events and is told how many by missed. mine: only what concerns the
@@ -459,6 +671,15 @@ export const brokerMethodNames: readonly BrokerMethodName[] = [
   'Claim',
   'Freeze',
   'Thaw',
+  'Verify',
+  'MarkPoisoned',
+  'ListPoisoned',
+  'GetRecovery',
+  'GetStatistics',
+  'ReadAllocation',
+  'OpenConsole',
+  'Reload',
+  'SetLogLevel',
   'Watch',
   'ListClients',
 ]
@@ -527,6 +748,12 @@ export interface BrokerErrors {
     name: string
     operation: string
   }
+  /** The configuration does not start the debug console. */
+  ConsoleOff: Record<string, never>
+  /** The configuration file is not good; the running configuration stays. */
+  ConfigInvalid: {
+    reason: string
+  }
   /** The source could not do it: what, and the system's error. */
   SourceFailed: {
     range: string
@@ -552,6 +779,8 @@ export const brokerErrorNames: readonly BrokerErrorName[] = [
   'TableFull',
   'LimitExceeded',
   'Busy',
+  'ConsoleOff',
+  'ConfigInvalid',
   'SourceFailed',
 ]
 
@@ -583,7 +812,8 @@ type Capabilities (
 )
 
 # A reserved range. base is the physical address where the source has one. Free memory is freeBytes, of which
-# largestFreeBytes can be had in one extent; scrubbingBytes and quarantinedBytes are retired, not yet free.
+# largestFreeBytes can be had in one extent; scrubbingBytes and quarantinedBytes are retired, not yet free;
+# poisonedBytes are bad memory that nobody is given again, apart from what a living allocation still has of it.
 # A readOnly range serves what it holds and refuses every change; reason says why.
 type Range (
   name: string,
@@ -599,6 +829,7 @@ type Range (
   allocatedBytes: int,
   quarantinedBytes: int,
   scrubbingBytes: int,
+  poisonedBytes: int,
   alignBytes: int,
   allocations: int,
   table: TableStatus,
@@ -626,20 +857,22 @@ type ShareRight (
   access: (read, readWrite)
 )
 
-# Memory retired from use: its allocation is gone, its bytes are not yet anybody's.
+# Memory retired from use: its allocation is gone, its bytes are not yet anybody's. scrubbedBytes of them are
+# zeroed by now.
 type Retired (
   id: int,
   range: string,
   allocation: string,
   uid: int,
   bytes: int,
+  scrubbedBytes: int,
   state: (scrubbing, quarantined),
   reason: string,
   holders: []int
 )
 
 # A named, owned, persisted set of extents. holderPid is the living process that allocated or claimed it.
-# metadata belongs to the owner, the broker only keeps it.
+# metadata belongs to the owner, the broker only keeps it. verdict: what is known of the contents (see Verify).
 type Allocation (
   id: int,
   name: string,
@@ -679,6 +912,46 @@ type Grant (
   mmapOffset: int
 )
 
+# Bad memory: a piece of a range, relative to its start, and the allocation that has it, if any.
+type Poison (
+  range: string,
+  offset: int,
+  length: int,
+  allocation: ?string,
+  seenAt: int,
+  origin: (kernel, scrub, operator)
+)
+
+# What a range's broker found when it started: the kernel before (previousBootId; null: none is known), which of
+# the two checkpoint copies of the table was the newest good one and how many journal entries were replayed on it,
+# how many allocations were there, how many of those nobody has claimed since, and what it had to say.
+type Recovery (
+  range: string,
+  kind: (fresh, sameBoot, newBoot, unreadable),
+  bootId: string,
+  previousBootId: ?string,
+  startedAt: int,
+  tookMs: int,
+  checkpoint: ?int,
+  replayed: int,
+  epoch: int,
+  sequence: int,
+  allocations: int,
+  unclaimed: int,
+  findings: []string
+)
+
+# Calls of a method since the broker started. latency counts them by time in the broker, from parsed request to
+# queued reply: latency[i] are those of less than bucketsMicroseconds[i] (of GetStatistics) and not less than
+# bucketsMicroseconds[i-1]; one more, last, has the rest.
+type MethodStatistics (
+  method: string,
+  calls: int,
+  errors: int,
+  totalMicroseconds: int,
+  latency: []int
+)
+
 # A connected process, and what it holds.
 type Client (
   id: int,
@@ -711,8 +984,8 @@ type Event (
   kind: (
     allocated, grown, changed, claimed, released,
     mapped, revokeRequested, revokeStep, revoked, dormant,
-    retired, quarantined, reclaimed, tampered,
-    connected, disconnected, frozen, thawed, range
+    retired, quarantined, reclaimed, tampered, poisoned, verified,
+    connected, disconnected, frozen, thawed, range, reloaded
   ),
   allocation: ?string,
   mapping: ?int,
@@ -750,13 +1023,15 @@ method ListAllocations(prefix: ?string, after: ?int, limit: ?int) -> (allocation
 method GetAllocation(name: string) -> (allocation: Allocation, mappings: []Mapping)
 
 # Reserve memory under a name. bytes is rounded up to the range's alignBytes. alignBytes asks for more than
-# that. Unless contiguous is set, memory may come in several extents when no single one is large enough.
+# that. Unless contiguous is set, memory may come in several extents when no single one is large enough. node asks
+# for memory of that NUMA node: ranges of other nodes, and those that know none, are left out.
 # uid allocates for another owner (administrators only). The caller becomes the holder, unless uid is another's.
 method Allocate(
   name: string,
   bytes: int,
   alignBytes: ?int,
   range: ?string,
+  node: ?int,
   contiguous: ?bool,
   metadata: ?object,
   secret: ?string,
@@ -813,8 +1088,70 @@ method Claim(name: ?string, prefix: ?string, secret: ?string) -> (
 )
 
 # Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
-method Freeze(reason: ?string) -> ()
+# digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
+# replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+method Freeze(reason: ?string, digests: ?bool) -> (
+  outcome: (pending, frozen),
+  digestedBytes: int,
+  totalBytes: int
+)
 method Thaw() -> ()
+
+# Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
+# in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
+# no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
+# read enters the ledger of bad memory (verdict poisoned). For administrators.
+method Verify(prefix: ?string) -> (
+  outcome: (pending, verified, nothing),
+  name: ?string,
+  verdict: ?(intact, changed, poisoned, unverified),
+  detail: ?string,
+  verifiedBytes: int,
+  totalBytes: int
+)
+
+# This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
+# a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
+# pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+method MarkPoisoned(name: ?string, range: ?string, offset: int, length: int, secret: ?string) -> (
+  poisoned: []Poison
+)
+
+# The ledger of bad memory, in order of range and offset. For administrators.
+method ListPoisoned() -> (poisoned: []Poison)
+
+# What happened at the broker's start, for each range. For administrators.
+method GetRecovery() -> (recoveries: []Recovery)
+
+# Counters since the broker's start; read twice, they give rates. For administrators. connections: all that there
+# have been. eventsMissed: events that viewers were too slow for.
+method GetStatistics() -> (
+  time: int,
+  bucketsMicroseconds: []int,
+  methods: []MethodStatistics,
+  connections: int,
+  events: int,
+  eventsMissed: int,
+  scrubbedBytes: int,
+  digestedBytes: int,
+  residentBytes: int,
+  cpuMicroseconds: int
+)
+
+# Bytes of an allocation, as base64, at most 16 KiB at once, for looking at what is there. For administrators, and
+# only where the configuration says raw_view = true; each use is logged.
+method ReadAllocation(name: string, offset: int, length: int) -> (data: string)
+
+# The address of the debug console, with the token that opens it. For administrators.
+method OpenConsole() -> (url: string)
+
+# Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
+# effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
+# the next start. A file that is not good changes nothing. For administrators.
+method Reload() -> (changed: []string, needsRestart: []string)
+
+# Until the next start or Reload. For administrators.
+method SetLogLevel(level: (trace, debug, info, warn, error, silent)) -> ()
 
 # First the state (kind snapshot, in batches; its last has snapshotEnd), then each change as it happens.
 # A viewer too slow to keep up loses events and is told how many by missed. mine: only what concerns the
@@ -851,6 +1188,10 @@ error TableFull (range: string, stateBytesMax: int)
 error LimitExceeded (limit: string, max: int)
 # The same object is being changed by another call.
 error Busy (name: string, operation: string)
+# The configuration does not start the debug console.
+error ConsoleOff ()
+# The configuration file is not good; the running configuration stays.
+error ConfigInvalid (reason: string)
 # The source could not do it: what, and the system's error.
 error SourceFailed (range: string, operation: string, code: string, reason: string)
 `

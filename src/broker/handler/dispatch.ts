@@ -3,7 +3,7 @@ import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
 import type { Call } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
 import type { Broker } from '../broker'
-import { Refusal } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Handler, Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
@@ -32,6 +32,19 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Thaw: thaw,
   Watch: watch,
   ListClients: listClients,
+  Verify: notYet,
+  MarkPoisoned: notYet,
+  ListPoisoned: notYet,
+  GetRecovery: notYet,
+  GetStatistics: notYet,
+  ReadAllocation: notYet,
+  OpenConsole: notYet,
+  Reload: notYet,
+  SetLogLevel: notYet,
+}
+
+function notYet(): never {
+  return refuse('PermissionDenied', { reason: 'this broker does not have it yet' })
 }
 
 /** From a call to its handler, and from what that returns or throws to the reply. */

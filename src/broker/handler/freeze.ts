@@ -28,7 +28,7 @@ export function freeze(broker: Broker, session: Session, input: FreezeIn): objec
   }
   broker.log.info({ reason, pid: session.peer.pid }, 'frozen')
   broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
-  return {}
+  return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
 }
 
 export function thaw(broker: Broker, session: Session): object {

@@ -114,6 +114,7 @@ export class Range {
       allocatedBytes: this.allocatedBytes,
       quarantinedBytes: this.retiredBytes.quarantined,
       scrubbingBytes: this.retiredBytes.scrubbing,
+      poisonedBytes: 0,
       allocations: this.allocations,
     }
     if (!this.parts)
