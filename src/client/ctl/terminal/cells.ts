@@ -10,13 +10,13 @@ const wide =
 const picture = /\ufe0f/
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for
-const escape = /\u001b\[[\d;]*m/g
+const sequence = /\u001b\[[\d;]*m/g
 
 /** Cells that a text takes; colours take none. */
 export function cellsOf(text: string): number {
   if (plain.test(text)) return text.length
   let cells = 0
-  for (const { segment } of segmenter.segment(text.replace(escape, ''))) cells += cellsOfOne(segment)
+  for (const { segment } of segmenter.segment(text.replace(sequence, ''))) cells += cellsOfOne(segment)
   return cells
 }
 
@@ -42,7 +42,7 @@ export function clip(text: string, cells: number, mark = '…'): string {
     }
     return true
   }
-  for (const match of text.matchAll(escape)) {
+  for (const match of text.matchAll(sequence)) {
     if (!take(text.slice(from, match.index))) break
     out += match[0]
     coloured = true
