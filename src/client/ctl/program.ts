@@ -10,7 +10,9 @@ import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
 import { addOwnerVerbs } from './verb/owner'
+import { addPreflight } from './verb/preflight'
 import { addRanges } from './verb/ranges'
+import { addReserve } from './verb/reserve'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
@@ -41,6 +43,8 @@ export function buildProgram(): Command {
   addClients(program)
   addExec(program)
   addTable(program)
+  addReserve(program)
+  addPreflight(program)
   addCompletion(program)
   return program
 }
