@@ -20,6 +20,7 @@ interface Options {
   size?: string
   logLevel?: string
   check?: boolean
+  json?: boolean
   format?: string
 }
 
@@ -36,6 +37,7 @@ const program = new Command('membrokerd')
     'make an empty table in this range of the configuration, whatever is there, and end',
   )
   .option('--check', 'only read the configuration, and say what is wrong with it')
+  .option('--json', 'with --check: print what was read, as JSON')
   .addHelpText(
     'after',
     `
@@ -78,10 +80,13 @@ function settingsFrom(options: Options): Settings {
 
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>()
+  if (options.json && !options.check) throw new ConfigError('--json goes with --check')
   const settings = settingsFrom(options)
   if (options.check) {
     console.log(
-      `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
+      options.json
+        ? JSON.stringify(plain(settings))
+        : `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
     )
     return
   }
@@ -115,6 +120,17 @@ function startConsole(broker: Broker): Promise<Console | undefined> | undefined 
   if (!broker.settings.console) return undefined
   const { Console } = require('./console/console') as typeof import('./console/console')
   return Console.start(broker, broker.settings.console)
+}
+
+/** For programs that are to look at the same memory; sizes in bytes. */
+function plain({ socket, ranges }: Settings) {
+  return {
+    socket,
+    ranges: ranges.map(({ name, source, path, bytes, base, hugePageBytes }) => ({
+      ...{ name, source, path, bytes, hugePageBytes },
+      base: base ?? null,
+    })),
+  }
 }
 
 /** JSON lines for machines, readable lines for a person at a terminal. Synchronous: the last line before a crash counts most. */

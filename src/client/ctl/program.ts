@@ -10,9 +10,11 @@ import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
 import { addOwnerVerbs } from './verb/owner'
+import { addPreflight } from './verb/preflight'
 import { addRanges } from './verb/ranges'
 import { addRead } from './verb/read'
 import { addRecovery } from './verb/recovery'
+import { addReserve } from './verb/reserve'
 import { addServiceVerbs } from './verb/service'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
@@ -47,6 +49,8 @@ export function buildProgram(): Command {
   addServiceVerbs(program)
   addExec(program)
   addTable(program)
+  addReserve(program)
+  addPreflight(program)
   addCompletion(program)
   return program
 }
