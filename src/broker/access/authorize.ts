@@ -46,6 +46,14 @@ export function checkOwner(
   session.unlocked.add(allocation)
 }
 
+/** @throws Refusal PermissionDenied */
+export function checkAdmin(session: Session, operation: string): void {
+  if (!session.isAdmin)
+    refuse('PermissionDenied', {
+      reason: `only an administrator may ${operation}; you are uid ${session.uid}`,
+    })
+}
+
 /** @throws Refusal Busy while another call changes it */
 export function checkIdle(allocation: Allocation): void {
   if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })

@@ -8,6 +8,7 @@ import type { Handler, Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
 import { claim } from './claim'
+import { reload, setLogLevel } from './configuration'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
@@ -39,8 +40,8 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   GetStatistics: notYet,
   ReadAllocation: notYet,
   OpenConsole: notYet,
-  Reload: notYet,
-  SetLogLevel: notYet,
+  Reload: reload,
+  SetLogLevel: setLogLevel,
 }
 
 function notYet(): never {
