@@ -3,6 +3,7 @@ import { Ledger } from './access/ledger'
 import { Policy } from './access/policy'
 import { changesOf } from './config/changes'
 import type { Settings } from './config/config'
+import type { Console } from './console/console'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
@@ -12,6 +13,7 @@ import { Events } from './session/events'
 import type { Session } from './session/session'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
+import { Statistics } from './statistics'
 
 /** Everything one broker process is made of; handlers work on this. */
 export class Broker {
@@ -24,6 +26,10 @@ export class Broker {
   readonly revoker: Revoker
   readonly quarantine: Quarantine
   readonly sessions = new Set<Session>()
+  readonly statistics = new Statistics()
+  private lastSessionId = 0
+  /** undefined: the configuration has none, or it could not be made. */
+  console: Console | undefined
 
   /** reread gives the configuration as it is now; @throws ConfigError */
   constructor(
@@ -54,7 +60,7 @@ export class Broker {
       this.log.level = settings.logLevel
       const { pid, uid } = by
       this.log.info({ changed, needsRestart, pid }, 'the configuration was read again')
-      const detail = changed.join(', ') || 'nothing has changed'
+      const detail = changed.join(', ') || 'nothing is new'
       this.events.emit({
         kind: 'reloaded',
         detail,
@@ -90,6 +96,10 @@ export class Broker {
   checkThawed(): void {
     const reason = this.frozen
     if (reason !== undefined) refuse('Frozen', { reason })
+  }
+
+  newSessionId(): number {
+    return ++this.lastSessionId
   }
 
   /** Sessions of a process; a VMM has one for calls and often one more for events. */

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
+import { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
 import { recover } from './recover/recover'
@@ -110,8 +111,10 @@ async function main(): Promise<void> {
         if (!(error instanceof ConfigError)) throw error
       }
     })
+  broker.console = Console.start(broker)
   await recover(broker)
   server.listen(dispatch)
+  broker.console?.serve(dispatch)
   log.info({ socket: broker.settings.socket, pid: process.pid, version }, 'ready')
   service.ready(broker.summary())
   if (process.stdout.isTTY || options.config === undefined) announce(broker.settings)

@@ -49,8 +49,8 @@ export class OtherProcess {
     options: { uid?: number; launcher?: readonly string[] } = {},
   ): Promise<OtherProcess> {
     const main = path.join(packageRoot, 'dist/test/support/other-process-main.js')
-    const [file, ...args] = [...(options.launcher ?? []), process.execPath, main, socket] as [string, ...string[]]
-    const child = spawn(file, args, {
+    const command = [...(options.launcher ?? []), process.execPath, main, socket]
+    const child = spawn(command[0]!, command.slice(1), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
     })

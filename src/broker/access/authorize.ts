@@ -46,12 +46,10 @@ export function checkOwner(
   session.unlocked.add(allocation)
 }
 
-/** @throws Refusal PermissionDenied */
+/** operation: what only an administrator may do. @throws Refusal PermissionDenied */
 export function checkAdmin(session: Session, operation: string): void {
-  if (!session.isAdmin)
-    refuse('PermissionDenied', {
-      reason: `only an administrator may ${operation}; you are uid ${session.uid}`,
-    })
+  if (session.isAdmin) return
+  refuse('PermissionDenied', { reason: `only an administrator may ${operation}; you are uid ${session.uid}` })
 }
 
 /** @throws Refusal Busy while another call changes it */

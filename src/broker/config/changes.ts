@@ -23,7 +23,7 @@ const atStart: Partial<Record<keyof Settings, string>> = {
 export interface Changes {
   /** The running settings with what can take effect now. */
   settings: Settings
-  /** Keys in the file: all whose values are new, and those that wait for a restart (ranges by `range.NAME`). */
+  /** Keys in the file: those whose new values are in effect, and those that wait for a restart. */
   changed: string[]
   needsRestart: string[]
 }
@@ -39,7 +39,7 @@ export function changesOf(running: Settings, wanted: Settings): Changes {
       changed.push(...(key === 'owners' ? ownersBetween(running, wanted) : [live[key as keyof typeof live]]))
     } else needsRestart.push(...(key === 'ranges' ? rangesBetween(running, wanted) : [atStart[key] ?? key]))
   }
-  return { settings, changed: [...changed, ...needsRestart].sort(), needsRestart: needsRestart.sort() }
+  return { settings, changed: changed.sort(), needsRestart: needsRestart.sort() }
 }
 
 function ownersBetween({ owners: before }: Settings, { owners: after }: Settings): string[] {

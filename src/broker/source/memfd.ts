@@ -5,6 +5,7 @@ import type { RangeSettings } from '../config/config'
 import type { FdStore } from '../service/fd-store'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'
+import { Reservations } from './reservation'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
@@ -23,6 +24,7 @@ export class MemfdSource implements Source {
   readonly node = undefined
   private readonly files = new Map<number, number>()
   private table: number | undefined
+  private readonly reservations = new Reservations()
 
   private constructor(
     private readonly range: string,
@@ -99,7 +101,7 @@ export class MemfdSource implements Source {
     }
     this.files.set(piece.id, fd)
     if (!this.preallocate) return this.keep(piece.id, fd)
-    return native.fallocate(fd, 0, piece.bytes).then(
+    return this.reservations.reserve(fd, 0, piece.bytes).then(
       () => this.keep(piece.id, fd),
       error => {
         this.drop(piece.id)
