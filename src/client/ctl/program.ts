@@ -13,7 +13,10 @@ import { addList } from './verb/list'
 import { addOwnerVerbs } from './verb/owner'
 import { addPreflight } from './verb/preflight'
 import { addRanges } from './verb/ranges'
+import { addRead } from './verb/read'
+import { addRecovery } from './verb/recovery'
 import { addReserve } from './verb/reserve'
+import { addServiceVerbs } from './verb/service'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
@@ -42,6 +45,9 @@ export function buildProgram(): Command {
   addFreeze(program)
   addWatch(program)
   addClients(program)
+  addRead(program)
+  addRecovery(program)
+  addServiceVerbs(program)
   addExec(program)
   addTable(program)
   addReserve(program)

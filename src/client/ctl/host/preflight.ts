@@ -220,7 +220,13 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
     // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); the largest is what it may come to.
     const bytes = Math.max(0, ...size!.split(',').map(part => memorySize(part.split(':').at(-1)!) ?? 0))
     if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
-    return [lost(range, 'crashKernel', `crashkernel=${value} wants memory of the range; one of the two would not get it`)]
+    return [
+      lost(
+        range,
+        'crashKernel',
+        `crashkernel=${value} wants memory of the range; one of the two would not get it`,
+      ),
+    ]
   })
 }
 
