@@ -5,6 +5,7 @@ import { addAllocate } from './verb/allocate'
 import { addClaim } from './verb/claim'
 import { addClients } from './verb/clients'
 import { addCompletion } from './verb/completion'
+import { addDoctor } from './verb/doctor'
 import { addEndVerbs } from './verb/end'
 import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
@@ -51,6 +52,7 @@ export function buildProgram(): Command {
   addTable(program)
   addReserve(program)
   addPreflight(program)
+  addDoctor(program)
   addCompletion(program)
   return program
 }

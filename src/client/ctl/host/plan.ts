@@ -1,5 +1,6 @@
 import { formatSize } from '../../../../protocol/units'
 import { bytesOf, type Extent, overlap, without } from './extent'
+import { sizeParameter } from './memmap'
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './nodes'
 
@@ -62,7 +63,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const unit = wish.align ?? alignMin
   if (size < unit || size % unit !== 0)
     return {
-      refused: `${formatSize(size)} is no multiple of ${formatSize(unit)}; ask for ${formatSize(Math.ceil(Math.max(size, 1) / unit) * unit)}`,
+      refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(Math.ceil(Math.max(size, 1) / unit) * unit)}`,
     }
   const nodes = joined(machine.nodes)
   if (wish.node !== undefined && !nodes.some(({ node }) => node === wish.node)) {
@@ -88,7 +89,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
     refused:
       largest === 0
         ? `${nothing}, and none of any size`
-        : `${nothing}; the largest has ${formatSize(largest)}${
+        : `${nothing}; the largest has ${sizeParameter(largest)}${
             kind === 'devdax' ? '; several ranges may serve as well as one' : ''
           }`,
   }
@@ -147,7 +148,7 @@ function judged(
   const needs = overhead === 0 ? '' : ` after ${formatSize(overhead)} for managing the range`
   return {
     refused: `${kept}${needs}, less than the ${formatSize(leave)} that --leave asks for; ${
-      possible > 0 ? `at most ${formatSize(possible)} can be reserved` : 'nothing can be reserved'
+      possible > 0 ? `at most ${sizeParameter(possible)} can be reserved` : 'nothing can be reserved'
     }`,
   }
 }

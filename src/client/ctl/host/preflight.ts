@@ -40,7 +40,9 @@ const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
 export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
   const line = next.commandLine.slice(0, commandLineBytesMax)
   const parameters = parseCommandLine(line)
-  const map = bootMap(next.firmware.length > 0 ? next.firmware : [wholeAddressSpace], parameters)
+  const firmware = next.firmware.length > 0 ? next.firmware : [wholeAddressSpace]
+  const ignored = listOf(parameters, 'efi').includes('nosoftreserve')
+  const map = bootMap(ignored ? firmware.map(asRam) : firmware, parameters)
   const findings = physicalRanges(ranges).flatMap(range => [
     ...memoryOf(range, map, parameters),
     ...randomisationOf(range, map, parameters, next.firmware),
@@ -55,6 +57,11 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...findings,
     ...ranges.flatMap(volatile),
   ]
+}
+
+/** With efi=nosoftreserve what the firmware has marked is memory like any other; memmap= is not concerned. */
+function asRam(entry: TypedExtent): TypedExtent {
+  return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
 }
 
 function lost({ name }: ConfiguredRange, id: string, reason: string): Finding {
@@ -102,7 +109,8 @@ function memoryOf(
     return range.source === 'devdax' ? wholeRegion(range, only!) : ownReservation(range, parameters)
   const there = found.map(entry => {
     const part = { start: Math.max(entry.start, extent.start), end: Math.min(entry.end, extent.end) }
-    return `${extentText(part)} would be ${typeNames[entry.type] ?? `memory of type ${entry.type}`}`
+    const where = contains(entry, extent) ? 'all of it' : extentText(part)
+    return `${where} would be ${typeNames[entry.type] ?? `memory of type ${entry.type}`}`
   })
   const is = there.length === 0 ? 'nothing would be there' : there.join(', ')
   const because = causeOf(range, parameters)
@@ -164,10 +172,8 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
     return `the kernel reads memmap=${eaten.word} as the end of all memory; a boot loader or shell that took the $ away leaves this`
   const broken = parts.find(({ part }) => part.kind === 'broken')
   if (broken?.part.kind === 'broken') return `memmap=${broken.word} is not understood: ${broken.part.reason}`
-  const limit = parameters.find(
-    ({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? Infinity) < extent.end,
-  )
-  if (limit) return `mem=${limit.value} ends memory before the end of the range`
+  if (listOf(parameters, 'efi').includes('nosoftreserve') && words.length === 0)
+    return 'efi=nosoftreserve makes nothing of what the firmware has marked'
   if (parts.some(({ part }) => part.kind === 'exactmap'))
     return 'memmap=exactmap drops the map of the firmware'
   const near = parts.filter(
@@ -214,7 +220,13 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
     // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); the largest is what it may come to.
     const bytes = Math.max(0, ...size!.split(',').map(part => memorySize(part.split(':').at(-1)!) ?? 0))
     if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
-    return [lost(range, 'crashKernel', `crashkernel=${value} wants memory of the range`)]
+    return [
+      lost(
+        range,
+        'crashKernel',
+        `crashkernel=${value} wants memory of the range; one of the two would not get it`,
+      ),
+    ]
   })
 }
 
@@ -226,6 +238,11 @@ function driversOf(
   idleByModprobe: boolean,
 ): Finding[] {
   const findings: Finding[] = []
+  const { end } = extentOf(range)
+  const limit = parameters.find(({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? end) < end)
+  // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
+  if (limit)
+    findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
   for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])
     for (const module of listOf(parameters, list).map(name => name.replaceAll('-', '_')))
       if (drivers.includes(module))
@@ -289,6 +306,14 @@ function idle(
 function devmemOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
   const lockdown = valuesOf(parameters, 'lockdown').at(-1)
   const findings: Finding[] = []
+  if (listOf(parameters, 'iomem').includes('strict'))
+    findings.push(
+      warning(
+        range,
+        'iomem',
+        'iomem=strict keeps /dev/mem out of what a driver has; reserved memory has none, so that it still goes on the kernels tried',
+      ),
+    )
   if (lockdown !== undefined && lockdown !== 'none')
     findings.push(lost(range, 'lockdown', `lockdown=${lockdown} lets nobody open /dev/mem`))
   return findings

@@ -170,10 +170,13 @@ ${notes.map(note => `\nnote: ${note}`).join('')}
 
    ${line}
 
-   With GRUB on Debian and Ubuntu, as /etc/default/grub.d/membroker.cfg, then update-grub (the backslashes are for the
-   shell and for GRUB):
+   With GRUB on Debian and Ubuntu, in the shell (the backslashes are for the shell that makes GRUB's configuration, and
+   for GRUB):
 
+   cat >/etc/default/grub.d/membroker.cfg <<'EOF'
 ${grub}
+EOF
+   update-grub
 
    With systemd-boot and the like, the plain line in /etc/kernel/cmdline.
 
