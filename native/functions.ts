@@ -1,5 +1,13 @@
 import { availableParallelism, constants } from 'node:os'
-import type { Addon, NativeListener, NativeScrub, NativeSocket, NativeTableMap, NativeWindow } from './addon'
+import type {
+  Addon,
+  NativeDigest,
+  NativeListener,
+  NativeSocket,
+  NativeSweep,
+  NativeTableMap,
+  NativeWindow,
+} from './addon'
 import { loadAddon } from './load'
 import { check, SystemError } from './system-error'
 
@@ -119,7 +127,7 @@ export function findHolders(device: number, inode: number): ReturnType<Addon['fi
   return addon.findHolders(device, inode)
 }
 
-/** Overwrite with zeros on threads of its own; for progress and cancelling use Scrub. Rejects with EFAULT for a bad page. */
+/** Overwrite with zeros on threads of its own; for progress, cancelling and bad memory use Scrub. */
 export async function scrub(
   fd: number,
   offset: number,
@@ -139,10 +147,16 @@ export function crc32cPortable(bytes: Uint8Array, initial = 0): number {
   return addon.crc32cPortable(bytes, initial)
 }
 
+/** BLAKE3 of bytes, 32 bytes; lanesMax: how many of its chunks are hashed at once, where the processor can. */
+export function blake3(bytes: Uint8Array, lanesMax = 16): Buffer {
+  return addon.blake3(bytes, lanesMax)
+}
+
 // The classes are the addon's own; addon.ts documents them.
-export const { Socket, Listener, ExitWatch, Scrub, Window, TableMap } = addon
+export const { Socket, Listener, ExitWatch, Scrub, Digest, Window, TableMap } = addon
 export type Socket = NativeSocket
 export type Listener = NativeListener
-export type Scrub = NativeScrub
+export type Scrub = NativeSweep
+export type Digest = NativeDigest
 export type Window = NativeWindow
 export type TableMap = NativeTableMap

@@ -168,7 +168,9 @@ async function format(broker: Broker, name: string): Promise<void> {
   server.stop()
   const { reason } = broker.inventory.ranges.get(name)!
   if (reason !== undefined) throw new ConfigError(`${name} was not formatted: ${reason}`)
-  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.`)
+  const { size } = broker.inventory.ranges.get(name)!.table.state.poison
+  const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
+  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)
   process.exit(exit.good)
 }
 

@@ -18,8 +18,10 @@ import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
+import { listPoisoned, markPoisoned } from './poison'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
+import { verify } from './verify'
 import { watch } from './watch'
 
 const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
@@ -39,9 +41,9 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Thaw: thaw,
   Watch: watch,
   ListClients: listClients,
-  Verify: notYet,
-  MarkPoisoned: notYet,
-  ListPoisoned: notYet,
+  Verify: verify,
+  MarkPoisoned: markPoisoned,
+  ListPoisoned: listPoisoned,
   GetRecovery: getRecovery,
   GetStatistics: getStatistics,
   ReadAllocation: notYet,
