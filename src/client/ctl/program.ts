@@ -17,6 +17,7 @@ import { addServiceVerbs } from './verb/service'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
+import { addTop } from './verb/top'
 import { addWatch } from './verb/watch'
 import { version } from './version'
 
@@ -32,6 +33,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText('after', exitCodeHelp)
   addStatus(program)
+  addTop(program)
   addRanges(program)
   addList(program)
   addShow(program)
