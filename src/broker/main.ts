@@ -5,7 +5,7 @@ import pino from 'pino'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
-import { Console } from './console/console'
+import type { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
 import { recover } from './recover/recover'
 import { Server, SocketInUse } from './session/server'
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.
   const server = Server.bind(broker)
-  broker.console = Console.start(broker)
+  broker.console = await startConsole(broker)
   await recover(broker)
   server.listen(dispatch)
   broker.console?.serve(dispatch)
@@ -108,6 +108,13 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** Loaded here: a broker without a console has no HTTP server in it. */
+function startConsole(broker: Broker): Promise<Console | undefined> | undefined {
+  if (!broker.settings.console) return undefined
+  const { Console } = require('./console/console') as typeof import('./console/console')
+  return Console.start(broker, broker.settings.console)
 }
 
 /** JSON lines for machines, readable lines for a person at a terminal. Synchronous: the last line before a crash counts most. */
