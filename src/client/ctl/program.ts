@@ -9,6 +9,7 @@ import { addEndVerbs } from './verb/end'
 import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
+import { addMap } from './verb/map'
 import { addOwnerVerbs } from './verb/owner'
 import { addRanges } from './verb/ranges'
 import { addRead } from './verb/read'
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
     .addHelpText('after', exitCodeHelp)
   addStatus(program)
   addTop(program)
+  addMap(program)
   addRanges(program)
   addList(program)
   addShow(program)

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs'
 import type { ReadStream, WriteStream } from 'node:tty'
-import { clip } from './cells'
+import { cellsOf, clip } from './cells'
 import { type Key, keysIn } from './keys'
 
 const enterScreen = '\u001b[?1049h\u001b[?25l\u001b[?7l\u001b[H\u001b[2J'
@@ -68,7 +68,10 @@ export class Screen {
     let text = ''
     for (let row = 0; row < Math.max(lines.length, this.#shown.length); row++) {
       const line = lines[row] ?? ''
-      if (line !== (this.#shown[row] ?? '')) text += `\u001b[${row + 1};1H\u001b[0m${line}\u001b[0m\u001b[K`
+      if (line === (this.#shown[row] ?? '')) continue
+      // Behind a full line the cursor stands on its last cell, not after it: erasing would take that.
+      const rest = cellsOf(line) < columns ? '\u001b[K' : ''
+      text += `\u001b[${row + 1};1H\u001b[0m${line}\u001b[0m${rest}`
     }
     this.#shown = lines
     if (text !== '') this.#out.write(text)

@@ -23,5 +23,5 @@ export function rate(value: number): string {
 }
 
 function round(value: number): string {
-  return Number.isInteger(value) ? String(value) : value.toFixed(1)
+  return Number.isInteger(value) || value >= 10 ? String(Math.round(value)) : value.toFixed(1)
 }
