@@ -4,7 +4,9 @@ import type { ConsoleSettings } from '../config/console-settings'
 /** look: anybody with the token; change: with `write`; raw: with `raw_view`; a sentence: never, and why. */
 type Need = 'look' | 'change' | 'raw' | { never: string }
 
-const noProcess = { never: 'the console is no process, so it can neither hold memory nor be given descriptors' }
+const noProcess = {
+  never: 'the console is no process, so it can neither hold memory nor be given descriptors',
+}
 
 /** Every method is here: a new one does not compile until somebody has decided. */
 const needs: { [Method in BrokerMethodName]: Need } = {
