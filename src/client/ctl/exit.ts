@@ -17,7 +17,7 @@ export const exitCode = {
 export const exitCodeHelp = `
 Exit codes:
   0    done; also when whoever reads the output has seen enough
-  1    the broker refused, or something else failed; the error is on stderr
+  1    refused by the broker or by the command, or something else failed; the error is on stderr
   2    wrong usage
   3    the broker can't be reached
   4    preflight: the next kernel would lose a range

@@ -10,6 +10,7 @@ import { addEndVerbs } from './verb/end'
 import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
+import { addMap } from './verb/map'
 import { addOwnerVerbs } from './verb/owner'
 import { addPreflight } from './verb/preflight'
 import { addRanges } from './verb/ranges'
@@ -20,6 +21,7 @@ import { addServiceVerbs } from './verb/service'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
+import { addTop } from './verb/top'
 import { addWatch } from './verb/watch'
 import { version } from './version'
 
@@ -35,6 +37,8 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText('after', exitCodeHelp)
   addStatus(program)
+  addTop(program)
+  addMap(program)
   addRanges(program)
   addList(program)
   addShow(program)
