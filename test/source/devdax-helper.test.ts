@@ -42,7 +42,7 @@ test('a write that does not return is given up in time, and nothing more is aske
     `process.on('message', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`,
     300,
   )
-  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0)]
+  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0, 'unused')]
   const [first, second] = await Promise.allSettled(asked)
   expect(first).toMatchObject({ reason: { code: 'ETIMEDOUT', message: /making a device has not returned/ } })
   expect(second).toMatchObject({ reason: { code: 'ETIMEDOUT' } })

@@ -53,7 +53,7 @@ export interface Settings {
   defaults: OwnerLimits
   admins: Set<number>
   revokeGraceMs: number
-  onDeadline: 'quarantine' | 'kill'
+  onDeadline: 'quarantine' | 'kill' | 'take'
 }
 
 /** A configuration that can't be used; the message names the file and the line. */

@@ -125,6 +125,7 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {

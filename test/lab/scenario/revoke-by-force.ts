@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
 import { allFreeMemoryIsZero, stepsIn } from '../inside/range-memory'
-import { rangeName, startFresh } from '../inside/reserved-broker'
+import { rangeName, startFresh, takingBroker } from '../inside/reserved-broker'
 import { type Scenario, stage } from '../scenario'
 
 const bytes = 64 * 2 ** 20
@@ -99,7 +99,7 @@ const scenario: Scenario = {
     'devdax: memory comes back from holders that cooperate, ignore, pass it on or sleep, and is scrubbed',
   steps: [
     stage('a client that cooperates', async host => {
-      await startFresh(host)
+      await startFresh(host, takingBroker)
       await cooperating(host)
     }),
     stage('one that ignores the notice', ignoring),
