@@ -14,6 +14,8 @@ export interface Kexec {
   readonly kind: 'kexec'
   /** Label of the kernel; undefined: the one of --into, or the same again. */
   readonly into: string | undefined
+  /** Modules that the next kernel does not load. */
+  readonly without: readonly string[]
 }
 
 export interface Scenario {
@@ -35,8 +37,8 @@ export function stage(title: string, run: Stage['run']): Stage {
   return { kind: 'stage', title, run }
 }
 
-export function kexec(options: { into?: string } = {}): Kexec {
-  return { kind: 'kexec', into: options.into }
+export function kexec(options: { into?: string; without?: readonly string[] } = {}): Kexec {
+  return { kind: 'kexec', into: options.into, without: options.without ?? [] }
 }
 
 const folder = path.join(__dirname, 'scenario')

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startTimeOf } from '../../src/broker/lease/process'
 import { continueStopped, Stopped } from '../../src/broker/source/devdax/stopped'
+import { packageRoot } from '../support/package-root'
 
 let folder: string
 let record: string
@@ -36,7 +37,8 @@ test('one that is let go runs again, and nothing is left on record', async () =>
 })
 
 test('one whose stopper was killed is continued by whoever comes next', async () => {
-  const script = `const { Stopped } = require('./dist/src/broker/source/devdax/stopped')
+  const module = path.join(packageRoot, 'dist/src/broker/source/devdax/stopped')
+  const script = `const { Stopped } = require(${JSON.stringify(module)})
     new Stopped(${JSON.stringify(record)}).stop(${child.pid}).then(() => process.kill(process.pid, 'SIGKILL'))`
   const stopper = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
   await new Promise(resolve => stopper.once('exit', resolve))

@@ -109,11 +109,14 @@ async function notTaken(host: Host): Promise<void> {
     await holder.ended()
     await comesBack(host, client)
   }
+  const client = await host.connect()
+  await allFreeMemoryIsZero(host, client, rangeName)
+  await client.close()
   await broker.stop()
 }
 
 async function comesBack(host: Host, client: Broker): Promise<void> {
-  await allFreeMemoryIsZero(host, client, rangeName)
+  await host.until(async () => (await client.status()).retired.length === 0, 'the memory comes back')
   await client.close()
 }
 

@@ -53,6 +53,8 @@ export class Helper {
     private readonly onStuck: (reason: string) => void,
     private readonly program = path.join(__dirname, 'helper-main.js'),
     private readonly limitMs = orderMs,
+    /** When a helper is gone, or is not to be waited for. */
+    private readonly goOn: () => void = continueStopped,
   ) {}
 
   async make(order: MakeOrder): Promise<Made> {
@@ -111,7 +113,7 @@ export class Helper {
     child.on('message', answer => this.settle(answer as Answer))
     child.on('error', error => this.lost(child, error.message))
     child.on('exit', (code, signal) => {
-      continueStopped()
+      this.goOn()
       this.lost(child, `it ended (${signal ?? code})`)
     })
     child.unref()
@@ -142,7 +144,7 @@ export class Helper {
     this.child?.kill('SIGKILL')
     this.child = undefined
     // It may never end, and who was stopped for its sake is not to wait for that.
-    setTimeout(continueStopped, continueMs).unref()
+    setTimeout(this.goOn, continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)
   }
