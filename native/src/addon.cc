@@ -15,7 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   ExportMemory(env, exports);
   ExportMounts(env, exports);
   ExportWindow(env, exports);
-  ExportScrub(env, exports);
+  ExportSweeps(env, exports);
   ExportTableMap(env, exports);
   return exports;
 }

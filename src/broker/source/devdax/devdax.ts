@@ -2,7 +2,17 @@ import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/config'
-import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from '../source'
+import type { ProcessIdentity } from '../../lease/process'
+import { scrub } from '../scrub'
+import {
+  type Guard,
+  type OpenedSource,
+  type Piece,
+  type Proof,
+  type Scrubbing,
+  type Source,
+  SourceError,
+} from '../source'
 import { giveNode, hasNode, isClosedEverywhere, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
@@ -18,6 +28,8 @@ interface Device extends Made {
   bytes: number
   /** Whether a descriptor of it was ever given away, so that it may be anywhere. */
   given: boolean
+  /** It was only ever opened by its own node, so that the kernel's count says who has it open. */
+  counted: boolean
   /** Whose its node is. */
   openBy: number | undefined
 }
@@ -33,6 +45,7 @@ export class DevdaxSource implements Source {
   readonly node: number | undefined
   readonly bytes: number
   readonly startsDirty = true
+  readonly ownsPages = true
   readonly capabilities: Capabilities
   private readonly devices = new Map<number, Device>()
   /** Allocations whose device could not be made, and why. */
@@ -124,8 +137,9 @@ export class DevdaxSource implements Source {
     found.delete(start)
     const { name, bytes } = same
     const device = deviceOf(this.region.directory, name)
-    if (hasNode(name)) giveNode(name, openBy ?? 0)
-    this.devices.set(piece.id, { name, device, bytes, given: true, openBy })
+    const counted = hasNode(name)
+    if (counted) giveNode(name, openBy ?? 0)
+    this.devices.set(piece.id, { name, device, bytes, given: true, counted, openBy })
     return true
   }
 
@@ -166,6 +180,7 @@ export class DevdaxSource implements Source {
       ...made,
       bytes: sizeOf(piece),
       given: openBy !== undefined,
+      counted: true,
       openBy,
     })
   }
@@ -203,16 +218,17 @@ export class DevdaxSource implements Source {
     })
   }
 
-  open(piece: Piece, writable: boolean): number {
+  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number {
     const device = this.devices.get(piece.id)
     if (!device)
       throw this.failed.get(piece.id) ?? new InstanceError('ENXIO', 'its device is being made again')
-    const node = hasNode(device.name) ? nodeOf(device.name) : `/dev/${device.name}`
+    const node = device.counted ? nodeOf(device.name) : `/dev/${device.name}`
     const fd = openSync(node, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).rdev !== device.device) {
       closeSync(fd)
       throw new InstanceError('ENODEV', `${node} is not the allocation's device any more`)
     }
+    if (!to) return fd
     device.given = true
     return fd
   }
@@ -225,7 +241,7 @@ export class DevdaxSource implements Source {
     const device = this.devices.get(id)
     if (device?.openBy === undefined) return
     device.openBy = undefined
-    if (hasNode(device.name)) giveNode(device.name, 0)
+    if (device.counted) giveNode(device.name, 0)
   }
 
   prove(id: number): Promise<Proof> {
@@ -236,8 +252,8 @@ export class DevdaxSource implements Source {
   private async proveAlone(id: number): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
-    const { name } = device
-    if (!hasNode(name)) return { kind: 'held', pids: [], unseen: true, why: accountLost }
+    const { name, counted } = device
+    if (!counted) return { kind: 'held', pids: [], unseen: true, why: accountLost }
     if (!isClosedEverywhere(name)) {
       const { dev, ino } = statSync(nodeOf(name))
       const { holders } = await native.findHolders(dev, ino)
@@ -264,8 +280,7 @@ export class DevdaxSource implements Source {
   private async cutAlone(id: number): Promise<Proof> {
     const proof = await this.proveAlone(id)
     const device = this.devices.get(id)
-    if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !hasNode(device.name))
-      return proof
+    if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !device.counted) return proof
     const { name, bytes } = device
     const { directory } = this.region
     const order = { directory, name, broker: process.pid, counting: this.counting }
@@ -290,14 +305,14 @@ export class DevdaxSource implements Source {
     })
   }
 
-  destroy(piece: Piece): Promise<void> {
-    return this.alone(piece.id, () => this.destroyAlone(piece))
+  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
+    return this.alone(piece.id, () => this.destroyAlone(piece, scrubbing))
   }
 
-  private async destroyAlone(piece: Piece): Promise<void> {
+  private async destroyAlone(piece: Piece, scrubbing: Scrubbing | undefined): Promise<void> {
     await this.removeAlone(piece.id)
     this.failed.delete(piece.id)
-    await this.scrub(piece.extents)
+    await this.scrub(scrubbing ? scrubbing.good(piece.extents) : piece.extents, scrubbing)
   }
 
   /** The helper asks the kernel once more before it does it. */
@@ -312,7 +327,7 @@ export class DevdaxSource implements Source {
   }
 
   /** Through a device of its own, which nobody else ever had. */
-  private async scrub(extents: Piece['extents']): Promise<void> {
+  private async scrub(extents: Piece['extents'], scrubbing?: Scrubbing): Promise<void> {
     if (extents.length === 0) return
     const { directory } = this.region
     const physical = physicalExtents(this.base, extents)
@@ -322,7 +337,7 @@ export class DevdaxSource implements Source {
     try {
       const fd = openSync(nodeOf(made.name), constants.O_RDWR)
       try {
-        await native.scrub(fd, 0, bytes)
+        await scrub(fd, 0, extents, scrubbing)
       } finally {
         closeSync(fd)
       }
