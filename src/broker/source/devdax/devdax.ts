@@ -13,7 +13,7 @@ import {
   type Source,
   SourceError,
 } from '../source'
-import { giveNode, hasNode, isClosedEverywhere, nodeOf } from './device-node'
+import { giveNode, hasNode, isClosedEverywhere, nodeOf, outlivesService } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
@@ -87,6 +87,7 @@ export class DevdaxSource implements Source {
       await clearUnbound(helper, guard.regions)
       const { medium, name, bytes, counting } = await openTable(region, helper, unitBytes, settings)
       if (typeof counting === 'string') guard.limited(`${cannotTell}: ${counting}`)
+      else if (!outlivesService()) guard.limited(notForLong)
       return {
         source: new DevdaxSource(region, unitBytes, bytes, name, helper, lock, guard, counting),
         medium,
@@ -169,18 +170,19 @@ export class DevdaxSource implements Source {
   }
 
   private async make(piece: Piece, openBy: number | undefined): Promise<void> {
+    const counted = typeof this.counting !== 'string'
     const made = await this.helper.make({
       directory: this.region.directory,
       extents: physicalExtents(this.base, piece.extents),
       alignBytes: this.capabilities.pageBytes,
-      ...(openBy !== undefined && { uid: openBy }),
+      ...(counted && { uid: openBy ?? 0 }),
     })
     this.failed.delete(piece.id)
     this.devices.set(piece.id, {
       ...made,
       bytes: sizeOf(piece),
       given: openBy !== undefined,
-      counted: true,
+      counted,
       openBy,
     })
   }
@@ -222,7 +224,7 @@ export class DevdaxSource implements Source {
     const device = this.devices.get(piece.id)
     if (!device)
       throw this.failed.get(piece.id) ?? new InstanceError('ENXIO', 'its device is being made again')
-    const node = device.counted ? nodeOf(device.name) : `/dev/${device.name}`
+    const node = pathOf(device)
     const fd = openSync(node, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).rdev !== device.device) {
       closeSync(fd)
@@ -253,20 +255,23 @@ export class DevdaxSource implements Source {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
     const { name, counted } = device
-    if (!counted) return { kind: 'held', pids: [], unseen: true, why: accountLost }
+    const uncountable = typeof this.counting === 'string' ? `${cannotTell}: ${this.counting}` : undefined
+    const lost = uncountable ?? (counted ? undefined : accountLost)
+    if (lost !== undefined) return { kind: 'held', pids: await this.holders(device), unseen: true, why: lost }
     if (!isClosedEverywhere(name)) {
-      const { dev, ino } = statSync(nodeOf(name))
-      const { holders } = await native.findHolders(dev, ino)
-      const pids = holders.map(({ pid }) => pid)
+      const pids = await this.holders(device)
       return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
     }
-    if (typeof this.counting === 'string')
-      return { kind: 'held', pids: [], unseen: true, why: `${cannotTell}: ${this.counting}` }
     const unitBytes = this.capabilities.pageBytes
     const units = await this.helper.count({ extents: this.extentsOf(device), unitBytes })
     return units === 0
       ? { kind: 'gone' }
       : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
+  }
+
+  private async holders(device: Device): Promise<number[]> {
+    const { dev, ino } = statSync(pathOf(device))
+    return (await native.findHolders(dev, ino)).holders.map(({ pid }) => pid)
   }
 
   private extentsOf({ name }: Device): PhysicalExtent[] {
@@ -335,7 +340,7 @@ export class DevdaxSource implements Source {
     const alignBytes = this.capabilities.pageBytes
     const made = await this.helper.make({ directory, extents: physical, alignBytes })
     try {
-      const fd = openSync(nodeOf(made.name), constants.O_RDWR)
+      const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
       try {
         await scrub(fd, 0, extents, scrubbing)
       } finally {
@@ -356,8 +361,15 @@ export class DevdaxSource implements Source {
   }
 }
 
+function pathOf({ name, counted }: Device): string {
+  return counted ? nodeOf(name) : `/dev/${name}`
+}
+
 const cannotTell =
   "whether the kernel still has references to its pages can't be told, so memory that was given out comes back at the next boot only"
+
+const notForLong =
+  "the mounts by which is told who has memory open are the service's own, so what was given out before its restart comes back at the next boot only"
 
 function sizeOf(piece: Piece): number {
   return piece.extents.reduce((sum, { length }) => sum + length, 0)

@@ -27,7 +27,7 @@ export function isClosedEverywhere(name: string): boolean {
 }
 
 export function makeDeviceNode(name: string, device: number, uid: number): void {
-  prepare()
+  prepareNodes()
   const mount = path.join(directory, name)
   mkdirSync(mount, { recursive: true, mode: 0o700 })
   if (!isMount(mount)) native.mountPrivate(mount)
@@ -46,8 +46,13 @@ export function removeDeviceNode(name: string, { detach }: { detach: boolean }):
   rmdirSync(path.join(directory, name))
 }
 
+/** Whether the counts last longer than a service whose mounts are its own. */
+export function outlivesService(): boolean {
+  return readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt')
+}
+
 /** A namespace that went away took its counts with it; the directory is on a filesystem that others see too. */
-function prepare(): void {
+export function prepareNodes(): void {
   if (isPrepared()) return
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   native.mountPrivate(directory)

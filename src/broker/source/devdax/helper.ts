@@ -17,7 +17,7 @@ type Task =
   | { remove: { directory: string; name: string; reason: Reason } }
   /** Units that the kernel has references to, of a device that nobody has open. */
   | { count: CountOrder }
-  /** Whether such counts are understood; tried on a device that nobody has open. */
+  /** Whether such counts are understood, and can be kept; tried on a device that nobody has open. */
   | { calibrate: { name: string } & CountOrder }
   /** As remove, with the care that holders need. */
   | { cut: CutOrder }

@@ -36,7 +36,7 @@ export interface MakeOrder {
   directory: string
   extents: PhysicalExtent[]
   alignBytes: number
-  /** Whose the node in /dev is to be; root's when left out. */
+  /** Whose its node is to be, and that it has one of its own; else it is opened by the one in /dev. */
   uid?: number
 }
 
@@ -72,7 +72,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
     const device = deviceOf(directory, name)
     chmodSync(`/dev/${name}`, 0o600)
     chownSync(`/dev/${name}`, 0, 0)
-    makeDeviceNode(name, device, uid ?? 0)
+    if (uid !== undefined) makeDeviceNode(name, device, uid)
     return { name, device }
   } catch (error) {
     removeInstance(directory, name, 'unused')
