@@ -44,7 +44,7 @@ export interface ConfigFile {
   defaults?: Omit<OwnerConfig, 'user' | 'uid'>
   owner?: OwnerConfig[]
   admin?: { users?: string[]; uids?: number[] }
-  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' }
+  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' | 'take' }
   console?: ConsoleConfig
 }
 
@@ -121,7 +121,7 @@ export const configSchema = table(
     }),
     revoke: table({
       grace_ms: { type: 'integer', minimum: 0, maximum: 86_400_000 },
-      on_deadline: { enum: ['quarantine', 'kill'] },
+      on_deadline: { enum: ['quarantine', 'kill', 'take'] },
     }),
     console: table({
       listen: { type: 'string' },
