@@ -88,6 +88,7 @@ export interface Retired {
   allocation: string
   uid: number
   bytes: number
+  extents: Array<Extent>
   scrubbedBytes: number
   state: 'scrubbing' | 'quarantined'
   reason: string
@@ -865,6 +866,7 @@ type Retired (
   allocation: string,
   uid: int,
   bytes: int,
+  extents: []Extent,
   scrubbedBytes: int,
   state: (scrubbing, quarantined),
   reason: string,

@@ -103,6 +103,11 @@ export class Caller {
     return stream
   }
 
+  /** No call can be made any more. */
+  get ended(): boolean {
+    return this.#lost !== undefined
+  }
+
   /** Rejects what waits with ConnectionLost. Idempotent. */
   close(): void {
     this.#end(undefined)

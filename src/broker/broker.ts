@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { Ledger } from './access/ledger'
 import { Policy } from './access/policy'
 import type { Settings } from './config/config'
+import type { Console } from './console/console'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
@@ -10,6 +11,7 @@ import { Events } from './session/events'
 import type { Session } from './session/session'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
+import { Statistics } from './statistics'
 
 /** Everything one broker process is made of; handlers work on this. */
 export class Broker {
@@ -22,6 +24,10 @@ export class Broker {
   readonly revoker: Revoker
   readonly quarantine: Quarantine
   readonly sessions = new Set<Session>()
+  readonly statistics = new Statistics()
+  private lastSessionId = 0
+  /** undefined: the configuration has none, or it could not be made. */
+  console: Console | undefined
 
   constructor(
     readonly settings: Settings,
@@ -46,6 +52,10 @@ export class Broker {
   checkThawed(): void {
     const reason = this.frozen
     if (reason !== undefined) refuse('Frozen', { reason })
+  }
+
+  newSessionId(): number {
+    return ++this.lastSessionId
   }
 
   /** Sessions of a process; a VMM has one for calls and often one more for events. */

@@ -5,6 +5,7 @@ import pino from 'pino'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
+import { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
 import { recover } from './recover/recover'
 import { Server, SocketInUse } from './session/server'
@@ -92,8 +93,10 @@ async function main(): Promise<void> {
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.
   const server = Server.bind(broker)
+  broker.console = Console.start(broker)
   await recover(broker)
   server.listen(dispatch)
+  broker.console?.serve(dispatch)
   log.info({ socket: settings.socket, pid: process.pid, version }, 'ready')
   if (process.stdout.isTTY || options.config === undefined) announce(settings)
 

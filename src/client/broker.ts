@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Client, Range } from '../../protocol/generated/broker'
+import type { Client, Range, Recovery } from '../../protocol/generated/broker'
 import {
   Allocation,
   type AllocationInfo,
@@ -9,15 +9,31 @@ import {
   type Metadata,
 } from './allocation'
 import { Core, type RevokeOutcome } from './core'
+import { violation } from './errors'
 import type { Holding } from './holding'
 import { Link, type ReconnectOptions } from './link'
 import { Notices } from './notices'
 import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
-import type { Out } from './reply'
+import type { In, Out } from './reply'
 import { warn } from './warning'
 import { type WatchItem, watch } from './watch'
 
 export type Status = Out<'GetStatus'>
+
+/** Counters since the broker's start; see latencies in MethodStatistics. */
+export type Statistics = Out<'GetStatistics'>
+
+/** Keys of the configuration, as they stand in the file: 'revoke.grace_ms'. */
+export type Reloaded = Out<'Reload'>
+
+export type LogLevel = In<'SetLogLevel'>['level']
+
+export interface ReadOptions extends CallOptions {
+  /** First byte, from the start of the allocation. Default: 0 */
+  offset?: number | undefined
+  /** In bytes, at most 16 KiB. Default: to the end of the allocation, or 16 KiB */
+  length?: number | undefined
+}
 
 export interface AllocateOptions extends CallOptions {
   /** Unique at the broker; at most 255 bytes of UTF-8. */
@@ -47,6 +63,9 @@ export interface MappingEnd {
   readonly id: number
   readonly info: Readonly<MappingInfo>
 }
+
+/** Most that one call gives, in bytes; see WIRE.md. */
+const readBytesMax = 16 * 1024
 
 /** What listeners throw, or reject with, becomes a process warning: a VMM does not end for it. */
 export interface BrokerEvents {
@@ -221,6 +240,63 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   async thaw(options: CallOptions = {}): Promise<void> {
     await this.#core.link.call('Thaw', {}, 'change', options.signal)
+  }
+
+  /**
+   * What the broker found in each range when it started. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async recovery(options: CallOptions = {}): Promise<Recovery[]> {
+    return (await this.#core.link.call('GetRecovery', {}, 'read', options.signal)).out.recoveries
+  }
+
+  /**
+   * Counters since the broker's start; read twice, they give rates. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async statistics(options: CallOptions = {}): Promise<Statistics> {
+    return (await this.#core.link.call('GetStatistics', {}, 'read', options.signal)).out
+  }
+
+  /**
+   * A copy of some of an allocation's bytes, without mapping it. For administrators, where the broker's configuration
+   * says raw_view = true; the broker logs each use.
+   * @throws BrokerError NotFound, PermissionDenied, InvalidArgument
+   */
+  async readAllocation(name: string, options: ReadOptions = {}): Promise<Buffer> {
+    const { offset = 0, signal } = options
+    const length =
+      options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
+    const { out } = await this.#core.link.call('ReadAllocation', { name, offset, length }, 'read', signal)
+    const bytes = Buffer.from(out.data, 'base64')
+    if (bytes.length !== length)
+      throw violation('ReadAllocation', `${bytes.length} bytes instead of ${length}`)
+    return bytes
+  }
+
+  /**
+   * The address of the debug console, with the token that opens it: whoever has it can do what an administrator can.
+   * For administrators.
+   * @throws BrokerError ConsoleOff, PermissionDenied
+   */
+  async openConsole(options: CallOptions = {}): Promise<string> {
+    return (await this.#core.link.call('OpenConsole', {}, 'read', options.signal)).out.url
+  }
+
+  /**
+   * Have the broker read its configuration again. A file that is not good changes nothing. For administrators.
+   * @throws BrokerError ConfigInvalid, PermissionDenied
+   */
+  async reload(options: CallOptions = {}): Promise<Reloaded> {
+    return (await this.#core.link.call('Reload', {}, 'settle', options.signal)).out
+  }
+
+  /**
+   * How much the broker logs, until its next start or reload. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async setLogLevel(level: LogLevel, options: CallOptions = {}): Promise<void> {
+    await this.#core.link.call('SetLogLevel', { level }, 'settle', options.signal)
   }
 
   /**

@@ -119,7 +119,7 @@ export class Core {
 
   async #tell(mapping: number, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined> {
     try {
-      const { outcome } = await this.link.last('RevokeMapping', { mapping }, 'settle', signal)
+      const { outcome } = await this.link.settle('RevokeMapping', { mapping }, signal)
       return outcome === 'revoked' ? 'revoked' : 'quarantined'
     } catch (error) {
       // The broker has ended it already, or a first try before a broken connection did.

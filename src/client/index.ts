@@ -2,7 +2,10 @@ export type {
   Client,
   Event,
   Extent,
+  MethodStatistics,
+  Poison,
   Range,
+  Recovery,
   Retired,
   ShareRight,
   Usage,
@@ -25,7 +28,11 @@ export {
   Broker,
   type BrokerEvents,
   type ListOptions,
+  type LogLevel,
   type MappingEnd,
+  type ReadOptions,
+  type Reloaded,
+  type Statistics,
   type Status,
 } from './broker'
 export { type ConnectOptions, connect } from './connect'

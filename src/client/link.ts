@@ -6,6 +6,7 @@ import { type Backoff, backoffMs } from './backoff'
 import { closeAll } from './descriptor'
 import { aborted, BrokerError, closedError, toBrokerError, violation } from './errors'
 import { checkReply, type In, type Method, type Out, type Reply } from './reply'
+import { Spare } from './spare'
 import { type Connection, dial } from './transport'
 
 const interfaceName = 'io.membroker.Broker'
@@ -44,6 +45,7 @@ export class Link {
   readonly #events: LinkEvents
   readonly #closing = new AbortController()
   readonly #others = new Set<Connection>()
+  readonly #spare = new Spare()
   #state: State
 
   private constructor(socketPath: string, reconnect: Reconnect, events: LinkEvents, first: Connection) {
@@ -99,6 +101,28 @@ export class Link {
       } catch (error) {
         if (error instanceof ConnectionLost) this.#lost(connection, error)
         throw error
+      }
+    })
+  }
+
+  /**
+   * A call that may take long and may be repeated, on a connection that nothing else waits for. Such calls come in a
+   * row, and making a connection costs both sides more than the call: it is kept for the next. For calls without a
+   * secret, which would open the connection for others. Aborting it closes the connection.
+   */
+  async settle<M extends Method>(method: M, parameters: In<M>, signal?: AbortSignal): Promise<Out<M>> {
+    return this.#persist(method, 'settle', signal, async giveUpAt => {
+      const connection = this.#spare.take() ?? (await this.#another(giveUpAt, signal))
+      this.#others.add(connection)
+      let reply: Reply<M> | undefined
+      try {
+        const sent = connection.caller.call(qualified(method), stripped(parameters), 0)
+        reply = checkReply(method, await abortable(sent, signal))
+        return reply.out
+      } finally {
+        this.#others.delete(connection)
+        if (reply && !this.closed) this.#spare.keep(connection)
+        else connection.caller.close()
       }
     })
   }
@@ -174,6 +198,7 @@ export class Link {
     this.#state = { name: 'closed' }
     this.#closing.abort()
     for (const { caller } of this.#others) caller.close()
+    this.#spare.drop()
     if (state.name === 'up') state.connection.caller.close()
   }
 

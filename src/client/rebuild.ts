@@ -118,7 +118,7 @@ async function regrant(
     const guestAddress = info.guestAddress ?? undefined
     const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
     mappings.push(await allocation.map({ offset, length, access, guestAddress, metadata, signal }))
-    await core.link.last('RevokeMapping', { mapping: info.id }, 'settle', signal)
+    await core.link.settle('RevokeMapping', { mapping: info.id }, signal)
   }
 }
 

@@ -24,7 +24,7 @@ beforeEach(async () => {
   settings.ranges[0]!.preallocate = true
   broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
   await recover(broker)
-  session = new Session(1, { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+  session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
 })
 afterEach(() => {
   jest.restoreAllMocks()

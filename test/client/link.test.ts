@@ -49,7 +49,7 @@ test('a read whose connection breaks is repeated; a change is reported as possib
 
   scripted.script.set(
     'Freeze',
-    dieOnce(call => call.reply({})),
+    dieOnce(call => call.reply({ outcome: 'frozen', digestedBytes: 0, totalBytes: 0 })),
   )
   await expect(client.freeze()).rejects.toMatchObject({
     code: 'ConnectionLost',
@@ -128,6 +128,47 @@ test('an aborted call leaves the others be; a mapping that arrives late is close
   await until('the mapping to be given back', () => revoked.length > 0)
   expect(revoked).toEqual([{ mapping: mapping.id }])
   await until('its descriptor and connection to be closed', () => openFds() === before)
+})
+
+test('give-backs in a row share a connection, and none waits for another', async () => {
+  // Proves that a mapping given back costs no connection of its own, that one which the broker takes its time for does
+  // not hold up the next, and that a broker which went away in between is not noticed.
+  const client = await connected()
+  scripted.script.set(
+    'Watch',
+    call => void call.replyMore({ allocations: [], mappings: [], snapshotEnd: true }),
+  )
+  scripted.script.set('ListRanges', call => call.reply({ ranges: [range] }))
+  scripted.script.set('GetAllocation', call => call.reply({ allocation, mappings: [] }))
+  let made = 0
+  scripted.script.set('CreateMapping', call => {
+    const grant = { mapping: { ...mapping, id: ++made }, fileDescriptor: 0, mmapOffset: 0 }
+    call.reply({ grant }, [openSync('/dev/zero', 'r')])
+  })
+  const connections = new Map<unknown, number[]>()
+  let slow: Call | undefined
+  scripted.script.set('RevokeMapping', (call, connection) => {
+    const { mapping: id } = call.parameters as { mapping: number }
+    connections.set(connection, [...(connections.get(connection) ?? []), id])
+    if (id === 3) slow = call
+    else call.reply({ outcome: 'revoked', step: '' })
+  })
+  const given = () => [...connections.values()]
+  const target = await client.allocation('x')
+  const close = async () => (await target.map()).close()
+  await close()
+  await close()
+  const third = close()
+  await until('the third to arrive', () => slow !== undefined)
+  await close()
+  expect(given()).toEqual([[1, 2, 3], [4]])
+  slow!.reply({ outcome: 'revoked', step: '' })
+  await third
+
+  const last = await target.map()
+  scripted.hangUp()
+  await expect(last.close()).resolves.toBe('revoked')
+  expect(given()).toEqual([[1, 2, 3], [4], [5]])
 })
 
 test.each([

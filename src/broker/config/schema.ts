@@ -25,6 +25,13 @@ export interface OwnerConfig {
   open_by_path?: boolean
 }
 
+export interface ConsoleConfig {
+  listen?: string
+  write?: boolean
+  raw_view?: boolean
+  viewers_max?: number
+}
+
 export interface ConfigFile {
   broker?: {
     socket?: string
@@ -38,6 +45,7 @@ export interface ConfigFile {
   owner?: OwnerConfig[]
   admin?: { users?: string[]; uids?: number[] }
   revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' }
+  console?: ConsoleConfig
 }
 
 const size = {
@@ -114,6 +122,12 @@ export const configSchema = table(
     revoke: table({
       grace_ms: { type: 'integer', minimum: 0, maximum: 86_400_000 },
       on_deadline: { enum: ['quarantine', 'kill'] },
+    }),
+    console: table({
+      listen: { type: 'string' },
+      write: { type: 'boolean' },
+      raw_view: { type: 'boolean' },
+      viewers_max: { type: 'integer', minimum: 1, maximum: 64 },
     }),
   },
   ['range'],

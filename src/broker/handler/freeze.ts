@@ -1,7 +1,7 @@
 import type { FreezeIn } from '../../../protocol/generated/broker'
 import { FREEZE_ID } from '../../../protocol/table'
+import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
-import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
@@ -40,13 +40,6 @@ export function thaw(broker: Broker, session: Session): object {
   broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
   broker.quarantine.checkSoon()
   return {}
-}
-
-function checkAdmin(session: Session, operation: string): void {
-  if (!session.isAdmin)
-    refuse('PermissionDenied', {
-      reason: `only an administrator may ${operation}; you are uid ${session.uid}`,
-    })
 }
 
 function writable(broker: Broker) {

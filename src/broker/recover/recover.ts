@@ -15,6 +15,7 @@ import { type Guard, type OpenedSource, type Source, SourceError } from '../sour
 import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
+import { newStartup, type Startup } from '../state/startup'
 import { formatTable, Table } from '../table'
 
 /**
@@ -24,25 +25,31 @@ import { formatTable, Table } from '../table'
  */
 export async function recover(broker: Broker): Promise<void> {
   for (const settings of broker.settings.ranges) {
+    const began = performance.now()
     const range = await openRange(broker, settings)
     broker.inventory.addRange(range)
-    if (range.reason !== undefined)
+    range.startup.tookMs = Math.round(performance.now() - began)
+    if (range.reason !== undefined) {
+      range.startup.findings.push(range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
-    else
+    } else
       broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
+  for (const { id, range, holder } of broker.inventory.byId.values())
+    if (!holder) range.startup.unclaimed.add(id)
 }
 
 async function openRange(broker: Broker, settings: RangeSettings): Promise<Range> {
+  const startup = newStartup()
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
     broker.events.emit({ kind: 'range', range: range.name, detail: reason })
   }
   const mayFill = (uid: number) => broker.policy.isAdmin(uid)
   const unusable = (reason: string) =>
-    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill)
+    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill, startup)
 
   let opened: OpenedSource
   try {
@@ -58,6 +65,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
   }
   try {
     const { table, recovery } = openTable(broker, opened)
+    Object.assign(startup, found(table, opened.fresh))
     const problem = conflict(broker, table)
     if (problem) return giveUp(problem)
     const { bytes, unitBytes: unit, base = 0, tableBytes = 0 } = source
@@ -72,9 +80,20 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
       medium: opened.medium,
       recordBytes: new RecordBytes(table.state),
     }
-    const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly, mayFill)
-    for (const detail of table.diagnostics)
+    const range = new Range(
+      settings.name,
+      recovery,
+      parts,
+      undefined,
+      configured,
+      onReadOnly,
+      mayFill,
+      startup,
+    )
+    for (const detail of table.diagnostics) {
+      startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
+    }
     await reconcile(broker, range)
     return range
   } catch (error) {
@@ -197,6 +216,13 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
 }
 
+function found(table: Table, fresh: boolean): Partial<Startup> {
+  const { previousBootId, checkpoint, replayed, epoch, sequence, state } = table
+  const { size: allocations } = state.allocations
+  if (fresh) return { epoch, sequence, allocations }
+  return { previousBootId, checkpoint, replayed, epoch, sequence, allocations }
+}
+
 /** Two ranges that were once two brokers' may disagree about names and numbers; neither is changed to fit. */
 function conflict(broker: Broker, table: Table): string | undefined {
   const { inventory } = broker
@@ -227,6 +253,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
+    range.startup.findings.push(`memory of allocation ${id}, which was never committed, was removed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }
@@ -237,7 +264,10 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const text = `the memory of ${names.join(', ')}${more} is missing`
   // All of it: this is not the memory that the table is about. Some of it: the others' owners are not to suffer.
   if (missing.length === table.state.allocations.size) range.becomeReadOnly(text)
-  else broker.log.error({ range: range.name }, `${text}; it can only be released`)
+  else {
+    range.startup.findings.push(`${text}; it can only be released`)
+    broker.log.error({ range: range.name }, `${text}; it can only be released`)
+  }
 }
 
 /**

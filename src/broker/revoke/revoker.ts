@@ -162,6 +162,7 @@ export class Revoker {
     }
     this.broker.checkThawed()
     const bytes = retired.bytes
+    this.broker.statistics.scrubbedBytes += retired.bytes
     this.broker.inventory.free(retired)
     this.broker.events.emit(
       { kind: 'reclaimed', allocation: name, range: retired.range.name, uid, bytes },

@@ -23,7 +23,6 @@ export class Server {
   private readonly responders = new Map<Session, Responder>()
   private readonly perUid = new Map<number, number>()
   private readonly meter = new OutputMeter()
-  private nextId = 1
   private paused = false
 
   private onCall: (session: Session, call: Call) => void = () => {}
@@ -97,14 +96,15 @@ export class Server {
       responder.close()
       return
     }
-    session = new Session(this.nextId++, identity, broker)
+    session = new Session(identity, broker)
     const { uid, pid } = session.peer
     const { clientsMax, clientsPerUidMax } = broker.settings
     const ofUid = this.perUid.get(uid) ?? 0
     this.perUid.set(uid, ofUid + 1)
     broker.sessions.add(session)
+    broker.statistics.connections++
     this.responders.set(session, responder)
-    if (broker.sessions.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
+    if (this.responders.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
       broker.log.warn(
         { pid, uid, clients: broker.sessions.size, ofUid },
         'too many clients; this one is turned away',

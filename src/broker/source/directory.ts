@@ -28,6 +28,7 @@ import { NativeMedium } from '../table'
 import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
 import { isDax, mountOptions, tmpfsPageBytes } from './mount'
+import { Reservations } from './reservation'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
@@ -45,6 +46,7 @@ export class DirectorySource implements Source {
   readonly base = undefined
   readonly node = undefined
   private readonly watch: DirectoryWatch
+  private readonly reservations = new Reservations()
 
   private constructor(
     private readonly directory: string,
@@ -142,8 +144,8 @@ export class DirectorySource implements Source {
       throw error
     }
     if (!this.preallocate) return closeSync(fd)
-    return native
-      .fallocate(fd, oldBytes, piece.bytes - oldBytes)
+    return this.reservations
+      .reserve(fd, oldBytes, piece.bytes - oldBytes)
       .catch(async error => {
         await undo()
         throw error

@@ -4,6 +4,7 @@ import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'
+import { Reservations } from './reservation'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
@@ -20,6 +21,7 @@ export class MemfdSource implements Source {
   readonly base = undefined
   readonly node = undefined
   private readonly files = new Map<number, number>()
+  private readonly reservations = new Reservations()
 
   private constructor(
     readonly bytes: number,
@@ -79,7 +81,7 @@ export class MemfdSource implements Source {
     }
     this.files.set(piece.id, fd)
     if (!this.preallocate) return
-    return native.fallocate(fd, 0, piece.bytes).catch(error => {
+    return this.reservations.reserve(fd, 0, piece.bytes).catch(error => {
       this.drop(piece.id)
       throw error
     })

@@ -27,6 +27,12 @@ export class Inventory {
   readonly retired = new Map<number, Retired>()
   /** Allocations that a living process holds. */
   claimed = 0
+  readonly verdicts: Record<AllocationRecord['verdict'], number> = {
+    intact: 0,
+    changed: 0,
+    poisoned: 0,
+    unverified: 0,
+  }
   /** Mappings whose end is not proved yet. */
   readonly revoking = new Set<Mapping>()
   private readonly related = new Map<number, Set<Allocation>>()
@@ -78,6 +84,8 @@ export class Inventory {
     allocation.range.commit([{ put: 'allocation', value: record }], record.uid)
     allocation.range.allocatedBytes += record.bytes - allocation.record.bytes
     const before = allocation.record.shares
+    this.verdicts[allocation.record.verdict]--
+    this.verdicts[record.verdict]++
     allocation.record = record
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
@@ -146,6 +154,8 @@ export class Inventory {
     this.byId.delete(id)
     for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
       this.relate(owner, allocation)
+    this.verdicts[allocation.record.verdict]--
+    allocation.range.startup.unclaimed.delete(id)
     allocation.range.allocations--
     allocation.range.allocatedBytes -= bytes
     const retired = new Retired(allocation.range, record)
@@ -201,7 +211,9 @@ export class Inventory {
       before.allocations.delete(allocation.id)
       this.leases.releaseIdle(before)
     }
-    holder?.allocations.add(allocation.id)
+    if (!holder) return
+    holder.allocations.add(allocation.id)
+    allocation.range.startup.unclaimed.delete(allocation.id)
   }
 
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
@@ -254,6 +266,7 @@ export class Inventory {
     this.byId.set(id, allocation)
     this.relate(allocation.record.uid, allocation)
     for (const { uid } of allocation.record.shares) this.relate(uid, allocation)
+    this.verdicts[allocation.record.verdict]++
     allocation.range.allocations++
     allocation.range.allocatedBytes += bytes
   }

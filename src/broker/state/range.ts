@@ -5,6 +5,7 @@ import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
 import type { RecordBytes } from './record-bytes'
+import type { Startup } from './startup'
 
 /** Of the table's room: kept for what must go through, and what one uid may fill. */
 const reserveShare = 8
@@ -40,6 +41,7 @@ export class Range {
     private readonly onReadOnly: (range: Range, reason: string) => void,
     /** Whether a uid may fill the table beyond its share: administrators. */
     private readonly mayFill: (uid: number) => boolean,
+    readonly startup: Startup,
   ) {}
 
   get source(): Source {

@@ -53,6 +53,7 @@ export function viewRetired(retired: Retired): RetiredView {
     allocation: record.name,
     uid: record.uid,
     bytes: retired.bytes,
+    extents: record.extents as RetiredView['extents'],
     scrubbedBytes: 0,
     state: record.state,
     reason: record.reason,

@@ -11,6 +11,9 @@ import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
 import { addOwnerVerbs } from './verb/owner'
 import { addRanges } from './verb/ranges'
+import { addRead } from './verb/read'
+import { addRecovery } from './verb/recovery'
+import { addServiceVerbs } from './verb/service'
 import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
@@ -39,6 +42,9 @@ export function buildProgram(): Command {
   addFreeze(program)
   addWatch(program)
   addClients(program)
+  addRead(program)
+  addRecovery(program)
+  addServiceVerbs(program)
   addExec(program)
   addTable(program)
   addCompletion(program)

@@ -11,6 +11,7 @@ export const range = {
   allocatedBytes: 4096,
   quarantinedBytes: 0,
   scrubbingBytes: 0,
+  poisonedBytes: 0,
   alignBytes: 4096,
   allocations: 1,
   table: { epoch: 1, sequence: 1, stateBytes: 1, stateBytesMax: 1, recovery: 'fresh' },

@@ -1,0 +1,31 @@
+import type { Connection } from './transport'
+
+/** Longer than a program that gives back what it maps takes from one to the next. */
+const idleMs = 1_000
+
+/**
+ * One connection between two calls, for calls that must not wait behind others but come in a row: making a new one
+ * for each costs both sides more than the call itself.
+ */
+export class Spare {
+  #connection: Connection | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  take(): Connection | undefined {
+    const connection = this.#connection
+    this.#connection = undefined
+    clearTimeout(this.#timer)
+    return connection?.caller.ended ? undefined : connection
+  }
+
+  /** Adopts a connection on which everything is answered; it replaces the one before. */
+  keep(connection: Connection): void {
+    this.drop()
+    this.#connection = connection
+    this.#timer = setTimeout(() => this.drop(), idleMs).unref()
+  }
+
+  drop(): void {
+    this.take()?.caller.close()
+  }
+}

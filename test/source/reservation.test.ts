@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Reservations } from '../../src/broker/source/reservation'
+import { needsRoot } from '../support/needs-root'
+
+const MiB = 2 ** 20
+
+const suite = needsRoot('reserving the memory of a filesystem of known size') ? describe : describe.skip
+
+suite('reserving memory in advance', () => {
+  let mount: string
+
+  beforeEach(() => {
+    mount = mkdtempSync(path.join(tmpdir(), 'membroker-reservation-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${64 * MiB}`, 'none', mount])
+  })
+  afterEach(() => {
+    execFileSync('umount', [mount])
+    rmSync(mount, { recursive: true })
+  })
+
+  test('what fits is reserved, whatever asks beside it for more than there is', async () => {
+    // Proves that memory which a doomed request holds for a moment is not missed by one that can be served.
+    for (let round = 0; round < 20; round++) {
+      const reservations = new Reservations()
+      const files = [60, 8, 40, 60].map((mebibytes, index) => {
+        const file = path.join(mount, `${index}`)
+        const bytes = mebibytes * MiB
+        const fd = openSync(file, 'wx+')
+        ftruncateSync(fd, bytes)
+        return { file, fd, bytes }
+      })
+      const outcomes = await Promise.allSettled(
+        files.map(({ fd, bytes }) => reservations.reserve(fd, 0, bytes)),
+      )
+      const taken = files.map(({ fd }) => fstatSync(fd).blocks * 512)
+      for (const [index, { status }] of outcomes.entries())
+        expect(taken[index]).toBe(status === 'fulfilled' ? files[index]!.bytes : 0)
+      const free = 64 * MiB - taken.reduce((sum, bytes) => sum + bytes, 0)
+      for (const [index, { status }] of outcomes.entries())
+        if (status === 'rejected') expect(files[index]!.bytes).toBeGreaterThan(free)
+      for (const { file, fd } of files) {
+        closeSync(fd)
+        unlinkSync(file)
+      }
+    }
+  })
+})
