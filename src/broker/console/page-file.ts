@@ -19,7 +19,7 @@ export function loadPage(): Page {
 /** Headers of every answer. host: as the request named us; it has been checked. */
 export function securityHeaders(page: Page | undefined, host: string): Record<string, string> {
   const inline = page
-    ? [`script-src ${page.scripts}`, `style-src ${page.styles}`, `connect-src ws://${host}`, 'img-src data:']
+    ? [`script-src ${page.scripts}`, `style-src ${page.styles}`, `connect-src 'self' ws://${host}`, 'img-src data:']
     : []
   const policy = [
     "default-src 'none'",

@@ -1,7 +1,7 @@
 import {
-  brokerInterfaceName,
   type BrokerMethodName,
   type BrokerMethods,
+  brokerInterfaceName,
 } from '../../../../../protocol/generated/broker'
 
 const subprotocol = 'membroker'

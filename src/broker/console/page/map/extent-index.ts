@@ -103,7 +103,8 @@ export class ExtentIndex {
     const before = this.prefix()
     const low = (first + 1) * paintCount
     const high = last * paintCount
-    for (let paint = 0; paint < paintCount; paint++) out[paint]! += before[high + paint]! - before[low + paint]!
+    for (let paint = 0; paint < paintCount; paint++)
+      out[paint]! += before[high + paint]! - before[low + paint]!
   }
 
   at(offset: number): Piece | undefined {

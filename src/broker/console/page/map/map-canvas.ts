@@ -2,7 +2,7 @@ import { hex, printable, size } from '../format'
 import type { RangeMap } from '../state/range-map'
 import { drawEdges, type Raster, rasterise } from './raster'
 import { readTheme, type Theme } from './theme'
-import { ticks, type View, whole } from './viewport'
+import { ticks, type View } from './viewport'
 
 /** CSS pixels. */
 const overviewHeight = 12
@@ -72,7 +72,7 @@ export class MapCanvas {
 
   private drawMemory({ map, view }: Scene): void {
     const layers = { extents: map.extents, poison: map.poison }
-    rasterise(layers, whole(map.range), this.theme.palette, this.overview.raster)
+    rasterise(layers, { start: 0, span: map.range.bytes }, this.theme.palette, this.overview.raster)
     rasterise(layers, view, this.theme.palette, this.main.raster)
     drawEdges(layers, view, this.theme.edge, this.main.raster)
     for (const { context, image } of [this.overview, this.main]) context.putImageData(image, 0, 0)

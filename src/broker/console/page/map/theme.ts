@@ -1,5 +1,5 @@
-import { type Palette, pixelOf } from './raster'
 import { paints } from './paint'
+import { type Palette, pixelOf } from './raster'
 
 /** The style sheet's colours, for what is drawn on canvases; they differ between light and dark. */
 export interface Theme {

@@ -1,4 +1,11 @@
-import type { Allocation, Extent, Mapping, Poison, Range, Retired } from '../../../../../protocol/generated/broker'
+import type {
+  Allocation,
+  Extent,
+  Mapping,
+  Poison,
+  Range,
+  Retired,
+} from '../../../../../protocol/generated/broker'
 import { ExtentIndex } from '../map/extent-index'
 import { OwnerPaints, type Paint, paint } from '../map/paint'
 import { RangeMap } from './range-map'

@@ -15,8 +15,8 @@ import { applyEvent, type Wanted } from './apply-event'
 import { EventLog } from './event-log'
 import { type ColourBy, Inventory, type InventoryListener } from './inventory'
 import { Refresher } from './refresher'
-import { type Sample, samplesKept, sampleBetween } from './statistics'
 import { Signal } from './signal'
+import { type Sample, sampleBetween, samplesKept } from './statistics'
 import { Throttle } from './throttle'
 
 const pollMs = 1000
@@ -147,9 +147,13 @@ export class Model {
 
   private tellRestart(before: GetStatusOut, now: GetStatusOut): void {
     const epochs = this.ranges.map(({ name, table }) => `${name} epoch ${table.epoch}`).join(', ')
-    const what = before.bootId === now.bootId ? 'The broker was started anew' : 'The kernel and the broker were replaced'
+    const what =
+      before.bootId === now.bootId ? 'The broker was started anew' : 'The kernel and the broker were replaced'
     const text = `${what} (process ${before.pid} → ${now.pid}; ${epochs}). All that is shown was read again.`
-    this.notices = [...this.notices.filter(({ kind }) => kind !== 'restart'), { kind: 'restart', time: Date.now(), text }]
+    this.notices = [
+      ...this.notices.filter(({ kind }) => kind !== 'restart'),
+      { kind: 'restart', time: Date.now(), text },
+    ]
     this.samples = []
     this.samplesChanged.changed()
     this.statusChanged.changed()
@@ -157,7 +161,8 @@ export class Model {
 
   private watched(reply: WatchOut): void {
     if (reply.missed) this.missed(reply.missed)
-    if (reply.allocations) this.takeSnapshot(reply.allocations, reply.mappings ?? [], reply.snapshotEnd === true)
+    if (reply.allocations)
+      this.takeSnapshot(reply.allocations, reply.mappings ?? [], reply.snapshotEnd === true)
     if (!reply.event) return
     const { event } = reply
     this.log.add(event)

@@ -37,8 +37,7 @@ export class RangeMap {
     const { base, state, bytes, freeBytes, allocatedBytes } = this.range
     if (typeof base !== 'number' || (state === 'readOnly' && freeBytes + allocatedBytes === 0)) return
     const { quarantinedBytes, scrubbingBytes, poisonedBytes } = this.range
-    const tableBytes =
-      bytes - freeBytes - allocatedBytes - quarantinedBytes - scrubbingBytes - poisonedBytes
+    const tableBytes = bytes - freeBytes - allocatedBytes - quarantinedBytes - scrubbingBytes - poisonedBytes
     if (tableBytes > 0 && this.extents.at(0) === undefined)
       this.extents.insert(0, tableBytes, paint('table'), tableRef)
   }

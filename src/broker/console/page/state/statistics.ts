@@ -66,7 +66,11 @@ function latencyCounts(earlier: GetStatisticsOut, later: GetStatisticsOut): numb
  * The latency below which that share of the calls lies, evenly spread within their bucket. Of the last bucket, which has
  * no upper end, only its lower end is known. null when there were none.
  */
-export function percentile(counts: readonly number[], bounds: readonly number[], share: number): number | null {
+export function percentile(
+  counts: readonly number[],
+  bounds: readonly number[],
+  share: number,
+): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0)
   if (total === 0) return null
   let below = 0

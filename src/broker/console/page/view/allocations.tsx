@@ -14,7 +14,13 @@ const columns: readonly Column<Allocation>[] = [
     compare: byText(row => row.name),
   },
   { key: 'range', title: 'range', cell: row => row.range, compare: byText(row => row.range) },
-  { key: 'size', title: 'size', cell: row => size(row.bytes), right: true, compare: byNumber(row => row.bytes) },
+  {
+    key: 'size',
+    title: 'size',
+    cell: row => size(row.bytes),
+    right: true,
+    compare: byNumber(row => row.bytes),
+  },
   { key: 'uid', title: 'uid', cell: row => row.uid, right: true, compare: byNumber(row => row.uid) },
   {
     key: 'holder',
@@ -49,7 +55,10 @@ const filters = [
   { title: 'all', accepts: () => true },
   { title: 'claimed', accepts: (row: Allocation) => typeof row.holderPid === 'number' },
   { title: 'unclaimed', accepts: (row: Allocation) => typeof row.holderPid !== 'number' },
-  { title: 'changed or poisoned', accepts: (row: Allocation) => row.verdict === 'changed' || row.verdict === 'poisoned' },
+  {
+    title: 'changed or poisoned',
+    accepts: (row: Allocation) => row.verdict === 'changed' || row.verdict === 'poisoned',
+  },
   { title: 'scattered', accepts: (row: Allocation) => row.extents.length > 1 },
 ]
 

@@ -2,8 +2,8 @@ import { useState } from 'preact/hooks'
 import { parseSize } from '../../../../../protocol/units'
 import { hex, size } from '../format'
 import { CallFailed } from '../link/connection'
-import { useApp, useSignals } from './hooks'
 import { hexRows } from './hex-rows'
+import { useApp, useSignals } from './hooks'
 
 const pageBytes = 1024
 
@@ -41,7 +41,8 @@ export function Bytes() {
     event.preventDefault()
     if (offset !== undefined) void read(offset)
   }
-  if (!allocation) return <p class="empty">Select an allocation, in its table or in the map, to look into it.</p>
+  if (!allocation)
+    return <p class="empty">Select an allocation, in its table or in the map, to look into it.</p>
   const last = Math.max(0, Math.floor((allocation.bytes - 1) / pageBytes) * pageBytes)
   const isOutside = offset === undefined || offset >= allocation.bytes
   return (
@@ -64,17 +65,29 @@ export function Bytes() {
         <button type="submit" disabled={isOutside}>
           Read
         </button>
-        <button type="button" disabled={!shown || shown.offset === 0} onClick={() => void read(Math.max(0, (offset ?? 0) - pageBytes))}>
+        <button
+          type="button"
+          disabled={!shown || shown.offset === 0}
+          onClick={() => void read(Math.max(0, (offset ?? 0) - pageBytes))}
+        >
           Back
         </button>
-        <button type="button" disabled={!shown || shown.offset >= last} onClick={() => void read(Math.min(last, (offset ?? 0) + pageBytes))}>
+        <button
+          type="button"
+          disabled={!shown || shown.offset >= last}
+          onClick={() => void read(Math.min(last, (offset ?? 0) + pageBytes))}
+        >
           On
         </button>
         <span class="count">Each look is logged by the broker.</span>
       </form>
       {failure && <Failure failure={failure} />}
       {shown && shown.name === name && (
-        <pre class="hex" tabIndex={0} aria-label={`${shown.data.length} bytes of ${shown.name} from ${hex(shown.offset)}`}>
+        <pre
+          class="hex"
+          tabIndex={0}
+          aria-label={`${shown.data.length} bytes of ${shown.name} from ${hex(shown.offset)}`}
+        >
           {hexRows(shown.data, shown.offset).join('\n')}
         </pre>
       )}

@@ -81,12 +81,16 @@ function Chart(props: ChartProps) {
   const { model } = useApp()
   const { title, series, show } = props
   const holder = useRef<HTMLDivElement>(null)
-  const plot = useRef<uPlot>()
+  const plot = useRef<uPlot | undefined>(undefined)
   const { samples } = model
   useEffect(() => {
     const make = () => {
       plot.current?.destroy()
-      plot.current = new uPlot(optionsOf(props, holder.current!.clientWidth), dataOf(props, model.samples), holder.current!)
+      plot.current = new uPlot(
+        optionsOf(props, holder.current!.clientWidth),
+        dataOf(props, model.samples),
+        holder.current!,
+      )
     }
     make()
     const resized = new ResizeObserver(() =>
@@ -107,7 +111,10 @@ function Chart(props: ChartProps) {
     return { title, text: current === null ? '-' : show(current) }
   })
   return (
-    <figure role="img" aria-label={`${title}: ${now.map(({ title, text }) => `${title} ${text}`).join(', ')}`}>
+    <figure
+      role="img"
+      aria-label={`${title}: ${now.map(({ title, text }) => `${title} ${text}`).join(', ')}`}
+    >
       <figcaption>
         <h3>{title}</h3>
         {now.map(({ title, text }, i) => (

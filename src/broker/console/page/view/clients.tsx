@@ -23,7 +23,13 @@ const columns: readonly Column<Client>[] = [
     cell: row => clock(row.connectedAt),
     compare: byNumber(row => row.connectedAt),
   },
-  { key: 'calls', title: 'calls', cell: row => count(row.calls), right: true, compare: byNumber(row => row.calls) },
+  {
+    key: 'calls',
+    title: 'calls',
+    cell: row => count(row.calls),
+    right: true,
+    compare: byNumber(row => row.calls),
+  },
   {
     key: 'allocations',
     title: 'allocations',
@@ -58,7 +64,10 @@ export function Clients() {
     const timer = setInterval(read, rereadMs)
     return () => clearInterval(timer)
   }, [model])
-  const words = search.toLowerCase().split(/\s+/).filter(word => word !== '')
+  const words = search
+    .toLowerCase()
+    .split(/\s+/)
+    .filter(word => word !== '')
   const by = columns.find(column => column.key === order.key)!.compare!
   const rows = model.clients
     .filter(row => hasWords([row.command, `pid ${row.pid}`, `uid ${row.uid}`], words))

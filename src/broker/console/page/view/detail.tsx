@@ -19,7 +19,12 @@ export function Detail() {
         <h2>
           <bdi>{printable(selected)}</bdi>
         </h2>
-        <button type="button" class="quiet" aria-label="Close the detail" onClick={() => ui.select(undefined)}>
+        <button
+          type="button"
+          class="quiet"
+          aria-label="Close the detail"
+          onClick={() => ui.select(undefined)}
+        >
           ✕
         </button>
       </header>
@@ -70,7 +75,9 @@ function Facts({ allocation, mappings }: { allocation: Allocation; mappings: rea
           {allocation.secret && ', with a secret'}
         </dd>
         <dt>holder</dt>
-        <dd>{typeof allocation.holderPid === 'number' ? `process ${allocation.holderPid}` : 'nobody: unclaimed'}</dd>
+        <dd>
+          {typeof allocation.holderPid === 'number' ? `process ${allocation.holderPid}` : 'nobody: unclaimed'}
+        </dd>
         <dt>verdict</dt>
         <dd>
           <span class={`verdict ${allocation.verdict}`}>{allocation.verdict}</span>

@@ -11,12 +11,20 @@ const columns: readonly Column<Change>[] = [
   { key: 'sequence', title: '#', cell: row => row.sequence, right: true },
   { key: 'time', title: 'time', cell: row => clock(row.time, true) },
   { key: 'kind', title: 'what', cell: row => <span class={`kind ${row.kind}`}>{row.kind}</span> },
-  { key: 'name', title: 'allocation', cell: row => <bdi>{printable(row.allocation ?? row.range ?? '')}</bdi> },
+  {
+    key: 'name',
+    title: 'allocation',
+    cell: row => <bdi>{printable(row.allocation ?? row.range ?? '')}</bdi>,
+  },
   { key: 'mapping', title: 'mapping', cell: row => row.mapping ?? '', right: true },
   { key: 'size', title: 'bytes', cell: row => (row.bytes ? size(row.bytes) : ''), right: true },
   { key: 'uid', title: 'uid', cell: row => row.uid ?? '', right: true },
   { key: 'pid', title: 'pid', cell: row => row.pid || '', right: true },
-  { key: 'detail', title: 'detail', cell: row => <bdi title={printable(row.detail ?? '')}>{printable(row.detail ?? '')}</bdi> },
+  {
+    key: 'detail',
+    title: 'detail',
+    cell: row => <bdi title={printable(row.detail ?? '')}>{printable(row.detail ?? '')}</bdi>,
+  },
 ]
 
 /** Each change as it happens, the newest below. Pausing stops the drawing, not the collecting. */
@@ -25,11 +33,20 @@ export function Events() {
   useSignals([model.log.signal])
   const [search, setSearch] = useState('')
   const [paused, setPaused] = useState<{ events: readonly Change[]; received: number }>()
-  const cache = useRef<{ events: readonly Change[]; length: number; search: string; rows: Change[] }>()
+  const cache = useRef<
+    { events: readonly Change[]; length: number; search: string; rows: Change[] } | undefined
+  >(undefined)
   const { log } = model
   const events = paused?.events ?? log.events
-  if (cache.current?.events !== events || cache.current.length !== events.length || cache.current.search !== search) {
-    const words = search.toLowerCase().split(/\s+/).filter(word => word !== '')
+  if (
+    cache.current?.events !== events ||
+    cache.current.length !== events.length ||
+    cache.current.search !== search
+  ) {
+    const words = search
+      .toLowerCase()
+      .split(/\s+/)
+      .filter(word => word !== '')
     const rows = events.slice(-eventsKept).filter(event => eventMatches(event, words))
     cache.current = { events, length: events.length, search, rows }
   }

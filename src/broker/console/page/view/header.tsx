@@ -49,4 +49,3 @@ function LinkPill({ kind }: { kind: string }) {
     </span>
   )
 }
-

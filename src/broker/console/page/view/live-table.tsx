@@ -28,9 +28,19 @@ export function LiveTable<T extends object>(props: LiveTableProps<T>) {
   const [search, setSearch] = useState('')
   const [filter, setFilter] = useState(0)
 
-  const view = useMemo(() => new SortedView<T>(() => 0, () => true), [])
+  const view = useMemo(
+    () =>
+      new SortedView<T>(
+        () => 0,
+        () => true,
+      ),
+    [],
+  )
   useMemo(() => {
-    const words = search.toLowerCase().split(/\s+/).filter(word => word !== '')
+    const words = search
+      .toLowerCase()
+      .split(/\s+/)
+      .filter(word => word !== '')
     const wanted = filters?.[filter]?.accepts
     const accepts = (row: T) => (wanted?.(row) ?? true) && (words.length === 0 || matches(row, words))
     const by = columns.find(column => column.key === order.key)?.compare

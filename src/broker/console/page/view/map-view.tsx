@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { count, grouped, hex, size } from '../format'
 import type { Piece } from '../map/extent-index'
 import { listen } from '../map/gestures'
 import { MapCanvas } from '../map/map-canvas'
 import { onThemeChange } from '../map/theme'
 import { around, type Bounds, isWhole, pan, reveal, type View, whole, within, zoom } from '../map/viewport'
-import { count, grouped, hex, size } from '../format'
 import type { RangeMap } from '../state/range-map'
 import { describePiece } from './describe-piece'
 import { useApp, useSignals } from './hooks'
@@ -194,7 +194,9 @@ export function MapView({ name }: { name: string }) {
         <canvas ref={main} class="main" aria-hidden="true" />
         <canvas ref={marks} class="marks" aria-hidden="true" />
       </div>
-      <p class="pointed">{pointed ? describePiece(model, map, pointed) : 'Point at the map, or use its keys: ? lists them.'}</p>
+      <p class="pointed">
+        {pointed ? describePiece(model, map, pointed) : 'Point at the map, or use its keys: ? lists them.'}
+      </p>
       <p class="unseen" role="status">
         {spoken}
       </p>

@@ -14,8 +14,20 @@ const columns: readonly Column<Mapping>[] = [
     cell: row => <bdi title={printable(row.allocation)}>{printable(row.allocation)}</bdi>,
     compare: byText(row => row.allocation),
   },
-  { key: 'offset', title: 'offset', cell: row => hex(row.offset), right: true, compare: byNumber(row => row.offset) },
-  { key: 'size', title: 'length', cell: row => size(row.length), right: true, compare: byNumber(row => row.length) },
+  {
+    key: 'offset',
+    title: 'offset',
+    cell: row => hex(row.offset),
+    right: true,
+    compare: byNumber(row => row.offset),
+  },
+  {
+    key: 'size',
+    title: 'length',
+    cell: row => size(row.length),
+    right: true,
+    compare: byNumber(row => row.length),
+  },
   {
     key: 'access',
     title: 'access',

@@ -55,7 +55,11 @@ function RangeRecovery({ report }: { report: Report }) {
           <code>{report.previousBootId ?? 'none is known'}</code>
         </dd>
         <dt>table copy</dt>
-        <dd>{typeof report.checkpoint === 'number' ? `${'AB'[report.checkpoint] ?? report.checkpoint}, the newest good one` : 'none'}</dd>
+        <dd>
+          {typeof report.checkpoint === 'number'
+            ? `${'AB'[report.checkpoint] ?? report.checkpoint}, the newest good one`
+            : 'none'}
+        </dd>
         <dt>replayed</dt>
         <dd>
           {grouped(report.replayed)} journal entries, to sequence {grouped(report.sequence)}
@@ -92,11 +96,24 @@ function RangeRecovery({ report }: { report: Report }) {
         <dt>unclaimed</dt>
         <dd>{grouped(unclaimed)}</dd>
       </dl>
-      <Group title="Not claimed" rows={allocations.filter(({ holderPid }) => typeof holderPid !== 'number')} onSelect={ui.select.bind(ui)} />
+      <Group
+        title="Not claimed"
+        rows={allocations.filter(({ holderPid }) => typeof holderPid !== 'number')}
+        onSelect={ui.select.bind(ui)}
+      />
       {byHolder.slice(0, groupsMax).map(([pid, rows]) => (
-        <Group key={pid} title={`Claimed by process ${pid} ${commandOf(pid)}`} rows={rows} onSelect={ui.select.bind(ui)} />
+        <Group
+          key={pid}
+          title={`Claimed by process ${pid} ${commandOf(pid)}`}
+          rows={rows}
+          onSelect={ui.select.bind(ui)}
+        />
       ))}
-      {byHolder.length > groupsMax && <p>… and {grouped(byHolder.length - groupsMax)} processes more; the table of allocations has them all.</p>}
+      {byHolder.length > groupsMax && (
+        <p>
+          … and {grouped(byHolder.length - groupsMax)} processes more; the table of allocations has them all.
+        </p>
+      )}
     </article>
   )
 }

@@ -120,7 +120,11 @@ export function VirtualTable<T>(props: VirtualTableProps<T>) {
             onClick={() => onSelect?.(row)}
           >
             {columns.map(column => (
-              <span key={column.key} role={onSelect ? 'gridcell' : 'cell'} class={`c-${column.key}${column.right ? ' right' : ''}`}>
+              <span
+                key={column.key}
+                role={onSelect ? 'gridcell' : 'cell'}
+                class={`c-${column.key}${column.right ? ' right' : ''}`}
+              >
                 {column.cell(row)}
               </span>
             ))}
