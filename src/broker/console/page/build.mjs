@@ -33,8 +33,8 @@ for (const [text, end] of [
   if (text.toLowerCase().includes(end)) throw new Error(`${end} in the bundle would end it early`)
 
 const html = readFileSync(path.join(folder, 'index.html'), 'utf8')
-  .replace('{{style}}', () => style)
-  .replace('{{script}}', () => script)
+  .replace('/* style */', () => style)
+  .replace('/* script */', () => script)
 const output = path.resolve(process.argv[2])
 mkdirSync(path.dirname(output), { recursive: true })
 writeFileSync(output, html)

@@ -267,8 +267,9 @@ function help(name: string | undefined): string {
   if (name !== undefined && !Object.hasOwn(verbs, name)) throw new UsageError(`there is no verb ${name}`)
   if (name !== undefined) return `${usageOf(name)}\n${verbs[name]!.summary}`
   return textTable(Object.keys(verbs), [
-    { title: 'command', cell: verb => usageOf(verb) },
+    { title: 'command', cell: verb => `${verb} ${verbs[verb]!.usage}`.trim() },
     { title: 'what it does', cell: verb => verbs[verb]!.summary },
+    { title: 'options', cell: verb => Object.keys(verbs[verb]!.options ?? {}).join(' ') },
   ])
 }
 

@@ -90,7 +90,10 @@ export class Connection {
   }
 
   private send(method: BrokerMethodName, parameters: unknown, more: boolean, waiting: Waiting): void {
-    if (this.closed || !this.opened) return waiting.onFailure(new CallFailed('Away'))
+    if (this.closed || !this.opened) {
+      waiting.onFailure(new CallFailed('Away'))
+      return
+    }
     this.waiting.push(waiting)
     const call = { method: `${brokerInterfaceName}.${method}`, parameters, ...(more && { more }) }
     this.socket.send(JSON.stringify(call))
@@ -102,13 +105,12 @@ export class Connection {
     const continues = message.continues === true
     const call = continues ? this.waiting[0] : this.waiting.shift()
     if (!call) return
-    if (message.error === undefined) return call.onReply(message.parameters ?? {}, continues)
-    call.onFailure(
-      new CallFailed(
-        message.error.replace(`${brokerInterfaceName}.`, ''),
-        message.parameters as Record<string, unknown> | undefined,
-      ),
-    )
+    const { error, parameters = {} } = message
+    if (error === undefined) call.onReply(parameters, continues)
+    else {
+      const code = error.replace(`${brokerInterfaceName}.`, '')
+      call.onFailure(new CallFailed(code, parameters as Record<string, unknown>))
+    }
   }
 
   private end(): void {

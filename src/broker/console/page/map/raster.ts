@@ -56,13 +56,17 @@ export function rasterise({ extents, poison }: Layers, view: View, palette: Pale
   }
 }
 
-/** A line before each extent, where they are few enough to be told apart. */
+/** Least width of an extent, in pixels, that is told from the one before it by a line. */
+const edgedWidth = 6
+
+/** A line before each extent that is wide enough for one, where they are few enough to be told apart. */
 export function drawEdges({ extents }: Layers, view: View, edge: number, out: Raster): void {
   const { width, height, pixels } = out
-  const pieces = extents.between(view.start, view.start + view.span, Math.ceil(width / 6))
-  for (const { start } of pieces ?? []) {
-    const x = Math.floor(((start - view.start) / view.span) * width)
-    if (x <= 0 || x >= width) continue
+  const perColumn = view.span / width
+  const pieces = extents.between(view.start, view.start + view.span, Math.ceil(width / 2))
+  for (const { start, end } of pieces ?? []) {
+    const x = Math.floor((start - view.start) / perColumn)
+    if (x <= 0 || x >= width || end - start < edgedWidth * perColumn) continue
     for (let row = 0; row < height; row++) pixels[row * width + x] = edge
   }
 }

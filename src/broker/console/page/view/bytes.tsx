@@ -83,20 +83,21 @@ export function Bytes() {
       </form>
       {failure && <Failure failure={failure} />}
       {shown && shown.name === name && (
-        <pre
+        <section
           class="hex"
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
           tabIndex={0}
           aria-label={`${shown.data.length} bytes of ${shown.name} from ${hex(shown.offset)}`}
         >
-          {hexRows(shown.data, shown.offset).join('\n')}
-        </pre>
+          <pre>{hexRows(shown.data, shown.offset).join('\n')}</pre>
+        </section>
       )}
     </>
   )
 }
 
 function Failure({ failure }: { failure: CallFailed | Error }) {
-  const denied = failure instanceof CallFailed && failure.code === 'PermissionDenied'
+  const denied = failure instanceof CallFailed && failure.message.includes('raw_view')
   return (
     <div class="explain" role="alert">
       <p>{failure.message}</p>

@@ -84,19 +84,14 @@ function Chart(props: ChartProps) {
   const plot = useRef<uPlot | undefined>(undefined)
   const { samples } = model
   useEffect(() => {
+    const element = holder.current!
     const make = () => {
       plot.current?.destroy()
-      plot.current = new uPlot(
-        optionsOf(props, holder.current!.clientWidth),
-        dataOf(props, model.samples),
-        holder.current!,
-      )
+      plot.current = new uPlot(optionsOf(props, element.clientWidth), dataOf(props, model.samples), element)
     }
     make()
-    const resized = new ResizeObserver(() =>
-      plot.current?.setSize({ width: holder.current!.clientWidth, height }),
-    )
-    resized.observe(holder.current!)
+    const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }))
+    resized.observe(element)
     const end = onThemeChange(make)
     return () => {
       end()

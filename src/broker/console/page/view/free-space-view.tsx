@@ -68,7 +68,7 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
                   y={barHeight + 11}
                   text-anchor={i === 0 && bins.length > 1 ? 'start' : 'end'}
                 >
-                  {bins.length > 6 || i === 0 ? size(bin.lower).replace('iB', '').replace(' ', '') : ''}
+                  {bins.length > 3 || i === 0 ? size(bin.lower).replace('iB', '').replace(' ', '') : ''}
                 </text>
               )}
             </g>

@@ -21,7 +21,6 @@ export function useApp(): App {
 /** Renders the component again when one of these has changed, but not more often than a reader can follow. */
 export function useSignals(signals: readonly Signal[], pauseMs = calmMs): void {
   const [, render] = useReducer((count: number) => count + 1, 0)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the signals of a component are always the same
   useEffect(() => {
     let last = 0
     let timer: ReturnType<typeof setTimeout> | undefined

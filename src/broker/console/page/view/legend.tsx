@@ -32,12 +32,13 @@ export function Legend({ map }: { map: RangeMap }) {
     <ul class="legend" aria-label="Colours">
       {coloured.map(([paint, title]) => (
         <li key={paint}>
-          <i class={`swatch ${paint}`} /> {title}
+          <i class={`swatch paint-${paint}`} /> {title}
         </li>
       ))}
       {rest.map(([paint, title, bytes]) => (
         <li key={paint} class={bytes === 0 ? 'none' : ''}>
-          <i class={`swatch ${paint}`} /> {title} {bytes !== undefined && bytes > 0 && <b>{size(bytes)}</b>}
+          <i class={`swatch paint-${paint}`} /> {title}{' '}
+          {bytes !== undefined && bytes > 0 && <b>{size(bytes)}</b>}
         </li>
       ))}
     </ul>

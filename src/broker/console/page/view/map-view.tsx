@@ -190,9 +190,9 @@ export function MapView({ name }: { name: string }) {
         tabIndex={0}
         onKeyDown={onKeyDown}
       >
-        <canvas ref={overview} class="overview" aria-hidden="true" />
-        <canvas ref={main} class="main" aria-hidden="true" />
-        <canvas ref={marks} class="marks" aria-hidden="true" />
+        <canvas ref={overview} class="overview" />
+        <canvas ref={main} class="main" />
+        <canvas ref={marks} class="marks" />
       </div>
       <p class="pointed">
         {pointed ? describePiece(model, map, pointed) : 'Point at the map, or use its keys: ? lists them.'}

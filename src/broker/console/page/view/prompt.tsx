@@ -75,6 +75,7 @@ export function Prompt() {
   return (
     <section class="prompt" aria-label="Command prompt">
       {entries.length > 0 && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
         <div class="output" ref={output} role="log" aria-label="Output" tabIndex={0}>
           {entries.map(({ id, kind, text }) => (
             <pre key={id} class={kind}>

@@ -1,3 +1,8 @@
+// biome-ignore-all lint/a11y/useSemanticElements: rows of a table element can't be placed one by one
+// biome-ignore-all lint/a11y/useFocusableInteractive: the table has the focus, and names its active row
+// biome-ignore-all lint/a11y/useKeyWithClickEvents: the keys are the table's
+// biome-ignore-all lint/a11y/noStaticElementInteractions: its role is one of two, and both are named
+// biome-ignore-all lint/a11y/useAriaPropsSupportedByRole: the same
 import type { ComponentChildren } from 'preact'
 import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks'
 import { grouped } from '../format'
@@ -87,7 +92,6 @@ export function VirtualTable<T>(props: VirtualTableProps<T>) {
     choose(next)
   }
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and its rows are chosen with the arrow keys
     <div
       class={`table ${name}`}
       role={onSelect ? 'grid' : 'table'}
@@ -107,8 +111,6 @@ export function VirtualTable<T>(props: VirtualTableProps<T>) {
       {rows.length === 0 && <p class="empty">{empty}</p>}
       <div class="rows" role="rowgroup" style={{ height: `${rows.length * rowHeight}px` }}>
         {slice.map((row, i) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the table's
-          // biome-ignore lint/a11y/useFocusableInteractive: the table has the focus, and names the active row
           <div
             class={`row${i === selectedAt ? ' selected' : ''}`}
             role="row"
@@ -150,9 +152,7 @@ function Heading<T>({ column, order, onOrder }: HeadingProps<T>) {
       {compare && onOrder ? (
         <button type="button" onClick={() => onOrder({ key, descending: sorted && !order.descending })}>
           {title}
-          <span class="arrow" aria-hidden="true">
-            {sorted ? (order.descending ? '▾' : '▴') : ''}
-          </span>
+          {sorted && <span aria-hidden="true">{order.descending ? ' ▾' : ' ▴'}</span>}
         </button>
       ) : (
         title
