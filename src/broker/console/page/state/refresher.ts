@@ -11,6 +11,7 @@ export class Refresher {
   /** Names that wait or are asked for, with the number of their latest change. */
   private readonly versions = new Map<string, number>()
   private readonly queue: string[] = []
+  private lastVersion = 0
   private inFlight = 0
   private closed = false
 
@@ -24,9 +25,9 @@ export class Refresher {
   }
 
   want(name: string): void {
-    const version = this.versions.get(name)
-    this.versions.set(name, (version ?? 0) + 1)
-    if (version !== undefined) return
+    const known = this.versions.has(name)
+    this.versions.set(name, ++this.lastVersion)
+    if (known) return
     this.queue.push(name)
     this.pump()
   }

@@ -133,7 +133,7 @@ function optionsOf({ series, show, bytes, logarithmic }: ChartProps, width: numb
   return {
     width: Math.max(120, width),
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 28, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 5 } },
     scales: {
