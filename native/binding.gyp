@@ -6,7 +6,9 @@
       "sources": [
         "src/addon.cc",
         "src/async_call.cc",
+        "src/blake3.cc",
         "src/crc32c.cc",
+        "src/digest.cc",
         "src/environment.cc",
         "src/fault_guard.cc",
         "src/holders.cc",
@@ -16,12 +18,14 @@
         "src/process.cc",
         "src/process_glue.cc",
         "src/scrub.cc",
-        "src/scrub_glue.cc",
         "src/socket_glue.cc",
+        "src/sweep.cc",
+        "src/sweep_glue.cc",
         "src/table_map.cc",
         "src/table_map_glue.cc",
         "src/unix_socket.cc",
-        "src/window_glue.cc"
+        "src/window_glue.cc",
+        "src/write_now.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [

@@ -14,7 +14,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   ExportProcesses(env, exports);
   ExportMemory(env, exports);
   ExportWindow(env, exports);
-  ExportScrub(env, exports);
+  ExportSweeps(env, exports);
   ExportTableMap(env, exports);
   return exports;
 }

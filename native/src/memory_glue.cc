@@ -2,6 +2,7 @@
 
 #include "arguments.hh"
 #include "async_call.hh"
+#include "blake3.hh"
 #include "crc32c.hh"
 #include "glue.hh"
 #include "memory_file.hh"
@@ -84,6 +85,15 @@ Napi::Value Crc32cGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Crc32c(bytes.data, bytes.size, initial));
 }
 
+Napi::Value Blake3Glue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const Bytes bytes = args.bytes();
+  const auto lanes_max = static_cast<unsigned>(args.integer(1, kBlake3LanesMax));
+  if (!args.ok()) return info.Env().Undefined();
+  const Blake3Value hash = Blake3(bytes.data, bytes.size, lanes_max);
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t*>(hash.words), sizeof(hash.words));
+}
+
 Napi::Value Crc32cPortableGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const Bytes bytes = args.bytes();
@@ -105,6 +115,7 @@ void ExportMemory(Napi::Env env, Napi::Object exports) {
   exports["isSoleOpener"] = Napi::Function::New<OfFd<IsSoleOpener>>(env, "isSoleOpener");
   exports["lockFile"] = Napi::Function::New<OfFd<LockFile>>(env, "lockFile");
   exports["crc32c"] = Napi::Function::New<Crc32cGlue>(env, "crc32c");
+  exports["blake3"] = Napi::Function::New<Blake3Glue>(env, "blake3");
   exports["crc32cPortable"] = Napi::Function::New<Crc32cPortableGlue>(env, "crc32cPortable");
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Browser, Page } from 'playwright-core'
 import type { Extent } from '../../protocol/generated/broker'
+import { OtherProcess } from '../support/other-process'
 import { type TestBroker, type TestClient, until } from '../support/test-broker'
 import { launch, requireChromium, screenshotPath } from './page-browser'
 import { startWithConsole, WatchedPage } from './page-broker'
@@ -102,6 +103,7 @@ describeWithChromium('the page of the console', () => {
   afterEach(async () => {
     const faults = open.flatMap(watched => watched.faults)
     for (const watched of open.splice(0)) await watched.close()
+    await OtherProcess.killAll()
     await broker.dispose()
     expect(faults).toEqual([])
   })
@@ -183,12 +185,12 @@ describeWithChromium('the page of the console', () => {
     const extents = await allocate('live/one', 100 * MiB)
     await cell(page, 'allocations', 'live/one').getByText('100 MiB').waitFor()
     await expectMap(page, extents, 'held')
-    const { grant } = await client.call('CreateMapping', { name: 'live/one', guestAddress: 4096 })
+    const { grant, fds } = await client.call('CreateMapping', { name: 'live/one', guestAddress: 4096 })
     await page.locator('#tab-mappings').click()
     await cell(page, 'mappings', 'live/one').getByText('0x1000').waitFor()
     const { allocation } = await client.call('Grow', { name: 'live/one', bytes: 120 * MiB })
     await expectMap(page, allocation.extents, 'held')
-    client.closeClientFds()
+    client.closeFd(fds[0]!)
     await client.call('RevokeMapping', { mapping: grant.mapping.id })
     await page.getByText('No mappings.').waitFor()
     await client.call('Release', { name: 'live/one' })
@@ -210,9 +212,8 @@ describeWithChromium('the page of the console', () => {
     const watched = await visit()
     await watched.live()
     const { page } = watched
-    const { OtherProcess } = await import('../support/other-process')
     const other = await OtherProcess.start(broker.socket)
-    await other.call('Allocate', { name: 'theirs', bytes: MiB })
+    await expect(other.refusal('Allocate', { name: 'theirs', bytes: MiB })).resolves.toBeUndefined()
     await cell(page, 'allocations', 'theirs').getByText(String(other.pid)).waitFor()
     await other.kill()
     await cell(page, 'allocations', 'theirs').getByText('unclaimed').waitFor()

@@ -79,7 +79,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.allocator.free(extents)
+    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.free(extents)
     throw error
   } finally {
     names.delete(input.name)
@@ -113,19 +113,20 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   let made = false
   let grown = false
   try {
+    if (!(await broker.contents.stop(allocation.id)))
+      refuse('Busy', { name: record.name, operation: 'verify' })
     const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
-    broker.inventory.changeAllocation(allocation, { bytes, extents })
+    broker.inventory.changeAllocation(allocation, { bytes, extents, digest: null })
     grown = true
     broker.changed('grown', allocation, { pid: session.peer.pid, bytes })
     return { allocation: viewAllocation(allocation) }
   } finally {
     if (!grown) {
       broker.ledger.charge(record.uid, { bytes: -more })
-      if (!made || (await undone(broker, range.source.undoGrow?.(before, after))))
-        range.allocator.free(extension.added)
+      if (!made || (await undone(broker, range.source.undoGrow?.(before, after)))) range.free(extension.added)
     }
     allocation.busy = undefined
   }

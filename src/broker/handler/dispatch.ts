@@ -12,13 +12,16 @@ import type { Handler, Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
 import { claim } from './claim'
+import { reload, setLogLevel } from './configuration'
 import { openConsole } from './console'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
+import { listPoisoned, markPoisoned } from './poison'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
+import { verify } from './verify'
 import { watch } from './watch'
 
 const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
@@ -38,15 +41,15 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Thaw: thaw,
   Watch: watch,
   ListClients: listClients,
-  Verify: notYet,
-  MarkPoisoned: notYet,
-  ListPoisoned: notYet,
+  Verify: verify,
+  MarkPoisoned: markPoisoned,
+  ListPoisoned: listPoisoned,
   GetRecovery: getRecovery,
   GetStatistics: getStatistics,
   ReadAllocation: notYet,
   OpenConsole: openConsole,
-  Reload: notYet,
-  SetLogLevel: notYet,
+  Reload: reload,
+  SetLogLevel: setLogLevel,
 }
 
 function notYet(): never {

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
-import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
+import {
+  type PoisonRecord,
+  type RangeIdentity,
+  readTableFrom,
+  sameValue,
+  TableUnreadable,
+} from '../../../protocol/table'
 import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
@@ -16,7 +22,7 @@ import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
-import { formatTable, Table } from '../table'
+import { formatTable, type NativeMedium, Table } from '../table'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -24,7 +30,10 @@ import { formatTable, Table } from '../table'
  * A range that can't be trusted is readOnly with the reason; the others work.
  */
 export async function recover(broker: Broker): Promise<void> {
-  for (const settings of broker.settings.ranges) {
+  const { ranges } = broker.settings
+  broker.service?.recovering()
+  for (const [index, settings] of ranges.entries()) {
+    broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
     const began = performance.now()
     const range = await openRange(broker, settings)
     broker.inventory.addRange(range)
@@ -37,6 +46,11 @@ export async function recover(broker: Broker): Promise<void> {
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
+  for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
+    broker.log.warn(
+      { range },
+      'the fd store has memfds of a range that the configuration does not have; they stay',
+    )
   for (const { id, range, holder } of broker.inventory.byId.values())
     if (!holder) range.startup.unclaimed.add(id)
 }
@@ -94,6 +108,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
       startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
+    range.withhold([{ offset: 0, length: bytes }])
     await reconcile(broker, range)
     return range
   } catch (error) {
@@ -115,7 +130,7 @@ function explain(broker: Broker, error: unknown): string {
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
   switch (settings.source) {
     case 'memfd':
-      return MemfdSource.open(settings)
+      return MemfdSource.open(settings, broker.service?.fdStore)
     case 'directory':
       return DirectorySource.open(settings, guardOf(broker, settings.name))
     case 'devdax':
@@ -207,13 +222,26 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
     alignBytes: source.unitBytes,
   }
   const { crc32c } = native
+  const bad = fresh ? badMemoryBefore(medium, identity, bootId) : []
   if (fresh) {
     const uuid = randomUUID().replaceAll('-', '')
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })
+  for (const value of bad) table.commit([{ put: 'poison', value }])
   if (fresh) opened.keepTable()
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
+}
+
+/** Formatting makes bad memory no better: what a table that can still be read says of it goes over to the new one. */
+function badMemoryBefore(medium: NativeMedium, identity: RangeIdentity, bootId: string): PoisonRecord[] {
+  try {
+    const image = readTableFrom(medium, { crc32c: native.crc32c, bootId })
+    return sameValue(image.superblock.identity, identity) ? [...image.state.poison.values()] : []
+  } catch (error) {
+    if (error instanceof TableUnreadable) return []
+    throw error
+  }
 }
 
 function found(table: Table, fresh: boolean): Partial<Startup> {
@@ -282,8 +310,9 @@ function retireUnscrubbed(broker: Broker, range: Range): void {
   const first = source.tableBytes ?? 0
   const chunk = chunkBytes(source.bytes - first, source.unitBytes)
   const extents = []
-  for (let offset = first; offset < source.bytes; offset += chunk)
-    extents.push({ offset, length: Math.min(chunk, source.bytes - offset) })
+  for (const free of [...range.allocator.freeExtents()])
+    for (let offset = free.offset; offset < free.offset + free.length; offset += chunk)
+      extents.push({ offset, length: Math.min(chunk, free.offset + free.length - offset) })
   broker.inventory.retireFree(range, extents, 'never scrubbed')
   broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
 }

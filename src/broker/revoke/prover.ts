@@ -32,7 +32,9 @@ export class Prover {
   /** One proof of an allocation at a time: its own descriptor is what another one would find. */
   prove({ id, range, uid }: Target): Promise<Proof> {
     const before = this.proving.get(id) ?? Promise.resolve()
-    const proof = before.catch(() => {}).then(() => this.queue.run(uid, () => range.source.prove(id)))
+    const proof = before
+      .catch(() => {})
+      .then(() => this.queue.run(uid, () => this.broker.contents.unread(id, () => range.source.prove(id))))
     this.proving.set(id, proof)
     const done = () => {
       if (this.proving.get(id) === proof) this.proving.delete(id)

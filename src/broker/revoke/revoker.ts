@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../broker'
+import { foundBad } from '../contents/found-bad'
 import { Refusal } from '../refusal'
 import type { Proof } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
@@ -153,12 +154,16 @@ export class Revoker {
 
   /** End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again. */
   async reclaim(retired: Retired): Promise<void> {
+    const { range } = retired
     const { name, uid } = retired.record
-    retired.busy = true
+    retired.scrubbing = {
+      good: extents => range.bad.outOf(extents),
+      bad: extents => void foundBad(this.broker, range, extents, 'scrub'),
+    }
     try {
-      await retired.range.source.destroy(pieceOfRetired(retired.record))
+      await range.source.destroy(pieceOfRetired(retired.record), retired.scrubbing)
     } finally {
-      retired.busy = false
+      retired.scrubbing = undefined
     }
     this.broker.checkThawed()
     const bytes = retired.bytes
@@ -280,7 +285,8 @@ export class Revoker {
 
   private async cut(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
-    const proof = await target.range.source.cut!(target.id)
+    const { range, id } = target
+    const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
     tell(
       proof.kind === 'gone'
         ? 'the kernel has ended every descriptor and mapping of it'

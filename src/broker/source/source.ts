@@ -1,5 +1,5 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
-import type { SourceKind } from '../../../protocol/table'
+import type { Extent, SourceKind } from '../../../protocol/table'
 import type { ProcessIdentity } from '../lease/process'
 import type { NativeMedium } from '../table'
 
@@ -34,6 +34,16 @@ export interface Guard {
   broken(reason: string): void
 }
 
+/** Between a source that overwrites memory and who asked for it. Extents are of the range. */
+export interface Scrubbing {
+  /** What of the extents may be touched: the rest is known to be bad. */
+  good(extents: readonly Extent[]): Extent[]
+  /** This turned out to be bad, and was stepped over. */
+  bad(extents: readonly Extent[]): void
+  /** The source's, while it overwrites. */
+  progress?: { bytesDone(): number } | undefined
+}
+
 /**
  * How the broker gets at a range's memory. Every method that fails throws an error with a `code` (errno name).
  * A source keeps no record of its own: what exists is what the allocation table says.
@@ -56,8 +66,8 @@ export interface Source {
   grow(piece: Piece, before: Piece): void | Promise<void>
   /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
   undoGrow?(before: Piece, grown: Piece): Promise<void>
-  /** A new open file description for one mapping of a process; the caller owns it. */
-  open(piece: Piece, writable: boolean, to: ProcessIdentity): number
+  /** A new open file description for one mapping of a process, or for the broker itself; the caller owns it. */
+  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */
   descriptorOffset(piece: Piece): number
   /** Nobody may open by path any more what they hold; before the proof that ends an allocation. */
@@ -65,7 +75,7 @@ export interface Source {
   /** Whether anybody but the broker still reaches the allocation's memory. */
   prove(id: number): Promise<Proof>
   /** End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again. */
-  destroy(piece: Piece): Promise<void>
+  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
   close(): void
@@ -76,6 +86,8 @@ export interface Source {
   readonly tableBytes?: number
   /** Memory that nobody has scrubbed yet when the range is formatted. */
   readonly startsDirty?: boolean
+  /** Its extents are what they say, not an account of pages that the kernel chooses: bad ones come back to it. */
+  readonly ownsPages?: boolean
   /** Extents an allocation can have at most. */
   readonly extentsMax?: number
   /** No ordinary memory: had only by who asks for the range. */

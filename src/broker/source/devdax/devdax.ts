@@ -3,7 +3,16 @@ import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/config'
 import { type ProcessIdentity, startTimeOf } from '../../lease/process'
-import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from '../source'
+import { scrub } from '../scrub'
+import {
+  type Guard,
+  type OpenedSource,
+  type Piece,
+  type Proof,
+  type Scrubbing,
+  type Source,
+  SourceError,
+} from '../source'
 import type { CutResult } from './cut'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
@@ -35,6 +44,7 @@ export class DevdaxSource implements Source {
   readonly node: number | undefined
   readonly bytes: number
   readonly startsDirty = true
+  readonly ownsPages = true
   readonly capabilities: Capabilities
   private readonly devices = new Map<number, Device>()
   /** Allocations whose device could not be made, and why. */
@@ -201,7 +211,7 @@ export class DevdaxSource implements Source {
     })
   }
 
-  open(piece: Piece, writable: boolean, to: ProcessIdentity): number {
+  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number {
     const device = this.devices.get(piece.id)
     if (!device)
       throw this.failed.get(piece.id) ?? new InstanceError('ENXIO', 'its device is being made again')
@@ -210,6 +220,7 @@ export class DevdaxSource implements Source {
       closeSync(fd)
       throw new InstanceError('ENODEV', `/dev/${device.name} is not the allocation's device any more`)
     }
+    if (!to) return fd
     device.given = true
     device.to.set(to.pid, to)
     return fd
@@ -286,19 +297,19 @@ export class DevdaxSource implements Source {
     })
   }
 
-  destroy(piece: Piece): Promise<void> {
-    return this.alone(piece.id, () => this.destroyAlone(piece))
+  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
+    return this.alone(piece.id, () => this.destroyAlone(piece, scrubbing))
   }
 
-  private async destroyAlone(piece: Piece): Promise<void> {
+  private async destroyAlone(piece: Piece, scrubbing: Scrubbing | undefined): Promise<void> {
     const proof = await this.cutAlone(piece.id)
     if (proof.kind === 'held') throw new InstanceError('EBUSY', `it is held: ${proof.why}`)
     this.failed.delete(piece.id)
-    await this.scrub(piece.extents)
+    await this.scrub(scrubbing ? scrubbing.good(piece.extents) : piece.extents, scrubbing)
   }
 
   /** Through a device of its own, which nobody else ever had. */
-  private async scrub(extents: Piece['extents']): Promise<void> {
+  private async scrub(extents: Piece['extents'], scrubbing?: Scrubbing): Promise<void> {
     if (extents.length === 0) return
     const { directory } = this.region
     const physical = physicalExtents(this.base, extents)
@@ -308,7 +319,7 @@ export class DevdaxSource implements Source {
     try {
       const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
       try {
-        await native.scrub(fd, 0, bytes)
+        await scrub(fd, 0, extents, scrubbing)
       } finally {
         closeSync(fd)
       }
