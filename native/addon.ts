@@ -10,6 +10,8 @@ export interface Addon {
   /** -EAGAIN: the listener's backlog is full. */
   connectUnix(path: string): number
   socketPair(): [number, number] | number
+  /** The path of a listening Unix stream socket made elsewhere, from now on like one of listenUnix. -EINVAL: it is none. */
+  adoptListener(fd: number): string | number
   /** Accepts until close(); fd ownership passes to onConnection. Adopts fd. onError gets errno (EMFILE, ...): accepting is then paused until resume(). */
   Listener: new (
     fd: number,
@@ -43,6 +45,8 @@ export interface Addon {
     environment: string[],
     fds: ReadonlyArray<{ from: number; to: number }>,
   ): number
+  /** Writes to a pipe, socket, terminal or file what it takes without waiting, at most 4 KiB; -EAGAIN when nothing. */
+  writeNow(fd: number, bytes: Uint8Array): number
 
   // Memory
   /** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */

@@ -24,7 +24,8 @@
         "src/table_map.cc",
         "src/table_map_glue.cc",
         "src/unix_socket.cc",
-        "src/window_glue.cc"
+        "src/window_glue.cc",
+        "src/write_now.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [

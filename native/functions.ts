@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import type {
   Addon,
   NativeDigest,
@@ -27,6 +27,16 @@ export function socketPair(): [number, number] {
   const pair = addon.socketPair()
   if (typeof pair === 'number') throw new SystemError('socketpair', pair)
   return pair
+}
+
+/**
+ * Make a listening Unix stream socket that another process made like one of listenUnix; gives its path, which begins
+ * with NUL where it is an abstract address. Throws EINVAL for any other descriptor.
+ */
+export function adoptListener(fd: number): string {
+  const path = addon.adoptListener(fd)
+  if (typeof path === 'number') throw new SystemError('getsockname', path)
+  return path
 }
 
 /** Throws ESRCH when there is no such process. */
@@ -78,6 +88,15 @@ export function reopen(fd: number, writable: boolean): number {
 /** The same open file description under another number, close-on-exec. */
 export function dupFd(fd: number): number {
   return check('fcntl', addon.dupFd(fd))
+}
+
+/**
+ * Writes what a pipe, a socket, a terminal or a file takes without waiting, at most 4 KiB; the descriptor may be
+ * a blocking one, and stays it. Bytes written; 0 when it takes nothing now. Throws EPIPE when nobody reads any more.
+ */
+export function writeNow(fd: number, bytes: Uint8Array): number {
+  const written = addon.writeNow(fd, bytes)
+  return written === -constants.errno.EAGAIN ? 0 : check('write', written)
 }
 
 /** Rejects with ENOSPC when the filesystem is full. */

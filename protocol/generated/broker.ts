@@ -516,8 +516,8 @@ export interface OpenConsoleOut {
 
 /**
  * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
- * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
- * the next start. A file that is not good changes nothing. For administrators.
+ * effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+ * wait for the next start. A file that is not good changes nothing. For administrators.
  */
 export type ReloadIn = Record<string, never>
 
@@ -645,8 +645,8 @@ export interface BrokerMethods {
   OpenConsole: { in: OpenConsoleIn; out: OpenConsoleOut }
   /**
    * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
-   * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
-   * the next start. A file that is not good changes nothing. For administrators.
+   * effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+   * wait for the next start. A file that is not good changes nothing. For administrators.
    */
   Reload: { in: ReloadIn; out: ReloadOut }
   /** Until the next start or Reload. For administrators. */
@@ -1156,8 +1156,8 @@ method ReadAllocation(name: string, offset: int, length: int) -> (data: string)
 method OpenConsole() -> (url: string)
 
 # Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
-# effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
-# the next start. A file that is not good changes nothing. For administrators.
+# effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+# wait for the next start. A file that is not good changes nothing. For administrators.
 method Reload() -> (changed: []string, needsRestart: []string)
 
 # Until the next start or Reload. For administrators.

@@ -1544,7 +1544,7 @@ return errors === 0;
 }
 
 const ReloadIn = validate32;
-const schema33 = {"description":"Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take\neffect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for\nthe next start. A file that is not good changes nothing. For administrators.","type":"object","properties":{},"additionalProperties":false};
+const schema33 = {"description":"Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take\neffect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that\nwait for the next start. A file that is not good changes nothing. For administrators.","type":"object","properties":{},"additionalProperties":false};
 
 function validate32(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { Ledger } from './access/ledger'
 import { Policy } from './access/policy'
+import { changesOf } from './config/changes'
 import type { Settings } from './config/config'
 import type { Console } from './console/console'
 import { Contents } from './contents/contents'
@@ -8,6 +9,7 @@ import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
 import { Revoker } from './revoke/revoker'
+import type { ServiceManager } from './service/service-manager'
 import { Events } from './session/events'
 import type { Session } from './session/session'
 import type { Allocation, Mapping } from './state/entries'
@@ -20,7 +22,7 @@ export class Broker {
   readonly leases = new Leases()
   readonly ledger = new Ledger()
   readonly events = new Events(Date.now)
-  readonly policy: Policy
+  policy: Policy
   readonly inventory: Inventory
   readonly revoker: Revoker
   readonly quarantine: Quarantine
@@ -31,10 +33,13 @@ export class Broker {
   /** undefined: the configuration has none, or it could not be made. */
   console: Console | undefined
 
+  /** reread gives the configuration as it is now; @throws ConfigError */
   constructor(
-    readonly settings: Settings,
+    public settings: Settings,
     readonly bootId: string,
     readonly log: Logger,
+    readonly service?: ServiceManager,
+    private readonly reread: () => Settings = () => settings,
   ) {
     this.policy = new Policy(settings)
     this.inventory = new Inventory(this.ledger, this.leases)
@@ -42,6 +47,45 @@ export class Broker {
     this.quarantine = new Quarantine(this)
     this.contents = new Contents(this.inventory, this.statistics)
     this.leases.onExit = holder => this.holderExited(holder)
+  }
+
+  /**
+   * Reads the configuration again: who may do what, limits and the log level are new from the next request on; what
+   * somebody has beyond a new limit stays. Nobody is disconnected. by: who asked for it.
+   * @throws ConfigError: nothing has changed
+   */
+  reload(by: { pid?: number; uid?: number }): { changed: string[]; needsRestart: string[] } {
+    this.service?.reloading()
+    try {
+      const { settings, changed, needsRestart } = changesOf(this.settings, this.reread())
+      this.settings = settings
+      this.policy = new Policy(settings)
+      this.log.level = settings.logLevel
+      const { pid, uid } = by
+      this.log.info({ changed, needsRestart, pid }, 'the configuration was read again')
+      const detail = changed.join(', ') || 'nothing is new'
+      this.events.emit({
+        kind: 'reloaded',
+        detail,
+        ...(uid !== undefined && { uid }),
+        ...(pid !== undefined && { pid }),
+      })
+      this.service?.reloaded(this.summary())
+      return { changed, needsRestart }
+    } catch (error) {
+      const { message } = error as Error
+      this.log.error({ reason: message }, 'the configuration was not read again; what was, stays')
+      this.service?.reloaded(`${this.summary()}; the configuration was not read again: ${message}`)
+      throw error
+    }
+  }
+
+  /** In a few words, for the service manager. */
+  summary(): string {
+    const { ranges, byId } = this.inventory
+    const readOnly = [...ranges.values()].filter(range => range.readOnly).map(range => range.name)
+    const trouble = readOnly.length > 0 ? `; read-only: ${readOnly.join(', ')}` : ''
+    return `${ranges.size} ranges, ${byId.size} allocations${trouble}`
   }
 
   /** Why every change is refused, undefined when it is not. A read-only range refuses for reasons of its own. */

@@ -12,6 +12,7 @@ import type { Handler, Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
 import { claim } from './claim'
+import { reload, setLogLevel } from './configuration'
 import { openConsole } from './console'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
@@ -47,8 +48,8 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   GetStatistics: getStatistics,
   ReadAllocation: notYet,
   OpenConsole: openConsole,
-  Reload: notYet,
-  SetLogLevel: notYet,
+  Reload: reload,
+  SetLogLevel: setLogLevel,
 }
 
 function notYet(): never {

@@ -30,7 +30,10 @@ import { formatTable, type NativeMedium, Table } from '../table'
  * A range that can't be trusted is readOnly with the reason; the others work.
  */
 export async function recover(broker: Broker): Promise<void> {
-  for (const settings of broker.settings.ranges) {
+  const { ranges } = broker.settings
+  broker.service?.recovering()
+  for (const [index, settings] of ranges.entries()) {
+    broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
     const began = performance.now()
     const range = await openRange(broker, settings)
     broker.inventory.addRange(range)
@@ -43,6 +46,11 @@ export async function recover(broker: Broker): Promise<void> {
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
+  for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
+    broker.log.warn(
+      { range },
+      'the fd store has memfds of a range that the configuration does not have; they stay',
+    )
   for (const { id, range, holder } of broker.inventory.byId.values())
     if (!holder) range.startup.unclaimed.add(id)
 }
@@ -122,7 +130,7 @@ function explain(broker: Broker, error: unknown): string {
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
   switch (settings.source) {
     case 'memfd':
-      return MemfdSource.open(settings)
+      return MemfdSource.open(settings, broker.service?.fdStore)
     case 'directory':
       return DirectorySource.open(settings, guardOf(broker, settings.name))
     case 'devdax':

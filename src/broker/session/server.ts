@@ -30,16 +30,19 @@ export class Server {
   private constructor(
     private readonly fd: number,
     private readonly lock: number,
-    private readonly path: string,
+    /** undefined where the socket is the service manager's and stays for the next broker. */
+    private readonly path: string | undefined,
     private readonly broker: Broker,
   ) {}
 
-  /** Makes the socket; clients that connect wait until listen(). @throws SocketInUse */
+  /** Makes the socket, or takes over the service manager's; clients that connect wait until listen(). @throws SocketInUse */
   static bind(broker: Broker): Server {
     const { socket, socketMode } = broker.settings
+    const given = broker.service?.inherited.listener
     prepareFolder(path.dirname(socket))
     const lock = takeLock(socket)
     try {
+      if (given) return new Server(given.fd, lock, undefined, broker)
       removeStale(socket)
       const fd = native.listenUnix(socket, backlog)
       chmodSync(socket, socketMode)
@@ -147,7 +150,7 @@ export class Server {
 
   /** Every call has been answered or is dropped; the path goes first, so that clients wait for the next broker. */
   stop(): void {
-    rmSync(this.path, { force: true })
+    if (this.path !== undefined) rmSync(this.path, { force: true })
     this.listener?.close()
     for (const responder of [...this.responders.values()]) responder.close()
     closeSync(this.lock)
