@@ -9,6 +9,7 @@ export const exitCode = {
   unreachable: 3,
   unsafe: 4,
   findings: 5,
+  damaged: 6,
   cannotExecute: 126,
   notFound: 127,
   interrupted: 130,
@@ -22,6 +23,7 @@ Exit codes:
   3    the broker can't be reached
   4    preflight: the next kernel would lose a range
   5    doctor: something is to be mended
+  6    verify: something is changed or poisoned
   126  exec: the command can't be executed
   127  exec: the command was not found
   130  interrupted (SIGINT, SIGTERM)`

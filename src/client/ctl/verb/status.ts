@@ -60,7 +60,10 @@ function retired({ retired }: Status): string {
     },
     {
       title: 'STATE',
-      cell: row => row.state,
+      cell: row =>
+        row.scrubbedBytes > 0
+          ? `${row.state} ${Math.floor((100 * row.scrubbedBytes) / row.bytes)} %`
+          : row.state,
       color: row => (row.state === 'quarantined' ? 'yellow' : undefined),
     },
     { title: 'HOLDERS', cell: row => row.holders.join(' ') || '-' },
