@@ -11,7 +11,11 @@ export interface ConsoleOptions {
 }
 
 /** A real broker whose console listens on a port that stays the same when it is started again. */
-export async function startWithConsole({ write = false, rawView = false, bytes = 256 * MiB }: ConsoleOptions = {}) {
+export async function startWithConsole({
+  write = false,
+  rawView = false,
+  bytes = 256 * MiB,
+}: ConsoleOptions = {}) {
   const port = await freePort()
   const config = `[console]
 listen = "127.0.0.1:${port}"
@@ -64,7 +68,11 @@ export class WatchedPage {
     private readonly origin: string,
   ) {}
 
-  static async open(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+  static async open(
+    browser: Browser,
+    origin: string,
+    options: BrowserContextOptions = {},
+  ): Promise<WatchedPage> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
     const watched = new WatchedPage(await context.newPage(), origin)
     await watched.listen()
@@ -82,7 +90,8 @@ export class WatchedPage {
         faults.push(`request to ${request.url()}`)
     })
     page.on('websocket', socket => {
-      if (!socket.url().startsWith(`${origin.replace('http', 'ws')}/`)) faults.push(`socket to ${socket.url()}`)
+      if (!socket.url().startsWith(`${origin.replace('http', 'ws')}/`))
+        faults.push(`socket to ${socket.url()}`)
     })
     await page.exposeFunction('reportViolation', (violation: string) => faults.push(`policy: ${violation}`))
     await page.addInitScript(() => {
@@ -96,7 +105,9 @@ export class WatchedPage {
 
   /** Chromium writes an error for a connection that is refused, whatever the page does about it. */
   forgiveLostConnections(): void {
-    const kept = this.faults.filter(fault => !/^(WebSocket connection to|Failed to load resource:)/.test(fault))
+    const kept = this.faults.filter(
+      fault => !/^(WebSocket connection to|Failed to load resource:)/.test(fault),
+    )
     this.faults.splice(0, this.faults.length, ...kept)
   }
 

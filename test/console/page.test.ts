@@ -7,8 +7,8 @@ import type { Browser, Page } from 'playwright-core'
 import type { Extent } from '../../protocol/generated/broker'
 import { OtherProcess } from '../support/other-process'
 import { type TestBroker, type TestClient, until } from '../support/test-broker'
-import { launch, requireChromium, screenshotPath } from './page-browser'
 import { startWithConsole, WatchedPage } from './page-broker'
+import { launch, requireChromium, screenshotPath } from './page-browser'
 
 const MiB = 2 ** 20
 const describeWithChromium = requireChromium() ? describe : describe.skip
@@ -70,7 +70,8 @@ async function expectMap(page: Page, extents: readonly Extent[], colour: string)
 }
 
 /** Rows that a table shows. */
-const cell = (page: Page, table: string, text: string) => page.locator(`.table.${table} .rows .row`, { hasText: text })
+const cell = (page: Page, table: string, text: string) =>
+  page.locator(`.table.${table} .rows .row`, { hasText: text })
 
 describeWithChromium('the page of the console', () => {
   let browser: Browser
@@ -80,7 +81,10 @@ describeWithChromium('the page of the console', () => {
   let origin: string
   const open: WatchedPage[] = []
 
-  async function visit(options?: Parameters<typeof WatchedPage.open>[2], address = url): Promise<WatchedPage> {
+  async function visit(
+    options?: Parameters<typeof WatchedPage.open>[2],
+    address = url,
+  ): Promise<WatchedPage> {
     const watched = await WatchedPage.open(browser, origin, options)
     open.push(watched)
     await watched.page.goto(address)
@@ -170,7 +174,9 @@ describeWithChromium('the page of the console', () => {
     await cell(page, 'allocations', 'first').waitFor()
     const box = (await page.locator('#map').boundingBox())!
     await page.mouse.move(box.x + box.width * 0.1, box.y + 50)
-    await page.locator('.pointed', { hasText: 'first: 0x0 – 0x4000000, 64 MiB, uid 1001, unclaimed' }).waitFor()
+    await page
+      .locator('.pointed', { hasText: 'first: 0x0 – 0x4000000, 64 MiB, uid 1001, unclaimed' })
+      .waitFor()
     await page.mouse.click(box.x + box.width * 0.1, box.y + 50)
     await page.locator('.detail h2', { hasText: 'first' }).waitFor()
     await page.locator('.table.allocations [aria-selected=true]', { hasText: 'first' }).waitFor()
@@ -198,7 +204,10 @@ describeWithChromium('the page of the console', () => {
     await page.getByText('No allocations.').waitFor()
     await page.locator('#tab-events').click()
     for (const kind of ['allocated', 'mapped', 'grown', 'revoked', 'released', 'reclaimed'])
-      await page.locator('.table.events .kind', { hasText: new RegExp(`^${kind}$`) }).first().waitFor()
+      await page
+        .locator('.table.events .kind', { hasText: new RegExp(`^${kind}$`) })
+        .first()
+        .waitFor()
     // Filtered to some, and stopped while it is read.
     await page.getByLabel('Search events').fill('grown live/')
     await expect(page.locator('.table.events .rows .row').count()).resolves.toBe(1)
@@ -274,27 +283,33 @@ describeWithChromium('the page of the console', () => {
     { width: 1280, height: 900, colorScheme: 'dark' as const },
     { width: 400, height: 800, colorScheme: 'light' as const },
     { width: 400, height: 800, colorScheme: 'dark' as const },
-  ])('every view at $width pixels in $colorScheme: nothing beyond the edge, text with contrast', async shape => {
-    for (let i = 0; i < 40; i++)
-      await allocate(`vm-${i}/ram`, ((i * 7) % 5) * MiB + MiB, i % 3 === 0 ? { uid: 1001 + (i % 2) } : {})
-    for (let i = 0; i < 40; i += 4) await client.call('Release', { name: `vm-${i}/ram` })
-    await client.call('CreateMapping', { name: 'vm-1/ram' })
-    const { width, height, colorScheme } = shape
-    const watched = await visit({ viewport: { width, height }, colorScheme })
-    await watched.live()
-    const { page } = watched
-    await cell(page, 'allocations', 'vm-1/ram').first().click()
-    await page.locator('.detail').waitFor()
-    for (const tab of ['allocations', 'mappings', 'clients', 'events', 'charts', 'recovery', 'bytes']) {
-      await page.locator(`#tab-${tab}`).click()
-      await page.locator(`#panel.${tab}`).waitFor()
-      if (tab === 'charts') await page.getByText('resident').waitFor()
-      if (tab === 'recovery') await page.getByText('recovered in').first().waitFor()
-      expect({ tab, beyond: await beyondTheEdge(page) }).toEqual({ tab, beyond: 0 })
-      expect({ tab, faint: await faintTexts(page) }).toEqual({ tab, faint: [] })
-      await page.screenshot({ path: screenshotPath(`${tab}-${width}-${colorScheme}`), fullPage: width < 1280 })
-    }
-  })
+  ])(
+    'every view at $width pixels in $colorScheme: nothing beyond the edge, text with contrast',
+    async shape => {
+      for (let i = 0; i < 40; i++)
+        await allocate(`vm-${i}/ram`, ((i * 7) % 5) * MiB + MiB, i % 3 === 0 ? { uid: 1001 + (i % 2) } : {})
+      for (let i = 0; i < 40; i += 4) await client.call('Release', { name: `vm-${i}/ram` })
+      await client.call('CreateMapping', { name: 'vm-1/ram' })
+      const { width, height, colorScheme } = shape
+      const watched = await visit({ viewport: { width, height }, colorScheme })
+      await watched.live()
+      const { page } = watched
+      await cell(page, 'allocations', 'vm-1/ram').first().click()
+      await page.locator('.detail').waitFor()
+      for (const tab of ['allocations', 'mappings', 'clients', 'events', 'charts', 'recovery', 'bytes']) {
+        await page.locator(`#tab-${tab}`).click()
+        await page.locator(`#panel.${tab}`).waitFor()
+        if (tab === 'charts') await page.getByText('resident').waitFor()
+        if (tab === 'recovery') await page.getByText('recovered in').first().waitFor()
+        expect({ tab, beyond: await beyondTheEdge(page) }).toEqual({ tab, beyond: 0 })
+        expect({ tab, faint: await faintTexts(page) }).toEqual({ tab, faint: [] })
+        await page.screenshot({
+          path: screenshotPath(`${tab}-${width}-${colorScheme}`),
+          fullPage: width < 1280,
+        })
+      }
+    },
+  )
 
   test('with the keyboard alone: every stop is seen, and everything is reached', async () => {
     for (let i = 0; i < 5; i++) await allocate(`vm-${i}/ram`, MiB)
@@ -312,7 +327,8 @@ describeWithChromium('the page of the console', () => {
       expect({ name, visible }).toEqual({ name, visible: true })
       stops.add(name)
     }
-    for (const stop of ['map', 'tab-allocations', 'search', 'allocations', 'prompt']) expect([...stops]).toContain(stop)
+    for (const stop of ['map', 'tab-allocations', 'search', 'allocations', 'prompt'])
+      expect([...stops]).toContain(stop)
     await keyboard.press('Escape')
     // Tabs by number and by arrow.
     await keyboard.press('2')
@@ -333,7 +349,9 @@ describeWithChromium('the page of the console', () => {
     await keyboard.press('m')
     await page.locator('#map:focus').waitFor()
     await keyboard.press('ArrowDown')
-    await page.locator('.map [role=status]', { hasText: 'vm-0/ram: 0x0 – 0x100000, 1 MiB' }).waitFor({ state: 'attached' })
+    await page
+      .locator('.map [role=status]', { hasText: 'vm-0/ram: 0x0 – 0x100000, 1 MiB' })
+      .waitFor({ state: 'attached' })
     await keyboard.press('ArrowDown')
     await page.locator('.detail h2', { hasText: 'vm-1/ram' }).waitFor()
     await keyboard.press('Enter')
@@ -433,7 +451,8 @@ function faintTexts(page: Page): Promise<string[]> {
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const element = node.parentElement!
       const text = node.textContent!.trim()
-      if (text === '' || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue
+      if (text === '' || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
+        continue
       if (element.closest('noscript, script, style, option') || element.matches(':disabled')) continue
       const style = getComputedStyle(element)
       const color = element instanceof SVGElement ? style.fill : style.color
