@@ -6,6 +6,7 @@ import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
 import { dispatcher } from './handler/dispatch'
+import { LapTimes } from './recover/lap-times'
 import { recover } from './recover/recover'
 import { Server, SocketInUse } from './session/server'
 import { version } from './version'
@@ -86,15 +87,19 @@ async function main(): Promise<void> {
   }
   if (options.format !== undefined) prepareFormat(settings, options.format)
   const log = makeLog(settings.logLevel)
+  // From the start of the process.
+  const tookMs = new LapTimes(0)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
   const broker = new Broker(settings, bootId, log)
   if (options.format !== undefined) return format(broker, options.format)
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.
   const server = Server.bind(broker)
+  tookMs.lap('process')
   await recover(broker)
+  tookMs.lap('recover')
   server.listen(dispatch)
-  log.info({ socket: settings.socket, pid: process.pid, version }, 'ready')
+  log.info({ socket: settings.socket, pid: process.pid, version, tookMs }, 'ready')
   if (process.stdout.isTTY || options.config === undefined) announce(settings)
 
   // Nothing is to be saved: the table is right after every change. What is under way is taken up at the next start.

@@ -16,6 +16,7 @@ import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { formatTable, Table } from '../table'
+import { LapTimes } from './lap-times'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -24,18 +25,22 @@ import { formatTable, Table } from '../table'
  */
 export async function recover(broker: Broker): Promise<void> {
   for (const settings of broker.settings.ranges) {
-    const range = await openRange(broker, settings)
+    const tookMs = new LapTimes()
+    const range = await openRange(broker, settings, tookMs)
     broker.inventory.addRange(range)
     if (range.reason !== undefined)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     else
-      broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
+      broker.log.info(
+        { range: range.name, recovery: range.recovery, ...summary(range), tookMs },
+        'range is online',
+      )
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings): Promise<Range> {
+async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTimes): Promise<Range> {
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
     broker.events.emit({ kind: 'range', range: range.name, detail: reason })
@@ -50,6 +55,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
   } catch (error) {
     return unusable(explain(broker, error))
   }
+  tookMs.lap('source')
   const { source } = opened
   const giveUp = (reason: string) => {
     opened.medium.close()
@@ -75,7 +81,9 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
     const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly, mayFill)
     for (const detail of table.diagnostics)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
+    tookMs.lap('table')
     await reconcile(broker, range)
+    tookMs.lap('memory')
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))

@@ -11,7 +11,15 @@ import {
 import path from 'node:path'
 import { SourceError } from '../source'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
-import { type Instance, instanceNames, type PhysicalExtent, readInstance } from './region'
+import {
+  type Instance,
+  instanceNames,
+  type PhysicalExtent,
+  readAlign,
+  readDriver,
+  readInstance,
+  text,
+} from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -55,7 +63,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
   try {
     fill(directory, name, extents, alignBytes)
     write(path.join(driver, 'new_id'), name)
-    if (readInstance(directory, name)?.driver !== 'device_dax')
+    if (readDriver(directory, name) !== 'device_dax')
       throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
     return { name, device: prepareNode(directory, name, uid) }
   } catch (error) {
@@ -66,7 +74,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
 
 /** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
 function createEmpty(directory: string): string {
-  const seed = () => readFileSync(path.join(directory, 'dax_region/seed'), 'latin1').trim()
+  const seed = () => text(path.join(directory, 'dax_region/seed'))
   const before = seed() === '' ? undefined : new Set(instanceNames(directory))
   write(path.join(directory, 'dax_region/create'), '1')
   const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
@@ -77,8 +85,7 @@ function createEmpty(directory: string): string {
 /** Kernels have said yes and added nothing; only what can be read back is there. */
 function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
   const device = path.join(directory, name)
-  if (readInstance(directory, name)?.alignBytes !== alignBytes)
-    write(path.join(device, 'align'), String(alignBytes))
+  if (readAlign(directory, name) !== alignBytes) write(path.join(device, 'align'), String(alignBytes))
   for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
   checkInstance(readInstance(directory, name), extents, alignBytes)
 }
@@ -151,7 +158,7 @@ export function makeDevice(major: number, minor: number): number {
 }
 
 function readNumbers(file: string): [number, number] {
-  const [major, minor] = readFileSync(file, 'latin1').trim().split(':').map(Number)
+  const [major, minor] = text(file).split(':').map(Number)
   return [major!, minor!]
 }
 
