@@ -64,7 +64,7 @@ if (!existsSync(at('native/prebuilds')) && isStale(addon, at('native/src'), at('
   step('compiling the native addon', process.execPath, [at('native/build.mjs'), '--force'])
 
 const stamp = at('dist/.complete')
-if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('tsconfig.json'))) {
+if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('docs'), at('tsconfig.json'))) {
   rmSync(at('dist'), { recursive: true, force: true })
   step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
   step("bundling the debug console's page", process.execPath, [
