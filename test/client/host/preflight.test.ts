@@ -88,6 +88,12 @@ test.each([
     'guests lost memory',
     /memmap=512Mx40000000 as the end of all memory.*took the \$ away/,
   ],
+  [
+    'the $ eaten with the address',
+    line.replace('$0x40000000', ''),
+    'guests lost memory',
+    /memmap=512M as the end of all memory/,
+  ],
   ['not understood', line.replace('-2+0x', '-2+0y'), 'guests lost memory', /is not -OLDTYPE\+NEWTYPE/],
   ['behind --', `quiet -- ${line}`, 'guests lost memory', /no memmap=/],
   [

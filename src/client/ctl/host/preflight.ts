@@ -167,7 +167,9 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   const extent = extentOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
   const parts = words.map(word => ({ word, part: parseMemmap(word)[0]! }))
-  const eaten = parts.find(({ part }) => part.kind === 'limit' && part.rest !== '')
+  const eaten = parts.find(
+    ({ part }) => part.kind === 'limit' && (part.rest !== '' || part.bytes === range.bytes),
+  )
   if (eaten)
     return `the kernel reads memmap=${eaten.word} as the end of all memory; a boot loader or shell that took the $ away leaves this`
   const broken = parts.find(({ part }) => part.kind === 'broken')
