@@ -197,10 +197,12 @@ test.each([
     `${line.replace(idle, '')} modprobe.blacklist=kmem`,
     'guests warning regionIdle',
   ],
+  ['addresses without memory', `memmap=64M$64G`, 'far warning noMemory'],
   ['strict /dev/mem', `${line} iomem=strict`, 'raw warning iomem'],
 ])('%s is a warning, and no refusal', (_what, soft, expected) => {
   // Proves that what is only to be known does not stop a kexec.
-  expect(found(soft)).toEqual([expected])
+  const far = { ...mem, name: 'far', bytes: 64 * MiB, base: 64 * GiB }
+  expect(found(soft, expected.startsWith('far') ? [far] : [dax, mem])).toEqual([expected])
 })
 
 test('what modprobe sets need not be on the line', () => {
