@@ -129,7 +129,8 @@ async function format(broker: Broker, name: string): Promise<void> {
   await recover(broker)
   server.stop()
   const { reason } = broker.inventory.ranges.get(name)!
-  if (reason !== undefined) throw new ConfigError(`${name} was not formatted: ${reason}`)
+  if (reason !== undefined)
+    throw Object.assign(new Error(`${name} was not formatted: ${reason}`), { code: 'RangeReadOnly' })
   const { size } = broker.inventory.ranges.get(name)!.table.state.poison
   const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
   console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)

@@ -1,6 +1,7 @@
 /** Proves */
 import { requireSystemd } from './support/require-systemd'
 import { Systemd } from './support/systemd'
+
 test('boots', async () => {
   const layers = await requireSystemd()
   const s = await Systemd.boot(layers!)

@@ -44,7 +44,7 @@ export interface ConfigFile {
   defaults?: Omit<OwnerConfig, 'user' | 'uid'>
   owner?: OwnerConfig[]
   admin?: { users?: string[]; uids?: number[] }
-  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' }
+  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' | 'take' }
   console?: ConsoleConfig
 }
 
@@ -200,8 +200,9 @@ export const configSchema = table(
           'How long a holder is given to let go, in milliseconds, where who asks does not say. Default: 5000.',
       },
       on_deadline: oneOf(
-        ['quarantine', 'kill'],
-        'And then: leave the memory out of use until the holder is gone, or kill the holder. Default: "quarantine".',
+        ['quarantine', 'kill', 'take'],
+        'And then: leave the memory out of use until the holder is gone, kill the holder, or (devdax) take the memory away ' +
+          'from under it; a hostile holder can race that and crash the kernel. Default: "quarantine".',
       ),
     }),
     console: table('The debug console. Without this table there is none. A change waits for a restart.', {

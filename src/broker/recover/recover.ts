@@ -144,7 +144,9 @@ function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSour
 
 /** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
-  return source.startsDirty && code === 'NotFormatted'
+  // A table that is another range's, or a newer broker's, is no reason to lose it.
+  const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
+  return source.startsDirty && !foreign
     ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
@@ -159,6 +161,7 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {

@@ -9,6 +9,9 @@ import type { HostFiles } from '../host-files'
 /** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
 const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
 
+/** A busy broker is no broken one. */
+const answerMs = 10_000
+
 const on = (id: string, result: CheckResult, range: string | null = null): Diagnosis => ({
   id,
   range,
@@ -25,7 +28,7 @@ export async function brokerChecks(
   const folder = on('socketFolder', socketFolder(path.dirname(socket)))
   let broker: Broker
   try {
-    broker = await connect({ socket, reconnect: { timeoutMs: 0 }, signal: options.signal })
+    broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
     const none = warning(
