@@ -10,8 +10,9 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../protocol/units'
+import { hasMount } from '../own-mount'
 import { SourceError } from '../source'
-import { hasNode, makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
+import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { makeDevice } from './device-number'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
 import { unitsReferenced } from './page-references'
@@ -149,7 +150,7 @@ export function removeInstance(directory: string, name: string, reason: Reason):
 
 /** From here on nobody can open it; what is open then is what there is. */
 function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): void {
-  if (!hasNode(name)) {
+  if (!hasMount(name)) {
     if (reason === 'proved') throw new InstanceError('EBUSY', accountLost)
     return
   }
