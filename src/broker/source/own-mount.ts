@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
 
@@ -10,6 +10,8 @@ import { native } from '../../../native'
 const directory = '/run/membroker-devices'
 /** Says in which mount namespace the counts are kept: a copy of a mount counts for itself only. */
 const namespaceFile = path.join(directory, 'namespace')
+/** The directory itself is on a filesystem that is seen in all of them: that it was there before says this much. */
+const lostFile = path.join(directory, 'lost')
 
 /** Where the mount of this name is, or is to be. */
 export function mountPath(name: string): string {
@@ -31,12 +33,18 @@ export function outlivesService(): boolean {
   return readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt')
 }
 
-/** A namespace that went away took its counts with it; the directory is on a filesystem that others see too. */
+/** Something may have been opened in this boot by way of mounts that went away with their namespace. */
+export function areCountsLost(): boolean {
+  return existsSync(directory) && (!isPrepared() || existsSync(lostFile))
+}
+
 export function prepareMounts(): void {
   if (isPrepared()) return
+  const lost = areCountsLost()
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   native.mountPrivate(directory)
   writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
+  if (lost) writeFileSync(lostFile, '')
 }
 
 function isPrepared(): boolean {

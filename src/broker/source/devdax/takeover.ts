@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/config'
-import { hasMount } from '../own-mount'
+import { areCountsLost, hasMount } from '../own-mount'
 import { SourceError } from '../source'
 import { nodeOf } from './device-node'
 import type { Helper } from './helper'
@@ -86,7 +86,7 @@ export async function removeUnknown(
   checkDriver(name, driver)
   if (driver !== undefined) await checkUnheld(name)
   try {
-    await helper.remove(directory, name, bytes, hasMount(name) ? 'proved' : 'unused')
+    await helper.remove(directory, name, bytes, hasMount(name) || areCountsLost() ? 'proved' : 'unreferenced')
   } catch (error) {
     if (!(error instanceof InstanceError) || error.code !== 'EBUSY') throw error
     throw new SourceError(
