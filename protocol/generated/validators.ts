@@ -1107,7 +1107,7 @@ return errors === 0;
 }
 
 const FreezeIn = validate23;
-const schema24 = {"description":"Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.\ndigests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,\nreplies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.","type":"object","properties":{"reason":{"type":["string","null"]},"digests":{"type":["boolean","null"]}},"additionalProperties":false};
+const schema24 = {"description":"Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.\ndigests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,\nreplies tell how far that is; frozen is the last. The freeze itself stands from the first reply on, and stays when\nthe caller goes away; the digests taken so far do too, and Freeze with digests may be called again. Thaw ends them.","type":"object","properties":{"reason":{"type":["string","null"]},"digests":{"type":["boolean","null"]}},"additionalProperties":false};
 
 function validate23(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -1184,7 +1184,7 @@ return errors === 0;
 }
 
 const VerifyIn = validate25;
-const schema26 = {"description":"Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each\nin order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has\nno digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be\nread enters the ledger of bad memory (verdict poisoned). For administrators.","type":"object","properties":{"prefix":{"type":["string","null"]}},"additionalProperties":false};
+const schema26 = {"description":"Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each\nin order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has\nno digest (verdict unverified) if it was not there, or was claimed or mapped for writing, or grown, since. Memory that\ncan't be read enters the ledger of bad memory (verdict poisoned). For administrators, also while the broker is frozen.","type":"object","properties":{"prefix":{"type":["string","null"]}},"additionalProperties":false};
 
 function validate25(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -1219,7 +1219,7 @@ return errors === 0;
 }
 
 const MarkPoisonedIn = validate26;
-const schema27 = {"description":"This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or\na range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole\npages of the source. Once nobody has it any more it is never handed out again, also not after kexec.","type":"object","properties":{"name":{"type":["string","null"]},"range":{"type":["string","null"]},"offset":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"length":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"secret":{"type":["string","null"]}},"required":["offset","length"],"additionalProperties":false};
+const schema27 = {"description":"This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or\na range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole\npages of the source. Once nobody has it any more it is never handed out again, also not after kexec. Where the kernel\nchooses the pages (directory, memfd), nothing enters the ledger, and only the verdict says it. Also while frozen.","type":"object","properties":{"name":{"type":["string","null"]},"range":{"type":["string","null"]},"offset":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"length":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"secret":{"type":["string","null"]}},"required":["offset","length"],"additionalProperties":false};
 
 function validate26(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -6542,7 +6542,7 @@ return errors === 0;
 
 const WatchOut = validate74;
 const schema76 = {"type":"object","properties":{"allocations":{"type":["array","null"],"items":{"$ref":"#/definitions/Allocation"}},"mappings":{"type":["array","null"],"items":{"$ref":"#/definitions/Mapping"}},"snapshotEnd":{"type":["boolean","null"]},"event":{"anyOf":[{"$ref":"#/definitions/Event"},{"type":"null"}]},"missed":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991}}};
-const schema78 = {"description":"A change. sequence counts up by one per change since the broker started.","type":"object","properties":{"sequence":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"time":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"kind":{"type":"string","enum":["allocated","grown","changed","claimed","released","mapped","revokeRequested","revokeStep","revoked","dormant","retired","quarantined","reclaimed","tampered","poisoned","verified","connected","disconnected","frozen","thawed","range","reloaded"]},"allocation":{"type":["string","null"]},"mapping":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"range":{"type":["string","null"]},"uid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"pid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"bytes":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"deadline":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"detail":{"type":["string","null"]}},"required":["sequence","time","kind"]};
+const schema78 = {"description":"A change. sequence counts up by one per change since the broker started.","type":"object","properties":{"sequence":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"time":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"kind":{"type":"string","enum":["allocated","grown","changed","claimed","released","mapped","revokeRequested","revokeStep","revoked","dormant","retired","quarantined","reclaimed","tampered","poisoned","verified","connected","disconnected","frozen","thawed","range","reloaded"]},"allocation":{"type":["string","null"]},"mapping":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"range":{"type":["string","null"]},"uid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"pid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"offset":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"bytes":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"deadline":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"detail":{"type":["string","null"]}},"required":["sequence","time","kind"]};
 
 function validate74(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -7177,11 +7177,11 @@ else {
 var valid7 = true;
 }
 if(valid7){
-if(data15.bytes !== undefined){
-let data24 = data15.bytes;
+if(data15.offset !== undefined){
+let data24 = data15.offset;
 const _errs52 = errors;
 if((!(((typeof data24 == "number") && (!(data24 % 1) && !isNaN(data24))) && (isFinite(data24)))) && (data24 !== null)){
-const err20 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/type",keyword:"type",params:{type: schema78.properties.bytes.type}};
+const err20 = {instancePath:instancePath+"/event/offset",schemaPath:"#/definitions/Event/properties/offset/type",keyword:"type",params:{type: schema78.properties.offset.type}};
 if(vErrors === null){
 vErrors = [err20];
 }
@@ -7193,7 +7193,7 @@ errors++;
 if(errors === _errs52){
 if((typeof data24 == "number") && (isFinite(data24))){
 if(data24 > 9007199254740991 || isNaN(data24)){
-const err21 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
+const err21 = {instancePath:instancePath+"/event/offset",schemaPath:"#/definitions/Event/properties/offset/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
 if(vErrors === null){
 vErrors = [err21];
 }
@@ -7204,7 +7204,7 @@ errors++;
 }
 else {
 if(data24 < -9007199254740991 || isNaN(data24)){
-const err22 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
+const err22 = {instancePath:instancePath+"/event/offset",schemaPath:"#/definitions/Event/properties/offset/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
 if(vErrors === null){
 vErrors = [err22];
 }
@@ -7222,11 +7222,11 @@ else {
 var valid7 = true;
 }
 if(valid7){
-if(data15.deadline !== undefined){
-let data25 = data15.deadline;
+if(data15.bytes !== undefined){
+let data25 = data15.bytes;
 const _errs54 = errors;
 if((!(((typeof data25 == "number") && (!(data25 % 1) && !isNaN(data25))) && (isFinite(data25)))) && (data25 !== null)){
-const err23 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/type",keyword:"type",params:{type: schema78.properties.deadline.type}};
+const err23 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/type",keyword:"type",params:{type: schema78.properties.bytes.type}};
 if(vErrors === null){
 vErrors = [err23];
 }
@@ -7238,7 +7238,7 @@ errors++;
 if(errors === _errs54){
 if((typeof data25 == "number") && (isFinite(data25))){
 if(data25 > 9007199254740991 || isNaN(data25)){
-const err24 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
+const err24 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
 if(vErrors === null){
 vErrors = [err24];
 }
@@ -7249,7 +7249,7 @@ errors++;
 }
 else {
 if(data25 < -9007199254740991 || isNaN(data25)){
-const err25 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
+const err25 = {instancePath:instancePath+"/event/bytes",schemaPath:"#/definitions/Event/properties/bytes/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
 if(vErrors === null){
 vErrors = [err25];
 }
@@ -7267,11 +7267,11 @@ else {
 var valid7 = true;
 }
 if(valid7){
-if(data15.detail !== undefined){
-let data26 = data15.detail;
+if(data15.deadline !== undefined){
+let data26 = data15.deadline;
 const _errs56 = errors;
-if((typeof data26 !== "string") && (data26 !== null)){
-const err26 = {instancePath:instancePath+"/event/detail",schemaPath:"#/definitions/Event/properties/detail/type",keyword:"type",params:{type: schema78.properties.detail.type}};
+if((!(((typeof data26 == "number") && (!(data26 % 1) && !isNaN(data26))) && (isFinite(data26)))) && (data26 !== null)){
+const err26 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/type",keyword:"type",params:{type: schema78.properties.deadline.type}};
 if(vErrors === null){
 vErrors = [err26];
 }
@@ -7280,7 +7280,52 @@ vErrors.push(err26);
 }
 errors++;
 }
+if(errors === _errs56){
+if((typeof data26 == "number") && (isFinite(data26))){
+if(data26 > 9007199254740991 || isNaN(data26)){
+const err27 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
+if(vErrors === null){
+vErrors = [err27];
+}
+else {
+vErrors.push(err27);
+}
+errors++;
+}
+else {
+if(data26 < -9007199254740991 || isNaN(data26)){
+const err28 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
+if(vErrors === null){
+vErrors = [err28];
+}
+else {
+vErrors.push(err28);
+}
+errors++;
+}
+}
+}
+}
 var valid7 = _errs56 === errors;
+}
+else {
+var valid7 = true;
+}
+if(valid7){
+if(data15.detail !== undefined){
+let data27 = data15.detail;
+const _errs58 = errors;
+if((typeof data27 !== "string") && (data27 !== null)){
+const err29 = {instancePath:instancePath+"/event/detail",schemaPath:"#/definitions/Event/properties/detail/type",keyword:"type",params:{type: schema78.properties.detail.type}};
+if(vErrors === null){
+vErrors = [err29];
+}
+else {
+vErrors.push(err29);
+}
+errors++;
+}
+var valid7 = _errs58 === errors;
 }
 else {
 var valid7 = true;
@@ -7297,13 +7342,14 @@ var valid7 = true;
 }
 }
 }
-else {
-const err27 = {instancePath:instancePath+"/event",schemaPath:"#/definitions/Event/type",keyword:"type",params:{type: "object"}};
-if(vErrors === null){
-vErrors = [err27];
 }
 else {
-vErrors.push(err27);
+const err30 = {instancePath:instancePath+"/event",schemaPath:"#/definitions/Event/type",keyword:"type",params:{type: "object"}};
+if(vErrors === null){
+vErrors = [err30];
+}
+else {
+vErrors.push(err30);
 }
 errors++;
 }
@@ -7311,27 +7357,27 @@ errors++;
 var _valid0 = _errs33 === errors;
 valid5 = valid5 || _valid0;
 if(!valid5){
-const _errs58 = errors;
+const _errs60 = errors;
 if(data15 !== null){
-const err28 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf/1/type",keyword:"type",params:{type: "null"}};
+const err31 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf/1/type",keyword:"type",params:{type: "null"}};
 if(vErrors === null){
-vErrors = [err28];
+vErrors = [err31];
 }
 else {
-vErrors.push(err28);
+vErrors.push(err31);
 }
 errors++;
 }
-var _valid0 = _errs58 === errors;
+var _valid0 = _errs60 === errors;
 valid5 = valid5 || _valid0;
 }
 if(!valid5){
-const err29 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf",keyword:"anyOf",params:{}};
+const err32 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf",keyword:"anyOf",params:{}};
 if(vErrors === null){
-vErrors = [err29];
+vErrors = [err32];
 }
 else {
-vErrors.push(err29);
+vErrors.push(err32);
 }
 errors++;
 validate74.errors = vErrors;
@@ -7355,27 +7401,27 @@ var valid0 = true;
 }
 if(valid0){
 if(data.missed !== undefined){
-let data27 = data.missed;
-const _errs60 = errors;
-if((!(((typeof data27 == "number") && (!(data27 % 1) && !isNaN(data27))) && (isFinite(data27)))) && (data27 !== null)){
+let data28 = data.missed;
+const _errs62 = errors;
+if((!(((typeof data28 == "number") && (!(data28 % 1) && !isNaN(data28))) && (isFinite(data28)))) && (data28 !== null)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/type",keyword:"type",params:{type: schema76.properties.missed.type}}];
 return false;
 }
-if(errors === _errs60){
-if((typeof data27 == "number") && (isFinite(data27))){
-if(data27 > 9007199254740991 || isNaN(data27)){
+if(errors === _errs62){
+if((typeof data28 == "number") && (isFinite(data28))){
+if(data28 > 9007199254740991 || isNaN(data28)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}}];
 return false;
 }
 else {
-if(data27 < -9007199254740991 || isNaN(data27)){
+if(data28 < -9007199254740991 || isNaN(data28)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}}];
 return false;
 }
 }
 }
 }
-var valid0 = _errs60 === errors;
+var valid0 = _errs62 === errors;
 }
 else {
 var valid0 = true;

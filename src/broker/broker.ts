@@ -4,6 +4,7 @@ import { Policy } from './access/policy'
 import { changesOf } from './config/changes'
 import type { Settings } from './config/config'
 import type { Console } from './console/console'
+import { Contents } from './contents/contents'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
@@ -25,6 +26,7 @@ export class Broker {
   readonly inventory: Inventory
   readonly revoker: Revoker
   readonly quarantine: Quarantine
+  readonly contents: Contents
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
   private lastSessionId = 0
@@ -43,6 +45,7 @@ export class Broker {
     this.inventory = new Inventory(this.ledger, this.leases)
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this)
+    this.contents = new Contents(this.inventory, this.statistics)
     this.leases.onExit = holder => this.holderExited(holder)
   }
 
@@ -110,7 +113,14 @@ export class Broker {
   changed(
     kind: Parameters<Events['emit']>[0]['kind'],
     allocation: Allocation,
-    more: { mapping?: Mapping; pid?: number; bytes?: number; deadline?: number; detail?: string } = {},
+    more: {
+      mapping?: Mapping
+      pid?: number
+      offset?: number
+      bytes?: number
+      deadline?: number
+      detail?: string
+    } = {},
   ): void {
     const { mapping, ...rest } = more
     this.events.emit(

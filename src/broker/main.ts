@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
-import { Console } from './console/console'
+import type { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
 import { recover } from './recover/recover'
@@ -22,6 +22,7 @@ interface Options {
   size?: string
   logLevel?: string
   check?: boolean
+  json?: boolean
   format?: string
 }
 
@@ -38,6 +39,7 @@ const program = new Command('membrokerd')
     'make an empty table in this range of the configuration, whatever is there, and end',
   )
   .option('--check', 'only read the configuration, and say what is wrong with it')
+  .option('--json', 'with --check: print what was read, as JSON')
   .addHelpText(
     'after',
     `
@@ -80,11 +82,14 @@ function settingsFrom(options: Options): Settings {
 
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>()
+  if (options.json && !options.check) throw new ConfigError('--json goes with --check')
   const inherited = takeInherited()
   const settings = settingsFrom(options)
   if (options.check) {
     console.log(
-      `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
+      options.json
+        ? JSON.stringify(plain(settings))
+        : `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
     )
     return
   }
@@ -111,7 +116,7 @@ async function main(): Promise<void> {
         if (!(error instanceof ConfigError)) throw error
       }
     })
-  broker.console = Console.start(broker)
+  broker.console = await startConsole(broker)
   await recover(broker)
   server.listen(dispatch)
   broker.console?.serve(dispatch)
@@ -130,6 +135,24 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop)
 }
 
+/** Loaded here: a broker without a console has no HTTP server in it. */
+function startConsole(broker: Broker): Promise<Console | undefined> | undefined {
+  if (!broker.settings.console) return undefined
+  const { Console } = require('./console/console') as typeof import('./console/console')
+  return Console.start(broker, broker.settings.console)
+}
+
+/** For programs that are to look at the same memory; sizes in bytes. */
+function plain({ socket, ranges }: Settings) {
+  return {
+    socket,
+    ranges: ranges.map(({ name, source, path, bytes, base, hugePageBytes }) => ({
+      ...{ name, source, path, bytes, hugePageBytes },
+      base: base ?? null,
+    })),
+  }
+}
+
 /** Only that range, so that no other is touched. */
 function prepareFormat(settings: Settings, name: string): void {
   const range = settings.ranges.find(candidate => candidate.name === name)
@@ -144,8 +167,11 @@ async function format(broker: Broker, name: string): Promise<void> {
   await recover(broker)
   server.stop()
   const { reason } = broker.inventory.ranges.get(name)!
-  if (reason !== undefined) throw new ConfigError(`${name} was not formatted: ${reason}`)
-  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.`)
+  if (reason !== undefined)
+    throw Object.assign(new Error(`${name} was not formatted: ${reason}`), { code: 'RangeReadOnly' })
+  const { size } = broker.inventory.ranges.get(name)!.table.state.poison
+  const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
+  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)
   process.exit(exit.good)
 }
 

@@ -10,7 +10,7 @@ import { Reading, type Sample } from './reading'
 export interface ConsoleState {
   viewers(): number
   recovering(): boolean
-  refused: ReadonlyMap<string, number>
+  rejected: ReadonlyMap<string, number>
 }
 
 /** Owners in one answer, as in GetStatus: each is a series of its own for whoever keeps them. */
@@ -34,7 +34,7 @@ export function metricsOf(broker: Broker, state: ConsoleState): Registry {
   return registry
 }
 
-function brokerReadings(broker: Broker, { viewers, recovering, refused }: ConsoleState): Reading[] {
+function brokerReadings(broker: Broker, { viewers, recovering, rejected }: ConsoleState): Reading[] {
   const { inventory, statistics } = broker
   return [
     gauge('membroker_info', 'Version of the broker, as a label.', () => [{ labels: { version }, value: 1 }]),
@@ -59,8 +59,8 @@ function brokerReadings(broker: Broker, { viewers, recovering, refused }: Consol
     gauge('membroker_clients', 'Connections, those of viewers included.', () => broker.sessions.size),
     gauge('membroker_max_clients', 'Connections of clients at most.', () => broker.settings.clientsMax),
     gauge('membroker_console_viewers', 'Open pages of the console.', viewers),
-    counter('membroker_console_refused_total', 'Requests the console has refused.', () =>
-      [...refused].map(([reason, value]) => ({ labels: { reason }, value })),
+    counter('membroker_console_rejections_total', 'Requests the console has turned away.', () =>
+      [...rejected].map(([reason, value]) => ({ labels: { reason }, value })),
     ),
     counter('membroker_connections_total', 'Connections since the start.', () => statistics.connections),
     counter('membroker_events_total', 'Changes since the start.', () => broker.events.sequence),
@@ -151,19 +151,19 @@ function recoveryReadings(broker: Broker): Reading[] {
   ]
 }
 
-function ownerReadings({ ledger, policy }: Broker): Reading[] {
+function ownerReadings(broker: Broker): Reading[] {
   const each = (value: (uid: number) => number) => () =>
-    [...ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
+    [...broker.ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
   return [
     gauge(
       'membroker_owner_bytes',
       'Memory charged to an owner.',
-      each(uid => ledger.of(uid).bytes),
+      each(uid => broker.ledger.of(uid).bytes),
     ),
     gauge(
       'membroker_owner_max_bytes',
       "An owner's quota of memory.",
-      each(uid => policy.limits(uid).bytesMax),
+      each(uid => broker.policy.limits(uid).bytesMax),
     ),
   ]
 }

@@ -18,8 +18,11 @@ import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
+import { listPoisoned, markPoisoned } from './poison'
+import { readAllocation } from './raw-view'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
+import { verify } from './verify'
 import { watch } from './watch'
 
 const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
@@ -39,19 +42,15 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Thaw: thaw,
   Watch: watch,
   ListClients: listClients,
-  Verify: notYet,
-  MarkPoisoned: notYet,
-  ListPoisoned: notYet,
+  Verify: verify,
+  MarkPoisoned: markPoisoned,
+  ListPoisoned: listPoisoned,
   GetRecovery: getRecovery,
   GetStatistics: getStatistics,
-  ReadAllocation: notYet,
+  ReadAllocation: readAllocation,
   OpenConsole: openConsole,
   Reload: reload,
   SetLogLevel: setLogLevel,
-}
-
-function notYet(): never {
-  return refuse('PermissionDenied', { reason: 'this broker does not have it yet' })
 }
 
 /** From a call to its handler, and from what that returns or throws to the reply. */

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
-import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
+import {
+  type PoisonRecord,
+  type RangeIdentity,
+  readTableFrom,
+  sameValue,
+  TableUnreadable,
+} from '../../../protocol/table'
 import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
@@ -16,7 +22,7 @@ import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
-import { formatTable, Table } from '../table'
+import { formatTable, type NativeMedium, Table } from '../table'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -102,6 +108,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
       startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
+    range.withhold([{ offset: 0, length: bytes }])
     await reconcile(broker, range)
     return range
   } catch (error) {
@@ -137,7 +144,9 @@ function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSour
 
 /** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
-  return source.startsDirty && code === 'NotFormatted'
+  // A table that is another range's, or a newer broker's, is no reason to lose it.
+  const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
+  return source.startsDirty && !foreign
     ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
@@ -152,6 +161,7 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
@@ -215,13 +225,26 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
     alignBytes: source.unitBytes,
   }
   const { crc32c } = native
+  const bad = fresh ? badMemoryBefore(medium, identity, bootId) : []
   if (fresh) {
     const uuid = randomUUID().replaceAll('-', '')
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })
+  for (const value of bad) table.commit([{ put: 'poison', value }])
   if (fresh) opened.keepTable()
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
+}
+
+/** Formatting makes bad memory no better: what a table that can still be read says of it goes over to the new one. */
+function badMemoryBefore(medium: NativeMedium, identity: RangeIdentity, bootId: string): PoisonRecord[] {
+  try {
+    const image = readTableFrom(medium, { crc32c: native.crc32c, bootId })
+    return sameValue(image.superblock.identity, identity) ? [...image.state.poison.values()] : []
+  } catch (error) {
+    if (error instanceof TableUnreadable) return []
+    throw error
+  }
 }
 
 function found(table: Table, fresh: boolean): Partial<Startup> {
@@ -290,8 +313,9 @@ function retireUnscrubbed(broker: Broker, range: Range): void {
   const first = source.tableBytes ?? 0
   const chunk = chunkBytes(source.bytes - first, source.unitBytes)
   const extents = []
-  for (let offset = first; offset < source.bytes; offset += chunk)
-    extents.push({ offset, length: Math.min(chunk, source.bytes - offset) })
+  for (const free of [...range.allocator.freeExtents()])
+    for (let offset = free.offset; offset < free.offset + free.length; offset += chunk)
+      extents.push({ offset, length: Math.min(chunk, free.offset + free.length - offset) })
   broker.inventory.retireFree(range, extents, 'never scrubbed')
   broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
 }

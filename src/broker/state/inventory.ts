@@ -90,8 +90,24 @@ export class Inventory {
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
+  /** The broker's own word on the contents: possible while frozen, and with the room that is kept for such. */
+  note(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
+    const record = { ...allocation.record, ...word }
+    allocation.range.commit([{ put: 'allocation', value: record }])
+    this.verdicts[allocation.record.verdict]--
+    this.verdicts[record.verdict]++
+    allocation.record = record
+  }
+
+  /** A digest ends, for good, in the commit that lets somebody write. */
+  private withoutDigest({ record }: Allocation): Change[] {
+    return record.digest === null ? [] : [{ put: 'allocation', value: { ...record, digest: null } }]
+  }
+
   addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
-    allocation.range.commit([{ put: 'mapping', value: record }], record.uid)
+    const written = record.access === 'readWrite' ? this.withoutDigest(allocation) : []
+    allocation.range.commit([{ put: 'mapping', value: record }, ...written], record.uid)
+    if (written.length > 0) allocation.record = { ...allocation.record, digest: null }
     const mapping = new Mapping(allocation, record)
     this.indexMapping(mapping)
     this.setMappingHolder(mapping, holder)
@@ -117,12 +133,17 @@ export class Inventory {
   claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
     const { range } = allocation
     const { identity } = holder
-    if (asOwner) {
-      const record = { ...allocation.record, holder: identity }
+    const writes = mappings.some(mapping => mapping.record.access === 'readWrite')
+    const record = {
+      ...allocation.record,
+      ...(asOwner && { holder: identity }),
+      ...(writes && { digest: null }),
+    }
+    if (asOwner || record.digest !== allocation.record.digest) {
       range.commit([{ put: 'allocation', value: record }])
       allocation.record = record
-      this.setHolder(allocation, holder)
     }
+    if (asOwner) this.setHolder(allocation, holder)
     for (const mapping of mappings) {
       const record = { ...mapping.record, holder: identity, state: 'held' } as const
       range.commit([{ put: 'mapping', value: record }])
@@ -198,7 +219,7 @@ export class Inventory {
   free(retired: Retired): void {
     retired.range.commit([{ delete: 'retired', key: retired.record.id }])
     this.retired.delete(retired.record.id)
-    retired.range.allocator.free(retired.record.extents)
+    retired.range.free(retired.record.extents)
     retired.range.retiredBytes[retired.record.state] -= retired.bytes
     this.ledger.charge(retired.record.uid, { bytes: -retired.bytes, allocations: -1 })
   }

@@ -54,7 +54,7 @@ export function viewRetired(retired: Retired): RetiredView {
     uid: record.uid,
     bytes: retired.bytes,
     extents: record.extents as RetiredView['extents'],
-    scrubbedBytes: 0,
+    scrubbedBytes: retired.scrubbing?.progress?.bytesDone() ?? 0,
     state: record.state,
     reason: record.reason,
     holders: retired.pids.slice(0, holdersMax),

@@ -7,6 +7,9 @@ export const exitCode = {
   refused: 1,
   usage: 2,
   unreachable: 3,
+  unsafe: 4,
+  findings: 5,
+  damaged: 6,
   cannotExecute: 126,
   notFound: 127,
   interrupted: 130,
@@ -15,9 +18,12 @@ export const exitCode = {
 export const exitCodeHelp = `
 Exit codes:
   0    done; also when whoever reads the output has seen enough
-  1    the broker refused, or something else failed; the error is on stderr
+  1    refused by the broker or by the command, or something else failed; the error is on stderr
   2    wrong usage
   3    the broker can't be reached
+  4    preflight: the next kernel would lose a range
+  5    doctor: something is to be mended
+  6    verify: something is changed or poisoned
   126  exec: the command can't be executed
   127  exec: the command was not found
   130  interrupted (SIGINT, SIGTERM)`

@@ -85,6 +85,11 @@ export function wholeArgument(text: string): number {
   return value
 }
 
+/** A size, or 0x and hexadecimal digits. */
+export function offsetArgument(text: string): number {
+  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
+}
+
 export function jsonObjectArgument(text: string): Record<string, unknown> {
   try {
     const value = JSON.parse(text)

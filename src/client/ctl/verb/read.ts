@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type Broker, BrokerError } from '../../index'
 import { UsageError } from '../exit'
 import { hexDump } from '../hex-dump'
-import { sizeArgument, wholeArgument, withBroker } from '../session'
+import { offsetArgument, withBroker } from '../session'
 import { size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
@@ -75,8 +75,4 @@ async function* read(
     const piece = { offset: offset + done, length: Math.min(pieceBytes, length - done), signal }
     yield await broker.readAllocation(name, piece)
   }
-}
-
-function offsetArgument(text: string): number {
-  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
 }
