@@ -16,6 +16,8 @@
         "src/mapping.cc",
         "src/memory_file.cc",
         "src/memory_glue.cc",
+        "src/mount.cc",
+        "src/mount_glue.cc",
         "src/process.cc",
         "src/process_glue.cc",
         "src/scrub.cc",
