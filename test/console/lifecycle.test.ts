@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -54,14 +55,22 @@ test('before recovery is done the metrics say so and no viewer is let in; afterw
   const folder = mkdtempSync(path.join(tmpdir(), 'membroker-console-'))
   undo.push(() => rmSync(folder, { recursive: true, force: true }))
   const range = '[[range]]\nname = "main"\nsource = "memfd"\nbytes = "1MiB"\n'
-  const settings = parseConfig(`${range}[console]\nlisten = "127.0.0.1:0"`, 'test.toml', `${folder}/broker.sock`)
+  const settings = parseConfig(
+    `${range}[console]\nlisten = "127.0.0.1:0"`,
+    'test.toml',
+    `${folder}/broker.sock`,
+  )
   const broker = new Broker(settings, 'b'.repeat(32), pino({ level: 'silent' }))
   const console = (await Console.start(broker, settings.console!))!
   undo.push(() => console.stop())
   const { host, port, hash } = new URL(console.url)
   const token = hash.replace('#token=', '')
   const scrape = async () => {
-    const answer = await request(Number(port), ['GET /metrics HTTP/1.1', `Host: ${host}`, `Authorization: Bearer ${token}`])
+    const answer = await request(Number(port), [
+      'GET /metrics HTTP/1.1',
+      `Host: ${host}`,
+      `Authorization: Bearer ${token}`,
+    ])
     return new Exposition(answer.body)
   }
   expect((await scrape()).value('membroker_recovering')).toBe(1)
@@ -144,11 +153,18 @@ test('without [console] there is none, and nothing of it', async () => {
   await expect(client.call('OpenConsole', {})).rejects.toThrow('ConsoleOff')
   client.close()
   expect(existsSync(tokenFile(broker))).toBe(false)
-  const own = new Set(readdirSync(`/proc/${broker.pid}/fd`).flatMap(fd => {
-    const target = execFileSync('readlink', [`/proc/${broker.pid}/fd/${fd}`], { encoding: 'utf8' })
-    return /socket:\[(\d+)\]/.exec(target)?.[1] ?? []
-  }))
-  const tcp = ['tcp', 'tcp6'].flatMap(name => readFileSync(`/proc/${broker.pid}/net/${name}`, 'utf8').split('\n'))
+  const folder = `/proc/${broker.pid}/fd`
+  const targets = readdirSync(folder).map(fd => {
+    try {
+      return readlinkSync(path.join(folder, fd))
+    } catch {
+      return ''
+    }
+  })
+  const own = new Set(targets.flatMap(target => /socket:\[(\d+)\]/.exec(target)?.[1] ?? []))
+  const tcp = ['tcp', 'tcp6'].flatMap(name =>
+    readFileSync(`/proc/${broker.pid}/net/${name}`, 'utf8').split('\n'),
+  )
   expect(tcp.filter(line => own.has(line.trim().split(/\s+/)[9] ?? ''))).toEqual([])
 })
 
@@ -169,21 +185,30 @@ describe('the token', () => {
   const meddling: [string, (broker: TestBroker) => void][] = [
     ['others may read', broker => chmodSync(tokenFile(broker), 0o644)],
     ['others may write', broker => chmodSync(tokenFile(broker), 0o620)],
-    ['is a link', broker => {
-      writeFileSync(elsewhere(broker), `${'A'.repeat(43)}\n`, { mode: 0o600 })
-      rmSync(tokenFile(broker))
-      symlinkSync(elsewhere(broker), tokenFile(broker))
-    }],
+    [
+      'is a link',
+      broker => {
+        writeFileSync(elsewhere(broker), `${'A'.repeat(43)}\n`, { mode: 0o600 })
+        rmSync(tokenFile(broker))
+        symlinkSync(elsewhere(broker), tokenFile(broker))
+      },
+    ],
     ['has a second name', broker => linkSync(tokenFile(broker), elsewhere(broker))],
     ['is empty', broker => writeFileSync(tokenFile(broker), '')],
     ['is cut short', broker => writeFileSync(tokenFile(broker), 'A'.repeat(42))],
     ['has more in it', broker => writeFileSync(tokenFile(broker), `${'A'.repeat(43)}\n\n`)],
-    ['is a pipe that nobody writes to', broker => {
-      rmSync(tokenFile(broker))
-      execFileSync('mkfifo', ['-m', '600', tokenFile(broker)])
-    }],
-    ...(needsRoot("a token file of another uid")
-      ? ([['belongs to another uid', broker => chownSync(tokenFile(broker), 12345, 12345)]] as [string, (broker: TestBroker) => void][])
+    [
+      'is a pipe that nobody writes to',
+      broker => {
+        rmSync(tokenFile(broker))
+        execFileSync('mkfifo', ['-m', '600', tokenFile(broker)])
+      },
+    ],
+    ...(needsRoot('a token file of another uid')
+      ? ([['belongs to another uid', broker => chownSync(tokenFile(broker), 12345, 12345)]] as [
+          string,
+          (broker: TestBroker) => void,
+        ][])
       : []),
   ]
   test.each(meddling)('of a file that %s is not used: there is a new one', async (_, meddle) => {
