@@ -52,6 +52,12 @@ test.each([
     /all of it would be the kernel's own memory: no memmap=/,
   ],
   [
+    'given to efi_fake_mem',
+    `efi_fake_mem=512M@1G:0x40000 ${third} ${idle}`,
+    'guests lost memory',
+    /efi_fake_mem= does not count/,
+  ],
+  [
     'shifted',
     line.replaceAll('0x40000000', '0x40200000'),
     'guests lost memory',

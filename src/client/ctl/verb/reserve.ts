@@ -6,7 +6,7 @@ import { parseCommandLine } from '../host/command-line'
 import { type Extent, extentText } from '../host/extent'
 import { firmwareMap, HostFiles, initrd } from '../host/host-files'
 import { memoryType } from '../host/memmap'
-import { MemoryMapError, parseMemoryMap } from '../host/memory-map'
+import { type MapEntry, MemoryMapError, parseMemoryMap } from '../host/memory-map'
 import { parseNodes } from '../host/nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'
@@ -56,7 +56,7 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
       'what the host must keep; default: a sixteenth of its memory, at least 1G, at most 16G',
       sizeArgument,
     )
-    .option('--name <range>', 'name of the range in the configuration', 'guests')
+    .option('--name <range>', 'name of the range in the configuration', nameArgument, 'guests')
     .option('--memory-map <file>', "instead of this machine's /proc/iomem")
     .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
     .action((options: Options, command: Command) => {
@@ -66,10 +66,26 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
       const { size: bytes, align, node, kind, leave } = options
       const stretch = plan({ size: bytes, align, node, kind, leave }, machine)
       if ('refused' in stretch) throw new Failure('NotReserved', stretch.refused, exitCode.refused)
-      const proposal = propose(stretch, kind, options.name, commandLine)
+      const proposed = propose(stretch, kind, options.name, commandLine)
+      const proposal = { ...proposed, notes: [...proposed.notes, ...alreadyMarked(machine.map)] }
       const forAnother = options.memoryMap !== undefined
       print(json, plain(stretch, proposal, kind), () => describe(stretch, proposal, forAnother))
     })
+}
+
+/** Special-purpose memory of the firmware's, which needs no parameter. */
+function alreadyMarked(map: readonly MapEntry[]): string[] {
+  return map
+    .filter(({ name }) => name === 'Soft Reserved')
+    .map(entry => `${extentText(entry)} is soft-reserved already: a devdax range there needs no memmap=.`)
+}
+
+/** As the configuration takes it. */
+function nameArgument(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) return text
+  throw new UsageError(
+    `${JSON.stringify(text)} is no name of a range: letters, digits, '.', '_' and '-', at most 63`,
+  )
 }
 
 function thisMachine({ nodes }: Options): { machine: Machine; commandLine: string } {
