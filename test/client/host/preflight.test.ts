@@ -12,6 +12,7 @@ const dax: ConfiguredRange = {
   path: '',
   base: GiB,
   hugePageBytes: 0,
+  tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 128 * MiB, base: 0x6000_0000 }
 

@@ -227,9 +227,26 @@ test('membrokerd says what it has read, and nothing else with it', async () => {
         bytes: 2 ** 30,
         base: 0x3f00_0000_0000,
         hugePageBytes: 0,
+        tableBytes: 2 ** 22,
       },
-      { name: 'raw', source: 'devmem', path: '', bytes: 2 ** 26, base: 2 ** 42, hugePageBytes: 0 },
-      { name: 'pages', source: 'memfd', path: '', bytes: 2 ** 23, base: null, hugePageBytes: 2 ** 21 },
+      {
+        name: 'raw',
+        source: 'devmem',
+        path: '',
+        bytes: 2 ** 26,
+        base: 2 ** 42,
+        hugePageBytes: 0,
+        tableBytes: 2 ** 22,
+      },
+      {
+        name: 'pages',
+        source: 'memfd',
+        path: '',
+        bytes: 2 ** 23,
+        base: null,
+        hugePageBytes: 2 ** 21,
+        tableBytes: 2 ** 22,
+      },
     ],
   })
   const wrong = path.join(folder, 'wrong.toml')
