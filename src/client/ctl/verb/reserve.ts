@@ -1,15 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { exitCode, Failure, UsageError } from '../exit'
-import { bootMap } from '../host/boot-map'
-import { parseCommandLine } from '../host/command-line'
-import { type Extent, extentText } from '../host/extent'
-import { firmwareMap, HostFiles, initrd } from '../host/host-files'
-import { memoryType } from '../host/memmap'
+import { extentText } from '../host/extent'
+import { HostFiles } from '../host/host-files'
 import { type MapEntry, MemoryMapError, parseMemoryMap } from '../host/memory-map'
 import { parseNodes } from '../host/nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'
+import { thisMachine } from '../host/this-machine'
 import { print, sizeArgument, wholeArgument } from '../session'
 import { fields, size } from '../table'
 import { addVerb } from '../verb'
@@ -61,8 +59,7 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
     .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
     .action((options: Options, command: Command) => {
       const json = command.optsWithGlobals<{ json?: boolean }>().json === true
-      const { machine, commandLine } =
-        options.memoryMap === undefined ? thisMachine(options) : another(options)
+      const { machine, commandLine } = options.memoryMap === undefined ? running(options) : another(options)
       const { size: bytes, align, node, kind, leave } = options
       const stretch = plan({ size: bytes, align, node, kind, leave }, machine)
       if ('refused' in stretch) throw new Failure('NotReserved', stretch.refused, exitCode.refused)
@@ -88,61 +85,21 @@ function nameArgument(text: string): string {
   )
 }
 
-function thisMachine({ nodes }: Options): { machine: Machine; commandLine: string } {
+function running({ nodes }: Options): { machine: Machine; commandLine: string } {
   if (nodes !== undefined) throw new UsageError('--nodes goes with --memory-map')
   if (process.arch !== 'x64')
     throw new Failure('NotReserved', `memmap= is for x86 machines; this is ${process.arch}`, exitCode.refused)
-  const files = new HostFiles()
-  const commandLine = files.text('/proc/cmdline') ?? ''
-  return {
-    machine: {
-      map: mapFrom('/proc/iomem'),
-      nodes: parseNodes(files.text('/proc/zoneinfo') ?? ''),
-      taken: taken(files, commandLine),
-    },
-    commandLine,
-  }
+  return understood('/proc/iomem', () => thisMachine(new HostFiles()))
 }
 
 function another({ memoryMap, nodes }: Options): { machine: Machine; commandLine: string } {
-  const map = mapFrom(memoryMap!)
+  const map = understood(memoryMap!, () => parseMemoryMap(readFileSync(memoryMap!, 'utf8')))
   return { machine: { map, nodes: nodes === undefined ? [] : nodesFrom(nodes), taken: [] }, commandLine: '' }
 }
 
-/** Two regions of soft-reserved memory side by side would be one. */
-const apart = 2 * 2 ** 20
-
-function taken(files: HostFiles, commandLine: string): Extent[] {
-  const firmware = firmwareMap(files)
-  const next = bootMap(firmware, parseCommandLine(commandLine))
-  const regions = next.filter(({ type }) => type === memoryType.softReserved)
-  return [
-    ...regions.map(({ start, end }) => ({ start: start - apart, end: end + apart })),
-    // Memory that came after boot is not there yet when the next kernel reads its parameters.
-    ...(next.length === 0 ? [] : gapsOf(firmware)),
-    ...runningInitrd(),
-  ]
-}
-
-function gapsOf(firmware: readonly (Extent & { type: number })[]): Extent[] {
-  const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
-  return [...ram, { start: 2 ** 52, end: 2 ** 52 }].map(({ start }, index) => ({
-    start: ram[index - 1]?.end ?? 0,
-    end: start,
-  }))
-}
-
-function runningInitrd(): Extent[] {
+function understood<T>(file: string, read: () => T): T {
   try {
-    return [initrd(readFileSync('/sys/kernel/boot_params/data'))].filter(extent => extent !== undefined)
-  } catch {
-    return []
-  }
-}
-
-function mapFrom(file: string) {
-  try {
-    return parseMemoryMap(readFileSync(file, 'utf8'))
+    return read()
   } catch (error) {
     if (!(error instanceof MemoryMapError)) throw readFailure(file, error as NodeJS.ErrnoException)
     throw new Failure('NotReserved', `${file}: ${error.message}`, exitCode.refused)
