@@ -16,6 +16,8 @@ export interface Kexec {
   readonly into: string | undefined
   /** The stage before has loaded the kernel itself, with a command line of its own. */
   readonly loaded: boolean
+  /** Modules that the next kernel does not load. */
+  readonly without: readonly string[]
 }
 
 export interface Scenario {
@@ -39,8 +41,9 @@ export function stage(title: string, run: Stage['run']): Stage {
   return { kind: 'stage', title, run }
 }
 
-export function kexec(options: { into?: string; loaded?: boolean } = {}): Kexec {
-  return { kind: 'kexec', into: options.into, loaded: options.loaded ?? false }
+export function kexec(options: { into?: string; loaded?: boolean; without?: readonly string[] } = {}): Kexec {
+  const { into, loaded = false, without = [] } = options
+  return { kind: 'kexec', into, loaded, without }
 }
 
 const folder = path.join(__dirname, 'scenario')

@@ -110,7 +110,7 @@ export class Host {
   }
 
   /** Waits until it holds; a bound on hanging, not on speed. */
-  async until(holds: () => boolean | Promise<boolean>, what: string, boundMs = 60_000): Promise<void> {
+  async until(holds: () => boolean | Promise<boolean>, what: string, boundMs = 300_000): Promise<void> {
     const deadline = performance.now() + boundMs
     while (!(await holds())) {
       if (performance.now() > deadline) throw new Error(`never came: ${what}`)
