@@ -22,7 +22,7 @@ function complete(...words: string[]): string[] {
 
 test('bash offers verbs, their options, and names where a verb takes one', () => {
   // Proves the generated script in the shell itself.
-  expect(complete('re')).toEqual(['release', 'revoke'])
+  expect(complete('rev')).toEqual(['revoke'])
   expect(complete('table', '')).toContain('dump')
   expect(complete('list', '--')).toEqual(expect.arrayContaining(['--socket', '--json', '--help']))
   expect(complete('show', 'vm')).toEqual(['vm-1/ram'])
