@@ -118,6 +118,9 @@ export interface Addon {
     offset: number,
     length: number,
   ) => NativeTableMap
+  /** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. A number is -errno: -EFAULT for pages that are not there, -EHWPOISON for bad memory. */
+  mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer | number
+
   /** CRC32C (Castagnoli) of bytes, continuing from initial (0 at first). */
   crc32c(bytes: Uint8Array, initial: number): number
   /** The same without the processor's own instruction for it. */

@@ -170,6 +170,13 @@ export async function scrub(
   check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
 }
 
+/** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. Throws EFAULT, EHWPOISON for bad memory. */
+export function mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer {
+  const bytes = addon.mappedRead(fd, offset, length, pageBytes)
+  if (typeof bytes === 'number') throw new SystemError('mmap', bytes)
+  return bytes
+}
+
 /** CRC32C (Castagnoli) of bytes, continuing from initial. */
 export function crc32c(bytes: Uint8Array, initial = 0): number {
   return addon.crc32c(bytes, initial)

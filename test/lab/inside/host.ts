@@ -30,6 +30,12 @@ export class Host {
     return release()
   }
 
+  /** Files of the kernel that a kexec goes into, where a step names none. */
+  get nextKernel(): { image: string; initrd: string } {
+    const folder = this.#share.at(`kernel/${this.#share.state.into}`)
+    return { image: `${folder}/vmlinuz`, initrd: `${folder}/initrd` }
+  }
+
   /** For whoever watches the run. */
   say(text: string): void {
     this.#share.say(text.trimEnd().replaceAll(/^/gm, '    '))

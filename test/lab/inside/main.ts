@@ -42,7 +42,7 @@ async function runStage(stage: Stage, step: number): Promise<boolean> {
 }
 
 /** Returns only when it failed. */
-function leave({ into = share.state.into, without }: Kexec, step: number): false {
+function leave({ into = share.state.into, loaded, without }: Kexec, step: number): false {
   const from = performance.now()
   const title = `kexec into ${into}`
   share.say(`  ${title}`)
@@ -55,7 +55,7 @@ function leave({ into = share.state.into, without }: Kexec, step: number): false
   ].join(' ')
   const files = [`/lab/kernel/${into}/vmlinuz`, `--initrd=/lab/kernel/${into}/initrd`]
   const { state } = share
-  const failed = kexecTool('-s', '-l', ...files, `--command-line=${parameters}`)
+  const failed = loaded ? undefined : kexecTool('-s', '-l', ...files, `--command-line=${parameters}`)
   const seconds = (performance.now() - from) / 1000
   share.addResult({
     ...{ step, title, kernel: release(), seconds, figures: {} },

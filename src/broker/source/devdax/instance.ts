@@ -16,7 +16,15 @@ import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { makeDevice } from './device-number'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
 import { unitsReferenced } from './page-references'
-import { type Instance, instanceNames, type PhysicalExtent, readInstance } from './region'
+import {
+  type Instance,
+  instanceNames,
+  type PhysicalExtent,
+  readAlign,
+  readDriver,
+  readInstance,
+  text,
+} from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -69,7 +77,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
   try {
     fill(directory, name, extents, alignBytes)
     write(path.join(driver, 'new_id'), name)
-    if (readInstance(directory, name)?.driver !== 'device_dax')
+    if (readDriver(directory, name) !== 'device_dax')
       throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
     const device = deviceOf(directory, name)
     chmodSync(`/dev/${name}`, 0o600)
@@ -84,7 +92,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
 
 /** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
 function createEmpty(directory: string): string {
-  const seed = () => readFileSync(path.join(directory, 'dax_region/seed'), 'latin1').trim()
+  const seed = () => text(path.join(directory, 'dax_region/seed'))
   const before = seed() === '' ? undefined : new Set(instanceNames(directory))
   write(path.join(directory, 'dax_region/create'), '1')
   const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
@@ -95,8 +103,7 @@ function createEmpty(directory: string): string {
 /** Kernels have said yes and added nothing; only what can be read back is there. */
 function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
   const device = path.join(directory, name)
-  if (readInstance(directory, name)?.alignBytes !== alignBytes)
-    write(path.join(device, 'align'), String(alignBytes))
+  if (readAlign(directory, name) !== alignBytes) write(path.join(device, 'align'), String(alignBytes))
   for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
   checkInstance(readInstance(directory, name), extents, alignBytes)
 }
@@ -114,8 +121,7 @@ function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], a
 }
 
 export function deviceOf(directory: string, name: string): number {
-  const [major, minor] = readFileSync(path.join(directory, name, 'dev'), 'latin1')
-    .trim()
+  const [major, minor] = text(path.join(directory, name, 'dev'))
     .split(':')
     .map(Number)
   return makeDevice(major!, minor!)
