@@ -54,13 +54,11 @@ function retired({ retired }: Status): string {
     { title: 'RANGE', cell: row => row.range },
     { title: 'SIZE', cell: row => size(row.bytes), right: true },
     {
-      title: 'SCRUBBED',
-      cell: row => (row.state === 'scrubbing' ? size(row.scrubbedBytes) : '-'),
-      right: true,
-    },
-    {
       title: 'STATE',
-      cell: row => row.state,
+      cell: row =>
+        row.scrubbedBytes > 0
+          ? `${row.state} ${Math.floor((100 * row.scrubbedBytes) / row.bytes)} %`
+          : row.state,
       color: row => (row.state === 'quarantined' ? 'yellow' : undefined),
     },
     { title: 'HOLDERS', cell: row => row.holders.join(' ') || '-' },
