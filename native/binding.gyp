@@ -12,6 +12,7 @@
         "src/environment.cc",
         "src/fault_guard.cc",
         "src/holders.cc",
+        "src/mapped_read.cc",
         "src/mapping.cc",
         "src/memory_file.cc",
         "src/memory_glue.cc",

@@ -132,6 +132,11 @@ export function mountPrivate(path: string): void {
   check('mount', addon.mountPrivate(path))
 }
 
+/** Mounts a file over another, not propagated either. */
+export function bindPrivate(file: string, path: string): void {
+  check('mount', addon.bindPrivate(file, path))
+}
+
 /**
  * Whether nothing anywhere is open by way of this mount: the kernel counts every open file description, be it mapped,
  * in flight on a socket, or registered with io_uring. Of this mount namespace; a copy of it has mounts of its own.
@@ -163,6 +168,13 @@ export async function scrub(
   threads = availableParallelism(),
 ): Promise<void> {
   check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
+}
+
+/** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. Throws EFAULT, EHWPOISON for bad memory. */
+export function mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer {
+  const bytes = addon.mappedRead(fd, offset, length, pageBytes)
+  if (typeof bytes === 'number') throw new SystemError('mmap', bytes)
+  return bytes
 }
 
 /** CRC32C (Castagnoli) of bytes, continuing from initial. */

@@ -7,6 +7,7 @@ import { ConfigError, embeddedDefault, loadConfig, type Settings } from './confi
 import type { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
+import { LapTimes } from './recover/lap-times'
 import { recover } from './recover/recover'
 import { InheritedError, takeInherited } from './service/inherited'
 import { ServiceManager } from './service/service-manager'
@@ -57,6 +58,8 @@ async function main(): Promise<void> {
   }
   if (options.format !== undefined) prepareFormat(settings, options.format)
   const log = makeLog(settings.logLevel)
+  // From the start of the process.
+  const tookMs = new LapTimes(0)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
   const service = new ServiceManager(log, inherited)
   const { listener } = inherited
@@ -79,10 +82,12 @@ async function main(): Promise<void> {
       }
     })
   broker.console = await startConsole(broker)
+  tookMs.lap('process')
   await recover(broker)
+  tookMs.lap('recover')
   server.listen(dispatch)
   broker.console?.serve(dispatch)
-  log.info({ socket: broker.settings.socket, pid: process.pid, version }, 'ready')
+  log.info({ socket: broker.settings.socket, pid: process.pid, version, tookMs }, 'ready')
   service.ready(broker.summary())
   if (process.stdout.isTTY || options.config === undefined) announce(broker.settings)
 

@@ -180,7 +180,10 @@ export class Revoker {
     return this.prover.prove(target)
   }
 
-  /** Without asking or killing anybody: by looking, or where nobody is seen and the source can, by force. */
+  /**
+   * Without asking or killing anybody: by looking, or where nobody is seen and the policy is to take, by force. It is
+   * done once a second, so only what comes of it is told.
+   */
   async lookOrForce(of: Retired | Mapping): Promise<Proof> {
     if (of instanceof Mapping) {
       const { allocation } = of
@@ -192,13 +195,15 @@ export class Revoker {
       )
         return proof
       const silent = () => {}
-      return this.force(allocation, of, proof, this.teller(allocation, silent, of))
+      const tell = this.teller(allocation, silent, of)
+      return whenGone(tell, step => this.force(allocation, of, proof, step))
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
     const proof = await this.prover.prove(target)
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
-    return this.cut(target, text => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`))
+    const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
+    return whenGone(tell, step => this.cut(target, step))
   }
 
   private teller(allocation: Allocation, step: Step, mapping?: Mapping): Step {
@@ -302,6 +307,14 @@ export class Revoker {
     )
     return proof
   }
+}
+
+/** Tells the steps of an attempt if it comes to something. */
+async function whenGone(tell: Step, attempt: (step: Step) => Promise<Proof>): Promise<Proof> {
+  const steps: string[] = []
+  const proof = await attempt(text => steps.push(text))
+  if (proof.kind === 'gone') steps.forEach(tell)
+  return proof
 }
 
 function targetOf({ id, range, record }: Allocation): Target {

@@ -88,6 +88,12 @@ test.each([
     'guests lost memory',
     /memmap=512Mx40000000 as the end of all memory.*took the \$ away/,
   ],
+  [
+    'the $ eaten with the address',
+    line.replace('$0x40000000', ''),
+    'guests lost memory',
+    /memmap=512M as the end of all memory/,
+  ],
   ['not understood', line.replace('-2+0x', '-2+0y'), 'guests lost memory', /is not -OLDTYPE\+NEWTYPE/],
   ['behind --', `quiet -- ${line}`, 'guests lost memory', /no memmap=/],
   [
@@ -191,10 +197,12 @@ test.each([
     `${line.replace(idle, '')} modprobe.blacklist=kmem`,
     'guests warning regionIdle',
   ],
+  ['addresses without memory', `memmap=64M$64G`, 'far warning noMemory'],
   ['strict /dev/mem', `${line} iomem=strict`, 'raw warning iomem'],
 ])('%s is a warning, and no refusal', (_what, soft, expected) => {
   // Proves that what is only to be known does not stop a kexec.
-  expect(found(soft)).toEqual([expected])
+  const far = { ...mem, name: 'far', bytes: 64 * MiB, base: 64 * GiB }
+  expect(found(soft, expected.startsWith('far') ? [far] : [dax, mem])).toEqual([expected])
 })
 
 test('what modprobe sets need not be on the line', () => {
