@@ -6,6 +6,8 @@ interface TraceEvent {
   ph: string
   ts: number
   dur?: number
+  /** Of the thread's own processor time. */
+  tdur?: number
   pid: number
   tid: number
   args?: { name?: string }
@@ -22,16 +24,22 @@ export const traceCategories = [
   '__metadata',
 ]
 
+export interface Distribution {
+  p50: number
+  p95: number
+  p99: number
+  max: number
+  /** Part of the frames that stay below a sixtieth of a second. */
+  inTime: number
+}
+
 export interface FrameFigures {
   seconds: number
   frames: number
-  /** Milliseconds that the page's main thread worked from one frame to the next. */
-  busyP50: number
-  busyP95: number
-  busyP99: number
-  busyMax: number
-  /** Part of the frames that took no more than a sixtieth of a second. */
-  inTime: number
+  /** Milliseconds that the page's main thread worked from one frame to the next: of its processor time. */
+  cost: Distribution
+  /** The same by the clock, in which other programs have their turns. */
+  elapsed: Distribution
   /** Milliseconds of drawing the map, of which there is at most one in a frame. */
   mapP50: number
   mapP99: number
@@ -53,34 +61,46 @@ export function frameFigures(trace: Buffer): FrameFigures {
     .map(({ ts }) => tasks.findLast(task => task.ts <= ts && ts <= task.ts + task.dur!))
     .filter(task => task !== undefined)
   const frameTasks = [...new Set(starts)]
-  const busy: number[] = []
+  const cost: number[] = []
+  const elapsed: number[] = []
   let next = 0
   for (const frame of frameTasks) {
-    let sum = 0
-    for (; next < tasks.length && tasks[next]!.ts <= frame.ts; next++) sum += tasks[next]!.dur! / 1000
-    busy.push(sum)
+    let [processor, clock] = [0, 0]
+    for (; next < tasks.length && tasks[next]!.ts <= frame.ts; next++) {
+      processor += (tasks[next]!.tdur ?? tasks[next]!.dur!) / 1000
+      clock += tasks[next]!.dur! / 1000
+    }
+    cost.push(processor)
+    elapsed.push(clock)
   }
   const maps = measures(traceEvents, 'map')
-  const longest = tasks.reduce((most, task) => (task.dur! > most.dur! ? task : most))
+  const longest = tasks.reduce((most, task) => ((task.tdur ?? 0) > (most.tdur ?? 0) ? task : most))
   const inside = own
     .filter(
       ({ ts, dur, name }) =>
         dur && name !== 'RunTask' && ts >= longest.ts && ts + dur <= longest.ts + longest.dur!,
     )
-    .sort((a, b) => b.dur! - a.dur!)
+    .sort((a, b) => (b.tdur ?? 0) - (a.tdur ?? 0))
     .slice(0, 4)
-    .map(({ name, dur }) => `${name} ${(dur! / 1000).toFixed(1)}`)
+    .map(({ name, tdur }) => `${name} ${((tdur ?? 0) / 1000).toFixed(1)}`)
   return {
     seconds: (tasks.at(-1)!.ts - tasks[0]!.ts) / 1e6,
-    frames: busy.length,
-    busyP50: percentile(busy, 50),
-    busyP95: percentile(busy, 95),
-    busyP99: percentile(busy, 99),
-    busyMax: Math.max(...busy),
-    inTime: busy.filter(ms => ms <= 1000 / 60).length / busy.length,
+    frames: cost.length,
+    cost: distribution(cost),
+    elapsed: distribution(elapsed),
     mapP50: percentile(maps, 50),
     mapP99: percentile(maps, 99),
-    longest: `${(longest.dur! / 1000).toFixed(1)} ms (${inside.join(', ')})`,
+    longest: `${((longest.tdur ?? longest.dur!) / 1000).toFixed(1)} ms (${inside.join(', ')})`,
+  }
+}
+
+function distribution(times: readonly number[]): Distribution {
+  return {
+    p50: percentile(times, 50),
+    p95: percentile(times, 95),
+    p99: percentile(times, 99),
+    max: Math.max(...times),
+    inTime: times.filter(ms => ms <= 1000 / 60).length / times.length,
   }
 }
 

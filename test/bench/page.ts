@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { launch, requireChromium } from '../console/page-browser'
 import { TestBroker, type TestClient } from '../support/test-broker'
-import { type FrameFigures, frameFigures, traceCategories } from './page-trace'
+import { type Distribution, type FrameFigures, frameFigures, traceCategories } from './page-trace'
 
 const { values: options } = parseArgs({
   options: {
@@ -115,10 +115,12 @@ async function lookAround(page: Page): Promise<void> {
 
 function show(title: string, figures: FrameFigures): string {
   const ms = (value: number) => `${value.toFixed(2)} ms`
+  const line = (what: string, { p50, p95, p99, max, inTime }: Distribution) =>
+    `  ${what}: p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, max ${ms(max)}; ${(inTime * 100).toFixed(1)} % within 16.7 ms`
   return [
     `${title}: ${figures.frames} frames in ${figures.seconds.toFixed(1)} s`,
-    `  main thread, frame to frame: p50 ${ms(figures.busyP50)}  p95 ${ms(figures.busyP95)}  p99 ${ms(figures.busyP99)}  max ${ms(figures.busyMax)}`,
-    `  within 16.7 ms: ${(figures.inTime * 100).toFixed(1)} %`,
+    line('processor time of a frame', figures.cost),
+    line('the same by the clock', figures.elapsed),
     `  drawing the map: p50 ${ms(figures.mapP50)}  p99 ${ms(figures.mapP99)}`,
     `  longest piece of work: ${figures.longest}`,
   ].join('\n')
@@ -135,7 +137,7 @@ its frames cost. Times belong to this machine and moment.`)
   if (!requireChromium()) throw new Error('the page is measured in Chromium')
   const directory = mkdtempSync('/dev/shm/membroker-page-bench-')
   const broker = await TestBroker.start({
-    logLevel: 'warn',
+    logLevel: 'info',
     config: `[console]
 listen = "127.0.0.1:0"
 [[range]]
