@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Client, Range, Recovery } from '../../protocol/generated/broker'
+import type { Client, Poison, Range, Recovery } from '../../protocol/generated/broker'
 import {
   Allocation,
   type AllocationInfo,
@@ -15,6 +15,15 @@ import { Link, type ReconnectOptions } from './link'
 import { Notices } from './notices'
 import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
 import type { In, Out } from './reply'
+import {
+  type BadMemory,
+  type FreezeOptions,
+  freeze,
+  markPoisoned,
+  type Verified,
+  type VerifyOptions,
+  verify,
+} from './verify'
 import { warn } from './warning'
 import { type WatchItem, watch } from './watch'
 
@@ -44,6 +53,8 @@ export interface AllocateOptions extends CallOptions {
   align?: number | undefined
   /** Name of the range to take it from. Default: the broker chooses */
   range?: string | undefined
+  /** NUMA node that the memory is to be of. Ranges that know of none are left out. Default: any */
+  node?: number | undefined
   /** Demand one single extent. Default: false */
   contiguous?: boolean | undefined
   /** Kept by the broker for the owner. */
@@ -233,9 +244,41 @@ export class Broker extends EventEmitter<BrokerEvents> {
     return outcome as RevokeOutcome
   }
 
-  /** Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. */
-  async freeze(reason?: string, options: CallOptions = {}): Promise<void> {
-    await this.#core.link.call('Freeze', { reason }, 'change', options.signal)
+  /**
+   * Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. With digests
+   * it also records what every allocation holds, for verify(): the freeze stands first, and stays where that is broken
+   * off; then freeze() with digests may be called again.
+   * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
+   */
+  freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
+    return freeze(this.#core.link, reason, options)
+  }
+
+  /**
+   * Compare what allocations hold with the digests of the last freeze, one after the other; each is yielded as it is
+   * known, in order of id. Breaking off ends it at the broker too. For administrators.
+   * @throws BrokerError PermissionDenied, Busy (digests or another verification are under way)
+   */
+  verify(options: VerifyOptions = {}): AsyncGenerator<Verified, void> {
+    return verify(this.#core.link, options)
+  }
+
+  /**
+   * The ledger of bad memory, in order of range and offset. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async poisoned(options: CallOptions = {}): Promise<Poison[]> {
+    return (await this.#core.link.call('ListPoisoned', {}, 'read', options.signal)).out.poisoned
+  }
+
+  /**
+   * A range's memory is bad: nobody is given it again. For administrators; owners have Allocation.markPoisoned().
+   * @param where from the range's start
+   * @returns the ledger's entries for it
+   * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses), TableFull
+   */
+  markPoisoned(range: string, where: BadMemory): Promise<Poison[]> {
+    return markPoisoned(this.#core.link, { range }, where)
   }
 
   async thaw(options: CallOptions = {}): Promise<void> {

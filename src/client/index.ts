@@ -44,4 +44,12 @@ export { Mapping, type WindowOptions } from './mapping'
 export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
 export { defaultSocket } from './socket-path'
 export { GiB, KiB, MiB, TiB } from './units'
+export type {
+  BadMemory,
+  FreezeOptions,
+  Progress,
+  ProgressOptions,
+  Verified,
+  VerifyOptions,
+} from './verify'
 export type { WatchEvent, WatchItem, WatchMissed, WatchSnapshot } from './watch'

@@ -12,6 +12,7 @@ import { addFreeze } from './verb/freeze'
 import { addList } from './verb/list'
 import { addMap } from './verb/map'
 import { addOwnerVerbs } from './verb/owner'
+import { addPoison } from './verb/poison'
 import { addPreflight } from './verb/preflight'
 import { addRanges } from './verb/ranges'
 import { addRead } from './verb/read'
@@ -22,6 +23,7 @@ import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
 import { addTop } from './verb/top'
+import { addVerify } from './verb/verify'
 import { addWatch } from './verb/watch'
 import { version } from './version'
 
@@ -47,6 +49,8 @@ export function buildProgram(): Command {
   addEndVerbs(program)
   addClaim(program)
   addFreeze(program)
+  addVerify(program)
+  addPoison(program)
   addWatch(program)
   addClients(program)
   addRead(program)
