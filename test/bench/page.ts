@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { launch, requireChromium } from '../console/page-browser'
-import { TestBroker, type TestClient } from '../support/test-broker'
+import { TestBroker, type TestClient, until } from '../support/test-broker'
 import { type Distribution, type FrameFigures, frameFigures, traceCategories } from './page-trace'
 
 const { values: options } = parseArgs({
@@ -86,11 +86,11 @@ async function open(browser: Browser, url: string): Promise<{ page: Page; openin
   await page.locator('.tools .count', { hasText: /^[\d\u2009]+ allocations$/ }).waitFor()
   const before = Math.ceil(allocations / 500)
   const wanted = allocations - before
-  await page.waitForFunction(
-    `Number(document.querySelector('.tools .count').textContent.replace(/\\D/g, '')) >= ${wanted}`,
-    undefined,
-    { timeout: 120_000 },
-  )
+  const shown = () =>
+    page.evaluate(
+      `Number(document.querySelector('.tools .count').textContent.replace(/\\D/g, ''))`,
+    ) as Promise<number>
+  await until(async () => (await shown()) >= wanted, 'all allocations', 120_000)
   const opening = (await page.evaluate(`({
     firstPaintMs: performance.getEntriesByName('first-contentful-paint')[0].startTime,
     completeMs: performance.now(),
@@ -101,8 +101,8 @@ async function open(browser: Browser, url: string): Promise<{ page: Page; openin
 /** As somebody who looks around: the wheel over the map, a scroll through the table. */
 async function lookAround(page: Page): Promise<void> {
   const box = (await page.locator('#map').boundingBox())!
-  const until = performance.now() + seconds * 1000
-  for (let i = 0; performance.now() < until; i++) {
+  const end = performance.now() + seconds * 1000
+  for (let i = 0; performance.now() < end; i++) {
     await page.mouse.move(box.x + 200 + ((i * 13) % 800), box.y + 50)
     await page.mouse.wheel(0, i % 40 < 20 ? -60 : 60)
     if (i % 10 === 0)
