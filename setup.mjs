@@ -67,6 +67,10 @@ const stamp = at('dist/.complete')
 if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('docs'), at('tsconfig.json'))) {
   rmSync(at('dist'), { recursive: true, force: true })
   step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
+  step("bundling the debug console's page", process.execPath, [
+    at('src/broker/console/page/build.mjs'),
+    at('dist/src/broker/console/page.html'),
+  ])
   for (const bin of ['dist/src/broker/main.js', 'dist/src/client/ctl/main.js']) chmodSync(at(bin), 0o755)
   writeFileSync(stamp, '')
 }

@@ -10,6 +10,8 @@ export interface Addon {
   /** -EAGAIN: the listener's backlog is full. */
   connectUnix(path: string): number
   socketPair(): [number, number] | number
+  /** The path of a listening Unix stream socket made elsewhere, from now on like one of listenUnix. -EINVAL: it is none. */
+  adoptListener(fd: number): string | number
   /** Accepts until close(); fd ownership passes to onConnection. Adopts fd. onError gets errno (EMFILE, ...): accepting is then paused until resume(). */
   Listener: new (
     fd: number,
@@ -43,6 +45,8 @@ export interface Addon {
     environment: string[],
     fds: ReadonlyArray<{ from: number; to: number }>,
   ): number
+  /** Writes to a pipe, socket, terminal or file what it takes without waiting, at most 4 KiB; -EAGAIN when nothing. */
+  writeNow(fd: number, bytes: Uint8Array): number
 
   // Memory
   /** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */
@@ -72,13 +76,31 @@ export interface Addon {
     device: number,
     inode: number,
   ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
-  /** Overwrite with zeros through a mapping, threads at a time; a bad page ends it with -EFAULT. progress() of the handle tells bytes done. */
+  // Mounts. For root; a path is of a directory.
+  /** Mounts an empty tmpfs there, mode 0700, that is not propagated to other mount namespaces. */
+  mountPrivate(path: string): number
+  /** 1: nothing anywhere is open by way of this mount, be it mapped, in flight on a socket, or held by path; 0: something is. */
+  isMountIdle(path: string): number
+  /** -EBUSY, without detach, while something is open by way of it. */
+  unmount(path: string, detach: boolean): number
+  /** A character device, mode 0600. device as st_rdev has it. */
+  makeNode(path: string, device: number): number
+  /** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */
+  spliceToPipe(fd: number, offset: number, mapBytes: number): number
+  /** Overwrite with zeros through a mapping, on so many threads. */
   Scrub: new (
     fd: number,
     offset: number,
     length: number,
     threads: number,
-  ) => NativeScrub
+  ) => NativeSweep
+  /** BLAKE3 of the bytes, on so many threads; a file is read, so that its holes stay holes, a device is mapped. */
+  Digest: new (
+    fd: number,
+    offset: number,
+    length: number,
+    threads: number,
+  ) => NativeDigest
   /** One mmap (MAP_SHARED) with one ArrayBuffer over it, at most 4 GiB (-EFBIG). Throws nothing: errno tells (0: good). */
   Window: new (
     fd: number,
@@ -94,10 +116,15 @@ export interface Addon {
     offset: number,
     length: number,
   ) => NativeTableMap
+  /** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. A number is -errno: -EFAULT for pages that are not there, -EHWPOISON for bad memory. */
+  mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer | number
+
   /** CRC32C (Castagnoli) of bytes, continuing from initial (0 at first). */
   crc32c(bytes: Uint8Array, initial: number): number
   /** The same without the processor's own instruction for it. */
   crc32cPortable(bytes: Uint8Array, initial: number): number
+  /** BLAKE3, 32 bytes. lanesMax (16, 8, 4, 1): chunks hashed at once, as far as the processor can. */
+  blake3(bytes: Uint8Array, lanesMax: number): Buffer
 }
 
 /** Keeps the event loop alive until it is closed or has ended. close() is idempotent, and no callback comes after it. */
@@ -137,12 +164,23 @@ export interface NativeSocket extends Closable {
   peer(): { pid: number; uid: number; gid: number; pidfd: number } | number
 }
 
-export interface NativeScrub {
-  /** Settles with 0 or -errno: -EFAULT, -ECANCELED, or why it could not begin. Never rejects. */
+/** Work over a part of a file, on threads of its own that give way to others (nice). */
+export interface NativeSweep {
+  /**
+   * Settles with 0 or -errno: -EHWPOISON when all was done but what bad() tells, -EFAULT for pages that are not there
+   * (a truncated file, a device taken away), -ECANCELED, or why it could not begin. Never rejects.
+   */
   readonly errno: Promise<number>
   bytesDone(): number
   /** Returns at once; errno settles when the threads have stopped. */
   cancel(): void
+  /** When errno has settled: memory that has failed, in order, from the sweep's start on. It was stepped over. */
+  bad(): Array<{ offset: number; length: number }>
+}
+
+export interface NativeDigest extends NativeSweep {
+  /** When errno has settled with 0: 32 bytes. */
+  hash(): Buffer | undefined
 }
 
 export interface NativeWindow {

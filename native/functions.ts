@@ -1,5 +1,13 @@
-import { availableParallelism } from 'node:os'
-import type { Addon, NativeListener, NativeScrub, NativeSocket, NativeTableMap, NativeWindow } from './addon'
+import { availableParallelism, constants } from 'node:os'
+import type {
+  Addon,
+  NativeDigest,
+  NativeListener,
+  NativeSocket,
+  NativeSweep,
+  NativeTableMap,
+  NativeWindow,
+} from './addon'
 import { loadAddon } from './load'
 import { check, SystemError } from './system-error'
 
@@ -19,6 +27,16 @@ export function socketPair(): [number, number] {
   const pair = addon.socketPair()
   if (typeof pair === 'number') throw new SystemError('socketpair', pair)
   return pair
+}
+
+/**
+ * Make a listening Unix stream socket that another process made like one of listenUnix; gives its path, which begins
+ * with NUL where it is an abstract address. Throws EINVAL for any other descriptor.
+ */
+export function adoptListener(fd: number): string {
+  const path = addon.adoptListener(fd)
+  if (typeof path === 'number') throw new SystemError('getsockname', path)
+  return path
 }
 
 /** Throws ESRCH when there is no such process. */
@@ -72,6 +90,15 @@ export function dupFd(fd: number): number {
   return check('fcntl', addon.dupFd(fd))
 }
 
+/**
+ * Writes what a pipe, a socket, a terminal or a file takes without waiting, at most 4 KiB; the descriptor may be
+ * a blocking one, and stays it. Bytes written; 0 when it takes nothing now. Throws EPIPE when nobody reads any more.
+ */
+export function writeNow(fd: number, bytes: Uint8Array): number {
+  const written = addon.writeNow(fd, bytes)
+  return written === -constants.errno.EAGAIN ? 0 : check('write', written)
+}
+
 /** Rejects with ENOSPC when the filesystem is full. */
 export async function fallocate(fd: number, offset: number, length: number): Promise<void> {
   check('fallocate', await addon.fallocate(fd, offset, length))
@@ -100,7 +127,35 @@ export function findHolders(device: number, inode: number): ReturnType<Addon['fi
   return addon.findHolders(device, inode)
 }
 
-/** Overwrite with zeros on threads of its own; for progress and cancelling use Scrub. Rejects with EFAULT for a bad page. */
+/** Mounts an empty tmpfs, mode 0700, that is not propagated to other mount namespaces. */
+export function mountPrivate(path: string): void {
+  check('mount', addon.mountPrivate(path))
+}
+
+/**
+ * Whether nothing anywhere is open by way of this mount: the kernel counts every open file description, be it mapped,
+ * in flight on a socket, or registered with io_uring. Of this mount namespace; a copy of it has mounts of its own.
+ */
+export function isMountIdle(path: string): boolean {
+  return check('umount2', addon.isMountIdle(path)) === 1
+}
+
+/** Throws EBUSY, without detach, while something is open by way of it. */
+export function unmount(path: string, { detach }: { detach: boolean }): void {
+  check('umount2', addon.unmount(path, detach))
+}
+
+/** A character device with mode 0600; device as st_rdev has it. */
+export function makeNode(path: string, device: number): void {
+  check('mknod', addon.makeNode(path, device))
+}
+
+/** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */
+export function spliceToPipe(fd: number, offset: number, mapBytes: number): number {
+  return check('vmsplice', addon.spliceToPipe(fd, offset, mapBytes))
+}
+
+/** Overwrite with zeros on threads of its own; for progress, cancelling and bad memory use Scrub. */
 export async function scrub(
   fd: number,
   offset: number,
@@ -108,6 +163,13 @@ export async function scrub(
   threads = availableParallelism(),
 ): Promise<void> {
   check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
+}
+
+/** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. Throws EFAULT, EHWPOISON for bad memory. */
+export function mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer {
+  const bytes = addon.mappedRead(fd, offset, length, pageBytes)
+  if (typeof bytes === 'number') throw new SystemError('mmap', bytes)
+  return bytes
 }
 
 /** CRC32C (Castagnoli) of bytes, continuing from initial. */
@@ -120,10 +182,16 @@ export function crc32cPortable(bytes: Uint8Array, initial = 0): number {
   return addon.crc32cPortable(bytes, initial)
 }
 
+/** BLAKE3 of bytes, 32 bytes; lanesMax: how many of its chunks are hashed at once, where the processor can. */
+export function blake3(bytes: Uint8Array, lanesMax = 16): Buffer {
+  return addon.blake3(bytes, lanesMax)
+}
+
 // The classes are the addon's own; addon.ts documents them.
-export const { Socket, Listener, ExitWatch, Scrub, Window, TableMap } = addon
+export const { Socket, Listener, ExitWatch, Scrub, Digest, Window, TableMap } = addon
 export type Socket = NativeSocket
 export type Listener = NativeListener
-export type Scrub = NativeScrub
+export type Scrub = NativeSweep
+export type Digest = NativeDigest
 export type Window = NativeWindow
 export type TableMap = NativeTableMap

@@ -25,6 +25,7 @@ struct Guard {
   uintptr_t begin;
   uintptr_t end;
   sigjmp_buf exit;
+  volatile Fault fault;
 };
 
 SIGNAL_SAFE_TLS thread_local Guard* volatile current = nullptr;
@@ -52,9 +53,13 @@ void Chain(int signal, siginfo_t* info, void* context) {
 void OnSigbus(int signal, siginfo_t* info, void* context) {
   Guard* guard = current;
   const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  if (info->si_code == BUS_MCEERR_AO) return;
   if (guard && info->si_code > 0 && address >= guard->begin && address < guard->end) {
     current = nullptr;
-    siglongjmp(guard->exit, 1);
+    const bool bad = info->si_code == BUS_MCEERR_AR;
+    guard->fault.address = address;
+    guard->fault.address_bits = bad ? static_cast<unsigned>(info->si_addr_lsb) : 0;
+    siglongjmp(guard->exit, bad ? EHWPOISON : EFAULT);
   }
   Chain(signal, info, context);
 }
@@ -72,14 +77,18 @@ void Install() {
 }  // namespace
 
 __attribute__((noinline)) int WithFaultGuard(const void* base, size_t length, void (*access)(void*),
-                                             void* argument) {
+                                             void* argument, Fault* fault) {
   static std::once_flag installed;
   std::call_once(installed, Install);
 
   Guard guard;
   guard.begin = reinterpret_cast<uintptr_t>(base);
   guard.end = guard.begin + length;
-  if (sigsetjmp(guard.exit, 0) != 0) return -EFAULT;
+  const int error = sigsetjmp(guard.exit, 0);
+  if (error != 0) {
+    if (fault) *fault = {guard.fault.address, guard.fault.address_bits};
+    return -error;
+  }
   current = &guard;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   access(argument);

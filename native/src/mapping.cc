@@ -13,14 +13,13 @@ namespace {
 
 constexpr long kHugetlbfsMagic = 0x958458f6;
 
-/** The unit in which the kernel maps and unmaps fd's pages. */
+}  // namespace
+
 size_t PageBytes(int fd) {
   struct statfs fs;
   if (fstatfs(fd, &fs) == 0 && fs.f_type == kHugetlbfsMagic) return static_cast<size_t>(fs.f_bsize);
   return static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
-
-}  // namespace
 
 int Mapping::map(int fd, uint64_t offset, uint64_t length, bool writable) {
   if (mapped()) return -EBUSY;

@@ -7,6 +7,9 @@
 
 namespace membroker {
 
+/** The unit in which the kernel maps and unmaps fd's pages. */
+size_t PageBytes(int fd);
+
 /** Owns one MAP_SHARED mapping. */
 class Mapping {
  public:

@@ -6,6 +6,7 @@
 #include "glue.hh"
 #include "holders.hh"
 #include "process.hh"
+#include "write_now.hh"
 
 namespace membroker {
 
@@ -147,9 +148,18 @@ Napi::Value FindHoldersGlue(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value WriteNowGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int fd = args.fd();
+  const Bytes bytes = args.bytes();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), WriteNow(fd, bytes.data, bytes.size));
+}
+
 }  // namespace
 
 void ExportProcesses(Napi::Env env, Napi::Object exports) {
+  exports["writeNow"] = Napi::Function::New<WriteNowGlue>(env, "writeNow");
   exports["pidfdOpen"] = Napi::Function::New<PidfdOpenGlue>(env, "pidfdOpen");
   exports["pidfdSendSignal"] = Napi::Function::New<PidfdSendSignalGlue>(env, "pidfdSendSignal");
   exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");

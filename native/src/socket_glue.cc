@@ -310,6 +310,16 @@ Napi::Value ConnectUnixGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ConnectUnix(path));
 }
 
+Napi::Value AdoptListenerGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int fd = args.fd();
+  if (!args.ok()) return info.Env().Undefined();
+  std::string path;
+  const int error = AdoptListener(fd, &path);
+  if (error) return Napi::Number::New(info.Env(), error);
+  return Napi::String::New(info.Env(), path);
+}
+
 Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
   int fds[2];
   const int error = SocketPair(fds);
@@ -325,6 +335,7 @@ Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
 void ExportSockets(Napi::Env env, Napi::Object exports) {
   exports["listenUnix"] = Napi::Function::New<ListenUnixGlue>(env, "listenUnix");
   exports["connectUnix"] = Napi::Function::New<ConnectUnixGlue>(env, "connectUnix");
+  exports["adoptListener"] = Napi::Function::New<AdoptListenerGlue>(env, "adoptListener");
   exports["socketPair"] = Napi::Function::New<SocketPairGlue>(env, "socketPair");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);

@@ -98,6 +98,25 @@ int SocketPair(int fds[2]) {
   return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
 }
 
+int AdoptListener(int fd, std::string* path) {
+  int listening = 0;
+  int type = 0;
+  socklen_t length = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0) return errno == ENOTSOCK ? -EINVAL : -errno;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return -errno;
+  sockaddr_un un{};
+  length = sizeof(un);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&un), &length) < 0) return -errno;
+  if (!listening || type != SOCK_STREAM || un.sun_family != AF_UNIX) return -EINVAL;
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  const size_t bytes = length - offsetof(sockaddr_un, sun_path);
+  // The kernel counts the NUL that ends a path, and not the one that begins an abstract address.
+  const bool named = bytes > 0 && un.sun_path[0] != '\0';
+  *path = named ? std::string(un.sun_path, strnlen(un.sun_path, bytes)) : std::string(un.sun_path, bytes);
+  return 0;
+}
+
 int AcceptUnix(int listener) {
   for (;;) {
     const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);

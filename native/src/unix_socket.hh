@@ -19,6 +19,11 @@ constexpr size_t kFdsPerMessageMax = 253;
 int ListenUnix(const std::string& path, int backlog);
 int ConnectUnix(const std::string& path);
 int SocketPair(int fds[2]);
+/**
+ * Make a listening Unix stream socket that another process made fit for use here: non-blocking and close-on-exec.
+ * 0 or -errno; -EINVAL for any other descriptor. path is empty where the socket has none.
+ */
+int AdoptListener(int fd, std::string* path);
 int AcceptUnix(int listener);
 
 struct Received {

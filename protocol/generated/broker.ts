@@ -88,6 +88,7 @@ export interface Retired {
   allocation: string
   uid: number
   bytes: number
+  extents: Array<Extent>
   scrubbedBytes: number
   state: 'scrubbing' | 'quarantined'
   reason: string
@@ -220,6 +221,7 @@ export interface Event {
   range?: string | null | undefined
   uid?: number | null | undefined
   pid?: number | null | undefined
+  offset?: number | null | undefined
   bytes?: number | null | undefined
   deadline?: number | null | undefined
   detail?: string | null | undefined
@@ -403,7 +405,8 @@ export interface ClaimOut {
 /**
  * Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
  * digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
- * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+ * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on, and stays when
+ * the caller goes away; the digests taken so far do too, and Freeze with digests may be called again. Thaw ends them.
  */
 export interface FreezeIn {
   reason?: string | null | undefined
@@ -423,8 +426,8 @@ export type ThawOut = Record<string, never>
 /**
  * Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
  * in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
- * no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
- * read enters the ledger of bad memory (verdict poisoned). For administrators.
+ * no digest (verdict unverified) if it was not there, or was claimed or mapped for writing, or grown, since. Memory that
+ * can't be read enters the ledger of bad memory (verdict poisoned). For administrators, also while the broker is frozen.
  */
 export interface VerifyIn {
   prefix?: string | null | undefined
@@ -442,7 +445,8 @@ export interface VerifyOut {
 /**
  * This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
  * a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
- * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+ * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec. Where the kernel
+ * chooses the pages (directory, memfd), nothing enters the ledger, and only the verdict says it. Also while frozen.
  */
 export interface MarkPoisonedIn {
   name?: string | null | undefined
@@ -512,8 +516,8 @@ export interface OpenConsoleOut {
 
 /**
  * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
- * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
- * the next start. A file that is not good changes nothing. For administrators.
+ * effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+ * wait for the next start. A file that is not good changes nothing. For administrators.
  */
 export type ReloadIn = Record<string, never>
 
@@ -604,21 +608,23 @@ export interface BrokerMethods {
   /**
    * Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
    * digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
-   * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+   * replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on, and stays when
+   * the caller goes away; the digests taken so far do too, and Freeze with digests may be called again. Thaw ends them.
    */
   Freeze: { in: FreezeIn; out: FreezeOut }
   Thaw: { in: ThawIn; out: ThawOut }
   /**
    * Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
    * in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
-   * no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
-   * read enters the ledger of bad memory (verdict poisoned). For administrators.
+   * no digest (verdict unverified) if it was not there, or was claimed or mapped for writing, or grown, since. Memory that
+   * can't be read enters the ledger of bad memory (verdict poisoned). For administrators, also while the broker is frozen.
    */
   Verify: { in: VerifyIn; out: VerifyOut }
   /**
    * This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
    * a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
-   * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+   * pages of the source. Once nobody has it any more it is never handed out again, also not after kexec. Where the kernel
+   * chooses the pages (directory, memfd), nothing enters the ledger, and only the verdict says it. Also while frozen.
    */
   MarkPoisoned: { in: MarkPoisonedIn; out: MarkPoisonedOut }
   /** The ledger of bad memory, in order of range and offset. For administrators. */
@@ -639,8 +645,8 @@ export interface BrokerMethods {
   OpenConsole: { in: OpenConsoleIn; out: OpenConsoleOut }
   /**
    * Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
-   * effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
-   * the next start. A file that is not good changes nothing. For administrators.
+   * effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+   * wait for the next start. A file that is not good changes nothing. For administrators.
    */
   Reload: { in: ReloadIn; out: ReloadOut }
   /** Until the next start or Reload. For administrators. */
@@ -865,6 +871,7 @@ type Retired (
   allocation: string,
   uid: int,
   bytes: int,
+  extents: []Extent,
   scrubbedBytes: int,
   state: (scrubbing, quarantined),
   reason: string,
@@ -992,6 +999,7 @@ type Event (
   range: ?string,
   uid: ?int,
   pid: ?int,
+  offset: ?int,
   bytes: ?int,
   deadline: ?int,
   detail: ?string
@@ -1089,7 +1097,8 @@ method Claim(name: ?string, prefix: ?string, secret: ?string) -> (
 
 # Refuse every change of every table until Thaw, across restarts of the broker. A new boot ends a freeze.
 # digests: record what every allocation holds, for Verify; all who write to them must have stopped. With more,
-# replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on.
+# replies tell how far that is; frozen is the last. The freeze itself stands from the first reply on, and stays when
+# the caller goes away; the digests taken so far do too, and Freeze with digests may be called again. Thaw ends them.
 method Freeze(reason: ?string, digests: ?bool) -> (
   outcome: (pending, frozen),
   digestedBytes: int,
@@ -1099,8 +1108,8 @@ method Thaw() -> ()
 
 # Compare what allocations hold with the digests of the last freeze: all, or those under prefix; one reply for each
 # in order of id (outcome verified, with its verdict), and with more, between them how far it is. An allocation has
-# no digest (verdict unverified) if it was not there, or was claimed, mapped or grown, since. Memory that can't be
-# read enters the ledger of bad memory (verdict poisoned). For administrators.
+# no digest (verdict unverified) if it was not there, or was claimed or mapped for writing, or grown, since. Memory that
+# can't be read enters the ledger of bad memory (verdict poisoned). For administrators, also while the broker is frozen.
 method Verify(prefix: ?string) -> (
   outcome: (pending, verified, nothing),
   name: ?string,
@@ -1112,7 +1121,8 @@ method Verify(prefix: ?string) -> (
 
 # This memory is bad: an allocation's, told by who may map it (a machine check: SIGBUS with BUS_MCEERR_AO or _AR), or
 # a range's, told by an administrator. offset and length are in the allocation, or in the range, and grow to whole
-# pages of the source. Once nobody has it any more it is never handed out again, also not after kexec.
+# pages of the source. Once nobody has it any more it is never handed out again, also not after kexec. Where the kernel
+# chooses the pages (directory, memfd), nothing enters the ledger, and only the verdict says it. Also while frozen.
 method MarkPoisoned(name: ?string, range: ?string, offset: int, length: int, secret: ?string) -> (
   poisoned: []Poison
 )
@@ -1146,8 +1156,8 @@ method ReadAllocation(name: string, offset: int, length: int) -> (data: string)
 method OpenConsole() -> (url: string)
 
 # Read the configuration again (as SIGHUP does): owners, quotas, administrators, revocation and log level take
-# effect, no client is dropped. changed names the keys whose values are new, needsRestart those that wait for
-# the next start. A file that is not good changes nothing. For administrators.
+# effect, no client is dropped. changed names the keys whose new values are in effect, needsRestart those that
+# wait for the next start. A file that is not good changes nothing. For administrators.
 method Reload() -> (changed: []string, needsRestart: []string)
 
 # Until the next start or Reload. For administrators.

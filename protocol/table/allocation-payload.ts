@@ -5,7 +5,7 @@ import {
   ACCESSES,
   checkExtentCount,
   decodeExtents,
-  decodeHolder,
+  decodeStampedHolder,
   EXTENT_BYTES,
   encodeExtents,
   encodeHolder,
@@ -55,7 +55,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     writer.u16(checkExtentCount(value.extents.length))
     writer.u16(value.shares.length)
     writer.u16(0)
-    encodeHolder(writer, value.holder, context)
+    encodeHolder(writer, value.holder, context, value.verdict === 'intact')
     encodeExtents(writer, value.extents, context.rangeBytes)
     for (const share of value.shares) {
       writer.u32(share.uid)
@@ -75,7 +75,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     const bytes = reader.u64()
     const alignBytes = reader.u64()
     const uid = reader.u32()
-    const verdict = reader.code(VERDICTS)
+    const written = reader.code(VERDICTS)
     const flags = reader.u8()
     const nameBytes = reader.u16()
     const metadataBytes = reader.u16()
@@ -88,7 +88,12 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
       throw new RecordInvalid(`metadata of ${metadataBytes} bytes`)
     }
     if (shareCount > SHARES_MAX) throw new RecordInvalid(`${shareCount} shares; ${SHARES_MAX} are the most`)
-    const holder = decodeHolder(reader, context)
+    const { holder: former, stamp } = decodeStampedHolder(reader, context)
+    if (!former && stamp !== 0 && written !== 'intact') throw new RecordInvalid('a holder without a pid')
+    const current = stamp >= context.bootEpoch
+    const holder = current ? (former ?? null) : null
+    // What was compared before the kernel was replaced says nothing of what came through.
+    const verdict = written === 'intact' && !current ? 'unverified' : written
     const extents = decodeExtents(reader, extentCount, context.rangeBytes)
     if (bytes > extentBytes(extents))
       throw new RecordInvalid(`allocation of ${bytes} bytes in smaller extents`)

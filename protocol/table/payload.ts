@@ -68,10 +68,19 @@ export function checkExtent(extent: Extent, rangeBytes: number): void {
   }
 }
 
-/** The stamp is what makes a holder void after kexec, without a write that a crash could prevent. */
-export function encodeHolder(writer: FieldWriter, holder: Holder | null, context: RecordContext): void {
+/**
+ * The stamp is what makes a holder void after kexec, without a write that a crash could prevent. stamped: also where
+ * there is no holder, for something else in the record that ends with the boot.
+ */
+export function encodeHolder(
+  writer: FieldWriter,
+  holder: Holder | null,
+  context: RecordContext,
+  stamped = false,
+): void {
   if (holder === null) {
-    writer.zeros(HOLDER_BYTES)
+    writer.zeros(HOLDER_BYTES - 8)
+    writer.u64(stamped ? context.epoch : 0)
     return
   }
   if (holder.pid === 0) throw new RecordInvalid('a holder has a pid')
@@ -82,15 +91,22 @@ export function encodeHolder(writer: FieldWriter, holder: Holder | null, context
 }
 
 export function decodeHolder(reader: FieldReader, context: RecordContext): Holder | null {
+  const { holder, stamp } = decodeStampedHolder(reader, context)
+  if (holder === undefined && stamp !== 0) throw new RecordInvalid('a holder without a pid')
+  return stamp < context.bootEpoch ? null : (holder ?? null)
+}
+
+/** holder as it was written; it counts only where the stamp is of this boot. */
+export function decodeStampedHolder(
+  reader: FieldReader,
+  context: RecordContext,
+): { holder: Holder | undefined; stamp: number } {
   const pid = reader.u32()
   reader.zeros(4)
   const start = reader.u64()
-  const epoch = checkEpoch(reader.u64(), context)
-  if (pid === 0) {
-    if (start !== 0 || epoch !== 0) throw new RecordInvalid('a holder without a pid')
-    return null
-  }
-  return epoch < context.bootEpoch ? null : { pid, start }
+  const stamp = checkEpoch(reader.u64(), context)
+  if (pid === 0 && start !== 0) throw new RecordInvalid('a holder without a pid')
+  return { holder: pid === 0 ? undefined : { pid, start }, stamp }
 }
 
 export function checkEpoch(epoch: number, context: RecordContext): number {

@@ -63,6 +63,9 @@ export const listAllocationsMax = 256
 /** Other uids that may map an allocation. */
 export const sharesPerAllocationMax = 64
 
+/** Pages an owner may report as bad of which the kernel knows nothing: failing modules have a few, an attacker all. */
+export const poisonedPagesPerUidMax = 16
+
 /** What one connection may cost the side that answers it. */
 export interface ResponderLimits {
   readonly messageBytesMax: number
@@ -79,3 +82,6 @@ export const responderLimits: ResponderLimits = {
   callsPerTurnMax,
   outputBytesMax,
 }
+
+/** Bytes that ReadAllocation shows at once: a screen full. */
+export const readAllocationBytesMax = 16 * 1024

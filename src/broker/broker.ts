@@ -1,15 +1,20 @@
 import type { Logger } from 'pino'
 import { Ledger } from './access/ledger'
 import { Policy } from './access/policy'
+import { changesOf } from './config/changes'
 import type { Settings } from './config/config'
+import type { Console } from './console/console'
+import { Contents } from './contents/contents'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
 import { Revoker } from './revoke/revoker'
+import type { ServiceManager } from './service/service-manager'
 import { Events } from './session/events'
 import type { Session } from './session/session'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
+import { Statistics } from './statistics'
 
 /** Everything one broker process is made of; handlers work on this. */
 export class Broker {
@@ -17,22 +22,70 @@ export class Broker {
   readonly leases = new Leases()
   readonly ledger = new Ledger()
   readonly events = new Events(Date.now)
-  readonly policy: Policy
+  policy: Policy
   readonly inventory: Inventory
   readonly revoker: Revoker
   readonly quarantine: Quarantine
+  readonly contents: Contents
   readonly sessions = new Set<Session>()
+  readonly statistics = new Statistics()
+  private lastSessionId = 0
+  /** undefined: the configuration has none, or it could not be made. */
+  console: Console | undefined
 
+  /** reread gives the configuration as it is now; @throws ConfigError */
   constructor(
-    readonly settings: Settings,
+    public settings: Settings,
     readonly bootId: string,
     readonly log: Logger,
+    readonly service?: ServiceManager,
+    private readonly reread: () => Settings = () => settings,
   ) {
     this.policy = new Policy(settings)
     this.inventory = new Inventory(this.ledger, this.leases)
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this)
+    this.contents = new Contents(this.inventory, this.statistics)
     this.leases.onExit = holder => this.holderExited(holder)
+  }
+
+  /**
+   * Reads the configuration again: who may do what, limits and the log level are new from the next request on; what
+   * somebody has beyond a new limit stays. Nobody is disconnected. by: who asked for it.
+   * @throws ConfigError: nothing has changed
+   */
+  reload(by: { pid?: number; uid?: number }): { changed: string[]; needsRestart: string[] } {
+    this.service?.reloading()
+    try {
+      const { settings, changed, needsRestart } = changesOf(this.settings, this.reread())
+      this.settings = settings
+      this.policy = new Policy(settings)
+      this.log.level = settings.logLevel
+      const { pid, uid } = by
+      this.log.info({ changed, needsRestart, pid }, 'the configuration was read again')
+      const detail = changed.join(', ') || 'nothing is new'
+      this.events.emit({
+        kind: 'reloaded',
+        detail,
+        ...(uid !== undefined && { uid }),
+        ...(pid !== undefined && { pid }),
+      })
+      this.service?.reloaded(this.summary())
+      return { changed, needsRestart }
+    } catch (error) {
+      const { message } = error as Error
+      this.log.error({ reason: message }, 'the configuration was not read again; what was, stays')
+      this.service?.reloaded(`${this.summary()}; the configuration was not read again: ${message}`)
+      throw error
+    }
+  }
+
+  /** In a few words, for the service manager. */
+  summary(): string {
+    const { ranges, byId } = this.inventory
+    const readOnly = [...ranges.values()].filter(range => range.readOnly).map(range => range.name)
+    const trouble = readOnly.length > 0 ? `; read-only: ${readOnly.join(', ')}` : ''
+    return `${ranges.size} ranges, ${byId.size} allocations${trouble}`
   }
 
   /** Why every change is refused, undefined when it is not. A read-only range refuses for reasons of its own. */
@@ -48,6 +101,10 @@ export class Broker {
     if (reason !== undefined) refuse('Frozen', { reason })
   }
 
+  newSessionId(): number {
+    return ++this.lastSessionId
+  }
+
   /** Sessions of a process; a VMM has one for calls and often one more for events. */
   sessionsOf(holder: Holder): Session[] {
     return [...this.sessions].filter(session => session.peer.pid === holder.pid && session.holder === holder)
@@ -56,7 +113,14 @@ export class Broker {
   changed(
     kind: Parameters<Events['emit']>[0]['kind'],
     allocation: Allocation,
-    more: { mapping?: Mapping; pid?: number; bytes?: number; deadline?: number; detail?: string } = {},
+    more: {
+      mapping?: Mapping
+      pid?: number
+      offset?: number
+      bytes?: number
+      deadline?: number
+      detail?: string
+    } = {},
   ): void {
     const { mapping, ...rest } = more
     this.events.emit(

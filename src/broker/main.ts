@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import pino from 'pino'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
+import type { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
+import { makeLog } from './log/log'
 import { LapTimes } from './recover/lap-times'
 import { recover } from './recover/recover'
+import { InheritedError, takeInherited } from './service/inherited'
+import { ServiceManager } from './service/service-manager'
 import { Server, SocketInUse } from './session/server'
 import { version } from './version'
 
@@ -20,6 +23,7 @@ interface Options {
   size?: string
   logLevel?: string
   check?: boolean
+  json?: boolean
   format?: string
 }
 
@@ -36,6 +40,7 @@ const program = new Command('membrokerd')
     'make an empty table in this range of the configuration, whatever is there, and end',
   )
   .option('--check', 'only read the configuration, and say what is wrong with it')
+  .option('--json', 'with --check: print what was read, as JSON')
   .addHelpText(
     'after',
     `
@@ -78,10 +83,14 @@ function settingsFrom(options: Options): Settings {
 
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>()
+  if (options.json && !options.check) throw new ConfigError('--json goes with --check')
+  const inherited = takeInherited()
   const settings = settingsFrom(options)
   if (options.check) {
     console.log(
-      `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
+      options.json
+        ? JSON.stringify(plain(settings))
+        : `${options.config ?? 'the embedded default'} is good: ${settings.ranges.map(range => range.name).join(', ')}`,
     )
     return
   }
@@ -90,21 +99,40 @@ async function main(): Promise<void> {
   // From the start of the process.
   const tookMs = new LapTimes(0)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
-  const broker = new Broker(settings, bootId, log)
+  const service = new ServiceManager(log, inherited)
+  const { listener } = inherited
+  if (listener && listener.path !== settings.socket)
+    log.warn({ socket: listener.path, configured: settings.socket }, "the service manager's socket is used")
+  const listening = (read: Settings) => ({ ...read, ...(listener && { socket: listener.path }) })
+  const reread = () => listening(settingsFrom(options))
+  const broker = new Broker(listening(settings), bootId, log, service, reread)
   if (options.format !== undefined) return format(broker, options.format)
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.
   const server = Server.bind(broker)
+  // Without a file there is nothing to read, and the signal says that the terminal is gone.
+  if (options.config !== undefined)
+    process.on('SIGHUP', () => {
+      try {
+        broker.reload({})
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error
+      }
+    })
+  broker.console = await startConsole(broker)
   tookMs.lap('process')
   await recover(broker)
   tookMs.lap('recover')
   server.listen(dispatch)
-  log.info({ socket: settings.socket, pid: process.pid, version, tookMs }, 'ready')
-  if (process.stdout.isTTY || options.config === undefined) announce(settings)
+  broker.console?.serve(dispatch)
+  log.info({ socket: broker.settings.socket, pid: process.pid, version, tookMs }, 'ready')
+  service.ready(broker.summary())
+  if (process.stdout.isTTY || options.config === undefined) announce(broker.settings)
 
   // Nothing is to be saved: the table is right after every change. What is under way is taken up at the next start.
   const stop = (signal: NodeJS.Signals) => {
     log.info({ signal }, 'shutting down; memory and table stay')
+    service.stopping()
     server.stop()
     process.exit(exit.good)
   }
@@ -112,15 +140,22 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop)
 }
 
-/** JSON lines for machines, readable lines for a person at a terminal. Synchronous: the last line before a crash counts most. */
-function makeLog(level: string): pino.Logger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
-  if (!process.stderr.isTTY) return pino(options, pino.destination({ fd: 2, sync: true }))
-  const pretty = require('pino-pretty') as typeof import('pino-pretty')
-  return pino(
-    options,
-    pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true }),
-  )
+/** Loaded here: a broker without a console has no HTTP server in it. */
+function startConsole(broker: Broker): Promise<Console | undefined> | undefined {
+  if (!broker.settings.console) return undefined
+  const { Console } = require('./console/console') as typeof import('./console/console')
+  return Console.start(broker, broker.settings.console)
+}
+
+/** For programs that are to look at the same memory; sizes in bytes. */
+function plain({ socket, ranges }: Settings) {
+  return {
+    socket,
+    ranges: ranges.map(({ name, source, path, bytes, base, hugePageBytes }) => ({
+      ...{ name, source, path, bytes, hugePageBytes },
+      base: base ?? null,
+    })),
+  }
 }
 
 /** Only that range, so that no other is touched. */
@@ -137,8 +172,11 @@ async function format(broker: Broker, name: string): Promise<void> {
   await recover(broker)
   server.stop()
   const { reason } = broker.inventory.ranges.get(name)!
-  if (reason !== undefined) throw new ConfigError(`${name} was not formatted: ${reason}`)
-  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.`)
+  if (reason !== undefined)
+    throw Object.assign(new Error(`${name} was not formatted: ${reason}`), { code: 'RangeReadOnly' })
+  const { size } = broker.inventory.ranges.get(name)!.table.state.poison
+  const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
+  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)
   process.exit(exit.good)
 }
 
@@ -158,7 +196,11 @@ Ctrl-C stops the broker; the memory and its table stay.`)
 }
 
 main().catch(error => {
-  const expected = error instanceof ConfigError || error instanceof SocketInUse || error.code !== undefined
+  const expected =
+    error instanceof ConfigError ||
+    error instanceof SocketInUse ||
+    error instanceof InheritedError ||
+    error.code !== undefined
   console.error(`membrokerd: ${expected ? error.message : error.stack}`)
   process.exit(error instanceof ConfigError ? exit.usage : exit.failed)
 })

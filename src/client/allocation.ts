@@ -1,11 +1,13 @@
 import type {
   Allocation as AllocationInfo,
   Mapping as MappingInfo,
+  Poison,
   ShareRight,
 } from '../../protocol/generated/broker'
 import type { Core } from './core'
 import type { Mapping } from './mapping'
 import type { In } from './reply'
+import { type BadMemory, markPoisoned } from './verify'
 
 /** JSON that belongs to the owner; at most 4096 bytes as text. */
 export type Metadata = { readonly [key: string]: unknown }
@@ -123,6 +125,19 @@ export class Allocation {
   async grow(size: number, options: CallOptions = {}): Promise<void> {
     const { name } = this
     await this.#change('Grow', { name, bytes: size, secret: this.#secret }, options)
+  }
+
+  /**
+   * Some of it is bad (a machine check: SIGBUS with BUS_MCEERR_AR or BUS_MCEERR_AO): once it is released, nobody is
+   * given that memory again. By its owner, and by whom it is shared with.
+   * @param where from the allocation's start
+   * @returns the ledger's entries for it; none where the kernel chooses the pages (directory, memfd), and takes bad ones away
+   * @throws BrokerError InvalidArgument, PermissionDenied, LimitExceeded, TableFull, ...
+   */
+  async markPoisoned(where: BadMemory): Promise<Poison[]> {
+    const poisoned = await markPoisoned(this.#core.link, { name: this.name, secret: this.#secret }, where)
+    this.#info = { ...this.#info, verdict: 'poisoned' }
+    return poisoned
   }
 
   /** Let another uid map it. */

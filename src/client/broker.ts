@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Client, Range } from '../../protocol/generated/broker'
+import type { Client, Poison, Range, Recovery } from '../../protocol/generated/broker'
 import {
   Allocation,
   type AllocationInfo,
@@ -9,15 +9,40 @@ import {
   type Metadata,
 } from './allocation'
 import { Core, type RevokeOutcome } from './core'
+import { violation } from './errors'
 import type { Holding } from './holding'
 import { Link, type ReconnectOptions } from './link'
 import { Notices } from './notices'
 import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
-import type { Out } from './reply'
+import type { In, Out } from './reply'
+import {
+  type BadMemory,
+  type FreezeOptions,
+  freeze,
+  markPoisoned,
+  type Verified,
+  type VerifyOptions,
+  verify,
+} from './verify'
 import { warn } from './warning'
 import { type WatchItem, watch } from './watch'
 
 export type Status = Out<'GetStatus'>
+
+/** Counters since the broker's start; see latencies in MethodStatistics. */
+export type Statistics = Out<'GetStatistics'>
+
+/** Keys of the configuration, as they stand in the file: 'revoke.grace_ms'. */
+export type Reloaded = Out<'Reload'>
+
+export type LogLevel = In<'SetLogLevel'>['level']
+
+export interface ReadOptions extends CallOptions {
+  /** First byte, from the start of the allocation. Default: 0 */
+  offset?: number | undefined
+  /** In bytes, at most 16 KiB. Default: to the end of the allocation, or 16 KiB */
+  length?: number | undefined
+}
 
 export interface AllocateOptions extends CallOptions {
   /** Unique at the broker; at most 255 bytes of UTF-8. */
@@ -28,6 +53,8 @@ export interface AllocateOptions extends CallOptions {
   align?: number | undefined
   /** Name of the range to take it from. Default: the broker chooses */
   range?: string | undefined
+  /** NUMA node that the memory is to be of. Ranges that know of none are left out. Default: any */
+  node?: number | undefined
   /** Demand one single extent. Default: false */
   contiguous?: boolean | undefined
   /** Kept by the broker for the owner. */
@@ -47,6 +74,9 @@ export interface MappingEnd {
   readonly id: number
   readonly info: Readonly<MappingInfo>
 }
+
+/** Most that one call gives, in bytes; see WIRE.md. */
+const readBytesMax = 16 * 1024
 
 /** What listeners throw, or reject with, becomes a process warning: a VMM does not end for it. */
 export interface BrokerEvents {
@@ -214,13 +244,102 @@ export class Broker extends EventEmitter<BrokerEvents> {
     return outcome as RevokeOutcome
   }
 
-  /** Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. */
-  async freeze(reason?: string, options: CallOptions = {}): Promise<void> {
-    await this.#core.link.call('Freeze', { reason }, 'change', options.signal)
+  /**
+   * Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. With digests
+   * it also records what every allocation holds, for verify(): the freeze stands first, and stays where that is broken
+   * off; then freeze() with digests may be called again.
+   * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
+   */
+  freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
+    return freeze(this.#core.link, reason, options)
+  }
+
+  /**
+   * Compare what allocations hold with the digests of the last freeze, one after the other; each is yielded as it is
+   * known, in order of id. Breaking off ends it at the broker too. For administrators.
+   * @throws BrokerError PermissionDenied, Busy (digests or another verification are under way)
+   */
+  verify(options: VerifyOptions = {}): AsyncGenerator<Verified, void> {
+    return verify(this.#core.link, options)
+  }
+
+  /**
+   * The ledger of bad memory, in order of range and offset. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async poisoned(options: CallOptions = {}): Promise<Poison[]> {
+    return (await this.#core.link.call('ListPoisoned', {}, 'read', options.signal)).out.poisoned
+  }
+
+  /**
+   * A range's memory is bad: nobody is given it again. For administrators; owners have Allocation.markPoisoned().
+   * @param where from the range's start
+   * @returns the ledger's entries for it
+   * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses), TableFull
+   */
+  markPoisoned(range: string, where: BadMemory): Promise<Poison[]> {
+    return markPoisoned(this.#core.link, { range }, where)
   }
 
   async thaw(options: CallOptions = {}): Promise<void> {
     await this.#core.link.call('Thaw', {}, 'change', options.signal)
+  }
+
+  /**
+   * What the broker found in each range when it started. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async recovery(options: CallOptions = {}): Promise<Recovery[]> {
+    return (await this.#core.link.call('GetRecovery', {}, 'read', options.signal)).out.recoveries
+  }
+
+  /**
+   * Counters since the broker's start; read twice, they give rates. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async statistics(options: CallOptions = {}): Promise<Statistics> {
+    return (await this.#core.link.call('GetStatistics', {}, 'read', options.signal)).out
+  }
+
+  /**
+   * A copy of some of an allocation's bytes, without mapping it. For administrators, where the broker's configuration
+   * says raw_view = true; the broker logs each use.
+   * @throws BrokerError NotFound, PermissionDenied, InvalidArgument
+   */
+  async readAllocation(name: string, options: ReadOptions = {}): Promise<Buffer> {
+    const { offset = 0, signal } = options
+    const length =
+      options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
+    const { out } = await this.#core.link.call('ReadAllocation', { name, offset, length }, 'read', signal)
+    const bytes = Buffer.from(out.data, 'base64')
+    if (bytes.length !== length)
+      throw violation('ReadAllocation', `${bytes.length} bytes instead of ${length}`)
+    return bytes
+  }
+
+  /**
+   * The address of the debug console, with the token that opens it: whoever has it can do what an administrator can.
+   * For administrators.
+   * @throws BrokerError ConsoleOff, PermissionDenied
+   */
+  async openConsole(options: CallOptions = {}): Promise<string> {
+    return (await this.#core.link.call('OpenConsole', {}, 'read', options.signal)).out.url
+  }
+
+  /**
+   * Have the broker read its configuration again. A file that is not good changes nothing. For administrators.
+   * @throws BrokerError ConfigInvalid, PermissionDenied
+   */
+  async reload(options: CallOptions = {}): Promise<Reloaded> {
+    return (await this.#core.link.call('Reload', {}, 'settle', options.signal)).out
+  }
+
+  /**
+   * How much the broker logs, until its next start or reload. For administrators.
+   * @throws BrokerError PermissionDenied
+   */
+  async setLogLevel(level: LogLevel, options: CallOptions = {}): Promise<void> {
+    await this.#core.link.call('SetLogLevel', { level }, 'settle', options.signal)
   }
 
   /**

@@ -97,6 +97,8 @@ const sentences: Record<string, (p: Parameters) => string> = {
   LimitExceeded: p => `over the limit ${p.limit} (at most ${p.max})`,
   Busy: p => `${JSON.stringify(p.name)} is busy: ${p.operation} is under way`,
   SourceFailed: p => `${p.operation} failed in range ${p.range}: ${p.reason} (${p.code})`,
+  ConsoleOff: () => "the debug console is off: the broker's configuration does not start it",
+  ConfigInvalid: p => `the configuration file is not good, the running configuration stays: ${p.reason}`,
   InvalidParameter: p => `the broker does not accept parameter ${p.parameter}`,
   MethodNotFound: p => `the broker does not know the method ${p.method}: it is older than this library`,
   InterfaceNotFound: p => `what listens at the socket does not speak ${p.interface}`,

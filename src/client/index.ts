@@ -2,7 +2,10 @@ export type {
   Client,
   Event,
   Extent,
+  MethodStatistics,
+  Poison,
   Range,
+  Recovery,
   Retired,
   ShareRight,
   Usage,
@@ -25,7 +28,11 @@ export {
   Broker,
   type BrokerEvents,
   type ListOptions,
+  type LogLevel,
   type MappingEnd,
+  type ReadOptions,
+  type Reloaded,
+  type Statistics,
   type Status,
 } from './broker'
 export { type ConnectOptions, connect } from './connect'
@@ -37,4 +44,12 @@ export { Mapping, type WindowOptions } from './mapping'
 export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
 export { defaultSocket } from './socket-path'
 export { GiB, KiB, MiB, TiB } from './units'
+export type {
+  BadMemory,
+  FreezeOptions,
+  Progress,
+  ProgressOptions,
+  Verified,
+  VerifyOptions,
+} from './verify'
 export type { WatchEvent, WatchItem, WatchMissed, WatchSnapshot } from './watch'

@@ -7,7 +7,7 @@ import pino from 'pino'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { allocate, grow } from '../../src/broker/handler/allocate'
-import { freeze, thaw } from '../../src/broker/handler/freeze'
+import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory'
@@ -24,7 +24,7 @@ beforeEach(async () => {
   settings.ranges[0]!.preallocate = true
   broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
   await recover(broker)
-  session = new Session(1, { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+  session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
 })
 afterEach(() => {
   jest.restoreAllMocks()
@@ -36,7 +36,7 @@ afterEach(() => {
 const freeBytes = () => [...broker.inventory.ranges.values()][0]!.allocator.report().freeBytes
 
 async function refusedByFreeze(request: Promise<unknown>): Promise<void> {
-  freeze(broker, session, {})
+  freezeTables(broker, session, {})
   await expect(request).rejects.toMatchObject({ error: 'Frozen' })
   thaw(broker, session)
 }

@@ -49,7 +49,7 @@ test('a read whose connection breaks is repeated; a change is reported as possib
 
   scripted.script.set(
     'Freeze',
-    dieOnce(call => call.reply({})),
+    dieOnce(call => call.reply({ outcome: 'frozen', digestedBytes: 0, totalBytes: 0 })),
   )
   await expect(client.freeze()).rejects.toMatchObject({
     code: 'ConnectionLost',

@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { Window } from '../../native'
+import { anotherBoot } from '../support/another-boot'
 import { ownFds, sameFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, TestClient, until } from '../support/test-broker'
@@ -230,14 +231,6 @@ test('a freeze refuses every change, holds over a restart, and ends with thaw', 
   await client2.call('Allocate', { name: 'new', bytes: page })
   expect((await client2.call('GetStatus', {})).frozen).toBeNull()
 })
-
-/** Becomes the command in a world of its own where the kernel says that it was booted anew. */
-const anotherBoot = (folder: string) => {
-  const file = path.join(folder, 'boot-id')
-  writeFileSync(file, '01234567-89ab-cdef-0123-456789abcdef\n')
-  const script = `mount --bind ${file} /proc/sys/kernel/random/boot_id && exec "$@"`
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh']
-}
 
 if (needsRoot('recovery in another boot'))
   test('in another boot nobody holds anything and a freeze is over; memory, layout and metadata are there', async () => {

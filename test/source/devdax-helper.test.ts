@@ -1,8 +1,20 @@
 /** Proves that a helper that hangs in the kernel, or dies, costs an error and never the broker. */
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Helper } from '../../src/broker/source/devdax/helper'
+import { continueStopped } from '../../src/broker/source/devdax/stopped'
+import { packageRoot } from '../support/package-root'
 
 const order = { directory: '/nowhere', extents: [], alignBytes: 4096 }
 let folder: string
@@ -18,10 +30,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-function helperOf(program: string, limitMs: number): Helper {
+function helperOf(program: string, limitMs: number, goOn?: () => void): Helper {
   const file = path.join(folder, 'program.js')
   writeFileSync(file, program)
-  return new Helper(lock, reason => stuck.push(reason), file, limitMs)
+  return new Helper(lock, reason => stuck.push(reason), file, limitMs, goOn)
 }
 
 /** Whether a process of that program is left, however far it has come. */
@@ -42,13 +54,35 @@ test('a write that does not return is given up in time, and nothing more is aske
     `process.on('message', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`,
     300,
   )
-  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0)]
+  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0, 'unused')]
   const [first, second] = await Promise.allSettled(asked)
   expect(first).toMatchObject({ reason: { code: 'ETIMEDOUT', message: /making a device has not returned/ } })
   expect(second).toMatchObject({ reason: { code: 'ETIMEDOUT' } })
   expect(stuck).toHaveLength(1)
   await expect(helper.make(order)).rejects.toMatchObject({ code: 'EIO', message: stuck[0] })
   while (isRunning(path.join(folder, 'program.js'))) await new Promise(resolve => setTimeout(resolve, 5))
+  helper.close()
+})
+
+test('a broker that stood still itself takes the answers that came meanwhile', async () => {
+  // Proves that a busy start, or a paused machine, is not taken for a kernel that hangs, however many orders wait.
+  const answered = path.join(folder, 'answered')
+  const helper = helperOf(
+    `let count = 0
+     process.on('message', ({ id }) => {
+       process.send({ id, result: { name: 'dax0.1', device: id } })
+       if (++count === 100) require('fs').writeFileSync(${JSON.stringify(answered)}, '')
+     })
+     process.on('disconnect', () => process.exit())`,
+    3000,
+  )
+  await helper.make(order)
+  const asked = Array.from({ length: 99 }, () => helper.make(order))
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  const from = Date.now()
+  while (!existsSync(answered) || Date.now() - from < 3500) Atomics.wait(pause, 0, 0, 10)
+  expect(await Promise.all(asked)).toHaveLength(99)
+  expect(stuck).toEqual([])
   helper.close()
 })
 
@@ -71,6 +105,27 @@ test('one that ends in the middle fails its orders, and the next order starts an
   })
   await expect(helper.make(order)).resolves.toEqual({ name: 'dax0.1', device: 5 })
   expect(stuck).toEqual([])
+  helper.close()
+})
+
+test('whom it had stopped when it was given up goes on', async () => {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' })
+  const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))![1]
+  const record = path.join(folder, 'record')
+  const helper = helperOf(
+    `const { Stopped } = require(${JSON.stringify(path.join(packageRoot, 'dist/src/broker/source/devdax/stopped'))})
+     process.on('message', async () => {
+       await new Stopped(${JSON.stringify(record)}).stop(${child.pid})
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+     })`,
+    3000,
+    () => continueStopped(record),
+  )
+  const asked = helper.remove('/nowhere', 'dax0.1', 0, 'taken').catch(error => error)
+  while (state() !== 'T') await new Promise(resolve => setTimeout(resolve, 5))
+  await expect(asked).resolves.toMatchObject({ code: 'ETIMEDOUT', message: /removing a device/ })
+  while (state() === 'T') await new Promise(resolve => setTimeout(resolve, 5))
+  child.kill('SIGKILL')
   helper.close()
 })
 

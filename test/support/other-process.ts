@@ -40,10 +40,17 @@ export class OtherProcess {
     })
   }
 
-  /** Its client is connected. uid: also its gid; the checkout must be readable for it. */
-  static async start(socket: string, options: { uid?: number } = {}): Promise<OtherProcess> {
+  /**
+   * Its client is connected. uid: also its gid; the checkout must be readable for it. launcher: a command that becomes
+   * the rest of its arguments, or waits for what they become.
+   */
+  static async start(
+    socket: string,
+    options: { uid?: number; launcher?: readonly string[] } = {},
+  ): Promise<OtherProcess> {
     const main = path.join(packageRoot, 'dist/test/support/other-process-main.js')
-    const child = spawn(process.execPath, [main, socket], {
+    const command = [...(options.launcher ?? []), process.execPath, main, socket]
+    const child = spawn(command[0]!, command.slice(1), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
     })

@@ -6,6 +6,7 @@ import {
   BOOT_B,
   BOOT_C,
   IDENTITY,
+  inAnotherBoot,
   mapping,
   randomFrom,
   randomTransaction,
@@ -86,7 +87,7 @@ function proveUsable(image: Buffer, expected: string): void {
 /** What another boot still sees. */
 function withoutBoot(state: string): string {
   const [allocations, mappings, ...rest] = JSON.parse(state)
-  const strip = (entities: object[]) => entities.map(entity => ({ ...entity, holder: null }))
+  const strip = (entities: { holder: unknown }[]) => entities.map(inAnotherBoot)
   return JSON.stringify([strip(allocations), strip(mappings), rest[0], rest[1]])
 }
 

@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { type Change, readTable, TableState } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
-import { BOOT_A, BOOT_B, IDENTITY, randomFrom, randomTransaction, snapshot, UUID } from './support/sample'
+import {
+  BOOT_A,
+  BOOT_B,
+  IDENTITY,
+  inAnotherBoot,
+  randomFrom,
+  randomTransaction,
+  snapshot,
+  UUID,
+} from './support/sample'
 
 const TABLE_BYTES = 32 * 1024
 
@@ -82,8 +91,8 @@ class Reopen implements fc.Command<Model, Real> {
 }
 
 function forgetBoot(state: TableState): void {
-  for (const [id, value] of state.allocations) state.allocations.set(id, { ...value, holder: null })
-  for (const [id, value] of state.mappings) state.mappings.set(id, { ...value, holder: null })
+  for (const [id, value] of state.allocations) state.allocations.set(id, inAnotherBoot(value))
+  for (const [id, value] of state.mappings) state.mappings.set(id, inAnotherBoot(value))
   state.control.clear()
 }
 

@@ -46,6 +46,12 @@ export function checkOwner(
   session.unlocked.add(allocation)
 }
 
+/** operation: what only an administrator may do. @throws Refusal PermissionDenied */
+export function checkAdmin(session: Session, operation: string): void {
+  if (session.isAdmin) return
+  refuse('PermissionDenied', { reason: `only an administrator may ${operation}; you are uid ${session.uid}` })
+}
+
 /** @throws Refusal Busy while another call changes it */
 export function checkIdle(allocation: Allocation): void {
   if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })

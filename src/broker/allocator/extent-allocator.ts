@@ -96,6 +96,21 @@ export class ExtentAllocator {
     }
   }
 
+  /** Takes what of the extent is free, so that nobody is given it. Bytes taken; throws ExtentConflict. */
+  withhold(extent: Extent): number {
+    this.#check(extent)
+    const end = extent.offset + extent.length
+    let bytes = 0
+    for (let free = this.#free.from(extent.offset); free && free.offset < end; ) {
+      const offset = Math.max(free.offset, extent.offset)
+      const length = Math.min(free.offset + free.length, end) - offset
+      this.#free.take(free, { offset, length })
+      bytes += length
+      free = this.#free.from(offset + length)
+    }
+    return bytes
+  }
+
   /**
    * The best fit; or, when no extent is large enough and contiguous is not asked for, the largest ones and the best fit
    * for what then remains. Every extent starts aligned, and all but the last are multiples of align, so that alignment

@@ -25,6 +25,15 @@ export class FreeIndex {
     return pair && offset < pair[0] + pair[1] ? { offset: pair[0], length: pair[1] } : undefined
   }
 
+  /** The free extent that the offset lies in, or else the next one behind it. */
+  from(offset: number): Extent | undefined {
+    const behind = () => {
+      const pair = this.#lengthByOffset.nextHigherPair(offset)
+      return pair && { offset: pair[0], length: pair[1] }
+    }
+    return this.at(offset) ?? behind()
+  }
+
   /** Whether any part of the extent is free. */
   touches(extent: Extent): boolean {
     const pair = this.#lengthByOffset.nextLowerPair(extent.offset + extent.length)

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
+import { type ConsoleSettings, settleConsole } from './console-settings'
 import { addressOf, overlapping, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
 import { lineOf } from './toml-line'
@@ -53,7 +54,9 @@ export interface Settings {
   defaults: OwnerLimits
   admins: Set<number>
   revokeGraceMs: number
-  onDeadline: 'quarantine' | 'kill'
+  onDeadline: 'quarantine' | 'kill' | 'take'
+  /** undefined: no console. */
+  console: ConsoleSettings | undefined
 }
 
 /** A configuration that can't be used; the message names the file and the line. */
@@ -118,6 +121,7 @@ export function embeddedDefault(
     admins: new Set([0, ownUid]),
     revokeGraceMs: 5000,
     onDeadline: 'quarantine',
+    console: undefined,
   }
 }
 
@@ -263,6 +267,7 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
     admins,
     revokeGraceMs: file.revoke?.grace_ms ?? base.revokeGraceMs,
     onDeadline: file.revoke?.on_deadline ?? base.onDeadline,
+    console: file.console && settleConsole(file.console, (key, reason) => fail(['console', key], reason)),
   }
 }
 

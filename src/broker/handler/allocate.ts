@@ -37,7 +37,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
   const bytes = checkedSize(range, input.bytes)
   broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
 
-  const holder = uid === session.uid ? session.becomeHolder() : undefined
+  const holder = uid === session.uid && session.canHold ? session.becomeHolder() : undefined
   const extents = range.allocator.allocate({
     bytes,
     align: alignBytes,
@@ -79,7 +79,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.allocator.free(extents)
+    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.free(extents)
     throw error
   } finally {
     names.delete(input.name)
@@ -113,19 +113,20 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   let made = false
   let grown = false
   try {
+    if (!(await broker.contents.stop(allocation.id)))
+      refuse('Busy', { name: record.name, operation: 'verify' })
     const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
-    broker.inventory.changeAllocation(allocation, { bytes, extents })
+    broker.inventory.changeAllocation(allocation, { bytes, extents, digest: null })
     grown = true
     broker.changed('grown', allocation, { pid: session.peer.pid, bytes })
     return { allocation: viewAllocation(allocation) }
   } finally {
     if (!grown) {
       broker.ledger.charge(record.uid, { bytes: -more })
-      if (!made || (await undone(broker, range.source.undoGrow?.(before, after))))
-        range.allocator.free(extension.added)
+      if (!made || (await undone(broker, range.source.undoGrow?.(before, after)))) range.free(extension.added)
     }
     allocation.busy = undefined
   }
@@ -158,7 +159,7 @@ function pendingNames(broker: Broker): Set<string> {
   return names
 }
 
-/** The range asked for, or of those the uid may use the one with the most free memory. */
+/** The range asked for, or of those the uid may use, on the node asked for, the one with the most free memory. */
 function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
   const { ranges } = broker.inventory
   if (input.range !== null && input.range !== undefined) {
@@ -168,17 +169,33 @@ function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
       refuse('PermissionDenied', { reason: `uid ${uid} may not use range '${range.name}'` })
     const reason = range.readable ? range.source.refusal?.(uid) : undefined
     if (reason !== undefined) refuse('PermissionDenied', { reason })
-    return usable(range)
+    usable(range)
+    if (!isOfNode(range, input.node))
+      invalid('node', `range '${range.name}' has memory of ${nodeText(range)}, not of node ${input.node}`)
+    return range
   }
   const allowed = [...ranges.values()].filter(
     range => broker.policy.mayUse(uid, range.name) && (!range.readable || isOrdinary(range.source, uid)),
   )
   if (allowed.length === 0) refuse('PermissionDenied', { reason: whyNone(broker, uid) })
-  const online = allowed.filter(range => !range.readOnly)
-  if (online.length === 0) return usable(allowed[0]!)
+  const near = allowed.filter(range => isOfNode(range, input.node))
+  if (near.length === 0) {
+    const there = allowed.map(range => `'${range.name}' of ${nodeText(range)}`)
+    invalid('node', `no range has memory of node ${input.node}; there are ${there.join(', ')}`)
+  }
+  const online = near.filter(range => !range.readOnly)
+  if (online.length === 0) return usable(near[0]!)
   return online.reduce((best, range) =>
     range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
   )
+}
+
+function isOfNode(range: Range, node: number | null | undefined): boolean {
+  return node === null || node === undefined || (range.readable && range.source.node === node)
+}
+
+function nodeText({ readable, source }: Range): string {
+  return readable && source.node !== undefined ? `node ${source.node}` : 'an unknown node'
 }
 
 function whyNone(broker: Broker, uid: number): string {

@@ -1,4 +1,8 @@
-import { type BrokerMethodName, brokerInterfaceName } from '../../../protocol/generated/broker'
+import {
+  type BrokerErrorName,
+  type BrokerMethodName,
+  brokerInterfaceName,
+} from '../../../protocol/generated/broker'
 import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
 import type { Call } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
@@ -8,11 +12,17 @@ import type { Handler, Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
 import { claim } from './claim'
+import { reload, setLogLevel } from './configuration'
+import { openConsole } from './console'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
+import { listPoisoned, markPoisoned } from './poison'
+import { readAllocation } from './raw-view'
 import { release } from './release'
+import { getRecovery, getStatistics } from './statistics'
+import { verify } from './verify'
 import { watch } from './watch'
 
 const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
@@ -32,19 +42,15 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Thaw: thaw,
   Watch: watch,
   ListClients: listClients,
-  Verify: notYet,
-  MarkPoisoned: notYet,
-  ListPoisoned: notYet,
-  GetRecovery: notYet,
-  GetStatistics: notYet,
-  ReadAllocation: notYet,
-  OpenConsole: notYet,
-  Reload: notYet,
-  SetLogLevel: notYet,
-}
-
-function notYet(): never {
-  return refuse('PermissionDenied', { reason: 'this broker does not have it yet' })
+  Verify: verify,
+  MarkPoisoned: markPoisoned,
+  ListPoisoned: listPoisoned,
+  GetRecovery: getRecovery,
+  GetStatistics: getStatistics,
+  ReadAllocation: readAllocation,
+  OpenConsole: openConsole,
+  Reload: reload,
+  SetLogLevel: setLogLevel,
 }
 
 /** From a call to its handler, and from what that returns or throws to the reply. */
@@ -56,36 +62,46 @@ export function dispatcher(broker: Broker): (session: Session, call: Call) => vo
   return (session, call) => {
     const route = service.route(call)
     if (!route) return
-    const handler = handlers[route.method as BrokerMethodName] as Handler<unknown>
+    const method = route.method as BrokerMethodName
+    const handler = handlers[method] as Handler<unknown>
+    const record = broker.statistics.methods[method]
+    const started = performance.now()
+    const answer = (out: object | undefined) => {
+      if (out) call.reply(out)
+      record.count(performance.now() - started)
+    }
+    const refused = (error: unknown) => {
+      record.countError(fail(broker, session, call, error))
+      record.count(performance.now() - started)
+    }
     try {
+      const reason = session.refusal(method, call.parameters)
+      if (reason !== undefined) refuse('PermissionDenied', { reason })
       const result = handler(broker, session, call.parameters, call)
-      if (result instanceof Promise)
-        result.then(
-          out => out && call.reply(out),
-          error => fail(broker, session, call, error),
-        )
-      else if (result) call.reply(result)
+      if (result instanceof Promise) result.then(answer, refused)
+      else answer(result)
     } catch (error) {
-      fail(broker, session, call, error)
+      refused(error)
     }
   }
 }
 
-function fail(broker: Broker, session: Session, call: Call, error: unknown): void {
+/** Returns the error's name. */
+function fail(broker: Broker, session: Session, call: Call, error: unknown): BrokerErrorName {
   if (error instanceof Refusal) {
     broker.log.debug(
       { client: session.id, method: call.method, refusal: error.error, ...error.parameters },
       'refused',
     )
     call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
-    return
+    return error.error
   }
   const { code, syscall, message } = error as NodeJS.ErrnoException
   if (code !== undefined && syscall !== undefined) {
     // The system's refusal, out of descriptors mostly: this call can't be served, the others can.
     broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
     call.fail(`${brokerInterfaceName}.SourceFailed`, { range: '', operation: syscall, code, reason: message })
-    return
+    return 'SourceFailed'
   }
   // A broken invariant: what is in memory can't be trusted, the table can. A restart begins from the table.
   broker.log.fatal({ err: error, method: call.method }, 'internal error')

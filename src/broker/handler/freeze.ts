@@ -1,16 +1,34 @@
-import type { FreezeIn } from '../../../protocol/generated/broker'
+import type { FreezeIn, FreezeOut } from '../../../protocol/generated/broker'
 import { FREEZE_ID } from '../../../protocol/table'
+import type { Call } from '../../../protocol/wire/responder'
+import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
+import { foundBad } from '../contents/found-bad'
+import type { Outcome } from '../contents/reading'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
+import type { Allocation } from '../state/entries'
+import { inRange } from '../state/extents'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
 const reasonBytesMax = 200
 
-/** In every range's table, so that it holds across restarts. A range that is read-only changes nothing anyway. */
-export function freeze(broker: Broker, session: Session, input: FreezeIn): object {
+/** The freeze stands before anything is read; a frozen broker may be asked for the digests again. */
+export async function freeze(
+  broker: Broker,
+  session: Session,
+  input: FreezeIn,
+  call: Call,
+): Promise<FreezeOut | undefined> {
   checkAdmin(session, 'freeze')
+  if (input.digests) broker.contents.checkIdle('freeze')
+  if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
+  return input.digests ? takeDigests(broker, call) : { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
+}
+
+/** In every range's table, so that it holds across restarts. A range that is read-only changes nothing anyway. */
+export function freezeTables(broker: Broker, session: Session, input: FreezeIn): void {
   broker.checkThawed()
   const reason = input.reason ?? 'live update'
   if (Buffer.byteLength(reason) > reasonBytesMax)
@@ -28,25 +46,63 @@ export function freeze(broker: Broker, session: Session, input: FreezeIn): objec
   }
   broker.log.info({ reason, pid: session.peer.pid }, 'frozen')
   broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
-  return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
+}
+
+/** Each is in the table before the next is begun, so what was done stays done however this ends. */
+async function takeDigests(broker: Broker, call: Call): Promise<FreezeOut | undefined> {
+  const allocations = [...broker.inventory.byId.values()].filter(({ range }) => !range.readOnly)
+  const totalBytes = allocations.reduce((sum, { record }) => sum + record.bytes, 0)
+  const out = (outcome: FreezeOut['outcome'], digestedBytes: number): FreezeOut => ({
+    outcome,
+    digestedBytes,
+    totalBytes,
+  })
+  if (call.more) call.replyMore(out('pending', 0))
+  const done = await broker.contents.inspect({
+    operation: 'freeze',
+    allocations,
+    call,
+    tell: bytes => call.replyMore(out('pending', bytes)),
+    skip: ({ record }) => (record.verdict === 'poisoned' ? 'it has bad memory' : undefined),
+    each: (allocation, outcome) => keep(broker, allocation, outcome),
+  })
+  if (done) return out('frozen', totalBytes)
+  if (!call.ended) refuse('Busy', { name: 'freeze', operation: 'thaw' })
+  broker.log.warn('whoever asked for digests is gone; the freeze and the digests taken so far stay')
+  return undefined
+}
+
+function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
+  const { inventory, log } = broker
+  const { range, name, record } = allocation
+  if (inventory.byId.get(allocation.id) !== allocation) return
+  if (outcome.kind === 'bad') {
+    const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
+    foundBad(broker, range, extents, 'kernel')
+    return
+  }
+  if (outcome.kind === 'unread')
+    log.warn({ allocation: name, reason: outcome.reason }, 'no digest was taken of it')
+  const digest = outcome.kind === 'digest' ? outcome.digest : null
+  // What was found by comparing with another digest is over.
+  const verdict = record.verdict === 'poisoned' ? 'poisoned' : 'unverified'
+  if (digest !== record.digest || verdict !== record.verdict) inventory.note(allocation, { digest, verdict })
 }
 
 export function thaw(broker: Broker, session: Session): object {
   checkAdmin(session, 'thaw')
   if (broker.frozen === undefined) return {}
+  broker.contents.stopInspection('freeze')
+  // From here on owners write again. The freeze ends last, so that a crash in between leaves it on.
+  for (const allocation of broker.inventory.byId.values())
+    if (allocation.record.digest !== null && !allocation.range.readOnly)
+      broker.inventory.note(allocation, { digest: null })
   for (const range of writable(broker))
     if (range.freeze) range.commit([{ delete: 'control', key: FREEZE_ID }])
   broker.log.info({ pid: session.peer.pid }, 'thawed')
   broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
   broker.quarantine.checkSoon()
   return {}
-}
-
-function checkAdmin(session: Session, operation: string): void {
-  if (!session.isAdmin)
-    refuse('PermissionDenied', {
-      reason: `only an administrator may ${operation}; you are uid ${session.uid}`,
-    })
 }
 
 function writable(broker: Broker) {

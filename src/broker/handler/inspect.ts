@@ -13,7 +13,7 @@ import { listAllocationsMax } from '../../../protocol/wire/limits'
 import { findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
-import type { Allocation } from '../state/entries'
+import type { Allocation, Retired } from '../state/entries'
 import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
 import { invalid } from './arguments'
@@ -21,9 +21,17 @@ import { invalid } from './arguments'
 /** Rows of retired memory, of usage and of clients in one reply. */
 const statusRowsMax = 1000
 
+/** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
+const statusExtentsMax = 32 * 1024
+
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
   const { inventory } = broker
   const mayRead = (uid: number) => session.isAdmin || session.uid === uid
+  let extents = 0
+  const extentsFit = ({ record }: Retired) => {
+    extents += record.extents.length
+    return extents <= statusExtentsMax
+  }
   return {
     version,
     pid: process.pid,
@@ -36,7 +44,9 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     mappings: inventory.mappings.size,
     clients: broker.sessions.size,
     clientsMax: broker.settings.clientsMax,
-    retired: take(inventory.retired.values(), entry => mayRead(entry.record.uid)).map(viewRetired),
+    retired: take(inventory.retired.values(), entry => mayRead(entry.record.uid) && extentsFit(entry)).map(
+      viewRetired,
+    ),
     usage: take(broker.ledger.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
   }
 }

@@ -51,6 +51,7 @@ export async function watch(
       if (backlog.length >= backlogMax) {
         backlog.shift()
         missed++
+        broker.statistics.eventsMissed++
       }
       backlog.push(event)
       if (streaming && !slow) flush()

@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
-import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
+import {
+  type PoisonRecord,
+  type RangeIdentity,
+  readTableFrom,
+  sameValue,
+  TableUnreadable,
+} from '../../../protocol/table'
 import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
@@ -15,7 +21,8 @@ import { type Guard, type OpenedSource, type Source, SourceError } from '../sour
 import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
-import { formatTable, Table } from '../table'
+import { newStartup, type Startup } from '../state/startup'
+import { formatTable, type NativeMedium, Table } from '../table'
 import { LapTimes } from './lap-times'
 
 /**
@@ -24,30 +31,43 @@ import { LapTimes } from './lap-times'
  * A range that can't be trusted is readOnly with the reason; the others work.
  */
 export async function recover(broker: Broker): Promise<void> {
-  for (const settings of broker.settings.ranges) {
-    const tookMs = new LapTimes()
-    const range = await openRange(broker, settings, tookMs)
+  const { ranges } = broker.settings
+  broker.service?.recovering()
+  for (const [index, settings] of ranges.entries()) {
+    broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
+    const took = new LapTimes()
+    const range = await openRange(broker, settings, took)
     broker.inventory.addRange(range)
-    if (range.reason !== undefined)
+    range.startup.tookMs = Math.round(took.totalMs)
+    if (range.reason !== undefined) {
+      range.startup.findings.push(range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
-    else
+    } else
       broker.log.info(
-        { range: range.name, recovery: range.recovery, ...summary(range), tookMs },
+        { range: range.name, recovery: range.recovery, ...summary(range), tookMs: took },
         'range is online',
       )
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
+  for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
+    broker.log.warn(
+      { range },
+      'the fd store has memfds of a range that the configuration does not have; they stay',
+    )
+  for (const { id, range, holder } of broker.inventory.byId.values())
+    if (!holder) range.startup.unclaimed.add(id)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTimes): Promise<Range> {
+async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes): Promise<Range> {
+  const startup = newStartup()
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
     broker.events.emit({ kind: 'range', range: range.name, detail: reason })
   }
   const mayFill = (uid: number) => broker.policy.isAdmin(uid)
   const unusable = (reason: string) =>
-    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill)
+    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill, startup)
 
   let opened: OpenedSource
   try {
@@ -55,7 +75,7 @@ async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTim
   } catch (error) {
     return unusable(explain(broker, error))
   }
-  tookMs.lap('source')
+  took.lap('source')
   const { source } = opened
   const giveUp = (reason: string) => {
     opened.medium.close()
@@ -64,6 +84,7 @@ async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTim
   }
   try {
     const { table, recovery } = openTable(broker, opened)
+    Object.assign(startup, found(table, opened.fresh))
     const problem = conflict(broker, table)
     if (problem) return giveUp(problem)
     const { bytes, unitBytes: unit, base = 0, tableBytes = 0 } = source
@@ -78,12 +99,24 @@ async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTim
       medium: opened.medium,
       recordBytes: new RecordBytes(table.state),
     }
-    const range = new Range(settings.name, recovery, parts, undefined, configured, onReadOnly, mayFill)
-    for (const detail of table.diagnostics)
+    const range = new Range(
+      settings.name,
+      recovery,
+      parts,
+      undefined,
+      configured,
+      onReadOnly,
+      mayFill,
+      startup,
+    )
+    for (const detail of table.diagnostics) {
+      startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
-    tookMs.lap('table')
+    }
+    range.withhold([{ offset: 0, length: bytes }])
+    took.lap('table')
     await reconcile(broker, range)
-    tookMs.lap('memory')
+    took.lap('memory')
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))
@@ -104,7 +137,7 @@ function explain(broker: Broker, error: unknown): string {
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
   switch (settings.source) {
     case 'memfd':
-      return MemfdSource.open(settings)
+      return MemfdSource.open(settings, broker.service?.fdStore)
     case 'directory':
       return DirectorySource.open(settings, guardOf(broker, settings.name))
     case 'devdax':
@@ -118,7 +151,9 @@ function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSour
 
 /** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
-  return source.startsDirty && code === 'NotFormatted'
+  // A table that is another range's, or a newer broker's, is no reason to lose it.
+  const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
+  return source.startsDirty && !foreign
     ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
@@ -133,6 +168,7 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
@@ -196,13 +232,33 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
     alignBytes: source.unitBytes,
   }
   const { crc32c } = native
+  const bad = fresh ? badMemoryBefore(medium, identity, bootId) : []
   if (fresh) {
     const uuid = randomUUID().replaceAll('-', '')
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })
+  for (const value of bad) table.commit([{ put: 'poison', value }])
   if (fresh) opened.keepTable()
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
+}
+
+/** Formatting makes bad memory no better: what a table that can still be read says of it goes over to the new one. */
+function badMemoryBefore(medium: NativeMedium, identity: RangeIdentity, bootId: string): PoisonRecord[] {
+  try {
+    const image = readTableFrom(medium, { crc32c: native.crc32c, bootId })
+    return sameValue(image.superblock.identity, identity) ? [...image.state.poison.values()] : []
+  } catch (error) {
+    if (error instanceof TableUnreadable) return []
+    throw error
+  }
+}
+
+function found(table: Table, fresh: boolean): Partial<Startup> {
+  const { previousBootId, checkpoint, replayed, epoch, sequence, state } = table
+  const { size: allocations } = state.allocations
+  if (fresh) return { epoch, sequence, allocations }
+  return { previousBootId, checkpoint, replayed, epoch, sequence, allocations }
 }
 
 /** Two ranges that were once two brokers' may disagree about names and numbers; neither is changed to fit. */
@@ -235,6 +291,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
+    range.startup.findings.push(`memory of allocation ${id}, which was never committed, was removed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }
@@ -245,7 +302,10 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const text = `the memory of ${names.join(', ')}${more} is missing`
   // All of it: this is not the memory that the table is about. Some of it: the others' owners are not to suffer.
   if (missing.length === table.state.allocations.size) range.becomeReadOnly(text)
-  else broker.log.error({ range: range.name }, `${text}; it can only be released`)
+  else {
+    range.startup.findings.push(`${text}; it can only be released`)
+    broker.log.error({ range: range.name }, `${text}; it can only be released`)
+  }
 }
 
 /**
@@ -260,8 +320,9 @@ function retireUnscrubbed(broker: Broker, range: Range): void {
   const first = source.tableBytes ?? 0
   const chunk = chunkBytes(source.bytes - first, source.unitBytes)
   const extents = []
-  for (let offset = first; offset < source.bytes; offset += chunk)
-    extents.push({ offset, length: Math.min(chunk, source.bytes - offset) })
+  for (const free of [...range.allocator.freeExtents()])
+    for (let offset = free.offset; offset < free.offset + free.length; offset += chunk)
+      extents.push({ offset, length: Math.min(chunk, free.offset + free.length - offset) })
   broker.inventory.retireFree(range, extents, 'never scrubbed')
   broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
 }

@@ -35,7 +35,9 @@ export class Quarantine {
   private get open(): { retired: Retired[]; mappings: Mapping[] } {
     const { inventory, revoker } = this.broker
     return {
-      retired: [...inventory.retired.values()].filter(retired => !retired.range.readOnly && !retired.busy),
+      retired: [...inventory.retired.values()].filter(
+        retired => !retired.range.readOnly && !retired.scrubbing,
+      ),
       mappings: [...inventory.revoking].filter(mapping => !revoker.isRevoking(mapping)),
     }
   }

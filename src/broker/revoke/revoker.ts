@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../broker'
+import { foundBad } from '../contents/found-bad'
 import { Refusal } from '../refusal'
-import type { Proof } from '../source/source'
+import type { Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
 import { pieceOf, pieceOfRetired } from '../state/range'
 import { Ladder, type Step } from './ladder'
@@ -15,8 +16,8 @@ const lookEveryMs = 100
 
 /**
  * The ladder by which memory comes back: ask the holders, wait for them until the deadline, ask the kernel for proof
- * that nobody reaches the memory, and without it do what the policy says: kill who is left, or quarantine. Where the
- * source can, memory is taken away by force before that.
+ * that nobody reaches the memory, and without it do what the policy says: kill who is left, take the memory away from
+ * under them where the source can, or quarantine.
  */
 export class Revoker {
   private readonly revoking = new Map<Mapping, Ladder<RevokeOutcome>>()
@@ -153,15 +154,20 @@ export class Revoker {
 
   /** End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again. */
   async reclaim(retired: Retired): Promise<void> {
+    const { range } = retired
     const { name, uid } = retired.record
-    retired.busy = true
+    retired.scrubbing = {
+      good: extents => range.bad.outOf(extents),
+      bad: extents => void foundBad(this.broker, range, extents, 'scrub'),
+    }
     try {
-      await retired.range.source.destroy(pieceOfRetired(retired.record))
+      await range.source.destroy(pieceOfRetired(retired.record), retired.scrubbing)
     } finally {
-      retired.busy = false
+      retired.scrubbing = undefined
     }
     this.broker.checkThawed()
     const bytes = retired.bytes
+    this.broker.statistics.scrubbedBytes += retired.bytes
     this.broker.inventory.free(retired)
     this.broker.events.emit(
       { kind: 'reclaimed', allocation: name, range: retired.range.name, uid, bytes },
@@ -179,7 +185,11 @@ export class Revoker {
     if (of instanceof Mapping) {
       const { allocation } = of
       const proof = await this.prover.proveExcept(targetOf(allocation), this.rightful(of))
-      if (proof.kind === 'gone' || isHeld(proof, allocation.range.source) || allocation.busy !== undefined)
+      if (
+        proof.kind === 'gone' ||
+        isHeld(proof, this.isTaking(allocation.range.source)) ||
+        allocation.busy !== undefined
+      )
         return proof
       const silent = () => {}
       return this.force(allocation, of, proof, this.teller(allocation, silent, of))
@@ -187,7 +197,7 @@ export class Revoker {
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
     const proof = await this.prover.prove(target)
-    if (proof.kind === 'gone' || isHeld(proof, range.source)) return proof
+    if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
     return this.cut(target, text => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`))
   }
 
@@ -206,7 +216,8 @@ export class Revoker {
     const { allocation } = held[0]!
     const { source } = allocation.range
     const target = targetOf(allocation)
-    if (!isHeld(await this.prover.prove(target), source)) return
+    const taking = this.isTaking(source)
+    if (!isHeld(await this.prover.prove(target), taking)) return
     const deadline = ladder.deadlineAt
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
@@ -226,11 +237,11 @@ export class Revoker {
     // Nobody may say so, and yet nobody reach the memory any more.
     while (Date.now() < ladder.deadlineAt && !done.signal.aborted) {
       await ladder.wait(lookEveryMs, done.signal)
-      if (done.signal.aborted || !isHeld(await this.prover.prove(target), source)) return
+      if (done.signal.aborted || !isHeld(await this.prover.prove(target), taking)) return
     }
   }
 
-  /** Who is left, after force and, where the policy says so, killing. */
+  /** Who is left, after what the policy says is done at the deadline. */
   private async end(
     allocation: Allocation,
     rightful: () => Set<number>,
@@ -239,20 +250,24 @@ export class Revoker {
   ): Promise<Proof> {
     const { source } = allocation.range
     const look = () => this.prover.proveExcept(targetOf(allocation), rightful())
-    const force = (proof: Proof) =>
-      proof.kind === 'gone' ? proof : this.force(allocation, mapping, proof, tell)
-    const proof = await force(await this.prover.settle(look, source))
-    if (proof.kind === 'gone' || this.broker.settings.onDeadline !== 'kill') return proof
+    const taking = this.isTaking(source)
+    const proof = await this.prover.settle(look, taking)
+    if (proof.kind === 'gone') return proof
+    if (taking) return this.force(allocation, mapping, proof, tell)
+    if (this.broker.settings.onDeadline !== 'kill') return proof
     // Who rightly has another mapping is not killed for this one.
     const others = mapping ? rightfulHolders(allocation, mapping) : new Set<number>()
     const pids = proof.pids.filter(pid => !others.has(pid))
     if (!(await this.prover.killHolders(pids, allocation, tell))) return proof
-    return force(await this.prover.settle(look, source))
+    return this.prover.settle(look, taking)
+  }
+
+  private isTaking(source: Source): boolean {
+    return this.broker.settings.onDeadline === 'take' && source.cut !== undefined
   }
 
   /**
-   * Where the source can, take the memory away from whoever still reaches it, unless somebody has another mapping of
-   * it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
+   * Take the memory away from whoever still reaches it, unless somebody has another mapping of it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
    */
   private async force(
     allocation: Allocation,
@@ -261,7 +276,6 @@ export class Revoker {
     tell: Step,
   ): Promise<Proof> {
     const { source } = allocation.range
-    if (!source.cut) return without
     if (!mapping) return this.cut(targetOf(allocation), tell)
     while (allocation.busy !== undefined) await sleep(lookEveryMs)
     // The other change may have ended the mapping, or have given the memory to someone else.
@@ -279,7 +293,8 @@ export class Revoker {
 
   private async cut(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
-    const proof = await target.range.source.cut!(target.id)
+    const { range, id } = target
+    const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
     tell(
       proof.kind === 'gone'
         ? 'the kernel has ended every descriptor and mapping of it'

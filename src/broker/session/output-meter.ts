@@ -1,4 +1,3 @@
-import type { NativeSocket } from '../../../native'
 import type { Channel } from '../../../protocol/wire/channel'
 
 /** Replies that one uid's clients have not read, and those of all; each client has a smaller limit of its own. */
@@ -11,7 +10,7 @@ export class OutputMeter {
   private readonly ofUid = new Map<number, number>()
 
   /** The socket as a channel; onTooMuch when with its output the limit is passed, at most once. */
-  channel(socket: NativeSocket, uid: number, onTooMuch: () => void): Channel {
+  channel(socket: Channel, uid: number, onTooMuch: () => void): Channel {
     let counted = 0
     let told = false
     const count = () => {

@@ -23,7 +23,6 @@ export class Server {
   private readonly responders = new Map<Session, Responder>()
   private readonly perUid = new Map<number, number>()
   private readonly meter = new OutputMeter()
-  private nextId = 1
   private paused = false
 
   private onCall: (session: Session, call: Call) => void = () => {}
@@ -31,16 +30,19 @@ export class Server {
   private constructor(
     private readonly fd: number,
     private readonly lock: number,
-    private readonly path: string,
+    /** undefined where the socket is the service manager's and stays for the next broker. */
+    private readonly path: string | undefined,
     private readonly broker: Broker,
   ) {}
 
-  /** Makes the socket; clients that connect wait until listen(). @throws SocketInUse */
+  /** Makes the socket, or takes over the service manager's; clients that connect wait until listen(). @throws SocketInUse */
   static bind(broker: Broker): Server {
     const { socket, socketMode } = broker.settings
+    const given = broker.service?.inherited.listener
     prepareFolder(path.dirname(socket))
     const lock = takeLock(socket)
     try {
+      if (given) return new Server(given.fd, lock, undefined, broker)
       removeStale(socket)
       const fd = native.listenUnix(socket, backlog)
       chmodSync(socket, socketMode)
@@ -97,14 +99,15 @@ export class Server {
       responder.close()
       return
     }
-    session = new Session(this.nextId++, identity, broker)
+    session = new Session(identity, broker)
     const { uid, pid } = session.peer
     const { clientsMax, clientsPerUidMax } = broker.settings
     const ofUid = this.perUid.get(uid) ?? 0
     this.perUid.set(uid, ofUid + 1)
     broker.sessions.add(session)
+    broker.statistics.connections++
     this.responders.set(session, responder)
-    if (broker.sessions.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
+    if (this.responders.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
       broker.log.warn(
         { pid, uid, clients: broker.sessions.size, ofUid },
         'too many clients; this one is turned away',
@@ -147,7 +150,7 @@ export class Server {
 
   /** Every call has been answered or is dropped; the path goes first, so that clients wait for the next broker. */
   stop(): void {
-    rmSync(this.path, { force: true })
+    if (this.path !== undefined) rmSync(this.path, { force: true })
     this.listener?.close()
     for (const responder of [...this.responders.values()]) responder.close()
     closeSync(this.lock)

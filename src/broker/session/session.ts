@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs'
 import { native } from '../../../native'
+import type { BrokerMethodName } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
 import { commandOf, type Holder, type ProcessIdentity, startTimeOf } from '../lease/process'
@@ -24,11 +25,14 @@ export class Session {
   private identity: ProcessIdentity | undefined
   private commandLine: string | undefined
 
+  readonly id: number
+
   constructor(
-    readonly id: number,
     readonly peer: Peer,
     private readonly broker: Broker,
-  ) {}
+  ) {
+    this.id = broker.newSessionId()
+  }
 
   get uid(): number {
     return this.peer.uid
@@ -36,6 +40,11 @@ export class Session {
 
   get isAdmin(): boolean {
     return this.broker.policy.isAdmin(this.peer.uid)
+  }
+
+  /** Whether there is a process that can hold memory. */
+  get canHold(): boolean {
+    return true
   }
 
   /** Read once: a list of thousands of clients is asked for again and again. */
@@ -77,6 +86,11 @@ export class Session {
       if (start !== undefined && alive) this.identity = { pid: this.peer.pid, start }
     }
     return this.identity
+  }
+
+  /** Why this kind of session may not call a method, whoever is behind it. */
+  refusal(_method: BrokerMethodName, _parameters: unknown): string | undefined {
+    return undefined
   }
 
   close(): void {

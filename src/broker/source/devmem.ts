@@ -5,7 +5,8 @@ import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
-import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import { scrub } from './scrub'
+import { type OpenedSource, type Piece, type Proof, type Scrubbing, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
 const pageBytes = 4096
@@ -20,6 +21,7 @@ export class DevmemSource implements Source {
   readonly kind = 'devmem'
   readonly node = undefined
   readonly startsDirty = true
+  readonly ownsPages = true
   /** A grant has one offset into the descriptor. */
   readonly extentsMax = 1
   readonly capabilities: Capabilities = {
@@ -127,8 +129,9 @@ export class DevmemSource implements Source {
     )
   }
 
-  async destroy(piece: Piece): Promise<void> {
-    for (const { offset, length } of piece.extents) await native.scrub(this.fd, this.base + offset, length)
+  async destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
+    for (const extent of scrubbing ? scrubbing.good(piece.extents) : piece.extents)
+      await scrub(this.fd, this.base + extent.offset, [extent], scrubbing)
     this.allocations.delete(piece.id)
   }
 

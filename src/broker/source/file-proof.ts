@@ -7,16 +7,13 @@ import type { Proof } from './source'
  * The kernel's write lease is the proof; the scan of /proc only tells whom to ask. A descriptor on its way through
  * a socket is in no process, which is why an empty scan proves nothing.
  */
-async function proveFile(fd: number): Promise<Proof> {
+async function proveFile(fd: number, keeperPid: number | undefined): Promise<Proof> {
   if (native.isSoleOpener(fd)) return { kind: 'gone' }
   const { dev, ino } = fstatSync(fd)
   const { holders, unreadable } = await native.findHolders(dev, ino)
   if (native.isSoleOpener(fd)) return { kind: 'gone' }
-  return {
-    kind: 'held',
-    pids: holders.map(holder => holder.pid),
-    unseen: holders.length === 0 || unreadable > 0,
-  }
+  const pids = holders.map(holder => holder.pid).filter(pid => pid !== keeperPid)
+  return { kind: 'held', pids, unseen: pids.length === 0 || unreadable > 0 }
 }
 
 /** Who holds a file that can't be opened for the question; it is not gone in any case. */
@@ -26,8 +23,11 @@ async function proveHeld(file: string): Promise<Proof> {
   return { kind: 'held', pids: holders.map(holder => holder.pid), unseen: true }
 }
 
-/** The proof by a new descriptor, which open makes for the purpose; file names the same. */
-export async function proveByOpening(open: () => number, file: string): Promise<Proof> {
+/**
+ * The proof by a new descriptor, which open makes for the purpose; file names the same. keeperPid: a process that
+ * keeps copies of the broker's own descriptor for it, and is no holder.
+ */
+export async function proveByOpening(open: () => number, file: string, keeperPid?: number): Promise<Proof> {
   let fd: number
   try {
     fd = open()
@@ -39,7 +39,7 @@ export async function proveByOpening(open: () => number, file: string): Promise<
     throw error
   }
   try {
-    return await proveFile(fd)
+    return await proveFile(fd, keeperPid)
   } finally {
     closeSync(fd)
   }

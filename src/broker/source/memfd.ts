@@ -2,6 +2,7 @@ import { closeSync, fchmodSync, fchownSync, fstatSync, ftruncateSync } from 'nod
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
+import type { FdStore } from '../service/fd-store'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'
 import { Reservations } from './reservation'
@@ -13,17 +14,21 @@ const F_SEAL_SHRINK = 2
 const F_SEAL_GROW = 4
 
 /**
- * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker (or a
- * client's descriptor) does, so a restarted broker begins empty.
+ * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker does, so a
+ * restarted broker begins empty; but where the service manager has an fd store, every memfd has a copy in it, the
+ * table's too, and the next broker goes on with them.
  */
 export class MemfdSource implements Source {
   readonly kind = 'memfd'
   readonly base = undefined
   readonly node = undefined
   private readonly files = new Map<number, number>()
+  private table: number | undefined
   private readonly reservations = new Reservations()
 
   private constructor(
+    private readonly range: string,
+    private readonly store: FdStore | undefined,
     readonly bytes: number,
     readonly unitBytes: number,
     readonly capabilities: Capabilities,
@@ -31,17 +36,19 @@ export class MemfdSource implements Source {
     private readonly preallocate: boolean,
   ) {}
 
-  static async open(settings: RangeSettings): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, store?: FdStore): Promise<OpenedSource> {
     const pageBytes = settings.hugePageBytes || 4096
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
     const source = new MemfdSource(
+      settings.name,
+      store,
       bytes,
       unitBytes,
       {
         fdBound: 'file',
         forcedRevoke: false,
-        survivesBroker: false,
+        survivesBroker: store !== undefined,
         survivesKexec: false,
         directMap: true,
         pageBytes,
@@ -49,21 +56,34 @@ export class MemfdSource implements Source {
       settings.hugePageBytes,
       settings.preallocate ?? settings.hugePageBytes > 0,
     )
-    const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
-    const fd = native.memfdCreate('membroker-table', { hugePageBytes: 0, allowSealing: true })
+    const kept = store?.takeRange(settings.name).entries() ?? []
+    let table: number | undefined
+    for (const [item, fd] of kept)
+      if (item === 'table') table = fd
+      else source.files.set(item, fd)
     try {
-      ftruncateSync(fd, tableBytes)
-      await native.fallocate(fd, 0, tableBytes)
-      native.addSeals(fd, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
-      return {
-        source,
-        medium: new NativeMedium(new native.TableMap(fd, 0, tableBytes), tableBytes),
-        fresh: true,
-        keepTable: () => {},
-      }
-    } finally {
-      closeSync(fd)
+      if (table !== undefined) return { ...source.withTable(table, fstatSync(table).size), fresh: false }
+      if (source.files.size > 0)
+        throw new SourceError(
+          `the fd store has ${source.files.size} memfds of it, and not its table; they stay there, out of use`,
+        )
+      const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
+      table = native.memfdCreate('membroker-table', { hugePageBytes: 0, allowSealing: true })
+      ftruncateSync(table, tableBytes)
+      await native.fallocate(table, 0, tableBytes)
+      native.addSeals(table, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
+      return { ...source.withTable(table, tableBytes), fresh: true }
+    } catch (error) {
+      if (table !== undefined) closeSync(table)
+      source.close()
+      throw error
     }
+  }
+
+  private withTable(fd: number, bytes: number): Omit<OpenedSource, 'fresh'> {
+    const medium = new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
+    this.table = fd
+    return { source: this, medium, keepTable: () => this.store?.put(this.range, 'table', fd) }
   }
 
   create(piece: Piece, openBy: number | undefined): void | Promise<void> {
@@ -80,11 +100,24 @@ export class MemfdSource implements Source {
       throw error
     }
     this.files.set(piece.id, fd)
-    if (!this.preallocate) return
-    return this.reservations.reserve(fd, 0, piece.bytes).catch(error => {
-      this.drop(piece.id)
+    if (!this.preallocate) return this.keep(piece.id, fd)
+    return this.reservations.reserve(fd, 0, piece.bytes).then(
+      () => this.keep(piece.id, fd),
+      error => {
+        this.drop(piece.id)
+        throw error
+      },
+    )
+  }
+
+  /** Before the table says that it is there. */
+  private keep(id: number, fd: number): void {
+    try {
+      this.store?.put(this.range, id, fd)
+    } catch (error) {
+      this.drop(id)
       throw error
-    })
+    }
   }
 
   grow(): never {
@@ -107,7 +140,7 @@ export class MemfdSource implements Source {
   async prove(id: number): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
-    return proveByOpening(() => native.reopen(file, true), `/proc/self/fd/${file}`)
+    return proveByOpening(() => native.reopen(file, true), `/proc/self/fd/${file}`, this.store?.keeperPid)
   }
 
   descriptorOffset(): number {
@@ -118,8 +151,10 @@ export class MemfdSource implements Source {
     const fd = this.files.get(id)
     if (fd === undefined) return
     // Off the event loop: freeing a large file's pages takes the kernel a while, closing an empty one does not.
-    await native.punchHole(fd, 0, fstatSync(fd).size)
+    const { size } = fstatSync(fd)
+    if (size > 0) await native.punchHole(fd, 0, size)
     this.drop(id)
+    this.store?.remove(this.range, id)
   }
 
   present(): number[] {
@@ -128,6 +163,8 @@ export class MemfdSource implements Source {
 
   close(): void {
     for (const id of [...this.files.keys()]) this.drop(id)
+    if (this.table !== undefined) closeSync(this.table)
+    this.table = undefined
   }
 
   private drop(id: number): void {

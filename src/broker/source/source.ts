@@ -1,5 +1,5 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
-import type { SourceKind } from '../../../protocol/table'
+import type { Extent, SourceKind } from '../../../protocol/table'
 import type { ProcessIdentity } from '../lease/process'
 import type { NativeMedium } from '../table'
 
@@ -15,8 +15,11 @@ export interface Piece {
 export type Proof =
   /** The kernel says that no descriptor and no mapping exists anywhere. */
   | { kind: 'gone' }
-  /** These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people. */
-  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string }
+  /**
+   * These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people.
+   * passing: what holds it may be no more than the end of a process, worth a moment's wait.
+   */
+  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string; passing?: boolean }
 
 /** What a source asks and tells while it watches over its memory. */
 export interface Guard {
@@ -28,10 +31,22 @@ export interface Guard {
   openBy(uid: number): number | undefined
   /** Memory that is there, but that nobody can be given until the broker restarts. */
   unavailable(piece: Piece, reason: string): void
+  /** What the range can't do on this host, and why. */
+  limited(reason: string): void
   /** Where all of the broker's device-DAX ranges begin. */
   readonly regions: readonly number[]
   /** The source can't be relied on any more. */
   broken(reason: string): void
+}
+
+/** Between a source that overwrites memory and who asked for it. Extents are of the range. */
+export interface Scrubbing {
+  /** What of the extents may be touched: the rest is known to be bad. */
+  good(extents: readonly Extent[]): Extent[]
+  /** This turned out to be bad, and was stepped over. */
+  bad(extents: readonly Extent[]): void
+  /** The source's, while it overwrites. */
+  progress?: { bytesDone(): number } | undefined
 }
 
 /**
@@ -56,8 +71,8 @@ export interface Source {
   grow(piece: Piece, before: Piece): void | Promise<void>
   /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
   undoGrow?(before: Piece, grown: Piece): Promise<void>
-  /** A new open file description for one mapping of a process; the caller owns it. */
-  open(piece: Piece, writable: boolean, to: ProcessIdentity): number
+  /** A new open file description for one mapping of a process, or for the broker itself; the caller owns it. */
+  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */
   descriptorOffset(piece: Piece): number
   /** Nobody may open by path any more what they hold; before the proof that ends an allocation. */
@@ -65,7 +80,7 @@ export interface Source {
   /** Whether anybody but the broker still reaches the allocation's memory. */
   prove(id: number): Promise<Proof>
   /** End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again. */
-  destroy(piece: Piece): Promise<void>
+  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
   close(): void
@@ -76,6 +91,8 @@ export interface Source {
   readonly tableBytes?: number
   /** Memory that nobody has scrubbed yet when the range is formatted. */
   readonly startsDirty?: boolean
+  /** Its extents are what they say, not an account of pages that the kernel chooses: bad ones come back to it. */
+  readonly ownsPages?: boolean
   /** Extents an allocation can have at most. */
   readonly extentsMax?: number
   /** No ordinary memory: had only by who asks for the range. */
@@ -86,7 +103,7 @@ export interface Source {
   restore?(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void>
   /**
    * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
-   * (they may have pages pinned), or because of what why says.
+   * (the kernel may keep references to its pages for them), or because of what why says.
    */
   cut?(id: number): Promise<Proof>
   /** Make memory that was cut off usable again. */

@@ -1,5 +1,6 @@
 import type { AllocationRecord, MappingRecord, RetiredRecord } from '../../../protocol/table'
 import type { Holder } from '../lease/process'
+import type { Scrubbing } from '../source/source'
 import type { Range } from './range'
 
 /** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
@@ -71,8 +72,8 @@ export class Mapping {
 export class Retired {
   /** Who was last seen holding it, in quarantine. */
   pids: number[] = []
-  /** Its scrubbing is under way. */
-  busy = false
+  /** Its scrubbing, while that is under way. */
+  scrubbing: Scrubbing | undefined
 
   constructor(
     readonly range: Range,

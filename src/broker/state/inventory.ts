@@ -27,6 +27,12 @@ export class Inventory {
   readonly retired = new Map<number, Retired>()
   /** Allocations that a living process holds. */
   claimed = 0
+  readonly verdicts: Record<AllocationRecord['verdict'], number> = {
+    intact: 0,
+    changed: 0,
+    poisoned: 0,
+    unverified: 0,
+  }
   /** Mappings whose end is not proved yet. */
   readonly revoking = new Set<Mapping>()
   private readonly related = new Map<number, Set<Allocation>>()
@@ -78,12 +84,30 @@ export class Inventory {
     allocation.range.commit([{ put: 'allocation', value: record }], record.uid)
     allocation.range.allocatedBytes += record.bytes - allocation.record.bytes
     const before = allocation.record.shares
+    this.verdicts[allocation.record.verdict]--
+    this.verdicts[record.verdict]++
     allocation.record = record
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
+  /** The broker's own word on the contents: possible while frozen, and with the room that is kept for such. */
+  note(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
+    const record = { ...allocation.record, ...word }
+    allocation.range.commit([{ put: 'allocation', value: record }])
+    this.verdicts[allocation.record.verdict]--
+    this.verdicts[record.verdict]++
+    allocation.record = record
+  }
+
+  /** A digest ends, for good, in the commit that lets somebody write. */
+  private withoutDigest({ record }: Allocation): Change[] {
+    return record.digest === null ? [] : [{ put: 'allocation', value: { ...record, digest: null } }]
+  }
+
   addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
-    allocation.range.commit([{ put: 'mapping', value: record }], record.uid)
+    const written = record.access === 'readWrite' ? this.withoutDigest(allocation) : []
+    allocation.range.commit([{ put: 'mapping', value: record }, ...written], record.uid)
+    if (written.length > 0) allocation.record = { ...allocation.record, digest: null }
     const mapping = new Mapping(allocation, record)
     this.indexMapping(mapping)
     this.setMappingHolder(mapping, holder)
@@ -109,12 +133,17 @@ export class Inventory {
   claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
     const { range } = allocation
     const { identity } = holder
-    if (asOwner) {
-      const record = { ...allocation.record, holder: identity }
+    const writes = mappings.some(mapping => mapping.record.access === 'readWrite')
+    const record = {
+      ...allocation.record,
+      ...(asOwner && { holder: identity }),
+      ...(writes && { digest: null }),
+    }
+    if (asOwner || record.digest !== allocation.record.digest) {
       range.commit([{ put: 'allocation', value: record }])
       allocation.record = record
-      this.setHolder(allocation, holder)
     }
+    if (asOwner) this.setHolder(allocation, holder)
     for (const mapping of mappings) {
       const record = { ...mapping.record, holder: identity, state: 'held' } as const
       range.commit([{ put: 'mapping', value: record }])
@@ -146,6 +175,8 @@ export class Inventory {
     this.byId.delete(id)
     for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
       this.relate(owner, allocation)
+    this.verdicts[allocation.record.verdict]--
+    allocation.range.startup.unclaimed.delete(id)
     allocation.range.allocations--
     allocation.range.allocatedBytes -= bytes
     const retired = new Retired(allocation.range, record)
@@ -188,7 +219,7 @@ export class Inventory {
   free(retired: Retired): void {
     retired.range.commit([{ delete: 'retired', key: retired.record.id }])
     this.retired.delete(retired.record.id)
-    retired.range.allocator.free(retired.record.extents)
+    retired.range.free(retired.record.extents)
     retired.range.retiredBytes[retired.record.state] -= retired.bytes
     this.ledger.charge(retired.record.uid, { bytes: -retired.bytes, allocations: -1 })
   }
@@ -201,7 +232,9 @@ export class Inventory {
       before.allocations.delete(allocation.id)
       this.leases.releaseIdle(before)
     }
-    holder?.allocations.add(allocation.id)
+    if (!holder) return
+    holder.allocations.add(allocation.id)
+    allocation.range.startup.unclaimed.delete(allocation.id)
   }
 
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
@@ -254,6 +287,7 @@ export class Inventory {
     this.byId.set(id, allocation)
     this.relate(allocation.record.uid, allocation)
     for (const { uid } of allocation.record.shares) this.relate(uid, allocation)
+    this.verdicts[allocation.record.verdict]++
     allocation.range.allocations++
     allocation.range.allocatedBytes += bytes
   }

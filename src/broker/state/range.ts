@@ -1,10 +1,20 @@
 import type { Capabilities, Range as RangeView } from '../../../protocol/generated/broker'
-import { type Change, FREEZE_ID, type FreezeRecord, type RetiredRecord } from '../../../protocol/table'
+import {
+  type Change,
+  type Extent,
+  FREEZE_ID,
+  type FreezeRecord,
+  type PoisonOrigin,
+  type RetiredRecord,
+} from '../../../protocol/table'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
+import { BadMemory } from './bad-memory'
+import { wholeUnits } from './extents'
 import type { RecordBytes } from './record-bytes'
+import type { Startup } from './startup'
 
 /** Of the table's room: kept for what must go through, and what one uid may fill. */
 const reserveShare = 8
@@ -20,6 +30,9 @@ export class Range {
   /** Bytes in retired extents, by state. */
   retiredBytes = { scrubbing: 0, quarantined: 0 }
   allocatedBytes = 0
+  /** Bad memory that would be free, in whole units. */
+  poisonedBytes = 0
+  private badMemory: BadMemory | undefined
   allocations = 0
 
   constructor(
@@ -40,6 +53,7 @@ export class Range {
     private readonly onReadOnly: (range: Range, reason: string) => void,
     /** Whether a uid may fill the table beyond its share: administrators. */
     private readonly mayFill: (uid: number) => boolean,
+    readonly startup: Startup,
   ) {}
 
   get source(): Source {
@@ -94,6 +108,34 @@ export class Range {
       refuse('LimitExceeded', { limit: 'tableBytesOfUid', max })
   }
 
+  get bad(): BadMemory {
+    this.badMemory ??= new BadMemory(this.opened().table.state.poison)
+    return this.badMemory
+  }
+
+  /** Extents can be allocated again, but for bad memory. */
+  free(extents: readonly Extent[]): void {
+    this.allocator.free(extents)
+    this.withhold(extents)
+  }
+
+  /** What of the extents is bad is not allocated any more; where it is in use now, when that ends. */
+  withhold(extents: readonly Extent[]): void {
+    for (const extent of this.bad.in(extents))
+      this.poisonedBytes += this.allocator.withhold(wholeUnits(extent, this.source.unitBytes))
+  }
+
+  /**
+   * Adds to the ledger what of the extents is not in it. Nobody is given it from now on, also where the table refuses.
+   * Returns what is new. @throws Refusal RangeReadOnly, TableFull
+   */
+  addBad(extents: readonly Extent[], origin: PoisonOrigin): Extent[] {
+    const added = this.bad.add(extents, origin, Date.now())
+    this.withhold(added)
+    this.bad.record(changes => this.commit(changes))
+    return added
+  }
+
   get freeze(): FreezeRecord | undefined {
     return this.parts?.table.state.control.get(FREEZE_ID)
   }
@@ -114,7 +156,7 @@ export class Range {
       allocatedBytes: this.allocatedBytes,
       quarantinedBytes: this.retiredBytes.quarantined,
       scrubbingBytes: this.retiredBytes.scrubbing,
-      poisonedBytes: 0,
+      poisonedBytes: this.poisonedBytes,
       allocations: this.allocations,
     }
     if (!this.parts)

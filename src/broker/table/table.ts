@@ -41,6 +41,9 @@ export interface OpenOptions {
 export class Table {
   /** Of the last writer before this one. */
   readonly previousBootId: string
+  /** Which slot's checkpoint was read when it was opened, and how many journal entries on top of it. */
+  readonly checkpoint: number
+  readonly replayed: number
   /** Whether holders of the last writer can still be alive. */
   readonly sameBoot: boolean
   /** What was out of the ordinary when the table was opened, and has been repaired. */
@@ -77,6 +80,8 @@ export class Table {
     const { superblock } = image
     const { journalBytes, slotBytes } = superblock.layout
     this.previousBootId = superblock.bootId
+    this.checkpoint = superblock.checkpointSlot
+    this.replayed = image.journalEntries
     this.sameBoot = superblock.bootId === bootId
     this.diagnostics = image.diagnostics
     this.stateBytesMax = slotBytes - journalBytes / 4 - IDS_USED_BYTES

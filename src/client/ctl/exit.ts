@@ -7,6 +7,9 @@ export const exitCode = {
   refused: 1,
   usage: 2,
   unreachable: 3,
+  unsafe: 4,
+  findings: 5,
+  damaged: 6,
   cannotExecute: 126,
   notFound: 127,
   interrupted: 130,
@@ -14,13 +17,16 @@ export const exitCode = {
 
 export const exitCodeHelp = `
 Exit codes:
-  0    done
-  1    the broker refused; its error is on stderr
+  0    done; also when whoever reads the output has seen enough
+  1    refused by the broker or by the command, or something else failed; the error is on stderr
   2    wrong usage
   3    the broker can't be reached
+  4    preflight: the next kernel would lose a range
+  5    doctor: something is to be mended
+  6    verify: something is changed or poisoned
   126  exec: the command can't be executed
   127  exec: the command was not found
-  130  interrupted`
+  130  interrupted (SIGINT, SIGTERM)`
 
 /** Wrong usage that only shows when a verb looks at its arguments. */
 export class UsageError extends Error {
@@ -48,7 +54,10 @@ const hints: Record<string, string> = {
   QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
   AlreadyClaimed: 'end that process first; its claim ends with it',
   Frozen: 'broker-ctl thaw ends the freeze',
-  PermissionDenied: 'allocations with a secret need --secret-file',
+  PermissionDenied:
+    'allocations with a secret need --secret-file; some verbs are for administrators ([admin])',
+  ConsoleOff: 'a [console] section in its configuration starts it',
+  ConfigInvalid: 'membrokerd --config FILE --check says the same without a broker',
 }
 
 /** One line for people, or one JSON object, and the exit code. */
@@ -61,11 +70,16 @@ export function explain(error: unknown, json: boolean): { text: string; exit: nu
 
 function classify(error: unknown) {
   const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof BrokerError && error.code === 'Aborted')
+    return {
+      code: error.code,
+      message: 'interrupted; what was asked for may still be done',
+      exit: exitCode.interrupted,
+    }
   if (error instanceof BrokerError) {
     const exits: Record<string, number> = {
       BrokerUnreachable: exitCode.unreachable,
       ConnectionLost: exitCode.unreachable,
-      Aborted: exitCode.interrupted,
     }
     return {
       code: error.code,

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-import { explain } from './exit'
+import { exitCode, explain } from './exit'
 import { buildProgram } from './program'
 
 async function main(): Promise<void> {
+  process.stdout.on('error', onOutputLost)
   try {
     await buildProgram().parseAsync()
   } catch (error) {
@@ -10,6 +11,13 @@ async function main(): Promise<void> {
     process.exitCode = exit
     if (exit !== 0) process.stderr.write(`${text}\n`)
   }
+}
+
+/** Who reads the output may stop when it has seen enough: no reason to complain. */
+function onOutputLost(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(exitCode.good)
+  process.stderr.write(`broker-ctl: the output can't be written: ${error.message}\n`)
+  process.exit(exitCode.refused)
 }
 
 /** Also where the arguments can't be parsed; what follows -- is another command's. */

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { parseSize } from '../../../protocol/units'
 import { type Broker, connect } from '../index'
 import { UsageError } from './exit'
+import { Progress } from './terminal/progress'
 
 /** Options that every verb has. */
 export interface CommonOptions {
@@ -18,7 +19,14 @@ export interface Session {
   /** Writes the JSON form or, for people, the text. */
   print(data: unknown, text: () => string): void
   readonly json: boolean
+  /** What is being waited for, where a person sees it. */
+  readonly progress: Progress
 }
+
+/** A person at a terminal is better served by an error than by half a minute of silence. */
+const impatientMs = 5_000
+/** For verbs that follow the broker through its restarts: the longest that a timer takes. */
+export const patientMs = 2 ** 31 - 1
 
 /** Broken off by the user, once; a second time the default applies and the process ends. */
 export function interruptible(): AbortSignal {
@@ -32,16 +40,33 @@ export function print(json: boolean, data: unknown, text: () => string): void {
   if (out !== '') process.stdout.write(`${out}\n`)
 }
 
-/** Runs a verb with a broker connection that ends with it. */
-export async function withBroker(command: Command, run: (session: Session) => Promise<void>): Promise<void> {
+/**
+ * Runs a verb with a broker connection that ends with it.
+ * @param waitMs how long a call waits for a broker that went away
+ */
+export async function withBroker(
+  command: Command,
+  run: (session: Session) => Promise<void>,
+  waitMs = impatientMs,
+): Promise<void> {
   const { socket, json = false } = command.optsWithGlobals<CommonOptions>()
   const signal = interruptible()
-  // A person at a terminal is better served by an error than by half a minute of silence.
-  const reconnect = { timeoutMs: 5_000 }
-  const broker = await connect({ socket, reconnect, signal })
+  const progress = new Progress(!json)
+  const connecting = connect({ socket, reconnect: { timeoutMs: waitMs }, signal })
+  const broker = await progress.during('waiting for the broker to answer', connecting)
   try {
-    await run({ broker, signal, json, print: (data, text) => print(json, data, text) })
+    await run({
+      broker,
+      signal,
+      json,
+      progress,
+      print(data, text) {
+        progress.clear()
+        print(json, data, text)
+      },
+    })
   } finally {
+    progress.end()
     await broker.close()
   }
 }
@@ -58,6 +83,11 @@ export function wholeArgument(text: string): number {
   const value = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value)) throw new UsageError(`${JSON.stringify(text)} is not a whole number`)
   return value
+}
+
+/** A size, or 0x and hexadecimal digits. */
+export function offsetArgument(text: string): number {
+  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
 }
 
 export function jsonObjectArgument(text: string): Record<string, unknown> {

@@ -1,5 +1,8 @@
-import { styleText } from 'node:util'
 import { formatSize } from '../../../protocol/units'
+import { cellsOf } from './terminal/cells'
+import { type Color, paint } from './terminal/color'
+
+export { type Color, paint }
 
 /** Cells of one column; numbers and sizes stand right. */
 export interface Column<T> {
@@ -9,25 +12,16 @@ export interface Column<T> {
   readonly color?: (row: T) => Color | undefined
 }
 
-export type Color = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
-
-export function coloursWanted(): boolean {
-  return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
-}
-
-export function paint(text: string, color: Color | undefined): string {
-  return color && coloursWanted() ? styleText(color, text) : text
-}
-
 /** Aligned columns under their titles, without trailing blanks. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
   const cells = rows.map(row => columns.map(column => printable(column.cell(row))))
   const widths = columns.map((column, i) =>
-    Math.max(column.title.length, ...cells.map(line => line[i]!.length)),
+    cells.reduce((most, line) => Math.max(most, cellsOf(line[i]!)), column.title.length),
   )
   const pad = (text: string, i: number) => {
-    if (columns[i]!.right) return text.padStart(widths[i]!)
-    return i === columns.length - 1 ? text : text.padEnd(widths[i]!)
+    const blanks = ' '.repeat(widths[i]! - cellsOf(text))
+    if (columns[i]!.right) return blanks + text
+    return i === columns.length - 1 ? text : text + blanks
   }
   const head = paint(columns.map((column, i) => pad(column.title, i)).join('  '), 'bold')
   const body = cells.map((line, r) =>
@@ -46,9 +40,15 @@ export function fields(pairs: ReadonlyArray<readonly [name: string, value: strin
   return shown.map(([name, value]) => `${paint(name.padEnd(width), 'dim')}  ${printable(value!)}`).join('\n')
 }
 
-/** Names and metadata are other people's text: control characters would let them write on the operator's terminal. */
+/**
+ * Names and metadata are other people's text: control characters would let them write on the operator's terminal, and
+ * those that turn the direction of writing would let one name look like another.
+ */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return text.replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 export const size = formatSize
@@ -62,8 +62,9 @@ export function address(value: number | null | undefined): string {
   return value === undefined || value === null ? '-' : `0x${value.toString(16)}`
 }
 
+/** UTC, as the log has it. */
 export function time(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+  return new Date(ms).toISOString().replace('T', ' ')
 }
 
 export function verdictColor(verdict: string): Color | undefined {

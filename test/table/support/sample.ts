@@ -95,6 +95,26 @@ export function randomFrom(seed: number): () => number {
   }
 }
 
+/** What a broker may have to say of an allocation's contents. */
+function randomWord(random: () => number): Pick<AllocationRecord, 'verdict' | 'digest'> {
+  const verdicts = ['unverified', 'intact', 'changed', 'poisoned'] as const
+  return {
+    verdict: verdicts[Math.floor(random() * verdicts.length)]!,
+    digest:
+      random() < 0.5
+        ? null
+        : Math.floor(random() * 16)
+            .toString(16)
+            .repeat(64),
+  }
+}
+
+/** What a record is in another boot: nobody holds it, and nothing was compared in it. */
+export function inAnotherBoot<T extends { holder: unknown; verdict?: unknown }>(record: T): T {
+  const verdict = record.verdict === 'intact' ? { verdict: 'unverified' } : {}
+  return { ...record, ...verdict, holder: null }
+}
+
 /** A plausible transaction over state: new, changed and deleted entities of every kind, each at most once. */
 export function randomTransaction(
   state: TableView,
@@ -113,7 +133,7 @@ export function randomTransaction(
   else if (roll < 0.4 && some) {
     changes.push({
       put: 'allocation',
-      value: { ...some, metadata: 'x'.repeat(Math.floor(random() * 60)), verdict: 'intact' },
+      value: { ...some, metadata: 'x'.repeat(Math.floor(random() * 60)), ...randomWord(random) },
     })
   } else if (roll < 0.55 && some) {
     changes.push(
@@ -131,7 +151,15 @@ export function randomTransaction(
     if (gone) changes.push({ delete: 'retired', key: gone.id })
   }
   if (random() < 0.1)
-    changes.push({ put: 'poison', value: { ...POISON, seenAtMs: Math.floor(random() * 2 ** 40) } })
+    changes.push({
+      put: 'poison',
+      value: {
+        ...POISON,
+        id: Math.floor(random() * 4) * 2 * MIB,
+        seenAtMs: Math.floor(random() * 2 ** 40),
+        origin: random() < 0.5 ? 'scrub' : 'operator',
+      },
+    })
   if (random() < 0.1)
     changes.push(state.control.has(0) ? { delete: 'control', key: 0 } : { put: 'control', value: FREEZE })
   return changes.length > 0 ? changes : [{ put: 'mapping', value: mapping(nextId('mapping')) }]

@@ -1,19 +1,38 @@
 import type { Command } from 'commander'
 import { withBroker } from '../session'
+import { size } from '../table'
+import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
 
 export function addFreeze(program: Command): void {
   addVerb(program, {
     usage: 'freeze [reason]',
     summary: 'Refuse every change until thaw, while a live update is under way',
-    examples: ['freeze "kexec into 7.2"'],
-    notes: 'A freeze outlives the broker; a new boot ends it.',
-  }).action((reason: string | undefined, _options, command: Command) =>
-    withBroker(command, async ({ broker, signal, print }) => {
-      await broker.freeze(reason, { signal })
-      print({ frozen: reason ?? true }, () => 'frozen')
-    }),
-  )
+    examples: ['freeze "kexec into 7.2"', 'freeze --digests "kexec into 7.2"'],
+    notes: `A freeze outlives the broker; a new boot ends it. With --digests the broker also records what every allocation
+holds, so that broker-ctl verify can say after the update what came through: stop all who write first. Broken off, it
+leaves the broker frozen; give --digests again, or thaw.`,
+  })
+    .option('--digests', 'record what every allocation holds')
+    .action((reason: string | undefined, { digests }: { digests?: boolean }, command: Command) =>
+      withBroker(command, async ({ broker, signal, print, progress }) => {
+        let totalBytes = 0
+        await broker.freeze(reason, {
+          digests,
+          signal,
+          onProgress: told => {
+            totalBytes = told.totalBytes
+            progress.say(`frozen; recording ${portion(told.doneBytes, told.totalBytes, size)}`)
+          },
+        })
+        progress.end()
+        const recorded = digests ? `, digests of ${size(totalBytes)} recorded` : ''
+        print(
+          { frozen: reason ?? true, ...(digests && { digestedBytes: totalBytes }) },
+          () => `frozen${recorded}`,
+        )
+      }),
+    )
   addVerb(program, { usage: 'thaw', summary: 'End a freeze', examples: ['thaw'] }).action(
     (_options, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {

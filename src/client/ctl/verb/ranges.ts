@@ -32,6 +32,12 @@ function describe(ranges: Range[]): string {
     { title: 'ALLOCATED', cell: row => size(row.allocatedBytes), right: true },
     { title: 'SCRUBBING', cell: row => size(row.scrubbingBytes), right: true },
     { title: 'QUARANTINE', cell: row => size(row.quarantinedBytes), right: true },
+    {
+      title: 'BAD',
+      cell: row => size(row.poisonedBytes),
+      right: true,
+      color: row => (row.poisonedBytes > 0 ? 'red' : undefined),
+    },
     { title: 'ALIGN', cell: row => size(row.alignBytes), right: true },
     { title: 'CAN', cell: can },
   ])

@@ -1,5 +1,12 @@
 import type { Command } from 'commander'
-import type { AllocationInfo, MappingInfo, ShareRight } from '../../index'
+import {
+  type AllocationInfo,
+  type Broker,
+  BrokerError,
+  type MappingInfo,
+  type Poison,
+  type ShareRight,
+} from '../../index'
 import { withBroker } from '../session'
 import { address, count, fields, size, table } from '../table'
 import { addVerb } from '../verb'
@@ -12,12 +19,28 @@ export function addShow(program: Command): void {
   }).action((name: string, _options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const found = await broker.get(name, { signal })
-      print(found, () => [describe(found.allocation), ...mappingTable(found.mappings)].join('\n\n'))
+      const { allocation, mappings } = found
+      const bad = allocation.verdict === 'poisoned' ? await badMemory(broker, allocation.name, signal) : []
+      print(found, () => [describe(allocation, bad), ...mappingTable(mappings)].join('\n\n'))
     }),
   )
 }
 
-function describe(info: AllocationInfo): string {
+/** What of it the ledger has, where the caller may see that. */
+async function badMemory(broker: Broker, name: string, signal: AbortSignal): Promise<Poison[]> {
+  try {
+    return (await broker.poisoned({ signal })).filter(({ allocation }) => allocation === name)
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'PermissionDenied') return []
+    throw error
+  }
+}
+
+function places(extents: readonly { offset: number; length: number }[]): string {
+  return extents.map(({ offset, length }) => `${address(offset)}+${address(length)}`).join(' ')
+}
+
+function describe(info: AllocationInfo, bad: readonly Poison[]): string {
   return fields([
     ['name', info.name],
     ['id', String(info.id)],
@@ -27,7 +50,8 @@ function describe(info: AllocationInfo): string {
     ['owner', `uid ${info.uid}${info.secret ? ', with a secret' : ''}`],
     ['holder', info.holderPid ? `process ${info.holderPid}` : 'nobody'],
     ['verdict', info.verdict],
-    ['extents', info.extents.map(({ offset, length }) => `${address(offset)}+${address(length)}`).join(' ')],
+    ['bad memory', bad.length > 0 ? places(bad) : undefined],
+    ['extents', places(info.extents)],
     ['shares', sharesText(info.shares)],
     ['metadata', info.metadata ? JSON.stringify(info.metadata) : undefined],
   ])

@@ -1,35 +1,74 @@
 import type { Command } from 'commander'
-import type { Event, WatchItem } from '../../index'
-import { withBroker } from '../session'
+import { type Broker, BrokerError, type Event, type WatchItem } from '../../index'
+import { exitCode } from '../exit'
+import { patientMs, type Session, withBroker } from '../session'
 import { paint, printable, size, time } from '../table'
 import { addVerb } from '../verb'
+
+/** What --json prints, one per line: what the library tells, and the comings and goings of the broker itself. */
+export type WatchLine =
+  | WatchItem
+  | { type: 'disconnected'; time: number; reason: string | null }
+  | { type: 'reconnected'; time: number; version: string; pid: number }
 
 export function addWatch(program: Command): void {
   addVerb(program, {
     usage: 'watch',
     summary: 'Follow every change until interrupted',
     examples: ['watch', 'watch --json | jq -c \'select(.type == "event").event\''],
-    notes: `--json prints one object per line, its type one of snapshot, event and missed. After the broker restarted, a
-snapshot with again: true tells that changes may have gone unseen.`,
-  }).action((_options, command: Command) =>
-    withBroker(command, async ({ broker, signal, print }) => {
-      for await (const item of broker.watch({ signal })) print(item, () => describe(item))
-    }),
+    notes: `--json prints one object per line, as soon as it is known. Its type is one of
+  snapshot      allocations, mappings: the whole state; first, and again: true after the broker restarted, when
+                changes may have gone unseen
+  event         event: a change, with its sequence number
+  missed        count: so many changes were left out, because this viewer was too slow
+  disconnected  the broker went away; watch waits for it
+  reconnected   it is back, with version and pid`,
+  }).action((_options, command: Command) => withBroker(command, follow, patientMs))
+}
+
+async function follow({ broker, signal, print }: Session): Promise<void> {
+  const tell = (line: WatchLine) => print(line, () => describe(line))
+  tellConnection(broker, tell)
+  try {
+    for await (const item of broker.watch({ signal })) tell(item)
+  } catch (error) {
+    if (!(error instanceof BrokerError && error.code === 'Aborted')) throw error
+    process.exitCode = exitCode.interrupted
+  }
+}
+
+function tellConnection(broker: Broker, tell: (line: WatchLine) => void): void {
+  broker.on('disconnected', error =>
+    tell({ type: 'disconnected', time: Date.now(), reason: error?.message ?? null }),
+  )
+  broker.on('reconnected', ({ version, pid }) =>
+    tell({ type: 'reconnected', time: Date.now(), version, pid }),
   )
 }
 
-function describe(item: WatchItem): string {
-  if (item.type === 'missed') return paint(`missed ${item.count} changes: this viewer was too slow`, 'yellow')
-  if (item.type === 'event') return line(item.event)
-  const state = `${item.allocations.length} allocations, ${item.mappings.length} mappings`
-  return item.again
-    ? paint(`connected again, changes may have gone unseen: ${state}`, 'yellow')
-    : paint(state, 'dim')
+function describe(line: WatchLine): string {
+  switch (line.type) {
+    case 'event':
+      return eventLine(line.event)
+    case 'missed':
+      return paint(`missed ${line.count} changes: this viewer was too slow`, 'yellow')
+    case 'disconnected':
+      return paint(`${time(line.time)}  the broker went away; waiting for it`, 'yellow')
+    case 'reconnected':
+      return paint(
+        `${time(line.time)}  the broker is back: version ${line.version}, pid ${line.pid}`,
+        'green',
+      )
+    case 'snapshot': {
+      const state = `${line.allocations.length} allocations, ${line.mappings.length} mappings`
+      return line.again ? paint(`changes may have gone unseen; now: ${state}`, 'yellow') : paint(state, 'dim')
+    }
+  }
 }
 
-function line(event: Event): string {
+export function eventLine(event: Event, when = time(event.time)): string {
   const words = [
-    time(event.time),
+    when,
     `#${event.sequence}`,
     event.kind,
     event.allocation ?? event.range ?? undefined,

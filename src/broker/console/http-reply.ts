@@ -1,0 +1,64 @@
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Rejection } from './gate'
+import type { Page } from './page-file'
+
+/** What every answer says. What is sent is only ever shown by a page of ours, and that page only reaches us. */
+const headers = {
+  connection: 'close',
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+}
+const nothingElse = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+const noPolicy = ["default-src 'none'", ...nothingElse].join('; ')
+
+/** host: as the request named us, checked by the gate. */
+export function sendPage(response: ServerResponse, page: Page, host: string): void {
+  const policy = [
+    "default-src 'none'",
+    `script-src ${page.scripts}`,
+    `style-src ${page.styles}`,
+    `connect-src 'self' ws://${host}`,
+    'img-src data:',
+    ...nothingElse,
+  ]
+  send(response, 200, 'text/html; charset=utf-8', page.html, policy.join('; '))
+}
+
+export function sendText(response: ServerResponse, text: string, type: string): void {
+  send(response, 200, type, text, noPolicy)
+}
+
+export function sendRejection(response: ServerResponse, { status, reason }: Rejection): void {
+  if (status === 405) response.setHeader('allow', 'GET, HEAD')
+  send(response, status, plain, `${reason}\n`, noPolicy)
+}
+
+const plain = 'text/plain; charset=utf-8'
+
+function send(response: ServerResponse, status: number, type: string, body: string | Buffer, policy: string) {
+  response.writeHead(status, {
+    ...headers,
+    'content-security-policy': policy,
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+  })
+  response.end(body)
+}
+
+/** Ends a connection that has asked for an upgrade: the server has let go of it, and its time limits with it. */
+export function turnAway(socket: Duplex, { status, reason }: Rejection): void {
+  const body = `${reason}\n`
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    ...Object.entries({ ...headers, 'content-type': plain, 'content-length': body.length }).map(
+      ([name, value]) => `${name}: ${value}`,
+    ),
+  ]
+  socket.on('error', () => {})
+  socket.once('finish', () => socket.destroy())
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`)
+}

@@ -1,0 +1,204 @@
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
+import { brokerMethodNames } from '../../../protocol/generated/broker'
+import type { Broker } from '../broker'
+import type { Range } from '../state/range'
+import { bucketsMicroseconds, type MethodRecord } from '../statistics'
+import { version } from '../version'
+import { Reading, type Sample } from './reading'
+
+/** What only the console knows. */
+export interface ConsoleState {
+  viewers(): number
+  recovering(): boolean
+  rejected: ReadonlyMap<string, number>
+}
+
+/** Owners in one answer, as in GetStatus: each is a series of its own for whoever keeps them. */
+const ownersMax = 1000
+
+/** Between samples of the event loop's delay; its clock wakes an idle broker up as often. */
+const loopSampleMs = 50
+
+/** The broker's state for Prometheus. Everything is read when it is asked for: a call pays for none of it. */
+export function metricsOf(broker: Broker, state: ConsoleState): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: loopSampleMs })
+  const readings = [
+    ...brokerReadings(broker, state),
+    ...rangeReadings(broker),
+    ...recoveryReadings(broker),
+    ...ownerReadings(broker),
+    ...callReadings(broker),
+  ]
+  for (const reading of readings) registry.registerMetric(reading as unknown as Metric)
+  return registry
+}
+
+function brokerReadings(broker: Broker, { viewers, recovering, rejected }: ConsoleState): Reading[] {
+  const { inventory, statistics } = broker
+  return [
+    gauge('membroker_info', 'Version of the broker, as a label.', () => [{ labels: { version }, value: 1 }]),
+    gauge('membroker_recovering', '1 while tables are read after a start and no client is served.', () =>
+      Number(recovering()),
+    ),
+    gauge('membroker_frozen', '1 while every change is refused.', () => Number(broker.frozen !== undefined)),
+    gauge(
+      'membroker_unclaimed_allocations',
+      'Allocations that no living process holds.',
+      () => inventory.byId.size - inventory.claimed,
+    ),
+    gauge('membroker_verdict_allocations', 'Allocations by what is known of their contents.', () =>
+      Object.entries(inventory.verdicts).map(([verdict, value]) => ({ labels: { verdict }, value })),
+    ),
+    gauge('membroker_mappings', 'Mappings, held or dormant.', () => inventory.mappings.size),
+    gauge(
+      'membroker_revoking_mappings',
+      'Mappings whose end is not proved yet.',
+      () => inventory.revoking.size,
+    ),
+    gauge('membroker_clients', 'Connections, those of viewers included.', () => broker.sessions.size),
+    gauge('membroker_max_clients', 'Connections of clients at most.', () => broker.settings.clientsMax),
+    gauge('membroker_console_viewers', 'Open pages of the console.', viewers),
+    counter('membroker_console_rejections_total', 'Requests the console has turned away.', () =>
+      [...rejected].map(([reason, value]) => ({ labels: { reason }, value })),
+    ),
+    counter('membroker_connections_total', 'Connections since the start.', () => statistics.connections),
+    counter('membroker_events_total', 'Changes since the start.', () => broker.events.sequence),
+    counter(
+      'membroker_events_missed_total',
+      'Events that viewers were too slow for.',
+      () => statistics.eventsMissed,
+    ),
+    counter('membroker_scrubbed_bytes_total', 'Memory scrubbed.', () => statistics.scrubbedBytes),
+    counter('membroker_digested_bytes_total', 'Memory read for digests.', () => statistics.digestedBytes),
+  ]
+}
+
+const memoryStates = ['free', 'allocated', 'quarantined', 'scrubbing', 'poisoned'] as const
+
+function rangeReadings(broker: Broker): Reading[] {
+  type View = ReturnType<Range['view']>
+  const views = () => [...broker.inventory.ranges.values()].map(range => range.view())
+  const each = (value: (range: View) => number) => () =>
+    views().map(view => ({ labels: { range: view.name }, value: value(view) }))
+  return [
+    gauge('membroker_range_bytes', 'Memory of a range, by state.', () =>
+      views().flatMap(view =>
+        memoryStates.map(state => ({ labels: { range: view.name, state }, value: view[`${state}Bytes`] })),
+      ),
+    ),
+    gauge(
+      'membroker_range_size_bytes',
+      'Memory of a range in all.',
+      each(view => view.bytes),
+    ),
+    gauge(
+      'membroker_range_largest_free_bytes',
+      'The most that can be had in one extent.',
+      each(view => view.largestFreeBytes),
+    ),
+    gauge(
+      'membroker_range_read_only',
+      '1 for a range that refuses every change.',
+      each(view => Number(view.state === 'readOnly')),
+    ),
+    gauge(
+      'membroker_allocations',
+      'Allocations of a range.',
+      each(view => view.allocations),
+    ),
+    gauge(
+      'membroker_table_state_bytes',
+      "What a range's table holds.",
+      each(view => view.table.stateBytes),
+    ),
+    gauge(
+      'membroker_table_state_max_bytes',
+      "What a range's table can hold.",
+      each(view => view.table.stateBytesMax),
+    ),
+    counter(
+      'membroker_table_commits_total',
+      'Changes in the life of a table.',
+      each(view => view.table.sequence),
+    ),
+  ]
+}
+
+function recoveryReadings(broker: Broker): Reading[] {
+  const ranges = () => [...broker.inventory.ranges.values()]
+  const each = (value: (range: Range) => number) => () =>
+    ranges().map(range => ({ labels: { range: range.name }, value: value(range) }))
+  return [
+    gauge('membroker_recovery_info', 'What was found at the start, as a label.', () =>
+      ranges().map(({ name, recovery }) => ({ labels: { range: name, kind: recovery }, value: 1 })),
+    ),
+    gauge(
+      'membroker_recovery_duration_seconds',
+      'How long taking up a range took at the start.',
+      each(range => range.startup.tookMs / 1000),
+    ),
+    gauge(
+      'membroker_recovery_allocations',
+      'Allocations found at the start.',
+      each(range => range.startup.allocations),
+    ),
+    gauge(
+      'membroker_recovery_unclaimed_allocations',
+      'Allocations found at the start that nobody has claimed since.',
+      each(range => range.startup.unclaimed.size),
+    ),
+  ]
+}
+
+function ownerReadings(broker: Broker): Reading[] {
+  const each = (value: (uid: number) => number) => () =>
+    [...broker.ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
+  return [
+    gauge(
+      'membroker_owner_bytes',
+      'Memory charged to an owner.',
+      each(uid => broker.ledger.of(uid).bytes),
+    ),
+    gauge(
+      'membroker_owner_max_bytes',
+      "An owner's quota of memory.",
+      each(uid => broker.policy.limits(uid).bytesMax),
+    ),
+  ]
+}
+
+function callReadings({ statistics }: Broker): Reading[] {
+  const records = brokerMethodNames.map(method => [method, statistics.methods[method]] as const)
+  return [
+    counter('membroker_calls_total', 'Calls answered, refusals included.', () =>
+      records.map(([method, { calls }]) => ({ labels: { method }, value: calls })),
+    ),
+    counter('membroker_call_errors_total', 'Calls refused, by error.', () =>
+      records.flatMap(([method, { errors }]) =>
+        [...errors].map(([error, value]) => ({ labels: { method, error }, value })),
+      ),
+    ),
+    new Reading('histogram', 'membroker_call_duration_seconds', 'From parsed request to queued reply.', () =>
+      records.filter(([, { calls }]) => calls > 0).flatMap(([method, record]) => histogram(method, record)),
+    ),
+  ]
+}
+
+function histogram(method: string, { calls, totalMs, latency }: MethodRecord): Sample[] {
+  let sum = 0
+  const buckets = bucketsMicroseconds.map((bound, index): Sample => {
+    sum += latency[index]!
+    return { suffix: '_bucket', labels: { method, le: bound / 1e6 }, value: sum }
+  })
+  return [
+    ...buckets,
+    { suffix: '_bucket', labels: { method, le: '+Inf' }, value: calls },
+    { suffix: '_sum', labels: { method }, value: totalMs / 1000 },
+    { suffix: '_count', labels: { method }, value: calls },
+  ]
+}
+
+type Read = () => number | Sample[]
+const gauge = (name: string, help: string, read: Read) => new Reading('gauge', name, help, read)
+const counter = (name: string, help: string, read: Read) => new Reading('counter', name, help, read)

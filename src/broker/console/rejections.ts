@@ -1,0 +1,23 @@
+import type { Logger } from 'pino'
+
+/** Between lines in the log: whoever is turned away can come again at once, and must not fill a disk. */
+const logMs = 1000
+
+/** Requests that were turned away, by reason. */
+export class Rejections {
+  readonly counts = new Map<string, number>()
+  private unlogged = 0
+  private loggedAt = -logMs
+
+  constructor(private readonly log: Logger) {}
+
+  note(reason: string): void {
+    this.counts.set(reason, (this.counts.get(reason) ?? 0) + 1)
+    this.unlogged++
+    const now = performance.now()
+    if (now - this.loggedAt < logMs) return
+    this.log.warn({ reason, requests: this.unlogged }, 'the console has turned requests away')
+    this.loggedAt = now
+    this.unlogged = 0
+  }
+}

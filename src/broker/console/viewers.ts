@@ -1,0 +1,96 @@
+import { closeSync } from 'node:fs'
+import type { WebSocket } from 'ws'
+import type { ChannelEvents } from '../../../protocol/wire/channel'
+import { responderLimits } from '../../../protocol/wire/limits'
+import { type Call, Responder } from '../../../protocol/wire/responder'
+import type { Broker } from '../broker'
+import type { ConsoleSettings } from '../config/console-settings'
+import { OutputMeter } from '../session/output-meter'
+import type { Session } from '../session/session'
+import { Viewer } from './viewer'
+import { webSocketChannel } from './web-socket-channel'
+
+const pingMs = 5000
+
+/** Two, not one: after a long turn of ours the answer to the last is still in the socket. */
+const unansweredMax = 2
+
+/** The open pages, each answered as a client is. */
+export class Viewers {
+  /** Also those that have been told to go and are not gone yet. */
+  private readonly sockets = new Set<WebSocket>()
+  private readonly responders = new Set<Responder>()
+  private readonly meter = new OutputMeter()
+
+  constructor(
+    private readonly broker: Broker,
+    private readonly settings: ConsoleSettings,
+    private readonly onCall: (session: Session, call: Call) => void,
+  ) {}
+
+  get count(): number {
+    return this.sockets.size
+  }
+
+  get full(): boolean {
+    return this.count >= this.settings.viewersMax
+  }
+
+  admit(socket: WebSocket, address: string): void {
+    const { broker } = this
+    const viewer = new Viewer(address, this.settings, broker)
+    const open = (events: ChannelEvents) =>
+      this.meter.channel(webSocketChannel(socket, events), viewer.uid, () => {
+        broker.log.warn({ viewer: viewer.id }, 'viewers read too few of their replies; one is dropped')
+        setImmediate(() => responder.close())
+      })
+    const responder = new Responder(open, {
+      closeFd: closeSync,
+      limits: responderLimits,
+      defer: setImmediate,
+      onCall: call => {
+        viewer.calls++
+        this.onCall(viewer, call)
+      },
+      onClose: error => {
+        this.responders.delete(responder)
+        this.ended(viewer, error)
+      },
+    })
+    this.sockets.add(socket)
+    socket.once('close', () => this.sockets.delete(socket))
+    this.responders.add(responder)
+    broker.sessions.add(viewer)
+    broker.statistics.connections++
+    this.keepAsking(socket, viewer)
+    broker.log.info({ viewer: viewer.id, address }, 'a viewer has connected')
+    broker.events.emit({ kind: 'connected', uid: viewer.uid, detail: viewer.command })
+  }
+
+  close(): void {
+    for (const responder of [...this.responders]) responder.close()
+  }
+
+  private ended(viewer: Viewer, error: Error | undefined): void {
+    const { broker } = this
+    broker.sessions.delete(viewer)
+    const reason = error?.message
+    if (reason === undefined) broker.log.info({ viewer: viewer.id }, 'a viewer has disconnected')
+    else broker.log.warn({ viewer: viewer.id, reason }, 'a viewer was dropped')
+    broker.events.emit({ kind: 'disconnected', uid: viewer.uid, detail: reason ?? viewer.command })
+  }
+
+  /** Who is gone without a word, or reads nothing, answers no ping. */
+  private keepAsking(socket: WebSocket, viewer: Viewer): void {
+    let unanswered = 0
+    socket.on('pong', () => {
+      unanswered = 0
+    })
+    const timer = setInterval(() => {
+      if (unanswered++ < unansweredMax) return socket.ping()
+      this.broker.log.warn({ viewer: viewer.id }, 'a viewer does not answer and is dropped')
+      socket.terminate()
+    }, pingMs)
+    socket.once('close', () => clearInterval(timer))
+  }
+}

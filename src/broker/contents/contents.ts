@@ -1,0 +1,139 @@
+import type { Call } from '../../../protocol/wire/responder'
+import { refuse } from '../refusal'
+import type { Proof } from '../source/source'
+import type { Allocation } from '../state/entries'
+import type { Inventory } from '../state/inventory'
+import type { Statistics } from '../statistics'
+import { type Outcome, Reading } from './reading'
+
+/** Threads look at it after each MiB, so only memory that does not answer takes longer. */
+const stopMs = 5000
+/** Between two replies that tell how far an inspection is. */
+const tellEveryMs = 200
+
+export type Operation = 'freeze' | 'verify'
+
+/** One after another of some allocations, as a call asked for it. */
+export interface Inspection {
+  operation: Operation
+  allocations: readonly Allocation[]
+  call: Call
+  /** A reply on how far it is; what replyMore returned. */
+  tell(bytesDone: number): boolean
+  /** bytesDone: with this one. */
+  each(allocation: Allocation, outcome: Outcome, bytesDone: number): void | Promise<void>
+  /** Why one is not to be read at all. */
+  skip(allocation: Allocation): string | undefined
+}
+
+/**
+ * Reads what allocations hold. A reading has memory open and mapped, and to the proof that nobody reaches memory, and
+ * to a device that is taken away, the broker is somebody like any other: so both end a reading first, and none begins
+ * under them.
+ */
+export class Contents {
+  private readonly readings = new Map<number, Reading>()
+  /** How many want an allocation's memory to be left alone. */
+  private readonly undisturbed = new Map<number, number>()
+  private inspecting: { operation: Operation; stopped: boolean; reading?: Reading } | undefined
+
+  constructor(
+    private readonly inventory: Inventory,
+    private readonly statistics: Statistics,
+  ) {}
+
+  /** Runs work while the broker itself does not touch an allocation's memory. */
+  async unread(id: number, work: () => Promise<Proof>): Promise<Proof> {
+    this.undisturbed.set(id, (this.undisturbed.get(id) ?? 0) + 1)
+    try {
+      if (!(await this.stop(id)))
+        return { kind: 'held', pids: [], unseen: true, why: 'the broker itself is still reading it' }
+      return await work()
+    } finally {
+      const others = this.undisturbed.get(id)! - 1
+      if (others > 0) this.undisturbed.set(id, others)
+      else this.undisturbed.delete(id)
+    }
+  }
+
+  /** Ends a reading; false where it does not end. */
+  async stop(id: number): Promise<boolean> {
+    return (await this.readings.get(id)?.stop(stopMs)) ?? true
+  }
+
+  /** Only one at a time: a second would only slow down the first. @throws Refusal Busy */
+  checkIdle(operation: Operation): void {
+    if (this.inspecting) refuse('Busy', { name: operation, operation: this.inspecting.operation })
+  }
+
+  /** False when it was stopped, because the caller is gone or by stopInspection(). @throws Refusal Busy */
+  async inspect({ operation, allocations, call, tell, each, skip }: Inspection): Promise<boolean> {
+    this.checkIdle(operation)
+    const inspecting: NonNullable<typeof this.inspecting> = { operation, stopped: false }
+    this.inspecting = inspecting
+    call.onEnd(() => {
+      if (this.inspecting === inspecting) this.stopInspection(operation)
+    })
+    let done = 0
+    let slow = false
+    call.onDrain(() => {
+      slow = false
+    })
+    const ticker = setInterval(() => {
+      if (call.more && !slow) slow = !tell(done + (inspecting.reading?.bytesDone() ?? 0))
+    }, tellEveryMs)
+    try {
+      for (const allocation of allocations) {
+        if (inspecting.stopped) return false
+        const outcome = await this.read(allocation, skip, reading => {
+          inspecting.reading = reading
+        })
+        delete inspecting.reading
+        if (inspecting.stopped) return false
+        done += allocation.record.bytes
+        await each(allocation, outcome, done)
+      }
+      return !inspecting.stopped
+    } finally {
+      clearInterval(ticker)
+      this.inspecting = undefined
+    }
+  }
+
+  stopInspection(operation: Operation): void {
+    if (this.inspecting?.operation !== operation) return
+    this.inspecting.stopped = true
+    this.inspecting.reading?.cancel()
+  }
+
+  private async read(
+    allocation: Allocation,
+    skip: Inspection['skip'],
+    started: (reading: Reading) => void,
+  ): Promise<Outcome> {
+    const reason = this.whyNot(allocation) ?? skip(allocation)
+    if (reason !== undefined) return { kind: 'unread', reason }
+    let reading: Reading
+    try {
+      reading = Reading.start(allocation)
+    } catch (error) {
+      return { kind: 'unread', reason: (error as Error).message }
+    }
+    this.readings.set(allocation.id, reading)
+    started(reading)
+    const outcome = await reading.outcome
+    this.readings.delete(allocation.id)
+    this.statistics.digestedBytes += reading.bytesDone()
+    return outcome
+  }
+
+  private whyNot(allocation: Allocation): string | undefined {
+    const { id, range, busy, mappings } = allocation
+    if (this.inventory.byId.get(id) !== allocation) return 'it was released meanwhile'
+    if (range.source.byNameOnly) return 'it is no ordinary memory: reading it may do something'
+    if (busy !== undefined) return `its ${busy} is under way`
+    const revoking = [...mappings.values()].some(({ record }) => record.state === 'revoking')
+    if (revoking || this.undisturbed.has(id)) return 'it is being taken back from a holder'
+    return undefined
+  }
+}

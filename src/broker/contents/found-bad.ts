@@ -1,0 +1,51 @@
+import type { Extent, PoisonOrigin } from '../../../protocol/table'
+import type { Broker } from '../broker'
+import { Refusal } from '../refusal'
+import { inAllocation, overlap, wholeUnits, without } from '../state/extents'
+import type { Range } from '../state/range'
+
+/**
+ * Bad memory: into the ledger where the range has one, its allocations' verdicts are poisoned, and their owners hear of
+ * it. Nothing of it is given out from now on, also where the table refuses; then that refusal is returned.
+ */
+export function foundBad(
+  broker: Broker,
+  range: Range,
+  extents: readonly Extent[],
+  origin: PoisonOrigin,
+): Refusal | undefined {
+  let refusal: Refusal | undefined
+  const attempt = (change: () => void) => {
+    try {
+      change()
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      broker.log.error({ range: range.name, reason: error.message }, 'bad memory could not be recorded')
+      refusal ??= error
+    }
+  }
+  let bad = extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes))
+  if (range.source.ownsPages) {
+    const known = range.bad.records.map(({ id, length }) => ({ offset: id, length }))
+    bad = bad.flatMap(extent => without(extent, known))
+    attempt(() => void range.addBad(bad, origin))
+  }
+  for (const extent of bad) {
+    broker.log.error({ range: range.name, ...extent, origin }, 'memory is bad')
+    let used = false
+    for (const allocation of broker.inventory.byId.values()) {
+      if (allocation.range !== range || !allocation.record.extents.some(own => overlap(own, extent))) continue
+      used = true
+      if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
+        attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+      for (const { offset, length } of inAllocation(allocation.record.extents, extent))
+        broker.changed('poisoned', allocation, { offset, bytes: length, detail: `found by: ${origin}` })
+    }
+    if (!used) {
+      const { offset, length: bytes } = extent
+      const detail = `found by: ${origin}`
+      broker.events.emit({ kind: 'poisoned', range: range.name, offset, bytes, detail })
+    }
+  }
+  return refusal
+}

@@ -1,0 +1,67 @@
+import { closeSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Digest, SystemError } from '../../../native'
+import type { Extent } from '../../../protocol/table'
+import type { Allocation } from '../state/entries'
+import { pieceOf } from '../state/range'
+
+/** What came of reading an allocation. */
+export type Outcome =
+  /** 32 bytes in lower-case hex. */
+  | { kind: 'digest'; digest: string }
+  /** Pieces of the allocation that could not be read; the rest could. */
+  | { kind: 'bad'; pieces: Extent[] }
+  /** Not read; a sentence's end: "not read: ...". */
+  | { kind: 'unread'; reason: string }
+
+const { EHWPOISON, ECANCELED } = { EHWPOISON: 133, ECANCELED: 125 }
+
+/** One core is left to who answers requests. */
+const threads = Math.max(1, availableParallelism() - 1)
+
+/** An allocation's memory being read from beginning to end, on threads. */
+export class Reading {
+  readonly outcome: Promise<Outcome>
+
+  private constructor(private readonly job: Digest) {
+    this.outcome = this.settle()
+  }
+
+  /** @throws what the source's open() throws */
+  static start({ range, record }: Allocation): Reading {
+    const piece = pieceOf(record)
+    const fd = range.source.open(piece, false)
+    try {
+      return new Reading(new Digest(fd, range.source.descriptorOffset(piece), record.bytes, threads))
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  bytesDone(): number {
+    return this.job.bytesDone()
+  }
+
+  cancel(): void {
+    this.job.cancel()
+  }
+
+  /** Whether nothing of the memory is open or mapped any more, after so long at most. */
+  async stop(mostMs: number): Promise<boolean> {
+    this.cancel()
+    const abort = new AbortController()
+    const late = sleep(mostMs, false, { signal: abort.signal }).catch(() => false)
+    const stopped = await Promise.race([this.outcome.then(() => true), late])
+    abort.abort()
+    return stopped
+  }
+
+  private async settle(): Promise<Outcome> {
+    const errno = await this.job.errno
+    if (errno === 0) return { kind: 'digest', digest: this.job.hash()!.toString('hex') }
+    if (errno === -EHWPOISON) return { kind: 'bad', pieces: this.job.bad() }
+    if (errno === -ECANCELED) return { kind: 'unread', reason: 'the reading was broken off' }
+    return { kind: 'unread', reason: new SystemError('reading', errno).message }
+  }
+}

@@ -1,0 +1,11 @@
+import type { OpenConsoleOut } from '../../../protocol/generated/broker'
+import { checkAdmin } from '../access/authorize'
+import type { Broker } from '../broker'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+
+export function openConsole(broker: Broker, session: Session): OpenConsoleOut {
+  checkAdmin(session, 'open the console')
+  if (!broker.console) refuse('ConsoleOff', {})
+  return { url: broker.console.url }
+}

@@ -1,0 +1,114 @@
+import type {
+  ListPoisonedOut,
+  MarkPoisonedIn,
+  MarkPoisonedOut,
+  Poison,
+} from '../../../protocol/generated/broker'
+import type { Extent } from '../../../protocol/table'
+import { poisonedPagesPerUidMax } from '../../../protocol/wire/limits'
+import { checkAdmin, checkOwner, findVisible } from '../access/authorize'
+import type { Broker } from '../broker'
+import { foundBad } from '../contents/found-bad'
+import { kernelKnowsBad } from '../contents/page-flags'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import { inRange, overlap, wholeUnits, without } from '../state/extents'
+import type { Range } from '../state/range'
+import { invalid } from './arguments'
+
+/** A reply has room for twice as many. A host with so much bad memory has other troubles. */
+const rowsMax = 10_000
+
+/** Pages that uids have reported and of which the kernel knows nothing, since the broker's start. */
+const told = new WeakMap<Broker, Map<number, number>>()
+
+/** Also while frozen: that memory has failed is nobody's wish, and can't wait. */
+export function markPoisoned(broker: Broker, session: Session, input: MarkPoisonedIn): MarkPoisonedOut {
+  const { range, extents } = place(broker, session, input)
+  const { pageBytes } = range.source.capabilities
+  const pages = extents.map(extent => wholeUnits(extent, pageBytes))
+  if (range.source.ownsPages && !session.isAdmin) checkCredible(broker, session.uid, range, pages)
+  const refusal = foundBad(broker, range, extents, session.isAdmin && !input.name ? 'operator' : 'kernel')
+  if (refusal) throw refusal
+  return { poisoned: view(broker, range).filter(entry => pages.some(page => overlap(page, entry))) }
+}
+
+function place(
+  broker: Broker,
+  session: Session,
+  { name, range: rangeName, offset, length, secret }: MarkPoisonedIn,
+): { range: Range; extents: Extent[] } {
+  const { inventory } = broker
+  const check = (bytes: number, what: string) => {
+    if (offset < 0 || offset >= bytes) invalid('offset', `an offset is inside the ${what} of ${bytes} bytes`)
+    if (length <= 0 || length > bytes - offset)
+      invalid('length', `a length is greater than zero, and ends inside the ${what} of ${bytes} bytes`)
+  }
+  if (typeof name === 'string') {
+    if (typeof rangeName === 'string') invalid('range', 'either a name or a range is needed, not both')
+    const allocation = findVisible(inventory, session, name)
+    const { record, range } = allocation
+    if (allocation.sharedWith(session.uid) === undefined)
+      checkOwner(session, allocation, secret, { admin: true })
+    check(record.bytes, 'allocation')
+    return { range, extents: inRange(record.extents, offset, length) }
+  }
+  if (typeof rangeName !== 'string') invalid('name', 'either a name or a range is needed')
+  checkAdmin(session, 'mark memory of a range')
+  const range = inventory.ranges.get(rangeName)
+  if (!range) refuse('NotFound', { kind: 'range', name: rangeName })
+  if (!range.source.ownsPages)
+    invalid('range', `the kernel chooses the pages of range '${range.name}', and takes bad ones away itself`)
+  check(range.source.bytes, 'range')
+  return { range, extents: [{ offset, length }] }
+}
+
+/**
+ * A tenant could have all memory of the host thrown away, allocation by allocation. What the kernel says is believed
+ * of everybody, what only a tenant says up to a limit.
+ */
+function checkCredible(broker: Broker, uid: number, range: Range, pages: Extent[]): void {
+  const known = range.bad.records.map(({ id, length }) => ({ offset: id, length }))
+  const counts = told.get(broker) ?? new Map<number, number>()
+  told.set(broker, counts)
+  let count = counts.get(uid) ?? 0
+  const { pageBytes } = range.source.capabilities
+  for (const { offset, length } of pages.flatMap(page => without(page, known)))
+    for (let at = offset; at < offset + length; at += pageBytes) {
+      if (kernelKnowsBad((range.source.base ?? 0) + at, pageBytes)) continue
+      if (++count > poisonedPagesPerUidMax)
+        refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
+    }
+  counts.set(uid, count)
+}
+
+export function listPoisoned(broker: Broker, session: Session): ListPoisonedOut {
+  checkAdmin(session, 'list bad memory')
+  const ranges = [...broker.inventory.ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return { poisoned: ranges.flatMap(range => view(broker, range)).slice(0, rowsMax) }
+}
+
+/** The ledger of a range, with a row for each allocation that has part of an entry. */
+function view(broker: Broker, range: Range): Poison[] {
+  if (!range.readable) return []
+  const { records } = range.bad
+  if (records.length === 0) return []
+  const owned = [...broker.inventory.byId.values()]
+    .filter(allocation => allocation.range === range)
+    .flatMap(({ name, record }) => record.extents.map(extent => ({ name, extent })))
+    .sort((a, b) => a.extent.offset - b.extent.offset)
+  return records.flatMap(({ id, length, seenAtMs, origin }) => {
+    const entry = { offset: id, length }
+    const owners = owned.filter(({ extent }) => overlap(extent, entry))
+    const rows = [
+      ...owners.map(({ name, extent }) => ({ ...overlap(extent, entry)!, allocation: name })),
+      ...without(
+        entry,
+        owners.map(({ extent }) => extent),
+      ).map(piece => ({ ...piece, allocation: null })),
+    ]
+    return rows
+      .sort((a, b) => a.offset - b.offset)
+      .map(row => ({ range: range.name, ...row, seenAt: seenAtMs, origin }))
+  })
+}

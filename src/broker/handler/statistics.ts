@@ -1,0 +1,52 @@
+import {
+  brokerMethodNames,
+  type GetRecoveryOut,
+  type GetStatisticsOut,
+} from '../../../protocol/generated/broker'
+import { checkAdmin } from '../access/authorize'
+import type { Broker } from '../broker'
+import type { Session } from '../session/session'
+import { bucketsMicroseconds } from '../statistics'
+
+export function getStatistics(broker: Broker, session: Session): GetStatisticsOut {
+  checkAdmin(session, 'see statistics')
+  const { statistics } = broker
+  const { user, system } = process.cpuUsage()
+  return {
+    time: Date.now(),
+    bucketsMicroseconds: [...bucketsMicroseconds],
+    methods: brokerMethodNames.map(method => {
+      const { calls, errorCount, totalMs, latency } = statistics.methods[method]
+      return {
+        method,
+        calls,
+        errors: errorCount,
+        totalMicroseconds: Math.round(totalMs * 1000),
+        latency: [...latency],
+      }
+    }),
+    connections: statistics.connections,
+    events: broker.events.sequence,
+    eventsMissed: statistics.eventsMissed,
+    scrubbedBytes: statistics.scrubbedBytes,
+    digestedBytes: statistics.digestedBytes,
+    residentBytes: process.memoryUsage.rss(),
+    cpuMicroseconds: user + system,
+  }
+}
+
+export function getRecovery(broker: Broker, session: Session): GetRecoveryOut {
+  checkAdmin(session, 'see the recovery report')
+  return {
+    recoveries: [...broker.inventory.ranges.values()].map(range => {
+      const { unclaimed, ...found } = range.startup
+      return {
+        range: range.name,
+        kind: range.recovery,
+        bootId: broker.bootId,
+        ...found,
+        unclaimed: unclaimed.size,
+      }
+    }),
+  }
+}

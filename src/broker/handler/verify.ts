@@ -1,0 +1,99 @@
+import type { VerifyIn, VerifyOut } from '../../../protocol/generated/broker'
+import type { AllocationRecord } from '../../../protocol/table'
+import type { Call } from '../../../protocol/wire/responder'
+import { checkAdmin } from '../access/authorize'
+import type { Broker } from '../broker'
+import { foundBad } from '../contents/found-bad'
+import type { Outcome } from '../contents/reading'
+import { Refusal } from '../refusal'
+import type { Session } from '../session/session'
+import type { Allocation } from '../state/entries'
+import { inRange } from '../state/extents'
+import { drained, invalid } from './arguments'
+
+interface Judgement {
+  verdict: AllocationRecord['verdict']
+  detail?: string
+}
+
+export async function verify(
+  broker: Broker,
+  session: Session,
+  input: VerifyIn,
+  call: Call,
+): Promise<VerifyOut | undefined> {
+  checkAdmin(session, 'verify')
+  const prefix = input.prefix ?? ''
+  const allocations = [...broker.inventory.withPrefix(prefix)].sort((a, b) => a.id - b.id)
+  const totalBytes = allocations.reduce((sum, { record }) => sum + record.bytes, 0)
+  if (allocations.length === 0) return { outcome: 'nothing', verifiedBytes: 0, totalBytes }
+  if (allocations.length > 1 && !call.more)
+    invalid('prefix', "verifying several allocations needs the flag 'more'")
+  const digests = new Map(allocations.map(({ id, record }) => [id, record.digest]))
+  let last: VerifyOut | undefined
+  const done = await broker.contents.inspect({
+    operation: 'verify',
+    allocations,
+    call,
+    tell: verifiedBytes =>
+      call.replyMore({ outcome: 'pending', verifiedBytes, totalBytes } satisfies VerifyOut),
+    skip: ({ record }) => {
+      if (record.verdict === 'poisoned') return 'it has bad memory'
+      return record.digest === null ? 'it has no digest' : undefined
+    },
+    each: async (allocation, outcome, verifiedBytes) => {
+      if (last && !call.replyMore(last)) await drained(call)
+      const judged = judge(broker, allocation, digests.get(allocation.id)!, outcome)
+      last = { outcome: 'verified', name: allocation.name, ...judged, verifiedBytes, totalBytes }
+    },
+  })
+  return done ? last : undefined
+}
+
+/** Only what was read whole, and had the same digest from beginning to end, is intact or changed. */
+function judge(broker: Broker, allocation: Allocation, before: string | null, outcome: Outcome): Judgement {
+  const { inventory } = broker
+  const { range, record } = allocation
+  const reason = outcome.kind === 'unread' ? outcome.reason : undefined
+  if (inventory.byId.get(allocation.id) !== allocation)
+    return { verdict: 'unverified', detail: 'it was released meanwhile' }
+  if (outcome.kind === 'bad') {
+    const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
+    const refusal = foundBad(broker, range, extents, 'kernel')
+    const pieces = outcome.pieces.map(({ offset, length }) => `${length} bytes at ${offset}`).join(', ')
+    const unrecorded = refusal ? `; not recorded: ${refusal.error}` : ''
+    return told(broker, allocation, { verdict: 'poisoned', detail: `can't be read: ${pieces}${unrecorded}` })
+  }
+  if (record.verdict === 'poisoned')
+    return told(broker, allocation, { verdict: 'poisoned', detail: 'it has bad memory' })
+  if (outcome.kind === 'digest' && record.digest !== null && record.digest === before)
+    return noted(broker, allocation, outcome.digest === before ? 'intact' : 'changed')
+  const detail = reason ?? 'it was claimed, mapped or grown meanwhile'
+  // That nothing can be compared now does not take back what was seen to be changed.
+  return noted(broker, allocation, record.verdict === 'changed' ? 'changed' : 'unverified', detail)
+}
+
+function noted(
+  broker: Broker,
+  allocation: Allocation,
+  verdict: AllocationRecord['verdict'],
+  detail?: string,
+): Judgement {
+  try {
+    if (allocation.record.verdict !== verdict) broker.inventory.note(allocation, { verdict })
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    const more = `the verdict could not be recorded: ${error.error}`
+    return told(broker, allocation, { verdict, detail: detail === undefined ? more : `${detail}; ${more}` })
+  }
+  return told(broker, allocation, { verdict, ...(detail !== undefined && { detail }) })
+}
+
+function told(broker: Broker, allocation: Allocation, judgement: Judgement): Judgement {
+  const { verdict, detail } = judgement
+  const text = detail === undefined ? verdict : `${verdict}: ${detail}`
+  broker.changed('verified', allocation, { bytes: allocation.record.bytes, detail: text })
+  const isBad = verdict === 'changed' || verdict === 'poisoned'
+  broker.log[isBad ? 'error' : 'info']({ allocation: allocation.name, verdict, detail }, 'verified')
+  return judgement
+}

@@ -1,0 +1,115 @@
+import type { Logger } from 'pino'
+import { FdStore } from './fd-store'
+import type { Inherited } from './inherited'
+import { type Notify, openNotify } from './libsystemd'
+
+/** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
+const extensionMs = 120_000
+const extendEveryMs = 10_000
+
+/** What the service manager says to a service by its environment; taken out of it, as no child is meant. */
+interface Orders {
+  socket: string | undefined
+  /** Undefined: no watchdog. */
+  watchdogMs: number | undefined
+  /** 0: no store. */
+  fdStoreSize: number
+}
+
+/**
+ * The service manager (systemd) that started this broker, by sd_notify(3); where there is none, all this does nothing.
+ * A message that can't be sent is logged, and costs nothing else.
+ */
+export class ServiceManager {
+  /** Where memfds survive the broker; undefined when there is none. */
+  readonly fdStore: FdStore | undefined
+  private notify: Notify | undefined
+  private extending: NodeJS.Timeout | undefined
+  private readonly watchdogMs: number | undefined
+
+  constructor(
+    private readonly log: Logger,
+    readonly inherited: Inherited,
+    environment: NodeJS.ProcessEnv = process.env,
+  ) {
+    for (const complaint of inherited.complaints) log.warn(complaint)
+    const orders = takeOrders(environment)
+    this.watchdogMs = orders.watchdogMs
+    if (orders.socket !== undefined) this.notify = this.open(orders.socket)
+    // What was passed is from a store, whatever the environment says; without a way to tell it anything it is full.
+    const { memfds } = inherited
+    const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size) : 0
+    if (size > 0 || memfds.size > 0)
+      this.fdStore = new FdStore((state, fds) => this.send(state, fds), size, process.ppid, memfds)
+  }
+
+  private open(socket: string): Notify | undefined {
+    try {
+      return openNotify(socket)
+    } catch (error) {
+      this.log.error(
+        { reason: (error as Error).message },
+        'libsystemd can not be used: the service manager is told nothing, so give the unit Type=exec and no WatchdogSec=',
+      )
+      return undefined
+    }
+  }
+
+  /** A sentence for `systemctl status`. */
+  status(text: string): void {
+    this.send(`STATUS=${text.replaceAll('\n', ' ')}`)
+  }
+
+  /** Recovery takes what it takes: the manager is not to lose patience. Ends with ready(). */
+  recovering(): void {
+    if (!this.notify || this.extending) return
+    const extend = () => this.send(`EXTEND_TIMEOUT_USEC=${extensionMs * 1000}`)
+    extend()
+    this.extending = setInterval(extend, extendEveryMs)
+  }
+
+  /** Clients are served. From now on the watchdog is fed by the event loop, so that a loop that hangs is noticed. */
+  ready(status: string): void {
+    clearInterval(this.extending)
+    this.send(`READY=1\nSTATUS=${status}`)
+    if (this.watchdogMs === undefined || !this.notify) return
+    const feed = () => this.send('WATCHDOG=1')
+    feed()
+    setInterval(feed, Math.max(1, this.watchdogMs / 3)).unref()
+  }
+
+  /** The configuration is being read again; reloaded() ends it. */
+  reloading(): void {
+    this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+  }
+
+  reloaded(status: string): void {
+    this.send(`READY=1\nSTATUS=${status}`)
+  }
+
+  stopping(): void {
+    this.send('STOPPING=1')
+  }
+
+  private send(state: string, fds?: readonly number[]): void {
+    try {
+      this.notify?.(state, fds)
+    } catch (error) {
+      if (fds) throw Object.assign(error as Error, { code: 'EIO', syscall: 'sd_notify' })
+      this.log.warn({ state, reason: (error as Error).message }, 'the service manager could not be told')
+    }
+  }
+}
+
+function takeOrders(environment: NodeJS.ProcessEnv): Orders {
+  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID, FDSTORE } = environment
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'FDSTORE']) delete environment[name]
+  const watchdogIsOurs = WATCHDOG_PID === undefined || WATCHDOG_PID === String(process.pid)
+  const watchdogUs = Number(WATCHDOG_USEC)
+  const fdStoreSize = Number(FDSTORE)
+  return {
+    socket: NOTIFY_SOCKET || undefined,
+    watchdogMs: watchdogIsOurs && watchdogUs > 0 ? watchdogUs / 1000 : undefined,
+    fdStoreSize: Number.isInteger(fdStoreSize) && fdStoreSize > 0 ? fdStoreSize : 0,
+  }
+}

@@ -1,0 +1,28 @@
+import { availableParallelism } from 'node:os'
+import { check, native } from '../../../native'
+import type { Extent } from '../../../protocol/table'
+import { inRange } from '../state/extents'
+import type { Scrubbing } from './source'
+
+/** The kernel's; Node has no name for it. */
+const EHWPOISON = 133
+
+/**
+ * Zeroes extents, which follow each other in a descriptor from start on. Without scrubbing, bad memory is an error.
+ * @throws SystemError
+ */
+export async function scrub(
+  fd: number,
+  start: number,
+  extents: readonly Extent[],
+  scrubbing: Scrubbing | undefined,
+): Promise<void> {
+  const bytes = extents.reduce((sum, { length }) => sum + length, 0)
+  const job = new native.Scrub(fd, start, bytes, availableParallelism())
+  const before = scrubbing?.progress?.bytesDone() ?? 0
+  if (scrubbing) scrubbing.progress = { bytesDone: () => before + job.bytesDone() }
+  const errno = await job.errno
+  if (scrubbing && errno === -EHWPOISON)
+    scrubbing.bad(job.bad().flatMap(({ offset, length }) => inRange(extents, offset, length)))
+  else check('scrub', errno)
+}

@@ -1,0 +1,52 @@
+import type { Change, Extent, PoisonOrigin, PoisonRecord } from '../../../protocol/table'
+import { overlap, without } from './extents'
+
+/** Records of one commit. */
+const recordsPerCommit = 64
+
+/** What of a range is known to be bad: the ledger in its table, and what that had no room for. */
+export class BadMemory {
+  private readonly unrecorded = new Map<number, PoisonRecord>()
+
+  /** ledger: as the table holds it at any time. */
+  constructor(private readonly ledger: ReadonlyMap<number, PoisonRecord>) {}
+
+  /** In order; they do not overlap. */
+  get records(): PoisonRecord[] {
+    return [...this.ledger.values(), ...this.unrecorded.values()].sort((a, b) => a.id - b.id)
+  }
+
+  /** The bad parts of extents. */
+  in(extents: readonly Extent[]): Extent[] {
+    const bad = this.extents()
+    if (bad.length === 0) return bad
+    return extents.flatMap(extent => bad.flatMap(other => overlap(extent, other) ?? []))
+  }
+
+  /** Extents without their bad parts. */
+  outOf(extents: readonly Extent[]): Extent[] {
+    const bad = this.extents()
+    return extents.flatMap(extent => without(extent, bad))
+  }
+
+  /** Returns what was not known. */
+  add(extents: readonly Extent[], origin: PoisonOrigin, seenAtMs: number): Extent[] {
+    const added = this.outOf(extents)
+    for (const { offset: id, length } of added) this.unrecorded.set(id, { id, length, seenAtMs, origin })
+    return added
+  }
+
+  /** Puts into the table what is not in it yet. Throws what commit throws; the rest then waits for the next time. */
+  record(commit: (changes: Change[]) => void): void {
+    while (this.unrecorded.size > 0) {
+      const some = [...this.unrecorded.values()].slice(0, recordsPerCommit)
+      commit(some.map((value): Change => ({ put: 'poison', value })))
+      for (const { id } of some) this.unrecorded.delete(id)
+    }
+  }
+
+  private extents(): Extent[] {
+    if (this.ledger.size + this.unrecorded.size === 0) return []
+    return this.records.map(({ id, length }) => ({ offset: id, length }))
+  }
+}

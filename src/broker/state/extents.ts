@@ -1,0 +1,52 @@
+import type { Extent } from '../../../protocol/table'
+
+/** A piece of an allocation as extents of its range. */
+export function inRange(extents: readonly Extent[], offset: number, length: number): Extent[] {
+  const end = offset + length
+  let start = 0
+  return extents.flatMap(extent => {
+    const from = Math.max(offset, start)
+    const to = Math.min(end, start + extent.length)
+    const piece = { offset: extent.offset + from - start, length: to - from }
+    start += extent.length
+    return to > from ? [piece] : []
+  })
+}
+
+/** What of a range's extent is in an allocation, as pieces of that. */
+export function inAllocation(extents: readonly Extent[], extent: Extent): Extent[] {
+  let start = 0
+  return extents.flatMap(own => {
+    const shared = overlap(own, extent)
+    const piece = shared && { offset: start + shared.offset - own.offset, length: shared.length }
+    start += own.length
+    return piece ? [piece] : []
+  })
+}
+
+export function overlap(a: Extent, b: Extent): Extent | undefined {
+  const offset = Math.max(a.offset, b.offset)
+  const length = Math.min(a.offset + a.length, b.offset + b.length) - offset
+  return length > 0 ? { offset, length } : undefined
+}
+
+/** What is left of an extent without others, which are in order. */
+export function without(extent: Extent, others: Iterable<Extent>): Extent[] {
+  const left: Extent[] = []
+  const end = extent.offset + extent.length
+  let offset = extent.offset
+  for (const other of others) {
+    const shared = overlap({ offset, length: end - offset }, other)
+    if (!shared) continue
+    if (shared.offset > offset) left.push({ offset, length: shared.offset - offset })
+    offset = shared.offset + shared.length
+  }
+  if (offset < end) left.push({ offset, length: end - offset })
+  return left
+}
+
+/** Grown to whole units. */
+export function wholeUnits({ offset, length }: Extent, unit: number): Extent {
+  const start = offset - (offset % unit)
+  return { offset: start, length: Math.ceil((offset + length - start) / unit) * unit }
+}

@@ -1,0 +1,70 @@
+import type { BrokerConfiguration, ConfiguredRange } from './configured-range'
+import type { HostFiles } from './host-files'
+
+/** What a check came to. notApplicable: it has nothing to look at here, or may not. */
+export interface CheckResult {
+  readonly result: 'good' | 'warning' | 'bad' | 'notApplicable'
+  /** A sentence. */
+  readonly finding: string
+  /** Shell commands that mend it, or what a person has to do where none can. */
+  readonly mend?: string
+}
+
+/** A check's result with its id, which is stable, and the range it is about. */
+export interface Diagnosis extends CheckResult {
+  readonly id: string
+  readonly range: string | null
+}
+
+/** What a check looks at. */
+export interface Subject {
+  readonly files: HostFiles
+  readonly isRoot: boolean
+  readonly configuration: BrokerConfiguration
+}
+
+/** About the host. */
+export interface HostCheck {
+  readonly id: string
+  /** Sources of ranges for which it matters; without any such range it is left out. Default: it always matters */
+  readonly sources?: ReadonlyArray<ConfiguredRange['source']>
+  readonly needsRoot?: boolean
+  run(subject: Subject): CheckResult
+}
+
+/** About one range. */
+export interface RangeCheck extends Omit<HostCheck, 'run'> {
+  run(range: ConfiguredRange, subject: Subject): CheckResult
+}
+
+export const good = (finding: string): CheckResult => ({ result: 'good', finding })
+export const notApplicable = (finding: string): CheckResult => ({ result: 'notApplicable', finding })
+export const bad = (finding: string, mend: string): CheckResult => ({ result: 'bad', finding, mend })
+export const warning = (finding: string, mend: string): CheckResult => ({ result: 'warning', finding, mend })
+
+/** All that concern this configuration, in their order. */
+export function diagnose(
+  hostChecks: readonly HostCheck[],
+  rangeChecks: readonly RangeCheck[],
+  subject: Subject,
+): Diagnosis[] {
+  const { ranges } = subject.configuration
+  const matters = ({ sources }: Pick<HostCheck, 'sources'>, { source }: ConfiguredRange) =>
+    sources === undefined || sources.includes(source)
+  const allowed = ({ needsRoot }: Pick<HostCheck, 'needsRoot'>, run: () => CheckResult) =>
+    needsRoot && !subject.isRoot ? notApplicable('only root can see this') : run()
+  return [
+    ...hostChecks
+      .filter(check => check.sources === undefined || ranges.some(range => matters(check, range)))
+      .map(check => ({ id: check.id, range: null, ...allowed(check, () => check.run(subject)) })),
+    ...rangeChecks.flatMap(check =>
+      ranges
+        .filter(range => matters(check, range))
+        .map(range => ({
+          id: check.id,
+          range: range.name,
+          ...allowed(check, () => check.run(range, subject)),
+        })),
+    ),
+  ]
+}

@@ -1,0 +1,128 @@
+import { statSync } from 'node:fs'
+import path from 'node:path'
+import { formatSize } from '../../../../../protocol/units'
+import { type Broker, BrokerError, connect } from '../../../index'
+import { bad, type CheckResult, type Diagnosis, good, notApplicable, warning } from '../check'
+import type { BrokerConfiguration } from '../configured-range'
+import type { HostFiles } from '../host-files'
+
+/** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
+const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
+
+/** A busy broker is no broken one. */
+const answerMs = 10_000
+
+const on = (id: string, result: CheckResult, range: string | null = null): Diagnosis => ({
+  id,
+  range,
+  ...result,
+})
+
+/** What a running broker says of itself; that none runs is something to know, and no fault of the host's. */
+export async function brokerChecks(
+  socket: string,
+  configuration: BrokerConfiguration,
+  files: HostFiles,
+  options: { version: string; signal: AbortSignal },
+): Promise<Diagnosis[]> {
+  const folder = on('socketFolder', socketFolder(path.dirname(socket)))
+  let broker: Broker
+  try {
+    broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
+    const none = warning(
+      `no broker answers at ${socket}: ${error.message}`,
+      'start membrokerd with this configuration',
+    )
+    return [folder, on('broker', none)]
+  }
+  try {
+    const [status, ranges] = await Promise.all([
+      broker.status({ signal: options.signal }),
+      broker.ranges({ signal: options.signal }),
+    ])
+    const running = new Map(ranges.map(range => [range.name, range]))
+    return [
+      folder,
+      on(
+        'broker',
+        status.version === options.version
+          ? good(`a broker of version ${status.version} answers at ${socket}`)
+          : warning(
+              `the broker is of version ${status.version}, broker-ctl of ${options.version}`,
+              'restart the broker; clients and memory stay',
+            ),
+      ),
+      on('descriptors', descriptors(files, status)),
+      ...configuration.ranges
+        .filter(({ name }) => !running.has(name))
+        .map(({ name }) =>
+          on(
+            'rangeState',
+            warning('it is in the configuration and not in the running broker', 'restart the broker'),
+            name,
+          ),
+        ),
+      ...ranges.map(range => on('rangeState', rangeState(range), range.name)),
+    ]
+  } finally {
+    await broker.close()
+  }
+}
+
+function socketFolder(folder: string): CheckResult {
+  let stat: { uid: number; mode: number }
+  try {
+    stat = statSync(folder)
+  } catch {
+    return notApplicable(`${folder} is not there yet; the broker makes it`)
+  }
+  const sticky = (stat.mode & 0o1000) !== 0
+  return (stat.mode & 0o022) === 0 || sticky
+    ? good(`only uid ${stat.uid} can put a socket into ${folder}`)
+    : bad(
+        `others can put a socket of their own into ${folder}, and the broker refuses to start there`,
+        `chmod go-w ${folder}`,
+      )
+}
+
+function descriptors(
+  files: HostFiles,
+  { pid, clientsMax }: { pid: number; clientsMax: number },
+): CheckResult {
+  const limits = files.text(`/proc/${pid}/limits`)
+  const soft = /^Max open files\s+(\S+)/m.exec(limits ?? '')?.[1]
+  if (soft === undefined) return notApplicable("only root and the broker's own user can see its limits")
+  const needed = descriptorsFor(clientsMax)
+  return soft === 'unlimited' || Number(soft) >= needed
+    ? good(`the broker may have ${soft} descriptors open`)
+    : warning(
+        `the broker may have ${soft} descriptors open; ${clientsMax} clients may need ${needed}`,
+        `prlimit --pid ${pid} --nofile=${needed}`,
+      )
+}
+
+type State = Pick<
+  Awaited<ReturnType<Broker['ranges']>>[number],
+  'state' | 'reason' | 'quarantinedBytes' | 'poisonedBytes'
+>
+
+function rangeState({ state, reason, quarantinedBytes, poisonedBytes }: State): CheckResult {
+  if (state === 'readOnly')
+    return bad(
+      `it is read-only: ${reason ?? 'no reason was given'}`,
+      'mend the reason and restart the broker; format only memory whose contents nobody needs',
+    )
+  if (poisonedBytes > 0)
+    return warning(
+      `${formatSize(poisonedBytes)} of it are bad memory`,
+      'replace the memory module at the next occasion',
+    )
+  if (quarantinedBytes > 0)
+    return warning(
+      `${formatSize(quarantinedBytes)} of it are in quarantine, held by processes that were to let go`,
+      'broker-ctl status names the holders; end them',
+    )
+  return good('it is online')
+}

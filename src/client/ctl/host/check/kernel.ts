@@ -1,0 +1,104 @@
+import { bad, good, type HostCheck, notApplicable, warning } from '../check'
+import { missingFor, parseKernelConfig } from '../kernel-build'
+
+/** Loaded in this order: dax_hmem makes the device, which device_dax then binds. */
+const modules: HostCheck = {
+  id: 'modules',
+  sources: ['devdax'],
+  run: ({ files }) => {
+    const absent = ['dax_hmem', 'device_dax'].filter(name => files.list(`/sys/module/${name}`).length === 0)
+    return absent.length === 0
+      ? good('dax_hmem and device_dax are loaded')
+      : bad(
+          `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} not loaded`,
+          'modprobe dax_hmem && modprobe device_dax',
+        )
+  },
+}
+
+const regionIdle: HostCheck = {
+  id: 'regionIdle',
+  sources: ['devdax'],
+  run: ({ files }) => {
+    const value = files.text('/sys/module/dax_hmem/parameters/region_idle')
+    if (value === undefined) return notApplicable('dax_hmem is not loaded')
+    return value === 'Y'
+      ? good('dax_hmem leaves soft-reserved memory idle')
+      : bad(
+          'dax_hmem gives all soft-reserved memory away as one device, which kmem may take',
+          'add dax_hmem.region_idle=1 to the kernel parameters (broker-ctl reserve prints them), and boot',
+        )
+  },
+}
+
+const kmem: HostCheck = {
+  id: 'kmem',
+  sources: ['devdax'],
+  run: ({ files }) => {
+    const bound = files.list('/sys/bus/dax/drivers/kmem').filter(name => /^dax\d+\.\d+$/.test(name))
+    if (bound.length > 0)
+      return bad(
+        `${bound.join(', ')} was made the kernel's own memory by the driver kmem`,
+        bound.map(name => `daxctl reconfigure-device --mode=devdax --force ${name}`).join(' && '),
+      )
+    return files.list('/sys/module/kmem').length > 0
+      ? warning(
+          "the driver kmem is loaded, which can make device-DAX memory the kernel's own",
+          "modprobe -r kmem && echo 'blacklist kmem' >/etc/modprobe.d/membroker.conf",
+        )
+      : good('the driver kmem is not loaded')
+  },
+}
+
+const lockdown: HostCheck = {
+  id: 'lockdown',
+  run: ({ files, configuration }) => {
+    const text = files.text('/sys/kernel/security/lockdown')
+    const mode = /\[(\w+)\]/.exec(text ?? '')?.[1]
+    if (mode === undefined) return notApplicable('this kernel has no lockdown, or securityfs is not mounted')
+    if (mode === 'none') return good('the kernel is not locked down')
+    const how = 'boot without lockdown= (with Secure Boot: switch it off, or sign what is to be loaded)'
+    return configuration.ranges.some(({ source }) => source === 'devmem')
+      ? bad(`the kernel is locked down (${mode}), and nobody may open /dev/mem`, how)
+      : warning(`the kernel is locked down (${mode}): kexec takes only signed kernels`, how)
+  },
+}
+
+const kexec: HostCheck = {
+  id: 'kexec',
+  run: ({ files }) => {
+    if (files.number('/proc/sys/kernel/kexec_load_disabled') === 1)
+      return bad(
+        'kexec is switched off until the next boot (kernel.kexec_load_disabled)',
+        'remove kernel.kexec_load_disabled from /etc/sysctl.conf and /etc/sysctl.d, and boot',
+      )
+    const loaded = files.number('/sys/kernel/kexec_loaded')
+    if (loaded === undefined)
+      return warning('this kernel has no kexec', 'boot a kernel with CONFIG_KEXEC_FILE')
+    return good(
+      loaded === 1
+        ? "a kernel is loaded for kexec; its command line can't be seen now: broker-ctl preflight is for before loading"
+        : 'kexec is there, and no kernel is loaded',
+    )
+  },
+}
+
+const kernelBuild: HostCheck = {
+  id: 'kernelBuild',
+  sources: ['devdax', 'devmem'],
+  run: ({ files, configuration }) => {
+    const file = `/boot/config-${files.text('/proc/sys/kernel/osrelease')}`
+    const text = files.text(file)
+    if (text === undefined) return notApplicable(`there is no ${file} to see what the kernel can do`)
+    const build = { options: parseKernelConfig(text), modules: undefined }
+    const missing = new Set(configuration.ranges.flatMap(({ source }) => missingFor(source, build)))
+    return missing.size === 0
+      ? good('this kernel has the drivers')
+      : bad(
+          [...missing].join('; ').replaceAll('the next kernel', 'this kernel'),
+          'boot a kernel that has them',
+        )
+  },
+}
+
+export const kernelChecks: readonly HostCheck[] = [modules, regionIdle, kmem, lockdown, kexec, kernelBuild]

@@ -1,0 +1,151 @@
+import { statfsSync } from 'node:fs'
+import path from 'node:path'
+import { formatSize } from '../../../../../protocol/units'
+import { bad, good, type HostCheck, notApplicable, type RangeCheck, type Subject, warning } from '../check'
+import type { ConfiguredRange } from '../configured-range'
+import type { HostFiles } from '../host-files'
+import { sizeParameter } from '../memmap'
+
+interface Mount {
+  readonly folder: string
+  readonly type: string
+  readonly options: readonly string[]
+}
+
+/** The one a path is on: the longest folder that leads there; of several over each other, the last. */
+function mountOf(files: HostFiles, file: string): Mount | undefined {
+  let best: Mount | undefined
+  for (const line of (files.text('/proc/self/mounts') ?? '').split('\n')) {
+    const [, escaped, type, options] = line.split(' ')
+    if (escaped === undefined || type === undefined || options === undefined) continue
+    const folder = escaped.replace(/\\([0-7]{3})/g, (_all, octal) =>
+      String.fromCharCode(Number.parseInt(octal, 8)),
+    )
+    const within = path.relative(folder, file)
+    if (within.startsWith('..') || (best && best.folder.length > folder.length)) continue
+    best = { folder, type, options: options.split(',') }
+  }
+  return best
+}
+
+/** Bytes of the huge pages that a range is made of; undefined where it is made of ordinary ones. */
+function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | undefined {
+  if (range.source === 'memfd') return range.hugePageBytes || undefined
+  const mount = mountOf(files, range.path)
+  if (mount?.type !== 'hugetlbfs') return undefined
+  const size = /^pagesize=(\d+)([KMG])$/.exec(
+    mount.options.find(option => option.startsWith('pagesize=')) ?? '',
+  )
+  if (size) return Number(size[1]) * 1024 ** ('KMG'.indexOf(size[2]!) + 1)
+  return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * 1024
+}
+
+/** Of all ranges with pages of a size together: they share the pool. */
+const hugePages: RangeCheck = {
+  id: 'hugePages',
+  sources: ['directory', 'memfd'],
+  run: (range, { files, configuration }) => {
+    const pageBytes = hugePageBytesOf(range, files)
+    if (pageBytes === undefined) return notApplicable('it is not made of huge pages')
+    const folder = `/sys/kernel/mm/hugepages/hugepages-${pageBytes / 1024}kB`
+    const there = files.number(`${folder}/nr_hugepages`)
+    if (there === undefined)
+      return bad(
+        `this machine has no huge pages of ${formatSize(pageBytes)}`,
+        `mount -t hugetlbfs -o pagesize=2M none ${range.path} (or another size of /sys/kernel/mm/hugepages)`,
+      )
+    const needed = configuration.ranges
+      .filter(({ source }) => source === 'directory' || source === 'memfd')
+      .filter(other => hugePageBytesOf(other, files) === pageBytes)
+      .reduce((sum, { bytes }) => sum + Math.ceil(bytes / pageBytes), 0)
+    return there >= needed
+      ? good(`the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`)
+      : bad(
+          `the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`,
+          `echo ${needed} >${folder}/nr_hugepages`,
+        )
+  },
+}
+
+const filesystem: RangeCheck = {
+  id: 'filesystem',
+  sources: ['directory'],
+  run: (range, { files }) => {
+    const mount = mountOf(files, range.path)
+    if (!mount) return notApplicable('no mount was found for it')
+    if (mount.type === 'hugetlbfs') return good(`${range.path} is on hugetlbfs`)
+    if (/huge/.test(range.path) && mount.type !== 'tmpfs')
+      return bad(
+        `${range.path} is not on hugetlbfs but on the ${mount.type} of ${mount.folder}`,
+        `mkdir -p ${path.dirname(range.path)} && mount -t hugetlbfs none ${path.dirname(range.path)}`,
+      )
+    if (mount.type !== 'tmpfs') return good(`${range.path} is on the ${mount.type} of ${mount.folder}`)
+    const { blocks, bsize } = statfsSync(files.at(mount.folder))
+    return blocks * bsize >= range.bytes
+      ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
+      : bad(
+          `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, the range ${formatSize(range.bytes)}`,
+          `mount -o remount,size=${sizeParameter(Math.ceil((range.bytes * 1.02) / 2 ** 20) * 2 ** 20)} ${mount.folder}`,
+        )
+  },
+}
+
+/** Of ordinary memory that the kernel may take away. */
+function swappable({ files, configuration }: Subject): ConfiguredRange[] {
+  return configuration.ranges.filter(
+    range =>
+      (range.source === 'memfd' && range.hugePageBytes === 0) ||
+      (range.source === 'directory' && mountOf(files, range.path)?.type === 'tmpfs'),
+  )
+}
+
+const swap: HostCheck = {
+  id: 'swap',
+  sources: ['directory', 'memfd'],
+  run: subject => {
+    const concerned = swappable(subject)
+    if (concerned.length === 0) return notApplicable('no range is on tmpfs or in memfds')
+    const devices = (subject.files.text('/proc/swaps') ?? '').split('\n').slice(1)
+    const names = concerned.map(({ name }) => name).join(', ')
+    return devices.length === 0
+      ? good('there is no swap')
+      : warning(
+          `memory of ${names} may be swapped out, to ${devices.map(line => line.split(/\s/)[0]).join(', ')}`,
+          'swapoff -a',
+        )
+  },
+}
+
+const transparentHugePages: HostCheck = {
+  id: 'transparentHugePages',
+  sources: ['directory', 'memfd'],
+  run: ({ files, configuration }) => {
+    const folders = new Map<string, Mount>()
+    for (const { source, path } of configuration.ranges) {
+      const mount = source === 'directory' ? mountOf(files, path) : undefined
+      if (mount?.type === 'tmpfs') folders.set(mount.folder, mount)
+    }
+    const mode = (text?: string) => /\[(\w+)\]/.exec(text ?? '')?.[1]
+    const whole = mode(files.text('/sys/kernel/mm/transparent_hugepage/shmem_enabled'))
+    if (whole === undefined) return notApplicable('this kernel has no transparent huge pages for tmpfs')
+    if (whole === 'deny')
+      return warning(
+        'the kernel denies huge pages to tmpfs (shmem_enabled)',
+        'echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled',
+      )
+    const small = [...folders.values()].filter(
+      ({ options }) =>
+        whole !== 'force' && !options.some(option => /^huge=(always|within_size|advise)$/.test(option)),
+    )
+    if (folders.size === 0) return notApplicable('no range is on tmpfs')
+    return small.length === 0
+      ? good('tmpfs may use huge pages')
+      : warning(
+          `guests on ${small.map(({ folder }) => folder).join(', ')} get pages of 4 KiB, and need more TLB entries than with huge ones`,
+          small.map(({ folder }) => `mount -o remount,huge=within_size ${folder}`).join(' && '),
+        )
+  },
+}
+
+export const memoryChecks: readonly HostCheck[] = [swap, transparentHugePages]
+export const memoryRangeChecks: readonly RangeCheck[] = [filesystem, hugePages]

@@ -1,0 +1,35 @@
+/** Physical addresses, in bytes; end is exclusive. */
+export interface Extent {
+  readonly start: number
+  readonly end: number
+}
+
+export function overlap(one: Extent, other: Extent): boolean {
+  return one.start < other.end && other.start < one.end
+}
+
+export function contains(outer: Extent, inner: Extent): boolean {
+  return outer.start <= inner.start && inner.end <= outer.end
+}
+
+export function bytesOf(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { start, end }) => sum + end - start, 0)
+}
+
+/** What is left of an extent, in order of address. */
+export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
+  const left: Extent[] = []
+  let { start } = whole
+  for (const hole of [...holes].sort((a, b) => a.start - b.start)) {
+    if (!overlap({ start, end: whole.end }, hole)) continue
+    if (hole.start > start) left.push({ start, end: hole.start })
+    start = Math.max(start, hole.end)
+  }
+  if (start < whole.end) left.push({ start, end: whole.end })
+  return left
+}
+
+/** As /proc/iomem and sysfs show them: the last address belongs to it. */
+export function extentText({ start, end }: Extent): string {
+  return `0x${start.toString(16)}-0x${(end - 1).toString(16)}`
+}

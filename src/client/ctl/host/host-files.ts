@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import path from 'node:path'
+import type { TypedExtent } from './boot-map'
+import type { Extent } from './extent'
+import { memoryType } from './memmap'
+
+/** Files of this host, or of a tree like its root. What can't be read is undefined. */
+export class HostFiles {
+  constructor(private readonly root = '/') {}
+
+  at(file: string): string {
+    return path.join(this.root, file)
+  }
+
+  text(file: string): string | undefined {
+    try {
+      return readFileSync(this.at(file), 'utf8').trimEnd()
+    } catch {
+      return undefined
+    }
+  }
+
+  /** undefined where there is no number. */
+  number(file: string): number | undefined {
+    const text = this.text(file)
+    return text === undefined || text === '' || Number.isNaN(Number(text)) ? undefined : Number(text)
+  }
+
+  list(folder: string): string[] {
+    try {
+      return readdirSync(this.at(folder)).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    } catch {
+      return []
+    }
+  }
+
+  link(file: string): string | undefined {
+    try {
+      return readlinkSync(this.at(file))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+const typeNames: Record<string, number> = {
+  'System RAM': memoryType.ram,
+  Reserved: memoryType.reserved,
+  'ACPI Tables': memoryType.acpi,
+  'ACPI Non-volatile Storage': memoryType.acpiNvs,
+  'Unusable memory': memoryType.unusable,
+  'Persistent Memory': memoryType.persistent,
+  'Persistent Memory (legacy)': memoryType.protected,
+  'Soft Reserved': memoryType.softReserved,
+}
+
+/** What the firmware said at boot, before any parameter. Every kernel that kexec starts gets the same. */
+export function firmwareMap(files: HostFiles): TypedExtent[] {
+  const folder = '/sys/firmware/memmap'
+  return files.list(folder).flatMap(entry => {
+    const [start, last] = ['start', 'end'].map(name => files.number(`${folder}/${entry}/${name}`))
+    if (start === undefined || last === undefined) return []
+    const name = files.text(`${folder}/${entry}/type`) ?? ''
+    return [{ start, end: last + 1, type: typeNames[name] ?? memoryType.reserved }]
+  })
+}
+
+/** Where the boot loader had put the initrd of the running kernel: it may do the same again. */
+export function initrd(bootParameters: Buffer): Extent | undefined {
+  if (bootParameters.length < 0x220) return undefined
+  const low = (offset: number) => bootParameters.readUInt32LE(offset)
+  const start = low(0x218) + low(0xc0) * 2 ** 32
+  const bytes = low(0x21c) + low(0xc4) * 2 ** 32
+  return bytes === 0 ? undefined : { start, end: start + bytes }
+}
+
+/** Whether modprobe is told to give the whole of soft-reserved memory to nobody. */
+export function idleByModprobe(files: HostFiles): boolean {
+  return ['/etc/modprobe.d', '/lib/modprobe.d', '/usr/lib/modprobe.d'].some(folder =>
+    files
+      .list(folder)
+      .filter(name => name.endsWith('.conf'))
+      .some(name =>
+        /^\s*options\s+dax[-_]hmem\s.*\bregion_idle=(1|y)/im.test(files.text(`${folder}/${name}`) ?? ''),
+      ),
+  )
+}

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+
+/** What is known of how a kernel was built; what is not known is undefined. */
+export interface KernelBuild {
+  /** Options of its configuration: y, m, or another value; absent where it is not set. */
+  readonly options: ReadonlyMap<string, string> | undefined
+  /** Names of its modules, those that are built in included. */
+  readonly modules: ReadonlySet<string> | undefined
+}
+
+/** Text of /boot/config-VERSION. */
+export function parseKernelConfig(text: string): Map<string, string> {
+  const options = new Map<string, string>()
+  for (const [, name, value] of text.matchAll(/^(CONFIG_\w+)=(.*)$/gm)) options.set(name!, value!)
+  return options
+}
+
+/** Of a folder such as /lib/modules/VERSION. */
+export function modulesIn(folder: string): Set<string> {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const builtIn = files.includes('modules.builtin')
+    ? readFileSync(path.join(folder, 'modules.builtin'), 'utf8').split('\n')
+    : []
+  return new Set([...files, ...builtIn].filter(file => /\.ko(\.\w+)?$/.test(file)).map(moduleName))
+}
+
+function moduleName(file: string): string {
+  return path
+    .basename(file)
+    .replace(/\.ko(\.\w+)?$/, '')
+    .replaceAll('-', '_')
+}
+
+const needed: Record<string, { options: string[]; modules: string[] }> = {
+  devdax: {
+    options: ['CONFIG_DEV_DAX', 'CONFIG_DEV_DAX_HMEM', 'CONFIG_EFI_SOFT_RESERVE'],
+    modules: ['device_dax', 'dax_hmem'],
+  },
+  devmem: { options: ['CONFIG_DEVMEM'], modules: [] },
+}
+
+/** What a kernel lacks for a source, in sentences. */
+export function missingFor(source: string, { options, modules }: KernelBuild): string[] {
+  const need = needed[source]
+  if (!need) return []
+  const lacks = need.options
+    .filter(option => options !== undefined && !['y', 'm'].includes(options.get(option) ?? 'n'))
+    .map(option => `the next kernel is built without ${option}`)
+  const absent = need.modules
+    .filter(module => modules !== undefined && !modules.has(module))
+    .map(module => `the next kernel has no module ${module}`)
+  return [...lacks, ...absent]
+}

@@ -1,0 +1,92 @@
+/**
+ * What one part of memmap= tells the kernel. Bytes throughout.
+ *   exactmap: forget the firmware's map
+ *   limit:    nn      no RAM from there on; also what follows is no form the kernel knows (rest)
+ *   add:      nn@ss, nn#ss, nn$ss, nn!ss   memory of a type is there as well; without an address, from 0 on
+ *   change:   nn%ss-old+new   what is of the old type becomes the new one; without old whatever is there,
+ *             without new nothing
+ *   broken:   what the kernel does not take
+ */
+export type Memmap =
+  | { readonly kind: 'exactmap' }
+  | { readonly kind: 'limit'; readonly bytes: number; readonly rest: string }
+  | { readonly kind: 'add'; readonly start: number; readonly bytes: number; readonly type: number }
+  | {
+      readonly kind: 'change'
+      readonly start: number
+      readonly bytes: number
+      readonly from: number | undefined
+      readonly to: number | undefined
+    }
+  | { readonly kind: 'broken'; readonly reason: string }
+
+/** Types of memory as in the firmware's map and in nn%ss-old+new. */
+export const memoryType = {
+  ram: 1,
+  reserved: 2,
+  acpi: 3,
+  acpiNvs: 4,
+  unusable: 5,
+  persistent: 7,
+  protected: 12,
+  softReserved: 0xefff_ffff,
+} as const
+
+const added: Record<string, number> = {
+  '@': memoryType.ram,
+  '#': memoryType.acpi,
+  $: memoryType.reserved,
+  '!': memoryType.protected,
+}
+
+/** The parts of a value of memmap=, which commas separate. */
+export function parseMemmap(value: string): Memmap[] {
+  return value.split(',').map(parseOne)
+}
+
+function parseOne(text: string): Memmap {
+  if (text.startsWith('exactmap')) return { kind: 'exactmap' }
+  const size = takeNumber(text)
+  if (!size) return { kind: 'broken', reason: `'${text}' does not begin with a size` }
+  const bytes = size.value
+  const sign = size.rest[0]
+  const at = takeNumber(size.rest.slice(1))
+  if (sign !== undefined && sign in added)
+    return { kind: 'add', start: at?.value ?? 0, bytes, type: added[sign]! }
+  if (sign !== '%') return { kind: 'limit', bytes, rest: size.rest }
+  if (!at) return { kind: 'broken', reason: `'${text}' has no address after '%'` }
+  const types = /^(?:-(0x[0-9a-f]+|\d+))?(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(at.rest)
+  if (!types) return { kind: 'broken', reason: `'${text}': '${at.rest}' is not -OLDTYPE+NEWTYPE` }
+  const [from, to] = [types[1], types[2]].map(type => (type === undefined ? 0 : whole(type)))
+  return { kind: 'change', start: at.value, bytes, from: from || undefined, to: to || undefined }
+}
+
+/** Of a size or address as the kernel reads it: hexadecimal with 0x, octal with 0, and K, M, G, T, P or E behind. */
+export function memorySize(text: string): number | undefined {
+  return takeNumber(text)?.value
+}
+
+function takeNumber(text: string): { value: number; rest: string } | undefined {
+  const match = /^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)([KMGTPE]?)/i.exec(text)
+  if (!match) return undefined
+  const shift = 'KMGTPE'.indexOf(match[2]!.toUpperCase()) + 1
+  return {
+    value: whole(match[1]!) * 1024 ** (match[2] === '' ? 0 : shift),
+    rest: text.slice(match[0].length),
+  }
+}
+
+function whole(digits: string): number {
+  return /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits)
+}
+
+/** A number of bytes, written as short as it can be without loss. */
+export function sizeParameter(bytes: number): string {
+  for (const [suffix, factor] of [
+    ['G', 2 ** 30],
+    ['M', 2 ** 20],
+    ['K', 2 ** 10],
+  ] as const)
+    if (bytes % factor === 0) return `${bytes / factor}${suffix}`
+  return String(bytes)
+}

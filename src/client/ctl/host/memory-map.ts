@@ -1,0 +1,52 @@
+import type { Extent } from './extent'
+
+/** An entry of the kernel's memory map, with what it has inside. */
+export interface MapEntry extends Extent {
+  readonly name: string
+  readonly inside: readonly MapEntry[]
+}
+
+/** A memory map that can't be planned with; the message says why. */
+export class MemoryMapError extends Error {
+  override readonly name = 'MemoryMapError'
+}
+
+/**
+ * What /proc/iomem says, or a file that was copied from it.
+ * @throws MemoryMapError where the kernel hid the addresses, as it does from everybody but root, or it is something else
+ */
+export function parseMemoryMap(text: string): MapEntry[] {
+  const top: MutableEntry[] = []
+  const open: MutableEntry[] = []
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue
+    const match = /^( *)([0-9a-f]{1,16})-([0-9a-f]{1,16}) : (.*)$/.exec(line.trimEnd())
+    if (!match) throw new MemoryMapError(`line ${index + 1} is not of the form of /proc/iomem: '${line}'`)
+    const [, blanks, first, last, name] = match as unknown as [string, string, string, string, string]
+    const entry = {
+      start: Number.parseInt(first, 16),
+      end: Number.parseInt(last, 16) + 1,
+      name,
+      inside: [],
+    }
+    const depth = blanks.length / 2
+    open.length = Math.min(depth, open.length)
+    const siblings = open.at(-1)?.inside ?? top
+    siblings.push(entry)
+    open.push(entry)
+  }
+  if (top.length === 0) throw new MemoryMapError('it has no entries')
+  if (top.every(({ start, end }) => start === 0 && end === 1))
+    throw new MemoryMapError('all its addresses are zero: the kernel shows them to root only')
+  return top
+}
+
+interface MutableEntry extends Extent {
+  name: string
+  inside: MutableEntry[]
+}
+
+/** Memory that the kernel manages itself; memory given to it later, as "System RAM (kmem)", is something else. */
+export function systemRam(map: readonly MapEntry[]): MapEntry[] {
+  return map.filter(({ name }) => name === 'System RAM')
+}

@@ -1,0 +1,167 @@
+import { formatSize } from '../../../../protocol/units'
+import { bytesOf, type Extent, overlap, without } from './extent'
+import { sizeParameter } from './memmap'
+import { type MapEntry, systemRam } from './memory-map'
+import { joined, type NodeSpan } from './nodes'
+
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+
+/** What the operator asks for. Bytes; undefined where it is left to us. */
+export interface Wish {
+  readonly size: number
+  readonly align: number | undefined
+  readonly node: number | undefined
+  readonly kind: 'devdax' | 'devmem'
+  readonly leave: number | undefined
+}
+
+/** What is known of the machine. */
+export interface Machine {
+  readonly map: readonly MapEntry[]
+  /** Empty where it is not known which node has what. */
+  readonly nodes: readonly NodeSpan[]
+  /** What else must not be touched: where the boot loader puts the initrd, other reservations. */
+  readonly taken: readonly Extent[]
+}
+
+/** A stretch of memory to reserve. */
+export interface Stretch extends Extent {
+  readonly align: number
+  readonly node: number | undefined
+  /** Memory that the host keeps. */
+  readonly left: number
+  /** Of that, what it needs to manage the stretch. */
+  readonly overhead: number
+}
+
+/** Why there is none; a sentence. */
+export interface Refused {
+  readonly refused: string
+}
+
+/** The kernel's and the boot loader's own: real-mode memory, and what they load before anybody can be asked. */
+const lowestMiB = 16
+/** The units of a device-DAX region; a huge page. */
+const alignMin = 2 * MiB
+/** For each page of device memory the host keeps a structure in its own. */
+const structBytes = 64
+const pageBytes = 4096
+/** At the top of memory: a kernel, its initrd and what kexec adds are loaded from there downwards. */
+const headroom = 512 * MiB
+
+/** Of so much memory; a hypervisor with a few services. */
+export function defaultLeave(total: number): number {
+  return Math.min(16 * GiB, Math.max(GiB, Math.floor(total / 16 / MiB) * MiB))
+}
+
+/** Choose the memory to reserve. */
+export function plan(wish: Wish, machine: Machine): Stretch | Refused {
+  const { size, kind } = wish
+  if (wish.align !== undefined && (wish.align < alignMin || !isPowerOfTwo(wish.align)))
+    return { refused: `the alignment must be a power of two of at least ${formatSize(alignMin)}` }
+  const unit = wish.align ?? alignMin
+  if (size < unit || size % unit !== 0)
+    return {
+      refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(Math.ceil(Math.max(size, 1) / unit) * unit)}`,
+    }
+  const nodes = joined(machine.nodes)
+  const known = [...new Set(nodes.map(({ node }) => node))].sort((a, b) => a - b)
+  if (wish.node !== undefined && !known.includes(wish.node))
+    return {
+      refused: `there is no node ${wish.node} with memory; ${known.length === 0 ? 'no node is known' : `there are: ${known.join(', ')}`}`,
+    }
+  const free = freeStretches(machine, nodes).filter(
+    ({ node }) => wish.node === undefined || node === wish.node,
+  )
+  const ram = systemRam(machine.map)
+  const top = Math.max(...ram.map(({ end }) => end))
+  const aligns = wish.align !== undefined ? [wish.align] : size % GiB === 0 ? [GiB, alignMin] : [alignMin]
+  for (const align of aligns) {
+    const place = lowest(free, size, align, top)
+    if (place) return judged({ ...place, align }, wish, unit, bytesOf(ram))
+  }
+  const largest = Math.max(0, ...free.map(piece => alignedBytes(piece, unit)))
+  const where = wish.node === undefined ? 'of memory' : `of memory on node ${wish.node}`
+  const nothing = `no stretch ${where} of ${formatSize(size)} is in one piece`
+  return {
+    refused:
+      largest === 0
+        ? `${nothing}, and none of any size`
+        : `${nothing}; the largest has ${sizeParameter(largest)}${
+            kind === 'devdax' ? '; several ranges may serve as well as one' : ''
+          }`,
+  }
+}
+
+/** Of memory that nobody uses in a way that would come back at the next boot, each on one node. */
+function freeStretches(
+  { map, taken }: Machine,
+  nodes: readonly NodeSpan[],
+): (Extent & { node: number | undefined })[] {
+  const low = { start: 0, end: lowestMiB * MiB }
+  const pieces = systemRam(map).flatMap(entry => without(entry, [low, ...entry.inside, ...taken]))
+  if (nodes.length === 0) return pieces.map(piece => ({ ...piece, node: undefined }))
+  return pieces.flatMap(piece =>
+    nodes
+      .filter(span => overlap(span, piece))
+      .map(span => ({
+        start: Math.max(span.start, piece.start),
+        end: Math.min(span.end, piece.end),
+        node: span.node,
+      })),
+  )
+}
+
+/**
+ * Below 4 GiB memory is scarce, and boot loaders put kernels and initrds there, from below and from above; kexec begins
+ * at the top of all memory. So: low, but not among the first; and not up to the very top where it can be helped.
+ */
+function lowest<T extends Extent>(
+  free: readonly T[],
+  size: number,
+  align: number,
+  top: number,
+): T | undefined {
+  for (const end of [top - headroom, top])
+    for (const floor of [4 * GiB, GiB, 256 * MiB, 0])
+      for (const piece of [...free].sort((a, b) => a.start - b.start)) {
+        const start = Math.ceil(Math.max(piece.start, floor) / align) * align
+        if (start + size <= Math.min(piece.end, end)) return { ...piece, start, end: start + size }
+      }
+  return undefined
+}
+
+function judged(
+  place: Extent & { node: number | undefined; align: number },
+  wish: Wish,
+  unit: number,
+  total: number,
+): Stretch | Refused {
+  const overhead = wish.kind === 'devdax' ? overheadOf(wish.size) : 0
+  const left = total - wish.size
+  const leave = wish.leave ?? defaultLeave(total)
+  if (left - overhead >= leave) return { ...place, left, overhead }
+  const most = Math.floor((total - leave) / (1 + (wish.kind === 'devdax' ? structBytes / pageBytes : 0)))
+  const possible = Math.floor(most / unit) * unit
+  const kept = `of ${formatSize(total)} the host would keep ${formatSize(Math.max(0, left - overhead))}`
+  const needs = overhead === 0 ? '' : ` after ${formatSize(overhead)} for managing the range`
+  return {
+    refused: `${kept}${needs}, less than the ${formatSize(leave)} that --leave asks for; ${
+      possible > 0 ? `at most ${sizeParameter(possible)} can be reserved` : 'nothing can be reserved'
+    }`,
+  }
+}
+
+/** Host memory that goes into managing device memory of that size. */
+export function overheadOf(bytes: number): number {
+  return (bytes / pageBytes) * structBytes
+}
+
+function alignedBytes({ start, end }: Extent, align: number): number {
+  return Math.max(0, Math.floor(end / align) * align - Math.ceil(start / align) * align)
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(Math.log2(value))
+}

@@ -1,0 +1,334 @@
+import { formatSize } from '../../../../protocol/units'
+import { bootMap, randomisation, type TypedExtent } from './boot-map'
+import {
+  commandLineBytesMax,
+  isNamed,
+  listOf,
+  type Parameter,
+  parseCommandLine,
+  switchedOn,
+  valuesOf,
+} from './command-line'
+import { type ConfiguredRange, type PhysicalRange, physicalRanges } from './configured-range'
+import { contains, type Extent, extentText, overlap } from './extent'
+import { type KernelBuild, missingFor } from './kernel-build'
+import { memorySize, memoryType, parseMemmap, sizeParameter } from './memmap'
+
+/** The kernel that is to come. */
+export interface NextKernel {
+  readonly commandLine: string
+  /** What the firmware says of memory; empty where it is not known, and then all is taken to be RAM. */
+  readonly firmware: readonly TypedExtent[]
+  readonly build: KernelBuild
+  /** Whether modprobe's configuration sets region_idle, so that the command line need not. */
+  readonly idleByModprobe: boolean
+}
+
+/** lost: the range would not be there, or not be safe. warning: it would, and something is to be known. */
+export interface Finding {
+  readonly range: string | null
+  readonly result: 'lost' | 'warning'
+  /** Stable, for programs. */
+  readonly id: string
+  /** A sentence. */
+  readonly reason: string
+}
+
+const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
+
+/** What a kernel with this command line would do to the ranges. */
+export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
+  const line = next.commandLine.slice(0, commandLineBytesMax)
+  const parameters = parseCommandLine(line)
+  const firmware = next.firmware.length > 0 ? next.firmware : [wholeAddressSpace]
+  const ignored = listOf(parameters, 'efi').includes('nosoftreserve')
+  const map = bootMap(ignored ? firmware.map(asRam) : firmware, parameters)
+  const findings = physicalRanges(ranges).flatMap(range => [
+    ...memoryOf(range, map, parameters),
+    ...randomisationOf(range, map, parameters, next.firmware),
+    ...crashKernelOf(range, parameters),
+    ...missingFor(range.source, next.build).map(reason => lost(range, 'driver', reason)),
+    ...(range.source === 'devdax'
+      ? driversOf(range, parameters, next.idleByModprobe)
+      : devmemOf(range, parameters)),
+  ])
+  return [
+    ...(next.commandLine.length > line.length ? [cutOff(next.commandLine)] : []),
+    ...findings,
+    ...ranges.flatMap(volatile),
+  ]
+}
+
+/** With efi=nosoftreserve what the firmware has marked is memory like any other; memmap= is not concerned. */
+function asRam(entry: TypedExtent): TypedExtent {
+  return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
+}
+
+function lost({ name }: ConfiguredRange, id: string, reason: string): Finding {
+  return { range: name, result: 'lost', id, reason }
+}
+
+function warning({ name }: ConfiguredRange, id: string, reason: string): Finding {
+  return { range: name, result: 'warning', id, reason }
+}
+
+function cutOff(commandLine: string): Finding {
+  return {
+    range: null,
+    result: 'lost',
+    id: 'lineTooLong',
+    reason: `the line has ${commandLine.length} bytes and the kernel takes ${commandLineBytesMax}; what is behind is not seen`,
+  }
+}
+
+function extentOf({ base, bytes }: PhysicalRange): Extent {
+  return { start: base, end: base + bytes }
+}
+
+const typeNames: Record<number, string> = {
+  [memoryType.ram]: "the kernel's own memory",
+  [memoryType.reserved]: 'reserved',
+  [memoryType.acpi]: 'ACPI tables',
+  [memoryType.acpiNvs]: "ACPI's own",
+  [memoryType.unusable]: 'unusable',
+  [memoryType.persistent]: 'persistent memory',
+  [memoryType.protected]: 'protected (pmem)',
+  [memoryType.softReserved]: 'soft-reserved',
+}
+
+function memoryOf(
+  range: PhysicalRange,
+  map: readonly TypedExtent[],
+  parameters: readonly Parameter[],
+): Finding[] {
+  const extent = extentOf(range)
+  const wanted = range.source === 'devdax' ? memoryType.softReserved : memoryType.reserved
+  const found = map.filter(entry => overlap(entry, extent))
+  const [only] = found
+  if (found.length === 1 && contains(only!, extent) && only!.type === wanted)
+    return range.source === 'devdax' ? wholeRegion(range, only!) : ownReservation(range, parameters)
+  const there = found.map(entry => {
+    const part = { start: Math.max(entry.start, extent.start), end: Math.min(entry.end, extent.end) }
+    const where = contains(entry, extent) ? 'all of it' : extentText(part)
+    return `${where} would be ${typeNames[entry.type] ?? `memory of type ${entry.type}`}`
+  })
+  const is = there.length === 0 ? 'nothing would be there' : there.join(', ')
+  const because = causeOf(range, parameters)
+  return [
+    lost(
+      range,
+      'memory',
+      `${extentText(extent)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
+    ),
+  ]
+}
+
+/** The driver makes one region of soft-reserved memory in one piece; the broker wants its own, and no more. */
+function wholeRegion(range: PhysicalRange, found: Extent): Finding[] {
+  const extent = extentOf(range)
+  if (found.start === extent.start && found.end === extent.end) return []
+  return [
+    lost(
+      range,
+      'region',
+      `the soft-reserved memory around it would be ${extentText(found)}, and the range is ${extentText(extent)}: the ` +
+        "kernel makes one region of it all, which the broker does not take for the range's",
+    ),
+  ]
+}
+
+/** The broker wants to see that this is no reservation of the firmware's. */
+function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
+  const extent = extentOf(range)
+  const ours = reservations(parameters).some(reserved => contains(reserved, extent))
+  return ours
+    ? []
+    : [
+        lost(
+          range,
+          'memory',
+          `${extentText(extent)} would be reserved, but not by one memmap=nn$ss of this line, so that the broker takes it for the firmware's`,
+        ),
+      ]
+}
+
+function reservations(parameters: readonly Parameter[]): Extent[] {
+  return valuesOf(parameters, 'memmap')
+    .flatMap(parseMemmap)
+    .flatMap(part =>
+      part.kind === 'add' && part.type === memoryType.reserved
+        ? [{ start: part.start, end: part.start + part.bytes }]
+        : [],
+    )
+}
+
+/** What on the line it comes from, as far as that can be told. */
+function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string | undefined {
+  const extent = extentOf(range)
+  const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
+  const parts = words.map(word => ({ word, part: parseMemmap(word)[0]! }))
+  const eaten = parts.find(({ part }) => part.kind === 'limit' && part.rest !== '')
+  if (eaten)
+    return `the kernel reads memmap=${eaten.word} as the end of all memory; a boot loader or shell that took the $ away leaves this`
+  const broken = parts.find(({ part }) => part.kind === 'broken')
+  if (broken?.part.kind === 'broken') return `memmap=${broken.word} is not understood: ${broken.part.reason}`
+  if (listOf(parameters, 'efi').includes('nosoftreserve') && words.length === 0)
+    return 'efi=nosoftreserve makes nothing of what the firmware has marked'
+  if (parts.some(({ part }) => part.kind === 'exactmap'))
+    return 'memmap=exactmap drops the map of the firmware'
+  const near = parts.filter(
+    ({ part }) =>
+      (part.kind === 'add' || part.kind === 'change') &&
+      (overlap(extent, { start: part.start, end: part.start + part.bytes }) || part.bytes === range.bytes),
+  )
+  const size = sizeParameter(range.bytes)
+  const base = `0x${range.base.toString(16)}`
+  const right = [
+    `memmap=${size}$${base}`,
+    ...(range.source === 'devdax' ? [`memmap=${size}%${base}-2+0xefffffff`] : []),
+  ]
+  const says = near.map(({ word }) => `memmap=${word}`).join(' ')
+  return near.length === 0
+    ? `no memmap= of the line reserves it; it takes ${right.join(' ')}`
+    : `the line says ${says}, and it takes ${right.join(' ')}, in this order`
+}
+
+function randomisationOf(
+  range: PhysicalRange,
+  map: readonly TypedExtent[],
+  parameters: readonly Parameter[],
+  firmware: readonly TypedExtent[],
+): Finding[] {
+  const extent = extentOf(range)
+  const usedByKernel = map.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
+  const ramForFirmware =
+    firmware.length === 0 || firmware.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
+  const { off, avoided } = randomisation(parameters)
+  if (usedByKernel || !ramForFirmware || off || avoided.some(part => contains(part, extent))) return []
+  const given = reservations(parameters).some(part => contains(part, extent))
+  const reason = given
+    ? 'the kernel that chooses its own place at random keeps out of the first four reservations of a line, and this is a later one'
+    : 'the kernel that chooses its own place at random does not see the form nn%ss, so it may put itself into the range; ' +
+      `put memmap=${sizeParameter(range.bytes)}$0x${range.base.toString(16)} before it (and -2 for the old type), or add nokaslr`
+  return [lost(range, 'randomisation', reason)]
+}
+
+function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
+  return valuesOf(parameters, 'crashkernel').flatMap(value => {
+    const [size, at] = value.split('@')
+    const start = at === undefined ? undefined : memorySize(at)
+    // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); the largest is what it may come to.
+    const bytes = Math.max(0, ...size!.split(',').map(part => memorySize(part.split(':').at(-1)!) ?? 0))
+    if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
+    return [
+      lost(
+        range,
+        'crashKernel',
+        `crashkernel=${value} wants memory of the range; one of the two would not get it`,
+      ),
+    ]
+  })
+}
+
+const drivers = ['dax_hmem', 'device_dax']
+
+function driversOf(
+  range: PhysicalRange,
+  parameters: readonly Parameter[],
+  idleByModprobe: boolean,
+): Finding[] {
+  const findings: Finding[] = []
+  const { end } = extentOf(range)
+  const limit = parameters.find(({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? end) < end)
+  // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
+  if (limit)
+    findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
+  for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])
+    for (const module of listOf(parameters, list).map(name => name.replaceAll('-', '_')))
+      if (drivers.includes(module))
+        findings.push(lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`))
+  for (const call of listOf(parameters, 'initcall_blacklist'))
+    if (/(^|_)(dax|hmem)(_|$)/.test(call))
+      findings.push(
+        lost(range, 'blacklist', `initcall_blacklist=${call} keeps a driver of the range from starting`),
+      )
+  if (switchedOn(parameters, 'device_hmem.disable'))
+    findings.push(lost(range, 'disabled', 'device_hmem.disable makes no device of soft-reserved memory'))
+  const kmem = ['module_blacklist', 'modprobe.blacklist'].some(list =>
+    listOf(parameters, list).includes('kmem'),
+  )
+  const online = valuesOf(parameters, 'memhp_default_state').at(-1)?.startsWith('online') === true
+  if (!switchedOn(parameters, 'dax_hmem.region_idle'))
+    findings.push(...idle(range, parameters, { kmem, idleByModprobe, online }))
+  else if (online && !kmem)
+    findings.push(
+      warning(
+        range,
+        'autoOnline',
+        "memhp_default_state= makes memory that the driver kmem is given the kernel's own at once; nobody must give it this range",
+      ),
+    )
+  return findings
+}
+
+function idle(
+  range: PhysicalRange,
+  parameters: readonly Parameter[],
+  { kmem, idleByModprobe, online }: { kmem: boolean; idleByModprobe: boolean; online: boolean },
+): Finding[] {
+  const off = parameters.some(parameter => isNamed(parameter, 'dax_hmem.region_idle'))
+  const says = off ? 'dax_hmem.region_idle is off' : 'dax_hmem.region_idle=1 is missing'
+  if (idleByModprobe && !off)
+    return [
+      warning(
+        range,
+        'regionIdle',
+        `${says}; modprobe's configuration has it, which counts only if it is in the initrd as well or the module is loaded later`,
+      ),
+    ]
+  if (kmem)
+    return [
+      warning(
+        range,
+        'regionIdle',
+        `${says}: all of it becomes one device, which the broker has to take apart`,
+      ),
+    ]
+  return [
+    lost(
+      range,
+      'regionIdle',
+      `${says}: all of it becomes one device, and the driver kmem may make it the kernel's own memory${online ? ' at once' : ''}`,
+    ),
+  ]
+}
+
+function devmemOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
+  const lockdown = valuesOf(parameters, 'lockdown').at(-1)
+  const findings: Finding[] = []
+  if (listOf(parameters, 'iomem').includes('strict'))
+    findings.push(
+      warning(
+        range,
+        'iomem',
+        'iomem=strict keeps /dev/mem out of what a driver has; reserved memory has none, so that it still goes on the kernels tried',
+      ),
+    )
+  if (lockdown !== undefined && lockdown !== 'none')
+    findings.push(lost(range, 'lockdown', `lockdown=${lockdown} lets nobody open /dev/mem`))
+  return findings
+}
+
+function volatile(range: ConfiguredRange): Finding[] {
+  if (range.source === 'memfd')
+    return [warning(range, 'volatile', 'a memfd range does not survive any kexec')]
+  if (range.source === 'directory')
+    return [
+      warning(
+        range,
+        'volatile',
+        `what is in ${range.path} survives a kexec only on a filesystem that does, such as one on DAX`,
+      ),
+    ]
+  return []
+}

@@ -1,0 +1,75 @@
+import { randomisation } from './boot-map'
+import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from './command-line'
+import { sizeParameter } from './memmap'
+import type { Stretch } from './plan'
+
+/** How the next kernels are to be told. */
+export interface Proposal {
+  /** New parameters, as the kernel is to see them. */
+  readonly parameters: readonly string[]
+  /** The same in the file from which GRUB's configuration is made. */
+  readonly grub: string
+  /** The range for the broker's configuration. */
+  readonly toml: string
+  /** What is worth knowing, in sentences. */
+  readonly notes: readonly string[]
+}
+
+/** commandLine: of the running kernel; to what it has already these are added. */
+export function propose(
+  stretch: Stretch,
+  kind: 'devdax' | 'devmem',
+  name: string,
+  commandLine: string,
+): Proposal {
+  const size = sizeParameter(stretch.end - stretch.start)
+  const base = `0x${stretch.start.toString(16)}`
+  const present = parseCommandLine(commandLine)
+  const notes: string[] = []
+  const parameters = [`memmap=${size}$${base}`]
+  if (kind === 'devdax') {
+    parameters.push(`memmap=${size}%${base}-2+0xefffffff`)
+    if (!switchedOn(present, 'dax_hmem.region_idle')) parameters.push('dax_hmem.region_idle=1')
+  }
+  if (!isAvoided(stretch, [...present, ...parseCommandLine(parameters.join(' '))])) {
+    parameters.push('nokaslr')
+    notes.push(
+      'The kernel that chooses its own place at random keeps out of the first four reservations only, so nokaslr is added.',
+    )
+  }
+  const reserved = valuesOf(present, 'memmap')
+  if (reserved.length > 0)
+    notes.push(
+      `This kernel was given memmap=${reserved.join(' memmap=')} already; the new parameters go behind them.`,
+    )
+  if (listOf(present, 'module_blacklist').length > 0 || listOf(present, 'modprobe.blacklist').length > 0)
+    notes.push('This kernel has a module blacklist; broker-ctl preflight says whether it matters.')
+  return { parameters, grub: grubFile(parameters), toml: toml(stretch, kind, name), notes }
+}
+
+function isAvoided(stretch: Stretch, parameters: readonly Parameter[]): boolean {
+  const { off, avoided } = randomisation(parameters)
+  return off || avoided.some(({ start, end }) => start === stretch.start && end === stretch.end)
+}
+
+/**
+ * In the file the shell takes one level of backslashes away, and what is then in GRUB's own configuration is read by
+ * GRUB's script language, which takes the other; without them it would put the empty variable $0 there.
+ */
+function grubFile(parameters: readonly string[]): string {
+  const text = parameters.join(' ').replaceAll('$', '\\\\\\$')
+  return `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${text}"`
+}
+
+function toml({ start, end }: Stretch, kind: 'devdax' | 'devmem', name: string): string {
+  const lines = [
+    '[[range]]',
+    `name = "${name}"`,
+    `source = "${kind}"`,
+    `base = "0x${start.toString(16)}"`,
+    `bytes = "${sizeParameter(end - start).replace(/([KMG])$/, '$1iB')}"`,
+  ]
+  if (kind === 'devmem')
+    lines.push('trusted_uids = [0]             # who gets a descriptor that reaches all of the range')
+  return lines.join('\n')
+}

@@ -1,0 +1,136 @@
+import type { Extent, Poison, Range, Retired } from '../../index'
+import type { BlockState } from '../terminal/blocks'
+
+export interface Piece extends Extent {
+  readonly state: BlockState
+  /** Whose it is, or was. */
+  readonly allocation: string | null
+}
+
+/** Part of a range, or all of it: what lies where, without gaps, in order of offset. Neighbours of one kind are one. */
+export interface Layout {
+  readonly range: string
+  /** Physical address of the range, where it has one. */
+  readonly base: number | null
+  /** Of the whole range. */
+  readonly bytes: number
+  readonly offset: number
+  readonly length: number
+  readonly freeBytes: number
+  readonly largestFreeBytes: number
+  readonly freeExtents: number
+  readonly extents: readonly Piece[]
+}
+
+export interface Findings {
+  readonly range: Range
+  readonly allocations: ReadonlyArray<Extent & { name: string }>
+  readonly retired: readonly Retired[]
+  readonly poison: readonly Poison[]
+  /** An administrator's view: what nobody has is free. */
+  readonly seesAll: boolean
+}
+
+export function layOut({ range, allocations, retired, poison, seesAll }: Findings): Layout {
+  const { name, bytes, freeBytes, largestFreeBytes, freeExtents, base } = range
+  const taken: Piece[] = [
+    ...allocations.map(({ name, offset, length }) => piece(offset, length, 'allocated', name)),
+    ...retired.flatMap(({ extents, state, allocation }) =>
+      extents.map(({ offset, length }) => piece(offset, length, state, allocation)),
+    ),
+  ]
+  const table = tableBytes(range)
+  if (table > 0) taken.push(piece(0, table, 'table', null))
+  // Where nobody's allocation is hidden, the gaps are what the broker says is free.
+  const rest: BlockState = range.table.recovery !== 'unreadable' && seesAll ? 'free' : 'unknown'
+  const bad = poison.map(({ offset, length, allocation }) =>
+    piece(offset, length, 'poisoned', allocation ?? null),
+  )
+  const extents = merged(overlaid(filled(inOrder(taken), bytes, rest), inOrder(bad)))
+  return {
+    range: name,
+    base: base ?? null,
+    bytes,
+    offset: 0,
+    length: bytes,
+    freeBytes,
+    largestFreeBytes,
+    freeExtents,
+    extents,
+  }
+}
+
+/** A window on it. */
+export function within(layout: Layout, offset: number, length: number): Layout {
+  const extents = layout.extents.flatMap(entry => cut(entry, offset, offset + length))
+  return { ...layout, offset, length, extents }
+}
+
+/** Of a range that keeps its table in itself, at its start: what is in no other account. */
+function tableBytes(range: Range): number {
+  const { bytes, freeBytes, allocatedBytes, scrubbingBytes, quarantinedBytes, poisonedBytes } = range
+  if (range.table.recovery === 'unreadable') return 0
+  return Math.max(0, bytes - freeBytes - allocatedBytes - scrubbingBytes - quarantinedBytes - poisonedBytes)
+}
+
+function piece(offset: number, length: number, state: BlockState, allocation: string | null): Piece {
+  return { offset, length, state, allocation }
+}
+
+function inOrder(pieces: readonly Piece[]): Piece[] {
+  return [...pieces].sort((a, b) => a.offset - b.offset)
+}
+
+/** With what is between them. Where two overlap, as the state changed while it was read, the first one stands. */
+function filled(pieces: readonly Piece[], bytes: number, rest: BlockState): Piece[] {
+  const all: Piece[] = []
+  let end = 0
+  for (const entry of pieces) {
+    if (entry.offset > end) all.push(piece(end, entry.offset - end, rest, null))
+    const [visible] = cut(entry, end, bytes)
+    if (visible) all.push(visible)
+    end = Math.max(end, entry.offset + entry.length)
+  }
+  if (end < bytes) all.push(piece(end, bytes - end, rest, null))
+  return all
+}
+
+/** What is on top hides what is under it, and keeps the name of that where it has none. */
+function overlaid(under: readonly Piece[], top: readonly Piece[]): Piece[] {
+  const all: Piece[] = []
+  let next = 0
+  for (const entry of under) {
+    let from = entry.offset
+    const end = entry.offset + entry.length
+    while (next < top.length && top[next]!.offset + top[next]!.length <= from) next++
+    for (let i = next; i < top.length && top[i]!.offset < end; i++) {
+      const [shown] = cut(top[i]!, from, end)
+      if (!shown) continue
+      all.push(...cut(entry, from, shown.offset), {
+        ...shown,
+        allocation: shown.allocation ?? entry.allocation,
+      })
+      from = shown.offset + shown.length
+    }
+    all.push(...cut(entry, from, end))
+  }
+  return all
+}
+
+/** The part of a piece that lies in from..to, if any does. */
+function cut(entry: Piece, from: number, to: number): Piece[] {
+  const start = Math.max(entry.offset, from)
+  const end = Math.min(entry.offset + entry.length, to)
+  return end > start ? [{ ...entry, offset: start, length: end - start }] : []
+}
+
+function merged(pieces: readonly Piece[]): Piece[] {
+  const all: Piece[] = []
+  for (const entry of pieces) {
+    const last = all.at(-1)
+    if (last?.state === entry.state && last.allocation === entry.allocation)
+      all[all.length - 1] = { ...last, length: last.length + entry.length }
+    else all.push(entry)
+  }
+  return all
+}

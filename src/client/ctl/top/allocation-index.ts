@@ -1,0 +1,148 @@
+import type { AllocationInfo, Event } from '../../index'
+
+/** What a list of a hundred thousand allocations can afford to keep of each. */
+export interface Row {
+  readonly id: number
+  readonly name: string
+  range: string
+  bytes: number
+  uid: number
+  holderPid: number | undefined
+  mappings: number
+  verdict: string
+  /** Seen since the view began. */
+  changes: number
+  changedAt: number | undefined
+  /** Something happened to it that its event does not tell in full: ask before showing it. */
+  stale: boolean
+}
+
+export type Sort = 'size' | 'changes' | 'mappings' | 'name'
+
+export interface Order {
+  readonly sort: Sort
+  readonly reverse: boolean
+  /** Only names that have this in them, in whichever case; '': all. */
+  readonly filter: string
+}
+
+const orders: Record<Sort, (a: Row, b: Row) => number> = {
+  size: (a, b) => b.bytes - a.bytes || a.id - b.id,
+  changes: (a, b) => (b.changedAt ?? 0) - (a.changedAt ?? 0) || b.bytes - a.bytes || a.id - b.id,
+  mappings: (a, b) => b.mappings - a.mappings || b.bytes - a.bytes || a.id - b.id,
+  name: (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+}
+
+/** Events that change what a row shows, without ending it. */
+const touching = new Set<Event['kind']>([
+  'allocated',
+  'grown',
+  'changed',
+  'claimed',
+  'mapped',
+  'revoked',
+  'dormant',
+  'tampered',
+  'poisoned',
+  'verified',
+])
+
+/** All allocations there are, by name, kept up by events; in the order that is asked for. */
+export class AllocationIndex {
+  readonly #rows = new Map<string, Row>()
+  #version = 0
+  #sorted: { version: number; order: Order; rows: readonly Row[] } | undefined
+
+  get size(): number {
+    return this.#rows.size
+  }
+
+  /** The state anew; what was seen of those that are still there is kept. */
+  replace(allocations: Iterable<AllocationInfo>): void {
+    const before = new Map(this.#rows)
+    this.#rows.clear()
+    for (const info of allocations) this.#rows.set(info.name, rowOf(info, before.get(info.name)))
+    this.#version++
+  }
+
+  apply(event: Event): void {
+    const { kind, allocation: name } = event
+    if (typeof name !== 'string') return
+    if (kind === 'released') {
+      this.remove(name)
+      return
+    }
+    if (!touching.has(kind)) return
+    let row = this.#rows.get(name)
+    if (!row) {
+      if (kind !== 'allocated') return
+      row = arriving(name, event)
+      this.#rows.set(name, row)
+    }
+    if (kind === 'grown' && typeof event.bytes === 'number') row.bytes = event.bytes
+    row.changes++
+    row.changedAt = event.time
+    row.stale = true
+    this.#version++
+  }
+
+  /** What the broker said of it just now. */
+  refresh(info: AllocationInfo): void {
+    this.#rows.set(info.name, rowOf(info, this.#rows.get(info.name)))
+    this.#version++
+  }
+
+  remove(name: string): void {
+    if (this.#rows.delete(name)) this.#version++
+  }
+
+  /** In order; sorted only when something has changed. */
+  view(order: Order): readonly Row[] {
+    const last = this.#sorted
+    const same =
+      last?.order.sort === order.sort &&
+      last.order.reverse === order.reverse &&
+      last.order.filter === order.filter
+    if (last && same && last.version === this.#version) return last.rows
+    const wanted = order.filter.toLowerCase()
+    const rows = [...this.#rows.values()].filter(({ name }) => name.toLowerCase().includes(wanted))
+    rows.sort(orders[order.sort])
+    if (order.reverse) rows.reverse()
+    this.#sorted = { version: this.#version, order, rows }
+    return rows
+  }
+}
+
+function rowOf(info: AllocationInfo, before: Row | undefined): Row {
+  const { id, name, range, bytes, uid, mappings, verdict } = info
+  const seen = before?.id === id ? before : undefined
+  return {
+    id,
+    name,
+    range,
+    bytes,
+    uid,
+    holderPid: info.holderPid ?? undefined,
+    mappings,
+    verdict,
+    changes: seen?.changes ?? before?.changes ?? 0,
+    changedAt: seen?.changedAt ?? before?.changedAt,
+    stale: false,
+  }
+}
+
+function arriving(name: string, event: Event): Row {
+  return {
+    id: Number.MAX_SAFE_INTEGER,
+    name,
+    range: event.range ?? '',
+    bytes: event.bytes ?? 0,
+    uid: event.uid ?? 0,
+    holderPid: event.pid ?? undefined,
+    mappings: 0,
+    verdict: '',
+    changes: 0,
+    changedAt: undefined,
+    stale: true,
+  }
+}

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BrokerError } from '../../index'
+import type { Session } from '../session'
+import { type BlockStyle, unicodeWanted } from '../terminal/blocks'
+import { colorsWanted } from '../terminal/color'
+import type { Key } from '../terminal/keys'
+import { Screen } from '../terminal/screen'
+import { Model } from './model'
+import { readBroker } from './read'
+import { initialUi, pressed } from './ui'
+import { draw, type Frame } from './view'
+
+/** Events come by the thousand; a person reads a few frames a second. */
+const eventFrameMs = 250
+/** A whole state is a lot of work for the broker, so a viewer that misses events asks for a new one only so often. */
+const newStateMs = 10_000
+
+/** The view that redraws itself, until it is left by a key (resolves) or by a signal (throws Aborted). */
+export async function live(session: Session, intervalMs: number): Promise<void> {
+  await new Top(session, intervalMs).run()
+}
+
+class Top {
+  readonly #session: Session
+  readonly #intervalMs: number
+  readonly #style: BlockStyle = { unicode: unicodeWanted(), colors: colorsWanted() }
+  readonly #model = new Model()
+  readonly #quit = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #screen: Screen
+  #ui = initialUi
+  #frame: Frame | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stateAt = 0
+  #round = new AbortController()
+
+  constructor(session: Session, intervalMs: number) {
+    this.#session = session
+    this.#intervalMs = intervalMs
+    this.#signal = AbortSignal.any([session.signal, this.#quit.signal])
+    this.#screen = new Screen({ onKey: key => this.#onKey(key), onResize: () => this.#draw() })
+  }
+
+  async run(): Promise<void> {
+    const { broker, signal } = this.#session
+    broker.on('disconnected', () => {
+      this.#model.away(Date.now())
+      this.#draw()
+    })
+    broker.on('reconnected', () => {
+      this.#model.back()
+      this.#drawSoon()
+    })
+    const onHangUp = () => this.#quit.abort()
+    process.on('SIGHUP', onHangUp)
+    // At once: what else is to be ended may take its time.
+    this.#signal.addEventListener('abort', () => this.#screen.close(), { once: true })
+    const ticking = setInterval(() => this.#draw(), 1000)
+    try {
+      this.#screen.open()
+      await Promise.all([this.#poll(), this.#follow()])
+    } catch (error) {
+      if (!this.#quit.signal.aborted || signal.aborted || !isAborted(error)) throw error
+    } finally {
+      this.#quit.abort()
+      clearInterval(ticking)
+      clearTimeout(this.#timer)
+      this.#screen.close()
+      process.off('SIGHUP', onHangUp)
+    }
+  }
+
+  async #poll(): Promise<void> {
+    for (;;) {
+      this.#model.read(await readBroker(this.#session.broker, this.#signal))
+      await this.#refreshVisible()
+      if (this.#model.missed > 0 && Date.now() - this.#stateAt > newStateMs) this.#round.abort()
+      this.#draw()
+      await sleep(this.#intervalMs, undefined, { signal: this.#signal }).catch(() => {
+        throw new BrokerError('Aborted', 'left')
+      })
+    }
+  }
+
+  async #follow(): Promise<void> {
+    for (;;) {
+      this.#round = new AbortController()
+      const signal = AbortSignal.any([this.#signal, this.#round.signal])
+      try {
+        for await (const item of this.#session.broker.watch({ signal })) {
+          this.#model.apply(item)
+          if (item.type === 'snapshot') this.#stateAt = Date.now()
+          this.#drawSoon()
+        }
+      } catch (error) {
+        if (this.#signal.aborted || !isAborted(error)) throw error
+      }
+    }
+  }
+
+  /** Events say that something became of an allocation; what, only of those that are seen. */
+  async #refreshVisible(): Promise<void> {
+    const { allocations } = this.#model
+    const stale = (this.#frame?.rows ?? []).filter(row => row.stale)
+    await Promise.all(
+      stale.map(async ({ name }) => {
+        try {
+          allocations.refresh((await this.#session.broker.get(name, { signal: this.#signal })).allocation)
+        } catch (error) {
+          if (!(error instanceof BrokerError && error.code === 'NotFound')) throw error
+          allocations.remove(name)
+        }
+      }),
+    )
+  }
+
+  #onKey(key: Key): void {
+    if (key === 'ctrl-c' || key === 'ctrl-d' || (key === 'q' && !this.#ui.typing)) {
+      this.#quit.abort()
+      return
+    }
+    this.#ui = pressed(this.#ui, key, this.#frame?.page ?? 1, this.#frame?.count ?? 0)
+    this.#draw()
+  }
+
+  #drawSoon(): void {
+    this.#timer ??= setTimeout(() => this.#draw(), eventFrameMs)
+  }
+
+  #draw(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#signal.aborted) return
+    this.#frame = draw(this.#model, this.#ui, this.#screen.size, this.#style, Date.now())
+    this.#screen.draw(this.#frame.lines)
+  }
+}
+
+function isAborted(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'Aborted'
+}

@@ -1,0 +1,62 @@
+import type { Client, Event, Range, Statistics, Status, WatchItem } from '../../index'
+import { AllocationIndex } from './allocation-index'
+import { type Rates, ratesBetween } from './rates'
+
+/** Kept to be looked through; the broker has no memory of them. */
+const eventsMax = 500
+
+/** What one look at the broker brings. */
+export interface Reading {
+  readonly status: Status
+  readonly ranges: readonly Range[]
+  readonly clients: readonly Client[]
+  /** undefined: only for administrators, or the broker does not have them. */
+  readonly statistics: Statistics | undefined
+}
+
+/** What is known of the broker; everything that is shown comes from here. */
+export class Model {
+  readonly allocations = new AllocationIndex()
+  reading: Reading | undefined
+  rates: Rates | undefined
+  /** The newest last. */
+  readonly events: Event[] = []
+  /** Changes that the broker left out for us, since the last whole state. */
+  missed = 0
+  /** Since when the broker is away, in milliseconds since the Unix epoch. */
+  awaySince: number | undefined
+
+  read(reading: Reading): void {
+    const before = this.reading?.statistics
+    const { statistics } = reading
+    this.rates = before && statistics ? ratesBetween(before, statistics) : undefined
+    this.reading = reading
+  }
+
+  apply(item: WatchItem): void {
+    switch (item.type) {
+      case 'snapshot':
+        this.allocations.replace(item.allocations)
+        this.missed = 0
+        break
+      case 'missed':
+        this.missed += item.count
+        break
+      case 'event':
+        this.allocations.apply(item.event)
+        this.events.push(item.event)
+        if (this.events.length > 2 * eventsMax) this.events.splice(0, this.events.length - eventsMax)
+    }
+  }
+
+  away(now: number): void {
+    this.awaySince = now
+    this.rates = undefined
+  }
+
+  /** A restarted broker counts from zero. */
+  back(): void {
+    this.awaySince = undefined
+    if (this.reading) this.reading = { ...this.reading, statistics: undefined }
+  }
+}

@@ -1,0 +1,85 @@
+import type { Command } from 'commander'
+import { exitCode, Failure } from '../exit'
+import { type Diagnosis, diagnose } from '../host/check'
+import { brokerChecks } from '../host/check/broker'
+import { kernelChecks } from '../host/check/kernel'
+import { memoryChecks, memoryRangeChecks } from '../host/check/memory'
+import { reservationChecks } from '../host/check/reservation'
+import { softwareChecks } from '../host/check/software'
+import { type BrokerConfiguration, defaultConfiguration, readConfiguration } from '../host/configured-range'
+import { HostFiles } from '../host/host-files'
+import { type CommonOptions, interruptible, print } from '../session'
+import { type Color, paint, printable } from '../table'
+import { addVerb } from '../verb'
+import { version } from '../version'
+
+export function addDoctor(program: Command): void {
+  addVerb(program, {
+    usage: 'doctor',
+    summary: 'Look for what is wrong with this host, and say how to mend it; changes nothing',
+    examples: ['doctor', 'doctor --config new.toml --json'],
+    notes: `Looks at what the ranges of the configuration need, at the kernel and its parameters, at those of the boot loader,
+and at the running broker, if there is one. Not as root it sees less, and says so. Ends with 5 when there is a warning
+or worse. What is mended by writing to /sys or /proc, or by mounting, lasts until the next boot.`,
+  })
+    .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
+    .action(async (options: { config?: string }, command: Command) => {
+      const { json = false, socket } = command.optsWithGlobals<CommonOptions>()
+      const { configuration, read } = await configurationOf(options.config ?? defaultConfiguration)
+      const files = new HostFiles()
+      const subject = { files, isRoot: process.getuid!() === 0, configuration }
+      const diagnoses = [
+        read,
+        ...diagnose(
+          [...softwareChecks, ...kernelChecks, ...memoryChecks],
+          [...reservationChecks, ...memoryRangeChecks],
+          subject,
+        ),
+        ...(await brokerChecks(socket ?? configuration.socket, configuration, files, {
+          version: version(),
+          signal: interruptible(),
+        })),
+      ]
+      const healthy = diagnoses.every(({ result }) => result === 'good' || result === 'notApplicable')
+      if (!healthy) process.exitCode = exitCode.findings
+      print(json, { healthy, checks: diagnoses }, () => describe(diagnoses, healthy))
+    })
+}
+
+/** A configuration that can't be read is one more thing to be mended; the rest is looked at all the same. */
+async function configurationOf(
+  file: string,
+): Promise<{ configuration: BrokerConfiguration; read: Diagnosis }> {
+  const about = { id: 'configuration', range: null }
+  try {
+    const configuration = await readConfiguration(file)
+    const finding = `${file} is good`
+    return { configuration, read: { ...about, result: 'good', finding } }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    const mend = `write it as README shows, and look with: membrokerd --config ${file} --check`
+    return {
+      configuration: { socket: '/run/membroker/broker.sock', ranges: [] },
+      read: { ...about, result: 'bad', finding: error.message, mend },
+    }
+  }
+}
+
+const labels: Record<Diagnosis['result'], readonly [string, Color]> = {
+  good: ['good', 'green'],
+  warning: ['warning', 'yellow'],
+  bad: ['BAD', 'red'],
+  notApplicable: ['-', 'dim'],
+}
+
+function describe(diagnoses: readonly Diagnosis[], healthy: boolean): string {
+  const width = Math.max(...diagnoses.map(({ id }) => id.length))
+  const lines = diagnoses.flatMap(({ id, range, result, finding, mend }) => {
+    const [label, color] = labels[result]
+    const text = printable(`${range === null ? '' : `${range}: `}${finding}`)
+    const line = `${paint(label.padEnd(7), color)}  ${id.padEnd(width)}  ${text}`
+    return mend === undefined ? [line] : [line, `${' '.repeat(width + 11)}mend: ${printable(mend)}`]
+  })
+  const count = diagnoses.filter(({ mend }) => mend !== undefined).length
+  return [...lines, '', healthy ? 'Nothing is to be mended.' : `${count} to be mended.`].join('\n')
+}

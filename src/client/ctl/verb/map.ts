@@ -1,0 +1,95 @@
+import type { Command } from 'commander'
+import { type Broker, BrokerError, type Range } from '../../index'
+import { UsageError } from '../exit'
+import { drawMap } from '../map/draw'
+import { type Layout, layOut, within } from '../map/layout'
+import { offsetArgument, type Session, wholeArgument, withBroker } from '../session'
+import { unicodeWanted } from '../terminal/blocks'
+import { colorsWanted } from '../terminal/color'
+import { addVerb } from '../verb'
+
+interface Options {
+  width?: number
+  zoom?: { offset: number; length: number }
+}
+
+export function addMap(program: Command): void {
+  addVerb(program, {
+    usage: 'map [range]',
+    summary: 'What lies where in a range',
+    examples: ['map', 'map guests --width 100', 'map guests --zoom 0x40000000+1G', 'map --json'],
+    notes: `Each cell is as much memory as the legend says; a cell with several kinds of memory shows the one that needs attention
+most, and how high it is filled where it is partly allocated. With --zoom the extents are listed as well. --json prints
+them all, with their states. Who is no administrator sees free memory and that of others as unknown.
+Where the locale is not UTF-8, only ASCII is drawn.`,
+  })
+    .option('--width <cells>', "of the drawing; default: the terminal's", wholeArgument)
+    .option('--zoom <offset+length>', 'only this piece of the range', zoomArgument)
+    .action((name: string | undefined, options: Options, command: Command) =>
+      withBroker(command, async session => {
+        if (options.zoom && name === undefined) throw new UsageError('--zoom is of one range: name it')
+        const layouts = await survey(session, name)
+        const shown = layouts.map(layout => (options.zoom ? zoomed(layout, options.zoom) : layout))
+        const width = options.width ?? (process.stdout.columns || 80)
+        const style = { unicode: unicodeWanted(), colors: colorsWanted() }
+        session.print(shown, () =>
+          shown
+            .map(layout => drawMap(layout, width, style, options.zoom !== undefined).join('\n'))
+            .join('\n\n'),
+        )
+      }),
+    )
+}
+
+/** What is known of a range, or of all. */
+async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
+  progress.say('looking at all allocations')
+  const seesAll = await isAdministrator(broker, signal)
+  const ranges = (await broker.ranges({ signal })).filter(range => name === undefined || range.name === name)
+  if (ranges.length === 0 && name !== undefined)
+    throw new BrokerError('NotFound', `there is no range ${JSON.stringify(name)}`, {
+      parameters: { kind: 'range', name },
+    })
+  const { retired } = await broker.status({ signal })
+  const allocations = new Map<string, Array<{ name: string; offset: number; length: number }>>(
+    ranges.map(range => [range.name, []]),
+  )
+  for await (const { name, range, extents } of broker.list({ signal }))
+    for (const { offset, length } of extents) allocations.get(range)?.push({ name, offset, length })
+  progress.end()
+  return ranges.map((range: Range) =>
+    layOut({
+      range,
+      allocations: allocations.get(range.name)!,
+      retired: retired.filter(entry => entry.range === range.name),
+      poison: [],
+      seesAll,
+    }),
+  )
+}
+
+/** Whether this user sees everybody's allocations. */
+async function isAdministrator(broker: Broker, signal: AbortSignal): Promise<boolean> {
+  try {
+    await broker.recovery({ signal })
+    return true
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'PermissionDenied') return false
+    throw error
+  }
+}
+
+function zoomed(layout: Layout, { offset, length }: { offset: number; length: number }): Layout {
+  if (offset >= layout.bytes)
+    throw new UsageError(`--zoom: ${layout.range} ends at 0x${layout.bytes.toString(16)}`)
+  return within(layout, offset, Math.min(length, layout.bytes - offset))
+}
+
+function zoomArgument(text: string): { offset: number; length: number } {
+  const [offset, length, ...rest] = text.split('+')
+  if (!offset || !length || rest.length > 0)
+    throw new UsageError(`--zoom: ${JSON.stringify(text)} is not OFFSET+LENGTH, as in 0x40000000+1G`)
+  const piece = { offset: offsetArgument(offset), length: offsetArgument(length) }
+  if (piece.length === 0) throw new UsageError('--zoom: the length is 0')
+  return piece
+}

@@ -1,0 +1,77 @@
+import type { Command } from 'commander'
+import type { Poison } from '../../index'
+import { UsageError } from '../exit'
+import { readSecret, sizeArgument, wholeArgument, withBroker } from '../session'
+import { address, size, table, time } from '../table'
+import { addVerb, secretOption } from '../verb'
+
+interface MarkOptions {
+  range?: string
+  offset: number
+  length: number
+  secretFile?: string
+}
+
+export function addPoison(program: Command): void {
+  const noun = program.command('poison').description('Bad memory, which is kept from everybody')
+  addVerb(noun, {
+    usage: 'list',
+    summary: 'The ledger of bad memory',
+    examples: ['poison list'],
+    notes: 'For administrators. It lies in the memory itself, so it outlives the broker and kexec.',
+  }).action((_options, command: Command) =>
+    withBroker(command, async ({ broker, signal, print }) => {
+      const poisoned = await broker.poisoned({ signal })
+      print(poisoned, () => (poisoned.length === 0 ? 'no memory is known to be bad' : rows(poisoned)))
+    }),
+  )
+
+  addVerb(noun, {
+    usage: 'mark [name]',
+    summary: "Have memory kept from everybody: an allocation's, or with --range a range's",
+    examples: [
+      'poison mark vm-42/ram --offset 0x200000 --length 4K',
+      'poison mark --range main --offset 0x40000000 --length 2M',
+    ],
+    notes: `Grows to whole pages of the range. What an allocation has of it, it keeps until it is released. There is no way back
+but formatting the range with its table unreadable, so be sure.`,
+  })
+    .option('--range <range>', 'memory of this range, whoever has it; for administrators')
+    .requiredOption('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', placeArgument)
+    .requiredOption('--length <size>', 'how much', placeArgument)
+    .addOption(secretOption())
+    .action((name: string | undefined, options: MarkOptions, command: Command) =>
+      withBroker(command, async ({ broker, signal, print }) => {
+        const { range, offset, length, secretFile } = options
+        if ((name === undefined) === (range === undefined))
+          throw new UsageError('give either the name of an allocation or --range')
+        const where = { offset, length, signal }
+        const poisoned =
+          range !== undefined
+            ? await broker.markPoisoned(range, where)
+            : await (await broker.allocation(name!, { ...readSecret(secretFile), signal })).markPoisoned(
+                where,
+              )
+        print(poisoned, () =>
+          poisoned.length === 0
+            ? 'its verdict is poisoned; the kernel itself keeps bad pages of this range from everybody'
+            : rows(poisoned),
+        )
+      }),
+    )
+}
+
+function rows(poisoned: readonly Poison[]): string {
+  return table(poisoned, [
+    { title: 'RANGE', cell: row => row.range },
+    { title: 'OFFSET', cell: row => address(row.offset), right: true },
+    { title: 'LENGTH', cell: row => size(row.length), right: true },
+    { title: 'ALLOCATION', cell: row => row.allocation ?? '-' },
+    { title: 'SEEN', cell: row => time(row.seenAt) },
+    { title: 'BY', cell: row => row.origin },
+  ])
+}
+
+function placeArgument(text: string): number {
+  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
+}

@@ -1,0 +1,95 @@
+import { existsSync, readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { exitCode, UsageError } from '../exit'
+import { defaultConfiguration, physicalRanges, readConfiguration } from '../host/configured-range'
+import { firmwareMap, HostFiles, idleByModprobe } from '../host/host-files'
+import { type KernelBuild, modulesIn, parseKernelConfig } from '../host/kernel-build'
+import { type Finding, preflight } from '../host/preflight'
+import { print } from '../session'
+import { paint } from '../table'
+import { addVerb } from '../verb'
+
+interface Options {
+  append?: string
+  reuseCmdline?: boolean
+  config?: string
+  kernelConfig?: string
+  modules?: string
+}
+
+export function addPreflight(program: Command): void {
+  addVerb(program, {
+    usage: 'preflight',
+    summary: 'Would the next kernel keep the ranges? Refuses a command line that would lose one',
+    examples: [
+      'preflight && kexec -s -l /boot/vmlinuz --initrd=/boot/initrd.img --reuse-cmdline && systemctl kexec',
+      `preflight --append "$(cat /etc/kernel/cmdline)"`,
+      'preflight --kernel-config /boot/config-6.12.0 --modules /lib/modules/6.12.0',
+    ],
+    notes: `The line is put together as kexec does it: --append is all of it, with --reuse-cmdline it comes behind that of the
+running kernel; without either it is that of the running kernel. Ranges are read from the configuration, the memory map
+from /sys/firmware/memmap. Needs no broker and no root.
+
+The image must be loaded with kexec -s: without it kexec does not see what this kernel has reserved, and may put the next
+one into a range.`,
+  })
+    .option('--append <line>', "the next kernel's command line")
+    .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
+    .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
+    .option('--kernel-config <file>', "the next kernel's build configuration, /boot/config-VERSION")
+    .option('--modules <folder>', "the next kernel's modules, /lib/modules/VERSION")
+    .action(async (options: Options, command: Command) => {
+      const json = command.optsWithGlobals<{ json?: boolean }>().json === true
+      const { ranges } = await readConfiguration(options.config ?? defaultConfiguration)
+      const files = new HostFiles()
+      const commandLine = lineOf(options, files.text('/proc/cmdline') ?? '')
+      const findings = preflight(ranges, {
+        commandLine,
+        firmware: firmwareMap(files),
+        build: buildOf(options),
+        idleByModprobe: idleByModprobe(files),
+      })
+      const good = findings.every(({ result }) => result !== 'lost')
+      if (!good) process.exitCode = exitCode.unsafe
+      const kept = physicalRanges(ranges).map(({ name }) => name)
+      print(json, { good, commandLine, ranges: kept, findings }, () => describe(findings, kept, good))
+    })
+}
+
+function lineOf({ append, reuseCmdline }: Options, running: string): string {
+  if (append === undefined) return running
+  return reuseCmdline ? `${running} ${append}` : append
+}
+
+function buildOf({ kernelConfig, modules }: Options): KernelBuild {
+  return {
+    options:
+      kernelConfig === undefined ? undefined : parseKernelConfig(readOption('--kernel-config', kernelConfig)),
+    modules: modules === undefined ? undefined : modulesOption(modules),
+  }
+}
+
+function readOption(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`)
+  }
+}
+
+function modulesOption(folder: string): Set<string> {
+  if (!existsSync(folder)) throw new UsageError(`--modules: there is no ${folder}`)
+  const modules = modulesIn(folder)
+  if (modules.size === 0) throw new UsageError(`--modules: there are no modules in ${folder}`)
+  return modules
+}
+
+function describe(findings: readonly Finding[], kept: readonly string[], good: boolean): string {
+  const lines = findings.map(({ result, range, reason }) => {
+    const label = result === 'lost' ? paint('LOST   ', 'red') : paint('warning', 'yellow')
+    return `${label}  ${range === null ? '' : `${range}: `}${reason}`
+  })
+  if (!good) return [...lines, '', 'Do not boot this: memory that guests have would be lost.'].join('\n')
+  const names = kept.length === 0 ? 'There is no range in reserved memory.' : `Kept: ${kept.join(', ')}.`
+  return [...lines, `${names} Load the kernel with kexec -s.`].join('\n')
+}

@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import type { Command } from 'commander'
+import { type Broker, BrokerError } from '../../index'
+import { UsageError } from '../exit'
+import { hexDump } from '../hex-dump'
+import { offsetArgument, withBroker } from '../session'
+import { size } from '../table'
+import { portion } from '../terminal/progress'
+import { addVerb } from '../verb'
+
+/** What one call gives. */
+const pieceBytes = 16 * 1024
+
+interface Options {
+  offset: number
+  length?: number
+  raw?: boolean
+}
+
+export function addRead(program: Command): void {
+  addVerb(program, {
+    usage: 'read <name>',
+    summary: "Look at an allocation's bytes",
+    examples: [
+      'read vm-42/ram --length 64',
+      'read vm-42/ram --offset 0x100000 --length 4K',
+      'read db/cache --offset 1G --length 16M --raw > piece',
+    ],
+    notes: `For administrators, where the broker's configuration has raw_view = true; the broker logs each use. --json prints
+the bytes as base64.`,
+  })
+    .option('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', offsetArgument, 0)
+    .option('--length <size>', 'how much; default: 256 bytes, with --raw all that follows', offsetArgument)
+    .option('--raw', 'the bytes themselves, to standard output')
+    .action((name: string, { offset, length, raw }: Options, command: Command) =>
+      withBroker(command, async ({ broker, signal, json, print, progress }) => {
+        if (raw && json) throw new UsageError('give either --raw or --json')
+        if (raw && process.stdout.isTTY)
+          throw new UsageError('--raw writes whatever bytes there are: send them to a file or a program')
+        const { bytes } = (await broker.get(name, { signal })).allocation
+        const left = Math.max(0, bytes - offset)
+        const wanted = length ?? (raw ? left : Math.min(left, 256))
+        if (wanted > left)
+          throw new BrokerError(
+            'InvalidArgument',
+            `${name} has ${bytes} bytes (${size(bytes)}): it ends before ${offset + wanted}`,
+          )
+        if (!raw && wanted > 2 ** 24) throw new UsageError('more than 16 MiB is for --raw')
+        const pieces: Buffer[] = []
+        let done = 0
+        for await (const piece of read(broker, name, offset, wanted, signal)) {
+          if (!raw) pieces.push(piece)
+          else if (!process.stdout.write(piece)) await once(process.stdout, 'drain', { signal })
+          done += piece.length
+          progress.say(`reading ${name}: ${portion(done, wanted, size)}`)
+        }
+        progress.end()
+        if (raw) return
+        const data = Buffer.concat(pieces)
+        print({ name, offset, length: data.length, data: data.toString('base64') }, () =>
+          hexDump(data, offset),
+        )
+      }),
+    )
+}
+
+async function* read(
+  broker: Broker,
+  name: string,
+  offset: number,
+  length: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
+  for (let done = 0; done < length; done += pieceBytes) {
+    const piece = { offset: offset + done, length: Math.min(pieceBytes, length - done), signal }
+    yield await broker.readAllocation(name, piece)
+  }
+}

@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs'
+import { type Command, Option } from 'commander'
+import { exitCode, Failure, UsageError } from '../exit'
+import { bootMap } from '../host/boot-map'
+import { parseCommandLine } from '../host/command-line'
+import { type Extent, extentText } from '../host/extent'
+import { firmwareMap, HostFiles, initrd } from '../host/host-files'
+import { memoryType } from '../host/memmap'
+import { MemoryMapError, parseMemoryMap } from '../host/memory-map'
+import { parseNodes } from '../host/nodes'
+import { type Machine, plan, type Stretch } from '../host/plan'
+import { type Proposal, propose } from '../host/proposal'
+import { print, sizeArgument, wholeArgument } from '../session'
+import { fields, size } from '../table'
+import { addVerb } from '../verb'
+
+interface Options {
+  size: number
+  node?: number
+  align?: number
+  leave?: number
+  kind: 'devdax' | 'devmem'
+  name: string
+  memoryMap?: string
+  nodes?: string
+}
+
+export function addReserve(program: Command): void {
+  addVerb(program, {
+    usage: 'reserve',
+    summary: 'Kernel parameters that reserve memory for a range, chosen from the memory map; changes nothing',
+    examples: [
+      'reserve --size 64G',
+      'reserve --size 64G --node 1 --leave 8G',
+      'reserve --size 1G --kind devmem',
+      'reserve --size 64G --memory-map iomem.txt --nodes zoneinfo.txt   # for another machine',
+    ],
+    notes: `Reads /proc/iomem, which the kernel shows to root only; needs no broker. The memory is chosen where neither
+firmware, kernel, crash kernel nor other reservations are, on one node, and away from where boot loaders and
+kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) and /proc/zoneinfo.`,
+  })
+    .requiredOption('--size <size>', 'how much', sizeArgument)
+    .option('--node <number>', 'on this NUMA node; default: wherever it fits on one', wholeArgument)
+    .option(
+      '--align <size>',
+      'of its start; default: 1G for whole GiB where that is possible, else 2M',
+      sizeArgument,
+    )
+    .addOption(
+      new Option('--kind <source>', 'the source of the range')
+        .choices(['devdax', 'devmem'])
+        .default('devdax'),
+    )
+    .option(
+      '--leave <size>',
+      'what the host must keep; default: a sixteenth of its memory, at least 1G, at most 16G',
+      sizeArgument,
+    )
+    .option('--name <range>', 'name of the range in the configuration', 'guests')
+    .option('--memory-map <file>', "instead of this machine's /proc/iomem")
+    .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
+    .action((options: Options, command: Command) => {
+      const json = command.optsWithGlobals<{ json?: boolean }>().json === true
+      const { machine, commandLine } =
+        options.memoryMap === undefined ? thisMachine(options) : another(options)
+      const { size: bytes, align, node, kind, leave } = options
+      const stretch = plan({ size: bytes, align, node, kind, leave }, machine)
+      if ('refused' in stretch) throw new Failure('NotReserved', stretch.refused, exitCode.refused)
+      const proposal = propose(stretch, kind, options.name, commandLine)
+      const forAnother = options.memoryMap !== undefined
+      print(json, plain(stretch, proposal, kind), () => describe(stretch, proposal, forAnother))
+    })
+}
+
+function thisMachine({ nodes }: Options): { machine: Machine; commandLine: string } {
+  if (nodes !== undefined) throw new UsageError('--nodes goes with --memory-map')
+  if (process.arch !== 'x64')
+    throw new Failure('NotReserved', `memmap= is for x86 machines; this is ${process.arch}`, exitCode.refused)
+  const files = new HostFiles()
+  const commandLine = files.text('/proc/cmdline') ?? ''
+  return {
+    machine: {
+      map: mapFrom('/proc/iomem'),
+      nodes: parseNodes(files.text('/proc/zoneinfo') ?? ''),
+      taken: taken(files, commandLine),
+    },
+    commandLine,
+  }
+}
+
+function another({ memoryMap, nodes }: Options): { machine: Machine; commandLine: string } {
+  const map = mapFrom(memoryMap!)
+  return { machine: { map, nodes: nodes === undefined ? [] : nodesFrom(nodes), taken: [] }, commandLine: '' }
+}
+
+/** Two regions of soft-reserved memory side by side would be one. */
+const apart = 2 * 2 ** 20
+
+function taken(files: HostFiles, commandLine: string): Extent[] {
+  const firmware = firmwareMap(files)
+  const next = bootMap(firmware, parseCommandLine(commandLine))
+  const regions = next.filter(({ type }) => type === memoryType.softReserved)
+  return [
+    ...regions.map(({ start, end }) => ({ start: start - apart, end: end + apart })),
+    // Memory that came after boot is not there yet when the next kernel reads its parameters.
+    ...(next.length === 0 ? [] : gapsOf(firmware)),
+    ...runningInitrd(),
+  ]
+}
+
+function gapsOf(firmware: readonly (Extent & { type: number })[]): Extent[] {
+  const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
+  return [...ram, { start: 2 ** 52, end: 2 ** 52 }].map(({ start }, index) => ({
+    start: ram[index - 1]?.end ?? 0,
+    end: start,
+  }))
+}
+
+function runningInitrd(): Extent[] {
+  try {
+    return [initrd(readFileSync('/sys/kernel/boot_params/data'))].filter(extent => extent !== undefined)
+  } catch {
+    return []
+  }
+}
+
+function mapFrom(file: string) {
+  try {
+    return parseMemoryMap(readFileSync(file, 'utf8'))
+  } catch (error) {
+    if (!(error instanceof MemoryMapError)) throw readFailure(file, error as NodeJS.ErrnoException)
+    throw new Failure('NotReserved', `${file}: ${error.message}`, exitCode.refused)
+  }
+}
+
+function nodesFrom(file: string) {
+  try {
+    const spans = parseNodes(readFileSync(file, 'utf8'))
+    if (spans.length > 0) return spans
+  } catch (error) {
+    throw readFailure(file, error as NodeJS.ErrnoException)
+  }
+  throw new Failure('NotReserved', `${file} is no copy of /proc/zoneinfo: it names no node`, exitCode.refused)
+}
+
+function readFailure(file: string, { code = 'Failed', message }: NodeJS.ErrnoException): Failure {
+  return new Failure(code, `${file}: ${message}`, exitCode.refused)
+}
+
+function plain(stretch: Stretch, proposal: Proposal, kind: string) {
+  const { start, end, ...rest } = stretch
+  return { kind, base: start, bytes: end - start, ...rest, node: rest.node ?? null, ...proposal }
+}
+
+function describe(
+  stretch: Stretch,
+  { parameters, grub, toml, notes }: Proposal,
+  forAnother: boolean,
+): string {
+  const { node, align, left, overhead } = stretch
+  const line = parameters.join(' ')
+  return `${fields([
+    ['memory', `${extentText(stretch)}, ${size(stretch.end - stretch.start)}`],
+    ['node', node === undefined ? undefined : String(node)],
+    ['aligned to', size(align)],
+    ['host keeps', `${size(left)}${overhead === 0 ? '' : `, ${size(overhead)} of it to manage the range`}`],
+  ])}
+${notes.map(note => `\nnote: ${note}`).join('')}
+1. Give every kernel that is to keep this memory these parameters:
+
+   ${line}
+
+   With GRUB on Debian and Ubuntu, in the shell (the backslashes are for the shell that makes GRUB's configuration, and
+   for GRUB):
+
+   cat >/etc/default/grub.d/membroker.cfg <<'EOF'
+${grub}
+EOF
+   update-grub
+
+   With systemd-boot and the like, the plain line in /etc/kernel/cmdline.
+
+2. Boot into it. By kexec, in the shell:
+
+   kexec -s -l /boot/vmlinuz-$(uname -r) --initrd=/boot/initrd.img-$(uname -r) --reuse-cmdline --append='${line}'
+   systemctl kexec
+
+   Always with -s: without it kexec looks at the firmware's map only, and may put the next kernel into the range.
+
+3. Add the range to the broker's configuration, and format it once:
+
+${toml.replaceAll(/^/gm, '   ')}
+
+   membrokerd --config /etc/membroker.toml --format ${/name = "(.*)"/.exec(toml)![1]}
+
+4. ${forAnother ? 'There, look' : 'Look'} whether all is well, and before each kexec whether it will stay so:
+
+   broker-ctl doctor --config /etc/membroker.toml
+   broker-ctl preflight --config /etc/membroker.toml --append '...'`
+}

@@ -1,0 +1,101 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { type Broker, BrokerError } from '../../index'
+import { exitCode, UsageError } from '../exit'
+import { patientMs, type Session, withBroker } from '../session'
+import { unicodeWanted } from '../terminal/blocks'
+import { colorsWanted, isScreen } from '../terminal/color'
+import { live } from '../top/live'
+import { Model } from '../top/model'
+import { readBroker } from '../top/read'
+import { drawOnce } from '../top/view'
+import { addVerb } from '../verb'
+
+interface Options {
+  interval: number
+  once?: boolean
+}
+
+export function addTop(program: Command): void {
+  addVerb(program, {
+    usage: 'top',
+    summary: 'Live view: ranges, requests, allocations, clients, events, and what needs attention',
+    examples: ['top', 'top --interval 5', 'top --once', 'top --json | jq .rates.requestsPerSecond'],
+    notes: `In a terminal it redraws itself until q; ? shows its keys. Elsewhere, or with --once, it prints one frame of text, measured over
+one interval. --json prints an object per interval: status, ranges, clients, statistics (for administrators) and rates,
+what statistics came to per second since the object before.
+Latencies are upper bounds: "99 % <250 µs" says that 99 % of the requests took less than that in the broker.`,
+  })
+    .option('--interval <seconds>', 'time between two readings', secondsArgument, 1)
+    .option('--once', 'one frame')
+    .action(({ interval, once }: Options, command: Command) =>
+      withBroker(
+        command,
+        async session => {
+          const intervalMs = interval * 1000
+          try {
+            if (session.json) await printReadings(session, intervalMs, once === true)
+            else if (once || !isScreen(process.stdout)) await printFrame(session, intervalMs)
+            else await live(session, intervalMs)
+          } catch (error) {
+            if (!session.signal.aborted || !(error instanceof BrokerError && error.code === 'Aborted'))
+              throw error
+            process.exitCode = exitCode.interrupted
+          }
+        },
+        patientMs,
+      ),
+    )
+}
+
+async function printFrame({ broker, signal, print, progress }: Session, intervalMs: number): Promise<void> {
+  progress.say('measuring')
+  const model = new Model()
+  await readTwice(model, broker, intervalMs, signal)
+  for await (const info of broker.list({ signal })) model.allocations.refresh(info)
+  progress.end()
+  const columns = process.stdout.columns || Number(process.env.COLUMNS) || 120
+  const style = { unicode: unicodeWanted(), colors: colorsWanted() }
+  print(undefined, () => drawOnce(model, columns, style, Date.now()).join('\n'))
+}
+
+async function printReadings(
+  { broker, signal, print }: Session,
+  intervalMs: number,
+  once: boolean,
+): Promise<void> {
+  const model = new Model()
+  broker.on('reconnected', () => model.back())
+  for (;;) {
+    if (once) await readTwice(model, broker, intervalMs, signal)
+    else model.read(await readBroker(broker, signal))
+    print({ ...model.reading, rates: model.rates ?? null }, () => '')
+    if (once) return
+    await pause(intervalMs, signal)
+  }
+}
+
+async function readTwice(
+  model: Model,
+  broker: Broker,
+  intervalMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  model.read(await readBroker(broker, signal))
+  if (!model.reading?.statistics) return
+  await pause(intervalMs, signal)
+  model.read(await readBroker(broker, signal))
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {
+    throw new BrokerError('Aborted', 'interrupted')
+  })
+}
+
+function secondsArgument(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+  if (!(seconds >= 0.1 && seconds <= 86_400))
+    throw new UsageError(`--interval: ${JSON.stringify(text)} is not a number of seconds from 0.1 to 86400`)
+  return seconds
+}

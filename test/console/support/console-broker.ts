@@ -1,0 +1,37 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { TestBroker, type TestBrokerOptions } from '../../support/test-broker'
+
+/** A real broker with a console on a port of its own. */
+export async function startConsoleBroker({
+  console = '',
+  more = '',
+  ...options
+}: { console?: string; more?: string } & TestBrokerOptions = {}): Promise<TestBroker> {
+  const directory = mkdtempSync('/dev/shm/membroker-console-')
+  const config = `
+[[range]]
+name = "main"
+source = "directory"
+path = "${directory}"
+bytes = "64MiB"
+[console]
+listen = "127.0.0.1:0"
+${console}
+${more}`
+  const broker = await TestBroker.start({ config, ...options })
+  const dispose = broker.dispose.bind(broker)
+  broker.dispose = async () => {
+    await dispose()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  return broker
+}
+
+/** Where the console is, as an administrator is told. */
+export async function consoleOf(broker: TestBroker): Promise<{ host: string; port: number; token: string }> {
+  const client = broker.client()
+  const { url } = await client.call('OpenConsole', {})
+  client.close()
+  const { host, port, hash } = new URL(url)
+  return { host, port: Number(port), token: hash.replace('#token=', '') }
+}

@@ -1,0 +1,39 @@
+# Becomes process 1 of a small system: this machine's files under a layer that is forgotten, with nothing of its
+# services. Runs in namespaces of its own: mount, pid, uts, ipc and control groups.
+#   $1  an empty folder; $2  lower layers, highest first; $3...  files and folders of this machine to be there as well,
+#   in case they are on other filesystems than /
+set -e
+folder=$1 layers=$2
+shift 2
+mount -t tmpfs tmpfs "$folder"
+mkdir "$folder/upper" "$folder/work" "$folder/root"
+mount -t overlay overlay -o "lowerdir=$layers,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
+cd "$folder/root"
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+for place in run tmp dev; do mount -t tmpfs tmpfs "$place"; done
+for device in null zero full random urandom tty; do
+  : >"dev/$device"
+  mount --bind "/dev/$device" "dev/$device"
+done
+mkdir dev/shm
+mount -t tmpfs tmpfs dev/shm
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+for place in "$@"; do
+  if [ -d "$place" ]; then mkdir -p ".$place"; else mkdir -p ".${place%/*}" && : >>".$place"; fi
+  mount --bind "$place" ".$place"
+done
+rm -rf etc/systemd/system etc/systemd/system.conf.d
+mkdir etc/systemd/system
+: >etc/machine-id
+cat >etc/systemd/system/test.target <<UNIT
+[Unit]
+DefaultDependencies=no
+Wants=systemd-journald.socket systemd-journald.service
+UNIT
+mkdir run/before
+pivot_root . run/before
+cd /
+umount -l /run/before
+exec env -i container=membroker-test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  /lib/systemd/systemd --unit=test.target --log-target=journal-or-kmsg --show-status=no

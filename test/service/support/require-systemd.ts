@@ -1,0 +1,55 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { Archive } from '../../lab/archive'
+import { Progress } from '../../lab/progress'
+import { needsRoot } from '../../support/needs-root'
+
+const program = 'lib/systemd/systemd'
+
+/**
+ * The layers of a root filesystem with systemd, highest first: this machine's own where it has it, otherwise under
+ * the distribution's packages, which are not installed. undefined, and said so, where this machine can't run it; in CI
+ * that is a failure.
+ */
+export async function requireSystemd(): Promise<string[] | undefined> {
+  if (!needsRoot('everything under a real systemd')) return undefined
+  try {
+    checkNamespaces()
+    return existsSync(`/${program}`) ? ['/'] : [await packages(), '/']
+  } catch (error) {
+    const message = `a systemd can't be run here: ${(error as Error).message}`
+    if (process.env.CI) throw new Error(message, { cause: error })
+    process.stderr.write(`\nLEFT OUT: everything under a real systemd. ${message}\n\n`)
+    return undefined
+  }
+}
+
+/** Containers seldom may. */
+function checkNamespaces(): void {
+  const script = 'd=$(mktemp -d) && mount -t cgroup2 cgroup2 $d && umount $d && rmdir $d'
+  const { error, status, stderr } = spawnSync(
+    'unshare',
+    ['--mount', '--pid', '--fork', '--cgroup', '--propagation', 'private', 'sh', '-c', script],
+    { encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(error?.message ?? stderr.trim())
+}
+
+async function packages(): Promise<string> {
+  const archive = new Archive('bookworm', false, new Progress())
+  const folder = await archive.unpacked('systemd', () => archive.withLibraries('systemd'))
+  // Folders of the packages would hide the links that these are on a merged system.
+  for (const name of ['bin', 'sbin', 'lib']) {
+    if (!existsSync(path.join(folder, name))) continue
+    cpSync(path.join(folder, name), path.join(folder, 'usr', name), {
+      recursive: true,
+      verbatimSymlinks: true,
+      force: true,
+    })
+    rmSync(path.join(folder, name), { recursive: true })
+  }
+  if (!existsSync(path.join(folder, 'usr', program)))
+    throw new Error(`the package brought only ${readdirSync(folder)}`)
+  return folder
+}
