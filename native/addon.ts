@@ -76,6 +76,19 @@ export interface Addon {
     device: number,
     inode: number,
   ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
+  // Mounts. For root.
+  /** Mounts an empty tmpfs there, mode 0700, that is not propagated to other mount namespaces. */
+  mountPrivate(path: string): number
+  /** Mounts a file over another, not propagated either. */
+  bindPrivate(file: string, path: string): number
+  /** 1: nothing anywhere is open by way of this mount, be it mapped, in flight on a socket, or held by path; 0: something is. */
+  isMountIdle(path: string): number
+  /** -EBUSY, without detach, while something is open by way of it. */
+  unmount(path: string, detach: boolean): number
+  /** A character device, mode 0600. device as st_rdev has it. */
+  makeNode(path: string, device: number): number
+  /** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */
+  spliceToPipe(fd: number, offset: number, mapBytes: number): number
   /** Overwrite with zeros through a mapping, on so many threads. */
   Scrub: new (
     fd: number,
@@ -105,6 +118,9 @@ export interface Addon {
     offset: number,
     length: number,
   ) => NativeTableMap
+  /** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. A number is -errno: -EFAULT for pages that are not there, -EHWPOISON for bad memory. */
+  mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer | number
+
   /** CRC32C (Castagnoli) of bytes, continuing from initial (0 at first). */
   crc32c(bytes: Uint8Array, initial: number): number
   /** The same without the processor's own instruction for it. */

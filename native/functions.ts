@@ -127,6 +127,39 @@ export function findHolders(device: number, inode: number): ReturnType<Addon['fi
   return addon.findHolders(device, inode)
 }
 
+/** Mounts an empty tmpfs, mode 0700, that is not propagated to other mount namespaces. */
+export function mountPrivate(path: string): void {
+  check('mount', addon.mountPrivate(path))
+}
+
+/** Mounts a file over another, not propagated either. */
+export function bindPrivate(file: string, path: string): void {
+  check('mount', addon.bindPrivate(file, path))
+}
+
+/**
+ * Whether nothing anywhere is open by way of this mount: the kernel counts every open file description, be it mapped,
+ * in flight on a socket, or registered with io_uring. Of this mount namespace; a copy of it has mounts of its own.
+ */
+export function isMountIdle(path: string): boolean {
+  return check('umount2', addon.isMountIdle(path)) === 1
+}
+
+/** Throws EBUSY, without detach, while something is open by way of it. */
+export function unmount(path: string, { detach }: { detach: boolean }): void {
+  check('umount2', addon.unmount(path, detach))
+}
+
+/** A character device with mode 0600; device as st_rdev has it. */
+export function makeNode(path: string, device: number): void {
+  check('mknod', addon.makeNode(path, device))
+}
+
+/** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */
+export function spliceToPipe(fd: number, offset: number, mapBytes: number): number {
+  return check('vmsplice', addon.spliceToPipe(fd, offset, mapBytes))
+}
+
 /** Overwrite with zeros on threads of its own; for progress, cancelling and bad memory use Scrub. */
 export async function scrub(
   fd: number,
@@ -135,6 +168,13 @@ export async function scrub(
   threads = availableParallelism(),
 ): Promise<void> {
   check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
+}
+
+/** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. Throws EFAULT, EHWPOISON for bad memory. */
+export function mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer {
+  const bytes = addon.mappedRead(fd, offset, length, pageBytes)
+  if (typeof bytes === 'number') throw new SystemError('mmap', bytes)
+  return bytes
 }
 
 /** CRC32C (Castagnoli) of bytes, continuing from initial. */

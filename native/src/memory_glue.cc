@@ -5,11 +5,15 @@
 #include "blake3.hh"
 #include "crc32c.hh"
 #include "glue.hh"
+#include "mapped_read.hh"
 #include "memory_file.hh"
 
 namespace membroker {
 
 namespace {
+
+/** It is done at once, on the event loop. */
+constexpr int64_t kMappedReadBytesMax = 1 << 20;
 
 Napi::Value MemfdCreateGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
@@ -77,6 +81,19 @@ Napi::Value OfFdRange(const Napi::CallbackInfo& info) {
       [=](napi_env env) -> napi_value { return Napi::Number::New(env, state->result); });
 }
 
+Napi::Value MappedReadGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int fd = args.fd();
+  const uint64_t offset = args.size();
+  const auto length = static_cast<size_t>(args.integer(1, kMappedReadBytesMax));
+  const uint64_t page_bytes = args.size();
+  if (!args.ok()) return info.Env().Undefined();
+  const Napi::Buffer<uint8_t> bytes = Napi::Buffer<uint8_t>::New(info.Env(), length);
+  const int error = MappedRead(fd, offset, bytes.Data(), length, page_bytes);
+  if (error != 0) return Napi::Number::New(info.Env(), error);
+  return bytes;
+}
+
 Napi::Value Crc32cGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const Bytes bytes = args.bytes();
@@ -114,6 +131,7 @@ void ExportMemory(Napi::Env env, Napi::Object exports) {
   exports["punchHole"] = Napi::Function::New<OfFdRange<PunchHole>>(env, "punchHole");
   exports["isSoleOpener"] = Napi::Function::New<OfFd<IsSoleOpener>>(env, "isSoleOpener");
   exports["lockFile"] = Napi::Function::New<OfFd<LockFile>>(env, "lockFile");
+  exports["mappedRead"] = Napi::Function::New<MappedReadGlue>(env, "mappedRead");
   exports["crc32c"] = Napi::Function::New<Crc32cGlue>(env, "crc32c");
   exports["blake3"] = Napi::Function::New<Blake3Glue>(env, "blake3");
   exports["crc32cPortable"] = Napi::Function::New<Crc32cPortableGlue>(env, "crc32cPortable");

@@ -82,3 +82,6 @@ export const responderLimits: ResponderLimits = {
   callsPerTurnMax,
   outputBytesMax,
 }
+
+/** Bytes that ReadAllocation shows at once: a screen full. */
+export const readAllocationBytesMax = 16 * 1024

@@ -53,6 +53,8 @@ export interface AllocateOptions extends CallOptions {
   align?: number | undefined
   /** Name of the range to take it from. Default: the broker chooses */
   range?: string | undefined
+  /** NUMA node that the memory is to be of. Ranges that know of none are left out. Default: any */
+  node?: number | undefined
   /** Demand one single extent. Default: false */
   contiguous?: boolean | undefined
   /** Kept by the broker for the owner. */

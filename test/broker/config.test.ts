@@ -223,7 +223,7 @@ test.each<[string, string, number, RegExp]>([
   ['an empty name pattern', `${range}[defaults]\nnames = ["a", ""]\n`, 7, /defaults.names/],
   ['an administrator who does not exist', `${range}[admin]\nuids = []\nusers = ["nope-x"]\n`, 8, /no user/],
   ['a grace of days', `[revoke]\ngrace_ms = 90_000_000\n${range}`, 2, /revoke.grace_ms/],
-  ['a policy there is not', `[revoke]\non_deadline = "ignore"\n${range}`, 2, /one of quarantine, kill/],
+  ['a policy there is not', `[revoke]\non_deadline = "ignore"\n${range}`, 2, /one of quarantine, kill, take/],
 ])('%s', (_, text, line, reason) => {
   expect(() => parse(text)).toThrow(ConfigError)
   expect(() => parse(text)).toThrow(reason)

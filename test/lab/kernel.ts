@@ -32,6 +32,9 @@ const wanted = [
   ...['hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1'],
 ]
 
+/** There for scenarios to load: where it is, it takes soft-reserved memory for the system. */
+const spare = ['kmem']
+
 /** Of the largest module, not compressed; kvm has about a tenth. */
 const moduleBytesMax = 64 * 2 ** 20
 
@@ -88,11 +91,12 @@ function modulesFolder(folder: string): string {
 /** /lib/modules/order lists the files in the order in which init loads them. */
 async function modulesLayer(label: string, folder: string, busybox: string): Promise<string> {
   const source = moduleSource(folder, busybox)
-  const modules = await modulesInOrder(wanted, source)
+  const modules = await modulesInOrder([...wanted, ...spare], source)
   const entries = modules.map(
     ({ name, bytes }): LayerEntry => ({ kind: 'text', path: `lib/modules/${name}.ko`, text: bytes }),
   )
-  const order = `${modules.map(({ name }) => name).join('\n')}\n`
+  const loaded = modules.filter(({ name }) => !spare.includes(name))
+  const order = `${loaded.map(({ name }) => name).join('\n')}\n`
   return layer(`modules-${label}`, [...entries, { kind: 'text', path: 'lib/modules/order', text: order }])
 }
 

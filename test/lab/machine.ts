@@ -11,6 +11,8 @@ export interface MachineOptions {
   /** The folder that the machine sees as /lab. */
   share: string
   parameters: readonly string[]
+  /** Without the ranges that its kernels otherwise reserve. */
+  unreserved?: boolean
   /** More arguments for QEMU. */
   machine: readonly string[]
 }
@@ -38,7 +40,8 @@ function qemuArguments(options: MachineOptions, serial: readonly string[]): stri
   const { image, initrd, share, parameters, machine } = options
   // 3 GiB and the pc machine: all of it lies below 4 GiB, around the reserved ranges.
   const hardware = ['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '3G', '-smp', '2']
-  const always = ['console=ttyS0', 'panic=1', ...patience, ...reservingParameters]
+  const reserving = options.unreserved ? [] : reservingParameters
+  const always = ['console=ttyS0', 'panic=1', ...patience, ...reserving]
   const folder = share.replaceAll(',', ',,')
   return [
     ...hardware,

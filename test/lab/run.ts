@@ -55,6 +55,7 @@ export async function runScenario(
   const machine = {
     ...{ qemu: lab.qemu, image, initrd, share: share.folder },
     ...{ parameters: scenario.parameters ?? [], machine: scenario.machine ?? [] },
+    unreserved: scenario.unreserved ?? false,
   }
   const secondsMax = (scenario.minutesMax ?? minutesMaxDefault) * 60
   const end = await runMachine(machine, { secondsMax, consoleFile, signal: options.signal })

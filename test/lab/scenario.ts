@@ -14,6 +14,10 @@ export interface Kexec {
   readonly kind: 'kexec'
   /** Label of the kernel; undefined: the one of --into, or the same again. */
   readonly into: string | undefined
+  /** The stage before has loaded the kernel itself, with a command line of its own. */
+  readonly loaded: boolean
+  /** Modules that the next kernel does not load. */
+  readonly without: readonly string[]
 }
 
 export interface Scenario {
@@ -26,6 +30,8 @@ export interface Scenario {
   readonly machine?: readonly string[]
   /** More parameters of every kernel. */
   readonly parameters?: readonly string[]
+  /** Begin on a host where nothing is reserved yet. */
+  readonly unreserved?: boolean
 }
 
 /** Ten times what it takes on an idle machine: the bound is on hanging, not on speed. */
@@ -35,8 +41,9 @@ export function stage(title: string, run: Stage['run']): Stage {
   return { kind: 'stage', title, run }
 }
 
-export function kexec(options: { into?: string } = {}): Kexec {
-  return { kind: 'kexec', into: options.into }
+export function kexec(options: { into?: string; loaded?: boolean; without?: readonly string[] } = {}): Kexec {
+  const { into, loaded = false, without = [] } = options
+  return { kind: 'kexec', into, loaded, without }
 }
 
 const folder = path.join(__dirname, 'scenario')

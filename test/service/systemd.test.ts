@@ -1,10 +1,186 @@
-/** Proves */
+/**
+ * Proves on a real systemd, with the units of deploy/ as they are, that the broker belongs on a host: it is started by
+ * its first client, ready when its memory is, keeps clients' memory when it is killed, hangs or is restarted, memfd
+ * ranges included, and takes a new configuration without a restart.
+ */
+import { lstatSync } from 'node:fs'
+import { OtherProcess } from '../support/other-process'
+import { until } from '../support/test-broker'
+import { configuration, Host, socket, uid } from './support/host'
 import { requireSystemd } from './support/require-systemd'
-import { Systemd } from './support/systemd'
-test('boots', async () => {
+
+const service = 'membroker.service'
+/** A whole system is started, and brokers on it several times. */
+const suiteMs = 300_000
+jest.setTimeout(suiteMs)
+
+let host: Host | undefined
+
+beforeAll(async () => {
   const layers = await requireSystemd()
-  const s = await Systemd.boot(layers!)
-  console.log(s.systemctl('status').stdout)
-  console.log(s.run('journalctl', '--no-pager').stdout)
-  await s.dispose()
-}, 100000)
+  if (layers) host = await Host.boot(layers)
+}, suiteMs)
+afterEach(async () => {
+  host?.configure(configuration)
+  await OtherProcess.killAll()
+})
+afterAll(() => host?.dispose())
+
+/** Left out, and said so, where there is no systemd. */
+function scenario(name: string, run: (host: Host) => Promise<void>): void {
+  test(name, async () => {
+    if (host) await run(host)
+  })
+}
+
+/** A new broker process serves, after the one given. */
+async function replaced(on: Host, before: number): Promise<void> {
+  await until(() => on.state() === 'active' && on.brokerPid !== before, `a broker after ${before}`, suiteMs)
+}
+
+/** Allocates in both ranges, writes into a mapping of each, and keeps the descriptors. */
+async function hold(client: OtherProcess, prefix: string): Promise<void> {
+  await client.run(async ({ client, fs, state }, name) => {
+    state.held = {}
+    for (const range of ['files', 'sealed']) {
+      await client.call('Allocate', { name: `${name}/${range}`, bytes: 4 * 2 ** 20, range })
+      const { grant, fds } = await client.call('CreateMapping', { name: `${name}/${range}` })
+      fs.writeSync(fds[grant.fileDescriptor]!, `kept ${name} ${range}`, 4096)
+      state.held[range] = fds[grant.fileDescriptor]
+    }
+  }, prefix)
+}
+
+/** Through the descriptors it has had all along, and through new ones of the broker that runs now. */
+async function reads(client: OtherProcess, prefix: string): Promise<string[]> {
+  return client.run(async ({ connect, fs, state }, name) => {
+    const again = connect()
+    const texts: string[] = []
+    for (const range of ['files', 'sealed']) {
+      const { grant, fds } = await again.call('CreateMapping', { name: `${name}/${range}` })
+      for (const fd of [state.held[range], fds[grant.fileDescriptor]!]) {
+        const bytes = Buffer.alloc(100)
+        fs.readSync(fd, bytes, 0, 100, 4096)
+        texts.push(bytes.toString('latin1').replace(/\0+$/, ''))
+      }
+      await again.call('RevokeMapping', { mapping: grant.mapping.id, graceMs: 0 })
+    }
+    again.close()
+    return texts
+  }, prefix)
+}
+const written = (prefix: string) =>
+  ['files', 'files', 'sealed', 'sealed'].map(range => `kept ${prefix} ${range}`)
+
+scenario('the first client starts it through the socket unit, and waits until it serves', async host => {
+  host.must('start', 'membroker.socket')
+  expect([host.state('membroker.socket'), host.state()]).toEqual(['active', 'inactive'])
+  expect(host.ctl('status')).toMatchObject({ ranges: 2, allocations: 0 })
+  expect(host.state()).toBe('active')
+  expect(host.systemd.show(service, 'StatusText')).toBe('2 ranges, 0 allocations')
+  expect(host.restarts).toBe(0)
+  // In this order: the broker says that it is ready when its ranges are.
+  await host.logged(/range is online[\s\S]*range is online[\s\S]*"msg":"ready"[\s\S]*Started membroker/)
+})
+
+scenario('killed, it is started again, and clients have their memory, memfds too', async host => {
+  const client = await host.client()
+  await hold(client, 'killed')
+  const before = host.brokerPid
+  const restarts = host.restarts
+  expect(host.systemd.show(service, 'NFileDescriptorStore')).toBe('2')
+  host.must('kill', '--kill-whom=main', '--signal=SIGKILL', service)
+  await replaced(host, before)
+  expect(host.restarts).toBe(restarts + 1)
+  expect(await reads(client, 'killed')).toEqual(written('killed'))
+  const ranges = (host.ctl('ranges') as { name: string; table: object; capabilities: object }[]) ?? []
+  expect(ranges.map(range => range.table)).toMatchObject([{ recovery: 'sameBoot' }, { recovery: 'sameBoot' }])
+  expect(ranges[1]!.capabilities).toMatchObject({ survivesBroker: true })
+  // Its allocations end as any other, and the fd store does not keep what is gone.
+  const outcomes = await client.run(async ({ connect, state, fs }) => {
+    const again = connect()
+    for (const fd of Object.values<number>(state.held)) fs.closeSync(fd)
+    const ends = []
+    for (const range of ['files', 'sealed'])
+      ends.push(await again.call('Release', { name: `killed/${range}` }))
+    return ends.map(end => end.outcome)
+  })
+  expect(outcomes).toEqual(['released', 'released'])
+  await until(() => host.systemd.show(service, 'NFileDescriptorStore') === '1', 'the fd store without it')
+})
+
+scenario('with all that is taken from it, it does what a broker has to', async host => {
+  const [owner, other] = [await host.client(), await host.client(uid + 1)]
+  await owner.run(async ({ client }, guest) => {
+    await client.call('Allocate', { name: 'all/files', bytes: 2 ** 20, range: 'files' })
+    await client.call('Share', { name: 'all/files', uid: guest, access: 'readWrite' })
+  }, uid + 1)
+  await owner.run(async ({ client, fs }) => {
+    const { grant, fds } = await client.call('CreateMapping', { name: 'all/files' })
+    const fd = fds[grant.fileDescriptor]!
+    // As QEMU does: this needs the file to be the owner's, which takes CAP_CHOWN.
+    fs.closeSync(fs.openSync(`/proc/self/fd/${fd}`, 'r+'))
+    client.closeFd(fd)
+    await client.call('RevokeMapping', { mapping: grant.mapping.id })
+  })
+  const mapping = await other.run(async ({ client, state }) => {
+    state.kept = await client.call('CreateMapping', { name: 'all/files' })
+    return state.kept.grant.mapping.id as number
+  })
+  // A holder of another uid that does not let go is found (CAP_SYS_PTRACE), killed (CAP_KILL), and proved to be gone
+  // from a file that belongs to neither (CAP_LEASE).
+  const outcome = await owner.run(
+    async ({ client }, id) => (await client.call('RevokeMapping', { mapping: id, graceMs: 0 })).outcome,
+    mapping,
+  )
+  expect(outcome).toBe('revoked')
+  await until(() => other.exited, 'the end of a holder')
+})
+
+scenario('a new configuration takes effect by reload; one that is not good changes nothing', async host => {
+  const client = await host.client()
+  const before = host.brokerPid
+  const allocate = (name: string) => client.refusal('Allocate', { name, bytes: 32 * 2 ** 20, range: 'files' })
+  expect(await allocate('reload/1')).toBe(undefined)
+  host.configure(`${configuration}bytes_maximum = 1\n`)
+  const failed = host.systemd.systemctl('reload', service)
+  expect(failed.status).not.toBe(0)
+  await host.logged(/membroker.toml:\d+: unknown key 'bytes_maximum' in owner/)
+  expect(host.state()).toBe('active')
+  expect(await allocate('reload/2')).toBe('QuotaExceeded')
+  host.configure(configuration.replace('48MiB', '80MiB').replace('"64MiB"', '"32MiB"'))
+  host.must('reload', service)
+  expect(await allocate('reload/2')).toBe('NoSpace')
+  await host.logged(`"changed":["owner.${uid}"],"needsRestart":["range.files"]`)
+  host.configure(configuration)
+  host.must('reload', service)
+  expect(host.brokerPid).toBe(before)
+})
+
+scenario('a broker that hangs is replaced', async host => {
+  const client = await host.client()
+  await hold(client, 'hung')
+  host.systemd.write(
+    `/etc/systemd/system/${service}.d/watchdog.conf`,
+    '[Service]\nWatchdogSec=10s\nTimeoutAbortSec=1s\n',
+  )
+  host.must('daemon-reload')
+  host.must('restart', service)
+  const before = host.brokerPid
+  host.must('kill', '--kill-whom=main', '--signal=SIGSTOP', service)
+  await replaced(host, before)
+  await host.logged(/Watchdog timeout/)
+  expect(await reads(client, 'hung')).toEqual(written('hung'))
+  host.systemd.run('rm', `/etc/systemd/system/${service}.d/watchdog.conf`)
+  host.must('daemon-reload')
+})
+
+scenario('stopped, it leaves the socket to the socket unit, and clients start the next', async host => {
+  host.must('stop', service)
+  expect(lstatSync(host.systemd.inside(socket)).isSocket()).toBe(true)
+  expect(host.ctl('status')).toMatchObject({ ranges: 2 })
+  expect(host.state()).toBe('active')
+  host.must('stop', 'membroker.socket', service)
+  expect(() => lstatSync(host.systemd.inside(socket))).toThrow('ENOENT')
+  expect(host.systemd.show(service, 'Result')).toBe('success')
+})

@@ -1,5 +1,6 @@
 /** Proves that extents are told to the kernel, and compared with what it says, without losing or reordering a byte. */
 import fc from 'fast-check'
+import { makeDevice } from '../../src/broker/source/devdax/device-number'
 import {
   bytesOf,
   describeExtents,
@@ -7,7 +8,6 @@ import {
   physicalExtents,
   sameExtents,
 } from '../../src/broker/source/devdax/extents'
-import { makeDevice } from '../../src/broker/source/devdax/instance'
 
 const unit = 2 ** 21
 const extents = fc.array(

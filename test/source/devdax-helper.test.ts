@@ -1,8 +1,11 @@
 /** Proves that a helper that hangs in the kernel, or dies, costs an error and never the broker. */
+import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Helper } from '../../src/broker/source/devdax/helper'
+import { continueStopped } from '../../src/broker/source/devdax/stopped'
+import { packageRoot } from '../support/package-root'
 
 const order = { directory: '/nowhere', extents: [], alignBytes: 4096 }
 let folder: string
@@ -18,10 +21,10 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-function helperOf(program: string, limitMs: number): Helper {
+function helperOf(program: string, limitMs: number, goOn?: () => void): Helper {
   const file = path.join(folder, 'program.js')
   writeFileSync(file, program)
-  return new Helper(lock, reason => stuck.push(reason), file, limitMs)
+  return new Helper(lock, reason => stuck.push(reason), file, limitMs, goOn)
 }
 
 /** Whether a process of that program is left, however far it has come. */
@@ -42,7 +45,7 @@ test('a write that does not return is given up in time, and nothing more is aske
     `process.on('message', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`,
     300,
   )
-  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0)]
+  const asked = [helper.make(order), helper.remove('/nowhere', 'dax0.1', 0, 'unused')]
   const [first, second] = await Promise.allSettled(asked)
   expect(first).toMatchObject({ reason: { code: 'ETIMEDOUT', message: /making a device has not returned/ } })
   expect(second).toMatchObject({ reason: { code: 'ETIMEDOUT' } })
@@ -71,6 +74,27 @@ test('one that ends in the middle fails its orders, and the next order starts an
   })
   await expect(helper.make(order)).resolves.toEqual({ name: 'dax0.1', device: 5 })
   expect(stuck).toEqual([])
+  helper.close()
+})
+
+test('whom it had stopped when it was given up goes on', async () => {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' })
+  const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))![1]
+  const record = path.join(folder, 'record')
+  const helper = helperOf(
+    `const { Stopped } = require(${JSON.stringify(path.join(packageRoot, 'dist/src/broker/source/devdax/stopped'))})
+     process.on('message', async () => {
+       await new Stopped(${JSON.stringify(record)}).stop(${child.pid})
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+     })`,
+    3000,
+    () => continueStopped(record),
+  )
+  const asked = helper.remove('/nowhere', 'dax0.1', 0, 'taken').catch(error => error)
+  while (state() !== 'T') await new Promise(resolve => setTimeout(resolve, 5))
+  await expect(asked).resolves.toMatchObject({ code: 'ETIMEDOUT', message: /removing a device/ })
+  while (state() === 'T') await new Promise(resolve => setTimeout(resolve, 5))
+  child.kill('SIGKILL')
   helper.close()
 })
 

@@ -54,7 +54,7 @@ export interface Settings {
   defaults: OwnerLimits
   admins: Set<number>
   revokeGraceMs: number
-  onDeadline: 'quarantine' | 'kill'
+  onDeadline: 'quarantine' | 'kill' | 'take'
   /** undefined: no console. */
   console: ConsoleSettings | undefined
 }

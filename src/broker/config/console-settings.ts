@@ -11,11 +11,12 @@ export interface ConsoleSettings {
   write: boolean
   /** Whether ReadAllocation is answered, here and on the socket. */
   rawView: boolean
+  /** Connections; a page has two. */
   viewersMax: number
 }
 
 const defaultListen = '127.0.0.1:9464'
-const defaultViewersMax = 8
+const defaultViewersMax = 16
 
 /** fail gets the key and what is wrong with it. */
 export function settleConsole(

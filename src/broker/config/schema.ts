@@ -44,90 +44,183 @@ export interface ConfigFile {
   defaults?: Omit<OwnerConfig, 'user' | 'uid'>
   owner?: OwnerConfig[]
   admin?: { users?: string[]; uids?: number[] }
-  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' }
+  revoke?: { grace_ms?: number; on_deadline?: 'quarantine' | 'kill' | 'take' }
   console?: ConsoleConfig
 }
 
-const size = {
+const size = (description: string) => ({
   anyOf: [
     { type: 'integer', minimum: 0 },
     { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)? ?([KMGTP]i?B?|B)?$' },
   ],
-  description: 'a size: bytes, or a string such as "64GiB"',
-}
-const address = {
+  description,
+})
+const address = (description: string) => ({
   type: ['integer', 'string'],
   minimum: 0,
   maximum: Number.MAX_SAFE_INTEGER,
   pattern: '^0x[0-9a-fA-F]{1,13}$',
-  description: 'a physical address: a number, or a string such as "0x100000000"',
-}
-const quota = {
-  bytes_max: size,
-  allocations_max: { type: 'integer', minimum: 0 },
-  mappings_max: { type: 'integer', minimum: 0 },
-  ranges: { type: 'array', items: { type: 'string' } },
-  names: { type: 'array', items: { type: 'string', minLength: 1 } },
-  open_by_path: { type: 'boolean' },
-}
-const table = (properties: object, required: string[] = []) => ({
+  description,
+})
+const path = (description: string) => ({ type: 'string', pattern: '^/', description })
+const flag = (description: string) => ({ type: 'boolean', description })
+const oneOf = (values: readonly string[], description: string) => ({ enum: values, description })
+const count = (least: number, description: string) => ({ type: 'integer', minimum: least, description })
+const listOf = (items: object, description: string) => ({ type: 'array', items, description })
+const table = (description: string, properties: object, required: string[] = []) => ({
   type: 'object',
   properties,
   required,
   additionalProperties: false,
+  description,
 })
 
+const uid = { type: 'integer', minimum: 0 }
+const text = { type: 'string', minLength: 1 }
+
+const quota = {
+  bytes_max: size('Memory in all, in whole units of the range (align). Default: no limit.'),
+  allocations_max: count(
+    0,
+    'Allocations. Set it: they take room in the table, which all owners share. Default: no limit.',
+  ),
+  mappings_max: count(0, 'Mappings of all its allocations; set it for the same reason. Default: no limit.'),
+  ranges: listOf({ type: 'string' }, 'Names of the ranges it may have memory of. Default: all.'),
+  names: listOf(
+    text,
+    'Names it may give, where * stands for any text: so that nobody takes a name that is meant for another. Default: any.',
+  ),
+  open_by_path: flag(
+    'Its files are made its own, so that a program may open /proc/self/fd/N again, as QEMU does. Who owns a file can do ' +
+      'more with it than with a descriptor alone. Default: false.',
+  ),
+}
+
+/** Each key with its meaning: membroker.toml(5) is made from it. */
 export const configSchema = table(
+  '',
   {
-    broker: table({
-      socket: { type: 'string', pattern: '^/' },
-      socket_mode: { type: 'string', pattern: '^0?[0-7]{3}$' },
-      log_level: { enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] },
-      clients_max: { type: 'integer', minimum: 1 },
-      clients_per_uid_max: { type: 'integer', minimum: 1 },
+    broker: table('The daemon itself.', {
+      socket: path(
+        'Where it listens. A socket of the service manager counts instead, where it gives one. Default: ' +
+          '/run/membroker/broker.sock; not as root, membroker/broker.sock in $XDG_RUNTIME_DIR.',
+      ),
+      socket_mode: {
+        type: 'string',
+        pattern: '^0?[0-7]{3}$',
+        description: 'Permissions of the socket, octal, as text. Default: "0666"; not as root, "0600".',
+      },
+      log_level: oneOf(
+        ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+        'How much is logged to standard error. Takes effect at a reload. Default: "info".',
+      ),
+      clients_max: count(1, 'Connections at once; a VMM has two. Takes effect at a reload. Default: 4096.'),
+      clients_per_uid_max: count(
+        1,
+        'Connections of one uid at once. Takes effect at a reload. Default: half of clients_max.',
+      ),
     }),
     range: {
       type: 'array',
       minItems: 1,
+      description:
+        'Memory that the broker owns; at least one. Ranges are searched for room in this order. A change waits for a restart.',
       items: table(
+        '',
         {
-          name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' },
-          source: { enum: ['directory', 'memfd', 'devdax', 'devmem', 'pci-bar'] },
-          path: { type: 'string', pattern: '^/' },
-          base: address,
-          trusted_uids: { type: 'array', items: { type: 'integer', minimum: 0 } },
-          table_path: { type: 'string', pattern: '^/' },
-          bytes: size,
-          align: size,
-          table_bytes: size,
-          preallocate: { type: 'boolean' },
-          huge_page: size,
+          name: {
+            type: 'string',
+            pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+            description: 'Letters, digits, dots, underscores and hyphens, at most 63.',
+          },
+          source: oneOf(
+            ['directory', 'memfd', 'devdax', 'devmem', 'pci-bar'],
+            'How its memory is got at. "directory": a file per allocation; "memfd": a sealed memfd per allocation; "devdax": ' +
+              'soft-reserved memory, a device-DAX instance per allocation; "devmem": an E820-reserved range through /dev/mem; ' +
+              '"pci-bar": a BAR of a PCI device.',
+          ),
+          path: path(
+            'directory: where the files are, on tmpfs, hugetlbfs (for huge pages) or a DAX filesystem; a folder that is the ' +
+              "broker's alone. pci-bar: the device's resource file in sysfs.",
+          ),
+          base: address(
+            'devdax and devmem, where it is needed: the physical address at which the range begins.',
+          ),
+          trusted_uids: listOf(
+            uid,
+            'devmem: who gets descriptors of it. They reach beyond their allocations. Default: nobody.',
+          ),
+          table_path: path('pci-bar, where it is needed: the file of its allocation table.'),
+          bytes: size('How large it is; at least 1 MiB, unless it is a pci-bar.'),
+          align: size(
+            'Allocations begin and end on multiples of this, a power of two of at least 4 KiB. Default: the page size of the memory.',
+          ),
+          table_bytes: size(
+            'Room for the allocation table, a multiple of 4 KiB from 256 KiB to 2 GiB. It counts when the range is first ' +
+              "used; the size of a table that is there stays. Default: by the range's size.",
+          ),
+          preallocate: flag(
+            'directory and memfd: take the pages of an allocation when it is made, not when they are touched. Default: for ' +
+              'huge pages only.',
+          ),
+          huge_page: size('memfd: the size of its huge pages. Default: ordinary pages.'),
         },
         ['name', 'source', 'bytes'],
       ),
     },
-    defaults: table(quota),
+    defaults: table(
+      'What uids without an [[owner]] of their own may have. Without it: no memory; they may use what is shared with them. ' +
+        'Takes effect at a reload.',
+      quota,
+    ),
     owner: {
       type: 'array',
-      items: table({
-        user: { type: 'string', minLength: 1 },
-        uid: { type: 'integer', minimum: 0 },
+      description:
+        'What one uid may have; either user or uid says whose. What it has beyond a lowered limit stays. Takes effect at a reload.',
+      items: table('', {
+        user: { ...text, description: 'A name of this host.' },
+        uid: { ...uid, description: 'The number.' },
         ...quota,
       }),
     },
-    admin: table({
-      users: { type: 'array', items: { type: 'string', minLength: 1 } },
-      uids: { type: 'array', items: { type: 'integer', minimum: 0 } },
+    admin: table(
+      "Who administers the broker, beside root and the broker's own uid: sees everything, freezes, reloads, ends what is " +
+        "others'. Takes effect at a reload.",
+      {
+        users: listOf(text, 'Names of this host.'),
+        uids: listOf(uid, 'Numbers.'),
+      },
+    ),
+    revoke: table('How memory comes back from who has it. Takes effect at a reload.', {
+      grace_ms: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 86_400_000,
+        description:
+          'How long a holder is given to let go, in milliseconds, where who asks does not say. Default: 5000.',
+      },
+      on_deadline: oneOf(
+        ['quarantine', 'kill', 'take'],
+        'And then: leave the memory out of use until the holder is gone, kill the holder, or (devdax) take the memory away ' +
+          'from under it; a hostile holder can race that and crash the kernel. Default: "quarantine".',
+      ),
     }),
-    revoke: table({
-      grace_ms: { type: 'integer', minimum: 0, maximum: 86_400_000 },
-      on_deadline: { enum: ['quarantine', 'kill'] },
-    }),
-    console: table({
-      listen: { type: 'string' },
-      write: { type: 'boolean' },
-      raw_view: { type: 'boolean' },
-      viewers_max: { type: 'integer', minimum: 1, maximum: 64 },
+    console: table('The debug console. Without this table there is none. A change waits for a restart.', {
+      listen: {
+        type: 'string',
+        description:
+          'A loopback address and a port; from another host, use a tunnel. Default: "127.0.0.1:9464".',
+      },
+      write: flag('Whether it may change anything. Default: false.'),
+      raw_view: flag(
+        'Whether it, and broker-ctl read, may look at the bytes of allocations. Default: false.',
+      ),
+      viewers_max: {
+        type: 'integer',
+        minimum: 1,
+        maximum: 64,
+        description: 'Pages open at once. Default: 8.',
+      },
     }),
   },
   ['range'],

@@ -21,7 +21,7 @@ export function sendPage(response: ServerResponse, page: Page, host: string): vo
     "default-src 'none'",
     `script-src ${page.scripts}`,
     `style-src ${page.styles}`,
-    `connect-src ws://${host}`,
+    `connect-src 'self' ws://${host}`,
     'img-src data:',
     ...nothingElse,
   ]

@@ -151,19 +151,19 @@ function recoveryReadings(broker: Broker): Reading[] {
   ]
 }
 
-function ownerReadings({ ledger, policy }: Broker): Reading[] {
+function ownerReadings(broker: Broker): Reading[] {
   const each = (value: (uid: number) => number) => () =>
-    [...ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
+    [...broker.ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
   return [
     gauge(
       'membroker_owner_bytes',
       'Memory charged to an owner.',
-      each(uid => ledger.of(uid).bytes),
+      each(uid => broker.ledger.of(uid).bytes),
     ),
     gauge(
       'membroker_owner_max_bytes',
       "An owner's quota of memory.",
-      each(uid => policy.limits(uid).bytesMax),
+      each(uid => broker.policy.limits(uid).bytesMax),
     ),
   ]
 }

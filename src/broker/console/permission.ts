@@ -4,7 +4,9 @@ import type { ConsoleSettings } from '../config/console-settings'
 /** look: anybody with the token; change: with `write`; raw: with `raw_view`; a sentence: never, and why. */
 type Need = 'look' | 'change' | 'raw' | { never: string }
 
-const process = { never: 'the console is no process, so it can neither hold memory nor be given descriptors' }
+const noProcess = {
+  never: 'the console is no process, so it can neither hold memory nor be given descriptors',
+}
 
 /** Every method is here: a new one does not compile until somebody has decided. */
 const needs: { [Method in BrokerMethodName]: Need } = {
@@ -31,8 +33,8 @@ const needs: { [Method in BrokerMethodName]: Need } = {
   MarkPoisoned: 'change',
   Reload: 'change',
   SetLogLevel: 'change',
-  CreateMapping: process,
-  Claim: process,
+  CreateMapping: noProcess,
+  Claim: noProcess,
   OpenConsole: { never: "the console's token is given out on the broker's socket only" },
 }
 

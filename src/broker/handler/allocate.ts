@@ -159,7 +159,7 @@ function pendingNames(broker: Broker): Set<string> {
   return names
 }
 
-/** The range asked for, or of those the uid may use the one with the most free memory. */
+/** The range asked for, or of those the uid may use, on the node asked for, the one with the most free memory. */
 function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
   const { ranges } = broker.inventory
   if (input.range !== null && input.range !== undefined) {
@@ -169,17 +169,33 @@ function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
       refuse('PermissionDenied', { reason: `uid ${uid} may not use range '${range.name}'` })
     const reason = range.readable ? range.source.refusal?.(uid) : undefined
     if (reason !== undefined) refuse('PermissionDenied', { reason })
-    return usable(range)
+    usable(range)
+    if (!isOfNode(range, input.node))
+      invalid('node', `range '${range.name}' has memory of ${nodeText(range)}, not of node ${input.node}`)
+    return range
   }
   const allowed = [...ranges.values()].filter(
     range => broker.policy.mayUse(uid, range.name) && (!range.readable || isOrdinary(range.source, uid)),
   )
   if (allowed.length === 0) refuse('PermissionDenied', { reason: whyNone(broker, uid) })
-  const online = allowed.filter(range => !range.readOnly)
-  if (online.length === 0) return usable(allowed[0]!)
+  const near = allowed.filter(range => isOfNode(range, input.node))
+  if (near.length === 0) {
+    const there = allowed.map(range => `'${range.name}' of ${nodeText(range)}`)
+    invalid('node', `no range has memory of node ${input.node}; there are ${there.join(', ')}`)
+  }
+  const online = near.filter(range => !range.readOnly)
+  if (online.length === 0) return usable(near[0]!)
   return online.reduce((best, range) =>
     range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
   )
+}
+
+function isOfNode(range: Range, node: number | null | undefined): boolean {
+  return node === null || node === undefined || (range.readable && range.source.node === node)
+}
+
+function nodeText({ readable, source }: Range): string {
+  return readable && source.node !== undefined ? `node ${source.node}` : 'an unknown node'
 }
 
 function whyNone(broker: Broker, uid: number): string {

@@ -19,6 +19,7 @@ import { getAllocation, getStatus, listAllocations, listClients, listRanges } fr
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
 import { listPoisoned, markPoisoned } from './poison'
+import { readAllocation } from './raw-view'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
 import { verify } from './verify'
@@ -46,14 +47,10 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   ListPoisoned: listPoisoned,
   GetRecovery: getRecovery,
   GetStatistics: getStatistics,
-  ReadAllocation: notYet,
+  ReadAllocation: readAllocation,
   OpenConsole: openConsole,
   Reload: reload,
   SetLogLevel: setLogLevel,
-}
-
-function notYet(): never {
-  return refuse('PermissionDenied', { reason: 'this broker does not have it yet' })
 }
 
 /** From a call to its handler, and from what that returns or throws to the reply. */

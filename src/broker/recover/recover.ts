@@ -23,6 +23,7 @@ import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
 import { formatTable, type NativeMedium, Table } from '../table'
+import { LapTimes } from './lap-times'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -35,14 +36,18 @@ export async function recover(broker: Broker): Promise<void> {
   for (const [index, settings] of ranges.entries()) {
     broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
     const began = performance.now()
-    const range = await openRange(broker, settings)
+    const tookMs = new LapTimes()
+    const range = await openRange(broker, settings, tookMs)
     broker.inventory.addRange(range)
     range.startup.tookMs = Math.round(performance.now() - began)
     if (range.reason !== undefined) {
       range.startup.findings.push(range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     } else
-      broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
+      broker.log.info(
+        { range: range.name, recovery: range.recovery, ...summary(range), tookMs },
+        'range is online',
+      )
   }
   for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
@@ -55,7 +60,7 @@ export async function recover(broker: Broker): Promise<void> {
     if (!holder) range.startup.unclaimed.add(id)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings): Promise<Range> {
+async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTimes): Promise<Range> {
   const startup = newStartup()
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
@@ -71,6 +76,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
   } catch (error) {
     return unusable(explain(broker, error))
   }
+  tookMs.lap('source')
   const { source } = opened
   const giveUp = (reason: string) => {
     opened.medium.close()
@@ -108,8 +114,10 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
       startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
+    tookMs.lap('table')
     range.withhold([{ offset: 0, length: bytes }])
     await reconcile(broker, range)
+    tookMs.lap('memory')
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))
@@ -144,7 +152,9 @@ function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSour
 
 /** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
-  return source.startsDirty && code === 'NotFormatted'
+  // A table that is another range's, or a newer broker's, is no reason to lose it.
+  const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
+  return source.startsDirty && !foreign
     ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
@@ -159,6 +169,7 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {

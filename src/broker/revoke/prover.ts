@@ -2,7 +2,7 @@ import { closeSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Broker } from '../broker'
-import type { Proof, Source } from '../source/source'
+import type { Proof } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
 import { FairQueue } from './fair-queue'
@@ -12,6 +12,9 @@ import type { Step } from './ladder'
 const killMs = 5000
 /** Descriptors on their way through a socket, and a dead process' last references, are gone within moments. */
 const settleMs = 200
+/** The kernel lets go of what a process had given it for I/O some time after the process is gone. */
+const passMs = 6000
+const waitMsMax = 100
 /** Proofs under way at once; they use the thread pool, which others need too. */
 const proofsMax = 2
 
@@ -56,10 +59,11 @@ export class Prover {
   }
 
   /** The first answer that is good, or the last one when it stays bad for as long as such things may take. */
-  async settle(look: () => Promise<Proof>, source: Source): Promise<Proof> {
-    const until = Date.now() + settleMs
+  async settle(look: () => Promise<Proof>, taking: boolean): Promise<Proof> {
+    const begun = Date.now()
     let proof = await look()
-    for (let wait = 5; isHeld(proof, source) && Date.now() < until; wait *= 2) {
+    for (let wait = 5; isHeld(proof, taking); wait = Math.min(2 * wait, waitMsMax)) {
+      if (Date.now() - begun >= (isPassing(proof) ? passMs : settleMs)) break
       await sleep(wait)
       proof = await look()
     }
@@ -143,6 +147,10 @@ function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean
 const pidsToldMax = 8
 const whyMax = 500
 
+function isPassing(proof: Proof): boolean {
+  return proof.kind === 'held' && proof.passing === true
+}
+
 export function describe(proof: Extract<Proof, { kind: 'held' }>): string {
   const more = proof.pids.length - pidsToldMax
   const who =
@@ -153,7 +161,7 @@ export function describe(proof: Extract<Proof, { kind: 'held' }>): string {
   return proof.why === undefined ? all : `${all} (${proof.why.slice(0, whyMax)})`
 }
 
-/** Where a source can take memory away, what nobody is seen to hold is not worth waiting for. */
-export function isHeld(proof: Proof, source: Source): boolean {
-  return proof.kind === 'held' && (proof.pids.length > 0 || source.cut === undefined)
+/** Where memory is to be taken away, what nobody is seen to hold is not worth waiting for. */
+export function isHeld(proof: Proof, taking: boolean): boolean {
+  return proof.kind === 'held' && (proof.pids.length > 0 || !taking)
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
 import { Refusal } from '../refusal'
-import type { Proof } from '../source/source'
+import type { Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
 import { pieceOf, pieceOfRetired, type Range } from '../state/range'
 import { Ladder, type Step } from './ladder'
@@ -16,8 +16,8 @@ const lookEveryMs = 100
 
 /**
  * The ladder by which memory comes back: ask the holders, wait for them until the deadline, ask the kernel for proof
- * that nobody reaches the memory, and without it do what the policy says: kill who is left, or quarantine. Where the
- * source can, memory is taken away by force before that.
+ * that nobody reaches the memory, and without it do what the policy says: kill who is left, take the memory away from
+ * under them where the source can, or quarantine.
  */
 export class Revoker {
   private readonly revoking = new Map<Mapping, Ladder<RevokeOutcome>>()
@@ -180,21 +180,30 @@ export class Revoker {
     return this.prover.prove(target)
   }
 
-  /** Without asking or killing anybody: by looking, or where nobody is seen and the source can, by force. */
+  /**
+   * Without asking or killing anybody: by looking, or where nobody is seen and the policy is to take, by force. It is
+   * done once a second, so only what comes of it is told.
+   */
   async lookOrForce(of: Retired | Mapping): Promise<Proof> {
     if (of instanceof Mapping) {
       const { allocation } = of
       const proof = await this.prover.proveExcept(targetOf(allocation), this.rightful(of))
-      if (proof.kind === 'gone' || isHeld(proof, allocation.range.source) || allocation.busy !== undefined)
+      if (
+        proof.kind === 'gone' ||
+        isHeld(proof, this.isTaking(allocation.range.source)) ||
+        allocation.busy !== undefined
+      )
         return proof
       const silent = () => {}
-      return this.force(allocation, of, proof, this.teller(allocation, silent, of))
+      const tell = this.teller(allocation, silent, of)
+      return whenGone(tell, step => this.force(allocation, of, proof, step))
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
     const proof = await this.prover.prove(target)
-    if (proof.kind === 'gone' || isHeld(proof, range.source)) return proof
-    return this.cut(target, text => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`))
+    if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
+    const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
+    return whenGone(tell, step => this.cut(target, step))
   }
 
   private teller(allocation: Allocation, step: Step, mapping?: Mapping): Step {
@@ -212,7 +221,8 @@ export class Revoker {
     const { allocation } = held[0]!
     const { source } = allocation.range
     const target = targetOf(allocation)
-    if (!isHeld(await this.prover.prove(target), source)) return
+    const taking = this.isTaking(source)
+    if (!isHeld(await this.prover.prove(target), taking)) return
     const deadline = ladder.deadlineAt
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
@@ -232,11 +242,11 @@ export class Revoker {
     // Nobody may say so, and yet nobody reach the memory any more.
     while (Date.now() < ladder.deadlineAt && !done.signal.aborted) {
       await ladder.wait(lookEveryMs, done.signal)
-      if (done.signal.aborted || !isHeld(await this.prover.prove(target), source)) return
+      if (done.signal.aborted || !isHeld(await this.prover.prove(target), taking)) return
     }
   }
 
-  /** Who is left, after force and, where the policy says so, killing. */
+  /** Who is left, after what the policy says is done at the deadline. */
   private async end(
     allocation: Allocation,
     rightful: () => Set<number>,
@@ -245,20 +255,24 @@ export class Revoker {
   ): Promise<Proof> {
     const { source } = allocation.range
     const look = () => this.prover.proveExcept(targetOf(allocation), rightful())
-    const force = (proof: Proof) =>
-      proof.kind === 'gone' ? proof : this.force(allocation, mapping, proof, tell)
-    const proof = await force(await this.prover.settle(look, source))
-    if (proof.kind === 'gone' || this.broker.settings.onDeadline !== 'kill') return proof
+    const taking = this.isTaking(source)
+    const proof = await this.prover.settle(look, taking)
+    if (proof.kind === 'gone') return proof
+    if (taking) return this.force(allocation, mapping, proof, tell)
+    if (this.broker.settings.onDeadline !== 'kill') return proof
     // Who rightly has another mapping is not killed for this one.
     const others = mapping ? rightfulHolders(allocation, mapping) : new Set<number>()
     const pids = proof.pids.filter(pid => !others.has(pid))
     if (!(await this.prover.killHolders(pids, allocation, tell))) return proof
-    return force(await this.prover.settle(look, source))
+    return this.prover.settle(look, taking)
+  }
+
+  private isTaking(source: Source): boolean {
+    return this.broker.settings.onDeadline === 'take' && source.cut !== undefined
   }
 
   /**
-   * Where the source can, take the memory away from whoever still reaches it, unless somebody has another mapping of
-   * it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
+   * Take the memory away from whoever still reaches it, unless somebody has another mapping of it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
    */
   private async force(
     allocation: Allocation,
@@ -267,7 +281,6 @@ export class Revoker {
     tell: Step,
   ): Promise<Proof> {
     const { source } = allocation.range
-    if (!source.cut) return without
     if (!mapping) return this.cut(targetOf(allocation), tell)
     while (allocation.busy !== undefined) await sleep(lookEveryMs)
     // The other change may have ended the mapping, or have given the memory to someone else.
@@ -303,6 +316,14 @@ export class Revoker {
     )
     return proof
   }
+}
+
+/** Tells the steps of an attempt if it comes to something. */
+async function whenGone(tell: Step, attempt: (step: Step) => Promise<Proof>): Promise<Proof> {
+  const steps: string[] = []
+  const proof = await attempt(text => steps.push(text))
+  if (proof.kind === 'gone') steps.forEach(tell)
+  return proof
 }
 
 function targetOf({ id, range, record }: Allocation): Target {

@@ -151,7 +151,8 @@ export class MemfdSource implements Source {
     const fd = this.files.get(id)
     if (fd === undefined) return
     // Off the event loop: freeing a large file's pages takes the kernel a while, closing an empty one does not.
-    await native.punchHole(fd, 0, fstatSync(fd).size)
+    const { size } = fstatSync(fd)
+    if (size > 0) await native.punchHole(fd, 0, size)
     this.drop(id)
     this.store?.remove(this.range, id)
   }

@@ -15,8 +15,11 @@ export interface Piece {
 export type Proof =
   /** The kernel says that no descriptor and no mapping exists anywhere. */
   | { kind: 'gone' }
-  /** These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people. */
-  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string }
+  /**
+   * These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people.
+   * passing: what holds it may be no more than the end of a process, worth a moment's wait.
+   */
+  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string; passing?: boolean }
 
 /** What a source asks and tells while it watches over its memory. */
 export interface Guard {
@@ -28,6 +31,8 @@ export interface Guard {
   openBy(uid: number): number | undefined
   /** Memory that is there, but that nobody can be given until the broker restarts. */
   unavailable(piece: Piece, reason: string): void
+  /** What the range can't do on this host, and why. */
+  limited(reason: string): void
   /** Where all of the broker's device-DAX ranges begin. */
   readonly regions: readonly number[]
   /** The source can't be relied on any more. */
@@ -98,7 +103,7 @@ export interface Source {
   restore?(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void>
   /**
    * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
-   * (they may have pages pinned), or because of what why says.
+   * (the kernel may keep references to its pages for them), or because of what why says.
    */
   cut?(id: number): Promise<Proof>
   /** Make memory that was cut off usable again. */

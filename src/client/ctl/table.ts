@@ -62,8 +62,9 @@ export function address(value: number | null | undefined): string {
   return value === undefined || value === null ? '-' : `0x${value.toString(16)}`
 }
 
+/** UTC, as the log has it. */
 export function time(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+  return new Date(ms).toISOString().replace('T', ' ')
 }
 
 export function verdictColor(verdict: string): Color | undefined {

@@ -73,7 +73,7 @@ test('keys choose the list, its order and what is in it', async () => {
   pty.type('\u007f3\r')
   await pty.shows(({ text }) => /^vm-23 /m.test(text) && !/^vm-22 /m.test(text) && text.includes('with "23"'))
   pty.type('\u001b')
-  await pty.shows(/^vm-22 /m)
+  await pty.shows(/^vm-39 /m)
   pty.type('2')
   await pty.shows(new RegExp(`^ +PID .*\n( +\\d+ .*\n)* +${process.pid} `, 'm'))
   pty.type('\t')

@@ -6,7 +6,7 @@ import { memorySize, memoryType, parseMemmap, sizeParameter } from '../../../src
 const MiB = 2 ** 20
 const GiB = 2 ** 30
 
-test('words, quotes and the end of the kernel\'s part are as in the kernel', () => {
+test("words, quotes and the end of the kernel's part are as in the kernel", () => {
   // Proves that what init gets is not taken for the kernel's, and that quotes keep blanks.
   expect(parseCommandLine('a  b=1 "c=x y" d="p q"\tmem=1G -- memmap=2G$4G\n')).toEqual([
     { name: 'a', value: undefined },
@@ -20,7 +20,9 @@ test('words, quotes and the end of the kernel\'s part are as in the kernel', () 
 
 test('names may have - or _, lists have commas, and the last switch counts', () => {
   // Proves that a blacklist or switch is found in every spelling the kernel knows.
-  const line = parseCommandLine('module-blacklist=kmem,dax_hmem module_blacklist=x dax-hmem.region-idle=1 s=1 s=0 t')
+  const line = parseCommandLine(
+    'module-blacklist=kmem,dax_hmem module_blacklist=x dax-hmem.region-idle=1 s=1 s=0 t',
+  )
   expect(listOf(line, 'module_blacklist')).toEqual(['kmem', 'dax_hmem', 'x'])
   expect([switchedOn(line, 'dax_hmem.region_idle'), switchedOn(line, 's'), switchedOn(line, 't')]).toEqual([
     true,

@@ -17,7 +17,7 @@ test('a memory map keeps what lies inside what', () => {
   expect(bytesOf(systemRam(machines.twoSocket.map)) / 2 ** 30).toBeCloseTo(511.7, 0)
 })
 
-test('memory that became the kernel\'s later is not taken for its own', () => {
+test("memory that became the kernel's later is not taken for its own", () => {
   // Proves that memory which a driver gave to the kernel, and which is not there when it boots, is left alone.
   const map = parseMemoryMap('00100000-3fffffff : System RAM\n100000000-13fffffff : System RAM (kmem)\n')
   expect(systemRam(map).map(({ start }) => start)).toEqual([0x10_0000])

@@ -65,6 +65,10 @@ export class PageClient {
     return reply
   }
 
+  until(wanted: (reply: Reply) => boolean): Promise<void> {
+    return until(() => this.replies.some(wanted), 'that reply')
+  }
+
   async untilClosed(): Promise<number> {
     await until(() => this.closeCode !== undefined, 'the connection has ended', 60_000)
     return this.closeCode!

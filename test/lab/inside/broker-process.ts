@@ -13,7 +13,7 @@ export class BrokerProcess {
   ) {}
 
   /** Resolves when the broker serves. @throws Error with the end of its log when it ends before that */
-  static async start(args: readonly string[], logFile: string, timeoutMs = 60_000): Promise<BrokerProcess> {
+  static async start(args: readonly string[], logFile: string, timeoutMs = 300_000): Promise<BrokerProcess> {
     const from = performance.now()
     const log = openSync(logFile, 'a')
     const before = readFileSync(logFile).length

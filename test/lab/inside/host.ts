@@ -30,6 +30,12 @@ export class Host {
     return release()
   }
 
+  /** Files of the kernel that a kexec goes into, where a step names none. */
+  get nextKernel(): { image: string; initrd: string } {
+    const folder = this.#share.at(`kernel/${this.#share.state.into}`)
+    return { image: `${folder}/vmlinuz`, initrd: `${folder}/initrd` }
+  }
+
   /** For whoever watches the run. */
   say(text: string): void {
     this.#share.say(text.trimEnd().replaceAll(/^/gm, '    '))
@@ -104,7 +110,7 @@ export class Host {
   }
 
   /** Waits until it holds; a bound on hanging, not on speed. */
-  async until(holds: () => boolean | Promise<boolean>, what: string, boundMs = 60_000): Promise<void> {
+  async until(holds: () => boolean | Promise<boolean>, what: string, boundMs = 300_000): Promise<void> {
     const deadline = performance.now() + boundMs
     while (!(await holds())) {
       if (performance.now() > deadline) throw new Error(`never came: ${what}`)

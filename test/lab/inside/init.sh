@@ -15,7 +15,9 @@ ln -sf /proc/self/fd /dev/fd
 ip link set lo up
 hostname lab
 
+without=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^lab\.without=//p' | tr ',' ' ')
 for module in $(cat /lib/modules/order); do
+  case " $without " in *" $module "*) continue ;; esac
   # insmod does not look at the kernel's command line for the module's parameters.
   parameters=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$module\.//p")
   insmod /lib/modules/$module.ko $parameters || echo "lab: module $module was not loaded" >/dev/kmsg

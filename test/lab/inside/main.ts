@@ -7,6 +7,8 @@ import { Share } from '../share'
 import { Host } from './host'
 
 const share = new Share('/lab')
+/** For init.sh. */
+const withoutParameter = 'lab.without='
 
 async function main(): Promise<void> {
   const { steps } = loadScenario(share.state.scenario)
@@ -40,14 +42,20 @@ async function runStage(stage: Stage, step: number): Promise<boolean> {
 }
 
 /** Returns only when it failed. */
-function leave({ into = share.state.into }: Kexec, step: number): false {
+function leave({ into = share.state.into, loaded, without }: Kexec, step: number): false {
   const from = performance.now()
   const title = `kexec into ${into}`
   share.say(`  ${title}`)
-  const parameters = readFileSync('/proc/cmdline', 'utf8').trim()
+  const parameters = [
+    ...readFileSync('/proc/cmdline', 'utf8')
+      .trim()
+      .split(' ')
+      .filter(word => !word.startsWith(withoutParameter)),
+    ...(without.length > 0 ? [withoutParameter + without.join(',')] : []),
+  ].join(' ')
   const files = [`/lab/kernel/${into}/vmlinuz`, `--initrd=/lab/kernel/${into}/initrd`]
   const { state } = share
-  const failed = kexecTool('-s', '-l', ...files, `--command-line=${parameters}`)
+  const failed = loaded ? undefined : kexecTool('-s', '-l', ...files, `--command-line=${parameters}`)
   const seconds = (performance.now() - from) / 1000
   share.addResult({
     ...{ step, title, kernel: release(), seconds, figures: {} },

@@ -14,10 +14,13 @@ base = "0x${softReserved.base.toString(16)}"
 bytes = ${softReserved.bytes}
 `
 
+/** The same, where the policy at the deadline is to take memory from under those who hold it. */
+export const takingBroker = `${reservedBroker}\n[revoke]\non_deadline = "take"\n`
+
 /** Format the range, start a broker on it, and wait until all of the memory can be had. */
-export async function startFresh(host: Host): Promise<BrokerProcess> {
-  await host.format(reservedBroker, rangeName)
-  const broker = await host.broker(reservedBroker)
+export async function startFresh(host: Host, config = reservedBroker): Promise<BrokerProcess> {
+  await host.format(config, rangeName)
+  const broker = await host.broker(config)
   await scrubbed(host)
   return broker
 }

@@ -4,18 +4,22 @@
 //   uring     registers the first 2 MiB as io_uring fixed buffers
 //   vmsplice  puts the first page into a pipe
 //   poison    makes the kernel believe that the page at 2 MiB is bad; the process is root's
+//   vfio      maps the first 2 MiB for DMA by the device in the only group of /dev/vfio
 //   close     then unmaps and closes: what is left is only pinned
 // Says on standard output what happens to it, one word and maybe a number a line.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/vfio.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -71,6 +75,34 @@ static void splice_(void* data) {
   say("spliced");
 }
 
+static int openGroup(void) {
+  DIR* const folder = opendir("/dev/vfio");
+  int group = -1;
+  for (struct dirent* entry; folder && group < 0 && (entry = readdir(folder));) {
+    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') group = openat(dirfd(folder), entry->d_name, O_RDWR);
+  }
+  if (folder) closedir(folder);
+  return group;
+}
+
+static void mapForDma(void* data) {
+  const int container = open("/dev/vfio/vfio", O_RDWR);
+  const int group = openGroup();
+  struct vfio_iommu_type1_dma_map map = {
+      .argsz = sizeof(map),
+      .flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+      .vaddr = (unsigned long)data,
+      .iova = 0x10000000,
+      .size = kStepBytes,
+  };
+  if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) < 0 ||
+      ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0 || ioctl(container, VFIO_IOMMU_MAP_DMA, &map) < 0) {
+    say("refused %d", errno);
+    return;
+  }
+  say("pinned");
+}
+
 static int has(int argc, char** argv, const char* way) {
   for (int index = 3; index < argc; index++) {
     if (strcmp(argv[index], way) == 0) return 1;
@@ -95,6 +127,7 @@ int main(int argc, char** argv) {
   for (size_t offset = 0; offset < bytes; offset += 4096) data[offset] = kSeed;
   if (has(argc, argv, "uring")) registerBuffers((void*)data);
   if (has(argc, argv, "vmsplice")) splice_((void*)data);
+  if (has(argc, argv, "vfio")) mapForDma((void*)data);
   if (has(argc, argv, "close")) {
     munmap((void*)data, bytes);
     close(fd);

@@ -1,12 +1,14 @@
 import { closeSync, existsSync, openSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import type { Host } from '../inside/host'
-import { makeDaxInstance, withMapped } from '../inside/physical-memory'
+import { digest, makeDaxInstance, withMapped } from '../inside/physical-memory'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
 import { rangeName, reservedBroker, scrubbed, startFresh } from '../inside/reserved-broker'
-import { softReserved } from '../reserved'
+import { reserved, softReserved } from '../reserved'
 import { kexec, type Scenario, stage } from '../scenario'
 
 const MiB = 2 ** 20
+/** Of ranges as small as the lab's. */
+const tableBytes = 4 * MiB
 const other = `
 [[range]]
 name = "other"
@@ -72,6 +74,7 @@ async function table(host: Host): Promise<void> {
     devdax(softReserved.base, softReserved.bytes, 'align = "4MiB"'),
     /IdentityMismatch/,
   )
+  await otherTables(host)
   // Both superblocks; what is told must not be repaired by guessing.
   const device = tableDevice()
   const pages: Buffer[] = []
@@ -90,6 +93,32 @@ async function table(host: Host): Promise<void> {
   host.same((await found.get('precious')).allocation.extents, host.recall('extents'), 'nothing was lost')
   await found.close()
   await again.stop()
+}
+
+/** What is found where the table should be is never taken for one, and never written over. */
+async function otherTables(host: Host): Promise<void> {
+  const hidden = devmem()
+  await host.format(hidden, 'hidden')
+  const device = tableDevice()
+  const lay = async (what: string, expected: RegExp, put: (bytes: Buffer) => void) => {
+    const before = withMapped(device, 0, tableBytes, bytes => Buffer.from(bytes))
+    withMapped(device, 0, tableBytes, put)
+    const put_ = withMapped(device, 0, tableBytes, digest)
+    await refused(host, what, reservedBroker, expected)
+    host.same(withMapped(device, 0, tableBytes, digest), put_, `nothing was written over ${what}`)
+    withMapped(device, 0, tableBytes, bytes => before.copy(bytes))
+  }
+  await lay("another range's table", /IdentityMismatch(?!.*--format)/, bytes =>
+    withMapped('/dev/mem', reserved.base, tableBytes, other => other.copy(bytes)),
+  )
+  const lost = /NotFormatted.*where nothing is to be saved.*--format reserved/
+  await lay('memory that lost its content', lost, bytes => bytes.fill(0xa5))
+  await lay('memory that was cleared', lost, bytes => bytes.fill(0))
+}
+
+function devmem(): string {
+  const { base, bytes } = reserved
+  return `[[range]]\nname = "hidden"\nsource = "devmem"\nbase = "0x${base.toString(16)}"\nbytes = ${bytes}\n`
 }
 
 async function refusalAt(host: Host, socket: string): Promise<boolean> {
@@ -124,6 +153,7 @@ async function somebodyElse(host: Host): Promise<void> {
     (error: Error) => error.message,
   )
   host.check(/uses it/.test(told), `formatting under a user is refused: ${told}`)
+  host.check(/membrokerd [^\n]*: 1\n/.test(told), `with exit code 1: ${told}`)
   closeSync(fd)
   remove(device.slice(5))
   const broker = await host.broker(reservedBroker)
@@ -156,6 +186,47 @@ async function wholeRegion(host: Host): Promise<void> {
   await client.close()
 }
 
+/** The kernel took the whole region for its own memory. */
+async function systemMemory(host: Host): Promise<void> {
+  await host.sh('insmod /lib/modules/kmem.ko')
+  writeFileSync('/sys/bus/dax/devices/dax0.0/size', String(softReserved.bytes))
+  writeFileSync('/sys/bus/dax/drivers/kmem/new_id', 'dax0.0')
+  await refused(host, 'system memory', reservedBroker, /dax0\.0 is in use by driver kmem.*region_idle/)
+  const told = await host.format(reservedBroker, rangeName).then(
+    () => 'formatted',
+    (error: Error) => error.message,
+  )
+  host.check(/in use by driver kmem/.test(told), `formatting it is refused: ${told}`)
+}
+
+/** A broker whose helper does not come back from a write gives the region up, and the next one goes on with it. */
+async function hangingWrite(host: Host): Promise<void> {
+  const broker = await host.broker(reservedBroker + other)
+  const client = await host.connect()
+  const helpers = await host.sh(`grep -l helper-main /proc/[0-9]*/cmdline | cut -d/ -f3`)
+  for (const pid of helpers.split('\n').filter(pid => pid !== '')) process.kill(Number(pid), 'SIGSTOP')
+  const failure = await client
+    .allocate({ name: 'hanging', size: 2 * MiB, range: rangeName })
+    .catch(error => error)
+  host.say(String(failure))
+  host.check(
+    /not returned from the kernel in time/.test(failure.message),
+    `the error says so: ${failure.message}`,
+  )
+  const range = (await client.ranges()).find(({ name }) => name === rangeName)!
+  host.same(range.state, 'readOnly', `state of the range (${range.reason})`)
+  const elsewhere = await client.allocate({ name: 'elsewhere', size: MiB })
+  host.same([elsewhere.range, await elsewhere.release()], ['other', 'released'], 'the other range serves')
+  await client.close()
+  await broker.stop()
+  const next = await host.broker(reservedBroker)
+  const again = await host.connect()
+  host.same((await again.allocate({ name: 'hanging', size: 2 * MiB })).range, rangeName, 'the next broker')
+  host.same(await (await again.allocation('hanging')).release(), 'released', 'release')
+  await again.close()
+  await next.stop()
+}
+
 const scenario: Scenario = {
   title:
     'devdax: what does not fit is refused with the reason, changes nothing, and leaves the other ranges alone',
@@ -164,8 +235,11 @@ const scenario: Scenario = {
     stage('tables', table),
     kexec(),
     stage('devices of somebody else', somebodyElse),
+    stage('a write that hangs', hangingWrite),
     kexec(),
     stage('a region given to its first device', wholeRegion),
+    kexec(),
+    stage('a region that is system memory', systemMemory),
   ],
 }
 export default scenario

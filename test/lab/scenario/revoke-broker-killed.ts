@@ -6,7 +6,7 @@ import type { BrokerProcess } from '../inside/broker-process'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
 import { allFreeMemoryIsZero, stepsIn } from '../inside/range-memory'
-import { rangeName, reservedBroker, startFresh } from '../inside/reserved-broker'
+import { rangeName, startFresh, takingBroker } from '../inside/reserved-broker'
 import { type Scenario, stage } from '../scenario'
 
 const bytes = 64 * 2 ** 20
@@ -20,7 +20,7 @@ const steps: string[] = [
 const delaysMs = [0, 40]
 
 async function killAtEachStep(host: Host): Promise<void> {
-  let broker = await startFresh(host)
+  let broker = await startFresh(host, takingBroker)
   const client = await host.connect()
   for (const verb of ['release', 'revoke'] as const)
     for (const step of steps)
@@ -51,7 +51,7 @@ async function killAt(
   await host.until(told, `${name} is told`)
   await sleep(delayMs)
   await broker.stop('SIGKILL')
-  const next = await host.broker(reservedBroker)
+  const next = await host.broker(takingBroker)
   command.kill('SIGKILL')
   await client.status()
 

@@ -2,7 +2,7 @@ import { GuestProcess } from '../../guest/guest-process'
 import { CountingGuest } from '../inside/counting-guest'
 import type { Host } from '../inside/host'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
-import { rangeName, reservedBroker, startFresh } from '../inside/reserved-broker'
+import { rangeName, startFresh, takingBroker } from '../inside/reserved-broker'
 import { type Scenario, stage } from '../scenario'
 
 const bytes = 64 * 2 ** 20
@@ -11,7 +11,7 @@ const memoryGone = 3
 
 /** Nothing of it is pinned: the kernel takes the memory away, and KVM_RUN says so. */
 async function tinyGuest(host: Host): Promise<void> {
-  await startFresh(host)
+  await startFresh(host, takingBroker)
   const map = ['--map', 'tiny:fd=9', '--allocate', String(bytes)]
   const guest = new GuestProcess([
     'broker-ctl',
@@ -61,7 +61,7 @@ async function qemuGuest(host: Host): Promise<void> {
   await allFreeMemoryIsZero(host, client, rangeName)
 
   process.kill((await client.status()).pid, 'SIGKILL')
-  await host.broker(`${reservedBroker}\n[revoke]\non_deadline = "kill"\n`)
+  await host.broker(takingBroker.replace('"take"', '"kill"'))
   const doomed = await CountingGuest.boot(host, 'vm1')
   await doomed.countTo(100)
   await client.status()

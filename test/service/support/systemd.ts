@@ -42,7 +42,19 @@ export class Systemd {
     const child = spawn(
       'sh',
       [
-        ...['-c', script, cgroup, 'unshare', ...namespaces, '--propagation', 'private', 'sh'],
+        ...[
+          '-c',
+          script,
+          cgroup,
+          'setpriv',
+          '--pdeathsig',
+          'KILL',
+          'unshare',
+          ...namespaces,
+          '--propagation',
+          'private',
+          'sh',
+        ],
         path.join(__dirname, 'boot.sh').replace('/dist/', '/'),
         ...[folder, layers.join(':'), packageRoot, process.execPath],
       ],

@@ -1,8 +1,9 @@
-import { chownSync, closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/config'
-import { type ProcessIdentity, startTimeOf } from '../../lease/process'
+import type { ProcessIdentity } from '../../lease/process'
+import { hasMount, isClosedEverywhere, outlivesService } from '../own-mount'
 import { scrub } from '../scrub'
 import {
   type Guard,
@@ -13,22 +14,23 @@ import {
   type Source,
   SourceError,
 } from '../source'
-import type { CutResult } from './cut'
+import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
-import { InstanceError, type Made, prepareNode } from './instance'
-import { type Instance, listInstances } from './region'
+import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
+import type { Counting } from './page-references'
+import { type Instance, listInstances, type PhysicalExtent, readInstance } from './region'
+import { continueStopped } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
-import { untilPinsAreGone } from './tail'
-import { checkIdleInstance, findOwnRegion, lockRegion, type OwnRegion } from './takeover'
+import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'
 
 /** A device over an allocation's memory. */
 interface Device extends Made {
   bytes: number
   /** Whether a descriptor of it was ever given away, so that it may be anywhere. */
   given: boolean
-  /** To whom, as far as this broker knows. */
-  to: Map<number, ProcessIdentity>
+  /** It was only ever opened by its own node, so that the kernel's count says who has it open. */
+  counted: boolean
   /** Whose its node is. */
   openBy: number | undefined
 }
@@ -60,6 +62,7 @@ export class DevdaxSource implements Source {
     private readonly helper: Helper,
     private readonly lock: number,
     private readonly guard: Guard,
+    private readonly counting: Counting | string,
   ) {
     this.base = region.start
     this.node = region.node
@@ -79,13 +82,16 @@ export class DevdaxSource implements Source {
     const region = findOwnRegion(settings)
     const unitBytes = settings.alignBytes ?? region.alignBytes
     const lock = await lockRegion(region)
+    continueStopped()
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
       await clearUnbound(helper, guard.regions)
-      const table = await openTable(region, helper, unitBytes, settings)
+      const { medium, name, bytes, counting } = await openTable(region, helper, unitBytes, settings)
+      if (typeof counting === 'string') guard.limited(`${cannotTell}: ${counting}`)
+      else if (!outlivesService()) guard.limited(notForLong)
       return {
-        source: new DevdaxSource(region, unitBytes, table.bytes, table.name, helper, lock, guard),
-        medium: table.medium,
+        source: new DevdaxSource(region, unitBytes, bytes, name, helper, lock, guard, counting),
+        medium,
         fresh: settings.format ?? false,
         keepTable: () => {},
       }
@@ -113,8 +119,7 @@ export class DevdaxSource implements Source {
         throw new SourceError(
           `${instance.name} was made in the region since the kernel started, not by the broker`,
         )
-      await checkIdleInstance(instance)
-      await this.helper.remove(this.region.directory, instance.name, instance.bytes)
+      await removeUnknown(this.helper, this.region, instance)
     }
     // All at once: the helper does them one after the other, without a pause in between.
     await Promise.all(missing.map(piece => this.remake(piece)))
@@ -133,8 +138,10 @@ export class DevdaxSource implements Source {
       return false
     found.delete(start)
     const { name, bytes } = same
-    const device = prepareNode(this.region.directory, name, openBy)
-    this.devices.set(piece.id, { name, device, bytes, given: true, to: new Map(), openBy })
+    const device = deviceOf(this.region.directory, name)
+    const counted = hasMount(name)
+    if (counted) giveNode(name, openBy ?? 0)
+    this.devices.set(piece.id, { name, device, bytes, given: true, counted, openBy })
     return true
   }
 
@@ -164,18 +171,19 @@ export class DevdaxSource implements Source {
   }
 
   private async make(piece: Piece, openBy: number | undefined): Promise<void> {
+    const counted = typeof this.counting !== 'string'
     const made = await this.helper.make({
       directory: this.region.directory,
       extents: physicalExtents(this.base, piece.extents),
       alignBytes: this.capabilities.pageBytes,
-      ...(openBy !== undefined && { uid: openBy }),
+      ...(counted && { uid: openBy ?? 0 }),
     })
     this.failed.delete(piece.id)
     this.devices.set(piece.id, {
       ...made,
       bytes: sizeOf(piece),
       given: openBy !== undefined,
-      to: new Map(),
+      counted,
       openBy,
     })
   }
@@ -186,13 +194,16 @@ export class DevdaxSource implements Source {
   }
 
   private async growAlone(piece: Piece, before: Piece): Promise<void> {
-    await this.checkUnused(piece.id)
-    const proof = await this.cutAlone(piece.id)
-    if (proof.kind === 'held')
+    const proof = await this.proveAlone(piece.id)
+    if (proof.kind === 'held') {
+      const who =
+        proof.why ?? (proof.pids.length > 0 ? `process ${proof.pids.join(', ')} has` : 'somebody has')
       throw new InstanceError(
         'EBUSY',
-        `a device-DAX allocation grows only while nobody uses it: ${proof.why}`,
+        `a device-DAX allocation grows only while nobody has it mapped or open; ${who}`,
       )
+    }
+    await this.removeAlone(piece.id)
     try {
       await this.make(piece, this.guard.openBy(piece.uid))
     } catch (error) {
@@ -203,8 +214,7 @@ export class DevdaxSource implements Source {
 
   undoGrow(before: Piece, grown: Piece): Promise<void> {
     return this.alone(before.id, async () => {
-      const proof = await this.cutAlone(before.id)
-      if (proof.kind === 'held') throw new InstanceError('EBUSY', `it is held: ${proof.why}`)
+      await this.removeAlone(before.id)
       // Whoever opens by path may have been faster than the table.
       await this.scrub(beyond(grown.extents, sizeOf(before)))
       await this.remake(before)
@@ -215,14 +225,14 @@ export class DevdaxSource implements Source {
     const device = this.devices.get(piece.id)
     if (!device)
       throw this.failed.get(piece.id) ?? new InstanceError('ENXIO', 'its device is being made again')
-    const fd = openSync(`/dev/${device.name}`, writable ? constants.O_RDWR : constants.O_RDONLY)
+    const node = pathOf(device)
+    const fd = openSync(node, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).rdev !== device.device) {
       closeSync(fd)
-      throw new InstanceError('ENODEV', `/dev/${device.name} is not the allocation's device any more`)
+      throw new InstanceError('ENODEV', `${node} is not the allocation's device any more`)
     }
     if (!to) return fd
     device.given = true
-    device.to.set(to.pid, to)
     return fd
   }
 
@@ -234,26 +244,39 @@ export class DevdaxSource implements Source {
     const device = this.devices.get(id)
     if (device?.openBy === undefined) return
     device.openBy = undefined
-    chownSync(`/dev/${device.name}`, 0, 0)
+    if (device.counted) giveNode(device.name, 0)
   }
 
-  /** Growing is no reason to take memory away from anybody. */
-  private async checkUnused(id: number): Promise<void> {
-    const proof = await this.prove(id)
-    if (proof.kind === 'held' && proof.pids.length > 0)
-      throw new InstanceError(
-        'EBUSY',
-        `a device-DAX allocation grows only while nobody has it mapped or open; process ${proof.pids.join(', ')} has`,
-      )
+  prove(id: number): Promise<Proof> {
+    return this.alone(id, () => this.proveAlone(id))
   }
 
-  /** A descriptor may be on its way through a socket, so only taking the device away proves anything: see cut(). */
-  async prove(id: number): Promise<Proof> {
+  /** Nobody has it open, so no reference to its pages can come about any more; and there is none. */
+  private async proveAlone(id: number): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
-    const node = statSync(`/dev/${device.name}`, { throwIfNoEntry: false })
-    const { holders } = node ? await native.findHolders(node.dev, node.ino) : { holders: [] }
-    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: true }
+    const { name, counted } = device
+    const uncountable = typeof this.counting === 'string' ? `${cannotTell}: ${this.counting}` : undefined
+    const lost = uncountable ?? (counted ? undefined : accountLost)
+    if (lost !== undefined) return { kind: 'held', pids: await this.holders(device), unseen: true, why: lost }
+    if (!isClosedEverywhere(name)) {
+      const pids = await this.holders(device)
+      return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
+    }
+    const unitBytes = this.capabilities.pageBytes
+    const units = await this.helper.count({ extents: this.extentsOf(device), unitBytes })
+    return units === 0
+      ? { kind: 'gone' }
+      : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
+  }
+
+  private async holders(device: Device): Promise<number[]> {
+    const { dev, ino } = statSync(pathOf(device))
+    return (await native.findHolders(dev, ino)).holders.map(({ pid }) => pid)
+  }
+
+  private extentsOf({ name }: Device): PhysicalExtent[] {
+    return readInstance(this.region.directory, name)!.extents
   }
 
   cut(id: number): Promise<Proof> {
@@ -261,33 +284,24 @@ export class DevdaxSource implements Source {
   }
 
   private async cutAlone(id: number): Promise<Proof> {
+    const proof = await this.proveAlone(id)
     const device = this.devices.get(id)
-    if (!device) return { kind: 'gone' }
-    let result = await this.order(device, !device.given)
-    if (result.settling) {
-      const why = await untilPinsAreGone()
-      if (why !== undefined) return { kind: 'held', pids: [], unseen: true, why }
-      result = await this.order(device, true)
-    }
-    const { held, unseen } = result
+    if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !device.counted) return proof
+    const { name, bytes } = device
+    const { directory } = this.region
+    const order = { directory, name, broker: process.pid, counting: this.counting }
+    const { held, unseen, why } = await this.helper.cut(order, bytes)
     if (held.length === 0 && !unseen) {
       this.devices.delete(id)
       return { kind: 'gone' }
     }
+    const reasons = held.map(({ pid, reason }) => `process ${pid}: ${reason}`)
     return {
       kind: 'held',
       pids: held.map(({ pid }) => pid),
       unseen,
-      why:
-        held.map(({ pid, reason }) => `process ${pid}: ${reason}`).join('; ') || 'by an unreadable process',
+      why: reasons.join('; ') || why || 'by an unreadable process',
     }
-  }
-
-  private order(device: Device, settled: boolean): Promise<CutResult> {
-    const before = [...device.to.values()].filter(({ pid, start }) => startTimeOf(pid) === start)
-    const { name, bytes } = device
-    const { directory } = this.region
-    return this.helper.cut({ directory, name, broker: process.pid, before, settled }, bytes)
   }
 
   /** Memory whose device was cut off, for those who still have a right to it. */
@@ -302,10 +316,20 @@ export class DevdaxSource implements Source {
   }
 
   private async destroyAlone(piece: Piece, scrubbing: Scrubbing | undefined): Promise<void> {
-    const proof = await this.cutAlone(piece.id)
-    if (proof.kind === 'held') throw new InstanceError('EBUSY', `it is held: ${proof.why}`)
+    await this.removeAlone(piece.id)
     this.failed.delete(piece.id)
     await this.scrub(scrubbing ? scrubbing.good(piece.extents) : piece.extents, scrubbing)
+  }
+
+  /** The helper asks the kernel once more before it does it. */
+  private async removeAlone(id: number): Promise<void> {
+    const device = this.devices.get(id)
+    if (!device) return
+    if (device.given && typeof this.counting === 'string')
+      throw new InstanceError('EBUSY', `${cannotTell}: ${this.counting}`)
+    const { name, bytes, given } = device
+    await this.helper.remove(this.region.directory, name, bytes, given ? 'proved' : 'unused')
+    this.devices.delete(id)
   }
 
   /** Through a device of its own, which nobody else ever had. */
@@ -324,7 +348,7 @@ export class DevdaxSource implements Source {
         closeSync(fd)
       }
     } finally {
-      await this.helper.remove(directory, made.name, bytes)
+      await this.helper.remove(directory, made.name, bytes, 'unused')
     }
   }
 
@@ -337,6 +361,16 @@ export class DevdaxSource implements Source {
     closeSync(this.lock)
   }
 }
+
+function pathOf({ name, counted }: Device): string {
+  return counted ? nodeOf(name) : `/dev/${name}`
+}
+
+const cannotTell =
+  "whether the kernel still has references to its pages can't be told, so memory that was given out comes back at the next boot only"
+
+const notForLong =
+  "the mounts by which is told who has memory open are the service's own, so what was given out before its restart comes back at the next boot only"
 
 function sizeOf(piece: Piece): number {
   return piece.extents.reduce((sum, { length }) => sum + length, 0)

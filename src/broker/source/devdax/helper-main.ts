@@ -1,8 +1,10 @@
 import { closeSync, openSync } from 'node:fs'
 import { native } from '../../../../native'
+import { prepareMounts } from '../own-mount'
 import { cutInstance } from './cut'
-import type { Answer, Order } from './helper'
+import type { Answer, CountOrder, Order } from './helper'
 import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
+import { type Counting, calibrate, unitsReferenced } from './page-references'
 
 /**
  * The process that writes to sysfs. Its orders are carried out one after the other, each whole; when the broker is
@@ -30,8 +32,16 @@ function lockBus(): number {
 async function carryOut(order: Order): Promise<object> {
   if ('make' in order) return makeInstance(order.make)
   if ('cut' in order) return cutInstance(order.cut)
-  removeInstance(order.remove.directory, order.remove.name)
+  if ('count' in order) return { units: unitsReferenced(order.count.extents, order.count.unitBytes) }
+  if ('calibrate' in order) return calibrateOn(order.calibrate)
+  const { directory, name, reason } = order.remove
+  removeInstance(directory, name, reason)
   return {}
+}
+
+function calibrateOn({ name, extents, unitBytes }: { name: string } & CountOrder): Counting {
+  prepareMounts()
+  return calibrate(`/dev/${name}`, extents, unitBytes)
 }
 
 const orders: Order[] = []

@@ -1,11 +1,24 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import type { CutOrder, CutResult } from './cut'
-import { InstanceError, type Made, type MakeOrder } from './instance'
+import { bytesOf } from './extents'
+import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
+import type { Counting } from './page-references'
+import type { Instance, PhysicalExtent } from './region'
+import { continueStopped } from './stopped'
+
+export interface CountOrder {
+  extents: readonly PhysicalExtent[]
+  unitBytes: number
+}
 
 type Task =
   | { make: MakeOrder }
-  | { remove: { directory: string; name: string } }
+  | { remove: { directory: string; name: string; reason: Reason } }
+  /** Units that the kernel has references to, of a device that nobody has open. */
+  | { count: CountOrder }
+  /** Whether such counts are understood, and can be kept; tried on a device that nobody has open. */
+  | { calibrate: { name: string } & CountOrder }
   /** As remove, with the care that holders need. */
   | { cut: CutOrder }
 export type Order = { id: number } & Task
@@ -21,6 +34,8 @@ interface Waiting {
 /** Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. */
 const orderMs = 30_000
 const bytesPerMs = 8 * 2 ** 20
+/** A helper that was killed is given this long to be gone. */
+const continueMs = 5000
 
 /**
  * The broker's side of helper-main.ts. A write that does not return in time makes the helper stuck for good: what it
@@ -38,15 +53,31 @@ export class Helper {
     private readonly onStuck: (reason: string) => void,
     private readonly program = path.join(__dirname, 'helper-main.js'),
     private readonly limitMs = orderMs,
+    /** When a helper is gone, or is not to be waited for. */
+    private readonly goOn: () => void = continueStopped,
   ) {}
 
   async make(order: MakeOrder): Promise<Made> {
-    const bytes = order.extents.reduce((sum, { start, end }) => sum + end - start, 0)
-    return (await this.ask({ make: order }, bytes)) as Made
+    return (await this.ask({ make: order }, bytesOf(order.extents))) as Made
   }
 
-  async remove(directory: string, name: string, bytes: number): Promise<void> {
-    await this.ask({ remove: { directory, name } }, bytes)
+  async remove(directory: string, name: string, bytes: number, reason: Reason): Promise<void> {
+    await this.ask({ remove: { directory, name, reason } }, bytes)
+  }
+
+  async count(order: CountOrder): Promise<number> {
+    return ((await this.ask({ count: order }, bytesOf(order.extents))) as { units: number }).units
+  }
+
+  /** A sentence: why not. */
+  async calibrate({ name, extents, alignBytes }: Instance): Promise<Counting | string> {
+    try {
+      const order = { name, extents: [extents[0]!], unitBytes: alignBytes }
+      return (await this.ask({ calibrate: order }, 0)) as Counting
+    } catch (error) {
+      if (error instanceof InstanceError && error.code === 'ETIMEDOUT') throw error
+      return (error as Error).message
+    }
   }
 
   async cut(order: CutOrder, bytes: number): Promise<CutResult> {
@@ -81,7 +112,10 @@ export class Helper {
     })
     child.on('message', answer => this.settle(answer as Answer))
     child.on('error', error => this.lost(child, error.message))
-    child.on('exit', (code, signal) => this.lost(child, `it ended (${signal ?? code})`))
+    child.on('exit', (code, signal) => {
+      this.goOn()
+      this.lost(child, `it ended (${signal ?? code})`)
+    })
     child.unref()
     child.channel?.unref()
     this.child = child
@@ -105,10 +139,12 @@ export class Helper {
   }
 
   private giveUp(order: Task): void {
-    const what = 'make' in order ? 'making a device' : 'removing a device'
+    const what = `${'make' in order ? 'making' : 'count' in order || 'calibrate' in order ? 'looking at' : 'removing'} a device`
     this.stuck = `${what} has not returned from the kernel in time; the region is left alone until the broker restarts`
     this.child?.kill('SIGKILL')
     this.child = undefined
+    // It may never end, and who was stopped for its sake is not to wait for that.
+    setTimeout(this.goOn, continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)
   }

@@ -9,17 +9,32 @@ import {
   writeSync,
 } from 'node:fs'
 import path from 'node:path'
+import { formatSize } from '../../../../protocol/units'
+import { hasMount } from '../own-mount'
 import { SourceError } from '../source'
+import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
+import { makeDevice } from './device-number'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
-import { type Instance, instanceNames, type PhysicalExtent, readInstance } from './region'
+import { unitsReferenced } from './page-references'
+import {
+  type Instance,
+  instanceNames,
+  type PhysicalExtent,
+  readAlign,
+  readDriver,
+  readInstance,
+  text,
+} from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
- * a process of its own: see helper.ts). Two rules:
+ * a process of its own: see helper.ts). Three rules:
  * 1. A device that was unbound is never bound again: whoever still has a descriptor of it would corrupt the kernel's
  *    lists when closing it. It loses its memory and is deleted; a new one is made over the same memory.
  * 2. Writing new_id binds every device of the bus that has memory and no driver, not only the one named. So unbinding
  *    and taking the memory away are one step, and nothing is bound while a device is found between the two.
+ * 3. Nothing is unbound while the kernel has references to its pages: letting one go afterwards crashes it. When nobody
+ *    has the device open, no new reference can come about, so then it is enough to look once.
  */
 
 const devices = '/sys/bus/dax/devices'
@@ -30,7 +45,7 @@ export interface MakeOrder {
   directory: string
   extents: PhysicalExtent[]
   alignBytes: number
-  /** Whose the node in /dev is to be; root's when left out. */
+  /** Whose its node is to be, and that it has one of its own; else it is opened by the one in /dev. */
   uid?: number
 }
 
@@ -50,23 +65,34 @@ export class InstanceError extends SourceError {
   }
 }
 
+/**
+ * Why a device may go. unused: nobody was ever given it. proved: the kernel must say that nothing is left of what was
+ * given. unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages.
+ * taken: whoever still has it stands still and was looked at (cut.ts).
+ */
+export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
+
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
   const name = createEmpty(directory)
   try {
     fill(directory, name, extents, alignBytes)
     write(path.join(driver, 'new_id'), name)
-    if (readInstance(directory, name)?.driver !== 'device_dax')
+    if (readDriver(directory, name) !== 'device_dax')
       throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
-    return { name, device: prepareNode(directory, name, uid) }
+    const device = deviceOf(directory, name)
+    chmodSync(`/dev/${name}`, 0o600)
+    chownSync(`/dev/${name}`, 0, 0)
+    if (uid !== undefined) makeDeviceNode(name, device, uid)
+    return { name, device }
   } catch (error) {
-    removeInstance(directory, name)
+    removeInstance(directory, name, 'unused')
     throw error
   }
 }
 
 /** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
 function createEmpty(directory: string): string {
-  const seed = () => readFileSync(path.join(directory, 'dax_region/seed'), 'latin1').trim()
+  const seed = () => text(path.join(directory, 'dax_region/seed'))
   const before = seed() === '' ? undefined : new Set(instanceNames(directory))
   write(path.join(directory, 'dax_region/create'), '1')
   const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
@@ -77,8 +103,7 @@ function createEmpty(directory: string): string {
 /** Kernels have said yes and added nothing; only what can be read back is there. */
 function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
   const device = path.join(directory, name)
-  if (readInstance(directory, name)?.alignBytes !== alignBytes)
-    write(path.join(device, 'align'), String(alignBytes))
+  if (readAlign(directory, name) !== alignBytes) write(path.join(device, 'align'), String(alignBytes))
   for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
   checkInstance(readInstance(directory, name), extents, alignBytes)
 }
@@ -95,25 +120,24 @@ function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], a
     throw new InstanceError('EIO', `${found.name} is aligned to ${found.alignBytes}, not to ${alignBytes}`)
 }
 
-/** The node must be the device that sysfs speaks of: /dev may be anything. */
-export function prepareNode(directory: string, name: string, uid = 0): number {
-  const node = `/dev/${name}`
-  const stat = statSync(node)
-  const [major, minor] = readNumbers(path.join(directory, name, 'dev'))
-  if (!stat.isCharacterDevice() || stat.rdev !== makeDevice(major, minor))
-    throw new InstanceError('ENODEV', `${node} is not device ${major}:${minor}`)
-  chmodSync(node, 0o600)
-  chownSync(node, uid, 0)
-  return stat.rdev
+export function deviceOf(directory: string, name: string): number {
+  const [major, minor] = text(path.join(directory, name, 'dev'))
+    .split(':')
+    .map(Number)
+  return makeDevice(major!, minor!)
 }
 
-/** Ends every mapping and descriptor of it, and gives its memory back to the region. Does nothing when it is not there. */
-export function removeInstance(directory: string, name: string): void {
+/**
+ * Gives its memory back to the region; does nothing when it is not there.
+ * @throws InstanceError EBUSY, with everything as before, when it may not go
+ */
+export function removeInstance(directory: string, name: string, reason: Reason): void {
   const found = readInstance(directory, name)
   if (!found) return
   if (found.driver !== undefined && found.driver !== 'device_dax')
     throw new InstanceError('EBUSY', `${name} is bound to driver ${found.driver}`)
   if (found.driver !== undefined) {
+    removeNode(found, reason)
     write(path.join(driver, 'unbind'), name)
     if (readInstance(directory, name)?.driver !== undefined)
       throw new InstanceError('EBUSY', `${name} is still bound after unbinding`)
@@ -131,6 +155,38 @@ export function removeInstance(directory: string, name: string): void {
     throw new InstanceError('EBUSY', `${name} is still there after deleting it`)
 }
 
+/** From here on nobody can open it; what is open then is what there is. */
+function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): void {
+  const node = hasMount(name) ? statSync(nodeOf(name)) : undefined
+  if (!node && reason === 'proved') throw new InstanceError('EBUSY', accountLost)
+  if (node) unmountNode(name, reason)
+  if (reason === 'unused' || reason === 'taken') return
+  const referenced = unitsReferenced(extents, alignBytes)
+  if (referenced === 0) return
+  if (node) makeDeviceNode(name, node.rdev, node.uid)
+  throw new InstanceError('EBUSY', describeReferenced(referenced, alignBytes))
+}
+
+function unmountNode(name: string, reason: Reason): void {
+  try {
+    removeDeviceNode(name, { detach: reason === 'taken' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    throw new InstanceError('EBUSY', `${name} is open or mapped by somebody, or on its way to somebody`)
+  }
+}
+
+export const accountLost =
+  'it was given out by a broker in a mount namespace that is gone, and the count of who has it open with it; ' +
+  'only the next boot ends that'
+
+export function describeReferenced(units: number, unitBytes: number): string {
+  return (
+    `the kernel still has references into ${formatSize(units * unitBytes)} of it: ` +
+    'pinned for I/O or DMA, or in a pipe or socket'
+  )
+}
+
 /** On the whole bus; before the first device is made. @throws InstanceError EBUSY */
 export function checkNothingUnbound(): void {
   const bound = new Set(readdirSync(drivers).flatMap(driver => readdirSync(path.join(drivers, driver))))
@@ -143,16 +199,6 @@ export function checkNothingUnbound(): void {
       'EBUSY',
       `${unbound.name} has memory but no driver; binding another device would bind it too, which may crash the kernel`,
     )
-}
-
-export function makeDevice(major: number, minor: number): number {
-  // As glibc's makedev; beyond 32 bits only for majors that no kernel gives out.
-  return (minor & 0xff) + (major & 0xfff) * 0x100 + Math.floor(minor / 0x100) * 0x100000
-}
-
-function readNumbers(file: string): [number, number] {
-  const [major, minor] = readFileSync(file, 'latin1').trim().split(':').map(Number)
-  return [major!, minor!]
 }
 
 /** One write system call: sysfs takes a value whole. */

@@ -7,8 +7,9 @@ import { SourceError } from '../source'
 import { tableBytesFor } from '../table-size'
 import { bytesOf } from './extents'
 import type { Helper } from './helper'
+import type { Counting } from './page-references'
 import { findRegions, type Instance, listInstances, readInstance } from './region'
-import { checkIdleInstance, hex, type OwnRegion } from './takeover'
+import { checkDriver, checkUnheld, hex, type OwnRegion, removeUnknown } from './takeover'
 
 const GiB = 2 ** 30
 
@@ -25,27 +26,26 @@ export async function clearUnbound(helper: Helper, starts: readonly number[]): P
   for (const { directory, start } of findRegions()) {
     if (start === undefined || !starts.includes(start)) continue
     for (const { driver, bytes, name } of listInstances(directory))
-      if (driver === undefined && bytes > 0) await helper.remove(directory, name, bytes)
+      if (driver === undefined && bytes > 0) await helper.remove(directory, name, bytes, 'unused')
   }
 }
 
-/** The device at the range's start. One that is bound already is this boot's and is taken up. */
+/** The device at the range's start, and what can be relied on of the kernel's counts (why not, as text). One that is bound already is this boot's and is taken up. */
 export async function openTable(
   region: OwnRegion,
   helper: Helper,
   unitBytes: number,
   settings: RangeSettings,
-): Promise<{ name: string; bytes: number; medium: NativeMedium }> {
+): Promise<{ name: string; bytes: number; medium: NativeMedium; counting: Counting | string }> {
   const { directory, start, id } = region
   const { format = false } = settings
   const wantedBytes = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
   for (const instance of listInstances(directory)) {
     // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
     // device at all.
-    if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`)) {
-      await checkIdleInstance(instance)
-      await helper.remove(directory, instance.name, instance.bytes)
-    }
+    const isFirst = instance.name === `dax${id}.0`
+    const isUnknown = format && instance.extents[0]?.start !== start
+    if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance)
   }
   const make = async (bytes: number) => {
     const extents = [{ start, end: start + bytes }]
@@ -55,11 +55,12 @@ export async function openTable(
   let name = there?.name ?? (await make(wantedBytes))
   for (;;) {
     const instance = readInstance(directory, name)!
-    await checkIdleInstance(instance)
+    await checkTable(instance)
+    const counting = await helper.calibrate(instance)
     const medium = map(name, instance)
     const tableBytes = format ? undefined : tableBytesIn(medium)
     const needed = roundUp(tableBytes ?? wantedBytes, unitBytes)
-    if (needed === medium.bytes) return { name, bytes: medium.bytes, medium }
+    if (needed === medium.bytes) return { name, bytes: medium.bytes, medium, counting }
     medium.close()
     if (there && !format && tableBytes === undefined && instance.bytes !== wantedBytes)
       throw new SourceError(
@@ -67,9 +68,14 @@ export async function openTable(
       )
     if (needed > region.bytes / 2)
       throw new SourceError(`the table at ${hex(start)} says it has ${needed} bytes, most of the range`)
-    await helper.remove(directory, name, instance.bytes)
+    await helper.remove(directory, name, instance.bytes, 'unused')
     name = await make(needed)
   }
+}
+
+async function checkTable({ name, driver }: Instance): Promise<void> {
+  checkDriver(name, driver)
+  await checkUnheld(name)
 }
 
 function map(name: string, { extents }: Instance): NativeMedium {

@@ -4,7 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/config'
+import { areCountsLost, hasMount } from '../own-mount'
 import { SourceError } from '../source'
+import { nodeOf } from './device-node'
+import type { Helper } from './helper'
+import { InstanceError } from './instance'
 import { findRegions, type Instance, type Region } from './region'
 
 /** A broker that was killed leaves a helper that finishes the step it is at, and holds the lock until then. */
@@ -72,23 +76,44 @@ export async function lockRegion(region: Region): Promise<number> {
   }
 }
 
-/**
- * A device that is in nobody's hands may be removed. @throws SourceError when it is somebody's
- */
-export async function checkIdleInstance({ name, driver }: Instance): Promise<void> {
-  if (driver === undefined) return
-  if (driver !== 'device_dax')
+/** A device that the table does not know may go when it is in nobody's hands. @throws SourceError when it is somebody's */
+export async function removeUnknown(
+  helper: Helper,
+  { directory }: Region,
+  instance: Instance,
+): Promise<void> {
+  const { name, driver, bytes } = instance
+  checkDriver(name, driver)
+  if (driver !== undefined) await checkUnheld(name)
+  try {
+    await helper.remove(directory, name, bytes, hasMount(name) || areCountsLost() ? 'proved' : 'unreferenced')
+  } catch (error) {
+    if (!(error instanceof InstanceError) || error.code !== 'EBUSY') throw error
+    throw new SourceError(
+      `${name} is in the region but not in its table, and can't be removed: ${error.message}`,
+    )
+  }
+}
+
+/** @throws SourceError for a device that system memory was made of, or that is somebody's in another way */
+export function checkDriver(name: string, driver: string | undefined): void {
+  if (driver !== undefined && driver !== 'device_dax')
     throw new SourceError(
       `${name} is in use by driver ${driver}; the range needs the whole region (dax_hmem.region_idle=1 keeps it free)`,
     )
-  const node = statSync(`/dev/${name}`, { throwIfNoEntry: false })
-  const { holders, unreadable } = node
-    ? await native.findHolders(node.dev, node.ino)
-    : { holders: [], unreadable: 1 }
-  if (holders.length === 0 && unreadable === 0) return
-  const who =
-    holders.length > 0 ? `process ${holders.map(({ pid }) => pid).join(', ')}` : 'an unknown process'
-  throw new SourceError(`${name} is in the region but not in its table, and ${who} uses it`)
+}
+
+/** @throws SourceError */
+export async function checkUnheld(name: string): Promise<void> {
+  for (const node of [`/dev/${name}`, nodeOf(name)]) {
+    const stat = statSync(node, { throwIfNoEntry: false })
+    if (!stat) continue
+    const { holders, unreadable } = await native.findHolders(stat.dev, stat.ino)
+    if (holders.length === 0 && unreadable === 0) continue
+    const who =
+      holders.length > 0 ? `process ${holders.map(({ pid }) => pid).join(', ')}` : 'an unknown process'
+    throw new SourceError(`${name} is in the region but not in its table, and ${who} uses it`)
+  }
 }
 
 export function hex(address: number): string {

@@ -66,12 +66,11 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
       refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(Math.ceil(Math.max(size, 1) / unit) * unit)}`,
     }
   const nodes = joined(machine.nodes)
-  if (wish.node !== undefined && !nodes.some(({ node }) => node === wish.node)) {
-    const known = [...new Set(nodes.map(({ node }) => node))].sort((a, b) => a - b)
+  const known = [...new Set(nodes.map(({ node }) => node))].sort((a, b) => a - b)
+  if (wish.node !== undefined && !known.includes(wish.node))
     return {
-      refused: `there is no node ${wish.node} with memory; there ${known.length === 1 ? 'is node' : 'are nodes'} ${known.join(', ') || 'none that is known'}`,
+      refused: `there is no node ${wish.node} with memory; ${known.length === 0 ? 'no node is known' : `there are: ${known.join(', ')}`}`,
     }
-  }
   const free = freeStretches(machine, nodes).filter(
     ({ node }) => wish.node === undefined || node === wish.node,
   )
@@ -80,7 +79,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const aligns = wish.align !== undefined ? [wish.align] : size % GiB === 0 ? [GiB, alignMin] : [alignMin]
   for (const align of aligns) {
     const place = lowest(free, size, align, top)
-    if (place) return judged({ ...place, align }, wish, bytesOf(ram))
+    if (place) return judged({ ...place, align }, wish, unit, bytesOf(ram))
   }
   const largest = Math.max(0, ...free.map(piece => alignedBytes(piece, unit)))
   const where = wish.node === undefined ? 'of memory' : `of memory on node ${wish.node}`
@@ -136,6 +135,7 @@ function lowest<T extends Extent>(
 function judged(
   place: Extent & { node: number | undefined; align: number },
   wish: Wish,
+  unit: number,
   total: number,
 ): Stretch | Refused {
   const overhead = wish.kind === 'devdax' ? overheadOf(wish.size) : 0
@@ -143,7 +143,7 @@ function judged(
   const leave = wish.leave ?? defaultLeave(total)
   if (left - overhead >= leave) return { ...place, left, overhead }
   const most = Math.floor((total - leave) / (1 + (wish.kind === 'devdax' ? structBytes / pageBytes : 0)))
-  const possible = Math.floor(most / place.align) * place.align
+  const possible = Math.floor(most / unit) * unit
   const kept = `of ${formatSize(total)} the host would keep ${formatSize(Math.max(0, left - overhead))}`
   const needs = overhead === 0 ? '' : ` after ${formatSize(overhead)} for managing the range`
   return {

@@ -3,7 +3,7 @@ import { type BlockState, type BlockStyle, block, blockStates, partBlock } from 
 import { paint } from '../terminal/color'
 import type { Layout, Piece } from './layout'
 
-const linesMax = 32
+const linesMax = 16
 const cellsPerLineMin = 8
 const pageBytes = 4096
 /** More would hide the drawing. */

@@ -19,7 +19,7 @@ export function head(model: Model, canvas: Canvas): string[] {
     `${status.allocations} allocations (${status.unclaimed} unclaimed)  ${status.mappings} mappings  ` +
     `${status.clients} of ${status.clientsMax} clients`
   return [
-    canvas.ends(canvas.paint(about, 'bold'), time(canvas.now).slice(0, 19)),
+    canvas.ends(canvas.paint(about, 'bold'), `${time(canvas.now).slice(0, 19)}Z`),
     ...warnings(model, canvas),
     counts,
     ...traffic(model, canvas),

@@ -6,6 +6,7 @@ import { allocationTable } from './list'
 interface Options {
   align?: number
   range?: string
+  node?: number
   contiguous?: boolean
   metadata?: Record<string, unknown>
   secretFile?: string
@@ -16,24 +17,26 @@ export function addAllocate(program: Command): void {
   addVerb(program, {
     usage: 'allocate <name> <size>',
     summary: 'Reserve memory under a name',
-    examples: ['allocate vm-42/ram 4G --align 2M', 'allocate db/cache 512M --range node1 --owner 1001'],
+    examples: ['allocate vm-42/ram 4G --align 2M', 'allocate db/cache 512M --node 1 --owner 1001'],
     notes:
       'broker-ctl does not stay: the allocation waits, unclaimed, for its owner to claim it (exec, or the library).',
   })
     .option('--align <size>', "alignment of each extent, where more than the range's own", sizeArgument)
     .option('--range <range>', 'take it from this range')
+    .option('--node <node>', 'take it from a range of this NUMA node', wholeArgument)
     .option('--contiguous', 'one extent or nothing')
     .option('--metadata <json>', 'a JSON object for the owner to keep with it', jsonObjectArgument)
     .option('--owner <uid>', 'allocate for this uid (administrators)', wholeArgument)
     .addOption(secretOption())
     .action((name: string, size: string, options: Options, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {
-        const { secretFile, align, range, contiguous, metadata, owner } = options
+        const { secretFile, align, range, node, contiguous, metadata, owner } = options
         const allocation = await broker.allocate({
           name,
           size: sizeArgument(size),
           align,
           range,
+          node,
           contiguous,
           metadata,
           owner,

@@ -32,14 +32,19 @@ export function addExec(program: Command): void {
       'exec --map db/cache --map db/log:access=read -- ./server',
     ],
     notes: `--map ${mapSyntax}
+
 Each allocation is claimed (or made, see --allocate) and mapped; a mapping of the same layout that waits from an
 earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
-command's own, and the claim lasts as long as the command. Descriptors are counted up from 3 unless fd= says so.
+command's own, and the claim lasts as long as the command.
+
+Descriptors are counted up from 3 unless fd= says so.
 MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
 the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
 range's policy decides after the grace period.
+
 A command that opens /proc/self/fd/N anew, as QEMU does, may do so as root, as the broker's own user, or where the
 broker's configuration has open_by_path for its uid.
+
 The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and nothing tells
 what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
   })

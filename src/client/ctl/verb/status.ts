@@ -36,10 +36,15 @@ function usage({ usage }: Status): string {
   if (usage.length === 0) return ''
   return table(usage, [
     { title: 'UID', cell: row => count(row.uid), right: true },
-    { title: 'MEMORY', cell: row => `${size(row.bytes)} of ${size(row.bytesMax)}`, right: true },
-    { title: 'ALLOCATIONS', cell: row => `${row.allocations} of ${row.allocationsMax}`, right: true },
-    { title: 'MAPPINGS', cell: row => `${row.mappings} of ${row.mappingsMax}`, right: true },
+    { title: 'MEMORY', cell: row => ofQuota(row.bytes, row.bytesMax, size), right: true },
+    { title: 'ALLOCATIONS', cell: row => ofQuota(row.allocations, row.allocationsMax, String), right: true },
+    { title: 'MAPPINGS', cell: row => ofQuota(row.mappings, row.mappingsMax, String), right: true },
   ])
+}
+
+/** The wire has no infinity: the largest integer it has stands for "no limit". */
+function ofQuota(used: number, limit: number, show: (value: number) => string): string {
+  return limit === Number.MAX_SAFE_INTEGER ? show(used) : `${show(used)} of ${show(limit)}`
 }
 
 function retired({ retired }: Status): string {
@@ -48,6 +53,11 @@ function retired({ retired }: Status): string {
     { title: 'RETIRED', cell: row => row.allocation },
     { title: 'RANGE', cell: row => row.range },
     { title: 'SIZE', cell: row => size(row.bytes), right: true },
+    {
+      title: 'SCRUBBED',
+      cell: row => (row.state === 'scrubbing' ? size(row.scrubbedBytes) : '-'),
+      right: true,
+    },
     {
       title: 'STATE',
       cell: row =>

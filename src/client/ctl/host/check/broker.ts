@@ -2,12 +2,15 @@ import { statSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../../protocol/units'
 import { type Broker, BrokerError, connect } from '../../../index'
-import { bad, type CheckResult, type Diagnosis, good, notApplicable, warning } from '../check'
+import { bad, type CheckResult, type Diagnosis, good, notApplicable, shellWord, warning } from '../check'
 import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
 
 /** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
 const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
+
+/** A busy broker is no broken one. */
+const answerMs = 10_000
 
 const on = (id: string, result: CheckResult, range: string | null = null): Diagnosis => ({
   id,
@@ -25,13 +28,10 @@ export async function brokerChecks(
   const folder = on('socketFolder', socketFolder(path.dirname(socket)))
   let broker: Broker
   try {
-    broker = await connect({ socket, reconnect: { timeoutMs: 0 }, signal: options.signal })
+    broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
-    const none = warning(
-      `no broker answers at ${socket}: ${error.message}`,
-      'start membrokerd with this configuration',
-    )
+    const none = warning(`no broker answers at ${socket}: ${error.message}`, 'systemctl start membroker')
     return [folder, on('broker', none)]
   }
   try {
@@ -48,7 +48,7 @@ export async function brokerChecks(
           ? good(`a broker of version ${status.version} answers at ${socket}`)
           : warning(
               `the broker is of version ${status.version}, broker-ctl of ${options.version}`,
-              'restart the broker; clients and memory stay',
+              'systemctl restart membroker',
             ),
       ),
       on('descriptors', descriptors(files, status)),
@@ -57,7 +57,10 @@ export async function brokerChecks(
         .map(({ name }) =>
           on(
             'rangeState',
-            warning('it is in the configuration and not in the running broker', 'restart the broker'),
+            warning(
+              'it is in the configuration and not in the running broker',
+              'systemctl restart membroker',
+            ),
             name,
           ),
         ),
@@ -80,7 +83,7 @@ function socketFolder(folder: string): CheckResult {
     ? good(`only uid ${stat.uid} can put a socket into ${folder}`)
     : bad(
         `others can put a socket of their own into ${folder}, and the broker refuses to start there`,
-        `chmod go-w ${folder}`,
+        `chmod go-w ${shellWord(folder)}`,
       )
 }
 

@@ -1,7 +1,16 @@
 import { statfsSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../../protocol/units'
-import { bad, good, type HostCheck, notApplicable, type RangeCheck, type Subject, warning } from '../check'
+import {
+  bad,
+  good,
+  type HostCheck,
+  notApplicable,
+  type RangeCheck,
+  type Subject,
+  shellWord,
+  warning,
+} from '../check'
 import type { ConfiguredRange } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { sizeParameter } from '../memmap'
@@ -52,7 +61,7 @@ const hugePages: RangeCheck = {
     if (there === undefined)
       return bad(
         `this machine has no huge pages of ${formatSize(pageBytes)}`,
-        `mount -t hugetlbfs -o pagesize=2M none ${range.path} (or another size of /sys/kernel/mm/hugepages)`,
+        `mount -t hugetlbfs -o pagesize=2M none ${shellWord(range.path)} (or another size of /sys/kernel/mm/hugepages)`,
       )
     const needed = configuration.ranges
       .filter(({ source }) => source === 'directory' || source === 'memfd')
@@ -77,7 +86,7 @@ const filesystem: RangeCheck = {
     if (/huge/.test(range.path) && mount.type !== 'tmpfs')
       return bad(
         `${range.path} is not on hugetlbfs but on the ${mount.type} of ${mount.folder}`,
-        `mkdir -p ${path.dirname(range.path)} && mount -t hugetlbfs none ${path.dirname(range.path)}`,
+        `mkdir -p ${shellWord(path.dirname(range.path))} && mount -t hugetlbfs none ${shellWord(path.dirname(range.path))}`,
       )
     if (mount.type !== 'tmpfs') return good(`${range.path} is on the ${mount.type} of ${mount.folder}`)
     const { blocks, bsize } = statfsSync(files.at(mount.folder))
@@ -85,7 +94,7 @@ const filesystem: RangeCheck = {
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
           `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, the range ${formatSize(range.bytes)}`,
-          `mount -o remount,size=${sizeParameter(Math.ceil((range.bytes * 1.02) / 2 ** 20) * 2 ** 20)} ${mount.folder}`,
+          `mount -o remount,size=${sizeParameter(Math.ceil((range.bytes * 1.02) / 2 ** 20) * 2 ** 20)} ${shellWord(mount.folder)}`,
         )
   },
 }
@@ -142,7 +151,7 @@ const transparentHugePages: HostCheck = {
       ? good('tmpfs may use huge pages')
       : warning(
           `guests on ${small.map(({ folder }) => folder).join(', ')} get pages of 4 KiB, and need more TLB entries than with huge ones`,
-          small.map(({ folder }) => `mount -o remount,huge=within_size ${folder}`).join(' && '),
+          small.map(({ folder }) => `mount -o remount,huge=within_size ${shellWord(folder)}`).join(' && '),
         )
   },
 }

@@ -1,0 +1,71 @@
+#include "mount.hh"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fd.hh"
+
+namespace membroker {
+
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+
+int MakePrivate(const std::string& path) {
+  if (mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) return 0;
+  const int error = errno;
+  umount2(path.c_str(), MNT_DETACH);
+  return -error;
+}
+
+}  // namespace
+
+int MountPrivate(const std::string& path) {
+  if (mount("membroker", path.c_str(), "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0700,size=64k") < 0) return -errno;
+  return MakePrivate(path);
+}
+
+int BindPrivate(const std::string& file, const std::string& path) {
+  if (mount(file.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) < 0) return -errno;
+  return MakePrivate(path);
+}
+
+int IsMountIdle(const std::string& path) {
+  // Marks what is not in use as expired, and only takes away what was marked already and not looked at since.
+  if (umount2(path.c_str(), MNT_EXPIRE | UMOUNT_NOFOLLOW) == 0) return -ENOENT;
+  if (errno == EBUSY) return 0;
+  if (errno != EAGAIN) return -errno;
+  struct stat looked;
+  return stat(path.c_str(), &looked) < 0 ? -errno : 1;
+}
+
+int Unmount(const std::string& path, bool detach) {
+  return umount2(path.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) < 0 ? -errno : 0;
+}
+
+int MakeNode(const std::string& path, uint64_t device) {
+  return mknod(path.c_str(), S_IFCHR | 0600, static_cast<dev_t>(device)) < 0 ? -errno : 0;
+}
+
+int SpliceToPipe(int fd, uint64_t offset, uint64_t map_bytes) {
+  if (map_bytes < kPageBytes) return -EINVAL;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  Fd reader(ends[0]);
+  const Fd writer(ends[1]);
+  void* const data = mmap(nullptr, map_bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return -errno;
+  // The last page: of a large one, that is not the page by which the kernel knows it.
+  struct iovec page{static_cast<char*>(data) + map_bytes - kPageBytes, kPageBytes};
+  const ssize_t spliced = vmsplice(writer.get(), &page, 1, 0);
+  const int error = spliced < 0 ? errno : EIO;
+  munmap(data, map_bytes);
+  return spliced == static_cast<ssize_t>(kPageBytes) ? reader.take() : -error;
+}
+
+}  // namespace membroker

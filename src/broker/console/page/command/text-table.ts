@@ -1,0 +1,31 @@
+import { printable } from '../format'
+
+export interface TextColumn<T> {
+  title: string
+  cell: (row: T) => string
+  right?: boolean
+}
+
+/** Aligned columns under their titles. */
+export function textTable<T>(rows: readonly T[], columns: readonly TextColumn<T>[]): string {
+  const lines = [
+    columns.map(({ title }) => title.toUpperCase()),
+    ...rows.map(row => columns.map(({ cell }) => printable(cell(row)))),
+  ]
+  const widths = columns.map((_, i) => Math.max(...lines.map(line => line[i]!.length)))
+  return lines
+    .map(line =>
+      line
+        .map((cell, i) => (columns[i]!.right ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** Names and values, one pair a line; what is undefined is left out. */
+export function textFields(pairs: ReadonlyArray<readonly [name: string, value: string | undefined]>): string {
+  const shown = pairs.filter(([, value]) => value !== undefined)
+  const width = Math.max(...shown.map(([name]) => name.length))
+  return shown.map(([name, value]) => `${name.padEnd(width)}  ${printable(value!)}`).join('\n')
+}

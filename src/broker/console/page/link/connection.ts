@@ -1,0 +1,126 @@
+import {
+  type BrokerMethodName,
+  type BrokerMethods,
+  brokerInterfaceName,
+} from '../../../../../protocol/generated/broker'
+
+const subprotocol = 'membroker'
+
+/** A refusal of the broker, or the end of the connection (code 'Away'). */
+export class CallFailed extends Error {
+  constructor(
+    readonly code: string,
+    readonly parameters: Record<string, unknown> = {},
+  ) {
+    super(describeFailure(code, parameters))
+  }
+}
+
+function describeFailure(code: string, parameters: Record<string, unknown>): string {
+  const { reason, ...rest } = parameters
+  const details = Object.entries(rest).map(([key, value]) => `${key} ${String(value)}`)
+  const sentence = [typeof reason === 'string' ? reason : '', details.join(', ')].filter(part => part !== '')
+  return sentence.length === 0 ? code : `${code}: ${sentence.join('; ')}`
+}
+
+interface Waiting {
+  onReply: (parameters: unknown, continues: boolean) => void
+  onFailure: (failure: CallFailed) => void
+}
+
+interface Message {
+  parameters?: unknown
+  continues?: boolean
+  error?: string
+}
+
+/** Calls over one WebSocket; replies come in the order of the calls. */
+export class Connection {
+  private readonly socket: WebSocket
+  private readonly waiting: Waiting[] = []
+  private opened = false
+  private closed = false
+
+  constructor(
+    token: string,
+    private readonly events: { onOpen: () => void; onClose: (wasOpen: boolean) => void },
+  ) {
+    const address = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/socket`
+    this.socket = new WebSocket(address, [subprotocol, `${subprotocol}.token.${token}`])
+    this.socket.onopen = () => {
+      if (this.closed) return
+      this.opened = true
+      this.events.onOpen()
+    }
+    this.socket.onmessage = ({ data }) => this.receive(data as string)
+    this.socket.onclose = () => this.end()
+  }
+
+  call<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+  ): Promise<BrokerMethods[Name]['out']> {
+    return new Promise((resolve, reject) => {
+      this.send(method, parameters, false, { onReply: reply => resolve(reply as never), onFailure: reject })
+    })
+  }
+
+  /** Resolves with the end of the stream; onReply gets every reply. */
+  stream<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+    onReply: (reply: BrokerMethods[Name]['out']) => void,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.send(method, parameters, true, {
+        onReply: (reply, continues) => {
+          onReply(reply as BrokerMethods[Name]['out'])
+          if (!continues) resolve()
+        },
+        onFailure: reject,
+      })
+    })
+  }
+
+  /** Does not tell onClose. */
+  close(): void {
+    this.closed = true
+    this.socket.close()
+    this.failAll()
+  }
+
+  private send(method: BrokerMethodName, parameters: unknown, more: boolean, waiting: Waiting): void {
+    if (this.closed || !this.opened) {
+      waiting.onFailure(new CallFailed('Away'))
+      return
+    }
+    this.waiting.push(waiting)
+    const call = { method: `${brokerInterfaceName}.${method}`, parameters, ...(more && { more }) }
+    this.socket.send(JSON.stringify(call))
+  }
+
+  private receive(text: string): void {
+    if (this.closed) return
+    const message = JSON.parse(text) as Message
+    const continues = message.continues === true
+    const call = continues ? this.waiting[0] : this.waiting.shift()
+    if (!call) return
+    const { error, parameters = {} } = message
+    if (error === undefined) call.onReply(parameters, continues)
+    else {
+      const code = error.replace(`${brokerInterfaceName}.`, '')
+      call.onFailure(new CallFailed(code, parameters as Record<string, unknown>))
+    }
+  }
+
+  private end(): void {
+    if (this.closed) return
+    this.closed = true
+    this.failAll()
+    this.events.onClose(this.opened)
+  }
+
+  private failAll(): void {
+    for (const { onFailure } of this.waiting.splice(0)) onFailure(new CallFailed('Away'))
+  }
+}

@@ -1,0 +1,150 @@
+import type { BrokerMethodName, BrokerMethods, WatchOut } from '../../../../../protocol/generated/broker'
+import { Signal } from '../state/signal'
+import { CallFailed, Connection } from './connection'
+
+export type LinkState =
+  | { kind: 'connecting' }
+  | { kind: 'live' }
+  /** The broker does not answer; since and nextTryAt are times of this machine. */
+  | { kind: 'away'; since: number; attempts: number; nextTryAt: number }
+  /** Something answers and does not let this page in. */
+  | { kind: 'refused'; why: 'no-token' | 'wrong-token' }
+
+const firstPauseMs = 250
+const longestPauseMs = 4000
+
+export interface LinkEvents {
+  /** Connected, for the first time or again; what is known of the broker is void, and nothing is watched. */
+  onLive(): void
+  onWatch(reply: WatchOut): void
+}
+
+/** Two connections to the broker, one for calls and one that watches; made again for as long as it takes. */
+export class Link {
+  readonly signal = new Signal()
+  state: LinkState = { kind: 'connecting' }
+  private calls: Connection | undefined
+  private watching: Connection | undefined
+  private timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(
+    private token: string | undefined,
+    private readonly events: LinkEvents,
+  ) {}
+
+  start(): void {
+    if (this.token === undefined) this.become({ kind: 'refused', why: 'no-token' })
+    else this.connect()
+  }
+
+  useToken(token: string): void {
+    this.token = token
+    this.state = { kind: 'connecting' }
+    this.connect()
+  }
+
+  tryNow(): void {
+    if (this.state.kind === 'away') this.connect()
+  }
+
+  call<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+  ): Promise<BrokerMethods[Name]['out']> {
+    return this.calls?.call(method, parameters) ?? Promise.reject(new CallFailed('Away'))
+  }
+
+  /** For what takes long, a connection of its own, as replies come in the order of the calls. */
+  stream<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+    onReply: (reply: BrokerMethods[Name]['out']) => void,
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const connection: Connection = new Connection(this.token ?? '', {
+        onOpen: () => {
+          connection
+            .stream(method, parameters, onReply)
+            .then(resolve, reject)
+            .finally(() => connection.close())
+        },
+        onClose: () => reject(new CallFailed('Away')),
+      })
+    })
+  }
+
+  /** Watch from the beginning: a new snapshot. */
+  watchAnew(): void {
+    this.watching?.close()
+    const connection: Connection = new Connection(this.token ?? '', {
+      onOpen: () => {
+        connection
+          .stream('Watch', {}, reply => {
+            if (this.watching === connection) this.events.onWatch(reply)
+          })
+          .catch(() => {
+            // The end of the connection is dealt with where it is noticed.
+          })
+      },
+      onClose: () => {
+        if (this.watching === connection) this.lost()
+      },
+    })
+    this.watching = connection
+  }
+
+  private connect(): void {
+    clearTimeout(this.timer)
+    this.closeAll()
+    const connection: Connection = new Connection(this.token!, {
+      onOpen: () => {
+        this.become({ kind: 'live' })
+        this.events.onLive()
+      },
+      onClose: wasOpen => {
+        if (this.calls !== connection) return
+        if (wasOpen) this.lost()
+        else void this.askWhy()
+      },
+    })
+    this.calls = connection
+  }
+
+  /** A browser does not say why a WebSocket was not opened; a request that needs the same token does. */
+  private async askWhy(): Promise<void> {
+    const asking = this.calls
+    let status = 0
+    try {
+      const headers = { authorization: `Bearer ${this.token}` }
+      status = (await fetch('/metrics', { headers, cache: 'no-store' })).status
+    } catch {
+      // Nobody answers.
+    }
+    if (this.calls !== asking) return
+    if (status === 401) this.become({ kind: 'refused', why: 'wrong-token' })
+    else this.lost()
+  }
+
+  private lost(): void {
+    this.closeAll()
+    const { state } = this
+    const since = state.kind === 'away' ? state.since : Date.now()
+    const attempts = state.kind === 'away' ? state.attempts + 1 : 0
+    // Not all pages at the same instant.
+    const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** attempts) * (0.75 + Math.random() / 2)
+    this.become({ kind: 'away', since, attempts, nextTryAt: Date.now() + pause })
+    this.timer = setTimeout(() => this.connect(), pause)
+  }
+
+  private closeAll(): void {
+    const open = [this.calls, this.watching]
+    this.calls = undefined
+    this.watching = undefined
+    for (const connection of open) connection?.close()
+  }
+
+  private become(state: LinkState): void {
+    this.state = state
+    this.signal.changed()
+  }
+}

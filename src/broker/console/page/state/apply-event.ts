@@ -1,0 +1,81 @@
+import type { Event } from '../../../../../protocol/generated/broker'
+import type { Inventory } from './inventory'
+
+/** What an event does not tell and has to be asked for. */
+export interface Wanted {
+  /** This allocation as it is now. */
+  allocation(name: string): void
+  /** Which of a process' allocations are still held by it. */
+  process(pid: number): void
+  status(): void
+  ranges(): void
+  clients(): void
+  poison(): void
+}
+
+/** A change, as far as the event says what it is; the rest is asked for. */
+export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): void {
+  const { kind, allocation, mapping, pid } = event
+  switch (kind) {
+    case 'allocated':
+    case 'grown':
+    case 'changed':
+    case 'claimed':
+    case 'mapped':
+    case 'verified':
+    case 'tampered':
+      if (allocation) wanted.allocation(allocation)
+      return
+    case 'revokeRequested':
+    case 'revokeStep':
+      if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
+      return
+    case 'revoked':
+      if (mapping) inventory.endMapping(mapping)
+      return
+    case 'dormant':
+      if (mapping) inventory.changeMapping(mapping, { state: 'dormant', pid: null })
+      if (pid) wanted.process(pid)
+      return
+    case 'released': {
+      const gone = allocation ? inventory.remove(allocation) : undefined
+      if (gone)
+        inventory.addRetired({
+          allocation: gone.name,
+          range: gone.range,
+          uid: gone.uid,
+          bytes: gone.bytes,
+          state: 'scrubbing',
+          extents: gone.extents,
+        })
+      return
+    }
+    case 'retired':
+      if (allocation) inventory.changeRetired(allocation, 'scrubbing')
+      return
+    case 'quarantined':
+      if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
+      else if (allocation) inventory.changeRetired(allocation, 'quarantined')
+      return
+    case 'reclaimed':
+      if (allocation) inventory.free(allocation, event.bytes)
+      return
+    case 'poisoned':
+      wanted.poison()
+      wanted.ranges()
+      if (allocation) wanted.allocation(allocation)
+      return
+    case 'connected':
+    case 'disconnected':
+      wanted.clients()
+      if (kind === 'disconnected' && pid) wanted.process(pid)
+      return
+    case 'frozen':
+    case 'thawed':
+    case 'reloaded':
+      wanted.status()
+      return
+    case 'range':
+      wanted.ranges()
+  }
+}

@@ -1,0 +1,38 @@
+import { clock, duration } from '../format'
+import { useApp, useClock, useSignals } from './hooks'
+
+/** What the viewer has to know before believing what is shown. */
+export function Notices() {
+  const { model } = useApp()
+  useSignals([model.statusChanged, model.link.signal], 0)
+  const now = useClock(500)
+  const { state } = model.link
+  return (
+    <div class="notices" aria-live="polite">
+      {state.kind === 'away' && (
+        <p class="notice away">
+          <strong>The broker is away</strong>, since {clock(state.since)} ({duration(now - state.since)}).
+          Trying again. Guests and their memory do not need it meanwhile; what is shown here is from before.
+          <button type="button" onClick={() => model.link.tryNow()}>
+            Try now
+          </button>
+        </p>
+      )}
+      {model.ranges
+        .filter(range => range.state === 'readOnly')
+        .map(range => (
+          <p class="notice away" key={range.name}>
+            <strong>{range.name} is read-only</strong>: {range.reason}
+          </p>
+        ))}
+      {model.notices.map(notice => (
+        <p class="notice" key={notice.time} data-notice={notice.kind}>
+          <strong>{clock(notice.time)}</strong> {notice.text}
+          <button type="button" onClick={() => model.dismiss(notice)}>
+            Dismiss
+          </button>
+        </p>
+      ))}
+    </div>
+  )
+}

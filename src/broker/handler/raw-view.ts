@@ -1,0 +1,57 @@
+import { closeSync, readSync } from 'node:fs'
+import { native } from '../../../native'
+import type { ReadAllocationIn, ReadAllocationOut } from '../../../protocol/generated/broker'
+import { readAllocationBytesMax } from '../../../protocol/wire/limits'
+import { checkAdmin, checkIdle, findVisible } from '../access/authorize'
+import type { Broker } from '../broker'
+import { rawViewOff } from '../console/permission'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
+import type { Allocation } from '../state/entries'
+import { pieceOf } from '../state/range'
+import { invalid } from './arguments'
+
+/** Bytes of an allocation, for looking at what is there. Nothing of it stays open, so no proof is in its way. */
+export function readAllocation(broker: Broker, session: Session, input: ReadAllocationIn): ReadAllocationOut {
+  checkAdmin(session, 'look at memory')
+  if (!broker.settings.console?.rawView) refuse('PermissionDenied', { reason: rawViewOff })
+  const allocation = findVisible(broker.inventory, session, input.name)
+  checkIdle(allocation)
+  const { name, offset, length } = input
+  const { bytes } = allocation.record
+  if (length < 1 || length > readAllocationBytesMax)
+    invalid('length', `from 1 to ${readAllocationBytesMax} bytes are shown at once`)
+  if (offset < 0 || offset > bytes - length)
+    invalid('offset', `'${name}' has ${bytes} bytes; ${length} at ${offset} are not all inside`)
+  if (allocation.range.source.byNameOnly)
+    refuse('PermissionDenied', {
+      reason: `'${name}' is no ordinary memory: reading it may do something`,
+    })
+  const { id, peer, command } = session
+  broker.log.warn(
+    { client: id, pid: peer.pid, uid: peer.uid, command, allocation: name, offset, length },
+    'bytes of an allocation were shown',
+  )
+  return { data: read(allocation, offset, length).toString('base64') }
+}
+
+/** @throws Refusal SourceFailed */
+function read({ range, record }: Allocation, offset: number, length: number): Buffer {
+  const { source } = range
+  const piece = pieceOf(record)
+  const start = source.descriptorOffset(piece) + offset
+  let fd: number | undefined
+  try {
+    fd = source.open(piece, false)
+    if (source.capabilities.fdBound !== 'file')
+      return native.mappedRead(fd, start, length, source.capabilities.pageBytes)
+    // Not by mapping: that would fill the holes of a sparse file.
+    const bytes = Buffer.alloc(length)
+    return bytes.subarray(0, readSync(fd, bytes, 0, length, start))
+  } catch (error) {
+    const { code = 'unknown', message } = error as NodeJS.ErrnoException
+    return refuse('SourceFailed', { range: range.name, operation: 'read', code, reason: message })
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+}

@@ -1,0 +1,164 @@
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { SourceError } from '../source'
+
+const pageBytes = 4096
+const headerBytesMax = 2 ** 20
+const loadable = 1
+const note = 4
+
+interface Segment {
+  kind: number
+  fileOffset: bigint
+  virtual: bigint
+  physical: bigint
+  bytes: bigint
+}
+
+/** Of a page table's entry, x86-64. */
+const present = 1n
+const isLarge = 1n << 7n
+const addressMask = 0x000f_ffff_ffff_f000n
+
+/**
+ * The running kernel's own memory, read through /proc/kcore as debuggers do: what it says is what the kernel works
+ * with. Only for reading, only for root, x86-64 only.
+ */
+export class KernelMemory {
+  private constructor(
+    private readonly fd: number,
+    private readonly segments: readonly Segment[],
+    /** What the kernel tells those who read its memory: names, sizes and offsets. */
+    readonly facts: ReadonlyMap<string, string>,
+  ) {}
+
+  /** @throws SourceError where the kernel does not let itself be read */
+  static open(): KernelMemory {
+    if (process.arch !== 'x64') throw new SourceError(`page tables of ${process.arch} are not known`)
+    let fd: number
+    try {
+      fd = openSync('/proc/kcore', 'r')
+    } catch (error) {
+      throw new SourceError(`/proc/kcore can't be read: ${(error as NodeJS.ErrnoException).code}`)
+    }
+    try {
+      const segments = readSegments(fd)
+      const notes = segments.filter(({ kind }) => kind === note)
+      const text = notes.map(({ fileOffset, bytes }) =>
+        readAt(fd, fileOffset, Number(bytes)).toString('latin1'),
+      )
+      const facts = text.join('\n').matchAll(/^([A-Z]+(?:\([a-z0-9_.]+\))?)=(.*)$/gim)
+      return new KernelMemory(fd, segments, new Map([...facts].map(match => [match[1]!, match[2]!])))
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+  }
+
+  /** @throws SourceError when the kernel does not say it */
+  fact(name: string): string {
+    const value = this.facts.get(name)
+    if (value === undefined) throw new SourceError(`the kernel does not tell its ${name}`)
+    return value
+  }
+
+  /** Of a part of the kernel that is mapped as one: its image, or its map of all memory. */
+  readVirtual(address: bigint, length: number): Buffer {
+    return this.read(({ virtual }) => virtual, address, length)
+  }
+
+  /** Of system memory. */
+  readPhysical(address: bigint, length: number): Buffer {
+    return this.read(({ physical }) => physical, address, length)
+  }
+
+  private read(startOf: (segment: Segment) => bigint, address: bigint, length: number): Buffer {
+    const end = address + BigInt(length)
+    const segment = this.segments.find(
+      candidate =>
+        candidate.kind === loadable &&
+        startOf(candidate) <= address &&
+        startOf(candidate) + candidate.bytes >= end &&
+        startOf(candidate) !== unknownAddress,
+    )
+    if (!segment) throw new SourceError(`the kernel's memory at 0x${address.toString(16)} can't be read`)
+    return readAt(this.fd, segment.fileOffset + address - startOf(segment), length)
+  }
+
+  close(): void {
+    closeSync(this.fd)
+  }
+}
+
+const unknownAddress = 0xffff_ffff_ffff_ffffn
+
+function readSegments(fd: number): Segment[] {
+  const head = readAt(fd, 0n, 64)
+  const [offset, size, count] = [head.readBigUInt64LE(32), head.readUInt16LE(54), head.readUInt16LE(56)]
+  if (head.readUInt32BE(0) !== 0x7f454c46 || size < 56 || size * count > headerBytesMax)
+    throw new SourceError('/proc/kcore is no ELF file')
+  const table = readAt(fd, offset, size * count)
+  return Array.from({ length: count }, (_, index) => {
+    const field = (at: number) => table.readBigUInt64LE(index * size + at)
+    return {
+      kind: table.readUInt32LE(index * size),
+      fileOffset: field(8),
+      virtual: field(16),
+      physical: field(24),
+      bytes: field(32),
+    }
+  })
+}
+
+function readAt(fd: number, offset: bigint, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  if (readSync(fd, bytes, 0, length, offset) !== length)
+    throw new SourceError(`/proc/kcore ends at 0x${offset.toString(16)}`)
+  return bytes
+}
+
+/** Where a symbol of the kernel is. @throws SourceError where it is hidden (kernel.kptr_restrict) */
+export function addressOf(symbol: string): bigint {
+  const line = new RegExp(`^([0-9a-f]+) \\w ${symbol}$`, 'm').exec(readFileSync('/proc/kallsyms', 'latin1'))
+  const address = BigInt(`0x${line?.[1] ?? 0}`)
+  if (address === 0n) throw new SourceError(`/proc/kallsyms does not show where ${symbol} is`)
+  return address
+}
+
+/** Physical addresses of kernel memory that is in no segment of its own, by the kernel's page tables as they are now. */
+export class PageTables {
+  private readonly tables = new Map<bigint, Buffer>()
+  private readonly root: Buffer
+  private readonly levels: number
+  private readonly encryption: bigint
+
+  constructor(private readonly memory: KernelMemory) {
+    this.root = memory.readVirtual(BigInt(`0x${memory.fact('SYMBOL(init_top_pgt)')}`), pageBytes)
+    this.levels = memory.fact('NUMBER(pgtable_l5_enabled)') === '1' ? 5 : 4
+    this.encryption = BigInt(memory.facts.get('NUMBER(sme_mask)') ?? 0)
+  }
+
+  /** @throws SourceError when nothing is mapped there */
+  physical(address: bigint): bigint {
+    let table = this.root
+    for (let level = this.levels; ; level--) {
+      const shift = BigInt(12 + 9 * (level - 1))
+      const entry = table.readBigUInt64LE(Number((address >> shift) & 511n) * 8)
+      const target = entry & addressMask & ~this.encryption
+      if ((entry & present) === 0n)
+        throw new SourceError(`nothing is mapped at 0x${address.toString(16)} in the kernel`)
+      if (level === 1 || (level <= 3 && (entry & isLarge) !== 0n)) {
+        const inside = (1n << shift) - 1n
+        return (target & ~inside) | (address & inside)
+      }
+      table = this.table(target)
+    }
+  }
+
+  private table(address: bigint): Buffer {
+    const known = this.tables.get(address)
+    if (known) return known
+    const table = this.memory.readPhysical(address, pageBytes)
+    this.tables.set(address, table)
+    return table
+  }
+}

@@ -1,0 +1,111 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import { native, Window } from '../../../../native'
+import { SourceError } from '../source'
+import { addressOf, KernelMemory, PageTables } from './kernel-memory'
+import type { PhysicalExtent } from './region'
+
+const pageBytes = 4096n
+
+/** What was found out about this kernel's counts. */
+export interface Counting {
+  /** By how much a page's count is larger for each process that has it mapped. */
+  perMapping: number
+}
+
+/** An unreferenced page of a device has one reference, the device's own. */
+const idleCount = 1
+
+/**
+ * How many references the kernel holds to the pages of a device: pages in a pipe, pinned for DMA or direct I/O, on
+ * their way out of a socket. No interface of the kernel's shows that, and a device must not be taken away while there
+ * is one (the kernel crashes when it is let go), nor its memory be given to anybody else. So the counts themselves are
+ * read. Whether they are read rightly is tried on this very kernel before it is relied on: see calibrate().
+ */
+export class PageReferences {
+  private readonly map: bigint
+  private readonly entryBytes: bigint
+  private readonly countOffset: bigint
+
+  private constructor(private readonly memory: KernelMemory) {
+    this.entryBytes = BigInt(memory.fact('SIZE(page)'))
+    this.countOffset = BigInt(memory.fact('OFFSET(page._refcount)'))
+    this.map = memory.readVirtual(addressOf('vmemmap_base'), 8).readBigUInt64LE()
+  }
+
+  /** @throws SourceError where the kernel does not let itself be read */
+  private static read<T>(use: (references: PageReferences) => T): T {
+    const memory = KernelMemory.open()
+    try {
+      return use(new PageReferences(memory))
+    } finally {
+      memory.close()
+    }
+  }
+
+  /**
+   * Of the units (as large as the device's alignment) in these extents, in order. The page tables are read anew each
+   * time: they change as devices come and go.
+   */
+  static counts(extents: readonly PhysicalExtent[], unitBytes: number): number[] {
+    return PageReferences.read(references => {
+      const tables = new PageTables(references.memory)
+      return unitsOf(extents, unitBytes).map(address => references.count(tables, address))
+    })
+  }
+
+  private count(tables: PageTables, address: number): number {
+    const page = this.map + (BigInt(address) / pageBytes) * this.entryBytes
+    return this.memory.readPhysical(tables.physical(page + this.countOffset), 4).readInt32LE()
+  }
+}
+
+/** Units with references that mappings do not explain. mapped: how many processes have each unit mapped. */
+export function unitsReferenced(
+  extents: readonly PhysicalExtent[],
+  unitBytes: number,
+  mapped: (unit: number) => number = () => 0,
+): number {
+  const counts = PageReferences.counts(extents, unitBytes)
+  return counts.filter((count, unit) => count !== idleCount + mapped(unit)).length
+}
+
+function unitsOf(extents: readonly PhysicalExtent[], unitBytes: number): number[] {
+  const units = []
+  for (const { start, end } of extents)
+    for (let address = start; address < end; address += unitBytes) units.push(address)
+  return units
+}
+
+/**
+ * Tries on the first unit of a device that nobody uses: the count must be one, be one more while the unit's last page
+ * is in a pipe, and be one again. @throws SourceError when that is not what is read
+ */
+export function calibrate(node: string, extents: readonly PhysicalExtent[], unitBytes: number): Counting {
+  const { start } = extents[0]!
+  const count = () => PageReferences.counts([{ start, end: start + unitBytes }], unitBytes)[0]!
+  const fd = openSync(node, constants.O_RDWR)
+  try {
+    const before = count()
+    const pipe = native.spliceToPipe(fd, 0, unitBytes)
+    const during = count()
+    closeSync(pipe)
+    const after = count()
+    const window = new Window(fd, 0, unitBytes, false)
+    Buffer.from(window.buffer).readUInt8(0)
+    const mapped = count()
+    window.revoke()
+    const end = count()
+    const read = [before, during, after, mapped, end]
+    if (
+      before !== idleCount ||
+      during !== 2 ||
+      after !== idleCount ||
+      ![1, 2].includes(mapped) ||
+      end !== idleCount
+    )
+      throw new SourceError(`the kernel's counts of references are not understood (${read.join(', ')})`)
+    return { perMapping: mapped - idleCount }
+  } finally {
+    closeSync(fd)
+  }
+}

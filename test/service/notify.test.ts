@@ -1,0 +1,324 @@
+/**
+ * Proves what broker and service manager say to each other, message by message, through the system's libsystemd, a real
+ * notify socket and a real exec: when it is ready, that it lives, that the listening socket and the memfds of its
+ * memory pass from one broker to the next, and what happens when the two do not understand each other.
+ */
+import { execFileSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { packageRoot } from '../support/package-root'
+import { until } from '../support/test-broker'
+import { Manager, type ManagerOptions } from './support/manager'
+
+const MiB = 2 ** 20
+const sealed = (bytes = '64MiB') => `
+[[range]]
+name = "sealed"
+source = "memfd"
+bytes = "${bytes}"
+`
+const store = { FDSTORE: '16' }
+let manager: Manager
+
+/** Not started yet. */
+function managed(options: Partial<ManagerOptions> = {}): Manager {
+  manager = new Manager({ config: sealed(), environment: store, ...options })
+  return manager
+}
+afterEach(() => manager.dispose())
+
+/** Of the ranges, as the broker tells. */
+async function ranges() {
+  return (await manager.client().call('ListRanges', {})).ranges
+}
+
+test('it asks for time, tells what it is at, is ready when clients are served, lives, and says when it stops', async () => {
+  managed({ environment: { ...store, WATCHDOG_USEC: '60000' } })
+  await manager.start()
+  expect(manager.told[0]).toBe('EXTEND_TIMEOUT_USEC=120000000')
+  expect(manager.told).toContain('STATUS=recovering range sealed, 1 of 1')
+  expect(manager.told.filter(text => !/^(EXTEND|STATUS|FDSTORE|WATCHDOG)/.test(text))).toEqual([
+    'READY=1|STATUS=1 ranges, 0 allocations',
+  ])
+  const beats = () => manager.told.filter(text => text === 'WATCHDOG=1').length
+  await manager.until(() => beats() > 5, 'a life sign again and again')
+  expect(manager.told.indexOf('WATCHDOG=1')).toBeGreaterThan(
+    manager.told.findIndex(text => text.startsWith('READY')),
+  )
+  // A loop that hangs gives none.
+  manager.say('signal 19')
+  await until(
+    () => /^State:\s+T/m.test(readFileSync(`/proc/${manager.pid}/status`, 'latin1')),
+    'a stopped broker',
+  )
+  await manager.stored()
+  const before = beats()
+  await new Promise(resolve => setTimeout(resolve, 300))
+  await manager.stored()
+  expect(beats()).toBe(before)
+  manager.say('signal 18')
+  await manager.until(() => beats() > before, 'a life sign')
+  expect(await manager.signal(15)).toBe('exited 0')
+  expect(manager.told.at(-1)).toBe('STOPPING=1')
+  expect(manager.lines.filter(line => line.startsWith('stranger'))).toEqual([])
+})
+
+test('SIGHUP is a reload, announced with its time; the end of it says whether it was done', async () => {
+  managed()
+  await manager.start()
+  manager.configure(`${sealed()}\n[revoke]\ngrace_ms = 7\n`)
+  manager.signal(1, false)
+  const reloads = () => manager.told.filter(text => text.startsWith('RELOADING=1'))
+  await manager.until(() => manager.told.filter(text => text.startsWith('READY=1')).length === 2, 'a reload')
+  const announced = Number(/MONOTONIC_USEC=(\d+)$/.exec(reloads()[0]!)![1])
+  expect(announced).toBeLessThanOrEqual(Number(process.hrtime.bigint() / 1000n))
+  expect(announced).toBeGreaterThan(Number(process.hrtime.bigint() / 1000n) - 3_600_000_000)
+  manager.configure('[[range]\n')
+  manager.signal(1, false)
+  await manager.until(() => manager.told.filter(text => text.startsWith('READY=1')).length === 3, 'a reload')
+  expect(manager.told.at(-1)).toMatch(/^READY=1\|STATUS=.*not read again: .*broker.toml:1: not TOML/)
+})
+
+test('the listening socket is the manager’s: it outlives the broker, and calls wait in it for the next', async () => {
+  managed()
+  await manager.stored()
+  const early = manager.client()
+  const answer = early.call('GetStatus', {})
+  await manager.start()
+  expect((await answer).pid).toBe(manager.pid)
+  expect(await manager.signal(15)).toBe('exited 0')
+  expect(existsSync(manager.socket)).toBe(true)
+  const between = manager.client().call('GetStatus', {})
+  await manager.start()
+  expect((await between).pid).toBe(manager.pid)
+})
+
+test('no child gets the variables or descriptors that are for the broker', async () => {
+  // The broker asks id for users' numbers; this one writes down what it was given first.
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-id-'))
+  const report = path.join(folder, 'report')
+  writeFileSync(
+    path.join(folder, 'id'),
+    `#!/bin/sh\n(env; ls -l /proc/self/fd) >'${report}.new'; mv '${report}.new' '${report}'; PATH=\${PATH#*:} exec id "$@"\n`,
+    { mode: 0o755 },
+  )
+  try {
+    managed({ environment: { ...store, WATCHDOG_USEC: '1000000', PATH: `${folder}:${process.env.PATH}` } })
+    await manager.start()
+    manager.configure(`${sealed()}\n[[owner]]\nuser = "daemon"\n`)
+    await manager.client().call('Reload', {})
+    const given = readFileSync(report, 'utf8')
+    expect(given).toMatch(/^PATH=/m)
+    expect(given).not.toMatch(/NOTIFY_SOCKET|LISTEN_|WATCHDOG_|FDSTORE/)
+    expect(given).not.toMatch(/memfd:|socket:/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+describe('memory of a memfd range', () => {
+  async function allocate(name: string) {
+    const client = manager.client()
+    await client.call('Allocate', { name, bytes: 2 * MiB })
+    const { grant, fds } = await client.call('CreateMapping', { name })
+    return { client, fd: fds[grant.fileDescriptor]!, mapping: grant.mapping.id }
+  }
+  function text(fd: number): string {
+    const bytes = Buffer.alloc(5)
+    readSync(fd, bytes, 0, 5, MiB)
+    return bytes.toString()
+  }
+
+  test('goes from one broker to the next by names, and is the same memory', async () => {
+    managed()
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({
+      capabilities: { survivesBroker: true },
+      table: { recovery: 'fresh' },
+    })
+    const first = await allocate('vm/ram')
+    writeSync(first.fd, 'hello', MiB)
+    expect(await manager.stored()).toEqual(['memfd-1.sealed', 'memfd-table.sealed'])
+    expect(await manager.signal(9)).toBe('killed 9')
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ allocations: 1, table: { recovery: 'sameBoot' } })
+    const again = manager.client()
+    const { grant, fds } = await again.call('CreateMapping', { name: 'vm/ram' })
+    expect(text(fds[grant.fileDescriptor]!)).toBe('hello')
+    writeSync(fds[grant.fileDescriptor]!, 'world', MiB)
+    expect(text(first.fd)).toBe('world')
+    // A copy in the store is no holder: the memory comes back, and the copy goes.
+    first.client.closeFd(first.fd)
+    again.closeFd(fds[grant.fileDescriptor]!)
+    expect(await again.call('Release', { name: 'vm/ram', graceMs: 0 })).toMatchObject({ outcome: 'released' })
+    await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=memfd-1.sealed'), 'its removal')
+    await until(async () => (await ranges())[0]!.freeBytes === 64 * MiB, 'all of it free')
+    expect(await manager.stored()).toEqual(['memfd-table.sealed'])
+  })
+
+  test('of which the table knows nothing is from a broker that died in an allocation, and goes', async () => {
+    managed()
+    await manager.start()
+    await allocate('kept')
+    await manager.signal(9)
+    await manager.answer('stash memfd-2.sealed', 'stashed')
+    await manager.start()
+    await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=memfd-2.sealed'), 'its removal')
+    expect((await manager.client().call('Allocate', { name: 'next', bytes: MiB })).allocation.id).toBe(2)
+    expect(await manager.stored()).toEqual(['memfd-1.sealed', 'memfd-2.sealed', 'memfd-table.sealed'])
+  })
+
+  test('is refused when the store has no room for it, and nothing of it remains', async () => {
+    managed({ environment: { FDSTORE: '2' } })
+    await manager.start()
+    await allocate('one')
+    const free = (await ranges())[0]!.freeBytes
+    const client = manager.client()
+    const refused = { error: 'io.membroker.Broker.SourceFailed', parameters: { code: 'EMFILE' } }
+    for (const name of ['two', 'two'])
+      await expect(client.call('Allocate', { name, bytes: MiB })).rejects.toMatchObject(refused)
+    expect((await ranges())[0]!.freeBytes).toBe(free)
+    await manager.signal(9)
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ allocations: 1, state: 'online' })
+  })
+
+  test('without its table is not guessed about, and not thrown away', async () => {
+    managed()
+    await manager.start()
+    await allocate('one')
+    await manager.signal(9)
+    await manager.answer('drop memfd-table.sealed', 'dropped')
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({
+      state: 'readOnly',
+      reason: expect.stringMatching(/not its table/),
+    })
+    expect(await manager.stored()).toEqual(['memfd-1.sealed'])
+  })
+
+  test('of a range that the configuration has no more, or has otherwise, stays in the store', async () => {
+    managed()
+    await manager.start()
+    const { fd } = await allocate('one')
+    writeSync(fd, 'hello', MiB)
+    await manager.signal(9)
+    manager.configure(sealed().replace('"sealed"', '"renamed"'))
+    await manager.start()
+    await manager.logged(/"range":"sealed","msg":"the fd store has memfds of a range that the configuration/)
+    await manager.signal(9)
+    manager.configure(sealed('32MiB'))
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ state: 'readOnly' })
+    await manager.signal(9)
+    manager.configure(sealed())
+    await manager.start()
+    expect(await ranges()).toMatchObject([{ state: 'online', allocations: 1 }])
+    const { grant, fds } = await manager.client().call('CreateMapping', { name: 'one' })
+    expect(text(fds[grant.fileDescriptor]!)).toBe('hello')
+  })
+
+  test('does not survive where there is no store, and nobody is told otherwise', async () => {
+    managed({ environment: {} })
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
+    await allocate('one')
+    expect(await manager.stored()).toEqual([])
+    await manager.signal(9)
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ allocations: 0, state: 'online' })
+  })
+})
+
+describe('what can’t be understood', () => {
+  /** A package without ffi-rs, as npm leaves it on a platform that it has no binary for. */
+  function withoutFfi(folder: string): string {
+    for (const part of ['dist', 'native', 'package.json'])
+      symlinkSync(path.join(packageRoot, part), path.join(folder, part))
+    rmSync(path.join(folder, 'dist'))
+    cpSync(path.join(packageRoot, 'dist'), path.join(folder, 'dist'), { recursive: true })
+    mkdirSync(path.join(folder, 'node_modules'))
+    for (const name of readdirSync(path.join(packageRoot, 'node_modules')))
+      if (name !== 'ffi-rs')
+        symlinkSync(path.join(packageRoot, 'node_modules', name), path.join(folder, 'node_modules', name))
+    return folder
+  }
+
+  test('without ffi-rs the manager is told nothing, the log says so, and the passed socket works', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'membroker-no-ffi-'))
+    try {
+      managed({ release: withoutFfi(folder) })
+      await manager.answer('start', 'started ')
+      expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
+      await manager.logged(/libsystemd can not be used/)
+      expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
+      expect(manager.told).toEqual([])
+      expect(await manager.signal(15)).toBe('exited 0')
+      expect(existsSync(manager.socket)).toBe(true)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('descriptors that are nothing of membroker are left alone, and named', async () => {
+    managed()
+    await manager.answer('stash something', 'stashed')
+    await manager.answer('stash memfd-x.sealed', 'stashed')
+    await manager.start()
+    await manager.logged(/descriptor 4 \('something'\) from the service manager is nothing of membroker/)
+    await manager.logged(/descriptor 5 \('memfd-x.sealed'\) from the service manager is nothing of membroker/)
+    expect(await manager.stored()).toEqual(['memfd-table.sealed', 'memfd-x.sealed', 'something'])
+  })
+
+  test('variables meant for another process are not believed', async () => {
+    managed({
+      listens: false,
+      environment: { ...store, LISTEN_PID: '1', LISTEN_FDS: '9', WATCHDOG_PID: '1', WATCHDOG_USEC: '1000' },
+    })
+    await manager.start()
+    expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
+    expect(manager.told).not.toContain('WATCHDOG=1')
+    expect(manager.log).not.toMatch(/from the service manager/)
+    // Its own socket, as there is no other.
+    await manager.signal(15)
+    expect(existsSync(manager.socket)).toBe(false)
+  })
+
+  test('a notify socket that is not there costs log lines only', async () => {
+    managed()
+    const lost = path.join(manager.folder, 'notify.sock')
+    await manager.start()
+    rmSync(lost)
+    await manager.client().call('Reload', {})
+    await manager.logged(/the service manager could not be told/)
+    const client = manager.client()
+    // Where the memory could not be kept, it is not promised.
+    await expect(client.call('Allocate', { name: 'x', bytes: MiB })).rejects.toMatchObject({
+      error: 'io.membroker.Broker.SourceFailed',
+    })
+    expect((await ranges())[0]).toMatchObject({ freeBytes: 64 * MiB })
+  })
+
+  test('the same broker runs without any of it', () => {
+    const main = path.join(packageRoot, 'dist/src/broker/main.js')
+    managed()
+    const output = execFileSync(process.execPath, [main, '--config', manager.configFile, '--check'], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, LISTEN_FDS: 'many', NOTIFY_SOCKET: '/nowhere' },
+    })
+    expect(output).toMatch(/is good: sealed/)
+  })
+})

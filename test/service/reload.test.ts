@@ -1,0 +1,241 @@
+/**
+ * Proves that a configuration read again is in effect for everybody from the next request on, that nobody is dropped
+ * and nothing is taken away by it, and that one which is not good changes nothing and says why.
+ */
+import { chmodSync, renameSync, writeFileSync } from 'node:fs'
+import { needsRoot } from '../support/needs-root'
+import { OtherProcess } from '../support/other-process'
+import { TestBroker, type TestClient, until } from '../support/test-broker'
+
+const MiB = 2 ** 20
+const [alice, bob] = [1000, 1001]
+const suite = needsRoot('what other uids may do after a reload') ? describe : describe.skip
+
+let broker: TestBroker
+let admin: TestClient
+
+const base = `
+[[range]]
+name = "ram"
+source = "memfd"
+bytes = "64MiB"
+`
+const owner = (uid: number, keys = '') => `\n[[owner]]\nuid = ${uid}\n${keys}\n`
+
+beforeEach(async () => {
+  broker = await TestBroker.start({ config: base })
+  chmodSync(broker.folder, 0o755)
+  admin = broker.client()
+})
+afterEach(async () => {
+  await OtherProcess.killAll()
+  await broker.dispose()
+})
+
+async function reload(config: string) {
+  writeFileSync(broker.configFile, config)
+  const { changed, needsRestart } = await admin.call('Reload', {})
+  return { changed, needsRestart }
+}
+
+test('what is new is named, what waits for a restart too, and what is as it was is not', async () => {
+  expect(await reload(base)).toEqual({ changed: [], needsRestart: [] })
+  const all = `[broker]
+socket_mode = "0600"
+clients_max = 99
+[revoke]
+grace_ms = 1
+on_deadline = "kill"
+[defaults]
+bytes_max = 1
+[admin]
+uids = [7]
+[console]
+listen = "127.0.0.1:0"
+${base.replace('64MiB', '32MiB')}
+[[range]]
+name = "more"
+source = "memfd"
+bytes = "1MiB"
+${owner(alice)}${owner(bob)}`
+  const changed = [
+    'admin',
+    'broker.clients_max',
+    'broker.clients_per_uid_max',
+    'defaults',
+    `owner.${alice}`,
+    `owner.${bob}`,
+    'revoke.grace_ms',
+    'revoke.on_deadline',
+  ]
+  const needsRestart = ['broker.socket_mode', 'console', 'range.more', 'range.ram']
+  expect(await reload(all)).toEqual({ changed, needsRestart })
+  // What waits is told again; what is in effect is not new any more.
+  expect(await reload(all.replace(`uid = ${bob}`, 'uid = 1002'))).toEqual({
+    changed: [`owner.${bob}`, 'owner.1002'].sort(),
+    needsRestart,
+  })
+  expect((await admin.call('ListRanges', {})).ranges).toMatchObject([{ name: 'ram', bytes: 64 * MiB }])
+  expect((await admin.call('GetStatus', {})).clientsMax).toBe(99)
+})
+
+test.each([
+  ['no TOML', (config: string) => `${config}bytes = = 3\n`, /broker.toml:6: not TOML/],
+  ['cut off in the middle', (config: string) => config.slice(0, -4), /broker.toml:5: not TOML/],
+  ['empty', () => '', /broker.toml:1: .*lacks 'range'/],
+  [
+    'an unknown key',
+    (config: string) => `${config}\n[[owner]]\nuid = 1\nbyte_max = 3\n`,
+    /:9: unknown key 'byte_max'/,
+  ],
+  [
+    'a user there is not',
+    (config: string) => `${config}\n[admin]\nusers = ["no-such-user"]\n`,
+    /no user is called/,
+  ],
+])('%s: nothing has changed, and the reason is told', async (_, spoil, reason) => {
+  await reload(base + owner(alice))
+  const refused = {
+    error: 'io.membroker.Broker.ConfigInvalid',
+    parameters: { reason: expect.stringMatching(reason) },
+  }
+  await expect(reload(spoil(base))).rejects.toMatchObject(refused)
+  await until(
+    () => broker.log.includes('the configuration was not read again; what was, stays'),
+    'its log line',
+  )
+  // The owner is still one: put back, the file has nothing new.
+  expect(await reload(base + owner(alice))).toEqual({ changed: [], needsRestart: [] })
+})
+
+test('a file that is gone is not good either', async () => {
+  renameSync(broker.configFile, `${broker.configFile}.kept`)
+  await expect(admin.call('Reload', {})).rejects.toMatchObject({
+    parameters: { reason: expect.stringMatching(/ENOENT/) },
+  })
+})
+
+test('SIGHUP does the same, and each is told to viewers', async () => {
+  const viewer = broker.client()
+  const events: object[] = []
+  let watches = false
+  const watch = async () => {
+    for await (const { event, snapshotEnd } of viewer.stream('Watch', {})) {
+      watches ||= snapshotEnd === true
+      if (event?.kind === 'reloaded') events.push(event)
+    }
+  }
+  watch().catch(() => {})
+  await until(() => watches, 'the end of the snapshot')
+  writeFileSync(broker.configFile, `${base}[revoke]\ngrace_ms = 3\n`)
+  process.kill(broker.pid, 'SIGHUP')
+  await until(() => events.length === 1, 'the event of SIGHUP')
+  expect(events[0]).toMatchObject({ detail: 'revoke.grace_ms' })
+  await reload(base)
+  await until(() => events.length === 2, 'the event of Reload')
+  expect(events[1]).toMatchObject({ detail: 'revoke.grace_ms', pid: process.pid, uid: process.getuid!() })
+  writeFileSync(broker.configFile, 'spoiled')
+  process.kill(broker.pid, 'SIGHUP')
+  await until(() => broker.log.includes('was not read again'), 'the log line')
+  expect((await admin.call('GetStatus', {})).pid).toBe(broker.pid)
+})
+
+test('the log level is set by hand until the next reload, and is then that of the command line or the file', async () => {
+  const connect = async () => {
+    const client = broker.client()
+    await client.call('GetStatus', {})
+    client.close()
+  }
+  await admin.call('SetLogLevel', { level: 'info' })
+  await connect()
+  await admin.call('Reload', {})
+  const reloaded = () => broker.log.split('the configuration was read again')
+  await until(async () => {
+    await connect()
+    return reloaded()[1]?.includes('client connected') === true
+  }, 'debug lines again')
+  expect(reloaded()[0]!.split('"msg":"log level"')[1]).not.toMatch('client connected')
+})
+
+/** Whether the process may have so much memory under this name: the error's short name when not. */
+const allocation = (who: OtherProcess, name: string, bytes: number) =>
+  who.refusal('Allocate', { name, bytes })
+
+suite('for other uids', () => {
+  test('a session’s rights are those its uid has now, also in a stream that goes on', async () => {
+    const other = await OtherProcess.start(broker.socket, { uid: alice })
+    const seen = () => other.run(({ state }) => state.events.length as number)
+    expect(await other.refusal('Reload', {})).toBe('PermissionDenied')
+    expect(await other.refusal('SetLogLevel', { level: 'silent' })).toBe('PermissionDenied')
+    await reload(`${base}[admin]\nuids = [${alice}]\n`)
+    await other.run(({ connect, state }) => {
+      state.events = []
+      void (async () => {
+        for await (const reply of connect().stream('Watch', {})) state.events.push(reply)
+      })()
+    })
+    await until(async () => (await seen()) > 0, 'its snapshot')
+    await admin.call('Allocate', { name: 'secret', bytes: MiB })
+    await until(async () => (await seen()) > 1, 'an administrator’s view')
+    expect(await other.refusal('SetLogLevel', { level: 'debug' })).toBe(undefined)
+    expect(await other.refusal('Reload', {})).toBe(undefined)
+    await reload(base)
+    const before = await seen()
+    await admin.call('Release', { name: 'secret' })
+    expect(await other.refusal('Freeze', {})).toBe('PermissionDenied')
+    expect(await other.refusal('GetAllocation', { name: 'secret' })).toBe('NotFound')
+    expect(await seen()).toBe(before)
+  })
+
+  test('a quota lowered below what is used takes nothing away, and gives nothing more', async () => {
+    await reload(base + owner(alice, 'bytes_max = "32MiB"\nallocations_max = 8\nmappings_max = 8'))
+    const other = await OtherProcess.start(broker.socket, { uid: alice })
+    expect(await allocation(other, 'a', 16 * MiB)).toBe(undefined)
+    await reload(base + owner(alice, 'bytes_max = "8MiB"\nallocations_max = 8\nmappings_max = 0'))
+    expect(await allocation(other, 'b', MiB)).toBe('QuotaExceeded')
+    expect(await other.refusal('GetAllocation', { name: 'a' })).toBe(undefined)
+    expect(await other.refusal('CreateMapping', { name: 'a' })).toBe('QuotaExceeded')
+    expect((await admin.call('GetStatus', {})).usage).toMatchObject([
+      { uid: alice, bytes: 16 * MiB, bytesMax: 8 * MiB, mappingsMax: 0 },
+    ])
+    await reload(base + owner(alice, 'names = ["x/*"]'))
+    expect(await allocation(other, 'b', MiB)).toBe('PermissionDenied')
+    expect(await other.refusal('CreateMapping', { name: 'a' })).toBe(undefined)
+    expect(await other.refusal('Release', { name: 'a', graceMs: 0 })).toBe(undefined)
+    await reload(base)
+    expect(await allocation(other, 'x/b', MiB)).toBe('QuotaExceeded')
+  })
+
+  test('nobody is dropped and no call fails while it is read again and again', async () => {
+    await reload(base + owner(alice) + owner(bob))
+    const others = await Promise.all([alice, bob].map(uid => OtherProcess.start(broker.socket, { uid })))
+    const working = others.map(other =>
+      other.run(async ({ client, state }) => {
+        const name = `work-${process.pid}`
+        let rounds = 0
+        while (!state.stopped) {
+          await client.call('Allocate', { name, bytes: 4096 })
+          const { grant, fds } = await client.call('CreateMapping', { name })
+          client.closeFd(fds[grant.fileDescriptor]!)
+          await client.call('RevokeMapping', { mapping: grant.mapping.id })
+          await client.call('Release', { name })
+          rounds++
+        }
+        return rounds
+      }),
+    )
+    for (let round = 0; round < 25; round++) {
+      const limits = `bytes_max = "${round % 2 ? 32 : 48}MiB"`
+      await reload(`[broker]\nclients_max = ${3 + (round % 3)}\n${base}${owner(alice, limits)}${owner(bob)}`)
+      process.kill(broker.pid, 'SIGHUP')
+    }
+    const stopped = others.map(other =>
+      other.run(({ state }) => {
+        state.stopped = true
+      }),
+    )
+    await Promise.all(stopped)
+    for (const rounds of await Promise.all(working)) expect(rounds).toBeGreaterThan(0)
+    expect(broker.log).not.toMatch(/client dropped/)
+  })
+})

@@ -1,0 +1,115 @@
+import { cpSync, symlinkSync } from 'node:fs'
+import path from 'node:path'
+import { OtherProcess } from '../../support/other-process'
+import { packageRoot } from '../../support/package-root'
+import { until } from '../../support/test-broker'
+import { Systemd } from './systemd'
+
+export const socket = '/run/membroker/broker.sock'
+const configFile = '/etc/membroker.toml'
+
+/** A client of an ordinary uid, and the configuration that gives it memory of two kinds. */
+export const uid = 64055
+export const configuration = `
+[[range]]
+name = "files"
+source = "directory"
+path = "/dev/shm/guests"
+bytes = "64MiB"
+
+[[range]]
+name = "sealed"
+source = "memfd"
+bytes = "64MiB"
+
+[revoke]
+grace_ms = 100
+on_deadline = "kill"
+
+[[owner]]
+uid = ${uid}
+bytes_max = "48MiB"
+open_by_path = true
+`
+
+/** A hypervisor host: systemd, and membroker installed on it with the units of deploy/. */
+export class Host {
+  private constructor(readonly systemd: Systemd) {}
+
+  /** release: the folder of an installed package. */
+  static async boot(layers: readonly string[], release = packageRoot): Promise<Host> {
+    const host = new Host(await Systemd.boot(layers))
+    const { systemd } = host
+    for (const unit of ['membroker.service', 'membroker.socket'])
+      cpSync(path.join(packageRoot, 'deploy', unit), systemd.inside(`/etc/systemd/system/${unit}`))
+    symlinkSync(process.execPath, systemd.inside('/usr/local/bin/node.new'))
+    systemd.run('mv', '/usr/local/bin/node.new', '/usr/local/bin/node')
+    host.install(release)
+    host.configure(configuration)
+    host.must('daemon-reload')
+    return host
+  }
+
+  /** Puts the programs of a package in the PATH, as npm does: links into it. */
+  install(release: string): void {
+    for (const [name, program] of [
+      ['membrokerd', 'dist/src/broker/main.js'],
+      ['broker-ctl', 'dist/src/client/ctl/main.js'],
+    ] as const)
+      this.systemd.run('ln', '-sfn', path.join(release, program), `/usr/local/bin/${name}`)
+  }
+
+  configure(text: string): void {
+    this.systemd.write(configFile, text)
+  }
+
+  /** systemctl, which has to succeed. */
+  must(...args: string[]): void {
+    const { status, stdout, stderr } = this.systemd.systemctl(...args)
+    if (status !== 0)
+      throw new Error(
+        `systemctl ${args.join(' ')}: ${status}\n${stdout}${stderr}\n${this.systemd.journal('membroker.service')}`,
+      )
+  }
+
+  state(unit = 'membroker.service'): string {
+    return this.systemd.show(unit, 'ActiveState')
+  }
+
+  get restarts(): number {
+    return Number(this.systemd.show('membroker.service', 'NRestarts'))
+  }
+
+  /** Inside. */
+  get brokerPid(): number {
+    return Number(this.systemd.show('membroker.service', 'MainPID'))
+  }
+
+  /** Waits for words in the broker's journal, which come a little later than what they tell of. */
+  async logged(wanted: RegExp | string): Promise<void> {
+    const journal = () => this.systemd.journal('membroker.service')
+    await until(
+      () => (typeof wanted === 'string' ? journal().includes(wanted) : wanted.test(journal())),
+      `in the journal: ${wanted}`,
+    ).catch(error => {
+      throw new Error(`${error.message}\n${journal().slice(-5000)}`)
+    })
+  }
+
+  /** What broker-ctl prints with --json. */
+  ctl(...args: string[]): unknown {
+    const { status, stdout, stderr } = this.systemd.run('broker-ctl', ...args, '--json')
+    if (status !== 0) throw new Error(`broker-ctl ${args.join(' ')}: ${status}\n${stderr}`)
+    return JSON.parse(stdout)
+  }
+
+  /** A process on the host that is connected. */
+  client(user = uid): Promise<OtherProcess> {
+    const identity = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--']
+    return OtherProcess.start(socket, { launcher: [...this.systemd.launcher, ...identity] })
+  }
+
+  dispose(): Promise<void> {
+    return this.systemd.dispose()
+  }
+}

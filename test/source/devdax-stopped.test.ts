@@ -1,0 +1,68 @@
+/** Proves that who is held still goes on afterwards, also when the process that did it was killed before it could say so. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { startTimeOf } from '../../src/broker/lease/process'
+import { continueStopped, Stopped } from '../../src/broker/source/devdax/stopped'
+import { packageRoot } from '../support/package-root'
+
+let folder: string
+let record: string
+let child: ChildProcess
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'membroker-stopped-'))
+  record = path.join(folder, 'record')
+  child = spawn('sleep', ['1000'], { stdio: 'ignore' })
+})
+afterEach(() => {
+  child.kill('SIGKILL')
+  rmSync(folder, { recursive: true })
+})
+
+const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))![1]
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(resolve => setTimeout(resolve, 5))
+}
+
+test('one that is let go runs again, and nothing is left on record', async () => {
+  const stopped = new Stopped(record)
+  expect(await stopped.stop(child.pid!)).toBe(true)
+  expect(state()).toBe('T')
+  expect(readFileSync(record, 'latin1')).toBe(`${child.pid} ${startTimeOf(child.pid!)}\n`)
+  stopped.go()
+  await until(() => state() !== 'T')
+  expect(continueStopped(record)).toEqual([])
+})
+
+test('one whose stopper was killed is continued by whoever comes next', async () => {
+  const module = path.join(packageRoot, 'dist/src/broker/source/devdax/stopped')
+  const script = `const { Stopped } = require(${JSON.stringify(module)})
+    new Stopped(${JSON.stringify(record)}).stop(${child.pid}).then(() => process.kill(process.pid, 'SIGKILL'))`
+  const stopper = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
+  await new Promise(resolve => stopper.once('exit', resolve))
+  expect(stopper.signalCode).toBe('SIGKILL')
+  expect(state()).toBe('T')
+  expect(continueStopped(record)).toEqual([child.pid])
+  await until(() => state() !== 'T')
+  expect(continueStopped(record)).toEqual([])
+})
+
+test('one that somebody else had stopped stays so', async () => {
+  child.kill('SIGSTOP')
+  await until(() => state() === 'T')
+  const stopped = new Stopped(record)
+  expect(await stopped.stop(child.pid!)).toBe(true)
+  stopped.go()
+  expect(continueStopped(record)).toEqual([])
+  expect(state()).toBe('T')
+})
+
+test('a torn record and a number that is another process now do no harm', async () => {
+  child.kill('SIGSTOP')
+  await until(() => state() === 'T')
+  writeFileSync(record, `${child.pid} ${startTimeOf(child.pid!)! + 1}\n999999999 1\n${child.pid} `)
+  expect(continueStopped(record)).toEqual([])
+  expect(state()).toBe('T')
+})
