@@ -38,7 +38,7 @@ function breakOne(host: Host): void {
     bytes[17 * MiB + 3]! ^= 1
   })
   const region = findRegions().find(({ start }) => start === softReserved.base)
-  removeInstance(region!.directory, path.basename(device))
+  removeInstance(region!.directory, path.basename(device), 'unused')
 }
 
 async function verify(host: Host): Promise<void> {
