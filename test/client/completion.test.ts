@@ -22,6 +22,7 @@ function complete(...words: string[]): string[] {
 
 test('bash offers verbs, their options, and names where a verb takes one', () => {
   // Proves the generated script in the shell itself.
+  expect(complete('rev')).toEqual(['revoke'])
   expect(complete('unsh')).toEqual(['unshare'])
   expect(complete('log-level', 'w')).toEqual(['warn'])
   expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']))
