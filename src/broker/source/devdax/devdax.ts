@@ -20,7 +20,7 @@ import { Helper } from './helper'
 import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
 import type { Counting } from './page-references'
 import { type Instance, listInstances, type PhysicalExtent, readInstance } from './region'
-import { continueStopped } from './stopped'
+import { continueAbandoned } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
 import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'
 
@@ -82,7 +82,7 @@ export class DevdaxSource implements Source {
     const region = findOwnRegion(settings)
     const unitBytes = settings.alignBytes ?? region.alignBytes
     const lock = await lockRegion(region)
-    continueStopped()
+    continueAbandoned()
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
       await clearUnbound(helper, guard.regions)
