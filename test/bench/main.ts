@@ -8,8 +8,11 @@ import { connect } from '../../src/client'
 import { buildProgram } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
+import { measureBandwidth } from './bandwidth'
 import { type Figure, percentile, print } from './figures'
+import type { Restart } from './restart'
 import { measureCommit } from './table-commit'
+import { measureTmpfsRestart } from './tmpfs-restart'
 
 const { values: options } = parseArgs({
   options: {
@@ -17,11 +20,15 @@ const { values: options } = parseArgs({
     grants: { type: 'string', default: '5000' },
     batches: { type: 'string', default: '200' },
     starts: { type: 'string', default: '20' },
+    claims: { type: 'string', default: '100,1000,10000' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 const [grants, batches, starts] = [Number(options.grants), Number(options.batches), Number(options.starts)]
+const claims = options.claims.split(',').map(Number)
 const mappedBytes = 2 ** 21
+const bandwidth = { bytes: 2 ** 26, rounds: 51 }
+const restartRounds = 3
 const batchGrants = 32
 
 interface Grants {
@@ -137,9 +144,32 @@ async function measureBrokerStart(broker: TestBroker): Promise<number[]> {
   return times
 }
 
+/** Of each count, the round whose total is in the middle. */
+async function measureRestarts(): Promise<Restart[]> {
+  const restarts: Restart[] = []
+  for (const count of claims) {
+    const rounds: Restart[] = []
+    for (let round = 0; round < restartRounds; round++) rounds.push(await measureTmpfsRestart(count))
+    restarts.push(rounds.sort((a, b) => a.total - b.total)[restartRounds >> 1]!)
+  }
+  return restarts
+}
+
+/** A pass over the memory, so that it reads as the other figures do; the ratio is that of passes one right after the other. */
+async function bandwidthFigures(broker: TestBroker): Promise<Figure[]> {
+  const program = buildProgram('test/lab/program/bandwidth.c')
+  if (!program) throw new Error('the memory bandwidth needs a C compiler')
+  const { bytes, rounds } = bandwidth
+  const measured = await measureBandwidth(broker.socket, program, bytes, rounds)
+  return Object.entries(measured).map(([way, { window, ratio }]) => {
+    const nanoseconds = (bytes / window) * 1e9
+    return { name: `${way} 64 MiB through a window, p50`, nanoseconds, floor: nanoseconds * ratio }
+  })
+}
+
 async function main(): Promise<void> {
   if (options.help) {
-    console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N]
+    console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
 
 Measures the broker against test/bench/floor.c, which does the same system calls without any of the work.
 The ratios are what to look at; absolute times belong to this machine and moment.`)
@@ -158,9 +188,13 @@ The ratios are what to look at; absolute times belong to this machine and moment
     const pipelined = await measurePipelined(client)
     progress('table commits')
     const commit = await measureCommit()
+    progress('memory through a window')
+    const memory = await bandwidthFigures(broker)
     progress('process starts')
     const clientStart = await measureClientStart(broker)
     const brokerStart = await measureBrokerStart(broker)
+    progress('restarts with many claims')
+    const restarts = await measureRestarts()
     const { grantExistingFile: existing } = floor
     const figures: Figure[] = [
       {
@@ -195,8 +229,9 @@ The ratios are what to look at; absolute times belong to this machine and moment
         nanoseconds: percentile(brokerStart, 50),
         floor: floor.startP50,
       },
+      ...memory,
     ]
-    print(figures, options.json)
+    print(figures, restarts, options.json)
   } finally {
     await broker.dispose()
   }

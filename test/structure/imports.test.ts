@@ -9,6 +9,7 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   protocol: { imports: [], node: ['node:buffer'] },
   native: { imports: [], node: 'any' },
   'src/broker': { imports: ['protocol', 'native'], node: 'any' },
+  man: { imports: ['protocol', 'src/broker', 'src/client'], node: 'any' },
   'src/client': { imports: ['protocol', 'native'], node: 'any' },
 }
 /** Makes the generated files: a program that reads and writes them, and no part of the protocol itself. */
@@ -57,7 +58,8 @@ test('the imports were found at all', () => {
   for (const room of Object.keys(rooms))
     expect(all.filter(({ file }) => roomOf(file) === room)).not.toEqual([])
   const specifiers = (file: string) => importsOf(file).map(({ specifier }) => specifier)
-  expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['commander', './broker']))
+  expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['node:fs', './broker']))
+  expect(specifiers('src/broker/command-line.ts')).toEqual(['commander', './version'])
   expect(specifiers('src/broker/config/config.ts')).toEqual(expect.arrayContaining(['smol-toml', 'ajv']))
 })
 
@@ -88,11 +90,12 @@ test('the protocol needs nothing of Node but Buffer', () => {
   expect(wrong.map(where)).toEqual([])
 })
 
-test('only the broker-ctl folder imports broker-ctl, and it uses only the library and the protocol', () => {
+test('only the broker-ctl folder, and its manual, import broker-ctl, and it uses only the library and the protocol', () => {
   const ctl = 'src/client/ctl/'
   const inward = all.filter(
     ({ file, specifier }) =>
       !file.startsWith(ctl) &&
+      roomOf(file) !== 'man' &&
       specifier.startsWith('.') &&
       path.join(path.dirname(file), specifier).startsWith(ctl.slice(0, -1)),
   )

@@ -23,6 +23,7 @@ import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
 import { formatTable, type NativeMedium, Table } from '../table'
+import { LapTimes } from './lap-times'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -34,17 +35,24 @@ export async function recover(broker: Broker): Promise<void> {
   broker.service?.recovering()
   for (const [index, settings] of ranges.entries()) {
     broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
-    const began = performance.now()
-    const range = await openRange(broker, settings)
+    const took = new LapTimes()
+    const range = await openRange(broker, settings, took)
     broker.inventory.addRange(range)
-    range.startup.tookMs = Math.round(performance.now() - began)
+    range.startup.tookMs = Math.round(took.totalMs)
     if (range.reason !== undefined) {
       range.startup.findings.push(range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     } else
-      broker.log.info({ range: range.name, recovery: range.recovery, ...summary(range) }, 'range is online')
+      broker.log.info(
+        { range: range.name, recovery: range.recovery, ...summary(range), tookMs: took },
+        'range is online',
+      )
   }
-  for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
+  if ([...broker.inventory.ranges.values()].some(range => !range.readable))
+    broker.inventory.leapIds(Date.now())
+  // Formatting knows one range only; what is retired then could get a number that another range has.
+  if (!ranges.some(({ format }) => format))
+    for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
   for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
     broker.log.warn(
@@ -55,7 +63,7 @@ export async function recover(broker: Broker): Promise<void> {
     if (!holder) range.startup.unclaimed.add(id)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings): Promise<Range> {
+async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes): Promise<Range> {
   const startup = newStartup()
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
@@ -71,6 +79,7 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
   } catch (error) {
     return unusable(explain(broker, error))
   }
+  took.lap('source')
   const { source } = opened
   const giveUp = (reason: string) => {
     opened.medium.close()
@@ -109,7 +118,9 @@ async function openRange(broker: Broker, settings: RangeSettings): Promise<Range
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
     range.withhold([{ offset: 0, length: bytes }])
+    took.lap('table')
     await reconcile(broker, range)
+    took.lap('memory')
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))

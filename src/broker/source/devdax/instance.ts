@@ -1,21 +1,21 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { chmodSync, chownSync, closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../protocol/units'
+import { hasMount } from '../own-mount'
 import { SourceError } from '../source'
-import { hasNode, makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
+import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { makeDevice } from './device-number'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
 import { unitsReferenced } from './page-references'
-import { type Instance, instanceNames, type PhysicalExtent, readInstance } from './region'
+import {
+  type Instance,
+  instanceNames,
+  type PhysicalExtent,
+  readAlign,
+  readDriver,
+  readInstance,
+  text,
+} from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -58,16 +58,17 @@ export class InstanceError extends SourceError {
 
 /**
  * Why a device may go. unused: nobody was ever given it. proved: the kernel must say that nothing is left of what was
- * given. taken: whoever still has it stands still and was looked at (cut.ts).
+ * given. unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages.
+ * taken: whoever still has it stands still and was looked at (cut.ts).
  */
-export type Reason = 'unused' | 'proved' | 'taken'
+export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
   const name = createEmpty(directory)
   try {
     fill(directory, name, extents, alignBytes)
     write(path.join(driver, 'new_id'), name)
-    if (readInstance(directory, name)?.driver !== 'device_dax')
+    if (readDriver(directory, name) !== 'device_dax')
       throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
     const device = deviceOf(directory, name)
     chmodSync(`/dev/${name}`, 0o600)
@@ -82,7 +83,7 @@ export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder)
 
 /** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
 function createEmpty(directory: string): string {
-  const seed = () => readFileSync(path.join(directory, 'dax_region/seed'), 'latin1').trim()
+  const seed = () => text(path.join(directory, 'dax_region/seed'))
   const before = seed() === '' ? undefined : new Set(instanceNames(directory))
   write(path.join(directory, 'dax_region/create'), '1')
   const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
@@ -93,8 +94,7 @@ function createEmpty(directory: string): string {
 /** Kernels have said yes and added nothing; only what can be read back is there. */
 function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
   const device = path.join(directory, name)
-  if (readInstance(directory, name)?.alignBytes !== alignBytes)
-    write(path.join(device, 'align'), String(alignBytes))
+  if (readAlign(directory, name) !== alignBytes) write(path.join(device, 'align'), String(alignBytes))
   for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
   checkInstance(readInstance(directory, name), extents, alignBytes)
 }
@@ -112,8 +112,7 @@ function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], a
 }
 
 export function deviceOf(directory: string, name: string): number {
-  const [major, minor] = readFileSync(path.join(directory, name, 'dev'), 'latin1')
-    .trim()
+  const [major, minor] = text(path.join(directory, name, 'dev'))
     .split(':')
     .map(Number)
   return makeDevice(major!, minor!)
@@ -149,17 +148,23 @@ export function removeInstance(directory: string, name: string, reason: Reason):
 
 /** From here on nobody can open it; what is open then is what there is. */
 function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): void {
-  if (!hasNode(name)) {
-    if (reason === 'proved') throw new InstanceError('EBUSY', accountLost)
-    return
-  }
-  const { uid, rdev } = statSync(nodeOf(name))
-  removeDeviceNode(name, { detach: reason === 'taken' })
-  if (reason !== 'proved') return
+  const node = hasMount(name) ? statSync(nodeOf(name)) : undefined
+  if (!node && reason === 'proved') throw new InstanceError('EBUSY', accountLost)
+  if (node) unmountNode(name, reason)
+  if (reason === 'unused' || reason === 'taken') return
   const referenced = unitsReferenced(extents, alignBytes)
   if (referenced === 0) return
-  makeDeviceNode(name, rdev, uid)
+  if (node) makeDeviceNode(name, node.rdev, node.uid)
   throw new InstanceError('EBUSY', describeReferenced(referenced, alignBytes))
+}
+
+function unmountNode(name: string, reason: Reason): void {
+  try {
+    removeDeviceNode(name, { detach: reason === 'taken' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    throw new InstanceError('EBUSY', `${name} is open or mapped by somebody, or on its way to somebody`)
+  }
 }
 
 export const accountLost =
@@ -178,7 +183,7 @@ export function checkNothingUnbound(): void {
   const bound = new Set(readdirSync(drivers).flatMap(driver => readdirSync(path.join(drivers, driver))))
   const unbound = readdirSync(devices)
     .filter(name => !bound.has(name))
-    .map(name => ({ name, bytes: Number(readFileSync(path.join(devices, name, 'size'), 'latin1')) }))
+    .map(name => ({ name, bytes: Number(text(path.join(devices, name, 'size'))) }))
     .find(({ bytes }) => bytes > 0)
   if (unbound)
     throw new InstanceError(

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readlinkSync, readSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 
 /** Physical addresses, in bytes; end is exclusive. */
@@ -81,10 +81,24 @@ export function readInstance(directory: string, name: string): Instance | undefi
   return {
     name,
     bytes: number(path.join(device, 'size')),
-    driver: entries.includes('driver') ? path.basename(readlinkSync(path.join(device, 'driver'))) : undefined,
+    driver: entries.includes('driver') ? readDriver(directory, name) : undefined,
     extents: readExtents(device, entries),
-    alignBytes: number(path.join(device, 'align')),
+    alignBytes: readAlign(directory, name),
   }
+}
+
+/** undefined when it is not bound, or there is no such device. */
+export function readDriver(directory: string, name: string): string | undefined {
+  try {
+    return path.basename(readlinkSync(path.join(directory, name, 'driver')))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export function readAlign(directory: string, name: string): number {
+  return number(path.join(directory, name, 'align'))
 }
 
 /** In the order in which the device's offsets run through them. */
@@ -109,8 +123,16 @@ function list(directory: string): string[] {
   }
 }
 
-function text(file: string): string {
-  return readFileSync(file, 'latin1').trim()
+const page = Buffer.alloc(4096)
+
+/** An attribute is read by one call and has at most a page; after a kexec, thousands are read before any guest goes on. */
+export function text(file: string): string {
+  const fd = openSync(file, 'r')
+  try {
+    return page.toString('latin1', 0, readSync(fd, page)).trim()
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Decimal, or hexadecimal with 0x. */
