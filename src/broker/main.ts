@@ -12,6 +12,7 @@ import { recover } from './recover/recover'
 import { InheritedError, takeInherited } from './service/inherited'
 import { ServiceManager } from './service/service-manager'
 import { Server, SocketInUse } from './session/server'
+import { tableBytesFor } from './source/table-size'
 import { version } from './version'
 
 const program = commandLine().exitOverride(error =>
@@ -113,9 +114,10 @@ function startConsole(broker: Broker): Promise<Console | undefined> | undefined 
 function plain({ socket, ranges }: Settings) {
   return {
     socket,
-    ranges: ranges.map(({ name, source, path, bytes, base, hugePageBytes }) => ({
+    ranges: ranges.map(({ name, source, path, bytes, base, tableBytes, hugePageBytes }) => ({
       ...{ name, source, path, bytes, hugePageBytes },
       base: base ?? null,
+      tableBytes: tableBytes ?? tableBytesFor(bytes),
     })),
   }
 }

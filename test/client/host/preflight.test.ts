@@ -12,6 +12,7 @@ const dax: ConfiguredRange = {
   path: '',
   base: GiB,
   hugePageBytes: 0,
+  tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 128 * MiB, base: 0x6000_0000 }
 
@@ -50,6 +51,12 @@ test.each([
     `quiet ${third} ${idle}`,
     'guests lost memory',
     /all of it would be the kernel's own memory: no memmap=/,
+  ],
+  [
+    'given to efi_fake_mem',
+    `efi_fake_mem=512M@1G:0x40000 ${third} ${idle}`,
+    'guests lost memory',
+    /efi_fake_mem= does not count/,
   ],
   [
     'shifted',

@@ -199,6 +199,8 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
       (part.kind === 'add' || part.kind === 'change') &&
       (overlap(extent, { start: part.start, end: part.start + part.bytes }) || part.bytes === range.bytes),
   )
+  if (near.length === 0 && valuesOf(parameters, 'efi_fake_mem').length > 0)
+    return 'efi_fake_mem= does not count: few kernels are built with it, and newer ones do not know it'
   const size = sizeParameter(range.bytes)
   const base = `0x${range.base.toString(16)}`
   const right = [

@@ -13,6 +13,7 @@ import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
 import { readSecret, type Session, sizeArgument, withBroker } from '../session'
+import { printable } from '../table'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
@@ -59,7 +60,11 @@ what it was. Where a command needs it lower (it uses select()), run it through p
       return withBroker(command, async session => {
         const holder = new Holder(session, options)
         const mappings: Mapping[] = []
-        for (const spec of options.map) mappings.push(await holder.mapping(spec))
+        for (const spec of options.map) {
+          session.progress.say(`claiming and mapping ${printable(spec.name)}`)
+          mappings.push(await holder.mapping(spec))
+        }
+        session.progress.end()
         const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
         if (session.signal.aborted)
           throw new BrokerError('Aborted', 'interrupted before the command was started')

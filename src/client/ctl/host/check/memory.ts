@@ -49,6 +49,12 @@ function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | und
   return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * 1024
 }
 
+/** A memfd range has its table in ordinary memory. */
+function pages({ source, bytes, tableBytes }: ConfiguredRange, pageBytes: number): number {
+  const table = source === 'directory' ? Math.ceil(tableBytes / pageBytes) : 0
+  return Math.ceil(bytes / pageBytes) + table
+}
+
 /** Of all ranges with pages of a size together: they share the pool. */
 const hugePages: RangeCheck = {
   id: 'hugePages',
@@ -66,7 +72,7 @@ const hugePages: RangeCheck = {
     const needed = configuration.ranges
       .filter(({ source }) => source === 'directory' || source === 'memfd')
       .filter(other => hugePageBytesOf(other, files) === pageBytes)
-      .reduce((sum, { bytes }) => sum + Math.ceil(bytes / pageBytes), 0)
+      .reduce((sum, other) => sum + pages(other, pageBytes), 0)
     return there >= needed
       ? good(`the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`)
       : bad(
@@ -90,11 +96,12 @@ const filesystem: RangeCheck = {
       )
     if (mount.type !== 'tmpfs') return good(`${range.path} is on the ${mount.type} of ${mount.folder}`)
     const { blocks, bsize } = statfsSync(files.at(mount.folder))
-    return blocks * bsize >= range.bytes
+    const needed = range.bytes + range.tableBytes
+    return blocks * bsize >= needed
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
-          `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, the range ${formatSize(range.bytes)}`,
-          `mount -o remount,size=${sizeParameter(Math.ceil((range.bytes * 1.02) / 2 ** 20) * 2 ** 20)} ${shellWord(mount.folder)}`,
+          `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, range and table ${formatSize(needed)}`,
+          `mount -o remount,size=${sizeParameter(Math.ceil((needed * 1.02) / 2 ** 20) * 2 ** 20)} ${shellWord(mount.folder)}`,
         )
   },
 }
