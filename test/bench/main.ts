@@ -155,17 +155,16 @@ async function measureRestarts(): Promise<Restart[]> {
   return restarts
 }
 
-/** Seconds of a pass over the memory, so that it reads as the other figures do. */
+/** A pass over the memory, so that it reads as the other figures do; the ratio is that of passes one right after the other. */
 async function bandwidthFigures(broker: TestBroker): Promise<Figure[]> {
-  const program = buildProgram('test/lab/program/bandwidth.c')!
+  const program = buildProgram('test/lab/program/bandwidth.c')
+  if (!program) throw new Error('the memory bandwidth needs a C compiler')
   const { bytes, rounds } = bandwidth
   const measured = await measureBandwidth(broker.socket, program, bytes, rounds)
-  const pass = (bytesPerSecond: number) => (bytes / bytesPerSecond) * 1e9
-  return Object.entries(measured).map(([way, { window, mmap }]) => ({
-    name: `${way} 64 MiB through a window`,
-    nanoseconds: pass(window),
-    floor: pass(mmap),
-  }))
+  return Object.entries(measured).map(([way, { window, ratio }]) => {
+    const nanoseconds = (bytes / window) * 1e9
+    return { name: `${way} 64 MiB through a window, p50`, nanoseconds, floor: nanoseconds * ratio }
+  })
 }
 
 async function main(): Promise<void> {

@@ -2,10 +2,11 @@ import { defaultKernel } from './kernels'
 import { Lab, LabUnavailable } from './lab'
 import { Progress } from './progress'
 import { runCommand, runScenario } from './run'
-import { minutesMaxDefault, scenarioNames } from './scenario'
+import { loadScenario, minutesMaxDefault, scenarioNames } from './scenario'
 
 /** What a machine may take, and what making its kernel and files takes. */
-const timeoutMs = (minutesMaxDefault + 10) * 60_000
+const minutesMax = scenarioNames().map(name => loadScenario(name).minutesMax ?? minutesMaxDefault)
+const timeoutMs = (Math.max(...minutesMax) + 10) * 60_000
 
 describe(`the lab on kernel ${defaultKernel}`, () => {
   const progress = new Progress()

@@ -1,6 +1,15 @@
 /** Proves that a helper that hangs in the kernel, or dies, costs an error and never the broker. */
 import { spawn } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Helper } from '../../src/broker/source/devdax/helper'
@@ -52,6 +61,28 @@ test('a write that does not return is given up in time, and nothing more is aske
   expect(stuck).toHaveLength(1)
   await expect(helper.make(order)).rejects.toMatchObject({ code: 'EIO', message: stuck[0] })
   while (isRunning(path.join(folder, 'program.js'))) await new Promise(resolve => setTimeout(resolve, 5))
+  helper.close()
+})
+
+test('a broker that stood still itself takes the answers that came meanwhile', async () => {
+  // Proves that a busy start, or a paused machine, is not taken for a kernel that hangs, however many orders wait.
+  const answered = path.join(folder, 'answered')
+  const helper = helperOf(
+    `let count = 0
+     process.on('message', ({ id }) => {
+       process.send({ id, result: { name: 'dax0.1', device: id } })
+       if (++count === 100) require('fs').writeFileSync(${JSON.stringify(answered)}, '')
+     })
+     process.on('disconnect', () => process.exit())`,
+    3000,
+  )
+  await helper.make(order)
+  const asked = Array.from({ length: 99 }, () => helper.make(order))
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  const from = Date.now()
+  while (!existsSync(answered) || Date.now() - from < 3500) Atomics.wait(pause, 0, 0, 10)
+  expect(await Promise.all(asked)).toHaveLength(99)
+  expect(stuck).toEqual([])
   helper.close()
 })
 

@@ -1,10 +1,12 @@
 /** Milliseconds of each step of a start, by its name; for the log. */
 export class LapTimes {
   readonly #steps: Record<string, number> = {}
+  readonly #from: number
   #last: number
 
   /** from: on the clock of performance.now(). */
   constructor(from = performance.now()) {
+    this.#from = from
     this.#last = from
   }
 
@@ -12,6 +14,10 @@ export class LapTimes {
     const now = performance.now()
     this.#steps[step] = Math.round((now - this.#last) * 10) / 10
     this.#last = now
+  }
+
+  get totalMs(): number {
+    return performance.now() - this.#from
   }
 
   toJSON(): Record<string, number> {

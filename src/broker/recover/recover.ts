@@ -35,17 +35,16 @@ export async function recover(broker: Broker): Promise<void> {
   broker.service?.recovering()
   for (const [index, settings] of ranges.entries()) {
     broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
-    const began = performance.now()
-    const tookMs = new LapTimes()
-    const range = await openRange(broker, settings, tookMs)
+    const took = new LapTimes()
+    const range = await openRange(broker, settings, took)
     broker.inventory.addRange(range)
-    range.startup.tookMs = Math.round(performance.now() - began)
+    range.startup.tookMs = Math.round(took.totalMs)
     if (range.reason !== undefined) {
       range.startup.findings.push(range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     } else
       broker.log.info(
-        { range: range.name, recovery: range.recovery, ...summary(range), tookMs },
+        { range: range.name, recovery: range.recovery, ...summary(range), tookMs: took },
         'range is online',
       )
   }
@@ -64,7 +63,7 @@ export async function recover(broker: Broker): Promise<void> {
     if (!holder) range.startup.unclaimed.add(id)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTimes): Promise<Range> {
+async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes): Promise<Range> {
   const startup = newStartup()
   const configured = { kind: settings.source, bytes: settings.bytes }
   const onReadOnly = (range: Range, reason: string) => {
@@ -80,7 +79,7 @@ async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTim
   } catch (error) {
     return unusable(explain(broker, error))
   }
-  tookMs.lap('source')
+  took.lap('source')
   const { source } = opened
   const giveUp = (reason: string) => {
     opened.medium.close()
@@ -118,10 +117,10 @@ async function openRange(broker: Broker, settings: RangeSettings, tookMs: LapTim
       startup.findings.push(`the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
-    tookMs.lap('table')
     range.withhold([{ offset: 0, length: bytes }])
+    took.lap('table')
     await reconcile(broker, range)
-    tookMs.lap('memory')
+    took.lap('memory')
     return range
   } catch (error) {
     if (error instanceof TableUnreadable) return giveUp(adviceFor(error, source, settings.name))

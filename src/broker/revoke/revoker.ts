@@ -4,7 +4,7 @@ import { foundBad } from '../contents/found-bad'
 import { Refusal } from '../refusal'
 import type { Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
-import { pieceOf, pieceOfRetired } from '../state/range'
+import { pieceOf, pieceOfRetired, type Range } from '../state/range'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
 
@@ -296,9 +296,18 @@ export class Revoker {
     }
   }
 
+  /** With a device the kernel forgets what it knew of its memory. */
+  private noteBad(range: Range, id: number): void {
+    const { inventory, kernelLog } = this.broker
+    const extents = (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? []
+    const bad = kernelLog.badOf(range, extents)
+    if (bad.length > 0) foundBad(this.broker, range, bad, 'kernel')
+  }
+
   private async cut(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
     const { range, id } = target
+    this.noteBad(range, id)
     const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
     tell(
       proof.kind === 'gone'

@@ -26,13 +26,17 @@ export type Order = { id: number } & Task
 export type Answer = { id: number; result: object } | { id: number; code: string; message: string }
 
 interface Waiting {
+  order: Task
+  limitMs: number
   resolve: (result: object) => void
   reject: (error: Error) => void
-  timer: NodeJS.Timeout
 }
 
-/** Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. */
-const orderMs = 30_000
+/**
+ * Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. The rest is for a
+ * host so busy that the helper itself starts slowly: a range is not given up for that.
+ */
+const orderMs = 120_000
 const bytesPerMs = 8 * 2 ** 20
 /** A helper that was killed is given this long to be gone. */
 const continueMs = 5000
@@ -43,7 +47,9 @@ const continueMs = 5000
  */
 export class Helper {
   private child: ChildProcess | undefined
+  /** In the order in which they are carried out. */
   private readonly waiting = new Map<number, Waiting>()
+  private timer: NodeJS.Timeout | undefined
   private lastId = 0
   private stuck: string | undefined
 
@@ -94,14 +100,23 @@ export class Helper {
     const child = this.running()
     const id = ++this.lastId
     return new Promise((resolve, reject) => {
-      // Orders wait for each other.
-      const limit = (this.limitMs + bytes / bytesPerMs) * (this.waiting.size + 1)
-      const timer = setTimeout(() => this.giveUp(order), limit)
-      this.waiting.set(id, { resolve, reject, timer })
+      this.waiting.set(id, { order, limitMs: this.limitMs + bytes / bytesPerMs, resolve, reject })
+      if (this.waiting.size === 1) this.watch()
       child.send({ id, ...order }, error => {
         if (error) this.settle({ id, code: 'EIO', message: `the helper can't be reached: ${error.message}` })
       })
     })
+  }
+
+  /** The time of an order begins when it is the helper's next. */
+  private watch(): void {
+    clearTimeout(this.timer)
+    const [next] = this.waiting
+    if (!next) return
+    const [id, { order, limitMs }] = next
+    // This process may have stood still itself, with the answer there all the while: it is read before anything is judged.
+    const judge = () => setImmediate(() => this.waiting.has(id) && this.giveUp(order))
+    this.timer = setTimeout(judge, limitMs)
   }
 
   private running(): ChildProcess {
@@ -126,7 +141,7 @@ export class Helper {
     const waiting = this.waiting.get(answer.id)
     if (!waiting) return
     this.waiting.delete(answer.id)
-    clearTimeout(waiting.timer)
+    this.watch()
     if ('code' in answer) waiting.reject(new InstanceError(answer.code, answer.message))
     else waiting.resolve(answer.result)
   }
@@ -151,10 +166,8 @@ export class Helper {
   }
 
   private rejectAll(code: string, message: string): void {
-    for (const { reject, timer } of this.waiting.values()) {
-      clearTimeout(timer)
-      reject(new InstanceError(code, message))
-    }
+    clearTimeout(this.timer)
+    for (const { reject } of this.waiting.values()) reject(new InstanceError(code, message))
     this.waiting.clear()
   }
 }

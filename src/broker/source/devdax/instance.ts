@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { chmodSync, chownSync, closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../protocol/units'
 import { hasMount } from '../own-mount'
@@ -192,7 +183,7 @@ export function checkNothingUnbound(): void {
   const bound = new Set(readdirSync(drivers).flatMap(driver => readdirSync(path.join(drivers, driver))))
   const unbound = readdirSync(devices)
     .filter(name => !bound.has(name))
-    .map(name => ({ name, bytes: Number(readFileSync(path.join(devices, name, 'size'), 'latin1')) }))
+    .map(name => ({ name, bytes: Number(text(path.join(devices, name, 'size'))) }))
     .find(({ bytes }) => bytes > 0)
   if (unbound)
     throw new InstanceError(
