@@ -3,7 +3,7 @@
  * where it is, follows what happens, runs commands as far as it may, outlives the broker, asks nobody else for anything,
  * and can be used with the keyboard alone, on small screens, in light and dark.
  */
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, WebSocketRoute } from 'playwright-core'
 import type { Extent } from '../../protocol/generated/broker'
 import { OtherProcess } from '../support/other-process'
 import { type TestBroker, type TestClient, until } from '../support/test-broker'
@@ -226,6 +226,35 @@ describeWithChromium('the page of the console', () => {
     await cell(page, 'allocations', 'theirs').getByText(String(other.pid)).waitFor()
     await other.kill()
     await cell(page, 'allocations', 'theirs').getByText('unclaimed').waitFor()
+  })
+
+  test('events that this viewer was too slow for are counted, and the state is read again', async () => {
+    await allocate('kept', MiB, { uid: 1001 })
+    const watched = await WatchedPage.open(browser, origin)
+    open.push(watched)
+    const { page } = watched
+    const watchers: WebSocketRoute[] = []
+    // Between the page and its broker: everything goes through, and what only a loaded broker says is said here.
+    await page.routeWebSocket(/socket$/, socket => {
+      const server = socket.connectToServer()
+      socket.onMessage(message => {
+        if (String(message).includes('Broker.Watch')) watchers.push(socket)
+        server.send(message)
+      })
+      server.onMessage(message => socket.send(message))
+    })
+    await page.goto(url)
+    await cell(page, 'allocations', 'kept').waitFor()
+    await page.locator('#tab-events').click()
+    await page.getByText('none missed').waitFor()
+    const event = { sequence: 5000, time: Date.now(), kind: 'claimed', allocation: 'kept', range: 'guests' }
+    watchers[0]!.send(JSON.stringify({ parameters: { event, missed: 4321 }, continues: true }))
+    await page.locator('[data-missed="4321"]').waitFor()
+    await until(() => watchers.length === 2, 'a second Watch')
+    await allocate('after', MiB)
+    await page.locator('#tab-allocations').click()
+    await cell(page, 'allocations', 'after').waitFor()
+    await cell(page, 'allocations', 'kept').waitFor()
   })
 
   test('a read-only console runs what only looks, and says why it does no more', async () => {

@@ -8,6 +8,8 @@ import { ticks, type View } from './viewport'
 const overviewHeight = 12
 const rulerHeight = 20
 const markMin = 3
+/** A name that is longer is cut off rather than left out. */
+const longNameWidth = 90
 
 export interface Scene {
   map: RangeMap
@@ -119,6 +121,7 @@ export class MapCanvas {
       const name = nameOf(ref)
       if (name === undefined || room < 24) continue
       const lines = [printable(name), size(end - start)]
+      if (room < Math.min(longNameWidth, marks.measureText(lines[0]!).width)) continue
       // On a plate of its own: a name is read on any colour.
       const widths = lines.map(line => Math.min(room, marks.measureText(line).width))
       marks.fillStyle = cssOf(this.theme.palette[0]!)

@@ -135,8 +135,9 @@ export class Model {
       this.coming = undefined
       this.link.watchAnew()
       await Promise.all([this.readStatus(), this.readRecovery(), this.readClients()])
-    } catch {
-      // Away again; the link tries anew.
+    } catch (error) {
+      // Away again: the link tries anew. A refusal may not be the last word.
+      if (!isAway(error)) this.poll = setTimeout(() => void this.connected(), pollMs)
       return
     }
     const { status } = this
@@ -238,7 +239,7 @@ export class Model {
         this.samplesChanged.changed()
       }
     } catch (error) {
-      if (error instanceof CallFailed && error.code === 'Away') return
+      if (isAway(error)) return
     }
     clearTimeout(this.poll)
     this.poll = setTimeout(() => void this.pollOnce(), pollMs)
@@ -282,4 +283,8 @@ export class Model {
     this.inventory.setPoison(this.poisoned)
     this.inventoryChanged.changed()
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof CallFailed && error.code === 'Away'
 }
