@@ -32,16 +32,16 @@ export function Notices() {
             </span>
           </p>
         ))}
-      {model.notices.map(notice => (
-        <p class="notice" key={notice.time} data-notice={notice.kind}>
+      {model.notice && (
+        <p class="notice" data-notice="restart">
           <span>
-            <strong>{clock(notice.time)}</strong> {notice.text}
+            <strong>{clock(model.notice.time)}</strong> {model.notice.text}
           </span>
-          <button type="button" onClick={() => model.dismiss(notice)}>
+          <button type="button" onClick={() => model.dismiss()}>
             Dismiss
           </button>
         </p>
-      ))}
+      )}
     </div>
   )
 }
