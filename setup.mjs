@@ -64,7 +64,8 @@ if (!existsSync(at('native/prebuilds')) && isStale(addon, at('native/src'), at('
   step('compiling the native addon', process.execPath, [at('native/build.mjs'), '--force'])
 
 const stamp = at('dist/.complete')
-if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('docs'), at('tsconfig.json'))) {
+const sources = ['src', 'protocol', 'native', 'man', 'test', 'docs', 'tsconfig.json'].map(name => at(name))
+if (isStale(stamp, ...sources)) {
   rmSync(at('dist'), { recursive: true, force: true })
   step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
   step("bundling the debug console's page", process.execPath, [
@@ -72,5 +73,6 @@ if (isStale(stamp, at('src'), at('protocol'), at('native'), at('test'), at('docs
     at('dist/src/broker/console/page.html'),
   ])
   for (const bin of ['dist/src/broker/main.js', 'dist/src/client/ctl/main.js']) chmodSync(at(bin), 0o755)
+  step('writing the manual pages', process.execPath, [at('dist/man/generate.js')])
   writeFileSync(stamp, '')
 }

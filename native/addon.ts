@@ -76,9 +76,11 @@ export interface Addon {
     device: number,
     inode: number,
   ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
-  // Mounts. For root; a path is of a directory.
+  // Mounts. For root.
   /** Mounts an empty tmpfs there, mode 0700, that is not propagated to other mount namespaces. */
   mountPrivate(path: string): number
+  /** Mounts a file over another, not propagated either. */
+  bindPrivate(file: string, path: string): number
   /** 1: nothing anywhere is open by way of this mount, be it mapped, in flight on a socket, or held by path; 0: something is. */
   isMountIdle(path: string): number
   /** -EBUSY, without detach, while something is open by way of it. */

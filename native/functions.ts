@@ -132,6 +132,11 @@ export function mountPrivate(path: string): void {
   check('mount', addon.mountPrivate(path))
 }
 
+/** Mounts a file over another, not propagated either. */
+export function bindPrivate(file: string, path: string): void {
+  check('mount', addon.bindPrivate(file, path))
+}
+
 /**
  * Whether nothing anywhere is open by way of this mount: the kernel counts every open file description, be it mapped,
  * in flight on a socket, or registered with io_uring. Of this mount namespace; a copy of it has mounts of its own.

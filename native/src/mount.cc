@@ -16,14 +16,23 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 
-}  // namespace
-
-int MountPrivate(const std::string& path) {
-  if (mount("membroker", path.c_str(), "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0700,size=64k") < 0) return -errno;
+int MakePrivate(const std::string& path) {
   if (mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) == 0) return 0;
   const int error = errno;
   umount2(path.c_str(), MNT_DETACH);
   return -error;
+}
+
+}  // namespace
+
+int MountPrivate(const std::string& path) {
+  if (mount("membroker", path.c_str(), "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0700,size=64k") < 0) return -errno;
+  return MakePrivate(path);
+}
+
+int BindPrivate(const std::string& file, const std::string& path) {
+  if (mount(file.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) < 0) return -errno;
+  return MakePrivate(path);
 }
 
 int IsMountIdle(const std::string& path) {
@@ -32,7 +41,7 @@ int IsMountIdle(const std::string& path) {
   if (errno == EBUSY) return 0;
   if (errno != EAGAIN) return -errno;
   struct stat looked;
-  return stat((path + "/.").c_str(), &looked) < 0 ? -errno : 1;
+  return stat(path.c_str(), &looked) < 0 ? -errno : 1;
 }
 
 int Unmount(const std::string& path, bool detach) {

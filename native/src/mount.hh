@@ -8,6 +8,8 @@ namespace membroker {
 
 /** An empty tmpfs that nothing of is propagated to other mount namespaces. Mode 0700. */
 int MountPrivate(const std::string& path);
+/** The file under another path, not propagated either. */
+int BindPrivate(const std::string& file, const std::string& path);
 /** 1: nothing anywhere is open by way of this mount; 0: something is. */
 int IsMountIdle(const std::string& path);
 /** detach: also while something is open by way of it. */

@@ -14,6 +14,14 @@ Napi::Value OfPath(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), call(path));
 }
 
+Napi::Value BindPrivateGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string file = args.string();
+  const std::string path = args.string();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), BindPrivate(file, path));
+}
+
 Napi::Value UnmountGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const std::string path = args.string();
@@ -43,6 +51,7 @@ Napi::Value SpliceToPipeGlue(const Napi::CallbackInfo& info) {
 
 void ExportMounts(Napi::Env env, Napi::Object exports) {
   exports["mountPrivate"] = Napi::Function::New<OfPath<MountPrivate>>(env, "mountPrivate");
+  exports["bindPrivate"] = Napi::Function::New<BindPrivateGlue>(env, "bindPrivate");
   exports["isMountIdle"] = Napi::Function::New<OfPath<IsMountIdle>>(env, "isMountIdle");
   exports["unmount"] = Napi::Function::New<UnmountGlue>(env, "unmount");
   exports["makeNode"] = Napi::Function::New<MakeNodeGlue>(env, "makeNode");

@@ -5,6 +5,7 @@ import { changesOf } from './config/changes'
 import type { Settings } from './config/config'
 import type { Console } from './console/console'
 import { Contents } from './contents/contents'
+import { KernelLog } from './contents/kernel-log'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
@@ -27,6 +28,7 @@ export class Broker {
   readonly revoker: Revoker
   readonly quarantine: Quarantine
   readonly contents: Contents
+  readonly kernelLog = new KernelLog()
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
   private lastSessionId = 0
@@ -45,7 +47,7 @@ export class Broker {
     this.inventory = new Inventory(this.ledger, this.leases)
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this)
-    this.contents = new Contents(this.inventory, this.statistics)
+    this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
     this.leases.onExit = holder => this.holderExited(holder)
   }
 

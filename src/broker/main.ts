@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
+import { commandLine, exit, type Options } from './command-line'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
 import type { Console } from './console/console'
 import { dispatcher } from './handler/dispatch'
@@ -12,49 +12,12 @@ import { recover } from './recover/recover'
 import { InheritedError, takeInherited } from './service/inherited'
 import { ServiceManager } from './service/service-manager'
 import { Server, SocketInUse } from './session/server'
+import { tableBytesFor } from './source/table-size'
 import { version } from './version'
 
-const exit = { good: 0, failed: 1, usage: 2 } as const
-
-interface Options {
-  config?: string
-  socket?: string
-  directory?: string
-  size?: string
-  logLevel?: string
-  check?: boolean
-  json?: boolean
-  format?: string
-}
-
-const program = new Command('membrokerd')
-  .description('Owns reserved memory and hands it to virtual machine monitors as mmap-able file descriptors.')
-  .version(version)
-  .option('-c, --config <file>', 'configuration (TOML); without one, a directory on /dev/shm for this user')
-  .option('-s, --socket <path>', 'listen here')
-  .option('-d, --directory <path>', 'without --config: keep the memory in this directory')
-  .option('--size <size>', 'without --config: how much memory, for example 8G')
-  .option('-l, --log-level <level>', 'trace, debug, info, warn, error or silent')
-  .option(
-    '--format <range>',
-    'make an empty table in this range of the configuration, whatever is there, and end',
-  )
-  .option('--check', 'only read the configuration, and say what is wrong with it')
-  .option('--json', 'with --check: print what was read, as JSON')
-  .addHelpText(
-    'after',
-    `
-Logs go to standard error: JSON lines, or readable ones on a terminal.
-
-Exit codes: 0 shut down in order; 1 could not start or an internal error; 2 bad usage or configuration.
-
-Examples:
-  membrokerd                                   4 KiB pages on /dev/shm, for trying it out
-  membrokerd --config /etc/membroker.toml      what a host runs
-  membrokerd --config new.toml --check         is it right?`,
-  )
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'membrokerd: ')) })
-  .exitOverride(error => process.exit(error.exitCode === 0 ? exit.good : exit.usage))
+const program = commandLine().exitOverride(error =>
+  process.exit(error.exitCode === 0 ? exit.good : exit.usage),
+)
 
 function settingsFrom(options: Options): Settings {
   if (options.config !== undefined && (options.directory !== undefined || options.size !== undefined))
@@ -151,9 +114,10 @@ function startConsole(broker: Broker): Promise<Console | undefined> | undefined 
 function plain({ socket, ranges }: Settings) {
   return {
     socket,
-    ranges: ranges.map(({ name, source, path, bytes, base, hugePageBytes }) => ({
+    ranges: ranges.map(({ name, source, path, bytes, base, tableBytes, hugePageBytes }) => ({
       ...{ name, source, path, bytes, hugePageBytes },
       base: base ?? null,
+      tableBytes: tableBytes ?? tableBytesFor(bytes),
     })),
   }
 }

@@ -22,7 +22,12 @@ function complete(...words: string[]): string[] {
 
 test('bash offers verbs, their options, and names where a verb takes one', () => {
   // Proves the generated script in the shell itself.
-  expect(complete('re')).toEqual(['release', 'revoke'])
+  expect(complete('rev')).toEqual(['revoke'])
+  expect(complete('unsh')).toEqual(['unshare'])
+  expect(complete('log-level', 'w')).toEqual(['warn'])
+  expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']))
+  expect(complete('top', '--o')).toEqual(['--once'])
+  expect(complete('read', 'vm', '--offset', '')).toEqual([])
   expect(complete('table', '')).toContain('dump')
   expect(complete('list', '--')).toEqual(expect.arrayContaining(['--socket', '--json', '--help']))
   expect(complete('show', 'vm')).toEqual(['vm-1/ram'])

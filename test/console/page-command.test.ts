@@ -3,6 +3,7 @@
  * command before anything is sent, and completes verbs, options and names.
  */
 
+import type { Command } from 'commander'
 import { complete } from '../../src/broker/console/page/command/complete'
 import { arity, runCommand, usageOf, verbs } from '../../src/broker/console/page/command/verbs'
 import {
@@ -94,7 +95,7 @@ test.each([
   ['share vm-42/ram 107', { method: 'Share', parameters: { name: 'vm-42/ram', uid: 107, access: 'read' } }],
   ['share a 107 --write', { method: 'Share', parameters: { name: 'a', uid: 107, access: 'readWrite' } }],
   ['unshare a 107', { method: 'Share', parameters: { name: 'a', uid: 107, access: null } }],
-  ['set-metadata a', { method: 'SetMetadata', parameters: { name: 'a', metadata: null } }],
+  ['set-metadata a --remove', { method: 'SetMetadata', parameters: { name: 'a', metadata: null } }],
   [
     `set-metadata a '{"vm":"web 3"}'`,
     { method: 'SetMetadata', parameters: { name: 'a', metadata: { vm: 'web 3' } } },
@@ -106,12 +107,15 @@ test.each([
   ],
   ['thaw', { method: 'Thaw', parameters: {} }],
   ['log-level debug', { method: 'SetLogLevel', parameters: { level: 'debug' } }],
-  ['poison a 0x1000 4K', { method: 'MarkPoisoned', parameters: { name: 'a', offset: 4096, length: 4096 } }],
   [
-    'poison --range main 2M 2M',
+    'poison mark a --offset 0x1000 --length 4K',
+    { method: 'MarkPoisoned', parameters: { name: 'a', offset: 4096, length: 4096 } },
+  ],
+  [
+    'poison mark --range main --offset 2M --length 2M',
     { method: 'MarkPoisoned', parameters: { range: 'main', offset: 2 ** 21, length: 2 ** 21 } },
   ],
-  ['poison', { method: 'ListPoisoned', parameters: {} }],
+  ['poison list', { method: 'ListPoisoned', parameters: {} }],
 ])('%s', async (line, expected) => {
   const { sent, run } = recorder({
     allocation,
@@ -167,10 +171,13 @@ test.each([
   'grow a large',
   'share a root',
   'set-metadata a [1]',
+  'set-metadata a',
   'release',
   'revoke a',
   'list --all',
-  'poison a 1',
+  'poison mark a --offset 1',
+  'poison',
+  'poison mark --offset 1 --length 1',
   'help nonsense',
   "show 'a",
 ])('%s is refused before anything is sent', async line => {
@@ -186,17 +193,27 @@ test('help lists every verb, and one verb in full', async () => {
   expect(await run('help grow')).toBe(`${usageOf('grow')}\n${verbs.grow!.summary}`)
 })
 
-test('every verb that broker-ctl has too takes the same number of arguments there', () => {
+test('every verb is one of broker-ctl, with as many arguments and options of the same names', () => {
   const program = buildProgram()
-  const shared = Object.keys(verbs).filter(name => program.commands.some(command => command.name() === name))
-  expect(shared).toEqual(expect.arrayContaining(['status', 'allocate', 'release', 'freeze', 'reload']))
+  const find = (name: string) =>
+    name
+      .split(' ')
+      .reduce<Command | undefined>(
+        (noun, word) => noun?.commands.find(command => command.name() === word),
+        program,
+      )
+  const shared = Object.keys(verbs).filter(name => name !== 'help')
   for (const name of shared) {
-    const { registeredArguments } = program.commands.find(command => command.name() === name)!
+    const command = find(name)
+    if (!command) throw new Error(`broker-ctl has no ${name}`)
+    const { registeredArguments } = command
     const least = registeredArguments.filter(argument => argument.required).length
     const most = registeredArguments.some(argument => argument.variadic)
       ? Number.POSITIVE_INFINITY
       : registeredArguments.length
     expect({ name, ...arity(verbs[name]!.usage) }).toEqual({ name, least, most })
+    const options = command.options.map(({ long }) => long)
+    expect(options).toEqual(expect.arrayContaining(Object.keys(verbs[name]!.options ?? {})))
   }
 })
 
@@ -217,6 +234,9 @@ test('completion: verbs, options, names, and as far as it is certain', () => {
   expect(lineOf('allocate v')).toBe('allocate v')
   expect(lineOf('allocate a 1M --r')).toBe('allocate a 1M --range ')
   expect(lineOf('allocate a 1M --range m')).toBe('allocate a 1M --range main ')
+  expect(lineOf('poi')).toBe('poison ')
+  expect(lineOf('poison m')).toBe('poison mark ')
+  expect(lineOf('poison mark vm-1/ra')).toBe('poison mark vm-1/ram ')
   expect(lineOf('nonsense x')).toBe('nonsense x')
   expect(
     complete('show ', { ...names, allocations: Array.from({ length: 1000 }, (_, i) => `a${i}`) }).candidates

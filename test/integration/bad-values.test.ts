@@ -41,6 +41,23 @@ async function refused(method: BrokerMethodName, parameters: object, error: stri
   })
 }
 
+test(
+  'a NUMA node of which no range has memory',
+  withRam(async () => {
+    const reason = expect.stringContaining("there are 'default' of an unknown node")
+    for (const node of [0, 7, -1])
+      await refused('Allocate', { name: 'vm/near', bytes: page, node }, 'InvalidArgument', {
+        parameter: 'node',
+        reason,
+      })
+    const named = { name: 'vm/near', bytes: page, node: 0, range: 'default' }
+    await refused('Allocate', named, 'InvalidArgument', { parameter: 'node' })
+    const any = await client.call('Allocate', { name: 'vm/far', bytes: page, node: null })
+    expect(any.allocation.range).toBe('default')
+    await client.call('Release', { name: 'vm/far' })
+  }),
+)
+
 const hostileNames: [string, string][] = [
   ['empty', ''],
   ['a parent', '../x'],

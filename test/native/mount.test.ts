@@ -51,6 +51,21 @@ suite('a mount of its own', () => {
     expect(native.isMountIdle(place)).toBe(true)
   })
 
+  test('over a single file counts what is opened by that path only', () => {
+    closeSync(open())
+    const [file, over] = [path.join(place, 'file'), path.join(place, 'over')]
+    closeSync(openSync(over, 'w'))
+    native.bindPrivate(file, over)
+    const direct = openSync(file, 'r')
+    expect(native.isMountIdle(over)).toBe(true)
+    const by = openSync(over, 'r')
+    expect(native.isMountIdle(over)).toBe(false)
+    closeSync(by)
+    expect(native.isMountIdle(over)).toBe(true)
+    closeSync(direct)
+    native.unmount(over, { detach: false })
+  })
+
   test('does not see a page in a pipe: that is no open file', () => {
     const fd = open()
     const pipe = native.spliceToPipe(fd, 0, 2 * pageBytes)

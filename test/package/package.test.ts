@@ -133,6 +133,10 @@ test('the tarball holds what it needs and nothing of ours alone', () => {
     'protocol/WIRE.md',
     'protocol/TABLE.md',
     'protocol/io.membroker.Broker.varlink',
+    'dist/man/broker-ctl.1',
+    'dist/man/membroker.toml.5',
+    'dist/man/membrokerd.8',
+    'dist/src/broker/console/page.html',
     'dist/src/client/index.mjs',
     'README.md',
   ])

@@ -218,9 +218,7 @@ describe('memory of a memfd range', () => {
     await manager.signal(9)
     manager.configure(sealed().replace('"sealed"', '"renamed"'))
     await manager.start()
-    expect(manager.log).toMatch(
-      /"range":"sealed","msg":"the fd store has memfds of a range that the configuration/,
-    )
+    await manager.logged(/"range":"sealed","msg":"the fd store has memfds of a range that the configuration/)
     await manager.signal(9)
     manager.configure(sealed('32MiB'))
     await manager.start()
@@ -265,7 +263,7 @@ describe('what can’t be understood', () => {
       managed({ release: withoutFfi(folder) })
       await manager.answer('start', 'started ')
       expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
-      expect(manager.log).toMatch(/libsystemd can not be used/)
+      await manager.logged(/libsystemd can not be used/)
       expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
       expect(manager.told).toEqual([])
       expect(await manager.signal(15)).toBe('exited 0')
@@ -280,12 +278,8 @@ describe('what can’t be understood', () => {
     await manager.answer('stash something', 'stashed')
     await manager.answer('stash memfd-x.sealed', 'stashed')
     await manager.start()
-    expect(manager.log).toMatch(
-      /descriptor 4 \('something'\) from the service manager is nothing of membroker/,
-    )
-    expect(manager.log).toMatch(
-      /descriptor 5 \('memfd-x.sealed'\) from the service manager is nothing of membroker/,
-    )
+    await manager.logged(/descriptor 4 \('something'\) from the service manager is nothing of membroker/)
+    await manager.logged(/descriptor 5 \('memfd-x.sealed'\) from the service manager is nothing of membroker/)
     expect(await manager.stored()).toEqual(['memfd-table.sealed', 'memfd-x.sealed', 'something'])
   })
 
@@ -309,7 +303,7 @@ describe('what can’t be understood', () => {
     await manager.start()
     rmSync(lost)
     await manager.client().call('Reload', {})
-    expect(manager.log).toMatch(/the service manager could not be told/)
+    await manager.logged(/the service manager could not be told/)
     const client = manager.client()
     // Where the memory could not be kept, it is not promised.
     await expect(client.call('Allocate', { name: 'x', bytes: MiB })).rejects.toMatchObject({

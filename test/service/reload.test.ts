@@ -100,7 +100,10 @@ test.each([
     parameters: { reason: expect.stringMatching(reason) },
   }
   await expect(reload(spoil(base))).rejects.toMatchObject(refused)
-  expect(broker.log).toMatch(/the configuration was not read again; what was, stays/)
+  await until(
+    () => broker.log.includes('the configuration was not read again; what was, stays'),
+    'its log line',
+  )
   // The owner is still one: put back, the file has nothing new.
   expect(await reload(base + owner(alice))).toEqual({ changed: [], needsRestart: [] })
 })

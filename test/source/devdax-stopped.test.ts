@@ -1,10 +1,10 @@
 /** Proves that who is held still goes on afterwards, also when the process that did it was killed before it could say so. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startTimeOf } from '../../src/broker/lease/process'
-import { continueStopped, Stopped } from '../../src/broker/source/devdax/stopped'
+import { continueAbandoned, continueStopped, recordOf, Stopped } from '../../src/broker/source/devdax/stopped'
 import { packageRoot } from '../support/package-root'
 
 let folder: string
@@ -30,7 +30,9 @@ test('one that is let go runs again, and nothing is left on record', async () =>
   const stopped = new Stopped(record)
   expect(await stopped.stop(child.pid!)).toBe(true)
   expect(state()).toBe('T')
-  expect(readFileSync(record, 'latin1')).toBe(`${child.pid} ${startTimeOf(child.pid!)}\n`)
+  expect(readFileSync(record, 'latin1')).toBe(
+    [process.pid, child.pid!].map(pid => `${pid} ${startTimeOf(pid)}\n`).join(''),
+  )
   stopped.go()
   await until(() => state() !== 'T')
   expect(continueStopped(record)).toEqual([])
@@ -39,14 +41,23 @@ test('one that is let go runs again, and nothing is left on record', async () =>
 test('one whose stopper was killed is continued by whoever comes next', async () => {
   const module = path.join(packageRoot, 'dist/src/broker/source/devdax/stopped')
   const script = `const { Stopped } = require(${JSON.stringify(module)})
-    new Stopped(${JSON.stringify(record)}).stop(${child.pid}).then(() => process.kill(process.pid, 'SIGKILL'))`
+    new Stopped(${JSON.stringify(folder)} + '/membroker-stopped.' + process.pid).stop(${child.pid}).then(() => process.kill(process.pid, 'SIGKILL'))`
   const stopper = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
   await new Promise(resolve => stopper.once('exit', resolve))
   expect(stopper.signalCode).toBe('SIGKILL')
   expect(state()).toBe('T')
-  expect(continueStopped(record)).toEqual([child.pid])
+  expect(continueAbandoned(folder)).toEqual([child.pid])
   await until(() => state() !== 'T')
-  expect(continueStopped(record)).toEqual([])
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test('what a living process has stopped is not for others to continue', async () => {
+  const stopped = new Stopped(recordOf(process.pid, folder))
+  expect(await stopped.stop(child.pid!)).toBe(true)
+  expect(continueAbandoned(folder)).toEqual([])
+  expect(state()).toBe('T')
+  expect(continueStopped(recordOf(process.pid, folder))).toEqual([child.pid])
+  await until(() => state() !== 'T')
 })
 
 test('one that somebody else had stopped stays so', async () => {
@@ -62,7 +73,8 @@ test('one that somebody else had stopped stays so', async () => {
 test('a torn record and a number that is another process now do no harm', async () => {
   child.kill('SIGSTOP')
   await until(() => state() === 'T')
-  writeFileSync(record, `${child.pid} ${startTimeOf(child.pid!)! + 1}\n999999999 1\n${child.pid} `)
+  const start = startTimeOf(child.pid!)!
+  writeFileSync(record, `1 1\n${child.pid} ${start + 1}\n999999999 1\n${child.pid} ${start}`)
   expect(continueStopped(record)).toEqual([])
   expect(state()).toBe('T')
 })

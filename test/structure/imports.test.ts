@@ -8,7 +8,10 @@ import { packageRoot } from '../support/package-root'
 const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   protocol: { imports: [], node: ['node:buffer'] },
   native: { imports: [], node: 'any' },
+  // Runs in a browser: no addon, nothing of Node, and of the broker only what the wire says.
+  'src/broker/console/page': { imports: ['protocol'], node: [] },
   'src/broker': { imports: ['protocol', 'native'], node: 'any' },
+  man: { imports: ['protocol', 'src/broker', 'src/client'], node: 'any' },
   'src/client': { imports: ['protocol', 'native'], node: 'any' },
 }
 /** Makes the generated files: a program that reads and writes them, and no part of the protocol itself. */
@@ -24,8 +27,9 @@ interface Import {
 
 function sources(folder: string): string[] {
   return readdirSync(path.join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
-    .filter(name => /\.m?ts$/.test(name) && !name.includes('node_modules'))
+    .filter(name => /\.m?tsx?$/.test(name) && !name.includes('node_modules'))
     .map(name => path.join(folder, name))
+    .filter(file => roomOf(file) === folder)
 }
 
 /** import, import type, export from, import() and require(), in whichever form; comments are left out. */
@@ -57,7 +61,8 @@ test('the imports were found at all', () => {
   for (const room of Object.keys(rooms))
     expect(all.filter(({ file }) => roomOf(file) === room)).not.toEqual([])
   const specifiers = (file: string) => importsOf(file).map(({ specifier }) => specifier)
-  expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['commander', './broker']))
+  expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['node:fs', './broker']))
+  expect(specifiers('src/broker/command-line.ts')).toEqual(['commander', './version'])
   expect(specifiers('src/broker/config/config.ts')).toEqual(expect.arrayContaining(['smol-toml', 'ajv']))
 })
 
@@ -88,21 +93,31 @@ test('the protocol needs nothing of Node but Buffer', () => {
   expect(wrong.map(where)).toEqual([])
 })
 
-test('only the broker-ctl folder imports broker-ctl, and it uses only the library and the protocol', () => {
+test('only the broker-ctl folder, and its manual, import broker-ctl, and it uses only the library and the protocol', () => {
   const ctl = 'src/client/ctl/'
   const inward = all.filter(
     ({ file, specifier }) =>
       !file.startsWith(ctl) &&
+      roomOf(file) !== 'man' &&
       specifier.startsWith('.') &&
       path.join(path.dirname(file), specifier).startsWith(ctl.slice(0, -1)),
   )
   expect(inward.map(where)).toEqual([])
 })
 
+test('the page of the console runs in a browser: it imports nothing of Node, and as values no code of the broker', () => {
+  const page = all.filter(({ file }) => roomOf(file) === 'src/broker/console/page')
+  expect(page.filter(({ specifier }) => isNode(specifier)).map(where)).toEqual([])
+  const outside = page.filter(({ specifier }) => !specifier.startsWith('.')).map(({ specifier }) => specifier)
+  expect([...new Set(outside)].sort()).toEqual(['preact', 'preact/hooks', 'uplot'])
+})
+
 test('everything imported from outside is a dependency, Node itself, or our own', () => {
   const { dependencies } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
-  const wrong = all.filter(({ specifier }) => {
-    if (specifier.startsWith('.') || isNode(specifier)) return false
+  const wrong = all.filter(({ file, specifier }) => {
+    // What the page needs is bundled into it.
+    if (specifier.startsWith('.') || isNode(specifier) || roomOf(file) === 'src/broker/console/page')
+      return false
     const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
     return !(name in dependencies)
   })

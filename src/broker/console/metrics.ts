@@ -1,4 +1,6 @@
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
+import { readdirSync, readFileSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
+import { type Metric, Registry } from 'prom-client'
 import { brokerMethodNames } from '../../../protocol/generated/broker'
 import type { Broker } from '../broker'
 import type { Range } from '../state/range'
@@ -16,19 +18,16 @@ export interface ConsoleState {
 /** Owners in one answer, as in GetStatus: each is a series of its own for whoever keeps them. */
 const ownersMax = 1000
 
-/** Between samples of the event loop's delay; its clock wakes an idle broker up as often. */
-const loopSampleMs = 50
-
 /** The broker's state for Prometheus. Everything is read when it is asked for: a call pays for none of it. */
 export function metricsOf(broker: Broker, state: ConsoleState): Registry {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: loopSampleMs })
   const readings = [
     ...brokerReadings(broker, state),
     ...rangeReadings(broker),
     ...recoveryReadings(broker),
     ...ownerReadings(broker),
     ...callReadings(broker),
+    ...processReadings(),
   ]
   for (const reading of readings) registry.registerMetric(reading as unknown as Metric)
   return registry
@@ -196,6 +195,30 @@ function histogram(method: string, { calls, totalMs, latency }: MethodRecord): S
     { suffix: '_bucket', labels: { method, le: '+Inf' }, value: calls },
     { suffix: '_sum', labels: { method }, value: totalMs / 1000 },
     { suffix: '_count', labels: { method }, value: calls },
+  ]
+}
+
+/** Under the names that every program's have. Not the library's own: those wake an idle broker to sample its event loop. */
+function processReadings(): Reading[] {
+  const [, filesMax = '0'] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
+  return [
+    counter('process_cpu_seconds_total', 'Time of processors spent.', () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    }),
+    gauge('process_resident_memory_bytes', 'Memory of the broker itself.', () => process.memoryUsage.rss()),
+    gauge('process_open_fds', 'Open descriptors.', () => readdirSync('/proc/self/fd').length),
+    gauge('process_max_fds', 'Open descriptors at most.', () => Number(filesMax)),
+    gauge(
+      'process_start_time_seconds',
+      'When it started, since the Unix epoch.',
+      () => performance.timeOrigin / 1000,
+    ),
+    counter(
+      'nodejs_eventloop_busy_seconds_total',
+      'Time that requests were being answered in.',
+      () => performance.eventLoopUtilization().active / 1000,
+    ),
   ]
 }
 

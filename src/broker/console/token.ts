@@ -7,6 +7,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   writeSync,
 } from 'node:fs'
 import type { Logger } from 'pino'
@@ -71,8 +72,11 @@ function write(file: string, content: string): void {
   try {
     writeSync(fd, content)
     fsyncSync(fd)
+    renameSync(draft, file)
+  } catch (error) {
+    rmSync(draft)
+    throw error
   } finally {
     closeSync(fd)
   }
-  renameSync(draft, file)
 }

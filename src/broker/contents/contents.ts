@@ -2,8 +2,10 @@ import type { Call } from '../../../protocol/wire/responder'
 import { refuse } from '../refusal'
 import type { Proof } from '../source/source'
 import type { Allocation } from '../state/entries'
+import { inAllocation } from '../state/extents'
 import type { Inventory } from '../state/inventory'
 import type { Statistics } from '../statistics'
+import type { KernelLog } from './kernel-log'
 import { type Outcome, Reading } from './reading'
 
 /** Threads look at it after each MiB, so only memory that does not answer takes longer. */
@@ -40,6 +42,7 @@ export class Contents {
   constructor(
     private readonly inventory: Inventory,
     private readonly statistics: Statistics,
+    private readonly kernelLog: KernelLog,
   ) {}
 
   /** Runs work while the broker itself does not touch an allocation's memory. */
@@ -113,6 +116,10 @@ export class Contents {
   ): Promise<Outcome> {
     const reason = this.whyNot(allocation) ?? skip(allocation)
     if (reason !== undefined) return { kind: 'unread', reason }
+    const { range, record } = allocation
+    const bad = this.kernelLog.badOf(range, record.extents)
+    if (bad.length > 0)
+      return { kind: 'bad', pieces: bad.flatMap(extent => inAllocation(record.extents, extent)) }
     let reading: Reading
     try {
       reading = Reading.start(allocation)

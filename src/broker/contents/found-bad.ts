@@ -1,7 +1,8 @@
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
-import { inAllocation, overlap, wholeUnits, without } from '../state/extents'
+import type { Allocation } from '../state/entries'
+import { inAllocation, overlap, wholeUnits } from '../state/extents'
 import type { Range } from '../state/range'
 
 /**
@@ -24,20 +25,19 @@ export function foundBad(
       refusal ??= error
     }
   }
-  let bad = extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes))
-  if (range.source.ownsPages) {
-    const known = range.bad.records.map(({ id, length }) => ({ offset: id, length }))
-    bad = bad.flatMap(extent => without(extent, known))
-    attempt(() => void range.addBad(bad, origin))
-  }
-  for (const extent of bad) {
+  const bad = extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes))
+  const news = range.source.ownsPages ? range.bad.outOf(bad) : bad
+  if (range.source.ownsPages) attempt(() => range.addBad(bad, origin))
+  for (const allocation of broker.inventory.byId.values())
+    if (allocation.range === range && bad.some(extent => has(allocation, extent)))
+      if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
+        attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+  for (const extent of news) {
     broker.log.error({ range: range.name, ...extent, origin }, 'memory is bad')
     let used = false
     for (const allocation of broker.inventory.byId.values()) {
-      if (allocation.range !== range || !allocation.record.extents.some(own => overlap(own, extent))) continue
+      if (allocation.range !== range || !has(allocation, extent)) continue
       used = true
-      if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
-        attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
       for (const { offset, length } of inAllocation(allocation.record.extents, extent))
         broker.changed('poisoned', allocation, { offset, bytes: length, detail: `found by: ${origin}` })
     }
@@ -48,4 +48,8 @@ export function foundBad(
     }
   }
   return refusal
+}
+
+function has({ record }: Allocation, extent: Extent): boolean {
+  return record.extents.some(own => overlap(own, extent) !== undefined)
 }

@@ -75,3 +75,8 @@ export function drained(call: Call): Promise<void> {
     call.onEnd(resolve)
   })
 }
+
+/** When everybody else has had a turn. */
+export function turn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}

@@ -6,6 +6,13 @@ import type { Session } from '../session/session'
 
 export function openConsole(broker: Broker, session: Session): OpenConsoleOut {
   checkAdmin(session, 'open the console')
-  if (!broker.console) refuse('ConsoleOff', {})
+  if (!broker.settings.console) refuse('ConsoleOff', {})
+  if (!broker.console)
+    refuse('SourceFailed', {
+      range: '',
+      operation: 'console',
+      code: 'unavailable',
+      reason: "it could not be started; the broker's log says why",
+    })
   return { url: broker.console.url }
 }

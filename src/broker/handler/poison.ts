@@ -9,10 +9,9 @@ import { poisonedPagesPerUidMax } from '../../../protocol/wire/limits'
 import { checkAdmin, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
-import { kernelKnowsBad } from '../contents/page-flags'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { inRange, overlap, wholeUnits, without } from '../state/extents'
+import { inOrder, inRange, overlap, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
@@ -73,12 +72,11 @@ function checkCredible(broker: Broker, uid: number, range: Range, pages: Extent[
   told.set(broker, counts)
   let count = counts.get(uid) ?? 0
   const { pageBytes } = range.source.capabilities
-  for (const { offset, length } of pages.flatMap(page => without(page, known)))
-    for (let at = offset; at < offset + length; at += pageBytes) {
-      if (kernelKnowsBad((range.source.base ?? 0) + at, pageBytes)) continue
-      if (++count > poisonedPagesPerUidMax)
-        refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
-    }
+  const confirmed = broker.kernelLog.badOf(range, pages).map(extent => wholeUnits(extent, pageBytes))
+  const doubted = pages.flatMap(page => without(page, inOrder([...known, ...confirmed])))
+  count += doubted.reduce((sum, { length }) => sum + length / pageBytes, 0)
+  if (count > poisonedPagesPerUidMax)
+    refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
   counts.set(uid, count)
 }
 

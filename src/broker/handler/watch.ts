@@ -1,21 +1,20 @@
 import type { Event, WatchIn, WatchOut } from '../../../protocol/generated/broker'
-import {
-  allocationJsonBytesMax,
-  listAllocationsMax,
-  mappingJsonBytesMax,
-  replyBytesMax,
-} from '../../../protocol/wire/limits'
+import { allocationJsonBytesMax, mappingJsonBytesMax, replyBytesMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { maySee } from '../access/authorize'
 import type { Broker } from '../broker'
+import type { Holder } from '../lease/process'
 import type { Audience } from '../session/events'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { viewAllocation, viewMapping } from '../state/view'
-import { drained } from './arguments'
+import { drained, turn } from './arguments'
 
-/** Keys and brackets around a batch. */
-const replyOverheadBytes = 256
+/** Allocations in one reply of the snapshot: what others wait for, about a millisecond. */
+const batchMax = 64
+
+/** The worst of them must fit a reply, with keys and brackets around. */
+const batchRoom = replyBytesMax - 256
 
 /** Events kept for a viewer that is not reading just now; more are counted and dropped. */
 const backlogMax = 1024
@@ -71,42 +70,54 @@ export async function watch(
   flush()
 }
 
+/** A turn of the event loop for each batch, so that nobody waits for the whole of it. */
 async function sendSnapshot(broker: Broker, session: Session, mine: boolean, call: Call): Promise<void> {
-  let after = 0
-  for (;;) {
-    const batch: Allocation[] = []
-    let room = replyBytesMax - replyOverheadBytes
-    let end = true
-    for (const [id, allocation] of broker.inventory.byId.entries(after)) {
-      if (id <= after) continue
-      if (mine ? holds(session, allocation) : maySee(session, allocation)) {
-        room -= allocationJsonBytesMax + allocation.mappings.size * mappingJsonBytesMax
-        if (batch.length === listAllocationsMax || (room < 0 && batch.length > 0)) {
-          end = false
-          break
-        }
-        batch.push(allocation)
-      }
-      after = id
-    }
+  const holder = mine ? session.holder : undefined
+  let batch: Allocation[] = []
+  let room = batchRoom
+  const send = (snapshotEnd: boolean) => {
     const mappings = batch.flatMap(allocation => [...allocation.mappings.values()])
     const accepted = call.replyMore({
       allocations: batch.map(viewAllocation),
-      mappings: mappings.filter(mapping => !mine || mapping.holder === session.holder).map(viewMapping),
-      snapshotEnd: end,
+      mappings: mappings.filter(mapping => !mine || mapping.holder === holder).map(viewMapping),
+      snapshotEnd,
     } satisfies WatchOut)
-    if (end || call.ended) return
-    if (!accepted) await drained(call)
+    batch = []
+    room = batchRoom
+    return accepted
   }
+  for (const allocation of mine ? heldBy(broker, holder) : visibleTo(broker, session)) {
+    const bytes = allocationJsonBytesMax + allocation.mappings.size * mappingJsonBytesMax
+    if (batch.length === batchMax || (bytes > room && batch.length > 0)) {
+      if (!send(false)) await drained(call)
+      await turn()
+      if (call.ended) return
+    }
+    room -= bytes
+    batch.push(allocation)
+  }
+  send(true)
 }
 
-function holds(session: Session, allocation: Allocation): boolean {
-  const { holder } = session
-  if (!holder) return false
-  return (
-    allocation.holder === holder ||
-    [...allocation.mappings.values()].some(mapping => mapping.holder === holder)
-  )
+/** Each is looked for anew, as between two the inventory may change. */
+function* visibleTo({ inventory }: Broker, session: Session): Generator<Allocation> {
+  if (!session.isAdmin) {
+    for (const allocation of inventory.relatedTo(session.uid))
+      if (maySee(session, allocation)) yield allocation
+    return
+  }
+  const { byId } = inventory
+  for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) yield next[1]
+}
+
+function* heldBy({ inventory }: Broker, holder: Holder | undefined): Generator<Allocation> {
+  if (!holder) return
+  const ids = new Set(holder.allocations)
+  for (const id of holder.mappings) ids.add(inventory.mappings.get(id)!.allocation.id)
+  for (const id of ids) {
+    const allocation = inventory.byId.get(id)
+    if (allocation) yield allocation
+  }
 }
 
 function maySeeEvent(session: Session, event: Event, audience: Audience): boolean {

@@ -48,7 +48,11 @@ export async function recover(broker: Broker): Promise<void> {
         'range is online',
       )
   }
-  for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
+  if ([...broker.inventory.ranges.values()].some(range => !range.readable))
+    broker.inventory.leapIds(Date.now())
+  // Formatting knows one range only; what is retired then could get a number that another range has.
+  if (!ranges.some(({ format }) => format))
+    for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
   for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
     broker.log.warn(

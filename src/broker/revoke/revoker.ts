@@ -4,7 +4,7 @@ import { foundBad } from '../contents/found-bad'
 import { Refusal } from '../refusal'
 import type { Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
-import { pieceOf, pieceOfRetired } from '../state/range'
+import { pieceOf, pieceOfRetired, type Range } from '../state/range'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
 
@@ -180,7 +180,10 @@ export class Revoker {
     return this.prover.prove(target)
   }
 
-  /** Without asking or killing anybody: by looking, or where nobody is seen and the source can, by force. */
+  /**
+   * Without asking or killing anybody: by looking, or where nobody is seen and the policy is to take, by force. It is
+   * done once a second, so only what comes of it is told.
+   */
   async lookOrForce(of: Retired | Mapping): Promise<Proof> {
     if (of instanceof Mapping) {
       const { allocation } = of
@@ -192,13 +195,15 @@ export class Revoker {
       )
         return proof
       const silent = () => {}
-      return this.force(allocation, of, proof, this.teller(allocation, silent, of))
+      const tell = this.teller(allocation, silent, of)
+      return whenGone(tell, step => this.force(allocation, of, proof, step))
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
     const proof = await this.prover.prove(target)
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
-    return this.cut(target, text => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`))
+    const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
+    return whenGone(tell, step => this.cut(target, step))
   }
 
   private teller(allocation: Allocation, step: Step, mapping?: Mapping): Step {
@@ -291,9 +296,18 @@ export class Revoker {
     }
   }
 
+  /** With a device the kernel forgets what it knew of its memory. */
+  private noteBad(range: Range, id: number): void {
+    const { inventory, kernelLog } = this.broker
+    const extents = (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? []
+    const bad = kernelLog.badOf(range, extents)
+    if (bad.length > 0) foundBad(this.broker, range, bad, 'kernel')
+  }
+
   private async cut(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
     const { range, id } = target
+    this.noteBad(range, id)
     const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
     tell(
       proof.kind === 'gone'
@@ -302,6 +316,14 @@ export class Revoker {
     )
     return proof
   }
+}
+
+/** Tells the steps of an attempt if it comes to something. */
+async function whenGone(tell: Step, attempt: (step: Step) => Promise<Proof>): Promise<Proof> {
+  const steps: string[] = []
+  const proof = await attempt(text => steps.push(text))
+  if (proof.kind === 'gone') steps.forEach(tell)
+  return proof
 }
 
 function targetOf({ id, range, record }: Allocation): Target {

@@ -7,8 +7,10 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
@@ -16,6 +18,7 @@ import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
+import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from './own-mount'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 
 const pageBytes = 4096
@@ -41,12 +44,17 @@ export class PciBarSource implements Source {
     pageBytes,
   }
   private readonly ids = new Set<number>()
+  /** Nothing was ever opened but by the mount. */
+  private isWhole = true
 
   private constructor(
     private readonly resource: string,
     readonly bytes: number,
     readonly node: number | undefined,
     private readonly lock: number,
+    /** By which it is opened; undefined where the broker may not mount. */
+    private readonly mount: string | undefined,
+    private readonly isNewMount: boolean,
   ) {}
 
   get unitBytes(): number {
@@ -65,8 +73,9 @@ export class PciBarSource implements Source {
     const lock = takeLock(file)
     try {
       const { medium, fresh } = await openTable(file)
+      const { mount, isNew } = mountOf(resource)
       return {
-        source: new PciBarSource(resource, stat.size, nodeOf(resource), lock),
+        source: new PciBarSource(resource, stat.size, nodeOf(resource), lock, mount, isNew),
         medium,
         fresh,
         keepTable: () => fresh && renameSync(`${file}.new`, file),
@@ -77,7 +86,8 @@ export class PciBarSource implements Source {
     }
   }
 
-  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
+  async restore(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void> {
+    this.isWhole = newBoot || !this.isNewMount || kept.length + retired.length === 0
     for (const { id } of [...kept, ...retired]) this.ids.add(id)
   }
 
@@ -90,7 +100,8 @@ export class PciBarSource implements Source {
   }
 
   open(_piece: Piece, writable: boolean): number {
-    const fd = openSync(this.resource, writable ? constants.O_RDWR : constants.O_RDONLY)
+    const place = this.mount === undefined ? this.resource : mountPath(this.mount)
+    const fd = openSync(place, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).size === this.bytes) return fd
     closeSync(fd)
     throw Object.assign(new SourceError(`${this.resource} has changed its size`), { code: 'ENODEV' })
@@ -102,14 +113,16 @@ export class PciBarSource implements Source {
 
   disown(): void {}
 
-  /** sysfs grants no leases, so a descriptor on its way through a socket is not seen; trust is the only other proof. */
+  /** By the kernel's count of what is open; where that is not to be had, a descriptor in flight is not seen. */
   async prove(id: number): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }
+    const counted = this.mount !== undefined && this.isWhole
+    if (counted && isClosedEverywhere(this.mount!)) return { kind: 'gone' }
     const stat = statSync(this.resource, { throwIfNoEntry: false })
     if (!stat) return { kind: 'gone' }
     const { holders, unreadable } = await native.findHolders(stat.dev, stat.ino)
-    if (holders.length === 0 && unreadable === 0) return { kind: 'gone' }
-    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: unreadable > 0 }
+    if (holders.length === 0 && unreadable === 0 && !counted) return { kind: 'gone' }
+    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: counted || unreadable > 0 }
   }
 
   async destroy({ id }: Piece): Promise<void> {
@@ -122,6 +135,20 @@ export class PciBarSource implements Source {
 
   close(): void {
     closeSync(this.lock)
+  }
+}
+
+function mountOf(resource: string): { mount: string | undefined; isNew: boolean } {
+  const device = path.basename(path.dirname(realpathSync(resource)))
+  const mount = `${device}-${path.basename(resource)}`
+  try {
+    prepareMounts()
+    if (hasMount(mount)) return { mount, isNew: false }
+    writeFileSync(mountPath(mount), '')
+    native.bindPrivate(resource, mountPath(mount))
+    return { mount, isNew: true }
+  } catch {
+    return { mount: undefined, isNew: true }
   }
 }
 

@@ -45,6 +45,10 @@ export function without(extent: Extent, others: Iterable<Extent>): Extent[] {
   return left
 }
 
+export function inOrder<E extends Extent>(extents: E[]): E[] {
+  return extents.sort((a, b) => a.offset - b.offset)
+}
+
 /** Grown to whole units. */
 export function wholeUnits({ offset, length }: Extent, unit: number): Extent {
   const start = offset - (offset % unit)

@@ -15,6 +15,9 @@ import type { Range } from './range'
 
 const nothing: ReadonlySet<Allocation> = new Set()
 
+/** More than are ever used; and until the year 2248 all of them are safe integers. */
+const idsPerMs = 1024
+
 /**
  * Everything the broker keeps, indexed for requests. Each change goes to the range's table first; what is in memory
  * follows only when that is done, so a refused change has changed nothing.
@@ -46,6 +49,11 @@ export class Inventory {
   /** A number never used before in any range; the table keeps the highest one used. */
   newId(kind: CountedKind): number {
     return ++this.lastIds[kind]
+  }
+
+  /** What numbers a range that can't be read has used is not known; it may be back one day. */
+  leapIds(nowMs: number): void {
+    for (const kind of COUNTED_KINDS) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
   }
 
   addRange(range: Range): void {

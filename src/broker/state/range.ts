@@ -127,13 +127,11 @@ export class Range {
 
   /**
    * Adds to the ledger what of the extents is not in it. Nobody is given it from now on, also where the table refuses.
-   * Returns what is new. @throws Refusal RangeReadOnly, TableFull
+   * @throws Refusal RangeReadOnly, TableFull
    */
-  addBad(extents: readonly Extent[], origin: PoisonOrigin): Extent[] {
-    const added = this.bad.add(extents, origin, Date.now())
-    this.withhold(added)
+  addBad(extents: readonly Extent[], origin: PoisonOrigin): void {
+    this.withhold(this.bad.add(extents, origin, Date.now()))
     this.bad.record(changes => this.commit(changes))
-    return added
   }
 
   get freeze(): FreezeRecord | undefined {

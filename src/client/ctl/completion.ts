@@ -3,7 +3,10 @@ import type { Command } from 'commander'
 /** One verb as completion sees it; path '' is the program itself, 'table dump' a verb of a noun. */
 interface Node {
   readonly path: string
+  /** Verbs, or what its argument may be. */
   readonly words: ReadonlyArray<{ readonly word: string; readonly summary: string }>
+  /** Has verbs of its own. */
+  readonly isNoun: boolean
   readonly options: readonly string[]
   /** Options that take a value. */
   readonly valued: readonly string[]
@@ -23,7 +26,13 @@ function walk(command: Command, path: string): Node[] {
   const options = command.options.filter(option => option.long)
   const own: Node = {
     path,
-    words: visible.map(child => ({ word: child.name(), summary: child.description() })),
+    words: [
+      ...visible.map(child => ({ word: child.name(), summary: child.description() })),
+      ...command.registeredArguments.flatMap(({ argChoices = [], description }) =>
+        argChoices.map(word => ({ word, summary: description })),
+      ),
+    ],
+    isNoun: visible.length > 0,
     options: [...options.map(option => option.long!), '--help'],
     valued: options.filter(option => option.required).map(option => option.long!),
     takesName:
@@ -40,7 +49,7 @@ function walk(command: Command, path: string): Node[] {
 function pathFinder(nodes: readonly Node[], array: string, current: string, first: number): string {
   const wordAt = `\${${array}[i]}`
   const valued = [...new Set(nodes.flatMap(node => node.valued))].join('|')
-  const nouns = nodes.filter(node => node.path !== '' && node.words.length > 0).map(node => `'${node.path}'`)
+  const nouns = nodes.filter(node => node.path !== '' && node.isNoun).map(node => `'${node.path}'`)
   return `  local place='' skip='' i
   for ((i = ${first}; i < ${current}; i++)); do
     if [[ -n $skip ]]; then skip=''; continue; fi

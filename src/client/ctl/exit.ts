@@ -1,7 +1,6 @@
 import { CommanderError } from 'commander'
 import { BrokerError } from '../errors'
 
-/** Exit codes, as `broker-ctl --help` lists them. */
 export const exitCode = {
   good: 0,
   refused: 1,
@@ -15,18 +14,26 @@ export const exitCode = {
   interrupted: 130,
 }
 
+/** What each means, for help and manual. */
+export const exitCodes: Record<number, string> = {
+  [exitCode.good]: 'done; also when whoever reads the output has seen enough',
+  [exitCode.refused]:
+    'refused by the broker or by the command, or something else failed; the error is on stderr',
+  [exitCode.usage]: 'wrong usage',
+  [exitCode.unreachable]: "the broker can't be reached",
+  [exitCode.unsafe]: 'preflight: the next kernel would lose a range',
+  [exitCode.findings]: 'doctor: something is to be mended',
+  [exitCode.damaged]: 'verify: something is changed or poisoned',
+  [exitCode.cannotExecute]: "exec: the command can't be executed",
+  [exitCode.notFound]: 'exec: the command was not found',
+  [exitCode.interrupted]: 'interrupted (SIGINT, SIGTERM)',
+}
+
 export const exitCodeHelp = `
 Exit codes:
-  0    done; also when whoever reads the output has seen enough
-  1    refused by the broker or by the command, or something else failed; the error is on stderr
-  2    wrong usage
-  3    the broker can't be reached
-  4    preflight: the next kernel would lose a range
-  5    doctor: something is to be mended
-  6    verify: something is changed or poisoned
-  126  exec: the command can't be executed
-  127  exec: the command was not found
-  130  interrupted (SIGINT, SIGTERM)`
+${Object.entries(exitCodes)
+  .map(([code, meaning]) => `  ${code.padEnd(3)}  ${meaning}`)
+  .join('\n')}`
 
 /** Wrong usage that only shows when a verb looks at its arguments. */
 export class UsageError extends Error {

@@ -27,6 +27,17 @@ import { addVerify } from './verb/verify'
 import { addWatch } from './verb/watch'
 import { version } from './version'
 
+const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(program: Command) => void>]> = [
+  [
+    'To look:',
+    [addStatus, addTop, addRanges, addMap, addList, addShow, addClients, addWatch, addRead, addRecovery],
+  ],
+  ['For owners of memory:', [addAllocate, addOwnerVerbs, addClaim, addExec, addEndVerbs]],
+  ['For administrators:', [addFreeze, addVerify, addPoison, addServiceVerbs]],
+  ['Of this host, without a broker:', [addReserve, addPreflight, addDoctor, addTable]],
+  ['For the shell:', [addCompletion]],
+]
+
 /** The whole command tree. Errors are thrown, not printed: main.ts has one place for that. */
 export function buildProgram(): Command {
   const program = new Command('broker-ctl')
@@ -38,29 +49,10 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText('after', exitCodeHelp)
-  addStatus(program)
-  addTop(program)
-  addMap(program)
-  addRanges(program)
-  addList(program)
-  addShow(program)
-  addAllocate(program)
-  addOwnerVerbs(program)
-  addEndVerbs(program)
-  addClaim(program)
-  addFreeze(program)
-  addVerify(program)
-  addPoison(program)
-  addWatch(program)
-  addClients(program)
-  addRead(program)
-  addRecovery(program)
-  addServiceVerbs(program)
-  addExec(program)
-  addTable(program)
-  addReserve(program)
-  addPreflight(program)
-  addDoctor(program)
-  addCompletion(program)
+  for (const [heading, verbs] of groups) {
+    program.commandsGroup(heading)
+    for (const add of verbs) add(program)
+  }
+  program.helpCommand('help [verb]', 'Help of a verb')
   return program
 }

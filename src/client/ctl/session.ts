@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { parseSize } from '../../../protocol/units'
-import { type Broker, connect } from '../index'
+import { type Broker, BrokerError, connect } from '../index'
 import { UsageError } from './exit'
 import { Progress } from './terminal/progress'
 
@@ -69,6 +70,13 @@ export async function withBroker(
     progress.end()
     await broker.close()
   }
+}
+
+/** @throws BrokerError Aborted */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {
+    throw new BrokerError('Aborted', 'interrupted')
+  })
 }
 
 /** Argument parsers for commander; it shows the message. */

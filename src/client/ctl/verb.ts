@@ -10,15 +10,25 @@ export interface VerbDescription {
   readonly notes?: string
 }
 
+const descriptions = new WeakMap<Command, VerbDescription>()
+
+/** What a verb was made from; undefined for a noun that only has verbs. */
+export function describedAs(verb: Command): VerbDescription | undefined {
+  return descriptions.get(verb)
+}
+
 /** A verb with what all verbs have: --socket, --json, examples and exit codes in its help. */
-export function addVerb(parent: Command, { usage, summary, examples, notes }: VerbDescription): Command {
+export function addVerb(parent: Command, description: VerbDescription): Command {
+  const { usage, summary, examples, notes } = description
   const lines = examples.map(example => `  broker-ctl ${example}`).join('\n')
-  return parent
+  const verb = parent
     .command(usage)
     .description(summary)
     .addOption(socketOption())
     .addOption(jsonOption())
     .addHelpText('after', `${notes ? `\n${notes}\n` : ''}\nExamples:\n${lines}\n${exitCodeHelp}`)
+  descriptions.set(verb, description)
+  return verb
 }
 
 export function socketOption(): Option {

@@ -20,6 +20,7 @@ const dax: ConfiguredRange = {
   path: '',
   base: GiB,
   hugePageBytes: 0,
+  tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 2 ** 26, base: 2 * GiB }
 const files: ConfiguredRange = {
@@ -186,8 +187,8 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
     'an empty pool',
     () => put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '3'),
     'bad hugePages',
-    /has 3 huge pages of 2 MiB, and 32 are/,
-    /echo 32 >\/sys\/kernel\/mm\/hugepages\/hugepages-2048kB\/nr_hugepages/,
+    /has 3 huge pages of 2 MiB, and 33 are/,
+    /echo 33 >\/sys\/kernel\/mm\/hugepages\/hugepages-2048kB\/nr_hugepages/,
   ],
   [
     'no hugetlbfs',
@@ -244,17 +245,19 @@ test('a tmpfs that is too small is found on the real one', () => {
   // Proves that sizes are those of the filesystem, and that the command's size is enough.
   const [found] = ill([{ ...files, bytes: 2 ** 50 }])
   expect(found).toMatchObject({ id: 'filesystem', result: 'bad', range: 'files' })
-  expect(found!.mend).toBe(`mount -o remount,size=${Math.ceil((2 ** 50 * 1.02) / 2 ** 20)}M /dev/shm`)
+  expect(found!.mend).toBe(
+    `mount -o remount,size=${Math.ceil(((2 ** 50 + 4096) * 1.02) / 2 ** 20)}M /dev/shm`,
+  )
 })
 
 test('ranges on huge pages of one size share the pool', () => {
   // Proves that two ranges are not each told that the same pages are theirs.
-  put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '63')
+  put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '64')
   expect(ill([huge, memfd]).map(({ id, range }) => `${id} ${range}`)).toEqual([
     'hugePages huge',
     'hugePages memfd',
   ])
-  put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '64')
+  put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '65')
   expect(ill([huge, memfd])).toEqual([])
 })
 

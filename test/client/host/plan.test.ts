@@ -222,6 +222,7 @@ test('whatever is proposed: the kernel makes of its parameters just that range, 
         path: '',
         base: found.start,
         hugePageBytes: 0,
+        tableBytes: 4096,
       }
       const next = {
         commandLine,

@@ -12,6 +12,7 @@ const dax: ConfiguredRange = {
   path: '',
   base: GiB,
   hugePageBytes: 0,
+  tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 128 * MiB, base: 0x6000_0000 }
 
@@ -52,6 +53,12 @@ test.each([
     /all of it would be the kernel's own memory: no memmap=/,
   ],
   [
+    'given to efi_fake_mem',
+    `efi_fake_mem=512M@1G:0x40000 ${third} ${idle}`,
+    'guests lost memory',
+    /efi_fake_mem= does not count/,
+  ],
+  [
     'shifted',
     line.replaceAll('0x40000000', '0x40200000'),
     'guests lost memory',
@@ -87,6 +94,12 @@ test.each([
     line.replace('512M$0', '512M'),
     'guests lost memory',
     /memmap=512Mx40000000 as the end of all memory.*took the \$ away/,
+  ],
+  [
+    'the $ eaten with the address',
+    line.replace('$0x40000000', ''),
+    'guests lost memory',
+    /memmap=512M as the end of all memory/,
   ],
   ['not understood', line.replace('-2+0x', '-2+0y'), 'guests lost memory', /is not -OLDTYPE\+NEWTYPE/],
   ['behind --', `quiet -- ${line}`, 'guests lost memory', /no memmap=/],
@@ -191,10 +204,12 @@ test.each([
     `${line.replace(idle, '')} modprobe.blacklist=kmem`,
     'guests warning regionIdle',
   ],
+  ['addresses without memory', `memmap=64M$64G`, 'far warning noMemory'],
   ['strict /dev/mem', `${line} iomem=strict`, 'raw warning iomem'],
 ])('%s is a warning, and no refusal', (_what, soft, expected) => {
   // Proves that what is only to be known does not stop a kexec.
-  expect(found(soft)).toEqual([expected])
+  const far = { ...mem, name: 'far', bytes: 64 * MiB, base: 64 * GiB }
+  expect(found(soft, expected.startsWith('far') ? [far] : [dax, mem])).toEqual([expected])
 })
 
 test('what modprobe sets need not be on the line', () => {

@@ -3,10 +3,11 @@ import { TestBroker, type TestBrokerOptions } from '../../support/test-broker'
 
 /** A real broker with a console on a port of its own. */
 export async function startConsoleBroker({
+  listen = '127.0.0.1:0',
   console = '',
   more = '',
   ...options
-}: { console?: string; more?: string } & TestBrokerOptions = {}): Promise<TestBroker> {
+}: { listen?: string; console?: string; more?: string } & TestBrokerOptions = {}): Promise<TestBroker> {
   const directory = mkdtempSync('/dev/shm/membroker-console-')
   const config = `
 [[range]]
@@ -15,7 +16,7 @@ source = "directory"
 path = "${directory}"
 bytes = "64MiB"
 [console]
-listen = "127.0.0.1:0"
+listen = "${listen}"
 ${console}
 ${more}`
   const broker = await TestBroker.start({ config, ...options })

@@ -3,6 +3,7 @@
 //   child     a second process has both; this one ends
 //   uring     registers the first 2 MiB as io_uring fixed buffers
 //   vmsplice  puts the first page into a pipe
+//   poison    makes the kernel believe that the page at 2 MiB is bad; the process is root's
 //   vfio      maps the first 2 MiB for DMA by the device in the only group of /dev/vfio
 //   close     then unmaps and closes: what is left is only pinned
 // Says on standard output what happens to it, one word and maybe a number a line.
@@ -28,8 +29,13 @@ enum { kStepBytes = 2 << 20, kSeed = 0x5a };
 
 static sigjmp_buf fault;
 
-static void onFault(int signal) {
+static volatile int fault_code, fault_bits;
+
+static void onFault(int signal, siginfo_t* info, void* context) {
   (void)signal;
+  (void)context;
+  fault_code = info->si_code;
+  fault_bits = info->si_code > 3 ? info->si_addr_lsb : 0;
   siglongjmp(fault, 1);
 }
 
@@ -113,7 +119,11 @@ int main(int argc, char** argv) {
     say("mmap %d", errno);
     return 1;
   }
-  signal(SIGBUS, onFault);
+  struct sigaction action;
+  memset(&action, 0, sizeof(action));
+  action.sa_sigaction = onFault;
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &action, NULL);
   for (size_t offset = 0; offset < bytes; offset += 4096) data[offset] = kSeed;
   if (has(argc, argv, "uring")) registerBuffers((void*)data);
   if (has(argc, argv, "vmsplice")) splice_((void*)data);
@@ -131,6 +141,10 @@ int main(int argc, char** argv) {
   }
   say("holding %d", getpid());
   if (sigsetjmp(fault, 1) == 0) {
+    if (has(argc, argv, "poison")) {
+      // Where it works the signal comes before the call returns.
+      say("refused %d", madvise((char*)data + kStepBytes, 4096, MADV_HWPOISON) < 0 ? errno : 0);
+    }
     for (;;) {
       for (size_t offset = 0; offset < bytes; offset += kStepBytes) {
         if (data[offset] != kSeed) say("changed %zu", offset);
@@ -139,6 +153,7 @@ int main(int argc, char** argv) {
     }
   }
   say("sigbus");
+  say("fault %d %d", fault_code, fault_bits);
   say("mmap %d", mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? errno : 0);
   close(fd);
   for (;;) pause();

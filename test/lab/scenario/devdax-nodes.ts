@@ -79,8 +79,8 @@ async function look(host: Host): Promise<void> {
 const scenario: Scenario = {
   title: 'devdax: memory is of the NUMA node that was asked for, two ranges on two nodes, across kexec',
   machine: [
-    ...['-object', 'memory-backend-ram,id=near,size=2G', '-numa', 'node,nodeid=0,cpus=0,memdev=near'],
-    ...['-object', 'memory-backend-ram,id=far,size=1G', '-numa', 'node,nodeid=1,cpus=1,memdev=far'],
+    ...['-object', 'memory-backend-ram,id=near,size=2G', '-numa', 'node,nodeid=0,cpus=0-1,memdev=near'],
+    ...['-object', 'memory-backend-ram,id=far,size=1G', '-numa', 'node,nodeid=1,memdev=far'],
   ],
   parameters: [
     `memmap=128M$0x${second.base.toString(16)}`,

@@ -1,4 +1,6 @@
-import { readdirSync } from 'node:fs'
+import { closeSync, readdirSync } from 'node:fs'
+import { native } from '../../../native'
+import type { Broker } from '../../../src/client'
 import type { Host } from '../inside/host'
 import { type Scenario, stage } from '../scenario'
 
@@ -64,12 +66,28 @@ async function registers(host: Host): Promise<void> {
   host.same(words[edu.liveness / 4]! >>> 0, ~0x1234_5678 >>> 0, 'the mapping goes on without the broker')
   await client.status()
   await mapping.close()
+  await parked(host, client)
   host.same(await (await client.allocation('accelerator')).release(), 'released', 'release')
   const next = await client.allocate({ name: 'next', size: barBytes, range: 'edu' })
   host.same(next.size, barBytes, 'the BAR can be had again')
   await client.close()
   await again.stop()
   await broker.stop()
+}
+
+/** A descriptor on its way through a socket is in no process that could be seen. */
+async function parked(host: Host, client: Broker): Promise<void> {
+  const memory = await client.allocation('memory')
+  const mapping = await memory.map({ access: 'read' })
+  const [left, right] = native.socketPair()
+  const socket = new native.Socket(left, { onData: () => {}, onEnd: () => {}, onDrain: () => {} })
+  socket.send(Buffer.from('x'), [native.dupFd(mapping.fd)])
+  // This process' own mappings are given back when it is asked; what it has sent is not.
+  const outcome = await memory.release({ graceMs: 5000 })
+  host.same(outcome, 'quarantined', 'release while a descriptor is in flight')
+  socket.close()
+  closeSync(right)
+  await host.until(async () => (await client.status()).retired.length === 0, 'it is closed, and comes back')
 }
 
 async function refuse(host: Host): Promise<void> {

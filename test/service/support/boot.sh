@@ -1,7 +1,7 @@
 # Becomes process 1 of a small system: this machine's files under a layer that is forgotten, with nothing of its
 # services. Runs in namespaces of its own: mount, pid, uts, ipc and control groups.
-#   $1  an empty folder; $2  lower layers, highest first; $3...  files and folders of this machine to be there as well,
-#   in case they are on other filesystems than /
+#   $1  an empty folder; $2  lower layers, highest first; $3...  FROM=TO: a file or folder of this machine, and where it
+#   is to be
 set -e
 folder=$1 layers=$2
 shift 2
@@ -19,9 +19,16 @@ done
 mkdir dev/shm
 mount -t tmpfs tmpfs dev/shm
 mount -t cgroup2 cgroup2 sys/fs/cgroup
-for place in "$@"; do
-  if [ -d "$place" ]; then mkdir -p ".$place"; else mkdir -p ".${place%/*}" && : >>".$place"; fi
-  mount --bind "$place" ".$place"
+for pair in "$@"; do
+  from=${pair%%=*} to=.${pair#*=}
+  if [ -d "$from" ]; then
+    mkdir -p "$to"
+  else
+    mkdir -p "${to%/*}"
+    rm -f "$to"
+    : >"$to"
+  fi
+  mount --bind "$from" "$to"
 done
 rm -rf etc/systemd/system etc/systemd/system.conf.d
 mkdir etc/systemd/system

@@ -1,9 +1,9 @@
-import { cpSync, symlinkSync } from 'node:fs'
+import { cpSync } from 'node:fs'
 import path from 'node:path'
 import { OtherProcess } from '../../support/other-process'
 import { packageRoot } from '../../support/package-root'
 import { until } from '../../support/test-broker'
-import { Systemd } from './systemd'
+import { packageInside, Systemd } from './systemd'
 
 export const socket = '/run/membroker/broker.sock'
 const configFile = '/etc/membroker.toml'
@@ -36,14 +36,16 @@ open_by_path = true
 export class Host {
   private constructor(readonly systemd: Systemd) {}
 
-  /** release: the folder of an installed package. */
-  static async boot(layers: readonly string[], release = packageRoot): Promise<Host> {
-    const host = new Host(await Systemd.boot(layers))
+  /** release: where inside an installed package is; shared: see Systemd. */
+  static async boot(
+    layers: readonly string[],
+    release = packageInside,
+    shared: Readonly<Record<string, string>> = {},
+  ): Promise<Host> {
+    const host = new Host(await Systemd.boot(layers, shared))
     const { systemd } = host
     for (const unit of ['membroker.service', 'membroker.socket'])
       cpSync(path.join(packageRoot, 'deploy', unit), systemd.inside(`/etc/systemd/system/${unit}`))
-    symlinkSync(process.execPath, systemd.inside('/usr/local/bin/node.new'))
-    systemd.run('mv', '/usr/local/bin/node.new', '/usr/local/bin/node')
     host.install(release)
     host.configure(configuration)
     host.must('daemon-reload')

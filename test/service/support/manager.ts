@@ -86,6 +86,11 @@ export class Manager {
     })
   }
 
+  /** The log comes by another way than the rest, so a little earlier or later. */
+  logged(wanted: RegExp): Promise<void> {
+    return this.until(() => wanted.test(this.log), `in the log: ${wanted}`)
+  }
+
   /** Returns when the broker says that it is ready. */
   async start(): Promise<void> {
     await this.answer('start', 'started ')

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmdirSync,
   rmSync,
   writeFileSync,
@@ -24,6 +25,9 @@ export interface Done {
   stderr: string
 }
 
+/** The checkout, for services. */
+export const packageInside = '/opt/membroker'
+
 /** A real systemd, process 1 of namespaces of its own, over this machine's files; what is written there is forgotten. */
 export class Systemd {
   private constructor(
@@ -34,7 +38,23 @@ export class Systemd {
     readonly pid: number,
   ) {}
 
-  static async boot(layers: readonly string[]): Promise<Systemd> {
+  /**
+   * shared: more files and folders of this machine, by where they are to be; they are not forgotten. The checkout and
+   * Node are where they are, for clients, and where services find them: not in a home, nor in /tmp.
+   */
+  static async boot(
+    layers: readonly string[],
+    shared: Readonly<Record<string, string>> = {},
+  ): Promise<Systemd> {
+    const root = realpathSync(packageRoot)
+    const node = realpathSync(process.execPath)
+    const places = {
+      [root]: root,
+      [node]: node,
+      [packageInside]: root,
+      '/usr/local/bin/node': node,
+      ...shared,
+    }
     const folder = mkdtempSync(path.join(tmpdir(), 'membroker-systemd-'))
     const cgroup = mkdtempSync(path.join(cgroupMount(), 'membroker-test-'))
     const script = `echo $$ >"$0/cgroup.procs" && exec "$@"`
@@ -56,7 +76,7 @@ export class Systemd {
           'sh',
         ],
         path.join(__dirname, 'boot.sh').replace('/dist/', '/'),
-        ...[folder, layers.join(':'), packageRoot, process.execPath],
+        ...[folder, layers.join(':'), ...Object.entries(places).map(([to, from]) => `${from}=${to}`)],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )

@@ -3,6 +3,7 @@ import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/config'
 import type { ProcessIdentity } from '../../lease/process'
+import { hasMount, isClosedEverywhere, outlivesService } from '../own-mount'
 import { scrub } from '../scrub'
 import {
   type Guard,
@@ -13,13 +14,13 @@ import {
   type Source,
   SourceError,
 } from '../source'
-import { giveNode, hasNode, isClosedEverywhere, nodeOf, outlivesService } from './device-node'
+import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
 import type { Counting } from './page-references'
 import { type Instance, listInstances, type PhysicalExtent, readInstance } from './region'
-import { continueStopped } from './stopped'
+import { continueAbandoned } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
 import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'
 
@@ -81,7 +82,7 @@ export class DevdaxSource implements Source {
     const region = findOwnRegion(settings)
     const unitBytes = settings.alignBytes ?? region.alignBytes
     const lock = await lockRegion(region)
-    continueStopped()
+    continueAbandoned()
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
       await clearUnbound(helper, guard.regions)
@@ -138,7 +139,7 @@ export class DevdaxSource implements Source {
     found.delete(start)
     const { name, bytes } = same
     const device = deviceOf(this.region.directory, name)
-    const counted = hasNode(name)
+    const counted = hasMount(name)
     if (counted) giveNode(name, openBy ?? 0)
     this.devices.set(piece.id, { name, device, bytes, given: true, counted, openBy })
     return true

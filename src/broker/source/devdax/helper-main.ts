@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { native } from '../../../../native'
+import { prepareMounts } from '../own-mount'
 import { cutInstance } from './cut'
-import { prepareNodes } from './device-node'
 import type { Answer, CountOrder, Order } from './helper'
 import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
 import { type Counting, calibrate, unitsReferenced } from './page-references'
@@ -40,7 +40,7 @@ async function carryOut(order: Order): Promise<object> {
 }
 
 function calibrateOn({ name, extents, unitBytes }: { name: string } & CountOrder): Counting {
-  prepareNodes()
+  prepareMounts()
   return calibrate(`/dev/${name}`, extents, unitBytes)
 }
 

@@ -5,7 +5,7 @@ import { bytesOf } from './extents'
 import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
 import type { Counting } from './page-references'
 import type { Instance, PhysicalExtent } from './region'
-import { continueStopped } from './stopped'
+import { continueStopped, recordOf } from './stopped'
 
 export interface CountOrder {
   extents: readonly PhysicalExtent[]
@@ -32,8 +32,11 @@ interface Waiting {
   reject: (error: Error) => void
 }
 
-/** Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. */
-const orderMs = 30_000
+/**
+ * Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. The rest is for a
+ * host so busy that the helper itself starts slowly: a range is not given up for that.
+ */
+const orderMs = 120_000
 const bytesPerMs = 8 * 2 ** 20
 /** A helper that was killed is given this long to be gone. */
 const continueMs = 5000
@@ -57,7 +60,7 @@ export class Helper {
     private readonly program = path.join(__dirname, 'helper-main.js'),
     private readonly limitMs = orderMs,
     /** When a helper is gone, or is not to be waited for. */
-    private readonly goOn: () => void = continueStopped,
+    private readonly goOn: (pid: number) => void = pid => continueStopped(recordOf(pid)),
   ) {}
 
   async make(order: MakeOrder): Promise<Made> {
@@ -125,7 +128,7 @@ export class Helper {
     child.on('message', answer => this.settle(answer as Answer))
     child.on('error', error => this.lost(child, error.message))
     child.on('exit', (code, signal) => {
-      this.goOn()
+      if (child.pid !== undefined) this.goOn(child.pid)
       this.lost(child, `it ended (${signal ?? code})`)
     })
     child.unref()
@@ -153,10 +156,11 @@ export class Helper {
   private giveUp(order: Task): void {
     const what = `${'make' in order ? 'making' : 'count' in order || 'calibrate' in order ? 'looking at' : 'removing'} a device`
     this.stuck = `${what} has not returned from the kernel in time; the region is left alone until the broker restarts`
+    const pid = this.child?.pid
     this.child?.kill('SIGKILL')
     this.child = undefined
     // It may never end, and who was stopped for its sake is not to wait for that.
-    setTimeout(this.goOn, continueMs).unref()
+    if (pid !== undefined) setTimeout(() => this.goOn(pid), continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)
   }

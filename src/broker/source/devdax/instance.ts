@@ -1,8 +1,9 @@
 import { chmodSync, chownSync, closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../protocol/units'
+import { hasMount } from '../own-mount'
 import { SourceError } from '../source'
-import { hasNode, makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
+import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { makeDevice } from './device-number'
 import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
 import { unitsReferenced } from './page-references'
@@ -57,9 +58,10 @@ export class InstanceError extends SourceError {
 
 /**
  * Why a device may go. unused: nobody was ever given it. proved: the kernel must say that nothing is left of what was
- * given. taken: whoever still has it stands still and was looked at (cut.ts).
+ * given. unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages.
+ * taken: whoever still has it stands still and was looked at (cut.ts).
  */
-export type Reason = 'unused' | 'proved' | 'taken'
+export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
   const name = createEmpty(directory)
@@ -146,17 +148,23 @@ export function removeInstance(directory: string, name: string, reason: Reason):
 
 /** From here on nobody can open it; what is open then is what there is. */
 function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): void {
-  if (!hasNode(name)) {
-    if (reason === 'proved') throw new InstanceError('EBUSY', accountLost)
-    return
-  }
-  const { uid, rdev } = statSync(nodeOf(name))
-  removeDeviceNode(name, { detach: reason === 'taken' })
-  if (reason !== 'proved') return
+  const node = hasMount(name) ? statSync(nodeOf(name)) : undefined
+  if (!node && reason === 'proved') throw new InstanceError('EBUSY', accountLost)
+  if (node) unmountNode(name, reason)
+  if (reason === 'unused' || reason === 'taken') return
   const referenced = unitsReferenced(extents, alignBytes)
   if (referenced === 0) return
-  makeDeviceNode(name, rdev, uid)
+  if (node) makeDeviceNode(name, node.rdev, node.uid)
   throw new InstanceError('EBUSY', describeReferenced(referenced, alignBytes))
+}
+
+function unmountNode(name: string, reason: Reason): void {
+  try {
+    removeDeviceNode(name, { detach: reason === 'taken' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    throw new InstanceError('EBUSY', `${name} is open or mapped by somebody, or on its way to somebody`)
+  }
 }
 
 export const accountLost =

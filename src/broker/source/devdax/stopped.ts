@@ -1,4 +1,5 @@
-import { closeSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { startTimeOf } from '../../lease/process'
@@ -8,18 +9,24 @@ const SIGSTOP = 19
 /** A thread in the middle of I/O stops when that is over. */
 const stopMs = 2000
 
-/** Who is to be continued if the process that stopped them ends before it could: a line "PID START" each. */
-const recordFile = '/run/membroker-stopped'
+/** Who is to be continued if the process that stopped them ends before it could. */
+const recordsFolder = '/run'
+const recordName = /^membroker-stopped\.\d+$/
+
+/** Lines "PID START": the process that stops others, then those that it has stopped. */
+export function recordOf(pid: number, folder = recordsFolder): string {
+  return path.join(folder, `membroker-stopped.${pid}`)
+}
 
 /**
- * Processes held still, so that what is found out about them stays true until go(). One user at a time, on the host;
- * when that one is gone, continueStopped() is to be called.
+ * Processes held still, so that what is found out about them stays true until go(). When this process ends before that,
+ * continueStopped() is to be called for it.
  */
 export class Stopped {
   private readonly pidfds = new Map<number, number>()
   private readonly already = new Set<number>()
 
-  constructor(private readonly record = recordFile) {}
+  constructor(private readonly record = recordOf(process.pid)) {}
 
   get pids(): Iterable<number> {
     return this.pidfds.keys()
@@ -35,7 +42,7 @@ export class Stopped {
       this.pidfds.set(pid, native.pidfdOpen(pid))
       if (isStill(pid)) this.already.add(pid)
       else {
-        writeFileSync(this.record, `${pid} ${startTimeOf(pid)}\n`, { flag: 'a', mode: 0o600 })
+        this.note(pid)
         native.pidfdSendSignal(this.pidfds.get(pid)!, SIGSTOP)
       }
     } catch (error) {
@@ -44,6 +51,11 @@ export class Stopped {
     for (const until = Date.now() + stopMs; !isStill(pid); await sleep(1))
       if (Date.now() > until) return false
     return true
+  }
+
+  private note(pid: number): void {
+    const own = existsSync(this.record) ? '' : `${process.pid} ${startTimeOf(process.pid)}\n`
+    writeFileSync(this.record, `${own}${pid} ${startTimeOf(pid)}\n`, { flag: 'a', mode: 0o600 })
   }
 
   go(): void {
@@ -60,21 +72,38 @@ export class Stopped {
   }
 }
 
-/** Continues those whom a process that was ended left stopped; returns their pids. */
-export function continueStopped(record = recordFile): number[] {
-  let lines: string[]
+/** Continues those whom a process left stopped; returns their pids. */
+export function continueStopped(record: string): number[] {
+  const pids = readRecord(record).flatMap(({ pid, start }, index) =>
+    index > 0 && continueProcess(pid, start) ? [pid] : [],
+  )
+  rmSync(record, { force: true })
+  return pids
+}
+
+/** Those of processes that are gone; returns whom it has continued. */
+export function continueAbandoned(folder = recordsFolder): number[] {
+  return readdirSync(folder)
+    .filter(name => recordName.test(name))
+    .map(name => path.join(folder, name))
+    .filter(record => {
+      const [stopper] = readRecord(record)
+      return stopper === undefined || startTimeOf(stopper.pid) !== stopper.start
+    })
+    .flatMap(continueStopped)
+}
+
+/** What is whole of it. */
+function readRecord(record: string): { pid: number; start: number }[] {
   try {
-    lines = readFileSync(record, 'latin1').split('\n')
+    return [...readFileSync(record, 'latin1').matchAll(/^(\d+) (\d+)\n/gm)].map(([, pid, start]) => ({
+      pid: Number(pid),
+      start: Number(start),
+    }))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
   }
-  const pids = lines.flatMap(line => {
-    const match = /^(\d+) (\d+)$/.exec(line)
-    return match && continueProcess(Number(match[1]), Number(match[2])) ? [Number(match[1])] : []
-  })
-  rmSync(record, { force: true })
-  return pids
 }
 
 /** Asked of its pidfd: a number that another process has taken since is left alone. */

@@ -43,8 +43,9 @@ export async function openTable(
   for (const instance of listInstances(directory)) {
     // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
     // device at all.
-    if (instance.bytes > 0 && (format || instance.name === `dax${id}.0`))
-      await removeUnknown(helper, region, instance)
+    const isFirst = instance.name === `dax${id}.0`
+    const isUnknown = format && instance.extents[0]?.start !== start
+    if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance)
   }
   const make = async (bytes: number) => {
     const extents = [{ start, end: start + bytes }]

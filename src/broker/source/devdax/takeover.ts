@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/config'
+import { areCountsLost, hasMount } from '../own-mount'
 import { SourceError } from '../source'
-import { hasNode, nodeOf } from './device-node'
+import { nodeOf } from './device-node'
 import type { Helper } from './helper'
 import { InstanceError } from './instance'
 import { findRegions, type Instance, type Region } from './region'
@@ -85,7 +86,7 @@ export async function removeUnknown(
   checkDriver(name, driver)
   if (driver !== undefined) await checkUnheld(name)
   try {
-    await helper.remove(directory, name, bytes, hasNode(name) ? 'proved' : 'unused')
+    await helper.remove(directory, name, bytes, hasMount(name) || areCountsLost() ? 'proved' : 'unreferenced')
   } catch (error) {
     if (!(error instanceof InstanceError) || error.code !== 'EBUSY') throw error
     throw new SourceError(

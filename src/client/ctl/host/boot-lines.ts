@@ -23,15 +23,18 @@ function grubLines(files: HostFiles): BootLine[] {
   )
 }
 
+const variable = /\$(?:\{\w+\}|\w+|[?#*@])/g
+
 /**
- * GRUB's script language: a backslash keeps the next character, single quotes keep all of theirs; otherwise $name is a
- * variable, and none that such a line could mean has a value.
+ * GRUB's script language, as GRUB 2.06 was seen to read it: a backslash keeps the next character, but not within double
+ * quotes; single quotes keep all of theirs; $name is a variable, and none that such a line could mean has a value.
  */
 export function asGrubReads(text: string): string {
-  const token = /\\(.)|'([^']*)'|\$(?:\{\w+\}|[A-Za-z_]\w*|\d+|[?#*@])|"|(.)/gs
+  const token = /\\(.)|'([^']*)'|"([^"]*)"|\$(?:\{\w+\}|\w+|[?#*@])|(.)/gs
   return text.replace(
     token,
-    (_all, kept?: string, quoted?: string, plain?: string) => kept ?? quoted ?? plain ?? '',
+    (_all, kept?: string, single?: string, double?: string, plain?: string) =>
+      kept ?? single ?? double?.replace(variable, '') ?? plain ?? '',
   )
 }
 

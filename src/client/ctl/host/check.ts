@@ -42,6 +42,11 @@ export const notApplicable = (finding: string): CheckResult => ({ result: 'notAp
 export const bad = (finding: string, mend: string): CheckResult => ({ result: 'bad', finding, mend })
 export const warning = (finding: string, mend: string): CheckResult => ({ result: 'warning', finding, mend })
 
+/** A path as the shell takes it for one word. */
+export function shellWord(text: string): string {
+  return /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 /** All that concern this configuration, in their order. */
 export function diagnose(
   hostChecks: readonly HostCheck[],

@@ -13,6 +13,8 @@ export interface ConfiguredRange {
   /** Physical address, for the sources that have one. */
   readonly base: number | null
   readonly hugePageBytes: number
+  /** Of the allocation table; a directory has it beside its allocations, as one more file. */
+  readonly tableBytes: number
 }
 
 /** What broker-ctl needs of a configuration. */

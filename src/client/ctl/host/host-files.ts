@@ -20,6 +20,14 @@ export class HostFiles {
     }
   }
 
+  bytes(file: string): Buffer | undefined {
+    try {
+      return readFileSync(this.at(file))
+    } catch {
+      return undefined
+    }
+  }
+
   /** undefined where there is no number. */
   number(file: string): number | undefined {
     const text = this.text(file)

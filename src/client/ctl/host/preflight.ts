@@ -10,7 +10,7 @@ import {
   valuesOf,
 } from './command-line'
 import { type ConfiguredRange, type PhysicalRange, physicalRanges } from './configured-range'
-import { contains, type Extent, extentText, overlap } from './extent'
+import { contains, type Extent, extentText, overlap, without } from './extent'
 import { type KernelBuild, missingFor } from './kernel-build'
 import { memorySize, memoryType, parseMemmap, sizeParameter } from './memmap'
 
@@ -38,13 +38,15 @@ const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
 
 /** What a kernel with this command line would do to the ranges. */
 export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
-  const line = next.commandLine.slice(0, commandLineBytesMax)
+  const bytes = Buffer.from(next.commandLine)
+  const line = bytes.subarray(0, commandLineBytesMax).toString()
   const parameters = parseCommandLine(line)
   const firmware = next.firmware.length > 0 ? next.firmware : [wholeAddressSpace]
   const ignored = listOf(parameters, 'efi').includes('nosoftreserve')
   const map = bootMap(ignored ? firmware.map(asRam) : firmware, parameters)
   const findings = physicalRanges(ranges).flatMap(range => [
     ...memoryOf(range, map, parameters),
+    ...installedAt(range, firmware),
     ...randomisationOf(range, map, parameters, next.firmware),
     ...crashKernelOf(range, parameters),
     ...missingFor(range.source, next.build).map(reason => lost(range, 'driver', reason)),
@@ -53,7 +55,7 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
       : devmemOf(range, parameters)),
   ])
   return [
-    ...(next.commandLine.length > line.length ? [cutOff(next.commandLine)] : []),
+    ...(bytes.length > commandLineBytesMax ? [cutOff(bytes.length)] : []),
     ...findings,
     ...ranges.flatMap(volatile),
   ]
@@ -72,12 +74,12 @@ function warning({ name }: ConfiguredRange, id: string, reason: string): Finding
   return { range: name, result: 'warning', id, reason }
 }
 
-function cutOff(commandLine: string): Finding {
+function cutOff(bytes: number): Finding {
   return {
     range: null,
     result: 'lost',
     id: 'lineTooLong',
-    reason: `the line has ${commandLine.length} bytes and the kernel takes ${commandLineBytesMax}; what is behind is not seen`,
+    reason: `the line has ${bytes} bytes and the kernel takes ${commandLineBytesMax}; what is behind is not seen`,
   }
 }
 
@@ -119,6 +121,20 @@ function memoryOf(
       range,
       'memory',
       `${extentText(extent)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
+    ),
+  ]
+}
+
+/** A parameter can reserve addresses where there is nothing at all. */
+function installedAt(range: PhysicalRange, firmware: readonly TypedExtent[]): Finding[] {
+  const usable = firmware.filter(({ type }) => type === memoryType.ram || type === memoryType.softReserved)
+  const missing = without(extentOf(range), usable)
+  if (missing.length === 0) return []
+  return [
+    warning(
+      range,
+      'noMemory',
+      `the firmware says nothing of memory at ${missing.map(extentText).join(', ')}`,
     ),
   ]
 }
@@ -167,7 +183,9 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   const extent = extentOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
   const parts = words.map(word => ({ word, part: parseMemmap(word)[0]! }))
-  const eaten = parts.find(({ part }) => part.kind === 'limit' && part.rest !== '')
+  const eaten = parts.find(
+    ({ part }) => part.kind === 'limit' && (part.rest !== '' || part.bytes === range.bytes),
+  )
   if (eaten)
     return `the kernel reads memmap=${eaten.word} as the end of all memory; a boot loader or shell that took the $ away leaves this`
   const broken = parts.find(({ part }) => part.kind === 'broken')
@@ -181,6 +199,8 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
       (part.kind === 'add' || part.kind === 'change') &&
       (overlap(extent, { start: part.start, end: part.start + part.bytes }) || part.bytes === range.bytes),
   )
+  if (near.length === 0 && valuesOf(parameters, 'efi_fake_mem').length > 0)
+    return 'efi_fake_mem= does not count: few kernels are built with it, and newer ones do not know it'
   const size = sizeParameter(range.bytes)
   const base = `0x${range.base.toString(16)}`
   const right = [

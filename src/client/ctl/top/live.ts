@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerError } from '../../index'
-import type { Session } from '../session'
+import { pause, type Session } from '../session'
 import { type BlockStyle, unicodeWanted } from '../terminal/blocks'
 import { colorsWanted } from '../terminal/color'
 import type { Key } from '../terminal/keys'
@@ -76,9 +75,7 @@ class Top {
       await this.#refreshVisible()
       if (this.#model.missed > 0 && Date.now() - this.#stateAt > newStateMs) this.#round.abort()
       this.#draw()
-      await sleep(this.#intervalMs, undefined, { signal: this.#signal }).catch(() => {
-        throw new BrokerError('Aborted', 'left')
-      })
+      await pause(this.#intervalMs, this.#signal)
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { jsonObjectArgument, readSecret, sizeArgument, wholeArgument, withBroker } from '../session'
+import { printable } from '../table'
 import { addVerb, secretOption } from '../verb'
 import { allocationTable } from './list'
 
@@ -29,8 +30,9 @@ export function addAllocate(program: Command): void {
     .option('--owner <uid>', 'allocate for this uid (administrators)', wholeArgument)
     .addOption(secretOption())
     .action((name: string, size: string, options: Options, command: Command) =>
-      withBroker(command, async ({ broker, signal, print }) => {
+      withBroker(command, async ({ broker, signal, print, progress }) => {
         const { secretFile, align, range, node, contiguous, metadata, owner } = options
+        progress.say(`allocating ${size} for ${printable(name)}`)
         const allocation = await broker.allocate({
           name,
           size: sizeArgument(size),

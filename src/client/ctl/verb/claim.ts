@@ -30,7 +30,8 @@ library, or for a command with exec.`,
     .action((name: string | undefined, options: Options, command: Command) => {
       if ((name === undefined) === (options.prefix === undefined))
         throw new UsageError('give either a name or --prefix')
-      return withBroker(command, async ({ broker, signal, print }) => {
+      return withBroker(command, async ({ broker, signal, print, progress }) => {
+        progress.say('claiming')
         const secret = readSecret(options.secretFile)
         const { claimed, notClaimed } =
           name === undefined

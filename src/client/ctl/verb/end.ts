@@ -1,13 +1,17 @@
 import type { Command } from 'commander'
-import type { Step } from '../../index'
-import { readSecret, type Session, wholeArgument, withBroker } from '../session'
-import { paint } from '../table'
+import type { Retired, Step } from '../../index'
+import { pause, readSecret, type Session, wholeArgument, withBroker } from '../session'
+import { paint, printable, size } from '../table'
+import { portion } from '../terminal/progress'
 import { addVerb, secretOption } from '../verb'
 
 interface EndOptions {
   graceMs?: number
   secretFile?: string
 }
+
+/** How often to ask how far the broker is. */
+const waitMs = 200
 
 const graceHelp = "how long holders are asked before the range's policy decides"
 
@@ -21,15 +25,24 @@ function addRelease(program: Command): void {
   addVerb(program, {
     usage: 'release <name...>',
     summary: 'End allocations: revoke their mappings, scrub and free their memory',
-    examples: ['release vm-42/ram', 'release vm-42/ram vm-42/rom --grace-ms 5000'],
+    examples: [
+      'release vm-42/ram',
+      'release vm-42/ram vm-42/rom --grace-ms 5000',
+      'release vm-42/ram --wait',
+    ],
+    notes: `released: nobody has it any more, and it is free when it is scrubbed. quarantined: no proof exists yet that its last
+holder is gone; the name is free, the memory not.`,
   })
     .option('--grace-ms <ms>', graceHelp, wholeArgument)
+    .option('--wait', 'until the memory is free again: scrubbed, and out of quarantine')
     .addOption(secretOption())
-    .action((names: string[], options: EndOptions, command: Command) =>
+    .action((names: string[], options: EndOptions & { wait?: boolean }, command: Command) =>
       withBroker(command, async session => {
-        const { broker, signal } = session
+        const { broker, signal, progress } = session
         const secret = readSecret(options.secretFile)
         for (const name of names) {
+          progress.say(`releasing ${printable(name)}`)
+          const before = options.wait ? await retiredOf(session, name) : []
           const allocation = await broker.allocation(name, { ...secret, signal })
           const outcome = await allocation.release({
             graceMs: options.graceMs,
@@ -37,9 +50,38 @@ function addRelease(program: Command): void {
             onStep: tell(session, { name }),
           })
           conclude(session, { name }, outcome)
+          if (options.wait) await untilFree(session, name, before)
+          progress.end()
         }
       }),
     )
+}
+
+/** Retired memory that an allocation of that name left. */
+async function retiredOf({ broker, signal }: Session, name: string): Promise<Retired[]> {
+  return (await broker.status({ signal })).retired.filter(({ allocation }) => allocation === name)
+}
+
+/** before: what an earlier allocation of that name left. */
+async function untilFree(session: Session, name: string, before: readonly Retired[]): Promise<void> {
+  const { progress, signal, print } = session
+  const earlier = new Set(before.map(({ id }) => id))
+  for (;;) {
+    const waiting = (await retiredOf(session, name)).filter(({ id }) => !earlier.has(id))
+    if (waiting.length === 0) break
+    const sum = (of: (entry: Retired) => number) => waiting.reduce((all, entry) => all + of(entry), 0)
+    const quarantined = waiting.find(({ state }) => state === 'quarantined')
+    const how = quarantined
+      ? `in quarantine: ${quarantined.reason}`
+      : `scrubbing ${portion(
+          sum(entry => entry.scrubbedBytes),
+          sum(entry => entry.bytes),
+          size,
+        )}`
+    progress.say(printable(`${name}: ${how}`))
+    await pause(waitMs, signal)
+  }
+  print({ name, outcome: 'free' }, () => paint(printable(`${name}: free`), 'green'))
 }
 
 function addRevoke(program: Command): void {
@@ -56,6 +98,7 @@ function addRevoke(program: Command): void {
         const { broker, signal } = session
         const secret = readSecret(options.secretFile)
         for (const mapping of mappings.map(wholeArgument)) {
+          session.progress.say(`revoking mapping ${mapping}`)
           const onStep = tell(session, { mapping })
           conclude(
             session,
@@ -74,10 +117,11 @@ function label(subject: Subject): string {
 }
 
 function tell({ print }: Session, subject: Subject): (step: Step) => void {
-  return step => print({ ...subject, ...step }, () => paint(`${label(subject)}: ${step.step}`, 'dim'))
+  return step =>
+    print({ ...subject, ...step }, () => paint(printable(`${label(subject)}: ${step.step}`), 'dim'))
 }
 
 function conclude({ print }: Session, subject: Subject, outcome: string): void {
-  const colour = outcome === 'quarantined' ? 'yellow' : 'green'
-  print({ ...subject, outcome }, () => paint(`${label(subject)}: ${outcome}`, colour))
+  const color = outcome === 'quarantined' ? 'yellow' : 'green'
+  print({ ...subject, outcome }, () => paint(printable(`${label(subject)}: ${outcome}`), color))
 }

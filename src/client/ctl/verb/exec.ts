@@ -13,6 +13,7 @@ import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
 import { readSecret, type Session, sizeArgument, withBroker } from '../session'
+import { printable } from '../table'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
@@ -33,15 +34,21 @@ export function addExec(program: Command): void {
       'exec --map db/cache --map db/log:access=read -- ./server',
     ],
     notes: `--map ${mapSyntax}
+
 Each allocation is claimed (or made, see --allocate) and mapped; a mapping of the same layout that waits from an
 earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
-command's own, and the claim lasts as long as the command. Descriptors are counted up from 3 unless fd= says so. Of
-those that broker-ctl was started with the command gets the standard ones, and what --keep names.
+command's own, and the claim lasts as long as the command.
+
+Descriptors are counted up from 3 unless fd= says so. Of those that broker-ctl was started with the command gets the
+standard ones, and what --keep names.
+
 MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
 the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
 range's policy decides after the grace period.
+
 A command that opens /proc/self/fd/N anew, as QEMU does, may do so as root, as the broker's own user, or where the
 broker's configuration has open_by_path for its uid.
+
 The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and nothing tells
 what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
   })
@@ -57,7 +64,11 @@ what it was. Where a command needs it lower (it uses select()), run it through p
       return withBroker(command, async session => {
         const holder = new Holder(session, options)
         const mappings: Mapping[] = []
-        for (const spec of options.map) mappings.push(await holder.mapping(spec))
+        for (const spec of options.map) {
+          session.progress.say(`claiming and mapping ${printable(spec.name)}`)
+          mappings.push(await holder.mapping(spec))
+        }
+        session.progress.end()
         const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
         for (const fd of options.keep) moves.push({ from: fd, to: fd })
         if (session.signal.aborted)

@@ -10,9 +10,12 @@ export function addList(program: Command): void {
     summary: 'Allocations that you may see',
     examples: ['list', 'list vm-42/', "list --json | jq -r '.[].name'"],
   }).action((prefix: string | undefined, _options, command: Command) =>
-    withBroker(command, async ({ broker, signal, print }) => {
+    withBroker(command, async ({ broker, signal, print, progress }) => {
       const allocations: AllocationInfo[] = []
-      for await (const info of broker.list({ prefix, signal })) allocations.push(info)
+      for await (const info of broker.list({ prefix, signal })) {
+        allocations.push(info)
+        progress.say(`${allocations.length} allocations so far`)
+      }
       print(allocations, () => allocationTable(allocations))
     }),
   )

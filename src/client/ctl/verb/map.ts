@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type Broker, BrokerError, type Range } from '../../index'
+import { type Broker, BrokerError, type Poison, type Range } from '../../index'
 import { UsageError } from '../exit'
 import { drawMap } from '../map/draw'
 import { type Layout, layOut, within } from '../map/layout'
@@ -44,7 +44,7 @@ Where the locale is not UTF-8, only ASCII is drawn.`,
 /** What is known of a range, or of all. */
 async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
   progress.say('looking at all allocations')
-  const seesAll = await isAdministrator(broker, signal)
+  const poison = await knownPoison(broker, signal)
   const ranges = (await broker.ranges({ signal })).filter(range => name === undefined || range.name === name)
   if (ranges.length === 0 && name !== undefined)
     throw new BrokerError('NotFound', `there is no range ${JSON.stringify(name)}`, {
@@ -62,19 +62,18 @@ async function survey({ broker, signal, progress }: Session, name: string | unde
       range,
       allocations: allocations.get(range.name)!,
       retired: retired.filter(entry => entry.range === range.name),
-      poison: [],
-      seesAll,
+      poison: poison?.filter(entry => entry.range === range.name) ?? [],
+      seesAll: poison !== undefined,
     }),
   )
 }
 
-/** Whether this user sees everybody's allocations. */
-async function isAdministrator(broker: Broker, signal: AbortSignal): Promise<boolean> {
+/** undefined: not for this user, who then does not see everybody's allocations either. */
+async function knownPoison(broker: Broker, signal: AbortSignal): Promise<Poison[] | undefined> {
   try {
-    await broker.recovery({ signal })
-    return true
+    return await broker.poisoned({ signal })
   } catch (error) {
-    if (error instanceof BrokerError && error.code === 'PermissionDenied') return false
+    if (error instanceof BrokerError && error.code === 'PermissionDenied') return undefined
     throw error
   }
 }

@@ -9,7 +9,7 @@ import {
   wholeArgument,
   withBroker,
 } from '../session'
-import { fields } from '../table'
+import { fields, printable } from '../table'
 import { addVerb, secretOption } from '../verb'
 import { allocationTable } from './list'
 import { sharesText } from './show'
@@ -114,7 +114,8 @@ function change(
   describe = (info: AllocationInfo) => allocationTable([info]),
 ): Promise<void> {
   return withBroker(command, async session => {
-    const { broker, signal, print } = session
+    const { broker, signal, print, progress } = session
+    progress.say(`changing ${printable(name)}`)
     const allocation = await broker.allocation(name, { ...readSecret(options.secretFile), signal })
     await apply(allocation, session)
     print(allocation.info, () => describe(allocation.info))

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Poison } from '../../index'
 import { UsageError } from '../exit'
-import { readSecret, sizeArgument, wholeArgument, withBroker } from '../session'
+import { offsetArgument, readSecret, withBroker } from '../session'
 import { address, size, table, time } from '../table'
 import { addVerb, secretOption } from '../verb'
 
@@ -37,8 +37,8 @@ export function addPoison(program: Command): void {
 but formatting the range with its table unreadable, so be sure.`,
   })
     .option('--range <range>', 'memory of this range, whoever has it; for administrators')
-    .requiredOption('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', placeArgument)
-    .requiredOption('--length <size>', 'how much', placeArgument)
+    .requiredOption('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', offsetArgument)
+    .requiredOption('--length <size>', 'how much', offsetArgument)
     .addOption(secretOption())
     .action((name: string | undefined, options: MarkOptions, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {
@@ -70,8 +70,4 @@ function rows(poisoned: readonly Poison[]): string {
     { title: 'SEEN', cell: row => time(row.seenAt) },
     { title: 'BY', cell: row => row.origin },
   ])
-}
-
-function placeArgument(text: string): number {
-  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
 }

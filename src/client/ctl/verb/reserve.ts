@@ -1,15 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { exitCode, Failure, UsageError } from '../exit'
-import { bootMap } from '../host/boot-map'
-import { parseCommandLine } from '../host/command-line'
-import { type Extent, extentText } from '../host/extent'
-import { firmwareMap, HostFiles, initrd } from '../host/host-files'
-import { memoryType } from '../host/memmap'
-import { MemoryMapError, parseMemoryMap } from '../host/memory-map'
+import { extentText } from '../host/extent'
+import { HostFiles } from '../host/host-files'
+import { type MapEntry, MemoryMapError, parseMemoryMap } from '../host/memory-map'
 import { parseNodes } from '../host/nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'
+import { thisMachine } from '../host/this-machine'
 import { print, sizeArgument, wholeArgument } from '../session'
 import { fields, size } from '../table'
 import { addVerb } from '../verb'
@@ -56,77 +54,52 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
       'what the host must keep; default: a sixteenth of its memory, at least 1G, at most 16G',
       sizeArgument,
     )
-    .option('--name <range>', 'name of the range in the configuration', 'guests')
+    .option('--name <range>', 'name of the range in the configuration', nameArgument, 'guests')
     .option('--memory-map <file>', "instead of this machine's /proc/iomem")
     .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
     .action((options: Options, command: Command) => {
       const json = command.optsWithGlobals<{ json?: boolean }>().json === true
-      const { machine, commandLine } =
-        options.memoryMap === undefined ? thisMachine(options) : another(options)
+      const { machine, commandLine } = options.memoryMap === undefined ? running(options) : another(options)
       const { size: bytes, align, node, kind, leave } = options
       const stretch = plan({ size: bytes, align, node, kind, leave }, machine)
       if ('refused' in stretch) throw new Failure('NotReserved', stretch.refused, exitCode.refused)
-      const proposal = propose(stretch, kind, options.name, commandLine)
+      const proposed = propose(stretch, kind, options.name, commandLine)
+      const proposal = { ...proposed, notes: [...proposed.notes, ...alreadyMarked(machine.map)] }
       const forAnother = options.memoryMap !== undefined
       print(json, plain(stretch, proposal, kind), () => describe(stretch, proposal, forAnother))
     })
 }
 
-function thisMachine({ nodes }: Options): { machine: Machine; commandLine: string } {
+/** Special-purpose memory of the firmware's, which needs no parameter. */
+function alreadyMarked(map: readonly MapEntry[]): string[] {
+  return map
+    .filter(({ name }) => name === 'Soft Reserved')
+    .map(entry => `${extentText(entry)} is soft-reserved already: a devdax range there needs no memmap=.`)
+}
+
+/** As the configuration takes it. */
+function nameArgument(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)) return text
+  throw new UsageError(
+    `${JSON.stringify(text)} is no name of a range: letters, digits, '.', '_' and '-', at most 63`,
+  )
+}
+
+function running({ nodes }: Options): { machine: Machine; commandLine: string } {
   if (nodes !== undefined) throw new UsageError('--nodes goes with --memory-map')
   if (process.arch !== 'x64')
     throw new Failure('NotReserved', `memmap= is for x86 machines; this is ${process.arch}`, exitCode.refused)
-  const files = new HostFiles()
-  const commandLine = files.text('/proc/cmdline') ?? ''
-  return {
-    machine: {
-      map: mapFrom('/proc/iomem'),
-      nodes: parseNodes(files.text('/proc/zoneinfo') ?? ''),
-      taken: taken(files, commandLine),
-    },
-    commandLine,
-  }
+  return understood('/proc/iomem', () => thisMachine(new HostFiles()))
 }
 
 function another({ memoryMap, nodes }: Options): { machine: Machine; commandLine: string } {
-  const map = mapFrom(memoryMap!)
+  const map = understood(memoryMap!, () => parseMemoryMap(readFileSync(memoryMap!, 'utf8')))
   return { machine: { map, nodes: nodes === undefined ? [] : nodesFrom(nodes), taken: [] }, commandLine: '' }
 }
 
-/** Two regions of soft-reserved memory side by side would be one. */
-const apart = 2 * 2 ** 20
-
-function taken(files: HostFiles, commandLine: string): Extent[] {
-  const firmware = firmwareMap(files)
-  const next = bootMap(firmware, parseCommandLine(commandLine))
-  const regions = next.filter(({ type }) => type === memoryType.softReserved)
-  return [
-    ...regions.map(({ start, end }) => ({ start: start - apart, end: end + apart })),
-    // Memory that came after boot is not there yet when the next kernel reads its parameters.
-    ...(next.length === 0 ? [] : gapsOf(firmware)),
-    ...runningInitrd(),
-  ]
-}
-
-function gapsOf(firmware: readonly (Extent & { type: number })[]): Extent[] {
-  const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
-  return [...ram, { start: 2 ** 52, end: 2 ** 52 }].map(({ start }, index) => ({
-    start: ram[index - 1]?.end ?? 0,
-    end: start,
-  }))
-}
-
-function runningInitrd(): Extent[] {
+function understood<T>(file: string, read: () => T): T {
   try {
-    return [initrd(readFileSync('/sys/kernel/boot_params/data'))].filter(extent => extent !== undefined)
-  } catch {
-    return []
-  }
-}
-
-function mapFrom(file: string) {
-  try {
-    return parseMemoryMap(readFileSync(file, 'utf8'))
+    return read()
   } catch (error) {
     if (!(error instanceof MemoryMapError)) throw readFailure(file, error as NodeJS.ErrnoException)
     throw new Failure('NotReserved', `${file}: ${error.message}`, exitCode.refused)

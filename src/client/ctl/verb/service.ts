@@ -38,7 +38,7 @@ level take effect at once, the rest at the next start. A file that is not good c
   addVerb(program, {
     usage: 'console',
     summary: "The address of the broker's debug console, for a browser",
-    examples: ['console', 'xdg-open "$(broker-ctl console)"'],
+    examples: ['console'],
     notes:
       'For administrators. The address has the token that opens it: who has it can see what an administrator sees.',
   }).action((_options, command: Command) =>

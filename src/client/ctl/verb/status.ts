@@ -54,11 +54,6 @@ function retired({ retired }: Status): string {
     { title: 'RANGE', cell: row => row.range },
     { title: 'SIZE', cell: row => size(row.bytes), right: true },
     {
-      title: 'SCRUBBED',
-      cell: row => (row.state === 'scrubbing' ? size(row.scrubbedBytes) : '-'),
-      right: true,
-    },
-    {
       title: 'STATE',
       cell: row =>
         row.scrubbedBytes > 0

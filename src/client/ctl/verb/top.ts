@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { type Broker, BrokerError } from '../../index'
 import { exitCode, UsageError } from '../exit'
-import { patientMs, type Session, withBroker } from '../session'
+import { patientMs, pause, type Session, withBroker } from '../session'
 import { unicodeWanted } from '../terminal/blocks'
 import { colorsWanted, isScreen } from '../terminal/color'
 import { live } from '../top/live'
@@ -85,12 +84,6 @@ async function readTwice(
   if (!model.reading?.statistics) return
   await pause(intervalMs, signal)
   model.read(await readBroker(broker, signal))
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {
-    throw new BrokerError('Aborted', 'interrupted')
-  })
 }
 
 function secondsArgument(text: string): number {

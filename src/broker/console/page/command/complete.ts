@@ -1,4 +1,4 @@
-import { verbs } from './verbs'
+import { isVerb, verbs } from './verbs'
 import { quoteWord } from './words'
 
 export interface Completion {
@@ -8,34 +8,27 @@ export interface Completion {
   candidates: string[]
 }
 
+/** What there is to name. */
+export interface Names {
+  allocations: Iterable<string>
+  ranges: Iterable<string>
+  mappings: Iterable<number>
+}
+
 const candidatesMax = 40
 
 /** What a line can become: its verb, its options, its allocation's or mapping's or range's name. */
-export function complete(
-  line: string,
-  names: { allocations: Iterable<string>; ranges: Iterable<string>; mappings: Iterable<number> },
-): Completion {
+export function complete(line: string, names: Names): Completion {
   const start = line.search(/\S*$/)
   const before = line.slice(0, start)
   const word = line.slice(start).replace(/^'/, '')
-  const [verb, ...others] = before.split(/\s+/).filter(part => part !== '')
-  const spec = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb]! : undefined
-  let pool: Iterable<string> = []
-  if (verb === undefined) pool = Object.keys(verbs)
-  else if (word.startsWith('-')) pool = Object.keys(spec?.options ?? {})
-  else if (others.at(-1) === '--range') pool = names.ranges
-  else if (verb === 'help') pool = Object.keys(verbs)
-  else if (verb === 'log-level') pool = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
-  else if (
-    /<name\.\.\.>/.test(spec?.usage ?? '') ||
-    (/[<[](name|prefix)/.test(spec?.usage ?? '') && others.length === 0)
-  )
-    pool = verb === 'allocate' ? [] : names.allocations
-  else if (verb === 'revoke') pool = mapped(names.mappings)
-
+  const parts = before.split(/\s+/).filter(part => part !== '')
+  const noun = isVerb(`${parts[0]} ${parts[1]}`)
+  const verb = noun ? `${parts[0]} ${parts[1]}` : parts[0]
+  const others = parts.slice(noun ? 2 : 1)
   const candidates: string[] = []
   let common: string | undefined
-  for (const candidate of pool) {
+  for (const candidate of poolOf(verb, others, word, names)) {
     if (!candidate.startsWith(word)) continue
     common = common === undefined ? candidate : commonPrefix(common, candidate)
     if (candidates.length < candidatesMax) candidates.push(candidate)
@@ -43,6 +36,28 @@ export function complete(
   if (common === undefined) return { line, candidates: [] }
   if (candidates.length === 1) return { line: `${before}${quoteWord(common)} `, candidates }
   return { line: before + common, candidates }
+}
+
+/** What may stand where the last word does. */
+function poolOf(
+  verb: string | undefined,
+  others: readonly string[],
+  word: string,
+  names: Names,
+): Iterable<string> {
+  if (verb === undefined) return new Set(Object.keys(verbs).map(name => name.split(' ')[0]!))
+  if (verb === 'help') return Object.keys(verbs)
+  if (!isVerb(verb))
+    return Object.keys(verbs)
+      .filter(name => others.length === 0 && name.startsWith(`${verb} `))
+      .map(name => name.split(' ')[1]!)
+  const { usage, options } = verbs[verb]!
+  if (word.startsWith('-')) return Object.keys(options ?? {})
+  if (others.at(-1) === '--range') return names.ranges
+  if (verb === 'log-level') return ['trace', 'debug', 'info', 'warn', 'error', 'silent']
+  if (verb === 'revoke') return mapped(names.mappings)
+  const takesName = usage.includes('<name...>') || (/[<[](name|prefix)/.test(usage) && others.length === 0)
+  return takesName && verb !== 'allocate' ? names.allocations : []
 }
 
 function* mapped(numbers: Iterable<number>): Iterable<string> {

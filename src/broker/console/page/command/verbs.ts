@@ -109,8 +109,11 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   'set-metadata': {
     usage: '<name> [json]',
-    summary: "Replace the owner's metadata; without JSON there is none left",
-    run: async ({ positional: [name, json] }, { link }) => {
+    summary: "Replace the owner's metadata",
+    options: { '--remove': '' },
+    run: async ({ positional: [name, json], options }, { link }) => {
+      if ((json === undefined) !== options.has('--remove'))
+        throw new UsageError('give either a JSON object or --remove')
       const metadata = json === undefined ? null : jsonObject(json)
       return showAllocations([(await link.call('SetMetadata', { name: name!, metadata })).allocation])
     },
@@ -178,11 +181,13 @@ export const verbs: Readonly<Record<string, Verb>> = {
     run: async (_args, { link }) => showRecoveries((await link.call('GetRecovery', {})).recoveries),
   },
   verify: {
-    usage: '[prefix]',
+    usage: '',
     summary: 'Compare what allocations hold with the digests of the last freeze',
-    run: async ({ positional: [prefix] }, { link, say }) => {
+    options: { '--prefix': '<prefix>' },
+    run: async ({ options }, { link, say }) => {
       const verdicts: Array<{ name: string; verdict: string; detail: string }> = []
-      await link.stream('Verify', prefix === undefined ? {} : { prefix }, reply => {
+      const prefix = given(options, '--prefix', value => ({ prefix: value })) ?? {}
+      await link.stream('Verify', prefix, reply => {
         if (reply.outcome === 'pending') say(progress('verified', reply.verifiedBytes, reply.totalBytes))
         if (reply.outcome !== 'verified') return
         verdicts.push({ name: reply.name ?? '', verdict: reply.verdict ?? '', detail: reply.detail ?? '' })
@@ -195,20 +200,30 @@ export const verbs: Readonly<Record<string, Verb>> = {
       ])
     },
   },
-  poison: {
-    usage: '[name] [offset] [length]',
-    summary: 'Mark memory of an allocation (or --range) as bad; without arguments, list what is',
-    options: { '--range': '<range>' },
-    run: async ({ positional, options }, { link }) => {
+  'poison list': {
+    usage: '',
+    summary: 'The ledger of bad memory',
+    run: async (_args, { link }) => showPoisoned((await link.call('ListPoisoned', {})).poisoned),
+  },
+  'poison mark': {
+    usage: '[name]',
+    summary: "Have memory kept from everybody: an allocation's, or with --range a range's",
+    options: { '--range': '<range>', '--offset': '<offset>', '--length': '<size>' },
+    run: async ({ positional: [name], options }, { link }) => {
       const range = options.get('--range')
-      if (positional.length === 0 && range === undefined)
-        return showPoisoned((await link.call('ListPoisoned', {})).poisoned)
-      const [name, offset, length] = range === undefined ? positional : [undefined, ...positional]
+      const [offset, length] = [options.get('--offset'), options.get('--length')]
+      if ((name === undefined) === (range === undefined))
+        throw new UsageError('give either the name of an allocation or --range')
       if (offset === undefined || length === undefined)
-        throw new UsageError('give an offset and a length, as sizes or 0x and hexadecimal digits')
-      const what = range === undefined ? { name: name! } : { range }
+        throw new UsageError('--offset and --length are needed')
       const place = { offset: placeOf(offset), length: placeOf(length) }
-      return showPoisoned((await link.call('MarkPoisoned', { ...what, ...place })).poisoned)
+      const { poisoned } = await link.call('MarkPoisoned', {
+        ...(range === undefined ? { name } : { range }),
+        ...place,
+      })
+      return poisoned.length === 0
+        ? 'its verdict is poisoned; the kernel itself keeps bad pages of this range from everybody'
+        : showPoisoned(poisoned)
     },
   },
   reload: {
@@ -229,23 +244,30 @@ export const verbs: Readonly<Record<string, Verb>> = {
     },
   },
   help: {
-    usage: '[verb]',
+    usage: '[verb...]',
     summary: 'What can be written here',
-    run: async ({ positional: [name] }) => help(name),
+    run: async ({ positional }) => help(positional.join(' ')),
   },
 }
 
 /** Runs a line. @throws UsageError for what is no command, CallFailed for what the broker refuses */
 export async function runCommand(line: string, context: CommandContext): Promise<string> {
-  const [name, ...words] = splitWords(line)
-  if (name === undefined) return ''
-  const verb = Object.hasOwn(verbs, name) ? verbs[name]! : undefined
-  if (!verb) throw new UsageError(`there is no verb ${name}; help lists those there are`)
+  const [first, ...rest] = splitWords(line)
+  if (first === undefined) return ''
+  const isNoun = isVerb(`${first} ${rest[0]}`)
+  const name = isNoun ? `${first} ${rest[0]}` : first
+  const words = isNoun ? rest.slice(1) : rest
+  if (!isVerb(name)) throw new UsageError(`there is no verb ${name}; help lists those there are`)
+  const verb = verbs[name]!
   const args = parseArguments(words, verb.options ?? {})
   const { least, most } = arity(verb.usage)
   if (args.positional.length < least || args.positional.length > most)
     throw new UsageError(`usage: ${usageOf(name)}`)
   return verb.run(args, context)
+}
+
+export function isVerb(name: string): boolean {
+  return Object.hasOwn(verbs, name)
 }
 
 export function usageOf(name: string): string {
@@ -263,9 +285,9 @@ export function arity(usage: string): { least: number; most: number } {
   }
 }
 
-function help(name: string | undefined): string {
-  if (name !== undefined && !Object.hasOwn(verbs, name)) throw new UsageError(`there is no verb ${name}`)
-  if (name !== undefined) return `${usageOf(name)}\n${verbs[name]!.summary}`
+function help(name: string): string {
+  if (name !== '' && !isVerb(name)) throw new UsageError(`there is no verb ${name}`)
+  if (name !== '') return `${usageOf(name)}\n${verbs[name]!.summary}`
   return textTable(Object.keys(verbs), [
     { title: 'command', cell: verb => `${verb} ${verbs[verb]!.usage}`.trim() },
     { title: 'what it does', cell: verb => verbs[verb]!.summary },

@@ -5,8 +5,8 @@ import { CallFailed, Connection } from './connection'
 export type LinkState =
   | { kind: 'connecting' }
   | { kind: 'live' }
-  /** The broker does not answer; since and nextTryAt are times of this machine. */
-  | { kind: 'away'; since: number; attempts: number; nextTryAt: number }
+  /** The broker does not answer since then, or (isFull) lets no more viewers in. */
+  | { kind: 'away'; since: number; attempts: number; isFull: boolean }
   /** Something answers and does not let this page in. */
   | { kind: 'refused'; why: 'no-token' | 'wrong-token' }
 
@@ -116,23 +116,23 @@ export class Link {
     let status = 0
     try {
       const headers = { authorization: `Bearer ${this.token}` }
-      status = (await fetch('/metrics', { headers, cache: 'no-store' })).status
+      status = (await fetch('/metrics', { method: 'HEAD', headers, cache: 'no-store' })).status
     } catch {
       // Nobody answers.
     }
     if (this.calls !== asking) return
     if (status === 401) this.become({ kind: 'refused', why: 'wrong-token' })
-    else this.lost()
+    else this.lost(status === 200)
   }
 
-  private lost(): void {
+  private lost(isFull = false): void {
     this.closeAll()
     const { state } = this
     const since = state.kind === 'away' ? state.since : Date.now()
     const attempts = state.kind === 'away' ? state.attempts + 1 : 0
     // Not all pages at the same instant.
     const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** attempts) * (0.75 + Math.random() / 2)
-    this.become({ kind: 'away', since, attempts, nextTryAt: Date.now() + pause })
+    this.become({ kind: 'away', since, attempts, isFull })
     this.timer = setTimeout(() => this.connect(), pause)
   }
 

@@ -21,8 +21,10 @@ export function useApp(): App {
 /** Renders the component again when one of these has changed, but not more often than a reader can follow. */
 export function useSignals(signals: readonly Signal[], pauseMs = calmMs): void {
   const [, render] = useReducer((count: number) => count + 1, 0)
+  const versions = () => signals.reduce((sum, { version }) => sum + version, 0)
+  const rendered = versions()
   useEffect(() => {
-    let last = 0
+    let last = performance.now()
     let timer: ReturnType<typeof setTimeout> | undefined
     const renderNow = () => {
       timer = undefined
@@ -36,6 +38,8 @@ export function useSignals(signals: readonly Signal[], pauseMs = calmMs): void {
       else timer = setTimeout(renderNow, wait)
     }
     const ends = signals.map(signal => signal.listen(changed))
+    // There may have been a change between the first drawing and now.
+    if (versions() !== rendered) renderNow()
     return () => {
       clearTimeout(timer)
       for (const end of ends) end()

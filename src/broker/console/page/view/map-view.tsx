@@ -126,10 +126,17 @@ export function MapView({ name }: { name: string }) {
     look(reveal(viewNow(), next.start, next.end - next.start, boundsNow()))
     setSpoken(describePiece(model, mapNow(), next))
   }
+  /** Where in the view the keyboard zooms: at the extent pointed at, else in the middle. */
+  const focusFraction = () => {
+    const view = viewNow()
+    const piece = pointedNow.current
+    const fraction = piece ? ((piece.start + piece.end) / 2 - view.start) / view.span : 0.5
+    return fraction >= 0 && fraction <= 1 ? fraction : 0.5
+  }
   const actions: Record<string, () => void> = {
-    '+': () => look(zoom(viewNow(), zoomStep, 0.5, boundsNow())),
-    '=': () => look(zoom(viewNow(), zoomStep, 0.5, boundsNow())),
-    '-': () => look(zoom(viewNow(), 1 / zoomStep, 0.5, boundsNow())),
+    '+': () => look(zoom(viewNow(), zoomStep, focusFraction(), boundsNow())),
+    '=': () => look(zoom(viewNow(), zoomStep, focusFraction(), boundsNow())),
+    '-': () => look(zoom(viewNow(), 1 / zoomStep, focusFraction(), boundsNow())),
     ArrowLeft: () => look(pan(viewNow(), -panStep, boundsNow())),
     ArrowRight: () => look(pan(viewNow(), panStep, boundsNow())),
     ArrowUp: () => step(false),

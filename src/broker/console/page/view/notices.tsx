@@ -12,7 +12,10 @@ export function Notices() {
       {state.kind === 'away' && (
         <p class="notice away">
           <strong>The broker is away</strong>, since {clock(state.since)} ({duration(now - state.since)}).
-          Trying again. Guests and their memory do not need it meanwhile; what is shown here is from before.
+          Trying again.{' '}
+          {state.isFull
+            ? 'It answers, but lets no more viewers in: close another page, or raise viewers_max.'
+            : 'Guests and their memory do not need it meanwhile; what is shown here is from before.'}
           <button type="button" onClick={() => model.link.tryNow()}>
             Try now
           </button>

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../../protocol/units'
 import { type Broker, BrokerError, connect } from '../../../index'
-import { bad, type CheckResult, type Diagnosis, good, notApplicable, warning } from '../check'
+import { bad, type CheckResult, type Diagnosis, good, notApplicable, shellWord, warning } from '../check'
 import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
 
@@ -31,10 +31,7 @@ export async function brokerChecks(
     broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
-    const none = warning(
-      `no broker answers at ${socket}: ${error.message}`,
-      'start membrokerd with this configuration',
-    )
+    const none = warning(`no broker answers at ${socket}: ${error.message}`, 'systemctl start membroker')
     return [folder, on('broker', none)]
   }
   try {
@@ -51,7 +48,7 @@ export async function brokerChecks(
           ? good(`a broker of version ${status.version} answers at ${socket}`)
           : warning(
               `the broker is of version ${status.version}, broker-ctl of ${options.version}`,
-              'restart the broker; clients and memory stay',
+              'systemctl restart membroker',
             ),
       ),
       on('descriptors', descriptors(files, status)),
@@ -60,7 +57,10 @@ export async function brokerChecks(
         .map(({ name }) =>
           on(
             'rangeState',
-            warning('it is in the configuration and not in the running broker', 'restart the broker'),
+            warning(
+              'it is in the configuration and not in the running broker',
+              'systemctl restart membroker',
+            ),
             name,
           ),
         ),
@@ -83,7 +83,7 @@ function socketFolder(folder: string): CheckResult {
     ? good(`only uid ${stat.uid} can put a socket into ${folder}`)
     : bad(
         `others can put a socket of their own into ${folder}, and the broker refuses to start there`,
-        `chmod go-w ${folder}`,
+        `chmod go-w ${shellWord(folder)}`,
       )
 }
 

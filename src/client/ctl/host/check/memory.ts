@@ -1,7 +1,16 @@
 import { statfsSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../../protocol/units'
-import { bad, good, type HostCheck, notApplicable, type RangeCheck, type Subject, warning } from '../check'
+import {
+  bad,
+  good,
+  type HostCheck,
+  notApplicable,
+  type RangeCheck,
+  type Subject,
+  shellWord,
+  warning,
+} from '../check'
 import type { ConfiguredRange } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { sizeParameter } from '../memmap'
@@ -40,6 +49,12 @@ function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | und
   return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * 1024
 }
 
+/** A memfd range has its table in ordinary memory. */
+function pages({ source, bytes, tableBytes }: ConfiguredRange, pageBytes: number): number {
+  const table = source === 'directory' ? Math.ceil(tableBytes / pageBytes) : 0
+  return Math.ceil(bytes / pageBytes) + table
+}
+
 /** Of all ranges with pages of a size together: they share the pool. */
 const hugePages: RangeCheck = {
   id: 'hugePages',
@@ -52,12 +67,12 @@ const hugePages: RangeCheck = {
     if (there === undefined)
       return bad(
         `this machine has no huge pages of ${formatSize(pageBytes)}`,
-        `mount -t hugetlbfs -o pagesize=2M none ${range.path} (or another size of /sys/kernel/mm/hugepages)`,
+        `mount -t hugetlbfs -o pagesize=2M none ${shellWord(range.path)} (or another size of /sys/kernel/mm/hugepages)`,
       )
     const needed = configuration.ranges
       .filter(({ source }) => source === 'directory' || source === 'memfd')
       .filter(other => hugePageBytesOf(other, files) === pageBytes)
-      .reduce((sum, { bytes }) => sum + Math.ceil(bytes / pageBytes), 0)
+      .reduce((sum, other) => sum + pages(other, pageBytes), 0)
     return there >= needed
       ? good(`the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`)
       : bad(
@@ -77,15 +92,16 @@ const filesystem: RangeCheck = {
     if (/huge/.test(range.path) && mount.type !== 'tmpfs')
       return bad(
         `${range.path} is not on hugetlbfs but on the ${mount.type} of ${mount.folder}`,
-        `mkdir -p ${path.dirname(range.path)} && mount -t hugetlbfs none ${path.dirname(range.path)}`,
+        `mkdir -p ${shellWord(path.dirname(range.path))} && mount -t hugetlbfs none ${shellWord(path.dirname(range.path))}`,
       )
     if (mount.type !== 'tmpfs') return good(`${range.path} is on the ${mount.type} of ${mount.folder}`)
     const { blocks, bsize } = statfsSync(files.at(mount.folder))
-    return blocks * bsize >= range.bytes
+    const needed = range.bytes + range.tableBytes
+    return blocks * bsize >= needed
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
-          `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, the range ${formatSize(range.bytes)}`,
-          `mount -o remount,size=${sizeParameter(Math.ceil((range.bytes * 1.02) / 2 ** 20) * 2 ** 20)} ${mount.folder}`,
+          `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, range and table ${formatSize(needed)}`,
+          `mount -o remount,size=${sizeParameter(Math.ceil((needed * 1.02) / 2 ** 20) * 2 ** 20)} ${shellWord(mount.folder)}`,
         )
   },
 }
@@ -142,7 +158,7 @@ const transparentHugePages: HostCheck = {
       ? good('tmpfs may use huge pages')
       : warning(
           `guests on ${small.map(({ folder }) => folder).join(', ')} get pages of 4 KiB, and need more TLB entries than with huge ones`,
-          small.map(({ folder }) => `mount -o remount,huge=within_size ${folder}`).join(' && '),
+          small.map(({ folder }) => `mount -o remount,huge=within_size ${shellWord(folder)}`).join(' && '),
         )
   },
 }

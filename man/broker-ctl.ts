@@ -1,0 +1,104 @@
+import type { Argument, Command, Option } from 'commander'
+import { exitCodes } from '../src/client/ctl/exit'
+import { buildProgram } from '../src/client/ctl/program'
+import { describedAs } from '../src/client/ctl/verb'
+import { version } from '../src/client/ctl/version'
+import { bold, definitions, prose, section, subsection, text, title, usage, verbatim } from './roff'
+
+const common = ['--socket', '--json', '--help']
+
+/** broker-ctl(1): every verb, from what its --help says. */
+export function brokerCtlPage(): string {
+  const program = buildProgram()
+  const helper = program.createHelp()
+  const options = helper
+    .visibleOptions(program)
+    .filter(({ long }) => common.includes(long ?? '') || long === '--version')
+  return `${[
+    title('broker-ctl', 1, version()),
+    section('NAME', `broker\\-ctl \\- ${text(lowered(program.description()))}`),
+    section('SYNOPSIS', `${bold('broker-ctl')} ${usage('[options] <verb> [arguments]')}`),
+    section(
+      'DESCRIPTION',
+      prose(
+        `broker-ctl asks membrokerd(8), which owns reserved memory and hands it out, over its socket, with the rights of the user who runs it. Sizes are written 4G, 512M, 2MiB (powers of 1024) or as bytes.`,
+      ),
+    ),
+    section('OPTIONS', prose('Before or after any verb:'), optionList(options)),
+    section('VERBS', ...verbs(program, '').map(({ verb, path }) => verbPart(verb, path))),
+    section(
+      'ENVIRONMENT',
+      definitions([
+        [bold('MEMBROKER_SOCKET'), "The broker's socket, where --socket does not say."],
+        [bold('NO_COLOR'), 'Where it is set, and FORCE_COLOR is not: no colors, on a terminal neither.'],
+        [bold('FORCE_COLOR'), 'Where it is set: colors also where no terminal is; 0: none.'],
+        [bold('TERM'), 'dumb: no colors, no progress, and top prints a single frame.'],
+        [
+          bold('LC_ALL, LC_CTYPE, LANG'),
+          'Without UTF-8 in the first of them that is set, map and top draw in ASCII.',
+        ],
+      ]),
+    ),
+    section(
+      'EXIT STATUS',
+      definitions(Object.entries(exitCodes).map(([code, meaning]) => [bold(code), meaning])),
+    ),
+    section('SEE ALSO', `${bold('membrokerd')}(8), ${bold('membroker.toml')}(5)`),
+  ].join('\n')}\n`
+}
+
+interface Verb {
+  readonly verb: Command
+  /** The words before it: 'table '. */
+  readonly path: string
+}
+
+function verbs(parent: Command, path: string): Verb[] {
+  return parent
+    .createHelp()
+    .visibleCommands(parent)
+    .filter(child => child.name() !== 'help')
+    .flatMap(child =>
+      child.commands.length > 0 ? verbs(child, `${path}${child.name()} `) : [{ verb: child, path }],
+    )
+}
+
+function verbPart(verb: Command, path: string): string {
+  const helper = verb.createHelp()
+  const options = helper.visibleOptions(verb).filter(({ long }) => !common.includes(long ?? ''))
+  const words = [
+    `${path}${verb.name()}`,
+    ...(options.length > 0 ? ['[options]'] : []),
+    ...verb.registeredArguments.map(argumentUsage),
+  ]
+  const { notes, examples = [] } = describedAs(verb) ?? {}
+  return subsection(
+    usage(words.join(' ')),
+    text(`${verb.description()}.`),
+    ...(options.length > 0 ? [optionList(options)] : []),
+    ...(notes ? [prose(notes)] : []),
+    verbatim(examples.flatMap(example => `broker-ctl ${example}`.split('\n'))),
+  )
+}
+
+function argumentUsage(argument: Argument): string {
+  const word = `${argument.name()}${argument.variadic ? '...' : ''}`
+  return argument.required ? `<${word}>` : `[${word}]`
+}
+
+export function optionList(options: readonly Option[]): string {
+  return definitions(
+    options.map(({ flags, description, argChoices }) => [
+      usage(flags),
+      `${raised(description)}${argChoices ? `: ${argChoices.join(', ')}` : ''}.`,
+    ]),
+  )
+}
+
+function lowered(sentence: string): string {
+  return sentence[0]!.toLowerCase() + sentence.slice(1)
+}
+
+function raised(sentence: string): string {
+  return sentence[0]!.toUpperCase() + sentence.slice(1)
+}

@@ -1,0 +1,49 @@
+import { commandLine, examples, exitCodes } from '../src/broker/command-line'
+import { version } from '../src/broker/version'
+import { optionList } from './broker-ctl'
+import { bold, definitions, prose, section, title, usage, verbatim } from './roff'
+
+/** membrokerd(8). */
+export function membrokerdPage(): string {
+  const program = commandLine()
+  return `${[
+    title('membrokerd', 8, version),
+    section('NAME', 'membrokerd \\- owns reserved memory and hands it out as mmap\\-able file descriptors'),
+    section('SYNOPSIS', `${bold('membrokerd')} ${usage('[options]')}`),
+    section(
+      'DESCRIPTION',
+      prose(`membrokerd owns ranges of memory and hands out pieces of them over a Unix socket, to virtual machine monitors and other programs. What it answered is in an allocation table kept with the memory, valid at every instruction: nothing is to be saved before a crash, a kill or a kexec, and a broker that starts anew goes on where the last one was.
+
+A range whose table or memory can't be trusted is read-only, with the reason in the log and in "broker-ctl ranges"; the others go on working. A table that can't be read is never formatted over.
+
+Logs go to standard error: JSON lines, or readable ones on a terminal.`),
+    ),
+    section('OPTIONS', optionList(program.createHelp().visibleOptions(program))),
+    section(
+      'SIGNALS',
+      definitions([
+        [
+          bold('SIGHUP'),
+          'Reads the configuration again, as "broker-ctl reload" does. A file that is not good changes nothing.',
+        ],
+        [bold('SIGTERM, SIGINT'), 'End it. Memory and table stay.'],
+      ]),
+    ),
+    section(
+      'FILES',
+      definitions([
+        [bold('/etc/membroker.toml'), 'Where a host has its configuration by custom; see membroker.toml(5).'],
+        [
+          bold('/run/membroker/broker.sock'),
+          'The socket, unless the configuration or --socket says otherwise.',
+        ],
+      ]),
+    ),
+    section(
+      'EXIT STATUS',
+      definitions(Object.entries(exitCodes).map(([code, meaning]) => [bold(code), `${meaning}.`])),
+    ),
+    section('EXAMPLES', ...examples.map(([command, what]) => `${prose(`${what}:`)}\n${verbatim([command])}`)),
+    section('SEE ALSO', `${bold('broker-ctl')}(1), ${bold('membroker.toml')}(5)`),
+  ].join('\n')}\n`
+}

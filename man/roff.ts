@@ -1,0 +1,89 @@
+/** Text in the man(7) macros of roff. */
+
+/** As it stands, whatever it is: backslashes, hyphens that are to be copied, quotes, and what is not ASCII. */
+export function literal(text: string): string {
+  return [...text].map(character => named[character] ?? ascii(character)).join('')
+}
+
+const named: Record<string, string> = {
+  '\\': '\\e',
+  '-': '\\-',
+  "'": '\\(aq',
+  '"': '\\(dq',
+  '`': '\\(ga',
+  '^': '\\(ha',
+  '~': '\\(ti',
+}
+
+function ascii(character: string): string {
+  const code = character.codePointAt(0)!
+  return code < 0x7f ? character : `\\[u${code.toString(16).toUpperCase().padStart(4, '0')}]`
+}
+
+/** One or more lines of running text. A line that would be taken for a macro is not. */
+export function text(content: string): string {
+  return literal(content).replace(/^(?=\.)/gm, '\\&')
+}
+
+export function bold(content: string): string {
+  return `\\fB${literal(content)}\\fR`
+}
+
+/** What is to be replaced, as in <name>, in italics; the rest in bold. */
+export function usage(content: string): string {
+  return content
+    .split(/(<[^>]+>|\[[^\]]+\])/)
+    .map(part => {
+      const [, open, word, close] = /^([<[])(.*)([>\]])$/.exec(part) ?? []
+      if (word === undefined) return part.trim() === '' ? part : bold(part)
+      const italic = `\\fI${literal(word)}\\fR`
+      return open === '<' ? italic : `${open}${italic}${close}`
+    })
+    .join('')
+}
+
+export function title(name: string, section: number, version: string): string {
+  return `.TH ${literal(name.toUpperCase())} ${section} \\(dq\\(dq \\(dqmembroker ${literal(version)}\\(dq`.replaceAll(
+    '\\(dq',
+    '"',
+  )
+}
+
+export function section(heading: string, ...parts: readonly string[]): string {
+  return [`.SH ${literal(heading)}`, ...parts].join('\n')
+}
+
+/** heading: roff. */
+export function subsection(heading: string, ...parts: readonly string[]): string {
+  return [`.SS ${heading}`, ...parts].join('\n')
+}
+
+/** Paragraphs, between empty lines; lines that begin with a blank stay as they are. */
+export function prose(content: string): string {
+  const blocks: Array<{ indented: boolean; lines: string[] }> = []
+  let open = false
+  for (const line of content.split('\n')) {
+    const indented = line.startsWith(' ')
+    if (line === '') open = false
+    else if (open && blocks.at(-1)?.indented === indented) blocks.at(-1)!.lines.push(line)
+    else {
+      blocks.push({ indented, lines: [line] })
+      open = true
+    }
+  }
+  return blocks
+    .map(({ indented, lines }) => (indented ? verbatim(lines) : `.PP\n${text(lines.join('\n'))}`))
+    .join('\n')
+}
+
+/** Lines that stay as they are, indented. */
+export function verbatim(lines: readonly string[]): string {
+  return ['.PP', '.RS 4', '.nf', ...lines.map(line => text(line.replace(/^ {2}/, ''))), '.fi', '.RE'].join(
+    '\n',
+  )
+}
+
+/** Terms, in roff, and what they mean. */
+export function definitions(pairs: ReadonlyArray<readonly [term: string, meaning: string]>): string {
+  return pairs.map(([term, meaning]) => `.TP\n${term}\n${text(meaning)}`).join('\n')
+}

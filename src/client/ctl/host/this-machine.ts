@@ -1,0 +1,45 @@
+import { bootMap, type TypedExtent } from './boot-map'
+import { parseCommandLine } from './command-line'
+import type { Extent } from './extent'
+import { firmwareMap, type HostFiles, initrd } from './host-files'
+import { memoryType } from './memmap'
+import { parseMemoryMap } from './memory-map'
+import { parseNodes } from './nodes'
+import type { Machine } from './plan'
+
+/** What the running kernel says of the machine. @throws MemoryMapError where it hides the addresses */
+export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string } {
+  const commandLine = files.text('/proc/cmdline') ?? ''
+  const machine = {
+    map: parseMemoryMap(files.text('/proc/iomem') ?? ''),
+    nodes: parseNodes(files.text('/proc/zoneinfo') ?? ''),
+    taken: taken(files, commandLine),
+  }
+  return { machine, commandLine }
+}
+
+/** Two regions of soft-reserved memory side by side would be one. */
+const apart = 2 * 2 ** 20
+
+function taken(files: HostFiles, commandLine: string): Extent[] {
+  const firmware = firmwareMap(files)
+  const regions = bootMap(firmware, parseCommandLine(commandLine)).filter(
+    ({ type }) => type === memoryType.softReserved,
+  )
+  const bootParameters = files.bytes('/sys/kernel/boot_params/data')
+  const loaded = bootParameters === undefined ? undefined : initrd(bootParameters)
+  return [
+    ...regions.map(({ start, end }) => ({ start: start - apart, end: end + apart })),
+    ...(firmware.length === 0 ? [] : notThereAtBoot(firmware)),
+    ...(loaded === undefined ? [] : [loaded]),
+  ]
+}
+
+/** Memory that came later is not there yet when the next kernel reads its parameters. */
+function notThereAtBoot(firmware: readonly TypedExtent[]): Extent[] {
+  const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
+  return [...ram, { start: Number.MAX_SAFE_INTEGER }].map(({ start }, index) => ({
+    start: ram[index - 1]?.end ?? 0,
+    end: start,
+  }))
+}

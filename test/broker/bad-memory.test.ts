@@ -1,0 +1,215 @@
+/**
+ * Proves that memory once known to be bad is in nobody's hands again: it is kept out wherever it was when it failed, the
+ * ledger outlives the broker, a refusing table does not change that, and a tenant can't have the host's memory thrown away.
+ * The source is the directory's, told that its extents are pages of its own, so that it takes the ledger's ways.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import pino from 'pino'
+import type { Event } from '../../protocol/generated/broker'
+import { poisonedPagesPerUidMax } from '../../protocol/wire/limits'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault, unlimited } from '../../src/broker/config/config'
+import { foundBad } from '../../src/broker/contents/found-bad'
+import { failedPage } from '../../src/broker/contents/kernel-log'
+import { allocate, grow } from '../../src/broker/handler/allocate'
+import { freezeTables, thaw } from '../../src/broker/handler/freeze'
+import { getStatus } from '../../src/broker/handler/inspect'
+import { listPoisoned, markPoisoned } from '../../src/broker/handler/poison'
+import { recover } from '../../src/broker/recover/recover'
+import { Session } from '../../src/broker/session/session'
+import { DirectorySource } from '../../src/broker/source/directory'
+import type { Range } from '../../src/broker/state/range'
+
+const page = 4096
+const bytes = 64 * page
+const tenant = 4321
+let directory: string
+let broker: Broker
+let session: Session
+
+/** As a broker that starts on what is there. */
+async function start(): Promise<void> {
+  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
+  settings.defaults = unlimited
+  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  await recover(broker)
+  session = sessionOf(process.getuid!())
+}
+
+function stop(): void {
+  broker.leases.close()
+  for (const range of broker.inventory.ranges.values()) range.close()
+}
+
+function sessionOf(uid: number): Session {
+  return new Session({ pid: process.pid, uid, gid: 0, pidfd: -1 }, broker)
+}
+
+const range = (): Range => [...broker.inventory.ranges.values()][0]!
+const report = () => ({ free: range().allocator.report().freeBytes, bad: range().view().poisonedBytes })
+const mark = (offset: number, length: number) =>
+  markPoisoned(broker, session, { range: range().name, offset, length })
+const ledger = () =>
+  listPoisoned(broker, session).poisoned.map(({ offset, length, allocation }) => [offset, length, allocation])
+
+async function extentsOf(name: string, size: number) {
+  return (await allocate(broker, session, { name, bytes: size })).allocation.extents
+}
+
+async function release(name: string): Promise<void> {
+  expect(await broker.revoker.release(broker.inventory.byName.get(name)!, 0, () => {})).toBe('released')
+}
+
+beforeEach(async () => {
+  directory = mkdtempSync('/dev/shm/membroker-bad-')
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
+  await start()
+})
+afterEach(() => {
+  stop()
+  rmSync(directory, { recursive: true })
+  Reflect.deleteProperty(DirectorySource.prototype, 'ownsPages')
+})
+
+test('free memory that is bad is never allocated, also by the next broker', async () => {
+  mark(10 * page + 7, page)
+  expect(ledger()).toEqual([[10 * page, 2 * page, null]])
+  expect(report()).toEqual({ free: bytes - 2 * page, bad: 2 * page })
+  // Told again, in part: nothing is counted twice.
+  mark(11 * page, 2 * page)
+  expect(report()).toEqual({ free: bytes - 3 * page, bad: 3 * page })
+  const all = await extentsOf('all', bytes - 3 * page)
+  expect(all.every(({ offset, length }) => offset >= 13 * page || offset + length <= 10 * page)).toBe(true)
+  await release('all')
+  stop()
+  await start()
+  expect(ledger()).toEqual([
+    [10 * page, 2 * page, null],
+    [12 * page, page, null],
+  ])
+  expect(report()).toEqual({ free: bytes - 3 * page, bad: 3 * page })
+})
+
+test('what a living allocation has of it goes out of use when that is released', async () => {
+  const [extent] = await extentsOf('vm', 8 * page)
+  const heard: Event[] = []
+  broker.events.watch(event => heard.push(event))
+  const told = markPoisoned(broker, session, { name: 'vm', offset: 3 * page, length: 1 })
+  expect(told.poisoned).toMatchObject([
+    { offset: extent!.offset + 3 * page, length: page, allocation: 'vm', origin: 'kernel' },
+  ])
+  expect(heard).toMatchObject([{ kind: 'poisoned', allocation: 'vm', offset: 3 * page, bytes: page }])
+  expect(broker.inventory.byName.get('vm')!.record.verdict).toBe('poisoned')
+  expect(report()).toEqual({ free: bytes - 8 * page, bad: 0 })
+  stop()
+  await start()
+  expect(report()).toEqual({ free: bytes - 8 * page, bad: 0 })
+  await release('vm')
+  expect(report()).toEqual({ free: bytes - page, bad: page })
+  expect(ledger()).toEqual([[extent!.offset + 3 * page, page, null]])
+})
+
+test('memory found bad while it is scrubbed is stepped over, and the rest comes back', async () => {
+  const [extent] = await extentsOf('vm', 4 * page)
+  const { source } = range()
+  const destroy = source.destroy.bind(source)
+  source.destroy = async (piece, scrubbing) => {
+    scrubbing!.progress = { bytesDone: () => page }
+    const [retired] = getStatus(broker, session).retired
+    expect(retired).toMatchObject({ bytes: 4 * page, scrubbedBytes: page })
+    scrubbing!.bad([{ offset: extent!.offset + page, length: page }])
+    expect(scrubbing!.good([extent!])).toEqual([
+      { offset: extent!.offset, length: page },
+      { offset: extent!.offset + 2 * page, length: 2 * page },
+    ])
+    await destroy(piece, scrubbing)
+  }
+  await release('vm')
+  expect(report()).toEqual({ free: bytes - page, bad: page })
+  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ origin: 'scrub', allocation: null }])
+})
+
+test('a request that is refused in the end gives back no bad memory', async () => {
+  await extentsOf('vm', page)
+  const growing = grow(broker, session, { name: 'vm', bytes: 3 * page })
+  mark(0, bytes)
+  freezeTables(broker, session, {})
+  await expect(growing).rejects.toMatchObject({ error: 'Frozen' })
+  thaw(broker, session)
+  expect(report()).toEqual({ free: 0, bad: bytes - page })
+})
+
+test('a table without room refuses by name, and the memory is kept out all the same', async () => {
+  const full = jest.spyOn(range().table, 'commit').mockImplementation(() => {
+    const { TableFull } = jest.requireActual(
+      '../../src/broker/table',
+    ) as typeof import('../../src/broker/table')
+    throw new TableFull(2, 1)
+  })
+  expect(() => mark(0, page)).toThrow(expect.objectContaining({ error: 'TableFull' }))
+  expect(report()).toEqual({ free: bytes - page, bad: page })
+  full.mockRestore()
+  // With the next report it is written down.
+  mark(5 * page, page)
+  expect([...range().table.state.poison.keys()]).toEqual([0, 5 * page])
+})
+
+test('it may be told while the broker is frozen, and by an owner only of what is its own', async () => {
+  await allocate(broker, session, { name: 'theirs', bytes: page, uid: tenant })
+  await allocate(broker, session, { name: 'ours', bytes: page })
+  freezeTables(broker, session, {})
+  const owner = sessionOf(tenant)
+  expect(markPoisoned(broker, owner, { name: 'theirs', offset: 0, length: page }).poisoned).toHaveLength(1)
+  const refused = (input: Parameters<typeof markPoisoned>[2]) => {
+    try {
+      markPoisoned(broker, owner, input)
+    } catch (error) {
+      return (error as { error: string }).error
+    }
+    return 'done'
+  }
+  expect(refused({ name: 'ours', offset: 0, length: page })).toBe('NotFound')
+  expect(refused({ range: range().name, offset: 0, length: page })).toBe('PermissionDenied')
+})
+
+test('a tenant alone can have only a few pages thrown away', async () => {
+  const size = (poisonedPagesPerUidMax + 8) * page
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  const owner = sessionOf(tenant)
+  const many = () => markPoisoned(broker, owner, { name: 'vm', offset: 0, length: size })
+  expect(many).toThrow(expect.objectContaining({ error: 'LimitExceeded' }))
+  expect(ledger()).toEqual([])
+  for (let index = 0; index < poisonedPagesPerUidMax; index++)
+    markPoisoned(broker, owner, { name: 'vm', offset: index * page, length: page })
+  const next = { name: 'vm', offset: poisonedPagesPerUidMax * page, length: page }
+  expect(() => markPoisoned(broker, owner, next)).toThrow(expect.objectContaining({ error: 'LimitExceeded' }))
+  // What is known already may be told again, and an administrator is believed.
+  markPoisoned(broker, owner, { name: 'vm', offset: 0, length: page })
+  markPoisoned(broker, session, next)
+  expect(range().bad.records).toHaveLength(poisonedPagesPerUidMax + 1)
+})
+
+test('an entry over several allocations is shown with each of them', async () => {
+  const [a] = await extentsOf('a', 2 * page)
+  const [b] = await extentsOf('b', 2 * page)
+  expect(b!.offset).toBe(a!.offset + 2 * page)
+  foundBad(broker, range(), [{ offset: a!.offset + page, length: 4 * page }], 'operator')
+  expect(ledger()).toEqual([
+    [a!.offset + page, page, 'a'],
+    [b!.offset, 2 * page, 'b'],
+    [b!.offset + 2 * page, page, null],
+  ])
+})
+
+test.each([
+  ['3,812,9001,-;Memory failure: 0x48200: recovery action for dax page: Recovered\n', 0x48200],
+  [
+    '6,812,9001,-,caller=T1;Memory failure: 0x7f: Sending SIGBUS to qemu:1 due to hardware memory corruption\n',
+    0x7f,
+  ],
+  ['11,812,9001,-;Memory failure: 0x48200: said by a program\n', undefined],
+  ['3,812,9001,-;mce: Memory failure: 0x1: of another kind\n', undefined],
+  ['nonsense', undefined],
+])('of the log record %j the failed page is %p', (record, page) => {
+  expect(failedPage(record)).toBe(page)
+})

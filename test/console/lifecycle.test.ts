@@ -1,0 +1,255 @@
+// Proves how the console comes and goes: before recovery is done, when its port is taken, over the broker's death, with a
+// token file that somebody has meddled with, and that none of it is the broker's end.
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import pino from 'pino'
+import { Broker } from '../../src/broker/broker'
+import { parseConfig } from '../../src/broker/config/config'
+import { Console } from '../../src/broker/console/console'
+import { dispatcher } from '../../src/broker/handler/dispatch'
+import { needsRoot } from '../support/needs-root'
+import { TestBroker, until } from '../support/test-broker'
+import { consoleOf, startConsoleBroker } from './support/console-broker'
+import { Exposition } from './support/exposition'
+import { PageClient } from './support/page-client'
+import { request } from './support/raw-http'
+
+const undo: Array<() => void | Promise<void>> = []
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step()
+})
+
+async function start(options: Parameters<typeof startConsoleBroker>[0] = {}): Promise<TestBroker> {
+  const broker = await startConsoleBroker(options)
+  undo.push(() => broker.dispose())
+  return broker
+}
+
+const tokenFile = (broker: TestBroker) => `${broker.socket}.token`
+
+/** Holds a port of this host. */
+async function occupy(port = 0): Promise<{ server: Server; port: number; free: () => Promise<void> }> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
+  const free = () => new Promise<void>(resolve => server.close(() => resolve()))
+  return { server, port: (server.address() as AddressInfo).port, free }
+}
+
+test('before recovery is done the metrics say so and no viewer is let in; afterwards both are served', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-console-'))
+  undo.push(() => rmSync(folder, { recursive: true, force: true }))
+  const range = '[[range]]\nname = "main"\nsource = "memfd"\nbytes = "1MiB"\n'
+  const settings = parseConfig(
+    `${range}[console]\nlisten = "127.0.0.1:0"`,
+    'test.toml',
+    `${folder}/broker.sock`,
+  )
+  const broker = new Broker(settings, 'b'.repeat(32), pino({ level: 'silent' }))
+  const console = (await Console.start(broker, settings.console!))!
+  undo.push(() => console.stop())
+  const { host, port, hash } = new URL(console.url)
+  const token = hash.replace('#token=', '')
+  const scrape = async () => {
+    const answer = await request(Number(port), [
+      'GET /metrics HTTP/1.1',
+      `Host: ${host}`,
+      `Authorization: Bearer ${token}`,
+    ])
+    return new Exposition(answer.body)
+  }
+  expect((await scrape()).value('membroker_recovering')).toBe(1)
+  await expect(PageClient.connect({ host, token })).rejects.toThrow('turned away: 503')
+
+  console.serve(dispatcher(broker))
+  expect((await scrape()).value('membroker_recovering')).toBe(0)
+  const viewer = await PageClient.connect({ host, token })
+  expect((await viewer.call('GetStatus', {})).ranges).toBe(0)
+  await viewer.close()
+})
+
+test('the broker listens for metrics before it recovers', async () => {
+  const broker = await start()
+  const at = (text: string) => broker.log.indexOf(text)
+  expect(at('the console listens')).toBeGreaterThan(-1)
+  expect(at('the console listens')).toBeLessThan(at('range is online'))
+})
+
+test('a port that is taken is no end: clients are served, and the console comes when the port is free', async () => {
+  const { port, free } = await occupy()
+  const broker = await start({ listen: `127.0.0.1:${port}` })
+  const client = broker.client()
+  await client.call('Allocate', { name: 'vm/ram', bytes: 4096 })
+  await expect(client.call('OpenConsole', {})).rejects.toMatchObject({
+    parameters: { operation: 'listen', code: 'EADDRINUSE' },
+  })
+  expect(broker.log).toContain('the console can not listen')
+  await free()
+  await until(() => broker.log.includes('the console listens'), 'the console listens')
+  const viewer = await PageClient.connect(await consoleOf(broker))
+  expect((await viewer.call('ListAllocations', {})).allocations).toHaveLength(1)
+  await viewer.close()
+  client.close()
+})
+
+test('a page outlives the broker: the same address and token open the next one', async () => {
+  const { port, free } = await occupy()
+  await free()
+  const broker = await start({ listen: `127.0.0.1:${port}` })
+  const before = await consoleOf(broker)
+  const viewer = await PageClient.connect(before)
+  await broker.kill()
+  await viewer.untilClosed()
+  await broker.start()
+  await until(async () => {
+    try {
+      await (await PageClient.connect(before)).close()
+      return true
+    } catch {
+      return false
+    }
+  }, 'the page is back')
+  expect(await consoleOf(broker)).toEqual(before)
+  expect(await broker.kill('SIGTERM')).toBe(0)
+})
+
+test('viewers are no reason to go on: SIGTERM ends the broker in order', async () => {
+  const broker = await start()
+  const viewer = await PageClient.connect(await consoleOf(broker))
+  viewer.send('Watch', {}, true)
+  await viewer.until(({ parameters }) => parameters.snapshotEnd === true)
+  expect(await broker.kill('SIGTERM')).toBe(0)
+  await viewer.untilClosed()
+})
+
+test('an address of IPv6 is as good', async () => {
+  const broker = await start({ listen: '[::1]:0' })
+  const opened = await consoleOf(broker)
+  expect(opened.host).toMatch(/^\[::1\]:\d+$/)
+  const viewer = await PageClient.connect(opened)
+  expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
+  await viewer.close()
+})
+
+test('without [console] there is none, and nothing of it', async () => {
+  const broker = await TestBroker.start()
+  undo.push(() => broker.dispose())
+  const client = broker.client()
+  await expect(client.call('OpenConsole', {})).rejects.toThrow('ConsoleOff')
+  client.close()
+  expect(existsSync(tokenFile(broker))).toBe(false)
+  const folder = `/proc/${broker.pid}/fd`
+  const targets = readdirSync(folder).map(fd => {
+    try {
+      return readlinkSync(path.join(folder, fd))
+    } catch {
+      return ''
+    }
+  })
+  const own = new Set(targets.flatMap(target => /socket:\[(\d+)\]/.exec(target)?.[1] ?? []))
+  const tcp = ['tcp', 'tcp6'].flatMap(name =>
+    readFileSync(`/proc/${broker.pid}/net/${name}`, 'utf8').split('\n'),
+  )
+  expect(tcp.filter(line => own.has(line.trim().split(/\s+/)[9] ?? ''))).toEqual([])
+})
+
+describe('the token', () => {
+  test('is 256 random bits in a file that only the broker can read, and stays', async () => {
+    const broker = await start()
+    const { token } = await consoleOf(broker)
+    expect(Buffer.from(token, 'base64url')).toHaveLength(32)
+    expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${token}\n`)
+    expect(statSync(tokenFile(broker)).mode & 0o777).toBe(0o600)
+    await broker.restart()
+    expect((await consoleOf(broker)).token).toBe(token)
+    const other = await start()
+    expect((await consoleOf(other)).token).not.toBe(token)
+  })
+
+  const elsewhere = (broker: TestBroker) => path.join(broker.folder, 'elsewhere')
+  const meddling: [string, (broker: TestBroker) => void][] = [
+    ['others may read', broker => chmodSync(tokenFile(broker), 0o644)],
+    ['others may write', broker => chmodSync(tokenFile(broker), 0o620)],
+    [
+      'is a link',
+      broker => {
+        writeFileSync(elsewhere(broker), `${'A'.repeat(43)}\n`, { mode: 0o600 })
+        rmSync(tokenFile(broker))
+        symlinkSync(elsewhere(broker), tokenFile(broker))
+      },
+    ],
+    ['has a second name', broker => linkSync(tokenFile(broker), elsewhere(broker))],
+    ['is empty', broker => writeFileSync(tokenFile(broker), '')],
+    ['is cut short', broker => writeFileSync(tokenFile(broker), 'A'.repeat(42))],
+    ['has more in it', broker => writeFileSync(tokenFile(broker), `${'A'.repeat(43)}\n\n`)],
+    [
+      'is a pipe that nobody writes to',
+      broker => {
+        rmSync(tokenFile(broker))
+        execFileSync('mkfifo', ['-m', '600', tokenFile(broker)])
+      },
+    ],
+    ...(needsRoot('a token file of another uid')
+      ? ([['belongs to another uid', broker => chownSync(tokenFile(broker), 12345, 12345)]] as [
+          string,
+          (broker: TestBroker) => void,
+        ][])
+      : []),
+  ]
+  test.each(meddling)('of a file that %s is not used: there is a new one', async (_, meddle) => {
+    const broker = await start()
+    const { token } = await consoleOf(broker)
+    await broker.kill()
+    meddle(broker)
+    const put = existsSync(elsewhere(broker)) ? readFileSync(elsewhere(broker)) : undefined
+    await broker.start()
+    const opened = await consoleOf(broker)
+    expect(opened.token).not.toBe(token)
+    expect(opened.token).not.toBe('A'.repeat(43))
+    expect(broker.log).toContain('the console gets a new token')
+    const { mode, uid, nlink } = statSync(tokenFile(broker))
+    expect({ mode: mode & 0o777, uid, nlink }).toEqual({ mode: 0o600, uid: process.getuid!(), nlink: 1 })
+    if (put) expect(readFileSync(elsewhere(broker))).toEqual(put)
+    await expect(PageClient.connect({ ...opened, token })).rejects.toThrow('turned away: 401')
+  })
+
+  test('can be changed by removing the file and starting again', async () => {
+    const broker = await start()
+    const { token } = await consoleOf(broker)
+    await broker.kill()
+    rmSync(tokenFile(broker))
+    await broker.start()
+    expect((await consoleOf(broker)).token).not.toBe(token)
+  })
+
+  test('that can not be kept is the end of the console, and not of the broker', async () => {
+    const broker = await start()
+    await broker.kill()
+    rmSync(tokenFile(broker))
+    execFileSync('mkdir', [tokenFile(broker)])
+    await broker.start()
+    const client = broker.client()
+    await expect(client.call('OpenConsole', {})).rejects.toMatchObject({
+      parameters: { operation: 'console' },
+    })
+    expect((await client.call('GetStatus', {})).pid).toBe(broker.pid)
+    expect(broker.log).toContain('there is no console')
+    client.close()
+    expect(readdirSync(broker.folder).filter(name => name.startsWith('broker.sock.token.'))).toEqual([])
+  })
+})

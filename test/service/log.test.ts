@@ -1,0 +1,81 @@
+/**
+ * Proves that a broker whose log nobody reads goes on serving, loses log lines only, tells how many, and that its last
+ * words before the end are in the log all the same.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import path from 'node:path'
+import { packageRoot } from '../support/package-root'
+import { TestBroker, until } from '../support/test-broker'
+
+let broker: TestBroker
+afterEach(() => broker.dispose())
+
+/** Something is logged for each of them: refusals, at level debug. */
+async function refusals(count: number): Promise<void> {
+  const client = broker.client()
+  for (let index = 0; index < count; index++)
+    await client.call('GetAllocation', { name: `${index}-${'x'.repeat(200)}` }).catch(() => {})
+  client.close()
+}
+
+test('a full pipe on standard error does not stop it, and what was lost is counted', async () => {
+  broker = await TestBroker.start()
+  const { stderr } = broker.process!
+  stderr!.pause()
+  // More than the pipe, this process and the broker's queue hold.
+  await refusals(6000)
+  const heardBefore = (broker.log.match(/"msg":"refused"/g) ?? []).length
+  stderr!.resume()
+  await until(() => broker.log.includes('log lines were lost'), 'the account of it')
+  await refusals(1)
+  const line = broker.log.split('\n').find(text => text.includes('log lines were lost'))!
+  const { dropped } = JSON.parse(line) as { dropped: number }
+  const heard = () => (broker.log.match(/"msg":"refused"/g) ?? []).length
+  expect(heardBefore).toBeLessThan(6000)
+  await until(() => heard() + dropped >= 6001, 'every line, read or counted')
+  expect(heard() + dropped).toBeLessThan(6001 + 10)
+  // Each line that came is whole.
+  for (const text of broker.log.trimEnd().split('\n')) JSON.parse(text)
+})
+
+test('the reader’s end costs nothing but the log', async () => {
+  broker = await TestBroker.start()
+  broker.process!.stderr!.destroy()
+  await refusals(50)
+  const client = broker.client()
+  expect((await client.call('GetStatus', {})).pid).toBe(broker.pid)
+})
+
+test('a line longer than a pipe’s atomic write arrives whole, and the last line before the end does', async () => {
+  broker = await TestBroker.start()
+  const client = broker.client()
+  await client.call('GetAllocation', { name: 'y'.repeat(20_000) }).catch(() => {})
+  client.close()
+  await broker.kill('SIGTERM')
+  await until(() => broker.log.includes('shutting down'), 'its last words')
+  expect(broker.log).toMatch('y'.repeat(20_000))
+  for (const text of broker.log.trimEnd().split('\n')) JSON.parse(text)
+})
+
+test('a log into a file is complete', async () => {
+  broker = await TestBroker.start()
+  await broker.kill()
+  const file = path.join(broker.folder, 'log')
+  const fd = openSync(file, 'w')
+  const [program, ...args] = broker.arguments()
+  const child = spawn(process.execPath, [program!, ...args], {
+    stdio: ['ignore', 'ignore', fd],
+    cwd: packageRoot,
+  })
+  closeSync(fd)
+  const { readFileSync } = process.getBuiltinModule('node:fs')
+  const log = () => readFileSync(file, 'utf8')
+  await until(() => log().includes('"msg":"ready"'), 'a broker')
+  await refusals(2000)
+  const exit = new Promise(resolve => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  await exit
+  expect((log().match(/"msg":"refused"/g) ?? []).length).toBe(2000)
+  expect(log().trimEnd().split('\n').at(-1)).toMatch(/shutting down/)
+})
