@@ -124,32 +124,17 @@ export class Systemd {
     return this.run('systemctl', '--no-pager', ...args)
   }
 
-  /** A property of a unit, as text. */
-  show(unit: string, property: string): string {
-    return this.systemctl('show', '--value', '-p', property, unit).stdout.trim()
+  /** Properties of a unit at one moment, as text. */
+  properties<Name extends string>(unit: string, ...names: Name[]): Record<Name, string> {
+    const { stdout } = this.systemctl('show', '-p', names.join(','), unit)
+    const pairs = stdout.trimEnd().split('\n')
+    return Object.fromEntries(
+      pairs.map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    ) as Record<Name, string>
   }
 
-  /** A process of a unit as this machine numbers it. */
-  hostPid(inner: number): number {
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue
-      try {
-        const found = /^NSpid:\s+(\d+)\s+(\d+)$/m.exec(readFileSync(`/proc/${name}/status`, 'latin1'))
-        if (found && Number(found[2]) === inner && this.isInside(Number(found[1]))) return Number(found[1])
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
-    throw new Error(`no process ${inner} inside`)
-  }
-
-  private isInside(pid: number): boolean {
-    const namespace = (of: number) => this.pidNamespace(of)
-    return namespace(pid) === namespace(this.pid)
-  }
-
-  private pidNamespace(pid: number): string {
-    return spawnSync('readlink', [`/proc/${pid}/ns/pid`], { encoding: 'utf8' }).stdout.trim()
+  show<Name extends string>(unit: string, name: Name): string {
+    return this.properties(unit, name)[name]
   }
 
   /** What a unit and systemd have to say about it. */
