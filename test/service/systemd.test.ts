@@ -17,8 +17,8 @@ jest.setTimeout(suiteMs)
 let host: Host | undefined
 
 beforeAll(async () => {
-  const layers = await requireSystemd()
-  if (layers) host = await Host.boot(layers)
+  const files = await requireSystemd()
+  if (files) host = await Host.boot(files)
 }, suiteMs)
 afterEach(async () => {
   host?.configure(configuration)
