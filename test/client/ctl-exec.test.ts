@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect } from '../../src/client'
 import { BrokerProcess } from './support/broker-process'
 import { ctl, startCtl } from './support/ctl'
+import { root } from './support/root'
 import { until } from './support/until'
 
 let server: BrokerProcess
@@ -50,6 +52,36 @@ test('the next run takes the waiting mapping over, and finds the bytes', async (
     stdout: 'continued',
   })
   expect((await broker.get('y/ram')).mappings.map(({ id }) => id)).toEqual([before!.id])
+})
+
+test('descriptors that are to be kept reach the command, at their numbers, beside those mapped', async () => {
+  // Proves that a program started by another with sockets of its own (libvirt) still has them; Node ends what it inherits.
+  const texts = ['three', 'four', 'five', 'six', 'seven'].map((text, index) => {
+    const file = path.join(server.directory, `kept-${index}`)
+    writeFileSync(file, `${text}\n`)
+    return openSync(file, 'r')
+  })
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    [
+      ...[path.join(root, 'dist/src/client/ctl/main.js'), '--socket', server.socket, 'exec'],
+      ...['--keep', '3', '--keep', '7', '--map', 'k/ram', '--allocate', '4K', '--'],
+      ...[
+        'sh',
+        '-c',
+        'echo "$MEMBROKER_FDS"; cat <&3; cat <&7; [ ! -e /proc/self/fd/5 ] && echo not the fifth',
+      ],
+    ],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe', ...texts] },
+  )
+  for (const fd of texts) closeSync(fd)
+  expect([stderr, stdout]).toEqual(['', 'k/ram=4\nthree\nseven\nnot the fifth\n'])
+  for (const wrong of [
+    ['--keep', '77'],
+    ['--keep', 'x'],
+    ['--keep', '7', '--map', 'k/ram:fd=7'],
+  ])
+    expect(await exec(...wrong, '--map', 'k/ram', '--', 'true')).toMatchObject({ code: 2 })
 })
 
 test('signals reach the command itself', async () => {

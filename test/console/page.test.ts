@@ -156,9 +156,9 @@ describeWithChromium('the page of the console', () => {
       await expectMap(page, extents, 'waiting')
     }
     await page.keyboard.press('0')
-    await page.getByText('by owner').click()
+    await page.getByText('by owner', { exact: true }).click()
     await expectMap(page, extents, 'owner-1')
-    await page.getByText('by state').click()
+    await page.getByText('by state', { exact: true }).click()
     // The wheel zooms where it points, down to one unit of the range.
     const box = (await page.locator('#map').boundingBox())!
     await page.mouse.move(box.x + 20, box.y + 50)

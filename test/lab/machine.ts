@@ -29,10 +29,11 @@ export interface MachineEnd {
 const explainMs = 3000
 const complaintLinesMax = 60
 
-/** RCU and the watchdogs take an emulated machine on a busy host for a hanging one, so they get more time than usual. */
+/** On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one. */
 const patience = [
   'rcupdate.rcu_cpu_stall_timeout=120',
   'watchdog_thresh=60',
+  'no_timer_check',
   'sysctl.kernel.hung_task_timeout_secs=0',
 ]
 

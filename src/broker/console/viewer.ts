@@ -4,6 +4,12 @@ import type { ConsoleSettings } from '../config/console-settings'
 import { Session } from '../session/session'
 import { consoleRefusal } from './permission'
 
+/**
+ * (uid_t)-1, which no process has and nothing can belong to or be shared with. Not the broker's own: an administrator who
+ * opens the console is not thereby the owner of what that uid has.
+ */
+const noUid = 0xffffffff
+
 /** One open page: an administrator's session without a process, and with what the configuration permits it. */
 export class Viewer extends Session {
   constructor(
@@ -11,11 +17,11 @@ export class Viewer extends Session {
     private readonly settings: ConsoleSettings,
     broker: Broker,
   ) {
-    super({ pid: 0, uid: process.getuid!(), gid: process.getgid!(), pidfd: -1 }, broker)
+    super({ pid: 0, uid: noUid, gid: noUid, pidfd: -1 }, broker)
   }
 
-  override get canHold(): boolean {
-    return false
+  override get isAdmin(): boolean {
+    return true
   }
 
   override get command(): string {

@@ -37,7 +37,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
   const bytes = checkedSize(range, input.bytes)
   broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
 
-  const holder = uid === session.uid && session.canHold ? session.becomeHolder() : undefined
+  const holder = uid === session.uid ? session.becomeHolder() : undefined
   const extents = range.allocator.allocate({
     bytes,
     align: alignBytes,

@@ -42,11 +42,6 @@ export class Session {
     return this.broker.policy.isAdmin(this.peer.uid)
   }
 
-  /** Whether there is a process that can hold memory. */
-  get canHold(): boolean {
-    return true
-  }
-
   /** Read once: a list of thousands of clients is asked for again and again. */
   get command(): string {
     this.commandLine ??= commandOf(this.peer.pid)

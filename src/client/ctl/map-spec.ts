@@ -47,13 +47,13 @@ export function parseMapSpec(text: string): MapSpec {
   }
 }
 
-/** A descriptor number for each, the free ones counted up from 3. */
-export function numberDescriptors(specs: readonly MapSpec[]): number[] {
-  const taken = new Set<number>()
+/** A descriptor number for each, those that are free and not kept counted up from 3. */
+export function numberDescriptors(specs: readonly MapSpec[], kept: readonly number[] = []): number[] {
+  const taken = new Set(kept)
   for (const { name, fd } of specs) {
     if (fd === undefined) continue
     if (taken.has(fd))
-      throw new UsageError(`--map ${name}: descriptor ${fd} is given to another --map already`)
+      throw new UsageError(`--map ${name}: descriptor ${fd} is given to another --map, or kept, already`)
     taken.add(fd)
   }
   let next = 3

@@ -73,7 +73,7 @@ export class Pty {
       if (typeof what === 'function') return what(this.terminal)
       return typeof what === 'string' ? this.terminal.text.includes(what) : what.test(this.terminal.text)
     }
-    await until(`on the screen: ${what}`, seen, 25_000).catch(error => {
+    await until(`on the screen: ${what}`, seen).catch(error => {
       throw new Error(`${error.message}; it shows:\n${this.terminal.text}\n${this.terminal.normal}`)
     })
   }

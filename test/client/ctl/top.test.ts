@@ -154,12 +154,16 @@ test.each([
   writeFileSync(crash, "process.on('SIGUSR2', () => { throw new Error('a crash') })")
   const pty = top({ env: { NODE_OPTIONS: `--require ${crash}` } })
   await pty.shows('requests/s')
+  // On a busy machine the wait for the broker was worth a line.
+  const { normal } = pty.terminal
   if (end === 'crash') await pty.signal('SIGUSR2')
   else if (end.startsWith('SIG')) await pty.signal(end as NodeJS.Signals)
   else pty.type(end)
   expect(await pty.ended).toEqual({ status, restored: true })
   expect(pty.terminal).toMatchObject({ alternate: false, cursorHidden: false, wraps: true })
-  expect(pty.terminal.normal).toEqual(end === 'crash' ? expect.stringContaining('Error: a crash') : '')
+  expect(pty.terminal.normal.slice(normal.length)).toEqual(
+    end === 'crash' ? expect.stringContaining('Error: a crash') : '',
+  )
 })
 
 test('suspended, it gives the terminal back, and takes it again', async () => {

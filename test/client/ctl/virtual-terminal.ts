@@ -16,7 +16,9 @@ export class VirtualTerminal {
   clears = 0
   /** Characters beyond the edges since then. */
   overflows = 0
-  /** What was written outside the alternate screen. */
+  /** Anything was shown in a color, bold or inverse. */
+  colored = false
+  /** What was written outside the alternate screen, sequences and all. */
   normal = ''
 
   constructor(
@@ -64,6 +66,8 @@ export class VirtualTerminal {
   }
 
   #obey(mode: string, numbers: string, final: string): void {
+    if (final === 'm' && numbers !== '0') this.colored = true
+    if (!this.alternate && mode === '') this.normal += `\u001b[${numbers}${final}`
     const parameters = numbers.split(';').map(Number)
     switch (`${mode}${final}`) {
       case 'H':

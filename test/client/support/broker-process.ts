@@ -10,6 +10,8 @@ import { until } from './until'
 export interface BrokerOptions {
   source?: 'directory' | 'memfd'
   graceMs?: number
+  /** More of the configuration, as TOML. */
+  more?: string
 }
 
 /** A real broker over a directory of its own, in a process of its own, that can be killed and started again. */
@@ -20,7 +22,7 @@ export class BrokerProcess {
   #log = ''
 
   constructor(options: BrokerOptions = {}) {
-    const { source = 'directory', graceMs = 2_000 } = options
+    const { source = 'directory', graceMs = 2_000, more = '' } = options
     this.directory = mkdtempSync(
       path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'membroker-client-'),
     )
@@ -30,7 +32,8 @@ export class BrokerProcess {
       `[broker]\nsocket = "${this.socket}"\nlog_level = "info"\n` +
         `[revoke]\ngrace_ms = ${graceMs}\non_deadline = "quarantine"\n` +
         `[[range]]\nname = "main"\nsource = "${source}"\nbytes = "64MiB"\n` +
-        (source === 'directory' ? `path = "${this.directory}/memory"\n` : ''),
+        (source === 'directory' ? `path = "${this.directory}/memory"\n` : '') +
+        more,
     )
   }
 

@@ -230,6 +230,7 @@ async function hangingWrite(host: Host): Promise<void> {
 const scenario: Scenario = {
   title:
     'devdax: what does not fit is refused with the reason, changes nothing, and leaves the other ranges alone',
+  minutesMax: 30,
   steps: [
     stage('configurations', configuration),
     stage('tables', table),

@@ -4,7 +4,7 @@ export const size = formatSize
 
 /** An offset or an address. */
 export function hex(value: number | null | undefined): string {
-  return typeof value === 'number' ? `0x${value.toString(16)}` : '-'
+  return typeof value === 'number' ? `0x${Math.round(value).toString(16)}` : '-'
 }
 
 export function count(value: number | null | undefined): string {

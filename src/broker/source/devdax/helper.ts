@@ -32,8 +32,11 @@ interface Waiting {
   reject: (error: Error) => void
 }
 
-/** Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. */
-const orderMs = 30_000
+/**
+ * Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. The rest is for a
+ * host so busy that the helper itself starts slowly: a range is not given up for that.
+ */
+const orderMs = 120_000
 const bytesPerMs = 8 * 2 ** 20
 /** A helper that was killed is given this long to be gone. */
 const continueMs = 5000

@@ -18,6 +18,7 @@ import { addVerb, secretOption } from '../verb'
 
 interface Options {
   map: MapSpec[]
+  keep: number[]
   allocate?: number
   secretFile?: string
 }
@@ -38,7 +39,9 @@ Each allocation is claimed (or made, see --allocate) and mapped; a mapping of th
 earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
 command's own, and the claim lasts as long as the command.
 
-Descriptors are counted up from 3 unless fd= says so.
+Descriptors are counted up from 3 unless fd= says so. Of those that broker-ctl was started with the command gets the
+standard ones, and what --keep names.
+
 MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
 the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
 range's policy decides after the grace period.
@@ -50,12 +53,13 @@ The command's soft limit of open files is its hard limit: Node.js raises it befo
 what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
   })
     .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
+    .option('--keep <fd>', 'a descriptor that the command is to inherit as it is; may be repeated', keep, [])
     .option('--allocate <size>', 'make allocations that do not exist, of this size', sizeArgument)
     .addOption(secretOption())
     .passThroughOptions()
     .action((name: string, args: string[], options: Options, command: Command) => {
       if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
-      const fds = numberDescriptors(options.map)
+      const fds = numberDescriptors(options.map, options.keep)
       const file = findExecutable(name)
       return withBroker(command, async session => {
         const holder = new Holder(session, options)
@@ -66,11 +70,19 @@ what it was. Where a command needs it lower (it uses select()), run it through p
         }
         session.progress.end()
         const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
+        for (const fd of options.keep) moves.push({ from: fd, to: fd })
         if (session.signal.aborted)
           throw new BrokerError('Aborted', 'interrupted before the command was started')
         become(file, [name, ...args], describe(options.map, mappings, fds), moves)
       })
     })
+}
+
+/** @throws UsageError also when nothing was inherited there, or it is what a --map is to have */
+function keep(text: string, all: number[]): number[] {
+  const fd = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isNaN(fd) || !isOpen(fd)) throw new UsageError(`--keep ${text}: there is no such descriptor`)
+  return [...all, fd]
 }
 
 function collect(text: string, all: MapSpec[]): MapSpec[] {

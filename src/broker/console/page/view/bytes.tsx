@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import { parseSize } from '../../../../../protocol/units'
-import { hex, size } from '../format'
+import { hex, printable, size } from '../format'
 import { CallFailed } from '../link/connection'
 import { hexRows } from './hex-rows'
 import { useApp, useSignals } from './hooks'
@@ -50,7 +50,7 @@ export function Bytes() {
       <form class="tools" onSubmit={submit}>
         <label>
           <span>
-            Bytes of <b>{name}</b> ({size(allocation.bytes)}) from
+            Bytes of <bdi>{printable(allocation.name)}</bdi> ({size(allocation.bytes)}) from
           </span>
           <input
             type="text"

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { complete } from '../command/complete'
 import { runCommand } from '../command/verbs'
+import { printable } from '../format'
 import { useApp } from './hooks'
 import { focusIds } from './shortcuts'
 
@@ -28,8 +29,9 @@ export function Prompt() {
   }, [entries])
 
   const add = (kind: Entry['kind'], text: string) => {
-    if (text !== '')
-      setEntries(before => [...before.slice(1 - entriesKept), { id: nextId.current++, kind, text }])
+    if (text === '') return
+    const shown = text.split('\n').map(printable).join('\n')
+    setEntries(before => [...before.slice(1 - entriesKept), { id: nextId.current++, kind, text: shown }])
   }
   const run = async () => {
     const command = line.trim()
@@ -86,7 +88,7 @@ export function Prompt() {
       )}
       {candidates.length > 0 && (
         <p class="candidates" role="status">
-          {candidates.join('  ')}
+          {printable(candidates.join('  '))}
         </p>
       )}
       <form

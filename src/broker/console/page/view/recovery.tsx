@@ -1,6 +1,7 @@
+import { Fragment } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { Allocation, Recovery as Report } from '../../../../../protocol/generated/broker'
-import { dateAndClock, grouped, size } from '../format'
+import { dateAndClock, grouped, printable, size } from '../format'
 import { useApp, useSignals } from './hooks'
 
 const kinds: Record<Report['kind'], string> = {
@@ -71,10 +72,10 @@ function RangeRecovery({ report }: { report: Report }) {
           {grouped(report.allocations)} allocations, {grouped(report.unclaimed)} of them unclaimed since
         </dd>
         {report.findings.map(finding => (
-          <>
+          <Fragment key={finding}>
             <dt>finding</dt>
             <dd>{finding}</dd>
-          </>
+          </Fragment>
         ))}
       </dl>
       <h3>Now</h3>
@@ -104,7 +105,7 @@ function RangeRecovery({ report }: { report: Report }) {
       {byHolder.slice(0, groupsMax).map(([pid, rows]) => (
         <Group
           key={pid}
-          title={`Claimed by process ${pid} ${commandOf(pid)}`}
+          title={`Claimed by process ${pid} ${printable(commandOf(pid))}`}
           rows={rows}
           onSelect={ui.select.bind(ui)}
         />
@@ -138,7 +139,7 @@ function Group({ title, rows, onSelect }: GroupProps) {
         {rows.slice(0, rowsMax).map(row => (
           <li key={row.id}>
             <button type="button" class="link" onClick={() => onSelect(row.name)}>
-              {row.name}
+              <bdi>{printable(row.name)}</bdi>
             </button>{' '}
             {size(row.bytes)}, uid {row.uid}, <span class={`verdict ${row.verdict}`}>{row.verdict}</span>
           </li>

@@ -1,0 +1,139 @@
+/** watch as a source of lines for other programs: whole, at once, and honest about what it did not see. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { type Broker, connect, MiB } from '../../../src/client'
+import { BrokerProcess } from '../support/broker-process'
+import { ctlMain, startCtl } from '../support/ctl'
+import { ScriptedBroker, status } from '../support/scripted-broker'
+import { until } from '../support/until'
+
+interface Line {
+  type: string
+  again?: boolean
+  count?: number
+  pid?: number
+  event?: { kind: string; allocation?: string; sequence: number }
+}
+
+/** The lines of watch --json, as they come. */
+function follow(socket: string): {
+  child: ChildProcess
+  lines: Line[]
+  outcome: ReturnType<typeof startCtl>['outcome']
+} {
+  const { child, outcome } = startCtl(socket, ['watch', '--json'])
+  const lines: Line[] = []
+  createInterface({ input: child.stdout! }).on('line', line => lines.push(JSON.parse(line)))
+  return { child, lines, outcome }
+}
+
+describe('of a real broker', () => {
+  let server: BrokerProcess
+  let broker: Broker
+
+  beforeEach(async () => {
+    server = await new BrokerProcess().start()
+    broker = await connect({ socket: server.socket })
+  })
+  afterEach(async () => {
+    await broker.close()
+    await server.dispose()
+  })
+
+  test('each line is an object, written when it is known; interrupted, it ends without a word', async () => {
+    // Proves NDJSON for programs that live beside it, with names that would break lines, and its quiet end.
+    const { child, lines, outcome } = follow(server.socket)
+    await until('the snapshot', () => lines.length > 0)
+    expect(lines[0]).toMatchObject({ type: 'snapshot', again: false, allocations: [] })
+    const ram = await broker.allocate({ name: 'a "b"\\n漢', size: MiB, metadata: { text: 'x\ny' } })
+    await until('its line', () => lines.some(({ event }) => event?.allocation === 'a "b"\\n漢'))
+    await ram.release()
+    await until('the end of it', () => lines.some(({ event }) => event?.kind === 'released'))
+    const numbers = lines.flatMap(({ event }) => (event ? [event.sequence] : []))
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+    child.kill('SIGINT')
+    expect(await outcome).toMatchObject({ code: 130, signal: null, stderr: '' })
+  })
+
+  test('a broker that restarts is told of, before and after, and what was there in between', async () => {
+    // Proves that nobody has to guess what a viewer may have missed, however long the broker is away.
+    const { child, lines, outcome } = follow(server.socket)
+    await until('the snapshot', () => lines.length > 0)
+    await server.kill()
+    await until('a word about it', () => lines.some(({ type }) => type === 'disconnected'))
+    await server.start()
+    await broker.allocate({ name: 'later', size: MiB })
+    await until('the new state', () => lines.some(({ type, again }) => type === 'snapshot' && again === true))
+    await until('its return', () =>
+      lines.some(({ type, pid }) => type === 'reconnected' && pid === server.pid),
+    )
+    await broker.allocate({ name: 'after', size: MiB })
+    await until('changes again', () => lines.some(({ event }) => event?.allocation === 'after'))
+    child.kill('SIGTERM')
+    expect(await outcome).toMatchObject({ code: 130, stderr: '' })
+  })
+
+  test.each([['watch', '--json'], ['list']])(
+    '%s ends quietly when nobody reads any more',
+    async (...args) => {
+      // Proves that `broker-ctl ... | head` is no failure and leaves nothing running.
+      for (let i = 0; i < 300; i++) await broker.allocate({ name: `${'x'.repeat(200)}${i}`, size: 4096 })
+      const child = spawn(process.execPath, [ctlMain, ...args], {
+        env: { ...process.env, MEMBROKER_SOCKET: server.socket },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let stderr = ''
+      child.stderr.setEncoding('utf8').on('data', text => {
+        stderr += text
+      })
+      const ended = once(child, 'exit')
+      child.stdout.destroy()
+      await until('its end', async () => {
+        await broker.allocate({ name: `y${Math.random()}`, size: 4096 })
+        return child.exitCode !== null || child.signalCode !== null
+      })
+      expect(await ended).toEqual([0, null])
+      expect(stderr).toBe('')
+    },
+  )
+
+  test('output that can’t be written is an error', async () => {
+    // Proves that a full disk is not taken for a reader who has seen enough.
+    await broker.allocate({ name: 'a', size: 4096 })
+    const command = `exec "$0" "$@" > /dev/full`
+    const child = spawn('sh', ['-c', command, process.execPath, ctlMain, 'list'], {
+      env: { ...process.env, MEMBROKER_SOCKET: server.socket },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', text => {
+      stderr += text
+    })
+    expect(await once(child, 'close')).toEqual([1, null])
+    expect(stderr).toMatch(/^broker-ctl: .*ENOSPC/)
+  })
+})
+
+test('changes that the broker left out are told of, in their place', async () => {
+  // Proves the line that tells a program that its picture is no longer whole.
+  const scripted = new ScriptedBroker()
+  const event = { sequence: 9, time: 1, kind: 'thawed' }
+  scripted.script.set('GetStatus', call => call.reply(status))
+  scripted.script.set('Watch', call => {
+    call.replyMore({ allocations: [], mappings: [], snapshotEnd: true })
+    call.replyMore({ event, missed: 7 })
+  })
+  try {
+    const { child, lines, outcome } = follow(scripted.socket)
+    await until('the lines', () => lines.length === 3)
+    expect(lines.slice(1)).toEqual([
+      { type: 'missed', count: 7 },
+      { type: 'event', event },
+    ])
+    child.kill('SIGINT')
+    expect(await outcome).toMatchObject({ code: 130 })
+  } finally {
+    scripted.dispose()
+  }
+})
