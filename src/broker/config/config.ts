@@ -75,6 +75,9 @@ export const unlimited: OwnerLimits = {
 }
 const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
 
+/** The broker waits for it, and is not to look hung (WatchdogSec=) for a directory service that is. */
+const userLookupMs = 5000
+
 const ownUid = process.getuid!()
 
 /**
@@ -235,9 +238,15 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
   const uidOf = (user: string, at: (string | number)[]) => {
     try {
       return Number(
-        execFileSync('id', ['-u', '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+        execFileSync('id', ['-u', '--', user], {
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'ignore'],
+          timeout: userLookupMs,
+        }),
       )
-    } catch {
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ETIMEDOUT')
+        return fail(at, `the host's user database does not answer for '${user}'; give its number`)
       return fail(at, `no user is called '${user}' on this host`)
     }
   }
