@@ -198,7 +198,7 @@ test('where no terminal is, it prints one frame of text', async () => {
   const once = await ctl(server.socket, 'top', '--interval', '0.1')
   expect(once).toMatchObject({ code: 0, stderr: '' })
   expect(once.stdout).toMatch(
-    /^membrokerd .*\n1 allocations .*\n[\d.]+ requests\/s .*\nmain .*\n\nNAME .*\nvm-1\/ram +1 MiB /,
+    /^membrokerd .*\nallocations 1 .*\n[\d.]+ requests\/s .*\nmain .*\n\nNAME .*\nvm-1\/ram +1 MiB /,
   )
   expect(once.stdout).not.toContain('\u001b')
   const json = await ctl(server.socket, 'top', '--once', '--json', '--interval', '0.1')

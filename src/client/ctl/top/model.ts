@@ -27,11 +27,13 @@ export class Model {
   missed = 0
   /** Since when the broker is away, in milliseconds since the Unix epoch. */
   awaySince: number | undefined
+  #restarted = false
 
   read(reading: Reading): void {
     const before = this.reading?.statistics
     const { statistics } = reading
-    this.rates = before && statistics ? ratesBetween(before, statistics) : undefined
+    this.rates = before && statistics && !this.#restarted ? ratesBetween(before, statistics) : undefined
+    this.#restarted = false
     this.reading = reading
   }
 
@@ -60,6 +62,6 @@ export class Model {
   /** A restarted broker counts from zero. */
   back(): void {
     this.awaySince = undefined
-    if (this.reading) this.reading = { ...this.reading, statistics: undefined }
+    this.#restarted = true
   }
 }
