@@ -17,6 +17,8 @@ export interface Reading {
 /** What is known of the broker; everything that is shown comes from here. */
 export class Model {
   readonly allocations = new AllocationIndex()
+  /** The state of all allocations has come. */
+  complete = false
   reading: Reading | undefined
   rates: Rates | undefined
   /** The newest last. */
@@ -37,6 +39,7 @@ export class Model {
     switch (item.type) {
       case 'snapshot':
         this.allocations.replace(item.allocations)
+        this.complete = true
         this.missed = 0
         break
       case 'missed':
