@@ -2,7 +2,7 @@ import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
 import type { Allocation } from '../state/entries'
-import { inAllocation, overlap, wholeUnits } from '../state/extents'
+import { apart, inAllocation, overlap, wholeUnits } from '../state/extents'
 import type { Range } from '../state/range'
 
 /**
@@ -25,7 +25,7 @@ export function foundBad(
       refusal ??= error
     }
   }
-  const bad = extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes))
+  const bad = apart(extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes)))
   const news = range.source.ownsPages ? range.bad.outOf(bad) : bad
   if (range.source.ownsPages) attempt(() => range.addBad(bad, origin))
   for (const allocation of broker.inventory.byId.values())

@@ -54,3 +54,18 @@ export function wholeUnits({ offset, length }: Extent, unit: number): Extent {
   const start = offset - (offset % unit)
   return { offset: start, length: Math.ceil((offset + length - start) / unit) * unit }
 }
+
+/** The same memory, in order, in extents that do not overlap. */
+export function apart(extents: readonly Extent[]): Extent[] {
+  const joined: Extent[] = []
+  for (const { offset, length } of inOrder([...extents])) {
+    const last = joined.at(-1)
+    if (last && offset < last.offset + last.length)
+      joined[joined.length - 1] = {
+        offset: last.offset,
+        length: Math.max(last.length, offset + length - last.offset),
+      }
+    else joined.push({ offset, length })
+  }
+  return joined
+}
