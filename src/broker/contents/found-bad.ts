@@ -1,6 +1,7 @@
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
+import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { apart, inAllocation, overlap, wholeUnits } from '../state/extents'
 import type { Range } from '../state/range'
@@ -48,6 +49,20 @@ export function foundBad(
     }
   }
   return refusal
+}
+
+/** With a device the kernel forgets what it knew of its memory: to be called before one goes. */
+export function noteFailed(broker: Broker, range: Range, extents: readonly Extent[]): void {
+  const bad = broker.kernelLog.badOf(range, extents)
+  if (bad.length > 0) foundBad(broker, range, bad, 'kernel')
+}
+
+/** What a source is told that overwrites memory of a range. */
+export function scrubbingOf(broker: Broker, range: Range): Scrubbing {
+  return {
+    good: extents => range.bad.outOf(extents),
+    bad: extents => void foundBad(broker, range, extents, 'scrub'),
+  }
 }
 
 function has({ record }: Allocation, extent: Extent): boolean {

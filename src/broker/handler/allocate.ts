@@ -4,6 +4,7 @@ import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
+import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Source } from '../source/source'
@@ -79,7 +80,8 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.free(extents)
+    if (!made || (await undone(broker, range.source.destroy(pieceOf(record), scrubbingOf(broker, range)))))
+      range.free(extents)
     throw error
   } finally {
     names.delete(input.name)
@@ -116,6 +118,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     if (!(await broker.contents.stop(allocation.id)))
       refuse('Busy', { name: record.name, operation: 'verify' })
     const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
+    noteFailed(broker, range, record.extents)
     if (reserving) await reserving
     made = true
     broker.checkThawed()
