@@ -185,6 +185,22 @@ test('pieces that grow into each other become entries that do not overlap, and a
   expect(heard).toHaveLength(1)
 })
 
+test('a report looks at the other allocations once, however many pieces it has', async () => {
+  // A tenant may send any number of them, and nobody else is answered meanwhile.
+  const names = Array.from({ length: 16 }, (_, index) => `other-${index}`)
+  for (const name of names) await allocate(broker, session, { name, bytes: page })
+  for (const name of names.filter((_, index) => index % 2 === 0)) await release(name)
+  const rest = range().allocator.report().largestFreeBytes
+  await allocate(broker, session, { name: 'rest', bytes: rest })
+  expect(await extentsOf('vm', 8 * page)).toHaveLength(8)
+  let looks = 0
+  for (const { record } of broker.inventory.byId.values())
+    if (record.name.startsWith('other'))
+      Object.defineProperty(record, 'extents', { get: (looked => () => (looks++, looked))(record.extents) })
+  foundBad(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
+  expect(looks).toBe(8)
+})
+
 test('a table without room refuses by name, and the memory is kept out all the same', async () => {
   const full = jest.spyOn(range().table, 'commit').mockImplementation(() => {
     const { TableFull } = jest.requireActual(

@@ -69,3 +69,14 @@ export function apart(extents: readonly Extent[]): Extent[] {
   }
   return joined
 }
+
+/** Whether the extent has part of any of these, which are in order and do not overlap. */
+export function touchesAny(extent: Extent, ordered: readonly Extent[]): boolean {
+  let [low, high] = [0, ordered.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (ordered[middle]!.offset + ordered[middle]!.length <= extent.offset) low = middle + 1
+    else high = middle
+  }
+  return low < ordered.length && ordered[low]!.offset < extent.offset + extent.length
+}
