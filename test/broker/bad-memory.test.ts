@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
 import type { Event } from '../../protocol/generated/broker'
+import type { Extent } from '../../protocol/table'
 import { poisonedPagesPerUidMax } from '../../protocol/wire/limits'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault, unlimited } from '../../src/broker/config/config'
@@ -18,6 +19,7 @@ import { listPoisoned, markPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory'
+import { overlap } from '../../src/broker/state/extents'
 import type { Range } from '../../src/broker/state/range'
 
 const page = 4096
@@ -28,8 +30,9 @@ let broker: Broker
 let session: Session
 
 /** As a broker that starts on what is there. */
-async function start(): Promise<void> {
+async function start({ preallocate = false } = {}): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
+  settings.ranges[0]!.preallocate = preallocate
   settings.defaults = unlimited
   broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
   await recover(broker)
@@ -49,6 +52,8 @@ const range = (): Range => [...broker.inventory.ranges.values()][0]!
 const report = () => ({ free: range().allocator.report().freeBytes, bad: range().view().poisonedBytes })
 const mark = (offset: number, length: number) =>
   markPoisoned(broker, session, { range: range().name, offset, length })
+const inEach = (extents: readonly Extent[], one: Extent) =>
+  extents.flatMap(extent => overlap(extent, one) ?? [])
 const ledger = () =>
   listPoisoned(broker, session).poisoned.map(({ offset, length, allocation }) => [offset, length, allocation])
 
@@ -66,6 +71,7 @@ beforeEach(async () => {
   await start()
 })
 afterEach(() => {
+  jest.restoreAllMocks()
   stop()
   rmSync(directory, { recursive: true })
   Reflect.deleteProperty(DirectorySource.prototype, 'ownsPages')
@@ -137,6 +143,62 @@ test('a request that is refused in the end gives back no bad memory', async () =
   await expect(growing).rejects.toMatchObject({ error: 'Frozen' })
   thaw(broker, session)
   expect(report()).toEqual({ free: 0, bad: bytes - page })
+})
+
+test('memory that turns out to be bad while it is made for somebody is not given to them', async () => {
+  stop()
+  // Memory is then made asynchronously, and a report can come in between.
+  await start({ preallocate: true })
+  await allocate(broker, session, { name: 'vm', bytes: page })
+  const [allocating, growing] = [
+    allocate(broker, session, { name: 'new', bytes: 4 * page }),
+    grow(broker, session, { name: 'vm', bytes: 3 * page }),
+  ]
+  mark(2 * page, bytes - 2 * page)
+  const refused = { error: 'SourceFailed', parameters: { code: 'EHWPOISON' } }
+  await expect(growing).rejects.toMatchObject(refused)
+  await expect(allocating).rejects.toMatchObject(refused)
+  expect(broker.inventory.byName.get('vm')!.record).toMatchObject({ bytes: page, verdict: 'unverified' })
+  expect(report()).toEqual({ free: page, bad: bytes - 2 * page })
+  expect(broker.ledger.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })
+})
+
+test.each([
+  ['released', () => release('vm')],
+  ['grown', () => grow(broker, session, { name: 'vm', bytes: 5 * page })],
+])('what only the log of the kernel says of %s memory is known before its device goes', async (_, end) => {
+  const [extent] = await extentsOf('vm', 4 * page)
+  const failed = { offset: extent!.offset + page, length: page }
+  jest.spyOn(broker.kernelLog, 'badOf').mockImplementation((_, extents) => inEach(extents, failed))
+  await end()
+  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ ...failed, origin: 'kernel' }])
+  expect(broker.inventory.byName.get('vm')?.record.verdict ?? 'poisoned').toBe('poisoned')
+})
+
+test('pieces that grow into each other become entries that do not overlap, and are told once', async () => {
+  Object.assign(range().source.capabilities, { pageBytes: 4 * page })
+  const heard: Event[] = []
+  broker.events.watch(event => heard.push(event))
+  const pieces = [0, 2, 3, 5].map(index => ({ offset: index * page, length: page }))
+  foundBad(broker, range(), [{ offset: 2 * page, length: 4 * page }, ...pieces], 'kernel')
+  expect(ledger()).toEqual([[0, 8 * page, null]])
+  expect(heard).toHaveLength(1)
+})
+
+test('a report looks at the other allocations once, however many pieces it has', async () => {
+  // A tenant may send any number of them, and nobody else is answered meanwhile.
+  const names = Array.from({ length: 16 }, (_, index) => `other-${index}`)
+  for (const name of names) await allocate(broker, session, { name, bytes: page })
+  for (const name of names.filter((_, index) => index % 2 === 0)) await release(name)
+  const rest = range().allocator.report().largestFreeBytes
+  await allocate(broker, session, { name: 'rest', bytes: rest })
+  expect(await extentsOf('vm', 8 * page)).toHaveLength(8)
+  let looks = 0
+  for (const { record } of broker.inventory.byId.values())
+    if (record.name.startsWith('other'))
+      Object.defineProperty(record, 'extents', { get: (looked => () => (looks++, looked))(record.extents) })
+  foundBad(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
+  expect(looks).toBe(8)
 })
 
 test('a table without room refuses by name, and the memory is kept out all the same', async () => {

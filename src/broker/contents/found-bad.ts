@@ -1,8 +1,9 @@
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
+import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
-import { inAllocation, overlap, wholeUnits } from '../state/extents'
+import { apart, inAllocation, touchesAny, wholeUnits } from '../state/extents'
 import type { Range } from '../state/range'
 
 /**
@@ -25,22 +26,21 @@ export function foundBad(
       refusal ??= error
     }
   }
-  const bad = extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes))
+  const bad = apart(extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes)))
   const news = range.source.ownsPages ? range.bad.outOf(bad) : bad
   if (range.source.ownsPages) attempt(() => range.addBad(bad, origin))
-  for (const allocation of broker.inventory.byId.values())
-    if (allocation.range === range && bad.some(extent => has(allocation, extent)))
-      if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
-        attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+  const concerned = allocationsWith(broker, range, bad)
+  for (const allocation of concerned)
+    if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
+      attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
   for (const extent of news) {
     broker.log.error({ range: range.name, ...extent, origin }, 'memory is bad')
     let used = false
-    for (const allocation of broker.inventory.byId.values()) {
-      if (allocation.range !== range || !has(allocation, extent)) continue
-      used = true
-      for (const { offset, length } of inAllocation(allocation.record.extents, extent))
+    for (const allocation of concerned)
+      for (const { offset, length } of inAllocation(allocation.record.extents, extent)) {
+        used = true
         broker.changed('poisoned', allocation, { offset, bytes: length, detail: `found by: ${origin}` })
-    }
+      }
     if (!used) {
       const { offset, length: bytes } = extent
       const detail = `found by: ${origin}`
@@ -50,6 +50,24 @@ export function foundBad(
   return refusal
 }
 
-function has({ record }: Allocation, extent: Extent): boolean {
-  return record.extents.some(own => overlap(own, extent) !== undefined)
+/** With a device the kernel forgets what it knew of its memory: to be called before one goes. */
+export function noteFailed(broker: Broker, range: Range, extents: readonly Extent[]): void {
+  const bad = broker.kernelLog.badOf(range, extents)
+  if (bad.length > 0) foundBad(broker, range, bad, 'kernel')
+}
+
+/** What a source is told that overwrites memory of a range. */
+export function scrubbingOf(broker: Broker, range: Range): Scrubbing {
+  return {
+    good: extents => range.bad.outOf(extents),
+    bad: extents => void foundBad(broker, range, extents, 'scrub'),
+  }
+}
+
+/** Allocations with part of any of these extents, which are in order and do not overlap. Looks at each but once. */
+export function allocationsWith(broker: Broker, range: Range, extents: readonly Extent[]): Allocation[] {
+  return [...broker.inventory.byId.values()].filter(
+    allocation =>
+      allocation.range === range && allocation.record.extents.some(own => touchesAny(own, extents)),
+  )
 }

@@ -1,9 +1,10 @@
 import type { AllocateIn, AllocateOut, GrowIn, GrowOut } from '../../../protocol/generated/broker'
-import type { AllocationRecord } from '../../../protocol/table'
+import type { AllocationRecord, Extent } from '../../../protocol/table'
 import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
+import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Source } from '../source/source'
@@ -72,6 +73,7 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     if (reserving) await reserving
     made = true
     broker.checkThawed()
+    checkGood(range, extents)
     // Found again: meanwhile it may have exited, or been let go by another call of its process that held nothing.
     const living = holder && broker.leases.hold(holder.identity, uid)
     const allocation = broker.inventory.addAllocation(range, record, living)
@@ -79,7 +81,8 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, range.source.destroy(pieceOf(record))))) range.free(extents)
+    if (!made || (await undone(broker, range.source.destroy(pieceOf(record), scrubbingOf(broker, range)))))
+      range.free(extents)
     throw error
   } finally {
     names.delete(input.name)
@@ -115,10 +118,12 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   try {
     if (!(await broker.contents.stop(allocation.id)))
       refuse('Busy', { name: record.name, operation: 'verify' })
+    noteFailed(broker, range, record.extents)
     const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
+    checkGood(range, extension.added)
     broker.inventory.changeAllocation(allocation, { bytes, extents, digest: null })
     grown = true
     broker.changed('grown', allocation, { pid: session.peer.pid, bytes })
@@ -130,6 +135,17 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     }
     allocation.busy = undefined
   }
+}
+
+/** It was reported while memory was made of it. */
+function checkGood(range: Range, extents: readonly Extent[]): void {
+  if (range.bad.in(extents).length === 0) return
+  refuse('SourceFailed', {
+    range: range.name,
+    operation: 'create',
+    code: 'EHWPOISON',
+    reason: 'the memory chosen for it has just been found to be bad; the next try gets other memory',
+  })
 }
 
 /** Memory that could not be taken back may still be held, or dirty: it stays out of use until the broker starts again. */

@@ -8,10 +8,10 @@ import type { Extent } from '../../../protocol/table'
 import { poisonedPagesPerUidMax } from '../../../protocol/wire/limits'
 import { checkAdmin, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
-import { foundBad } from '../contents/found-bad'
+import { allocationsWith, foundBad } from '../contents/found-bad'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { inOrder, inRange, overlap, wholeUnits, without } from '../state/extents'
+import { inOrder, inRange, overlap, touchesAny, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
@@ -29,7 +29,7 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
   if (range.source.ownsPages && !session.isAdmin) checkCredible(broker, session.uid, range, pages)
   const refusal = foundBad(broker, range, extents, session.isAdmin && !input.name ? 'operator' : 'kernel')
   if (refusal) throw refusal
-  return { poisoned: view(broker, range).filter(entry => pages.some(page => overlap(page, entry))) }
+  return { poisoned: view(broker, range, inOrder(pages)) }
 }
 
 function place(
@@ -86,13 +86,14 @@ export function listPoisoned(broker: Broker, session: Session): ListPoisonedOut 
   return { poisoned: ranges.flatMap(range => view(broker, range)).slice(0, rowsMax) }
 }
 
-/** The ledger of a range, with a row for each allocation that has part of an entry. */
-function view(broker: Broker, range: Range): Poison[] {
+/** The ledger of a range, or of pages of it, with a row for each allocation that has part of an entry. */
+function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[] {
   if (!range.readable) return []
-  const { records } = range.bad
+  const entryOf = ({ id, length }: { id: number; length: number }) => ({ offset: id, length })
+  const isMeant = (part: Extent) => !pages || touchesAny(part, pages)
+  const records = range.bad.records.filter(record => isMeant(entryOf(record)))
   if (records.length === 0) return []
-  const owned = [...broker.inventory.byId.values()]
-    .filter(allocation => allocation.range === range)
+  const owned = allocationsWith(broker, range, records.map(entryOf))
     .flatMap(({ name, record }) => record.extents.map(extent => ({ name, extent })))
     .sort((a, b) => a.extent.offset - b.extent.offset)
   return records.flatMap(({ id, length, seenAtMs, origin }) => {
@@ -106,6 +107,7 @@ function view(broker: Broker, range: Range): Poison[] {
       ).map(piece => ({ ...piece, allocation: null })),
     ]
     return rows
+      .filter(isMeant)
       .sort((a, b) => a.offset - b.offset)
       .map(row => ({ range: range.name, ...row, seenAt: seenAtMs, origin }))
   })

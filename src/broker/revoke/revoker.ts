@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../broker'
-import { foundBad } from '../contents/found-bad'
+import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { Refusal } from '../refusal'
 import type { Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
-import { pieceOf, pieceOfRetired, type Range } from '../state/range'
+import { pieceOf, pieceOfRetired } from '../state/range'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
 
@@ -156,10 +156,8 @@ export class Revoker {
   async reclaim(retired: Retired): Promise<void> {
     const { range } = retired
     const { name, uid } = retired.record
-    retired.scrubbing = {
-      good: extents => range.bad.outOf(extents),
-      bad: extents => void foundBad(this.broker, range, extents, 'scrub'),
-    }
+    noteFailed(this.broker, range, retired.record.extents)
+    retired.scrubbing = scrubbingOf(this.broker, range)
     try {
       await range.source.destroy(pieceOfRetired(retired.record), retired.scrubbing)
     } finally {
@@ -296,18 +294,11 @@ export class Revoker {
     }
   }
 
-  /** With a device the kernel forgets what it knew of its memory. */
-  private noteBad(range: Range, id: number): void {
-    const { inventory, kernelLog } = this.broker
-    const extents = (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? []
-    const bad = kernelLog.badOf(range, extents)
-    if (bad.length > 0) foundBad(this.broker, range, bad, 'kernel')
-  }
-
   private async cut(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
     const { range, id } = target
-    this.noteBad(range, id)
+    const { inventory } = this.broker
+    noteFailed(this.broker, range, (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? [])
     const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
     tell(
       proof.kind === 'gone'

@@ -54,3 +54,29 @@ export function wholeUnits({ offset, length }: Extent, unit: number): Extent {
   const start = offset - (offset % unit)
   return { offset: start, length: Math.ceil((offset + length - start) / unit) * unit }
 }
+
+/** The same memory, in order, in extents that do not overlap. */
+export function apart(extents: readonly Extent[]): Extent[] {
+  const joined: Extent[] = []
+  for (const { offset, length } of inOrder([...extents])) {
+    const last = joined.at(-1)
+    if (last && offset < last.offset + last.length)
+      joined[joined.length - 1] = {
+        offset: last.offset,
+        length: Math.max(last.length, offset + length - last.offset),
+      }
+    else joined.push({ offset, length })
+  }
+  return joined
+}
+
+/** Whether the extent has part of any of these, which are in order and do not overlap. */
+export function touchesAny(extent: Extent, ordered: readonly Extent[]): boolean {
+  let [low, high] = [0, ordered.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (ordered[middle]!.offset + ordered[middle]!.length <= extent.offset) low = middle + 1
+    else high = middle
+  }
+  return low < ordered.length && ordered[low]!.offset < extent.offset + extent.length
+}

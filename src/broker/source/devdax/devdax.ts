@@ -27,6 +27,7 @@ import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './take
 /** A device over an allocation's memory. */
 interface Device extends Made {
   bytes: number
+  extents: PhysicalExtent[]
   /** Whether a descriptor of it was ever given away, so that it may be anywhere. */
   given: boolean
   /** It was only ever opened by its own node, so that the kernel's count says who has it open. */
@@ -141,7 +142,7 @@ export class DevdaxSource implements Source {
     const device = deviceOf(this.region.directory, name)
     const counted = hasMount(name)
     if (counted) giveNode(name, openBy ?? 0)
-    this.devices.set(piece.id, { name, device, bytes, given: true, counted, openBy })
+    this.devices.set(piece.id, { name, device, bytes, extents, given: true, counted, openBy })
     return true
   }
 
@@ -172,9 +173,10 @@ export class DevdaxSource implements Source {
 
   private async make(piece: Piece, openBy: number | undefined): Promise<void> {
     const counted = typeof this.counting !== 'string'
+    const extents = physicalExtents(this.base, piece.extents)
     const made = await this.helper.make({
       directory: this.region.directory,
-      extents: physicalExtents(this.base, piece.extents),
+      extents,
       alignBytes: this.capabilities.pageBytes,
       ...(counted && { uid: openBy ?? 0 }),
     })
@@ -182,6 +184,7 @@ export class DevdaxSource implements Source {
     this.devices.set(piece.id, {
       ...made,
       bytes: sizeOf(piece),
+      extents,
       given: openBy !== undefined,
       counted,
       openBy,
@@ -203,11 +206,11 @@ export class DevdaxSource implements Source {
         `a device-DAX allocation grows only while nobody has it mapped or open; ${who}`,
       )
     }
-    await this.removeAlone(piece.id)
     try {
+      await this.removeAlone(piece.id)
       await this.make(piece, this.guard.openBy(piece.uid))
     } catch (error) {
-      await this.remake(before)
+      if (!this.devices.has(piece.id)) await this.remake(before)
       throw error
     }
   }
@@ -255,16 +258,20 @@ export class DevdaxSource implements Source {
   private async proveAlone(id: number): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
-    const { name, counted } = device
+    const { name } = device
+    const counted = device.counted && hasMount(name)
     const uncountable = typeof this.counting === 'string' ? `${cannotTell}: ${this.counting}` : undefined
     const lost = uncountable ?? (counted ? undefined : accountLost)
-    if (lost !== undefined) return { kind: 'held', pids: await this.holders(device), unseen: true, why: lost }
+    if (lost !== undefined) {
+      const pids = await this.holders({ ...device, counted })
+      return { kind: 'held', pids, unseen: true, why: lost }
+    }
     if (!isClosedEverywhere(name)) {
       const pids = await this.holders(device)
       return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
     }
     const unitBytes = this.capabilities.pageBytes
-    const units = await this.helper.count({ extents: this.extentsOf(device), unitBytes })
+    const units = await this.helper.count({ extents: device.extents, unitBytes })
     return units === 0
       ? { kind: 'gone' }
       : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
@@ -273,10 +280,6 @@ export class DevdaxSource implements Source {
   private async holders(device: Device): Promise<number[]> {
     const { dev, ino } = statSync(pathOf(device))
     return (await native.findHolders(dev, ino)).holders.map(({ pid }) => pid)
-  }
-
-  private extentsOf({ name }: Device): PhysicalExtent[] {
-    return readInstance(this.region.directory, name)!.extents
   }
 
   cut(id: number): Promise<Proof> {
@@ -290,11 +293,10 @@ export class DevdaxSource implements Source {
     const { name, bytes } = device
     const { directory } = this.region
     const order = { directory, name, broker: process.pid, counting: this.counting }
-    const { held, unseen, why } = await this.helper.cut(order, bytes)
-    if (held.length === 0 && !unseen) {
-      this.devices.delete(id)
-      return { kind: 'gone' }
-    }
+    const { held, unseen, why } = await this.helper
+      .cut(order, bytes)
+      .finally(() => this.forgetIfGone(id, device))
+    if (held.length === 0 && !unseen) return { kind: 'gone' }
     const reasons = held.map(({ pid, reason }) => `process ${pid}: ${reason}`)
     return {
       kind: 'held',
@@ -328,8 +330,17 @@ export class DevdaxSource implements Source {
     if (device.given && typeof this.counting === 'string')
       throw new InstanceError('EBUSY', `${cannotTell}: ${this.counting}`)
     const { name, bytes, given } = device
-    await this.helper.remove(this.region.directory, name, bytes, given ? 'proved' : 'unused')
-    this.devices.delete(id)
+    try {
+      await this.helper.remove(this.region.directory, name, bytes, given ? 'proved' : 'unused')
+    } finally {
+      this.forgetIfGone(id, device)
+    }
+  }
+
+  /** Also a helper that ended before it could say so may have removed it, and the kernel gives its name to the next one. */
+  private forgetIfGone(id: number, { name, extents }: Device): void {
+    const there = readInstance(this.region.directory, name)
+    if (!there || !sameExtents(there.extents, extents)) this.devices.delete(id)
   }
 
   /** Through a device of its own, which nobody else ever had. */

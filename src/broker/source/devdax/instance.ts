@@ -152,10 +152,13 @@ function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): vo
   if (!node && reason === 'proved') throw new InstanceError('EBUSY', accountLost)
   if (node) unmountNode(name, reason)
   if (reason === 'unused' || reason === 'taken') return
-  const referenced = unitsReferenced(extents, alignBytes)
-  if (referenced === 0) return
-  if (node) makeDeviceNode(name, node.rdev, node.uid)
-  throw new InstanceError('EBUSY', describeReferenced(referenced, alignBytes))
+  let referenced: number | undefined
+  try {
+    referenced = unitsReferenced(extents, alignBytes)
+  } finally {
+    if (referenced !== 0 && node) makeDeviceNode(name, node.rdev, node.uid)
+  }
+  if (referenced > 0) throw new InstanceError('EBUSY', describeReferenced(referenced, alignBytes))
 }
 
 function unmountNode(name: string, reason: Reason): void {

@@ -1,0 +1,56 @@
+/**
+ * Proves that a device stays where it is told who has it open when the kernel's counts can't be read in the middle of
+ * removing it: without that its memory could come back at the next boot only.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { needsRoot } from '../support/needs-root'
+import { packageRoot } from '../support/package-root'
+
+const suite = needsRoot('mounts') ? describe : describe.skip
+const name = 'dax9.1'
+/** Where no machine has memory, so no kernel has an account of it. */
+const nowhere = 2 ** 51
+const bytes = 2 ** 21
+
+suite('with a mount namespace of its own', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'membroker-uncounted-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true }))
+
+  function put(attribute: string, value: number | string): void {
+    const file = path.join(folder, name, attribute)
+    mkdirSync(path.dirname(file), { recursive: true })
+    writeFileSync(file, `${value}\n`)
+  }
+
+  test('a removal that fails leaves the mount with the node', () => {
+    put('size', bytes)
+    put('align', bytes)
+    put('mapping0/start', nowhere)
+    put('mapping0/end', nowhere + bytes - 1)
+    put('mapping0/page_offset', 0)
+    mkdirSync(path.join(folder, 'drivers/device_dax'), { recursive: true })
+    symlinkSync(path.join(folder, 'drivers/device_dax'), path.join(folder, name, 'driver'))
+    const source = path.join(packageRoot, 'dist/src/broker/source')
+    // The node is of /dev/null's number: nothing opens it.
+    const program = `
+      const { makeDeviceNode } = require('${source}/devdax/device-node')
+      const { removeInstance } = require('${source}/devdax/instance')
+      const { hasMount } = require('${source}/own-mount')
+      makeDeviceNode('${name}', 0x103, 0)
+      let refused = false
+      try { removeInstance('${folder}', '${name}', 'proved') } catch { refused = true }
+      console.log(JSON.stringify({ refused, kept: hasMount('${name}') }))`
+    const script = 'mount -t tmpfs none /run && exec "$0" -e "$1"'
+    const args = ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, program]
+    expect(JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' }))).toEqual({
+      refused: true,
+      kept: true,
+    })
+  })
+})
