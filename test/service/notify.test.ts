@@ -92,6 +92,20 @@ test('SIGHUP is a reload, announced with its time; the end of it says whether it
   expect(manager.told.at(-1)).toMatch(/^READY=1\|STATUS=.*not read again: .*broker.toml:1: not TOML/)
 })
 
+test('SIGHUP during recovery is not taken for the end of it, which would set the watchdog on the rest', async () => {
+  const many = Array.from({ length: 300 }, (_, i) => sealed('1MiB').replace('sealed', `r${i}`)).join('')
+  managed({ config: many, environment: {} })
+  manager.say('start')
+  await manager.until(() => manager.told.some(text => text.startsWith('STATUS=recovering')), 'recovery')
+  manager.signal(1, false)
+  await manager.until(() => manager.told.some(text => text.includes('300 ranges')), 'the end of recovery')
+  await manager.logged(/the configuration was read again/)
+  const ready = manager.told.findIndex(text => text.startsWith('READY=1'))
+  const recovering = manager.told.findLastIndex(text => text.startsWith('STATUS=recovering'))
+  expect(manager.told[recovering]).toContain('300 of 300')
+  expect(ready).toBeGreaterThan(recovering)
+})
+
 test('the listening socket is the manager’s: it outlives the broker, and calls wait in it for the next', async () => {
   managed()
   await manager.stored()

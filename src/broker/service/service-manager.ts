@@ -25,6 +25,7 @@ export class ServiceManager {
   readonly fdStore: FdStore | undefined
   private notify: Notify | undefined
   private extending: NodeJS.Timeout | undefined
+  private isReady = false
   private readonly watchdogMs: number | undefined
 
   constructor(
@@ -71,20 +72,26 @@ export class ServiceManager {
   /** Clients are served. From now on the watchdog is fed by the event loop, so that a loop that hangs is noticed. */
   ready(status: string): void {
     clearInterval(this.extending)
-    this.send(`READY=1\nSTATUS=${status}`)
+    this.isReady = true
+    this.sayReady(status)
     if (this.watchdogMs === undefined || !this.notify) return
     const feed = () => this.send('WATCHDOG=1')
     feed()
     setInterval(feed, Math.max(1, this.watchdogMs / 3)).unref()
   }
 
-  /** The configuration is being read again; reloaded() ends it. */
+  /** The configuration is being read again; reloaded() ends it. Before ready() that is nobody's business. */
   reloading(): void {
-    this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+    if (this.isReady) this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
   }
 
+  /** Not while it recovers: the manager would take it for the end of the start, and set the watchdog on it. */
   reloaded(status: string): void {
-    this.send(`READY=1\nSTATUS=${status}`)
+    if (this.isReady) this.sayReady(status)
+  }
+
+  private sayReady(status: string): void {
+    this.send(`READY=1\nSTATUS=${status.replaceAll('\n', ' ')}`)
   }
 
   stopping(): void {
