@@ -143,6 +143,23 @@ test('no child gets the variables or descriptors that are for the broker', async
   }
 })
 
+test('who knows the numbers of users and does not answer is waited for a while, as clients and the watchdog wait too', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-id-'))
+  writeFileSync(path.join(folder, 'id'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 })
+  try {
+    managed({ environment: { PATH: `${folder}:${process.env.PATH}` } })
+    await manager.start()
+    manager.configure(`${sealed()}\n[admin]\nusers = ["daemon", "root"]\n`)
+    const client = manager.client()
+    await expect(client.call('Reload', {})).rejects.toMatchObject({
+      parameters: { reason: expect.stringMatching(/'daemon' could not be looked up: ETIMEDOUT/) },
+    })
+    expect((await client.call('GetStatus', {})).pid).toBe(manager.pid)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 describe('memory of a memfd range', () => {
   async function allocate(name: string) {
     const client = manager.client()
