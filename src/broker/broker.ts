@@ -60,6 +60,7 @@ export class Broker {
     this.service?.reloading()
     try {
       const { settings, changed, needsRestart } = changesOf(this.settings, this.reread())
+      const dismissed = [...this.settings.admins].filter(uid => !settings.admins.has(uid))
       this.settings = settings
       this.policy = new Policy(settings)
       this.log.level = settings.logLevel
@@ -72,6 +73,8 @@ export class Broker {
         ...(uid !== undefined && { uid }),
         ...(pid !== undefined && { pid }),
       })
+      if (dismissed.length > 0)
+        this.console?.renewToken(`uid ${dismissed.join(', ')} is no administrator any more`)
       this.service?.reloaded(this.summary())
       return { changed, needsRestart }
     } catch (error) {

@@ -112,6 +112,51 @@ test('a port that is taken is no end: clients are served, and the console comes 
   client.close()
 })
 
+test('who listened there while the broker was away, and was told the token by an open page, is not let in', async () => {
+  const { port, free } = await occupy()
+  await free()
+  const broker = await start({ listen: `127.0.0.1:${port}` })
+  const page = await consoleOf(broker)
+  await broker.kill()
+  const imposter = await occupy(port)
+  let heard = ''
+  imposter.server.on('connection', socket =>
+    socket.on('data', data => {
+      heard += data
+      socket.destroy()
+    }),
+  )
+  await expect(PageClient.connect(page)).rejects.toThrow()
+  const stolen = /membroker\.token\.([\w-]+)/.exec(heard)![1]!
+  expect(stolen).toBe(page.token)
+  await broker.start()
+  await imposter.free()
+  await until(() => broker.log.split('the console listens').length === 3, 'the console listens')
+  await expect(PageClient.connect({ ...page, token: stolen })).rejects.toThrow('turned away: 401')
+  const opened = await consoleOf(broker)
+  expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${opened.token}\n`)
+  await (await PageClient.connect(opened)).close()
+  await broker.restart()
+  await until(async () => (await consoleOf(broker)).token === opened.token, 'the same token')
+})
+
+test('whoever is no administrator any more keeps no page and no token', async () => {
+  const broker = await start({ more: '[admin]\nuids = [1000, 1001]\n' })
+  const page = await consoleOf(broker)
+  const viewer = await PageClient.connect(page)
+  const config = readFileSync(broker.configFile, 'utf8')
+  const client = broker.client()
+  writeFileSync(broker.configFile, config.replace('1000, 1001', '1000, 1001, 1002'))
+  await client.call('Reload', {})
+  expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
+  writeFileSync(broker.configFile, config.replace('1000, 1001', '1001'))
+  await client.call('Reload', {})
+  client.close()
+  await viewer.untilClosed()
+  await expect(PageClient.connect(page)).rejects.toThrow('turned away: 401')
+  await (await PageClient.connect(await consoleOf(broker))).close()
+})
+
 test('a page outlives the broker: the same address and token open the next one', async () => {
   const { port, free } = await occupy()
   await free()

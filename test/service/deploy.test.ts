@@ -1,6 +1,7 @@
 /**
  * Proves that deploy/membroker.toml, from which every host's configuration begins, has every key there is, under the
- * table it belongs to, and is good as it is and with every line of it in use.
+ * table it belongs to, and is good as it is and with every line of it in use; and that the units let the broker's helper
+ * finish.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -37,6 +38,13 @@ test('every key of the schema is in it', () => {
   found.add('owner.user')
   expect([...found].sort()).toEqual([...keys].sort())
   expect(keys.length).toBeGreaterThan(25)
+})
+
+test('with device-DAX, what ends the broker does not kill the helper, which may hold processes still', () => {
+  const settings = ['membroker.service', 'devdax.conf'].map(name =>
+    readFileSync(path.join(packageRoot, 'deploy', name), 'utf8'),
+  )
+  expect([...settings.join('\n').matchAll(/^KillMode=(.*)$/gm)].at(-1)![1]).toBe('process')
 })
 
 test.each([

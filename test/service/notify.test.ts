@@ -92,6 +92,20 @@ test('SIGHUP is a reload, announced with its time; the end of it says whether it
   expect(manager.told.at(-1)).toMatch(/^READY=1\|STATUS=.*not read again: .*broker.toml:1: not TOML/)
 })
 
+test('SIGHUP during recovery is not taken for the end of it, which would set the watchdog on the rest', async () => {
+  const many = Array.from({ length: 300 }, (_, i) => sealed('1MiB').replace('sealed', `r${i}`)).join('')
+  managed({ config: many, environment: {} })
+  manager.say('start')
+  await manager.until(() => manager.told.some(text => text.startsWith('STATUS=recovering')), 'recovery')
+  manager.signal(1, false)
+  await manager.until(() => manager.told.some(text => text.includes('300 ranges')), 'the end of recovery')
+  await manager.logged(/the configuration was read again/)
+  const ready = manager.told.findIndex(text => text.startsWith('READY=1'))
+  const recovering = manager.told.findLastIndex(text => text.startsWith('STATUS=recovering'))
+  expect(manager.told[recovering]).toContain('300 of 300')
+  expect(ready).toBeGreaterThan(recovering)
+})
+
 test('the listening socket is the manager’s: it outlives the broker, and calls wait in it for the next', async () => {
   managed()
   await manager.stored()
@@ -124,6 +138,23 @@ test('no child gets the variables or descriptors that are for the broker', async
     expect(given).toMatch(/^PATH=/m)
     expect(given).not.toMatch(/NOTIFY_SOCKET|LISTEN_|WATCHDOG_|FDSTORE/)
     expect(given).not.toMatch(/memfd:|socket:/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('who knows the numbers of users and does not answer is waited for a while, as clients and the watchdog wait too', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-id-'))
+  writeFileSync(path.join(folder, 'id'), '#!/bin/sh\nexec sleep 600\n', { mode: 0o755 })
+  try {
+    managed({ environment: { PATH: `${folder}:${process.env.PATH}` } })
+    await manager.start()
+    manager.configure(`${sealed()}\n[admin]\nusers = ["daemon", "root"]\n`)
+    const client = manager.client()
+    await expect(client.call('Reload', {})).rejects.toMatchObject({
+      parameters: { reason: expect.stringMatching(/'daemon' could not be looked up: ETIMEDOUT/) },
+    })
+    expect((await client.call('GetStatus', {})).pid).toBe(manager.pid)
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -96,6 +96,17 @@ export class Console {
     return `http://${this.authority}/#token=${this.token.text}`
   }
 
+  /** Whoever has the old token is out: open pages too, and Prometheus until it is told. */
+  renewToken(why: string): void {
+    this.broker.log.warn({ why }, 'the console gets a new token')
+    try {
+      this.token.renew()
+    } catch (err) {
+      this.broker.log.error({ err }, 'the token of the console can not be kept; the next broker has another')
+    }
+    this.viewers?.close()
+  }
+
   stop(): void {
     this.http.close()
     this.viewers?.close()
@@ -122,18 +133,23 @@ export class Console {
       const failed = (err: Error) => {
         if (!this.failure) broker.log.error({ err }, 'the console can not listen; it goes on trying')
         this.failure = err
+        http.off('listening', listening)
         setTimeout(() => this.listen(), retryMs).unref()
         resolve()
       }
-      http.once('error', failed)
-      http.listen(settings.port, settings.host, () => {
+      const listening = () => {
         http.off('error', failed)
         http.on('error', err => broker.log.error({ err }, 'the console can not accept'))
+        // Open pages go on trying, and show their token to whoever answers there.
+        if (this.failure) this.renewToken('another program listened where the console does')
         this.failure = undefined
         this.gate = new Gate(this.token, settings.host, (http.address() as AddressInfo).port)
         broker.log.info({ address: this.authority }, 'the console listens')
         resolve()
-      })
+      }
+      http.once('error', failed)
+      http.once('listening', listening)
+      http.listen(settings.port, settings.host)
     })
   }
 

@@ -17,26 +17,36 @@ const text = /^[A-Za-z0-9_-]{43}\n$/
 
 /** What opens the console: 256 random bits as base64url. Kept in a file, so that an open page outlives the broker. */
 export class Token {
-  private readonly digest: Buffer
-
-  private constructor(readonly text: string) {
-    this.digest = sha256(text)
-  }
+  private constructor(
+    private readonly file: string,
+    public text: string,
+  ) {}
 
   /** Takes up the file's token, or makes a new one where the file can't be trusted. Throws system errors. */
   static keptIn(file: string, log: Logger): Token {
     const kept = read(file)
-    if ('token' in kept) return new Token(kept.token)
+    if ('token' in kept) return new Token(file, kept.token)
     if (kept.fault !== undefined) log.warn({ file, fault: kept.fault }, 'the console gets a new token')
-    const token = randomBytes(tokenBytes).toString('base64url')
-    write(file, `${token}\n`)
-    return new Token(token)
+    const token = new Token(file, newText())
+    write(file, `${token.text}\n`)
+    return token
+  }
+
+  /** Another from now on; the old one is worth nothing any more, even where the new one can't be kept. Throws system errors. */
+  renew(): void {
+    this.text = newText()
+    rmSync(this.file, { force: true })
+    write(this.file, `${this.text}\n`)
   }
 
   /** Takes the same time for every wrong one, whatever its length. */
   equals(candidate: string): boolean {
-    return timingSafeEqual(this.digest, sha256(candidate))
+    return timingSafeEqual(sha256(this.text), sha256(candidate))
   }
+}
+
+function newText(): string {
+  return randomBytes(tokenBytes).toString('base64url')
 }
 
 function sha256(value: string): Buffer {

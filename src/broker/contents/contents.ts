@@ -64,6 +64,11 @@ export class Contents {
     return (await this.readings.get(id)?.stop(stopMs)) ?? true
   }
 
+  /** For who reads memory on his own. @throws Refusal Busy while nothing of the broker's may have it open */
+  checkMayRead({ id, name }: Allocation): void {
+    if (this.undisturbed.has(id)) refuse('Busy', { name, operation: 'revoke' })
+  }
+
   /** Only one at a time: a second would only slow down the first. @throws Refusal Busy */
   checkIdle(operation: Operation): void {
     if (this.inspecting) refuse('Busy', { name: operation, operation: this.inspecting.operation })

@@ -11,12 +11,14 @@ import type { Allocation } from '../state/entries'
 import { pieceOf } from '../state/range'
 import { invalid } from './arguments'
 
-/** Bytes of an allocation, for looking at what is there. Nothing of it stays open, so no proof is in its way. */
+/** Bytes of an allocation, for looking at what is there. Nothing of it stays open. */
 export function readAllocation(broker: Broker, session: Session, input: ReadAllocationIn): ReadAllocationOut {
   checkAdmin(session, 'look at memory')
   if (!broker.settings.console?.rawView) refuse('PermissionDenied', { reason: rawViewOff })
   const allocation = findVisible(broker.inventory, session, input.name)
   checkIdle(allocation)
+  // Asked in several steps, and by another process: between two of them the broker would be found as a holder.
+  broker.contents.checkMayRead(allocation)
   const { name, offset, length } = input
   const { bytes } = allocation.record
   if (length < 1 || length > readAllocationBytesMax)

@@ -179,7 +179,9 @@ function guardOf(broker: Broker, name: string): Guard {
       const allocation = inventory.byId.get(id)
       if (allocation) return allocation.busy ? undefined : pieceOf(allocation.record)
       const retired = inventory.retiredAs(id)
-      return retired && { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
+      // While it is ended, the broker itself resizes it.
+      if (!retired || retired.scrubbing) return undefined
+      return { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
     tampered: ({ id, uid, bytes: expectedBytes }, bytes) => {
       const allocation = inventory.byId.get(id)
