@@ -15,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pino from 'pino'
@@ -43,16 +43,17 @@ async function start(options: Parameters<typeof startConsoleBroker>[0] = {}): Pr
 
 const tokenFile = (broker: TestBroker) => `${broker.socket}.token`
 
-/** Holds a port of this host, of those that the kernel does not give out by itself while it is free for a moment. */
-async function occupy(): Promise<{ port: number; free: () => Promise<void> }> {
+/** Holds a port of this host: the one named, or one that the kernel does not give out by itself while it is free. */
+async function occupy(named?: number): Promise<{ server: Server; port: number; free: () => Promise<void> }> {
   for (;;) {
     const server = createServer()
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const port = named ?? 10_000 + Math.floor(Math.random() * 20_000)
     const isFree = await new Promise<boolean>(resolve => {
       server.once('error', () => resolve(false))
       server.listen(port, '127.0.0.1', () => resolve(true))
     })
-    if (isFree) return { port, free: () => new Promise(resolve => server.close(() => resolve())) }
+    if (isFree) return { server, port, free: () => new Promise(resolve => server.close(() => resolve())) }
+    if (named !== undefined) throw new Error(`port ${named} is taken`)
   }
 }
 
