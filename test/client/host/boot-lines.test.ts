@@ -70,3 +70,9 @@ test.each([
   // Proves that nothing is said twice, and that a fifth reservation comes with what makes it safe.
   expect(propose(stretch, kind, 'guests', before).parameters).toEqual(parameters)
 })
+
+test('where a line ends for the kernel before its end, the proposal says so', () => {
+  const notesFor = (before: string) => propose(stretch, 'devdax', 'guests', before).notes
+  expect(notesFor('ro quiet -- splash')).toEqual([expect.stringContaining('must come before it')])
+  expect(notesFor('ro --quiet')).toEqual([])
+})

@@ -42,6 +42,10 @@ export function propose(
     notes.push(
       `This kernel was given memmap=${reserved.join(' memmap=')} already; the new parameters go behind them.`,
     )
+  if (/(^|\s)--(\s|$)/.test(commandLine))
+    notes.push(
+      "This kernel's line has --, behind which all is init's: what is added must come before it, so neither --append nor GRUB_CMDLINE_LINUX behind it will do.",
+    )
   if (listOf(present, 'module_blacklist').length > 0 || listOf(present, 'modprobe.blacklist').length > 0)
     notes.push('This kernel has a module blacklist; broker-ctl preflight says whether it matters.')
   return { parameters, grub: grubFile(parameters), toml: toml(stretch, kind, name), notes }
