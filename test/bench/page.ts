@@ -68,10 +68,24 @@ async function churn(client: TestClient, stop: AbortSignal): Promise<void> {
   await Promise.all(pending)
 }
 
-async function traced(browser: Browser, page: Page, work: () => Promise<void>): Promise<FrameFigures> {
+interface Measured extends FrameFigures {
+  eventsPerSecond: number
+}
+
+/** The trace is read afterwards, and the changes wait meanwhile: their rate is that of the work alone. */
+async function traced(
+  browser: Browser,
+  page: Page,
+  client: TestClient,
+  work: () => Promise<void>,
+): Promise<Measured> {
   await browser.startTracing(page, { categories: traceCategories })
+  const before = await client.call('GetStatistics', {})
   await work()
-  return frameFigures(await browser.stopTracing())
+  const after = await client.call('GetStatistics', {})
+  const figures = frameFigures(await browser.stopTracing())
+  const eventsPerSecond = (after.events - before.events) / ((after.time - before.time) / 1000)
+  return { ...figures, eventsPerSecond }
 }
 
 interface Opening {
@@ -113,12 +127,12 @@ async function lookAround(page: Page): Promise<void> {
   }
 }
 
-function show(title: string, figures: FrameFigures): string {
+function show(title: string, figures: Measured): string {
   const ms = (value: number) => `${value.toFixed(2)} ms`
   const line = (what: string, { p50, p95, p99, max, inTime }: Distribution) =>
     `  ${what}: p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, max ${ms(max)}; ${(inTime * 100).toFixed(1)} % within 16.7 ms`
   return [
-    `${title}: ${figures.frames} frames in ${figures.seconds.toFixed(1)} s`,
+    `${title}, ${figures.eventsPerSecond.toFixed(0)} a second: ${figures.frames} frames in ${figures.seconds.toFixed(1)} s`,
     line('processor time of a frame', figures.cost),
     line('the same by the clock', figures.elapsed),
     `  drawing the map: p50 ${ms(figures.mapP50)}  p99 ${ms(figures.mapP99)}`,
@@ -157,25 +171,22 @@ table_bytes = "512MiB"
     const { page, opening } = await open(browser, url)
     const stop = new AbortController()
     progress(`${eventsPerSecond} events a second`)
-    const before = await client.call('GetStatistics', {})
     const churning = churn(broker.client(), stop.signal)
     await sleep(1000)
-    const steady = await traced(browser, page, () => sleep(seconds * 1000))
+    const steady = await traced(browser, page, client, () => sleep(seconds * 1000))
     progress('looking around meanwhile')
-    const looking = await traced(browser, page, () => lookAround(page))
-    const after = await client.call('GetStatistics', {})
+    const looking = await traced(browser, page, client, () => lookAround(page))
     stop.abort()
     await churning
     const missed = Number(
       await page.evaluate(`(document.querySelector('#tab-events').click(), new Promise(resolve => setTimeout(() =>
         resolve(document.querySelector('[data-missed]').dataset.missed), 500)))`),
     )
-    const rate = (after.events - before.events) / ((after.time - before.time) / 1000)
     if (options.json) {
-      console.log(JSON.stringify({ allocations, rate, missed, ...opening, steady, looking }, null, 2))
+      console.log(JSON.stringify({ allocations, missed, ...opening, steady, looking }, null, 2))
       return
     }
-    console.log(`${allocations} allocations, ${rate.toFixed(0)} events a second, ${missed} missed
+    console.log(`${allocations} allocations, ${missed} events missed
 first paint ${opening.firstPaintMs.toFixed(0)} ms after navigation, all allocations there after ${opening.completeMs.toFixed(0)} ms`)
     console.log(show('following events', steady))
     console.log(show('and zooming, pointing and scrolling', looking))

@@ -1,5 +1,6 @@
 // Proves that nobody gets past the console's door but a page of its own with the token: each way in that a local user or
 // a foreign web site could try is tried with plain bytes, gets its refusal, and costs the broker and its clients nothing.
+import { createHash } from 'node:crypto'
 import { leaksNothing } from '../support/leaks-nothing'
 import { type TestBroker, until } from '../support/test-broker'
 import { consoleOf, startConsoleBroker } from './support/console-broker'
@@ -227,6 +228,30 @@ test('every answer forbids browsers to frame it, to guess its type, to keep it a
     expect(peer.header('cross-origin-resource-policy')).toBe('same-origin')
     expect(peer.header('cache-control')).toBe('no-store')
   }
+})
+
+test('the page may run what is in it, talk to the broker it came from, and nothing else', async () => {
+  const peer = await request(port, ['GET / HTTP/1.1', `Host: ${host}`])
+  expect(peer.status).toBe(200)
+  const hashOf = (element: string) => {
+    const blocks = peer.body.split(`<${element}>`).slice(1)
+    expect(blocks).toHaveLength(1)
+    const [text] = blocks[0]!.split(`</${element}>`)
+    return `'sha256-${createHash('sha256').update(text!).digest('base64')}'`
+  }
+  expect(peer.header('content-security-policy')).toBe(
+    [
+      "default-src 'none'",
+      `script-src ${hashOf('script')}`,
+      `style-src ${hashOf('style')}`,
+      `connect-src 'self' ws://${host}`,
+      'img-src data:',
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+    ].join('; '),
+  )
+  expect(peer.body).not.toMatch(/<(script|link|img|iframe)[^>]* src=/)
 })
 
 test('a request that never ends is ended, whether by its head or by its body', () =>

@@ -15,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pino from 'pino'
@@ -43,12 +43,17 @@ async function start(options: Parameters<typeof startConsoleBroker>[0] = {}): Pr
 
 const tokenFile = (broker: TestBroker) => `${broker.socket}.token`
 
-/** Holds a port of this host. */
-async function occupy(port = 0): Promise<{ server: Server; port: number; free: () => Promise<void> }> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
-  const free = () => new Promise<void>(resolve => server.close(() => resolve()))
-  return { server, port: (server.address() as AddressInfo).port, free }
+/** Holds a port of this host, of those that the kernel does not give out by itself while it is free for a moment. */
+async function occupy(): Promise<{ port: number; free: () => Promise<void> }> {
+  for (;;) {
+    const server = createServer()
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const isFree = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (isFree) return { port, free: () => new Promise(resolve => server.close(() => resolve())) }
+  }
 }
 
 test('before recovery is done the metrics say so and no viewer is let in; afterwards both are served', async () => {
@@ -113,19 +118,19 @@ test('who listened there while the broker was away, and was told the token by an
   const broker = await start({ listen: `127.0.0.1:${port}` })
   const page = await consoleOf(broker)
   await broker.kill()
-  const imposter = await occupy(port)
   let heard = ''
-  imposter.server.on('connection', socket =>
+  const imposter = createServer(socket =>
     socket.on('data', data => {
       heard += data
       socket.destroy()
     }),
   )
+  await new Promise<void>(resolve => imposter.listen(port, '127.0.0.1', resolve))
   await expect(PageClient.connect(page)).rejects.toThrow()
   const stolen = /membroker\.token\.([\w-]+)/.exec(heard)![1]!
   expect(stolen).toBe(page.token)
   await broker.start()
-  await imposter.free()
+  await new Promise(resolve => imposter.close(resolve))
   await until(() => broker.log.split('the console listens').length === 3, 'the console listens')
   await expect(PageClient.connect({ ...page, token: stolen })).rejects.toThrow('turned away: 401')
   const opened = await consoleOf(broker)

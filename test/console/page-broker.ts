@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { TestBroker } from '../support/test-broker'
+import { boundMs } from './page-browser'
 
 const MiB = 2 ** 20
 
@@ -82,6 +83,7 @@ export class WatchedPage {
     options: BrowserContextOptions = {},
   ): Promise<WatchedPage> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
+    context.setDefaultTimeout(boundMs)
     const watched = new WatchedPage(await context.newPage(), origin)
     await watched.listen()
     return watched

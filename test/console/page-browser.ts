@@ -8,6 +8,9 @@ import { packageRoot } from '../support/package-root'
 
 const executablePath = '/usr/bin/chromium'
 
+/** A bound on hanging, not on speed. */
+export const boundMs = 60_000
+
 /**
  * The path of Chromium. Where it is missing, it is installed if this is Debian (or its kin) and we are root. Where that
  * can't be: throws in CI, because a test left out there is a hole nobody sees; elsewhere warns and returns undefined.
@@ -40,6 +43,7 @@ function install(): string | undefined {
 /** A browser of its own, with a new profile. */
 export function launch(): Promise<Browser> {
   return chromium.launch({
+    timeout: boundMs,
     executablePath,
     args: [
       '--no-sandbox',

@@ -3,71 +3,18 @@
  * where it is, follows what happens, runs commands as far as it may, outlives the broker, asks nobody else for anything,
  * and can be used with the keyboard alone, on small screens, in light and dark.
  */
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, WebSocketRoute } from 'playwright-core'
 import type { Extent } from '../../protocol/generated/broker'
 import { OtherProcess } from '../support/other-process'
 import { type TestBroker, type TestClient, until } from '../support/test-broker'
 import { startWithConsole, WatchedPage } from './page-broker'
-import { launch, requireChromium, screenshotPath } from './page-browser'
+import { boundMs, launch, requireChromium, screenshotPath } from './page-browser'
+import { beyondTheEdge, expectMap, faintTexts, focused, viewOf } from './page-look'
 
 const MiB = 2 ** 20
 const describeWithChromium = requireChromium() ? describe : describe.skip
 
-jest.setTimeout(120_000)
-
-/** What a column of the map's middle row shows, by the name of the colour; undefined between two colours. */
-async function mapColumns(page: Page, names: readonly string[]): Promise<Array<string | undefined>> {
-  return page.evaluate(names => {
-    const canvas = document.querySelector<HTMLCanvasElement>('.canvases .main')!
-    const style = getComputedStyle(document.documentElement)
-    const colours = new Map(
-      names.map(name => [Number.parseInt(style.getPropertyValue(`--map-${name}`).trim().slice(1), 16), name]),
-    )
-    const { data } = canvas.getContext('2d')!.getImageData(0, canvas.height >> 1, canvas.width, 1)
-    return Array.from({ length: canvas.width }, (_, x) =>
-      colours.get((data[4 * x]! << 16) | (data[4 * x + 1]! << 8) | data[4 * x + 2]!),
-    )
-  }, names)
-}
-
-/** Columns that lie wholly within extents, or wholly outside them; undefined where one begins or ends. */
-function expectedColumns(
-  width: number,
-  view: { start: number; span: number },
-  extents: readonly Extent[],
-  colour: string,
-): Array<string | undefined> {
-  return Array.from({ length: width }, (_, x) => {
-    const from = view.start + (x * view.span) / width
-    const to = view.start + ((x + 1) * view.span) / width
-    const touching = extents.filter(({ offset, length }) => offset <= to && offset + length >= from)
-    if (touching.length === 0) return 'free'
-    const [{ offset, length }] = touching as [Extent]
-    return touching.length === 1 && offset < from && offset + length > to ? colour : undefined
-  })
-}
-
-/** The part of the range that the map says it shows. */
-async function viewOf(page: Page): Promise<{ start: number; span: number }> {
-  const label = (await page.locator('#map').getAttribute('aria-label'))!
-  const [, start, end] = /Shown: (0x[0-9a-f.]+) to (0x[0-9a-f.]+)\./.exec(label)!
-  return { start: Number(start), span: Number(end) - Number(start) }
-}
-
-async function expectMap(page: Page, extents: readonly Extent[], colour: string): Promise<void> {
-  let last = ''
-  const matches = async () => {
-    const view = await viewOf(page)
-    const columns = await mapColumns(page, ['free', colour])
-    const expected = expectedColumns(columns.length, view, extents, colour)
-    const wrong = expected.flatMap((value, x) => (value !== undefined && value !== columns[x] ? [x] : []))
-    last = `columns ${wrong.slice(0, 10)} of ${columns.length} differ`
-    return wrong.length === 0 && expected.some(value => value === colour)
-  }
-  await until(matches, 'the map to match').catch(error => {
-    throw new Error(`${error.message}: ${last}`)
-  })
-}
+jest.setTimeout(4 * boundMs)
 
 /** Rows that a table shows. */
 const cell = (page: Page, table: string, text: string) =>
@@ -163,7 +110,7 @@ describeWithChromium('the page of the console', () => {
     const box = (await page.locator('#map').boundingBox())!
     await page.mouse.move(box.x + 20, box.y + 50)
     for (let i = 0; i < 60; i++) await page.mouse.wheel(0, -240)
-    await until(async () => (await viewOf(page)).span === 4096, 'one unit to fill the map')
+    await until(async () => (await viewOf(page)).span === 4096, 'one unit to fill the map', boundMs)
   })
 
   test('a point on the map says what is there, a click selects it, and the tables follow', async () => {
@@ -226,6 +173,35 @@ describeWithChromium('the page of the console', () => {
     await cell(page, 'allocations', 'theirs').getByText(String(other.pid)).waitFor()
     await other.kill()
     await cell(page, 'allocations', 'theirs').getByText('unclaimed').waitFor()
+  })
+
+  test('events that this viewer was too slow for are counted, and the state is read again', async () => {
+    await allocate('kept', MiB, { uid: 1001 })
+    const watched = await WatchedPage.open(browser, origin)
+    open.push(watched)
+    const { page } = watched
+    const watchers: WebSocketRoute[] = []
+    // Between the page and its broker: everything goes through, and what only a loaded broker says is said here.
+    await page.routeWebSocket(/socket$/, socket => {
+      const server = socket.connectToServer()
+      socket.onMessage(message => {
+        if (String(message).includes('Broker.Watch')) watchers.push(socket)
+        server.send(message)
+      })
+      server.onMessage(message => socket.send(message))
+    })
+    await page.goto(url)
+    await cell(page, 'allocations', 'kept').waitFor()
+    await page.locator('#tab-events').click()
+    await page.getByText('none missed').waitFor()
+    const event = { sequence: 5000, time: Date.now(), kind: 'claimed', allocation: 'kept', range: 'guests' }
+    watchers[0]!.send(JSON.stringify({ parameters: { event, missed: 4321 }, continues: true }))
+    await page.locator('[data-missed="4321"]').waitFor()
+    await until(() => watchers.length === 2, 'a second Watch', boundMs)
+    await allocate('after', MiB)
+    await page.locator('#tab-allocations').click()
+    await cell(page, 'allocations', 'after').waitFor()
+    await cell(page, 'allocations', 'kept').waitFor()
   })
 
   test('a read-only console runs what only looks, and says why it does no more', async () => {
@@ -355,7 +331,11 @@ describeWithChromium('the page of the console', () => {
     await keyboard.press('ArrowDown')
     await page.locator('.detail h2', { hasText: 'vm-1/ram' }).waitFor()
     await keyboard.press('Enter')
-    await until(async () => (await viewOf(page)).span === 3 * MiB, 'the extent to fill a third of the map')
+    await until(
+      async () => (await viewOf(page)).span === 3 * MiB,
+      'the extent to fill a third of the map',
+      boundMs,
+    )
     // Help, and the prompt with completion.
     await keyboard.press('?')
     await page.getByRole('heading', { name: 'Keyboard' }).waitFor()
@@ -408,58 +388,3 @@ describeWithChromium('a console that may write', () => {
     }
   })
 })
-
-/** How far, in pixels, the page can be scrolled sideways. */
-function beyondTheEdge(page: Page): Promise<number> {
-  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-}
-
-/** What has the focus, and whether one sees that it has. */
-function focused(page: Page): Promise<{ name: string; visible: boolean }> {
-  return page.evaluate(() => {
-    const element = document.activeElement as HTMLElement
-    const shown = element.matches('.ranges input, .segmented input') ? element.parentElement! : element
-    const { outlineStyle, outlineWidth } = getComputedStyle(shown)
-    const name =
-      element === document.body
-        ? 'body'
-        : element.id || element.getAttribute('aria-label') || (element.textContent ?? '').slice(0, 20)
-    return { name, visible: outlineStyle !== 'none' && Number.parseFloat(outlineWidth) >= 2 }
-  })
-}
-
-/** Texts whose contrast with what is behind them is below WCAG's AA. */
-function faintTexts(page: Page): Promise<string[]> {
-  return page.evaluate(() => {
-    const parse = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
-    const luminance = ([red, green, blue]: number[]) => {
-      const linear = [red!, green!, blue!].map(value => {
-        const part = value / 255
-        return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
-      })
-      return 0.2126 * linear[0]! + 0.7152 * linear[1]! + 0.0722 * linear[2]!
-    }
-    const groundOf = (element: Element | null): number[] => {
-      for (let at = element; at; at = at.parentElement) {
-        const color = parse(getComputedStyle(at).backgroundColor)
-        if (color.length === 3 || color[3] === 1) return color
-      }
-      return parse(getComputedStyle(document.documentElement).backgroundColor)
-    }
-    const faint: string[] = []
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      const element = node.parentElement!
-      const text = node.textContent!.trim()
-      if (text === '' || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
-        continue
-      if (element.closest('noscript, script, style, option') || element.matches(':disabled')) continue
-      const style = getComputedStyle(element)
-      const color = element instanceof SVGElement ? style.fill : style.color
-      const [text1, ground] = [luminance(parse(color)), luminance(groundOf(element))]
-      const contrast = (Math.max(text1, ground) + 0.05) / (Math.min(text1, ground) + 0.05)
-      if (contrast < 4.5) faint.push(`${text.slice(0, 30)}: ${contrast.toFixed(2)}`)
-    }
-    return faint
-  })
-}

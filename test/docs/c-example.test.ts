@@ -10,6 +10,8 @@ const program = buildProgram('docs/example/c/counter.c')
 if (!program) process.stderr.write('\nLEFT OUT: the client in C, as this machine has no C compiler.\n\n')
 const withCompiler = program ? test : test.skip
 
+jest.setTimeout(120_000)
+
 let broker: TestBroker
 beforeEach(async () => {
   broker = await TestBroker.start()

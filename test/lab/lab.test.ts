@@ -2,10 +2,10 @@ import { defaultKernel } from './kernels'
 import { Lab, LabUnavailable } from './lab'
 import { Progress } from './progress'
 import { runCommand, runScenario } from './run'
-import { loadScenario, minutesMaxDefault, scenarioNames } from './scenario'
+import { loadScenario, minutesMaxDefault, provingScenarioNames } from './scenario'
 
 /** What a machine may take, and what making its kernel and files takes. */
-const minutesMax = scenarioNames().map(name => loadScenario(name).minutesMax ?? minutesMaxDefault)
+const minutesMax = provingScenarioNames().map(name => loadScenario(name).minutesMax ?? minutesMaxDefault)
 const timeoutMs = (Math.max(...minutesMax) + 10) * 60_000
 
 describe(`the lab on kernel ${defaultKernel}`, () => {
@@ -36,7 +36,7 @@ describe(`the lab on kernel ${defaultKernel}`, () => {
     timeoutMs,
   )
 
-  test.each(scenarioNames())(
+  test.each(provingScenarioNames())(
     '%s',
     async name => {
       if (!lab) return

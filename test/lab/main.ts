@@ -4,7 +4,7 @@ import { defaultKernel, kernelChoice, kernelChoices } from './kernels'
 import { Lab, LabUnavailable } from './lab'
 import { Progress } from './progress'
 import { openShell, type Report, runCommand, runScenario } from './run'
-import { loadScenario, scenarioNames } from './scenario'
+import { loadScenario, provingScenarioNames, scenarioNames } from './scenario'
 
 const exit = { good: 0, failed: 1, usage: 2, unavailable: 3 } as const
 
@@ -22,7 +22,7 @@ const kernels = kernelChoices.map(({ label }) => label).join(', ')
 
 const program = new Command('npm run lab --')
   .description('Run scenarios on real kernels with reserved memory, in QEMU. Without a name: all of them.')
-  .argument('[scenario...]', 'names; --list shows them')
+  .argument('[scenario...]', 'names, which --list shows; default: all but those that only measure')
   .option('-k, --kernel <version>', `the kernel to begin with: ${kernels}`, defaultKernel)
   .option(
     '-i, --into <version>',
@@ -70,7 +70,7 @@ function tell(report: Report, progress: Progress): void {
 async function main(): Promise<number> {
   program.parse()
   const options = program.opts<Options>()
-  const names = program.args.length > 0 ? program.args : scenarioNames()
+  const names = program.args.length > 0 ? program.args : provingScenarioNames()
   usage(() => {
     for (const label of [options.kernel, options.into ?? options.kernel]) kernelChoice(label)
     for (const name of names) loadScenario(name)

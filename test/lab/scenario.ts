@@ -24,6 +24,8 @@ export interface Scenario {
   /** One sentence: what is proved. */
   readonly title: string
   readonly steps: ReadonlyArray<Stage | Kexec>
+  /** It measures more than it proves, and takes its time: run when it is named only. */
+  readonly report?: boolean
   /** For the whole of it, from the start of the machine. Default: minutesMaxDefault */
   readonly minutesMax?: number
   /** More arguments for the machine's QEMU. */
@@ -54,6 +56,11 @@ export function scenarioNames(): string[] {
     .filter(file => /\.(js|ts)$/.test(file) && !file.endsWith('.d.ts'))
     .map(file => file.replace(/\.(js|ts)$/, ''))
     .sort()
+}
+
+/** Names of the scenarios that prove something: what runs when none is named. */
+export function provingScenarioNames(): string[] {
+  return scenarioNames().filter(name => !loadScenario(name).report)
 }
 
 /** @throws Error that names the scenarios there are */

@@ -110,9 +110,9 @@ test('installed without a compiler, the broker serves and broker-ctl asks it', a
 test(
   'a new version installed under a running service: after its restart clients have their memory and a new broker',
   async () => {
-    const layers = await requireSystemd()
-    if (!layers) return
-    const host = await Host.boot(layers, '/opt/prefix/lib/node_modules/membroker', { '/opt/prefix': prefix })
+    const files = await requireSystemd()
+    if (!files) return
+    const host = await Host.boot(files, '/opt/prefix/lib/node_modules/membroker', { '/opt/prefix': prefix })
     try {
       host.must('start', 'membroker.socket')
       const client = await host.client()

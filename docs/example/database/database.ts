@@ -16,7 +16,8 @@ const recordBytes = 136
 const changesMax = 50_000
 
 const keyOf = (index: number) => `user:${index}`
-const say = (line: object) => console.log(JSON.stringify(line))
+/** Not by process.stdout, which would make a pipe non-blocking. */
+const say = (line: object) => writeSync(1, `${JSON.stringify(line)}\n`)
 
 /** What a record must hold, from its key and how often it was written. */
 function recordOf(key: string, version: number): Buffer {
@@ -58,7 +59,7 @@ async function fill(keys: number, snapshot: string): Promise<never> {
   for (let version = 1; ; version++) {
     const key = keyOf(version % keys)
     store.set(key, recordOf(key, version))
-    writeSync(1, `${JSON.stringify({ key, version })}\n`)
+    say({ key, version })
   }
 }
 

@@ -35,7 +35,8 @@ async function fillAndKill(keys: number, snapshot: string): Promise<Map<string, 
     if (key !== undefined) written.set(key, version)
     if (version === writesBeforeKill) child.kill('SIGKILL')
   }
-  await exit
+  const [, signal] = await exit
+  if (signal !== 'SIGKILL') throw new Error('the database ended before it was killed')
   return written
 }
 

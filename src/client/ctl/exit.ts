@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander'
 import { BrokerError } from '../errors'
+import { printable } from './table'
 
 export const exitCode = {
   good: 0,
@@ -62,7 +63,7 @@ const hints: Record<string, string> = {
   AlreadyClaimed: 'end that process first; its claim ends with it',
   Frozen: 'broker-ctl thaw ends the freeze',
   PermissionDenied:
-    'allocations with a secret need --secret-file; some verbs are for administrators ([admin])',
+    "allocations with a secret need --secret-file; administrators are root, the broker's own user and who is under [admin]",
   ConsoleOff: 'a [console] section in its configuration starts it',
   ConfigInvalid: 'membrokerd --config FILE --check says the same without a broker',
 }
@@ -72,7 +73,14 @@ export function explain(error: unknown, json: boolean): { text: string; exit: nu
   const { code, message, parameters, exit } = classify(error)
   const hint = hints[code]
   if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
-  return { text: `broker-ctl: ${code}: ${message}${hint ? `\nhint: ${hint}` : ''}`, exit }
+  const lines = [`broker-ctl: ${code}: ${message}`, ...(hint ? [`hint: ${hint}`] : [])]
+  return {
+    text: lines
+      .flatMap(line => line.split('\n'))
+      .map(printable)
+      .join('\n'),
+    exit,
+  }
 }
 
 function classify(error: unknown) {

@@ -181,13 +181,24 @@ test('suspended, it gives the terminal back, and takes it again', async () => {
   expect(await pty.ended).toMatchObject({ restored: true })
 })
 
+test('without a shell there is no suspending, and no getting stuck', async () => {
+  // Proves that Ctrl-Z of a program that nobody could continue (ssh -t HOST broker-ctl top) does it no harm.
+  const pty = top()
+  await pty.shows('requests/s')
+  const { clears } = pty.terminal
+  pty.type('\u001a')
+  await pty.shows(terminal => terminal.clears > clears && terminal.text.includes('requests/s'))
+  pty.type('q')
+  expect(await pty.ended).toEqual({ status: 0, restored: true })
+})
+
 test('where no terminal is, it prints one frame of text', async () => {
   // Proves what scripts and pipes get: no escape sequences, figures measured, JSON per interval.
   await broker.allocate({ name: 'vm-1/ram', size: MiB })
   const once = await ctl(server.socket, 'top', '--interval', '0.1')
   expect(once).toMatchObject({ code: 0, stderr: '' })
   expect(once.stdout).toMatch(
-    /^membrokerd .*\n1 allocations .*\n[\d.]+ requests\/s .*\nmain .*\n\nNAME .*\nvm-1\/ram +1 MiB /,
+    /^membrokerd .*\nallocations 1 .*\n[\d.]+ requests\/s .*\nmain .*\n\nNAME .*\nvm-1\/ram +1 MiB /,
   )
   expect(once.stdout).not.toContain('\u001b')
   const json = await ctl(server.socket, 'top', '--once', '--json', '--interval', '0.1')

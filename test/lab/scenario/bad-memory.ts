@@ -67,10 +67,9 @@ async function noticedByTheBroker(host: Host, client: Broker): Promise<void> {
 }
 
 async function released(host: Host, client: Broker, holder: MemoryHolder, name: string): Promise<void> {
-  const outcome = await (await client.allocation(name)).release({ graceMs: 300 })
-  host.same(outcome, 'released', `release of ${name}`)
   holder.kill()
   await holder.ended()
+  host.same(await (await client.allocation(name)).release(), 'released', `release of ${name}`)
 }
 
 /** Nobody has it mapped, so nobody is told; verify finds it without touching the page. */

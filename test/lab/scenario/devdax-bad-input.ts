@@ -203,7 +203,7 @@ async function systemMemory(host: Host): Promise<void> {
 async function hangingWrite(host: Host): Promise<void> {
   const broker = await host.broker(reservedBroker + other)
   const client = await host.connect()
-  const helpers = await host.sh(`grep -l helper-main /proc/[0-9]*/cmdline | cut -d/ -f3`)
+  const helpers = await host.sh(`grep -l '[h]elper-main' /proc/[0-9]*/cmdline | cut -d/ -f3`)
   for (const pid of helpers.split('\n').filter(pid => pid !== '')) process.kill(Number(pid), 'SIGSTOP')
   const failure = await client
     .allocate({ name: 'hanging', size: 2 * MiB, range: rangeName })

@@ -36,7 +36,7 @@ async function allocate(host: Host): Promise<void> {
 
 /** What this kernel can't offer is said, with what to do; the rest goes on, and nothing is forgotten. */
 async function withoutDriver(host: Host, without: string, expected: RegExp): Promise<void> {
-  await host.broker(config)
+  const broker = await host.broker(config)
   const client = await host.connect()
   const ranges = await client.ranges()
   const range = ranges.find(({ name }) => name === rangeName)!
@@ -54,12 +54,13 @@ async function withoutDriver(host: Host, without: string, expected: RegExp): Pro
   // Numbers given here must not be those of what can't be read now.
   for (let count = 0; count < 4; count++)
     await client.allocate({ name: `${without}/${count}`, size: MiB, range: hidden })
+  await client.close()
+  await broker.stop()
   const told = await host.format(config, rangeName).then(
     () => 'formatted',
     (error: Error) => error.message,
   )
   host.check(expected.test(told), `it can't be formatted: ${told}`)
-  await client.close()
 }
 
 async function claim(host: Host, range: string): Promise<void> {

@@ -111,6 +111,7 @@ const scenario: Scenario = {
     `memmap=${range.bytes / MiB}M$0x${range.base.toString(16)}`,
     `memmap=${range.bytes / MiB}M%0x${range.base.toString(16)}-2+0xefffffff`,
   ],
+  report: true,
   minutesMax: 40,
   steps: [
     stage('format, and make 100 allocations', prepare),

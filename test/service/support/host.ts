@@ -3,6 +3,7 @@ import path from 'node:path'
 import { OtherProcess } from '../../support/other-process'
 import { packageRoot } from '../../support/package-root'
 import { until } from '../../support/test-broker'
+import type { SystemdFiles } from './require-systemd'
 import { packageInside, Systemd } from './systemd'
 
 export const socket = '/run/membroker/broker.sock'
@@ -38,11 +39,11 @@ export class Host {
 
   /** release: where inside an installed package is; shared: see Systemd. */
   static async boot(
-    layers: readonly string[],
+    files: SystemdFiles,
     release = packageInside,
     shared: Readonly<Record<string, string>> = {},
   ): Promise<Host> {
-    const host = new Host(await Systemd.boot(layers, shared))
+    const host = new Host(await Systemd.boot(files, shared))
     const { systemd } = host
     for (const unit of ['membroker.service', 'membroker.socket'])
       cpSync(path.join(packageRoot, 'deploy', unit), systemd.inside(`/etc/systemd/system/${unit}`))

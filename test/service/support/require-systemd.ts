@@ -7,16 +7,21 @@ import { needsRoot } from '../../support/needs-root'
 
 const program = 'lib/systemd/systemd'
 
+/** What a root filesystem needs over this machine's own to have systemd. */
+export interface SystemdFiles {
+  /** undefined: nothing. */
+  folder: string | undefined
+}
+
 /**
- * The layers of a root filesystem with systemd, highest first: this machine's own where it has it, otherwise under
- * the distribution's packages, which are not installed. undefined, and said so, where this machine can't run it; in CI
- * that is a failure.
+ * This machine's systemd where it has it, otherwise the distribution's packages, which are not installed. undefined,
+ * and said so, where this machine can't run it; in CI that is a failure.
  */
-export async function requireSystemd(): Promise<string[] | undefined> {
+export async function requireSystemd(): Promise<SystemdFiles | undefined> {
   if (!needsRoot('everything under a real systemd')) return undefined
   try {
     checkNamespaces()
-    return existsSync(`/${program}`) ? ['/'] : [await packages(), '/']
+    return { folder: existsSync(`/${program}`) ? undefined : await packages() }
   } catch (error) {
     const message = `a systemd can't be run here: ${(error as Error).message}`
     if (process.env.CI) throw new Error(message, { cause: error })

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { packageRoot } from '../../support/package-root'
 import { until } from '../../support/test-broker'
+import type { SystemdFiles } from './require-systemd'
 
 /** A command takes seconds on a loaded machine; one that takes this long hangs. */
 const commandMs = 120_000
@@ -42,10 +43,7 @@ export class Systemd {
    * shared: more files and folders of this machine, by where they are to be; they are not forgotten. The checkout and
    * Node are where they are, for clients, and where services find them: not in a home, nor in /tmp.
    */
-  static async boot(
-    layers: readonly string[],
-    shared: Readonly<Record<string, string>> = {},
-  ): Promise<Systemd> {
+  static async boot(files: SystemdFiles, shared: Readonly<Record<string, string>> = {}): Promise<Systemd> {
     const root = realpathSync(packageRoot)
     const node = realpathSync(process.execPath)
     const places = {
@@ -76,7 +74,7 @@ export class Systemd {
           'sh',
         ],
         path.join(__dirname, 'boot.sh').replace('/dist/', '/'),
-        ...[folder, layers.join(':'), ...Object.entries(places).map(([to, from]) => `${from}=${to}`)],
+        ...[folder, files.folder ?? '', ...Object.entries(places).map(([to, from]) => `${from}=${to}`)],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
@@ -89,7 +87,10 @@ export class Systemd {
       Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'latin1').trim().split(' ')[0])
     await until(
       () => {
-        if (child.exitCode !== null) throw new Error(`systemd did not start:\n${output}`)
+        if (child.exitCode !== null) {
+          removeGroups(cgroup)
+          throw new Error(`systemd did not start:\n${output}`)
+        }
         return pidOf() > 0 && readFileSync(`/proc/${pidOf()}/comm`, 'latin1').trim() === 'systemd'
       },
       'systemd',
@@ -124,32 +125,17 @@ export class Systemd {
     return this.run('systemctl', '--no-pager', ...args)
   }
 
-  /** A property of a unit, as text. */
-  show(unit: string, property: string): string {
-    return this.systemctl('show', '--value', '-p', property, unit).stdout.trim()
+  /** Properties of a unit at one moment, as text. */
+  properties<Name extends string>(unit: string, ...names: Name[]): Record<Name, string> {
+    const { stdout } = this.systemctl('show', '-p', names.join(','), unit)
+    const pairs = stdout.trimEnd().split('\n')
+    return Object.fromEntries(
+      pairs.map(line => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+    ) as Record<Name, string>
   }
 
-  /** A process of a unit as this machine numbers it. */
-  hostPid(inner: number): number {
-    for (const name of readdirSync('/proc')) {
-      if (!/^\d+$/.test(name)) continue
-      try {
-        const found = /^NSpid:\s+(\d+)\s+(\d+)$/m.exec(readFileSync(`/proc/${name}/status`, 'latin1'))
-        if (found && Number(found[2]) === inner && this.isInside(Number(found[1]))) return Number(found[1])
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
-    throw new Error(`no process ${inner} inside`)
-  }
-
-  private isInside(pid: number): boolean {
-    const namespace = (of: number) => this.pidNamespace(of)
-    return namespace(pid) === namespace(this.pid)
-  }
-
-  private pidNamespace(pid: number): string {
-    return spawnSync('readlink', [`/proc/${pid}/ns/pid`], { encoding: 'utf8' }).stdout.trim()
+  show<Name extends string>(unit: string, name: Name): string {
+    return this.properties(unit, name)[name]
   }
 
   /** What a unit and systemd have to say about it. */

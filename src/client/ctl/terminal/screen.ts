@@ -42,7 +42,7 @@ export class Screen {
     process.on('exit', this.#restore)
     process.on('uncaughtExceptionMonitor', this.#restore)
     process.on('SIGTSTP', this.#suspend)
-    process.on('SIGCONT', this.#enter)
+    process.on('SIGCONT', this.#resume)
     this.#out.on('resize', this.#redraw)
     this.#in?.setEncoding('utf8').on('data', this.#onInput)
     this.#enter()
@@ -54,7 +54,7 @@ export class Screen {
     process.off('exit', this.#restore)
     process.off('uncaughtExceptionMonitor', this.#restore)
     process.off('SIGTSTP', this.#suspend)
-    process.off('SIGCONT', this.#enter)
+    process.off('SIGCONT', this.#resume)
     this.#out.off('resize', this.#redraw)
     this.#in?.off('data', this.#onInput)
     this.#in?.pause()
@@ -113,8 +113,19 @@ export class Screen {
     }
   }
 
+  /** By the signal's own effect, which the kernel leaves out where no shell is there to continue this process. */
   readonly #suspend = () => {
     this.#restore()
-    process.kill(process.pid, 'SIGSTOP')
+    process.off('SIGTSTP', this.#suspend)
+    process.kill(process.pid, 'SIGTSTP')
+    process.on('SIGTSTP', this.#suspend)
+    this.#enter()
+  }
+
+  /** Stopped by whatever signal, the terminal was another program's in between. */
+  readonly #resume = () => {
+    if (!this.#active) return this.#enter()
+    this.#in?.setRawMode(true)
+    this.#redraw()
   }
 }

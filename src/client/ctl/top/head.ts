@@ -16,8 +16,8 @@ export function head(model: Model, canvas: Canvas): string[] {
   const up = duration(canvas.now - status.startedAt)
   const about = `membrokerd ${version}  pid ${pid}  up ${up}  boot ${bootId.slice(0, 8)}`
   const counts =
-    `${status.allocations} allocations (${status.unclaimed} unclaimed)  ${status.mappings} mappings  ` +
-    `${status.clients} of ${status.clientsMax} clients`
+    `allocations ${status.allocations} (${status.unclaimed} unclaimed)  mappings ${status.mappings}  ` +
+    `clients ${status.clients} of ${status.clientsMax}`
   return [
     canvas.ends(canvas.paint(about, 'bold'), `${time(canvas.now).slice(0, 19)}Z`),
     ...warnings(model, canvas),
@@ -54,7 +54,7 @@ function warnings(model: Model, canvas: Canvas): string[] {
 function traffic(model: Model, canvas: Canvas): string[] {
   const { rates, reading } = model
   if (!reading?.statistics) return [canvas.paint('no statistics: they are for administrators', 'dim')]
-  if (!rates) return [canvas.paint('statistics: measuring', 'dim')]
+  if (!rates) return model.awaySince === undefined ? [canvas.paint('statistics: measuring', 'dim')] : []
   const extra = [
     rates.scrubbedPerSecond > 0 && `scrubbing ${size(Math.round(rates.scrubbedPerSecond))}/s`,
     rates.digestedPerSecond > 0 && `digesting ${size(Math.round(rates.digestedPerSecond))}/s`,

@@ -39,7 +39,9 @@ export function list(model: Model, ui: Ui, canvas: Canvas, room: number): ListPa
     case 'allocations': {
       const all = model.allocations.view(ui.order)
       const shown = visible(all, ui.scroll, room)
-      return { ...table(canvas, shown, allocationColumns(columns, now)), total: all.length, shown }
+      const part = table(canvas, shown, allocationColumns(columns, now))
+      const waiting = model.complete ? [] : [canvas.paint('waiting for the list of all allocations', 'dim')]
+      return { ...part, lines: [...part.lines, ...waiting], total: all.length, shown }
     }
     case 'clients':
       return plain(

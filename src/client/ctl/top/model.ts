@@ -17,6 +17,8 @@ export interface Reading {
 /** What is known of the broker; everything that is shown comes from here. */
 export class Model {
   readonly allocations = new AllocationIndex()
+  /** The state of all allocations has come. */
+  complete = false
   reading: Reading | undefined
   rates: Rates | undefined
   /** The newest last. */
@@ -25,11 +27,13 @@ export class Model {
   missed = 0
   /** Since when the broker is away, in milliseconds since the Unix epoch. */
   awaySince: number | undefined
+  #restarted = false
 
   read(reading: Reading): void {
     const before = this.reading?.statistics
     const { statistics } = reading
-    this.rates = before && statistics ? ratesBetween(before, statistics) : undefined
+    this.rates = before && statistics && !this.#restarted ? ratesBetween(before, statistics) : undefined
+    this.#restarted = false
     this.reading = reading
   }
 
@@ -37,6 +41,7 @@ export class Model {
     switch (item.type) {
       case 'snapshot':
         this.allocations.replace(item.allocations)
+        this.complete = true
         this.missed = 0
         break
       case 'missed':
@@ -57,6 +62,6 @@ export class Model {
   /** A restarted broker counts from zero. */
   back(): void {
     this.awaySince = undefined
-    if (this.reading) this.reading = { ...this.reading, statistics: undefined }
+    this.#restarted = true
   }
 }

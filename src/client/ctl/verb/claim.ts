@@ -59,6 +59,7 @@ library, or for a command with exec.`,
 }
 
 function describe(rows: readonly Row[]): string {
+  if (rows.length === 0) return 'no allocation that you may claim begins so'
   const text = claimTable(rows)
   if (!rows.some(({ outcome }) => outcome === 'claimed')) return text
   return `${text}\nClaimed only to try it: the claim ends with this command. broker-ctl exec keeps one for a command.`

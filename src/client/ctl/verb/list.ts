@@ -16,7 +16,9 @@ export function addList(program: Command): void {
         allocations.push(info)
         progress.say(`${allocations.length} allocations so far`)
       }
-      print(allocations, () => allocationTable(allocations))
+      print(allocations, () =>
+        allocations.length === 0 ? 'no allocations that you may see' : allocationTable(allocations),
+      )
     }),
   )
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Range } from '../../index'
 import { withBroker } from '../session'
-import { address, count, size, table } from '../table'
+import { address, count, printable, size, table } from '../table'
 import { addVerb } from '../verb'
 
 export function addRanges(program: Command): void {
@@ -41,7 +41,9 @@ function describe(ranges: Range[]): string {
     { title: 'ALIGN', cell: row => size(row.alignBytes), right: true },
     { title: 'CAN', cell: can },
   ])
-  const reasons = ranges.filter(range => range.reason).map(range => `${range.name}: ${range.reason}`)
+  const reasons = ranges
+    .filter(range => range.reason)
+    .map(range => printable(`${range.name}: ${range.reason}`))
   return [text, ...reasons].join('\n')
 }
 

@@ -4,7 +4,7 @@ import { type Broker, BrokerError } from '../../index'
 import { UsageError } from '../exit'
 import { hexDump } from '../hex-dump'
 import { offsetArgument, withBroker } from '../session'
-import { size } from '../table'
+import { printable, size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
 
@@ -52,7 +52,7 @@ the bytes as base64.`,
           if (!raw) pieces.push(piece)
           else if (!process.stdout.write(piece)) await once(process.stdout, 'drain', { signal })
           done += piece.length
-          progress.say(`reading ${name}: ${portion(done, wanted, size)}`)
+          progress.say(`reading ${printable(name)}: ${portion(done, wanted, size)}`)
         }
         progress.end()
         if (raw) return

@@ -52,6 +52,7 @@ async function printFrame({ broker, signal, print, progress }: Session, interval
   const model = new Model()
   await readTwice(model, broker, intervalMs, signal)
   for await (const info of broker.list({ signal })) model.allocations.refresh(info)
+  model.complete = true
   progress.end()
   const columns = process.stdout.columns || Number(process.env.COLUMNS) || 120
   const style = { unicode: unicodeWanted(), colors: colorsWanted() }

@@ -101,7 +101,14 @@ export class Connection {
 
   private receive(text: string): void {
     if (this.closed) return
-    const message = JSON.parse(text) as Message
+    let message: Message
+    try {
+      message = JSON.parse(text)
+    } catch {
+      // No broker sends that: begin anew.
+      this.socket.close()
+      return
+    }
     const continues = message.continues === true
     const call = continues ? this.waiting[0] : this.waiting.shift()
     if (!call) return

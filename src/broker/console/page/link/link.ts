@@ -83,7 +83,7 @@ export class Link {
             if (this.watching === connection) this.events.onWatch(reply)
           })
           .catch(() => {
-            // The end of the connection is dealt with where it is noticed.
+            if (this.watching === connection) this.lost()
           })
       },
       onClose: () => {

@@ -27,6 +27,8 @@ interface Block {
  */
 export class ExtentIndex {
   size = 0
+  /** Counts the changes that can be seen. */
+  version = 0
   private blocks: Block[] = []
   /** Bytes by paint in all blocks before each one; made when it is asked for after a change. */
   private before: Float64Array | undefined
@@ -56,7 +58,7 @@ export class ExtentIndex {
     block.count++
     block.sums[paint]! += length
     this.size++
-    this.before = undefined
+    this.changed()
   }
 
   /** False where no piece of that owner starts there. */
@@ -70,11 +72,12 @@ export class ExtentIndex {
     const found = this.find(start)
     if (!found || found.block.refs[found.position] !== ref) return
     const { block, position } = found
+    if (block.paints[position] === paint) return
     const length = block.ends[position]! - block.starts[position]!
     block.sums[block.paints[position]!]! -= length
     block.sums[paint]! += length
     block.paints[position] = paint
-    this.before = undefined
+    this.changed()
   }
 
   repaintAll(paintOf: (ref: number, paint: Paint) => Paint): void {
@@ -86,7 +89,7 @@ export class ExtentIndex {
         block.sums[paint]! += block.ends[i]! - block.starts[i]!
       }
     }
-    this.before = undefined
+    this.changed()
   }
 
   /** Adds to out, by paint, the bytes between two offsets. */
@@ -170,8 +173,13 @@ export class ExtentIndex {
     block.count--
     if (block.count === 0) this.blocks.splice(at, 1)
     this.size--
-    this.before = undefined
+    this.changed()
     return true
+  }
+
+  private changed(): void {
+    this.version++
+    this.before = undefined
   }
 
   private find(start: number): { at: number; block: Block; position: number } | undefined {

@@ -8,6 +8,8 @@ import { ticks, type View } from './viewport'
 const overviewHeight = 12
 const rulerHeight = 20
 const markMin = 3
+/** A name that is longer is cut off rather than left out. */
+const longNameWidth = 90
 
 export interface Scene {
   map: RangeMap
@@ -37,6 +39,8 @@ export class MapCanvas {
   private readonly marks: CanvasRenderingContext2D
   private scale = 1
   private width = 0
+  /** What the memory was last drawn of; it is not drawn again for what only changes tables. */
+  private drawn: unknown[] = []
 
   constructor(
     overview: HTMLCanvasElement,
@@ -51,12 +55,14 @@ export class MapCanvas {
 
   readTheme(): void {
     this.theme = readTheme()
+    this.drawn = []
   }
 
   /** In CSS pixels. */
   resize(width: number): void {
     this.scale = devicePixelRatio
     this.width = width
+    this.drawn = []
     resize(this.overview, width * this.scale, overviewHeight * this.scale)
     resize(this.main, width * this.scale, this.mainHeight * this.scale)
     const { canvas } = this.marks
@@ -66,7 +72,10 @@ export class MapCanvas {
 
   draw(scene: Scene): void {
     if (this.width === 0) return
-    this.drawMemory(scene)
+    const { extents, poison } = scene.map
+    const drawn = [extents, extents.version, poison, poison.version, scene.view.start, scene.view.span]
+    if (drawn.some((value, i) => value !== this.drawn[i])) this.drawMemory(scene)
+    this.drawn = drawn
     this.drawMarks(scene)
   }
 
@@ -119,6 +128,7 @@ export class MapCanvas {
       const name = nameOf(ref)
       if (name === undefined || room < 24) continue
       const lines = [printable(name), size(end - start)]
+      if (room < Math.min(longNameWidth, marks.measureText(lines[0]!).width)) continue
       // On a plate of its own: a name is read on any colour.
       const widths = lines.map(line => Math.min(room, marks.measureText(line).width))
       marks.fillStyle = cssOf(this.theme.palette[0]!)

@@ -24,8 +24,8 @@ const pollMs = 1000
 /** Between two snapshots that a viewer needs because it was too slow. */
 const snapshotPauseMs = 5000
 
+/** What the viewer has to know before believing what is shown. */
 export interface Notice {
-  kind: 'restart' | 'missed'
   time: number
   text: string
 }
@@ -48,7 +48,7 @@ export class Model {
   recoveries: Recovery[] = []
   poisoned: Poison[] = []
   samples: Sample[] = []
-  notices: Notice[] = []
+  notice: Notice | undefined
   colourBy: ColourBy = 'state'
   /** What tables do with each change of the inventory. */
   readonly rows = new Set<InventoryListener & { reset(): void }>()
@@ -75,8 +75,8 @@ export class Model {
     this.inventoryChanged.changed()
   }
 
-  dismiss(notice: Notice): void {
-    this.notices = this.notices.filter(other => other !== notice)
+  dismiss(): void {
+    this.notice = undefined
     this.statusChanged.changed()
   }
 
@@ -135,8 +135,9 @@ export class Model {
       this.coming = undefined
       this.link.watchAnew()
       await Promise.all([this.readStatus(), this.readRecovery(), this.readClients()])
-    } catch {
-      // Away again; the link tries anew.
+    } catch (error) {
+      // Away again: the link tries anew. A refusal may not be the last word.
+      if (!isAway(error)) this.poll = setTimeout(() => void this.connected(), pollMs)
       return
     }
     const { status } = this
@@ -150,10 +151,7 @@ export class Model {
     const what =
       before.bootId === now.bootId ? 'The broker was started anew' : 'The kernel and the broker were replaced'
     const text = `${what} (process ${before.pid} → ${now.pid}; ${epochs}). All that is shown was read again.`
-    this.notices = [
-      ...this.notices.filter(({ kind }) => kind !== 'restart'),
-      { kind: 'restart', time: Date.now(), text },
-    ]
+    this.notice = { time: Date.now(), text }
     this.samples = []
     this.samplesChanged.changed()
     this.statusChanged.changed()
@@ -238,7 +236,7 @@ export class Model {
         this.samplesChanged.changed()
       }
     } catch (error) {
-      if (error instanceof CallFailed && error.code === 'Away') return
+      if (isAway(error)) return
     }
     clearTimeout(this.poll)
     this.poll = setTimeout(() => void this.pollOnce(), pollMs)
@@ -282,4 +280,8 @@ export class Model {
     this.inventory.setPoison(this.poisoned)
     this.inventoryChanged.changed()
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof CallFailed && error.code === 'Away'
 }

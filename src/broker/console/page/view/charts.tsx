@@ -15,6 +15,8 @@ interface ChartProps {
 }
 
 const height = 150
+/** Between two times on the axis. */
+const secondsBetween = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600]
 
 const charts: readonly ChartProps[] = [
   {
@@ -141,7 +143,7 @@ function optionsOf({ series, show, bytes, logarithmic }: ChartProps, width: numb
       y: logarithmic ? { distr: 3 } : { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [
-      { ...axis, size: 26, space: 60, values: '{HH}:{mm}:{ss}' },
+      { ...axis, size: 26, space: 72, incrs: secondsBetween, values: '{HH}:{mm}:{ss}' },
       {
         ...axis,
         size: 74,

@@ -64,9 +64,9 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
               />
               {(i === 0 || i === bins.length - 1) && (
                 <text
-                  x={i === 0 && bins.length > 1 ? 0 : bins.length * barWidth}
+                  x={i === 0 ? 0 : bins.length * barWidth}
                   y={barHeight + 11}
-                  text-anchor={i === 0 && bins.length > 1 ? 'start' : 'end'}
+                  text-anchor={i === 0 ? 'start' : 'end'}
                 >
                   {bins.length > 3 || i === 0 ? size(bin.lower).replace('iB', '').replace(' ', '') : ''}
                 </text>

@@ -11,11 +11,13 @@ export function Notices() {
     <div class="notices" aria-live="polite">
       {state.kind === 'away' && (
         <p class="notice away">
-          <strong>The broker is away</strong>, since {clock(state.since)} ({duration(now - state.since)}).
-          Trying again.{' '}
-          {state.isFull
-            ? 'It answers, but lets no more viewers in: close another page, or raise viewers_max.'
-            : 'Guests and their memory do not need it meanwhile; what is shown here is from before.'}
+          <span>
+            <strong>The broker is away</strong>, since {clock(state.since)} ({duration(now - state.since)}),
+            trying again.{' '}
+            {state.isFull
+              ? 'It answers, but lets no more viewers in: close another page, or raise viewers_max.'
+              : 'Guests and their memory do not need it meanwhile; what is shown here is from before.'}
+          </span>
           <button type="button" onClick={() => model.link.tryNow()}>
             Try now
           </button>
@@ -25,17 +27,21 @@ export function Notices() {
         .filter(range => range.state === 'readOnly')
         .map(range => (
           <p class="notice away" key={range.name}>
-            <strong>{range.name} is read-only</strong>: {range.reason}
+            <span>
+              <strong>{range.name} is read-only</strong>: {range.reason}
+            </span>
           </p>
         ))}
-      {model.notices.map(notice => (
-        <p class="notice" key={notice.time} data-notice={notice.kind}>
-          <strong>{clock(notice.time)}</strong> {notice.text}
-          <button type="button" onClick={() => model.dismiss(notice)}>
+      {model.notice && (
+        <p class="notice" data-notice="restart">
+          <span>
+            <strong>{clock(model.notice.time)}</strong> {model.notice.text}
+          </span>
+          <button type="button" onClick={() => model.dismiss()}>
             Dismiss
           </button>
         </p>
-      ))}
+      )}
     </div>
   )
 }

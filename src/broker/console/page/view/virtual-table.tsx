@@ -162,7 +162,8 @@ function Heading<T>({ column, order, onOrder }: HeadingProps<T>) {
 }
 
 /** 'n of m', for beside a search. */
-export function RowCount({ shown, all, noun }: { shown: number; all: number; noun: string }) {
+export function RowCount({ shown, all, noun: plural }: { shown: number; all: number; noun: string }) {
+  const noun = all === 1 ? plural.replace(/s$/, '') : plural
   return (
     <span class="count" role="status">
       {shown === all ? `${grouped(all)} ${noun}` : `${grouped(shown)} of ${grouped(all)} ${noun}`}
