@@ -119,19 +119,19 @@ test('who listened there while the broker was away, and was told the token by an
   const broker = await start({ listen: `127.0.0.1:${port}` })
   const page = await consoleOf(broker)
   await broker.kill()
-  const imposter = await occupy(port)
   let heard = ''
-  imposter.server.on('connection', socket =>
+  const imposter = createServer(socket =>
     socket.on('data', data => {
       heard += data
       socket.destroy()
     }),
   )
+  await new Promise<void>(resolve => imposter.listen(port, '127.0.0.1', resolve))
   await expect(PageClient.connect(page)).rejects.toThrow()
   const stolen = /membroker\.token\.([\w-]+)/.exec(heard)![1]!
   expect(stolen).toBe(page.token)
   await broker.start()
-  await imposter.free()
+  await new Promise(resolve => imposter.close(resolve))
   await until(() => broker.log.split('the console listens').length === 3, 'the console listens')
   await expect(PageClient.connect({ ...page, token: stolen })).rejects.toThrow('turned away: 401')
   const opened = await consoleOf(broker)

@@ -75,13 +75,10 @@ export const unlimited: OwnerLimits = {
 }
 const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
 
-const ownUid = process.getuid!()
+/** For all users of a file. The broker waits, and is not to look hung (WatchdogSec=) for a directory service that is. */
+const userLookupsMs = 5000
 
-/**
- * For the numbers of all users of a file. Who knows them may be on another host that does not answer, and clients wait
- * meanwhile, as does the watchdog.
- */
-const usersMs = 5000
+const ownUid = process.getuid!()
 
 /**
  * Where the broker listens when nobody says otherwise. The client library looks in the same places.
@@ -238,7 +235,7 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
       openByPath: config.open_by_path ?? false,
     }
   }
-  const patience = performance.now() + usersMs
+  const patience = performance.now() + userLookupsMs
   const uidOf = (user: string, at: (string | number)[]) => {
     try {
       return Number(
@@ -250,12 +247,9 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
         }),
       )
     } catch (error) {
-      const { status, code } = error as { status?: number | null; code?: string }
-      if (typeof status === 'number') return fail(at, `no user is called '${user}' on this host`)
-      return fail(
-        at,
-        `user '${user}' could not be looked up: ${code ?? 'id was killed'}; 'uid' needs no looking up`,
-      )
+      if ((error as NodeJS.ErrnoException).code === 'ETIMEDOUT')
+        return fail(at, `the host's user database does not answer for '${user}'; give its number`)
+      return fail(at, `no user is called '${user}' on this host`)
     }
   }
   const owners = new Map<number, OwnerLimits>()

@@ -73,25 +73,20 @@ export class ServiceManager {
   ready(status: string): void {
     clearInterval(this.extending)
     this.isReady = true
-    this.sayReady(status)
+    this.send(`READY=1\nSTATUS=${status}`)
     if (this.watchdogMs === undefined || !this.notify) return
     const feed = () => this.send('WATCHDOG=1')
     feed()
     setInterval(feed, Math.max(1, this.watchdogMs / 3)).unref()
   }
 
-  /** The configuration is being read again; reloaded() ends it. Before ready() that is nobody's business. */
+  /** The configuration is being read again; reloaded() ends it. Neither is told before ready(), as it would look like it. */
   reloading(): void {
     if (this.isReady) this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
   }
 
-  /** Not while it recovers: the manager would take it for the end of the start, and set the watchdog on it. */
   reloaded(status: string): void {
-    if (this.isReady) this.sayReady(status)
-  }
-
-  private sayReady(status: string): void {
-    this.send(`READY=1\nSTATUS=${status.replaceAll('\n', ' ')}`)
+    if (this.isReady) this.send(`READY=1\nSTATUS=${status}`)
   }
 
   stopping(): void {
