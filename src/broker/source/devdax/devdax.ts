@@ -174,12 +174,7 @@ export class DevdaxSource implements Source {
   private async make(piece: Piece, openBy: number | undefined): Promise<void> {
     const counted = typeof this.counting !== 'string'
     const extents = physicalExtents(this.base, piece.extents)
-    const made = await this.helper.make({
-      directory: this.region.directory,
-      extents,
-      alignBytes: this.capabilities.pageBytes,
-      ...(counted && { uid: openBy ?? 0 }),
-    })
+    const made = await this.makeDevice(extents, openBy)
     this.failed.delete(piece.id)
     this.devices.set(piece.id, {
       ...made,
@@ -188,6 +183,15 @@ export class DevdaxSource implements Source {
       given: openBy !== undefined,
       counted,
       openBy,
+    })
+  }
+
+  private makeDevice(extents: PhysicalExtent[], openBy: number | undefined): Promise<Made> {
+    return this.helper.make({
+      directory: this.region.directory,
+      extents,
+      alignBytes: this.capabilities.pageBytes,
+      ...(typeof this.counting !== 'string' && { uid: openBy ?? 0 }),
     })
   }
 
@@ -343,14 +347,16 @@ export class DevdaxSource implements Source {
     if (!there || !sameExtents(there.extents, extents)) this.devices.delete(id)
   }
 
-  /** Through a device of its own, which nobody else ever had. */
+  /**
+   * Through a device of its own, which nobody else ever had. If the broker ends meanwhile, the next one can tell that by
+   * the mount, as of any other.
+   */
   private async scrub(extents: Piece['extents'], scrubbing?: Scrubbing): Promise<void> {
     if (extents.length === 0) return
     const { directory } = this.region
     const physical = physicalExtents(this.base, extents)
     const bytes = bytesOf(physical)
-    const alignBytes = this.capabilities.pageBytes
-    const made = await this.helper.make({ directory, extents: physical, alignBytes })
+    const made = await this.makeDevice(physical, undefined)
     try {
       const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
       try {

@@ -63,7 +63,8 @@ async function work(): Promise<void> {
         answer = { id: order.id, code, message }
         clean = false
       }
-      if (process.connected) process.send!(answer)
+      // A broker that is gone meanwhile is no reason to leave the next step half done.
+      if (process.connected) process.send!(answer, () => {})
     }
   } finally {
     closeSync(lock)
