@@ -22,10 +22,14 @@ beforeAll(async () => {
   token = opened.token
   metricsToken = metricsTokenOf(broker)
 })
-beforeEach(async () => {
-  proof = await prove({ host, token })
-})
 afterAll(() => broker.dispose())
+
+/** A fresh one. */
+const withProof = (body: () => Promise<void>) =>
+  leaksNothing(broker, async () => {
+    proof = await prove({ host, token })
+    await body()
+  })
 
 const handshake = (changes: Record<string, string | undefined> = {}, line = 'GET /socket HTTP/1.1') => {
   const headers: Record<string, string | undefined> = {
@@ -45,7 +49,7 @@ const handshake = (changes: Record<string, string | undefined> = {}, line = 'GET
 }
 
 test('the handshake that the others are variations of is let in, and says nothing of the token', () =>
-  leaksNothing(broker, async () => {
+  withProof(async () => {
     const peer = new RawHttp(port)
     peer.send(`${handshake().join('\r\n')}\r\n\r\n`)
     await until(() => peer.status !== undefined, 'an answer')
@@ -150,7 +154,7 @@ describe('a handshake', () => {
     ],
   ]
   test.each(variations)('with %s is answered by %d', (_, status, lines) =>
-    leaksNothing(broker, async () => {
+    withProof(async () => {
       const peer = await request(port, lines())
       expect(peer.status).toBe(status)
       expect(peer.received.toString()).not.toContain(token)
@@ -235,7 +239,7 @@ describe('a request', () => {
     ['with two lengths', 400, () => get('/', 'Content-Length: 0', 'Content-Length: 5')],
   ]
   test.each(variations)('%s is answered by %d', (_, status, lines) =>
-    leaksNothing(broker, async () => {
+    withProof(async () => {
       const peer = await request(port, lines())
       expect(peer.status).toBe(status)
       expect(peer.header('access-control-allow-origin')).toBeUndefined()
@@ -244,7 +248,7 @@ describe('a request', () => {
   )
 
   test('to be a proxy ends without an answer', () =>
-    leaksNothing(broker, async () => {
+    withProof(async () => {
       const peer = await request(port, ['CONNECT example.org:80 HTTP/1.1', 'Host: example.org:80'])
       expect(peer.received).toHaveLength(0)
     }))
@@ -289,7 +293,7 @@ test('the page may run what is in it, talk to the broker it came from, and nothi
 })
 
 test('a request that never ends is ended, whether by its head or by its body', () =>
-  leaksNothing(broker, async () => {
+  withProof(async () => {
     const head = new RawHttp(port)
     head.send(`GET / HTTP/1.1\r\nHost: ${host}\r\nX: `)
     const drip = setInterval(() => head.send('x'), 100)
@@ -301,7 +305,7 @@ test('a request that never ends is ended, whether by its head or by its body', (
   }))
 
 test('however many connections say nothing, one that has something to say is answered', () =>
-  leaksNothing(broker, async () => {
+  withProof(async () => {
     const silent = Array.from({ length: 300 }, () => new RawHttp(port))
     const viewer = await PageClient.connect({ host, token })
     expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
@@ -317,7 +321,7 @@ test('however many connections say nothing, one that has something to say is ans
   }))
 
 test('a proof is good once: replayed, it opens no connection and is told nothing', () =>
-  leaksNothing(broker, async () => {
+  withProof(async () => {
     const viewer = await PageClient.offer(host, proof)
     await expect(PageClient.offer(host, proof)).rejects.toThrow('turned away: 410')
     expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
@@ -329,7 +333,7 @@ test('a proof is good once: replayed, it opens no connection and is told nothing
   }))
 
 test('however many challenges others ask for, a page that has one is let in', () =>
-  leaksNothing(broker, async () => {
+  withProof(async () => {
     const ask = () => request(port, ['GET /challenge HTTP/1.1', `Host: ${host}`])
     const nonces = new Set<string>()
     for (let i = 0; i < 100; i++)
