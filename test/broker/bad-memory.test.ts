@@ -294,6 +294,54 @@ test('who says it is told apart: what the log of the kernel has is its word, the
   ])
 })
 
+test('where there is no ledger, a place of an allocation is told once', async () => {
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: false, configurable: true })
+  const size = bytes / 2
+  const told = jest.spyOn(broker.log, 'error')
+  const heard: Event[] = []
+  broker.events.watch(event => heard.push(event))
+  const places = () =>
+    heard
+      .filter(({ kind }) => kind === 'poisoned')
+      .map(({ offset, bytes }) => [offset! / page, bytes! / page])
+  const say = (index: number, pages = 1) =>
+    markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: index * page, length: pages * page })
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  for (let round = 0; round < 3; round++) say(2)
+  expect(places()).toEqual([[2, 1]])
+  say(1, 3)
+  say(1, 3)
+  expect(places().slice(1)).toEqual([
+    [1, 1],
+    [3, 1],
+  ])
+  expect(told).toHaveBeenCalledTimes(3)
+  // Its verdict was taken back, so that it is poisoned is news again.
+  broker.inventory.note(broker.inventory.byName.get('vm')!, { verdict: 'unverified' })
+  say(2)
+  expect(places().slice(3)).toEqual([[2, 1]])
+  // Another allocation in the same place is another's.
+  await release('vm')
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  say(2)
+  expect(places().slice(4)).toEqual([[2, 1]])
+  expect(told).toHaveBeenCalledTimes(5)
+})
+
+test('where there is no ledger, a verdict that can not be recorded is told once too', async () => {
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: false, configurable: true })
+  await allocate(broker, session, { name: 'vm', bytes: page, uid: tenant })
+  range().becomeReadOnly('for the test')
+  const told = jest.spyOn(broker.log, 'error')
+  const say = () => markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: 0, length: page })
+  for (let round = 0; round < 3; round++)
+    expect(say).toThrow(expect.objectContaining({ error: 'RangeReadOnly' }))
+  expect(told.mock.calls.map(([, text]) => text)).toEqual([
+    'bad memory could not be recorded',
+    'memory is bad',
+  ])
+})
+
 test('an entry over several allocations is shown with each of them', async () => {
   const [a] = await extentsOf('a', 2 * page)
   const [b] = await extentsOf('b', 2 * page)
