@@ -195,9 +195,15 @@ test('a report looks at the other allocations once, however many pieces it has',
   await allocate(broker, session, { name: 'rest', bytes: rest })
   expect(await extentsOf('vm', 8 * page)).toHaveLength(8)
   let looks = 0
-  for (const { record } of broker.inventory.byId.values())
-    if (record.name.startsWith('other'))
-      Object.defineProperty(record, 'extents', { get: (looked => () => (looks++, looked))(record.extents) })
+  for (const { record } of broker.inventory.byId.values()) {
+    if (!record.name.startsWith('other')) continue
+    const { extents } = record
+    const get = () => {
+      looks++
+      return extents
+    }
+    Object.defineProperty(record, 'extents', { get })
+  }
   foundBad(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
   expect(looks).toBe(8)
 })
