@@ -1,22 +1,29 @@
 // Proves that nobody gets past the console's door but a page of its own with the token: each way in that a local user or
 // a foreign web site could try is tried with plain bytes, gets its refusal, and costs the broker and its clients nothing.
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { leaksNothing } from '../support/leaks-nothing'
 import { type TestBroker, until } from '../support/test-broker'
-import { consoleOf, startConsoleBroker } from './support/console-broker'
+import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
 import { PageClient } from './support/page-client'
+import { proofOf, prove } from './support/prove'
 import { RawHttp, request } from './support/raw-http'
 
 let broker: TestBroker
 let host: string
 let port: number
 let token: string
+let metricsToken: string
+let proof: string
 beforeAll(async () => {
   broker = await startConsoleBroker()
   const opened = await consoleOf(broker)
   host = opened.host
   port = opened.port
   token = opened.token
+  metricsToken = metricsTokenOf(broker)
+})
+beforeEach(async () => {
+  proof = await prove({ host, token })
 })
 afterAll(() => broker.dispose())
 
@@ -28,7 +35,7 @@ const handshake = (changes: Record<string, string | undefined> = {}, line = 'GET
     Origin: `http://${host}`,
     'Sec-WebSocket-Version': '13',
     'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-    'Sec-WebSocket-Protocol': `membroker, membroker.token.${token}`,
+    'Sec-WebSocket-Protocol': `membroker, membroker.proof.${proof}`,
     ...changes,
   }
   const lines = Object.entries(headers).flatMap(([name, value]) =>
@@ -52,43 +59,53 @@ test('the handshake that the others are variations of is let in, and says nothin
 const flipped = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1)
 
 describe('a handshake', () => {
+  const offer = (protocols: string) => handshake({ 'Sec-WebSocket-Protocol': protocols })
+  const wrong = () => proofOf(proof.slice(0, 72), flipped(token))
+  const asking = () => proofOf(proof.slice(0, 72), token, 'asking')
+  const invented = () => proofOf(randomBytes(54).toString('base64url'), token)
+  const mixed = () => `${proof.slice(0, 72)}.${proofOf('A'.repeat(72), token).slice(73)}`
+  const younger = (nonce: string) => {
+    const bytes = Buffer.from(nonce, 'base64url')
+    bytes[5]! ^= 1
+    return bytes.toString('base64url')
+  }
   const variations: [string, number, () => string[]][] = [
-    ['no token', 401, () => handshake({ 'Sec-WebSocket-Protocol': 'membroker' })],
+    ['no proof', 401, () => offer('membroker')],
+    ['the token itself', 401, () => offer(`membroker, membroker.token.${token}`)],
+    ['the token for a proof', 401, () => offer(`membroker, membroker.proof.${token}`)],
     ['no subprotocol', 401, () => handshake({ 'Sec-WebSocket-Protocol': undefined })],
+    ['a wrong proof', 401, () => offer(`membroker, membroker.proof.${wrong()}`)],
+    ['a proof cut short', 401, () => offer(`membroker, membroker.proof.${proof.slice(0, -1)}`)],
+    ['a proof with more behind it', 401, () => offer(`membroker, membroker.proof.${proof}A`)],
     [
-      'a wrong token',
+      'a proof with a letter that is none',
       401,
-      () => handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker.token.${flipped(token)}` }),
+      () => offer(`membroker, membroker.proof.${proof.slice(0, -1)}+`),
+    ],
+    ['an empty proof', 401, () => offer('membroker, membroker.proof.')],
+    [
+      'a wrong proof before the right one',
+      401,
+      () => offer(`membroker, membroker.proof.${wrong()}, membroker.proof.${proof}`),
+    ],
+    ['the proof of a nonce of its own', 410, () => offer(`membroker, membroker.proof.${invented()}`)],
+    [
+      'the proof of a nonce that was made younger',
+      410,
+      () => offer(`membroker, membroker.proof.${proofOf(younger(proof.slice(0, 72)), token)}`),
+    ],
+    ['a proof that was made for asking', 401, () => offer(`membroker, membroker.proof.${asking()}`)],
+    ['the proof of another nonce', 401, () => offer(`membroker, membroker.proof.${mixed()}`)],
+    ['the proof alone', 400, () => offer(`membroker.proof.${proof}`)],
+    [
+      'the proof in another place',
+      401,
+      () => handshake({ 'Sec-WebSocket-Protocol': 'membroker', Authorization: `Proof ${proof}` }),
     ],
     [
-      'a token cut short',
-      401,
-      () => handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker.token.${token.slice(0, -1)}` }),
-    ],
-    [
-      'a token with more behind it',
-      401,
-      () => handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker.token.${token}A` }),
-    ],
-    ['an empty token', 401, () => handshake({ 'Sec-WebSocket-Protocol': 'membroker, membroker.token.' })],
-    [
-      'a wrong token before the right one',
-      401,
-      () =>
-        handshake({
-          'Sec-WebSocket-Protocol': `membroker, membroker.token.${flipped(token)}, membroker.token.${token}`,
-        }),
-    ],
-    ['the token alone', 400, () => handshake({ 'Sec-WebSocket-Protocol': `membroker.token.${token}` })],
-    [
-      'the token in another place',
-      401,
-      () => handshake({ 'Sec-WebSocket-Protocol': 'membroker', Authorization: `Bearer ${token}` }),
-    ],
-    [
-      'the token in the path',
+      'the proof in the path',
       404,
-      () => handshake({ 'Sec-WebSocket-Protocol': 'membroker' }, `GET /socket?token=${token} HTTP/1.1`),
+      () => handshake({ 'Sec-WebSocket-Protocol': 'membroker' }, `GET /socket?proof=${proof} HTTP/1.1`),
     ],
     ['no Origin', 403, () => handshake({ Origin: undefined })],
     ['a foreign Origin', 403, () => handshake({ Origin: 'https://example.org' })],
@@ -129,7 +146,7 @@ describe('a handshake', () => {
     [
       'the subprotocol twice',
       400,
-      () => handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker, membroker.token.${token}` }),
+      () => handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker, membroker.proof.${proof}` }),
     ],
   ]
   test.each(variations)('with %s is answered by %d', (_, status, lines) =>
@@ -148,28 +165,45 @@ describe('a request', () => {
     [
       'of the metrics with a wrong token',
       401,
-      () => get('/metrics', `Authorization: Bearer ${flipped(token)}`),
+      () => get('/metrics', `Authorization: Bearer ${flipped(metricsToken)}`),
     ],
     [
       'of the metrics with a token cut short',
       401,
-      () => get('/metrics', `Authorization: Bearer ${token.slice(1)}`),
+      () => get('/metrics', `Authorization: Bearer ${metricsToken.slice(1)}`),
     ],
     [
       'of the metrics with the token as a password',
       401,
-      () => get('/metrics', `Authorization: Basic ${token}`),
+      () => get('/metrics', `Authorization: Basic ${metricsToken}`),
     ],
-    ['of the metrics with the token in the address', 404, () => get(`/metrics?token=${token}`)],
+    ['of the metrics with the token in the address', 404, () => get(`/metrics?token=${metricsToken}`)],
+    [
+      'of the metrics with the token of the page',
+      401,
+      () => get('/metrics', `Authorization: Bearer ${token}`),
+    ],
+    ['of the metrics with a proof', 401, () => get('/metrics', `Authorization: Proof ${proof}`)],
+    ['of a challenge by a foreign name', 421, () => ['GET /challenge HTTP/1.1', 'Host: example.org']],
+    ['of a challenge by a foreign site', 403, () => get('/challenge', 'Origin: https://example.org')],
+    ['of a challenge by a sandboxed frame', 403, () => get('/challenge', 'Origin: null')],
+    ['of a challenge by the page itself', 200, () => get('/challenge', `Origin: http://${host}`)],
     ['of the page by a foreign name', 421, () => ['GET / HTTP/1.1', 'Host: example.org']],
     [
       'of the metrics by a foreign name',
       421,
-      () => ['GET /metrics HTTP/1.1', 'Host: example.org', `Authorization: Bearer ${token}`],
+      () => ['GET /metrics HTTP/1.1', 'Host: example.org', `Authorization: Bearer ${metricsToken}`],
     ],
     ['without a Host', 400, () => ['GET / HTTP/1.1']],
     ['of HTTP/1.0 without a Host', 421, () => ['GET / HTTP/1.0']],
-    ['of the socket without an upgrade', 404, () => get('/socket')],
+    ['of the socket without an upgrade', 401, () => get('/socket')],
+    ['of the socket with the token', 401, () => get('/socket', `Authorization: Bearer ${token}`)],
+    ['of the socket with a proof that opens it', 401, () => get('/socket', `Authorization: Proof ${proof}`)],
+    [
+      'of the socket with a proof for asking, but no upgrade',
+      426,
+      () => get('/socket', `Authorization: Proof ${proofOf(proof.slice(0, 72), token, 'asking')}`),
+    ],
     ['of another path', 404, () => get('/favicon.ico')],
     ['of a path outside', 404, () => get('/../../etc/passwd')],
     ['of an encoded path outside', 404, () => get('/%2e%2e/%2e%2e/etc/passwd')],
@@ -217,7 +251,7 @@ describe('a request', () => {
 })
 
 test('every answer forbids browsers to frame it, to guess its type, to keep it and to name it to others', async () => {
-  for (const path of ['/', '/metrics', '/nowhere']) {
+  for (const path of ['/', '/metrics', '/challenge', '/socket', '/nowhere']) {
     const peer = await request(port, [`GET ${path} HTTP/1.1`, `Host: ${host}`])
     expect(peer.header('content-security-policy')).toMatch(
       /^default-src 'none'; .*base-uri 'none'; form-action 'none'; frame-ancestors 'none'$|^default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
@@ -274,7 +308,7 @@ test('however many connections say nothing, one that has something to say is ans
     const peer = await request(port, [
       'GET /metrics HTTP/1.1',
       `Host: ${host}`,
-      `Authorization: Bearer ${token}`,
+      `Authorization: Bearer ${metricsToken}`,
     ])
     expect(peer.status).toBe(200)
     expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
@@ -282,7 +316,35 @@ test('however many connections say nothing, one that has something to say is ans
     await viewer.close()
   }))
 
-test('the token is in no line of the log', () => {
+test('a proof is good once: replayed, it opens no connection and is told nothing', () =>
+  leaksNothing(broker, async () => {
+    const viewer = await PageClient.offer(host, proof)
+    await expect(PageClient.offer(host, proof)).rejects.toThrow('turned away: 410')
+    expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
+    await viewer.close()
+    const asking = await prove({ host, token }, 'asking')
+    const ask = ['GET /socket HTTP/1.1', `Host: ${host}`, `Authorization: Proof ${asking}`]
+    expect((await request(port, ask)).status).toBe(426)
+    expect((await request(port, ask)).status).toBe(410)
+  }))
+
+test('however many challenges others ask for, a page that has one is let in', () =>
+  leaksNothing(broker, async () => {
+    const ask = () => request(port, ['GET /challenge HTTP/1.1', `Host: ${host}`])
+    const nonces = new Set<string>()
+    for (let i = 0; i < 100; i++)
+      for (const { status, body } of await Promise.all(Array.from({ length: 20 }, ask))) {
+        expect(status).toBe(200)
+        nonces.add(body)
+      }
+    expect(nonces.size).toBe(2000)
+    const viewer = await PageClient.offer(host, proof)
+    expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
+    await viewer.close()
+  }))
+
+test('the tokens are in no line of the log', () => {
   expect(broker.log).toContain('the console has turned requests away')
   expect(broker.log).not.toContain(token)
+  expect(broker.log).not.toContain(metricsToken)
 })

@@ -15,6 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -25,9 +26,10 @@ import { Console } from '../../src/broker/console/console'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, until } from '../support/test-broker'
-import { consoleOf, startConsoleBroker } from './support/console-broker'
+import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
 import { Exposition } from './support/exposition'
 import { PageClient } from './support/page-client'
+import { proofOf, prove } from './support/prove'
 import { request } from './support/raw-http'
 
 const undo: Array<() => void | Promise<void>> = []
@@ -71,11 +73,12 @@ test('before recovery is done the metrics say so and no viewer is let in; afterw
   undo.push(() => console.stop())
   const { host, port, hash } = new URL(console.url)
   const token = hash.replace('#token=', '')
+  const metricsToken = readFileSync(`${folder}/broker.sock.metrics-token`, 'latin1').trimEnd()
   const scrape = async () => {
     const answer = await request(Number(port), [
       'GET /metrics HTTP/1.1',
       `Host: ${host}`,
-      `Authorization: Bearer ${token}`,
+      `Authorization: Bearer ${metricsToken}`,
     ])
     return new Exposition(answer.body)
   }
@@ -113,38 +116,44 @@ test('a port that is taken is no end: clients are served, and the console comes 
   client.close()
 })
 
-test('who listened there while the broker was away, and was told the token by an open page, is not let in', async () => {
+test('who listened there while the broker was away heard nothing that opens the next one', async () => {
   const { port, free } = await occupy()
   await free()
   const broker = await start({ listen: `127.0.0.1:${port}` })
   const page = await consoleOf(broker)
+  const nonce = (await prove(page)).slice(0, 72)
   await broker.kill()
-  let heard = ''
-  const imposter = createServer(socket =>
-    socket.on('data', data => {
-      heard += data
-      socket.destroy()
-    }),
-  )
+  const heard: IncomingMessage[] = []
+  const imposter = createHttpServer((request, response) => {
+    heard.push(request)
+    response.setHeader('connection', 'close').end(nonce)
+  })
+  imposter.on('upgrade', (request, socket) => {
+    heard.push(request)
+    socket.destroy()
+  })
   await new Promise<void>(resolve => imposter.listen(port, '127.0.0.1', resolve))
-  await expect(PageClient.connect(page)).rejects.toThrow()
-  const stolen = /membroker\.token\.([\w-]+)/.exec(heard)![1]!
-  expect(stolen).toBe(page.token)
-  await broker.start()
+  await expect(PageClient.connect(page)).rejects.toThrow('socket hang up')
   await new Promise(resolve => imposter.close(resolve))
+  expect(heard.map(({ url }) => url)).toEqual(['/challenge', '/socket'])
+  expect(JSON.stringify(heard.map(({ rawHeaders }) => rawHeaders))).not.toContain(page.token)
+  const [, proof] = /membroker\.proof\.(\S+)/.exec(heard[1]!.headers['sec-websocket-protocol']!)!
+  expect(proof).toBe(proofOf(nonce, page.token))
+
+  await broker.start()
   await until(() => broker.log.split('the console listens').length === 3, 'the console listens')
-  await expect(PageClient.connect({ ...page, token: stolen })).rejects.toThrow('turned away: 401')
-  const opened = await consoleOf(broker)
-  expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${opened.token}\n`)
-  await (await PageClient.connect(opened)).close()
-  await broker.restart()
-  await until(async () => (await consoleOf(broker)).token === opened.token, 'the same token')
+  await expect(PageClient.offer(page.host, proof!)).rejects.toThrow('turned away: 410')
+  const other = (await prove(page)).slice(0, 72)
+  const mixed = `${other}.${proof!.split('.')[1]}`
+  await expect(PageClient.offer(page.host, mixed)).rejects.toThrow('turned away: 401')
+  await (await PageClient.connect(page)).close()
 })
 
-test('whoever is no administrator any more keeps no page and no token', async () => {
+test('whoever is no administrator any more keeps no page and no token; Prometheus keeps its own', async () => {
   const broker = await start({ more: '[admin]\nuids = [1000, 1001]\n' })
   const page = await consoleOf(broker)
   const viewer = await PageClient.connect(page)
+  const metricsToken = metricsTokenOf(broker)
   const config = readFileSync(broker.configFile, 'utf8')
   const client = broker.client()
   writeFileSync(broker.configFile, config.replace('1000, 1001', '1000, 1001, 1002'))
@@ -156,6 +165,10 @@ test('whoever is no administrator any more keeps no page and no token', async ()
   await viewer.untilClosed()
   await expect(PageClient.connect(page)).rejects.toThrow('turned away: 401')
   await (await PageClient.connect(await consoleOf(broker))).close()
+  expect(metricsTokenOf(broker)).toBe(metricsToken)
+  const { port, host } = page
+  const bearer = `Authorization: Bearer ${metricsToken}`
+  expect((await request(port, ['GET /metrics HTTP/1.1', `Host: ${host}`, bearer])).status).toBe(200)
 })
 
 test('a page outlives the broker: the same address and token open the next one', async () => {
@@ -226,8 +239,13 @@ describe('the token', () => {
     expect(Buffer.from(token, 'base64url')).toHaveLength(32)
     expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${token}\n`)
     expect(statSync(tokenFile(broker)).mode & 0o777).toBe(0o600)
+    const metricsToken = metricsTokenOf(broker)
+    expect(Buffer.from(metricsToken, 'base64url')).toHaveLength(32)
+    expect(metricsToken).not.toBe(token)
+    expect(statSync(`${broker.socket}.metrics-token`).mode & 0o777).toBe(0o600)
     await broker.restart()
     expect((await consoleOf(broker)).token).toBe(token)
+    expect(metricsTokenOf(broker)).toBe(metricsToken)
     const other = await start()
     expect((await consoleOf(other)).token).not.toBe(token)
   })

@@ -6,7 +6,7 @@ import { leaksNothing } from '../support/leaks-nothing'
 import { packageRoot } from '../support/package-root'
 import { RawClient } from '../support/raw-client'
 import type { TestBroker } from '../support/test-broker'
-import { consoleOf, startConsoleBroker } from './support/console-broker'
+import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
 import { Exposition } from './support/exposition'
 import { PageClient } from './support/page-client'
 import { request } from './support/raw-http'
@@ -19,11 +19,11 @@ beforeAll(async () => {
 afterAll(() => broker.dispose())
 
 async function scrape(): Promise<Exposition> {
-  const { host, port, token } = await consoleOf(broker)
+  const { host, port } = await consoleOf(broker)
   const peer = await request(port, [
     'GET /metrics HTTP/1.1',
     `Host: ${host}`,
-    `Authorization: Bearer ${token}`,
+    `Authorization: Bearer ${metricsTokenOf(broker)}`,
   ])
   expect(peer.status).toBe(200)
   expect(peer.header('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')

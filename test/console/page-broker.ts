@@ -10,6 +10,7 @@ export interface ConsoleOptions {
   write?: boolean
   rawView?: boolean
   bytes?: number
+  host?: string
 }
 
 /** A real broker whose console listens on a port that stays the same when it is started again. */
@@ -17,11 +18,12 @@ export async function startWithConsole({
   write = false,
   rawView = false,
   bytes = 256 * MiB,
+  host = '127.0.0.1',
 }: ConsoleOptions = {}) {
   const port = await freePort()
   const directory = mkdtempSync('/dev/shm/membroker-page-')
   const config = `[console]
-listen = "127.0.0.1:${port}"
+listen = "${host}:${port}"
 write = ${write}
 raw_view = ${rawView}
 

@@ -3,6 +3,7 @@
  * where it is, follows what happens, runs commands as far as it may, outlives the broker, asks nobody else for anything,
  * and can be used with the keyboard alone, on small screens, in light and dark.
  */
+import { createServer } from 'node:http'
 import type { Browser, Page, WebSocketRoute } from 'playwright-core'
 import type { Extent } from '../../protocol/generated/broker'
 import { OtherProcess } from '../support/other-process'
@@ -66,6 +67,23 @@ describeWithChromium('the page of the console', () => {
     await page.reload()
     await page.locator('[data-link=live]').waitFor()
     expect(watched.faults).toEqual([])
+  })
+
+  test.each([
+    ['[::1]', '[::1]'],
+    ['127.0.0.1', 'localhost'],
+  ])('a broker that listens on %s is opened as %s', async (host, name) => {
+    const other = await startWithConsole({ host })
+    const address = new URL(other.url.replace(host, name))
+    const watched = await WatchedPage.open(browser, address.origin)
+    try {
+      await watched.page.goto(address.href)
+      await watched.live()
+      expect(watched.faults).toEqual([])
+    } finally {
+      await watched.close()
+      await other.broker.dispose()
+    }
   })
 
   test('without a token it tells how to get one, and takes it', async () => {
@@ -251,6 +269,38 @@ describeWithChromium('the page of the console', () => {
     await cell(page, 'allocations', 'before').waitFor()
     await page.getByText('2 allocations').waitFor()
     await expectMap(page, extents, 'waiting')
+    watched.forgiveLostConnections()
+  })
+
+  test('tells its token to nobody who listens there while the broker is away, and needs no new one afterwards', async () => {
+    const watched = await visit()
+    await watched.live()
+    const { page } = watched
+    const token = new URL(url).hash.replace('#token=', '')
+    await broker.kill()
+    const heard: string[] = []
+    let answered = 0
+    const imposter = createServer(({ url, rawHeaders }, response) => {
+      heard.push(`${url} ${rawHeaders.join(' ')}`)
+      if (url === '/socket') answered++
+      response.setHeader('connection', 'close').end('A'.repeat(72))
+    })
+    imposter.on('upgrade', ({ url, rawHeaders }, socket) => {
+      heard.push(`${url} ${rawHeaders.join(' ')}`)
+      socket.destroy()
+    })
+    await new Promise<void>(resolve => imposter.listen(Number(new URL(url).port), '127.0.0.1', resolve))
+    await until(() => answered >= 2, 'the page to try twice', boundMs)
+    await page.locator('[data-link=away]').waitFor()
+    imposter.closeAllConnections()
+    await new Promise(resolve => imposter.close(resolve))
+    expect(heard).toContainEqual(
+      expect.stringMatching(/^\/socket .* membroker, membroker\.proof\.A{72}\.[\w-]{43}/),
+    )
+    expect(heard).toContainEqual(expect.stringMatching(/^\/socket .*Proof A{72}\.[\w-]{43}/))
+    expect(heard.join()).not.toContain(token)
+    await broker.start()
+    await page.locator('[data-link=live]').waitFor()
     watched.forgiveLostConnections()
   })
 

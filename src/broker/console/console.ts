@@ -50,6 +50,7 @@ export class Console {
   private readonly rejections: Rejections
   private readonly metrics: Registry
   private readonly token: Token
+  private readonly metricsToken: Token
   private readonly page: Page | undefined
   private gate: Gate | undefined
   private failure: Error | undefined
@@ -60,6 +61,7 @@ export class Console {
     private readonly settings: ConsoleSettings,
   ) {
     this.token = Token.keptIn(`${broker.settings.socket}.token`, broker.log)
+    this.metricsToken = Token.keptIn(`${broker.settings.socket}.metrics-token`, broker.log)
     this.rejections = new Rejections(broker.log)
     this.page = this.findPage()
     this.metrics = metricsOf(broker, {
@@ -96,7 +98,7 @@ export class Console {
     return `http://${this.authority}/#token=${this.token.text}`
   }
 
-  /** Whoever has the old token is out: open pages too, and Prometheus until it is told. */
+  /** Whoever has the old token is out, open pages too. */
   renewToken(why: string): void {
     this.broker.log.warn({ why }, 'the console gets a new token')
     try {
@@ -140,10 +142,13 @@ export class Console {
       const listening = () => {
         http.off('error', failed)
         http.on('error', err => broker.log.error({ err }, 'the console can not accept'))
-        // Open pages go on trying, and show their token to whoever answers there.
-        if (this.failure) this.renewToken('another program listened where the console does')
         this.failure = undefined
-        this.gate = new Gate(this.token, settings.host, (http.address() as AddressInfo).port)
+        this.gate = new Gate(
+          this.token,
+          this.metricsToken,
+          settings.host,
+          (http.address() as AddressInfo).port,
+        )
         broker.log.info({ address: this.authority }, 'the console listens')
         resolve()
       }
@@ -165,6 +170,7 @@ export class Console {
     const rejection = this.gate!.checkHost(request) ?? this.checkRequest(request)
     if (rejection) this.reject(response, rejection)
     else if (request.url === '/') sendPage(response, this.page!, request.headers.host!)
+    else if (request.url === '/challenge') sendText(response, this.gate!.challenge())
     else
       this.metrics.metrics().then(
         text => sendText(response, text, this.metrics.contentType),
@@ -181,6 +187,10 @@ export class Console {
     switch (request.url) {
       case '/':
         return this.page ? undefined : { status: 503, reason: 'the page is not built' }
+      case '/challenge':
+        return this.gate!.checkOrigin(request)
+      case '/socket':
+        return this.gate!.checkAsking(request) ?? this.checkRoom() ?? noUpgrade
       case '/metrics':
         return this.gate!.checkBearer(request)
       default:
@@ -209,12 +219,15 @@ export class Console {
 
   private checkUpgrade(request: IncomingMessage): Rejection | undefined {
     if (request.url !== '/socket') return nothingHere
-    const rejection = this.gate!.checkUpgrade(request)
-    if (rejection) return rejection
+    return this.gate!.checkUpgrade(request) ?? this.checkRoom()
+  }
+
+  private checkRoom(): Rejection | undefined {
     if (!this.viewers) return { status: 503, reason: 'the broker is starting' }
     if (this.viewers.full) return { status: 503, reason: 'too many viewers' }
     return undefined
   }
 }
 
+const noUpgrade = { status: 426, reason: 'this is a WebSocket' }
 const nothingHere = { status: 404, reason: 'nothing is here' }

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import type { Token } from './token'
+import { Challenges } from './challenges'
+import type { Purpose, Token } from './token'
 
-/** The subprotocol that a page speaks; its token comes as another one beside it, as a page can set no header. */
+/** The subprotocol that a page speaks; its proof comes as another one beside it, as a page can set no header. */
 export const subprotocol = 'membroker'
-const tokenPrefix = 'membroker.token.'
+const proofPrefix = 'membroker.proof.'
 
 /** Why a request is turned away. */
 export interface Rejection {
@@ -13,10 +14,12 @@ export interface Rejection {
 
 /** Whom the console lets in. Any user of this host can connect, and any web site can make a browser here try. */
 export class Gate {
+  private readonly challenges = new Challenges()
   private readonly hosts: ReadonlySet<string>
 
   constructor(
     private readonly token: Token,
+    private readonly metricsToken: Token,
     address: string,
     port: number,
   ) {
@@ -25,28 +28,56 @@ export class Gate {
     this.hosts = new Set(names.flatMap(name => [`${name}:${port}`, ...(port === 80 ? [name] : [])]))
   }
 
+  /** A nonce that a proof can be made of. */
+  challenge(): string {
+    return this.challenges.issue()
+  }
+
   /** For every request: a site whose name was made to lead here (DNS rebinding) is known by the name. */
   checkHost({ headers, headersDistinct }: IncomingMessage): Rejection | undefined {
     if (headersDistinct.host?.length === 1 && this.hosts.has(headers.host!)) return undefined
     return { status: 421, reason: 'another host was meant' }
   }
 
-  /** For a program that can set headers. */
+  /** Where no token is asked for. A browser does not name a page's own origin with a GET. */
+  checkOrigin({ headers }: IncomingMessage): Rejection | undefined {
+    if (headers.origin === undefined || headers.origin === `http://${headers.host}`) return undefined
+    return { status: 403, reason: 'another origin' }
+  }
+
+  /** For Prometheus, which sends what it has to whoever listens: it opens nothing else. */
   checkBearer({ headers }: IncomingMessage): Rejection | undefined {
     const [, candidate] = /^Bearer ([\w-]+)$/.exec(headers.authorization ?? '') ?? []
-    if (candidate !== undefined && this.token.equals(candidate)) return undefined
+    if (candidate !== undefined && this.metricsToken.equals(candidate)) return undefined
     return { status: 401, reason: 'the token is missing or wrong' }
   }
 
-  /** For the page's WebSocket: its own origin, and the token. */
+  /** For a page that asks why its WebSocket was not opened. */
+  checkAsking({ headers }: IncomingMessage): Rejection | undefined {
+    return this.checkProof('asking', /^Proof (.+)$/.exec(headers.authorization ?? '')?.[1])
+  }
+
+  /** For the page's WebSocket: its own origin, and a proof that it has the token. */
   checkUpgrade({ headers }: IncomingMessage): Rejection | undefined {
     if (headers.origin !== `http://${headers.host}`) return { status: 403, reason: 'another origin' }
     const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim())
-    const tokens = offered.filter(name => name.startsWith(tokenPrefix))
-    const candidate = tokens.length === 1 ? tokens[0]!.slice(tokenPrefix.length) : undefined
-    if (candidate === undefined || !this.token.equals(candidate))
-      return { status: 401, reason: 'the token is missing or wrong' }
+    const proofs = offered.filter(name => name.startsWith(proofPrefix))
+    const proof = proofs.length === 1 ? proofs[0]!.slice(proofPrefix.length) : undefined
+    const rejection = this.checkProof('console', proof)
+    if (rejection) return rejection
     if (!offered.includes(subprotocol)) return { status: 400, reason: 'another subprotocol' }
     return undefined
   }
+
+  private checkProof(purpose: Purpose, text = ''): Rejection | undefined {
+    const [, nonce, proof] = /^([\w-]{72})\.([\w-]{43})$/.exec(text) ?? []
+    if (nonce === undefined) return wrongProof
+    // Not 401: the token may be right, and the nonce that of the broker before.
+    if (!this.challenges.isOpen(nonce)) return { status: 410, reason: 'the challenge is over' }
+    if (!this.token.proves(purpose, nonce, proof!)) return wrongProof
+    this.challenges.use(nonce)
+    return undefined
+  }
 }
+
+const wrongProof = { status: 401, reason: 'the proof is missing or wrong' }

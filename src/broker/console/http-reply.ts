@@ -17,23 +17,26 @@ const noPolicy = ["default-src 'none'", ...nothingElse].join('; ')
 
 /** host: as the request named us, checked by the gate. */
 export function sendPage(response: ServerResponse, page: Page, host: string): void {
+  // A policy can't name an address of IPv6; where 'self' does not cover WebSockets, only the others will do.
+  const sockets = host.startsWith('[') ? '' : ` ws://${host}`
   const policy = [
     "default-src 'none'",
     `script-src ${page.scripts}`,
     `style-src ${page.styles}`,
-    `connect-src 'self' ws://${host}`,
+    `connect-src 'self'${sockets}`,
     'img-src data:',
     ...nothingElse,
   ]
   send(response, 200, 'text/html; charset=utf-8', page.html, policy.join('; '))
 }
 
-export function sendText(response: ServerResponse, text: string, type: string): void {
+export function sendText(response: ServerResponse, text: string, type = plain): void {
   send(response, 200, type, text, noPolicy)
 }
 
 export function sendRejection(response: ServerResponse, { status, reason }: Rejection): void {
   if (status === 405) response.setHeader('allow', 'GET, HEAD')
+  if (status === 426) response.setHeader('upgrade', 'websocket')
   send(response, status, plain, `${reason}\n`, noPolicy)
 }
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -15,7 +15,13 @@ import type { Logger } from 'pino'
 const tokenBytes = 32
 const text = /^[A-Za-z0-9_-]{43}\n$/
 
-/** What opens the console: 256 random bits as base64url. Kept in a file, so that an open page outlives the broker. */
+/**
+ * What a proof is for. A browser may go on using a connection to a program that listened before the broker did, for anything
+ * but a new WebSocket; so what is sent there must open none.
+ */
+export type Purpose = 'console' | 'asking'
+
+/** What opens the console, or its metrics: 256 random bits as base64url. Kept in a file, so that it outlives the broker. */
 export class Token {
   private constructor(
     private readonly file: string,
@@ -42,6 +48,12 @@ export class Token {
   /** Takes the same time for every wrong one, whatever its length. */
   equals(candidate: string): boolean {
     return timingSafeEqual(sha256(this.text), sha256(candidate))
+  }
+
+  /** Whether whoever made this proof of the nonce has the token, and made it for that. */
+  proves(purpose: Purpose, nonce: string, proof: string): boolean {
+    const hmac = createHmac('sha256', this.text).update(`membroker ${purpose} ${nonce}`).digest('base64url')
+    return timingSafeEqual(sha256(hmac), sha256(proof))
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { TestBroker, type TestBrokerOptions } from '../../support/test-broker'
 
 /** A real broker with a console on a port of its own. */
@@ -26,6 +26,11 @@ ${more}`
     rmSync(directory, { recursive: true, force: true })
   }
   return broker
+}
+
+/** What Prometheus is given. */
+export function metricsTokenOf(broker: TestBroker): string {
+  return readFileSync(`${broker.socket}.metrics-token`, 'latin1').trimEnd()
 }
 
 /** Where the console is, as an administrator is told. */

@@ -2,6 +2,7 @@ import { WebSocket } from 'ws'
 import type { BrokerMethodName, BrokerMethods } from '../../../protocol/generated/broker'
 import { brokerInterfaceName } from '../../../protocol/generated/broker'
 import { until } from '../../support/test-broker'
+import { prove } from './prove'
 
 interface Reply {
   error?: string
@@ -23,8 +24,12 @@ export class PageClient {
   }
 
   /** Rejects with the status when it is turned away. */
-  static connect({ host, token }: { host: string; token: string }): Promise<PageClient> {
-    const protocols = ['membroker', `membroker.token.${token}`]
+  static async connect(console: { host: string; token: string }): Promise<PageClient> {
+    return PageClient.offer(console.host, await prove(console))
+  }
+
+  static offer(host: string, proof: string): Promise<PageClient> {
+    const protocols = ['membroker', `membroker.proof.${proof}`]
     const socket = new WebSocket(`ws://${host}/socket`, protocols, { origin: `http://${host}` })
     const client = new PageClient(socket)
     return new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { until } from '../../support/test-broker'
+import { prove } from './prove'
 import { RawHttp } from './raw-http'
 
 export const opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
@@ -15,6 +16,7 @@ export class RawWebSocket extends RawHttp {
     port: number
     token: string
   }): Promise<RawWebSocket> {
+    const proof = await prove({ host, token })
     const peer = new RawWebSocket(port)
     const lines = [
       'GET /socket HTTP/1.1',
@@ -24,7 +26,7 @@ export class RawWebSocket extends RawHttp {
       `Origin: http://${host}`,
       'Sec-WebSocket-Version: 13',
       `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
-      `Sec-WebSocket-Protocol: membroker, membroker.token.${token}`,
+      `Sec-WebSocket-Protocol: membroker, membroker.proof.${proof}`,
     ]
     peer.send(`${lines.join('\r\n')}\r\n\r\n`)
     await until(() => peer.status !== undefined, 'an answer to the handshake')

@@ -3,6 +3,7 @@ import {
   type BrokerMethods,
   brokerInterfaceName,
 } from '../../../../../protocol/generated/broker'
+import { prove } from './proof'
 
 const subprotocol = 'membroker'
 
@@ -36,7 +37,7 @@ interface Message {
 
 /** Calls over one WebSocket; replies come in the order of the calls. */
 export class Connection {
-  private readonly socket: WebSocket
+  private socket: WebSocket | undefined
   private readonly waiting: Waiting[] = []
   private opened = false
   private closed = false
@@ -45,15 +46,7 @@ export class Connection {
     token: string,
     private readonly events: { onOpen: () => void; onClose: (wasOpen: boolean) => void },
   ) {
-    const address = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/socket`
-    this.socket = new WebSocket(address, [subprotocol, `${subprotocol}.token.${token}`])
-    this.socket.onopen = () => {
-      if (this.closed) return
-      this.opened = true
-      this.events.onOpen()
-    }
-    this.socket.onmessage = ({ data }) => this.receive(data as string)
-    this.socket.onclose = () => this.end()
+    this.open(token).catch(() => this.end())
   }
 
   call<Name extends BrokerMethodName>(
@@ -85,8 +78,23 @@ export class Connection {
   /** Does not tell onClose. */
   close(): void {
     this.closed = true
-    this.socket.close()
+    this.socket?.close()
     this.failAll()
+  }
+
+  private async open(token: string): Promise<void> {
+    const proof = await prove(token, 'console')
+    if (this.closed) return
+    const address = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/socket`
+    const socket = new WebSocket(address, [subprotocol, `${subprotocol}.proof.${proof}`])
+    socket.onopen = () => {
+      if (this.closed) return
+      this.opened = true
+      this.events.onOpen()
+    }
+    socket.onmessage = ({ data }) => this.receive(data as string)
+    socket.onclose = () => this.end()
+    this.socket = socket
   }
 
   private send(method: BrokerMethodName, parameters: unknown, more: boolean, waiting: Waiting): void {
@@ -96,7 +104,7 @@ export class Connection {
     }
     this.waiting.push(waiting)
     const call = { method: `${brokerInterfaceName}.${method}`, parameters, ...(more && { more }) }
-    this.socket.send(JSON.stringify(call))
+    this.socket!.send(JSON.stringify(call))
   }
 
   private receive(text: string): void {
@@ -106,7 +114,7 @@ export class Connection {
       message = JSON.parse(text)
     } catch {
       // No broker sends that: begin anew.
-      this.socket.close()
+      this.socket!.close()
       return
     }
     const continues = message.continues === true

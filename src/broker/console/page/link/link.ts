@@ -1,6 +1,7 @@
 import type { BrokerMethodName, BrokerMethods, WatchOut } from '../../../../../protocol/generated/broker'
 import { Signal } from '../state/signal'
 import { CallFailed, Connection } from './connection'
+import { patience, prove } from './proof'
 
 export type LinkState =
   | { kind: 'connecting' }
@@ -110,19 +111,22 @@ export class Link {
     this.calls = connection
   }
 
-  /** A browser does not say why a WebSocket was not opened; a request that needs the same token does. */
+  /** A browser does not say why a WebSocket was not opened; its address, asked without an upgrade, does. */
   private async askWhy(): Promise<void> {
     const asking = this.calls
     let status = 0
+    let reason = ''
     try {
-      const headers = { authorization: `Bearer ${this.token}` }
-      status = (await fetch('/metrics', { method: 'HEAD', headers, cache: 'no-store' })).status
+      const headers = { authorization: `Proof ${await prove(this.token!, 'asking')}` }
+      const answer = await fetch('/socket', { headers, cache: 'no-store', signal: patience() })
+      status = answer.status
+      reason = await answer.text()
     } catch {
       // Nobody answers.
     }
     if (this.calls !== asking) return
     if (status === 401) this.become({ kind: 'refused', why: 'wrong-token' })
-    else this.lost(status === 200)
+    else this.lost(reason.startsWith('too many viewers'))
   }
 
   private lost(isFull = false): void {
