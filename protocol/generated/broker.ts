@@ -149,7 +149,7 @@ export interface Poison {
   length: number
   allocation?: string | null | undefined
   seenAt: number
-  origin: 'kernel' | 'scrub' | 'operator'
+  origin: 'kernel' | 'scrub' | 'operator' | 'owner'
 }
 
 /**
@@ -926,7 +926,7 @@ type Poison (
   length: int,
   allocation: ?string,
   seenAt: int,
-  origin: (kernel, scrub, operator)
+  origin: (kernel, scrub, operator, owner)
 )
 
 # What a range's broker found when it started: the kernel before (previousBootId; null: none is known), which of

@@ -5144,7 +5144,7 @@ return errors === 0;
 
 const MarkPoisonedOut = validate66;
 const schema64 = {"type":"object","properties":{"poisoned":{"type":"array","items":{"$ref":"#/definitions/Poison"}}},"required":["poisoned"]};
-const schema65 = {"description":"Bad memory: a piece of a range, relative to its start, and the allocation that has it, if any.","type":"object","properties":{"range":{"type":"string"},"offset":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"length":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"allocation":{"type":["string","null"]},"seenAt":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"origin":{"type":"string","enum":["kernel","scrub","operator"]}},"required":["range","offset","length","seenAt","origin"]};
+const schema65 = {"description":"Bad memory: a piece of a range, relative to its start, and the allocation that has it, if any.","type":"object","properties":{"range":{"type":"string"},"offset":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"length":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"allocation":{"type":["string","null"]},"seenAt":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"origin":{"type":"string","enum":["kernel","scrub","operator","owner"]}},"required":["range","offset","length","seenAt","origin"]};
 
 function validate66(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -5289,7 +5289,7 @@ if(typeof data7 !== "string"){
 validate66.errors = [{instancePath:instancePath+"/poisoned/" + i0+"/origin",schemaPath:"#/definitions/Poison/properties/origin/type",keyword:"type",params:{type: "string"}}];
 return false;
 }
-if(!(((data7 === "kernel") || (data7 === "scrub")) || (data7 === "operator"))){
+if(!((((data7 === "kernel") || (data7 === "scrub")) || (data7 === "operator")) || (data7 === "owner"))){
 validate66.errors = [{instancePath:instancePath+"/poisoned/" + i0+"/origin",schemaPath:"#/definitions/Poison/properties/origin/enum",keyword:"enum",params:{allowedValues: schema65.properties.origin.enum}}];
 return false;
 }
@@ -5479,7 +5479,7 @@ if(typeof data7 !== "string"){
 validate67.errors = [{instancePath:instancePath+"/poisoned/" + i0+"/origin",schemaPath:"#/definitions/Poison/properties/origin/type",keyword:"type",params:{type: "string"}}];
 return false;
 }
-if(!(((data7 === "kernel") || (data7 === "scrub")) || (data7 === "operator"))){
+if(!((((data7 === "kernel") || (data7 === "scrub")) || (data7 === "operator")) || (data7 === "owner"))){
 validate67.errors = [{instancePath:instancePath+"/poisoned/" + i0+"/origin",schemaPath:"#/definitions/Poison/properties/origin/enum",keyword:"enum",params:{allowedValues: schema65.properties.origin.enum}}];
 return false;
 }

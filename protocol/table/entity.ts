@@ -75,7 +75,7 @@ export interface RetiredRecord {
   readonly reason: string
 }
 
-export type PoisonOrigin = 'kernel' | 'scrub' | 'operator'
+export type PoisonOrigin = 'kernel' | 'scrub' | 'operator' | 'owner'
 
 /** Bad memory. id is its offset from the range's start. */
 export interface PoisonRecord {

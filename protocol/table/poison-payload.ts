@@ -2,7 +2,7 @@ import type { PoisonOrigin, PoisonRecord } from './entity'
 import { checkExtent, type PayloadCodec } from './payload'
 
 const BYTES = 24
-const ORIGINS: readonly (PoisonOrigin | null)[] = [null, 'kernel', 'scrub', 'operator']
+const ORIGINS: readonly (PoisonOrigin | null)[] = [null, 'kernel', 'scrub', 'operator', 'owner']
 
 export const poisonPayload: PayloadCodec<PoisonRecord> = {
   bytes: () => BYTES,

@@ -63,6 +63,9 @@ export const listAllocationsMax = 256
 /** Other uids that may map an allocation. */
 export const sharesPerAllocationMax = 64
 
+/** How long Verify, of which there is only one at a time, waits for a caller with more than outputBytesMax to read. */
+export const verifyUnreadMsMax = 30_000
+
 /** Pages an owner may report as bad of which the kernel knows nothing: failing modules have a few, an attacker all. */
 export const poisonedPagesPerUidMax = 16
 

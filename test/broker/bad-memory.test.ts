@@ -15,6 +15,7 @@ import { failedPage } from '../../src/broker/contents/kernel-log'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { getStatus } from '../../src/broker/handler/inspect'
+import { share } from '../../src/broker/handler/owner'
 import { listPoisoned, markPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
@@ -102,7 +103,7 @@ test('what a living allocation has of it goes out of use when that is released',
   broker.events.watch(event => heard.push(event))
   const told = markPoisoned(broker, session, { name: 'vm', offset: 3 * page, length: 1 })
   expect(told.poisoned).toMatchObject([
-    { offset: extent!.offset + 3 * page, length: page, allocation: 'vm', origin: 'kernel' },
+    { offset: extent!.offset + 3 * page, length: page, allocation: 'vm', origin: 'operator' },
   ])
   expect(heard).toMatchObject([{ kind: 'poisoned', allocation: 'vm', offset: 3 * page, bytes: page }])
   expect(broker.inventory.byName.get('vm')!.record.verdict).toBe('poisoned')
@@ -194,9 +195,15 @@ test('a report looks at the other allocations once, however many pieces it has',
   await allocate(broker, session, { name: 'rest', bytes: rest })
   expect(await extentsOf('vm', 8 * page)).toHaveLength(8)
   let looks = 0
-  for (const { record } of broker.inventory.byId.values())
-    if (record.name.startsWith('other'))
-      Object.defineProperty(record, 'extents', { get: (looked => () => (looks++, looked))(record.extents) })
+  for (const { record } of broker.inventory.byId.values()) {
+    if (!record.name.startsWith('other')) continue
+    const { extents } = record
+    const get = () => {
+      looks++
+      return extents
+    }
+    Object.defineProperty(record, 'extents', { get })
+  }
   foundBad(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
   expect(looks).toBe(8)
 })
@@ -249,6 +256,96 @@ test('a tenant alone can have only a few pages thrown away', async () => {
   markPoisoned(broker, owner, { name: 'vm', offset: 0, length: page })
   markPoisoned(broker, session, next)
   expect(range().bad.records).toHaveLength(poisonedPagesPerUidMax + 1)
+})
+
+test('that limit holds across restarts of the broker, for what the tenant still has', async () => {
+  const size = (poisonedPagesPerUidMax + 1) * page
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  const told = { name: 'vm', offset: 0, length: poisonedPagesPerUidMax * page }
+  expect(markPoisoned(broker, sessionOf(tenant), told).poisoned).toMatchObject([{ origin: 'owner' }])
+  stop()
+  await start()
+  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ origin: 'owner' }])
+  const next = { name: 'vm', offset: poisonedPagesPerUidMax * page, length: page }
+  expect(() => markPoisoned(broker, sessionOf(tenant), next)).toThrow(
+    expect.objectContaining({ error: 'LimitExceeded' }),
+  )
+  markPoisoned(broker, sessionOf(tenant), told)
+})
+
+test('who says it is told apart: what the log of the kernel has is its word, the rest that of the caller', async () => {
+  const reader = 5432
+  const [extent] = await extentsOf('vm', 8 * page)
+  share(broker, session, { name: 'vm', uid: reader, access: 'read' })
+  const confirmed = { offset: extent!.offset + page, length: page }
+  jest.spyOn(broker.kernelLog, 'badOf').mockImplementation((_, extents) => inEach(extents, confirmed))
+  const read = (index: number) =>
+    markPoisoned(broker, sessionOf(reader), { name: 'vm', offset: index * page, length: page }).poisoned
+  expect(() => read(0)).toThrow(
+    expect.objectContaining({
+      error: 'PermissionDenied',
+      parameters: { reason: expect.stringContaining("may only read 'vm'") },
+    }),
+  )
+  expect(broker.inventory.byName.get('vm')!.record.verdict).toBe('unverified')
+  expect(ledger()).toEqual([])
+  expect(read(1)).toMatchObject([{ ...confirmed, origin: 'kernel' }])
+  markPoisoned(broker, session, { name: 'vm', offset: 0, length: 3 * page })
+  expect(
+    listPoisoned(broker, session).poisoned.map(({ offset, origin }) => [offset - extent!.offset, origin]),
+  ).toEqual([
+    [0, 'operator'],
+    [page, 'kernel'],
+    [2 * page, 'operator'],
+  ])
+})
+
+test('where there is no ledger, a place of an allocation is told once', async () => {
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: false, configurable: true })
+  const size = bytes / 2
+  const told = jest.spyOn(broker.log, 'error')
+  const heard: Event[] = []
+  broker.events.watch(event => heard.push(event))
+  const places = () =>
+    heard
+      .filter(({ kind }) => kind === 'poisoned')
+      .map(({ offset, bytes }) => [offset! / page, bytes! / page])
+  const say = (index: number, pages = 1) =>
+    markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: index * page, length: pages * page })
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  for (let round = 0; round < 3; round++) say(2)
+  expect(places()).toEqual([[2, 1]])
+  say(1, 3)
+  say(1, 3)
+  expect(places().slice(1)).toEqual([
+    [1, 1],
+    [3, 1],
+  ])
+  expect(told).toHaveBeenCalledTimes(3)
+  // Its verdict was taken back, so that it is poisoned is news again.
+  broker.inventory.note(broker.inventory.byName.get('vm')!, { verdict: 'unverified' })
+  say(2)
+  expect(places().slice(3)).toEqual([[2, 1]])
+  // Another allocation in the same place is another's.
+  await release('vm')
+  await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
+  say(2)
+  expect(places().slice(4)).toEqual([[2, 1]])
+  expect(told).toHaveBeenCalledTimes(5)
+})
+
+test('where there is no ledger, a verdict that can not be recorded is told once too', async () => {
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: false, configurable: true })
+  await allocate(broker, session, { name: 'vm', bytes: page, uid: tenant })
+  range().becomeReadOnly('for the test')
+  const told = jest.spyOn(broker.log, 'error')
+  const say = () => markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: 0, length: page })
+  for (let round = 0; round < 3; round++)
+    expect(say).toThrow(expect.objectContaining({ error: 'RangeReadOnly' }))
+  expect(told.mock.calls.map(([, text]) => text)).toEqual([
+    'bad memory could not be recorded',
+    'memory is bad',
+  ])
 })
 
 test('an entry over several allocations is shown with each of them', async () => {

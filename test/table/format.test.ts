@@ -213,3 +213,20 @@ test('the writer goes on from it, and writes the same bytes for the same commit'
     Buffer.concat([expected, Buffer.alloc(8)]),
   )
 })
+
+test.each([
+  ['kernel', 1],
+  ['scrub', 2],
+  ['operator', 3],
+  ['owner', 4],
+] as const)('who says that memory is bad, %s, is written as %i and reads as that', (origin, code) => {
+  const medium = new BufferMedium(Buffer.alloc(64 * 1024))
+  const identity = { source: 'devmem', base: 0, bytes: 2 ** 40, alignBytes: 4096 } as const
+  formatTable(medium, identity, { uuid: UUID, bootId: BOOT_A, tableBytes: 64 * 1024, journalBytes: 4096 })
+  const table = Table.open(medium, { bootId: BOOT_A, identity })
+  table.commit([{ put: 'poison', value: { ...POISON, origin } }])
+  const payload = bytesOf(['u64', 4096], ['u64', POISON.seenAtMs], ['u8', code], ['hex', '00'.repeat(7)])
+  const expected = entry(1, 1, [record(1, 4, POISON.id, payload)])
+  expect(medium.buffer.subarray(0x3000, 0x3000 + expected.length)).toEqual(expected)
+  expect([...readTable(medium.buffer).state.poison.values()]).toEqual([{ ...POISON, origin }])
+})

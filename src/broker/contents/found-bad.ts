@@ -3,8 +3,15 @@ import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
 import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
-import { apart, inAllocation, touchesAny, wholeUnits } from '../state/extents'
+import { apart, inAllocation, overlap, touchesAny, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
+
+/**
+ * Where the kernel chooses the pages there is no ledger, and an owner may report the same place in a loop: what of an
+ * allocation has been told. With this many places of it nothing more is to be learned from another.
+ */
+const told = new WeakMap<Allocation, Extent[]>()
+const toldPlacesMax = 256
 
 /**
  * Bad memory: into the ledger where the range has one, its allocations' verdicts are poisoned, and their owners hear of
@@ -16,23 +23,29 @@ export function foundBad(
   extents: readonly Extent[],
   origin: PoisonOrigin,
 ): Refusal | undefined {
-  let refusal: Refusal | undefined
+  const refusals: Refusal[] = []
   const attempt = (change: () => void) => {
     try {
       change()
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      broker.log.error({ range: range.name, reason: error.message }, 'bad memory could not be recorded')
-      refusal ??= error
+      refusals.push(error)
     }
   }
   const bad = apart(extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes)))
-  const news = range.source.ownsPages ? range.bad.outOf(bad) : bad
+  let news = range.bad.outOf(bad)
   if (range.source.ownsPages) attempt(() => range.addBad(bad, origin))
   const concerned = allocationsWith(broker, range, bad)
-  for (const allocation of concerned)
-    if (allocation.record.verdict !== 'poisoned' || allocation.record.digest !== null)
-      attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+  for (const allocation of concerned) {
+    const { verdict, digest } = allocation.record
+    if (verdict === 'poisoned' && digest === null) continue
+    attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+    if (verdict !== 'poisoned' && allocation.record.verdict === 'poisoned') told.delete(allocation)
+  }
+  if (!range.source.ownsPages) news = concerned.flatMap(allocation => untold(allocation, bad))
+  if (news.length > 0)
+    for (const { message: reason } of refusals)
+      broker.log.error({ range: range.name, reason }, 'bad memory could not be recorded')
   for (const extent of news) {
     broker.log.error({ range: range.name, ...extent, origin }, 'memory is bad')
     let used = false
@@ -47,7 +60,17 @@ export function foundBad(
       broker.events.emit({ kind: 'poisoned', range: range.name, offset, bytes, detail })
     }
   }
-  return refusal
+  return refusals[0]
+}
+
+/** What of the memory is in an allocation and was not told of it before; it counts as told from now on. */
+function untold(allocation: Allocation, bad: readonly Extent[]): Extent[] {
+  const before = told.get(allocation) ?? []
+  if (before.length >= toldPlacesMax) return []
+  const own = allocation.record.extents.flatMap(extent => bad.flatMap(piece => overlap(extent, piece) ?? []))
+  const news = own.flatMap(extent => without(extent, before))
+  if (news.length > 0) told.set(allocation, apart([...before, ...news]))
+  return news
 }
 
 /** With a device the kernel forgets what it knew of its memory: to be called before one goes. */

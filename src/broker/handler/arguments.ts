@@ -76,6 +76,19 @@ export function drained(call: Call): Promise<void> {
   })
 }
 
+/** As drained; false when that takes longer than ms. */
+export async function drainedWithin(call: Call, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>(resolve => {
+    timer = setTimeout(resolve, ms, false)
+  })
+  try {
+    return await Promise.race([drained(call).then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** When everybody else has had a turn. */
 export function turn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))

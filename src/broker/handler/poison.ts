@@ -11,14 +11,14 @@ import type { Broker } from '../broker'
 import { allocationsWith, foundBad } from '../contents/found-bad'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { inOrder, inRange, overlap, touchesAny, wholeUnits, without } from '../state/extents'
+import { apart, inOrder, inRange, overlap, touchesAny, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
 /** A reply has room for twice as many. A host with so much bad memory has other troubles. */
 const rowsMax = 10_000
 
-/** Pages that uids have reported and of which the kernel knows nothing, since the broker's start. */
+/** Pages that uids have reported and of which the kernel knows nothing, since the broker's start: also what they have released. */
 const told = new WeakMap<Broker, Map<number, number>>()
 
 /** Also while frozen: that memory has failed is nobody's wish, and can't wait. */
@@ -26,8 +26,15 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
   const { range, extents } = place(broker, session, input)
   const { pageBytes } = range.source.capabilities
   const pages = extents.map(extent => wholeUnits(extent, pageBytes))
-  if (range.source.ownsPages && !session.isAdmin) checkCredible(broker, session.uid, range, pages)
-  const refusal = foundBad(broker, range, extents, session.isAdmin && !input.name ? 'operator' : 'kernel')
+  const confirmed = broker.kernelLog.badOf(range, pages)
+  if (!session.isAdmin) {
+    const trusted = [...confirmed, ...range.bad.in(pages)].map(extent => wholeUnits(extent, pageBytes))
+    const doubted = pages.flatMap(page => without(page, apart(trusted)))
+    checkCredible(broker, session, range, doubted, input.name!)
+  }
+  // What the kernel says of it first, and only the rest is the caller's word.
+  if (confirmed.length > 0) foundBad(broker, range, confirmed, 'kernel')
+  const refusal = foundBad(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
   if (refusal) throw refusal
   return { poisoned: view(broker, range, inOrder(pages)) }
 }
@@ -64,20 +71,43 @@ function place(
 
 /**
  * A tenant could have all memory of the host thrown away, allocation by allocation. What the kernel says is believed
- * of everybody, what only a tenant says up to a limit.
+ * of everybody, what only a tenant says (doubted) up to a limit, and only of memory that it may write to anyway.
  */
-function checkCredible(broker: Broker, uid: number, range: Range, pages: Extent[]): void {
-  const known = range.bad.records.map(({ id, length }) => ({ offset: id, length }))
+function checkCredible(
+  broker: Broker,
+  { uid }: Session,
+  { source }: Range,
+  doubted: readonly Extent[],
+  name: string,
+): void {
+  if (doubted.length === 0) return
+  if (broker.inventory.byName.get(name)!.sharedWith(uid) === 'read')
+    refuse('PermissionDenied', {
+      reason: `you may only read '${name}', and the kernel's log does not say that this memory is bad`,
+    })
+  if (!source.ownsPages) return
   const counts = told.get(broker) ?? new Map<number, number>()
   told.set(broker, counts)
-  let count = counts.get(uid) ?? 0
-  const { pageBytes } = range.source.capabilities
-  const confirmed = broker.kernelLog.badOf(range, pages).map(extent => wholeUnits(extent, pageBytes))
-  const doubted = pages.flatMap(page => without(page, inOrder([...known, ...confirmed])))
-  count += doubted.reduce((sum, { length }) => sum + length / pageBytes, 0)
-  if (count > poisonedPagesPerUidMax)
+  const count = Math.max(counts.get(uid) ?? 0, ownersPages(broker, uid))
+  const total = count + doubted.reduce((sum, { length }) => sum + length, 0) / source.capabilities.pageBytes
+  if (total > poisonedPagesPerUidMax)
     refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
-  counts.set(uid, count)
+  counts.set(uid, total)
+}
+
+/** Of what a uid owns, the pages that are bad on an owner's word only: a restart of the broker forgives nobody these. */
+function ownersPages(broker: Broker, uid: number): number {
+  const owned = [...broker.inventory.relatedTo(uid)].filter(({ record }) => record.uid === uid)
+  let pages = 0
+  for (const range of new Set(owned.map(allocation => allocation.range))) {
+    const entries = range.bad.records.filter(({ origin }) => origin === 'owner')
+    const bad = entries.map(({ id, length }) => ({ offset: id, length }))
+    const extents = owned.flatMap(allocation => (allocation.range === range ? allocation.record.extents : []))
+    const touched = extents.filter(extent => touchesAny(extent, bad))
+    const parts = touched.flatMap(extent => bad.flatMap(entry => overlap(extent, entry) ?? []))
+    pages += parts.reduce((sum, { length }) => sum + length, 0) / range.source.capabilities.pageBytes
+  }
+  return pages
 }
 
 export function listPoisoned(broker: Broker, session: Session): ListPoisonedOut {

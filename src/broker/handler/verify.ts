@@ -1,15 +1,16 @@
 import type { VerifyIn, VerifyOut } from '../../../protocol/generated/broker'
 import type { AllocationRecord } from '../../../protocol/table'
+import { verifyUnreadMsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
 import type { Outcome } from '../contents/reading'
-import { Refusal } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { inRange } from '../state/extents'
-import { drained, invalid } from './arguments'
+import { drainedWithin, invalid } from './arguments'
 
 interface Judgement {
   verdict: AllocationRecord['verdict']
@@ -42,7 +43,9 @@ export async function verify(
       return record.digest === null ? 'it has no digest' : undefined
     },
     each: async (allocation, outcome, verifiedBytes) => {
-      if (last && !call.replyMore(last)) await drained(call)
+      // Whoever does not read would keep everybody else from verifying, and from freezing with digests.
+      if (last && !call.replyMore(last) && !(await drainedWithin(call, verifyUnreadMsMax)))
+        refuse('LimitExceeded', { limit: 'verifyUnreadMs', max: verifyUnreadMsMax })
       const judged = judge(broker, allocation, digests.get(allocation.id)!, outcome)
       last = { outcome: 'verified', name: allocation.name, ...judged, verifiedBytes, totalBytes }
     },

@@ -24,6 +24,7 @@ import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
 import { formatTable, type NativeMedium, Table } from '../table'
 import { LapTimes } from './lap-times'
+import { retireUnscrubbed } from './retire-unscrubbed'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -312,32 +313,6 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     range.startup.findings.push(`${text}; it can only be released`)
     broker.log.error({ range: range.name }, `${text}; it can only be released`)
   }
-}
-
-/**
- * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
- * that it is scrubbed in the background before it can be had. A table that has never known retired memory has not
- * come as far as that.
- */
-function retireUnscrubbed(broker: Broker, range: Range): void {
-  if (!range.readable || range.readOnly || !range.source.startsDirty) return
-  const { table, source } = range
-  if (table.nextId('retired') > 1) return
-  const first = source.tableBytes ?? 0
-  const chunk = chunkBytes(source.bytes - first, source.unitBytes)
-  const extents = []
-  for (const free of [...range.allocator.freeExtents()])
-    for (let offset = free.offset; offset < free.offset + free.length; offset += chunk)
-      extents.push({ offset, length: Math.min(chunk, free.offset + free.length - offset) })
-  broker.inventory.retireFree(range, extents, 'never scrubbed')
-  broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
-}
-
-const chunksMax = 256
-
-/** Small enough that memory becomes free bit by bit, few enough for one commit. */
-function chunkBytes(bytes: number, unit: number): number {
-  return Math.ceil(Math.max(2 ** 30, bytes / chunksMax) / unit) * unit
 }
 
 /** Holders of this boot that still live keep what they hold; the table has forgotten those of another boot. */

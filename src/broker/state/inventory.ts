@@ -195,21 +195,21 @@ export class Inventory {
   }
 
   /** Free memory becomes retired, in pieces and in one commit, to be scrubbed before anybody has it. */
-  retireFree(range: Range, extents: readonly Extent[], reason: string): void {
-    const records = extents.map(
-      (extent): RetiredRecord => ({
+  retireFree(range: Range, pieces: readonly (readonly Extent[])[], reason: string): void {
+    const records = pieces.map(
+      (extents): RetiredRecord => ({
         id: this.newId('retired'),
         allocationId: 0,
         name: 'unallocated',
         uid: 0,
-        extents: [extent],
+        extents,
         state: 'scrubbing',
         reason,
       }),
     )
     range.commit(records.map((value): Change => ({ put: 'retired', value })))
-    range.allocator.reserve(extents)
     for (const record of records) {
+      range.allocator.reserve(record.extents)
       const retired = new Retired(range, record)
       this.indexRetired(retired)
       this.ledger.charge(record.uid, { bytes: retired.bytes, allocations: 1 })

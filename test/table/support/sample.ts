@@ -157,7 +157,7 @@ export function randomTransaction(
         ...POISON,
         id: Math.floor(random() * 4) * 2 * MIB,
         seenAtMs: Math.floor(random() * 2 ** 40),
-        origin: random() < 0.5 ? 'scrub' : 'operator',
+        origin: (['scrub', 'operator', 'owner'] as const)[Math.floor(random() * 3)]!,
       },
     })
   if (random() < 0.1)

@@ -1,0 +1,59 @@
+import type { Extent } from '../../../protocol/table'
+import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
+import type { Broker } from '../broker'
+import { Refusal } from '../refusal'
+import type { Range } from '../state/range'
+
+/**
+ * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
+ * that it is scrubbed in the background before it can be had. A table that has never known retired memory has not
+ * come as far as that.
+ */
+export function retireUnscrubbed(broker: Broker, range: Range): void {
+  if (!range.readable || range.readOnly || !range.source.startsDirty) return
+  const { table, source } = range
+  if (table.nextId('retired') > 1) return
+  const first = source.tableBytes ?? 0
+  const chunk = chunkBytes(source.bytes - first, source.unitBytes)
+  try {
+    broker.inventory.retireFree(range, inPieces(range.allocator.freeExtents(), chunk), 'never scrubbed')
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    // Nobody may have it as it is, and the other ranges have nothing to do with it.
+    const reason = `its memory, which was never scrubbed, could not be recorded for it: ${error.message}`
+    range.startup.findings.push(reason)
+    broker.log.error({ range: range.name, reason }, 'range is read-only')
+    range.becomeReadOnly(reason)
+    return
+  }
+  broker.log.info({ range: range.name, bytes: source.bytes - first }, 'scrubbing the whole range')
+}
+
+/**
+ * Of about chunk bytes, each of as many extents as an allocation may have. Between bad memory there may be thousands of
+ * small free extents: an entry for each would be more than the journal takes at once, and several commits would
+ * leave a table that looks done after a crash between them.
+ */
+function inPieces(free: Iterable<Extent>, chunk: number): Extent[][] {
+  const pieces: Extent[][] = []
+  let room = 0
+  for (const { offset: start, length } of [...free])
+    for (let offset = start; offset < start + length; offset += chunk) {
+      const extent = { offset, length: Math.min(chunk, start + length - offset) }
+      const last = pieces.at(-1)
+      if (last && extent.length <= room && last.length < extentsPerAllocationMax) last.push(extent)
+      else {
+        pieces.push([extent])
+        room = chunk
+      }
+      room -= extent.length
+    }
+  return pieces
+}
+
+const chunksMax = 256
+
+/** Small enough that memory becomes free bit by bit, few enough for one commit. */
+function chunkBytes(bytes: number, unit: number): number {
+  return Math.ceil(Math.max(2 ** 30, bytes / chunksMax) / unit) * unit
+}

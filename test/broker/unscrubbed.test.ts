@@ -1,0 +1,89 @@
+/**
+ * Proves that memory which nobody has scrubbed is kept from everybody from the broker's first start on, also where a long
+ * ledger of bad memory, taken over from the table before, leaves the rest in many pieces, or the table refuses.
+ * The source is the directory's, told that its extents are pages of its own and hold anything at first, as a device's do.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import pino from 'pino'
+import { extentsPerAllocationMax } from '../../protocol/wire/limits'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault } from '../../src/broker/config/config'
+import { foundBad } from '../../src/broker/contents/found-bad'
+import { recover } from '../../src/broker/recover/recover'
+import { DirectorySource } from '../../src/broker/source/directory'
+import { touchesAny } from '../../src/broker/state/extents'
+import type { Range } from '../../src/broker/state/range'
+import { Table, TableFull } from '../../src/broker/table'
+
+const page = 4096
+const pieces = 700
+const bytes = 2 * pieces * page
+/** What the table needs at least for one record of retired memory: header, payload, one extent. */
+const recordBytes = 16 + 24 + 16
+let directory: string
+let broker: Broker
+
+const range = (): Range => [...broker.inventory.ranges.values()][0]!
+const isDirty = (value: boolean) =>
+  Object.defineProperty(DirectorySource.prototype, 'startsDirty', { value, configurable: true })
+
+async function start(): Promise<void> {
+  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
+  settings.ranges[0]!.tableBytes = 256 * 1024
+  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  await recover(broker)
+}
+
+function stop(): void {
+  broker.leases.close()
+  for (const range of broker.inventory.ranges.values()) range.close()
+}
+
+beforeEach(async () => {
+  directory = mkdtempSync('/dev/shm/membroker-unscrubbed-')
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
+  isDirty(false)
+  await start()
+})
+afterEach(() => {
+  jest.restoreAllMocks()
+  stop()
+  rmSync(directory, { recursive: true })
+  for (const key of ['ownsPages', 'startsDirty']) Reflect.deleteProperty(DirectorySource.prototype, key)
+})
+
+test('a ledger that leaves hundreds of free pieces does not keep the broker from starting', async () => {
+  const bad = Array.from({ length: pieces }, (_, index) => ({ offset: 2 * index * page, length: page }))
+  expect(foundBad(broker, range(), bad, 'scrub')).toBeUndefined()
+  expect(pieces * recordBytes).toBeGreaterThan(range().table.transactionBytesMax)
+  const free = range().allocator.report().freeBytes
+  expect(free).toBe(bytes - pieces * page)
+  stop()
+  isDirty(true)
+  await start()
+  expect(range().readOnly).toBe(false)
+  expect(range().allocator.report().freeBytes).toBe(0)
+  const records = [...range().table.state.retired.values()]
+  expect(records.every(({ extents }) => extents.length <= extentsPerAllocationMax)).toBe(true)
+  const extents = records.flatMap(record => record.extents)
+  expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(free)
+  expect(extents.filter(extent => touchesAny(extent, bad))).toEqual([])
+  expect(range().retiredBytes.scrubbing).toBe(free)
+  for (const retired of [...broker.inventory.retired.values()]) broker.inventory.free(retired)
+  expect(range().allocator.report().freeBytes).toBe(free)
+})
+
+test('where the table refuses, its range is read-only, the broker starts, and the next one tries again', async () => {
+  stop()
+  isDirty(true)
+  const refusing = jest.spyOn(Table.prototype, 'commit').mockImplementation(() => {
+    throw new TableFull(2, 1)
+  })
+  await start()
+  expect(range().reason).toMatch(/never scrubbed/)
+  refusing.mockRestore()
+  stop()
+  await start()
+  expect(range().readOnly).toBe(false)
+  expect(range().retiredBytes.scrubbing).toBe(bytes)
+})

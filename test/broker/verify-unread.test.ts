@@ -1,0 +1,106 @@
+/**
+ * Proves that an administrator whose program asks for a verification and never reads what comes of it does not keep the
+ * others from verifying and from freezing with digests: its call ends after a time, and one that reads in time goes on.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import pino from 'pino'
+import { responderLimits, verifyUnreadMsMax } from '../../protocol/wire/limits'
+import { encodeMessage } from '../../protocol/wire/message'
+import { type Call, Responder } from '../../protocol/wire/responder'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault } from '../../src/broker/config/config'
+import { allocate } from '../../src/broker/handler/allocate'
+import { verify } from '../../src/broker/handler/verify'
+import { recover } from '../../src/broker/recover/recover'
+import { Session } from '../../src/broker/session/session'
+
+let directory: string
+let broker: Broker
+let session: Session
+
+beforeEach(async () => {
+  directory = mkdtempSync('/dev/shm/membroker-unread-')
+  broker = new Broker(
+    embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` }),
+    '0'.repeat(32),
+    pino({ level: 'silent' }),
+  )
+  await recover(broker)
+  session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+  for (const name of ['a', 'b', 'c']) await allocate(broker, session, { name, bytes: 4096 })
+  jest.useFakeTimers()
+})
+afterEach(() => {
+  jest.useRealTimers()
+  broker.leases.close()
+  for (const range of broker.inventory.ranges.values()) range.close()
+  rmSync(directory, { recursive: true })
+})
+
+/** A call whose peer has room for nothing, so that each reply waits until read() is called. */
+function unreadCall() {
+  let queuedBytes = 0
+  let drain = () => {}
+  let push: (bytes: Buffer) => void = () => {}
+  let call: Call | undefined
+  new Responder(
+    ({ onData, onDrain }) => {
+      push = bytes => onData(bytes, [])
+      drain = onDrain
+      return {
+        send: bytes => {
+          queuedBytes += bytes.length
+        },
+        get queuedBytes() {
+          return queuedBytes
+        },
+        pause() {},
+        resume() {},
+        close() {},
+      }
+    },
+    {
+      closeFd: () => {},
+      limits: { ...responderLimits, outputBytesMax: 0 },
+      onCall: made => {
+        call = made
+      },
+      defer: setImmediate,
+      onClose: () => {},
+    },
+  )
+  push(encodeMessage({ method: 'Verify', more: true }))
+  const read = () => {
+    queuedBytes = 0
+    drain()
+  }
+  return { call: call!, read, unread: () => queuedBytes > 0 }
+}
+
+test('a caller that does not read loses its call, and the next one gets its turn', async () => {
+  const { call, unread } = unreadCall()
+  const verified = verify(broker, session, {}, call)
+  const refused = expect(verified).rejects.toMatchObject({
+    error: 'LimitExceeded',
+    parameters: { limit: 'verifyUnreadMs', max: verifyUnreadMsMax },
+  })
+  await jest.advanceTimersByTimeAsync(verifyUnreadMsMax - 1)
+  expect(unread()).toBe(true)
+  expect(() => broker.contents.checkIdle('freeze')).toThrow(expect.objectContaining({ error: 'Busy' }))
+  await jest.advanceTimersByTimeAsync(1)
+  await refused
+  broker.contents.checkIdle('freeze')
+  expect(jest.getTimerCount()).toBe(0)
+})
+
+test('a caller that is slow, but reads each reply in time, hears all of it', async () => {
+  const { call, read } = unreadCall()
+  const verified = verify(broker, session, {}, call)
+  for (let reply = 0; reply < 2; reply++) {
+    await jest.advanceTimersByTimeAsync(verifyUnreadMsMax - 1)
+    read()
+  }
+  await jest.advanceTimersByTimeAsync(0)
+  await expect(verified).resolves.toMatchObject({ outcome: 'verified', name: 'c', verdict: 'unverified' })
+  broker.contents.checkIdle('freeze')
+})
