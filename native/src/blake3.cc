@@ -72,7 +72,8 @@ Blake3Value HashChunk(const uint8_t* data, size_t length, uint64_t counter, uint
   for (size_t done = 0; done < length || done == 0; done += kBlockBytes) {
     const size_t rest = std::min(kBlockBytes, length - done);
     uint8_t block[kBlockBytes] = {};
-    memcpy(block, data + done, rest);
+    // Of no bytes at all there may be no address.
+    if (rest > 0) memcpy(block, data + done, rest);
     const bool last = done + rest == length;
     Compress(&value, block, static_cast<uint32_t>(rest), counter,
              (done == 0 ? kChunkStart : 0) | (last ? kChunkEnd | flags : 0));
