@@ -97,4 +97,17 @@ __attribute__((noinline)) int WithFaultGuard(const void* base, size_t length, vo
   return 0;
 }
 
+int GuardedCopy(const void* base, void* to, const void* from, size_t length) {
+  struct Copy {
+    void* to;
+    const void* from;
+    size_t length;
+  } copy{to, from, length};
+  const auto run = [](void* argument) {
+    const Copy* copy = static_cast<const Copy*>(argument);
+    memcpy(copy->to, copy->from, copy->length);
+  };
+  return WithFaultGuard(base, length, run, &copy);
+}
+
 }  // namespace membroker

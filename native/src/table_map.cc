@@ -1,7 +1,6 @@
 #include "table_map.hh"
 
 #include <errno.h>
-#include <string.h>
 
 #include <atomic>
 
@@ -10,17 +9,6 @@
 namespace membroker {
 
 namespace {
-
-struct Copy {
-  void* to;
-  const void* from;
-  size_t length;
-};
-
-void DoCopy(void* argument) {
-  const Copy* copy = static_cast<const Copy*>(argument);
-  memcpy(copy->to, copy->from, copy->length);
-}
 
 struct Store {
   uint64_t* to;
@@ -41,14 +29,14 @@ int TableMap::check(uint64_t offset, uint64_t length) const {
 
 int TableMap::read(uint64_t offset, void* bytes, size_t length) const {
   if (const int error = check(offset, length)) return error;
-  Copy copy{bytes, mapping_.data() + offset, length};
-  return WithFaultGuard(copy.from, length, DoCopy, &copy);
+  const uint8_t* from = mapping_.data() + offset;
+  return GuardedCopy(from, bytes, from, length);
 }
 
 int TableMap::write(uint64_t offset, const void* bytes, size_t length) {
   if (const int error = check(offset, length)) return error;
-  Copy copy{mapping_.data() + offset, bytes, length};
-  return WithFaultGuard(copy.to, length, DoCopy, &copy);
+  uint8_t* to = mapping_.data() + offset;
+  return GuardedCopy(to, to, bytes, length);
 }
 
 int TableMap::publish(uint64_t offset, uint64_t value) {

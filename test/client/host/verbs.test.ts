@@ -188,6 +188,14 @@ test('the doctor sees a running broker, and the folder of its socket', async () 
   }
 })
 
+test('the doctor looks at the broker that the environment names, unless a configuration is named', async () => {
+  const { checks } = JSON.parse((await run('doctor', '--json')).stdout)
+  expect(checks.find((check: { id: string }) => check.id === 'broker')).toMatchObject({
+    result: 'good',
+    finding: expect.stringContaining(broker.socket),
+  })
+})
+
 test('the doctor without broker or configuration goes on, and says so', async () => {
   // Proves that what is broken does not keep the rest from being seen.
   const { code, stdout } = await run('doctor', '--config', config)

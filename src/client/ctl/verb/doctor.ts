@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { chooseSocket } from '../../socket-path'
 import { exitCode, Failure } from '../exit'
 import { type Diagnosis, diagnose } from '../host/check'
 import { brokerChecks } from '../host/check/broker'
@@ -26,6 +27,7 @@ or worse. What is mended by writing to /sys or /proc, or by mounting, lasts unti
     .action(async (options: { config?: string }, command: Command) => {
       const { json = false, socket } = command.optsWithGlobals<CommonOptions>()
       const { configuration, read } = await configurationOf(options.config ?? defaultConfiguration)
+      const named = options.config === undefined && process.env.MEMBROKER_SOCKET
       const files = new HostFiles()
       const subject = { files, isRoot: process.getuid!() === 0, configuration }
       const diagnoses = [
@@ -35,7 +37,7 @@ or worse. What is mended by writing to /sys or /proc, or by mounting, lasts unti
           [...reservationChecks, ...memoryRangeChecks],
           subject,
         ),
-        ...(await brokerChecks(socket ?? configuration.socket, configuration, files, {
+        ...(await brokerChecks(socket ?? (named || configuration.socket), configuration, files, {
           version: version(),
           signal: interruptible(),
         })),
@@ -61,7 +63,7 @@ async function configurationOf(
     const finding = hidden ? `${file} is for root to read; nothing is known of the ranges` : error.message
     const mend = `write it as README shows, and look with: membrokerd --config ${file} --check`
     return {
-      configuration: { socket: '/run/membroker/broker.sock', ranges: [] },
+      configuration: { socket: chooseSocket().path, ranges: [] },
       read: hidden
         ? { ...about, result: 'notApplicable', finding }
         : { ...about, result: 'bad', finding, mend },
