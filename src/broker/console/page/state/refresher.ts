@@ -24,6 +24,10 @@ export class Refresher {
     return this.versions.size
   }
 
+  isWaiting(name: string): boolean {
+    return this.versions.has(name)
+  }
+
   want(name: string): void {
     const known = this.versions.has(name)
     this.versions.set(name, ++this.lastVersion)
