@@ -49,7 +49,10 @@ export async function fill(
   for (let i = 0; i < allocations; i += holeEvery) await client.call('Release', { name: nameOf(i) })
 }
 
-const nameOf = (index: number) => `vm-${index}/ram`
+export const nameOf = (index: number) => `vm-${index}/ram`
+
+/** Whether it was released again. */
+export const isHole = (index: number) => index % holeEvery === 0
 
 /** Changes at a steady rate until told to stop: metadata, and memory that comes and goes. */
 export async function churn(

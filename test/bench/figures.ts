@@ -60,22 +60,22 @@ function printRestarts(restarts: readonly Restart[]): void {
 }
 
 function printConsoleCost(cost: ConsoleCost): void {
-  const { allocations, eventsPerSecond, baseline, figures, brokerMsPerSecond, viewer } = cost
+  const { allocations, eventsPerSecond, eventsPerRequest, baseline, figures, viewer } = cost
   printTable([
-    ['console and metrics', 'with', 'without', 'ratio', 'half of the rounds'],
+    ['console and metrics, p50', 'with', 'without', 'ratio', 'of each broker'],
     ...figures.map(({ name, ratio, ratios, ...times }) => [
       name,
       duration(times.with),
       duration(times.without),
       ratio.toFixed(3),
-      [25, 75].map(percent => percentile(ratios, percent).toFixed(3)).join(' to '),
+      ratios.map(one => one.toFixed(3)).join(', '),
     ]),
   ])
   const perSecond = (count: number) => (count / viewer.seconds).toFixed(0)
   console.log(
-    `with: a viewer that follows ${eventsPerSecond.toFixed(0)} events a second of ${allocations} allocations and asks ${perSecond(viewer.asked)} questions a second, ${viewer.missed} events missed; /metrics read ${viewer.scrapes} times
+    `with: a viewer that follows ${eventsPerSecond.toFixed(0)} events a second (${(eventsPerRequest * 1000).toFixed(0)} in 1000 requests) of ${allocations} allocations and asks what the page asks, ${viewer.missed} events missed; /metrics read each 2 s
 without: ${baseline}
-the broker at ${eventsPerSecond.toFixed(0)} events a second: ${brokerMsPerSecond.with.toFixed(0)} ms of processor time in a second with, ${brokerMsPerSecond.without.toFixed(0)} ms without; the viewer's own process: ${perSecond(viewer.cpuMicroseconds / 1000)} ms`,
+the viewer is a process of its own and takes ${perSecond(viewer.cpuMicroseconds / 1000)} ms of processor time in a second`,
   )
 }
 

@@ -6,24 +6,19 @@ import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 /** RFC 6455: an endpoint ends the connection because of what it received. */
 const policyViolation = 1008
 
-/** Half a frame of the page that draws it: frames are sent together, as each alone would cost a system call. */
-const gatherMs = 8
-const gatherBytesMax = 64 * 1024
-
 /** A frame is a message without its NUL. No descriptors travel here. transport: what the WebSocket goes over. */
 export function webSocketChannel(socket: WebSocket, transport: Socket, events: ChannelEvents): Channel {
   let ended = false
-  let gathering: NodeJS.Timeout | undefined
-  const flush = () => {
-    if (!gathering) return
-    clearTimeout(gathering)
-    gathering = undefined
-    transport.uncork()
-  }
+  let corked = false
+  /** Frames of a turn of the event loop leave together: each alone would cost a system call. */
   const gather = () => {
-    if (gathering) return
+    if (corked) return
+    corked = true
     transport.cork()
-    gathering = setTimeout(flush, gatherMs)
+    setImmediate(() => {
+      corked = false
+      transport.uncork()
+    })
   }
   const end = (error: Error | undefined) => {
     if (ended) return
@@ -36,7 +31,6 @@ export function webSocketChannel(socket: WebSocket, transport: Socket, events: C
     if (fault === undefined) events.onData(Buffer.concat([data, nul]), [])
     else {
       end(new Error(fault))
-      flush()
       socket.close(policyViolation)
     }
   })
@@ -51,7 +45,6 @@ export function webSocketChannel(socket: WebSocket, transport: Socket, events: C
       if (ended) return
       gather()
       socket.send(bytes.subarray(0, -1), { binary: false }, sent)
-      if (socket.bufferedAmount >= gatherBytesMax) flush()
     },
     get queuedBytes() {
       return ended ? 0 : socket.bufferedAmount
@@ -61,7 +54,6 @@ export function webSocketChannel(socket: WebSocket, transport: Socket, events: C
     close: () => {
       if (ended) return
       ended = true
-      flush()
       socket.close(policyViolation)
     },
   }

@@ -35,8 +35,10 @@ export async function watch(
   let streaming = false
   let slow = false
   let room = backlogMaxMeanwhile
+  let scheduled = false
 
   const flush = () => {
+    if (call.ended) return
     slow = false
     while (backlog.length > 0 && !slow) {
       const out: WatchOut = { event: backlog.shift()! }
@@ -48,6 +50,17 @@ export async function watch(
     }
     if (backlog.length === 0) room = backlogMax
   }
+  /** Not at once: whoever made the change gets its reply first. */
+  const flushSoon = () => {
+    if (scheduled) return
+    scheduled = true
+    const work = () => {
+      scheduled = false
+      if (!slow) flush()
+    }
+    if (session.gatherEventsMs > 0) setTimeout(work, session.gatherEventsMs)
+    else setImmediate(work)
+  }
   const stop = broker.events.watch(
     (event, audience) => {
       // A number that another process has by now is not this one's any more.
@@ -58,7 +71,7 @@ export async function watch(
         broker.statistics.eventsMissed++
       }
       backlog.push(event)
-      if (streaming && !slow) flush()
+      if (streaming && !slow) flushSoon()
     },
     mine ? session.peer.pid : undefined,
   )
