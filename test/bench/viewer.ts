@@ -6,10 +6,6 @@
 import { get } from 'node:http'
 import { WebSocket } from 'ws'
 import { type BrokerMethodName, brokerInterfaceName, type WatchOut } from '../../protocol/generated/broker'
-import { applyEvent } from '../../src/broker/console/page/state/apply-event'
-import { Inventory } from '../../src/broker/console/page/state/inventory'
-import { Refresher } from '../../src/broker/console/page/state/refresher'
-import { Throttle } from '../../src/broker/console/page/state/throttle'
 import { prove } from '../console/support/prove'
 
 export interface ViewerReport {
@@ -23,6 +19,16 @@ export interface ViewerReport {
 }
 
 const pollMs = 1000
+/** As the page's Refresher does, for those events that do not tell what the page shows. */
+const gatherMs = 50
+const asksFor: ReadonlySet<string> = new Set([
+  'allocated',
+  'grown',
+  'claimed',
+  'mapped',
+  'verified',
+  'tampered',
+])
 const scrapeMs = 2000
 const [host, token, metricsToken] = process.argv.slice(2) as [string, string, string]
 
@@ -55,24 +61,12 @@ async function main(): Promise<void> {
       calls.send(JSON.stringify({ method: `${brokerInterfaceName}.${method}`, parameters }))
     })
   const report: ViewerReport = { events: 0, missed: 0, asked: 0, scrapes: 0, cpuMicroseconds: 0, seconds: 0 }
-  const nothing = () => {}
-  const inventory = new Inventory({ allocation: nothing, mapping: nothing }, 'state')
-  const throttle = new Throttle()
-  const refresher = new Refresher(name => {
-    report.asked++
-    return call('GetAllocation', { name }) as Promise<undefined>
-  }, nothing)
-  const asks = (method: BrokerMethodName) => () =>
-    throttle.soon(method, async () => void (await call(method, {})))
-  const wanted = {
-    allocation: (name: string) => refresher.want(name),
-    detail: nothing,
-    process: nothing,
-    status: asks('GetStatus'),
-    ranges: asks('ListRanges'),
-    clients: asks('ListClients'),
-    poison: asks('ListPoisoned'),
-  }
+  const wanted = new Set<string>()
+  setInterval(() => {
+    report.asked += wanted.size
+    for (const name of wanted) void call('GetAllocation', { name })
+    wanted.clear()
+  }, gatherMs)
   let [cpu, since] = [process.cpuUsage(), performance.now()]
   let following = false
   watching.on('message', text => {
@@ -88,7 +82,7 @@ async function main(): Promise<void> {
     report.missed += missed ?? 0
     if (!event) return
     report.events++
-    applyEvent(event, inventory, wanted)
+    if (event.allocation && asksFor.has(event.kind)) wanted.add(event.allocation)
   })
   watching.send(JSON.stringify({ method: `${brokerInterfaceName}.Watch`, parameters: {}, more: true }))
   setInterval(() => {

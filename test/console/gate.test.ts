@@ -133,6 +133,11 @@ describe('a handshake', () => {
       421,
       () => handshake({ Host: `example.org:${port}`, Origin: `http://example.org:${port}` }),
     ],
+    [
+      'another name of this host, where somebody else may listen',
+      421,
+      () => handshake({ Host: `localhost:${port}`, Origin: `http://localhost:${port}` }),
+    ],
     ['our Host without the port', 421, () => handshake({ Host: '127.0.0.1', Origin: 'http://127.0.0.1' })],
     [
       'Host in other words',
@@ -352,3 +357,25 @@ test('the tokens are in no line of the log', () => {
   expect(broker.log).not.toContain(token)
   expect(broker.log).not.toContain(metricsToken)
 })
+
+test('who asks for a challenge with a nonce of its own is shown that it is the broker who answers', async () => {
+  const own = 'p'.repeat(43)
+  const answer = await request(port, [`GET /challenge?${own} HTTP/1.1`, `Host: ${host}`])
+  const [nonce, proof] = answer.body.split('.') as [string, string]
+  expect(`${nonce}.${proof}`).toBe(proofOf(nonce, token, `broker ${own}`))
+  // It is no proof that opens anything.
+  const taken = handshake({ 'Sec-WebSocket-Protocol': `membroker, membroker.proof.${nonce}.${proof}` })
+  expect((await request(port, taken)).status).toBe(401)
+  for (const wrong of ['p'.repeat(42), `${'p'.repeat(42)}%`, 'p'.repeat(44)])
+    expect((await request(port, [`GET /challenge?${wrong} HTTP/1.1`, `Host: ${host}`])).status).toBe(404)
+})
+
+test.each(['localhost', '[::1]'])(
+  'asked as %s for the page, it says where that is; for all else, that it is not here',
+  async name => {
+    const page = await request(port, ['GET / HTTP/1.1', `Host: ${name}:${port}`])
+    expect([page.status, page.header('location')]).toEqual([308, `http://${host}/`])
+    for (const path of ['/challenge', '/metrics', '/socket'])
+      expect((await request(port, [`GET ${path} HTTP/1.1`, `Host: ${name}:${port}`])).status).toBe(421)
+  },
+)

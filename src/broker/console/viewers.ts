@@ -89,7 +89,7 @@ export class Viewers {
    */
   private keepAsking(socket: WebSocket, transport: Socket, viewer: Viewer): void {
     let unanswered = 0
-    let taken = -1
+    let taken = 0
     socket.on('pong', () => {
       unanswered = 0
     })
@@ -98,14 +98,9 @@ export class Viewers {
       const takenBefore = taken
       taken = bytesWritten - writableLength
       const isReading = writableLength === 0 || taken > takenBefore
-      if (socket.isPaused && isReading) {
-        unanswered = 0
-        return
-      }
-      if (unanswered++ < unansweredMax) {
-        if (!socket.isPaused) socket.ping()
-        return
-      }
+      if (socket.isPaused && isReading) unanswered = 0
+      // Also where the answer is not read: the kernel says whether anybody is there.
+      if (unanswered++ < unansweredMax) return socket.ping()
       const what = socket.isPaused ? 'reads none of its replies' : 'does not answer'
       this.broker.log.warn({ viewer: viewer.id }, `a viewer ${what} and is dropped`)
       socket.terminate()

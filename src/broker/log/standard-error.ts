@@ -17,6 +17,8 @@ export class StandardError {
   private timer: NodeJS.Timeout | undefined
   /** What was written last is half a line. */
   private isTorn = false
+  /** Lines before those in the queue are missing. */
+  private hasFailed = false
 
   /** droppedLine makes the line that tells how many are missing. */
   constructor(
@@ -50,7 +52,11 @@ export class StandardError {
 
   private writeQueued(): 'done' | 'blocked' | 'failed' {
     for (;;) {
-      if (this.queue.length === 0 && this.dropped > 0) return this.writeAccount()
+      if (this.dropped > 0 && (this.hasFailed || this.queue.length === 0)) {
+        const account = this.writeAccount()
+        if (account !== 'done') return account
+        continue
+      }
       const first = this.queue[0]
       if (!first) return 'done'
       const written = this.writeSome(first)
@@ -58,6 +64,7 @@ export class StandardError {
         this.dropped += this.queue.length
         this.queue.length = 0
         this.queuedBytes = 0
+        this.hasFailed = true
         return 'failed'
       }
       if (written === 0) return 'blocked'
@@ -74,10 +81,10 @@ export class StandardError {
     if (written === undefined) return 'failed'
     if (written === 0) return 'blocked'
     this.dropped = 0
+    this.hasFailed = false
     if (written < line.length) {
-      this.queue.push(line.subarray(written))
+      this.queue.unshift(line.subarray(written))
       this.queuedBytes += line.length - written
-      return this.writeQueued()
     }
     return 'done'
   }
