@@ -65,7 +65,7 @@ export class Viewers {
     this.responders.add(responder)
     broker.sessions.add(viewer)
     broker.statistics.connections++
-    this.keepAsking(socket, transport, viewer)
+    this.keepAsking(socket, viewer)
     broker.log.info({ viewer: viewer.id, address }, 'a viewer has connected')
     broker.events.emit({ kind: 'connected', uid: viewer.uid, detail: viewer.command })
   }
@@ -83,26 +83,16 @@ export class Viewers {
     broker.events.emit({ kind: 'disconnected', uid: viewer.uid, detail: reason ?? viewer.command })
   }
 
-  /**
-   * Who is gone without a word, or reads nothing, answers no ping. Whose calls wait until earlier ones are answered is not
-   * read, its answers to pings neither; there it counts whether it takes what is sent.
-   */
-  private keepAsking(socket: WebSocket, transport: Socket, viewer: Viewer): void {
+  /** Who is gone without a word, or reads nothing, answers no ping. Behind too many calls an answer is not read either. */
+  private keepAsking(socket: WebSocket, viewer: Viewer): void {
     let unanswered = 0
-    let taken = 0
     socket.on('pong', () => {
       unanswered = 0
     })
     const timer = setInterval(() => {
-      const { bytesWritten, writableLength } = transport
-      const takenBefore = taken
-      taken = bytesWritten - writableLength
-      const isReading = writableLength === 0 || taken > takenBefore
-      if (socket.isPaused && isReading) unanswered = 0
-      // Also where the answer is not read: the kernel says whether anybody is there.
       if (unanswered++ < unansweredMax) return socket.ping()
-      const what = socket.isPaused ? 'reads none of its replies' : 'does not answer'
-      this.broker.log.warn({ viewer: viewer.id }, `a viewer ${what} and is dropped`)
+      const reason = socket.isPaused ? 'has too many calls waiting' : 'does not answer'
+      this.broker.log.warn({ viewer: viewer.id }, `a viewer ${reason} and is dropped`)
       socket.terminate()
     }, pingMs)
     socket.once('close', () => clearInterval(timer))
