@@ -36,7 +36,7 @@ export function runChild(script: string, options: ChildOptions = {}): SpawnSyncR
     : [process.execPath, args]
   return spawnSync(file, argv, {
     encoding: 'utf8',
-    timeout: 25_000,
+    timeout: 120_000,
     env: { ...process.env, ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
@@ -75,7 +75,7 @@ export function checkFdLeaks(): void {
 }
 
 /** Polls, for effects of other processes and of the garbage collector. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 120_000): Promise<void> {
   for (const end = Date.now() + timeoutMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition}`)
     await new Promise(resolve => setTimeout(resolve, 5))
