@@ -8,7 +8,7 @@ import { native, Window } from '../../native'
 import type { VerifyOut } from '../../protocol/generated/broker'
 import { readTable } from '../../protocol/table'
 import { anotherBoot } from '../support/another-boot'
-import { ownFds, sameFds } from '../support/leaks-nothing'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { TestBroker, type TestClient, until } from '../support/test-broker'
@@ -19,7 +19,7 @@ let broker: TestBroker
 let fdsBefore: string[]
 
 beforeEach(async () => {
-  fdsBefore = ownFds()
+  fdsBefore = await settledFds()
   broker = await TestBroker.start({ bytes: 1024 * MiB })
 })
 afterEach(async () => {

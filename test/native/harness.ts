@@ -1,7 +1,8 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 
 const root = path.join(__dirname, '../..')
 
@@ -49,29 +50,13 @@ export function childOutput(script: string, options: ChildOptions = {}): string 
   return stdout.trim()
 }
 
-/** Open descriptors by what they are; epoll and event descriptors of Node itself come and go. */
-export function openFds(): string[] {
-  const fds: string[] = []
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`)
-      if (!/\/proc\/\d+\/fd$/.test(target)) fds.push(`${fd} ${target}`)
-    } catch {
-      // The descriptor of the directory that was just listed.
-    }
-  }
-  return fds
-}
-
 /** Checks around each test of a file that no descriptor stays open. */
 export function checkFdLeaks(): void {
   let before: string[]
-  beforeEach(() => {
-    before = openFds()
+  beforeEach(async () => {
+    before = await settledFds()
   })
-  afterEach(() => {
-    expect(openFds()).toEqual(before)
-  })
+  afterEach(() => sameFds(before))
 }
 
 /** Polls, for effects of other processes and of the garbage collector. */
