@@ -173,7 +173,7 @@ test('a second broker on the same memory or the same socket is refused and distu
     '--size',
     '64M',
   ])
-  const [code] = await once(sameSocket.child, 'exit')
+  const [code] = await once(sameSocket.child, 'close')
   expect(code).toBe(1)
   expect(sameSocket.output()).toContain('another broker listens on')
   const sameMemory = second([
