@@ -3,8 +3,8 @@ module.exports = {
   roots: ['<rootDir>/test'],
   testEnvironment: 'node',
   testTimeout: 30_000,
-  globalSetup: '<rootDir>/test/support/huge-pages.js',
-  globalTeardown: '<rootDir>/test/support/huge-pages-end.js',
+  globalSetup: '<rootDir>/test/support/global-setup.js',
+  globalTeardown: '<rootDir>/test/support/global-teardown.js',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
