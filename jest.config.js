@@ -2,7 +2,8 @@
 module.exports = {
   roots: ['<rootDir>/test'],
   testEnvironment: 'node',
-  testTimeout: 30_000,
+  // A bound on hanging, beyond those of the waits inside, which say what never came.
+  testTimeout: 300_000,
   globalSetup: '<rootDir>/test/support/global-setup.js',
   globalTeardown: '<rootDir>/test/support/global-teardown.js',
   transform: {

@@ -26,6 +26,7 @@ const exec = (...args: string[]) => ctl(server.socket, 'exec', ...args)
 
 test('the command is the holder: same process, its own exit status', async () => {
   // Proves that no wrapper stays: the pid that held the allocation is the pid that the command sees as its own.
+  const seen = path.join(server.directory, 'seen')
   const { child, outcome } = startCtl(server.socket, [
     'exec',
     '--map',
@@ -35,12 +36,14 @@ test('the command is the holder: same process, its own exit status', async () =>
     '--',
     'sh',
     '-c',
-    'echo $$ $MEMBROKER_FDS; read line <&9; sleep 1; exit 7',
+    'echo $$ $MEMBROKER_FDS; read line <&9; until [ -e "$0" ]; do sleep 0.05; done; exit 7',
+    seen,
   ])
   await once(child.stdout!, 'data')
   const { allocation, mappings } = await broker.get('x/ram')
   expect(allocation.holderPid).toBe(child.pid)
   expect(mappings).toMatchObject([{ state: 'held', pid: child.pid }])
+  writeFileSync(seen, '')
   expect(await outcome).toMatchObject({ code: 7, stdout: `${child.pid} x/ram=9\n`, stderr: '' })
   await until('the layout to wait', async () => (await broker.get('x/ram')).mappings[0]?.state === 'dormant')
 })

@@ -23,8 +23,8 @@ export interface QemuOptions extends Omit<GuestProcessOptions, 'fds'> {
 }
 
 const pollMs = 10
-const startMsMax = 20_000
-const migrateMsMax = 20_000
+const startMsMax = 120_000
+const migrateMsMax = 120_000
 
 /**
  * A PC emulated by QEMU whose RAM is an inherited descriptor, running the counter guest. Its device state can be
