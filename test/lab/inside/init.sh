@@ -1,7 +1,7 @@
 #!/bin/sh
 # The lab's first process: mounts, modules, the folder shared with the outside, then one thing to run.
 /bin/busybox --install -s /bin
-export PATH=/usr/bin:/bin:/sbin HOME=/root
+export PATH=/opt/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -22,6 +22,8 @@ for module in $(cat /lib/modules/order); do
   parameters=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$module\.//p")
   insmod /lib/modules/$module.ko $parameters || echo "lab: module $module was not loaded" >/dev/kmsg
 done
+mount -t ext4 -o ro /dev/vda /usr || echo "lab: no tools" >/dev/kmsg
+mount -t ext4 -o ro /dev/vdb /opt || echo "lab: no project" >/dev/kmsg
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 lab /lab || echo "lab: no shared folder" >/dev/kmsg
 
 if grep -qw lab.shell /proc/cmdline; then
