@@ -15,11 +15,18 @@ ln -sf /proc/self/fd /dev/fd
 ip link set lo up
 hostname lab
 
-without=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^lab\.without=//p' | tr ',' ' ')
+# insmod does not look at the kernel's command line for the module's parameters.
+cmdline=$(cat /proc/cmdline)
+without=
+for word in $cmdline; do
+  case $word in lab.without=*) without=,${word#lab.without=}, ;; esac
+done
 for module in $(cat /lib/modules/order); do
-  case " $without " in *" $module "*) continue ;; esac
-  # insmod does not look at the kernel's command line for the module's parameters.
-  parameters=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$module\.//p")
+  case $without in *,$module,*) continue ;; esac
+  parameters=
+  for word in $cmdline; do
+    case $word in $module.*) parameters="$parameters ${word#$module.}" ;; esac
+  done
   insmod /lib/modules/$module.ko $parameters || echo "lab: module $module was not loaded" >/dev/kmsg
 done
 mount -t ext4 -o ro /dev/vda /usr || echo "lab: no tools" >/dev/kmsg
