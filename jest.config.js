@@ -4,8 +4,8 @@ module.exports = {
   testEnvironment: 'node',
   // A bound on hanging, beyond those of the waits inside, which say what never came.
   testTimeout: 300_000,
-  globalSetup: '<rootDir>/test/support/huge-pages.js',
-  globalTeardown: '<rootDir>/test/support/huge-pages-end.js',
+  globalSetup: '<rootDir>/test/support/global-setup.js',
+  globalTeardown: '<rootDir>/test/support/global-teardown.js',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -5,7 +5,7 @@ import { needsRoot } from './needs-root'
 const wanted = 16
 
 /**
- * Whether there are free huge pages of 2 MiB (huge-pages.js has asked for them) and this is root, who mounts them. Where
+ * Whether there are free huge pages of 2 MiB (global-setup.js has asked for them) and this is root, who mounts them. Where
  * not, says what is left out; in CI that is a failure.
  */
 export function needsHugePages(what: string): boolean {
