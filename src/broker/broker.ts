@@ -75,6 +75,7 @@ export class Broker {
       })
       if (dismissed.length > 0)
         this.console?.renewToken(`uid ${dismissed.join(', ')} is no administrator any more`)
+      else this.console?.admit()
       this.service?.reloaded(this.summary())
       return { changed, needsRestart }
     } catch (error) {

@@ -38,8 +38,8 @@ const baseline = 'a broker with as many allocations and the same requests, with 
 const settleMs = 20
 const warmUpRounds = 5
 /** A round is so many grants, each with its revocation and so many requests that change nothing. */
-const grantsPerRound = 40
-const requestsPerGrant = 24
+const grantsPerRound = 16
+const requestsPerGrant = 120
 
 interface Round {
   grant: number

@@ -219,11 +219,12 @@ test('without [console] there is none, and nothing of it', async () => {
 })
 
 describe('the token', () => {
+  const readers = [...new Set([0, process.getuid!()])].join(' ')
   test('is 256 random bits in a file that only the broker can read, and stays', async () => {
     const broker = await start()
     const { token } = await consoleOf(broker)
     expect(Buffer.from(token, 'base64url')).toHaveLength(32)
-    expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${token}\n`)
+    expect(readFileSync(tokenFile(broker), 'latin1')).toBe(`${token}\nreaders ${readers}\n`)
     expect(statSync(tokenFile(broker)).mode & 0o777).toBe(0o600)
     const metricsToken = metricsTokenOf(broker)
     expect(Buffer.from(metricsToken, 'base64url')).toHaveLength(32)
@@ -234,6 +235,29 @@ describe('the token', () => {
     expect(metricsTokenOf(broker)).toBe(metricsToken)
     const other = await start()
     expect((await consoleOf(other)).token).not.toBe(token)
+  })
+
+  test('is another one when somebody who may have seen it was dismissed while no broker ran', async () => {
+    const broker = await start({ more: '[admin]\nuids = [1000]\n' })
+    const config = readFileSync(broker.configFile, 'utf8')
+    const restartWith = async (uids: string) => {
+      await broker.kill()
+      writeFileSync(broker.configFile, config.replace('[1000]', uids))
+      await broker.start()
+      return (await consoleOf(broker)).token
+    }
+    const { token } = await consoleOf(broker)
+    await expect(restartWith('[1000, 1001]')).resolves.toBe(token)
+    const second = await restartWith('[1000]')
+    expect(second).not.toBe(token)
+    expect(broker.log).toContain('uid 1001 is no administrator any more')
+    // Also one who became an administrator while the broker ran.
+    writeFileSync(broker.configFile, config.replace('[1000]', '[1000, 1002]'))
+    const client = broker.client()
+    await client.call('Reload', {})
+    client.close()
+    await expect(restartWith('[1000, 1002]')).resolves.toBe(second)
+    await expect(restartWith('[1000]')).resolves.not.toBe(second)
   })
 
   const elsewhere = (broker: TestBroker) => path.join(broker.folder, 'elsewhere')
@@ -249,6 +273,7 @@ describe('the token', () => {
       },
     ],
     ['has a second name', broker => linkSync(tokenFile(broker), elsewhere(broker))],
+    ['does not say who has seen it', broker => writeFileSync(tokenFile(broker), `${'A'.repeat(43)}\n`)],
     ['is empty', broker => writeFileSync(tokenFile(broker), '')],
     ['is cut short', broker => writeFileSync(tokenFile(broker), 'A'.repeat(42))],
     ['has more in it', broker => writeFileSync(tokenFile(broker), `${'A'.repeat(43)}\n\n`)],

@@ -2,9 +2,10 @@
  * Proves that a broker whose log nobody reads goes on serving, loses log lines only, tells how many, and that its last
  * words before the end are in the log all the same.
  */
-import { spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { needsRoot } from '../support/needs-root'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, until } from '../support/test-broker'
 
@@ -72,7 +73,6 @@ test('a log into a file is complete', async () => {
     cwd: packageRoot,
   })
   closeSync(fd)
-  const { readFileSync } = process.getBuiltinModule('node:fs')
   const log = () => readFileSync(file, 'utf8')
   await until(() => log().includes('"msg":"ready"'), 'a broker')
   await refusals(2000)
@@ -81,4 +81,51 @@ test('a log into a file is complete', async () => {
   await exit
   expect((log().match(/"msg":"refused"/g) ?? []).length).toBe(2000)
   expect(log().trimEnd().split('\n').at(-1)).toMatch(/shutting down/)
+})
+
+test('lines that a full disk has no room for are counted, once it has, and no line is torn by them', async () => {
+  if (!needsRoot('a file system of its own that is full')) return
+  broker = await TestBroker.start()
+  await broker.kill()
+  const folder = path.join(broker.folder, 'disk')
+  mkdirSync(folder)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder])
+  try {
+    const file = path.join(folder, 'log')
+    const fd = openSync(file, 'a')
+    const [program, ...args] = broker.arguments()
+    const child = spawn(process.execPath, [program!, ...args], {
+      stdio: ['ignore', 'ignore', fd],
+      cwd: packageRoot,
+    })
+    closeSync(fd)
+    const log = () => readFileSync(file, 'utf8')
+    await until(() => log().includes('"msg":"ready"'), 'a broker')
+    await refusals(600)
+    const kept = (log().match(/"msg":"refused"/g) ?? []).length
+    expect(kept).toBeLessThan(600)
+    execFileSync('mount', ['-o', 'remount,size=4m', folder])
+    await until(() => log().includes('log lines were lost'), 'the account of them')
+    await refusals(1)
+    const exit = new Promise(resolve => child.once('exit', resolve))
+    child.kill('SIGTERM')
+    await exit
+    const lines = log().trimEnd().split('\n')
+    const whole = lines.flatMap(line => {
+      try {
+        return [JSON.parse(line) as { msg: string; dropped?: number }]
+      } catch {
+        return []
+      }
+    })
+    // Where the disk was full, a line may have been cut off.
+    expect(lines.length - whole.length).toBeLessThanOrEqual(1)
+    const dropped = whole.reduce((sum, line) => sum + (line.dropped ?? 0), 0)
+    const refused = whole.filter(({ msg }) => msg === 'refused').length
+    expect(refused + dropped).toBeGreaterThanOrEqual(601)
+    expect(refused + dropped).toBeLessThan(601 + 10)
+    expect(whole.at(-1)!.msg).toMatch(/shutting down/)
+  } finally {
+    execFileSync('umount', [folder])
+  }
 })

@@ -28,6 +28,9 @@ const patienceMs = 5000
 /** For a viewer that is told to go. */
 const farewellMs = 1000
 
+/** The page's own nonce may be behind it. */
+const challenge = /^\/challenge(?:\?([\w-]{43}))?$/
+
 const webSocketOptions = {
   noServer: true,
   clientTracking: false,
@@ -60,7 +63,7 @@ export class Console {
     private readonly broker: Broker,
     private readonly settings: ConsoleSettings,
   ) {
-    this.token = Token.keptIn(`${broker.settings.socket}.token`, broker.log)
+    this.token = Token.keptIn(`${broker.settings.socket}.token`, broker.log, broker.settings.admins)
     this.metricsToken = Token.keptIn(`${broker.settings.socket}.metrics-token`, broker.log)
     this.rejections = new Rejections(broker.log)
     this.page = this.findPage()
@@ -102,11 +105,23 @@ export class Console {
   renewToken(why: string): void {
     this.broker.log.warn({ why }, 'the console gets a new token')
     try {
-      this.token.renew()
+      this.token.renew(this.broker.settings.admins)
     } catch (err) {
       this.broker.log.error({ err }, 'the token of the console can not be kept; the next broker has another')
     }
     this.viewers?.close()
+  }
+
+  /** There are more administrators, to whom the token may be given. */
+  admit(): void {
+    try {
+      this.token.admit(this.broker.settings.admins)
+    } catch (err) {
+      this.broker.log.error(
+        { err },
+        'who may see the token of the console can not be kept; the next broker has another',
+      )
+    }
   }
 
   stop(): void {
@@ -170,7 +185,8 @@ export class Console {
     const rejection = this.gate!.checkHost(request) ?? this.checkRequest(request)
     if (rejection) this.reject(response, rejection)
     else if (request.url === '/') sendPage(response, this.page!, request.headers.host!)
-    else if (request.url === '/challenge') sendText(response, this.gate!.challenge())
+    else if (challenge.test(request.url!))
+      sendText(response, this.gate!.challenge(challenge.exec(request.url!)![1]))
     else
       this.metrics.metrics().then(
         text => sendText(response, text, this.metrics.contentType),
@@ -184,11 +200,10 @@ export class Console {
   private checkRequest(request: IncomingMessage): Rejection | undefined {
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return { status: 405, reason: 'only GET and HEAD' }
+    if (challenge.test(request.url!)) return this.gate!.checkOrigin(request)
     switch (request.url) {
       case '/':
         return this.page ? undefined : { status: 503, reason: 'the page is not built' }
-      case '/challenge':
-        return this.gate!.checkOrigin(request)
       case '/socket':
         return this.gate!.checkAsking(request) ?? this.checkRoom() ?? noUpgrade
       case '/metrics':

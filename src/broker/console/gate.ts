@@ -10,12 +10,17 @@ const proofPrefix = 'membroker.proof.'
 export interface Rejection {
   status: number
   reason: string
+  /** Where else to ask. */
+  location?: string
 }
 
 /** Whom the console lets in. Any user of this host can connect, and any web site can make a browser here try. */
 export class Gate {
   private readonly challenges = new Challenges()
-  private readonly hosts: ReadonlySet<string>
+  /** As a browser sends it, which leaves the port of HTTP itself out. */
+  private readonly host: string
+  /** Names under which a browser may look for this address; at some of them another program can listen. */
+  private readonly otherHosts: ReadonlySet<string>
 
   constructor(
     private readonly token: Token,
@@ -23,19 +28,30 @@ export class Gate {
     address: string,
     port: number,
   ) {
-    const names = ['127.0.0.1', 'localhost', '[::1]', address.includes(':') ? `[${address}]` : address]
-    // A browser leaves the port of HTTP itself out.
-    this.hosts = new Set(names.flatMap(name => [`${name}:${port}`, ...(port === 80 ? [name] : [])]))
+    const at = (name: string) => (port === 80 ? name : `${name}:${port}`)
+    this.host = at(address.includes(':') ? `[${address}]` : address)
+    this.otherHosts = new Set(['127.0.0.1', 'localhost', '[::1]'].map(at))
   }
 
-  /** A nonce that a proof can be made of. */
-  challenge(): string {
-    return this.challenges.issue()
+  /** A nonce that a proof can be made of. With one of the page's, also proof that it is the broker who answers. */
+  challenge(nonce?: string): string {
+    const challenge = this.challenges.issue()
+    return nonce === undefined
+      ? challenge
+      : `${challenge}.${this.token.proofOf('broker', `${nonce} ${challenge}`)}`
   }
 
-  /** For every request: a site whose name was made to lead here (DNS rebinding) is known by the name. */
-  checkHost({ headers, headersDistinct }: IncomingMessage): Rejection | undefined {
-    if (headersDistinct.host?.length === 1 && this.hosts.has(headers.host!)) return undefined
+  /**
+   * For every request: a site whose name was made to lead here (DNS rebinding) is known by the name. Of this host's names
+   * only the address itself will do, as nobody else can listen there while the broker does.
+   */
+  checkHost({ headers, headersDistinct, method, url }: IncomingMessage): Rejection | undefined {
+    if (headersDistinct.host?.length === 1) {
+      if (headers.host === this.host) return undefined
+      // The browser takes the token behind the address along.
+      if (this.otherHosts.has(headers.host!) && url === '/' && method === 'GET')
+        return { status: 308, reason: 'the console has one address', location: `http://${this.host}/` }
+    }
     return { status: 421, reason: 'another host was meant' }
   }
 

@@ -34,7 +34,8 @@ export function sendText(response: ServerResponse, text: string, type = plain): 
   send(response, 200, type, text, noPolicy)
 }
 
-export function sendRejection(response: ServerResponse, { status, reason }: Rejection): void {
+export function sendRejection(response: ServerResponse, { status, reason, location }: Rejection): void {
+  if (location !== undefined) response.setHeader('location', location)
   if (status === 405) response.setHeader('allow', 'GET, HEAD')
   if (status === 426) response.setHeader('upgrade', 'websocket')
   send(response, status, plain, `${reason}\n`, noPolicy)

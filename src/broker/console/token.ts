@@ -13,36 +13,63 @@ import {
 import type { Logger } from 'pino'
 
 const tokenBytes = 32
-const text = /^[A-Za-z0-9_-]{43}\n$/
+/** The token; and of one that has readers, the uids of all who may have seen it. */
+const content = /^([A-Za-z0-9_-]{43})\n(?:readers((?: \d+)+)\n)?$/
+
+/** Beyond what a list of readers needs. */
+const fileBytesMax = 64 * 1024
 
 /**
  * What a proof is for. A browser may go on using a connection to a program that listened before the broker did, for anything
- * but a new WebSocket; so what is sent there must open none.
+ * but a new WebSocket; so what is sent there must open none. 'broker' is the broker's own, for the page.
  */
-export type Purpose = 'console' | 'asking'
+export type Purpose = 'console' | 'asking' | 'broker'
 
 /** What opens the console, or its metrics: 256 random bits as base64url. Kept in a file, so that it outlives the broker. */
 export class Token {
   private constructor(
     private readonly file: string,
     public text: string,
+    private readers: ReadonlySet<number> | undefined,
   ) {}
 
-  /** Takes up the file's token, or makes a new one where the file can't be trusted. Throws system errors. */
-  static keptIn(file: string, log: Logger): Token {
+  /**
+   * Takes up the file's token, or makes a new one where the file can't be trusted, or where somebody who may have seen it
+   * is to have it no more. readers: who may see it from now on; undefined where the file is passed on. Throws system errors.
+   */
+  static keptIn(file: string, log: Logger, readers?: ReadonlySet<number>): Token {
     const kept = read(file)
-    if ('token' in kept) return new Token(file, kept.token)
-    if (kept.fault !== undefined) log.warn({ file, fault: kept.fault }, 'the console gets a new token')
-    const token = new Token(file, newText())
-    write(file, `${token.text}\n`)
+    const fault = 'fault' in kept ? kept.fault : faultOfReaders(kept.readers, readers)
+    if ('token' in kept && fault === undefined) {
+      const token = new Token(file, kept.token, kept.readers)
+      if (readers) token.admit(readers)
+      return token
+    }
+    if (fault !== undefined) log.warn({ file, fault }, 'the console gets a new token')
+    const token = new Token(file, newText(), readers)
+    token.keep()
     return token
   }
 
+  /** More may see it, if nobody may see it no more. Throws system errors. */
+  admit(readers: ReadonlySet<number>): void {
+    if (this.readers?.size === readers.size) return
+    this.readers = readers
+    this.keep()
+  }
+
   /** Another from now on; the old one is worth nothing any more, even where the new one can't be kept. Throws system errors. */
-  renew(): void {
+  renew(readers: ReadonlySet<number>): void {
     this.text = newText()
+    this.readers = readers
+    this.keep()
+  }
+
+  /** What was there is gone even where this fails: it would tell the next broker what holds no more. */
+  private keep(): void {
     rmSync(this.file, { force: true })
-    write(this.file, `${this.text}\n`)
+    const readers = this.readers ? `readers ${[...this.readers].sort((a, b) => a - b).join(' ')}\n` : ''
+    write(this.file, `${this.text}\n${readers}`)
   }
 
   /** Takes the same time for every wrong one, whatever its length. */
@@ -52,8 +79,11 @@ export class Token {
 
   /** Whether whoever made this proof of the nonce has the token, and made it for that. */
   proves(purpose: Purpose, nonce: string, proof: string): boolean {
-    const hmac = createHmac('sha256', this.text).update(`membroker ${purpose} ${nonce}`).digest('base64url')
-    return timingSafeEqual(sha256(hmac), sha256(proof))
+    return timingSafeEqual(sha256(this.proofOf(purpose, nonce)), sha256(proof))
+  }
+
+  proofOf(purpose: Purpose, nonce: string): string {
+    return createHmac('sha256', this.text).update(`membroker ${purpose} ${nonce}`).digest('base64url')
   }
 }
 
@@ -65,7 +95,17 @@ function sha256(value: string): Buffer {
   return createHash('sha256').update(value).digest()
 }
 
-function read(file: string): { token: string } | { fault: string | undefined } {
+/** Why a token that those have seen is not for these; undefined when it is. */
+function faultOfReaders(seen: ReadonlySet<number> | undefined, readers: ReadonlySet<number> | undefined) {
+  if (!readers) return undefined
+  if (!seen) return 'it does not say who has seen the token'
+  const dismissed = [...seen].filter(uid => !readers.has(uid))
+  return dismissed.length === 0 ? undefined : `uid ${dismissed.join(', ')} is no administrator any more`
+}
+
+type Kept = { token: string; readers: ReadonlySet<number> | undefined } | { fault: string | undefined }
+
+function read(file: string): Kept {
   let fd: number
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -78,9 +118,14 @@ function read(file: string): { token: string } | { fault: string | undefined } {
     if (!stat.isFile() || stat.nlink !== 1) return { fault: 'it is not a file with one name' }
     if (stat.uid !== process.getuid!()) return { fault: `it belongs to uid ${stat.uid}` }
     if ((stat.mode & 0o077) !== 0) return { fault: 'others may read or write it' }
-    const bytes = Buffer.alloc(64)
-    const content = bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0))
-    return text.test(content) ? { token: content.trimEnd() } : { fault: 'it holds no token' }
+    const bytes = Buffer.alloc(fileBytesMax)
+    const [, token, readers] =
+      content.exec(bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0))) ?? []
+    if (token === undefined) return { fault: 'it holds no token' }
+    return {
+      token,
+      readers: readers === undefined ? undefined : new Set(readers.trim().split(' ').map(Number)),
+    }
   } finally {
     closeSync(fd)
   }

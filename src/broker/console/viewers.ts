@@ -65,7 +65,7 @@ export class Viewers {
     this.responders.add(responder)
     broker.sessions.add(viewer)
     broker.statistics.connections++
-    this.keepAsking(socket, viewer)
+    this.keepAsking(socket, transport, viewer)
     broker.log.info({ viewer: viewer.id, address }, 'a viewer has connected')
     broker.events.emit({ kind: 'connected', uid: viewer.uid, detail: viewer.command })
   }
@@ -83,15 +83,31 @@ export class Viewers {
     broker.events.emit({ kind: 'disconnected', uid: viewer.uid, detail: reason ?? viewer.command })
   }
 
-  /** Who is gone without a word, or reads nothing, answers no ping. */
-  private keepAsking(socket: WebSocket, viewer: Viewer): void {
+  /**
+   * Who is gone without a word, or reads nothing, answers no ping. Whose calls wait until earlier ones are answered is not
+   * read, its answers to pings neither; there it counts whether it takes what is sent.
+   */
+  private keepAsking(socket: WebSocket, transport: Socket, viewer: Viewer): void {
     let unanswered = 0
+    let taken = -1
     socket.on('pong', () => {
       unanswered = 0
     })
     const timer = setInterval(() => {
-      if (unanswered++ < unansweredMax) return socket.ping()
-      this.broker.log.warn({ viewer: viewer.id }, 'a viewer does not answer and is dropped')
+      const { bytesWritten, writableLength } = transport
+      const takenBefore = taken
+      taken = bytesWritten - writableLength
+      const isReading = writableLength === 0 || taken > takenBefore
+      if (socket.isPaused && isReading) {
+        unanswered = 0
+        return
+      }
+      if (unanswered++ < unansweredMax) {
+        if (!socket.isPaused) socket.ping()
+        return
+      }
+      const what = socket.isPaused ? 'reads none of its replies' : 'does not answer'
+      this.broker.log.warn({ viewer: viewer.id }, `a viewer ${what} and is dropped`)
       socket.terminate()
     }, pingMs)
     socket.once('close', () => clearInterval(timer))

@@ -3,6 +3,8 @@ import { native } from '../../../native'
 /** Lines kept for a reader that is not reading just now. */
 const queuedBytesMax = 2 ** 20
 const retryMs = 20
+/** For a disk to have room again. */
+const retryAfterFailureMs = 1000
 
 /**
  * Where log lines go: written in the same turn, so that the last line before a crash is not lost, but never waited for.
@@ -13,6 +15,8 @@ export class StandardError {
   private readonly queue: Buffer[] = []
   private queuedBytes = 0
   private timer: NodeJS.Timeout | undefined
+  /** What was written last is half a line. */
+  private isTorn = false
 
   /** droppedLine makes the line that tells how many are missing. */
   constructor(
@@ -35,39 +39,57 @@ export class StandardError {
   flushSync(waitMs = 500): void {
     const until = Date.now() + waitMs
     const turn = new Int32Array(new SharedArrayBuffer(4))
-    while (!this.writeQueued() && Date.now() < until) Atomics.wait(turn, 0, 0, 5)
+    while (this.writeQueued() === 'blocked' && Date.now() < until) Atomics.wait(turn, 0, 0, 5)
   }
 
   private drain(): void {
-    this.timer = this.writeQueued() ? undefined : setTimeout(() => this.drain(), retryMs).unref()
+    const result = this.writeQueued()
+    const pauseMs = { done: undefined, blocked: retryMs, failed: retryAfterFailureMs }[result]
+    this.timer = pauseMs === undefined ? undefined : setTimeout(() => this.drain(), pauseMs).unref()
   }
 
-  /** Whether nothing is left. */
-  private writeQueued(): boolean {
+  private writeQueued(): 'done' | 'blocked' | 'failed' {
     for (;;) {
+      if (this.queue.length === 0 && this.dropped > 0) return this.writeAccount()
       const first = this.queue[0]
-      if (!first && this.dropped === 0) return true
-      if (!first) {
-        const line = Buffer.from(this.droppedLine(this.dropped))
-        this.dropped = 0
-        this.queue.push(line)
-        this.queuedBytes += line.length
-        continue
-      }
-      let written: number
-      try {
-        written = native.writeNow(this.fd, first)
-      } catch {
-        // Nobody will ever read it (EPIPE), or the disk is full: nothing that this process could say to anybody.
+      if (!first) return 'done'
+      const written = this.writeSome(first)
+      if (written === undefined) {
+        this.dropped += this.queue.length
         this.queue.length = 0
         this.queuedBytes = 0
-        this.dropped = 0
-        return true
+        return 'failed'
       }
-      if (written === 0) return false
+      if (written === 0) return 'blocked'
       this.queuedBytes -= written
       if (written === first.length) this.queue.shift()
       else this.queue[0] = first.subarray(written)
+    }
+  }
+
+  /** How many lines are missing. It is not in the queue, so that it is not itself counted as missing. */
+  private writeAccount(): 'done' | 'blocked' | 'failed' {
+    const line = Buffer.from(`${this.isTorn ? '\n' : ''}${this.droppedLine(this.dropped)}`)
+    const written = this.writeSome(line)
+    if (written === undefined) return 'failed'
+    if (written === 0) return 'blocked'
+    this.dropped = 0
+    if (written < line.length) {
+      this.queue.push(line.subarray(written))
+      this.queuedBytes += line.length - written
+      return this.writeQueued()
+    }
+    return 'done'
+  }
+
+  /** Bytes written; undefined where it fails: the disk is full, or nobody will ever read it (EPIPE). */
+  private writeSome(bytes: Buffer): number | undefined {
+    try {
+      const written = native.writeNow(this.fd, bytes)
+      if (written > 0) this.isTorn = written < bytes.length
+      return written
+    } catch {
+      return undefined
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { FdStore } from './fd-store'
 import type { Inherited } from './inherited'
+import { keeperOf } from './keeper'
 import { type Notify, openNotify } from './libsystemd'
 
 /** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
@@ -41,7 +42,12 @@ export class ServiceManager {
     const { memfds } = inherited
     const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size) : 0
     if (size > 0 || memfds.size > 0)
-      this.fdStore = new FdStore((state, fds) => this.send(state, fds), size, process.ppid, memfds)
+      this.fdStore = new FdStore(
+        (state, fds) => this.send(state, fds),
+        size,
+        orders.socket === undefined ? process.ppid : keeperOf(orders.socket),
+        memfds,
+      )
   }
 
   private open(socket: string): Notify | undefined {

@@ -98,6 +98,22 @@ describe('of a real broker', () => {
     },
   )
 
+  test('a reader that stops reading keeps it neither from hearing signals nor from telling what was left out', async () => {
+    // Proves that a full pipe is waited for without being deaf: `broker-ctl watch | less`, and Ctrl-C.
+    const child = spawn(process.execPath, [ctlMain, 'watch', '--json'], {
+      env: { ...process.env, MEMBROKER_SOCKET: server.socket },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    // Not read by anybody: the pipe holds 64 KiB.
+    child.stdout.pause()
+    await until('it watches', async () => (await broker.clients()).some(({ watching }) => watching))
+    const ended = once(child, 'exit')
+    const note = 'x'.repeat(200)
+    for (let i = 0; i < 500; i++) await (await broker.allocate({ name: `${note}${i}`, size: 4096 })).release()
+    child.kill('SIGINT')
+    expect(await ended).toEqual([130, null])
+  })
+
   test('output that can’t be written is an error', async () => {
     // Proves that a full disk is not taken for a reader who has seen enough.
     await broker.allocate({ name: 'a', size: 4096 })

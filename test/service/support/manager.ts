@@ -16,6 +16,8 @@ export interface ManagerOptions {
   environment?: Record<string, string>
   /** The folder of the package that is run. */
   release?: string
+  /** A command that runs the rest of its arguments, and stays. */
+  wrapper?: string[]
 }
 
 /** A broker under manager.c, with everything that they say to each other. */
@@ -41,6 +43,7 @@ export class Manager {
         options.listens === false ? '-' : this.socket,
         ...Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
         '--',
+        ...(options.wrapper ?? []),
         process.execPath,
         path.join(options.release ?? packageRoot, 'dist/src/broker/main.js'),
         ...['--config', this.configFile, '--socket', this.socket, '--log-level', 'debug'],

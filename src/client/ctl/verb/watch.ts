@@ -3,6 +3,7 @@ import { type Broker, BrokerError, type Event, type WatchItem } from '../../inde
 import { exitCode } from '../exit'
 import { patientMs, type Session, withBroker } from '../session'
 import { paint, printable, size, time } from '../table'
+import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
 
 /** What --json prints, one per line: what the library tells, and the comings and goings of the broker itself. */
@@ -26,11 +27,16 @@ export function addWatch(program: Command): void {
   }).action((_options, command: Command) => withBroker(command, follow, patientMs))
 }
 
-async function follow({ broker, signal, print }: Session): Promise<void> {
-  const tell = (line: WatchLine) => print(line, () => describe(line))
-  tellConnection(broker, tell)
+async function follow({ broker, signal, json, progress }: Session): Promise<void> {
+  const output = new PatientOutput()
+  const tell = (line: WatchLine) => {
+    progress.clear()
+    return output.write(`${json ? JSON.stringify(line) : describe(line)}\n`, signal)
+  }
+  tellConnection(broker, line => void tell(line))
   try {
-    for await (const item of broker.watch({ signal })) tell(item)
+    // What is not read is not asked for: the broker counts what is left out, and the reader is told.
+    for await (const item of broker.watch({ signal })) await tell(item)
   } catch (error) {
     if (!(error instanceof BrokerError && error.code === 'Aborted')) throw error
     process.exitCode = exitCode.interrupted

@@ -1,13 +1,14 @@
 import type { BrokerMethodName, BrokerMethods, WatchOut } from '../../../../../protocol/generated/broker'
 import { Signal } from '../state/signal'
 import { CallFailed, Connection } from './connection'
-import { patience, prove } from './proof'
+import { NotTheBroker, patience, prove } from './proof'
+import { forgetToken, keepToken } from './token'
 
 export type LinkState =
   | { kind: 'connecting' }
   | { kind: 'live' }
-  /** The broker does not answer since then, or (isFull) lets no more viewers in. */
-  | { kind: 'away'; since: number; attempts: number; isFull: boolean }
+  /** The broker does not answer since then, lets no more viewers in, or somebody answers who has another token. */
+  | { kind: 'away'; since: number; attempts: number; but?: 'full' | 'stranger' }
   /** Something answers and does not let this page in. */
   | { kind: 'refused'; why: 'no-token' | 'wrong-token' }
 
@@ -29,6 +30,10 @@ export class Link {
   /** Made at the same time as that for calls, as each takes a challenge and an answer. */
   private nextWatching: Connection | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
+  /** The token has opened a console: that of another broker it is not. */
+  private isKnown = false
+  /** The page is left or reloaded, which closes connections too. */
+  private leaving = false
 
   constructor(
     private token: string | undefined,
@@ -36,12 +41,16 @@ export class Link {
   ) {}
 
   start(): void {
+    addEventListener('pagehide', () => {
+      this.leaving = true
+    })
     if (this.token === undefined) this.become({ kind: 'refused', why: 'no-token' })
     else this.connect()
   }
 
   useToken(token: string): void {
     this.token = token
+    this.isKnown = false
     this.state = { kind: 'connecting' }
     this.connect()
   }
@@ -101,6 +110,8 @@ export class Link {
     this.closeAll()
     const connection: Connection = new Connection(this.token!, {
       onOpen: () => {
+        this.isKnown = true
+        keepToken(this.token!)
         this.become({ kind: 'live' })
         this.events.onLive()
       },
@@ -124,22 +135,28 @@ export class Link {
       const answer = await fetch('/socket', { headers, cache: 'no-store', signal: patience() })
       status = answer.status
       reason = await answer.text()
-    } catch {
-      // Nobody answers.
+    } catch (error) {
+      // Else nobody answers.
+      if (error instanceof NotTheBroker) status = 401
     }
     if (this.calls !== asking) return
-    if (status === 401) this.become({ kind: 'refused', why: 'wrong-token' })
-    else this.lost(reason.startsWith('too many viewers'))
+    if (status !== 401) this.lost(reason.startsWith('too many viewers') ? 'full' : undefined)
+    else if (this.isKnown) this.lost('stranger')
+    else {
+      forgetToken()
+      this.become({ kind: 'refused', why: 'wrong-token' })
+    }
   }
 
-  private lost(isFull = false): void {
+  private lost(but?: 'full' | 'stranger'): void {
     this.closeAll()
+    if (!this.leaving) forgetToken()
     const { state } = this
     const since = state.kind === 'away' ? state.since : Date.now()
     const attempts = state.kind === 'away' ? state.attempts + 1 : 0
     // Not all pages at the same instant.
     const pause = Math.min(longestPauseMs, firstPauseMs * 2 ** attempts) * (0.75 + Math.random() / 2)
-    this.become({ kind: 'away', since, attempts, isFull })
+    this.become({ kind: 'away', since, attempts, ...(but && { but }) })
     this.timer = setTimeout(() => this.connect(), pause)
   }
 

@@ -1,18 +1,24 @@
 /** For an answer: whoever listens there may give none. */
 export const patience = () => AbortSignal.timeout(10_000)
 
+/** Who answers does not have this page's token. */
+export class NotTheBroker extends Error {}
+
 /**
- * What shows the broker that this page has the token. The token itself is never sent, as any program may listen there while
- * the broker is away, and keep a connection that the browser uses again. Throws when there is no challenge to be had.
+ * What shows the broker that this page has the token, after the broker has shown that it has it: any program may listen
+ * there while the broker is away. The token itself is never sent. Throws NotTheBroker, or when there is no challenge to be had.
  */
 export async function prove(token: string, purpose: 'console' | 'asking'): Promise<string> {
-  const answer = await fetch('/challenge', { cache: 'no-store', signal: patience() })
+  const own = base64url(crypto.getRandomValues(new Uint8Array(32)))
+  const answer = await fetch(`/challenge?${own}`, { cache: 'no-store', signal: patience() })
   if (!answer.ok) throw new Error(`no challenge: ${answer.status}`)
-  const nonce = await answer.text()
+  const [nonce, brokers] = (await answer.text()).split('.') as [string, string?]
   const hmac = { name: 'HMAC', hash: 'SHA-256' }
   const key = await crypto.subtle.importKey('raw', bytesOf(token), hmac, false, ['sign'])
-  const proof = await crypto.subtle.sign(hmac, key, bytesOf(`membroker ${purpose} ${nonce}`))
-  return `${nonce}.${base64url(new Uint8Array(proof))}`
+  const proofOf = async (text: string) =>
+    base64url(new Uint8Array(await crypto.subtle.sign(hmac, key, bytesOf(`membroker ${text}`))))
+  if (brokers !== (await proofOf(`broker ${own} ${nonce}`))) throw new NotTheBroker()
+  return `${nonce}.${await proofOf(`${purpose} ${nonce}`)}`
 }
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)

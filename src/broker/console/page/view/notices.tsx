@@ -1,6 +1,13 @@
 import { clock, duration } from '../format'
 import { useApp, useClock, useSignals } from './hooks'
 
+const reasons = {
+  gone: 'Guests and their memory do not need it meanwhile; what is shown here is from before. Do not reload: only this page knows the token.',
+  full: 'It answers, but lets no more viewers in: close another page, or raise viewers_max.',
+  stranger:
+    'What answers there does not have the token of this page. It is another program, or the broker has a new token: then open what broker-ctl console prints.',
+}
+
 /** What the viewer has to know before believing what is shown. */
 export function Notices() {
   const { model } = useApp()
@@ -13,10 +20,7 @@ export function Notices() {
         <p class="notice away">
           <span>
             <strong>The broker is away</strong>, since {clock(state.since)} ({duration(now - state.since)}),
-            trying again.{' '}
-            {state.isFull
-              ? 'It answers, but lets no more viewers in: close another page, or raise viewers_max.'
-              : 'Guests and their memory do not need it meanwhile; what is shown here is from before.'}
+            trying again. {reasons[state.but ?? 'gone']}
           </span>
           <button type="button" onClick={() => model.link.tryNow()}>
             Try now

@@ -16,8 +16,8 @@ export function Refused({ why }: { why: Extract<LinkState, { kind: 'refused' }>[
       <h1>membroker</h1>
       <p role="alert">
         {why === 'no-token'
-          ? 'This page needs a token, and the address had none.'
-          : 'The broker does not know this token. It may be that of another broker, or an old one.'}
+          ? 'This page needs a token, and the address had none. A page that is reloaded has one only if the broker was there.'
+          : 'The broker does not know this token, or what answers here is not the broker. It may be that of another broker, or an old one.'}
       </p>
       <p>On the broker's host, as root or another administrator of the broker, run</p>
       <pre>

@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+/**
+ * The process that reads what is told to the service manager, and has the descriptors of its store: of this process'
+ * ancestors the nearest that has the socket open. Between it and us there may be others, such as the shell of a wrapper.
+ * Where that can't be seen, the parent.
+ */
+export function keeperOf(notifySocket: string): number {
+  const sockets = inodesOf(notifySocket)
+  for (let pid = process.ppid; pid > 0; pid = parentOf(pid)) if (hasOpen(pid, sockets)) return pid
+  return process.ppid
+}
+
+/** As the kernel names them among a process' descriptors. Of several with one address only one is still reachable. */
+function inodesOf(address: string): ReadonlySet<string> {
+  const lines = textOf('/proc/net/unix').split('\n')
+  const found = lines.map(line => /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.*)$/.exec(line))
+  return new Set(found.flatMap(match => (match?.[2] === address ? [`socket:[${match[1]}]`] : [])))
+}
+
+function hasOpen(pid: number, sockets: ReadonlySet<string>): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`
+    return readdirSync(folder).some(fd => sockets.has(readlinkSync(`${folder}/${fd}`)))
+  } catch {
+    return false
+  }
+}
+
+/** 0 where there is none. */
+function parentOf(pid: number): number {
+  return Number(/^\d+ \(.*\) \S (\d+)/s.exec(textOf(`/proc/${pid}/stat`))?.[1] ?? 0)
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}

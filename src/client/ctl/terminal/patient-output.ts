@@ -1,0 +1,40 @@
+import { native } from '../../../../native'
+
+const retryMs = 20
+
+/**
+ * Standard output of a verb that goes on for hours. process.stdout writes into a pipe that nobody reads until somebody
+ * does, and hears no signal meanwhile; this one waits without holding anything up.
+ */
+export class PatientOutput {
+  private readonly queue: Buffer[] = []
+  private writing: Promise<void> | undefined
+
+  /** Resolves when all is written, or when the signal says that nobody waits for it. */
+  write(text: string, signal: AbortSignal): Promise<void> {
+    this.queue.push(Buffer.from(text))
+    this.writing ??= this.drain(signal).finally(() => {
+      this.writing = undefined
+    })
+    return this.writing
+  }
+
+  private async drain(signal: AbortSignal): Promise<void> {
+    for (let first = this.queue[0]; first && !signal.aborted; first = this.queue[0]) {
+      const written = this.writeSome(first)
+      if (written === 0) await new Promise(resolve => setTimeout(resolve, retryMs))
+      else if (written === first.length) this.queue.shift()
+      else this.queue[0] = first.subarray(written)
+    }
+  }
+
+  private writeSome(bytes: Buffer): number {
+    try {
+      return native.writeNow(1, bytes)
+    } catch (error) {
+      // Ends the process, as any other failure to write does.
+      process.stdout.emit('error', error)
+      throw error
+    }
+  }
+}
