@@ -23,8 +23,9 @@ export interface QemuOptions extends Omit<GuestProcessOptions, 'fds'> {
 }
 
 const pollMs = 10
-const startMsMax = 20_000
-const migrateMsMax = 20_000
+/** Bounds on hanging: whole machines that are emulated on a busy one are dozens of times slower than this one is. */
+const startMsMax = 300_000
+const migrateMsMax = 300_000
 
 /**
  * A PC emulated by QEMU whose RAM is an inherited descriptor, running the counter guest. Its device state can be

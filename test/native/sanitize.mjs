@@ -60,7 +60,6 @@ const { status, signal } = run(
   [
     jest,
     '--runInBand',
-    '--testTimeout=120000',
     ...(tests.length > 0 ? tests : ['test/native', '--testPathIgnorePatterns=sanitize']),
   ],
   { env: environment(0), stdio: 'inherit' },
