@@ -133,6 +133,14 @@ export function mountPrivate(path: string): void {
   check('mount', addon.mountPrivate(path))
 }
 
+/**
+ * The same in a new directory, with a character device of that name in it, mode 0600, device as st_rdev has it. All or
+ * nothing; throws EEXIST where there is a directory.
+ */
+export function mountNode(path: string, name: string, device: number, uid: number): void {
+  check('mount', addon.mountNode(path, name, device, uid))
+}
+
 /** Mounts a file over another, not propagated either. */
 export function bindPrivate(file: string, path: string): void {
   check('mount', addon.bindPrivate(file, path))
@@ -158,16 +166,17 @@ export function makeNode(path: string, device: number): void {
 
 /**
  * Make a device in a region (the directory with dax_region in it), give it these extents (physical addresses), read back
- * that it has them, and bind it to the driver (its directory in sysfs). Throws nothing: errno tells, and the device is left
- * as it is when a step fails.
+ * that it has them, and bind it to the driver (its directory in sysfs). Its node in the directory nodes is root's alone.
+ * Throws nothing: errno tells, and the device is left as it is when a step fails.
  */
 export function makeDaxDevice(
   region: string,
   driver: string,
+  nodes: string,
   extents: ReadonlyArray<{ start: number; end: number }>,
   alignBytes: number,
 ): NewDaxDevice {
-  return addon.makeDaxDevice(region, driver, extents, alignBytes)
+  return addon.makeDaxDevice(region, driver, nodes, extents, alignBytes)
 }
 
 /** A device of the bus (its directory in sysfs) that has memory and no driver. */

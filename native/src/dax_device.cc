@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <functional>
-#include <set>
 #include <unordered_set>
 
 #include "fd.hh"
@@ -23,9 +23,9 @@ namespace {
 /** Of every attribute of sysfs. */
 constexpr size_t kAttributeBytesMax = 4096;
 
-/** 0 or -errno. Without the line's end. */
-int ReadAttribute(const std::string& path, std::string* text) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+/** Paths are relative to a directory. 0 or -errno. Without the line's end. */
+int ReadAttribute(int directory, const std::string& path, std::string* text) {
+  const Fd fd(openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC));
   char bytes[kAttributeBytesMax];
   const ssize_t length = fd.valid() ? read(fd.get(), bytes, sizeof bytes) : -1;
   if (length < 0) return -errno;
@@ -35,18 +35,18 @@ int ReadAttribute(const std::string& path, std::string* text) {
 }
 
 /** Decimal, or hexadecimal with 0x. */
-int ReadNumber(const std::string& path, uint64_t* number) {
+int ReadNumber(int directory, const std::string& path, uint64_t* number) {
   std::string text;
-  if (const int error = ReadAttribute(path, &text)) return error;
+  if (const int error = ReadAttribute(directory, path, &text)) return error;
   char* end;
   errno = 0;
   *number = strtoull(text.c_str(), &end, 0);
-  return text.empty() || *end != 0 || errno != 0 ? -EBADMSG : 0;
+  return text.empty() || *end != 0 || errno != 0 ? -EPROTO : 0;
 }
 
 /** One write: sysfs takes a value whole. */
-int WriteAttribute(const std::string& path, const std::string& text) {
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+int WriteAttribute(int directory, const std::string& path, const std::string& text) {
+  const Fd fd(openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC));
   const ssize_t written = fd.valid() ? write(fd.get(), text.data(), text.size()) : -1;
   if (written < 0) return -errno;
   return static_cast<size_t>(written) == text.size() ? 0 : -EIO;
@@ -65,105 +65,112 @@ int ForEachName(const std::string& path, const std::function<void(const char*)>&
   return -error;
 }
 
-std::string LastName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+/** The value of a line NAME=VALUE; empty where there is none. */
+std::string ValueOf(const std::string& lines, const std::string& name) {
+  const std::string text = "\n" + lines + "\n";
+  const std::string before = "\n" + name + "=";
+  const size_t at = text.find(before);
+  if (at == std::string::npos) return std::string();
+  const size_t start = at + before.size();
+  return text.substr(start, text.find('\n', start) - start);
+}
 
 /** Each step is false when it failed; device then tells of it. */
 class Maker {
  public:
-  Maker(const std::string& region, const std::string& driver) : region_(region), driver_(driver) {}
+  Maker(const std::string& region, const std::string& driver) : driver_(driver), place_(region) {}
 
-  bool make(const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
-    return create() && fill(extents, align_bytes) && bind();
+  bool make(const std::string& nodes, const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
+    return enter(place_) && create() && enter(place_ + "/" + device.name) && fill(extents, align_bytes) && bind() &&
+           guard(nodes + "/" + device.name);
   }
 
   DaxDevice device;
 
  private:
-  /** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
+  /** Paths are relative to it from now on, which spares the kernel a long walk for each. */
+  bool enter(const std::string& directory) {
+    place_ = directory;
+    place_fd_ = Fd(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return place_fd_.valid() || fail(-errno, "opening " + directory);
+  }
+
+  /**
+   * The region's seed is the kernel's name for a device that was never bound: the one made now, or an empty one that
+   * somebody who was ended had come no further with.
+   */
   bool create() {
-    const std::string seed = region_ + "/dax_region/seed";
-    std::string before;
-    std::set<std::string> known;
-    const auto learn = [&](const char* name) { known.insert(name); };
-    const auto compare = [&](const char* name) {
-      if (strncmp(name, "dax", 3) == 0 && !known.count(name)) device.name = name;
-    };
-    if (!get(seed, &before) || (!before.empty() && !list(learn))) return false;
-    if (!put(region_ + "/dax_region/create", "1")) return false;
-    if (before.empty() ? !get(seed, &device.name) : !list(compare)) return false;
-    path_ = region_ + "/" + device.name;
-    return !device.name.empty() || fail(-ENODEV, "reading the name of a new device");
+    if (!get("dax_region/seed", &device.name)) return false;
+    if (!device.name.empty()) return true;
+    return put("dax_region/create", "1") && get("dax_region/seed", &device.name) &&
+           (!device.name.empty() || fail(-ENODEV, "reading the name of a new device"));
   }
 
   /** Kernels have said yes and added nothing; only what can be read back is there. */
   bool fill(const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
-    const std::string align = path_ + "/align";
     uint64_t found;
-    if (!get(align, &found)) return false;
-    if (found != align_bytes &&
-        !(put(align, std::to_string(align_bytes)) && get(align, &found) && same(found, align_bytes, align))) {
-      return false;
-    }
+    if (!get("align", &found)) return false;
+    if (found != align_bytes && !(put("align", std::to_string(align_bytes)) && has("align", align_bytes))) return false;
     uint64_t bytes = 0;
     for (const DaxExtent& extent : extents) {
       char text[64];
       snprintf(text, sizeof text, "%" PRIx64 "-%" PRIx64, extent.start, extent.end - 1);
-      if (!put(path_ + "/mapping", text)) return false;
+      if (!put("mapping", text)) return false;
       bytes += extent.end - extent.start;
     }
     // With the sum of the sizes right, there is no room for another mapping.
-    const std::string size = path_ + "/size";
-    if (!get(size, &found) || !same(found, bytes, size)) return false;
+    if (!has("size", bytes)) return false;
     uint64_t page_offset = 0;
     for (size_t index = 0; index < extents.size(); index++) {
-      const std::string mapping = path_ + "/mapping" + std::to_string(index);
-      const auto has = [&](const char* attribute, uint64_t wanted) {
-        return get(mapping + attribute, &found) && same(found, wanted, mapping + attribute);
-      };
+      const std::string mapping = "mapping" + std::to_string(index);
       const DaxExtent& extent = extents[index];
-      if (!has("/start", extent.start) || !has("/end", extent.end - 1) || !has("/page_offset", page_offset)) {
-        return false;
-      }
+      if (!has(mapping + "/start", extent.start) || !has(mapping + "/end", extent.end - 1)) return false;
+      // Nothing comes before the first one.
+      if (index > 0 && !has(mapping + "/page_offset", page_offset)) return false;
       page_offset += (extent.end - extent.start) / kPageBytes;
     }
     return true;
   }
 
   bool bind() {
-    if (!put(driver_ + "/new_id", device.name)) return false;
-    const std::string link = path_ + "/driver";
-    char target[kAttributeBytesMax];
-    const ssize_t length = readlink(link.c_str(), target, sizeof target);
-    if (length < 0 || LastName(std::string(target, static_cast<size_t>(length))) != LastName(driver_)) {
-      return fail(-ENODEV, "binding " + device.name + " to " + LastName(driver_));
-    }
-    std::string numbers;
-    unsigned major_number, minor_number;
-    const std::string file = path_ + "/dev";
-    if (!get(file, &numbers)) return false;
-    if (sscanf(numbers.c_str(), "%u:%u", &major_number, &minor_number) != 2) return fail(-EBADMSG, "reading " + file);
-    device.device = makedev(major_number, minor_number);
+    const std::string file = driver_ + "/new_id";
+    if (const int error = WriteAttribute(AT_FDCWD, file, device.name)) return fail(error, Writing(device.name, file));
+    std::string facts;
+    if (!get("uevent", &facts)) return false;
+    const std::string driver = driver_.substr(driver_.rfind('/') + 1);
+    if (ValueOf(facts, "DRIVER") != driver) return fail(-ENODEV, "binding " + device.name + " to " + driver);
+    const std::string major_number = ValueOf(facts, "MAJOR"), minor_number = ValueOf(facts, "MINOR");
+    if (major_number.empty() || minor_number.empty()) return fail(-ENODEV, "reading the number of " + device.name);
+    device.device = makedev(static_cast<unsigned>(strtoul(major_number.c_str(), nullptr, 10)),
+                            static_cast<unsigned>(strtoul(minor_number.c_str(), nullptr, 10)));
     return true;
   }
 
-  bool list(const std::function<void(const char*)>& use) {
-    const int error = ForEachName(region_, use);
-    return error == 0 || fail(error, "listing " + region_);
+  /** As the kernel has made it, unless somebody else's rules for devices said otherwise. */
+  bool guard(const std::string& node) {
+    struct stat found;
+    const bool good = lstat(node.c_str(), &found) == 0 &&
+                      (found.st_mode & 07777) == 0600 && found.st_uid == 0 && found.st_gid == 0;
+    return good || (chmod(node.c_str(), 0600) == 0 && chown(node.c_str(), 0, 0) == 0) ||
+           fail(-errno, "making " + node + " root's");
   }
+
   bool get(const std::string& path, std::string* text) {
-    const int error = ReadAttribute(path, text);
-    return error == 0 || fail(error, "reading " + path);
+    const int error = ReadAttribute(place_fd_.get(), path, text);
+    return error == 0 || fail(error, "reading " + place_ + "/" + path);
   }
   bool get(const std::string& path, uint64_t* number) {
-    const int error = ReadNumber(path, number);
-    return error == 0 || fail(error, "reading " + path);
+    const int error = ReadNumber(place_fd_.get(), path, number);
+    return error == 0 || fail(error, "reading " + place_ + "/" + path);
+  }
+  bool has(const std::string& path, uint64_t wanted) {
+    uint64_t found;
+    return get(path, &found) &&
+           (found == wanted || fail(-EPROTO, "reading " + std::to_string(wanted) + " back from " + place_ + "/" + path));
   }
   bool put(const std::string& path, const std::string& text) {
-    const int error = WriteAttribute(path, text);
-    return error == 0 || fail(error, "writing '" + text + "' to " + path);
-  }
-  bool same(uint64_t found, uint64_t wanted, const std::string& path) {
-    return found == wanted || fail(-EBADMSG, "reading " + std::to_string(wanted) + " back from " + path);
+    const int error = WriteAttribute(place_fd_.get(), path, text);
+    return error == 0 || fail(error, Writing(text, place_ + "/" + path));
   }
   bool fail(int error, const std::string& doing) {
     device.error = error;
@@ -171,20 +178,24 @@ class Maker {
     return false;
   }
 
+  static std::string Writing(const std::string& text, const std::string& path) {
+    return "writing '" + text + "' to " + path;
+  }
+
   /** The unit of page_offset. */
   static constexpr uint64_t kPageBytes = 4096;
 
-  const std::string region_;
   const std::string driver_;
-  std::string path_;
+  std::string place_;
+  Fd place_fd_;
 };
 
 }  // namespace
 
-DaxDevice MakeDaxDevice(const std::string& region, const std::string& driver, const std::vector<DaxExtent>& extents,
-                        uint64_t align_bytes) {
+DaxDevice MakeDaxDevice(const std::string& region, const std::string& driver, const std::string& nodes,
+                        const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
   Maker maker(region, driver);
-  maker.make(extents, align_bytes);
+  maker.make(nodes, extents, align_bytes);
   return maker.device;
 }
 
@@ -202,7 +213,7 @@ int FindUnboundDax(const std::string& bus, std::string* name) {
   const int looked = ForEachName(devices, [&](const char* device) {
     if (!name->empty() || bound.count(device)) return;
     uint64_t bytes;
-    const int failed = ReadNumber(devices + "/" + device + "/size", &bytes);
+    const int failed = ReadNumber(AT_FDCWD, devices + "/" + device + "/size", &bytes);
     if (failed != 0 && failed != -ENOENT) error = failed;
     if (failed == 0 && bytes > 0) *name = device;
   });

@@ -14,7 +14,7 @@ struct DaxExtent {
 };
 
 struct DaxDevice {
-  /** 0, or -errno of what it was doing: -EBADMSG where the kernel said yes, and did something else. */
+  /** 0, or -errno of what it was doing: -EPROTO where the kernel said yes, and did something else. */
   int error = 0;
   /** For people: "writing '1' to FILE". */
   std::string doing;
@@ -26,10 +26,11 @@ struct DaxDevice {
 
 /**
  * Makes an empty device in a region (the directory with dax_region in it), gives it these extents, reads back that it
- * has them and nothing else, and only then binds it to the driver (its directory in sysfs).
+ * has them and nothing else, and only then binds it to the driver (its directory in sysfs). Its node in the directory
+ * nodes is root's alone.
  */
-DaxDevice MakeDaxDevice(const std::string& region, const std::string& driver, const std::vector<DaxExtent>& extents,
-                        uint64_t align_bytes);
+DaxDevice MakeDaxDevice(const std::string& region, const std::string& driver, const std::string& nodes,
+                        const std::vector<DaxExtent>& extents, uint64_t align_bytes);
 
 /** A device of the bus (its directory in sysfs) that has memory and no driver; empty: there is none. 0 or -errno. */
 int FindUnboundDax(const std::string& bus, std::string* name);

@@ -33,11 +33,12 @@ Napi::Value MakeDaxDeviceGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const std::string region = args.string();
   const std::string driver = args.string();
+  const std::string nodes = args.string();
   std::vector<DaxExtent> extents;
   if (!TakeExtents(args.skip(), &extents)) args.fail("an array of { start: number, end: number }");
   const uint64_t align_bytes = args.size();
   if (!args.ok()) return info.Env().Undefined();
-  const DaxDevice device = MakeDaxDevice(region, driver, extents, align_bytes);
+  const DaxDevice device = MakeDaxDevice(region, driver, nodes, extents, align_bytes);
   Napi::Object result = Napi::Object::New(info.Env());
   result["errno"] = device.error;
   result["doing"] = device.doing;

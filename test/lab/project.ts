@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { buildProgram } from '../guest/build'
+import { buildLibrary, buildProgram } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { labFolder } from './cache'
 import { command } from './command'
@@ -58,15 +58,23 @@ async function dependencies(root: string): Promise<Entry[]> {
   return folders.flatMap(folder => tree(folder, path.relative(root, folder)))
 }
 
+const bandwidthFile = 'lib/bandwidth.so'
+/** Where scenarios find the C code that they load. */
+export const bandwidthLibrary = `/opt/${bandwidthFile}`
+
 /** Small C programs that scenarios find in the lab's PATH. The C library is the only one they get. */
 function programEntries(root: string): FileEntry[] {
   const folder = path.join(root, 'test/lab/program')
   const sources = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.c')) : []
-  return ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))].map(source => {
-    const built = buildProgram(source)
+  const programs = ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))]
+  const entry = (built: string | undefined, place: string): FileEntry => {
     if (built === undefined) throw new Error('the lab needs a C compiler for its programs')
-    return { kind: 'file', path: `bin/${path.basename(source, '.c')}`, file: built, mode: 0o755 }
-  })
+    return { kind: 'file', path: place, file: built, mode: 0o755 }
+  }
+  return [
+    ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
+    entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
+  ]
 }
 
 function tree(folder: string, place: string): FileEntry[] {

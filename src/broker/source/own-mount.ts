@@ -38,26 +38,24 @@ export function areCountsLost(): boolean {
   return existsSync(directory) && (!isPrepared() || existsSync(lostFile))
 }
 
-export function prepareMounts(): void {
-  if (isPrepared()) return
-  const lost = areCountsLost()
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  native.mountPrivate(directory)
-  writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
-  if (lost) writeFileSync(lostFile, '')
-}
+/** This process has seen to it. Where somebody unmounts it nevertheless, no count is believed any more. */
+let prepared = false
 
-/** st_dev of the directory's mount when it was found to be of this process' namespace, which never changes. */
-let preparedDevice: number | undefined
+export function prepareMounts(): void {
+  if (prepared) return
+  if (!isPrepared()) {
+    const lost = areCountsLost()
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    native.mountPrivate(directory)
+    writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
+    if (lost) writeFileSync(lostFile, '')
+  }
+  prepared = true
+}
 
 function isPrepared(): boolean {
   try {
-    const { dev } = statSync(directory)
-    if (dev === preparedDevice) return true
-    if (!isMount(directory) || readFileSync(namespaceFile, 'latin1') !== readlinkSync('/proc/self/ns/mnt'))
-      return false
-    preparedDevice = dev
-    return true
+    return isMount(directory) && readFileSync(namespaceFile, 'latin1') === readlinkSync('/proc/self/ns/mnt')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error

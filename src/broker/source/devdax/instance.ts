@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, closeSync, openSync, statSync, writeSync } from 'node:fs'
+import { closeSync, openSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { type NewDaxDevice, native, SystemError } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
@@ -23,6 +23,7 @@ import { type Instance, type PhysicalExtent, readInstance, text } from './region
 
 const bus = '/sys/bus/dax'
 const driver = `${bus}/drivers/device_dax`
+const nodes = '/dev'
 
 export interface MakeOrder {
   directory: string
@@ -56,12 +57,10 @@ export class InstanceError extends SourceError {
 export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
-  const made = native.makeDaxDevice(directory, driver, extents, alignBytes)
+  const made = native.makeDaxDevice(directory, driver, nodes, extents, alignBytes)
   const { name, device } = made
   try {
     if (made.errno !== 0) throw failureOf(made, directory, extents, alignBytes)
-    chmodSync(`/dev/${name}`, 0o600)
-    chownSync(`/dev/${name}`, 0, 0)
     if (uid !== undefined) makeDeviceNode(name, device, uid)
     return { name, device }
   } catch (error) {
@@ -77,7 +76,7 @@ function failureOf(
   alignBytes: number,
 ): Error {
   const { code } = new SystemError('sysfs', errno)
-  if (code !== 'EBADMSG') return new InstanceError(code, `${doing}: ${code}`)
+  if (code !== 'EPROTO') return new InstanceError(code, `${doing}: ${code}`)
   checkInstance(readInstance(directory, name), extents, alignBytes)
   return new InstanceError('EIO', `${doing}: it was something else`)
 }
