@@ -7,6 +7,7 @@ import type {
   NativeSweep,
   NativeTableMap,
   NativeWindow,
+  NewDaxDevice,
 } from './addon'
 import { loadAddon } from './load'
 import { check, SystemError } from './system-error'
@@ -153,6 +154,27 @@ export function unmount(path: string, { detach }: { detach: boolean }): void {
 /** A character device with mode 0600; device as st_rdev has it. */
 export function makeNode(path: string, device: number): void {
   check('mknod', addon.makeNode(path, device))
+}
+
+/**
+ * Make a device in a region (the directory with dax_region in it), give it these extents (physical addresses), read back
+ * that it has them, and bind it to the driver (its directory in sysfs). Throws nothing: errno tells, and the device is left
+ * as it is when a step fails.
+ */
+export function makeDaxDevice(
+  region: string,
+  driver: string,
+  extents: ReadonlyArray<{ start: number; end: number }>,
+  alignBytes: number,
+): NewDaxDevice {
+  return addon.makeDaxDevice(region, driver, extents, alignBytes)
+}
+
+/** A device of the bus (its directory in sysfs) that has memory and no driver. */
+export function findUnboundDax(bus: string): string | undefined {
+  const name = addon.findUnboundDax(bus)
+  if (typeof name === 'number') throw new SystemError('readdir', name)
+  return name || undefined
 }
 
 /** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */

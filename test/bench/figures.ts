@@ -1,3 +1,4 @@
+import type { ConsoleCost } from './console-cost'
 import type { Restart } from './restart'
 
 /** One measurement beside what the same system calls cost a C program in the same run. */
@@ -12,14 +13,26 @@ export function percentile(times: readonly number[], percent: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))]!
 }
 
-export function print(figures: readonly Figure[], restarts: readonly Restart[], json: boolean): void {
+/** What was measured; a part that was not asked for is missing. */
+export interface Results {
+  figures?: readonly Figure[]
+  restarts?: readonly Restart[]
+  console?: ConsoleCost
+}
+
+export function print({ figures, restarts, console: cost }: Results, json: boolean): void {
   if (json) {
-    const rows = figures.map(figure => ({ ...figure, ratio: figure.nanoseconds / figure.floor }))
-    console.log(
-      JSON.stringify({ node: process.version, arch: process.arch, figures: rows, restarts }, null, 2),
-    )
+    const rows = figures?.map(figure => ({ ...figure, ratio: figure.nanoseconds / figure.floor }))
+    const results = { figures: rows, restarts, console: cost }
+    console.log(JSON.stringify({ node: process.version, arch: process.arch, ...results }, null, 2))
     return
   }
+  if (figures) printFigures(figures)
+  if (restarts) printRestarts(restarts)
+  if (cost) printConsoleCost(cost)
+}
+
+function printFigures(figures: readonly Figure[]): void {
   printTable([
     ['', 'membroker', 'floor (C)', 'ratio', 'rate'],
     ...figures.map(({ name, nanoseconds, floor }) => [
@@ -31,6 +44,9 @@ export function print(figures: readonly Figure[], restarts: readonly Restart[], 
     ]),
   ])
   console.log('')
+}
+
+function printRestarts(restarts: readonly Restart[]): void {
   const parts = ['process', 'source', 'table', 'memory', 'replies'] as const
   printTable([
     ['broker start to last claim, ms', 'total', ...parts, 'a claim more'],
@@ -40,6 +56,27 @@ export function print(figures: readonly Figure[], restarts: readonly Restart[], 
       growth(restarts[index - 1], restart),
     ]),
   ])
+  console.log('')
+}
+
+function printConsoleCost(cost: ConsoleCost): void {
+  const { allocations, eventsPerSecond, eventsPerRequest, baseline, figures, viewer } = cost
+  printTable([
+    ['console and metrics, p50', 'with', 'without', 'ratio', 'of each broker'],
+    ...figures.map(({ name, ratio, ratios, ...times }) => [
+      name,
+      duration(times.with),
+      duration(times.without),
+      ratio.toFixed(3),
+      ratios.map(one => one.toFixed(3)).join(', '),
+    ]),
+  ])
+  const perSecond = (count: number) => (count / viewer.seconds).toFixed(0)
+  console.log(
+    `with: a viewer that follows ${eventsPerSecond.toFixed(0)} events a second (${(eventsPerRequest * 1000).toFixed(0)} in 1000 requests) of ${allocations} allocations and asks what the page asks, ${viewer.missed} events missed; /metrics read each 2 s
+without: ${baseline}
+the viewer is a process of its own and takes ${perSecond(viewer.cpuMicroseconds / 1000)} ms of processor time in a second`,
+  )
 }
 
 function growth(before: Restart | undefined, after: Restart): string {

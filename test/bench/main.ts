@@ -9,7 +9,8 @@ import { buildProgram } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
 import { measureBandwidth } from './bandwidth'
-import { type Figure, percentile, print } from './figures'
+import { measureConsoleCost } from './console-cost'
+import { type Figure, percentile, print, type Results } from './figures'
 import type { Restart } from './restart'
 import { measureCommit } from './table-commit'
 import { measureTmpfsRestart } from './tmpfs-restart'
@@ -21,6 +22,9 @@ const { values: options } = parseArgs({
     batches: { type: 'string', default: '200' },
     starts: { type: 'string', default: '20' },
     claims: { type: 'string', default: '100,1000,10000' },
+    'console-allocations': { type: 'string', default: '100000' },
+    'console-pairs': { type: 'string', default: '100' },
+    only: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
@@ -167,14 +171,7 @@ async function bandwidthFigures(broker: TestBroker): Promise<Figure[]> {
   })
 }
 
-async function main(): Promise<void> {
-  if (options.help) {
-    console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
-
-Measures the broker against test/bench/floor.c, which does the same system calls without any of the work.
-The ratios are what to look at; absolute times belong to this machine and moment.`)
-    return
-  }
+async function measureRequests(): Promise<Figure[]> {
   progress('the floor, in C')
   const floor = runFloor()
   const broker = await TestBroker.start({ logLevel: 'info' })
@@ -193,48 +190,58 @@ The ratios are what to look at; absolute times belong to this machine and moment
     progress('process starts')
     const clientStart = await measureClientStart(broker)
     const brokerStart = await measureBrokerStart(broker)
-    progress('restarts with many claims')
-    const restarts = await measureRestarts()
-    const { grantExistingFile: existing } = floor
-    const figures: Figure[] = [
-      {
-        name: 'grant to mapped memory, library, p50',
-        nanoseconds: percentile(library, 50),
-        floor: existing.mappedP50,
-      },
-      {
-        name: 'grant to mapped memory, library, p99',
-        nanoseconds: percentile(library, 99),
-        floor: existing.mappedP99,
-      },
-      {
-        name: 'grant to mapped memory, protocol, p50',
-        nanoseconds: percentile(wire, 50),
-        floor: existing.mappedP50,
-      },
-      {
-        name: 'grant to mapped memory, protocol, p99',
-        nanoseconds: percentile(wire, 99),
-        floor: existing.mappedP99,
-      },
-      { name: 'pipelined grant', nanoseconds: pipelined, floor: existing.pipelined.nanoseconds },
-      { name: 'durable table commit', nanoseconds: commit, floor: floor.commitMean },
-      {
-        name: 'client start to first claim, p50',
-        nanoseconds: percentile(clientStart, 50),
-        floor: floor.startP50,
-      },
-      {
-        name: 'broker start to first claim, p50',
-        nanoseconds: percentile(brokerStart, 50),
-        floor: floor.startP50,
-      },
+    const { mappedP50, mappedP99, pipelined: floorPipelined } = floor.grantExistingFile
+    const figure = (name: string, nanoseconds: number, floor: number): Figure => ({
+      name,
+      nanoseconds,
+      floor,
+    })
+    return [
+      figure('grant to mapped memory, library, p50', percentile(library, 50), mappedP50),
+      figure('grant to mapped memory, library, p99', percentile(library, 99), mappedP99),
+      figure('grant to mapped memory, protocol, p50', percentile(wire, 50), mappedP50),
+      figure('grant to mapped memory, protocol, p99', percentile(wire, 99), mappedP99),
+      figure('pipelined grant', pipelined, floorPipelined.nanoseconds),
+      figure('durable table commit', commit, floor.commitMean),
+      figure('client start to first claim, p50', percentile(clientStart, 50), floor.startP50),
+      figure('broker start to first claim, p50', percentile(brokerStart, 50), floor.startP50),
       ...memory,
     ]
-    print(figures, restarts, options.json)
   } finally {
     await broker.dispose()
   }
+}
+
+const parts = ['requests', 'restarts', 'console'] as const
+
+async function main(): Promise<void> {
+  if (options.help) {
+    console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
+                 [--console-allocations N] [--console-pairs N] [--only ${parts.join('|')}]
+
+Measures the broker against test/bench/floor.c, which does the same system calls without any of the work, and what a
+viewer of the console and /metrics cost the same broker's requests.
+The ratios are what to look at; absolute times belong to this machine and moment.`)
+    return
+  }
+  const { only } = options
+  if (only !== undefined && !parts.some(part => part === only)) throw new Error(`--only ${parts.join('|')}`)
+  const wants = (part: (typeof parts)[number]) => only === undefined || only === part
+  const results: Results = {}
+  if (wants('requests')) results.figures = await measureRequests()
+  if (wants('restarts')) {
+    progress('restarts with many claims')
+    results.restarts = await measureRestarts()
+  }
+  if (wants('console'))
+    results.console = await measureConsoleCost(
+      {
+        allocations: Number(options['console-allocations']),
+        pairs: Number(options['console-pairs']),
+      },
+      progress,
+    )
+  print(results, options.json)
 }
 
 main().catch(error => {

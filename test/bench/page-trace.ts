@@ -43,9 +43,13 @@ export interface FrameFigures {
   /** Milliseconds of drawing the map, of which there is at most one in a frame. */
   mapP50: number
   mapP99: number
+  /** Milliseconds of processor time in a second of the trace, by what it was spent on; raster is other threads'. */
+  parts: Record<Part | 'raster', number>
   /** The longest single piece of work, and what it was. */
   longest: string
 }
+
+export type Part = 'script' | 'style' | 'layout' | 'paint' | 'other'
 
 /** What frames cost, as Chromium itself recorded it. */
 export function frameFigures(trace: Buffer): FrameFigures {
@@ -90,8 +94,49 @@ export function frameFigures(trace: Buffer): FrameFigures {
     elapsed: distribution(elapsed),
     mapP50: percentile(maps, 50),
     mapP99: percentile(maps, 99),
+    parts: partsOf(traceEvents, own, (tasks.at(-1)!.ts - tasks[0]!.ts) / 1e6),
     longest: `${((longest.tdur ?? longest.dur!) / 1000).toFixed(1)} ms (${inside.join(', ')})`,
   }
+}
+
+const partOf: Readonly<Record<string, Part>> = {
+  RunTask: 'other',
+  FunctionCall: 'script',
+  EvaluateScript: 'script',
+  'v8.compile': 'script',
+  FireAnimationFrame: 'script',
+  TimerFire: 'script',
+  RunMicrotasks: 'script',
+  MinorGC: 'script',
+  MajorGC: 'script',
+  UpdateLayoutTree: 'style',
+  Layout: 'layout',
+  PrePaint: 'paint',
+  Paint: 'paint',
+  Layerize: 'paint',
+  Commit: 'paint',
+}
+
+/** What each thing itself took, without what was done within it. */
+function partsOf(all: readonly TraceEvent[], own: readonly TraceEvent[], seconds: number) {
+  const parts = { script: 0, style: 0, layout: 0, paint: 0, other: 0, raster: 0 }
+  const known = own.filter(({ name, ph, dur }) => partOf[name] && ph === 'X' && dur !== undefined)
+  known.sort((a, b) => a.ts - b.ts || b.dur! - a.dur!)
+  const open: TraceEvent[] = []
+  for (const event of known) {
+    while (open.length > 0 && open.at(-1)!.ts + open.at(-1)!.dur! <= event.ts) open.pop()
+    const took = event.tdur ?? event.dur!
+    parts[partOf[event.name]!] += took
+    const around = open.at(-1)
+    if (around) parts[partOf[around.name]!] -= took
+    open.push(event)
+  }
+  const { pid } = own[0]!
+  for (const { name, tdur, pid: of } of all)
+    if (name === 'RasterTask' && of === pid) parts.raster += tdur ?? 0
+  return Object.fromEntries(
+    Object.entries(parts).map(([part, microseconds]) => [part, microseconds / 1000 / seconds]),
+  ) as FrameFigures['parts']
 }
 
 function distribution(times: readonly number[]): Distribution {

@@ -1,10 +1,10 @@
 /** `npm run bench-page`: what the debug console's page costs in Chromium, from Chromium's own trace. */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { launch, requireChromium } from '../console/page-browser'
-import { TestBroker, type TestClient, until } from '../support/test-broker'
+import { type TestClient, until } from '../support/test-broker'
+import { churn, fill, startCrowdedBroker } from './crowded-broker'
 import { type Distribution, type FrameFigures, frameFigures, traceCategories } from './page-trace'
 
 const { values: options } = parseArgs({
@@ -21,52 +21,7 @@ const [allocations, eventsPerSecond, seconds] = [
   Number(options.events),
   Number(options.seconds),
 ]
-const pageBytes = 4096
-/** Between two lots of changes. */
-const tickMs = 20
 const progress = (text: string) => process.stderr.write(`bench: ${text}\n`)
-
-async function fill(client: TestClient): Promise<void> {
-  const inFlight = 64
-  let next = 0
-  const worker = async () => {
-    while (next < allocations) {
-      const i = next++
-      await client.call('Allocate', { name: `vm-${i}/ram`, bytes: pageBytes * (1 + (i % 3)) })
-      if (i % 10_000 === 0) progress(`${i} allocations`)
-    }
-  }
-  await Promise.all(Array.from({ length: inFlight }, worker))
-  // Holes, so that the map is not one block.
-  for (let i = 0; i < allocations; i += 500) await client.call('Release', { name: `vm-${i}/ram` })
-}
-
-/** Changes at a steady rate until told to stop: metadata, and memory that comes and goes. */
-async function churn(client: TestClient, stop: AbortSignal): Promise<void> {
-  let round = 0
-  let due = 0
-  let last = performance.now()
-  const pending: Array<Promise<unknown>> = []
-  while (!stop.aborted) {
-    const now = performance.now()
-    due += ((now - last) / 1000) * eventsPerSecond
-    last = now
-    for (; due >= 1; round++) {
-      const name = `vm-${((round * 7919) % (allocations - 1)) + 1}/ram`
-      if (round % 20 !== 0) {
-        pending.push(client.call('SetMetadata', { name, metadata: { round } }).catch(() => {}))
-        due -= 1
-      } else {
-        const made = client.call('Allocate', { name: `churn-${round}`, bytes: pageBytes })
-        pending.push(made.then(() => client.call('Release', { name: `churn-${round}` })).catch(() => {}))
-        due -= 5
-      }
-    }
-    await sleep(tickMs)
-    if (pending.length > 10_000) await Promise.all(pending.splice(0))
-  }
-  await Promise.all(pending)
-}
 
 interface Measured extends FrameFigures {
   eventsPerSecond: number
@@ -136,6 +91,9 @@ function show(title: string, figures: Measured): string {
     line('processor time of a frame', figures.cost),
     line('the same by the clock', figures.elapsed),
     `  drawing the map: p50 ${ms(figures.mapP50)}  p99 ${ms(figures.mapP99)}`,
+    `  processor time in a second: ${Object.entries(figures.parts)
+      .map(([part, value]) => `${part} ${ms(value)}`)
+      .join(', ')}`,
     `  longest piece of work: ${figures.longest}`,
   ].join('\n')
 }
@@ -149,29 +107,17 @@ its frames cost. Times belong to this machine and moment.`)
     return
   }
   if (!requireChromium()) throw new Error('the page is measured in Chromium')
-  const directory = mkdtempSync('/dev/shm/membroker-page-bench-')
-  const broker = await TestBroker.start({
-    logLevel: 'info',
-    config: `[console]
-listen = "127.0.0.1:0"
-[[range]]
-name = "guests"
-source = "directory"
-path = "${directory}"
-bytes = "${Math.ceil(allocations / 1000) * 12}MiB"
-table_bytes = "512MiB"
-`,
-  })
+  const broker = await startCrowdedBroker(allocations)
   const browser = await launch()
   try {
     const client = broker.client()
-    await fill(client)
+    await fill(client, allocations, progress)
     const { url } = await client.call('OpenConsole', {})
     progress('opening the page')
     const { page, opening } = await open(browser, url)
     const stop = new AbortController()
     progress(`${eventsPerSecond} events a second`)
-    const churning = churn(broker.client(), stop.signal)
+    const churning = churn(broker.client(), allocations, eventsPerSecond, stop.signal)
     await sleep(1000)
     const steady = await traced(browser, page, client, () => sleep(seconds * 1000))
     progress('looking around meanwhile')
@@ -193,7 +139,6 @@ first paint ${opening.firstPaintMs.toFixed(0)} ms after navigation, all allocati
   } finally {
     await browser.close()
     await broker.dispose()
-    rmSync(directory, { recursive: true, force: true })
   }
 }
 

@@ -9,6 +9,7 @@ import { Inventory } from '../../src/broker/console/page/state/inventory'
 import { Refresher } from '../../src/broker/console/page/state/refresher'
 import { SortedView } from '../../src/broker/console/page/state/sorted-view'
 import { Seeded } from '../support/seeded'
+import { until } from '../support/test-broker'
 
 const range = (change: Partial<Range> = {}): Range => ({
   name: 'main',
@@ -76,6 +77,7 @@ let inventory: Inventory
 
 const wanted: Wanted = {
   allocation: name => asked.push(`allocation ${name}`),
+  detail: name => asked.push(`detail ${name}`),
   process: pid => asked.push(`process ${pid}`),
   status: () => asked.push('status'),
   ranges: () => asked.push('ranges'),
@@ -194,9 +196,24 @@ test('mappings: revocation, dormancy and end are applied, the rest is asked for'
   expect(inventory.mappings.size).toBe(0)
   expect(inventory.allocations.get('a')!.mappings).toBe(0)
   asked = []
-  for (const kind of ['allocated', 'grown', 'changed', 'claimed', 'mapped', 'verified'] as const)
+  for (const kind of ['allocated', 'grown', 'claimed', 'mapped', 'verified'] as const)
     happen({ kind, allocation: 'a' })
-  expect(asked).toEqual(new Array(6).fill('allocation a'))
+  expect(asked).toEqual(new Array(5).fill('allocation a'))
+  asked = []
+  happen({ kind: 'changed', allocation: 'a' })
+  expect(asked).toEqual(['detail a'])
+})
+
+test('metadata and shares that have changed are known to be old until the allocation is read again', () => {
+  inventory.put(allocation(), [])
+  inventory.outdate('a')
+  inventory.outdate('nobody')
+  expect([...inventory.outdated]).toEqual(['a'])
+  inventory.put(allocation(), [])
+  expect(inventory.outdated.size).toBe(0)
+  inventory.outdate('a')
+  inventory.remove('a')
+  expect(inventory.outdated.size).toBe(0)
 })
 
 test('events about nobody known change nothing', () => {
@@ -234,16 +251,20 @@ function scripted() {
     (name, found) => answered.push(`${name} ${found ? found.allocation.bytes : 'gone'}`),
   )
   const settle = () => new Promise(resolve => setImmediate(resolve))
-  return { open, answered, refresher, settle }
+  /** Until so many have been asked. */
+  const opened = (count: number) => until(() => open.length >= count, `question ${count}`)
+  return { open, opened, answered, refresher, settle }
 }
 
 const found = (bytes: number): GetAllocationOut => ({ allocation: allocation({ bytes }), mappings: [] })
 
 test('an allocation that changes while it is asked for is asked for again', async () => {
-  const { open, answered, refresher, settle } = scripted()
+  const { open, opened, answered, refresher, settle } = scripted()
   refresher.want('a')
   refresher.want('a')
+  await opened(1)
   expect(open).toHaveLength(1)
+  refresher.want('a')
   open[0]!.answer(found(1))
   await settle()
   expect(answered).toEqual([])
@@ -254,8 +275,9 @@ test('an allocation that changes while it is asked for is asked for again', asyn
 })
 
 test('an answer about what was released meanwhile does not bring it back', async () => {
-  const { open, answered, refresher, settle } = scripted()
+  const { open, opened, answered, refresher, settle } = scripted()
   refresher.want('a')
+  await opened(1)
   refresher.forget('a')
   open[0]!.answer(found(1))
   await settle()
@@ -264,22 +286,25 @@ test('an answer about what was released meanwhile does not bring it back', async
 })
 
 test('a name taken anew while the question about its former bearer is open is asked for again', async () => {
-  const { open, answered, refresher, settle } = scripted()
+  const { open, opened, answered, refresher, settle } = scripted()
   refresher.want('a')
+  await opened(1)
   refresher.forget('a')
   refresher.want('a')
   open[0]!.answer(found(1))
-  await settle()
+  await opened(2)
   for (const { answer } of open.slice(1)) answer(found(2))
   await settle()
   expect(answered).toEqual(['a 2'])
 })
 
 test('only so many are asked for at once, and every one in the end', async () => {
-  const { open, answered, refresher, settle } = scripted()
+  const { open, opened, answered, refresher, settle } = scripted()
   for (let i = 0; i < 100; i++) refresher.want(`a${i}`)
+  await opened(1)
   expect(open.length).toBeLessThan(100)
   for (let i = 0; i < 100; i++) {
+    await opened(i + 1)
     open[i]!.answer(found(i))
     await settle()
   }

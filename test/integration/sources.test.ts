@@ -7,7 +7,7 @@ import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NativeWindow, Window } from '../../native'
-import { ownFds, sameFds } from '../support/leaks-nothing'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, type TestBrokerOptions, type TestClient, until } from '../support/test-broker'
 
@@ -72,7 +72,7 @@ describe.each(backends)('$name', ({ pageBytes, setUp }) => {
   let fdsBefore: string[]
 
   beforeAll(async () => {
-    fdsBefore = ownFds()
+    fdsBefore = await settledFds()
     const backend = setUp()
     tearDown = backend.tearDown
     broker = await TestBroker.start(backend.options)

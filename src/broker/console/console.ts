@@ -211,9 +211,8 @@ export class Console {
       return
     }
     this.webSockets.handleUpgrade(request, socket, head, webSocket => {
-      const { remoteAddress, remotePort } = request.socket
       this.strangers.delete(request.socket)
-      this.viewers!.admit(webSocket, `${remoteAddress}:${remotePort}`)
+      this.viewers!.admit(webSocket, request.socket)
     })
   }
 

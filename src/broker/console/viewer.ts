@@ -12,6 +12,9 @@ const noUid = 0xffffffff
 
 /** One open page: an administrator's session without a process, and with what the configuration permits it. */
 export class Viewer extends Session {
+  /** A frame of the page, which draws no more often. */
+  override readonly gatherEventsMs = 16
+
   constructor(
     private readonly address: string,
     private readonly settings: ConsoleSettings,

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
@@ -36,11 +37,13 @@ export class Viewers {
     return this.count >= this.settings.viewersMax
   }
 
-  admit(socket: WebSocket, address: string): void {
+  /** transport: what the WebSocket goes over. */
+  admit(socket: WebSocket, transport: Socket): void {
     const { broker } = this
+    const address = `${transport.remoteAddress}:${transport.remotePort}`
     const viewer = new Viewer(address, this.settings, broker)
     const open = (events: ChannelEvents) =>
-      this.meter.channel(webSocketChannel(socket, events), viewer.uid, () => {
+      this.meter.channel(webSocketChannel(socket, transport, events), viewer.uid, () => {
         broker.log.warn({ viewer: viewer.id }, 'viewers read too few of their replies; one is dropped')
         setImmediate(() => responder.close())
       })

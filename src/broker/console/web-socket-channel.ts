@@ -1,13 +1,25 @@
 import { closeSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 
 /** RFC 6455: an endpoint ends the connection because of what it received. */
 const policyViolation = 1008
 
-/** A frame is a message without its NUL. No descriptors travel here. */
-export function webSocketChannel(socket: WebSocket, events: ChannelEvents): Channel {
+/** A frame is a message without its NUL. No descriptors travel here. transport: what the WebSocket goes over. */
+export function webSocketChannel(socket: WebSocket, transport: Socket, events: ChannelEvents): Channel {
   let ended = false
+  let corked = false
+  /** Frames of a turn of the event loop leave together: each alone would cost a system call. */
+  const gather = () => {
+    if (corked) return
+    corked = true
+    transport.cork()
+    setImmediate(() => {
+      corked = false
+      transport.uncork()
+    })
+  }
   const end = (error: Error | undefined) => {
     if (ended) return
     ended = true
@@ -30,7 +42,9 @@ export function webSocketChannel(socket: WebSocket, events: ChannelEvents): Chan
   return {
     send: (bytes, fds) => {
       for (const fd of fds) closeSync(fd)
-      if (!ended) socket.send(bytes.subarray(0, -1), { binary: false }, sent)
+      if (ended) return
+      gather()
+      socket.send(bytes.subarray(0, -1), { binary: false }, sent)
     },
     get queuedBytes() {
       return ended ? 0 : socket.bufferedAmount

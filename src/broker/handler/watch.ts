@@ -19,6 +19,9 @@ const batchRoom = replyBytesMax - 256
 /** Events kept for a viewer that is not reading just now; more are counted and dropped. */
 const backlogMax = 1024
 
+/** The same until the snapshot is read: what happens during a long one must not end in a demand for another. */
+const backlogMaxMeanwhile = 16 * 1024
+
 /** One viewer: the state in batches, then the changes, never faster than it reads. */
 export async function watch(
   broker: Broker,
@@ -31,8 +34,11 @@ export async function watch(
   let missed = 0
   let streaming = false
   let slow = false
+  let room = backlogMaxMeanwhile
+  let scheduled = false
 
   const flush = () => {
+    if (call.ended) return
     slow = false
     while (backlog.length > 0 && !slow) {
       const out: WatchOut = { event: backlog.shift()! }
@@ -42,18 +48,30 @@ export async function watch(
       }
       slow = !call.replyMore(out)
     }
+    if (backlog.length === 0) room = backlogMax
+  }
+  /** Not at once: whoever made the change gets its reply first. */
+  const flushSoon = () => {
+    if (scheduled) return
+    scheduled = true
+    const work = () => {
+      scheduled = false
+      if (!slow) flush()
+    }
+    if (session.gatherEventsMs > 0) setTimeout(work, session.gatherEventsMs)
+    else setImmediate(work)
   }
   const stop = broker.events.watch(
     (event, audience) => {
       // A number that another process has by now is not this one's any more.
       if (mine ? !session.isAlive : !maySeeEvent(session, event, audience)) return
-      if (backlog.length >= backlogMax) {
+      if (backlog.length >= room) {
         backlog.shift()
         missed++
         broker.statistics.eventsMissed++
       }
       backlog.push(event)
-      if (streaming && !slow) flush()
+      if (streaming && !slow) flushSoon()
     },
     mine ? session.peer.pid : undefined,
   )

@@ -20,6 +20,8 @@ export class Session {
   readonly connectedAt = Date.now()
   calls = 0
   watching = false
+  /** How long events may wait for more of them; they are sent together. */
+  readonly gatherEventsMs: number = 0
   /** Allocations whose secret this connection has shown. */
   readonly unlocked = new Set<Allocation>()
   private identity: ProcessIdentity | undefined

@@ -47,9 +47,17 @@ export function prepareMounts(): void {
   if (lost) writeFileSync(lostFile, '')
 }
 
+/** st_dev of the directory's mount when it was found to be of this process' namespace, which never changes. */
+let preparedDevice: number | undefined
+
 function isPrepared(): boolean {
   try {
-    return isMount(directory) && readFileSync(namespaceFile, 'latin1') === readlinkSync('/proc/self/ns/mnt')
+    const { dev } = statSync(directory)
+    if (dev === preparedDevice) return true
+    if (!isMount(directory) || readFileSync(namespaceFile, 'latin1') !== readlinkSync('/proc/self/ns/mnt'))
+      return false
+    preparedDevice = dev
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
     throw error

@@ -7,6 +7,9 @@ import { needsRoot } from '../../support/needs-root'
 
 const program = 'lib/systemd/systemd'
 
+/** SYSTEMD_SUITE=trixie: that of another release, whatever this machine has. */
+const namedSuite = process.env.SYSTEMD_SUITE
+
 /** What a root filesystem needs over this machine's own to have systemd. */
 export interface SystemdFiles {
   /** undefined: nothing. */
@@ -21,7 +24,8 @@ export async function requireSystemd(): Promise<SystemdFiles | undefined> {
   if (!needsRoot('everything under a real systemd')) return undefined
   try {
     checkNamespaces()
-    return { folder: existsSync(`/${program}`) ? undefined : await packages() }
+    const own = namedSuite === undefined && existsSync(`/${program}`)
+    return { folder: own ? undefined : await packages(namedSuite ?? 'bookworm') }
   } catch (error) {
     const message = `a systemd can't be run here: ${(error as Error).message}`
     if (process.env.CI) throw new Error(message, { cause: error })
@@ -41,9 +45,13 @@ function checkNamespaces(): void {
   if (status !== 0) throw new Error(error?.message ?? stderr.trim())
 }
 
-async function packages(): Promise<string> {
-  const archive = new Archive('bookworm', false, new Progress())
-  const folder = await archive.unpacked('systemd', () => archive.withLibraries('systemd'))
+async function packages(suite: string): Promise<string> {
+  const archive = new Archive(suite, false, new Progress())
+  const folder = await archive.unpacked(`systemd-${suite}`, async () => [
+    ...(await archive.withLibraries('systemd')),
+    // What was built for a later C library needs it.
+    ...(suite === namedSuite ? ['libc6', 'libgcc-s1'] : []),
+  ])
   // Folders of the packages would hide the links that these are on a merged system.
   for (const name of ['bin', 'sbin', 'lib']) {
     if (!existsSync(path.join(folder, name))) continue

@@ -8,10 +8,11 @@ import { AppContext } from './view/hooks'
 const model = new Model(takeToken())
 const ui = new Ui()
 
+// Before there is anything to show it in, as the broker's answers take their time.
+model.link.start()
 render(
   <AppContext.Provider value={{ model, ui }}>
     <App />
   </AppContext.Provider>,
   document.getElementById('app')!,
 )
-model.link.start()

@@ -35,16 +35,18 @@ interface Message {
   error?: string
 }
 
-/** Calls over one WebSocket; replies come in the order of the calls. */
+/** Calls over one WebSocket, which they wait for until it is open; replies come in the order of the calls. */
 export class Connection {
   private socket: WebSocket | undefined
   private readonly waiting: Waiting[] = []
+  /** Calls made before it was open. */
+  private readonly unsent: string[] = []
   private opened = false
   private closed = false
 
   constructor(
     token: string,
-    private readonly events: { onOpen: () => void; onClose: (wasOpen: boolean) => void },
+    private readonly events: { onOpen?: () => void; onClose: (wasOpen: boolean) => void },
   ) {
     this.open(token).catch(() => this.end())
   }
@@ -90,7 +92,8 @@ export class Connection {
     socket.onopen = () => {
       if (this.closed) return
       this.opened = true
-      this.events.onOpen()
+      for (const text of this.unsent.splice(0)) socket.send(text)
+      this.events.onOpen?.()
     }
     socket.onmessage = ({ data }) => this.receive(data as string)
     socket.onclose = () => this.end()
@@ -98,13 +101,15 @@ export class Connection {
   }
 
   private send(method: BrokerMethodName, parameters: unknown, more: boolean, waiting: Waiting): void {
-    if (this.closed || !this.opened) {
+    if (this.closed) {
       waiting.onFailure(new CallFailed('Away'))
       return
     }
     this.waiting.push(waiting)
     const call = { method: `${brokerInterfaceName}.${method}`, parameters, ...(more && { more }) }
-    this.socket!.send(JSON.stringify(call))
+    const text = JSON.stringify(call)
+    if (this.opened) this.socket!.send(text)
+    else this.unsent.push(text)
   }
 
   private receive(text: string): void {

@@ -26,6 +26,8 @@ export class Link {
   state: LinkState = { kind: 'connecting' }
   private calls: Connection | undefined
   private watching: Connection | undefined
+  /** Made at the same time as that for calls, as each takes a challenge and an answer. */
+  private nextWatching: Connection | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
@@ -62,36 +64,36 @@ export class Link {
     onReply: (reply: BrokerMethods[Name]['out']) => void,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const connection: Connection = new Connection(this.token ?? '', {
-        onOpen: () => {
-          connection
-            .stream(method, parameters, onReply)
-            .then(resolve, reject)
-            .finally(() => connection.close())
-        },
-        onClose: () => reject(new CallFailed('Away')),
-      })
+      const connection = new Connection(this.token ?? '', { onClose: () => reject(new CallFailed('Away')) })
+      connection
+        .stream(method, parameters, onReply)
+        .then(resolve, reject)
+        .finally(() => connection.close())
     })
   }
 
   /** Watch from the beginning: a new snapshot. */
   watchAnew(): void {
+    const connection = this.nextWatching ?? this.newWatching()
+    this.nextWatching = undefined
     this.watching?.close()
-    const connection: Connection = new Connection(this.token ?? '', {
-      onOpen: () => {
-        connection
-          .stream('Watch', {}, reply => {
-            if (this.watching === connection) this.events.onWatch(reply)
-          })
-          .catch(() => {
-            if (this.watching === connection) this.lost()
-          })
-      },
+    this.watching = connection
+    connection
+      .stream('Watch', {}, reply => {
+        if (this.watching === connection) this.events.onWatch(reply)
+      })
+      .catch(() => {
+        if (this.watching === connection) this.lost()
+      })
+  }
+
+  private newWatching(): Connection {
+    const connection: Connection = new Connection(this.token!, {
       onClose: () => {
         if (this.watching === connection) this.lost()
       },
     })
-    this.watching = connection
+    return connection
   }
 
   private connect(): void {
@@ -109,6 +111,7 @@ export class Link {
       },
     })
     this.calls = connection
+    this.nextWatching = this.newWatching()
   }
 
   /** A browser does not say why a WebSocket was not opened; its address, asked without an upgrade, does. */
@@ -141,9 +144,10 @@ export class Link {
   }
 
   private closeAll(): void {
-    const open = [this.calls, this.watching]
+    const open = [this.calls, this.watching, this.nextWatching]
     this.calls = undefined
     this.watching = undefined
+    this.nextWatching = undefined
     for (const connection of open) connection?.close()
   }
 

@@ -18,26 +18,35 @@ export interface FreeSpace {
 
 const binFactor = 4
 
+/** Powers of four up to a double's largest whole number. */
+const binsMax = 27
+
+const log4 = (value: number) => Math.floor(Math.log2(value) / Math.log2(binFactor))
+
 /** How a range's free memory is scattered. Costs as much as there are extents, so it is asked for once a second. */
 export function freeSpace(index: ExtentIndex, bytes: number): FreeSpace {
-  const counts = new Map<number, { count: number; bytes: number }>()
+  const counts = new Float64Array(binsMax)
+  const sums = new Float64Array(binsMax)
   const space: FreeSpace = { extents: 0, bytes: 0, largest: 0, bins: [] }
+  // Neighbours are often alike, and a logarithm is what costs most here.
+  let [last, exponent] = [0, 0]
   index.eachGap(bytes, (_start, length) => {
+    if (length !== last) exponent = log4(length)
+    last = length
+    counts[exponent]!++
+    sums[exponent]! += length
     space.extents++
     space.bytes += length
     space.largest = Math.max(space.largest, length)
-    const exponent = Math.floor(Math.log2(length) / Math.log2(binFactor))
-    const bin = counts.get(exponent) ?? { count: 0, bytes: 0 }
-    bin.count++
-    bin.bytes += length
-    counts.set(exponent, bin)
   })
-  const exponents = [...counts.keys()]
-  for (let exponent = Math.min(...exponents); exponent <= Math.max(...exponents); exponent++)
+  const first = counts.findIndex(count => count > 0)
+  const end = first < 0 ? first : counts.findLastIndex(count => count > 0)
+  for (let at = first; at <= end && at >= 0; at++)
     space.bins.push({
-      lower: binFactor ** exponent,
-      upper: binFactor ** (exponent + 1),
-      ...(counts.get(exponent) ?? { count: 0, bytes: 0 }),
+      lower: binFactor ** at,
+      upper: binFactor ** (at + 1),
+      count: counts[at]!,
+      bytes: sums[at]!,
     })
   return space
 }

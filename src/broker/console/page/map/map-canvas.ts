@@ -39,8 +39,9 @@ export class MapCanvas {
   private readonly marks: CanvasRenderingContext2D
   private scale = 1
   private width = 0
-  /** What the memory was last drawn of; it is not drawn again for what only changes tables. */
+  /** What the memory, and the marks on it, were last drawn of; neither is drawn again for what only changes tables. */
   private drawn: unknown[] = []
+  private marked: unknown[] = []
 
   constructor(
     overview: HTMLCanvasElement,
@@ -74,9 +75,12 @@ export class MapCanvas {
     if (this.width === 0) return
     const { extents, poison } = scene.map
     const drawn = [extents, extents.version, poison, poison.version, scene.view.start, scene.view.span]
-    if (drawn.some((value, i) => value !== this.drawn[i])) this.drawMemory(scene)
+    const marked = [scene.selected, scene.pointed]
+    const isStale = drawn.some((value, i) => value !== this.drawn[i])
+    if (isStale) this.drawMemory(scene)
+    if (isStale || marked.some((value, i) => value !== this.marked[i])) this.drawMarks(scene)
     this.drawn = drawn
-    this.drawMarks(scene)
+    this.marked = marked
   }
 
   private drawMemory({ map, view }: Scene): void {

@@ -5,6 +5,8 @@ import type { Inventory } from './inventory'
 export interface Wanted {
   /** This allocation as it is now. */
   allocation(name: string): void
+  /** Its metadata and shares as they are now, once somebody looks at them. */
+  detail(name: string): void
   /** Which of a process' allocations are still held by it. */
   process(pid: number): void
   status(): void
@@ -19,12 +21,14 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
   switch (kind) {
     case 'allocated':
     case 'grown':
-    case 'changed':
     case 'claimed':
     case 'mapped':
     case 'verified':
     case 'tampered':
       if (allocation) wanted.allocation(allocation)
+      return
+    case 'changed':
+      if (allocation) wanted.detail(allocation)
       return
     case 'revokeRequested':
     case 'revokeStep':

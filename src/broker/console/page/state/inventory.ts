@@ -38,6 +38,8 @@ export class Inventory {
   readonly retired = new Map<number, RetiredPiece>()
   /** Counts what changed the retired memory, so that an older answer is known for one. */
   retiredVersion = 0
+  /** Of these the metadata and shares, which only the detail of one allocation shows, are not known as they are now. */
+  readonly outdated = new Set<string>()
   private readonly byAllocation = new Map<string, Map<number, Mapping>>()
   private readonly byHolder = new Map<number, Set<string>>()
   private nextRetiredRef = -1
@@ -66,7 +68,13 @@ export class Inventory {
     const ids = new Set(mappings.map(({ id }) => id))
     for (const { id } of this.mappingsOf(allocation.name)) if (!ids.has(id)) this.removeMapping(id)
     for (const mapping of mappings) this.storeMapping(mapping)
+    this.outdated.delete(allocation.name)
     this.store(allocation)
+  }
+
+  /** Its metadata or shares have changed. */
+  outdate(name: string): void {
+    if (this.allocations.has(name)) this.outdated.add(name)
   }
 
   /** The allocation is gone. Returns what it was. */
@@ -176,6 +184,7 @@ export class Inventory {
   private forget(allocation: Allocation): void {
     for (const { id } of this.mappingsOf(allocation.name)) this.removeMapping(id)
     this.allocations.delete(allocation.name)
+    this.outdated.delete(allocation.name)
     this.changeHolder(allocation.name, allocation.holderPid, null)
     this.byId.delete(allocation.id)
     this.ranges.get(allocation.range)?.clear(allocation.extents, allocation.id)

@@ -80,9 +80,19 @@ export class Model {
     this.statusChanged.changed()
   }
 
+  /** Ask for an allocation as it is now. */
+  refresh(name: string): void {
+    this.refresher.want(name)
+  }
+
   private get wanted(): Wanted {
     return {
       allocation: name => this.refresher.want(name),
+      detail: name => {
+        // An answer under way may be from before this change.
+        if (this.refresher.isWaiting(name)) this.refresher.want(name)
+        else this.inventory.outdate(name)
+      },
       process: pid => this.throttle.soon(`process ${pid}`, () => this.lookAfter(pid)),
       status: () => this.throttle.soon('status', () => this.readStatus()),
       ranges: () => this.throttle.soon('ranges', () => this.readRanges()),

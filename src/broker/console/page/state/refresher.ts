@@ -2,6 +2,8 @@ import type { GetAllocationOut } from '../../../../../protocol/generated/broker'
 
 /** Questions under way at once: enough to keep up with a busy broker, too few to be its load. */
 const inFlightMax = 32
+/** What changes again meanwhile is asked for once, and one look at the broker's answers is not many. */
+const gatherMs = 50
 
 /**
  * Asks for allocations that changed, each one once however often it changed while it waited. What was asked before the
@@ -14,6 +16,7 @@ export class Refresher {
   private lastVersion = 0
   private inFlight = 0
   private closed = false
+  private gathering = false
 
   constructor(
     private readonly ask: (name: string) => Promise<GetAllocationOut | undefined>,
@@ -24,12 +27,21 @@ export class Refresher {
     return this.versions.size
   }
 
+  isWaiting(name: string): boolean {
+    return this.versions.has(name)
+  }
+
   want(name: string): void {
     const known = this.versions.has(name)
     this.versions.set(name, ++this.lastVersion)
     if (known) return
     this.queue.push(name)
-    this.pump()
+    if (this.gathering) return
+    this.gathering = true
+    setTimeout(() => {
+      this.gathering = false
+      this.pump()
+    }, gatherMs)
   }
 
   /** It is gone: no answer to an earlier question counts. */

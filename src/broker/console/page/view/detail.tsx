@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks'
 import type { Allocation, Mapping } from '../../../../../protocol/generated/broker'
 import { grouped, hex, printable, size } from '../format'
 import { around } from '../map/viewport'
@@ -11,6 +12,10 @@ export function Detail() {
   const { model, ui } = useApp()
   useSignals([model.inventoryChanged, ui.signal])
   const { selected } = ui
+  const isOutdated = selected !== undefined && model.inventory.outdated.has(selected)
+  useEffect(() => {
+    if (isOutdated) model.refresh(selected)
+  }, [isOutdated, selected])
   if (selected === undefined) return null
   const allocation = model.inventory.allocations.get(selected)
   return (

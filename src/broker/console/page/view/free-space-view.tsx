@@ -13,7 +13,7 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
   useSignals([model.inventoryChanged, model.statusChanged], 1000)
   const { range } = map
   const last = useRef<{ map: RangeMap; version: number; space: FreeSpace } | undefined>(undefined)
-  const { version } = model.inventoryChanged
+  const { version } = map.extents
   if (last.current?.map !== map || last.current.version !== version)
     last.current = { map, version, space: freeSpace(map.extents, range.bytes) }
   const { bins } = last.current.space

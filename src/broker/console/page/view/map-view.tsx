@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Extent } from '../../../../../protocol/generated/broker'
 import { count, grouped, hex, size } from '../format'
 import type { Piece } from '../map/extent-index'
 import { listen } from '../map/gestures'
@@ -13,6 +14,7 @@ import { focusIds } from './shortcuts'
 const mainHeight = 96
 const zoomStep = 2
 const panStep = 0.25
+const nothing: readonly Extent[] = []
 
 /** One range, drawn; and what is under the pointer or chosen with the keyboard, in words. */
 export function MapView({ name }: { name: string }) {
@@ -63,7 +65,7 @@ export function MapView({ name }: { name: string }) {
       canvas.draw({
         map: mapNow(),
         view: viewNow(),
-        selected: selectedNow()?.extents ?? [],
+        selected: selectedNow()?.extents ?? nothing,
         pointed: pointedNow.current,
         nameOf: ref => model.inventory.byId.get(ref)?.name ?? model.inventory.retired.get(ref)?.allocation,
       })

@@ -4,7 +4,7 @@
 // biome-ignore-all lint/a11y/noStaticElementInteractions: its role is one of two, and both are named
 // biome-ignore-all lint/a11y/useAriaPropsSupportedByRole: the same
 import type { ComponentChildren } from 'preact'
-import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef } from 'preact/hooks'
 import { grouped } from '../format'
 
 /** Pixels; the style sheet says the same. */
@@ -111,29 +111,55 @@ export function VirtualTable<T>(props: VirtualTableProps<T>) {
       {rows.length === 0 && <p class="empty">{empty}</p>}
       <div class="rows" role="rowgroup" style={{ height: `${rows.length * rowHeight}px` }}>
         {slice.map((row, i) => (
-          <div
-            class={`row${i === selectedAt ? ' selected' : ''}`}
-            role="row"
+          <Row
             key={keyOf(row)}
-            id={i === selectedAt ? `${name}-selected` : undefined}
-            aria-rowindex={first + i + 2}
-            aria-selected={onSelect ? i === selectedAt : undefined}
-            style={{ transform: `translateY(${(first + i) * rowHeight}px)` }}
-            onClick={() => onSelect?.(row)}
-          >
-            {columns.map(column => (
-              <span
-                key={column.key}
-                role={onSelect ? 'gridcell' : 'cell'}
-                class={`c-${column.key}${column.right ? ' right' : ''}`}
-              >
-                {column.cell(row)}
-              </span>
-            ))}
-          </div>
+            table={name}
+            columns={columns}
+            row={row}
+            index={first + i}
+            isSelected={i === selectedAt}
+            onSelect={onSelect}
+          />
         ))}
       </div>
     </div>
+  )
+}
+
+interface RowProps<T> {
+  table: string
+  columns: readonly Column<T>[]
+  row: T
+  index: number
+  isSelected: boolean
+  onSelect: ((row: T) => void) | undefined
+}
+
+/** Made anew only when it is another: rows are never changed in place. */
+function Row<T>({ table, columns, row, index, isSelected, onSelect }: RowProps<T>) {
+  return useMemo(
+    () => (
+      <div
+        class={`row${isSelected ? ' selected' : ''}`}
+        role="row"
+        id={isSelected ? `${table}-selected` : undefined}
+        aria-rowindex={index + 2}
+        aria-selected={onSelect ? isSelected : undefined}
+        style={{ transform: `translateY(${index * rowHeight}px)` }}
+        onClick={() => onSelect?.(row)}
+      >
+        {columns.map(column => (
+          <span
+            key={column.key}
+            role={onSelect ? 'gridcell' : 'cell'}
+            class={`c-${column.key}${column.right ? ' right' : ''}`}
+          >
+            {column.cell(row)}
+          </span>
+        ))}
+      </div>
+    ),
+    [row, index, isSelected],
   )
 }
 
