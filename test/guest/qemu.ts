@@ -112,7 +112,9 @@ export class Qemu {
       return new Qemu(process, await Qmp.connect(socket, over.signal))
     } catch (error) {
       await process.kill()
-      throw new Error(`QEMU does not start: ${process.complaints}`, { cause: error })
+      throw new Error(`QEMU does not start: ${(error as Error).message} ${process.complaints}`, {
+        cause: error,
+      })
     } finally {
       clearTimeout(timer)
     }

@@ -78,7 +78,6 @@ async function releaseAgain(client: Broker, name: string): Promise<string> {
 
 const scenario: Scenario = {
   title: 'devdax: a broker killed in the middle of each step of a revocation is finished by the next one',
-  minutesMax: 30,
   steps: [stage('kill at each step', killAtEachStep)],
 }
 export default scenario
