@@ -207,7 +207,9 @@ describe('memory of a memfd range', () => {
     await client.call('Allocate', { name: 'vm/ram', bytes: MiB })
     const { grant, fds } = await client.call('CreateMapping', { name: 'vm/ram' })
     client.closeFd(fds[grant.fileDescriptor]!)
-    expect(await client.call('Release', { name: 'vm/ram', graceMs: 0 })).toMatchObject({ outcome: 'released' })
+    expect(await client.call('Release', { name: 'vm/ram', graceMs: 0 })).toMatchObject({
+      outcome: 'released',
+    })
     await until(async () => (await ranges())[0]!.freeBytes === 64 * MiB, 'all of it free')
   })
 
