@@ -2,9 +2,10 @@
 module.exports = {
   roots: ['<rootDir>/test'],
   testEnvironment: 'node',
-  testTimeout: 30_000,
-  globalSetup: '<rootDir>/test/support/huge-pages.js',
-  globalTeardown: '<rootDir>/test/support/huge-pages-end.js',
+  // A bound on hanging, beyond those of the waits inside, which say what never came.
+  testTimeout: 300_000,
+  globalSetup: '<rootDir>/test/support/global-setup.js',
+  globalTeardown: '<rootDir>/test/support/global-teardown.js',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

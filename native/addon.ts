@@ -76,9 +76,26 @@ export interface Addon {
     device: number,
     inode: number,
   ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
+  // Device-DAX, by sysfs. For root; each write blocks for as long as the kernel likes.
+  /**
+   * Makes a device in a region (the directory with dax_region in it), gives it these extents (physical addresses), reads
+   * back that it has them, and binds it to the driver (its directory in sysfs). Its node in the directory nodes is
+   * root's alone. The device is left as it is when a step fails.
+   */
+  makeDaxDevice(
+    region: string,
+    driver: string,
+    nodes: string,
+    extents: ReadonlyArray<{ start: number; end: number }>,
+    alignBytes: number,
+  ): NewDaxDevice
+  /** A device of the bus (its directory in sysfs) that has memory and no driver; '': there is none. */
+  findUnboundDax(bus: string): string | number
   // Mounts. For root.
   /** Mounts an empty tmpfs there, mode 0700, that is not propagated to other mount namespaces. */
   mountPrivate(path: string): number
+  /** The same in a new directory (-EEXIST: there is one), with a character device of that name in it, mode 0600. All or nothing. */
+  mountNode(path: string, name: string, device: number, uid: number): number
   /** Mounts a file over another, not propagated either. */
   bindPrivate(file: string, path: string): number
   /** 1: nothing anywhere is open by way of this mount, be it mapped, in flight on a socket, or held by path; 0: something is. */
@@ -127,6 +144,17 @@ export interface Addon {
   crc32cPortable(bytes: Uint8Array, initial: number): number
   /** BLAKE3, 32 bytes. lanesMax (16, 8, 4, 1): chunks hashed at once, as far as the processor can. */
   blake3(bytes: Uint8Array, lanesMax: number): Buffer
+}
+
+/** errno 0: it is bound. -EPROTO: the kernel took a value, and another is read back. */
+export interface NewDaxDevice {
+  readonly errno: number
+  /** What failed, for people: "writing '1' to FILE". */
+  readonly doing: string
+  /** '' while there is none. */
+  readonly name: string
+  /** st_rdev of its node, once it is bound. */
+  readonly device: number
 }
 
 /** Keeps the event loop alive until it is closed or has ended. close() is idempotent, and no callback comes after it. */

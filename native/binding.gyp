@@ -8,6 +8,8 @@
         "src/async_call.cc",
         "src/blake3.cc",
         "src/crc32c.cc",
+        "src/dax_device.cc",
+        "src/dax_glue.cc",
         "src/digest.cc",
         "src/environment.cc",
         "src/fault_guard.cc",

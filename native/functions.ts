@@ -7,6 +7,7 @@ import type {
   NativeSweep,
   NativeTableMap,
   NativeWindow,
+  NewDaxDevice,
 } from './addon'
 import { loadAddon } from './load'
 import { check, SystemError } from './system-error'
@@ -132,6 +133,14 @@ export function mountPrivate(path: string): void {
   check('mount', addon.mountPrivate(path))
 }
 
+/**
+ * The same in a new directory, with a character device of that name in it, mode 0600, device as st_rdev has it. All or
+ * nothing; throws EEXIST where there is a directory.
+ */
+export function mountNode(path: string, name: string, device: number, uid: number): void {
+  check('mount', addon.mountNode(path, name, device, uid))
+}
+
 /** Mounts a file over another, not propagated either. */
 export function bindPrivate(file: string, path: string): void {
   check('mount', addon.bindPrivate(file, path))
@@ -153,6 +162,28 @@ export function unmount(path: string, { detach }: { detach: boolean }): void {
 /** A character device with mode 0600; device as st_rdev has it. */
 export function makeNode(path: string, device: number): void {
   check('mknod', addon.makeNode(path, device))
+}
+
+/**
+ * Make a device in a region (the directory with dax_region in it), give it these extents (physical addresses), read back
+ * that it has them, and bind it to the driver (its directory in sysfs). Its node in the directory nodes is root's alone.
+ * Throws nothing: errno tells, and the device is left as it is when a step fails.
+ */
+export function makeDaxDevice(
+  region: string,
+  driver: string,
+  nodes: string,
+  extents: ReadonlyArray<{ start: number; end: number }>,
+  alignBytes: number,
+): NewDaxDevice {
+  return addon.makeDaxDevice(region, driver, nodes, extents, alignBytes)
+}
+
+/** A device of the bus (its directory in sysfs) that has memory and no driver. */
+export function findUnboundDax(bus: string): string | undefined {
+  const name = addon.findUnboundDax(bus)
+  if (typeof name === 'number') throw new SystemError('readdir', name)
+  return name || undefined
 }
 
 /** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */

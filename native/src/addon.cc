@@ -13,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   ExportSockets(env, exports);
   ExportProcesses(env, exports);
   ExportMemory(env, exports);
+  ExportDax(env, exports);
   ExportMounts(env, exports);
   ExportWindow(env, exports);
   ExportSweeps(env, exports);

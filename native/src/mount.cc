@@ -30,6 +30,19 @@ int MountPrivate(const std::string& path) {
   return MakePrivate(path);
 }
 
+int MountNode(const std::string& path, const std::string& name, uint64_t device, uint32_t uid) {
+  if (mkdir(path.c_str(), 0700) < 0) return -errno;
+  int error = MountPrivate(path);
+  if (error == 0) {
+    const std::string node = path + "/" + name;
+    error = MakeNode(node, device);
+    if (error == 0 && uid != 0 && lchown(node.c_str(), uid, 0) < 0) error = -errno;
+    if (error != 0) Unmount(path, true);
+  }
+  if (error != 0) rmdir(path.c_str());
+  return error;
+}
+
 int BindPrivate(const std::string& file, const std::string& path) {
   if (mount(file.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) < 0) return -errno;
   return MakePrivate(path);

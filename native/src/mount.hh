@@ -8,6 +8,8 @@ namespace membroker {
 
 /** An empty tmpfs that nothing of is propagated to other mount namespaces. Mode 0700. */
 int MountPrivate(const std::string& path);
+/** The same in a new directory, with a character device of that name in it. Nothing of it is left when it fails. */
+int MountNode(const std::string& path, const std::string& name, uint64_t device, uint32_t uid);
 /** The file under another path, not propagated either. */
 int BindPrivate(const std::string& file, const std::string& path);
 /** 1: nothing anywhere is open by way of this mount; 0: something is. */

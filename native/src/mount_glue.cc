@@ -22,6 +22,16 @@ Napi::Value BindPrivateGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), BindPrivate(file, path));
 }
 
+Napi::Value MountNodeGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string path = args.string();
+  const std::string name = args.string();
+  const uint64_t device = args.size();
+  const auto uid = static_cast<uint32_t>(args.integer(0, UINT32_MAX));
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), MountNode(path, name, device, uid));
+}
+
 Napi::Value UnmountGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const std::string path = args.string();
@@ -51,6 +61,7 @@ Napi::Value SpliceToPipeGlue(const Napi::CallbackInfo& info) {
 
 void ExportMounts(Napi::Env env, Napi::Object exports) {
   exports["mountPrivate"] = Napi::Function::New<OfPath<MountPrivate>>(env, "mountPrivate");
+  exports["mountNode"] = Napi::Function::New<MountNodeGlue>(env, "mountNode");
   exports["bindPrivate"] = Napi::Function::New<BindPrivateGlue>(env, "bindPrivate");
   exports["isMountIdle"] = Napi::Function::New<OfPath<IsMountIdle>>(env, "isMountIdle");
   exports["unmount"] = Napi::Function::New<UnmountGlue>(env, "unmount");

@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, connect } from '../../src/client'
+import { needsRoot } from '../support/needs-root'
 import { BrokerProcess } from './support/broker-process'
-import { ctl, startCtl } from './support/ctl'
+import { ctl, ctlMain, startCtl } from './support/ctl'
 import { root } from './support/root'
 import { until } from './support/until'
 
@@ -24,6 +26,7 @@ const exec = (...args: string[]) => ctl(server.socket, 'exec', ...args)
 
 test('the command is the holder: same process, its own exit status', async () => {
   // Proves that no wrapper stays: the pid that held the allocation is the pid that the command sees as its own.
+  const seen = path.join(server.directory, 'seen')
   const { child, outcome } = startCtl(server.socket, [
     'exec',
     '--map',
@@ -33,12 +36,14 @@ test('the command is the holder: same process, its own exit status', async () =>
     '--',
     'sh',
     '-c',
-    'echo $$ $MEMBROKER_FDS; read line <&9; sleep 1; exit 7',
+    'echo $$ $MEMBROKER_FDS; read line <&9; until [ -e "$0" ]; do sleep 0.05; done; exit 7',
+    seen,
   ])
   await once(child.stdout!, 'data')
   const { allocation, mappings } = await broker.get('x/ram')
   expect(allocation.holderPid).toBe(child.pid)
   expect(mappings).toMatchObject([{ state: 'held', pid: child.pid }])
+  writeFileSync(seen, '')
   expect(await outcome).toMatchObject({ code: 7, stdout: `${child.pid} x/ram=9\n`, stderr: '' })
   await until('the layout to wait', async () => (await broker.get('x/ram')).mappings[0]?.state === 'dormant')
 })
@@ -155,6 +160,32 @@ test('a command that can’t be run is told as shells do', async () => {
     code: 1,
     stderr: expect.stringContaining('--allocate'),
   })
+})
+
+const withoutRights = needsRoot('a search path with folders of others') ? test : test.skip
+withoutRights('a folder of the search path that the user may not look into has no commands', () => {
+  // Proves that what shells call not found is not called forbidden, and what is named by its path is.
+  const hidden = mkdtempSync(path.join(tmpdir(), 'membroker-hidden-'))
+  try {
+    const run = (command: string) =>
+      spawnSync(
+        'setpriv',
+        ['--reuid=65534', '--regid=65534', '--clear-groups', '--'].concat([
+          process.execPath,
+          ctlMain,
+          'exec',
+          '--map',
+          'never',
+          '--',
+          command,
+        ]),
+        { env: { PATH: `${hidden}:/usr/bin:/bin`, MEMBROKER_SOCKET: server.socket }, encoding: 'utf8' },
+      )
+    expect(run('no-such-command')).toMatchObject({ status: 127 })
+    expect(run(path.join(hidden, 'command'))).toMatchObject({ status: 126 })
+  } finally {
+    rmSync(hidden, { recursive: true })
+  }
 })
 
 test('a secret comes from a file', async () => {

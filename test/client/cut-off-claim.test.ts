@@ -1,9 +1,8 @@
 import { openSync } from 'node:fs'
 import { connect } from '../../src/client'
-import { openFds } from './support/open-fds'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { allocation, mapping, range } from './support/records'
 import { ScriptedBroker } from './support/scripted-broker'
-import { until } from './support/until'
 
 test('a rebuild whose connection breaks goes on, and makes anew the mappings whose descriptors never came', async () => {
   // Proves that a broker restart in the middle of a rebuild costs no mapping: allocation x arrives before the break,
@@ -50,7 +49,7 @@ test('a rebuild whose connection breaks goes on, and makes anew the mappings who
       revoked.push(call.parameters)
       call.reply({ outcome: 'revoked', step: '' })
     })
-  const before = openFds()
+  const before = await settledFds()
   const broker = await connect({ socket: scripted.socket, reconnect: { minDelayMs: 1, maxDelayMs: 5 } })
   const { claimed, notClaimed } = await broker.rebuild()
   expect(notClaimed).toEqual([])
@@ -61,9 +60,8 @@ test('a rebuild whose connection breaks goes on, and makes anew the mappings who
   expect(claimed[1]!.mappings[0]).toMatchObject({ guestAddress: 8192, metadata: { slot: 2 }, length: 4096 })
   expect(revoked).toEqual([{ mapping: 20 }])
   await broker.close()
-  scripted.vanish()
-  await until('every descriptor to be closed', () => openFds() < before)
   scripted.dispose()
+  await sameFds(before)
 })
 
 test('an aborted rebuild closes what it had', async () => {
@@ -79,10 +77,10 @@ test('an aborted rebuild closes what it had', async () => {
       setTimeout(() => abort.abort(), 50)
     })
   const broker = await connect({ socket: scripted.socket })
-  const before = openFds()
+  const before = await settledFds()
   await expect(broker.rebuild({ signal: abort.signal })).rejects.toMatchObject({ code: 'Aborted' })
   // Both ends of the Watch connection are new, and stay.
-  await until('the granted descriptor to be closed', () => openFds() === before + 2)
+  await sameFds([...before, 'socket:[N]', 'socket:[N]'])
   await broker.close()
   scripted.dispose()
 })

@@ -1,8 +1,7 @@
 import { readSync } from 'node:fs'
 import { type Broker, BrokerError, connect, GiB, KiB, MiB } from '../../src/client'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { BrokerProcess } from './support/broker-process'
-import { openFds } from './support/open-fds'
-import { until } from './support/until'
 
 let server: BrokerProcess
 let broker: Broker
@@ -52,7 +51,7 @@ test('the end of a mapping empties its windows, frees its descriptor, and the br
   const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
   const settled = await ram.map()
   await settled.close()
-  const before = openFds()
+  const before = await settledFds()
   const mapping = await ram.map()
   const [one, two] = [mapping.window({ length: 4096 }), mapping.window({ offset: 4096 })]
   mapping.closeWindow(one)
@@ -64,7 +63,7 @@ test('the end of a mapping empties its windows, frees its descriptor, and the br
   expect(() => mapping.window()).toThrow(expect.objectContaining({ code: 'MappingRevoked' }))
   expect(await mapping.close()).toBeUndefined()
   expect(await ram.refresh()).toEqual([])
-  await until('the connections to be closed', () => openFds() === before)
+  await sameFds(before)
 })
 
 test('a window outside its mapping, or more than a buffer can show, is refused in words', async () => {
@@ -155,11 +154,11 @@ test('a thousand mappings leave no descriptor behind', async () => {
   // Proves the bookkeeping under load, with calls of many connections under way at once.
   const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
   await (await ram.map()).close()
-  const before = openFds()
+  const before = await settledFds()
   for (let round = 0; round < 20; round++) {
     const mappings = await Promise.all(Array.from({ length: 50 }, () => ram.map()))
     for (const mapping of mappings) mapping.window({ length: 4096 })
     await Promise.all(mappings.map(mapping => mapping.close()))
   }
-  await until('the connections to be closed', () => openFds() === before)
+  await sameFds(before)
 })

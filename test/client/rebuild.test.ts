@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { type Broker, connect, MiB } from '../../src/client'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { BrokerProcess } from './support/broker-process'
 import { Holder, outside } from './support/holder'
-import { openFds } from './support/open-fds'
 import { until } from './support/until'
 
 let server: BrokerProcess
@@ -102,7 +102,7 @@ test('the broker may be killed and restarted under living mappings', async () =>
 test('calls of every kind survive ten kills of the broker, or say that they may not have', async () => {
   // Proves reconnecting under load: no call hangs, none is refused for a reason of its own, no descriptor stays.
   await (await (await broker.allocate({ name: 'warm', size: 4096 })).map()).close()
-  const before = openFds()
+  const before = await settledFds()
   let running = true
   const codes = new Set<string>()
   const worker = async (index: number) => {
@@ -127,7 +127,7 @@ test('calls of every kind survive ten kills of the broker, or say that they may 
   running = false
   await Promise.all(workers)
   expect([...codes].filter(code => code !== 'ConnectionLost')).toEqual([])
-  await until('all connections to be closed', () => openFds() <= before)
+  await sameFds(before)
 })
 
 test('a memfd broker that was killed has lost the memory, and every mapping of it is reported', async () => {

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, connect, MiB } from '../../src/client'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { BrokerProcess } from './support/broker-process'
 import { Holder, outside } from './support/holder'
-import { openFds } from './support/open-fds'
 import { until } from './support/until'
 
 let server: BrokerProcess
 let broker: Broker
 
 beforeAll(async () => {
-  server = await new BrokerProcess({ graceMs: 3_000 }).start()
+  server = await new BrokerProcess({ graceMs: 3_600_000 }).start()
 })
 afterAll(() => server.dispose())
 beforeEach(async () => {
@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 /** As an administrator's process: from the holder's own it would say that it has let go already. */
-function revokeFromOutside(mapping: number, graceMs = 3_000): Promise<unknown> {
+function revokeFromOutside(mapping: number, graceMs = 3_600_000): Promise<unknown> {
   return outside(server.socket, `tell(await broker.revoke(${mapping}, { graceMs: ${graceMs} }))`)
 }
 
@@ -46,14 +46,13 @@ test('on a revoke the handlers run first, then windows are empty and the broker 
 })
 
 test('a release of one’s own allocation revokes one’s own mappings, without waiting for the deadline', async () => {
-  // Proves that a process does not wait for itself: the acknowledgement overtakes the release.
+  // Proves that a process does not wait for itself: the acknowledgement overtakes the release, whose
+  // deadline is an hour away.
   const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
   const mapping = await ram.map()
   const window = mapping.window()
   const steps: string[] = []
-  const started = Date.now()
-  expect(await ram.release({ graceMs: 20_000, onStep: ({ step }) => steps.push(step) })).toBe('released')
-  expect(Date.now() - started).toBeLessThan(5_000)
+  expect(await ram.release({ graceMs: 3_600_000, onStep: ({ step }) => steps.push(step) })).toBe('released')
   expect(steps.length).toBeGreaterThan(0)
   expect(window.length).toBe(0)
 })
@@ -75,7 +74,9 @@ test('a handler that fails or never ends does not keep the memory', async () => 
     })
     return new Promise(() => {})
   })
-  expect(await revokeFromOutside(mapping.id, 500)).toBe('revoked')
+  // In time; where this process stood still for a while, the broker's deadline came first, and the proof after it.
+  expect(['revoked', 'quarantined']).toContain(await revokeFromOutside(mapping.id, 500))
+  await until('its end', async () => (await ram.refresh()).length === 0)
   expect(told).toBe(true)
   expect(mapping.state).toBe('closed')
   expect(await failures).toMatchObject([
@@ -133,9 +134,9 @@ test('revokes leave no descriptor behind', async () => {
   // Proves that what the library closes on a notice is all it had.
   const ram = await broker.allocate({ name: 'vm/ram', size: MiB })
   await (await ram.map()).close()
-  const before = openFds()
+  const before = await settledFds()
   const mappings = await Promise.all(Array.from({ length: 20 }, () => ram.map()))
   for (const mapping of mappings) mapping.window()
   expect(await ram.release()).toBe('released')
-  await until('all to be closed', () => openFds() === before)
+  await sameFds(before)
 })

@@ -16,7 +16,7 @@ describe('a holder whose code fails', () => {
   let server: BrokerProcess
 
   beforeAll(async () => {
-    server = await new BrokerProcess({ source: 'memfd', graceMs: 20_000 }).start()
+    server = await new BrokerProcess({ source: 'memfd', graceMs: 3_600_000 }).start()
   })
   afterAll(() => server.dispose())
 
@@ -39,7 +39,7 @@ describe('a holder whose code fails', () => {
     ['is no function', 'undefined', 'handler is not a function'],
   ])('a revoke handler that %s ends neither the process nor the revoke', async (_what, handler, message) => {
     // Proves that a defect in a VMM's handler costs a warning, not the guest, and that the broker has its answer at
-    // once, not by the deadline.
+    // once: the deadline is an hour away.
     const holder = new Holder(
       server.socket,
       `${tellWarnings}
@@ -51,9 +51,7 @@ describe('a holder whose code fails', () => {
     )
     try {
       const id = (await holder.next()) as number
-      const started = Date.now()
       expect(await outside(server.socket, `tell(await broker.revoke(${id}))`)).toBe('revoked')
-      expect(Date.now() - started).toBeLessThan(10_000)
       expect([await holder.next(), await holder.next()]).toEqual(
         expect.arrayContaining([{ revoked: 1 }, warning(message)]),
       )
@@ -130,7 +128,7 @@ describe('an acknowledgement', () => {
       )
     broker = await connect({
       socket: scripted.socket,
-      reconnect: { minDelayMs: 1, maxDelayMs: 5, timeoutMs: 50 },
+      reconnect: { minDelayMs: 1, maxDelayMs: 5 },
     })
     await (await broker.allocation('x')).map()
   })

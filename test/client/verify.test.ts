@@ -1,7 +1,7 @@
 import { connect, MiB, type Progress } from '../../src/client'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { BrokerProcess } from './support/broker-process'
 import { ctl } from './support/ctl'
-import { openFds } from './support/open-fds'
 
 let server: BrokerProcess
 
@@ -31,7 +31,7 @@ test('freeze with digests, then verify: the library tells progress and each verd
 
   // It had not stopped writing.
   mapping.window().writeUInt8(1, 3 * MiB)
-  const fds = openFds()
+  const fds = await settledFds()
   const verified = []
   const progress: Progress[] = []
   for await (const item of broker.verify({ prefix: 'vm/', onProgress: p => progress.push(p) }))
@@ -50,7 +50,7 @@ test('freeze with digests, then verify: the library tells progress and each verd
   const nothing = []
   for await (const item of broker.verify({ prefix: 'none' })) nothing.push(item)
   expect(nothing).toEqual([])
-  expect(openFds()).toEqual(fds)
+  await sameFds(fds)
   const aborted = broker.verify({ signal: AbortSignal.abort() })
   await expect(aborted.next()).rejects.toMatchObject({ code: 'Aborted' })
   await broker.thaw()

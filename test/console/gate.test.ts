@@ -341,12 +341,13 @@ test('however many challenges others ask for, a page that has one is let in', ()
   withProof(async () => {
     const ask = () => request(port, ['GET /challenge HTTP/1.1', `Host: ${host}`])
     const nonces = new Set<string>()
-    for (let i = 0; i < 100; i++)
+    // In a fraction of the time for which a nonce is good, on a slow machine too.
+    for (let i = 0; i < 20; i++)
       for (const { status, body } of await Promise.all(Array.from({ length: 20 }, ask))) {
         expect(status).toBe(200)
         nonces.add(body)
       }
-    expect(nonces.size).toBe(2000)
+    expect(nonces.size).toBe(400)
     const viewer = await PageClient.offer(host, proof)
     expect((await viewer.call('GetStatus', {})).pid).toBe(broker.pid)
     await viewer.close()

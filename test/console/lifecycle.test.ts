@@ -16,7 +16,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
-import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pino from 'pino'
@@ -28,6 +27,7 @@ import { needsRoot } from '../support/needs-root'
 import { TestBroker, until } from '../support/test-broker'
 import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
 import { Exposition } from './support/exposition'
+import { occupy } from './support/occupy'
 import { PageClient } from './support/page-client'
 import { proofOf, prove } from './support/prove'
 import { request } from './support/raw-http'
@@ -44,20 +44,6 @@ async function start(options: Parameters<typeof startConsoleBroker>[0] = {}): Pr
 }
 
 const tokenFile = (broker: TestBroker) => `${broker.socket}.token`
-
-/** Holds a port of this host: the one named, or one that the kernel does not give out by itself while it is free. */
-async function occupy(named?: number): Promise<{ server: Server; port: number; free: () => Promise<void> }> {
-  for (;;) {
-    const server = createServer()
-    const port = named ?? 10_000 + Math.floor(Math.random() * 20_000)
-    const isFree = await new Promise<boolean>(resolve => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (isFree) return { server, port, free: () => new Promise(resolve => server.close(() => resolve())) }
-    if (named !== undefined) throw new Error(`port ${named} is taken`)
-  }
-}
 
 test('before recovery is done the metrics say so and no viewer is let in; afterwards both are served', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'membroker-console-'))
@@ -107,7 +93,7 @@ test('a port that is taken is no end: clients are served, and the console comes 
   await expect(client.call('OpenConsole', {})).rejects.toMatchObject({
     parameters: { operation: 'listen', code: 'EADDRINUSE' },
   })
-  expect(broker.log).toContain('the console can not listen')
+  await until(() => broker.log.includes('the console can not listen'), 'a word about it')
   await free()
   await until(() => broker.log.includes('the console listens'), 'the console listens')
   const viewer = await PageClient.connect(await consoleOf(broker))

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { TestBroker } from '../support/test-broker'
 import { boundMs } from './page-browser'
+import { occupy } from './support/occupy'
 
 const MiB = 2 ** 20
 
@@ -20,7 +20,8 @@ export async function startWithConsole({
   bytes = 256 * MiB,
   host = '127.0.0.1',
 }: ConsoleOptions = {}) {
-  const port = await freePort()
+  const { port, free } = await occupy()
+  await free()
   const directory = mkdtempSync('/dev/shm/membroker-page-')
   const config = `[console]
 listen = "${host}:${port}"
@@ -56,17 +57,6 @@ bytes_max = ${bytes}
   const { url } = await client.call('OpenConsole', {})
   client.close()
   return { broker, url, origin: new URL(url).origin }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 /** A page of a new profile, and everything about it that should not have been. */

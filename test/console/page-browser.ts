@@ -9,7 +9,7 @@ import { packageRoot } from '../support/package-root'
 const executablePath = '/usr/bin/chromium'
 
 /** A bound on hanging, not on speed. */
-export const boundMs = 60_000
+export const boundMs = 120_000
 
 /**
  * The path of Chromium. Where it is missing, it is installed if this is Debian (or its kin) and we are root. Where that

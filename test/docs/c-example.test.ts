@@ -9,8 +9,6 @@ const name = 'example/counter'
 const program = buildProgram('docs/example/c/counter.c')
 if (program === undefined) throw new Error('the example is written in C: install gcc')
 
-jest.setTimeout(120_000)
-
 let broker: TestBroker
 beforeEach(async () => {
   broker = await TestBroker.start()

@@ -19,7 +19,7 @@ test('killed in the middle of writing, it starts with every write that it had an
   } finally {
     await broker.dispose()
   }
-}, 120_000)
+})
 
 test('what is killed between any two stores to memory opens with the old value or the new', () => {
   // Every state that memory can be in while one record is written, made by stopping before the n-th store.

@@ -16,8 +16,17 @@ export function cacheFolder(): string {
  * Throws an Error with the compiler's words when the source does not compile.
  */
 export function buildProgram(source: string, flags: readonly string[] = []): string | undefined {
+  return build(source, path.basename(source, '.c'), flags)
+}
+
+/** The same for a shared library. */
+export function buildLibrary(source: string): string | undefined {
+  return build(source, `${path.basename(source, '.c')}.so`, ['-shared', '-fPIC'])
+}
+
+function build(source: string, name: string, flags: readonly string[]): string | undefined {
   const sourcePath = path.resolve(packageRoot, source)
-  const binary = path.join(cacheFolder(), path.basename(source, '.c'))
+  const binary = path.join(cacheFolder(), name)
   if (existsSync(binary) && statSync(binary).mtimeMs > newestMs(sourcePath)) return binary
 
   // Test workers may build at once: each builds its own file, the last rename wins, and all are the same.

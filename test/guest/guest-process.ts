@@ -81,7 +81,7 @@ export class GuestProcess {
   }
 
   /** The first line, already printed or to come, that matches. Rejects when the process ends or time is up before. */
-  async line(matches: (line: string) => boolean, timeoutMs = 20_000): Promise<string> {
+  async line(matches: (line: string) => boolean, timeoutMs = 120_000): Promise<string> {
     const printed = this.#lines.find(matches)
     if (printed !== undefined) return printed
     if (this.#ended) throw this.#failure('ended')

@@ -211,7 +211,7 @@ suite('memory that comes in huge pages', () => {
 })
 
 suite('files that are written over and over', () => {
-  const attackMs = 1500
+  const brokerMs = 300
 
   test(
     'leave the broker time for others',
@@ -220,12 +220,15 @@ suite('files that are written over and over', () => {
       const first = await memoryOf(mine, 'first', page)
       const second = await memoryOf(mine, 'second', page)
       const other = broker.client()
+      // By the broker's own time: how much of the machine is left for it, and for this process, is not its to choose.
+      const spentMs = async () => (await other.call('GetStatistics', {})).cpuMicroseconds / 1000
       const answersIn = async (ms: number) => {
         let count = 0
-        for (const end = Date.now() + ms; Date.now() < end; count++) await other.call('GetStatus', {})
+        for (const end = (await spentMs()) + ms; (await spentMs()) < end; )
+          for (let call = 0; call < 100; call++, count++) await other.call('GetStatus', {})
         return count
       }
-      const usual = await answersIn(attackMs)
+      const usual = await answersIn(brokerMs)
       const attackers: Attacker[] = []
       for (let writer = 0; writer < 4; writer++) {
         const fds = await mine.run(
@@ -234,12 +237,12 @@ suite('files that are written over and over', () => {
         )
         attackers.push(await Attacker.start(mine, ['scribble', '2'], fds))
       }
-      const attacked = await answersIn(attackMs)
+      const attacked = await answersIn(brokerMs)
       for (const attacker of attackers) {
         expect(await attacker.exited()).toBe(false)
         await attacker.end()
       }
-      // The writers may take their share of the processors, and of the broker's time, but not nearly all of it.
+      // The writers may take their share of the broker's time, but not nearly all of it.
       expect(attacked).toBeGreaterThan(usual / 16)
     }),
   )

@@ -249,7 +249,7 @@ suite("a client that spoils its own files hurts nobody's revocations", () => {
       // The attack has no end of its own: who waits for all that it has caused waits longer with each proof.
       const from = Date.now()
       for (const name of ['during/1', 'during/2', 'during/3']) await round(name)
-      expect(Date.now() - from).toBeLessThan(15_000)
+      expect(Date.now() - from).toBeLessThan(60_000)
       expect(await attacker.exited()).toBe(false)
       await attacker.end()
       await round('after')

@@ -58,6 +58,8 @@ suite('descriptors with a message that never ends', () => {
       const peer = new RawClient(broker.socket)
       peer.send('{', [openSync(`/proc/self/fd/${fds[0]}`, 'r+')])
       client.closeFd(fds[0]!)
+      // In flight to the broker it is held by nobody that can be seen; it has come when the connection is ended for it.
+      await peer.untilEnded()
       await expect(client.call('Release', { name: 'own', graceMs: 0 })).resolves.toMatchObject({
         outcome: 'released',
       })

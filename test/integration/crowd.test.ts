@@ -59,9 +59,9 @@ test('a thousand clients at once connect, allocate, map, use, give back and leav
         client.close()
       }),
     )
-    await witness.demandAnswers(20_000)
+    await witness.demandAnswers()
   })
-}, 120_000)
+})
 
 test('a thousand idle connections, and as many watching ones, do not slow the others down', async () => {
   broker = await TestBroker.start({ bytes: 64 * MiB, logLevel: 'info' })
@@ -85,7 +85,7 @@ test('a thousand idle connections, and as many watching ones, do not slow the ot
     for (const peer of idle) peer.close()
     await until(async () => (await client.call('GetStatus', {})).clients === 1, 'all are gone')
   })
-}, 60_000)
+})
 
 test('a client that never reads the replies of 10,000 calls is waited for, not the others', async () => {
   broker = await TestBroker.start({ bytes: 64 * MiB })
@@ -120,7 +120,7 @@ test('a client that never reads the replies of 10,000 calls is waited for, not t
     deaf.close()
     await witness.demandAnswers()
   })
-}, 60_000)
+})
 
 test('a viewer that does not read misses events, and is told how many', async () => {
   broker = await TestBroker.start({ bytes: 64 * MiB })
@@ -161,7 +161,7 @@ test('a viewer that does not read misses events, and is told how many', async ()
     viewer.close()
     await witness.demandAnswers()
   })
-}, 90_000)
+})
 
 test('a snapshot larger than a reply comes in several', async () => {
   const config = `[[range]]\nname = "default"\nsource = "memfd"\nbytes = "64MiB"\ntable_bytes = "64MiB"\n`
@@ -192,7 +192,7 @@ test('a snapshot larger than a reply comes in several', async () => {
     expect([names.size, mappings.size]).toEqual([count, count * 60])
     expect(replies).toBeGreaterThan(1)
   })
-}, 60_000)
+})
 
 test('one uid has its share of the clients, and no more; the others still get in', async () => {
   const config = `

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { counterAddress } from '../guest/counter-guest'
 import { Qemu, type QemuOptions } from '../guest/qemu'
 import { requireQemu } from '../guest/require-qemu'
-import { ownFds, sameFds } from '../support/leaks-nothing'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, until } from '../support/test-broker'
 
@@ -26,7 +26,7 @@ if (program === undefined) {
   const started: Qemu[] = []
 
   beforeEach(async () => {
-    fdsBefore = ownFds()
+    fdsBefore = await settledFds()
     broker = await TestBroker.start()
     folder = mkdtempSync('/tmp/mbq-')
   })

@@ -17,7 +17,7 @@ import {
 import path from 'node:path'
 import { Window } from '../../native'
 import { anotherBoot } from '../support/another-boot'
-import { ownFds, sameFds } from '../support/leaks-nothing'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, TestClient, until } from '../support/test-broker'
 
@@ -27,7 +27,7 @@ let broker: TestBroker
 let fdsBefore: string[]
 
 beforeEach(async () => {
-  fdsBefore = ownFds()
+  fdsBefore = await settledFds()
   broker = await TestBroker.start({ bytes: 64 * MiB })
 })
 afterEach(async () => {
@@ -173,7 +173,7 @@ test('a second broker on the same memory or the same socket is refused and distu
     '--size',
     '64M',
   ])
-  const [code] = await once(sameSocket.child, 'exit')
+  const [code] = await once(sameSocket.child, 'close')
   expect(code).toBe(1)
   expect(sameSocket.output()).toContain('another broker listens on')
   const sameMemory = second([

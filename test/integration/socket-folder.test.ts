@@ -20,7 +20,7 @@ function start(socket: string) {
   const memory = path.join(folder, 'memory')
   const args = [main, '--socket', socket, '--directory', memory, '--size', '16M']
   // It must end by itself: one that listens would be ended by the signal.
-  return { ...spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 10_000 }), memory }
+  return { ...spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 }), memory }
 }
 
 test('a folder that others can write to is refused, and no memory is touched', () => {

@@ -7,8 +7,8 @@ import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NativeWindow, Window } from '../../native'
-import { ownFds, sameFds } from '../support/leaks-nothing'
-import { needsRoot } from '../support/needs-root'
+import { sameFds, settledFds } from '../support/leaks-nothing'
+import { needsHugePages } from '../support/needs-huge-pages'
 import { TestBroker, type TestBrokerOptions, type TestClient, until } from '../support/test-broker'
 
 const MiB = 2 ** 20
@@ -19,7 +19,7 @@ interface Backend {
   setUp(): { options: TestBrokerOptions; tearDown(): void }
 }
 
-const isRoot = needsRoot('the directory source on hugetlbfs')
+const hasHugePages = needsHugePages('the directory source on hugetlbfs')
 
 const backends: Backend[] = [
   { name: 'directory on tmpfs', pageBytes: 4096, setUp: () => ({ options: {}, tearDown: () => {} }) },
@@ -31,7 +31,7 @@ const backends: Backend[] = [
       return { options: { directory }, tearDown: () => rmSync(directory, { recursive: true }) }
     },
   },
-  ...(isRoot ? [{ name: 'directory on hugetlbfs', pageBytes: 2 * MiB, setUp: setUpHugetlbfs }] : []),
+  ...(hasHugePages ? [{ name: 'directory on hugetlbfs', pageBytes: 2 * MiB, setUp: setUpHugetlbfs }] : []),
   {
     name: 'memfd',
     pageBytes: 4096,
@@ -72,7 +72,7 @@ describe.each(backends)('$name', ({ pageBytes, setUp }) => {
   let fdsBefore: string[]
 
   beforeAll(async () => {
-    fdsBefore = ownFds()
+    fdsBefore = await settledFds()
     const backend = setUp()
     tearDown = backend.tearDown
     broker = await TestBroker.start(backend.options)

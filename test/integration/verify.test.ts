@@ -8,7 +8,7 @@ import { native, Window } from '../../native'
 import type { VerifyOut } from '../../protocol/generated/broker'
 import { readTable } from '../../protocol/table'
 import { anotherBoot } from '../support/another-boot'
-import { ownFds, sameFds } from '../support/leaks-nothing'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { TestBroker, type TestClient, until } from '../support/test-broker'
@@ -19,7 +19,7 @@ let broker: TestBroker
 let fdsBefore: string[]
 
 beforeEach(async () => {
-  fdsBefore = ownFds()
+  fdsBefore = await settledFds()
   broker = await TestBroker.start({ bytes: 1024 * MiB })
 })
 afterEach(async () => {
@@ -277,11 +277,10 @@ test('a broker killed in the middle leaves a freeze with what digests there are,
     'the first digest is in the table',
   )
   await broker.restart()
-  await expect(
-    (async () => {
-      for await (const _ of replies);
-    })(),
-  ).rejects.toThrow()
+  // The digests may have been complete just before.
+  await (async () => {
+    for await (const _ of replies);
+  })().catch(() => {})
   const next = broker.client()
   expect((await next.call('GetStatus', {})).frozen).toBe('live update')
   expect(await verdicts(next, 'small')).toEqual({ small: 'intact' })
@@ -307,7 +306,7 @@ if (needsRoot('a release in another boot'))
     expect(found.small).toBe('intact')
     // It had been read to the end before the release came, or not.
     expect([undefined, 'unverified', 'intact']).toContain(found.large)
-    expect(broker.openFds().filter(target => target.includes('alloc-'))).toEqual([])
+    await until(() => !broker.openFds().some(target => target.includes('alloc-')), 'the memory is closed')
   })
 
 if (needsRoot('a caller that is no administrator'))

@@ -6,9 +6,11 @@ import { promisify } from 'node:util'
 import { Archive } from './archive'
 import { labFolder } from './cache'
 import { type ModuleSource, moduleName, modulesInOrder } from './closure'
+import type { Entry } from './entry'
+import { initrd } from './initrd'
 import { type KernelChoice, kernelChoices, newestImage } from './kernels'
-import { type LayerEntry, layer } from './layer'
 import type { Progress } from './progress'
+import { initrdEntries } from './tools'
 
 export interface Kernel {
   /** As --kernel takes it. */
@@ -17,16 +19,16 @@ export interface Kernel {
   release: string
   /** The image to boot. */
   image: string
-  /** The archive with its modules. */
-  layer: string
+  /** Its first root filesystem, with its modules. */
+  initrd: string
 }
 
 /**
- * The run's shared folder, virtual machines, reserved memory (dax_hmem first: it makes the region's device, which
+ * The run's disks and shared folder, virtual machines, reserved memory (dax_hmem first: it makes the region's device, which
  * device_dax then binds), and what scenarios break things with.
  */
 const wanted = [
-  ...['virtio', 'virtio_ring', 'virtio_pci', '9pnet_virtio', '9p'],
+  ...['virtio', 'virtio_ring', 'virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p'],
   ...['irqbypass', 'kvm', 'ccp', 'kvm_amd'],
   ...['dax_hmem', 'device_dax'],
   ...['hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1'],
@@ -54,7 +56,10 @@ export async function fetchKernel(
   if (image === undefined) throw new Error(`the packages of kernel ${choice.label} have no image`)
   return {
     ...{ label: choice.label, release, image },
-    layer: await modulesLayer(choice.label, modules, busybox),
+    initrd: await initrd(`initrd-${choice.label}`, [
+      ...initrdEntries(busybox),
+      ...(await moduleEntries(modules, busybox)),
+    ]),
   }
 }
 
@@ -89,15 +94,15 @@ function modulesFolder(folder: string): string {
 }
 
 /** /lib/modules/order lists the files in the order in which init loads them. */
-async function modulesLayer(label: string, folder: string, busybox: string): Promise<string> {
+async function moduleEntries(folder: string, busybox: string): Promise<Entry[]> {
   const source = moduleSource(folder, busybox)
   const modules = await modulesInOrder([...wanted, ...spare], source)
   const entries = modules.map(
-    ({ name, bytes }): LayerEntry => ({ kind: 'text', path: `lib/modules/${name}.ko`, text: bytes }),
+    ({ name, bytes }): Entry => ({ kind: 'text', path: `lib/modules/${name}.ko`, text: bytes }),
   )
   const loaded = modules.filter(({ name }) => !spare.includes(name))
   const order = `${loaded.map(({ name }) => name).join('\n')}\n`
-  return layer(`modules-${label}`, [...entries, { kind: 'text', path: 'lib/modules/order', text: order }])
+  return [...entries, { kind: 'text', path: 'lib/modules/order', text: order }]
 }
 
 function moduleSource(folder: string, busybox: string): ModuleSource {

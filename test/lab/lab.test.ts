@@ -1,17 +1,31 @@
+import { rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { defaultKernel } from './kernels'
 import { Lab, LabUnavailable } from './lab'
+import { Pool } from './pool'
 import { Progress } from './progress'
-import { runCommand, runScenario } from './run'
+import { type Report, runCommand, runScenario } from './run'
 import { loadScenario, minutesMaxDefault, provingScenarioNames } from './scenario'
 
 /** What a machine may take, and what making its kernel and files takes. */
-const minutesMax = provingScenarioNames().map(name => loadScenario(name).minutesMax ?? minutesMaxDefault)
+const names = provingScenarioNames()
+const minutesMax = names.map(name => loadScenario(name).minutesMax ?? minutesMaxDefault)
+/** A machine is at one thing most of the time, and keeps one core busy. */
+const atOnce = Math.max(1, Math.min(2, availableParallelism()))
 const timeoutMs = (Math.max(...minutesMax) + 10) * 60_000
 
 describe(`the lab on kernel ${defaultKernel}`, () => {
   const progress = new Progress()
-  const { signal } = new AbortController()
+  const unwanted = new AbortController()
+  const { signal } = unwanted
   let lab: Lab | undefined
+  const wanted = new Set<string>()
+  const pool = new Pool(names, atOnce, run)
+
+  function run(name: string): Promise<Report> {
+    const told = new Progress(line => void process.stderr.write(`${name.padEnd(24)} ${line}\n`))
+    return runScenario(lab!, name, { kernel: defaultKernel, signal }, told)
+  }
 
   beforeAll(async () => {
     try {
@@ -22,6 +36,14 @@ describe(`the lab on kernel ${defaultKernel}`, () => {
       if (!(error instanceof LabUnavailable) || process.env.CI) throw error
       process.stderr.write(`\nLEFT OUT: everything on real kernels and reserved memory. ${error.message}\n\n`)
     }
+  }, timeoutMs)
+
+  // Where only some of the tests are run, the others' machines may have been begun.
+  afterAll(async () => {
+    unwanted.abort()
+    for (const report of await pool.stop())
+      if (report.folder !== undefined && !wanted.has(report.scenario))
+        rmSync(report.folder, { recursive: true })
   }, timeoutMs)
 
   // What fails must be seen to fail, or the rest proves nothing.
@@ -36,11 +58,12 @@ describe(`the lab on kernel ${defaultKernel}`, () => {
     timeoutMs,
   )
 
-  test.each(provingScenarioNames())(
+  test.each(names)(
     '%s',
     async name => {
       if (!lab) return
-      const report = await runScenario(lab, name, { kernel: defaultKernel, signal }, progress)
+      wanted.add(name)
+      const report = await pool.result(name)
       progress.say(`${name}: ${report.good ? 'good' : 'FAILED'} in ${report.seconds.toFixed(1)} s`)
       if (!report.good) throw new Error(`${report.failure}\nconsole and logs: ${report.folder}`)
     },

@@ -1,41 +1,38 @@
-import {
-  createReadStream,
-  createWriteStream,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { findProgram, requireQemu } from '../guest/require-qemu'
 import { Archive } from './archive'
-import { hashTexts, labFolder, whole } from './cache'
+import { labFolder } from './cache'
 import { fetchKernel, type Kernel } from './kernel'
 import { kernelChoice } from './kernels'
 import type { Progress } from './progress'
-import { projectLayer } from './project'
-import { type Tools, toolsLayer } from './tools'
+import { projectDisk } from './project'
+import { fetchTools, type Tools } from './tools'
 
-/** Old images that are kept in the cache, for each kernel, however long nobody asked for them. */
-const imagesKeptMax = 2
-/** Images asked for since then are kept, however many: another run may be about to boot from them. */
-const unusedMsMin = 2 * 3600 * 1000
+/** Old ones that are kept in the cache of each kind, however long nobody asked for them. */
+const keptMax = 2
+/** What was asked for since then is kept, however many: another run may be about to boot from it. */
+const unusedMsMin = 6 * 3600 * 1000
+
+const programs = ['apt-get', 'apt-cache', 'dpkg', 'ldd', 'mke2fs', 'setpriv', 'tar']
 
 /** Thrown where this machine can't have a lab at all, however right the project is. */
 export class LabUnavailable extends Error {
   override name = 'LabUnavailable'
 }
 
-export interface BootFiles {
+/** A run's folder, and what its machine is started with. */
+export interface RunFiles {
+  folder: string
   image: string
   initrd: string
+  /** In the order in which init.sh expects them: the tools, the project. */
+  disks: readonly string[]
 }
 
-/** Kernels and root filesystems, ready to boot. */
+/** Kernels and what runs on them, ready to boot. */
 export class Lab {
-  readonly #kernels = new Map<string, Promise<Kernel & BootFiles>>()
+  readonly #kernels = new Map<string, Promise<Kernel>>()
 
   private constructor(
     readonly qemu: string,
@@ -48,7 +45,7 @@ export class Lab {
   static async open(progress: Progress): Promise<Lab> {
     if (process.arch !== 'x64')
       throw new LabUnavailable(`the lab is a PC, and this machine is ${process.arch}`)
-    for (const program of ['apt-get', 'apt-cache', 'dpkg', 'ldd', 'tar', 'setpriv'])
+    for (const program of programs)
       if (findProgram(program) === undefined)
         throw new LabUnavailable(
           `the lab is made from the distribution's packages, and ${program} is missing`,
@@ -56,67 +53,66 @@ export class Lab {
     const qemu = requireQemu()
     if (qemu === undefined) throw new LabUnavailable('QEMU is missing')
     progress.say('the lab: tools and project')
-    const tools = await toolsLayer(new Archive('bookworm', false, progress), qemu).catch(unavailable)
-    return new Lab(qemu, tools, await projectLayer(), progress)
+    const tools = await fetchTools(new Archive('bookworm', false, progress), qemu).catch(unavailable)
+    const lab = new Lab(qemu, tools, await projectDisk(), progress)
+    for (const prefix of ['project-', 'tools-']) forgetOld(labFolder('disks'), prefix)
+    return lab
   }
 
   /** @throws LabUnavailable */
-  kernel(label: string): Promise<Kernel & BootFiles> {
-    const known = this.#kernels.get(label) ?? this.#build(label)
+  kernel(label: string): Promise<Kernel> {
+    const known = this.#kernels.get(label) ?? this.#fetch(label)
     this.#kernels.set(label, known)
     return known
   }
 
   /**
-   * A folder for one run, with what can be booted in it from inside: kernel/LABEL/{vmlinuz,initrd}. Links, so that
-   * clearing the cache does not take them away from a run.
+   * A folder for one run, which boots the first of these kernels, with what can be booted in it from inside:
+   * kernel/LABEL/{vmlinuz,initrd}. Links, so that clearing the cache does not take them away from a run.
    */
-  async runFolder(name: string, labels: readonly string[]): Promise<string> {
+  async runFiles(name: string, labels: readonly [string, ...string[]]): Promise<RunFiles> {
     const folder = labFolder('run', name)
     for (const label of new Set(labels)) {
       const { image, initrd } = await this.kernel(label)
-      const place = path.join(folder, 'kernel', label)
+      const place = path.join(folder, bootFolder, label)
       mkdirSync(place, { recursive: true })
       linkSync(image, path.join(place, 'vmlinuz'))
       linkSync(initrd, path.join(place, 'initrd'))
     }
-    return folder
+    const disks = [this.tools.disk, this.project].map((image, index) => {
+      const link = path.join(folder, bootFolder, `disk${index}`)
+      linkSync(image, link)
+      return link
+    })
+    const [first] = labels
+    const place = path.join(folder, bootFolder, first)
+    return { folder, image: path.join(place, 'vmlinuz'), initrd: path.join(place, 'initrd'), disks }
   }
 
-  async #build(label: string): Promise<Kernel & BootFiles> {
+  async #fetch(label: string): Promise<Kernel> {
     const kernel = await fetchKernel(kernelChoice(label), this.tools.busybox, this.progress).catch(
       unavailable,
     )
-    const layers = [this.tools.layer, kernel.layer, this.project]
-    const folder = labFolder('images')
-    const file = path.join(folder, `${label}-${hashTexts(layers.map(layer => path.basename(layer)))}.initrd`)
-    const initrd = await whole(file, async unfinished => {
-      const output = createWriteStream(unfinished)
-      for (const layer of layers)
-        await pipeline(createReadStream(layer, { highWaterMark: 2 ** 20 }), output, { end: false })
-      await new Promise<void>((resolve, reject) => {
-        output.once('error', reject)
-        output.end(resolve)
-      })
-    })
-    forgetOld(folder, `${label}-`)
-    for (const prefix of ['project-', 'tools-']) forgetOld(labFolder('layers'), prefix)
-    return { ...kernel, initrd }
+    forgetOld(labFolder('initrds'), `initrd-${label}-`)
+    return kernel
   }
 }
+
+/** Of a run's folder: what its machine boots from. */
+export const bootFolder = 'kernel'
 
 function unavailable(error: Error): never {
   throw new LabUnavailable(`the distribution's packages can't be had: ${error.message}`, { cause: error })
 }
 
-/** Each change of the project makes new images of a hundred megabytes and more. */
+/** Each change of the project makes a new disk. */
 function forgetOld(folder: string, prefix: string): void {
   const old = readdirSync(folder)
-    .filter(name => name.startsWith(prefix) && !name.endsWith('.part'))
+    .filter(name => name.startsWith(prefix) && !name.includes('.part'))
     .map(name => path.join(folder, name))
     .map(file => ({ file, usedMs: statSync(file).mtimeMs }))
     .sort((a, b) => b.usedMs - a.usedMs)
-    .slice(imagesKeptMax)
+    .slice(keptMax)
     .filter(({ usedMs }) => Date.now() - usedMs > unusedMsMin)
   for (const { file } of old) rmSync(file, { force: true })
 }

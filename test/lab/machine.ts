@@ -1,15 +1,13 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { complaintIn } from './console'
+import type { RunFiles } from './lab'
 import { reservingParameters } from './reserved'
 
 export interface MachineOptions {
   qemu: string
-  /** Bootable kernel and its first root filesystem. */
-  image: string
-  initrd: string
-  /** The folder that the machine sees as /lab. */
-  share: string
+  /** Its folder is what the machine sees as /lab. */
+  files: RunFiles
   parameters: readonly string[]
   /** Without the ranges that its kernels otherwise reserve. */
   unreserved?: boolean
@@ -38,17 +36,19 @@ const patience = [
 ]
 
 function qemuArguments(options: MachineOptions, serial: readonly string[]): string[] {
-  const { image, initrd, share, parameters, machine } = options
+  const { files, parameters, machine } = options
+  const { folder, image, initrd, disks } = files
   // 3 GiB and the pc machine: all of it lies below 4 GiB, around the reserved ranges.
   const hardware = ['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '3G', '-smp', '2']
   const reserving = options.unreserved ? [] : reservingParameters
   const always = ['console=ttyS0', 'panic=1', ...patience, ...reserving]
-  const folder = share.replaceAll(',', ',,')
+  const quoted = (file: string) => file.replaceAll(',', ',,')
   return [
     ...hardware,
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', image, '-initrd', initrd, '-append', [...always, ...parameters].join(' ')],
-    ...['-virtfs', `local,path=${folder},mount_tag=lab,security_model=none,multidevs=remap`],
+    ...disks.flatMap(file => ['-drive', `file=${quoted(file)},if=virtio,format=raw,readonly=on`]),
+    ...['-virtfs', `local,path=${quoted(folder)},mount_tag=lab,security_model=none,multidevs=remap`],
     ...['-device', 'edu'],
     ...['-object', 'memory-backend-ram,id=shared,size=1M', '-device', 'ivshmem-plain,memdev=shared'],
     ...serial,

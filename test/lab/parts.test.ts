@@ -1,10 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { modulesInOrder } from './closure'
 import { CpioWriter } from './cpio'
 import { readChurnLog } from './inside/churn-log'
 import { newestImage } from './kernels'
+import { Pool } from './pool'
 
 test('the newest plain kernel of a version is chosen, by number and not by letter', () => {
   const names = [
@@ -87,4 +89,30 @@ test('what a client wrote down tells what must be there after it was cut off', (
     { name: 'a-1', bytes: 4194304, there: 'maybe', written: false },
     { name: 'a-2', bytes: 2097152, there: 'maybe', written: false },
   ])
+})
+
+test('of many runs two go on at once, in order from the one that is asked for, and one that fails stops no other', async () => {
+  const begun: string[] = []
+  const ends = new Map<string, (failure?: Error) => void>()
+  const pool = new Pool(['a', 'b', 'c', 'd', 'e'], 2, name => {
+    begun.push(name)
+    return new Promise<string>((resolve, reject) => {
+      ends.set(name, failure => (failure ? reject(failure) : resolve(name)))
+    })
+  })
+  const second = pool.result('b')
+  expect(begun).toEqual(['b', 'a'])
+  ends.get('a')!(new Error('a broke'))
+  await setImmediate()
+  expect(begun).toEqual(['b', 'a', 'c'])
+  ends.get('b')!()
+  expect(await second).toBe('b')
+  await setImmediate()
+  expect(begun).toEqual(['b', 'a', 'c', 'd'])
+  await expect(pool.result('a')).rejects.toThrow('a broke')
+  const stopped = pool.stop()
+  ends.get('d')!()
+  ends.get('c')!()
+  expect(await stopped).toEqual(['b', 'c', 'd'])
+  expect(begun).not.toContain('e')
 })

@@ -1,40 +1,36 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { buildProgram } from '../guest/build'
+import { buildLibrary, buildProgram } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { labFolder } from './cache'
 import { command } from './command'
-import { type LayerEntry, layer } from './layer'
+import { disk } from './disk'
+import type { Entry, FileEntry } from './entry'
 
-/** Where the project is installed in the lab. */
-export const installedAt = '/opt/node_modules/membroker'
+/** Where the project is installed on its disk, which is the lab's /opt. */
+const place = 'node_modules/membroker'
 
-/** The layer of the project as its users get it, and the compiled tests over it, which are not part of a package. */
-export async function projectLayer(): Promise<string> {
+/** The project as its users get it, and the compiled tests over it, which are not part of a package. */
+export async function projectDisk(): Promise<string> {
   const root = packageRoot
-  const place = installedAt.slice(1)
   const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
     bin: Record<string, string>
   }
   const programs = Object.values(bin)
   const modes = (file: string) => (programs.includes(file) ? { mode: 0o755 } : {})
   return withPackage(async unpacked => {
-    const entries: LayerEntry[] = [
-      ...(await dependencies(root, path.dirname(path.dirname(place)))),
+    const entries: Entry[] = [
+      ...(await dependencies(root)),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
       // What the package's install script would build here.
       file(place, root, 'native/build/Release/membroker.node'),
       ...Object.entries(bin).map(
-        ([name, target]): LayerEntry => ({
-          kind: 'link',
-          path: `usr/bin/${name}`,
-          target: `${installedAt}/${target}`,
-        }),
+        ([name, target]): Entry => ({ kind: 'link', path: `bin/${name}`, target: `../${place}/${target}` }),
       ),
       ...programEntries(root),
     ]
-    return layer('project', entries)
+    return disk('project', entries)
   })
 }
 
@@ -56,24 +52,32 @@ async function withPackage<T>(use: (folder: string) => Promise<T>): Promise<T> {
 }
 
 /** The packages that the project needs at run time, as they are installed here by its lock file. */
-async function dependencies(root: string, place: string): Promise<LayerEntry[]> {
+async function dependencies(root: string): Promise<Entry[]> {
   const printed = await command('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
   const folders = printed.split('\n').filter(folder => folder.startsWith(path.join(root, 'node_modules')))
-  return folders.flatMap(folder => tree(folder, path.join(place, path.relative(root, folder))))
+  return folders.flatMap(folder => tree(folder, path.relative(root, folder)))
 }
+
+const bandwidthFile = 'lib/bandwidth.so'
+/** Where scenarios find the C code that they load. */
+export const bandwidthLibrary = `/opt/${bandwidthFile}`
 
 /** Small C programs that scenarios find in the lab's PATH. The C library is the only one they get. */
-function programEntries(root: string): LayerEntry[] {
+function programEntries(root: string): FileEntry[] {
   const folder = path.join(root, 'test/lab/program')
   const sources = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.c')) : []
-  return ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))].map(source => {
-    const built = buildProgram(source)
+  const programs = ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))]
+  const entry = (built: string | undefined, place: string): FileEntry => {
     if (built === undefined) throw new Error('the lab needs a C compiler for its programs')
-    return { kind: 'file', path: `usr/bin/${path.basename(source, '.c')}`, file: built, mode: 0o755 }
-  })
+    return { kind: 'file', path: place, file: built, mode: 0o755 }
+  }
+  return [
+    ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
+    entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
+  ]
 }
 
-function tree(folder: string, place: string): LayerEntry[] {
+function tree(folder: string, place: string): FileEntry[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true, encoding: 'utf8' })
     .filter(entry => entry.isFile())
     .map(entry => path.relative(folder, path.join(entry.parentPath, entry.name)))
@@ -81,6 +85,6 @@ function tree(folder: string, place: string): LayerEntry[] {
     .map(name => file(place, folder, name))
 }
 
-function file(place: string, folder: string, name: string): LayerEntry {
+function file(place: string, folder: string, name: string): FileEntry {
   return { kind: 'file', path: path.join(place, name), file: path.join(folder, name) }
 }

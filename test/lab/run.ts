@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Lab } from './lab'
+import { bootFolder, type Lab } from './lab'
 import { type MachineOptions, runMachine, runShell } from './machine'
 import type { Progress } from './progress'
 import { loadScenario, minutesMaxDefault, type Scenario } from './scenario'
@@ -43,17 +43,17 @@ export async function runScenario(
 ): Promise<Report> {
   const scenario = loadScenario(name)
   const into = options.into ?? options.kernel
-  const labels = [options.kernel, ...labelsOf(scenario, into)]
-  const { image, initrd } = await lab.kernel(options.kernel)
-  const share = new Share(await lab.runFolder(runName(name), labels))
+  const files = await lab.runFiles(runName(name), [options.kernel, ...labelsOf(scenario, into)])
+  const share = new Share(files.folder)
   share.state = { scenario: name, step: 0, kernel: options.kernel, into, memory: {} }
-  progress.say(`${name} on ${[...new Set(labels)].join(' and ')}: ${scenario.title}`)
+  const labels = new Set([options.kernel, ...labelsOf(scenario, into)])
+  progress.say(`${name} on ${[...labels].join(' and ')}: ${scenario.title}`)
   const stopFollowing = follow(share.at('progress.log'), text => progress.say(text.trimEnd()))
   const consoleFile = share.at('console.log')
   appendFileSync(consoleFile, '')
   const from = performance.now()
   const machine = {
-    ...{ qemu: lab.qemu, image, initrd, share: share.folder },
+    ...{ qemu: lab.qemu, files },
     ...{ parameters: scenario.parameters ?? [], machine: scenario.machine ?? [] },
     unreserved: scenario.unreserved ?? false,
   }
@@ -69,7 +69,7 @@ export async function runScenario(
     ...(failure !== undefined && { failure: explain(failure, end.complaints, steps, consoleFile) }),
     ...((failure !== undefined || options.keep) && { folder: share.folder }),
   }
-  rmSync(share.at('kernel'), { recursive: true })
+  rmSync(share.at(bootFolder), { recursive: true })
   if (report.folder === undefined) rmSync(share.folder, { recursive: true })
   return report
 }
@@ -84,7 +84,7 @@ export interface ShellOptions {
 /** A machine with this terminal for its console. Returns an exit status. */
 export function openShell(lab: Lab, options: ShellOptions): Promise<number> {
   return inFolder(lab, 'shell', options, machine =>
-    runShell({ ...machine, parameters: ['lab.shell'] }, path.join(machine.share, 'console.log')),
+    runShell({ ...machine, parameters: ['lab.shell'] }, path.join(machine.files.folder, 'console.log')),
   )
 }
 
@@ -95,7 +95,7 @@ export function runCommand(
   options: ShellOptions & { signal: AbortSignal },
 ): Promise<number> {
   return inFolder(lab, 'command', options, async machine => {
-    const share = new Share(machine.share)
+    const share = new Share(machine.files.folder)
     writeFileSync(share.at('command'), script)
     const stopFollowing = follow(share.at('output'), line => process.stdout.write(line))
     const consoleFile = share.at('console.log')
@@ -114,12 +114,11 @@ async function inFolder(
   { kernel, kernels }: ShellOptions,
   use: (machine: MachineOptions) => Promise<number>,
 ): Promise<number> {
-  const { image, initrd } = await lab.kernel(kernel)
-  const share = await lab.runFolder(runName(name), [kernel, ...kernels])
+  const files = await lab.runFiles(runName(name), [kernel, ...kernels])
   try {
-    return await use({ qemu: lab.qemu, image, initrd, share, parameters: [], machine: [] })
+    return await use({ qemu: lab.qemu, files, parameters: [], machine: [] })
   } finally {
-    rmSync(share, { recursive: true })
+    rmSync(files.folder, { recursive: true })
   }
 }
 

@@ -3,17 +3,17 @@ import path from 'node:path'
 import { packageRoot } from '../support/package-root'
 import type { Archive } from './archive'
 import { librariesOf } from './closure'
-import { type LayerEntry, layer } from './layer'
+import { disk } from './disk'
+import type { Entry } from './entry'
 
 export interface Tools {
-  /** The layer's archive. */
-  layer: string
-  /** busybox, which runs on this machine too. */
+  /** Everything but kernel and project: Node, kexec, QEMU and their libraries; the lab's /usr. */
+  disk: string
+  /** Statically linked: what the initrd starts with, and this machine can run too. */
   busybox: string
 }
 
-/** The layer of everything but kernel and project: busybox, Node, kexec, QEMU, and what starts them. */
-export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools> {
+export async function fetchTools(archive: Archive, qemu: string): Promise<Tools> {
   const folder = await archive.unpacked('tools', async () => [
     'busybox-static',
     ...(await archive.withLibraries('kexec-tools')),
@@ -24,23 +24,36 @@ export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools>
   const libraries = await librariesOf([process.execPath, qemu, ...modules])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
-  const init = path.join(packageRoot, 'test/lab/inside/init.sh')
-  const entries: LayerEntry[] = [
-    { kind: 'file', path: 'init', file: init, mode: 0o755 },
+  const files = [...libraries, ...kexecLibraries, ...modules, ...data].map(file =>
+    // What came with a package goes where the package would have put it.
+    fromFile(file.startsWith(folder) ? file.slice(folder.length) : file, realpathSync(file)),
+  )
+  const entries: Entry[] = [
+    { kind: 'link', path: 'bin/env', target: '/bin/busybox' },
+    fromFile('/sbin/kexec', kexec, 0o755),
+    fromFile('/bin/node', process.execPath, 0o755),
+    fromFile('/bin/qemu-system-x86_64', realpathSync(qemu), 0o755),
+    ...new Map(files.map(entry => [entry.path, entry])).values(),
+  ]
+  return { disk: await disk('tools', entries), busybox }
+}
+
+/** A file by its place in a system where /bin, /lib and the like are links into /usr. */
+function fromFile(place: string, file: string, mode?: number): Entry {
+  return { kind: 'file', path: place.replace(/^\/(usr\/)?/, ''), file, ...(mode !== undefined && { mode }) }
+}
+
+/** The initrd's part that is the same for every kernel. */
+export function initrdEntries(busybox: string): Entry[] {
+  return [
+    { kind: 'file', path: 'init', file: path.join(packageRoot, 'test/lab/inside/init.sh'), mode: 0o755 },
     { kind: 'file', path: 'bin/busybox', file: busybox, mode: 0o755 },
     { kind: 'link', path: 'bin/sh', target: 'busybox' },
-    { kind: 'link', path: 'usr/bin/env', target: '/bin/busybox' },
-    { kind: 'file', path: 'sbin/kexec', file: kexec, mode: 0o755 },
-    { kind: 'file', path: 'usr/bin/node', file: process.execPath, mode: 0o755 },
-    { kind: 'file', path: 'usr/bin/qemu-system-x86_64', file: realpathSync(qemu), mode: 0o755 },
-    ...[...new Set([...libraries, ...kexecLibraries, ...modules, ...data])].map((file): LayerEntry => {
-      // What came with a package goes where the package would have put it.
-      const place = file.startsWith(folder) ? file.slice(folder.length) : file
-      return { kind: 'file', path: place.slice(1), file: realpathSync(file) }
-    }),
+    { kind: 'link', path: 'lib64', target: 'usr/lib64' },
+    { kind: 'link', path: 'lib/x86_64-linux-gnu', target: '/usr/lib/x86_64-linux-gnu' },
     { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
-    ...['proc', 'sys', 'tmp', 'run', 'root', 'lab', 'etc'].map(
-      (name): LayerEntry => ({ kind: 'folder', path: name }),
+    ...['proc', 'sys', 'tmp', 'run', 'root', 'lab', 'etc', 'usr', 'opt'].map(
+      (name): Entry => ({ kind: 'folder', path: name }),
     ),
     {
       kind: 'text',
@@ -49,7 +62,6 @@ export async function toolsLayer(archive: Archive, qemu: string): Promise<Tools>
     },
     { kind: 'text', path: 'etc/group', text: 'root:x:0:\nvmm:x:1000:\nother:x:1001:\n' },
   ]
-  return { layer: await layer('tools', entries), busybox }
 }
 
 /** QEMU's accelerators are libraries that it looks for beside itself. */

@@ -1,7 +1,8 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { sameFds, settledFds } from '../support/leaks-nothing'
 
 const root = path.join(__dirname, '../..')
 
@@ -36,7 +37,7 @@ export function runChild(script: string, options: ChildOptions = {}): SpawnSyncR
     : [process.execPath, args]
   return spawnSync(file, argv, {
     encoding: 'utf8',
-    timeout: 25_000,
+    timeout: 120_000,
     env: { ...process.env, ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
@@ -49,33 +50,17 @@ export function childOutput(script: string, options: ChildOptions = {}): string 
   return stdout.trim()
 }
 
-/** Open descriptors by what they are; epoll and event descriptors of Node itself come and go. */
-export function openFds(): string[] {
-  const fds: string[] = []
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      const target = readlinkSync(`/proc/self/fd/${fd}`)
-      if (!/\/proc\/\d+\/fd$/.test(target)) fds.push(`${fd} ${target}`)
-    } catch {
-      // The descriptor of the directory that was just listed.
-    }
-  }
-  return fds
-}
-
 /** Checks around each test of a file that no descriptor stays open. */
 export function checkFdLeaks(): void {
   let before: string[]
-  beforeEach(() => {
-    before = openFds()
+  beforeEach(async () => {
+    before = await settledFds()
   })
-  afterEach(() => {
-    expect(openFds()).toEqual(before)
-  })
+  afterEach(() => sameFds(before))
 }
 
 /** Polls, for effects of other processes and of the garbage collector. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 120_000): Promise<void> {
   for (const end = Date.now() + timeoutMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition}`)
     await new Promise(resolve => setTimeout(resolve, 5))

@@ -57,12 +57,7 @@ const tests = process.argv.slice(2)
 const jest = path.join(root, 'node_modules/jest/bin/jest.js')
 const { status, signal } = run(
   process.execPath,
-  [
-    jest,
-    '--runInBand',
-    '--testTimeout=120000',
-    ...(tests.length > 0 ? tests : ['test/native', '--testPathIgnorePatterns=sanitize']),
-  ],
+  [jest, '--runInBand', ...(tests.length > 0 ? tests : ['test/native', '--testPathIgnorePatterns=sanitize'])],
   { env: environment(0), stdio: 'inherit' },
 )
 process.exit(status ?? (signal ? 1 : 0))

@@ -274,13 +274,15 @@ test('truncated descriptors (MSG_CTRUNC) end the socket with EPROTO, and those t
     const keep = []
     try { for (;;) keep.push(fs.openSync('/dev/zero')) } catch {}
     for (let count = 0; count < 5; count++) fs.closeSync(keep.pop())
-    setTimeout(() => {
+    const timer = setInterval(() => {
+      if (ends.length === 0) return
+      clearInterval(timer)
       const open = fs.readdirSync('/proc/self/fd').filter(fd => {
         try { return fs.readlinkSync('/proc/self/fd/' + fd) === '/dev/null' } catch { return false }
       })
       left.close()
       console.log(JSON.stringify({ ends, left: open.filter(fd => fd > 2).length }))
-    }, 100)`,
+    }, 5)`,
     { fdsMax: 100 },
   )
   expect(JSON.parse(output)).toEqual({ ends: [EPROTO], left: 0 })

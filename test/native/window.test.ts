@@ -13,7 +13,7 @@ import {
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Window } from '../../native'
-import { needsRoot } from '../support/needs-root'
+import { needsHugePages } from '../support/needs-huge-pages'
 import { checkFdLeaks, childOutput, runChild, scratchDirectory } from './harness'
 
 checkFdLeaks()
@@ -191,7 +191,7 @@ test('windows that nobody holds any more release their mappings', () => {
   expect(JSON.parse(output)).toEqual({ most: true, left: 1, byte: 9 })
 })
 
-if (needsRoot('windows on hugetlbfs'))
+if (needsHugePages('windows on hugetlbfs'))
   test('windows on huge pages: memfd and hugetlbfs, also where the length is not a whole page', () => {
     const mount = path.join(directory, 'huge')
     mkdirSync(mount)

@@ -105,7 +105,7 @@ test('installed without a compiler, the broker serves and broker-ctl asks it', a
   } finally {
     broker.kill()
   }
-}, 60_000)
+})
 
 test(
   'a new version installed under a running service: after its restart clients have their memory and a new broker',

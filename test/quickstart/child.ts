@@ -32,7 +32,7 @@ export class Child {
   }
 
   /** The newest or next line that matches, from line number `from` on. */
-  async line(pattern: RegExp, from = 0, boundMs = 30_000): Promise<RegExpExecArray> {
+  async line(pattern: RegExp, from = 0, boundMs = 120_000): Promise<RegExpExecArray> {
     const deadline = Date.now() + boundMs
     for (;;) {
       for (const line of this.lines.slice(from).reverse()) {
@@ -49,7 +49,7 @@ export class Child {
     }
   }
 
-  async complaint(text: string, boundMs = 30_000): Promise<void> {
+  async complaint(text: string, boundMs = 120_000): Promise<void> {
     const deadline = Date.now() + boundMs
     while (!this.complaints.includes(text)) {
       if (this.hasEnded || Date.now() > deadline)

@@ -3,6 +3,7 @@
  * and nothing is taken away by it, and that one which is not good changes nothing and says why.
  */
 import { chmodSync, renameSync, writeFileSync } from 'node:fs'
+import type { WatchOut } from '../../protocol/generated/broker'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { TestBroker, type TestClient, until } from '../support/test-broker'
@@ -164,27 +165,36 @@ const allocation = (who: OtherProcess, name: string, bytes: number) =>
 suite('for other uids', () => {
   test('a session’s rights are those its uid has now, also in a stream that goes on', async () => {
     const other = await OtherProcess.start(broker.socket, { uid: alice })
-    const seen = () => other.run(({ state }) => state.events.length as number)
+    /** Whether its stream has told of such a change. */
+    const told = (kind: string, name: string) =>
+      other.run(
+        ({ state }, [kind, name]) =>
+          state.events.some(({ event }: WatchOut) => event?.kind === kind && event.allocation === name),
+        [kind, name] as const,
+      )
     expect(await other.refusal('Reload', {})).toBe('PermissionDenied')
     expect(await other.refusal('SetLogLevel', { level: 'silent' })).toBe('PermissionDenied')
-    await reload(`${base}[admin]\nuids = [${alice}]\n`)
-    await other.run(({ connect, state }) => {
+    await reload(`${base}${owner(alice)}[admin]\nuids = [${alice}]\n`)
+    await other.run(async ({ connect, state }) => {
       state.events = []
+      const stream = connect().stream('Watch', {})
+      state.events.push((await stream.next()).value)
       void (async () => {
-        for await (const reply of connect().stream('Watch', {})) state.events.push(reply)
+        for await (const reply of stream) state.events.push(reply)
       })()
     })
-    await until(async () => (await seen()) > 0, 'its snapshot')
     await admin.call('Allocate', { name: 'secret', bytes: MiB })
-    await until(async () => (await seen()) > 1, 'an administrator’s view')
+    await until(() => told('allocated', 'secret'), 'an administrator’s view')
     expect(await other.refusal('SetLogLevel', { level: 'debug' })).toBe(undefined)
     expect(await other.refusal('Reload', {})).toBe(undefined)
-    await reload(base)
-    const before = await seen()
+    await reload(base + owner(alice))
     await admin.call('Release', { name: 'secret' })
     expect(await other.refusal('Freeze', {})).toBe('PermissionDenied')
     expect(await other.refusal('GetAllocation', { name: 'secret' })).toBe('NotFound')
-    expect(await seen()).toBe(before)
+    // What is its own comes after all that was told before.
+    expect(await allocation(other, 'own', MiB)).toBe(undefined)
+    await until(() => told('allocated', 'own'), 'its own view')
+    expect(await told('released', 'secret')).toBe(false)
   })
 
   test('a quota lowered below what is used takes nothing away, and gives nothing more', async () => {

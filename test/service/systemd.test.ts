@@ -113,7 +113,7 @@ scenario('killed, it is started again, and clients have their memory, memfds too
   await hold(client, 'killed')
   const before = host.brokerPid
   const restarts = host.restarts
-  expect(host.systemd.show(service, 'NFileDescriptorStore')).toBe('2')
+  await until(() => host.systemd.show(service, 'NFileDescriptorStore') === '2', 'the memfds in the fd store')
   host.must('kill', '--kill-whom=main', '--signal=SIGKILL', service)
   await replaced(host, before)
   expect(host.restarts).toBe(restarts + 1)

@@ -67,6 +67,8 @@ test('a write that does not return is given up in time, and nothing more is aske
 test('a broker that stood still itself takes the answers that came meanwhile', async () => {
   // Proves that a busy start, or a paused machine, is not taken for a kernel that hangs, however many orders wait.
   const answered = path.join(folder, 'answered')
+  // Time enough for the first order, which starts the helper.
+  const limitMs = 10_000
   const helper = helperOf(
     `let count = 0
      process.on('message', ({ id }) => {
@@ -74,13 +76,13 @@ test('a broker that stood still itself takes the answers that came meanwhile', a
        if (++count === 100) require('fs').writeFileSync(${JSON.stringify(answered)}, '')
      })
      process.on('disconnect', () => process.exit())`,
-    3000,
+    limitMs,
   )
   await helper.make(order)
   const asked = Array.from({ length: 99 }, () => helper.make(order))
   const pause = new Int32Array(new SharedArrayBuffer(4))
   const from = Date.now()
-  while (!existsSync(answered) || Date.now() - from < 3500) Atomics.wait(pause, 0, 0, 10)
+  while (!existsSync(answered) || Date.now() - from < limitMs + 500) Atomics.wait(pause, 0, 0, 10)
   expect(await Promise.all(asked)).toHaveLength(99)
   expect(stuck).toEqual([])
   helper.close()
@@ -118,7 +120,7 @@ test('whom it had stopped when it was given up goes on', async () => {
        await new Stopped(${JSON.stringify(record)}).stop(${child.pid})
        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
      })`,
-    3000,
+    10_000,
     () => continueStopped(record),
   )
   const asked = helper.remove('/nowhere', 'dax0.1', 0, 'taken').catch(error => error)

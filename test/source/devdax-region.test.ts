@@ -131,6 +131,19 @@ test('the node is that of the memory, else the nearest, else unknown', () => {
   expect(findRegions(sysfs).map(({ node }) => node)).toEqual([2, 1, undefined])
 })
 
+test('a node that the kernel does not show is unknown, and keeps nobody from the region', () => {
+  const directory = region('devices/platform/hmem.0', 0, 64 * MiB, [
+    { name: 'dax0.0', bytes: 0, resource: 0x40000000, targetNode: 2, numaNode: 1 },
+  ])
+  for (const [attribute, node] of [
+    ['target_node', 1],
+    ['numa_node', undefined],
+  ] as const) {
+    rmSync(path.join(directory, 'dax0.0', attribute))
+    expect(findRegions(sysfs)).toMatchObject([{ start: 0x40000000, node }])
+  }
+})
+
 test('the region of the configuration is found by its address, and everything that does not fit is said', () => {
   const refusal = (change: Partial<RangeSettings>) => {
     try {

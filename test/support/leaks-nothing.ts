@@ -22,7 +22,7 @@ interface Account {
 export async function leaksNothing(broker: TestBroker, body: () => Promise<void>): Promise<void> {
   // A first call makes what is made once: the accounts are of a broker that has answered before.
   await account(broker)
-  const before = await settled(broker)
+  const before = await settled(() => account(broker))
   await body().finally(() => OtherProcess.killAll())
   broker.closeClients()
   await releaseEverything(broker)
@@ -37,11 +37,11 @@ export async function leaksNothing(broker: TestBroker, body: () => Promise<void>
 }
 
 /** What closes connections closes them a moment later: an account is taken when the next ones say the same. */
-async function settled(broker: TestBroker): Promise<Account> {
-  let last = await account(broker)
+async function settled<T>(take: () => T | Promise<T>): Promise<T> {
+  let last = await take()
   let same = 0
   await until(async () => {
-    const next = await account(broker)
+    const next = await take()
     same = isDeepStrictEqual(next, last) ? same + 1 : 0
     last = next
     return same === 3
@@ -96,7 +96,10 @@ async function account(broker: TestBroker): Promise<Account> {
   return seen
 }
 
-/** Demands that this process has no descriptors but those it had, for suites whose brokers come and go. */
+/** This process' descriptors when nothing is closing any more, for sameFds(). */
+export const settledFds = () => settled(ownFds)
+
+/** Demands that this process has no descriptors but those it had: in the end, as closing takes a moment. */
 export async function sameFds(before: string[]): Promise<void> {
   let after = before
   await until(() => {

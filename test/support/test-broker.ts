@@ -212,7 +212,7 @@ export function openChannel(fd: number): OpenChannel {
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  boundMs = 20_000,
+  boundMs = 120_000,
 ): Promise<void> {
   const deadline = Date.now() + boundMs
   while (!(await condition())) {

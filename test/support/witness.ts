@@ -23,7 +23,7 @@ export class Witness {
   }
 
   /** A bound on being blocked, not on speed: the machine may be busy with other things. */
-  async demandAnswers(boundMs = 5000): Promise<void> {
+  async demandAnswers(boundMs = 30_000): Promise<void> {
     this.stopped = true
     await this.asking
     expect(this.answers).toBeGreaterThan(0)

@@ -138,7 +138,7 @@ test('a table stopped after any store, in any order of stores, holds the old or 
     'superblock copy B is writing',
     'the writer stopped right after publishing commit N',
   ])
-}, 120_000)
+})
 
 function readOrExplain(image: Buffer, where: string): string {
   try {

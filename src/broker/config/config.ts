@@ -195,7 +195,7 @@ function explain(error: ErrorObject, at: string[]): string {
 type Fail = (at: readonly (string | number)[], reason: string) => never
 
 function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Settings {
-  const base = embeddedDefault({ bytes: 0, ...(socket !== undefined && { socket }) })
+  const base = embeddedDefault({ bytes: 0, socket: socket ?? '' })
   const size = (value: number | string | undefined, at: (string | number)[]) => {
     if (value === undefined) return undefined
     const bytes = parseSize(value)
@@ -266,7 +266,8 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
 
   const clientsMax = file.broker?.clients_max ?? base.clientsMax
   return {
-    socket: base.socket,
+    // Last: that this user has no place for one is the smallest of all mistakes in a file.
+    socket: socket ?? defaultSocket(),
     socketMode:
       file.broker?.socket_mode === undefined ? base.socketMode : Number.parseInt(file.broker.socket_mode, 8),
     logLevel: file.broker?.log_level ?? base.logLevel,

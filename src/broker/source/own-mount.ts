@@ -38,13 +38,19 @@ export function areCountsLost(): boolean {
   return existsSync(directory) && (!isPrepared() || existsSync(lostFile))
 }
 
+/** This process has seen to it. Where somebody unmounts it nevertheless, no count is believed any more. */
+let prepared = false
+
 export function prepareMounts(): void {
-  if (isPrepared()) return
-  const lost = areCountsLost()
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  native.mountPrivate(directory)
-  writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
-  if (lost) writeFileSync(lostFile, '')
+  if (prepared) return
+  if (!isPrepared()) {
+    const lost = areCountsLost()
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    native.mountPrivate(directory)
+    writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
+    if (lost) writeFileSync(lostFile, '')
+  }
+  prepared = true
 }
 
 function isPrepared(): boolean {

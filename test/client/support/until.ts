@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits for a condition; an error that names it after 25 seconds: a bound on hanging, not on speed. */
+/** Waits for a condition; an error that names it after two minutes: a bound on hanging, not on speed. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 25_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const giveUpAt = Date.now() + timeoutMs
   while (!(await condition())) {

@@ -75,7 +75,7 @@ export class PageClient {
   }
 
   async untilClosed(): Promise<number> {
-    await until(() => this.closeCode !== undefined, 'the connection has ended', 60_000)
+    await until(() => this.closeCode !== undefined, 'the connection has ended')
     return this.closeCode!
   }
 

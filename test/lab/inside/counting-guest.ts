@@ -71,7 +71,7 @@ export class CountingGuest {
   }
 
   async countTo(count: number): Promise<void> {
-    await this.qemu.process.counterBeyond(BigInt(count), 60_000)
+    await this.qemu.process.counterBeyond(BigInt(count), 300_000)
   }
 }
 

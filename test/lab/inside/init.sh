@@ -1,7 +1,7 @@
 #!/bin/sh
 # The lab's first process: mounts, modules, the folder shared with the outside, then one thing to run.
 /bin/busybox --install -s /bin
-export PATH=/usr/bin:/bin:/sbin HOME=/root
+export PATH=/opt/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -15,13 +15,22 @@ ln -sf /proc/self/fd /dev/fd
 ip link set lo up
 hostname lab
 
-without=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^lab\.without=//p' | tr ',' ' ')
+# insmod does not look at the kernel's command line for the module's parameters.
+cmdline=$(cat /proc/cmdline)
+without=
+for word in $cmdline; do
+  case $word in lab.without=*) without=,${word#lab.without=}, ;; esac
+done
 for module in $(cat /lib/modules/order); do
-  case " $without " in *" $module "*) continue ;; esac
-  # insmod does not look at the kernel's command line for the module's parameters.
-  parameters=$(tr ' ' '\n' </proc/cmdline | sed -n "s/^$module\.//p")
+  case $without in *,$module,*) continue ;; esac
+  parameters=
+  for word in $cmdline; do
+    case $word in $module.*) parameters="$parameters ${word#$module.}" ;; esac
+  done
   insmod /lib/modules/$module.ko $parameters || echo "lab: module $module was not loaded" >/dev/kmsg
 done
+mount -t ext4 -o ro /dev/vda /usr || echo "lab: no tools" >/dev/kmsg
+mount -t ext4 -o ro /dev/vdb /opt || echo "lab: no project" >/dev/kmsg
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 lab /lab || echo "lab: no shared folder" >/dev/kmsg
 
 if grep -qw lab.shell /proc/cmdline; then

@@ -50,7 +50,7 @@ export class MemoryHolder {
     await this.host.until(
       () => found() !== undefined,
       `the holder says ${pattern}; it said ${this.lines}`,
-      5000,
+      60_000,
     )
     return found()!
   }

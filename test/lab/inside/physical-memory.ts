@@ -35,12 +35,13 @@ export function digest(bytes: Buffer): string {
 
 /**
  * A device-DAX instance over physical memory, made by the plain writes to sysfs, without the project.
+ * @param directory of the region in sysfs; default: that of the first
  * @returns the path of its device
  */
-export function makeDaxInstance(base: number, bytes: number): string {
+export function makeDaxInstance(base: number, bytes: number, directory = firstRegion()): string {
   const devices = '/sys/bus/dax/devices'
   const driver = '/sys/bus/dax/drivers/device_dax'
-  const region = path.join(realpathSync(`${devices}/dax0.0`), '../dax_region')
+  const region = path.join(directory, 'dax_region')
   writeFileSync(`${region}/create`, '1')
   const name = readFileSync(`${region}/seed`, 'utf8').trim()
   const instance = `${devices}/${name}`
@@ -50,4 +51,8 @@ export function makeDaxInstance(base: number, bytes: number): string {
   if (made !== bytes) throw new Error(`${name} has ${made} bytes instead of ${bytes}`)
   writeFileSync(`${driver}/new_id`, name)
   return `/dev/${name}`
+}
+
+function firstRegion(): string {
+  return path.dirname(realpathSync('/sys/bus/dax/devices/dax0.0'))
 }

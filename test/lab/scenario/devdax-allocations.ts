@@ -1,4 +1,6 @@
 import { TableMap, Window } from '../../../native'
+import type { Allocation } from '../../../src/client'
+import type { Layout } from '../../../src/client/ctl/map/layout'
 import type { Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
@@ -86,7 +88,7 @@ function endsAt(fd: number, bytes: number): boolean {
 
 /** The table, the extents and the bytes are there, and instances that an earlier kernel knew are made again. */
 async function claim(host: Host): Promise<void> {
-  const broker = await host.broker(reservedBroker)
+  const broker = await host.broker(`${reservedBroker}\n[console]\nraw_view = true\n`)
   host.measure('brokerReadyMs', broker.readyMs)
   const client = await host.connect()
   const before = host.recall<{ extents: unknown; digest: string }>('scattered')
@@ -94,12 +96,35 @@ async function claim(host: Host): Promise<void> {
   host.same(allocation.info.extents, before.extents, 'extents')
   const mapping = await allocation.map({ access: 'read' })
   host.same(digest(mapping.window()), before.digest, 'digest')
+  await looks(host, allocation, mapping.window())
   await mapping.close()
   await allFreeMemoryIsZero(host, client, rangeName)
 
   host.same(await allocation.release(), 'released', 'release')
   await allFreeMemoryIsZero(host, client, rangeName)
   await client.close()
+}
+
+/** What an operator sees of it from outside. */
+async function looks(host: Host, { info }: Allocation, bytes: Buffer): Promise<void> {
+  const [offset, length] = [unit - 32, 64]
+  const piece = ['--offset', String(offset), '--length', String(length)]
+  const read = JSON.parse(await host.ctl('read', 'scattered', ...piece, '--json')) as { data: string }
+  host.same(read.data, bytes.toString('base64', offset, offset + length), 'bytes at the end of an extent')
+  const [layout] = JSON.parse(await host.ctl('map', rangeName, '--json')) as [Layout]
+  const pieces = layout.extents.filter(({ allocation }) => allocation === 'scattered')
+  host.same(
+    pieces.reduce((sum, { length }) => sum + length, 0),
+    info.bytes,
+    'bytes of it on the map',
+  )
+  for (const extent of info.extents)
+    host.check(
+      pieces.some(
+        ({ offset, length }) => offset <= extent.offset && offset + length >= extent.offset + extent.length,
+      ),
+      `the extent at ${extent.offset} is on the map`,
+    )
 }
 
 /** A broker that is killed is not noticed by a holder, and the next one takes up its device. */

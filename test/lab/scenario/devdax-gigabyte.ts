@@ -100,7 +100,6 @@ function mapsOf(host: Host, length: number): number {
 const scenario: Scenario = {
   title: 'devdax: units of 1 GiB are allocated, mapped, kept across kexec, revoked and given back',
   machine: ['-m', '8G'],
-  minutesMax: 25,
   parameters: ['memmap=3G$0x100000000', 'memmap=3G%0x100000000-2+0xefffffff'],
   steps: [stage('allocate', allocate), kexec(), stage('claim, release and take', claim)],
 }

@@ -205,7 +205,6 @@ async function back(host: Host): Promise<void> {
 const scenario: Scenario = {
   title: 'a bare host gets a range, the commands tell lines that keep it from lines that lose it, and mend',
   unreserved: true,
-  minutesMax: 20,
   steps: [
     stage('reserve proposes parameters from the real map', propose),
     kexec({ loaded: true }),

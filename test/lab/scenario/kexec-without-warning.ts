@@ -36,7 +36,7 @@ async function begin(host: Host): Promise<void> {
     `each client has ${linesMin} lines`,
     300_000,
   )
-  await guest.counterBeyond(100n, 60_000)
+  await guest.counterBeyond(100n, 300_000)
   // The last that is known of the guest: it goes on counting until the kernel is gone.
   writeFileSync(host.file('tiny-counter'), String(guest.counter))
 }
@@ -67,10 +67,10 @@ async function take(host: Host): Promise<void> {
   const seen = BigInt(readFileSync(host.file('tiny-counter'), 'utf8'))
   const guest = tinyGuest('--resume')
   const resumed = BigInt(
-    (await guest.line(line => line.startsWith('resumed '), 60_000)).slice('resumed '.length),
+    (await guest.line(line => line.startsWith('resumed '), 300_000)).slice('resumed '.length),
   )
   host.check(resumed >= seen, `the guest, last seen at ${seen}, goes on from ${resumed}`)
-  await guest.counterBeyond(resumed, 60_000)
+  await guest.counterBeyond(resumed, 300_000)
   host.say(`the guest was last seen at ${seen}, stood at ${resumed}, and counts on`)
   await guest.kill()
 }

@@ -25,7 +25,7 @@ async function tinyGuest(host: Host): Promise<void> {
     String(bytes),
     '--boot',
   ])
-  await guest.counterBeyond(1000n, 60_000)
+  await guest.counterBeyond(1000n, 300_000)
   const client = await host.connect()
   host.same(await (await client.allocation('tiny')).release({ graceMs }), 'released', 'outcome')
   const { code } = await guest.exited

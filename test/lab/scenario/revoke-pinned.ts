@@ -61,7 +61,7 @@ async function exited(host: Host): Promise<void> {
   for (let round = 0; round < 5; round++) {
     const holder = await MemoryHolder.start(host, `tail${round}`, bytes, ['uring', 'vmsplice'])
     holder.kill()
-    const outcome = await (await client.allocation(`tail${round}`)).release({ graceMs: 10_000 })
+    const outcome = await (await client.allocation(`tail${round}`)).release({ graceMs: 60_000 })
     host.same(outcome, 'released', `outcome of round ${round}`)
     await holder.ended()
   }

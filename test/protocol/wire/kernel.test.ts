@@ -1,11 +1,12 @@
 // Proves over a real socket that the kernel hands descriptors over as the pairing rule says: each reply comes with its
 // own, however the kernel joins and cuts the stream, and in the end no descriptor of the process is left open.
-import { closeSync, fstatSync, readdirSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { native, SystemError } from '../../../native'
 import { Caller } from '../../../protocol/wire/caller'
 import type { OpenChannel } from '../../../protocol/wire/channel'
 import { fdsPerMessageMax, responderLimits } from '../../../protocol/wire/limits'
 import { Responder } from '../../../protocol/wire/responder'
+import { sameFds, settledFds } from '../../support/leaks-nothing'
 import { settle } from './memory-channel'
 
 const socketChannel =
@@ -16,8 +17,6 @@ const socketChannel =
       onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
       onDrain: events.onDrain,
     })
-
-const openFds = () => readdirSync('/proc/self/fd').length
 
 interface Wanted {
   fds: number
@@ -60,7 +59,7 @@ async function ask(caller: Caller, wanted: Wanted): Promise<void> {
 }
 
 test('pipelined replies of any length, with and without descriptors, come with their own', async () => {
-  const before = openFds()
+  const before = await settledFds()
   const { caller, close } = connect()
   // Short ones that the kernel joins, long ones that it cuts, at lengths around its buffers.
   const paddings = [0, 1, 100, 4000, 40_000, 65_520, 70_000, 300_000, 2_000_000]
@@ -70,19 +69,19 @@ test('pipelined replies of any length, with and without descriptors, come with t
   }))
   await Promise.all(wanted.map(one => ask(caller, one)))
   await close()
-  expect(openFds()).toBe(before)
+  await sameFds(before)
 })
 
 test('as many descriptors as a message may have', async () => {
-  const before = openFds()
+  const before = await settledFds()
   const { caller, close } = connect()
   await ask(caller, { fds: fdsPerMessageMax, padding: 10 })
   await close()
-  expect(openFds()).toBe(before)
+  await sameFds(before)
 })
 
 test('a connection that ends with replies under way leaves nothing open', async () => {
-  const before = openFds()
+  const before = await settledFds()
   const { caller, close } = connect()
   const asked = Array.from({ length: 20 }, () =>
     ask(caller, { fds: 5, padding: 200_000 }).catch(error => error),
@@ -91,6 +90,5 @@ test('a connection that ends with replies under way leaves nothing open', async 
   await close()
   const outcomes = await Promise.all(asked)
   expect(outcomes.some(outcome => outcome instanceof Error)).toBe(true)
-  for (let round = 0; round < 20 && openFds() !== before; round++) await settle()
-  expect(openFds()).toBe(before)
+  await sameFds(before)
 })

@@ -1,18 +1,32 @@
-import { chownSync, mkdirSync, rmdirSync, statSync } from 'node:fs'
+import { chownSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../../native'
 import { hasMount, mountPath, prepareMounts } from '../own-mount'
 
+const nodeName = 'device'
+
 /** Each device is opened by a node on a mount of its own; the one in /dev stays root's and is not used. */
 export function nodeOf(name: string): string {
-  return path.join(mountPath(name), 'device')
+  return path.join(mountPath(name), nodeName)
 }
 
 export function makeDeviceNode(name: string, device: number, uid: number): void {
   prepareMounts()
-  mkdirSync(mountPath(name), { recursive: true, mode: 0o700 })
+  try {
+    native.mountNode(mountPath(name), nodeName, device, uid)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    mendDeviceNode(name, device, uid)
+  }
+}
+
+/** Of what is left of an earlier device of that name, the mount stays, and with it the account of who has what open. */
+function mendDeviceNode(name: string, device: number, uid: number): void {
   if (!hasMount(name)) native.mountPrivate(mountPath(name))
-  if (statSync(nodeOf(name), { throwIfNoEntry: false }) === undefined) native.makeNode(nodeOf(name), device)
+  if (statSync(nodeOf(name), { throwIfNoEntry: false })?.rdev !== device) {
+    rmSync(nodeOf(name), { force: true })
+    native.makeNode(nodeOf(name), device)
+  }
   giveNode(name, uid)
 }
 

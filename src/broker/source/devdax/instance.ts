@@ -1,21 +1,14 @@
-import { chmodSync, chownSync, closeSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
+import { closeSync, openSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
+import { type NewDaxDevice, native, SystemError } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import { hasMount } from '../own-mount'
 import { SourceError } from '../source'
 import { makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { makeDevice } from './device-number'
-import { bytesOf, describeExtents, mappingText, sameExtents } from './extents'
+import { bytesOf, describeExtents, sameExtents } from './extents'
 import { unitsReferenced } from './page-references'
-import {
-  type Instance,
-  instanceNames,
-  type PhysicalExtent,
-  readAlign,
-  readDriver,
-  readInstance,
-  text,
-} from './region'
+import { type Instance, type PhysicalExtent, readInstance, text } from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
@@ -28,9 +21,9 @@ import {
  *    has the device open, no new reference can come about, so then it is enough to look once.
  */
 
-const devices = '/sys/bus/dax/devices'
-const drivers = '/sys/bus/dax/drivers'
-const driver = `${drivers}/device_dax`
+const bus = '/sys/bus/dax'
+const driver = `${bus}/drivers/device_dax`
+const nodes = '/dev'
 
 export interface MakeOrder {
   directory: string
@@ -64,39 +57,28 @@ export class InstanceError extends SourceError {
 export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
 export function makeInstance({ directory, extents, alignBytes, uid }: MakeOrder): Made {
-  const name = createEmpty(directory)
+  const made = native.makeDaxDevice(directory, driver, nodes, extents, alignBytes)
+  const { name, device } = made
   try {
-    fill(directory, name, extents, alignBytes)
-    write(path.join(driver, 'new_id'), name)
-    if (readDriver(directory, name) !== 'device_dax')
-      throw new InstanceError('ENODEV', `${name} was not bound to device_dax`)
-    const device = deviceOf(directory, name)
-    chmodSync(`/dev/${name}`, 0o600)
-    chownSync(`/dev/${name}`, 0, 0)
+    if (made.errno !== 0) throw failureOf(made, directory, extents, alignBytes)
     if (uid !== undefined) makeDeviceNode(name, device, uid)
     return { name, device }
   } catch (error) {
-    removeInstance(directory, name, 'unused')
+    if (name !== '') removeInstance(directory, name, 'unused')
     throw error
   }
 }
 
-/** The kernel names the newest device that was never bound as the region's seed, unless there was one already. */
-function createEmpty(directory: string): string {
-  const seed = () => text(path.join(directory, 'dax_region/seed'))
-  const before = seed() === '' ? undefined : new Set(instanceNames(directory))
-  write(path.join(directory, 'dax_region/create'), '1')
-  const name = before ? instanceNames(directory).find(candidate => !before.has(candidate)) : seed()
-  if (!name) throw new InstanceError('ENODEV', 'the kernel made no device')
-  return name
-}
-
-/** Kernels have said yes and added nothing; only what can be read back is there. */
-function fill(directory: string, name: string, extents: PhysicalExtent[], alignBytes: number): void {
-  const device = path.join(directory, name)
-  if (readAlign(directory, name) !== alignBytes) write(path.join(device, 'align'), String(alignBytes))
-  for (const extent of extents) write(path.join(device, 'mapping'), mappingText(extent))
+function failureOf(
+  { errno, doing, name }: NewDaxDevice,
+  directory: string,
+  extents: PhysicalExtent[],
+  alignBytes: number,
+): Error {
+  const { code } = new SystemError('sysfs', errno)
+  if (code !== 'EPROTO') return new InstanceError(code, `${doing}: ${code}`)
   checkInstance(readInstance(directory, name), extents, alignBytes)
+  return new InstanceError('EIO', `${doing}: it was something else`)
 }
 
 function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], alignBytes: number): void {
@@ -183,15 +165,11 @@ export function describeReferenced(units: number, unitBytes: number): string {
 
 /** On the whole bus; before the first device is made. @throws InstanceError EBUSY */
 export function checkNothingUnbound(): void {
-  const bound = new Set(readdirSync(drivers).flatMap(driver => readdirSync(path.join(drivers, driver))))
-  const unbound = readdirSync(devices)
-    .filter(name => !bound.has(name))
-    .map(name => ({ name, bytes: Number(text(path.join(devices, name, 'size'))) }))
-    .find(({ bytes }) => bytes > 0)
-  if (unbound)
+  const unbound = native.findUnboundDax(bus)
+  if (unbound !== undefined)
     throw new InstanceError(
       'EBUSY',
-      `${unbound.name} has memory but no driver; binding another device would bind it too, which may crash the kernel`,
+      `${unbound} has memory but no driver; binding another device would bind it too, which may crash the kernel`,
     )
 }
 

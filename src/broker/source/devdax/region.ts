@@ -55,11 +55,12 @@ function readRegion(directory: string): Region {
 
 /** The node whose memory it is; where that is not known, the one nearest to it. */
 function nodeOf(device: string): number | undefined {
-  for (const name of ['target_node', 'numa_node']) {
-    const node = Number(text(path.join(device, name)))
-    if (node >= 0) return node
-  }
-  return undefined
+  // target_node is not there while it is not known (mem= that ends below the range), nor numa_node in a kernel without NUMA.
+  const shown = list(device)
+  return ['target_node', 'numa_node']
+    .filter(name => shown.includes(name))
+    .map(name => Number(text(path.join(device, name))))
+    .find(node => node >= 0)
 }
 
 /** The region's devices that are there now. */

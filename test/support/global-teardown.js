@@ -1,0 +1,3 @@
+module.exports = () => {
+  for (const undo of globalThis.undoGlobalSetup ?? []) undo()
+}
