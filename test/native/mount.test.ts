@@ -74,6 +74,24 @@ suite('a mount of its own', () => {
     closeSync(pipe)
   })
 
+  test('with a node in it is made whole, or not at all', () => {
+    const made = path.join(place, 'made')
+    native.mountNode(made, 'device', 0x103, 65534)
+    const stat = statSync(path.join(made, 'device'))
+    expect([stat.rdev, stat.uid, stat.gid, stat.mode & 0o777]).toEqual([0x103, 65534, 0, 0o600])
+    expect(stat.dev).not.toBe(statSync(place).dev)
+    expect(() => native.mountNode(made, 'device', 0x103, 0)).toThrow(
+      expect.objectContaining({ code: 'EEXIST' }),
+    )
+    expect(native.isMountIdle(made)).toBe(true)
+    native.unmount(made, { detach: false })
+    rmdirSync(made)
+    expect(() => native.mountNode(made, 'no/such', 0x103, 0)).toThrow(
+      expect.objectContaining({ code: 'ENOENT' }),
+    )
+    expect(existsSync(made)).toBe(false)
+  })
+
   test('makes a node that is that device and only for root', () => {
     const node = path.join(place, 'null')
     native.makeNode(node, 0x103)

@@ -1,6 +1,7 @@
 /**
  * Proves that a device stays where it is told who has it open when the kernel's counts can't be read in the middle of
- * removing it: without that its memory could come back at the next boot only.
+ * removing it: without that its memory could come back at the next boot only. And that its node is its own, whatever was
+ * left there before.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -14,6 +15,13 @@ const name = 'dax9.1'
 /** Where no machine has memory, so no kernel has an account of it. */
 const nowhere = 2 ** 51
 const bytes = 2 ** 21
+
+/** What a program prints that has mounts and a /run of its own. */
+function runApart(program: string): unknown {
+  const script = 'mount -t tmpfs none /run && exec "$0" -e "$1"'
+  const args = ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, program]
+  return JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' }))
+}
 
 suite('with a mount namespace of its own', () => {
   let folder: string
@@ -46,11 +54,26 @@ suite('with a mount namespace of its own', () => {
       let refused = false
       try { removeInstance('${folder}', '${name}', 'proved') } catch { refused = true }
       console.log(JSON.stringify({ refused, kept: hasMount('${name}') }))`
-    const script = 'mount -t tmpfs none /run && exec "$0" -e "$1"'
-    const args = ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, program]
-    expect(JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' }))).toEqual({
-      refused: true,
-      kept: true,
-    })
+    expect(runApart(program)).toEqual({ refused: true, kept: true })
+  })
+
+  test('a node that an earlier device of that name has left is not taken for the new one', () => {
+    const source = path.join(packageRoot, 'dist/src/broker/source')
+    const program = `
+      const { statSync } = require('fs')
+      const { makeDeviceNode, nodeOf } = require('${source}/devdax/device-node')
+      const { hasMount } = require('${source}/own-mount')
+      const found = []
+      for (const [device, uid] of [[0x103, 7], [0x103, 0], [0x105, 9]]) {
+        makeDeviceNode('${name}', device, uid)
+        const stat = statSync(nodeOf('${name}'))
+        found.push([stat.rdev, stat.uid, stat.mode & 0o777, hasMount('${name}')])
+      }
+      console.log(JSON.stringify(found))`
+    expect(runApart(program)).toEqual([
+      [0x103, 7, 0o600, true],
+      [0x103, 0, 0o600, true],
+      [0x105, 9, 0o600, true],
+    ])
   })
 })
