@@ -200,19 +200,6 @@ describe('memory of a memfd range', () => {
     expect(await manager.stored()).toEqual(['memfd-table.sealed'])
   })
 
-  test('is no holder where a wrapper stands between the broker and its manager', async () => {
-    managed({ wrapper: ['sh', '-c', 'setpriv --pdeathsig KILL "$@"; exit $?', 'sh'] })
-    await manager.start()
-    const client = manager.client()
-    await client.call('Allocate', { name: 'vm/ram', bytes: MiB })
-    const { grant, fds } = await client.call('CreateMapping', { name: 'vm/ram' })
-    client.closeFd(fds[grant.fileDescriptor]!)
-    expect(await client.call('Release', { name: 'vm/ram', graceMs: 0 })).toMatchObject({
-      outcome: 'released',
-    })
-    await until(async () => (await ranges())[0]!.freeBytes === 64 * MiB, 'all of it free')
-  })
-
   test('of which the table knows nothing is from a broker that died in an allocation, and goes', async () => {
     managed()
     await manager.start()
