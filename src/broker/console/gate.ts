@@ -52,7 +52,7 @@ export class Gate {
       if (this.otherHosts.has(headers.host!) && url === '/' && method === 'GET')
         return { status: 308, reason: 'the console has one address', location: `http://${this.host}/` }
     }
-    return { status: 421, reason: 'another host was meant' }
+    return { status: 421, reason: `another host was meant: this is ${this.host}` }
   }
 
   /** Where no token is asked for. A browser does not name a page's own origin with a GET. */
