@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readGrowing } from './growing-file'
 
 /** The broker as installed in the lab, as a process of its own. Its log is a file of the shared folder. */
 export class BrokerProcess {
@@ -16,10 +17,10 @@ export class BrokerProcess {
   static async start(args: readonly string[], logFile: string, timeoutMs = 300_000): Promise<BrokerProcess> {
     const from = performance.now()
     const log = openSync(logFile, 'a')
-    const before = readFileSync(logFile).length
+    const before = readGrowing(logFile).length
     const child = spawn('membrokerd', args, { stdio: ['ignore', log, log] })
     closeSync(log)
-    const written = () => readFileSync(logFile).subarray(before).toString('utf8')
+    const written = () => readGrowing(logFile).subarray(before).toString('utf8')
     let ended: string | undefined
     child.once('error', error => {
       ended = error.message

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { GuestProcess } from '../../guest/guest-process'
 import { seedOf } from '../inside/churn'
 import { type Expected, readChurnLog } from '../inside/churn-log'
+import { readGrowing } from '../inside/growing-file'
 import { brokerSocket, type Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
 import { reservedBroker, scrubbed, startFresh } from '../inside/reserved-broker'
@@ -30,8 +31,7 @@ async function begin(host: Host): Promise<void> {
   await host.until(
     () =>
       clients.every(
-        client =>
-          readFileSync(logOf(host, client), { encoding: 'utf8', flag: 'a+' }).split('\n').length > linesMin,
+        client => readGrowing(logOf(host, client)).toString('utf8').split('\n').length > linesMin,
       ),
     `each client has ${linesMin} lines`,
     300_000,

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, BrokerError } from '../../../src/client'
 import type { BrokerProcess } from '../inside/broker-process'
+import { readGrowing } from '../inside/growing-file'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
 import { allFreeMemoryIsZero, stepsIn } from '../inside/range-memory'
@@ -50,7 +50,7 @@ async function killAt(
     verb === 'release' ? (await caller.allocation(name)).release(grace) : caller.revoke(mapping!.id, grace)
   asked.catch(() => {})
   const told = () =>
-    stepsIn(readFileSync(host.file('broker.log'), 'utf8'), name).some(text => text.includes(step))
+    stepsIn(readGrowing(host.file('broker.log')).toString('utf8'), name).some(text => text.includes(step))
   await host.until(told, `${name} is told`)
   await sleep(delayMs)
   await broker.stop('SIGKILL')

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { readGrowing } from '../inside/growing-file'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
 import { allFreeMemoryIsZero, stepsIn } from '../inside/range-memory'
@@ -85,7 +86,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function showSteps(host: Host, name: string): Promise<void> {
-  const steps = stepsIn(readFileSync(host.file('broker.log'), 'utf8'), name)
+  const steps = stepsIn(readGrowing(host.file('broker.log')).toString('utf8'), name)
   for (const step of steps) host.say(step)
   for (const expected of [/does not listen/, /taking the memory away/, /ended every descriptor/])
     host.check(
