@@ -19,7 +19,10 @@ const batchRoom = replyBytesMax - 256
 /** Events kept for a viewer that is not reading just now; more are counted and dropped. */
 const backlogMax = 1024
 
-/** The same until the snapshot is read: what happens during a long one must not end in a demand for another. */
+/**
+ * The same for administrators until they have read the snapshot: what happens during a long one must not end in a demand
+ * for another. Of anybody else thousands may watch, and read nothing.
+ */
 const backlogMaxMeanwhile = 16 * 1024
 
 /** One viewer: the state in batches, then the changes, never faster than it reads. */
@@ -34,7 +37,7 @@ export async function watch(
   let missed = 0
   let streaming = false
   let slow = false
-  let room = backlogMaxMeanwhile
+  let room = session.isAdmin ? backlogMaxMeanwhile : backlogMax
   let scheduled = false
 
   const flush = () => {
