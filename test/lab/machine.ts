@@ -27,8 +27,12 @@ export interface MachineEnd {
 const explainMs = 3000
 const complaintLinesMax = 60
 
-/** On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one. */
+/**
+ * On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one.
+ * QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
+ */
 const patience = [
+  'nohz=off',
   'rcupdate.rcu_cpu_stall_timeout=120',
   'watchdog_thresh=60',
   'no_timer_check',

@@ -39,6 +39,9 @@ export interface Scenario {
 /** Ten times what the longest takes on an idle machine: the bound is on hanging, not on speed. */
 export const minutesMaxDefault = 30
 
+/** For guests in the machine: between emulated processors that themselves run guests, interrupts have been lost. */
+export const oneProcessor = ['-smp', '1'] as const
+
 export function stage(title: string, run: Stage['run']): Stage {
   return { kind: 'stage', title, run }
 }

@@ -1,7 +1,7 @@
 import { CountingGuest } from '../inside/counting-guest'
 import type { Host } from '../inside/host'
 import { reservedBroker, startFresh } from '../inside/reserved-broker'
-import { kexec, type Scenario, stage } from '../scenario'
+import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
 
 const names = ['vm0', 'vm1']
 
@@ -40,6 +40,7 @@ async function extents(host: Host): Promise<unknown> {
 
 const scenario: Scenario = {
   title: 'two KVM guests on memory of the broker go on counting after kexec, twice in a row',
+  machine: oneProcessor,
   steps: [
     stage('start two guests, then stop and freeze', begin),
     kexec(),

@@ -9,7 +9,7 @@ import { brokerSocket, type Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
 import { reservedBroker, scrubbed, startFresh } from '../inside/reserved-broker'
 import { softReserved } from '../reserved'
-import { kexec, type Scenario, stage } from '../scenario'
+import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
 
 const MiB = 2 ** 20
 const clients = ['a', 'b', 'c']
@@ -133,6 +133,7 @@ async function contents(host: Host, expected: ReadonlyMap<string, Expected>): Pr
 
 const scenario: Scenario = {
   title: 'kexec while clients allocate and release: everything answered is there, and nothing overlaps',
+  machine: oneProcessor,
   steps: [
     stage('clients at work, and a guest that counts', begin),
     kexec(),

@@ -3,7 +3,7 @@ import { CountingGuest } from '../inside/counting-guest'
 import type { Host } from '../inside/host'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
 import { rangeName, startFresh, takingBroker } from '../inside/reserved-broker'
-import { type Scenario, stage } from '../scenario'
+import { oneProcessor, type Scenario, stage } from '../scenario'
 
 const bytes = 64 * 2 ** 20
 const graceMs = 300
@@ -74,6 +74,7 @@ async function qemuGuest(host: Host): Promise<void> {
 
 const scenario: Scenario = {
   title: 'devdax: memory comes back from under running KVM guests, and the kernel stays whole',
+  machine: oneProcessor,
   steps: [stage('a monitor that pins nothing', tinyGuest), stage('QEMU, which may', qemuGuest)],
 }
 export default scenario
