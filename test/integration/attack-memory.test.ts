@@ -242,8 +242,8 @@ suite('files that are written over and over', () => {
         expect(await attacker.exited()).toBe(false)
         await attacker.end()
       }
-      // The writers may take their share of the broker's time, but not nearly all of it.
-      expect(attacked).toBeGreaterThan(usual / 16)
+      // The writers may take their share of the broker's time. Were every notice listened to, they would take nearly all.
+      expect(attacked).toBeGreaterThan(usual / 2)
     }),
   )
 })
