@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { packageRoot } from '../support/package-root'
 import type { TestBroker, TestClient } from '../support/test-broker'
 import { fill, isHole, nameOf, startCrowdedBroker } from './crowded-broker'
@@ -11,98 +11,107 @@ import type { ViewerReport } from './viewer'
 
 export interface ConsoleCostOptions {
   allocations: number
-  /** Pairs of rounds, for each of the two brokers that the viewer looks at. */
-  pairs: number
+  /** How often a viewer comes, follows and goes. */
+  turns: number
 }
 
-/** Nanoseconds with and without, and the median of what neighbouring rounds give as their ratio. */
+/** Nanoseconds, the medians of the turns; and the median of the turns' ratios. */
 export interface Compared {
   name: string
   with: number
   without: number
   ratio: number
-  /** Of the first broker watched, and of the other. */
-  ratios: readonly [number, number]
 }
 
 export interface ConsoleCost {
   allocations: number
+  turns: number
   eventsPerSecond: number
-  eventsPerRequest: number
   baseline: string
   figures: Compared[]
   viewer: ViewerReport
 }
 
-const baseline = 'a broker with as many allocations and the same requests, with no viewer and no scrape'
-const settleMs = 20
-const warmUpRounds = 5
-/** A round is so many grants, each with its revocation and so many requests that change nothing. */
-const grantsPerRound = 16
-const requestsPerGrant = 120
+const baseline = 'the same broker and the same work, just before a viewer comes and just after it has left'
+const eventsPerSecondWanted = 1000
+/** Mapped, revoked, and the give-back's end. */
+const eventsPerGrant = 3
+const grantsPerWork = 600
+/** For what a snapshot of all allocations, or its end, leaves the broker to do. */
+const warmUpGrants = 150
 
-interface Round {
-  grant: number
-  request: number
-  requestCpu: number
-  events: number
-  ms: number
+/** Nanoseconds of a request: all of the work's time, and the broker's processor time. */
+interface Spent {
+  elapsed: number
+  processor: number
+  eventsPerSecond: number
 }
 
 /**
- * What a viewer that follows and a Prometheus cost the clients' requests. There are two brokers, of which the viewer looks
- * at one, then at the other: so what tells two processes apart is in both. A round is work, not time, and rounds are
- * short and take turns, so that what else the machine does is in both.
+ * What a viewer that follows and a Prometheus cost the clients' requests. One broker does the same work before, while and
+ * after a viewer looks at it, again and again: what else the machine does is in all three.
  */
 export async function measureConsoleCost(
-  { allocations, pairs }: ConsoleCostOptions,
+  { allocations, turns }: ConsoleCostOptions,
   progress: (text: string) => void,
 ): Promise<ConsoleCost> {
-  const crowds: Crowd[] = []
+  const crowd = await Crowd.start(allocations, progress)
   try {
-    for (let i = 0; i < 2; i++) crowds.push(await Crowd.start(allocations, progress))
-    const phases: Phase[] = []
-    for (const [watched, other] of [crowds, crowds.toReversed()] as Array<[Crowd, Crowd]>) {
-      progress('a viewer takes its snapshot, and follows')
-      const viewer = await Viewer.follow(watched.broker, watched.client)
-      const rounds = await takeTurns(watched, other, pairs)
-      phases.push({ ...rounds, viewer: await viewer.end() })
+    const pairs: Array<{ with: Spent; without: Spent }> = []
+    const viewers: ViewerReport[] = []
+    for (let turn = 1; turn <= turns; turn++) {
+      progress(`a viewer comes, turn ${turn} of ${turns}`)
+      await crowd.work(warmUpGrants)
+      const before = await crowd.work(grantsPerWork / 2)
+      const viewer = await Viewer.follow(crowd.broker, crowd.client)
+      await crowd.work(warmUpGrants)
+      const during = await crowd.work(grantsPerWork)
+      viewers.push(await viewer.end())
+      await crowd.work(warmUpGrants)
+      const after = await crowd.work(grantsPerWork / 2)
+      pairs.push({ with: during, without: mean(before, after) })
     }
-    return summary(allocations, phases)
+    const compared = (name: string, key: keyof Spent): Compared => ({
+      name,
+      with: median(pairs.map(pair => pair.with[key])),
+      without: median(pairs.map(pair => pair.without[key])),
+      ratio: median(pairs.map(pair => pair.with[key] / pair.without[key])),
+    })
+    return {
+      allocations,
+      turns,
+      eventsPerSecond: median(pairs.map(pair => pair.with.eventsPerSecond)),
+      baseline,
+      figures: [
+        compared('request', 'elapsed'),
+        compared("the broker's processor time, a request", 'processor'),
+      ],
+      viewer: viewers.reduce(sum),
+    }
   } finally {
-    for (const { broker } of crowds) await broker.dispose()
+    await crowd.broker.dispose()
   }
 }
 
-interface Turns {
-  with: Round[]
-  without: Round[]
+const median = (values: readonly number[]) => percentile(values, 50)
+
+function mean(one: Spent, other: Spent): Spent {
+  const of = (key: keyof Spent) => (one[key] + other[key]) / 2
+  return { elapsed: of('elapsed'), processor: of('processor'), eventsPerSecond: of('eventsPerSecond') }
 }
 
-interface Phase extends Turns {
-  viewer: ViewerReport
-}
-
-async function takeTurns(watched: Crowd, other: Crowd, pairs: number): Promise<Turns> {
-  const turns: Turns = { with: [], without: [] }
-  for (let pair = -warmUpRounds; pair < pairs; pair++) {
-    const both = [
-      { crowd: watched, into: turns.with },
-      { crowd: other, into: turns.without },
-    ]
-    for (const { crowd, into } of pair % 2 === 0 ? both : both.reverse()) {
-      // What the round before has left to do is none of this one.
-      await sleep(settleMs)
-      const round = await crowd.round()
-      if (pair >= 0) into.push(round)
-    }
-  }
-  return turns
+function sum(one: ViewerReport, other: ViewerReport): ViewerReport {
+  const entries = Object.entries(one) as Array<[keyof ViewerReport, number]>
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, value + other[key]]),
+  ) as unknown as ViewerReport
 }
 
 /** A broker with many allocations, and its client. */
 class Crowd {
   private next = 0
+  /** So many that grants make about as many events in a second as are wanted. */
+  private requestsPerGrant = 60
 
   private constructor(
     readonly broker: TestBroker,
@@ -114,34 +123,32 @@ class Crowd {
     const broker = await startCrowdedBroker(allocations)
     const client = broker.client()
     await fill(client, allocations, progress)
-    return new Crowd(broker, client, allocations)
+    const crowd = new Crowd(broker, client, allocations)
+    await crowd.work(warmUpGrants)
+    const { elapsed } = await crowd.work(warmUpGrants)
+    crowd.requestsPerGrant = Math.ceil((eventsPerGrant * 1e9) / eventsPerSecondWanted / elapsed)
+    return crowd
   }
 
-  async round(): Promise<Round> {
+  /** Grants, each given back, and requests that change nothing between them. */
+  async work(grants: number): Promise<Spent> {
     const { client } = this
     const before = await client.call('GetStatistics', {})
-    const grants: number[] = []
-    const requests: number[] = []
-    for (let i = 0; i < grantsPerRound; i++) {
+    const start = process.hrtime.bigint()
+    for (let i = 0; i < grants; i++) {
       const name = nameOf(this.nextAllocation())
-      const start = process.hrtime.bigint()
       const { fds, grant } = await client.call('CreateMapping', { name })
-      grants.push(Number(process.hrtime.bigint() - start))
       client.closeFd(fds[0]!)
       await client.call('RevokeMapping', { mapping: grant.mapping.id })
-      for (let j = 0; j < requestsPerGrant; j++) {
-        const start = process.hrtime.bigint()
-        await client.call('GetAllocation', { name })
-        requests.push(Number(process.hrtime.bigint() - start))
-      }
+      for (let j = 0; j < this.requestsPerGrant; j++) await client.call('GetAllocation', { name })
     }
+    const nanoseconds = Number(process.hrtime.bigint() - start)
     const after = await client.call('GetStatistics', {})
+    const requests = grants * (2 + this.requestsPerGrant)
     return {
-      grant: percentile(grants, 50),
-      request: percentile(requests, 50),
-      requestCpu: ((after.cpuMicroseconds - before.cpuMicroseconds) * 1e3) / requestsPerRound,
-      events: after.events - before.events,
-      ms: after.time - before.time,
+      elapsed: nanoseconds / requests,
+      processor: ((after.cpuMicroseconds - before.cpuMicroseconds) * 1e3) / requests,
+      eventsPerSecond: (after.events - before.events) / (nanoseconds / 1e9),
     }
   }
 
@@ -152,8 +159,6 @@ class Crowd {
     return this.next
   }
 }
-
-const requestsPerRound = grantsPerRound * (2 + requestsPerGrant)
 
 /** A process of its own, whose work is no part of what is measured. */
 class Viewer {
@@ -171,9 +176,13 @@ class Viewer {
     return viewer
   }
 
+  /** Resolves when the broker has nobody to tell any more. */
   async end(): Promise<ViewerReport> {
+    const gone = once(this.process, 'exit')
     this.process.stdin!.end()
-    return JSON.parse(await this.line())
+    const report = JSON.parse(await this.line())
+    await gone
+    return report
   }
 
   private async line(): Promise<string> {
@@ -186,44 +195,4 @@ class Viewer {
 function program(name: string, ...args: string[]): ChildProcess {
   const file = path.join(packageRoot, 'dist/test/bench', `${name}.js`)
   return spawn(process.execPath, [file, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
-}
-
-function summary(allocations: number, phases: readonly Phase[]): ConsoleCost {
-  const all = (kind: keyof Turns) => phases.flatMap(phase => phase[kind])
-  const compared = (name: string, key: keyof Round): Compared => {
-    const ratios = phases.map(phase =>
-      percentile(
-        phase.with.map((round, pair) => round[key] / phase.without[pair]![key]),
-        50,
-      ),
-    ) as [number, number]
-    const median = (kind: keyof Turns) =>
-      percentile(
-        all(kind).map(round => round[key]),
-        50,
-      )
-    return {
-      name,
-      with: median('with'),
-      without: median('without'),
-      ratio: Math.sqrt(ratios[0] * ratios[1]),
-      ratios,
-    }
-  }
-  const sum = (key: keyof Round) => all('with').reduce((total, round) => total + round[key], 0)
-  const viewer: ViewerReport = { events: 0, missed: 0, asked: 0, scrapes: 0, cpuMicroseconds: 0, seconds: 0 }
-  for (const phase of phases)
-    for (const key of Object.keys(viewer) as Array<keyof ViewerReport>) viewer[key] += phase.viewer[key]
-  return {
-    allocations,
-    eventsPerSecond: sum('events') / (sum('ms') / 1000),
-    eventsPerRequest: sum('events') / (all('with').length * requestsPerRound),
-    baseline,
-    figures: [
-      compared('grant', 'grant'),
-      compared('request that changes nothing', 'request'),
-      compared("the broker's processor time, a request", 'requestCpu'),
-    ],
-    viewer,
-  }
 }

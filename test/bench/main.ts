@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
     starts: { type: 'string', default: '20' },
     claims: { type: 'string', default: '100,1000,10000' },
     'console-allocations': { type: 'string', default: '100000' },
-    'console-pairs': { type: 'string', default: '100' },
+    'console-turns': { type: 'string', default: '12' },
     only: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -217,7 +217,7 @@ const parts = ['requests', 'restarts', 'console'] as const
 async function main(): Promise<void> {
   if (options.help) {
     console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
-                 [--console-allocations N] [--console-pairs N] [--only ${parts.join('|')}]
+                 [--console-allocations N] [--console-turns N] [--only ${parts.join('|')}]
 
 Measures the broker against test/bench/floor.c, which does the same system calls without any of the work, and what a
 viewer of the console and /metrics cost the same broker's requests.
@@ -237,7 +237,7 @@ The ratios are what to look at; absolute times belong to this machine and moment
     results.console = await measureConsoleCost(
       {
         allocations: Number(options['console-allocations']),
-        pairs: Number(options['console-pairs']),
+        turns: Number(options['console-turns']),
       },
       progress,
     )
