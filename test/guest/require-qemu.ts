@@ -13,7 +13,7 @@ const packageName = 'qemu-system-x86'
 export function requireQemu(): string | undefined {
   const found = findProgram(program)
   if (found) return found
-  const failure = install()
+  const failure = installPackage(packageName, program)
   const installed = findProgram(program)
   if (installed) return installed
   const message = `${program} is missing (${failure ?? `the package did not bring it`}); install the package ${packageName}`
@@ -36,11 +36,11 @@ export function findProgram(name: string): string | undefined {
   return undefined
 }
 
-/** Install QEMU with the system's package manager; returns why not, or undefined when it went well. */
-function install(): string | undefined {
+/** Install what brings a program with the system's package manager; returns why not, or undefined when it went well. */
+export function installPackage(packageName: string, program: string): string | undefined {
   if (process.getuid?.() !== 0) return 'not root, so it was not installed'
   if (!existsSync('/etc/debian_version') || !findProgram('apt-get')) return 'no apt-get here'
-  process.stderr.write(`\ninstalling ${packageName}, once (about 15 MB)...\n`)
+  process.stderr.write(`\ninstalling ${packageName}, once...\n`)
   // Several test workers may come here at once; all but the first find it installed when the lock is theirs.
   const script = `command -v ${program} || { apt-get update && apt-get install -y --no-install-recommends ${packageName}; }`
   const { status } = spawnSync('flock', [path.join(cacheFolder(), 'apt.lock'), 'sh', '-c', script], {

@@ -1,6 +1,6 @@
 import { linkSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { findProgram, requireQemu } from '../guest/require-qemu'
+import { findProgram, installPackage, requireQemu } from '../guest/require-qemu'
 import { Archive } from './archive'
 import { labFolder } from './cache'
 import { fetchKernel, type Kernel } from './kernel'
@@ -45,6 +45,8 @@ export class Lab {
   static async open(progress: Progress): Promise<Lab> {
     if (process.arch !== 'x64')
       throw new LabUnavailable(`the lab is a PC, and this machine is ${process.arch}`)
+    // Of all of them the one that a container may be without.
+    if (findProgram('mke2fs') === undefined) installPackage('e2fsprogs', 'mke2fs')
     for (const program of programs)
       if (findProgram(program) === undefined)
         throw new LabUnavailable(
