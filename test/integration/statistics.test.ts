@@ -104,6 +104,38 @@ describe('what a broker counts', () => {
     }))
 })
 
+if (needsRoot('a viewer of another user'))
+  test('anybody but an administrator is kept few events for, also during the snapshot', async () => {
+    // Proves that thousands of viewers who read nothing, which any user may have, do not take the broker's memory.
+    const kept = 1024
+    const { broker, end } = await startWithTenants({ range: 'table_bytes = "128MiB"' })
+    try {
+      const admin = broker.client()
+      process.seteuid!(tenant)
+      const owner = broker.client()
+      const deaf = new RawClient(broker.socket)
+      process.seteuid!(0)
+      const names = Array.from({ length: 1600 }, (_, index) => `e/${index}`)
+      const metadata = { note: 'x'.repeat(4000) }
+      await Promise.all(names.map(name => owner.call('Allocate', { name, bytes: page, metadata })))
+      const before = await statisticsOf(admin)
+      deaf.socket.pause()
+      deaf.call('Watch', {}, { more: true })
+      await until(
+        async () => (await admin.call('ListClients', {})).clients.some(({ watching }) => watching),
+        'it watches',
+      )
+      const rounds = 2
+      for (let round = 0; round < rounds; round++)
+        await Promise.all(names.map(name => owner.call('SetMetadata', { name, metadata: null })))
+      const after = await statisticsOf(admin)
+      expect(after.eventsMissed - before.eventsMissed).toBeGreaterThanOrEqual(rounds * names.length - kept)
+      deaf.close()
+    } finally {
+      await end()
+    }
+  })
+
 if (needsRoot('who may see statistics'))
   test('for administrators only', async () => {
     const { broker, end } = await startWithTenants()

@@ -2,7 +2,7 @@
  * Proves that a broker whose log nobody reads goes on serving, loses log lines only, tells how many, and that its last
  * words before the end are in the log all the same.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { needsRoot } from '../support/needs-root'
@@ -62,11 +62,9 @@ test('a line longer than a pipe’s atomic write arrives whole, and the last lin
   for (const text of lines()) JSON.parse(text)
 })
 
-test('a log into a file is complete', async () => {
-  broker = await TestBroker.start()
-  await broker.kill()
-  const file = path.join(broker.folder, 'log')
-  const fd = openSync(file, 'w')
+/** A broker that logs into a file, as under a supervisor that redirects it. */
+async function startInto(file: string): Promise<{ child: ChildProcess; log: () => string }> {
+  const fd = openSync(file, 'a')
   const [program, ...args] = broker.arguments()
   const child = spawn(process.execPath, [program!, ...args], {
     stdio: ['ignore', 'ignore', fd],
@@ -75,6 +73,14 @@ test('a log into a file is complete', async () => {
   closeSync(fd)
   const log = () => readFileSync(file, 'utf8')
   await until(() => log().includes('"msg":"ready"'), 'a broker')
+  return { child, log }
+}
+
+test('a log into a file is complete', async () => {
+  broker = await TestBroker.start()
+  await broker.kill()
+  const file = path.join(broker.folder, 'log')
+  const { child, log } = await startInto(file)
   await refusals(2000)
   const exit = new Promise(resolve => child.once('exit', resolve))
   child.kill('SIGTERM')
@@ -92,15 +98,7 @@ test('lines that a full disk has no room for are counted, once it has, and no li
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder])
   try {
     const file = path.join(folder, 'log')
-    const fd = openSync(file, 'a')
-    const [program, ...args] = broker.arguments()
-    const child = spawn(process.execPath, [program!, ...args], {
-      stdio: ['ignore', 'ignore', fd],
-      cwd: packageRoot,
-    })
-    closeSync(fd)
-    const log = () => readFileSync(file, 'utf8')
-    await until(() => log().includes('"msg":"ready"'), 'a broker')
+    const { child, log } = await startInto(file)
     await refusals(600)
     const kept = (log().match(/"msg":"refused"/g) ?? []).length
     expect(kept).toBeLessThan(600)
