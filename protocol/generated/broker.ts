@@ -223,6 +223,8 @@ export interface Event {
   pid?: number | null | undefined
   offset?: number | null | undefined
   bytes?: number | null | undefined
+  access?: 'read' | 'readWrite' | null | undefined
+  guestAddress?: number | null | undefined
   deadline?: number | null | undefined
   detail?: string | null | undefined
 }
@@ -1001,6 +1003,8 @@ type Event (
   pid: ?int,
   offset: ?int,
   bytes: ?int,
+  access: ?(read, readWrite),
+  guestAddress: ?int,
   deadline: ?int,
   detail: ?string
 )

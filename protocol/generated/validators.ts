@@ -6542,7 +6542,7 @@ return errors === 0;
 
 const WatchOut = validate74;
 const schema76 = {"type":"object","properties":{"allocations":{"type":["array","null"],"items":{"$ref":"#/definitions/Allocation"}},"mappings":{"type":["array","null"],"items":{"$ref":"#/definitions/Mapping"}},"snapshotEnd":{"type":["boolean","null"]},"event":{"anyOf":[{"$ref":"#/definitions/Event"},{"type":"null"}]},"missed":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991}}};
-const schema78 = {"description":"A change. sequence counts up by one per change since the broker started.","type":"object","properties":{"sequence":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"time":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"kind":{"type":"string","enum":["allocated","grown","changed","claimed","released","mapped","revokeRequested","revokeStep","revoked","dormant","retired","quarantined","reclaimed","tampered","poisoned","verified","connected","disconnected","frozen","thawed","range","reloaded"]},"allocation":{"type":["string","null"]},"mapping":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"range":{"type":["string","null"]},"uid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"pid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"offset":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"bytes":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"deadline":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"detail":{"type":["string","null"]}},"required":["sequence","time","kind"]};
+const schema78 = {"description":"A change. sequence counts up by one per change since the broker started.","type":"object","properties":{"sequence":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"time":{"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991},"kind":{"type":"string","enum":["allocated","grown","changed","claimed","released","mapped","revokeRequested","revokeStep","revoked","dormant","retired","quarantined","reclaimed","tampered","poisoned","verified","connected","disconnected","frozen","thawed","range","reloaded"]},"allocation":{"type":["string","null"]},"mapping":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"range":{"type":["string","null"]},"uid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"pid":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"offset":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"bytes":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"access":{"type":["string","null"],"enum":["read","readWrite",null]},"guestAddress":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"deadline":{"type":["integer","null"],"minimum":-9007199254740991,"maximum":9007199254740991},"detail":{"type":["string","null"]}},"required":["sequence","time","kind"]};
 
 function validate74(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
@@ -7267,11 +7267,11 @@ else {
 var valid7 = true;
 }
 if(valid7){
-if(data15.deadline !== undefined){
-let data26 = data15.deadline;
+if(data15.access !== undefined){
+let data26 = data15.access;
 const _errs56 = errors;
-if((!(((typeof data26 == "number") && (!(data26 % 1) && !isNaN(data26))) && (isFinite(data26)))) && (data26 !== null)){
-const err26 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/type",keyword:"type",params:{type: schema78.properties.deadline.type}};
+if((typeof data26 !== "string") && (data26 !== null)){
+const err26 = {instancePath:instancePath+"/event/access",schemaPath:"#/definitions/Event/properties/access/type",keyword:"type",params:{type: schema78.properties.access.type}};
 if(vErrors === null){
 vErrors = [err26];
 }
@@ -7280,10 +7280,8 @@ vErrors.push(err26);
 }
 errors++;
 }
-if(errors === _errs56){
-if((typeof data26 == "number") && (isFinite(data26))){
-if(data26 > 9007199254740991 || isNaN(data26)){
-const err27 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
+if(!(((data26 === "read") || (data26 === "readWrite")) || (data26 === null))){
+const err27 = {instancePath:instancePath+"/event/access",schemaPath:"#/definitions/Event/properties/access/enum",keyword:"enum",params:{allowedValues: schema78.properties.access.enum}};
 if(vErrors === null){
 vErrors = [err27];
 }
@@ -7292,9 +7290,17 @@ vErrors.push(err27);
 }
 errors++;
 }
+var valid7 = _errs56 === errors;
+}
 else {
-if(data26 < -9007199254740991 || isNaN(data26)){
-const err28 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
+var valid7 = true;
+}
+if(valid7){
+if(data15.guestAddress !== undefined){
+let data27 = data15.guestAddress;
+const _errs58 = errors;
+if((!(((typeof data27 == "number") && (!(data27 % 1) && !isNaN(data27))) && (isFinite(data27)))) && (data27 !== null)){
+const err28 = {instancePath:instancePath+"/event/guestAddress",schemaPath:"#/definitions/Event/properties/guestAddress/type",keyword:"type",params:{type: schema78.properties.guestAddress.type}};
 if(vErrors === null){
 vErrors = [err28];
 }
@@ -7303,20 +7309,10 @@ vErrors.push(err28);
 }
 errors++;
 }
-}
-}
-}
-var valid7 = _errs56 === errors;
-}
-else {
-var valid7 = true;
-}
-if(valid7){
-if(data15.detail !== undefined){
-let data27 = data15.detail;
-const _errs58 = errors;
-if((typeof data27 !== "string") && (data27 !== null)){
-const err29 = {instancePath:instancePath+"/event/detail",schemaPath:"#/definitions/Event/properties/detail/type",keyword:"type",params:{type: schema78.properties.detail.type}};
+if(errors === _errs58){
+if((typeof data27 == "number") && (isFinite(data27))){
+if(data27 > 9007199254740991 || isNaN(data27)){
+const err29 = {instancePath:instancePath+"/event/guestAddress",schemaPath:"#/definitions/Event/properties/guestAddress/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
 if(vErrors === null){
 vErrors = [err29];
 }
@@ -7325,26 +7321,9 @@ vErrors.push(err29);
 }
 errors++;
 }
-var valid7 = _errs58 === errors;
-}
 else {
-var valid7 = true;
-}
-}
-}
-}
-}
-}
-}
-}
-}
-}
-}
-}
-}
-}
-else {
-const err30 = {instancePath:instancePath+"/event",schemaPath:"#/definitions/Event/type",keyword:"type",params:{type: "object"}};
+if(data27 < -9007199254740991 || isNaN(data27)){
+const err30 = {instancePath:instancePath+"/event/guestAddress",schemaPath:"#/definitions/Event/properties/guestAddress/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
 if(vErrors === null){
 vErrors = [err30];
 }
@@ -7354,12 +7333,19 @@ vErrors.push(err30);
 errors++;
 }
 }
-var _valid0 = _errs33 === errors;
-valid5 = valid5 || _valid0;
-if(!valid5){
+}
+}
+var valid7 = _errs58 === errors;
+}
+else {
+var valid7 = true;
+}
+if(valid7){
+if(data15.deadline !== undefined){
+let data28 = data15.deadline;
 const _errs60 = errors;
-if(data15 !== null){
-const err31 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf/1/type",keyword:"type",params:{type: "null"}};
+if((!(((typeof data28 == "number") && (!(data28 % 1) && !isNaN(data28))) && (isFinite(data28)))) && (data28 !== null)){
+const err31 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/type",keyword:"type",params:{type: schema78.properties.deadline.type}};
 if(vErrors === null){
 vErrors = [err31];
 }
@@ -7368,16 +7354,106 @@ vErrors.push(err31);
 }
 errors++;
 }
-var _valid0 = _errs60 === errors;
-valid5 = valid5 || _valid0;
-}
-if(!valid5){
-const err32 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf",keyword:"anyOf",params:{}};
+if(errors === _errs60){
+if((typeof data28 == "number") && (isFinite(data28))){
+if(data28 > 9007199254740991 || isNaN(data28)){
+const err32 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}};
 if(vErrors === null){
 vErrors = [err32];
 }
 else {
 vErrors.push(err32);
+}
+errors++;
+}
+else {
+if(data28 < -9007199254740991 || isNaN(data28)){
+const err33 = {instancePath:instancePath+"/event/deadline",schemaPath:"#/definitions/Event/properties/deadline/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}};
+if(vErrors === null){
+vErrors = [err33];
+}
+else {
+vErrors.push(err33);
+}
+errors++;
+}
+}
+}
+}
+var valid7 = _errs60 === errors;
+}
+else {
+var valid7 = true;
+}
+if(valid7){
+if(data15.detail !== undefined){
+let data29 = data15.detail;
+const _errs62 = errors;
+if((typeof data29 !== "string") && (data29 !== null)){
+const err34 = {instancePath:instancePath+"/event/detail",schemaPath:"#/definitions/Event/properties/detail/type",keyword:"type",params:{type: schema78.properties.detail.type}};
+if(vErrors === null){
+vErrors = [err34];
+}
+else {
+vErrors.push(err34);
+}
+errors++;
+}
+var valid7 = _errs62 === errors;
+}
+else {
+var valid7 = true;
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+}
+else {
+const err35 = {instancePath:instancePath+"/event",schemaPath:"#/definitions/Event/type",keyword:"type",params:{type: "object"}};
+if(vErrors === null){
+vErrors = [err35];
+}
+else {
+vErrors.push(err35);
+}
+errors++;
+}
+}
+var _valid0 = _errs33 === errors;
+valid5 = valid5 || _valid0;
+if(!valid5){
+const _errs64 = errors;
+if(data15 !== null){
+const err36 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf/1/type",keyword:"type",params:{type: "null"}};
+if(vErrors === null){
+vErrors = [err36];
+}
+else {
+vErrors.push(err36);
+}
+errors++;
+}
+var _valid0 = _errs64 === errors;
+valid5 = valid5 || _valid0;
+}
+if(!valid5){
+const err37 = {instancePath:instancePath+"/event",schemaPath:"#/properties/event/anyOf",keyword:"anyOf",params:{}};
+if(vErrors === null){
+vErrors = [err37];
+}
+else {
+vErrors.push(err37);
 }
 errors++;
 validate74.errors = vErrors;
@@ -7401,27 +7477,27 @@ var valid0 = true;
 }
 if(valid0){
 if(data.missed !== undefined){
-let data28 = data.missed;
-const _errs62 = errors;
-if((!(((typeof data28 == "number") && (!(data28 % 1) && !isNaN(data28))) && (isFinite(data28)))) && (data28 !== null)){
+let data30 = data.missed;
+const _errs66 = errors;
+if((!(((typeof data30 == "number") && (!(data30 % 1) && !isNaN(data30))) && (isFinite(data30)))) && (data30 !== null)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/type",keyword:"type",params:{type: schema76.properties.missed.type}}];
 return false;
 }
-if(errors === _errs62){
-if((typeof data28 == "number") && (isFinite(data28))){
-if(data28 > 9007199254740991 || isNaN(data28)){
+if(errors === _errs66){
+if((typeof data30 == "number") && (isFinite(data30))){
+if(data30 > 9007199254740991 || isNaN(data30)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/maximum",keyword:"maximum",params:{comparison: "<=", limit: 9007199254740991}}];
 return false;
 }
 else {
-if(data28 < -9007199254740991 || isNaN(data28)){
+if(data30 < -9007199254740991 || isNaN(data30)){
 validate74.errors = [{instancePath:instancePath+"/missed",schemaPath:"#/properties/missed/minimum",keyword:"minimum",params:{comparison: ">=", limit: -9007199254740991}}];
 return false;
 }
 }
 }
 }
-var valid0 = _errs62 === errors;
+var valid0 = _errs66 === errors;
 }
 else {
 var valid0 = true;

@@ -124,6 +124,8 @@ export class Broker {
       pid?: number
       offset?: number
       bytes?: number
+      access?: 'read' | 'readWrite'
+      guestAddress?: number
       deadline?: number
       detail?: string
     } = {},

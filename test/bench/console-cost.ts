@@ -34,11 +34,10 @@ export interface ConsoleCost {
 
 const baseline = 'the same broker and the same work, just before a viewer comes and just after it has left'
 const eventsPerSecondWanted = 1000
-/** Mapped, revoked, and the give-back's end. */
-const eventsPerGrant = 3
-const grantsPerWork = 600
+/** So long that a viewer's questions of each second and Prometheus' come several times. */
+const workSeconds = 6
 /** For what a snapshot of all allocations, or its end, leaves the broker to do. */
-const warmUpGrants = 150
+const warmUpSeconds = 1
 
 /** Nanoseconds of a request: all of the work's time, and the broker's processor time. */
 interface Spent {
@@ -61,14 +60,14 @@ export async function measureConsoleCost(
     const viewers: ViewerReport[] = []
     for (let turn = 1; turn <= turns; turn++) {
       progress(`a viewer comes, turn ${turn} of ${turns}`)
-      await crowd.work(warmUpGrants)
-      const before = await crowd.work(grantsPerWork / 2)
+      await crowd.work(warmUpSeconds)
+      const before = await crowd.work(workSeconds / 2)
       const viewer = await Viewer.follow(crowd.broker, crowd.client)
-      await crowd.work(warmUpGrants)
-      const during = await crowd.work(grantsPerWork)
+      await crowd.work(warmUpSeconds)
+      const during = await crowd.work(workSeconds)
       viewers.push(await viewer.end())
-      await crowd.work(warmUpGrants)
-      const after = await crowd.work(grantsPerWork / 2)
+      await crowd.work(warmUpSeconds)
+      const after = await crowd.work(workSeconds / 2)
       pairs.push({ with: during, without: mean(before, after) })
     }
     const compared = (name: string, key: keyof Spent): Compared => ({
@@ -124,18 +123,22 @@ class Crowd {
     const client = broker.client()
     await fill(client, allocations, progress)
     const crowd = new Crowd(broker, client, allocations)
-    await crowd.work(warmUpGrants)
-    const { elapsed } = await crowd.work(warmUpGrants)
-    crowd.requestsPerGrant = Math.ceil((eventsPerGrant * 1e9) / eventsPerSecondWanted / elapsed)
+    // The broker becomes faster with use, and what a grant takes changes with the requests between them.
+    for (let round = 0; round < 4; round++) {
+      const { eventsPerSecond } = await crowd.work(warmUpSeconds)
+      crowd.requestsPerGrant = Math.ceil((crowd.requestsPerGrant * eventsPerSecond) / eventsPerSecondWanted)
+    }
     return crowd
   }
 
   /** Grants, each given back, and requests that change nothing between them. */
-  async work(grants: number): Promise<Spent> {
+  async work(seconds: number): Promise<Spent> {
     const { client } = this
     const before = await client.call('GetStatistics', {})
     const start = process.hrtime.bigint()
-    for (let i = 0; i < grants; i++) {
+    const end = start + BigInt(seconds * 1e9)
+    let grants = 0
+    for (; process.hrtime.bigint() < end; grants++) {
       const name = nameOf(this.nextAllocation())
       const { fds, grant } = await client.call('CreateMapping', { name })
       client.closeFd(fds[0]!)

@@ -21,14 +21,7 @@ export interface ViewerReport {
 const pollMs = 1000
 /** As the page's Refresher does, for those events that do not tell what the page shows. */
 const gatherMs = 50
-const asksFor: ReadonlySet<string> = new Set([
-  'allocated',
-  'grown',
-  'claimed',
-  'mapped',
-  'verified',
-  'tampered',
-])
+const asksFor: ReadonlySet<string> = new Set(['allocated', 'grown', 'claimed', 'verified', 'tampered'])
 const scrapeMs = 2000
 const [host, token, metricsToken] = process.argv.slice(2) as [string, string, string]
 

@@ -77,7 +77,6 @@ let inventory: Inventory
 
 const wanted: Wanted = {
   allocation: name => asked.push(`allocation ${name}`),
-  detail: name => asked.push(`detail ${name}`),
   process: pid => asked.push(`process ${pid}`),
   status: () => asked.push('status'),
   ranges: () => asked.push('ranges'),
@@ -196,18 +195,54 @@ test('mappings: revocation, dormancy and end are applied, the rest is asked for'
   expect(inventory.mappings.size).toBe(0)
   expect(inventory.allocations.get('a')!.mappings).toBe(0)
   asked = []
-  for (const kind of ['allocated', 'grown', 'claimed', 'mapped', 'verified'] as const)
-    happen({ kind, allocation: 'a' })
-  expect(asked).toEqual(new Array(5).fill('allocation a'))
-  asked = []
-  happen({ kind: 'changed', allocation: 'a' })
-  expect(asked).toEqual(['detail a'])
+  for (const kind of ['allocated', 'grown', 'claimed', 'verified'] as const) happen({ kind, allocation: 'a' })
+  expect(asked).toEqual(new Array(4).fill('allocation a'))
+})
+
+test('a new mapping is told in full by its event, and nothing is asked for', () => {
+  const mapped = (id: number, more: Partial<Event> = {}) =>
+    happen({
+      kind: 'mapped',
+      allocation: 'a',
+      mapping: id,
+      uid: 1001,
+      pid: 43,
+      offset: 4,
+      bytes: 8,
+      access: 'read',
+      ...more,
+    })
+  mapped(6)
+  expect(inventory.mappings.size).toBe(0)
+  inventory.put(allocation({ mappings: 1 }), [mapping()])
+  heard = []
+  mapped(6, { guestAddress: 4096 })
+  expect(inventory.mappings.get(6)).toEqual({
+    id: 6,
+    allocation: 'a',
+    offset: 4,
+    length: 8,
+    access: 'read',
+    guestAddress: 4096,
+    uid: 1001,
+    pid: 43,
+    state: 'held',
+  })
+  expect(inventory.allocations.get('a')!.mappings).toBe(2)
+  expect(heard.length).toBeGreaterThan(0)
+  // In the snapshot already, and meanwhile on its way back.
+  inventory.changeMapping(5, { state: 'revoking' })
+  mapped(5)
+  expect(inventory.mappings.get(5)!.state).toBe('revoking')
+  expect(inventory.allocations.get('a')!.mappings).toBe(2)
+  expect(asked).toEqual([])
 })
 
 test('metadata and shares that have changed are known to be old until the allocation is read again', () => {
   inventory.put(allocation(), [])
-  inventory.outdate('a')
-  inventory.outdate('nobody')
+  happen({ kind: 'changed', allocation: 'a' })
+  happen({ kind: 'changed', allocation: 'nobody' })
+  expect(asked).toEqual([])
   expect([...inventory.outdated]).toEqual(['a'])
   inventory.put(allocation(), [])
   expect(inventory.outdated.size).toBe(0)
@@ -264,7 +299,8 @@ test('an allocation that changes while it is asked for is asked for again', asyn
   refresher.want('a')
   await opened(1)
   expect(open).toHaveLength(1)
-  refresher.want('a')
+  refresher.changed('a')
+  refresher.changed('b')
   open[0]!.answer(found(1))
   await settle()
   expect(answered).toEqual([])

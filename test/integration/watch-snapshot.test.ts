@@ -111,3 +111,31 @@ test('a viewer that leaves in the middle of a snapshot leaves nothing behind', a
   await Promise.all(names.map(name => client.call('Release', { name })))
   expect(await listAll(client)).toEqual([])
 })
+
+test('the event of a new mapping tells all of it but its metadata, so that nobody has to ask', async () => {
+  const client = broker.client()
+  const name = 'vm/ram'
+  await client.call('Allocate', { name, bytes: 4 * page })
+  const watcher = broker.client()
+  const stream = watcher.stream('Watch', {})
+  while (!(await stream.next()).value.snapshotEnd);
+  for (const asked of [
+    { offset: page, length: 2 * page, access: 'read', guestAddress: 0 },
+    { offset: 0, length: 4 * page, access: 'readWrite' },
+  ] as const) {
+    const { fds, grant } = await client.call('CreateMapping', { name, ...asked })
+    client.closeFd(fds[0]!)
+    const { event } = (await stream.next()).value
+    const { id, length, metadata, state, ...mapping } = grant.mapping
+    expect(event).toEqual({
+      kind: 'mapped',
+      range: 'default',
+      mapping: id,
+      bytes: length,
+      sequence: expect.any(Number),
+      time: expect.any(Number),
+      ...Object.fromEntries(Object.entries(mapping).filter(([, value]) => value !== null)),
+    })
+    expect(event).toMatchObject({ offset: asked.offset, access: asked.access })
+  }
+})

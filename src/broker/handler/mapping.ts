@@ -73,7 +73,14 @@ export function createMapping(
       closeSync(fd)
       throw error
     }
-    broker.changed('mapped', allocation, { mapping, pid: holder.pid, bytes: length })
+    broker.changed('mapped', allocation, {
+      mapping,
+      pid: holder.pid,
+      offset,
+      bytes: length,
+      access,
+      ...(guestAddress !== null && { guestAddress }),
+    })
     const out: CreateMappingOut = { grant: grantOf(mapping, 0) }
     call.reply(out, [fd])
   } finally {

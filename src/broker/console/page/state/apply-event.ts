@@ -1,12 +1,10 @@
-import type { Event } from '../../../../../protocol/generated/broker'
+import type { Event, Mapping } from '../../../../../protocol/generated/broker'
 import type { Inventory } from './inventory'
 
 /** What an event does not tell and has to be asked for. */
 export interface Wanted {
   /** This allocation as it is now. */
   allocation(name: string): void
-  /** Its metadata and shares as they are now, once somebody looks at them. */
-  detail(name: string): void
   /** Which of a process' allocations are still held by it. */
   process(pid: number): void
   status(): void
@@ -22,13 +20,15 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
     case 'allocated':
     case 'grown':
     case 'claimed':
-    case 'mapped':
     case 'verified':
     case 'tampered':
       if (allocation) wanted.allocation(allocation)
       return
+    case 'mapped':
+      if (allocation && mapping) inventory.addMapping(mappingOf(event, allocation, mapping))
+      return
     case 'changed':
-      if (allocation) wanted.detail(allocation)
+      if (allocation) inventory.outdate(allocation)
       return
     case 'revokeRequested':
     case 'revokeStep':
@@ -81,5 +81,24 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
       return
     case 'range':
       wanted.ranges()
+  }
+}
+
+/** Without its metadata, which is not shown. */
+function mappingOf(
+  { offset, bytes, access, guestAddress, uid, pid }: Event,
+  allocation: string,
+  id: number,
+): Mapping {
+  return {
+    id,
+    allocation,
+    offset: offset!,
+    length: bytes!,
+    access: access!,
+    guestAddress,
+    uid: uid!,
+    pid,
+    state: 'held',
   }
 }

@@ -96,6 +96,14 @@ export class Inventory {
     this.repaint(old.allocation)
   }
 
+  /** What a snapshot or an answer has told of it already is as new. */
+  addMapping(mapping: Mapping): void {
+    const { id, allocation } = mapping
+    if (!this.allocations.has(allocation) || this.mappings.has(id)) return
+    this.storeMapping(mapping)
+    this.change(allocation, { mappings: this.mappingsOf(allocation).length })
+  }
+
   endMapping(id: number): void {
     const old = this.mappings.get(id)
     if (!old) return

@@ -88,11 +88,6 @@ export class Model {
   private get wanted(): Wanted {
     return {
       allocation: name => this.refresher.want(name),
-      detail: name => {
-        // An answer under way may be from before this change.
-        if (this.refresher.isWaiting(name)) this.refresher.want(name)
-        else this.inventory.outdate(name)
-      },
       process: pid => this.throttle.soon(`process ${pid}`, () => this.lookAfter(pid)),
       status: () => this.throttle.soon('status', () => this.readStatus()),
       ranges: () => this.throttle.soon('ranges', () => this.readRanges()),
@@ -174,7 +169,8 @@ export class Model {
     if (!reply.event) return
     const { event } = reply
     this.log.add(event)
-    if (event.kind === 'released' && event.allocation) this.refresher.forget(event.allocation)
+    if (event.allocation && event.kind === 'released') this.refresher.forget(event.allocation)
+    else if (event.allocation) this.refresher.changed(event.allocation)
     applyEvent(event, this.inventory, this.wanted)
     this.inventoryChanged.changed()
   }

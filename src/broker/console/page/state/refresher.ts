@@ -27,10 +27,6 @@ export class Refresher {
     return this.versions.size
   }
 
-  isWaiting(name: string): boolean {
-    return this.versions.has(name)
-  }
-
   want(name: string): void {
     const known = this.versions.has(name)
     this.versions.set(name, ++this.lastVersion)
@@ -42,6 +38,11 @@ export class Refresher {
       this.gathering = false
       this.pump()
     }, gatherMs)
+  }
+
+  /** An answer under way may be from before this. */
+  changed(name: string): void {
+    if (this.versions.has(name)) this.want(name)
   }
 
   /** It is gone: no answer to an earlier question counts. */
