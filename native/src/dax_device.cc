@@ -23,15 +23,20 @@ namespace {
 /** Of every attribute of sysfs. */
 constexpr size_t kAttributeBytesMax = 4096;
 
-/** Paths are relative to a directory. 0 or -errno. Without the line's end. */
-int ReadAttribute(int directory, const std::string& path, std::string* text) {
-  const Fd fd(openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC));
+/** 0 or -errno. Without the line's end; each time as it is now. */
+int ReadAttribute(int fd, std::string* text) {
   char bytes[kAttributeBytesMax];
-  const ssize_t length = fd.valid() ? read(fd.get(), bytes, sizeof bytes) : -1;
+  const ssize_t length = pread(fd, bytes, sizeof bytes, 0);
   if (length < 0) return -errno;
   text->assign(bytes, static_cast<size_t>(length));
   while (!text->empty() && strchr(" \n", text->back())) text->pop_back();
   return 0;
+}
+
+/** Paths are relative to a directory. */
+int ReadAttribute(int directory, const std::string& path, std::string* text) {
+  const Fd fd(openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd.valid() ? ReadAttribute(fd.get(), text) : -errno;
 }
 
 /** Decimal, or hexadecimal with 0x. */
@@ -78,21 +83,19 @@ std::string ValueOf(const std::string& lines, const std::string& name) {
 /** Each step is false when it failed; device then tells of it. */
 class Maker {
  public:
-  Maker(const std::string& region, const std::string& driver) : driver_(driver), place_(region) {}
+  Maker(const std::string& region, const std::string& driver) : region_(region), driver_(driver) {}
 
   bool make(const std::string& nodes, const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
-    return enter(place_) && create() && enter(place_ + "/" + device.name) && fill(extents, align_bytes) && bind() &&
-           guard(nodes + "/" + device.name);
+    return enter() && create() && fill(extents, align_bytes) && bind() && guard(nodes + "/" + device.name);
   }
 
   DaxDevice device;
 
  private:
   /** Paths are relative to it from now on, which spares the kernel a long walk for each. */
-  bool enter(const std::string& directory) {
-    place_ = directory;
-    place_fd_ = Fd(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    return place_fd_.valid() || fail(-errno, "opening " + directory);
+  bool enter() {
+    region_fd_ = Fd(open(region_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    return region_fd_.valid() || fail(-errno, "opening " + region_);
   }
 
   /**
@@ -100,29 +103,36 @@ class Maker {
    * somebody who was ended had come no further with.
    */
   bool create() {
-    if (!get("dax_region/seed", &device.name)) return false;
-    if (!device.name.empty()) return true;
-    return put("dax_region/create", "1") && get("dax_region/seed", &device.name) &&
-           (!device.name.empty() || fail(-ENODEV, "reading the name of a new device"));
+    const std::string seed = "dax_region/seed";
+    const Fd fd(openat(region_fd_.get(), seed.c_str(), O_RDONLY | O_CLOEXEC));
+    const auto read_name = [&] {
+      const int error = fd.valid() ? ReadAttribute(fd.get(), &device.name) : -errno;
+      return error == 0 || fail(error, "reading " + region_ + "/" + seed);
+    };
+    if (!read_name()) return false;
+    if (device.name.empty() && !(put("dax_region/create", "1") && read_name())) return false;
+    return !device.name.empty() || fail(-ENODEV, "reading the name of a new device");
   }
 
   /** Kernels have said yes and added nothing; only what can be read back is there. */
   bool fill(const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
+    const std::string place = device.name + "/";
     uint64_t found;
-    if (!get("align", &found)) return false;
-    if (found != align_bytes && !(put("align", std::to_string(align_bytes)) && has("align", align_bytes))) return false;
+    if (!get(place + "align", &found)) return false;
+    if (found != align_bytes && !(put(place + "align", std::to_string(align_bytes)) && has(place + "align", align_bytes)))
+      return false;
     uint64_t bytes = 0;
     for (const DaxExtent& extent : extents) {
       char text[64];
       snprintf(text, sizeof text, "%" PRIx64 "-%" PRIx64, extent.start, extent.end - 1);
-      if (!put("mapping", text)) return false;
+      if (!put(place + "mapping", text)) return false;
       bytes += extent.end - extent.start;
     }
     // With the sum of the sizes right, there is no room for another mapping.
-    if (!has("size", bytes)) return false;
+    if (!has(place + "size", bytes)) return false;
     uint64_t page_offset = 0;
     for (size_t index = 0; index < extents.size(); index++) {
-      const std::string mapping = "mapping" + std::to_string(index);
+      const std::string mapping = place + "mapping" + std::to_string(index);
       const DaxExtent& extent = extents[index];
       if (!has(mapping + "/start", extent.start) || !has(mapping + "/end", extent.end - 1)) return false;
       // Nothing comes before the first one.
@@ -136,7 +146,7 @@ class Maker {
     const std::string file = driver_ + "/new_id";
     if (const int error = WriteAttribute(AT_FDCWD, file, device.name)) return fail(error, Writing(device.name, file));
     std::string facts;
-    if (!get("uevent", &facts)) return false;
+    if (!get(device.name + "/uevent", &facts)) return false;
     const std::string driver = driver_.substr(driver_.rfind('/') + 1);
     if (ValueOf(facts, "DRIVER") != driver) return fail(-ENODEV, "binding " + device.name + " to " + driver);
     const std::string major_number = ValueOf(facts, "MAJOR"), minor_number = ValueOf(facts, "MINOR");
@@ -156,21 +166,21 @@ class Maker {
   }
 
   bool get(const std::string& path, std::string* text) {
-    const int error = ReadAttribute(place_fd_.get(), path, text);
-    return error == 0 || fail(error, "reading " + place_ + "/" + path);
+    const int error = ReadAttribute(region_fd_.get(), path, text);
+    return error == 0 || fail(error, "reading " + region_ + "/" + path);
   }
   bool get(const std::string& path, uint64_t* number) {
-    const int error = ReadNumber(place_fd_.get(), path, number);
-    return error == 0 || fail(error, "reading " + place_ + "/" + path);
+    const int error = ReadNumber(region_fd_.get(), path, number);
+    return error == 0 || fail(error, "reading " + region_ + "/" + path);
   }
   bool has(const std::string& path, uint64_t wanted) {
     uint64_t found;
     return get(path, &found) &&
-           (found == wanted || fail(-EPROTO, "reading " + std::to_string(wanted) + " back from " + place_ + "/" + path));
+           (found == wanted || fail(-EPROTO, "reading " + std::to_string(wanted) + " back from " + region_ + "/" + path));
   }
   bool put(const std::string& path, const std::string& text) {
-    const int error = WriteAttribute(place_fd_.get(), path, text);
-    return error == 0 || fail(error, Writing(text, place_ + "/" + path));
+    const int error = WriteAttribute(region_fd_.get(), path, text);
+    return error == 0 || fail(error, Writing(text, region_ + "/" + path));
   }
   bool fail(int error, const std::string& doing) {
     device.error = error;
@@ -185,9 +195,9 @@ class Maker {
   /** The unit of page_offset. */
   static constexpr uint64_t kPageBytes = 4096;
 
+  const std::string region_;
   const std::string driver_;
-  std::string place_;
-  Fd place_fd_;
+  Fd region_fd_;
 };
 
 }  // namespace

@@ -103,7 +103,7 @@ test('a step that fails is named, with its errno', () => {
   })
   expect(boundTo()).toBe('')
   rmSync(at('region', name), { recursive: true })
-  expect(make()).toMatchObject({ errno: -2, doing: `opening ${at('region', name)}` })
+  expect(make()).toMatchObject({ errno: -2, doing: `reading ${at('region', name)}/align` })
 })
 
 test('a device that the driver did not take is told', () => {

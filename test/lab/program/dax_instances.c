@@ -1,7 +1,8 @@
 // The least that making device-DAX instances takes: the writes to sysfs alone, nothing checked that need not be.
-//   dax_instances REGION START BYTES COUNT
+//   dax_instances REGION START BYTES COUNT REST
 // REGION is the directory with dax_region in it; the instances, of BYTES each, lie one after the other from the physical
-// address START (hexadecimal) on. Prints the nanoseconds that all of it took, and removes the instances again.
+// address START (hexadecimal) on. It begins after REST milliseconds in which it does nothing, awake. Prints the nanoseconds
+// that each took, and removes the instances again.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@ static void put(const char* path, const char* text) {
 
 static void put_at(const char* device, const char* file, const char* text) {
   char path[kPathBytes];
-  snprintf(path, sizeof path, "%s/%s/%s", region, device, file);
+  snprintf(path, sizeof path, "%s/%.*s/%s", region, kNameBytes - 1, device, file);
   put(path, text);
 }
 
@@ -63,8 +64,8 @@ static void unmake(const char* name) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    fputs("usage: dax_instances REGION START BYTES COUNT\n", stderr);
+  if (argc != 6) {
+    fputs("usage: dax_instances REGION START BYTES COUNT REST\n", stderr);
     return 2;
   }
   region = argv[1];
@@ -75,9 +76,16 @@ int main(int argc, char** argv) {
     errno = EINVAL;
     fail(argv[4]);
   }
-  const uint64_t from = now();
-  for (int index = 0; index < count; index++) make(names[index], start + bytes * (uint64_t)index, bytes);
-  printf("%" PRIu64 "\n", now() - from);
-  for (int index = 0; index < count; index++) unmake(names[index]);
+  for (const uint64_t awake = now() + strtoull(argv[5], NULL, 0) * 1000000; now() < awake;);
+  uint64_t times[kInstancesMax];
+  for (int index = 0; index < count; index++) {
+    const uint64_t from = now();
+    make(names[index], start + bytes * (uint64_t)index, bytes);
+    times[index] = now() - from;
+  }
+  for (int index = 0; index < count; index++) {
+    printf("%" PRIu64 "\n", times[index]);
+    unmake(names[index]);
+  }
   return 0;
 }

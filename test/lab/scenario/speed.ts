@@ -3,8 +3,9 @@ import path from 'node:path'
 import { native } from '../../../native'
 import { makeInstance, removeInstance } from '../../../src/broker/source/devdax/instance'
 import { findRegions } from '../../../src/broker/source/devdax/region'
-import { type Allocation, GiB, MiB } from '../../../src/client'
+import { GiB, MiB } from '../../../src/client'
 import { measureBandwidth } from '../../bench/bandwidth'
+import { percentile } from '../../bench/figures'
 import { measureRestart } from '../../bench/restart'
 import { brokerSocket, type Host } from '../inside/host'
 import { scrubbed } from '../inside/reserved-broker'
@@ -26,7 +27,7 @@ const counts = [100, 1000] as const
 const fillStep = 100
 const parts = ['total', 'process', 'source', 'table', 'memory', 'replies'] as const
 const prefix = 'speed/'
-const instances = { rounds: 10, perRound: 8 }
+const instances = { rounds: 25, perRound: 16, restMs: 300 }
 const bandwidth = { bytes: 64 * MiB, rounds: 31 }
 const driver = '/sys/bus/dax/drivers/device_dax'
 const claimer = path.join(__dirname, '../../bench/claimer.js')
@@ -66,16 +67,18 @@ async function claimMany(host: Host): Promise<void> {
 
 /**
  * Instances of the least size, beside a C program's bare writes to sysfs: made by the call that the broker's helper makes
- * them with (device: created, mapped, read back, bound; instance: with its node as well), and as whole allocations, one
- * after the other and at once. The best round of each counts: a round can only be made slower by others.
+ * them with (device: created, mapped, read back, bound; instance: with its node as well), and as whole allocations.
+ * After a rest the kernel waits for all processors before it adds memory, soon after that it does not: the first of a row
+ * is what a VMM's start waits for, the others are as after kexec. Medians. Only the kernel rests, as an emulated processor
+ * that has slept is slow for some time.
  */
 async function makeInstances(host: Host): Promise<void> {
   const client = await host.connect()
   const { directory } = findRegions().find(found => found.start === range.base)!
-  const { rounds, perRound } = instances
+  const { rounds, perRound, restMs } = instances
   const start = range.base + range.bytes - perRound * unit
-  const indexes = Array.from({ length: perRound }, (_, index) => index)
   const extentsOf = (index: number) => [{ start: start + index * unit, end: start + (index + 1) * unit }]
+  const remove = (made: { name: string }) => removeInstance(directory, made.name, 'unused')
   const device = (index: number) => {
     const made = native.makeDaxDevice(directory, driver, '/dev', extentsOf(index), unit)
     host.same(made.errno, 0, made.doing)
@@ -83,54 +86,54 @@ async function makeInstances(host: Host): Promise<void> {
   }
   const instance = (index: number) =>
     makeInstance({ directory, extents: extentsOf(index), alignBytes: unit, uid: 0 })
-  const remove = (name: string) => removeInstance(directory, name, 'unused')
   const allocate = (index: number) => client.allocate({ name: `instance/${index}`, size: unit })
-  const release = (made: Allocation[]) => inTurn(made, allocation => allocation.release())
 
-  const ways: Record<string, () => Promise<number>> = {
+  const ways: Record<string, () => Promise<number[]>> = {
     c: async () => {
-      const args = [directory, start.toString(16), String(unit), String(perRound)]
-      return Number(await host.exec('dax_instances', args)) / 1e6
+      const args = [directory, start.toString(16), String(unit), String(perRound), String(restMs)]
+      return (await host.exec('dax_instances', args)).trimEnd().split('\n').map(toMs)
     },
-    device: () => timed(indexes, device, made => inTurn(made, ({ name }) => remove(name))),
-    instance: () => timed(indexes, instance, made => inTurn(made, ({ name }) => remove(name))),
-    allocate: () => timed(indexes, allocate, release),
-    atOnce: () =>
-      timed(
-        [0],
-        () => Promise.all(indexes.map(allocate)),
-        ([made]) => release(made!),
-      ),
+    device: () => timed(device, remove),
+    instance: () => timed(instance, remove),
+    allocate: () => timed(allocate, made => made.release()),
   }
-  const best = new Map<string, number>()
+  const spent = Object.keys(ways).map(way => ({ way, first: [] as number[], next: [] as number[] }))
   for (let done = 1; done <= rounds; done++) {
-    for (const [way, measure] of Object.entries(ways))
-      best.set(way, Math.min(best.get(way) ?? Number.POSITIVE_INFINITY, (await measure()) / perRound))
+    for (const { way, first, next } of spent) {
+      const [one, ...others] = await ways[way]!()
+      first.push(one!)
+      next.push(...others)
+    }
     host.say(`${done} of ${rounds} rounds of ${perRound} instances`)
   }
-  for (const [way, ms] of best) {
-    host.measure(`${way}Ms`, round(ms, 2))
-    if (way !== 'c') host.measure(`${way}.ratio`, round(ms / best.get('c')!, 2))
+  for (const place of ['first', 'next'] as const) {
+    const [c] = spent.map(each => percentile(each[place], 50))
+    for (const each of spent) {
+      const ms = percentile(each[place], 50)
+      host.measure(`${place}.${each.way}Ms`, round(ms, 2))
+      if (each.way !== 'c') host.measure(`${place}.${each.way}.ratio`, round(ms / c!, 2))
+    }
   }
   await client.close()
 }
 
-/** Milliseconds that all of it took, one after the other; what came of it is then undone. */
-async function timed<From, Made>(
-  list: readonly From[],
-  make: (from: From) => Made | Promise<Made>,
-  undo: (made: Made[]) => Promise<void>,
-): Promise<number> {
-  const made: Made[] = []
-  const from = performance.now()
-  for (const each of list) made.push(await make(each))
-  const took = performance.now() - from
-  await undo(made)
-  return took
-}
+const toMs = (nanoseconds: string | bigint) => Number(nanoseconds) / 1e6
 
-async function inTurn<T>(list: readonly T[], use: (each: T) => unknown): Promise<void> {
-  for (const each of list) await use(each)
+/** Milliseconds of each, one after the other; what came of it is then undone. */
+async function timed<Made>(
+  make: (index: number) => Made | Promise<Made>,
+  undo: (made: Made) => unknown,
+): Promise<number[]> {
+  const made: Made[] = []
+  const times: number[] = []
+  for (const awake = performance.now() + instances.restMs; performance.now() < awake; );
+  for (let index = 0; index < instances.perRound; index++) {
+    const from = process.hrtime.bigint()
+    made.push(await make(index))
+    times.push(toMs(process.hrtime.bigint() - from))
+  }
+  for (const each of made) await undo(each)
+  return times
 }
 
 async function useMemory(host: Host): Promise<void> {
