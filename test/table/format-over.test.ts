@@ -2,7 +2,14 @@
  * Proves that formatting never loses what is known of bad memory: wherever it is stopped, over whatever table that can be
  * read, there is a table that has all of it, and formatting again from there ends well.
  */
-import { HIGH_WATER_OFFSET, type PoisonRecord, type RangeIdentity, readTable } from '../../protocol/table'
+import {
+  encodeSuperblock,
+  HIGH_WATER_OFFSET,
+  type PoisonRecord,
+  type RangeIdentity,
+  readTable,
+  SUPERBLOCK_OFFSETS,
+} from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
@@ -46,13 +53,18 @@ function lived(commits: number, pieces: number, bytes: number): BufferMedium {
   return medium
 }
 
-/** Everything that a crash can leave of the last commit and of the last update of the superblock. */
+/** Everything that a crash can leave of the last commit and of the last update of the superblock; and a newer writer. */
 const traces: Record<string, (image: Buffer) => void> = {
   'as it is left by its writer': () => {},
   'whose last commit is ahead of the high-water word': image =>
     image.writeUInt32LE(readTable(image).sequence - 1, HIGH_WATER_OFFSET),
   'whose superblock A is being written': image => void image.fill(0, 0, 8),
   'whose superblock B is being written': image => void image.fill(0, 0x1000, 0x1008),
+  'of a writer with features that forbid this one to write': image => {
+    const { superblock } = readTable(image)
+    for (const offset of SUPERBLOCK_OFFSETS)
+      encodeSuperblock({ ...superblock, featuresReadOnlyCompatible: 1 }).copy(image, offset)
+  },
 }
 
 /** Formats to the end; the table that there is then has bad memory and nothing else, and works. */
