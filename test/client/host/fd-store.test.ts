@@ -57,6 +57,13 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
     again,
   ],
   [
+    'memfds dropped, though the broker counts on no more than there is',
+    { told: 16, size: 16, held: 16 },
+    'bad',
+    /room for 16: 86 more end/,
+    `${dropIn(8192)}; ${again}`,
+  ],
+  [
     'a unit without one',
     { size: 0, held: 0 },
     'bad',
