@@ -32,7 +32,7 @@ export async function brokerChecks(
     broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
-    const none = warning(`no broker answers at ${socket}: ${error.message}`, 'systemctl start membroker')
+    const none = warning(`no broker answers: ${error.message}`, 'systemctl start membroker')
     return [folder, on('broker', none)]
   }
   const readRanges = () => broker.ranges({ signal: options.signal })
