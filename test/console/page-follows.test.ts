@@ -227,9 +227,9 @@ async function expectTruth(boundMs = 60_000): Promise<void> {
 test.each([1, 2, 3])('what many do at once is what the page shows in the end, seed %d', async seed => {
   const random = new Seeded(seed)
   const machines = await Promise.all([Machine.start(), Machine.start(), Machine.start()])
-  for (let round = 0; round < 4; round++) {
-    const loss = round % 2 === 0 ? random.below(20) : -1
-    for (let step = 0; step < 40; step++) {
+  for (let round = 0; round < 10; round++) {
+    const loss = round % 4 === 0 ? random.below(8) : -1
+    for (let step = 0; step < 12; step++) {
       if (step === loss) for (const socket of browser.sockets.splice(random.below(2))) socket.terminate()
       await Promise.all(Array.from({ length: 1 + random.below(4) }, () => operate(random, machines)))
     }
