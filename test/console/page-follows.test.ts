@@ -224,6 +224,58 @@ async function expectTruth(boundMs = 60_000): Promise<void> {
   }
 }
 
+test('each change alone is what the page shows: nothing that follows mends it', async () => {
+  const [owner, heir] = [await Machine.start(), await Machine.start()]
+  const name = 'alone'
+  const killed = async ({ process }: Machine) => {
+    await process.kill()
+    const holder = () => admin.call('GetAllocation', { name }).then(({ allocation }) => allocation.holderPid)
+    await until(async () => (await holder()) === null, 'the broker knows')
+    await expectTruth()
+  }
+  const idOf = () => admin.call('GetAllocation', { name }).then(({ mappings }) => mappings[0]!.id)
+  await owner.call('Allocate', { name, bytes: 4 * unit })
+  await expectTruth()
+  await owner.call('CreateMapping', { name, offset: unit, length: unit, access: 'read', guestAddress: unit })
+  await expectTruth()
+
+  // Asked for by a release that is then refused, it stays.
+  const released = attempt(broker.client().call('Release', { name, graceMs: 1000 }))
+  await until(() => model.log.events.some(({ kind }) => kind === 'revokeRequested'), 'it is asked for')
+  await admin.call('Freeze', {})
+  await released
+  await admin.call('Thaw', {})
+  expect(await idOf()).toBeGreaterThan(0)
+  await expectTruth()
+
+  await killed(owner)
+  await heir.call('Claim', { name })
+  await expectTruth()
+  await heir.lend(lent)
+  await admin.call('RevokeMapping', { mapping: await idOf(), graceMs: 0 })
+  await expectTruth()
+  // Its process is gone, and yet somebody has it open.
+  await killed(heir)
+  expect(model.inventory.mappings.get(await idOf())!.state).toBe('revoking')
+  for (const fd of lent.splice(0)) closeSync(fd)
+  await until(() => model.inventory.mappings.size === 0, 'it is taken back')
+  await expectTruth()
+
+  // Heard of no more, and later gone, with nothing mapped.
+  const silent = await Machine.start()
+  await silent.call('Claim', { name })
+  await silent.hangUp()
+  await until(
+    () => model.log.events.some(({ kind, pid }) => kind === 'disconnected' && pid === silent.process.pid),
+    'it',
+  )
+  await expectTruth()
+  await killed(silent)
+  expect(model.inventory.allocations.get(name)!.holderPid).toBeNull()
+  await admin.call('Release', { name, graceMs: 0 })
+  await expectTruth()
+})
+
 test.each([1, 2, 3])('what many do at once is what the page shows in the end, seed %d', async seed => {
   const random = new Seeded(seed)
   const machines = await Promise.all([Machine.start(), Machine.start(), Machine.start()])
