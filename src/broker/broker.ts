@@ -150,14 +150,19 @@ export class Broker {
       { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
       'a holder has exited; what it held can be claimed',
     )
+    const told = new Set<Allocation>()
     for (const id of [...holder.mappings]) {
       const mapping = this.inventory.mappings.get(id)!
+      told.add(mapping.allocation)
       this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })
       this.inventory.setMappingHolder(mapping, undefined)
       mapping.returned()
     }
-    for (const id of [...holder.allocations])
-      this.inventory.setHolder(this.inventory.byId.get(id)!, undefined)
+    for (const id of [...holder.allocations]) {
+      const allocation = this.inventory.byId.get(id)!
+      if (!told.has(allocation)) this.changed('dormant', allocation, { pid: holder.pid })
+      this.inventory.setHolder(allocation, undefined)
+    }
     this.quarantine.checkSoon()
   }
 }

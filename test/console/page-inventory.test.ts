@@ -77,7 +77,6 @@ let inventory: Inventory
 
 const wanted: Wanted = {
   allocation: name => asked.push(`allocation ${name}`),
-  process: pid => asked.push(`process ${pid}`),
   status: () => asked.push('status'),
   ranges: () => asked.push('ranges'),
   clients: () => asked.push('clients'),
@@ -185,18 +184,23 @@ test('what the broker says is retired replaces what events told', () => {
 
 test('mappings: revocation, dormancy and end are applied, the rest is asked for', () => {
   inventory.put(allocation({ mappings: 1 }), [mapping()])
+  // Asked for, as by a release that may be refused, it is still held.
   happen({ kind: 'revokeRequested', allocation: 'a', mapping: 5, pid: 42 })
+  expect(inventory.mappings.get(5)!.state).toBe('held')
+  happen({ kind: 'dormant', allocation: 'a', mapping: 5, pid: 42 })
+  expect(inventory.mappings.get(5)).toMatchObject({ state: 'dormant', pid: null })
+  happen({ kind: 'revokeStep', allocation: 'a', mapping: 5 })
   expect(inventory.mappings.get(5)!.state).toBe('revoking')
   expect(paintAt(100)).toBe(paint('revoking'))
   happen({ kind: 'dormant', allocation: 'a', mapping: 5, pid: 42 })
-  expect(inventory.mappings.get(5)).toMatchObject({ state: 'dormant', pid: null })
-  expect(asked).toEqual(['process 42'])
+  expect(inventory.mappings.get(5)).toMatchObject({ state: 'revoking', pid: null })
   happen({ kind: 'revoked', allocation: 'a', mapping: 5 })
   expect(inventory.mappings.size).toBe(0)
   expect(inventory.allocations.get('a')!.mappings).toBe(0)
   asked = []
   for (const kind of ['allocated', 'grown', 'claimed', 'verified'] as const) happen({ kind, allocation: 'a' })
-  expect(asked).toEqual(new Array(4).fill('allocation a'))
+  happen({ kind: 'changed', allocation: 'a', detail: 'verdict' })
+  expect(asked).toEqual(new Array(5).fill('allocation a'))
 })
 
 test('a new mapping is told in full by its event, and nothing is asked for', () => {
@@ -261,10 +265,29 @@ test('events about nobody known change nothing', () => {
 test('a process that is gone holds nothing any more', () => {
   inventory.put(allocation(), [])
   inventory.put(allocation({ id: 2, name: 'b', extents: [{ offset: 500, length: 10 }], holderPid: 43 }), [])
-  expect([...inventory.heldBy(42)]).toEqual(['a'])
-  inventory.processEnded(42)
+  happen({ kind: 'dormant', allocation: 'a', pid: 42 })
+  // Only a mapping of it was that process'.
+  happen({ kind: 'dormant', allocation: 'b', mapping: 7, pid: 42 })
   expect([paintAt(100), paintAt(500)]).toEqual([paint('waiting'), paint('held')])
-  expect([...inventory.heldBy(42)]).toEqual([])
+  expect(asked).toEqual([])
+})
+
+test('an answer about retired memory that is older than what lives there now hides none of that', () => {
+  inventory.put(allocation(), [])
+  inventory.addRetired({
+    allocation: 'b',
+    range: 'main',
+    uid: 0,
+    bytes: 55,
+    state: 'scrubbing',
+    extents: [
+      { offset: 95, length: 10 },
+      { offset: 300, length: 45 },
+    ],
+  })
+  expect([paintAt(100), paintAt(95), paintAt(300)]).toEqual([paint('held'), undefined, paint('scrubbing')])
+  inventory.setRetired([])
+  expect([paintAt(100), paintAt(300)]).toEqual([paint('held'), undefined])
 })
 
 test("a table in the range itself takes its beginning: what the range's sums leave over", () => {

@@ -91,7 +91,12 @@ export class Viewers {
     })
     const timer = setInterval(() => {
       if (unanswered++ < unansweredMax) return socket.ping()
-      const reason = socket.isPaused ? 'has too many calls waiting' : 'does not answer'
+      const reason =
+        socket.bufferedAmount > responderLimits.outputBytesMax
+          ? 'does not read its replies'
+          : socket.isPaused
+            ? 'has too many calls waiting'
+            : 'does not answer'
       this.broker.log.warn({ viewer: viewer.id }, `a viewer ${reason} and is dropped`)
       socket.terminate()
     }, pingMs)

@@ -87,6 +87,7 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   // What was found by comparing with another digest is over.
   const verdict = record.verdict === 'poisoned' ? 'poisoned' : 'unverified'
   if (digest !== record.digest || verdict !== record.verdict) inventory.note(allocation, { digest, verdict })
+  if (verdict !== record.verdict) broker.changed('changed', allocation, { detail: 'verdict' })
 }
 
 export function thaw(broker: Broker, session: Session): object {

@@ -214,6 +214,7 @@ function guardOf(broker: Broker, name: string): Guard {
 function markChanged(broker: Broker, allocation: Allocation): void {
   try {
     broker.inventory.changeAllocation(allocation, { verdict: 'changed' })
+    broker.changed('changed', allocation, { detail: 'verdict' })
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     broker.log.error(

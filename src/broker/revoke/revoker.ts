@@ -93,8 +93,8 @@ export class Revoker {
     this.broker.checkThawed()
     if (!this.broker.inventory.mappings.has(mapping.id)) return
     const pid = mapping.holder?.pid
-    this.broker.changed('revoked', mapping.allocation, { mapping, ...(pid !== undefined && { pid }) })
     this.broker.inventory.removeMapping(mapping)
+    this.broker.changed('revoked', mapping.allocation, { mapping, ...(pid !== undefined && { pid }) })
   }
 
   /** Joins a release that is under way. */

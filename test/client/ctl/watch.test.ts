@@ -98,20 +98,48 @@ describe('of a real broker', () => {
     },
   )
 
-  test('a reader that stops reading keeps it neither from hearing signals nor from telling what was left out', async () => {
-    // Proves that a full pipe is waited for without being deaf: `broker-ctl watch | less`, and Ctrl-C.
+  /** A watch whose output nobody reads yet: pipes hold some hundred KiB of it. */
+  async function unread(): Promise<ChildProcess> {
     const child = spawn(process.execPath, [ctlMain, 'watch', '--json'], {
       env: { ...process.env, MEMBROKER_SOCKET: server.socket },
       stdio: ['ignore', 'pipe', 'ignore'],
     })
-    // Not read by anybody: the pipe holds 64 KiB.
     child.stdout.pause()
     await until('it watches', async () => (await broker.clients()).some(({ watching }) => watching))
-    const ended = once(child, 'exit')
+    return child
+  }
+
+  /** Some hundred KiB of events, as lines. */
+  async function happen(): Promise<void> {
     const note = 'x'.repeat(200)
     for (let i = 0; i < 500; i++) await (await broker.allocate({ name: `${note}${i}`, size: 4096 })).release()
-    child.kill('SIGINT')
-    expect(await ended).toEqual([130, null])
+  }
+
+  test('a reader that stops reading does not keep it from hearing signals', async () => {
+    // Proves that a full pipe is waited for without being deaf: `broker-ctl watch | less`, and Ctrl-C.
+    const child = await unread()
+    try {
+      await happen()
+      child.kill('SIGINT')
+      await until('its end', () => child.exitCode !== null || child.signalCode !== null, 30_000)
+      expect([child.exitCode, child.signalCode]).toEqual([130, null])
+    } finally {
+      child.kill('SIGKILL')
+    }
+  })
+
+  test('a reader that reads on is told how much was left out meanwhile', async () => {
+    // Proves that watch asks for no more than is read, so that it neither grows nor hides what it did not see.
+    const child = await unread()
+    try {
+      while ((await broker.statistics()).eventsMissed === 0) await happen()
+      const lines: Line[] = []
+      createInterface({ input: child.stdout! }).on('line', line => lines.push(JSON.parse(line)))
+      await until('a word on it', () => lines.some(({ type }) => type === 'missed'))
+      expect(lines.find(({ type }) => type === 'missed')!.count).toBeGreaterThan(0)
+    } finally {
+      child.kill('SIGKILL')
+    }
   })
 
   test('output that can’t be written is an error', async () => {

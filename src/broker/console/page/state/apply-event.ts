@@ -5,8 +5,6 @@ import type { Inventory } from './inventory'
 export interface Wanted {
   /** This allocation as it is now. */
   allocation(name: string): void
-  /** Which of a process' allocations are still held by it. */
-  process(pid: number): void
   status(): void
   ranges(): void
   clients(): void
@@ -28,9 +26,12 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
       if (allocation && mapping) inventory.addMapping(mappingOf(event, allocation, mapping))
       return
     case 'changed':
-      if (allocation) inventory.outdate(allocation)
+      if (!allocation) return
+      // Each row shows that; metadata and shares only its detail does.
+      if (event.detail === 'verdict') wanted.allocation(allocation)
+      else inventory.outdate(allocation)
       return
-    case 'revokeRequested':
+    // What a release asks for (revokeRequested) stays held, as the release may yet be refused.
     case 'revokeStep':
       if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
       return
@@ -38,8 +39,8 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
       if (mapping) inventory.endMapping(mapping)
       return
     case 'dormant':
-      if (mapping) inventory.changeMapping(mapping, { state: 'dormant', pid: null })
-      if (pid) wanted.process(pid)
+      if (mapping) inventory.mappingLeft(mapping)
+      if (allocation && pid) inventory.holderLeft(allocation, pid)
       return
     case 'released': {
       const gone = allocation ? inventory.remove(allocation) : undefined
@@ -72,7 +73,6 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
     case 'connected':
     case 'disconnected':
       wanted.clients()
-      if (kind === 'disconnected' && pid) wanted.process(pid)
       return
     case 'frozen':
     case 'thawed':

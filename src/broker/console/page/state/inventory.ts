@@ -41,7 +41,6 @@ export class Inventory {
   /** Of these the metadata and shares, which only the detail of one allocation shows, are not known as they are now. */
   readonly outdated = new Set<string>()
   private readonly byAllocation = new Map<string, Map<number, Mapping>>()
-  private readonly byHolder = new Map<number, Set<string>>()
   private nextRetiredRef = -1
 
   constructor(
@@ -111,21 +110,22 @@ export class Inventory {
     this.change(old.allocation, { mappings: this.mappingsOf(old.allocation).length })
   }
 
-  /** The process is gone; what it held waits to be claimed. */
-  processEnded(pid: number): void {
-    for (const name of [...this.heldBy(pid)]) this.change(name, { holderPid: null })
+  /** Its process is gone. What is being taken back still is. */
+  mappingLeft(id: number): void {
+    const state = this.mappings.get(id)?.state === 'revoking' ? 'revoking' : 'dormant'
+    this.changeMapping(id, { state, pid: null })
   }
 
-  /** Names of what a process holds. */
-  heldBy(pid: number): ReadonlySet<string> {
-    return this.byHolder.get(pid) ?? new Set()
+  /** The process is gone: if it held the allocation, that waits to be claimed. */
+  holderLeft(name: string, pid: number): void {
+    if (this.allocations.get(name)?.holderPid === pid) this.change(name, { holderPid: null })
   }
 
   addRetired(piece: Omit<RetiredPiece, 'ref'>): void {
     const ref = this.nextRetiredRef--
     this.retired.set(ref, { ...piece, ref })
     this.retiredVersion++
-    this.ranges.get(piece.range)?.place(piece.extents, paint(piece.state), ref)
+    this.ranges.get(piece.range)?.placeBeside(piece.extents, paint(piece.state), ref)
   }
 
   changeRetired(allocation: string, state: Retired['state']): void {
@@ -179,7 +179,6 @@ export class Inventory {
     const old = this.allocations.get(allocation.name)
     this.allocations.set(allocation.name, allocation)
     this.byId.set(allocation.id, allocation)
-    this.changeHolder(allocation.name, old?.holderPid, allocation.holderPid)
     const map = this.ranges.get(allocation.range)
     if (old && sameExtents(old.extents, allocation.extents)) this.repaint(allocation.name)
     else {
@@ -193,23 +192,9 @@ export class Inventory {
     for (const { id } of this.mappingsOf(allocation.name)) this.removeMapping(id)
     this.allocations.delete(allocation.name)
     this.outdated.delete(allocation.name)
-    this.changeHolder(allocation.name, allocation.holderPid, null)
     this.byId.delete(allocation.id)
     this.ranges.get(allocation.range)?.clear(allocation.extents, allocation.id)
     this.listener.allocation(allocation, undefined)
-  }
-
-  private changeHolder(name: string, old: number | null | undefined, next: number | null | undefined): void {
-    if (old === next) return
-    if (typeof old === 'number') {
-      const held = this.byHolder.get(old)
-      held?.delete(name)
-      if (held?.size === 0) this.byHolder.delete(old)
-    }
-    if (typeof next !== 'number') return
-    const held = this.byHolder.get(next)
-    if (held) held.add(name)
-    else this.byHolder.set(next, new Set([name]))
   }
 
   private repaint(name: string): void {

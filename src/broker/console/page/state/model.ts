@@ -88,7 +88,6 @@ export class Model {
   private get wanted(): Wanted {
     return {
       allocation: name => this.refresher.want(name),
-      process: pid => this.throttle.soon(`process ${pid}`, () => this.lookAfter(pid)),
       status: () => this.throttle.soon('status', () => this.readStatus()),
       ranges: () => this.throttle.soon('ranges', () => this.readRanges()),
       clients: () => this.throttle.soon('clients', () => this.readClients()),
@@ -217,15 +216,6 @@ export class Model {
       this.coming = undefined
       this.link.watchAnew()
     }, pause)
-  }
-
-  /** A process has let go of something; one of its allocations tells whether it still lives. */
-  private async lookAfter(pid: number): Promise<void> {
-    const [name] = this.inventory.heldBy(pid)
-    if (name === undefined) return
-    const { allocation } = await this.link.call('GetAllocation', { name })
-    if (allocation.holderPid !== pid) this.inventory.processEnded(pid)
-    this.inventoryChanged.changed()
   }
 
   private async pollOnce(): Promise<void> {

@@ -24,6 +24,14 @@ export class RangeMap {
     for (const { offset, length } of extents) this.extents.insert(offset, length, paint, ref)
   }
 
+  /** What an allocation has stays: it is newer, or its end is yet to be told. */
+  placeBeside(extents: readonly Extent[], paint: number, ref: number): void {
+    for (const { offset, length } of extents) {
+      const there = this.extents.between(offset, offset + length, Number.POSITIVE_INFINITY)!
+      if (!there.some(piece => piece.ref > tableRef)) this.extents.insert(offset, length, paint, ref)
+    }
+  }
+
   clear(extents: readonly Extent[], ref: number): void {
     for (const { offset } of extents) this.extents.remove(offset, ref)
   }
