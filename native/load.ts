@@ -17,13 +17,13 @@ function packageDirectory(): string {
 export function loadAddon(): Addon {
   const chosen = process.env.MEMBROKER_ADDON
   if (chosen) return require(path.resolve(chosen)) as Addon
-  const directory = path.join(packageDirectory(), 'native')
+  const directory = packageDirectory()
   try {
-    return (require('node-gyp-build') as (directory: string) => Addon)(directory)
+    return (require('node-gyp-build') as (directory: string) => Addon)(path.join(directory, 'native'))
   } catch (cause) {
     throw new Error(
       `membroker: there is no native addon for this Node (${process.version}, ${process.arch}) in ${directory}. ` +
-        "To build it: npm run install (the reason why loading failed is in this error's cause)",
+        `To build it: npm --prefix ${directory} run install (the reason why loading failed is in this error's cause)`,
       { cause },
     )
   }

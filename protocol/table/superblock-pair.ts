@@ -68,14 +68,13 @@ function chooseOfWhole(a: Copy, b: Copy): SuperblockChoice {
     }
     return chosen(a, ['current', 'current'])
   }
-  const choice = chosen(a, ['current', 'stale'])
-  if (a.generation !== b.generation! + 1 || choice.superblock.uuid !== decode(b.bytes).uuid) {
+  if (a.generation !== b.generation! + 1) {
     throw new TableUnreadable(
       'SuperblockFork',
       `generations ${a.generation} and ${b.generation} side by side`,
     )
   }
-  return choice
+  return chosen(a, ['current', 'stale'])
 }
 
 /** A damaged copy is let pass only when it can't have been the newer one. */

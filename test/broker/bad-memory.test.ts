@@ -97,6 +97,50 @@ test('free memory that is bad is never allocated, also by the next broker', asyn
   expect(report()).toEqual({ free: bytes - 3 * page, bad: 3 * page })
 })
 
+test('formatting keeps it, at whatever write it is stopped', async () => {
+  const pages = [1, 10, 11, 20]
+  for (const index of pages) mark(index * page, page)
+  await extentsOf('vm', 8 * page)
+  const known = pages.map(index => [index * page, page, null])
+  const open = DirectorySource.open.bind(DirectorySource)
+  // An operator's --format, on memory that stops taking anything after some writes: what a killed broker leaves.
+  const format = async (writes: number) => {
+    stop()
+    const spy = jest.spyOn(DirectorySource, 'open').mockImplementation(async (settings, guard) => {
+      const opened = await open(settings, guard)
+      const { medium } = opened
+      const [write, publish] = [medium.write.bind(medium), medium.publish.bind(medium)]
+      const count = () => {
+        if (writes-- <= 0) throw new Error('killed')
+      }
+      medium.write = (offset, data) => {
+        count()
+        write(offset, data)
+      }
+      medium.publish = (offset, low, high) => {
+        count()
+        publish(offset, low, high)
+      }
+      return { ...opened, fresh: true, keepTable: () => {} }
+    })
+    await start()
+    spy.mockRestore()
+    return range().recovery
+  }
+  let writes = 0
+  for (; (await format(writes)) === 'unreadable'; writes++) {
+    stop()
+    await start()
+    expect(range().reason).toBeUndefined()
+    expect(ledger()).toEqual(known)
+    expect(report().bad).toBe(4 * page)
+  }
+  expect(writes).toBeGreaterThan(10)
+  expect(range().recovery).toBe('fresh')
+  expect(ledger()).toEqual(known)
+  expect(report()).toEqual({ free: bytes - 4 * page, bad: 4 * page })
+})
+
 test('what a living allocation has of it goes out of use when that is released', async () => {
   const [extent] = await extentsOf('vm', 8 * page)
   const heard: Event[] = []

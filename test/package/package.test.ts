@@ -3,7 +3,7 @@
  * project, serves require and import with right types, and its two programs run.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { packageRoot } from '../support/package-root'
@@ -142,4 +142,16 @@ test('the tarball holds what it needs and nothing of ours alone', () => {
   ])
     expect(files).toContain(`package/${needed}`)
   expect(files.filter(file => /\/test\/|\.tsbuildinfo|bench/.test(file))).toEqual([])
+  // Who has the package has the guides, and no link of what they read there is dead.
+  const read = files.filter(file => file.endsWith('.md'))
+  expect(read).toContain('package/docs/host.md')
+  const dead = read.flatMap(file =>
+    [...readFileSync(path.join(packageRoot, file.slice('package/'.length)), 'utf8').matchAll(/\]\(([^)#]+)/g)]
+      .map(([, target]) => target!)
+      .filter(target => !/^https?:/.test(target))
+      .map(target => path.posix.join(path.dirname(file), target))
+      .filter(target => !files.some(known => known === target || known.startsWith(`${target}/`)))
+      .map(target => `${file}: ${target}`),
+  )
+  expect(dead).toEqual([])
 })

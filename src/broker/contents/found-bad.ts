@@ -3,7 +3,7 @@ import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
 import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
-import { apart, inAllocation, overlap, touchesAny, wholeUnits, without } from '../state/extents'
+import { apart, inAllocation, overlaps, touchesAny, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
 
 /**
@@ -67,7 +67,7 @@ export function foundBad(
 function untold(allocation: Allocation, bad: readonly Extent[]): Extent[] {
   const before = told.get(allocation) ?? []
   if (before.length >= toldPlacesMax) return []
-  const own = allocation.record.extents.flatMap(extent => bad.flatMap(piece => overlap(extent, piece) ?? []))
+  const own = allocation.record.extents.flatMap(extent => overlaps(extent, bad))
   const news = own.flatMap(extent => without(extent, before))
   if (news.length > 0) told.set(allocation, apart([...before, ...news]))
   return news

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import type { Extent } from '../../../protocol/table'
-import { overlap } from '../state/extents'
+import { inOrder, overlaps } from '../state/extents'
 import type { Range } from '../state/range'
 
 const kernelPageBytes = 4096
@@ -20,11 +20,13 @@ export class KernelLog {
   badOf(range: Range, extents: readonly Extent[]): Extent[] {
     if (!range.source.ownsPages) return []
     this.readOn()
-    const pages = [...this.failed].map(page => ({
-      offset: page * kernelPageBytes - range.source.base!,
-      length: kernelPageBytes,
-    }))
-    return extents.flatMap(extent => pages.flatMap(page => overlap(extent, page) ?? []))
+    const pages = inOrder(
+      [...this.failed].map(page => ({
+        offset: page * kernelPageBytes - range.source.base!,
+        length: kernelPageBytes,
+      })),
+    )
+    return extents.flatMap(extent => overlaps(extent, pages))
   }
 
   close(): void {

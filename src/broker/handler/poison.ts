@@ -11,7 +11,17 @@ import type { Broker } from '../broker'
 import { allocationsWith, foundBad } from '../contents/found-bad'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { apart, inOrder, inRange, overlap, touchesAny, wholeUnits, without } from '../state/extents'
+import {
+  apart,
+  inOrder,
+  inRange,
+  overlap,
+  overlaps,
+  touched,
+  touchesAny,
+  wholeUnits,
+  without,
+} from '../state/extents'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
@@ -103,8 +113,7 @@ function ownersPages(broker: Broker, uid: number): number {
     const entries = range.bad.records.filter(({ origin }) => origin === 'owner')
     const bad = entries.map(({ id, length }) => ({ offset: id, length }))
     const extents = owned.flatMap(allocation => (allocation.range === range ? allocation.record.extents : []))
-    const touched = extents.filter(extent => touchesAny(extent, bad))
-    const parts = touched.flatMap(extent => bad.flatMap(entry => overlap(extent, entry) ?? []))
+    const parts = extents.flatMap(extent => overlaps(extent, bad))
     pages += parts.reduce((sum, { length }) => sum + length, 0) / range.source.capabilities.pageBytes
   }
   return pages
@@ -123,18 +132,17 @@ function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[]
   const isMeant = (part: Extent) => !pages || touchesAny(part, pages)
   const records = range.bad.records.filter(record => isMeant(entryOf(record)))
   if (records.length === 0) return []
-  const owned = allocationsWith(broker, range, records.map(entryOf))
-    .flatMap(({ name, record }) => record.extents.map(extent => ({ name, extent })))
-    .sort((a, b) => a.extent.offset - b.extent.offset)
+  const owned = inOrder(
+    allocationsWith(broker, range, records.map(entryOf)).flatMap(({ name, record }) =>
+      record.extents.map(extent => ({ name, ...extent })),
+    ),
+  )
   return records.flatMap(({ id, length, seenAtMs, origin }) => {
     const entry = { offset: id, length }
-    const owners = owned.filter(({ extent }) => overlap(extent, entry))
+    const owners = touched(entry, owned)
     const rows = [
-      ...owners.map(({ name, extent }) => ({ ...overlap(extent, entry)!, allocation: name })),
-      ...without(
-        entry,
-        owners.map(({ extent }) => extent),
-      ).map(piece => ({ ...piece, allocation: null })),
+      ...owners.map(owner => ({ ...overlap(owner, entry)!, allocation: owner.name })),
+      ...without(entry, owners).map(piece => ({ ...piece, allocation: null })),
     ]
     return rows
       .filter(isMeant)

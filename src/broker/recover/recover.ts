@@ -1,12 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
-import {
-  type PoisonRecord,
-  type RangeIdentity,
-  readTableFrom,
-  sameValue,
-  TableUnreadable,
-} from '../../../protocol/table'
+import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
 import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
@@ -22,7 +16,7 @@ import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { newStartup, type Startup } from '../state/startup'
-import { formatTable, type NativeMedium, Table } from '../table'
+import { formatTable, Table } from '../table'
 import { LapTimes } from './lap-times'
 import { retireUnscrubbed } from './retire-unscrubbed'
 
@@ -240,26 +234,13 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
     alignBytes: source.unitBytes,
   }
   const { crc32c } = native
-  const bad = fresh ? badMemoryBefore(medium, identity, bootId) : []
   if (fresh) {
     const uuid = randomUUID().replaceAll('-', '')
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })
-  for (const value of bad) table.commit([{ put: 'poison', value }])
   if (fresh) opened.keepTable()
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
-}
-
-/** Formatting makes bad memory no better: what a table that can still be read says of it goes over to the new one. */
-function badMemoryBefore(medium: NativeMedium, identity: RangeIdentity, bootId: string): PoisonRecord[] {
-  try {
-    const image = readTableFrom(medium, { crc32c: native.crc32c, bootId })
-    return sameValue(image.superblock.identity, identity) ? [...image.state.poison.values()] : []
-  } catch (error) {
-    if (error instanceof TableUnreadable) return []
-    throw error
-  }
 }
 
 function found(table: Table, fresh: boolean): Partial<Startup> {

@@ -1,5 +1,5 @@
 import type { Change, Extent, PoisonOrigin, PoisonRecord } from '../../../protocol/table'
-import { overlap, without } from './extents'
+import { apart, overlaps, touched, without } from './extents'
 
 /** Records of one commit. */
 const recordsPerCommit = 64
@@ -19,14 +19,13 @@ export class BadMemory {
   /** The bad parts of extents. */
   in(extents: readonly Extent[]): Extent[] {
     const bad = this.extents()
-    if (bad.length === 0) return bad
-    return extents.flatMap(extent => bad.flatMap(other => overlap(extent, other) ?? []))
+    return extents.flatMap(extent => overlaps(extent, bad))
   }
 
   /** Extents without their bad parts. */
   outOf(extents: readonly Extent[]): Extent[] {
     const bad = this.extents()
-    return extents.flatMap(extent => without(extent, bad))
+    return extents.flatMap(extent => without(extent, touched(extent, bad)))
   }
 
   /** Returns what was not known. */
@@ -46,7 +45,7 @@ export class BadMemory {
   }
 
   private extents(): Extent[] {
-    if (this.ledger.size + this.unrecorded.size === 0) return []
-    return this.records.map(({ id, length }) => ({ offset: id, length }))
+    const records = [...this.ledger.values(), ...this.unrecorded.values()]
+    return apart(records.map(({ id, length }) => ({ offset: id, length })))
   }
 }

@@ -30,6 +30,19 @@ export function overlap(a: Extent, b: Extent): Extent | undefined {
   return length > 0 ? { offset, length } : undefined
 }
 
+/** Of these, which are in order and do not overlap, those that the extent has part of. Looks at few others. */
+export function touched<E extends Extent>({ offset, length }: Extent, ordered: readonly E[]): E[] {
+  const from = firstBehind(offset, ordered)
+  let to = from
+  while (to < ordered.length && ordered[to]!.offset < offset + length) to++
+  return ordered.slice(from, to)
+}
+
+/** What the extent has of these, which are in order and do not overlap. */
+export function overlaps(extent: Extent, ordered: readonly Extent[]): Extent[] {
+  return touched(extent, ordered).flatMap(other => overlap(extent, other) ?? [])
+}
+
 /** What is left of an extent without others, which are in order. */
 export function without(extent: Extent, others: Iterable<Extent>): Extent[] {
   const left: Extent[] = []
@@ -72,11 +85,17 @@ export function apart(extents: readonly Extent[]): Extent[] {
 
 /** Whether the extent has part of any of these, which are in order and do not overlap. */
 export function touchesAny(extent: Extent, ordered: readonly Extent[]): boolean {
+  const first = ordered[firstBehind(extent.offset, ordered)]
+  return first !== undefined && first.offset < extent.offset + extent.length
+}
+
+/** The index of the first that ends behind the offset. */
+function firstBehind(offset: number, ordered: readonly Extent[]): number {
   let [low, high] = [0, ordered.length]
   while (low < high) {
     const middle = (low + high) >> 1
-    if (ordered[middle]!.offset + ordered[middle]!.length <= extent.offset) low = middle + 1
+    if (ordered[middle]!.offset + ordered[middle]!.length <= offset) low = middle + 1
     else high = middle
   }
-  return low < ordered.length && ordered[low]!.offset < extent.offset + extent.length
+  return low
 }

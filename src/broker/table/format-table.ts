@@ -7,8 +7,13 @@ import {
   planLayout,
   crc32c as portableCrc32c,
   type RangeIdentity,
+  readTableFrom,
+  type Superblock,
+  type TableImage,
+  TableUnreadable,
   WORD_BYTES,
 } from '../../../protocol/table'
+import { emptyTable } from './empty-table'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
 import { TableFailed } from './table-error'
 import type { TableMedium } from './table-medium'
@@ -23,41 +28,59 @@ export interface FormatOptions {
 }
 
 /**
- * Makes an empty table, and ends whatever table was there. Only on an operator's word. A crash leaves the old table,
- * none, or the new one. Throws RangeError for impossible sizes, TableFailed when the memory fails.
+ * Makes an empty table, and ends whatever table was there. Only on an operator's word. Memory gets no better by it: what
+ * a table that can be read says is bad stays, and a crash leaves the old table or the new one. Where none can be read,
+ * a crash leaves none or the new one. Throws RangeError for impossible sizes, TableFailed when the memory fails.
  */
 export function formatTable(medium: TableMedium, identity: RangeIdentity, options: FormatOptions): void {
-  const layout = planLayout(options.tableBytes, options.journalBytes)
+  const { uuid, bootId, tableBytes, crc32c = portableCrc32c } = options
+  const layout = planLayout(tableBytes, options.journalBytes)
   const fault = layoutFault(layout)
   if (fault !== undefined) throw new RangeError(fault)
-  if (options.tableBytes > medium.bytes)
-    throw new RangeError(`a table of ${options.tableBytes} in ${medium.bytes} bytes`)
+  if (tableBytes > medium.bytes) throw new RangeError(`a table of ${tableBytes} in ${medium.bytes} bytes`)
   try {
-    voidSuperblocks(medium)
-    medium.write(HIGH_WATER_OFFSET, Buffer.alloc(PAGE_BYTES))
-    medium.write(JOURNAL_OFFSET, Buffer.alloc(WORD_BYTES))
-    createSuperblock(
-      medium,
-      {
-        generation: 1,
-        featuresCompatible: 0,
-        featuresIncompatible: 0,
-        featuresReadOnlyCompatible: 0,
-        uuid: options.uuid,
-        identity,
-        epoch: 0,
-        bootEpoch: 0,
-        bootId: options.bootId,
-        stateSequence: 0,
-        checkpointSlot: 0,
-        checkpointBytes: 0,
-        checkpointCrc: 0,
-        journalStart: 0,
-        layout,
-      },
-      options.crc32c ?? portableCrc32c,
-    )
+    const before = readableTable(medium, crc32c)
+    if (before?.superblock.identity.base === identity.base)
+      emptyTable(medium, before, { uuid, identity, layout }, crc32c)
+    else createTable(medium, { uuid, bootId, identity, layout }, crc32c)
   } catch (error) {
     throw new TableFailed('formatting', error)
   }
+}
+
+function readableTable(medium: TableMedium, crc32c: Crc32c): TableImage | undefined {
+  try {
+    return readTableFrom(medium, { crc32c })
+  } catch (error) {
+    if (error instanceof TableUnreadable) return undefined
+    throw error
+  }
+}
+
+function createTable(
+  medium: TableMedium,
+  table: Pick<Superblock, 'uuid' | 'bootId' | 'identity' | 'layout'>,
+  crc32c: Crc32c,
+): void {
+  voidSuperblocks(medium)
+  medium.write(HIGH_WATER_OFFSET, Buffer.alloc(PAGE_BYTES))
+  medium.write(JOURNAL_OFFSET, Buffer.alloc(WORD_BYTES))
+  createSuperblock(
+    medium,
+    {
+      ...table,
+      generation: 1,
+      featuresCompatible: 0,
+      featuresIncompatible: 0,
+      featuresReadOnlyCompatible: 0,
+      epoch: 0,
+      bootEpoch: 0,
+      stateSequence: 0,
+      checkpointSlot: 0,
+      checkpointBytes: 0,
+      checkpointCrc: 0,
+      journalStart: 0,
+    },
+    crc32c,
+  )
 }

@@ -1,5 +1,10 @@
-import { JOURNAL_OFFSET, type TableLayout, WORD_BYTES } from '../../../protocol/table'
+import { HIGH_WATER_OFFSET, JOURNAL_OFFSET, type TableLayout, WORD_BYTES } from '../../../protocol/table'
 import type { TableMedium } from './table-medium'
+
+/** Says how far the journal reaches. */
+export function publishHighWater(medium: TableMedium, sequence: number): void {
+  medium.publish(HIGH_WATER_OFFSET, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
+}
 
 /** Appends entries to the ring. start and end are absolute positions; that there is room is the table's care. */
 export class JournalWriter {

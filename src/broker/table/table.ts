@@ -5,7 +5,6 @@ import {
   type EntityKind,
   entityBytes,
   entryBytesMax,
-  HIGH_WATER_OFFSET,
   IDS_USED_BYTES,
   type IdsUsed,
   crc32c as portableCrc32c,
@@ -21,7 +20,7 @@ import {
   unknownFeatures,
 } from '../../../protocol/table'
 import { Checkpoint } from './checkpoint'
-import { JournalWriter } from './journal-writer'
+import { JournalWriter, publishHighWater } from './journal-writer'
 import { repairSuperblock, updateSuperblock } from './superblock-store'
 import { TableFailed, TableFull, TransactionTooLarge } from './table-error'
 import type { TableMedium } from './table-medium'
@@ -164,7 +163,7 @@ export class Table {
     this.#sequence = sequence
     this.#stateBytes = stateBytes
     try {
-      this.#publishHighWater()
+      publishHighWater(this.#medium, sequence)
     } catch (error) {
       // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
       this.#failure = new TableFailed(`high-water word of commit ${sequence}`, error)
@@ -227,7 +226,7 @@ export class Table {
    * must not find the ring full. One superblock update carries both.
    */
   #takeOver(image: TableImage, change: Partial<Superblock>): void {
-    if (image.highWater !== image.sequence) this.#publishHighWater()
+    if (image.highWater !== image.sequence) publishHighWater(this.#medium, image.sequence)
     repairSuperblock(this.#medium, image.choice)
     if (this.#journal.usedBytes >= this.#superblock.layout.journalBytes / 2) this.#startCheckpoint()
     this.#updateSuperblock({ ...change, ...this.#completeCheckpoint() })
@@ -236,11 +235,6 @@ export class Table {
   #updateSuperblock(change: Partial<Superblock>): void {
     this.#superblock = updateSuperblock(this.#medium, this.#superblock, change, this.#crc32c)
     this.#journal.start = this.#superblock.journalStart
-  }
-
-  #publishHighWater(): void {
-    const sequence = this.#sequence
-    this.#medium.publish(HIGH_WATER_OFFSET, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
   }
 }
 

@@ -196,6 +196,21 @@ test('the doctor looks at the broker that the environment names, unless a config
   })
 })
 
+test('the doctor looks for an fd store where there are memfds, and finds none where no unit is', async () => {
+  // Proves that a broker which somebody has started by hand is not told to mend what it can't have.
+  const sealed = await new BrokerProcess({ source: 'memfd' }).start()
+  try {
+    const { checks } = JSON.parse(
+      (await ctl(sealed.socket, 'doctor', '--config', sealed.config, '--json')).stdout,
+    )
+    expect(checks).toContainEqual(expect.objectContaining({ id: 'fdStore', result: 'notApplicable' }))
+  } finally {
+    await sealed.dispose()
+  }
+  const { checks } = JSON.parse((await run('doctor', '--config', broker.config, '--json')).stdout)
+  expect(checks).not.toContainEqual(expect.objectContaining({ id: 'fdStore' }))
+})
+
 test('the doctor without broker or configuration goes on, and says so', async () => {
   // Proves that what is broken does not keep the rest from being seen.
   const { code, stdout } = await run('doctor', '--config', config)

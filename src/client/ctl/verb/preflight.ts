@@ -22,7 +22,7 @@ export function addPreflight(program: Command): void {
     usage: 'preflight',
     summary: 'Would the next kernel keep the ranges? Refuses a command line that would lose one',
     examples: [
-      'preflight && kexec -s -l /boot/vmlinuz --initrd=/boot/initrd.img --reuse-cmdline && systemctl kexec',
+      'preflight && kexec -s -l /boot/vmlinuz-VERSION --initrd=/boot/initrd.img-VERSION --reuse-cmdline && systemctl kexec',
       `preflight --append "$(cat /etc/kernel/cmdline)"`,
       'preflight --kernel-config /boot/config-6.12.0 --modules /lib/modules/6.12.0',
     ],

@@ -5,6 +5,7 @@ import { type Broker, BrokerError, connect } from '../../../index'
 import { bad, type CheckResult, type Diagnosis, good, notApplicable, shellWord, warning } from '../check'
 import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
+import { fdStore } from './fd-store'
 
 /** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
 const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
@@ -31,14 +32,13 @@ export async function brokerChecks(
     broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
-    const none = warning(`no broker answers at ${socket}: ${error.message}`, 'systemctl start membroker')
+    const none = warning(`no broker answers: ${error.message}`, 'systemctl start membroker')
     return [folder, on('broker', none)]
   }
+  const readRanges = () => broker.ranges({ signal: options.signal })
   try {
-    const [status, ranges] = await Promise.all([
-      broker.status({ signal: options.signal }),
-      broker.ranges({ signal: options.signal }),
-    ])
+    const [status, ranges] = await Promise.all([broker.status({ signal: options.signal }), readRanges()])
+    const hasMemfds = ranges.some(({ source }) => source === 'memfd')
     const running = new Map(ranges.map(range => [range.name, range]))
     return [
       folder,
@@ -52,6 +52,7 @@ export async function brokerChecks(
             ),
       ),
       on('descriptors', descriptors(files, status)),
+      ...(hasMemfds ? [on('fdStore', await fdStore(files, status.pid, readRanges))] : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))
         .map(({ name }) =>

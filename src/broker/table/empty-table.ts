@@ -1,0 +1,74 @@
+import {
+  type Crc32c,
+  type Superblock,
+  slotOffset,
+  type TableImage,
+  TableState,
+} from '../../../protocol/table'
+import { Checkpoint } from './checkpoint'
+import { publishHighWater } from './journal-writer'
+import { repairSuperblock, updateSuperblock } from './superblock-store'
+import type { TableMedium } from './table-medium'
+
+/**
+ * Makes it another table, of which only bad memory is left: by a checkpoint that has nothing else in it, so that one
+ * update of the superblock is the whole change. Ids begin anew: nothing of the old table is known to be scrubbed.
+ */
+export function emptyTable(
+  medium: TableMedium,
+  image: TableImage,
+  becomes: Pick<Superblock, 'uuid' | 'identity' | 'layout'>,
+  crc32c: Crc32c,
+): void {
+  const { superblock, sequence, journalEnd } = image
+  const { uuid, identity, layout } = becomes
+  if (image.highWater !== sequence) publishHighWater(medium, sequence)
+  repairSuperblock(medium, image.choice)
+  const checkpoint = new Checkpoint(
+    medium,
+    superblock,
+    badMemoryOf(image, identity.bytes),
+    { epoch: superblock.epoch, bootEpoch: superblock.bootEpoch, rangeBytes: identity.bytes },
+    crc32c,
+    { sequence, journalStart: journalEnd, stateBytes: 0 },
+  )
+  checkpoint.finish()
+  const features = { featuresCompatible: 0, featuresReadOnlyCompatible: 0 }
+  const change = { ...checkpoint.published(), ...features, uuid, identity }
+  const emptied = updateSuperblock(medium, superblock, change, crc32c)
+  if (layout.tableBytes > emptied.layout.tableBytes) enlarge(medium, emptied, layout, crc32c)
+}
+
+/** A range may have become smaller since. */
+function badMemoryOf({ state }: TableImage, rangeBytes: number): TableState {
+  const bad = new TableState()
+  for (const record of state.poison.values()) {
+    const length = Math.min(record.length, rangeBytes - record.id)
+    if (length > 0) bad.apply({ put: 'poison', value: { ...record, length } })
+  }
+  return bad
+}
+
+/**
+ * For a table with an empty journal. Its end keeps its place in memory, where the zero word is, and the checkpoint is
+ * copied to where it does not overwrite itself: until the update the old layout holds, then the new one.
+ */
+function enlarge(
+  medium: TableMedium,
+  superblock: Superblock,
+  layout: Superblock['layout'],
+  crc32c: Crc32c,
+): void {
+  const { checkpointBytes, checkpointSlot, layout: before } = superblock
+  const journalStart = superblock.journalStart % before.journalBytes
+  const from = slotOffset(before, checkpointSlot)
+  const slot = [0, 1].find(slot => Math.abs(slotOffset(layout, slot) - from) >= checkpointBytes)
+  if (slot === undefined || layout.journalBytes < before.journalBytes)
+    throw new Error(`a table of ${before.tableBytes} bytes can't become one of ${layout.tableBytes} in place`)
+  const bytes = medium.read(from, checkpointBytes)
+  const to = slotOffset(layout, slot)
+  medium.write(to, bytes)
+  if (Buffer.compare(medium.read(to, checkpointBytes), bytes) !== 0)
+    throw new Error(`memory at ${to} of the table does not hold what was written`)
+  updateSuperblock(medium, superblock, { layout, checkpointSlot: slot, journalStart }, crc32c)
+}

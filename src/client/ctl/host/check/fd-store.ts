@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { Range } from '../../../index'
+import { bad, type CheckResult, good, notApplicable, shellWord, warning } from '../check'
+import type { HostFiles } from '../host-files'
+
+/** What the unit in deploy/ has. */
+const usualSize = 8192
+const systemctlMs = 10_000
+
+/** What is known of the store that keeps the memfds of a broker over its restart. Numbers are of memfds. */
+export interface FdStoreFigures {
+  readonly unit: string
+  /** Of memfd ranges. */
+  readonly ranges: readonly string[]
+  readonly allocations: number
+  /** Room that the broker counts on ($FDSTORE); 0: it puts nothing in. */
+  readonly told: number
+  /** Room there is. */
+  readonly size: number
+  readonly held: number
+}
+
+/** The service manager answers nothing to what it is given, so only its own count tells what would come back. */
+export async function fdStore(
+  files: HostFiles,
+  pid: number,
+  readRanges: () => Promise<Range[]>,
+): Promise<CheckResult> {
+  const environment = files.text(`/proc/${pid}/environ`)?.split('\0')
+  if (!environment) return notApplicable("only root and the broker's own user can see what it was told")
+  const told = Number(environment.find(text => text.startsWith('FDSTORE='))?.slice(8) ?? 0)
+  const isTold = environment.some(text => text.startsWith('NOTIFY_SOCKET='))
+  const unit = unitOf(files.text(`/proc/${pid}/cgroup`) ?? '')
+  // Allocations come and go between the two readings.
+  for (let attempt = 1; ; attempt++) {
+    const online = (await readRanges()).filter(
+      ({ source, state }) => source === 'memfd' && state === 'online',
+    )
+    const names = online.map(({ name }) => name)
+    const store = unit === undefined ? undefined : await storeOf(unit)
+    if (unit === undefined || !store || !(isTold || store.mainPid === pid))
+      return notApplicable('no service of the system runs the broker: what is in memfds ends with it')
+    const allocations = online.reduce((sum, range) => sum + range.allocations, 0)
+    const figures = { unit, ranges: names, allocations, told, size: store.size, held: store.held }
+    if (store.held >= needed(figures) || attempt === 3) return judgeFdStore(figures)
+  }
+}
+
+/** Each range has a table. */
+const needed = ({ allocations, ranges }: FdStoreFigures) => allocations + ranges.length
+
+export function judgeFdStore(figures: FdStoreFigures): CheckResult {
+  const { unit, allocations, told, size, held } = figures
+  const ranges = figures.ranges.join(', ')
+  const lost = needed(figures) - held
+  const restart = `systemctl restart ${shellWord(unit)}`
+  if (told === 0)
+    return allocations === 0
+      ? warning(
+          `${unit} has no fd store: what is in ${ranges} would end with the broker`,
+          `${enlarge(figures)} && ${restart}`,
+        )
+      : bad(
+          `${unit} has no fd store: ${allocations} allocations in ${ranges} end at the next restart of the broker`,
+          `${enlarge(figures)}; when nobody needs them any more: ${restart}`,
+        )
+  if (lost > 0)
+    return bad(
+      `the fd store of ${unit} has ${held} memfds of ${ranges}, and room for ${size}: ${lost} more end at the next restart of the broker`,
+      `${held < size && told <= size ? '' : `${enlarge(figures)}; `}allocations made while it was full have to be made again before that restart`,
+    )
+  if (size < told)
+    return warning(
+      `the fd store of ${unit} has room for ${size} memfds, and the broker counts on ${told}: those beyond end at its next restart`,
+      enlarge(figures),
+    )
+  if (needed(figures) > told * 0.9)
+    return warning(
+      `the fd store of ${unit} has ${held} of at most ${told} memfds: allocations in ${ranges} are refused when it is full`,
+      `${enlarge(figures)} && ${restart}`,
+    )
+  return good(`the fd store of ${unit} has ${held} of at most ${told} memfds`)
+}
+
+/** Adds to the drop-in that `systemctl edit` opens, where the last word counts. What runs has the new size at once. */
+function enlarge(figures: FdStoreFigures): string {
+  const size = Math.max(usualSize, figures.told, 2 * needed(figures))
+  const folder = shellWord(`/etc/systemd/system/${figures.unit}.d`)
+  const lines = `\\n[Service]\\nFileDescriptorStoreMax=${size}\\nEnvironment=FDSTORE=${size}\\n`
+  return `mkdir -p ${folder} && printf '${lines}' >>${folder}/override.conf && systemctl daemon-reload`
+}
+
+/** The innermost service in /proc/PID/cgroup; undefined for one of a user's own manager. */
+export function unitOf(groups: string): string | undefined {
+  const group = /^\d+:(?:name=systemd)?:(.*\.service)(?:\/|$)/m.exec(groups)?.[1]
+  return group === undefined || /\/user@\d+\.service\//.test(group) ? undefined : group.split('/').at(-1)
+}
+
+/** undefined where no systemd answers. */
+async function storeOf(unit: string): Promise<{ mainPid: number; size: number; held: number } | undefined> {
+  const names = ['MainPID', 'FileDescriptorStoreMax', 'NFileDescriptorStore']
+  try {
+    const { stdout } = await promisify(execFile)('systemctl', ['show', '-p', names.join(), '--', unit], {
+      timeout: systemctlMs,
+    })
+    const values = new Map(stdout.split('\n').map(line => line.split('=') as [string, string]))
+    const [mainPid, size, held] = names.map(name => Number(values.get(name))) as [number, number, number]
+    return { mainPid, size, held }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,108 @@
+import { type FdStoreFigures, judgeFdStore, unitOf } from '../../../src/client/ctl/host/check/fd-store'
+
+const well: FdStoreFigures = {
+  unit: 'membroker.service',
+  ranges: ['small', 'huge'],
+  allocations: 100,
+  told: 8192,
+  size: 8192,
+  held: 102,
+}
+const dropIn = (size: number) =>
+  "mkdir -p /etc/systemd/system/membroker.service.d && printf '\\n[Service]\\n" +
+  `FileDescriptorStoreMax=${size}\\nEnvironment=FDSTORE=${size}\\n' ` +
+  '>>/etc/systemd/system/membroker.service.d/override.conf && systemctl daemon-reload'
+const again = 'allocations made while it was full have to be made again before that restart'
+const restart = 'systemctl restart membroker.service'
+
+test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>([
+  ['all in the store', {}, 'good', /has 102 of at most 8192 memfds$/, undefined],
+  ['more than is needed', { held: 110 }, 'good', /has 110 of/, undefined],
+  [
+    'exactly the room the broker counts on',
+    { told: 200, size: 200 },
+    'good',
+    /102 of at most 200/,
+    undefined,
+  ],
+  ['a unit with more', { told: 200, size: 8192 }, 'good', /102 of at most 200/, undefined],
+  ['a unit with less', { size: 8191 }, 'warning', /has room for 8191 .* counts on 8192/, dropIn(8192)],
+  ['a unit with less than a large one', { told: 9000 }, 'warning', /8192 .* on 9000/, dropIn(9000)],
+  [
+    'nearly full',
+    { told: 112, size: 112 },
+    'warning',
+    /102 of at most 112 memfds: allocations in small, huge are refused/,
+    `${dropIn(8192)} && ${restart}`,
+  ],
+  [
+    'nearly full, and large',
+    { allocations: 9998, held: 10000, told: 10000, size: 10000 },
+    'warning',
+    /refused/,
+    `${dropIn(20000)} && ${restart}`,
+  ],
+  [
+    'memfds dropped',
+    { size: 16, held: 16 },
+    'bad',
+    /has 16 memfds of small, huge, and room for 16: 86 more end/,
+    `${dropIn(8192)}; ${again}`,
+  ],
+  [
+    'memfds dropped, in a store that is larger by now',
+    { held: 101 },
+    'bad',
+    /101 memfds .* 1 more end/,
+    again,
+  ],
+  [
+    'memfds dropped, though the broker counts on no more than there is',
+    { told: 16, size: 16, held: 16 },
+    'bad',
+    /room for 16: 86 more end/,
+    `${dropIn(8192)}; ${again}`,
+  ],
+  [
+    'a unit without one',
+    { size: 0, held: 0 },
+    'bad',
+    /room for 0: 102 more end/,
+    `${dropIn(8192)}; ${again}`,
+  ],
+  [
+    'a broker that was told of none',
+    { told: 0, held: 0 },
+    'bad',
+    /no fd store: 100 allocations in small, huge end/,
+    `${dropIn(8192)}; when nobody needs them any more: ${restart}`,
+  ],
+  [
+    'the same, and nothing to lose',
+    { told: 0, held: 0, allocations: 0 },
+    'warning',
+    /no fd store: what is in small, huge would end/,
+    `${dropIn(8192)} && ${restart}`,
+  ],
+])('%s: the finding and its mend', (_what, change, result, finding, mend) => {
+  // Proves that loss, the danger of it and refusals are told apart, and that no command to restart comes where it loses memory.
+  const found = judgeFdStore({ ...well, ...change })
+  expect(found).toEqual({
+    result,
+    finding: expect.stringMatching(finding),
+    ...(mend !== undefined && { mend }),
+  })
+})
+
+test.each([
+  ['0::/system.slice/membroker.service', 'membroker.service'],
+  ['0::/machine.slice/box.service/payload/system.slice/membroker@a.service/main', 'membroker@a.service'],
+  ['12:cpu,cpuacct:/x.service\n1:name=systemd:/system.slice/membroker.service\n0::/', 'membroker.service'],
+  ['0::/user.slice/user-0.slice/session-3.scope', undefined],
+  ['0::/user.slice/user-1000.slice/user@1000.service/app.slice/membroker.service', undefined],
+  ['0::/', undefined],
+  ['', undefined],
+])('%j is of %s', (groups, unit) => {
+  // Proves that no other unit is looked at, above all none of the same name that another manager has.
+  expect(unitOf(groups)).toBe(unit)
+})
