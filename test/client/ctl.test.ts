@@ -113,6 +113,12 @@ test('refusals, wrong usage and an absent broker have their exit codes', async (
       stdout: '',
       stderr: expect.stringMatching(/^broker-ctl: Usage: .+\n$/),
     })
+  for (const group of [[], ['poison']])
+    expect(await run(...group)).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^Usage: broker-ctl .*\nbroker-ctl: Usage: a command is missing\n$/s),
+    })
   const absent = await ctl('/nonexistent/broker.sock', 'status')
   expect(absent).toMatchObject({
     code: 3,

@@ -108,7 +108,7 @@ function classify(error: unknown) {
   if (error instanceof CommanderError) {
     return {
       code: 'Usage',
-      message: message.replace(/^error: /, ''),
+      message: error.code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, ''),
       exit: error.exitCode === 0 ? 0 : exitCode.usage,
     }
   }
