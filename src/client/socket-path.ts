@@ -25,8 +25,7 @@ export function chooseSocket(
 ): SocketChoice {
   const named = environment.MEMBROKER_SOCKET
   if (named) return { path: named, why: 'as MEMBROKER_SOCKET says', tried: [named] }
-  if (uid === 0)
-    return { path: defaultSocket, why: 'the default, as MEMBROKER_SOCKET names none', tried: [defaultSocket] }
+  if (uid === 0) return { path: defaultSocket, why: 'the default', tried: [defaultSocket] }
   const own = path.join(runtimeDirectory(environment, uid), 'membroker', 'broker.sock')
   if (exists(own)) return { path: own, why: "this user's own broker's", tried: [own] }
   return {

@@ -64,7 +64,7 @@ export function channelOf(fd: number): OpenChannel {
 }
 
 const advice: Record<string, string> = {
-  ENOENT: 'there is no such socket; is membrokerd running?',
+  ENOENT: 'there is no such socket. Is membrokerd running? Its socket can be named with MEMBROKER_SOCKET',
   ECONNREFUSED: 'nobody listens at it: membrokerd is not running, or is just being restarted',
   EACCES: "this user may not open it: membrokerd's configuration says which group may",
   EAGAIN: 'its backlog stays full: membrokerd does not accept connections',
