@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import type { Logger } from 'pino'
 import { formatSize, parseSize } from '../../protocol/units'
 import { Broker } from './broker'
 import { commandLine, exit, type Options } from './command-line'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
 import type { Console } from './console/console'
+import { isEnvironment } from './failure'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
 import { LapTimes } from './recover/lap-times'
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
   }
   if (options.format !== undefined) prepareFormat(settings, options.format)
   const log = makeLog(settings.logLevel)
+  process.on('uncaughtException', error => uncaught(log, error))
   // From the start of the process.
   const tookMs = new LapTimes(0)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
@@ -101,6 +104,16 @@ async function main(): Promise<void> {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+}
+
+/** From a callback without a caller, or a promise that nobody waits for. */
+function uncaught(log: Logger, error: unknown): void {
+  if (isEnvironment(error)) {
+    log.error({ err: error }, 'the system refused something that the broker did not expect; it goes on')
+    return
+  }
+  log.fatal({ err: error }, 'internal error')
+  process.exit(exit.failed)
 }
 
 /** Loaded here: a broker without a console has no HTTP server in it. */

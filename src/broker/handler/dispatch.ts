@@ -7,6 +7,7 @@ import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
 import type { Call } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
 import type { Broker } from '../broker'
+import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Handler, Session } from '../session/session'
 import { version } from '../version'
@@ -96,14 +97,13 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
     call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
     return error.error
   }
-  const { code, syscall, message } = error as NodeJS.ErrnoException
-  if (code !== undefined && syscall !== undefined) {
-    // The system's refusal, out of descriptors mostly: this call can't be served, the others can.
+  if (isEnvironment(error)) {
+    // Out of descriptors mostly: this call can't be served, the others can.
+    const { code = 'unknown', syscall = 'source', message } = error as NodeJS.ErrnoException
     broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
     call.fail(`${brokerInterfaceName}.SourceFailed`, { range: '', operation: syscall, code, reason: message })
     return 'SourceFailed'
   }
-  // A broken invariant: what is in memory can't be trusted, the table can. A restart begins from the table.
-  broker.log.fatal({ err: error, method: call.method }, 'internal error')
+  broker.log.error({ method: call.method }, 'this call met a broken invariant')
   throw error
 }

@@ -2,6 +2,7 @@ import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
+import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { graceOf } from './arguments'
@@ -30,8 +31,8 @@ export async function release(
     )
     return { outcome, step }
   } catch (error) {
-    const { code, syscall, message } = error as NodeJS.ErrnoException
-    if (error instanceof Refusal || code === undefined || syscall === undefined) throw error
+    if (error instanceof Refusal || !isEnvironment(error)) throw error
+    const { code = 'unknown', message } = error as NodeJS.ErrnoException
     broker.log.error({ err: error, allocation: allocation.name }, 'release failed')
     return refuse('SourceFailed', { range: range.name, operation: 'release', code, reason: message })
   }

@@ -5,13 +5,14 @@ import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/config'
+import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
 import { DevdaxSource } from '../source/devdax/devdax'
 import { DevmemSource } from '../source/devmem'
 import { DirectorySource } from '../source/directory'
 import { MemfdSource } from '../source/memfd'
 import { PciBarSource } from '../source/pci-bar'
-import { type Guard, type OpenedSource, type Source, SourceError } from '../source/source'
+import type { Guard, OpenedSource, Source } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
@@ -125,11 +126,8 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
 
 /** One range's trouble, whatever it is, is not the others'. What is not an expected kind goes to the log whole. */
 function explain(broker: Broker, error: unknown): string {
-  const expected =
-    error instanceof SourceError ||
-    error instanceof ExtentConflict ||
-    (error as NodeJS.ErrnoException).syscall !== undefined
-  if (!expected) broker.log.error({ err: error }, 'opening a range failed')
+  if (!isEnvironment(error) && !(error instanceof ExtentConflict))
+    broker.log.error({ err: error }, 'opening a range failed')
   return (error as Error).message
 }
 

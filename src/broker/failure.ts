@@ -1,0 +1,30 @@
+import type { Logger } from 'pino'
+import { Refusal } from './refusal'
+import { SourceError } from './source/source'
+
+/**
+ * The one place that tells failures apart. An error of the environment (a system call that failed, memory that can't be
+ * had, a refusal) is handled where it occurs, and never ends the broker. Anything else is a broken invariant: what is in
+ * memory can't be trusted, the table can, so the process ends and the next one starts from the table.
+ */
+export function isEnvironment(error: unknown): boolean {
+  if (error instanceof Refusal || error instanceof SourceError) return true
+  if (typeof error !== 'object' || error === null) return false
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return typeof code === 'string' && typeof syscall === 'string'
+}
+
+/** Runs the work of a timer, a watch or another callback that has no caller to handle what it throws. */
+export function guarded(log: Logger, what: string, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    survive(log, what, error)
+  }
+}
+
+/** Logs an error of the environment. Throws a broken invariant again. */
+export function survive(log: Logger, what: string, error: unknown): void {
+  if (!isEnvironment(error)) throw error
+  log.error({ err: error }, `${what} failed`)
+}
