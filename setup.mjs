@@ -63,6 +63,20 @@ const addon = at('native/build/Release/membroker.node')
 if (!existsSync(at('native/prebuilds')) && isStale(addon, at('native/src'), at('native/binding.gyp')))
   step('compiling the native addon', process.execPath, [at('native/build.mjs'), '--force'])
 
+const generated = at('protocol/generated/.complete')
+const contract = [
+  'build.mjs',
+  'generate.ts',
+  'idl',
+  'io.membroker.Broker.varlink',
+  'org.varlink.service.varlink',
+]
+// ajv, of which the lock file has the version, writes the validators.
+if (isStale(generated, at('package-lock.json'), ...contract.map(name => at('protocol', name)))) {
+  step('generating types and validators from the contract', process.execPath, [at('protocol/build.mjs')])
+  writeFileSync(generated, '')
+}
+
 const stamp = at('dist/.complete')
 const sources = ['src', 'protocol', 'native', 'man', 'test', 'docs', 'tsconfig.json'].map(name => at(name))
 if (isStale(stamp, ...sources)) {
