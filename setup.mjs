@@ -83,8 +83,8 @@ if (isStale(stamp, ...sources)) {
   rmSync(at('dist'), { recursive: true, force: true })
   step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
   step("bundling the debug console's page", process.execPath, [
-    at('src/broker/console/page/build.mjs'),
-    at('dist/src/broker/console/page.html'),
+    at('src/page/build.mjs'),
+    at('dist/src/page/page.html'),
   ])
   for (const bin of ['dist/src/broker/main.js', 'dist/src/client/ctl/main.js']) chmodSync(at(bin), 0o755)
   step('writing the manual pages', process.execPath, [at('dist/man/generate.js')])

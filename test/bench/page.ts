@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
-import { launch, requireChromium } from '../console/page-browser'
+import { launch, requireChromium } from '../page/chromium'
 import { type TestClient, until } from '../support/test-broker'
 import { churn, fill, startCrowdedBroker } from './crowded-broker'
 import { type Distribution, type FrameFigures, frameFigures, traceCategories } from './page-trace'

@@ -136,7 +136,7 @@ test('the tarball holds what it needs and nothing of ours alone', () => {
     'dist/man/broker-ctl.1',
     'dist/man/membroker.toml.5',
     'dist/man/membrokerd.8',
-    'dist/src/broker/console/page.html',
+    'dist/src/page/page.html',
     'dist/src/client/index.mjs',
     'README.md',
   ])

@@ -9,7 +9,7 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   protocol: { imports: [], node: ['node:buffer'] },
   native: { imports: [], node: 'any' },
   // Runs in a browser: no addon, nothing of Node, and of the broker only what the wire says.
-  'src/broker/console/page': { imports: ['protocol'], node: [] },
+  'src/page': { imports: ['protocol'], node: [] },
   'src/broker': { imports: ['protocol', 'native'], node: 'any' },
   man: { imports: ['protocol', 'src/broker', 'src/client'], node: 'any' },
   'src/client': { imports: ['protocol', 'native'], node: 'any' },
@@ -106,7 +106,7 @@ test('only the broker-ctl folder, and its manual, import broker-ctl, and it uses
 })
 
 test('the page of the console runs in a browser: it imports nothing of Node, and as values no code of the broker', () => {
-  const page = all.filter(({ file }) => roomOf(file) === 'src/broker/console/page')
+  const page = all.filter(({ file }) => roomOf(file) === 'src/page')
   expect(page.filter(({ specifier }) => isNode(specifier)).map(where)).toEqual([])
   const outside = page.filter(({ specifier }) => !specifier.startsWith('.')).map(({ specifier }) => specifier)
   expect([...new Set(outside)].sort()).toEqual(['preact', 'preact/hooks', 'uplot'])
@@ -116,8 +116,7 @@ test('everything imported from outside is a dependency, Node itself, or our own'
   const { dependencies } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
   const wrong = all.filter(({ file, specifier }) => {
     // What the page needs is bundled into it.
-    if (specifier.startsWith('.') || isNode(specifier) || roomOf(file) === 'src/broker/console/page')
-      return false
+    if (specifier.startsWith('.') || isNode(specifier) || roomOf(file) === 'src/page') return false
     const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/')
     return !(name in dependencies)
   })

@@ -9,8 +9,8 @@ export interface Page {
   styles: string
 }
 
-/** What setup.mjs has put beside this file: one file that needs no other. @throws ENOENT */
-export function loadPage(file = path.join(__dirname, 'page.html')): Page {
+/** The bundle that setup.mjs makes of src/page: one file that needs no other. @throws ENOENT */
+export function loadPage(file = path.join(__dirname, '../../page/page.html')): Page {
   const html = readFileSync(file)
   const text = html.toString()
   return { html, scripts: hashes(text, 'script'), styles: hashes(text, 'style') }

@@ -1,0 +1,72 @@
+import { formatSize } from '../../protocol/units'
+
+export const size = formatSize
+
+/** An offset or an address. */
+export function hex(value: number | null | undefined): string {
+  return typeof value === 'number' ? `0x${Math.round(value).toString(16)}` : '-'
+}
+
+export function count(value: number | null | undefined): string {
+  return typeof value === 'number' ? grouped(value) : '-'
+}
+
+/** 100000 is '100 000', with thin spaces. */
+export function grouped(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, '\u2009')
+}
+
+/** The time of the day, in the viewer's zone. */
+export function clock(ms: number, fraction = false): string {
+  const date = new Date(ms)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const seconds = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  return fraction ? `${seconds}.${String(date.getMilliseconds()).padStart(3, '0')}` : seconds
+}
+
+export function dateAndClock(ms: number): string {
+  const date = new Date(ms)
+  const two = (value: number) => String(value).padStart(2, '0')
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(ms)}`
+}
+
+/** '12 s', '3 min 4 s', '2 h 5 min', '3 d 4 h'. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
+  const parts: Array<[number, string]> = [
+    [Math.floor(seconds / 86400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ]
+  const first = parts.findIndex(([value]) => value > 0)
+  if (first < 0) return '0 s'
+  return parts
+    .slice(first, first + 2)
+    .filter(([value]) => value > 0)
+    .map(([value, unit]) => `${value} ${unit}`)
+    .join(' ')
+}
+
+export function percent(part: number, of: number): string {
+  if (of === 0) return '-'
+  const value = (part / of) * 100
+  return `${value > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} %`
+}
+
+/** '12 µs', '3.4 ms'. */
+export function latency(microseconds: number | null): string {
+  if (microseconds === null) return '-'
+  if (microseconds < 1000) return `${Math.round(microseconds)} µs`
+  return microseconds < 1e6
+    ? `${(microseconds / 1000).toFixed(1)} ms`
+    : `${(microseconds / 1e6).toFixed(1)} s`
+}
+
+/** Control characters in other people's text are shown, not obeyed. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,104 @@
+import type { Event, Mapping } from '../../../protocol/generated/broker'
+import type { Inventory } from './inventory'
+
+/** What an event does not tell and has to be asked for. */
+export interface Wanted {
+  /** This allocation as it is now. */
+  allocation(name: string): void
+  status(): void
+  ranges(): void
+  clients(): void
+  poison(): void
+}
+
+/** A change, as far as the event says what it is; the rest is asked for. */
+export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): void {
+  const { kind, allocation, mapping, pid } = event
+  switch (kind) {
+    case 'allocated':
+    case 'grown':
+    case 'claimed':
+    case 'verified':
+    case 'tampered':
+      if (allocation) wanted.allocation(allocation)
+      return
+    case 'mapped':
+      if (allocation && mapping) inventory.addMapping(mappingOf(event, allocation, mapping))
+      return
+    case 'changed':
+      if (!allocation) return
+      // Each row shows that; metadata and shares only its detail does.
+      if (event.detail === 'verdict') wanted.allocation(allocation)
+      else inventory.outdate(allocation)
+      return
+    // What a release asks for (revokeRequested) stays held, as the release may yet be refused.
+    case 'revokeStep':
+      if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
+      return
+    case 'revoked':
+      if (mapping) inventory.endMapping(mapping)
+      return
+    case 'dormant':
+      if (mapping) inventory.mappingLeft(mapping)
+      if (allocation && pid) inventory.holderLeft(allocation, pid)
+      return
+    case 'released': {
+      const gone = allocation ? inventory.remove(allocation) : undefined
+      if (gone)
+        inventory.addRetired({
+          allocation: gone.name,
+          range: gone.range,
+          uid: gone.uid,
+          bytes: gone.bytes,
+          state: 'scrubbing',
+          extents: gone.extents,
+        })
+      return
+    }
+    case 'retired':
+      if (allocation) inventory.changeRetired(allocation, 'scrubbing')
+      return
+    case 'quarantined':
+      if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
+      else if (allocation) inventory.changeRetired(allocation, 'quarantined')
+      return
+    case 'reclaimed':
+      if (allocation) inventory.free(allocation, event.bytes)
+      return
+    case 'poisoned':
+      wanted.poison()
+      wanted.ranges()
+      if (allocation) wanted.allocation(allocation)
+      return
+    case 'connected':
+    case 'disconnected':
+      wanted.clients()
+      return
+    case 'frozen':
+    case 'thawed':
+    case 'reloaded':
+      wanted.status()
+      return
+    case 'range':
+      wanted.ranges()
+  }
+}
+
+/** Without its metadata, which is not shown. */
+function mappingOf(
+  { offset, bytes, access, guestAddress, uid, pid }: Event,
+  allocation: string,
+  id: number,
+): Mapping {
+  return {
+    id,
+    allocation,
+    offset: offset!,
+    length: bytes!,
+    access: access!,
+    guestAddress,
+    uid: uid!,
+    pid,
+    state: 'held',
+  }
+}

@@ -1,0 +1,81 @@
+import type { GetAllocationOut } from '../../../protocol/generated/broker'
+
+/** Questions under way at once: enough to keep up with a busy broker, too few to be its load. */
+const inFlightMax = 32
+/** What changes again meanwhile is asked for once, and one look at the broker's answers is not many. */
+const gatherMs = 50
+
+/**
+ * Asks for allocations that changed, each one once however often it changed while it waited. What was asked before the
+ * latest change is not believed but asked again.
+ */
+export class Refresher {
+  /** Names that wait or are asked for, with the number of their latest change. */
+  private readonly versions = new Map<string, number>()
+  private readonly queue: string[] = []
+  private lastVersion = 0
+  private inFlight = 0
+  private closed = false
+  private gathering = false
+
+  constructor(
+    private readonly ask: (name: string) => Promise<GetAllocationOut | undefined>,
+    private readonly answer: (name: string, found: GetAllocationOut | undefined) => void,
+  ) {}
+
+  get waiting(): number {
+    return this.versions.size
+  }
+
+  want(name: string): void {
+    const known = this.versions.has(name)
+    this.versions.set(name, ++this.lastVersion)
+    if (known) return
+    this.queue.push(name)
+    if (this.gathering) return
+    this.gathering = true
+    setTimeout(() => {
+      this.gathering = false
+      this.pump()
+    }, gatherMs)
+  }
+
+  /** An answer under way may be from before this. */
+  changed(name: string): void {
+    if (this.versions.has(name)) this.want(name)
+  }
+
+  /** It is gone: no answer to an earlier question counts. */
+  forget(name: string): void {
+    this.versions.delete(name)
+  }
+
+  close(): void {
+    this.closed = true
+    this.versions.clear()
+    this.queue.length = 0
+  }
+
+  private pump(): void {
+    while (this.inFlight < inFlightMax && this.queue.length > 0) {
+      const name = this.queue.shift()!
+      const version = this.versions.get(name)
+      if (version === undefined) continue
+      this.inFlight++
+      void this.ask(name)
+        .then(found => {
+          if (this.closed || !this.versions.has(name)) return
+          if (this.versions.get(name) === version) {
+            this.versions.delete(name)
+            this.answer(name, found)
+          } else this.queue.push(name)
+        })
+        // The connection is gone, and with it what this was for: a new snapshot follows.
+        .catch(() => this.versions.delete(name))
+        .finally(() => {
+          this.inFlight--
+          if (!this.closed) this.pump()
+        })
+    }
+  }
+}
