@@ -63,6 +63,12 @@ export const listAllocationsMax = 256
 /** Other uids that may map an allocation. */
 export const sharesPerAllocationMax = 64
 
+/**
+ * The least grace a process of another uid gets from a caller that is no administrator, where the deadline kills it or
+ * takes its memory: long enough to stop a guest. A configuration with less grace_ms than this means it.
+ */
+export const graceFloorMs = 1000
+
 /** How long Verify, of which there is only one at a time, waits for a caller with more than outputBytesMax to read. */
 export const verifyUnreadMsMax = 30_000
 

@@ -3,7 +3,9 @@
  * mappings in one process, a descriptor in flight, one passed to an innocent, a grace of a day, a file made smaller
  * over and over.
  */
+import { chmodSync } from 'node:fs'
 import path from 'node:path'
+import { graceFloorMs } from '../../protocol/wire/limits'
 import { Attacker, type Granted, mapFor, memoryOf } from '../program/attacker'
 import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
 import { leaksNothing } from '../support/leaks-nothing'
@@ -150,6 +152,44 @@ suite('where the policy is to kill', () => {
       await daemon.end()
       await until(async () => (await retired()).length === 0, 'the memory is free again')
     }),
+  )
+
+  test(
+    'a daemon that the owner shares with unasked, and sends a descriptor, lives',
+    against(kill, async () => {
+      const socket = path.join(broker.folder, 'innocent.sock')
+      chmodSync(broker.folder, 0o777)
+      const daemon = await Attacker.start(await as(neighbour), ['take', socket])
+      const mine = await as(tenant)
+      const { fd } = await memoryOf(mine, 'lent', page)
+      await share(mine, 'readWrite')
+      expect((await Attacker.start(mine, ['give', socket], [fd])).answer).toBe('ready')
+      expect(await daemon.next()).toBe('ready')
+      const { outcome } = await mine.run(({ client }) => client.call('Release', { name: 'lent', graceMs: 0 }))
+      expect(await daemon.exited()).toBe(false)
+      expect(outcome).toBe('quarantined')
+      await daemon.end()
+      await until(async () => (await retired()).length === 0, 'the memory is free again')
+    }),
+  )
+
+  test.each([
+    ['the floor', 5000, graceFloorMs],
+    ['what the configuration gives, where that is less', 300, 300],
+  ])('a holder of another uid gets notice of %s, whatever the owner says', (_, graceMs, least) =>
+    against({ rest: `[revoke]\ngrace_ms = ${graceMs}\non_deadline = "kill"\n` }, async () => {
+      const { owner, own, borrower } = await lend('readWrite')
+      await owner.run(({ fs }, fd) => fs.closeSync(fd), own.fd)
+      const { mapping } = await mapFor(borrower, 'lent')
+      const from = Date.now()
+      const { outcome } = await owner.run(
+        ({ client }, mapping) => client.call('RevokeMapping', { mapping, graceMs: 0 }),
+        mapping,
+      )
+      expect(outcome).toBe('revoked')
+      expect(Date.now() - from).toBeGreaterThanOrEqual(least)
+      await until(() => borrower.exited, 'the holder is dead')
+    })(),
   )
 
   test(

@@ -201,8 +201,9 @@ export const configSchema = table(
       },
       on_deadline: oneOf(
         ['quarantine', 'kill', 'take'],
-        'And then: leave the memory out of use until the holder is gone, kill the holder, or (devdax) take the memory away ' +
-          'from under it; a hostile holder can race that and crash the kernel. Default: "quarantine".',
+        'And then: leave the memory out of use until the holder is gone, kill the holder (a process that the broker gave a ' +
+          "mapping, or one of the owner's), or (devdax) take the memory away from under it; a hostile holder can race that " +
+          'and crash the kernel. Default: "quarantine".',
       ),
     }),
     console: table('The debug console. Without this table there is none. A change waits for a restart.', {

@@ -57,13 +57,6 @@ export function checkSecret(secret: string | null | undefined): void {
     invalid('secret', `a secret has at most ${secretBytesMax} bytes`)
 }
 
-export function graceOf(graceMs: number | null | undefined, fallback: number): number {
-  if (graceMs === null || graceMs === undefined) return fallback
-  if (graceMs < 0 || graceMs > 86_400_000)
-    invalid('graceMs', 'a grace period is from 0 to 86400000 ms, a day')
-  return graceMs
-}
-
 export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit
 }

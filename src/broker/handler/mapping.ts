@@ -17,7 +17,8 @@ import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/entries'
 import { pieceOf } from '../state/range'
 import { viewMapping } from '../state/view'
-import { graceOf, invalid, metadataText } from './arguments'
+import { invalid, metadataText } from './arguments'
+import { graceFor } from './grace'
 
 /** Synchronous from request to reply: this is what a starting VMM waits for. */
 export function createMapping(
@@ -151,14 +152,11 @@ export async function revokeMapping(
   const ownDormant = !mapping.holder && session.uid === uid && uid !== allocation.record.uid
   if (!byHolder && !ownDormant) checkOwner(session, allocation, input.secret, { admin: true })
   if (!byHolder) checkIdle(allocation)
+  const graceMs = graceFor(broker, session, [mapping], input.graceMs)
   let step = ''
-  const outcome = await broker.revoker.revoke(
-    mapping,
-    { graceMs: graceOf(input.graceMs, broker.settings.revokeGraceMs), byHolder },
-    text => {
-      step = text
-      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies RevokeMappingOut)
-    },
-  )
+  const outcome = await broker.revoker.revoke(mapping, { graceMs, byHolder }, text => {
+    step = text
+    if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies RevokeMappingOut)
+  })
   return { outcome, step }
 }

@@ -5,7 +5,7 @@ import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { graceOf } from './arguments'
+import { graceFor } from './grace'
 
 export async function release(
   broker: Broker,
@@ -19,16 +19,13 @@ export async function release(
   const { range } = allocation
   if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
   if (allocation.busy !== 'release') checkIdle(allocation)
+  const graceMs = graceFor(broker, session, allocation.mappings.values(), input.graceMs)
   let step = ''
   try {
-    const outcome = await broker.revoker.release(
-      allocation,
-      graceOf(input.graceMs, broker.settings.revokeGraceMs),
-      text => {
-        step = text
-        if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
-      },
-    )
+    const outcome = await broker.revoker.release(allocation, graceMs, text => {
+      step = text
+      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
+    })
     return { outcome, step }
   } catch (error) {
     if (error instanceof Refusal || !isEnvironment(error)) throw error

@@ -2,6 +2,7 @@ import { closeSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Broker } from '../broker'
+import { startTimeOf } from '../lease/process'
 import type { Proof } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
@@ -129,15 +130,16 @@ export function rightfulHolders(allocation: Allocation, revoked: Mapping): Set<n
 }
 
 /**
- * Only who was given the allocation, or runs as somebody who may have it. A descriptor can be passed to anybody, also
- * to a daemon the whole host depends on.
+ * Only a process that the broker itself gave a mapping or the claim, or that runs as the owner, who could kill it too. A
+ * descriptor, like a share, can be given to anybody unasked, also to a daemon the whole host depends on.
  */
 function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean {
-  if (pid === holder?.pid || [...mappings.values()].some(mapping => mapping.holder?.pid === pid)) return true
-  const uids = [record.uid, ...record.shares.map(share => share.uid)].filter(uid => uid !== 0)
+  const holders = [holder, ...[...mappings.values()].map(mapping => mapping.holder)]
+  const known = holders.find(other => other?.pid === pid)
+  if (known && startTimeOf(pid) === known.identity.start) return true
   try {
-    const real = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))
-    return real !== null && uids.includes(Number(real[1]))
+    const real = Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
+    return real === record.uid && real !== 0
   } catch {
     return false
   }
