@@ -70,7 +70,10 @@ export class Session {
     if (!holder)
       refuse('PermissionDenied', {
         reason:
-          "your process can't be seen from the broker (another pid namespace, or it has exited), so it can't hold memory",
+          this.peer.pid === 0
+            ? "the broker is in a pid namespace of its own and can't see your process, so it can't tell when that ends: " +
+              "the broker has to run in the host's pid namespace"
+            : 'the process that connected has ended, so it holds no memory',
       })
     return holder
   }

@@ -187,7 +187,7 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
     'an empty pool',
     () => put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '3'),
     'bad hugePages',
-    /has 3 huge pages of 2 MiB, and 33 are/,
+    /has 3 huge pages of 2 MiB, and 33 are configured/,
     /echo 33 >\/sys\/kernel\/mm\/hugepages\/hugepages-2048kB\/nr_hugepages/,
   ],
   [

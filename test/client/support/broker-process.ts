@@ -12,17 +12,21 @@ export interface BrokerOptions {
   graceMs?: number
   /** More of the configuration, as TOML. */
   more?: string
+  /** What it is run by, which ends it when it is killed itself. */
+  runBy?: readonly string[]
 }
 
 /** A real broker over a directory of its own, in a process of its own, that can be killed and started again. */
 export class BrokerProcess {
   readonly directory: string
   readonly socket: string
+  readonly #runBy: readonly string[]
   #child: ChildProcess | undefined
   #log = ''
 
   constructor(options: BrokerOptions = {}) {
-    const { source = 'directory', graceMs = 2_000, more = '' } = options
+    const { source = 'directory', graceMs = 2_000, more = '', runBy = [] } = options
+    this.#runBy = runBy
     this.directory = mkdtempSync(
       path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'membroker-client-'),
     )
@@ -47,7 +51,8 @@ export class BrokerProcess {
 
   async start(): Promise<this> {
     const main = path.join(dist, 'src/broker/main.js')
-    const child = spawn(process.execPath, [main, '--config', this.config], {
+    const [program, ...args] = [...this.#runBy, process.execPath, main, '--config', this.config]
+    const child = spawn(program!, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     child.stderr!.setEncoding('utf8').on('data', text => {
@@ -73,7 +78,7 @@ export class BrokerProcess {
 
   /** Ends it and removes everything it left. */
   async dispose(): Promise<void> {
-    await this.#end('SIGTERM')
+    await this.#end(this.#runBy.length === 0 ? 'SIGTERM' : 'SIGKILL')
     rmSync(this.directory, { recursive: true, force: true })
   }
 

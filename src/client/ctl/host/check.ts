@@ -21,6 +21,16 @@ export interface Subject {
   readonly files: HostFiles
   readonly isRoot: boolean
   readonly configuration: BrokerConfiguration
+  /** undefined: none answers. */
+  readonly broker?: RunningBroker | undefined
+}
+
+/** What is known of the broker that runs. */
+export interface RunningBroker {
+  /** Of each range, with what is to be scrubbed or in quarantine. */
+  readonly usedBytes: ReadonlyMap<string, number>
+  /** Nodes from which alone it gets memory; undefined: from all. */
+  readonly nodes: readonly number[] | undefined
 }
 
 /** About the host. */

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import path from 'node:path'
 import type { TypedExtent } from './boot-map'
 import type { Extent } from './extent'
@@ -39,6 +39,18 @@ export class HostFiles {
       return readdirSync(this.at(folder)).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
     } catch {
       return []
+    }
+  }
+
+  /** Memory or room that the files of a folder take; none where there is no such folder, undefined where it is hidden. */
+  bytesIn(folder: string): number | undefined {
+    try {
+      return readdirSync(this.at(folder)).reduce(
+        (sum, name) => sum + lstatSync(path.join(this.at(folder), name)).blocks * 512,
+        0,
+      )
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 0 : undefined
     }
   }
 

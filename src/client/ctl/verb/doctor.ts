@@ -29,7 +29,12 @@ or worse. What is mended by writing to /sys or /proc, or by mounting, lasts unti
       const { configuration, read } = await configurationOf(options.config ?? defaultConfiguration)
       const named = options.config === undefined && process.env.MEMBROKER_SOCKET
       const files = new HostFiles()
-      const subject = { files, isRoot: process.getuid!() === 0, configuration }
+      const address = socket ?? (named || configuration.socket)
+      const { diagnoses: ofBroker, running } = await brokerChecks(address, configuration, files, {
+        version: version(),
+        signal: interruptible(),
+      })
+      const subject = { files, isRoot: process.getuid!() === 0, configuration, broker: running }
       const diagnoses = [
         read,
         ...diagnose(
@@ -37,10 +42,7 @@ or worse. What is mended by writing to /sys or /proc, or by mounting, lasts unti
           [...reservationChecks, ...memoryRangeChecks],
           subject,
         ),
-        ...(await brokerChecks(socket ?? (named || configuration.socket), configuration, files, {
-          version: version(),
-          signal: interruptible(),
-        })),
+        ...ofBroker,
       ]
       const healthy = diagnoses.every(({ result }) => result === 'good' || result === 'notApplicable')
       if (!healthy) process.exitCode = exitCode.findings

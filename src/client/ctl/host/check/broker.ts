@@ -2,10 +2,21 @@ import { statSync } from 'node:fs'
 import path from 'node:path'
 import { formatSize } from '../../../../../protocol/units'
 import { type Broker, BrokerError, connect } from '../../../index'
-import { bad, type CheckResult, type Diagnosis, good, notApplicable, shellWord, warning } from '../check'
+import {
+  bad,
+  type CheckResult,
+  type Diagnosis,
+  good,
+  notApplicable,
+  type RunningBroker,
+  shellWord,
+  warning,
+} from '../check'
 import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
+import { nodesOf } from '../process-nodes'
 import { fdStore } from './fd-store'
+import { isOurs, visibility } from './visibility'
 
 /** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
 const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
@@ -19,13 +30,19 @@ const on = (id: string, result: CheckResult, range: string | null = null): Diagn
   ...result,
 })
 
+export interface BrokerReport {
+  readonly diagnoses: readonly Diagnosis[]
+  /** For the checks of the host; undefined: none answers. */
+  readonly running: RunningBroker | undefined
+}
+
 /** What a running broker says of itself; that none runs is something to know, and no fault of the host's. */
 export async function brokerChecks(
   socket: string,
   configuration: BrokerConfiguration,
   files: HostFiles,
   options: { version: string; signal: AbortSignal },
-): Promise<Diagnosis[]> {
+): Promise<BrokerReport> {
   const folder = on('socketFolder', socketFolder(path.dirname(socket)))
   let broker: Broker
   try {
@@ -33,14 +50,20 @@ export async function brokerChecks(
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
     const none = warning(`no broker answers: ${error.message}`, 'systemctl start membroker')
-    return [folder, on('broker', none)]
+    return { diagnoses: [folder, on('broker', none)], running: undefined }
   }
   const readRanges = () => broker.ranges({ signal: options.signal })
   try {
-    const [status, ranges] = await Promise.all([broker.status({ signal: options.signal }), readRanges()])
+    const [status, ranges, clients] = await Promise.all([
+      broker.status({ signal: options.signal }),
+      readRanges(),
+      broker.clients({ signal: options.signal }),
+    ])
+    // Elsewhere that number is another process's.
+    const pid = isOurs(clients, process) ? status.pid : undefined
     const hasMemfds = ranges.some(({ source }) => source === 'memfd')
     const running = new Map(ranges.map(range => [range.name, range]))
-    return [
+    const diagnoses = [
       folder,
       on(
         'broker',
@@ -51,8 +74,9 @@ export async function brokerChecks(
               'systemctl restart membroker',
             ),
       ),
-      on('descriptors', descriptors(files, status)),
-      ...(hasMemfds ? [on('fdStore', await fdStore(files, status.pid, readRanges))] : []),
+      on('visibility', visibility(clients)),
+      ...(pid === undefined ? [] : [on('descriptors', descriptors(files, { ...status, pid }))]),
+      ...(hasMemfds && pid !== undefined ? [on('fdStore', await fdStore(files, pid, readRanges))] : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))
         .map(({ name }) =>
@@ -67,6 +91,13 @@ export async function brokerChecks(
         ),
       ...ranges.map(range => on('rangeState', rangeState(range), range.name)),
     ]
+    return {
+      diagnoses,
+      running: {
+        usedBytes: new Map(ranges.map(({ name, bytes, freeBytes }) => [name, bytes - freeBytes])),
+        nodes: pid === undefined ? undefined : nodesOf(files, pid),
+      },
+    }
   } finally {
     await broker.close()
   }

@@ -12,75 +12,9 @@ import {
   warning,
 } from '../check'
 import type { ConfiguredRange } from '../configured-range'
-import type { HostFiles } from '../host-files'
 import { sizeParameter } from '../memmap'
-
-interface Mount {
-  readonly folder: string
-  readonly type: string
-  readonly options: readonly string[]
-}
-
-/** The one a path is on: the longest folder that leads there; of several over each other, the last. */
-function mountOf(files: HostFiles, file: string): Mount | undefined {
-  let best: Mount | undefined
-  for (const line of (files.text('/proc/self/mounts') ?? '').split('\n')) {
-    const [, escaped, type, options] = line.split(' ')
-    if (escaped === undefined || type === undefined || options === undefined) continue
-    const folder = escaped.replace(/\\([0-7]{3})/g, (_all, octal) =>
-      String.fromCharCode(Number.parseInt(octal, 8)),
-    )
-    const within = path.relative(folder, file)
-    if (within.startsWith('..') || (best && best.folder.length > folder.length)) continue
-    best = { folder, type, options: options.split(',') }
-  }
-  return best
-}
-
-/** Bytes of the huge pages that a range is made of; undefined where it is made of ordinary ones. */
-function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | undefined {
-  if (range.source === 'memfd') return range.hugePageBytes || undefined
-  const mount = mountOf(files, range.path)
-  if (mount?.type !== 'hugetlbfs') return undefined
-  const size = /^pagesize=(\d+)([KMG])$/.exec(
-    mount.options.find(option => option.startsWith('pagesize=')) ?? '',
-  )
-  if (size) return Number(size[1]) * 1024 ** ('KMG'.indexOf(size[2]!) + 1)
-  return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * 1024
-}
-
-/** A memfd range has its table in ordinary memory. */
-function pages({ source, bytes, tableBytes }: ConfiguredRange, pageBytes: number): number {
-  const table = source === 'directory' ? Math.ceil(tableBytes / pageBytes) : 0
-  return Math.ceil(bytes / pageBytes) + table
-}
-
-/** Of all ranges with pages of a size together: they share the pool. */
-const hugePages: RangeCheck = {
-  id: 'hugePages',
-  sources: ['directory', 'memfd'],
-  run: (range, { files, configuration }) => {
-    const pageBytes = hugePageBytesOf(range, files)
-    if (pageBytes === undefined) return notApplicable('it is not made of huge pages')
-    const folder = `/sys/kernel/mm/hugepages/hugepages-${pageBytes / 1024}kB`
-    const there = files.number(`${folder}/nr_hugepages`)
-    if (there === undefined)
-      return bad(
-        `this machine has no huge pages of ${formatSize(pageBytes)}`,
-        `mount -t hugetlbfs -o pagesize=2M none ${shellWord(range.path)} (or another size of /sys/kernel/mm/hugepages)`,
-      )
-    const needed = configuration.ranges
-      .filter(({ source }) => source === 'directory' || source === 'memfd')
-      .filter(other => hugePageBytesOf(other, files) === pageBytes)
-      .reduce((sum, other) => sum + pages(other, pageBytes), 0)
-    return there >= needed
-      ? good(`the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`)
-      : bad(
-          `the pool has ${there} huge pages of ${formatSize(pageBytes)}, and ${needed} are configured`,
-          `echo ${needed} >${folder}/nr_hugepages`,
-        )
-  },
-}
+import { type Mount, mountOf } from '../mounts'
+import { hugePages, hugetlbfsRoom } from './huge-pages'
 
 const filesystem: RangeCheck = {
   id: 'filesystem',
@@ -88,7 +22,7 @@ const filesystem: RangeCheck = {
   run: (range, { files }) => {
     const mount = mountOf(files, range.path)
     if (!mount) return notApplicable('no mount was found for it')
-    if (mount.type === 'hugetlbfs') return good(`${range.path} is on hugetlbfs`)
+    if (mount.type === 'hugetlbfs') return hugetlbfsRoom(range, mount)
     if (/huge/.test(range.path) && mount.type !== 'tmpfs')
       return bad(
         `${range.path} is not on hugetlbfs but on the ${mount.type} of ${mount.folder}`,
