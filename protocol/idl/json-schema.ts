@@ -53,7 +53,8 @@ const primitives: Record<string, JsonSchema> = {
   float: { type: 'number' },
   string: { type: 'string' },
   object: { type: 'object' },
-  any: {},
+  // Null is no value: only ?any has it.
+  any: { type: ['boolean', 'number', 'string', 'object', 'array'] },
 }
 
 function typeSchema(type: Type, style: Style): JsonSchema {
@@ -92,12 +93,11 @@ function structSchema({ fields }: Struct, style: Style): JsonSchema {
 }
 
 function nullable(schema: JsonSchema): JsonSchema {
-  if (typeof schema.type !== 'string')
-    return '$ref' in schema ? { anyOf: [schema, { type: 'null' }] } : schema
+  if ('$ref' in schema) return { anyOf: [schema, { type: 'null' }] }
   const values = schema.enum as readonly string[] | undefined
   return {
     ...schema,
-    type: [schema.type, 'null'],
+    type: [schema.type, 'null'].flat(),
     ...(values === undefined ? {} : { enum: [...values, null] }),
   }
 }

@@ -43,7 +43,7 @@ const primitives: Record<string, string> = {
   float: 'number',
   string: 'string',
   object: 'Record<string, unknown>',
-  any: 'unknown',
+  any: 'NonNullable<unknown>',
 }
 
 function typeText(type: Type, indent: string): string {

@@ -1,6 +1,6 @@
 import type { Channel, OpenChannel } from './channel'
 import { fdsPerMessageMax, messageBytesMax, replyBytesMax, streamRepliesMax } from './limits'
-import { encodeMessage, type Message, MessageReader, ProtocolViolation } from './message'
+import { encodeMessage, hasUnknownMember, type Message, MessageReader, ProtocolViolation } from './message'
 import { ReplyStream } from './reply-stream'
 
 /** A reply's parameters, and the descriptors sent with it; whoever receives it owns them. */
@@ -184,15 +184,17 @@ export class Caller {
 }
 
 function readReply(value: Record<string, unknown>) {
-  const { error, parameters, continues } = value
+  if (hasUnknownMember(value, replyMembers)) throw new ProtocolViolation('a reply with an unknown member')
+  const error = value.error ?? undefined
+  const parameters = value.parameters ?? {}
+  const continues = value.continues ?? false
   if (error !== undefined && typeof error !== 'string')
     throw new ProtocolViolation('a reply whose error is not a name')
-  if (parameters !== undefined && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+  if (typeof parameters !== 'object' || Array.isArray(parameters))
     throw new ProtocolViolation('a reply whose parameters are not an object')
-  }
-  if (continues !== undefined && typeof continues !== 'boolean') {
-    throw new ProtocolViolation('a reply whose continues is not a boolean')
-  }
-  if (error !== undefined && continues === true) throw new ProtocolViolation('an error reply that continues')
-  return { error, parameters: (parameters ?? {}) as Record<string, unknown>, continues: continues === true }
+  if (typeof continues !== 'boolean') throw new ProtocolViolation('a reply whose continues is not a boolean')
+  if (error !== undefined && continues) throw new ProtocolViolation('an error reply that continues')
+  return { error, parameters: parameters as Record<string, unknown>, continues }
 }
+
+const replyMembers = new Set(['error', 'parameters', 'continues'])

@@ -25,6 +25,12 @@ export interface MessageReaderOptions {
   readonly closeFd: (fd: number) => void
 }
 
+/** Varlink's own members have no dot in their names; those of vendors have one, and are ignored. */
+export function hasUnknownMember(value: object, known: ReadonlySet<string>): boolean {
+  for (const key in value) if (!known.has(key) && !key.includes('.')) return true
+  return false
+}
+
 const heldBytesMin = 4096
 const nothing = Buffer.alloc(0)
 

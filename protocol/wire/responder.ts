@@ -1,6 +1,6 @@
 import type { Channel, OpenChannel } from './channel'
 import { fdsPerMessageMax, type ResponderLimits, replyBytesMax } from './limits'
-import { encodeMessage, type Message, MessageReader, ProtocolViolation } from './message'
+import { encodeMessage, hasUnknownMember, type Message, MessageReader, ProtocolViolation } from './message'
 
 /** A call that waits for its answer: any number of replyMore, then exactly one of reply and fail. */
 export interface Call {
@@ -295,26 +295,23 @@ class OpenCall implements Call {
 }
 
 function readRequest(value: Record<string, unknown>, bytes: number): Request {
-  for (const key in value) {
-    if (!requestKeys.has(key)) throw new ProtocolViolation('a call with an unknown member')
-  }
-  const { method, parameters } = value
+  if (hasUnknownMember(value, requestMembers)) throw new ProtocolViolation('a call with an unknown member')
+  const { method } = value
+  const parameters = value.parameters ?? {}
   if (typeof method !== 'string') throw new ProtocolViolation('a call without a method')
-  if (parameters !== undefined && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+  if (typeof parameters !== 'object' || Array.isArray(parameters))
     throw new ProtocolViolation('a call whose parameters are not an object')
-  }
   const more = readFlag(value, 'more')
   const oneway = readFlag(value, 'oneway')
   if (more && oneway) throw new ProtocolViolation('a call with both more and oneway')
   if (readFlag(value, 'upgrade')) throw new ProtocolViolation('a call with upgrade, which is not offered')
-  return { bytes, method, parameters: parameters ?? {}, more, oneway }
+  return { bytes, method, parameters, more, oneway }
 }
 
-const requestKeys = new Set(['method', 'parameters', 'more', 'oneway', 'upgrade'])
+const requestMembers = new Set(['method', 'parameters', 'more', 'oneway', 'upgrade'])
 
 function readFlag(value: Record<string, unknown>, flag: 'more' | 'oneway' | 'upgrade'): boolean {
-  const set = value[flag]
-  if (set !== undefined && typeof set !== 'boolean')
-    throw new ProtocolViolation(`a call whose ${flag} is not a boolean`)
-  return set === true
+  const set = value[flag] ?? false
+  if (typeof set !== 'boolean') throw new ProtocolViolation(`a call whose ${flag} is not a boolean`)
+  return set
 }

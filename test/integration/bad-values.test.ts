@@ -2,10 +2,13 @@
  * Proves that a value that is of the right type and makes no sense is refused by name, for every parameter that has a
  * meaning, and that a refused call has changed nothing.
  */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import type { BrokerMethodName } from '../../protocol/generated/broker'
+import { parseInterface } from '../../protocol/idl/parser'
 import { metadataBytesMax, nameBytesMax, secretBytesMax } from '../../protocol/wire/limits'
 import { leaksNothing } from '../support/leaks-nothing'
+import { packageRoot } from '../support/package-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
 
 const page = 4096
@@ -253,3 +256,57 @@ test(
     await client.call('RevokeMapping', { mapping: grant.mapping.id })
   }),
 )
+
+test('a nullable parameter that is null is one that is absent, in every method', async () => {
+  // Proves it on two brokers that get the same calls: their answers differ in times only.
+  const text = readFileSync(path.join(packageRoot, 'protocol/io.membroker.Broker.varlink'), 'utf8')
+  const nulls = new Map(
+    parseInterface(text).methods.map(method => [
+      method.name,
+      method.in.fields.filter(({ type }) => type.kind === 'nullable').map(({ name }) => [name, null]),
+    ]),
+  )
+  const calls: [BrokerMethodName, object][] = [
+    ['Allocate', { name: 'vm/ram', bytes: page }],
+    ['Grow', { name: 'vm/ram', bytes: 2 * page }],
+    ['SetMetadata', { name: 'vm/ram' }],
+    ['Share', { name: 'vm/ram', uid: 1 }],
+    ['CreateMapping', { name: 'vm/ram' }],
+    ['RevokeMapping', { mapping: 1 }],
+    ['ListAllocations', {}],
+    ['Claim', { name: 'vm/ram' }],
+    ['Claim', {}],
+    ['MarkPoisoned', { offset: 0, length: page }],
+    ['MarkPoisoned', { name: 'vm/ram', offset: 0, length: page }],
+    ['Verify', {}],
+    ['Freeze', {}],
+    ['Thaw', {}],
+    ['Release', { name: 'vm/ram' }],
+  ]
+  const streams = ['Watch']
+  const covered = [...calls.map(([method]) => method as string), ...streams]
+  const nullable = [...nulls].filter(([, fields]) => fields.length > 0)
+  expect(nullable.map(([method]) => method).filter(method => !covered.includes(method))).toEqual([])
+
+  const answers = async (withNulls: boolean) => {
+    const other = await TestBroker.start({ bytes: rangeBytes })
+    try {
+      const caller = other.client()
+      const said: string[] = []
+      for (const [method, parameters] of calls) {
+        const all = { ...(withNulls && Object.fromEntries(nulls.get(method)!)), ...parameters }
+        const {
+          error,
+          parameters: details,
+          ...answer
+        } = await caller.call(method, all as never).catch(refusal => refusal)
+        const told = JSON.stringify([method, error, details, answer])
+        said.push(told.replace(/\d{12,}/g, 'time').replaceAll(path.dirname(other.socket), 'folder'))
+      }
+      return said
+    } finally {
+      await other.dispose()
+    }
+  }
+  expect(await answers(true)).toEqual(await answers(false))
+})

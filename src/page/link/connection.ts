@@ -31,8 +31,8 @@ interface Waiting {
 
 interface Message {
   parameters?: unknown
-  continues?: boolean
-  error?: string
+  continues?: boolean | null
+  error?: string | null
 }
 
 /** Calls over one WebSocket, which they wait for until it is open; replies come in the order of the calls. */
@@ -125,8 +125,9 @@ export class Connection {
     const continues = message.continues === true
     const call = continues ? this.waiting[0] : this.waiting.shift()
     if (!call) return
-    const { error, parameters = {} } = message
-    if (error === undefined) call.onReply(parameters, continues)
+    const { error } = message
+    const parameters = message.parameters ?? {}
+    if (typeof error !== 'string') call.onReply(parameters, continues)
     else {
       const code = error.replace(`${brokerInterfaceName}.`, '')
       call.onFailure(new CallFailed(code, parameters as Record<string, unknown>))

@@ -26,7 +26,7 @@ method Draw(points: []Point, colour: ?Colour, style: ?(thin, bold), options: ?ob
 method Clear() -> ()
 
 # Too many.
-error TooMany (limit: int, extra: any)
+error TooMany (limit: int, extra: any, more: ?any)
 error Closed ()
 `
 
@@ -84,7 +84,8 @@ export interface SmallErrors {
   /** Too many. */
   TooMany: {
     limit: number
-    extra: unknown
+    extra: NonNullable<unknown>
+    more?: NonNullable<unknown> | null | undefined
   }
   Closed: Record<string, never>
 }
@@ -103,6 +104,7 @@ export const smallDescription = \`${text.replace(/[`\\]|\$\{/g, '\\$&')}\`
 
 test('JSON Schemas', () => {
   const int = { type: 'integer', minimum: -(2 ** 53 - 1), maximum: 2 ** 53 - 1 }
+  const any = { type: ['boolean', 'number', 'string', 'object', 'array'] }
   const point = {
     type: 'object',
     properties: { x: { description: 'Metres.', ...int }, y: { type: ['number', 'null'] } },
@@ -142,7 +144,7 @@ test('JSON Schemas', () => {
       TooManyError: {
         description: 'Too many.',
         type: 'object',
-        properties: { limit: int, extra: {} },
+        properties: { limit: int, extra: any, more: { type: [...any.type, 'null'] } },
         required: ['limit', 'extra'],
       },
       ClosedError: { type: 'object', properties: {} },
@@ -200,6 +202,8 @@ describe('validators', () => {
     expect(validateOut!.Draw!({ names: { a: 'blue' } })).toBe(false)
     expect(validateError!.TooMany!({ limit: 1, extra: [], why: '' })).toBe(true)
     expect(validateError!.TooMany!({ limit: 1 })).toBe(false)
+    expect(validateError!.TooMany!({ limit: 1, extra: 0, more: null })).toBe(true)
+    expect(validateError!.TooMany!({ limit: 1, extra: null })).toBe(false)
   })
 
   test('agree with the schemas on any value', () => {

@@ -68,6 +68,24 @@ describe('calls', () => {
     ])
   })
 
+  test.each([
+    [{}],
+    [{ parameters: null, error: null, continues: null }],
+    [{ 'com.example': { trace: '1' } }],
+  ])('a reply without parameters: %j', async message => {
+    const it = withRawPeer()
+    const reply = it.caller.call('a.b.C', {})
+    it.answer(message)
+    await expect(reply).resolves.toEqual({ parameters: {}, fds: [] })
+  })
+
+  test('an error whose parameters are null has none', async () => {
+    const it = withRawPeer()
+    const failed = outcome(it.caller.call('a.b.C', {}))
+    it.answer({ error: 'a.b.No', parameters: null, continues: null })
+    expect(await failed).toEqual({ error: expect.objectContaining({ error: 'a.b.No', parameters: {} }) })
+  })
+
   test('a call over the limit is refused here, and the connection goes on', async () => {
     const it = withResponder(call => call.reply({}))
     await expect(it.caller.call('a.b.C', { x: 'x'.repeat(messageBytesMax) })).rejects.toThrow(RangeError)
@@ -123,6 +141,7 @@ describe('a peer that breaks the rules', () => {
     ['a reply whose parameters are not an object', { parameters: [] }, 0],
     ['a reply whose continues is not a boolean', { continues: 1 }, 0],
     ['an error reply that continues', { error: 'a.b.No', continues: true }, 0],
+    ['a reply with an unknown member', { parameters: {}, result: 1 }, 0],
   ])('%s: %j', async (reason, message, fdCount) => {
     const it = withRawPeer()
     const waiting = Promise.all([

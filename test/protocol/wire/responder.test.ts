@@ -75,15 +75,19 @@ describe('answering', () => {
     expect(it.received).toEqual([{ value: { parameters: { pong: { x: 1 } } }, fds }])
   })
 
-  test.each([[{}], [{ parameters: null }], [{ more: false, oneway: false, upgrade: false }]])(
-    'what may be left out or null: %j',
-    rest => {
-      const it = setUp(call => call.reply({ got: call.parameters }))
-      it.send({ method: 'a.b.C', ...rest })
-      it.pump()
-      expect(it.values()).toEqual([{ parameters: { got: {} } }])
-    },
-  )
+  test.each([
+    [{}],
+    [{ parameters: null }],
+    [{ more: null, oneway: null, upgrade: null }],
+    [{ more: true, oneway: null, upgrade: null }],
+    [{ more: false, oneway: false, upgrade: false }],
+    [{ 'com.example': { trace: '1' }, 'com.example.plain': null }],
+  ])('what may be left out, null, or a member of a vendor: %j', rest => {
+    const it = setUp(call => call.reply({ got: call.parameters }))
+    it.send({ method: 'a.b.C', ...rest })
+    it.pump()
+    expect(it.values()).toEqual([{ parameters: { got: {} } }])
+  })
 
   test('a synchronous answer is sent within the read that brought the call', () => {
     const it = setUp(call => call.reply({}))
@@ -206,11 +210,12 @@ describe('violations', () => {
     ['a call whose parameters are not an object', { method: 'a.b.C', parameters: [] }],
     ['a call whose parameters are not an object', { method: 'a.b.C', parameters: 'x' }],
     ['a call whose more is not a boolean', { method: 'a.b.C', more: 1 }],
-    ['a call whose oneway is not a boolean', { method: 'a.b.C', oneway: null }],
+    ['a call whose oneway is not a boolean', { method: 'a.b.C', oneway: 0 }],
     ['a call whose upgrade is not a boolean', { method: 'a.b.C', upgrade: 'no' }],
     ['a call with both more and oneway', { method: 'a.b.C', more: true, oneway: true }],
     ['a call with upgrade, which is not offered', { method: 'a.b.C', upgrade: true }],
     ['a call with an unknown member', { method: 'a.b.C', paramters: {} }],
+    ['a call with an unknown member', { method: 'a.b.C', 'x-trace': '1' }],
     ['a call with an unknown member', JSON.parse('{"method":"a.b.C","__proto__":{}}')],
     ['message nested deeper than 64', deep],
   ])('%s', (reason, request) => {
