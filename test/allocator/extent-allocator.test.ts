@@ -80,7 +80,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 test('through any sequence, extents never overlap, no unit is lost, alignment holds and the fit is the best', () => {
-  const seen = { best: 0, pieces: 0, refused: 0, inPlace: 0 }
+  const seen = { best: 0, pieces: 0, refused: 0, inPlace: 0, filled: 0 }
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 10, maxLength: 120, size: 'max' }),
@@ -88,22 +88,21 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
       (steps, base) => {
         const allocator = new ExtentAllocator({ bytes: 96 * UNIT, unit: UNIT, base })
         const model = new Bitmap(96, base)
-        const live: (readonly Extent[])[] = []
+        const live: { extents: readonly Extent[]; align: number }[] = []
         for (const now of steps) {
           if (now.do === 'free') {
             const index = now.pick % Math.max(1, live.length)
-            const [extents] = live.splice(index, 1)
-            if (extents) {
-              allocator.free(extents)
-              model.set(extents, false)
+            const [ended] = live.splice(index, 1)
+            if (ended) {
+              allocator.free(ended.extents)
+              model.set(ended.extents, false)
             }
           } else {
             const bytes = now.units * UNIT
             const aligned = now.align * UNIT
             const ask = { align: aligned, contiguous: now.contiguous, extentsMax: now.extentsMax }
-            const best = model.bestFit(bytes, aligned)
-            if (now.do === 'allocate') checkAllocate(bytes, ask, best)
-            else if (live.length > 0) checkExtend(now.pick % live.length, bytes, ask, best)
+            if (now.do === 'allocate') checkAllocate(bytes, ask, model.bestFit(bytes, aligned))
+            else if (live.length > 0) checkExtend(live[now.pick % live.length]!, bytes, ask)
           }
           expect([...allocator.freeExtents()]).toEqual(model.free())
           const lengths = model.free().map(extent => extent.length)
@@ -133,18 +132,22 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
           }
           checkPieces(extents, bytes, ask)
           if (extents.length > 1) seen.pieces += 1
-          live.push(extents)
+          live.push({ extents, align: ask.align })
         }
 
+        /** With the alignment that it was made with, as growing does. */
         function checkExtend(
-          index: number,
+          allocation: (typeof live)[number],
           bytes: number,
-          ask: { align: number; contiguous: boolean; extentsMax: number },
-          best: number | undefined,
+          { contiguous, extentsMax }: { contiguous: boolean; extentsMax: number },
         ): void {
-          const before = live[index]!
+          const { extents: before, align } = allocation
+          const ask = { align, contiguous, extentsMax }
           const last = before.at(-1)!
           const behind = model.free().find(extent => extent.offset === last.offset + last.length)?.length ?? 0
+          const size = before.reduce((sum, { length }) => sum + length, 0)
+          const filling = (align - (size % align)) % align
+          const best = filling === 0 ? model.bestFit(bytes, align) : undefined
           const extension = allocator.extend(before, { bytes, ...ask })
           const after = extension?.extents
           if (behind >= bytes) {
@@ -153,17 +156,21 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
               { offset: last.offset, length: last.length + bytes },
             ])
             seen.inPlace += 1
-          } else if (ask.contiguous || before.length >= ask.extentsMax) expect(after).toBeUndefined()
+          } else if (contiguous || before.length >= extentsMax || filling > behind)
+            expect(after).toBeUndefined()
           else if (best !== undefined) expect(model.around(after!.at(-1)!.offset)).toBe(best)
           if (!extension || !after) return
           const { added } = extension
           expect(merged([...before, ...added])).toEqual(merged(after))
-          model.set(added, true)
-          expect(added.reduce((sum, extent) => sum + extent.length, 0)).toBe(bytes)
-          expect(after.length).toBeLessThanOrEqual(Math.max(before.length, ask.extentsMax))
-          for (const extent of after.slice(before.length)) expect((base + extent.offset) % ask.align).toBe(0)
+          model.set(before, false)
+          checkPieces(after, size + bytes, {
+            ...ask,
+            contiguous: false,
+            extentsMax: Math.max(before.length, extentsMax),
+          })
           expect(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1))
-          live[index] = after
+          if (after.length > before.length && filling > 0) seen.filled += 1
+          allocation.extents = after
         }
 
         function checkPieces(
@@ -202,7 +209,9 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
     ),
     { numRuns: 150 },
   )
-  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50)
+  const { filled, ...often } = seen
+  for (const count of Object.values(often)) expect(count).toBeGreaterThan(50)
+  expect(filled).toBeGreaterThan(5)
 })
 
 test('reserving what is taken, outside or misaligned is refused by name, and changes nothing', () => {

@@ -124,7 +124,8 @@ export class ExtentAllocator {
 
   /**
    * bytes more for an allocation: behind its last extent when all of them fit there, else in one new extent, else as many
-   * as fit behind the last and the rest elsewhere. contiguous: only behind. Undefined when there is no room.
+   * as fit behind the last and the rest elsewhere. Before anything goes elsewhere, what there is is filled up behind the
+   * last extent to a multiple of align. contiguous: only behind. Undefined when there is no room.
    */
   extend(extents: readonly Extent[], request: ExtentRequest): Extension | undefined {
     const align = this.#checkRequest(request)
@@ -134,10 +135,19 @@ export class ExtentAllocator {
     const behind = this.#freeBehind(last)
     if (behind >= request.bytes) return this.#extendInPlace(extents, request.bytes)
     const extentsLeft = request.extentsMax - extents.length
-    if (request.contiguous || extentsLeft < 1) return undefined
-    const single = this.#allocate(request.bytes, align, 1)
-    if (single) return { extents: [...extents, ...single], added: single }
-    return this.#extendInPieces(extents, request.bytes, align, behind, extentsLeft)
+    const before = extents.reduce((total, extent) => total + extent.length, 0)
+    const filling = alignUp(before, align) - before
+    if (request.contiguous || extentsLeft < 1 || filling > behind) return undefined
+    return (
+      this.#extendInPieces(extents, request.bytes, align, filling, 1) ??
+      this.#extendInPieces(
+        extents,
+        request.bytes,
+        align,
+        alignDown(before + behind, align) - before,
+        extentsLeft,
+      )
+    )
   }
 
   report(): FreeReport {
@@ -225,16 +235,14 @@ export class ExtentAllocator {
     return { extents: [...extents.slice(0, -1), longer], added: [added] }
   }
 
-  /** What is taken in place ends where the allocation is a multiple of align, like every piece but the last. */
+  /** inPlace of the bytes behind the last extent, which is then a multiple of align like every piece but the last. */
   #extendInPieces(
     extents: readonly Extent[],
     bytes: number,
     align: number,
-    behind: number,
+    inPlace: number,
     extentsLeft: number,
   ): Extension | undefined {
-    const before = extents.reduce((total, extent) => total + extent.length, 0)
-    const inPlace = Math.max(0, alignDown(before + behind, align) - before)
     const longer = inPlace > 0 ? this.#extendInPlace(extents, inPlace) : { extents, added: [] }
     const elsewhere = this.#allocate(bytes - inPlace, align, extentsLeft)
     if (elsewhere) {
@@ -268,6 +276,10 @@ export class ExtentAllocator {
 
 function alignDown(bytes: number, align: number): number {
   return bytes - (bytes % align)
+}
+
+function alignUp(bytes: number, align: number): number {
+  return Math.ceil(bytes / align) * align
 }
 
 function isPositive(value: number): boolean {

@@ -5,13 +5,14 @@ import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
-import { refuse } from '../refusal'
+import type { Holder } from '../lease/process'
+import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
-import type { Source } from '../source/source'
 import type { Range } from '../state/range'
 import { pieceOf } from '../state/range'
 import { viewAllocation } from '../state/view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText, roundUp } from './arguments'
+import { candidates } from './candidates'
 
 /** Names whose memory is still being made; two calls for one name at once get one allocation. */
 const pending = new WeakMap<Broker, Set<string>>()
@@ -29,26 +30,91 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
   broker.policy.checkName(uid, input.name)
   checkFree(broker, input.name)
 
-  const range = chooseRange(broker, uid, input)
   const align = input.alignBytes ?? 0
   if (align < 0 || (align > 0 && align !== 2 ** Math.round(Math.log2(align))))
     invalid('alignBytes', 'an alignment is a power of two')
-  const alignBytes = Math.max(align, range.source.unitBytes)
-  if (alignBytes > range.source.bytes) invalid('alignBytes', 'an alignment is not larger than the range')
-  const bytes = checkedSize(range, input.bytes)
-  broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
+  const ranges = candidates(broker, uid, input)
+  if (ranges.every(({ source }) => align > source.bytes))
+    invalid('alignBytes', 'an alignment is not larger than the range')
 
   const holder = uid === session.uid ? session.becomeHolder() : undefined
+  const names = pendingNames(broker)
+  names.add(input.name)
+  try {
+    return await allocateInFirst(broker, ranges, range =>
+      allocateIn(broker, session, range, { input, uid, metadata, holder }),
+    )
+  } finally {
+    names.delete(input.name)
+    if (holder) broker.leases.releaseIdle(holder)
+  }
+}
+
+/**
+ * In the first of the ranges that has room, by its account and by what its source, its table and the quota say. Any
+ * other failure is told at once.
+ */
+async function allocateInFirst(
+  broker: Broker,
+  ranges: readonly Range[],
+  tryIn: (range: Range) => Promise<AllocateOut>,
+): Promise<AllocateOut> {
+  const refusals: Refusal[] = []
+  for (const range of ranges) {
+    try {
+      return await tryIn(range)
+    } catch (error) {
+      if (!(error instanceof Refusal) || !isNoRoom(error)) throw error
+      broker.log.debug({ range: range.name, refusal: error.error, ...error.parameters }, 'no room')
+      refusals.push(error)
+    }
+  }
+  throw mostHelpful(refusals)
+}
+
+/** The quota's; else that of a source or a table; else that of the range with the most free memory. */
+function mostHelpful(refusals: readonly Refusal[]): Refusal {
+  const freeBytes = (refusal: Refusal) => (refusal as Refusal<'NoSpace'>).parameters.freeBytes
+  return (
+    refusals.find(({ error }) => error === 'QuotaExceeded') ??
+    refusals.find(({ error }) => error !== 'NoSpace') ??
+    refusals.reduce((best, refusal) => (freeBytes(refusal) > freeBytes(best) ? refusal : best))
+  )
+}
+
+/** Whether another range may have room where this one has not. */
+function isNoRoom({ error, parameters }: Refusal): boolean {
+  if (error !== 'SourceFailed')
+    return error === 'NoSpace' || error === 'QuotaExceeded' || error === 'TableFull'
+  const { code } = parameters as Refusal<'SourceFailed'>['parameters']
+  return code === 'ENOSPC' || code === 'ENOMEM' || code === 'EDQUOT'
+}
+
+interface Request {
+  input: AllocateIn
+  uid: number
+  metadata: string | null
+  holder: Holder | undefined
+}
+
+async function allocateIn(
+  broker: Broker,
+  session: Session,
+  range: Range,
+  { input, uid, metadata, holder }: Request,
+): Promise<AllocateOut> {
+  const { source } = range
+  const bytes = checkedSize(range, input.bytes)
+  broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
+  const alignBytes = Math.max(input.alignBytes ?? 0, source.unitBytes)
+  if (alignBytes > source.bytes) refuseSpace(range, bytes)
   const extents = range.allocator.allocate({
     bytes,
     align: alignBytes,
     contiguous: input.contiguous ?? false,
-    extentsMax: range.source.extentsMax ?? extentsPerAllocationMax,
+    extentsMax: source.extentsMax ?? extentsPerAllocationMax,
   })
-  if (!extents) {
-    if (holder) broker.leases.releaseIdle(holder)
-    refuseSpace(range, bytes)
-  }
+  if (!extents) refuseSpace(range, bytes)
   const record: AllocationRecord = {
     id: broker.inventory.newId('allocation'),
     name: input.name,
@@ -64,12 +130,10 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     digest: null,
   }
   const openBy = broker.policy.limits(uid).openByPath ? uid : undefined
-  const names = pendingNames(broker)
-  names.add(input.name)
   broker.ledger.charge(uid, { bytes, allocations: 1 })
   let made = false
   try {
-    const reserving = makeMemory(range, 'create', () => range.source.create(pieceOf(record), openBy))
+    const reserving = makeMemory(range, 'create', () => source.create(pieceOf(record), openBy))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -81,12 +145,9 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, range.source.destroy(pieceOf(record), scrubbingOf(broker, range)))))
+    if (!made || (await undone(broker, source.destroy(pieceOf(record), scrubbingOf(broker, range)))))
       range.free(extents)
     throw error
-  } finally {
-    names.delete(input.name)
-    if (holder) broker.leases.releaseIdle(holder)
   }
 }
 
@@ -105,7 +166,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
   broker.policy.checkQuota(broker.ledger, record.uid, { bytes: more })
   const extension = range.allocator.extend(record.extents, {
     bytes: more,
-    align: range.source.unitBytes,
+    align: record.alignBytes,
     extentsMax: range.source.extentsMax ?? extentsPerAllocationMax,
   })
   if (!extension) refuseSpace(range, more)
@@ -173,64 +234,6 @@ function pendingNames(broker: Broker): Set<string> {
     pending.set(broker, names)
   }
   return names
-}
-
-/** The range asked for, or of those the uid may use, on the node asked for, the one with the most free memory. */
-function chooseRange(broker: Broker, uid: number, input: AllocateIn): Range {
-  const { ranges } = broker.inventory
-  if (input.range !== null && input.range !== undefined) {
-    const range = ranges.get(input.range)
-    if (!range) refuse('NotFound', { kind: 'range', name: input.range })
-    if (!broker.policy.mayUse(uid, range.name))
-      refuse('PermissionDenied', { reason: `uid ${uid} may not use range '${range.name}'` })
-    const reason = range.readable ? range.source.refusal?.(uid) : undefined
-    if (reason !== undefined) refuse('PermissionDenied', { reason })
-    usable(range)
-    if (!isOfNode(range, input.node))
-      invalid('node', `range '${range.name}' has memory of ${nodeText(range)}, not of node ${input.node}`)
-    return range
-  }
-  const allowed = [...ranges.values()].filter(
-    range => broker.policy.mayUse(uid, range.name) && (!range.readable || isOrdinary(range.source, uid)),
-  )
-  if (allowed.length === 0) refuse('PermissionDenied', { reason: whyNone(broker, uid) })
-  const near = allowed.filter(range => isOfNode(range, input.node))
-  if (near.length === 0) {
-    const there = allowed.map(range => `'${range.name}' of ${nodeText(range)}`)
-    invalid('node', `no range has memory of node ${input.node}; there are ${there.join(', ')}`)
-  }
-  const online = near.filter(range => !range.readOnly)
-  if (online.length === 0) return usable(near[0]!)
-  return online.reduce((best, range) =>
-    range.allocator.report().freeBytes > best.allocator.report().freeBytes ? range : best,
-  )
-}
-
-function isOfNode(range: Range, node: number | null | undefined): boolean {
-  return node === null || node === undefined || (range.readable && range.source.node === node)
-}
-
-function nodeText({ readable, source }: Range): string {
-  return readable && source.node !== undefined ? `node ${source.node}` : 'an unknown node'
-}
-
-function whyNone(broker: Broker, uid: number): string {
-  for (const range of broker.inventory.ranges.values()) {
-    const mayUse = range.readable && broker.policy.mayUse(uid, range.name)
-    const reason = mayUse ? range.source.refusal?.(uid) : undefined
-    if (reason !== undefined) return reason
-  }
-  return `uid ${uid} may use no range`
-}
-
-/** Whether a uid that asks for memory, and not for a certain range, may be given this. */
-function isOrdinary(source: Source, uid: number): boolean {
-  return !source.byNameOnly && source.refusal?.(uid) === undefined
-}
-
-function usable(range: Range): Range {
-  if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
-  return range
 }
 
 function checkedSize(range: Range, bytes: number): number {
