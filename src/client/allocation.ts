@@ -4,22 +4,11 @@ import type {
   Poison,
   ShareRight,
 } from '../../protocol/generated/broker'
-import type { Core } from './core'
+import type { ClientState } from './client-state'
 import type { Mapping } from './mapping'
+import type { Access, CallOptions, EndOptions, Metadata, Verdict } from './options'
 import type { In } from './reply'
 import { type BadMemory, markPoisoned } from './verify'
-
-/** JSON that belongs to the owner; at most 4096 bytes as text. */
-export type Metadata = { readonly [key: string]: unknown }
-
-export type Access = 'read' | 'readWrite'
-
-export type Verdict = AllocationInfo['verdict']
-
-export interface CallOptions {
-  /** Ends the wait; the call then rejects with code Aborted, and may still have been done. */
-  signal?: AbortSignal | undefined
-}
 
 export interface MapOptions extends CallOptions {
   /** First byte, from the start of the allocation; a multiple of the range's page size. Default: 0 */
@@ -34,19 +23,6 @@ export interface MapOptions extends CallOptions {
   metadata?: Metadata | undefined
 }
 
-/** One step of a release or a revoke. */
-export interface Step {
-  readonly outcome: string
-  readonly step: string
-}
-
-export interface EndOptions extends CallOptions {
-  /** How long holders are asked before the range's policy decides, in milliseconds. Default: the broker's */
-  graceMs?: number | undefined
-  /** Hears of each step but the last, as it is done. */
-  onStep?: ((step: Step) => void) | undefined
-}
-
 export type ReleaseOutcome = 'released' | 'quarantined'
 
 /**
@@ -54,13 +30,13 @@ export type ReleaseOutcome = 'released' | 'quarantined'
  * What it tells is as of the last reply; refresh() asks anew.
  */
 export class Allocation {
-  readonly #core: Core
+  readonly #state: ClientState
   readonly #secret: string | undefined
   #info: AllocationInfo
 
   /** @internal */
-  constructor(core: Core, info: AllocationInfo, secret: string | undefined) {
-    this.#core = core
+  constructor(state: ClientState, info: AllocationInfo, secret: string | undefined) {
+    this.#state = state
     this.#info = info
     this.#secret = secret
   }
@@ -102,7 +78,7 @@ export class Allocation {
    * @returns all mappings of it, of every process
    */
   async refresh(options: CallOptions = {}): Promise<MappingInfo[]> {
-    const { out } = await this.#core.link.call('GetAllocation', { name: this.name }, 'read', options.signal)
+    const { out } = await this.#state.link.call('GetAllocation', { name: this.name }, 'read', options.signal)
     this.#info = out.allocation
     return out.mappings
   }
@@ -114,7 +90,7 @@ export class Allocation {
    */
   map(options: MapOptions = {}): Promise<Mapping> {
     const { signal, ...layout } = options
-    return this.#core.createMapping(this.range, { name: this.name, ...layout, secret: this.#secret }, signal)
+    return this.#state.createMapping(this.range, { name: this.name, ...layout, secret: this.#secret }, signal)
   }
 
   /**
@@ -135,7 +111,7 @@ export class Allocation {
    * @throws BrokerError InvalidArgument, PermissionDenied, LimitExceeded, TableFull, ...
    */
   async markPoisoned(where: BadMemory): Promise<Poison[]> {
-    const poisoned = await markPoisoned(this.#core.link, { name: this.name, secret: this.#secret }, where)
+    const poisoned = await markPoisoned(this.#state.link, { name: this.name, secret: this.#secret }, where)
     this.#info = { ...this.#info, verdict: 'poisoned' }
     return poisoned
   }
@@ -167,7 +143,7 @@ export class Allocation {
     const { name } = this
     const { graceMs, signal, onStep } = options
     const parameters = { name, graceMs, secret: this.#secret }
-    const last = await this.#core.link.last('Release', parameters, 'change', signal, onStep)
+    const last = await this.#state.link.last('Release', parameters, 'change', signal, onStep)
     return last.outcome as ReleaseOutcome
   }
 
@@ -176,7 +152,7 @@ export class Allocation {
     parameters: In<M>,
     options: CallOptions,
   ): Promise<void> {
-    const { out } = await this.#core.link.call(method, parameters, 'change', options.signal)
+    const { out } = await this.#state.link.call(method, parameters, 'change', options.signal)
     this.#info = out.allocation
   }
 }

@@ -1,20 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { Client, Poison, Range, Recovery } from '../../protocol/generated/broker'
-import {
-  Allocation,
-  type AllocationInfo,
-  type CallOptions,
-  type EndOptions,
-  type MappingInfo,
-  type Metadata,
-} from './allocation'
-import { Core, type RevokeOutcome } from './core'
+import { Allocation, type AllocationInfo, type MappingInfo } from './allocation'
+import { ClientState } from './client-state'
 import { violation } from './errors'
-import type { Holding } from './holding'
+import type { HeldMapping } from './held-mapping'
 import { Link, type ReconnectOptions } from './link'
-import { Notices } from './notices'
+import type { CallOptions, EndOptions, Metadata, RevokeOutcome } from './options'
 import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
 import type { In, Out } from './reply'
+import { RevokeListener } from './revoke-listener'
 import {
   type BadMemory,
   type FreezeOptions,
@@ -100,12 +94,12 @@ export interface BrokerEvents {
  * connection ends none.
  */
 export class Broker extends EventEmitter<BrokerEvents> {
-  readonly #core: Core
+  readonly #state: ClientState
 
   /** @internal */
-  constructor(core: (broker: Broker) => Core) {
+  constructor(state: (broker: Broker) => ClientState) {
     super()
-    this.#core = core(this)
+    this.#state = state(this)
   }
 
   /** @internal */
@@ -124,29 +118,29 @@ export class Broker extends EventEmitter<BrokerEvents> {
         },
         onReconnected: status => {
           if (!broker) return
-          broker.#core.forgetRanges()
+          broker.#state.forgetRanges()
           broker.#announce('reconnected', status)
         },
       },
       signal,
     )
-    broker = new Broker(self => new Core(link, new Notices(link, self.#noticeEvents())))
+    broker = new Broker(self => new ClientState(link, new RevokeListener(link, self.#revokeEvents())))
     return broker
   }
 
   /** The broker at a glance. */
   async status(options: CallOptions = {}): Promise<Status> {
-    return (await this.#core.link.call('GetStatus', {}, 'read', options.signal)).out
+    return (await this.#state.link.call('GetStatus', {}, 'read', options.signal)).out
   }
 
   /** The ranges, how full they are, and what their sources can do. */
   async ranges(options: CallOptions = {}): Promise<Range[]> {
-    return (await this.#core.link.call('ListRanges', {}, 'read', options.signal)).out.ranges
+    return (await this.#state.link.call('ListRanges', {}, 'read', options.signal)).out.ranges
   }
 
   /** Connected processes, and what they hold. */
   async clients(options: CallOptions = {}): Promise<Client[]> {
-    return (await this.#core.link.call('ListClients', {}, 'read', options.signal)).out.clients
+    return (await this.#state.link.call('ListClients', {}, 'read', options.signal)).out.clients
   }
 
   /** Allocations the caller may see, in order of id; fetched in pages as they are consumed. */
@@ -154,7 +148,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { prefix, signal } = options
     let after: number | undefined
     do {
-      const { out } = await this.#core.link.call('ListAllocations', { prefix, after }, 'read', signal)
+      const { out } = await this.#state.link.call('ListAllocations', { prefix, after }, 'read', signal)
       yield* out.allocations
       after = out.next ?? undefined
     } while (after !== undefined)
@@ -168,7 +162,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     name: string,
     options: CallOptions = {},
   ): Promise<{ allocation: AllocationInfo; mappings: MappingInfo[] }> {
-    return (await this.#core.link.call('GetAllocation', { name }, 'read', options.signal)).out
+    return (await this.#state.link.call('GetAllocation', { name }, 'read', options.signal)).out
   }
 
   /**
@@ -178,8 +172,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   async allocate(options: AllocateOptions): Promise<Allocation> {
     const { size, align, owner, signal, ...same } = options
     const parameters = { ...same, bytes: size, alignBytes: align, uid: owner }
-    const { out } = await this.#core.link.call('Allocate', parameters, 'change', signal)
-    return new Allocation(this.#core, out.allocation, options.secret)
+    const { out } = await this.#state.link.call('Allocate', parameters, 'change', signal)
+    return new Allocation(this.#state, out.allocation, options.secret)
   }
 
   /**
@@ -189,7 +183,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    */
   async allocation(name: string, options: ClaimOptions = {}): Promise<Allocation> {
     const { allocation } = await this.get(name, options)
-    return new Allocation(this.#core, allocation, options.secret)
+    return new Allocation(this.#state, allocation, options.secret)
   }
 
   /**
@@ -198,7 +192,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen
    */
   claim(name: string, options: ClaimOptions = {}): Promise<Claimed> {
-    return claim(this.#core, name, options)
+    return claim(this.#state, name, options)
   }
 
   /**
@@ -206,7 +200,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * is reported in notClaimed and doesn't hinder the others.
    */
   rebuild(options: RebuildOptions = {}): Promise<Rebuilt> {
-    return rebuild(this.#core, options)
+    return rebuild(this.#state, options)
   }
 
   /**
@@ -217,7 +211,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   watch(
     options: { mine?: boolean | undefined; signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<WatchItem, void> {
-    return watch(this.#core.link, options)
+    return watch(this.#state.link, options)
   }
 
   /**
@@ -232,9 +226,9 @@ export class Broker extends EventEmitter<BrokerEvents> {
     options: EndOptions & { secret?: string | undefined } = {},
   ): Promise<RevokeOutcome> {
     const { graceMs, secret, signal, onStep } = options
-    const own = this.#core.notices.get(mapping)
-    if (own) return (await this.#core.giveUp(own, signal)) ?? 'revoked'
-    const { outcome } = await this.#core.link.last(
+    const own = this.#state.revokes.get(mapping)
+    if (own) return (await this.#state.giveUp(own, signal)) ?? 'revoked'
+    const { outcome } = await this.#state.link.last(
       'RevokeMapping',
       { mapping, graceMs, secret },
       'change',
@@ -251,7 +245,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
    */
   freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
-    return freeze(this.#core.link, reason, options)
+    return freeze(this.#state.link, reason, options)
   }
 
   /**
@@ -260,7 +254,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied, Busy (digests or another verification are under way)
    */
   verify(options: VerifyOptions = {}): AsyncGenerator<Verified, void> {
-    return verify(this.#core.link, options)
+    return verify(this.#state.link, options)
   }
 
   /**
@@ -268,7 +262,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async poisoned(options: CallOptions = {}): Promise<Poison[]> {
-    return (await this.#core.link.call('ListPoisoned', {}, 'read', options.signal)).out.poisoned
+    return (await this.#state.link.call('ListPoisoned', {}, 'read', options.signal)).out.poisoned
   }
 
   /**
@@ -278,11 +272,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses), TableFull
    */
   markPoisoned(range: string, where: BadMemory): Promise<Poison[]> {
-    return markPoisoned(this.#core.link, { range }, where)
+    return markPoisoned(this.#state.link, { range }, where)
   }
 
   async thaw(options: CallOptions = {}): Promise<void> {
-    await this.#core.link.call('Thaw', {}, 'change', options.signal)
+    await this.#state.link.call('Thaw', {}, 'change', options.signal)
   }
 
   /**
@@ -290,7 +284,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async recovery(options: CallOptions = {}): Promise<Recovery[]> {
-    return (await this.#core.link.call('GetRecovery', {}, 'read', options.signal)).out.recoveries
+    return (await this.#state.link.call('GetRecovery', {}, 'read', options.signal)).out.recoveries
   }
 
   /**
@@ -298,7 +292,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async statistics(options: CallOptions = {}): Promise<Statistics> {
-    return (await this.#core.link.call('GetStatistics', {}, 'read', options.signal)).out
+    return (await this.#state.link.call('GetStatistics', {}, 'read', options.signal)).out
   }
 
   /**
@@ -310,7 +304,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { offset = 0, signal } = options
     const length =
       options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
-    const { out } = await this.#core.link.call('ReadAllocation', { name, offset, length }, 'read', signal)
+    const { out } = await this.#state.link.call('ReadAllocation', { name, offset, length }, 'read', signal)
     const bytes = Buffer.from(out.data, 'base64')
     if (bytes.length !== length)
       throw violation('ReadAllocation', `${bytes.length} bytes instead of ${length}`)
@@ -323,7 +317,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConsoleOff, PermissionDenied
    */
   async openConsole(options: CallOptions = {}): Promise<string> {
-    return (await this.#core.link.call('OpenConsole', {}, 'read', options.signal)).out.url
+    return (await this.#state.link.call('OpenConsole', {}, 'read', options.signal)).out.url
   }
 
   /**
@@ -331,7 +325,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConfigInvalid, PermissionDenied
    */
   async reload(options: CallOptions = {}): Promise<Reloaded> {
-    return (await this.#core.link.call('Reload', {}, 'settle', options.signal)).out
+    return (await this.#state.link.call('Reload', {}, 'settle', options.signal)).out
   }
 
   /**
@@ -339,7 +333,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async setLogLevel(level: LogLevel, options: CallOptions = {}): Promise<void> {
-    await this.#core.link.call('SetLogLevel', { level }, 'settle', options.signal)
+    await this.#state.link.call('SetLogLevel', { level }, 'settle', options.signal)
   }
 
   /**
@@ -347,24 +341,24 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * up: the broker keeps allocations and layouts for the next claim. Idempotent; calls under way fail with Closed.
    */
   async close(): Promise<void> {
-    this.#core.link.close()
-    for (const { info } of [...this.#core.notices.holdings]) this.#core.abandon(info.id)
+    this.#state.link.close()
+    for (const { info } of [...this.#state.revokes.heldMappings]) this.#state.abandon(info.id)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  #noticeEvents() {
+  #revokeEvents() {
     return {
-      onLost: (holding: Holding) => this.#announce('mappingLost', endOf(holding)),
-      onRevoked: (holding: Holding, failures: unknown[]) => {
+      onLost: (held: HeldMapping) => this.#announce('mappingLost', endOf(held)),
+      onRevoked: (held: HeldMapping, failures: unknown[]) => {
         // The broker before anybody else: no listener may stand between.
-        this.#core.settle(holding).catch(error => {
-          if (!this.#core.link.closed) warn(error)
+        this.#state.settle(held).catch(error => {
+          if (!this.#state.link.closed) warn(error)
         })
         for (const failure of failures) warn(failure)
-        this.#announce('mappingRevoked', endOf(holding), failures)
+        this.#announce('mappingRevoked', endOf(held), failures)
       },
     }
   }
@@ -381,6 +375,6 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 }
 
-function endOf({ info }: Holding): MappingEnd {
+function endOf({ info }: HeldMapping): MappingEnd {
   return { id: info.id, info }
 }

@@ -11,17 +11,11 @@ export type {
   Usage,
 } from '../../protocol/generated/broker'
 export {
-  type Access,
   Allocation,
   type AllocationInfo,
-  type CallOptions,
-  type EndOptions,
   type MapOptions,
   type MappingInfo,
-  type Metadata,
   type ReleaseOutcome,
-  type Step,
-  type Verdict,
 } from './allocation'
 export {
   type AllocateOptions,
@@ -36,11 +30,11 @@ export {
   type Status,
 } from './broker'
 export { type ConnectOptions, connect } from './connect'
-export type { RevokeOutcome } from './core'
 export { BrokerError, type LocalErrorCode } from './errors'
-export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMax } from './holding'
+export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMax } from './held-mapping'
 export type { ReconnectOptions } from './link'
 export { Mapping, type WindowOptions } from './mapping'
+export type { Access, CallOptions, EndOptions, Metadata, RevokeOutcome, Step, Verdict } from './options'
 export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
 export { defaultSocket } from './socket-path'
 export { GiB, KiB, MiB, TiB } from './units'

@@ -5,8 +5,8 @@ import { abortable, throwIfAborted } from './abort'
 import { type Backoff, backoffMs } from './backoff'
 import { closeAll } from './descriptor'
 import { aborted, BrokerError, closedError, toBrokerError, violation } from './errors'
+import { IdleConnection } from './idle-connection'
 import { checkReply, type In, type Method, type Out, type Reply } from './reply'
-import { Spare } from './spare'
 import { type Connection, dial } from './transport'
 
 const interfaceName = 'io.membroker.Broker'
@@ -45,7 +45,7 @@ export class Link {
   readonly #events: LinkEvents
   readonly #closing = new AbortController()
   readonly #others = new Set<Connection>()
-  readonly #spare = new Spare()
+  readonly #idle = new IdleConnection()
   #state: State
 
   private constructor(socketPath: string, reconnect: Reconnect, events: LinkEvents, first: Connection) {
@@ -112,7 +112,7 @@ export class Link {
    */
   async settle<M extends Method>(method: M, parameters: In<M>, signal?: AbortSignal): Promise<Out<M>> {
     return this.#persist(method, 'settle', signal, async giveUpAt => {
-      const connection = this.#spare.take() ?? (await this.#another(giveUpAt, signal))
+      const connection = this.#idle.take() ?? (await this.#another(giveUpAt, signal))
       this.#others.add(connection)
       let reply: Reply<M> | undefined
       try {
@@ -121,7 +121,7 @@ export class Link {
         return reply.out
       } finally {
         this.#others.delete(connection)
-        if (reply && !this.closed) this.#spare.keep(connection)
+        if (reply && !this.closed) this.#idle.keep(connection)
         else connection.caller.close()
       }
     })
@@ -198,7 +198,7 @@ export class Link {
     this.#state = { name: 'closed' }
     this.#closing.abort()
     for (const { caller } of this.#others) caller.close()
-    this.#spare.drop()
+    this.#idle.drop()
     if (state.name === 'up') state.connection.caller.close()
   }
 

@@ -1,7 +1,6 @@
 import type { Mapping as MappingInfo } from '../../protocol/generated/broker'
-import type { CallOptions } from './allocation'
-import type { Core, RevokeOutcome } from './core'
-import type { Holding, MappingState, RevokeHandler } from './holding'
+import type { HeldMapping, MappingState, RevokeHandler } from './held-mapping'
+import type { CallOptions, RevokeOutcome } from './options'
 
 export interface WindowOptions {
   /** First byte, from the start of the mapping; any, not only multiples of a page. Default: 0 */
@@ -12,8 +11,13 @@ export interface WindowOptions {
   writable?: boolean | undefined
 }
 
+/** Who ends a mapping here and at the broker; undefined where the broker does not know it any more. */
+export interface MappingOwner {
+  giveUp(held: HeldMapping, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined>
+}
+
 /** Last resort for a mapping nobody closed and nobody can reach: its descriptor. The layout stays with the broker. */
-const unreachable = new FinalizationRegistry<Holding>(holding => holding.closeFd())
+const unreachable = new FinalizationRegistry<HeldMapping>(held => held.closeFd())
 
 /**
  * The right to map part of an allocation: one descriptor, and windows over the memory.
@@ -22,52 +26,52 @@ const unreachable = new FinalizationRegistry<Holding>(holding => holding.closeFd
  * layout: after the end of the process the broker keeps it, and rebuild() or claim() of the next one gets it back.
  */
 export class Mapping {
-  readonly #core: Core
-  readonly #holding: Holding
+  readonly #owner: MappingOwner
+  readonly #held: HeldMapping
 
   /** @internal */
-  constructor(core: Core, holding: Holding) {
-    this.#core = core
-    this.#holding = holding
-    unreachable.register(this, holding, this)
+  constructor(owner: MappingOwner, held: HeldMapping) {
+    this.#owner = owner
+    this.#held = held
+    unreachable.register(this, held, this)
   }
 
   /** The broker's number of this mapping. */
   get id(): number {
-    return this.#holding.info.id
+    return this.#held.info.id
   }
 
   /** The mapping as the broker described it when it was made. */
   get info(): Readonly<MappingInfo> {
-    return this.#holding.info
+    return this.#held.info
   }
 
   /** First byte, from the start of the allocation. */
   get offset(): number {
-    return this.#holding.info.offset
+    return this.#held.info.offset
   }
 
   /** In bytes. */
   get length(): number {
-    return this.#holding.info.length
+    return this.#held.info.length
   }
 
   get access(): 'read' | 'readWrite' {
-    return this.#holding.info.access
+    return this.#held.info.access
   }
 
   /** Where the mapping lies in the guest's physical address space, in bytes, as given to map(). */
   get guestAddress(): number | undefined {
-    return this.#holding.info.guestAddress ?? undefined
+    return this.#held.info.guestAddress ?? undefined
   }
 
   /** What map() was given. */
   get metadata(): unknown {
-    return this.#holding.info.metadata ?? undefined
+    return this.#held.info.metadata ?? undefined
   }
 
   get state(): MappingState {
-    return this.#holding.state
+    return this.#held.state
   }
 
   /**
@@ -76,17 +80,17 @@ export class Mapping {
    * @throws BrokerError MappingRevoked after the end of the mapping
    */
   get fd(): number {
-    return this.#holding.fd
+    return this.#held.fd
   }
 
   /** Where in the descriptor the mapping starts: what to give mmap() for the mapping's first byte. */
   get mmapOffset(): number {
-    return this.#holding.mmapOffset
+    return this.#held.mmapOffset
   }
 
   /** Offsets and lengths that mmap() takes are multiples of this many bytes. */
   get pageBytes(): number {
-    return this.#holding.pageBytes
+    return this.#held.pageBytes
   }
 
   /**
@@ -98,17 +102,17 @@ export class Mapping {
    */
   window(options: WindowOptions = {}): Buffer {
     const { offset = 0, writable = this.access === 'readWrite' } = options
-    return this.#holding.openWindow(offset, options.length ?? this.length - offset, writable)
+    return this.#held.openWindow(offset, options.length ?? this.length - offset, writable)
   }
 
   /** Address of a window's first byte in this process, for ioctl() in native code. */
   addressOf(window: Buffer): bigint {
-    return this.#holding.addressOf(window)
+    return this.#held.addressOf(window)
   }
 
   /** Unmap one window; its length becomes 0. */
   closeWindow(window: Buffer): void {
-    this.#holding.closeWindow(window)
+    this.#held.closeWindow(window)
   }
 
   /**
@@ -119,8 +123,8 @@ export class Mapping {
    * @returns a function that takes the handler away again
    */
   onRevoke(handler: RevokeHandler): () => void {
-    this.#holding.handlers.add(handler)
-    return () => void this.#holding.handlers.delete(handler)
+    this.#held.handlers.add(handler)
+    return () => void this.#held.handlers.delete(handler)
   }
 
   /**
@@ -131,7 +135,7 @@ export class Mapping {
    */
   async close(options: CallOptions = {}): Promise<RevokeOutcome | undefined> {
     unreachable.unregister(this)
-    return this.#core.giveUp(this.#holding, options.signal)
+    return this.#owner.giveUp(this.#held, options.signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

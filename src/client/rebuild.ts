@@ -1,10 +1,11 @@
 import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'
-import { Allocation, type CallOptions, type Metadata, type Verdict } from './allocation'
-import type { Core } from './core'
+import { Allocation } from './allocation'
+import type { ClientState } from './client-state'
 import { closeAll } from './descriptor'
 import { BrokerError, toBrokerError, violation } from './errors'
 import type { Mapping } from './mapping'
+import type { CallOptions, Metadata, Verdict } from './options'
 import type { In, Out } from './reply'
 
 /** An allocation taken up again, with every mapping of this owner's that waited for it. */
@@ -39,58 +40,58 @@ export interface RebuildOptions extends ClaimOptions {
 }
 
 /** See Broker.claim(). */
-export async function claim(core: Core, name: string, options: ClaimOptions): Promise<Claimed> {
-  const { claimed, notClaimed } = await collect(core, { name, secret: options.secret }, options)
+export async function claim(state: ClientState, name: string, options: ClaimOptions): Promise<Claimed> {
+  const { claimed, notClaimed } = await collect(state, { name, secret: options.secret }, options)
   const [first] = claimed
   if (first) return first
   throw refusal(name, notClaimed[0])
 }
 
 /** See Broker.rebuild(). */
-export function rebuild(core: Core, options: RebuildOptions): Promise<Rebuilt> {
+export function rebuild(state: ClientState, options: RebuildOptions): Promise<Rebuilt> {
   const { prefix = '', secret } = options
-  return collect(core, { prefix, secret }, options)
+  return collect(state, { prefix, secret }, options)
 }
 
-async function collect(core: Core, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
+async function collect(state: ClientState, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
   const rebuilt: Rebuilt = { claimed: [], notClaimed: [] }
   try {
-    await core.prepare(undefined, options.signal)
+    await state.prepare(undefined, options.signal)
     for (let attempt = 0; ; attempt++) {
       rebuilt.notClaimed.length = 0
-      if (await pass(core, parameters, options, rebuilt)) break
-      await core.link.pause(attempt, options.signal)
+      if (await pass(state, parameters, options, rebuilt)) break
+      await state.link.pause(attempt, options.signal)
     }
-    if (core.claimCutOff) for (const claimed of rebuilt.claimed) await regrant(core, claimed, options)
+    if (state.claimCutOff) for (const claimed of rebuilt.claimed) await regrant(state, claimed, options)
     return rebuilt
   } catch (error) {
     // Whoever gets an error gets no objects: what came before it must not stay open unseen.
-    for (const { mappings } of rebuilt.claimed) for (const { id } of mappings) core.abandon(id)
+    for (const { mappings } of rebuilt.claimed) for (const { id } of mappings) state.abandon(id)
     throw toBrokerError(error, 'Claim')
   }
 }
 
 /** One Claim call; false when the connection broke under it. What this process claimed already it may claim again. */
 async function pass(
-  core: Core,
+  state: ClientState,
   parameters: In<'Claim'>,
   options: ClaimOptions,
   rebuilt: Rebuilt,
 ): Promise<boolean> {
-  const cutOff = core.claimCutOff
-  core.claimCutOff = true
+  const cutOff = state.claimCutOff
+  state.claimCutOff = true
   try {
-    for await (const { out, fds } of core.link.replies('Claim', parameters, options.signal)) {
-      if (out.outcome === 'claimed') merge(rebuilt.claimed, takeUp(core, out, fds, options.secret))
+    for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
+      if (out.outcome === 'claimed') merge(rebuilt.claimed, takeUp(state, out, fds, options.secret))
       else {
         closeAll(fds)
         if (out.outcome !== 'nothing') rebuilt.notClaimed.push(left(out, out.outcome))
       }
     }
-    core.claimCutOff = cutOff
+    state.claimCutOff = cutOff
     return true
   } catch (error) {
-    if (error instanceof VarlinkError) core.claimCutOff = cutOff
+    if (error instanceof VarlinkError) state.claimCutOff = cutOff
     if (error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)) return false
     throw error
   }
@@ -107,30 +108,35 @@ function merge(all: Claimed[], next: Claimed): void {
  * holds them, so claiming again does not bring them: each is made once more, and the unreachable one ended.
  */
 async function regrant(
-  core: Core,
+  state: ClientState,
   { allocation, mappings }: Claimed,
   { signal }: ClaimOptions,
 ): Promise<void> {
   const { holderPid } = allocation.info
   for (const info of await allocation.refresh({ signal })) {
-    if (info.state !== 'held' || info.pid !== holderPid || core.notices.get(info.id)) continue
+    if (info.state !== 'held' || info.pid !== holderPid || state.revokes.get(info.id)) continue
     const { offset, length, access } = info
     const guestAddress = info.guestAddress ?? undefined
     const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
     mappings.push(await allocation.map({ offset, length, access, guestAddress, metadata, signal }))
-    await core.link.settle('RevokeMapping', { mapping: info.id }, signal)
+    await state.link.settle('RevokeMapping', { mapping: info.id }, signal)
   }
 }
 
-function takeUp(core: Core, out: Out<'Claim'>, fds: readonly number[], secret: string | undefined): Claimed {
+function takeUp(
+  state: ClientState,
+  out: Out<'Claim'>,
+  fds: readonly number[],
+  secret: string | undefined,
+): Claimed {
   if (!out.allocation) {
     closeAll(fds)
     throw violation('Claim', 'it claims, but names no allocation')
   }
-  const allocation = new Allocation(core, out.allocation, secret)
+  const allocation = new Allocation(state, out.allocation, secret)
   return {
     allocation,
-    mappings: core.adopt(out.allocation.range, out.grants, fds),
+    mappings: state.adopt(out.allocation.range, out.grants, fds),
     verdict: out.allocation.verdict,
   }
 }

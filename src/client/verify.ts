@@ -1,7 +1,7 @@
 import type { Poison } from '../../protocol/generated/broker'
-import type { CallOptions, Verdict } from './allocation'
 import { BrokerError, toBrokerError } from './errors'
 import type { Link } from './link'
+import type { CallOptions, Verdict } from './options'
 
 /** How far something is that goes through memory; in bytes. */
 export interface Progress {

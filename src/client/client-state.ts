@@ -2,29 +2,28 @@ import type { Grant } from '../../protocol/generated/broker'
 import { abortable } from './abort'
 import { closeAll } from './descriptor'
 import { BrokerError, violation } from './errors'
-import { Holding } from './holding'
+import { HeldMapping } from './held-mapping'
 import type { Link } from './link'
 import { Mapping } from './mapping'
-import type { Notices } from './notices'
+import type { RevokeOutcome } from './options'
 import type { In } from './reply'
-
-export type RevokeOutcome = 'revoked' | 'quarantined'
+import type { RevokeListener } from './revoke-listener'
 
 /** Reasons why a change can't be taken now that end by themselves, or by an operator. */
 const passing = new Set(['BrokerUnreachable', 'Busy', 'ConnectionLost', 'Frozen', 'RangeReadOnly'])
 
 /** What the objects of one broker connection share: the way to the broker, and the mappings held through it. */
-export class Core {
+export class ClientState {
   readonly link: Link
-  readonly notices: Notices
+  readonly revokes: RevokeListener
   #pageBytes = new Map<string, number>()
   /** A claim was cut off: this process may hold mappings whose descriptors never arrived. Stays so. */
   claimCutOff = false
-  readonly #givingUp = new Map<Holding, Promise<RevokeOutcome | undefined>>()
+  readonly #givingUp = new Map<HeldMapping, Promise<RevokeOutcome | undefined>>()
 
-  constructor(link: Link, notices: Notices) {
+  constructor(link: Link, revokes: RevokeListener) {
     this.link = link
-    this.notices = notices
+    this.revokes = revokes
   }
 
   /** A restarted broker may have been given other ranges. */
@@ -34,7 +33,7 @@ export class Core {
 
   /** What to have in hand before a descriptor is asked for, so that nothing can fail between its arrival and its owner. */
   async prepare(range: string | undefined, signal: AbortSignal | undefined): Promise<void> {
-    await abortable(this.notices.ready(), signal)
+    await abortable(this.revokes.ready(), signal)
     if (range === undefined ? this.#pageBytes.size > 0 : this.#pageBytes.has(range)) return
     const { out } = await this.link.call('ListRanges', {}, 'read', signal)
     for (const { name, capabilities } of out.ranges) this.#pageBytes.set(name, capabilities.pageBytes)
@@ -62,40 +61,40 @@ export class Core {
       throw violation('CreateMapping', `its range ${JSON.stringify(range)} is not among those of ListRanges`)
     }
     return grants.map(grant => {
-      const holding = new Holding(grant, fds[grant.fileDescriptor]!, pageBytes)
-      const mapping = new Mapping(this, holding)
-      this.notices.add(holding)
+      const held = new HeldMapping(grant, fds[grant.fileDescriptor]!, pageBytes)
+      const mapping = new Mapping(this, held)
+      this.revokes.add(held)
       return mapping
     })
   }
 
   /** End a mapping here and at the broker; undefined where the broker does not know it (any more). */
-  giveUp(holding: Holding, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
-    const running = this.#givingUp.get(holding)
+  giveUp(held: HeldMapping, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
+    const running = this.#givingUp.get(held)
     if (running) return abortable(running, signal)
-    const { state } = holding
+    const { state } = held
     if (state === 'closed') return Promise.resolve(undefined)
-    holding.drop()
-    this.notices.remove(holding)
-    return state === 'lost' ? Promise.resolve(undefined) : this.acknowledge(holding, signal)
+    held.drop()
+    this.revokes.remove(held)
+    return state === 'lost' ? Promise.resolve(undefined) : this.acknowledge(held, signal)
   }
 
   /** End a mapping here only; the broker goes on taking this process for its holder. */
   abandon(id: number): void {
-    const holding = this.notices.get(id)
-    if (!holding) return
-    holding.drop()
-    this.notices.remove(holding)
+    const held = this.revokes.get(id)
+    if (!held) return
+    held.drop()
+    this.revokes.remove(held)
   }
 
-  /** Tell the broker that a dropped holding is gone here. */
-  async acknowledge(holding: Holding, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
-    const telling = this.#tell(holding.info.id, signal)
-    this.#givingUp.set(holding, telling)
+  /** Tell the broker that a dropped mapping is gone here. */
+  async acknowledge(held: HeldMapping, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
+    const telling = this.#tell(held.info.id, signal)
+    this.#givingUp.set(held, telling)
     try {
       return await telling
     } finally {
-      this.#givingUp.delete(holding)
+      this.#givingUp.delete(held)
     }
   }
 
@@ -104,10 +103,10 @@ export class Core {
    * process' word may prove that it has let go. Ends with the link.
    * @throws BrokerError anything else that the broker answers
    */
-  async settle(holding: Holding): Promise<void> {
+  async settle(held: HeldMapping): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.acknowledge(holding)
+        await this.acknowledge(held)
         return
       } catch (error) {
         if (this.link.closed) return

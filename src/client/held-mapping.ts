@@ -35,7 +35,7 @@ export type MappingState = 'held' | 'revoking' | 'lost' | 'closed'
  * What a mapping owns: one descriptor and the windows made from it. Apart from the Mapping that users see, so that
  * the library can answer a revoke notice when the user has dropped the Mapping but still uses a window.
  */
-export class Holding {
+export class HeldMapping {
   readonly info: MappingInfo
   /** Where in the descriptor the mapping starts, in bytes. */
   readonly mmapOffset: number
@@ -108,7 +108,7 @@ export class Holding {
     return Buffer.from(window.buffer, start - pageStart, length)
   }
 
-  /** Address of the first byte of a window of this holding. */
+  /** Address of the first byte of a window of this mapping. */
   addressOf(window: Buffer): bigint {
     return this.#windowOf(window).address + BigInt(window.byteOffset)
   }

@@ -1,6 +1,6 @@
 import type { Event, Mapping as MappingInfo } from '../../protocol/generated/broker'
 import { backoffMs } from './backoff'
-import type { Holding, RevokeNotice } from './holding'
+import type { HeldMapping, RevokeNotice } from './held-mapping'
 import type { Link } from './link'
 import type { Out } from './reply'
 
@@ -11,10 +11,10 @@ const reserveMsMax = 500
 const unknownDeadlineMs = 1_000
 const retry = { minDelayMs: 10, maxDelayMs: 1_000 }
 
-export interface NoticeEvents {
-  /** The holding is dropped already; the broker is to be told. failures: what its handlers threw. */
-  onRevoked(holding: Holding, failures: unknown[]): void
-  onLost(holding: Holding): void
+export interface RevokeEvents {
+  /** The mapping is dropped already; the broker is to be told. failures: what its handlers threw. */
+  onRevoked(held: HeldMapping, failures: unknown[]): void
+  onLost(held: HeldMapping): void
 }
 
 /**
@@ -22,25 +22,25 @@ export interface NoticeEvents {
  * time the stream begins, which mappings it knows. Opened when the first mapping is about to be made, so that no
  * request can fall between the mapping and the first look.
  */
-export class Notices {
+export class RevokeListener {
   readonly #link: Link
-  readonly #events: NoticeEvents
-  readonly #held = new Map<number, Holding>()
+  readonly #events: RevokeEvents
+  readonly #held = new Map<number, HeldMapping>()
   /** Requests for mappings whose making was not yet answered when they came. */
   readonly #early = new Map<number, Request>()
   #ready: Promise<void> | undefined
   #failures = 0
 
-  constructor(link: Link, events: NoticeEvents) {
+  constructor(link: Link, events: RevokeEvents) {
     this.#link = link
     this.#events = events
   }
 
-  get holdings(): Iterable<Holding> {
+  get heldMappings(): Iterable<HeldMapping> {
     return this.#held.values()
   }
 
-  get(id: number): Holding | undefined {
+  get(id: number): HeldMapping | undefined {
     return this.#held.get(id)
   }
 
@@ -50,16 +50,16 @@ export class Notices {
     return this.#ready!
   }
 
-  add(holding: Holding): void {
-    this.#held.set(holding.info.id, holding)
-    const request = this.#early.get(holding.info.id)
+  add(held: HeldMapping): void {
+    this.#held.set(held.info.id, held)
+    const request = this.#early.get(held.info.id)
     if (!request) return
-    this.#early.delete(holding.info.id)
-    void this.#revoke(holding, request)
+    this.#early.delete(held.info.id)
+    void this.#revoke(held, request)
   }
 
-  remove(holding: Holding): void {
-    if (this.#held.get(holding.info.id) === holding) this.#held.delete(holding.info.id)
+  remove(held: HeldMapping): void {
+    if (this.#held.get(held.info.id) === held) this.#held.delete(held.info.id)
   }
 
   #begin(): void {
@@ -104,13 +104,13 @@ export class Notices {
     }
   }
 
-  #reconcile(judged: Holding[], known: Map<number, MappingInfo>): void {
-    for (const holding of judged) {
-      if (this.#held.get(holding.info.id) !== holding || holding.state === 'lost') continue
-      const info = known.get(holding.info.id)
-      if (!info || !sameMapping(info, holding.info)) {
-        holding.markLost()
-        this.#events.onLost(holding)
+  #reconcile(judged: HeldMapping[], known: Map<number, MappingInfo>): void {
+    for (const held of judged) {
+      if (this.#held.get(held.info.id) !== held || held.state === 'lost') continue
+      const info = known.get(held.info.id)
+      if (!info || !sameMapping(info, held.info)) {
+        held.markLost()
+        this.#events.onLost(held)
       }
     }
     this.#early.clear()
@@ -125,23 +125,19 @@ export class Notices {
   }
 
   #asked(id: number, request: Request): void {
-    const holding = this.#held.get(id)
-    if (holding) void this.#revoke(holding, request)
+    const held = this.#held.get(id)
+    if (held) void this.#revoke(held, request)
     else this.#early.set(id, request)
   }
 
-  async #revoke(holding: Holding, { deadline, detail }: Request): Promise<void> {
-    if (holding.state !== 'held') return
-    holding.beginRevoke()
-    const failures = await runHandlers(
-      holding,
-      deadline ?? Date.now() + unknownDeadlineMs,
-      detail ?? undefined,
-    )
-    if (isClosed(holding)) return
-    holding.drop()
-    this.remove(holding)
-    this.#events.onRevoked(holding, failures)
+  async #revoke(held: HeldMapping, { deadline, detail }: Request): Promise<void> {
+    if (held.state !== 'held') return
+    held.beginRevoke()
+    const failures = await runHandlers(held, deadline ?? Date.now() + unknownDeadlineMs, detail ?? undefined)
+    if (isClosed(held)) return
+    held.drop()
+    this.remove(held)
+    this.#events.onRevoked(held, failures)
   }
 }
 
@@ -149,8 +145,8 @@ export class Notices {
 type Request = Pick<Event, 'deadline' | 'detail'>
 
 /** A function, because the compiler does not know that a state changes while handlers run. */
-function isClosed(holding: Holding): boolean {
-  return holding.state === 'closed'
+function isClosed(held: HeldMapping): boolean {
+  return held.state === 'closed'
 }
 
 /** Ids start anew in a range whose table did not survive, so the id alone proves nothing. */
@@ -160,7 +156,7 @@ function sameMapping(a: MappingInfo, b: MappingInfo): boolean {
 
 /** All at once; what they threw. Those that are not done shortly before the deadline are not waited for. */
 async function runHandlers(
-  holding: Holding,
+  held: HeldMapping,
   deadline: number,
   detail: string | undefined,
 ): Promise<unknown[]> {
@@ -169,7 +165,7 @@ async function runHandlers(
   const timeout = new AbortController()
   const notice: RevokeNotice = { detail, deadline, signal: timeout.signal }
   const failures: unknown[] = []
-  const running = [...holding.handlers].map(async handler => {
+  const running = [...held.handlers].map(async handler => {
     try {
       await handler(notice)
     } catch (error) {
@@ -180,9 +176,7 @@ async function runHandlers(
   const late = new Promise<void>(resolve => {
     timer = setTimeout(() => {
       timeout.abort()
-      failures.push(
-        new Error(`a revoke handler of mapping ${holding.info.id} was not done before the deadline`),
-      )
+      failures.push(new Error(`a revoke handler of mapping ${held.info.id} was not done before the deadline`))
       resolve()
     }, timeMs)
   })

@@ -7,7 +7,7 @@ const idleMs = 1_000
  * One connection between two calls, for calls that must not wait behind others but come in a row: making a new one
  * for each costs both sides more than the call itself.
  */
-export class Spare {
+export class IdleConnection {
   #connection: Connection | undefined
   #timer: NodeJS.Timeout | undefined
 
