@@ -57,6 +57,9 @@ export const extentsPerAllocationMax = 64
 /** As many as fdsPerMessageMax, so that Claim gives an allocation back in one reply. */
 export const mappingsPerAllocationMax = 128
 
+/** Of those, what uids other than the owner's have together: they can't leave the owner without a place. */
+export const sharedMappingsPerAllocationMax = 64
+
 /** Allocations in one page of ListAllocations and in one Watch snapshot batch; replyBytesMax holds that many. */
 export const listAllocationsMax = 256
 

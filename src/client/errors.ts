@@ -94,7 +94,7 @@ const sentences: Record<string, (p: Parameters) => string> = {
   Frozen: p => `the broker is frozen and refuses changes: ${p.reason}`,
   RangeReadOnly: p => `range ${p.range} is read-only: ${p.reason}`,
   TableFull: p => `the allocation table of range ${p.range} is full (${bytes(p.stateBytesMax)} of state)`,
-  LimitExceeded: p => `over the limit ${p.limit} (at most ${p.max})`,
+  LimitExceeded: limitExceeded,
   Busy: p => `${JSON.stringify(p.name)} is busy: ${p.operation} is under way`,
   SourceFailed: p => `${p.operation} failed in range ${p.range}: ${p.reason} (${p.code})`,
   ConsoleOff: () => "the debug console is off: the broker's configuration does not start it",
@@ -122,4 +122,17 @@ function quotaExceeded(p: Parameters): string {
     `uid ${p.uid} is over its quota of ${p.resource}: ` +
     `${show(p.requested)} asked for, ${show(p.used)} of ${show(p.limit)} in use`
   )
+}
+
+const limitsInWords: Record<string, string> = {
+  tableBytesOfUid: "this user's records fill its share of the allocation table",
+  tableBytesOfOwner: "the owner's share of the allocation table is full with mappings of its allocations",
+  tableBytesWithoutOwner:
+    "users without an [[owner]] in the broker's configuration together fill their share of the allocation table",
+  sharedMappingsPerAllocation: 'those it is shared with have as many mappings of the allocation as they may',
+}
+
+function limitExceeded({ limit, max }: Parameters): string {
+  const words = limitsInWords[String(limit)]
+  return words ? `${words} (${limit}, at most ${max})` : `over the limit ${limit} (at most ${max})`
 }

@@ -2,12 +2,20 @@ import { type OwnerLimits, type Settings, unlimited } from '../config/config'
 import { refuse } from '../refusal'
 import type { Ledger } from './ledger'
 
+/** Whose room in a table a uid's records take: no limit, a share of its own, or beside that one with all the others. */
+export type Standing = 'administrator' | 'owner' | 'other'
+
 /** Who may do what; from the configuration, replaced whole when that is read again. */
 export class Policy {
   constructor(private readonly settings: Pick<Settings, 'owners' | 'defaults' | 'admins'>) {}
 
   isAdmin(uid: number): boolean {
     return this.settings.admins.has(uid)
+  }
+
+  standing(uid: number): Standing {
+    if (this.isAdmin(uid)) return 'administrator'
+    return this.settings.owners.has(uid) ? 'owner' : 'other'
   }
 
   limits(uid: number): OwnerLimits {

@@ -73,7 +73,15 @@ export const unlimited: OwnerLimits = {
   names: undefined,
   openByPath: false,
 }
-const nothing: OwnerLimits = { ...unlimited, bytesMax: 0, allocationsMax: 0 }
+
+/** Of one uid that has no [[owner]] and no [defaults], of what is shared with it: two for each of 32 virtual machines. */
+export const strangerMappingsMax = 64
+const nothing: OwnerLimits = {
+  ...unlimited,
+  bytesMax: 0,
+  allocationsMax: 0,
+  mappingsMax: strangerMappingsMax,
+}
 
 /** For all users of a file. The broker waits, and is not to look hung (WatchdogSec=) for a directory service that is. */
 const userLookupsMs = 5000
@@ -225,11 +233,12 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
   ) => {
     for (const range of config.ranges ?? [])
       if (!names.has(range)) fail([...at, 'ranges'], `no range is called '${range}'`)
+    const countMax = (own: number | undefined, otherwise: number) =>
+      own ?? (config.bytes_max === undefined ? otherwise : Infinity)
     return {
       bytesMax: size(config.bytes_max, [...at, 'bytes_max']) ?? fallback.bytesMax,
-      allocationsMax:
-        config.allocations_max ?? (config.bytes_max === undefined ? fallback.allocationsMax : Infinity),
-      mappingsMax: config.mappings_max ?? fallback.mappingsMax,
+      allocationsMax: countMax(config.allocations_max, fallback.allocationsMax),
+      mappingsMax: countMax(config.mappings_max, fallback.mappingsMax),
       ranges: config.ranges,
       names: config.names,
       openByPath: config.open_by_path ?? false,

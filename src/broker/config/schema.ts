@@ -84,7 +84,10 @@ const quota = {
     0,
     'Allocations. Set it: they take room in the table, which all owners share. Default: no limit.',
   ),
-  mappings_max: count(0, 'Mappings of all its allocations; set it for the same reason. Default: no limit.'),
+  mappings_max: count(
+    0,
+    'Mappings that it makes, and that others make of what it shares with them; set it for the same reason. Default: no limit.',
+  ),
   ranges: listOf({ type: 'string' }, 'Names of the ranges it may have memory of. Default: all.'),
   names: listOf(
     text,
@@ -169,8 +172,8 @@ export const configSchema = table(
       ),
     },
     defaults: table(
-      'What uids without an [[owner]] of their own may have. Without it: no memory; they may use what is shared with them. ' +
-        'Takes effect at a reload.',
+      'What each uid without an [[owner]] of its own may have. Without it: no memory, and 64 mappings of what is shared with ' +
+        'it. All these uids together fill at most half of an allocation table. Takes effect at a reload.',
       quota,
     ),
     owner: {

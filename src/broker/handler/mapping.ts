@@ -7,7 +7,7 @@ import type {
   RevokeMappingOut,
 } from '../../../protocol/generated/broker'
 import type { MappingRecord } from '../../../protocol/table'
-import { mappingsPerAllocationMax } from '../../../protocol/wire/limits'
+import { mappingsPerAllocationMax, sharedMappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkIdle, checkOwner, findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
@@ -51,9 +51,7 @@ export function createMapping(
     const guestAddress = input.guestAddress ?? null
     if (guestAddress !== null && (guestAddress < 0 || guestAddress % pageBytes !== 0))
       invalid('guestAddress', `a guest address is a multiple of ${pageBytes}`)
-    if (allocation.mappings.size >= mappingsPerAllocationMax)
-      refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
-    broker.policy.checkQuota(broker.ledger, session.uid, { mappings: 1 })
+    checkRoom(broker, session.uid, allocation)
     const mappingRecord: MappingRecord = {
       id: broker.inventory.newId('mapping'),
       allocationId: record.id,
@@ -87,6 +85,18 @@ export function createMapping(
   } finally {
     broker.leases.releaseIdle(holder)
   }
+}
+
+/** @throws Refusal LimitExceeded, QuotaExceeded: of the caller, or of the owner, for whom a mapping counts as well */
+function checkRoom(broker: Broker, uid: number, { mappings, record }: Allocation): void {
+  if (mappings.size >= mappingsPerAllocationMax)
+    refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
+  const isShare = (user: number) => user !== record.uid
+  const shared = [...mappings.values()].filter(mapping => isShare(mapping.record.uid))
+  if (isShare(uid) && shared.length >= sharedMappingsPerAllocationMax)
+    refuse('LimitExceeded', { limit: 'sharedMappingsPerAllocation', max: sharedMappingsPerAllocationMax })
+  for (const payer of new Set([uid, record.uid]))
+    broker.policy.checkQuota(broker.ledger, payer, { mappings: 1 })
 }
 
 /** @throws Refusal SourceFailed, PermissionDenied */

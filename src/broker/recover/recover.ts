@@ -65,9 +65,9 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
   const onReadOnly = (range: Range, reason: string) => {
     broker.events.emit({ kind: 'range', range: range.name, detail: reason })
   }
-  const mayFill = (uid: number) => broker.policy.isAdmin(uid)
+  const standing = (uid: number) => broker.policy.standing(uid)
   const unusable = (reason: string) =>
-    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, mayFill, startup)
+    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, standing, startup)
 
   let opened: OpenedSource
   try {
@@ -106,7 +106,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
       undefined,
       configured,
       onReadOnly,
-      mayFill,
+      standing,
       startup,
     )
     for (const detail of table.diagnostics) {

@@ -81,11 +81,11 @@ export class Revoker {
   }
 
   /**
-   * Who may go on reaching the allocation while this mapping ends. Nobody, when its process has not given it back: then
+   * Who may go on reaching the allocation while this mapping ends. Nobody, when its process lives and has not given it back: then
    * only the kernel's word counts, and that it gives when nobody at all has the memory open.
    */
   private rightful(mapping: Mapping): Set<number> {
-    return mapping.givenBack ? rightfulHolders(mapping.allocation, mapping) : new Set()
+    return mapping.givenBack || !mapping.holder ? rightfulHolders(mapping.allocation, mapping) : new Set()
   }
 
   /** The mapping is proved to be over. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and is finished later */

@@ -305,7 +305,7 @@ export class Inventory {
     if (mapping.record.state === 'revoking') this.revoking.add(mapping)
     mapping.allocation.mappings.set(mapping.id, mapping)
     this.relate(mapping.record.uid, mapping.allocation)
-    this.ledger.charge(mapping.record.uid, { mappings: 1 })
+    this.chargeMapping(mapping, 1)
   }
 
   private unindexMapping(mapping: Mapping): void {
@@ -314,8 +314,13 @@ export class Inventory {
     this.revoking.delete(mapping)
     mapping.allocation.mappings.delete(mapping.id)
     this.relate(mapping.record.uid, mapping.allocation)
-    this.ledger.charge(mapping.record.uid, { mappings: -1 })
+    this.chargeMapping(mapping, -1)
     mapping.returned()
+  }
+
+  /** Of a share, it counts for the owner as well: whom it lets in takes room that it pays for. */
+  private chargeMapping({ record, allocation }: Mapping, mappings: 1 | -1): void {
+    for (const uid of new Set([record.uid, allocation.record.uid])) this.ledger.charge(uid, { mappings })
   }
 
   private indexRetired(retired: Retired): void {

@@ -7,6 +7,7 @@ import {
   type PoisonOrigin,
   type RetiredRecord,
 } from '../../../protocol/table'
+import type { Standing } from '../access/policy'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
@@ -16,9 +17,10 @@ import { wholeUnits } from './extents'
 import type { RecordBytes } from './record-bytes'
 import type { Startup } from './startup'
 
-/** Of the table's room: kept for what must go through, and what one uid may fill. */
+/** Of the table's room: kept for what must go through, what one uid may fill, and all without an [[owner]] together. */
 const reserveShare = 8
 const uidShare = 4
+const othersShare = 2
 
 export type Recovery = RangeView['table']['recovery']
 
@@ -51,8 +53,7 @@ export class Range {
     public reason: string | undefined,
     private readonly configured: { kind: string; bytes: number },
     private readonly onReadOnly: (range: Range, reason: string) => void,
-    /** Whether a uid may fill the table beyond its share: administrators. */
-    private readonly mayFill: (uid: number) => boolean,
+    private readonly standing: (uid: number) => Standing,
     readonly startup: Startup,
   ) {}
 
@@ -85,7 +86,7 @@ export class Range {
     if (this.reason !== undefined) refuse('RangeReadOnly', { range: this.name, reason: this.reason })
     const { table, recordBytes } = this.opened()
     const deltas = recordBytes.deltas(changes)
-    if (uid !== undefined) this.checkShare(uid, deltas.get(uid) ?? 0)
+    if (uid !== undefined) this.checkShares(uid, deltas)
     const reserve = Math.floor(table.stateBytesMax / reserveShare)
     try {
       table.commit(changes, uid === undefined ? 0 : reserve)
@@ -101,11 +102,24 @@ export class Range {
     recordBytes.apply(deltas)
   }
 
-  private checkShare(uid: number, delta: number): void {
+  /** The room of the caller (uid), of the owner whose allocation it maps, and of all without an [[owner]] together. */
+  private checkShares(uid: number, deltas: ReadonlyMap<number, number>): void {
     const { table, recordBytes } = this.opened()
-    const max = Math.floor(table.stateBytesMax / uidShare)
-    if (delta > 0 && !this.mayFill(uid) && recordBytes.of(uid) + delta > max)
-      refuse('LimitExceeded', { limit: 'tableBytesOfUid', max })
+    const check = (limit: string, share: number, used: number, delta: number) => {
+      const max = Math.floor(table.stateBytesMax / share)
+      if (delta > 0 && used + delta > max) refuse('LimitExceeded', { limit, max })
+    }
+    let othersDelta = 0
+    for (const [payer, delta] of deltas) {
+      const standing = this.standing(payer)
+      if (standing === 'other') othersDelta += delta
+      if (standing !== 'administrator')
+        check(payer === uid ? 'tableBytesOfUid' : 'tableBytesOfOwner', uidShare, recordBytes.of(payer), delta)
+    }
+    if (othersDelta <= 0) return
+    let others = 0
+    for (const [payer, bytes] of recordBytes.entries()) if (this.standing(payer) === 'other') others += bytes
+    check('tableBytesWithoutOwner', othersShare, others, othersDelta)
   }
 
   get bad(): BadMemory {

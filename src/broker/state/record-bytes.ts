@@ -1,39 +1,52 @@
 import {
+  type AllocationRecord,
   type Change,
-  type Entity,
   type EntityKind,
   entityBytes,
+  type MappingRecord,
+  type RetiredRecord,
   type TableView,
 } from '../../../protocol/table'
 
 const owned = ['allocation', 'mapping', 'retired'] as const
 type OwnedKind = (typeof owned)[number]
+type Owned = AllocationRecord | MappingRecord | RetiredRecord
 
-/** How much of a range's table each uid fills with its records, so that none can fill it for everybody. */
+/**
+ * How much of a range's table each uid fills, so that none can fill it for everybody: with its own records, and with the
+ * mappings that others have of its allocations. Those count for both.
+ */
 export class RecordBytes {
   private readonly used = new Map<number, number>()
 
   constructor(private readonly state: TableView) {
     for (const kind of owned)
-      for (const record of this.records(kind).values()) this.add(record.uid, entityBytes(kind, record))
+      for (const record of this.records(kind).values())
+        for (const uid of this.payers(record)) this.add(uid, entityBytes(kind, record))
   }
 
   of(uid: number): number {
     return this.used.get(uid) ?? 0
   }
 
+  entries(): IterableIterator<[number, number]> {
+    return this.used.entries()
+  }
+
   /** What the changes would add to each uid's bytes; before they are committed. */
   deltas(changes: readonly Change[]): Map<number, number> {
     const deltas = new Map<number, number>()
-    const add = (uid: number, bytes: number) => deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
+    const add = (record: Owned, bytes: number) => {
+      for (const uid of this.payers(record)) deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
+    }
     for (const change of changes) {
       const kind = 'delete' in change ? change.delete : change.put
       if (!isOwned(kind)) continue
       const former = this.records(kind).get('delete' in change ? change.key : change.value.id)
-      if (former) add(former.uid, -entityBytes(kind, former))
+      if (former) add(former, -entityBytes(kind, former))
       if ('put' in change) {
-        const value = change.value as Entity & { uid: number }
-        add(value.uid, entityBytes(kind, value))
+        const value = change.value as Owned
+        add(value, entityBytes(kind, value))
       }
     }
     return deltas
@@ -49,7 +62,12 @@ export class RecordBytes {
     else this.used.set(uid, total)
   }
 
-  private records(kind: OwnedKind): ReadonlyMap<number, Entity & { uid: number }> {
+  private payers(record: Owned): Set<number> {
+    const allocation = 'allocationId' in record && this.state.allocations.get(record.allocationId)
+    return new Set([record.uid, allocation ? allocation.uid : record.uid])
+  }
+
+  private records(kind: OwnedKind): ReadonlyMap<number, Owned> {
     return { allocation: this.state.allocations, mapping: this.state.mappings, retired: this.state.retired }[
       kind
     ]
