@@ -69,7 +69,9 @@ static void answer(uint64_t unique, int error, const void *body, size_t bytes) {
 }
 
 static void initialise(const struct fuse_in_header *in) {
-    struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_readahead = 0, .max_write = page};
+    struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = page};
+    /* Pages written back are asked for in the background; more than this wait without being asked for. */
+    out.max_background = out.congestion_threshold = count_max;
     answer(in->unique, 0, &out, sizeof out);
 }
 
