@@ -136,6 +136,13 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
     /dax0\.0 was made the kernel's own/,
     /daxctl reconfigure-device --mode=devdax --force dax0\.0/,
   ],
+  [
+    'kmem built in',
+    () => put('sys/bus/dax/drivers/kmem/bind', ''),
+    'warning kmem',
+    /built into this kernel/,
+    /initcall_blacklist=dax_kmem_init/,
+  ],
   ['kmem there', () => put('sys/module/kmem/refcnt', '0'), 'warning kmem', /is loaded/, /modprobe -r kmem/],
   [
     'locked down',
@@ -239,6 +246,35 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
   spoil()
   const found = ill(all).find(({ result, id }) => `${result} ${id}` === expected)
   expect([found?.finding, found?.mend]).toEqual([expect.stringMatching(finding), expect.stringMatching(mend)])
+})
+
+test('drivers that are built in are there, with or without a folder in /sys/module', () => {
+  // Proves that nobody is told to load what the kernel has already.
+  put('sys/module/device_dax', undefined)
+  put('sys/module/dax_hmem', undefined)
+  expect(ill([dax]).map(({ id }) => id)).toEqual(['modules'])
+  put('sys/bus/dax/drivers/device_dax/bind', '')
+  put('sys/bus/platform/drivers/hmem/bind', '')
+  expect(ill([dax])).toEqual([])
+  put('sys/bus', undefined)
+  put(
+    'lib/modules/6.1.0/modules.builtin',
+    'kernel/drivers/dax/device_dax.ko\nkernel/drivers/dax/hmem/dax_hmem.ko',
+  )
+  expect(ill([dax]).map(({ id }) => id)).toEqual(['region'])
+})
+
+test('what kmem has of others is none of the range', () => {
+  // Proves that an operator who wants other memory to be the kernel's own is left alone.
+  put('sys/bus/dax/drivers/kmem/dax1.0', '')
+  put('sys/bus/dax/devices/dax1.0/resource', '0x200000000')
+  put('sys/bus/dax/devices/dax1.0/size', String(GiB))
+  const found = () => ill([dax]).map(({ result, id }) => `${result} ${id}`)
+  expect(found()).toEqual(['warning kmem'])
+  put('sys/bus/dax/devices/dax1.0/resource', '0x50000000')
+  expect(found()).toEqual(['bad kmem'])
+  put('sys/bus/dax/devices/dax1.0', undefined)
+  expect(found()).toEqual(['bad kmem'])
 })
 
 test('a tmpfs that is too small is found on the real one', () => {

@@ -39,6 +39,7 @@ test.each([
   ['without randomisation, one form is enough', `nokaslr memmap=512M%1G-1+0xefffffff ${third} ${idle}`],
   ['a crash kernel elsewhere', `${line} crashkernel=256M crashkernel=128M@16M`],
   ['kmem kept away', `${line} modprobe.blacklist=kmem`],
+  ['kmem kept from starting, where it is built in', `${line} initcall_blacklist=dax_kmem_init`],
   ['memory ends behind the ranges', `${line} mem=2G`],
 ])('%s: nothing is found', (_what, good) => {
   // Proves that a line which keeps everything is not refused, however it is written.

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import type { HostFiles } from './host-files'
 
 /** What is known of how a kernel was built; what is not known is undefined. */
 export interface KernelBuild {
@@ -14,6 +15,12 @@ export function parseKernelConfig(text: string): Map<string, string> {
   const options = new Map<string, string>()
   for (const [, name, value] of text.matchAll(/^(CONFIG_\w+)=(.*)$/gm)) options.set(name!, value!)
   return options
+}
+
+/** Of a kernel of this host, by its release; undefined where its configuration is not kept. */
+export function buildOptions(files: HostFiles, release: string): Map<string, string> | undefined {
+  const text = files.text(`/boot/config-${release}`) ?? files.text(`/lib/modules/${release}/config`)
+  return text === undefined ? undefined : parseKernelConfig(text)
 }
 
 /** Of a folder such as /lib/modules/VERSION. */

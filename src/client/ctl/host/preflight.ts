@@ -268,15 +268,15 @@ function driversOf(
       if (drivers.includes(module))
         findings.push(lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`))
   for (const call of listOf(parameters, 'initcall_blacklist'))
-    if (/(^|_)(dax|hmem)(_|$)/.test(call))
+    if (/(^|_)(dax|hmem)(_|$)/.test(call) && !/kmem/.test(call))
       findings.push(
         lost(range, 'blacklist', `initcall_blacklist=${call} keeps a driver of the range from starting`),
       )
   if (switchedOn(parameters, 'device_hmem.disable'))
     findings.push(lost(range, 'disabled', 'device_hmem.disable makes no device of soft-reserved memory'))
-  const kmem = ['module_blacklist', 'modprobe.blacklist'].some(list =>
-    listOf(parameters, list).includes('kmem'),
-  )
+  const kmem =
+    ['module_blacklist', 'modprobe.blacklist'].some(list => listOf(parameters, list).includes('kmem')) ||
+    listOf(parameters, 'initcall_blacklist').includes('dax_kmem_init')
   const online = valuesOf(parameters, 'memhp_default_state').at(-1)?.startsWith('online') === true
   if (!switchedOn(parameters, 'dax_hmem.region_idle'))
     findings.push(...idle(range, parameters, { kmem, idleByModprobe, online }))

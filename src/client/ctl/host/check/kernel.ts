@@ -1,14 +1,18 @@
-import { bad, good, type HostCheck, notApplicable, warning } from '../check'
-import { missingFor, parseKernelConfig } from '../kernel-build'
+import { bad, good, type HostCheck, notApplicable, type Subject, warning } from '../check'
+import { physicalRanges } from '../configured-range'
+import { daxDevice } from '../dax-devices'
+import { stateOf } from '../drivers'
+import { overlap } from '../extent'
+import { buildOptions, missingFor } from '../kernel-build'
 
 /** Loaded in this order: dax_hmem makes the device, which device_dax then binds. */
 const modules: HostCheck = {
   id: 'modules',
   sources: ['devdax'],
   run: ({ files }) => {
-    const absent = ['dax_hmem', 'device_dax'].filter(name => files.list(`/sys/module/${name}`).length === 0)
+    const absent = (['dax_hmem', 'device_dax'] as const).filter(name => stateOf(files, name) === 'absent')
     return absent.length === 0
-      ? good('dax_hmem and device_dax are loaded')
+      ? good('dax_hmem and device_dax are there')
       : bad(
           `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} not loaded`,
           'modprobe dax_hmem && modprobe device_dax',
@@ -21,7 +25,7 @@ const regionIdle: HostCheck = {
   sources: ['devdax'],
   run: ({ files }) => {
     const value = files.text('/sys/module/dax_hmem/parameters/region_idle')
-    if (value === undefined) return notApplicable('dax_hmem is not loaded')
+    if (value === undefined) return notApplicable('dax_hmem is not there, or does not know the parameter')
     return value === 'Y'
       ? good('dax_hmem leaves soft-reserved memory idle')
       : bad(
@@ -31,22 +35,46 @@ const regionIdle: HostCheck = {
   },
 }
 
+/** What kmem holds of a range, or where that can't be told. */
+function takenByKmem({ files, configuration }: Subject): string[] {
+  const daxRanges = physicalRanges(configuration.ranges).filter(({ source }) => source === 'devdax')
+  return files
+    .list('/sys/bus/dax/drivers/kmem')
+    .filter(name => /^dax\d+\.\d+$/.test(name))
+    .filter(name => {
+      const device = daxDevice(files, name)
+      return (
+        device === undefined ||
+        daxRanges.some(({ base, bytes }) => overlap(device, { start: base, end: base + bytes }))
+      )
+    })
+}
+
 const kmem: HostCheck = {
   id: 'kmem',
   sources: ['devdax'],
-  run: ({ files }) => {
-    const bound = files.list('/sys/bus/dax/drivers/kmem').filter(name => /^dax\d+\.\d+$/.test(name))
-    if (bound.length > 0)
+  run: subject => {
+    const taken = takenByKmem(subject)
+    if (taken.length > 0)
       return bad(
-        `${bound.join(', ')} was made the kernel's own memory by the driver kmem`,
-        bound.map(name => `daxctl reconfigure-device --mode=devdax --force ${name}`).join(' && '),
+        `${taken.join(', ')} was made the kernel's own memory by the driver kmem`,
+        `${taken.map(name => `daxctl reconfigure-device --mode=devdax --force ${name}`).join(' && ')}; where the kernel does not let go ` +
+          'of the memory, boot with dax_hmem.region_idle=1',
       )
-    return files.list('/sys/module/kmem').length > 0
-      ? warning(
+    switch (stateOf(subject.files, 'kmem')) {
+      case 'absent':
+        return good('the driver kmem is not loaded')
+      case 'loaded':
+        return warning(
           "the driver kmem is loaded, which can make device-DAX memory the kernel's own",
           "modprobe -r kmem && echo 'blacklist kmem' >/etc/modprobe.d/membroker.conf",
         )
-      : good('the driver kmem is not loaded')
+      case 'builtIn':
+        return warning(
+          "the driver kmem is built into this kernel, and can make device-DAX memory the kernel's own",
+          'add initcall_blacklist=dax_kmem_init to the kernel parameters, and boot',
+        )
+    }
   },
 }
 
@@ -87,10 +115,11 @@ const kernelBuild: HostCheck = {
   id: 'kernelBuild',
   sources: ['devdax', 'devmem'],
   run: ({ files, configuration }) => {
-    const file = `/boot/config-${files.text('/proc/sys/kernel/osrelease')}`
-    const text = files.text(file)
-    if (text === undefined) return notApplicable(`there is no ${file} to see what the kernel can do`)
-    const build = { options: parseKernelConfig(text), modules: undefined }
+    const release = files.text('/proc/sys/kernel/osrelease') ?? ''
+    const options = buildOptions(files, release)
+    if (options === undefined)
+      return notApplicable(`there is no /boot/config-${release} to see what the kernel can do`)
+    const build = { options, modules: undefined }
     const missing = new Set(configuration.ranges.flatMap(({ source }) => missingFor(source, build)))
     return missing.size === 0
       ? good('this kernel has the drivers')

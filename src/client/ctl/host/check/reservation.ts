@@ -1,31 +1,11 @@
-import path from 'node:path'
 import { bootLines } from '../boot-lines'
 import { bad, good, notApplicable, type RangeCheck, type Subject, warning } from '../check'
 import type { ConfiguredRange } from '../configured-range'
+import { daxRegions } from '../dax-devices'
 import { contains, extentText } from '../extent'
-import { firmwareMap, type HostFiles, idleByModprobe } from '../host-files'
+import { firmwareMap, idleByModprobe } from '../host-files'
 import { MemoryMapError, parseMemoryMap } from '../memory-map'
 import { preflight } from '../preflight'
-
-/** Soft-reserved memory as the kernel offers it. */
-interface Region {
-  readonly start: number
-  readonly bytes: number
-}
-
-/** In every region the first device, which can't be deleted, says where the region begins. */
-function regions(files: HostFiles): Region[] {
-  const folder = '/sys/bus/dax/devices'
-  return files
-    .list(folder)
-    .filter(name => /^dax\d+\.0$/.test(name))
-    .flatMap(name => {
-      const device = path.join(folder, files.link(`${folder}/${name}`) ?? name)
-      const start = files.number(`${device}/resource`)
-      const bytes = files.number(`${path.dirname(device)}/dax_region/size`)
-      return start === undefined || bytes === undefined ? [] : [{ start, bytes }]
-    })
-}
 
 const reserveAgain = (range: ConfiguredRange) =>
   `boot with the kernel parameters that reserve 0x${range.base!.toString(16)} (broker-ctl reserve shows the forms)`
@@ -35,7 +15,7 @@ const region: RangeCheck = {
   sources: ['devdax'],
   needsRoot: true,
   run: (range, { files }) => {
-    const there = regions(files)
+    const there = daxRegions(files)
     const found = there.find(({ start }) => start === range.base)
     if (found?.bytes === range.bytes)
       return good('its soft-reserved region is there, and as large as configured')
