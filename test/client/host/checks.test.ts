@@ -248,6 +248,30 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
   expect([found?.finding, found?.mend]).toEqual([expect.stringMatching(finding), expect.stringMatching(mend)])
 })
 
+test('an entry whose kernel reads no line but its own is found', () => {
+  // Proves that the kernel of each entry is looked at, not only the one that runs.
+  const drivers = 'CONFIG_DEV_DAX=m\nCONFIG_DEV_DAX_HMEM=m\nCONFIG_EFI_SOFT_RESERVE=y\nCONFIG_DEVMEM=y'
+  put(
+    'lib/modules/6.12.0/config',
+    `${drivers}\nCONFIG_CMDLINE_BOOL=y\nCONFIG_CMDLINE="quiet"\nCONFIG_CMDLINE_OVERRIDE=y`,
+  )
+  put('efi/loader/entries/a.conf', `linux /1234/6.12.0/linux\noptions ${line}`)
+  expect(ill([dax])).toMatchObject([
+    {
+      id: 'bootLoader',
+      finding: expect.stringMatching(
+        /1 of 2 entries .*a\.conf: .*CONFIG_CMDLINE_OVERRIDE.*; .*kernel's own memory/,
+      ),
+      mend: 'boot a kernel that is built without CONFIG_CMDLINE_OVERRIDE',
+    },
+  ])
+  put('efi/loader/entries/a.conf', `linux /1234/6.1.0/linux\noptions quiet`)
+  expect(ill([dax])[0]!.mend).toMatch(/\/etc\/kernel\/cmdline, then for each kernel: kernel-install add/)
+  put('efi', undefined)
+  put('lib/modules/6.12.0/config', drivers)
+  expect(ill([dax])).toEqual([])
+})
+
 test('drivers that are built in are there, with or without a folder in /sys/module', () => {
   // Proves that nobody is told to load what the kernel has already.
   put('sys/module/device_dax', undefined)
@@ -271,8 +295,13 @@ test('what kmem has of others is none of the range', () => {
   put('sys/bus/dax/devices/dax1.0/size', String(GiB))
   const found = () => ill([dax]).map(({ result, id }) => `${result} ${id}`)
   expect(found()).toEqual(['warning kmem'])
-  put('sys/bus/dax/devices/dax1.0/resource', '0x50000000')
+  put('sys/bus/dax/devices/dax1.0/resource', '0x40000000')
   expect(found()).toEqual(['bad kmem'])
+  put('sys/devices/system/memory/block_size_bytes', '8000000')
+  expect(ill([dax])[0]!.mend).toContain(
+    'for block in $(seq 8 15); do echo offline >/sys/devices/system/memory/memory$block/state; done; ' +
+      'echo dax1.0 >/sys/bus/dax/drivers/kmem/unbind; where',
+  )
   put('sys/bus/dax/devices/dax1.0', undefined)
   expect(found()).toEqual(['bad kmem'])
 })

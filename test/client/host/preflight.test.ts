@@ -248,3 +248,26 @@ test('a kernel without the drivers is refused', () => {
   const modules = new Set(['device_dax'])
   expect(found(line, [dax], { build: { options: undefined, modules } })).toEqual(['guests lost driver'])
 })
+
+test('a line that is built into the kernel comes first, or is the only one', () => {
+  // Proves that a kernel which does not read the line that it is given is refused for what it reads.
+  const options = (text: string) => ({ options: parseKernelConfig(text), modules: undefined })
+  const drivers =
+    'CONFIG_DEV_DAX=m\nCONFIG_DEV_DAX_HMEM=m\nCONFIG_EFI_SOFT_RESERVE=y\nCONFIG_DEVMEM=y\nCONFIG_CMDLINE_BOOL=y\n'
+  const mem = 'CONFIG_CMDLINE="root=\\"/dev/sda1\\" mem=1G"\n'
+  const override = 'CONFIG_CMDLINE_OVERRIDE=y\n'
+  expect(found(line, [dax], { build: options(`${drivers}${mem}`) })).toEqual(['guests lost memoryLimit'])
+  const overridden = check(line, [dax], { build: options(`${drivers}${mem}${override}`) })
+  expect(overridden[0]).toMatchObject({
+    range: null,
+    id: 'lineOverridden',
+    reason: expect.stringMatching(/'root="\/dev\/sda1" mem=1G'/),
+  })
+  expect(overridden.map(({ result, id }) => `${result} ${id}`)).toContain('lost memory')
+  // The kernel chooses its place by the line that the boot loader gives, before it reads its own.
+  const own = `CONFIG_CMDLINE="${line}"\n`
+  expect(found('quiet', [dax], { build: options(`${drivers}${own}`) })).toEqual(['guests lost randomisation'])
+  expect(found('nokaslr', [dax], { build: options(`${drivers}${own}${override}`) })).toEqual([
+    'null warning lineOverridden',
+  ])
+})

@@ -1,52 +1,98 @@
+import { asGrubReads, asGrubReadsEntry, grubConfigurations, grubVariables } from './grub'
 import type { HostFiles } from './host-files'
+import { embeddedLine } from './unified-image'
 
-/** A kernel's command line as a boot loader has it. */
+/** Who reads the file, and so how its parameters have to be written there. */
+export type LineKind = 'grub' | 'grubEntry' | 'entry' | 'image' | 'kernelCmdline'
+
+/** A kernel's command line as the kernel gets it from a boot loader. */
 export interface BootLine {
   readonly file: string
+  readonly kind: LineKind
   readonly commandLine: string
+  /** The kernel's release, where the name of its image tells. */
+  readonly release: string | undefined
 }
 
-/** Of every entry that boots Linux; those for rescue are left out. */
+/** Of every entry that boots Linux, and of the file from which the next ones are made; those for rescue are left out. */
 export function bootLines(files: HostFiles): BootLine[] {
-  return [...grubLines(files), ...entryLines(files)].filter(
+  return [...grubLines(files), ...entryLines(files), ...imageLines(files)].filter(
     ({ commandLine }) =>
       !/(^|\s)(single|recovery|rescue|systemd\.unit=rescue\.target)(\s|$)/.test(commandLine),
   )
 }
 
 function grubLines(files: HostFiles): BootLine[] {
-  return ['/boot/grub/grub.cfg', '/boot/grub2/grub.cfg'].flatMap(file =>
-    [...(files.text(file) ?? '').matchAll(/^\s*linux(?:16|efi)?\s+\S+(.*)$/gm)].map(([, words]) => ({
+  const variables = grubVariables(files)
+  return grubConfigurations(files).flatMap(([file, text]) =>
+    [...text.matchAll(/^\s*linux(?:16|efi)?\s+(\S+)(.*)$/gm)].map(([, image, words]) => ({
       file,
-      commandLine: asGrubReads(words!).trim(),
+      kind: 'grub' as const,
+      commandLine: asGrubReads(words!, variables).trim(),
+      release: releaseOf(image!),
     })),
   )
 }
 
-const variable = /\$(?:\{\w+\}|\w+|[?#*@])/g
+/** The folder of /boot is read by GRUB where its configuration says so, and systemd-boot has not started this kernel. */
+function readerOf(
+  files: HostFiles,
+  folder: string,
+): (options: string) => Pick<BootLine, 'kind' | 'commandLine'> {
+  const byGrub =
+    folder.startsWith('/boot/loader') &&
+    grubConfigurations(files).some(([, text]) => /^\s*(blscfg|bls_import)\b/m.test(text)) &&
+    !startedBySystemdBoot(files)
+  if (!byGrub) return commandLine => ({ kind: 'entry', commandLine })
+  const variables = grubVariables(files)
+  return options => ({ kind: 'grubEntry', commandLine: asGrubReadsEntry(options, variables) })
+}
 
-/**
- * GRUB's script language, as GRUB 2.06 was seen to read it: a backslash keeps the next character, but not within double
- * quotes; single quotes keep all of theirs; $name is a variable, and none that such a line could mean has a value.
- */
-export function asGrubReads(text: string): string {
-  const token = /\\(.)|'([^']*)'|"([^"]*)"|\$(?:\{\w+\}|\w+|[?#*@])|(.)/gs
-  return text.replace(
-    token,
-    (_all, kept?: string, single?: string, double?: string, plain?: string) =>
-      kept ?? single ?? double?.replace(variable, '') ?? plain ?? '',
-  )
+function startedBySystemdBoot(files: HostFiles): boolean {
+  const name = '/sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f'
+  return files.bytes(name)?.subarray(4).toString('utf16le').includes('systemd-boot') === true
 }
 
 function entryLines(files: HostFiles): BootLine[] {
-  return ['/boot/loader/entries', '/boot/efi/loader/entries', '/efi/loader/entries'].flatMap(folder =>
+  const entries = ['/boot/loader/entries', '/boot/efi/loader/entries', '/efi/loader/entries'].flatMap(
+    folder => {
+      const read = readerOf(files, folder)
+      return files
+        .list(folder)
+        .filter(name => name.endsWith('.conf'))
+        .flatMap(name => {
+          const file = `${folder}/${name}`
+          const text = files.text(file) ?? ''
+          const options = [...text.matchAll(/^options\s+(.*)$/gm)].map(([, words]) => words)
+          const image = /^linux\s+(\S+)/m.exec(text)?.[1] ?? ''
+          return options.length === 0 ? [] : [{ file, ...read(options.join(' ')), release: releaseOf(image) }]
+        })
+    },
+  )
+  return entries
+}
+
+/** Of unified kernel images, and of the file of which those and entries are made when a kernel is installed. */
+function imageLines(files: HostFiles): BootLine[] {
+  const images = ['/boot/efi/EFI/Linux', '/efi/EFI/Linux', '/boot/EFI/Linux'].flatMap(folder =>
     files
       .list(folder)
-      .filter(name => name.endsWith('.conf'))
+      .filter(name => name.endsWith('.efi'))
       .flatMap(name => {
-        const file = `${folder}/${name}`
-        const options = [...(files.text(file) ?? '').matchAll(/^options\s+(.*)$/gm)].map(([, words]) => words)
-        return options.length === 0 ? [] : [{ file, commandLine: options.join(' ') }]
+        const commandLine = embeddedLine(files, `${folder}/${name}`)
+        return commandLine === undefined
+          ? []
+          : [{ file: `${folder}/${name}`, kind: 'image' as const, commandLine, release: undefined }]
       }),
   )
+  const file = '/etc/kernel/cmdline'
+  const text = files.text(file)?.split(/\s+/).join(' ').trim()
+  if (text === undefined) return images
+  const { commandLine } = readerOf(files, '/boot/loader/entries')(text)
+  return [...images, { file, kind: 'kernelCmdline', commandLine, release: undefined }]
+}
+
+/** From /boot/vmlinuz-6.1.0, or /MACHINE/6.1.0/linux. */
+function releaseOf(image: string): string | undefined {
+  return /\/vmlinuz-([^/]+)$/.exec(image)?.[1] ?? /\/([^/]+)\/linux$/.exec(image)?.[1]
 }

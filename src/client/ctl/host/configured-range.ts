@@ -3,6 +3,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { exitCode, Failure } from '../exit'
 import { ownPackage } from '../package'
+import type { Extent } from './extent'
 
 /** A range as the broker reads it from its configuration. Bytes. */
 export interface ConfiguredRange {
@@ -28,6 +29,10 @@ export type PhysicalRange = ConfiguredRange & { readonly base: number }
 
 export function physicalRanges(ranges: readonly ConfiguredRange[]): PhysicalRange[] {
   return ranges.filter(range => range.base !== null) as PhysicalRange[]
+}
+
+export function extentOf({ base, bytes }: PhysicalRange): Extent {
+  return { start: base, end: base + bytes }
 }
 
 export const defaultConfiguration = '/etc/membroker.toml'

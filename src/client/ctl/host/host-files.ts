@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import path from 'node:path'
 import type { TypedExtent } from './boot-map'
 import type { Extent } from './extent'
@@ -25,6 +25,20 @@ export class HostFiles {
       return readFileSync(this.at(file))
     } catch {
       return undefined
+    }
+  }
+
+  /** Of a file that may be large. */
+  part(file: string, offset: number, length: number): Buffer | undefined {
+    let fd: number | undefined
+    try {
+      fd = openSync(this.at(file), 'r')
+      const buffer = Buffer.alloc(length)
+      return buffer.subarray(0, readSync(fd, buffer, 0, length, offset))
+    } catch {
+      return undefined
+    } finally {
+      if (fd !== undefined) closeSync(fd)
     }
   }
 

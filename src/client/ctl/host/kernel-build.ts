@@ -39,6 +39,22 @@ function moduleName(file: string): string {
     .replaceAll('-', '_')
 }
 
+/** A command line that is built into the kernel. */
+export interface BuiltInLine {
+  readonly text: string
+  /** What the boot loader gives is not read. */
+  readonly overrides: boolean
+}
+
+/** undefined where there is none, or the build is not known. */
+export function builtInLine(options: KernelBuild['options']): BuiltInLine | undefined {
+  if (options?.get('CONFIG_CMDLINE_BOOL') !== 'y') return undefined
+  const quoted = options.get('CONFIG_CMDLINE') ?? '""'
+  const text = quoted.slice(1, -1).replace(/\\(.)/g, '$1')
+  const overrides = options.get('CONFIG_CMDLINE_OVERRIDE') === 'y'
+  return text === '' && !overrides ? undefined : { text, overrides }
+}
+
 const needed: Record<string, { options: string[]; modules: string[] }> = {
   devdax: {
     options: ['CONFIG_DEV_DAX', 'CONFIG_DEV_DAX_HMEM', 'CONFIG_EFI_SOFT_RESERVE'],

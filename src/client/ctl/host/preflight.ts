@@ -1,18 +1,12 @@
 import { formatSize } from '../../../../protocol/units'
 import { bootMap, randomisation, type TypedExtent } from './boot-map'
-import {
-  commandLineBytesMax,
-  isNamed,
-  listOf,
-  type Parameter,
-  parseCommandLine,
-  switchedOn,
-  valuesOf,
-} from './command-line'
-import { type ConfiguredRange, type PhysicalRange, physicalRanges } from './configured-range'
+import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
+import { type ConfiguredRange, extentOf, type PhysicalRange, physicalRanges } from './configured-range'
 import { contains, type Extent, extentText, overlap, without } from './extent'
-import { type KernelBuild, missingFor } from './kernel-build'
+import { type Finding, lost, warning } from './finding'
+import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
 import { memorySize, memoryType, parseMemmap, sizeParameter } from './memmap'
+import { driversOf } from './preflight-devdax'
 
 /** The kernel that is to come. */
 export interface NextKernel {
@@ -24,30 +18,22 @@ export interface NextKernel {
   readonly idleByModprobe: boolean
 }
 
-/** lost: the range would not be there, or not be safe. warning: it would, and something is to be known. */
-export interface Finding {
-  readonly range: string | null
-  readonly result: 'lost' | 'warning'
-  /** Stable, for programs. */
-  readonly id: string
-  /** A sentence. */
-  readonly reason: string
-}
-
 const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
 
 /** What a kernel with this command line would do to the ranges. */
 export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
-  const bytes = Buffer.from(next.commandLine)
-  const line = bytes.subarray(0, commandLineBytesMax).toString()
-  const parameters = parseCommandLine(line)
+  const builtIn = builtInLine(next.build.options)
+  const bytes = Buffer.from(wholeLine(next.commandLine, builtIn))
+  const parameters = parsed(bytes)
+  // The kernel chooses its place before it looks at what is built into it.
+  const byLoader = parsed(Buffer.from(next.commandLine))
   const firmware = next.firmware.length > 0 ? next.firmware : [wholeAddressSpace]
   const ignored = listOf(parameters, 'efi').includes('nosoftreserve')
   const map = bootMap(ignored ? firmware.map(asRam) : firmware, parameters)
   const findings = physicalRanges(ranges).flatMap(range => [
     ...memoryOf(range, map, parameters),
     ...installedAt(range, firmware),
-    ...randomisationOf(range, map, parameters, next.firmware),
+    ...randomisationOf(range, map, byLoader, next.firmware),
     ...crashKernelOf(range, parameters),
     ...missingFor(range.source, next.build).map(reason => lost(range, 'driver', reason)),
     ...(range.source === 'devdax'
@@ -55,23 +41,35 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
       : devmemOf(range, parameters)),
   ])
   return [
+    ...(builtIn?.overrides ? [overridden(builtIn)] : []),
     ...(bytes.length > commandLineBytesMax ? [cutOff(bytes.length)] : []),
     ...findings,
     ...ranges.flatMap(volatile),
   ]
 }
 
+function parsed(line: Buffer): Parameter[] {
+  return parseCommandLine(line.subarray(0, commandLineBytesMax).toString())
+}
+
+/** What is built in comes first, or alone. */
+function wholeLine(commandLine: string, builtIn: BuiltInLine | undefined): string {
+  if (builtIn === undefined) return commandLine
+  return builtIn.overrides ? builtIn.text : `${builtIn.text} ${commandLine}`
+}
+
+function overridden({ text }: BuiltInLine): Finding {
+  return {
+    range: null,
+    result: 'warning',
+    id: 'lineOverridden',
+    reason: `the next kernel is built with CONFIG_CMDLINE_OVERRIDE: it reads no line but its own, '${text}'`,
+  }
+}
+
 /** With efi=nosoftreserve what the firmware has marked is memory like any other; memmap= is not concerned. */
 function asRam(entry: TypedExtent): TypedExtent {
   return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
-}
-
-function lost({ name }: ConfiguredRange, id: string, reason: string): Finding {
-  return { range: name, result: 'lost', id, reason }
-}
-
-function warning({ name }: ConfiguredRange, id: string, reason: string): Finding {
-  return { range: name, result: 'warning', id, reason }
 }
 
 function cutOff(bytes: number): Finding {
@@ -81,10 +79,6 @@ function cutOff(bytes: number): Finding {
     id: 'lineTooLong',
     reason: `the line has ${bytes} bytes and the kernel takes ${commandLineBytesMax}; what is behind is not seen`,
   }
-}
-
-function extentOf({ base, bytes }: PhysicalRange): Extent {
-  return { start: base, end: base + bytes }
 }
 
 const typeNames: Record<number, string> = {
@@ -248,79 +242,6 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
       ),
     ]
   })
-}
-
-const drivers = ['dax_hmem', 'device_dax']
-
-function driversOf(
-  range: PhysicalRange,
-  parameters: readonly Parameter[],
-  idleByModprobe: boolean,
-): Finding[] {
-  const findings: Finding[] = []
-  const { end } = extentOf(range)
-  const limit = parameters.find(({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? end) < end)
-  // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
-  if (limit)
-    findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
-  for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])
-    for (const module of listOf(parameters, list).map(name => name.replaceAll('-', '_')))
-      if (drivers.includes(module))
-        findings.push(lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`))
-  for (const call of listOf(parameters, 'initcall_blacklist'))
-    if (/(^|_)(dax|hmem)(_|$)/.test(call) && !/kmem/.test(call))
-      findings.push(
-        lost(range, 'blacklist', `initcall_blacklist=${call} keeps a driver of the range from starting`),
-      )
-  if (switchedOn(parameters, 'device_hmem.disable'))
-    findings.push(lost(range, 'disabled', 'device_hmem.disable makes no device of soft-reserved memory'))
-  const kmem =
-    ['module_blacklist', 'modprobe.blacklist'].some(list => listOf(parameters, list).includes('kmem')) ||
-    listOf(parameters, 'initcall_blacklist').includes('dax_kmem_init')
-  const online = valuesOf(parameters, 'memhp_default_state').at(-1)?.startsWith('online') === true
-  if (!switchedOn(parameters, 'dax_hmem.region_idle'))
-    findings.push(...idle(range, parameters, { kmem, idleByModprobe, online }))
-  else if (online && !kmem)
-    findings.push(
-      warning(
-        range,
-        'autoOnline',
-        "memhp_default_state= makes memory that the driver kmem is given the kernel's own at once; nobody must give it this range",
-      ),
-    )
-  return findings
-}
-
-function idle(
-  range: PhysicalRange,
-  parameters: readonly Parameter[],
-  { kmem, idleByModprobe, online }: { kmem: boolean; idleByModprobe: boolean; online: boolean },
-): Finding[] {
-  const off = parameters.some(parameter => isNamed(parameter, 'dax_hmem.region_idle'))
-  const says = off ? 'dax_hmem.region_idle is off' : 'dax_hmem.region_idle=1 is missing'
-  if (idleByModprobe && !off)
-    return [
-      warning(
-        range,
-        'regionIdle',
-        `${says}; modprobe's configuration has it, which counts only if it is in the initrd as well or the module is loaded later`,
-      ),
-    ]
-  if (kmem)
-    return [
-      warning(
-        range,
-        'regionIdle',
-        `${says}: all of it becomes one device, which the broker has to take apart`,
-      ),
-    ]
-  return [
-    lost(
-      range,
-      'regionIdle',
-      `${says}: all of it becomes one device, and the driver kmem may make it the kernel's own memory${online ? ' at once' : ''}`,
-    ),
-  ]
 }
 
 function devmemOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {

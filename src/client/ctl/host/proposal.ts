@@ -9,6 +9,8 @@ export interface Proposal {
   readonly parameters: readonly string[]
   /** The same in the file from which GRUB's configuration is made. */
   readonly grub: string
+  /** The same as a command, where GRUB reads boot loader entries. */
+  readonly grubby: string
   /** The range for the broker's configuration. */
   readonly toml: string
   /** What is worth knowing, in sentences. */
@@ -48,7 +50,13 @@ export function propose(
     )
   if (listOf(present, 'module_blacklist').length > 0 || listOf(present, 'modprobe.blacklist').length > 0)
     notes.push('This kernel has a module blacklist; broker-ctl preflight says whether it matters.')
-  return { parameters, grub: grubFile(parameters), toml: toml(stretch, kind, name), notes }
+  return {
+    parameters,
+    grub: grubFile(parameters),
+    grubby: grubby(parameters),
+    toml: toml(stretch, kind, name),
+    notes,
+  }
 }
 
 function isAvoided(stretch: Stretch, parameters: readonly Parameter[]): boolean {
@@ -63,6 +71,19 @@ function isAvoided(stretch: Stretch, parameters: readonly Parameter[]): boolean 
 function grubFile(parameters: readonly string[]): string {
   const text = parameters.join(' ').replaceAll('$', '\\\\\\$')
   return `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${text}"`
+}
+
+/**
+ * In entries GRUB takes every $ for a variable, also behind a backslash. Soft-reserved memory comes about without: the address-space
+ * randomisation keeps out of what nn#ss says are ACPI tables (3) as it does out of what is reserved (2). For reserved memory
+ * there is a variable, whose value is read once more.
+ */
+function grubby(parameters: readonly string[]): string {
+  const update = (line: string) => `grubby --update-kernel=ALL --args='${line}'`
+  if (parameters.some(parameter => parameter.includes('%')))
+    return update(parameters.join(' ').replaceAll('$', '#').replaceAll('-2+', '-3+'))
+  const value = parameters.join(' ').replaceAll('$', '\\$')
+  return `grub2-editenv - set 'membroker=${value}' && ${update('$membroker')}`
 }
 
 function toml({ start, end }: Stretch, kind: 'devdax' | 'devmem', name: string): string {

@@ -127,7 +127,7 @@ function plain(stretch: Stretch, proposal: Proposal, kind: string) {
 
 function describe(
   stretch: Stretch,
-  { parameters, grub, toml, notes }: Proposal,
+  { parameters, grub, grubby, toml, notes }: Proposal,
   forAnother: boolean,
 ): string {
   const { node, align, left, overhead } = stretch
@@ -151,7 +151,13 @@ ${grub}
 EOF
    update-grub
 
-   With systemd-boot and the like, the plain line in /etc/kernel/cmdline.
+   With GRUB on Fedora and RHEL, which reads boot loader entries (there nothing keeps a $, so it is said without):
+
+   ${grubby}
+
+   With systemd-boot, or in a unified kernel image (UKI), the plain line in /etc/kernel/cmdline, and for each kernel
+
+   kernel-install add VERSION /boot/vmlinuz-VERSION
 
 2. Boot into it. By kexec, in the shell:
 

@@ -1,9 +1,7 @@
-import { bad, good, type HostCheck, notApplicable, type Subject, warning } from '../check'
-import { physicalRanges } from '../configured-range'
-import { daxDevice } from '../dax-devices'
+import { bad, good, type HostCheck, notApplicable, warning } from '../check'
 import { stateOf } from '../drivers'
-import { overlap } from '../extent'
 import { buildOptions, missingFor } from '../kernel-build'
+import { kmem } from './kmem'
 
 /** Loaded in this order: dax_hmem makes the device, which device_dax then binds. */
 const modules: HostCheck = {
@@ -32,49 +30,6 @@ const regionIdle: HostCheck = {
           'dax_hmem gives all soft-reserved memory away as one device, which kmem may take',
           'add dax_hmem.region_idle=1 to the kernel parameters (broker-ctl reserve prints them), and boot',
         )
-  },
-}
-
-/** What kmem holds of a range, or where that can't be told. */
-function takenByKmem({ files, configuration }: Subject): string[] {
-  const daxRanges = physicalRanges(configuration.ranges).filter(({ source }) => source === 'devdax')
-  return files
-    .list('/sys/bus/dax/drivers/kmem')
-    .filter(name => /^dax\d+\.\d+$/.test(name))
-    .filter(name => {
-      const device = daxDevice(files, name)
-      return (
-        device === undefined ||
-        daxRanges.some(({ base, bytes }) => overlap(device, { start: base, end: base + bytes }))
-      )
-    })
-}
-
-const kmem: HostCheck = {
-  id: 'kmem',
-  sources: ['devdax'],
-  run: subject => {
-    const taken = takenByKmem(subject)
-    if (taken.length > 0)
-      return bad(
-        `${taken.join(', ')} was made the kernel's own memory by the driver kmem`,
-        `${taken.map(name => `daxctl reconfigure-device --mode=devdax --force ${name}`).join(' && ')}; where the kernel does not let go ` +
-          'of the memory, boot with dax_hmem.region_idle=1',
-      )
-    switch (stateOf(subject.files, 'kmem')) {
-      case 'absent':
-        return good('the driver kmem is not loaded')
-      case 'loaded':
-        return warning(
-          "the driver kmem is loaded, which can make device-DAX memory the kernel's own",
-          "modprobe -r kmem && echo 'blacklist kmem' >/etc/modprobe.d/membroker.conf",
-        )
-      case 'builtIn':
-        return warning(
-          "the driver kmem is built into this kernel, and can make device-DAX memory the kernel's own",
-          'add initcall_blacklist=dax_kmem_init to the kernel parameters, and boot',
-        )
-    }
   },
 }
 

@@ -1,9 +1,10 @@
-import { bootLines } from '../boot-lines'
+import { type BootLine, bootLines, type LineKind } from '../boot-lines'
 import { bad, good, notApplicable, type RangeCheck, type Subject, warning } from '../check'
 import type { ConfiguredRange } from '../configured-range'
 import { daxRegions } from '../dax-devices'
 import { contains, extentText } from '../extent'
 import { firmwareMap, idleByModprobe } from '../host-files'
+import { buildOptions } from '../kernel-build'
 import { MemoryMapError, parseMemoryMap } from '../memory-map'
 import { preflight } from '../preflight'
 
@@ -57,10 +58,10 @@ const running: RangeCheck = {
   id: 'parameters',
   sources: ['devdax', 'devmem'],
   run: (range, subject) => {
-    const lost = losses(range, subject.files.text('/proc/cmdline') ?? '', subject)
-    return lost === undefined
+    const loss = lossBy(range, { commandLine: subject.files.text('/proc/cmdline') ?? '' }, subject)
+    return loss === undefined
       ? good("this kernel's parameters reserve it")
-      : bad(`this kernel's parameters do not keep it: ${lost}`, reserveAgain(range))
+      : bad(`this kernel's parameters do not keep it: ${loss.reason}`, reserveAgain(range))
   },
 }
 
@@ -71,27 +72,51 @@ const persisted: RangeCheck = {
   run: (range, subject) => {
     const lines = bootLines(subject.files)
     if (lines.length === 0)
-      return notApplicable('no configuration of GRUB or systemd-boot that this user can read')
-    const losing = lines
-      .map(({ file, commandLine }) => ({ file, lost: losses(range, commandLine, subject) }))
-      .filter(({ lost }) => lost !== undefined)
+      return notApplicable(
+        'no configuration of GRUB or systemd-boot, and no unified kernel image, that this user can read',
+      )
+    const losing = lines.flatMap(line => {
+      const loss = lossBy(range, line, subject)
+      return loss === undefined ? [] : [{ ...line, ...loss }]
+    })
     const [first] = losing
     if (!first) return good(`all ${lines.length} entries of the boot loader reserve it`)
     return warning(
-      `${losing.length} of ${lines.length} entries of the boot loader would not keep it: ${first.file}: ${first.lost}`,
-      'write the parameters as broker-ctl reserve shows it for each boot loader, then update-grub',
+      `${losing.length} of ${lines.length} entries of the boot loader would not keep it: ${first.file}: ${first.reason}`,
+      [...new Set(losing.map(({ kind, isRead }) => (isRead ? rewrite[kind] : otherKernel)))].join('; '),
     )
   },
 }
 
-function losses(range: ConfiguredRange, commandLine: string, { files }: Subject): string | undefined {
+const otherKernel = 'boot a kernel that is built without CONFIG_CMDLINE_OVERRIDE'
+const kernelInstall = 'for each kernel: kernel-install add VERSION /boot/vmlinuz-VERSION'
+const rewrite: Record<LineKind, string> = {
+  grub: 'write the parameters as broker-ctl reserve shows it for GRUB, then update-grub',
+  grubEntry:
+    'give the parameters by grubby, as broker-ctl reserve shows it: in entries that GRUB reads nothing keeps a $',
+  entry: `write the plain line that broker-ctl reserve shows into /etc/kernel/cmdline, then ${kernelInstall}`,
+  image: `write the plain line that broker-ctl reserve shows into /etc/kernel/cmdline, then ${kernelInstall}`,
+  kernelCmdline:
+    'write into /etc/kernel/cmdline what broker-ctl reserve shows for the boot loader: the next kernel that is installed gets it',
+}
+
+/** How a kernel that starts with a line would lose a range; isRead: whether it reads the line at all. */
+function lossBy(
+  range: ConfiguredRange,
+  { commandLine, release }: Pick<BootLine, 'commandLine'> & Partial<BootLine>,
+  { files }: Subject,
+): { reason: string; isRead: boolean } | undefined {
   const findings = preflight([range], {
     commandLine,
     firmware: firmwareMap(files),
-    build: { options: undefined, modules: undefined },
+    build: { options: release === undefined ? undefined : buildOptions(files, release), modules: undefined },
     idleByModprobe: idleByModprobe(files),
   })
-  return findings.find(({ result }) => result === 'lost')?.reason
+  const lost = findings.find(({ result }) => result === 'lost')
+  if (!lost) return undefined
+  const overridden = findings.find(({ id }) => id === 'lineOverridden')
+  const reason = overridden ? `${overridden.reason}; ${lost.reason}` : lost.reason
+  return { reason, isRead: overridden === undefined }
 }
 
 export const reservationChecks: readonly RangeCheck[] = [region, reserved, running, persisted]

@@ -1,0 +1,63 @@
+import type { HostFiles } from './host-files'
+
+export type GrubVariables = ReadonlyMap<string, string>
+
+const none: GrubVariables = new Map()
+const variable = /\$(?:\{(\w+)\}|(\w+)|[?#*@])/g
+
+/**
+ * GRUB's script language, as GRUB 2.06 was seen to read it: a backslash keeps the next character, but not within double
+ * quotes; single quotes keep all of theirs; $name is a variable, whose value is not read again.
+ */
+export function asGrubReads(text: string, variables = none): string {
+  const token = /\\(.)|'([^']*)'|"([^"]*)"|(\$(?:\{\w+\}|\w+|[?#*@]))|(.)/gs
+  return text.replace(
+    token,
+    (_all, kept?: string, single?: string, double?: string, name?: string, plain?: string) =>
+      kept ?? single ?? (double ?? name)?.replace(variable, valueIn(variables)) ?? plain ?? '',
+  )
+}
+
+function valueIn(variables: GrubVariables) {
+  return (_all: string, braced?: string, bare?: string) => variables.get(braced ?? bare ?? '') ?? ''
+}
+
+/**
+ * The options of a boot loader entry, of which GRUB (its command blscfg) makes a line of its script. First it puts values in
+ * the place of $name, and there nothing keeps a $ from being one: not even a backslash. What comes out is read as script.
+ */
+export function asGrubReadsEntry(options: string, variables: GrubVariables): string {
+  const expanded = options.replace(/\$([A-Za-z0-9_]*) ?/g, (_all, name: string) => {
+    const value = variables.get(name)
+    return value === undefined ? '' : `${value} `
+  })
+  return asGrubReads(expanded, variables)
+}
+
+export const grubFolders = ['/boot/grub', '/boot/grub2']
+
+/** GRUB's configurations: file and text. */
+export function grubConfigurations(files: HostFiles): [file: string, text: string][] {
+  const vendors = files.list('/boot/efi/EFI').map(name => `/boot/efi/EFI/${name}`)
+  return [...grubFolders, ...vendors].flatMap(folder => {
+    const text = files.text(`${folder}/grub.cfg`)
+    return text === undefined ? [] : [[`${folder}/grub.cfg`, text] as [string, string]]
+  })
+}
+
+/** Values that GRUB has when it comes to the entries: those that its configuration sets, and over them those it has saved. */
+export function grubVariables(files: HostFiles): Map<string, string> {
+  const configurations = grubConfigurations(files)
+  const set = configurations.flatMap(([, text]) =>
+    [...text.matchAll(/^\s*set\s+(\w+)=("[^"]*"|'[^']*'|\S*)/gm)].map(
+      ([, name, value]) => [name!, asGrubReads(value!)] as const,
+    ),
+  )
+  const saved = configurations.flatMap(([file]) => {
+    const text = files.text(file.replace(/grub\.cfg$/, 'grubenv')) ?? ''
+    return [...text.matchAll(/^(\w+)=((?:\\.|[^\\\n])*)$/gms)].map(
+      ([, name, value]) => [name!, value!.replace(/\\(.)/gs, '$1')] as const,
+    )
+  })
+  return new Map([...set, ...saved])
+}

@@ -1,0 +1,78 @@
+import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
+import { extentOf, type PhysicalRange } from './configured-range'
+import { type Finding, lost, warning } from './finding'
+import { memorySize } from './memmap'
+
+const drivers = ['dax_hmem', 'device_dax']
+
+/** Whether the drivers of a devdax range start, and leave it to the broker. */
+export function driversOf(
+  range: PhysicalRange,
+  parameters: readonly Parameter[],
+  idleByModprobe: boolean,
+): Finding[] {
+  const findings: Finding[] = []
+  const { end } = extentOf(range)
+  const limit = parameters.find(({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? end) < end)
+  // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
+  if (limit)
+    findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
+  for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])
+    for (const module of listOf(parameters, list).map(name => name.replaceAll('-', '_')))
+      if (drivers.includes(module))
+        findings.push(lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`))
+  for (const call of listOf(parameters, 'initcall_blacklist'))
+    if (/(^|_)(dax|hmem)(_|$)/.test(call) && !/kmem/.test(call))
+      findings.push(
+        lost(range, 'blacklist', `initcall_blacklist=${call} keeps a driver of the range from starting`),
+      )
+  if (switchedOn(parameters, 'device_hmem.disable'))
+    findings.push(lost(range, 'disabled', 'device_hmem.disable makes no device of soft-reserved memory'))
+  const kmem =
+    ['module_blacklist', 'modprobe.blacklist'].some(list => listOf(parameters, list).includes('kmem')) ||
+    listOf(parameters, 'initcall_blacklist').includes('dax_kmem_init')
+  const online = valuesOf(parameters, 'memhp_default_state').at(-1)?.startsWith('online') === true
+  if (!switchedOn(parameters, 'dax_hmem.region_idle'))
+    findings.push(...idle(range, parameters, { kmem, idleByModprobe, online }))
+  else if (online && !kmem)
+    findings.push(
+      warning(
+        range,
+        'autoOnline',
+        "memhp_default_state= makes memory that the driver kmem is given the kernel's own at once; nobody must give it this range",
+      ),
+    )
+  return findings
+}
+
+function idle(
+  range: PhysicalRange,
+  parameters: readonly Parameter[],
+  { kmem, idleByModprobe, online }: { kmem: boolean; idleByModprobe: boolean; online: boolean },
+): Finding[] {
+  const off = parameters.some(parameter => isNamed(parameter, 'dax_hmem.region_idle'))
+  const says = off ? 'dax_hmem.region_idle is off' : 'dax_hmem.region_idle=1 is missing'
+  if (idleByModprobe && !off)
+    return [
+      warning(
+        range,
+        'regionIdle',
+        `${says}; modprobe's configuration has it, which counts only if it is in the initrd as well or the module is loaded later`,
+      ),
+    ]
+  if (kmem)
+    return [
+      warning(
+        range,
+        'regionIdle',
+        `${says}: all of it becomes one device, which the broker has to take apart`,
+      ),
+    ]
+  return [
+    lost(
+      range,
+      'regionIdle',
+      `${says}: all of it becomes one device, and the driver kmem may make it the kernel's own memory${online ? ' at once' : ''}`,
+    ),
+  ]
+}
