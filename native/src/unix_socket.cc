@@ -163,9 +163,13 @@ int PeerOf(int socket, Peer* peer) {
   length = sizeof(pidfd);
   if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0) {
     pidfd = -1;
+    const int error = errno;
+    // Out of descriptors: not the peer's fault, and not to be taken for one that is gone.
+    if (error == EMFILE || error == ENFILE || error == ENOMEM) return -error;
     // Only where the kernel lacks the option: after any other failure the pid may be somebody else's by now.
-    if (errno == ENOPROTOOPT && credentials.pid > 0) {
+    if (error == ENOPROTOOPT && credentials.pid > 0) {
       pidfd = static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0));
+      if (pidfd < 0 && errno != ESRCH) return -errno;
     }
   }
   if (pidfd >= 0) fcntl(pidfd, F_SETFD, FD_CLOEXEC);

@@ -78,6 +78,9 @@ export const verifyUnreadMsMax = 30_000
 /** Pages an owner may report as bad of which the kernel knows nothing: failing modules have a few, an attacker all. */
 export const poisonedPagesPerUidMax = 16
 
+/** Bad memory in one reply: with the longest names 0.7 KiB a row, 2.9 MiB. ListPoisoned sends the rest in further ones. */
+export const poisonRowsMax = 4096
+
 /** What one connection may cost the side that answers it. */
 export interface ResponderLimits {
   readonly messageBytesMax: number

@@ -2,6 +2,11 @@ import type { Channel, OpenChannel } from './channel'
 import { fdsPerMessageMax, type ResponderLimits, replyBytesMax } from './limits'
 import { encodeMessage, hasUnknownMember, type Message, MessageReader, ProtocolViolation } from './message'
 
+/** A reply that the protocol has no room for. Nothing of it was sent, and the call can still be answered. */
+export class ReplyTooLarge extends RangeError {
+  override readonly name = 'ReplyTooLarge'
+}
+
 /** A call that waits for its answer: any number of replyMore, then exactly one of reply and fail. */
 export interface Call {
   /** Fully qualified, as the peer sent it: not yet known to exist. */
@@ -12,7 +17,7 @@ export interface Call {
   readonly oneway: boolean
   /** The connection is gone: replies are dropped and their descriptors closed. */
   readonly ended: boolean
-  /** The last reply. Adopts fds, also when it throws: RangeError for a reply over replyBytesMax or fdsPerMessageMax, before anything is sent; Error after the last reply. */
+  /** The last reply. Adopts fds, also when it throws: ReplyTooLarge for one over replyBytesMax or fdsPerMessageMax, before anything is sent; Error after the last reply. */
   reply(parameters: object, fds?: readonly number[]): void
   /** One of several replies. Throws like reply, and when the call did not ask for more. False: the peer is slow, wait for onDrain; or gone. */
   replyMore(parameters: object, fds?: readonly number[]): boolean
@@ -268,9 +273,9 @@ class OpenCall implements Call {
     try {
       bytes = encodeMessage(message)
       if (bytes.length - 1 > replyBytesMax)
-        throw new RangeError(`reply of ${bytes.length - 1} bytes, at most ${replyBytesMax}`)
+        throw new ReplyTooLarge(`reply of ${bytes.length - 1} bytes, at most ${replyBytesMax}`)
       if (fds.length > fdsPerMessageMax)
-        throw new RangeError(`${fds.length} descriptors, at most ${fdsPerMessageMax}`)
+        throw new ReplyTooLarge(`${fds.length} descriptors, at most ${fdsPerMessageMax}`)
     } catch (error) {
       this.#closeAll(fds)
       throw error

@@ -262,7 +262,13 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async poisoned(options: CallOptions = {}): Promise<Poison[]> {
-    return (await this.#state.link.call('ListPoisoned', {}, 'read', options.signal)).out.poisoned
+    // By place: a broker that is replaced meanwhile is asked for all of it again.
+    const rows = new Map<string, Poison>()
+    const add = ({ poisoned }: { poisoned: Poison[] }) => {
+      for (const row of poisoned) rows.set(`${row.range} ${row.offset} ${row.allocation ?? ''}`, row)
+    }
+    add(await this.#state.link.last('ListPoisoned', {}, 'read', options.signal, add))
+    return [...rows.values()]
   }
 
   /**

@@ -54,19 +54,20 @@ export function rebuild(state: ClientState, options: RebuildOptions): Promise<Re
 }
 
 async function collect(state: ClientState, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
-  const rebuilt: Rebuilt = { claimed: [], notClaimed: [] }
+  const claimed = new Map<number, Claimed>()
+  const notClaimed: NotClaimed[] = []
   try {
     await state.prepare(undefined, options.signal)
     for (let attempt = 0; ; attempt++) {
-      rebuilt.notClaimed.length = 0
-      if (await pass(state, parameters, options, rebuilt)) break
+      notClaimed.length = 0
+      if (await pass(state, parameters, options, claimed, notClaimed)) break
       await state.link.pause(attempt, options.signal)
     }
-    if (state.claimCutOff) for (const claimed of rebuilt.claimed) await regrant(state, claimed, options)
-    return rebuilt
+    if (state.claimCutOff) for (const one of claimed.values()) await regrant(state, one, options)
+    return { claimed: [...claimed.values()], notClaimed }
   } catch (error) {
     // Whoever gets an error gets no objects: what came before it must not stay open unseen.
-    for (const { mappings } of rebuilt.claimed) for (const { id } of mappings) state.abandon(id)
+    for (const { mappings } of claimed.values()) for (const { id } of mappings) state.abandon(id)
     throw toBrokerError(error, 'Claim')
   }
 }
@@ -76,16 +77,17 @@ async function pass(
   state: ClientState,
   parameters: In<'Claim'>,
   options: ClaimOptions,
-  rebuilt: Rebuilt,
+  claimed: Map<number, Claimed>,
+  notClaimed: NotClaimed[],
 ): Promise<boolean> {
   const cutOff = state.claimCutOff
   state.claimCutOff = true
   try {
     for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
-      if (out.outcome === 'claimed') merge(rebuilt.claimed, takeUp(state, out, fds, options.secret))
+      if (out.outcome === 'claimed') merge(claimed, takeUp(state, out, fds, options.secret))
       else {
         closeAll(fds)
-        if (out.outcome !== 'nothing') rebuilt.notClaimed.push(left(out, out.outcome))
+        if (out.outcome !== 'nothing') notClaimed.push(left(out, out.outcome))
       }
     }
     state.claimCutOff = cutOff
@@ -97,10 +99,11 @@ async function pass(
   }
 }
 
-function merge(all: Claimed[], next: Claimed): void {
-  const known = all.find(({ allocation }) => allocation.info.id === next.allocation.info.id)
+function merge(all: Map<number, Claimed>, next: Claimed): void {
+  const { id } = next.allocation.info
+  const known = all.get(id)
   if (known) known.mappings.push(...next.mappings)
-  else all.push(next)
+  else all.set(id, next)
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
+import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Extent } from '../../protocol/table'
 import { poisonedPagesPerUidMax } from '../../protocol/wire/limits'
@@ -16,7 +17,7 @@ import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { getStatus } from '../../src/broker/handler/inspect'
 import { share } from '../../src/broker/handler/owner'
-import { listPoisoned, markPoisoned } from '../../src/broker/handler/poison'
+import { allPoisoned, markPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory'
@@ -46,7 +47,7 @@ function stop(): void {
 }
 
 function sessionOf(uid: number): Session {
-  return new Session({ pid: process.pid, uid, gid: 0, pidfd: -1 }, broker)
+  return new Session({ pid: process.pid, uid, gid: 0, pidfd: native.pidfdOpen(process.pid) }, broker)
 }
 
 const range = (): Range => [...broker.inventory.ranges.values()][0]!
@@ -55,8 +56,7 @@ const mark = (offset: number, length: number) =>
   markPoisoned(broker, session, { range: range().name, offset, length })
 const inEach = (extents: readonly Extent[], one: Extent) =>
   extents.flatMap(extent => overlap(extent, one) ?? [])
-const ledger = () =>
-  listPoisoned(broker, session).poisoned.map(({ offset, length, allocation }) => [offset, length, allocation])
+const ledger = () => allPoisoned(broker).map(({ offset, length, allocation }) => [offset, length, allocation])
 
 async function extentsOf(name: string, size: number) {
   return (await allocate(broker, session, { name, bytes: size })).allocation.extents
@@ -177,7 +177,7 @@ test('memory found bad while it is scrubbed is stepped over, and the rest comes 
   }
   await release('vm')
   expect(report()).toEqual({ free: bytes - page, bad: page })
-  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ origin: 'scrub', allocation: null }])
+  expect(allPoisoned(broker)).toMatchObject([{ origin: 'scrub', allocation: null }])
 })
 
 test('a request that is refused in the end gives back no bad memory', async () => {
@@ -216,7 +216,7 @@ test.each([
   const failed = { offset: extent!.offset + page, length: page }
   jest.spyOn(broker.kernelLog, 'badOf').mockImplementation((_, extents) => inEach(extents, failed))
   await end()
-  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ ...failed, origin: 'kernel' }])
+  expect(allPoisoned(broker)).toMatchObject([{ ...failed, origin: 'kernel' }])
   expect(broker.inventory.byName.get('vm')?.record.verdict ?? 'poisoned').toBe('poisoned')
 })
 
@@ -309,7 +309,7 @@ test('that limit holds across restarts of the broker, for what the tenant still 
   expect(markPoisoned(broker, sessionOf(tenant), told).poisoned).toMatchObject([{ origin: 'owner' }])
   stop()
   await start()
-  expect(listPoisoned(broker, session).poisoned).toMatchObject([{ origin: 'owner' }])
+  expect(allPoisoned(broker)).toMatchObject([{ origin: 'owner' }])
   const next = { name: 'vm', offset: poisonedPagesPerUidMax * page, length: page }
   expect(() => markPoisoned(broker, sessionOf(tenant), next)).toThrow(
     expect.objectContaining({ error: 'LimitExceeded' }),
@@ -335,9 +335,7 @@ test('who says it is told apart: what the log of the kernel has is its word, the
   expect(ledger()).toEqual([])
   expect(read(1)).toMatchObject([{ ...confirmed, origin: 'kernel' }])
   markPoisoned(broker, session, { name: 'vm', offset: 0, length: 3 * page })
-  expect(
-    listPoisoned(broker, session).poisoned.map(({ offset, origin }) => [offset - extent!.offset, origin]),
-  ).toEqual([
+  expect(allPoisoned(broker).map(({ offset, origin }) => [offset - extent!.offset, origin])).toEqual([
     [0, 'operator'],
     [page, 'kernel'],
     [2 * page, 'operator'],

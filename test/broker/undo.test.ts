@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
+import { native } from '../../native'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { allocate, grow } from '../../src/broker/handler/allocate'
@@ -24,7 +25,10 @@ beforeEach(async () => {
   settings.ranges[0]!.preallocate = true
   broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
   await recover(broker)
-  session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+  session = new Session(
+    { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
+    broker,
+  )
 })
 afterEach(() => {
   jest.restoreAllMocks()

@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
+import { native } from '../../native'
 import { responderLimits, verifyUnreadMsMax } from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
 import { type Call, Responder } from '../../protocol/wire/responder'
@@ -26,7 +27,10 @@ beforeEach(async () => {
     pino({ level: 'silent' }),
   )
   await recover(broker)
-  session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+  session = new Session(
+    { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
+    broker,
+  )
   for (const name of ['a', 'b', 'c']) await allocate(broker, session, { name, bytes: 4096 })
   jest.useFakeTimers()
 })

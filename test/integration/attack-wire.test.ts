@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { chownSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { callsInFlightMax, nestingMax } from '../../protocol/wire/limits'
+import { buildLibrary } from '../guest/build'
 import { Attacker } from '../program/attacker'
 import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
 import { leaksNothing } from '../support/leaks-nothing'
@@ -28,6 +29,12 @@ function against(options: TenantOptions, body: () => Promise<void>): () => Promi
     broker = started.broker
     await leaksNothing(broker, body).finally(started.end)
   }
+}
+
+function oldKernel(): string {
+  const library = buildLibrary('test/program/old-kernel.c')
+  if (library === undefined) throw new Error('the other kernel is written in C: install gcc')
+  return library
 }
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
@@ -244,6 +251,40 @@ suite('a connection whose process is gone', () => {
       await reborn.end()
     }),
   )
+
+  test.each<[string, () => string[]]>([
+    ['this', () => []],
+    ['one before 6.5, which gives no pidfd of a peer', () => ['env', `LD_PRELOAD=${oldKernel()}`]],
+  ])('does not become the next process of that number, on a kernel like %s', async (_, launcher) => {
+    await against({}, async () => {
+      await broker.kill()
+      await broker.start(launcher())
+      const mine = await as(tenant)
+      const grab = call('CreateMapping', { name: 'with-secret' })
+      // The process is gone before the broker accepts its connection.
+      process.kill(broker.pid, 'SIGSTOP')
+      const heir = await Attacker.start(mine, ['heir', broker.socket, call('GetStatus', {}), grab])
+      process.kill(broker.pid, 'SIGCONT')
+      const pid = /^ready (\d+)$/.exec(heir.answer)![1]!
+      const root = await OtherProcess.start(broker.socket)
+      const reborn = await Attacker.start(root, [
+        ...['reborn', pid, String(tenant), broker.socket],
+        call('Allocate', { name: 'with-secret', bytes: page, secret: 'a secret' }),
+        call('CreateMapping', { name: 'with-secret' }),
+      ])
+      expect(reborn.answer).toBe('ready')
+      let told = ''
+      const listen = async () => {
+        for (let line = await heir.again(); line !== ''; line = await heir.next()) told += `${line}\n`
+        return told.trim().split('\n').length === 2
+      }
+      await until(listen, 'both calls are answered')
+      expect(told).toContain('io.membroker.Broker.PermissionDenied')
+      const { mappings } = await broker.client().call('GetAllocation', { name: 'with-secret' })
+      expect(mappings).toHaveLength(1)
+      await reborn.end()
+    })()
+  })
 })
 
 suite('a broker that may not give files away', () => {

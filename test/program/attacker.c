@@ -13,8 +13,9 @@
  *   attacker hoard BYTES        keep memory beyond the end of 3
  *   attacker resize COUNT       truncate 3 and those after it, over and over
  *   attacker scribble COUNT     write into 3 and those after it, over and over
- *   attacker heir SOCKET CALL   send a call as a process that is gone at once, and keep its connection; each line:
- *                               the replies so far, NUL as newline, then an empty line
+ *   attacker heir SOCKET CALL [LATER]
+ *                               send a call as a process that is gone at once, and keep its connection; the first
+ *                               line: send LATER; each: the replies so far, NUL as newline, then an empty line
  *   attacker reborn PID UID SOCKET CALL...
  *                               as a new process of that number and uid, send each call and wait for its reply
  *
@@ -218,7 +219,7 @@ static bool send_call(int fd, const char *call) {
 }
 
 /* The connection is that of the process that made it: the kernel remembers its number when it is long gone. */
-static int heir(const char *socket, const char *call) {
+static int heir(const char *socket, const char *call, const char *later) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) return refused();
     pid_t first = fork();
@@ -233,6 +234,8 @@ static int heir(const char *socket, const char *call) {
     printf("ready %d\n", first);
     fflush(stdout);
     while (next_line()) {
+        if (later != NULL && !send_call(fd, later)) return refused();
+        later = NULL;
         char bytes[65536];
         ssize_t count;
         while ((count = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
@@ -288,7 +291,7 @@ int main(int count, char **words) {
     if (count == 3 && strcmp(command, "hoard") == 0) return hoard(atoll(words[2]));
     if (count == 3 && strcmp(command, "resize") == 0) return resize(atoi(words[2]));
     if (count == 3 && strcmp(command, "scribble") == 0) return scribble(atoi(words[2]));
-    if (count == 4 && strcmp(command, "heir") == 0) return heir(words[2], words[3]);
+    if ((count == 4 || count == 5) && strcmp(command, "heir") == 0) return heir(words[2], words[3], words[4]);
     if (count > 5 && strcmp(command, "reborn") == 0)
         return reborn(atoi(words[2]), (uid_t)atoi(words[3]), words[4], words + 5);
     fprintf(stderr, "attacker: what '%s' is, is at the top of attacker.c\n", command);

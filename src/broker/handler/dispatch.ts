@@ -4,7 +4,8 @@ import {
   brokerInterfaceName,
 } from '../../../protocol/generated/broker'
 import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
-import type { Call } from '../../../protocol/wire/responder'
+import { replyBytesMax } from '../../../protocol/wire/limits'
+import { type Call, ReplyTooLarge } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
@@ -79,7 +80,7 @@ export function dispatcher(broker: Broker): (session: Session, call: Call) => vo
       const reason = session.refusal(method, call.parameters)
       if (reason !== undefined) refuse('PermissionDenied', { reason })
       const result = handler(broker, session, call.parameters, call)
-      if (result instanceof Promise) result.then(answer, refused)
+      if (result instanceof Promise) result.then(answer).catch(refused)
       else answer(result)
     } catch (error) {
       refused(error)
@@ -96,6 +97,14 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
     )
     call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
     return error.error
+  }
+  if (error instanceof ReplyTooLarge) {
+    broker.log.error(
+      { client: session.id, method: call.method, reason: error.message },
+      'a reply is too large',
+    )
+    call.fail(`${brokerInterfaceName}.LimitExceeded`, { limit: 'replyBytes', max: replyBytesMax })
+    return 'LimitExceeded'
   }
   if (isEnvironment(error)) {
     // Out of descriptors mostly: this call can't be served, the others can.

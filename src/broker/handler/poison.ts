@@ -5,7 +5,8 @@ import type {
   Poison,
 } from '../../../protocol/generated/broker'
 import type { Extent } from '../../../protocol/table'
-import { poisonedPagesPerUidMax } from '../../../protocol/wire/limits'
+import { poisonedPagesPerUidMax, poisonRowsMax } from '../../../protocol/wire/limits'
+import type { Call } from '../../../protocol/wire/responder'
 import { checkAdmin, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { allocationsWith, foundBad } from '../contents/found-bad'
@@ -23,10 +24,7 @@ import {
   without,
 } from '../state/extents'
 import type { Range } from '../state/range'
-import { invalid } from './arguments'
-
-/** A reply has room for twice as many. A host with so much bad memory has other troubles. */
-const rowsMax = 10_000
+import { drained, invalid, turn } from './arguments'
 
 /** Pages that uids have reported and of which the kernel knows nothing, since the broker's start: also what they have released. */
 const told = new WeakMap<Broker, Map<number, number>>()
@@ -46,7 +44,7 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
   if (confirmed.length > 0) foundBad(broker, range, confirmed, 'kernel')
   const refusal = foundBad(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
   if (refusal) throw refusal
-  return { poisoned: view(broker, range, inOrder(pages)) }
+  return { poisoned: view(broker, range, inOrder(pages)).slice(0, poisonRowsMax) }
 }
 
 function place(
@@ -119,10 +117,28 @@ function ownersPages(broker: Broker, uid: number): number {
   return pages
 }
 
-export function listPoisoned(broker: Broker, session: Session): ListPoisonedOut {
+/** With more in as many replies as it takes; without, the first rows. */
+export async function listPoisoned(
+  broker: Broker,
+  session: Session,
+  _input: object,
+  call: Call,
+): Promise<ListPoisonedOut> {
   checkAdmin(session, 'list bad memory')
+  const rows = allPoisoned(broker)
+  let sent = 0
+  for (; call.more && rows.length - sent > poisonRowsMax && !call.ended; sent += poisonRowsMax) {
+    const poisoned = rows.slice(sent, sent + poisonRowsMax)
+    if (!call.replyMore({ poisoned } satisfies ListPoisonedOut)) await drained(call)
+    await turn()
+  }
+  return { poisoned: rows.slice(sent, sent + poisonRowsMax) }
+}
+
+/** The ledgers of all ranges. */
+export function allPoisoned(broker: Broker): Poison[] {
   const ranges = [...broker.inventory.ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
-  return { poisoned: ranges.flatMap(range => view(broker, range)).slice(0, rowsMax) }
+  return ranges.flatMap(range => view(broker, range))
 }
 
 /** The ledger of a range, or of pages of it, with a row for each allocation that has part of an entry. */

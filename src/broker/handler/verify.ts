@@ -3,6 +3,7 @@ import type { AllocationRecord } from '../../../protocol/table'
 import { verifyUnreadMsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { checkAdmin } from '../access/authorize'
+import { boundedText } from '../bounded-text'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
 import type { Outcome } from '../contents/reading'
@@ -11,6 +12,9 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { inRange } from '../state/extents'
 import { drainedWithin, invalid } from './arguments'
+
+/** What is told of the places that can't be read; ListPoisoned has them all. */
+const piecesBytesMax = 1024
 
 interface Judgement {
   verdict: AllocationRecord['verdict']
@@ -63,7 +67,10 @@ function judge(broker: Broker, allocation: Allocation, before: string | null, ou
   if (outcome.kind === 'bad') {
     const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
     const refusal = foundBad(broker, range, extents, 'kernel')
-    const pieces = outcome.pieces.map(({ offset, length }) => `${length} bytes at ${offset}`).join(', ')
+    const pieces = boundedText(
+      outcome.pieces.map(({ offset, length }) => `${length} bytes at ${offset}`).join(', '),
+      piecesBytesMax,
+    )
     const unrecorded = refusal ? `; not recorded: ${refusal.error}` : ''
     return told(broker, allocation, { verdict: 'poisoned', detail: `can't be read: ${pieces}${unrecorded}` })
   }

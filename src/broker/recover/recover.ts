@@ -16,7 +16,7 @@ import type { Guard, OpenedSource, Source } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
-import { newStartup, type Startup } from '../state/startup'
+import { addFinding, newStartup, type Startup } from '../state/startup'
 import { formatTable, Table } from '../table'
 import { LapTimes } from './lap-times'
 import { retireUnscrubbed } from './retire-unscrubbed'
@@ -36,7 +36,7 @@ export async function recover(broker: Broker): Promise<void> {
     broker.inventory.addRange(range)
     range.startup.tookMs = Math.round(took.totalMs)
     if (range.reason !== undefined) {
-      range.startup.findings.push(range.reason)
+      addFinding(range.startup, range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     } else
       broker.log.info(
@@ -110,7 +110,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
       startup,
     )
     for (const detail of table.diagnostics) {
-      startup.findings.push(`the table was repaired: ${detail}`)
+      addFinding(startup, `the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')
     }
     range.withhold([{ offset: 0, length: bytes }])
@@ -278,7 +278,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
-    range.startup.findings.push(`memory of allocation ${id}, which was never committed, was removed`)
+    addFinding(range.startup, `memory of allocation ${id}, which was never committed, was removed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }
@@ -290,7 +290,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   // All of it: this is not the memory that the table is about. Some of it: the others' owners are not to suffer.
   if (missing.length === table.state.allocations.size) range.becomeReadOnly(text)
   else {
-    range.startup.findings.push(`${text}; it can only be released`)
+    addFinding(range.startup, `${text}; it can only be released`)
     broker.log.error({ range: range.name }, `${text}; it can only be released`)
   }
 }

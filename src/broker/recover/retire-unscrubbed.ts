@@ -3,6 +3,7 @@ import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
 import type { Range } from '../state/range'
+import { addFinding } from '../state/startup'
 
 /**
  * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
@@ -21,7 +22,7 @@ export function retireUnscrubbed(broker: Broker, range: Range): void {
     if (!(error instanceof Refusal)) throw error
     // Nobody may have it as it is, and the other ranges have nothing to do with it.
     const reason = `its memory, which was never scrubbed, could not be recorded for it: ${error.message}`
-    range.startup.findings.push(reason)
+    addFinding(range.startup, reason)
     broker.log.error({ range: range.name, reason }, 'range is read-only')
     range.becomeReadOnly(reason)
     return

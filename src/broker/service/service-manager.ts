@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { boundedText } from '../bounded-text'
 import { FdStore } from './fd-store'
 import type { Inherited } from './inherited'
 import { keeperOf } from './keeper'
@@ -7,6 +8,9 @@ import { type Notify, openNotify } from './libsystemd'
 /** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
 const extensionMs = 120_000
 const extendEveryMs = 10_000
+
+/** Of a sentence for `systemctl status`. */
+const statusBytesMax = 1024
 
 /** What the service manager says to a service by its environment; taken out of it, as no child is meant. */
 interface Orders {
@@ -64,7 +68,7 @@ export class ServiceManager {
 
   /** A sentence for `systemctl status`. */
   status(text: string): void {
-    this.send(`STATUS=${text.replaceAll('\n', ' ')}`)
+    this.send(`STATUS=${line(text)}`)
   }
 
   /** Recovery takes what it takes: the manager is not to lose patience. Ends with ready(). */
@@ -79,7 +83,7 @@ export class ServiceManager {
   ready(status: string): void {
     clearInterval(this.extending)
     this.isReady = true
-    this.send(`READY=1\nSTATUS=${status}`)
+    this.send(`READY=1\nSTATUS=${line(status)}`)
     if (this.watchdogMs === undefined || !this.notify) return
     const feed = () => this.send('WATCHDOG=1')
     feed()
@@ -92,7 +96,7 @@ export class ServiceManager {
   }
 
   reloaded(status: string): void {
-    if (this.isReady) this.send(`READY=1\nSTATUS=${status}`)
+    if (this.isReady) this.send(`READY=1\nSTATUS=${line(status)}`)
   }
 
   stopping(): void {
@@ -107,6 +111,11 @@ export class ServiceManager {
       this.log.warn({ state, reason: (error as Error).message }, 'the service manager could not be told')
     }
   }
+}
+
+/** A message to the manager is lines of KEY=VALUE: a text that had several would say more than it should. */
+function line(text: string): string {
+  return boundedText(text.replace(/[\r\n]+/g, ' '), statusBytesMax)
 }
 
 function takeOrders(environment: NodeJS.ProcessEnv): Orders {

@@ -64,9 +64,7 @@ export class Session {
   /** The process as a holder, from now on watched. @throws Refusal PermissionDenied when it is gone or in another world */
   becomeHolder(): Holder {
     const identity = this.process()
-    const holder =
-      identity &&
-      this.broker.leases.hold(identity, this.uid, this.peer.pidfd < 0 ? undefined : this.peer.pidfd)
+    const holder = identity && this.broker.leases.hold(identity, this.uid, this.peer.pidfd)
     if (!holder)
       refuse('PermissionDenied', {
         reason:
@@ -78,12 +76,15 @@ export class Session {
     return holder
   }
 
-  /** Asked for at first need: most connections never hold anything. */
+  /**
+   * Asked for at first need, as most connections never hold anything. The pidfd is of the process that connected, and
+   * while that lives its number is nobody else's: so what was read by number before it is seen to live is its own. A
+   * peer without a pidfd was gone when its connection was accepted; whoever has its number now is another process.
+   */
   private process(): ProcessIdentity | undefined {
-    if (!this.identity && this.peer.pid > 0) {
+    if (!this.identity && this.peer.pidfd >= 0) {
       const start = startTimeOf(this.peer.pid)
-      const alive = this.peer.pidfd < 0 || native.isAlive(this.peer.pidfd)
-      if (start !== undefined && alive) this.identity = { pid: this.peer.pid, start }
+      if (start !== undefined && this.isAlive) this.identity = { pid: this.peer.pid, start }
     }
     return this.identity
   }

@@ -7,8 +7,9 @@ import type {
   MappingRecord,
   RetiredRecord,
 } from '../../../protocol/table'
-import { COUNTED_KINDS } from '../../../protocol/table'
+import { COUNTED_KINDS, REASON_BYTES_MAX } from '../../../protocol/table'
 import type { Ledger } from '../access/ledger'
+import { boundedText } from '../bounded-text'
 import type { Holder, Leases } from '../lease/process'
 import { Allocation, Mapping, Retired } from './entries'
 import type { Range } from './range'
@@ -170,7 +171,7 @@ export class Inventory {
       uid,
       extents,
       state,
-      reason,
+      reason: boundedText(reason, REASON_BYTES_MAX),
     }
     allocation.range.commit([
       ...[...allocation.mappings.keys()].map((key): Change => ({ delete: 'mapping', key })),
@@ -217,7 +218,8 @@ export class Inventory {
   }
 
   changeRetired(retired: Retired, change: Pick<RetiredRecord, 'state' | 'reason'>): void {
-    const record = { ...retired.record, ...change }
+    const reason = boundedText(change.reason, REASON_BYTES_MAX)
+    const record = { ...retired.record, ...change, reason }
     retired.range.commit([{ put: 'retired', value: record }])
     retired.range.retiredBytes[retired.record.state] -= retired.bytes
     retired.range.retiredBytes[change.state] += retired.bytes

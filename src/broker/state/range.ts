@@ -9,6 +9,7 @@ import {
 } from '../../../protocol/table'
 import type { Standing } from '../access/policy'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
+import { boundedText } from '../bounded-text'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
@@ -21,6 +22,9 @@ import type { Startup } from './startup'
 const reserveShare = 8
 const uidShare = 4
 const othersShare = 2
+
+/** A reason comes with every refusal and with each range listed. */
+const reasonBytesMax = 1024
 
 export type Recovery = RangeView['table']['recovery']
 
@@ -50,7 +54,7 @@ export class Range {
           recordBytes: RecordBytes
         }
       | undefined,
-    public reason: string | undefined,
+    private readOnlyReason: string | undefined,
     private readonly configured: { kind: string; bytes: number },
     private readonly onReadOnly: (range: Range, reason: string) => void,
     private readonly standing: (uid: number) => Standing,
@@ -73,8 +77,12 @@ export class Range {
     return this.parts !== undefined
   }
 
+  get reason(): string | undefined {
+    return this.readOnlyReason === undefined ? undefined : boundedText(this.readOnlyReason, reasonBytesMax)
+  }
+
   get readOnly(): boolean {
-    return this.reason !== undefined
+    return this.readOnlyReason !== undefined
   }
 
   /**
@@ -153,8 +161,8 @@ export class Range {
   }
 
   becomeReadOnly(reason: string): void {
-    if (this.reason !== undefined) return
-    this.reason = reason
+    if (this.readOnly) return
+    this.readOnlyReason = reason
     this.onReadOnly(this, reason)
   }
 

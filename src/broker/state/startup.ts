@@ -1,3 +1,5 @@
+import { boundedText } from '../bounded-text'
+
 /** What was found when a range was taken up. */
 export interface Startup {
   /** null: none is known. */
@@ -14,6 +16,16 @@ export interface Startup {
   findings: string[]
   /** Of the allocations found, those that nobody has claimed since. */
   unclaimed: Set<number>
+}
+
+/** One reply has the findings of all ranges. */
+const findingsMax = 32
+const findingBytesMax = 512
+
+/** Beyond the most that are kept, the last one says so. */
+export function addFinding({ findings }: Startup, text: string): void {
+  if (findings.length < findingsMax) findings.push(boundedText(text, findingBytesMax))
+  else findings[findingsMax - 1] = 'there is more; the log has all of it'
 }
 
 export function newStartup(): Startup {

@@ -1,0 +1,129 @@
+/**
+ * Proves that replies and records are bounded by construction: a ledger of bad memory longer than a reply comes in several,
+ * and a reason in characters of several bytes is cut to the table's room for it.
+ */
+import { chmodSync, closeSync, mkdtempSync, rmSync } from 'node:fs'
+import pino from 'pino'
+import { native } from '../../native'
+import { REASON_BYTES_MAX } from '../../protocol/table'
+import { Caller } from '../../protocol/wire/caller'
+import { nameBytesMax, poisonRowsMax, replyBytesMax, responderLimits } from '../../protocol/wire/limits'
+import { Responder } from '../../protocol/wire/responder'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault } from '../../src/broker/config/config'
+import { foundBad } from '../../src/broker/contents/found-bad'
+import { allocate } from '../../src/broker/handler/allocate'
+import { dispatcher } from '../../src/broker/handler/dispatch'
+import { markPoisoned } from '../../src/broker/handler/poison'
+import { recover } from '../../src/broker/recover/recover'
+import { Session } from '../../src/broker/session/session'
+import { DirectorySource } from '../../src/broker/source/directory'
+import { connect } from '../../src/client'
+import { openChannel, TestBroker } from '../support/test-broker'
+
+const page = 4096
+const rows = 7000
+const bytes = 64 * 2 ** 20
+const name = '"'.repeat(nameBytesMax)
+let directory: string
+
+beforeEach(() => {
+  directory = mkdtempSync('/dev/shm/membroker-bounded-')
+  chmodSync(directory, 0o700)
+})
+afterEach(() => rmSync(directory, { recursive: true }))
+
+async function withBroker(body: (broker: Broker, session: Session) => Promise<void>): Promise<void> {
+  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
+  const broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  await recover(broker)
+  const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
+  const session = new Session(peer, broker)
+  try {
+    await body(broker, session)
+  } finally {
+    session.close()
+    broker.leases.close()
+    for (const range of broker.inventory.ranges.values()) range.close()
+  }
+}
+
+test('more bad memory than a reply has room for', async () => {
+  Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
+  try {
+    await withBroker(async (broker, session) => {
+      await allocate(broker, session, { name, bytes: bytes / 2 })
+      const range = broker.inventory.ranges.get('default')!
+      const every = Array.from({ length: rows }, (_, index) => ({ offset: 2 * index * page, length: page }))
+      expect(foundBad(broker, range, every, 'kernel')).toBeUndefined()
+      const { poisoned } = markPoisoned(broker, session, {
+        range: 'default',
+        offset: 0,
+        length: 2 * rows * page,
+      })
+      expect(poisoned).toHaveLength(poisonRowsMax)
+      const longest = {
+        ...poisoned[0]!,
+        allocation: name,
+        offset: Number.MAX_SAFE_INTEGER,
+        range: 'x'.repeat(63),
+      }
+      expect(JSON.stringify(longest).length * poisonRowsMax).toBeLessThan(replyBytesMax)
+    })
+  } finally {
+    Reflect.deleteProperty(DirectorySource.prototype, 'ownsPages')
+  }
+  const broker = await TestBroker.start({ directory, bytes })
+  try {
+    const first = await broker.client().call('ListPoisoned', {})
+    expect(first.poisoned).toHaveLength(poisonRowsMax)
+    const all: number[] = []
+    for await (const { poisoned } of broker.client().stream('ListPoisoned', {}))
+      all.push(...poisoned.map(({ offset }) => offset))
+    expect(all.length).toBeGreaterThanOrEqual(rows)
+    expect(all).toEqual([...all].sort((a, b) => a - b))
+    await using client = await connect({ socket: broker.socket })
+    expect(await client.poisoned()).toHaveLength(all.length)
+  } finally {
+    await broker.dispose()
+  }
+})
+
+test('a reply that has no room after all is an error, and the broker goes on', async () => {
+  await withBroker(async (broker, session) => {
+    broker.inventory.ranges.get('default')!.startup.findings.push('x'.repeat(replyBytesMax))
+    const [ours, theirs] = native.socketPair()
+    const dispatch = dispatcher(broker)
+    const responder = new Responder(openChannel(ours), {
+      closeFd: closeSync,
+      limits: responderLimits,
+      defer: setImmediate,
+      onCall: call => dispatch(session, call),
+      onClose: () => {},
+    })
+    const caller = new Caller(openChannel(theirs), { closeFd: closeSync, onClose: () => {} })
+    await expect(caller.call('io.membroker.Broker.GetRecovery', {})).rejects.toMatchObject({
+      error: 'io.membroker.Broker.LimitExceeded',
+      parameters: { limit: 'replyBytes', max: replyBytesMax },
+    })
+    expect((await caller.call('io.membroker.Broker.GetStatus', {})).parameters).toMatchObject({
+      allocations: 0,
+    })
+    caller.close()
+    responder.close()
+  })
+})
+
+test("a quarantine's reason in characters of three bytes", async () => {
+  await withBroker(async (broker, session) => {
+    await allocate(broker, session, { name: 'kept', bytes: page })
+    const allocation = broker.inventory.byName.get('kept')!
+    const retired = broker.inventory.retire(allocation, 'quarantined', '\u754c'.repeat(500), [])
+    expect(Buffer.byteLength(retired.record.reason)).toBeLessThanOrEqual(REASON_BYTES_MAX)
+    broker.inventory.changeRetired(retired, {
+      state: 'scrubbing',
+      reason: `half a pair ${'x'.repeat(2000)}\ud800`,
+    })
+    expect(retired.record.reason.isWellFormed()).toBe(true)
+  })
+})
