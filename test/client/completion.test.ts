@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { completionScript } from '../../src/client/ctl/completion'
 import { buildProgram } from '../../src/client/ctl/program'
+import { runNow } from '../support/child'
 
 /** What bash offers for a command line whose last word is being typed; names come from a broker-ctl of ours. */
 function complete(...words: string[]): string[] {
@@ -15,7 +15,7 @@ function complete(...words: string[]): string[] {
   const script = `${completionScript(buildProgram(), 'bash')}
     COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _broker_ctl; printf '%s\\n' "\${COMPREPLY[@]}"`
   const env = { ...process.env, PATH: `${directory}:${process.env.PATH}` }
-  const text = execFileSync('bash', ['-c', script], { env, encoding: 'utf8' })
+  const text = runNow('bash', ['-c', script], { env })
   rmSync(directory, { recursive: true })
   return text.split('\n').filter(word => word !== '')
 }

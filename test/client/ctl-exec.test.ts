@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, connect } from '../../src/client'
+import { attemptNow, bareEnvironment } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { BrokerProcess } from './support/broker-process'
 import { ctl, ctlMain, startCtl } from './support/ctl'
@@ -66,7 +66,7 @@ test('descriptors that are to be kept reach the command, at their numbers, besid
     writeFileSync(file, `${text}\n`)
     return openSync(file, 'r')
   })
-  const { stdout, stderr } = spawnSync(
+  const { stdout, stderr } = attemptNow(
     process.execPath,
     [
       ...[path.join(root, 'dist/src/client/ctl/main.js'), '--socket', server.socket, 'exec'],
@@ -77,7 +77,7 @@ test('descriptors that are to be kept reach the command, at their numbers, besid
         'echo "$MEMBROKER_FDS"; cat <&3; cat <&7; [ ! -e /proc/self/fd/5 ] && echo not the fifth',
       ],
     ],
-    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe', ...texts] },
+    { fds: texts },
   )
   for (const fd of texts) closeSync(fd)
   expect([stderr, stdout]).toEqual(['', 'k/ram=4\nthree\nseven\nnot the fifth\n'])
@@ -168,7 +168,7 @@ withoutRights('a folder of the search path that the user may not look into has n
   const hidden = mkdtempSync(path.join(tmpdir(), 'membroker-hidden-'))
   try {
     const run = (command: string) =>
-      spawnSync(
+      attemptNow(
         'setpriv',
         ['--reuid=65534', '--regid=65534', '--clear-groups', '--'].concat([
           process.execPath,
@@ -179,7 +179,7 @@ withoutRights('a folder of the search path that the user may not look into has n
           '--',
           command,
         ]),
-        { env: { PATH: `${hidden}:/usr/bin:/bin`, MEMBROKER_SOCKET: server.socket }, encoding: 'utf8' },
+        { env: bareEnvironment({ PATH: `${hidden}:/usr/bin:/bin`, MEMBROKER_SOCKET: server.socket }) },
       )
     expect(run('no-such-command')).toMatchObject({ status: 127 })
     expect(run(path.join(hidden, 'command'))).toMatchObject({ status: 126 })

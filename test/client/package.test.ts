@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process'
 import path from 'node:path'
 import * as sources from '../../src/client'
+import { runNow } from '../support/child'
 import { dist, root } from './support/root'
 
 const names = Object.keys(sources).sort()
@@ -13,9 +13,8 @@ test('require and import give the same objects under the same names', () => {
     const imported = await import(${JSON.stringify(path.join(dist, 'src/client/index.mjs'))})
     const names = Object.keys(imported).sort()
     console.log(JSON.stringify({ names, same: names.every(name => imported[name] === required[name]) }))`
-  const told = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+  const told = runNow(process.execPath, ['--input-type=module', '-e', script], {
     cwd: root,
-    encoding: 'utf8',
   })
   expect(JSON.parse(told)).toEqual({ names, same: true })
 })

@@ -1,6 +1,5 @@
 // Proves how the console comes and goes: before recovery is done, when its port is taken, over the broker's death, with a
 // token file that somebody has meddled with, and that none of it is the broker's end.
-import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -23,6 +22,7 @@ import { Broker } from '../../src/broker/broker'
 import { parseConfig } from '../../src/broker/config/config'
 import { Console } from '../../src/broker/console/console'
 import { dispatcher } from '../../src/broker/handler/dispatch'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, until } from '../support/test-broker'
 import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
@@ -281,7 +281,7 @@ describe('the token', () => {
       'is a pipe that nobody writes to',
       broker => {
         rmSync(tokenFile(broker))
-        execFileSync('mkfifo', ['-m', '600', tokenFile(broker)])
+        runNow('mkfifo', ['-m', '600', tokenFile(broker)])
       },
     ],
     ...(needsRoot('a token file of another uid')
@@ -321,7 +321,7 @@ describe('the token', () => {
     const broker = await start()
     await broker.kill()
     rmSync(tokenFile(broker))
-    execFileSync('mkdir', [tokenFile(broker)])
+    runNow('mkdir', [tokenFile(broker)])
     await broker.start()
     const client = broker.client()
     await expect(client.call('OpenConsole', {})).rejects.toMatchObject({

@@ -1,8 +1,8 @@
 /** Proves that the client in C of docs/example/c is one: what it wrote is there in its next run, also after the broker's. */
-import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { buildProgram } from '../guest/build'
+import { attemptNow } from '../support/child'
 import { TestBroker } from '../support/test-broker'
 
 const name = 'example/counter'
@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => broker.dispose())
 
 const run = () => {
-  const { stdout, stderr, status } = spawnSync(program, [broker.socket], { encoding: 'utf8' })
+  const { stdout, stderr, status } = attemptNow(program, [broker.socket])
   return { stdout, stderr, status }
 }
 const good = (stdout: string) => ({ stdout, stderr: '', status: 0 })
@@ -66,12 +66,12 @@ test('what finds values in the JSON finds those that JSON.parse does, and surviv
   writeFileSync(source, `#include "${header}"\n#include <stdio.h>\n${harness}`)
   const built = buildAt(source)
   for (const [text, at, expected] of cases) {
-    const { stdout, status } = spawnSync(built, [text, at], { encoding: 'utf8' })
+    const { stdout, status } = attemptNow(built, [text, at])
     expect([text, at, status, stdout]).toEqual([text, at, 0, expected])
   }
   const whole = JSON.stringify({ error: 'x', a: ['"\\', { b: null }], grant: { mmapOffset: 12 } })
   for (let length = 0; length < whole.length; length++)
-    expect(spawnSync(built, [whole.slice(0, length), 'grant.mmapOffset']).status).toBe(0)
+    expect(attemptNow(built, [whole.slice(0, length), 'grant.mmapOffset']).status).toBe(0)
 })
 
 const harness = `
@@ -103,9 +103,7 @@ const cases: Array<[string, string, string]> = [
 function buildAt(source: string): string {
   const out = source.replace(/\.c$/, '')
   const flags = ['-std=gnu11', '-Wall', '-Werror', '-Wno-unused-function', '-fsanitize=address,undefined']
-  const { status, stderr } = spawnSync(process.env.CC ?? 'cc', [...flags, '-o', out, source], {
-    encoding: 'utf8',
-  })
+  const { status, stderr } = attemptNow(process.env.CC ?? 'cc', [...flags, '-o', out, source])
   if (status !== 0) throw new Error(stderr)
   return out
 }

@@ -1,8 +1,7 @@
 /** Proves that the database of docs/example/database loses no write when it is killed, and opens what is there. */
-import { execFile } from 'node:child_process'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { Store, StoreFull } from '../../docs/example/database/store'
+import { run } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { TestBroker } from '../support/test-broker'
 
@@ -13,7 +12,7 @@ test('killed in the middle of writing, it starts with every write that it had an
   try {
     const program = path.join(packageRoot, 'dist/docs/example/database/restart.js')
     const environment = { ...process.env, MEMBROKER_SOCKET: broker.socket }
-    const { stdout } = await promisify(execFile)(process.execPath, [program, '5000'], { env: environment })
+    const stdout = await run(process.execPath, [program, '5000'], { env: environment })
     expect(stdout).toMatch(/^5000 keys, \d+ MB; killed after \d+ more writes, none of them lost\n/)
     expect(stdout.match(/\d+ ms/g)).toHaveLength(2)
   } finally {

@@ -1,10 +1,10 @@
 /** Proves that the guides are true: what they show is run, what they name is there, and every error has an entry. */
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { brokerErrorNames } from '../../protocol/generated/broker'
-import { requireQemu } from '../guest/require-qemu'
+import { findProgram, requireQemu } from '../guest/require-qemu'
+import { attempt, attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { TestBroker } from '../support/test-broker'
 import { blocksOf, commandsOf, guideFolder, guideNames, readGuide } from './guide'
@@ -30,7 +30,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** QEMU is installed where that can be; what else a block needs is part of the project's own set-up. */
 const isThere = (program: string) =>
-  program === 'qemu-system-x86_64' ? requireQemu() !== undefined : spawnSync('which', [program]).status === 0
+  program === 'qemu-system-x86_64' ? requireQemu() !== undefined : findProgram(program) !== undefined
 const running = guides.filter(name => blocksOf(readGuide(name)).some(({ run }) => run))
 
 test('there are commands to run', () => {
@@ -48,12 +48,14 @@ test.each(running)(
         process.stderr.write(`\nLEFT OUT of ${name}: a block that needs ${needs}.\n\n`)
         return []
       })
-      const { status, stdout, stderr } = spawnSync('bash', ['-euxo', 'pipefail', '-c', script.join('\n')], {
-        cwd: folder,
-        env: { ...environment, MEMBROKER_SOCKET: broker.socket },
-        encoding: 'utf8',
-        timeout: 240_000,
-      })
+      const { status, stdout, stderr } = await attempt(
+        'bash',
+        ['-euxo', 'pipefail', '-c', script.join('\n')],
+        {
+          cwd: folder,
+          env: { ...environment, MEMBROKER_SOCKET: broker.socket },
+        },
+      )
       if (status !== 0) throw new Error(`${name} ends with ${status}:\n${stdout}\n${stderr}`)
       for (const expected of shown[name] ?? []) expect(stdout).toMatch(expected)
     } finally {
@@ -80,9 +82,8 @@ test.each(guides)(
     const help = (...args: string[]) => {
       const key = args.join(' ')
       if (!known.has(key)) {
-        const { stdout, stderr, status } = spawnSync(args[0]!, [...args.slice(1), '--help'], {
+        const { stdout, stderr, status } = attemptNow(args[0]!, [...args.slice(1), '--help'], {
           env: environment,
-          encoding: 'utf8',
         })
         if (status !== 0) throw new Error(`${key} --help: ${stderr}`)
         known.set(key, stdout)

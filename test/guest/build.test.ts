@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { buildProgram } from './build'
 
@@ -36,7 +36,7 @@ describe('buildProgram', () => {
     utimesSync(path.join(folder, 'status.h'), long, long)
     const binary = build()
     expect(path.dirname(binary)).toBe(path.join(packageRoot, '.cache'))
-    expect(spawnSync(binary).status).toBe(7)
+    expect(attemptNow(binary).status).toBe(7)
 
     const { ino } = statSync(binary)
     build()
@@ -46,7 +46,7 @@ describe('buildProgram', () => {
     const soon = new Date(Date.now() + 10_000) // clocks of files are coarse
     utimesSync(path.join(folder, 'status.h'), soon, soon)
     build()
-    expect(spawnSync(binary).status).toBe(8)
+    expect(attemptNow(binary).status).toBe(8)
   })
 
   test('a source that does not compile fails with the compiler’s words, warnings included', () => {
@@ -60,7 +60,7 @@ test('floor.c measures: every figure it prints is a real, positive one', () => {
   const floor = buildProgram('test/bench/floor.c')
   if (floor === undefined) throw new Error('this test needs a C compiler')
   const args = ['--grants', '50', '--batches', '5', '--commits', '1000', '--starts', '5', '--bytes', '4096']
-  const { status, stdout, stderr } = spawnSync(floor, args, { encoding: 'utf8' })
+  const { status, stdout, stderr } = attemptNow(floor, args)
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   const figures = JSON.parse(stdout)
   expect(figures.counts).toMatchObject({ grants: 50, batches: 5, commits: 1000, starts: 5, bytes: 4096 })

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { attemptNow, runNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 /** The git-ignored folder for what tests build. Created when missing. */
@@ -33,10 +33,12 @@ function build(source: string, name: string, flags: readonly string[]): string |
   const unfinished = `${binary}.${process.pid}`
   const cc = process.env.CC ?? 'cc'
   const args = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', ...flags, '-o', unfinished, sourcePath]
-  const { error, status, stderr } = spawnSync(cc, args, { encoding: 'utf8' })
-  if (error && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-  if (error) throw error
-  if (status !== 0) throw new Error(`${cc} could not compile ${source}:\n${stderr}`)
+  try {
+    runNow(cc, args)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
   renameSync(unfinished, binary)
   return binary
 }
@@ -58,5 +60,5 @@ export function buildGuest(): string | undefined {
 /** Whether this process can really create a virtual machine with a virtual CPU: a /dev/kvm that is there may still refuse. */
 export function kvmWorks(): boolean {
   const vmm = buildGuest()
-  return vmm !== undefined && spawnSync(vmm, ['--probe'], { stdio: 'ignore' }).status === 0
+  return vmm !== undefined && attemptNow(vmm, ['--probe']).status === 0
 }

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import path from 'node:path'
+import { runNow } from '../support/child'
 import { cacheFolder } from './build'
 
 const program = 'qemu-system-x86_64'
@@ -36,16 +36,21 @@ export function findProgram(name: string): string | undefined {
   return undefined
 }
 
-/** Install what brings a program with the system's package manager; returns why not, or undefined when it went well. */
+/** Install the packages that bring a program with the system's package manager; returns why not, or undefined when it went well. */
 export function installPackage(packageName: string, program: string): string | undefined {
   if (process.getuid?.() !== 0) return 'not root, so it was not installed'
   if (!existsSync('/etc/debian_version') || !findProgram('apt-get')) return 'no apt-get here'
   process.stderr.write(`\ninstalling ${packageName}, once...\n`)
   // Several test workers may come here at once; all but the first find it installed when the lock is theirs.
   const script = `command -v ${program} || { apt-get update && apt-get install -y --no-install-recommends ${packageName}; }`
-  const { status } = spawnSync('flock', [path.join(cacheFolder(), 'apt.lock'), 'sh', '-c', script], {
-    stdio: ['ignore', 2, 2],
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  })
-  return status === 0 ? undefined : `apt-get failed with status ${status}`
+  try {
+    runNow('flock', [path.join(cacheFolder(), 'apt.lock'), 'sh', '-c', script], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      boundMs: 900_000,
+      needs: "the distribution's archive",
+    })
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
 }

@@ -2,12 +2,12 @@
  * Proves that what a client does to its own descriptors by system calls (a lease, O_PATH, a second name, memory beyond
  * the end, running it as a program) neither stops the broker, nor keeps memory that was released, nor gets more of it.
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
 import { startWithTenants, type TenantOptions, tenant } from '../program/tenants'
+import { runNow } from '../support/child'
 import { leaksNothing } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
@@ -181,10 +181,10 @@ suite('memory that comes in huge pages', () => {
 
   beforeEach(() => {
     mount = mkdtempSync(path.join(tmpdir(), 'membroker-attack-'))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'huge=always,size=64m', 'none', mount])
+    runNow('mount', ['-t', 'tmpfs', '-o', 'huge=always,size=64m', 'none', mount])
   })
   afterEach(() => {
-    execFileSync('umount', [mount])
+    runNow('umount', [mount])
     rmSync(mount, { recursive: true })
   })
 

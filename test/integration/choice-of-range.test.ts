@@ -2,10 +2,10 @@
  * Proves where an allocation lies: in the first range of the configuration that has room, by whatever measure the room is
  * missing; that a refusal tells of the range with the most; and that an allocation keeps its alignment when it grows.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
 
@@ -105,13 +105,13 @@ test('an allocation grows only by extents that have the alignment it was made wi
 if (isRoot)
   test('where the memory itself is not there, the next range is tried; any other failure is told', async () => {
     const mount = mkdtempSync(path.join(tmpdir(), 'membroker-small-'))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=80M', 'none', mount])
+    runNow('mount', ['-t', 'tmpfs', '-o', 'size=80M', 'none', mount])
     try {
       const directory = path.join(mount, 'range')
       mkdirSync(directory, { mode: 0o700 })
       await start(range('promised', '64MiB', 'preallocate = true', directory) + range('real', '64MiB'))
       // Somebody else's file.
-      execFileSync('fallocate', ['-l', '66M', path.join(mount, 'other')])
+      runNow('fallocate', ['-l', '66M', path.join(mount, 'other')])
       expect(await rangeOf('a', 16 * MiB)).toBe('real')
       expect((await client.call('ListRanges', {})).ranges[0]!.freeBytes).toBe(64 * MiB)
       await expect(
@@ -128,7 +128,7 @@ if (isRoot)
     } finally {
       await broker!.dispose()
       broker = undefined
-      execFileSync('umount', [mount])
+      runNow('umount', [mount])
       rmSync(mount, { recursive: true })
     }
   })

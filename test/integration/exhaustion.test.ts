@@ -2,12 +2,12 @@
  * Proves that what runs out is refused by name and given back in full: a range, a quota, the table, a filesystem, the
  * broker's own descriptors. Others go on, and what was half made is gone.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Window } from '../../native'
 import { mappingsPerAllocationMax, sharesPerAllocationMax } from '../../protocol/wire/limits'
+import { runNow } from '../support/child'
 import { leaksNothing } from '../support/leaks-nothing'
 import { OtherProcess } from '../support/other-process'
 import { RawClient } from '../support/raw-client'
@@ -31,9 +31,9 @@ async function start(options: Parameters<typeof TestBroker.start>[0]): Promise<T
 
 function mountTmpfs(bytes: number): string {
   const mount = mkdtempSync(path.join(tmpdir(), 'membroker-tmpfs-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', mount])
+  runNow('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', mount])
   undo.push(() => {
-    execFileSync('umount', [mount])
+    runNow('umount', [mount])
     rmSync(mount, { recursive: true })
   })
   return mount
@@ -86,7 +86,7 @@ source = "memfd"
 bytes = "16MiB"
 `
   await start({ config })
-  execFileSync('chmod', ['755', broker.folder])
+  runNow('chmod', ['755', broker.folder])
   await leaksNothing(broker, async () => {
     const other = await OtherProcess.start(broker.socket, { uid: 65534 })
     const call = (method: string, parameters: object) => other.refusal(method, parameters)
@@ -296,7 +296,7 @@ test('memory that a holder makes larger than its quota is cut back', async () =>
     const { fds } = await client.call('CreateMapping', { name: 'greedy' })
     const file = path.join(broker.directory, 'alloc-1')
     for (let round = 0; round < 5; round++) {
-      execFileSync('fallocate', ['-l', String(8 * MiB), `/proc/${process.pid}/fd/${fds[0]}`])
+      runNow('fallocate', ['-l', String(8 * MiB), `/proc/${process.pid}/fd/${fds[0]}`])
       await until(() => statSync(file).size === page, 'the file is cut back')
     }
     const window = new Window(fds[0]!, 0, page, true)
@@ -312,7 +312,7 @@ test('a broker without descriptors left refuses by name or not at all, and lives
     await holder.call('Allocate', { name: 'held', bytes: page })
     const { grant, fds } = await holder.call('CreateMapping', { name: 'held' })
     const other = await OtherProcess.start(broker.socket)
-    execFileSync('prlimit', ['--pid', String(broker.pid), '--nofile=128:20000'])
+    runNow('prlimit', ['--pid', String(broker.pid), '--nofile=128:20000'])
     const crowd: RawClient[] = []
     for (let count = 0; count < 200; count++) crowd.push(new RawClient(broker.socket))
     await until(() => broker.log.includes('accepting clients failed'), 'there are no descriptors left')
@@ -343,7 +343,7 @@ test('a broker without descriptors left refuses by name or not at all, and lives
       await holder.call('ListClients', {})
     }
     for (const peer of crowd) peer.close()
-    execFileSync('prlimit', ['--pid', String(broker.pid), '--nofile=20000:20000'])
+    runNow('prlimit', ['--pid', String(broker.pid), '--nofile=20000:20000'])
     await until(async () => (await holder.call('GetStatus', {})).clients === 2, 'the crowd is gone')
     holder.closeFd(fds[0]!)
     await other.kill()

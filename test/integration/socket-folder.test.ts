@@ -2,10 +2,10 @@
  * Proves that a broker does not listen where somebody else could put a socket in its place, nor follow a link that
  * somebody put where its lock goes.
  */
-import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 let folder: string
@@ -20,7 +20,7 @@ function start(socket: string) {
   const memory = path.join(folder, 'memory')
   const args = [main, '--socket', socket, '--directory', memory, '--size', '16M']
   // It must end by itself: one that listens would be ended by the signal.
-  return { ...spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 120_000 }), memory }
+  return { ...attemptNow(process.execPath, args), memory }
 }
 
 test('a folder that others can write to is refused, and no memory is touched', () => {

@@ -2,11 +2,11 @@
  * Proves that every source gives the same service: memory that is what was asked for, zero at first, shared between
  * holders, back after its mapping ended, and gone with its release; and that nothing is left behind.
  */
-import { execFileSync } from 'node:child_process'
 import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NativeWindow, Window } from '../../native'
+import { runNow } from '../support/child'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsHugePages } from '../support/needs-huge-pages'
 import { TestBroker, type TestBrokerOptions, type TestClient, until } from '../support/test-broker'
@@ -44,13 +44,13 @@ const backends: Backend[] = [
 
 function setUpHugetlbfs() {
   const mount = mkdtempSync(path.join(tmpdir(), 'membroker-huge-'))
-  execFileSync('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
+  runNow('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
   const directory = path.join(mount, 'range')
   mkdirSync(directory, { mode: 0o700 })
   return {
     options: { directory, bytes: 64 * MiB },
     tearDown: () => {
-      execFileSync('umount', [mount])
+      runNow('umount', [mount])
       rmSync(mount, { recursive: true })
     },
   }

@@ -1,7 +1,7 @@
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attemptNow, type Ended } from '../support/child'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 
 const root = path.join(__dirname, '../..')
@@ -30,14 +30,13 @@ export interface ChildOptions {
 }
 
 /** Runs a script in a plain Node process that has `addon`, `fs` and `quiet`. */
-export function runChild(script: string, options: ChildOptions = {}): SpawnSyncReturns<string> {
+export function runChild(script: string, options: ChildOptions = {}): Ended {
   const args = childArguments(script, options.flags)
   const [file, argv] = options.fdsMax
     ? ['/bin/sh', ['-c', `ulimit -n ${options.fdsMax}; exec "$0" "$@"`, process.execPath, ...args]]
     : [process.execPath, args]
-  return spawnSync(file, argv, {
-    encoding: 'utf8',
-    timeout: 120_000,
+  return attemptNow(file, argv, {
+    boundMs: 120_000,
     env: { ...process.env, ...options.env },
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })

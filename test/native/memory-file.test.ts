@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   closeSync,
   fstatSync,
@@ -12,6 +12,7 @@ import {
 import { devNull } from 'node:os'
 import path from 'node:path'
 import { native, Window } from '../../native'
+import { attemptNow } from '../support/child'
 import { checkFdLeaks, childArguments, runChild, scratchDirectory, until } from './harness'
 
 checkFdLeaks()
@@ -45,11 +46,10 @@ test("a memfd that another uid holds read-only can't be reopened writable by it"
   const readOnly = native.reopen(fd, false)
   const script = (flags: string) => `
     try { fs.openSync('/proc/self/fd/3', '${flags}'); console.log('open') } catch (error) { console.log(error.code) }`
-  const { stdout } = spawnSync(process.execPath, childArguments(script('r+')), {
-    stdio: ['ignore', 'pipe', 'inherit', readOnly],
+  const { stdout } = attemptNow(process.execPath, childArguments(script('r+')), {
+    fds: [readOnly],
     uid: 65534,
     gid: 65534,
-    encoding: 'utf8',
   })
   expect(stdout.trim()).toBe('EACCES')
   closeSync(readOnly)

@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { attemptNow } from '../support/child'
 import { scratchDirectory } from './harness'
 
 const root = path.join(__dirname, '../..')
@@ -12,10 +12,8 @@ jest.setTimeout(hangingMs)
 
 function run(args: string[], addon?: string) {
   const { MEMBROKER_ADDON: _, ...env } = process.env
-  return spawnSync(process.execPath, [sanitize, ...args], {
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-    timeout: hangingMs,
+  return attemptNow(process.execPath, [sanitize, ...args], {
+    boundMs: hangingMs,
     env: addon ? { ...env, MEMBROKER_ADDON: addon } : env,
   })
 }
@@ -32,8 +30,8 @@ function buildWith(name: string, file: string, line: string, replacement: string
   const text = readFileSync(source, 'utf8')
   expect(text.split(line)).toHaveLength(2)
   writeFileSync(source, text.replace(line, replacement))
-  const build = spawnSync(process.execPath, [path.join(native, 'build.mjs'), '--sanitize'], {
-    encoding: 'utf8',
+  const build = attemptNow(process.execPath, [path.join(native, 'build.mjs'), '--sanitize'], {
+    boundMs: hangingMs,
   })
   expect(build).toMatchObject({ status: 0 })
   return path.join(native, 'build-sanitize/build/Release/membroker.node')

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import {
   closeSync,
   ftruncateSync,
@@ -13,6 +12,7 @@ import {
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Window } from '../../native'
+import { runNow } from '../support/child'
 import { needsHugePages } from '../support/needs-huge-pages'
 import { checkFdLeaks, childOutput, runChild, scratchDirectory } from './harness'
 
@@ -195,7 +195,7 @@ if (needsHugePages('windows on hugetlbfs'))
   test('windows on huge pages: memfd and hugetlbfs, also where the length is not a whole page', () => {
     const mount = path.join(directory, 'huge')
     mkdirSync(mount)
-    execFileSync('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
+    runNow('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
     try {
       const memory = native.memfdCreate('huge', { hugePageBytes: HUGE, allowSealing: true })
       const file = openSync(path.join(mount, 'file'), 'w+')
@@ -214,7 +214,7 @@ if (needsHugePages('windows on hugetlbfs'))
       }
       rmSync(path.join(mount, 'file'))
     } finally {
-      execFileSync('umount', [mount])
+      runNow('umount', [mount])
     }
   })
 

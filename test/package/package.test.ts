@@ -2,49 +2,44 @@
  * Proves that what is published works where it is installed: the tarball of `npm pack`, installed into an empty
  * project, serves require and import with right types, and its two programs run.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attempt, run } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
-const installMs = 300_000
+/** npm asks its registry. */
+const installMs = 600_000
 let folder: string
 let tarball: string
 
 const npm = (args: string[], cwd: string) =>
-  execFileSync('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  run('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], { cwd, needs: 'the npm registry' })
 const tool = (name: string, args: string[]) =>
-  spawnSync(path.join(packageRoot, 'node_modules/.bin', name), args, { cwd: folder, encoding: 'utf8' })
-const run = (file: string, text: string, environment: NodeJS.ProcessEnv = {}) => {
+  attempt(path.join(packageRoot, 'node_modules/.bin', name), args, { cwd: folder })
+const script = async (file: string, text: string, environment: NodeJS.ProcessEnv = {}) => {
   writeFileSync(path.join(folder, file), text)
-  return execFileSync(process.execPath, [file], {
-    cwd: folder,
-    encoding: 'utf8',
-    env: { ...process.env, ...environment },
-  })
+  const env = { ...process.env, ...environment }
+  return (await run(process.execPath, [file], { cwd: folder, env })).trim()
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'membroker-package-'))
-  npm(['pack', '--ignore-scripts', '--pack-destination', folder], packageRoot)
+  await npm(['pack', '--ignore-scripts', '--pack-destination', folder], packageRoot)
   tarball = path.join(folder, readdirSync(folder).find(name => name.endsWith('.tgz'))!)
   writeFileSync(path.join(folder, 'package.json'), '{ "name": "user", "private": true }')
-  npm(['install', tarball], folder)
+  await npm(['install', tarball], folder)
 }, installMs)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('require and import give the same library', () => {
+test('require and import give the same library', async () => {
   const expected = 'function function true'
   const check = `console.log(typeof connect, typeof BrokerError, new BrokerError('Closed', 'x') instanceof Error)`
-  expect(run('cjs.cjs', `const { connect, BrokerError } = require('membroker'); ${check}`).trim()).toBe(
+  expect(await script('cjs.cjs', `const { connect, BrokerError } = require('membroker'); ${check}`)).toBe(
     expected,
   )
-  expect(run('esm.mjs', `import { connect, BrokerError } from 'membroker'; ${check}`).trim()).toBe(expected)
+  expect(await script('esm.mjs', `import { connect, BrokerError } from 'membroker'; ${check}`)).toBe(expected)
 })
 
 test('both kinds of import work against an installed broker, and so does broker-ctl', async () => {
@@ -77,13 +72,12 @@ test('both kinds of import work against an installed broker, and so does broker-
       console.log(bytes.toString('latin1', 0, 5), mapping.fd > 2)
       await ram.release()
       await broker.close()`
-    expect(run('use.mjs', `import { connect, MiB } from 'membroker'; ${use('a')}`, environment).trim()).toBe(
-      'hello true',
-    )
+    expect(
+      await script('use.mjs', `import { connect, MiB } from 'membroker'; ${use('a')}`, environment),
+    ).toBe('hello true')
     const inFunction = `const { connect, MiB } = require('membroker'); (async () => { ${use('b')} })()`
-    expect(run('use.cjs', inFunction, environment).trim()).toBe('hello true')
-    const status = execFileSync(bin('broker-ctl'), ['status', '--json'], {
-      encoding: 'utf8',
+    expect(await script('use.cjs', inFunction, environment)).toBe('hello true')
+    const status = await run(bin('broker-ctl'), ['status', '--json'], {
       env: { ...process.env, ...environment },
     })
     expect(JSON.parse(status)).toMatchObject({ allocations: 0, ranges: 1 })
@@ -92,7 +86,7 @@ test('both kinds of import work against an installed broker, and so does broker-
   }
 })
 
-test('its types are right for every way of importing it', () => {
+test('its types are right for every way of importing it', async () => {
   writeFileSync(
     path.join(folder, 'typed.mts'),
     `import { type Broker, connect, type Mapping } from 'membroker'
@@ -103,7 +97,7 @@ test('its types are right for every way of importing it', () => {
        return (await broker.allocate({ name: 'x', size: 4096 })).map({ guestAddress: 0 })
      }`,
   )
-  const tsc = tool('tsc', [
+  const tsc = await tool('tsc', [
     '--noEmit',
     '--strict',
     '--module',
@@ -119,14 +113,14 @@ test('its types are right for every way of importing it', () => {
     path.join(folder, 'typed.mts'),
   ])
   expect(tsc.stdout).toBe('')
-  const attw = tool('attw', [tarball, '--no-emoji', '--format', 'ascii'])
+  const attw = await tool('attw', [tarball, '--no-emoji', '--format', 'ascii'])
   expect(attw).toMatchObject({ status: 0 })
-  const publint = tool('publint', ['run', tarball, '--strict'])
+  const publint = await tool('publint', ['run', tarball, '--strict'])
   expect(publint).toMatchObject({ status: 0 })
 })
 
-test('the tarball holds what it needs and nothing of ours alone', () => {
-  const files = execFileSync('tar', ['tzf', tarball], { encoding: 'utf8' }).trim().split('\n')
+test('the tarball holds what it needs and nothing of ours alone', async () => {
+  const files = (await run('tar', ['tzf', tarball])).trim().split('\n')
   for (const needed of [
     'native/binding.gyp',
     'native/src/addon.cc',

@@ -3,7 +3,7 @@
  * prefix, the broker serves and broker-ctl asks it; and that npm may put a new version in its place under a running
  * service and its clients.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -20,6 +20,7 @@ import path from 'node:path'
 import { findProgram } from '../guest/require-qemu'
 import { Host } from '../service/support/host'
 import { requireSystemd } from '../service/support/require-systemd'
+import { attemptNow, bareEnvironment, run } from '../support/child'
 import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
@@ -33,42 +34,39 @@ let prefix: string
 let bare: NodeJS.ProcessEnv
 
 const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
-const run = (file: string, args: string[], cwd: string, env = process.env) =>
-  execFileSync(file, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-const pack = (from: string, to: string) => {
+const pack = async (from: string, to: string) => {
   mkdirSync(to, { recursive: true })
-  run('npm', ['pack', '--ignore-scripts', '--pack-destination', to, ...quiet], from)
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', to, ...quiet], { cwd: from })
   return path.join(to, readdirSync(to).find(name => name.endsWith('.tgz'))!)
 }
 const tarball = (version: string) => path.join(folder, version, `membroker-${version}.tgz`)
 const install = (version: string) =>
-  run(
-    'npm',
-    ['install', '--global', '--prefix', prefix, '--prefer-offline', ...quiet, tarball(version)],
-    folder,
-    bare,
-  )
+  run('npm', ['install', '--global', '--prefix', prefix, '--prefer-offline', ...quiet, tarball(version)], {
+    cwd: folder,
+    env: bare,
+    needs: 'the npm registry',
+  })
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'membroker-prebuilt-'))
   prefix = path.join(folder, 'prefix')
   // The published files alone, with this machine's addon where `npm run prebuild-addon` puts it.
   const source = path.join(folder, 'package')
-  run('tar', ['xzf', pack(packageRoot, folder), '-C', folder], folder)
+  await run('tar', ['xzf', await pack(packageRoot, folder), '-C', folder])
   const prebuilds = path.join(source, 'native/prebuilds', `linux-${process.arch}`)
   mkdirSync(prebuilds, { recursive: true })
   cpSync(path.join(packageRoot, 'native/build/Release/membroker.node'), path.join(prebuilds, 'node.node'))
   const manifest = JSON.parse(readFileSync(path.join(source, 'package.json'), 'utf8'))
   for (const version of Object.values(versions)) {
     writeFileSync(path.join(source, 'package.json'), JSON.stringify({ ...manifest, version }))
-    pack(source, path.join(folder, version))
+    await pack(source, path.join(folder, version))
   }
   const programs = path.join(folder, 'programs')
   mkdirSync(programs)
   for (const name of ['node', 'npm', 'sh', 'env', 'id'])
     symlinkSync(findProgram(name) ?? process.execPath, path.join(programs, name))
-  bare = { HOME: process.env.HOME, PATH: programs }
-  install(versions.before)
+  bare = bareEnvironment({ PATH: programs })
+  await install(versions.before)
 }, makeMs)
 afterEach(() => OtherProcess.killAll())
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -77,7 +75,7 @@ const bin = (name: string) => path.join(prefix, 'bin', name)
 
 test('installed without a compiler, the broker serves and broker-ctl asks it', async () => {
   for (const compiler of ['cc', 'gcc', 'g++', 'make', 'python3', 'node-gyp'])
-    expect(spawnSync(compiler, ['--version'], { env: bare }).error).toMatchObject({ code: 'ENOENT' })
+    expect(() => attemptNow(compiler, ['--version'], { env: bare })).toThrow('ENOENT')
   const release = path.join(prefix, 'lib/node_modules/membroker')
   expect(existsSync(path.join(release, 'native/build'))).toBe(false)
   expect(readdirSync(path.join(release, 'native/prebuilds'))).toEqual([`linux-${process.arch}`])
@@ -97,11 +95,12 @@ test('installed without a compiler, the broker serves and broker-ctl asks it', a
   })
   try {
     await until(() => log.includes('"msg":"ready"') || broker.exitCode !== null, 'a broker', makeMs)
-    const ctl = (...args: string[]) =>
-      JSON.parse(run(bin('broker-ctl'), [...args, '--json'], folder, { ...bare, MEMBROKER_SOCKET: socket }))
-    expect(ctl('status')).toMatchObject({ version: versions.before, allocations: 0 })
-    ctl('allocate', 'vm0/ram', '8M')
-    expect(ctl('status')).toMatchObject({ allocations: 1 })
+    const env = { ...bare, MEMBROKER_SOCKET: socket }
+    const ctl = async (...args: string[]) =>
+      JSON.parse(await run(bin('broker-ctl'), [...args, '--json'], { cwd: folder, env }))
+    expect(await ctl('status')).toMatchObject({ version: versions.before, allocations: 0 })
+    await ctl('allocate', 'vm0/ram', '8M')
+    expect(await ctl('status')).toMatchObject({ allocations: 1 })
   } finally {
     broker.kill()
   }
@@ -128,7 +127,7 @@ test(
       })
       expect(host.ctl('status')).toMatchObject({ version: versions.before, allocations: 2 })
       const before = host.brokerPid
-      install(versions.after)
+      await install(versions.after)
       // The running broker does not notice, although its files are others now.
       expect(host.ctl('ranges')).toMatchObject([{ allocations: 1 }, { allocations: 1 }])
       expect(host.brokerPid).toBe(before)

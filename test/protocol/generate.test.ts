@@ -1,12 +1,12 @@
 // Proves that protocol/generated, which the set-up makes, is what the .varlink files say; that it is made without anything
 // compiled, as in a fresh clone; and that a mistake in a .varlink file leaves the earlier one.
-import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generate, generatedFiles } from '../../protocol/generate'
 import { brokerDescription } from '../../protocol/generated/broker'
 import { serviceDescription } from '../../protocol/generated/service'
+import { runNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 const protocol = join(packageRoot, 'protocol')
@@ -39,8 +39,7 @@ describe('in a fresh clone', () => {
   afterEach(() => rmSync(clone, { recursive: true }))
 
   test('types and validators are made with nothing compiled, and leftovers go', () => {
-    const build = () =>
-      execFileSync(process.execPath, [join(copy, 'build.mjs')], { cwd: '/', timeout: 60_000 })
+    const build = () => runNow(process.execPath, [join(copy, 'build.mjs')], { cwd: '/', boundMs: 60_000 })
     build()
     expect(filesIn(join(copy, 'generated'))).toEqual(generatedFiles(protocol))
     writeFileSync(join(copy, 'generated/old.ts'), '')

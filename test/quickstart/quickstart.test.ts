@@ -1,13 +1,13 @@
 /** Proves that the quick start a stranger runs first goes through, and says so. */
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { kvmWorks } from '../guest/build'
+import { attempt } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
-test('it proves the main job and cleans up', () => {
+test('it proves the main job and cleans up', async () => {
   const main = path.join(packageRoot, 'dist/test/quickstart/main.js')
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main], { encoding: 'utf8' })
+  const { status, stdout, stderr } = await attempt(process.execPath, [main])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(stdout).toContain('none changed')
   expect(stdout).toContain('proved: memory in use does not need the broker')

@@ -3,11 +3,11 @@
  * table it belongs to, and is good as it is and with every line of it in use; and that the units let the broker's helper
  * finish.
  */
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { configSchema } from '../../src/broker/config/schema'
+import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 const file = path.join(packageRoot, 'deploy/membroker.toml')
@@ -56,9 +56,7 @@ test.each([
     const copy = path.join(folder, 'membroker.toml')
     writeFileSync(copy, content)
     const main = path.join(packageRoot, 'dist/src/broker/main.js')
-    const { status, stdout, stderr } = spawnSync(process.execPath, [main, '--config', copy, '--check'], {
-      encoding: 'utf8',
-    })
+    const { status, stdout, stderr } = attemptNow(process.execPath, [main, '--config', copy, '--check'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/is good: guests/)
   } finally {

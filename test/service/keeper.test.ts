@@ -1,9 +1,9 @@
 /** Proves that the process with the fd store's copies is found behind a wrapper, and that without a trace it is the parent. */
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { runNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 /** What a process says whose parent is a shell, and that shell's parent this one. */
@@ -12,7 +12,7 @@ function keeperSeenBy(socket: string): { keeper: number; parent: number } {
   const script = `const { keeperOf } = require(${JSON.stringify(module)})
 console.log(JSON.stringify({ keeper: keeperOf(${JSON.stringify(socket)}), parent: process.ppid }))`
   const args = ['-c', '"$0" -e "$1"; exit $?', process.execPath, script]
-  return JSON.parse(execFileSync('sh', args, { encoding: 'utf8' }))
+  return JSON.parse(runNow('sh', args))
 }
 
 test('the keeper is who has the socket open, also where a wrapper stands between', async () => {

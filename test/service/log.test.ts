@@ -2,9 +2,10 @@
  * Proves that a broker whose log nobody reads goes on serving, loses log lines only, tells how many, and that its last
  * words before the end are in the log all the same.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, until } from '../support/test-broker'
@@ -95,14 +96,14 @@ test('lines that a full disk has no room for are counted, once it has, and no li
   await broker.kill()
   const folder = path.join(broker.folder, 'disk')
   mkdirSync(folder)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder])
+  runNow('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder])
   try {
     const file = path.join(folder, 'log')
     const { child, log } = await startInto(file)
     await refusals(600)
     const kept = (log().match(/"msg":"refused"/g) ?? []).length
     expect(kept).toBeLessThan(600)
-    execFileSync('mount', ['-o', 'remount,size=4m', folder])
+    runNow('mount', ['-o', 'remount,size=4m', folder])
     await until(() => log().includes('log lines were lost'), 'the account of them')
     await refusals(1)
     const exit = new Promise(resolve => child.once('exit', resolve))
@@ -124,6 +125,6 @@ test('lines that a full disk has no room for are counted, once it has, and no li
     expect(refused + dropped).toBeLessThan(601 + 10)
     expect(whole.at(-1)!.msg).toMatch(/shutting down/)
   } finally {
-    execFileSync('umount', [folder])
+    runNow('umount', [folder])
   }
 })

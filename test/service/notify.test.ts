@@ -3,7 +3,6 @@
  * notify socket and a real exec: when it is ready, that it lives, that the listening socket and the memfds of its
  * memory pass from one broker to the next, and what happens when the two do not understand each other.
  */
-import { execFileSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -19,6 +18,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { bareEnvironment, runNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
 import { Manager, type ManagerOptions } from './support/manager'
@@ -346,9 +346,8 @@ describe('what can’t be understood', () => {
   test('the same broker runs without any of it', () => {
     const main = path.join(packageRoot, 'dist/src/broker/main.js')
     managed()
-    const output = execFileSync(process.execPath, [main, '--config', manager.configFile, '--check'], {
-      encoding: 'utf8',
-      env: { PATH: process.env.PATH, LISTEN_FDS: 'many', NOTIFY_SOCKET: '/nowhere' },
+    const output = runNow(process.execPath, [main, '--config', manager.configFile, '--check'], {
+      env: bareEnvironment({ LISTEN_FDS: 'many', NOTIFY_SOCKET: '/nowhere' }),
     })
     expect(output).toMatch(/is good: sealed/)
   })

@@ -3,10 +3,10 @@
  * removing it: without that its memory could come back at the next boot only. And that its node is its own, whatever was
  * left there before.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { packageRoot } from '../support/package-root'
 
@@ -20,7 +20,7 @@ const bytes = 2 ** 21
 function runApart(program: string): unknown {
   const script = 'mount -t tmpfs none /run && exec "$0" -e "$1"'
   const args = ['-m', '--propagation', 'private', 'sh', '-c', script, process.execPath, program]
-  return JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' }))
+  return JSON.parse(runNow('unshare', args))
 }
 
 suite('with a mount namespace of its own', () => {

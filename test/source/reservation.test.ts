@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Reservations } from '../../src/broker/source/reservation'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 
 const MiB = 2 ** 20
@@ -14,10 +14,10 @@ suite('reserving memory in advance', () => {
 
   beforeEach(() => {
     mount = mkdtempSync(path.join(tmpdir(), 'membroker-reservation-'))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${64 * MiB}`, 'none', mount])
+    runNow('mount', ['-t', 'tmpfs', '-o', `size=${64 * MiB}`, 'none', mount])
   })
   afterEach(() => {
-    execFileSync('umount', [mount])
+    runNow('umount', [mount])
     rmSync(mount, { recursive: true })
   })
 

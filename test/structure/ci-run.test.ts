@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attemptNow, bareEnvironment } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
 let folder: string
@@ -24,8 +24,8 @@ function run(failing: string[]) {
     writeFileSync(file, `#!/bin/sh\necho "${program} $*"\ncase "${program} $*" in ${failures} *) ;; esac\n`)
     chmodSync(file, 0o755)
   }
-  const env = { PATH: `${path.join(folder, 'bin')}:${process.env.PATH}` }
-  const { status, stdout } = spawnSync(path.join(folder, '.ci/run'), { cwd: '/', env, encoding: 'utf8' })
+  const env = bareEnvironment({ PATH: `${path.join(folder, 'bin')}:${process.env.PATH}` })
+  const { status, stdout } = attemptNow(path.join(folder, '.ci/run'), [], { cwd: '/', env })
   return { status, steps: stdout.trim().split('\n') }
 }
 

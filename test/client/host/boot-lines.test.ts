@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -7,6 +6,7 @@ import { asGrubReads } from '../../../src/client/ctl/host/grub'
 import { HostFiles } from '../../../src/client/ctl/host/host-files'
 import { preflight } from '../../../src/client/ctl/host/preflight'
 import { propose } from '../../../src/client/ctl/host/proposal'
+import { runNow } from '../../support/child'
 
 const GiB = 2 ** 30
 const stretch = { start: 4 * GiB, end: 68 * GiB, align: GiB, node: 0, left: 0, overhead: 0 }
@@ -31,7 +31,7 @@ test('what is printed for GRUB arrives at the kernel as it was meant', () => {
 cat <<EOF
 	linux	/boot/vmlinuz-6.1 root=UUID=1 ro \${args}
 EOF`
-  const written = execFileSync('sh', ['-c', script, 'sh', folder], { encoding: 'utf8' })
+  const written = runNow('sh', ['-c', script, 'sh', folder])
   expect(written).toContain('memmap=64G\\$0x100000000')
   put('boot/grub/grub.cfg', `menuentry 'Linux' {\n${written}\tinitrd /boot/initrd\n}\n`)
   expect(bootLines(new HostFiles(folder))).toEqual([

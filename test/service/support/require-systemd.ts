@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { Archive } from '../../lab/archive'
 import { Progress } from '../../lab/progress'
+import { attemptNow } from '../../support/child'
 import { needsRoot } from '../../support/needs-root'
 
 const program = 'lib/systemd/systemd'
@@ -37,12 +37,9 @@ export async function requireSystemd(): Promise<SystemdFiles | undefined> {
 /** Containers seldom may. */
 function checkNamespaces(): void {
   const script = 'd=$(mktemp -d) && mount -t cgroup2 cgroup2 $d && umount $d && rmdir $d'
-  const { error, status, stderr } = spawnSync(
-    'unshare',
-    ['--mount', '--pid', '--fork', '--cgroup', '--propagation', 'private', 'sh', '-c', script],
-    { encoding: 'utf8' },
-  )
-  if (status !== 0) throw new Error(error?.message ?? stderr.trim())
+  const apart = ['--mount', '--pid', '--fork', '--cgroup', '--propagation', 'private']
+  const { status, stderr } = attemptNow('unshare', [...apart, 'sh', '-c', script])
+  if (status !== 0) throw new Error(stderr.trim())
 }
 
 async function packages(suite: string): Promise<string> {

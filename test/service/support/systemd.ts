@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { attemptNow } from '../../support/child'
 import { packageRoot } from '../../support/package-root'
 import { until } from '../../support/test-broker'
 import type { SystemdFiles } from './require-systemd'
@@ -118,7 +119,7 @@ export class Systemd {
 
   run(...command: string[]): Done {
     const [file, ...args] = [...this.launcher, ...command] as [string, ...string[]]
-    return spawnSync(file, args, { encoding: 'utf8', timeout: commandMs })
+    return attemptNow(file, args, { boundMs: commandMs })
   }
 
   systemctl(...args: string[]): Done {
