@@ -272,6 +272,47 @@ test('an entry whose kernel reads no line but its own is found', () => {
   expect(ill([dax])).toEqual([])
 })
 
+test('a kernel that is inside the reservation is not sent the same way again', () => {
+  // Proves that right parameters are not asked for once more where they were not heeded.
+  put(
+    'proc/iomem',
+    '00100000-3fffffff : System RAM\n40000000-7fffffff : Soft Reserved\n  48000000-490027ff : Kernel code',
+  )
+  put('sys/bus/dax/devices', undefined)
+  const found = ill([dax])
+  expect(found.map(({ id }) => id)).toEqual(['region', 'occupied'])
+  for (const { mend } of found) {
+    expect(mend).toMatch(/^boot with nokaslr too, or a kernel from 6\.10 on/)
+    expect(mend).not.toMatch(/broker-ctl reserve/)
+  }
+  expect(found[1]!.finding).toMatch(/Kernel code at 0x48000000-0x490027ff/)
+})
+
+test('memory that the CXL drivers take is no range, unless dax_hmem offers it', () => {
+  // Proves that soft-reserved memory is not enough where another driver comes first.
+  put(
+    'proc/iomem',
+    '40000000-8fffffff : CXL Window 0\n  40000000-7fffffff : region0\n    40000000-7fffffff : Soft Reserved',
+  )
+  const device = 'sys/devices/platform/hmem_platform.0/hmem.0'
+  expect(ill([dax])).toEqual([])
+  put(`${device}/driver`, undefined)
+  symlinkSync('../../../../bus/cxl/drivers/cxl_dax_region', path.join(root, device, 'driver'))
+  expect(ill([dax])).toMatchObject([
+    {
+      id: 'occupied',
+      result: 'bad',
+      finding: expect.stringMatching(/in CXL Window 0 /),
+      mend: expect.stringMatching(/outside/),
+    },
+  ])
+  put('sys/bus/dax/devices', undefined)
+  expect(ill([dax]).map(({ id, mend }) => [id, /CXL/.test(mend!)])).toEqual([
+    ['region', true],
+    ['occupied', true],
+  ])
+})
+
 test('drivers that are built in are there, with or without a folder in /sys/module', () => {
   // Proves that nobody is told to load what the kernel has already.
   put('sys/module/device_dax', undefined)
@@ -331,7 +372,7 @@ test('not as root, what only root can see is named so', () => {
   put('proc/iomem', '00000000-00000000 : System RAM')
   expect(ill(all, false)).toEqual([])
   const hidden = checks(all, false).filter(({ finding }) => finding === 'only root can see this')
-  expect(hidden.map(({ id }) => id)).toEqual(['region', 'reserved'])
+  expect(hidden.map(({ id }) => id)).toEqual(['region', 'reserved', 'occupied', 'occupied'])
 })
 
 test('checks without anything to look at are left out', () => {

@@ -70,3 +70,17 @@ test('where the boot loader puts the initrd is left alone', () => {
   expect(overlap(found, { start: 0x4000_0000, end: 0x4a00_0000 })).toBe(false)
   expect(found.start).toBe(0x4a00_0000)
 })
+
+test('what the firmware has marked is known wherever the kernel shows it, and what a parameter has made is not taken for it', () => {
+  // Proves that special-purpose memory is seen below the device of its driver, and where /proc/iomem has none.
+  const nested = '100000000-1ffffffff : hmem.0\n  100000000-1ffffffff : Soft Reserved\n'
+  put('proc/iomem', `00100000-bfffffff : System RAM\n${nested}`)
+  const marked = () =>
+    thisMachine(new HostFiles(root)).marked.map(({ start, end }) => [start / GiB, end / GiB])
+  expect(marked()).toEqual([[4, 8]])
+  firmware(['0x100000', '0xbfffffff', 'System RAM'], ['0x100000000', '0x1ffffffff', 'System RAM'])
+  expect(marked()).toEqual([])
+  firmware(['0x100000', '0xbfffffff', 'System RAM'], ['0x100000000', '0x1ffffffff', 'Soft Reserved'])
+  put('proc/iomem', '00100000-bfffffff : System RAM\n')
+  expect(marked()).toEqual([[4, 8]])
+})

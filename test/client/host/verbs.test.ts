@@ -106,6 +106,20 @@ test('memory that the firmware has marked is pointed out', async () => {
   expect(stdout).toMatch(/^note: 0x470000000-0x86fffffff is soft-reserved already/m)
 })
 
+test('what CXL drivers take is told from what is free for a range, and never chosen', async () => {
+  // Proves that entries below others are seen: a kernel that has loaded the drivers shows them so.
+  const { stdout } = await run('reserve', '--size', '8G', '--memory-map', machineFile('cxl.iomem'))
+  expect(stdout).toMatch(/^memory +0x100000000-0x2ffffffff/m)
+  expect(stdout).toMatch(
+    /^note: 0x1050000000-0x304fffffff is soft-reserved, and in CXL Window 0: the CXL drivers take it/m,
+  )
+  expect(stdout).toMatch(
+    /^note: 0x3050000000-0x404fffffff is soft-reserved already: a devdax range there needs no memmap=/m,
+  )
+  const tooMuch = await run('reserve', '--size', '70G', '--memory-map', machineFile('cxl.iomem'))
+  expect(tooMuch.stderr).toMatch(/the largest has/)
+})
+
 test.each([
   ['no map', ['--size', '1G', '--memory-map', '/nowhere'], 1, /ENOENT.*\/nowhere/],
   [

@@ -254,6 +254,22 @@ async function systemMemory(host: Host): Promise<void> {
   await refused(host, { ...range, expected })
   const told = await formatting(host, devdax(range), range.name)
   host.check(/in use by driver kmem/.test(told), `formatting it is refused: ${told}`)
+  const config = '/run/taken.toml'
+  writeFileSync(config, devdax(range))
+  await host.sh(`broker-ctl doctor --config ${config} --json >/tmp/doctor.json || [ $? = 5 ]`)
+  const checks: { id: string; result: string; mend?: string }[] = JSON.parse(
+    host.read('/tmp/doctor.json'),
+  ).checks
+  const { result, mend } = checks.find(check => check.id === 'kmem')!
+  host.same(result, 'bad', 'what the doctor says')
+  await host.sh(mend!.split('; where ')[0]!)
+  await host.format(devdax(range), range.name)
+  const broker = await host.broker(devdax(range))
+  const client = await host.connect()
+  const [mended] = await client.ranges()
+  host.same(mended!.state, 'online', `state of the range after the doctor's own command (${mended!.reason})`)
+  await client.close()
+  await broker.stop()
 }
 
 const scenario: Scenario = {

@@ -50,3 +50,26 @@ interface MutableEntry extends Extent {
 export function systemRam(map: readonly MapEntry[]): MapEntry[] {
   return map.filter(({ name }) => name === 'System RAM')
 }
+
+/** All entries, those inside others as well. */
+export function* entriesOf(map: readonly MapEntry[]): Generator<MapEntry> {
+  for (const entry of map) {
+    yield entry
+    yield* entriesOf(entry.inside)
+  }
+}
+
+/** Where the running kernel is. */
+export function kernelImage(map: readonly MapEntry[]): MapEntry[] {
+  return [...entriesOf(map)].filter(({ name }) => /^Kernel (code|rodata|data|bss)$/.test(name))
+}
+
+/** What the CXL drivers take: dax_hmem leaves soft-reserved memory in there to them. */
+export function cxlMemory(map: readonly MapEntry[]): MapEntry[] {
+  return [...entriesOf(map)].filter(({ name }) => /^CXL Window \d+$/.test(name))
+}
+
+/** Special-purpose memory, wherever it is shown: below the device that a driver has made of it, too. */
+export function softReserved(map: readonly MapEntry[]): MapEntry[] {
+  return [...entriesOf(map)].filter(({ name }) => name === 'Soft Reserved')
+}

@@ -3,19 +3,27 @@ import { parseCommandLine } from './command-line'
 import type { Extent } from './extent'
 import { firmwareMap, type HostFiles, initrd } from './host-files'
 import { memoryType } from './memmap'
-import { parseMemoryMap } from './memory-map'
+import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'
 import { parseNodes } from './nodes'
 import type { Machine } from './plan'
 
 /** What the running kernel says of the machine. @throws MemoryMapError where it hides the addresses */
-export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string } {
+export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string; marked: Extent[] } {
   const commandLine = files.text('/proc/cmdline') ?? ''
   const machine = {
     map: parseMemoryMap(files.text('/proc/iomem') ?? ''),
     nodes: parseNodes(files.text('/proc/zoneinfo') ?? ''),
     taken: taken(files, commandLine),
   }
-  return { machine, commandLine }
+  return { machine, commandLine, marked: marked(files, machine.map) }
+}
+
+/** Special-purpose memory of the firmware's, not of a parameter's. Newer kernels do not show it in /proc/iomem. */
+function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
+  const firmware = firmwareMap(files)
+  return firmware.length === 0
+    ? softReserved(map)
+    : firmware.filter(({ type }) => type === memoryType.softReserved)
 }
 
 /** Two regions of soft-reserved memory side by side would be one. */

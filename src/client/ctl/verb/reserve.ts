@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { exitCode, Failure, UsageError } from '../exit'
-import { extentText } from '../host/extent'
+import { type Extent, extentText, overlap } from '../host/extent'
 import { HostFiles } from '../host/host-files'
-import { type MapEntry, MemoryMapError, parseMemoryMap } from '../host/memory-map'
+import { cxlMemory, type MapEntry, MemoryMapError, parseMemoryMap, softReserved } from '../host/memory-map'
 import { parseNodes } from '../host/nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'
@@ -59,22 +59,26 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
     .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
     .action((options: Options, command: Command) => {
       const json = command.optsWithGlobals<{ json?: boolean }>().json === true
-      const { machine, commandLine } = options.memoryMap === undefined ? running(options) : another(options)
+      const { machine, commandLine, marked } =
+        options.memoryMap === undefined ? running(options) : another(options)
       const { size: bytes, align, node, kind, leave } = options
       const stretch = plan({ size: bytes, align, node, kind, leave }, machine)
       if ('refused' in stretch) throw new Failure('NotReserved', stretch.refused, exitCode.refused)
       const proposed = propose(stretch, kind, options.name, commandLine)
-      const proposal = { ...proposed, notes: [...proposed.notes, ...alreadyMarked(machine.map)] }
+      const proposal = { ...proposed, notes: [...proposed.notes, ...alreadyMarked(marked, machine.map)] }
       const forAnother = options.memoryMap !== undefined
       print(json, plain(stretch, proposal, kind), () => describe(stretch, proposal, forAnother))
     })
 }
 
 /** Special-purpose memory of the firmware's, which needs no parameter. */
-function alreadyMarked(map: readonly MapEntry[]): string[] {
-  return map
-    .filter(({ name }) => name === 'Soft Reserved')
-    .map(entry => `${extentText(entry)} is soft-reserved already: a devdax range there needs no memmap=.`)
+function alreadyMarked(marked: readonly Extent[], map: readonly MapEntry[]): string[] {
+  return marked.map(extent => {
+    const window = cxlMemory(map).find(entry => overlap(entry, extent))
+    return window === undefined
+      ? `${extentText(extent)} is soft-reserved already: a devdax range there needs no memmap=.`
+      : `${extentText(extent)} is soft-reserved, and in ${window.name}: the CXL drivers take it, and make it the kernel's own memory (kmem), not dax_hmem.`
+  })
 }
 
 /** As the configuration takes it. */
@@ -85,16 +89,19 @@ function nameArgument(text: string): string {
   )
 }
 
-function running({ nodes }: Options): { machine: Machine; commandLine: string } {
+type Found = ReturnType<typeof thisMachine>
+
+function running({ nodes }: Options): Found {
   if (nodes !== undefined) throw new UsageError('--nodes goes with --memory-map')
   if (process.arch !== 'x64')
     throw new Failure('NotReserved', `memmap= is for x86 machines; this is ${process.arch}`, exitCode.refused)
   return understood('/proc/iomem', () => thisMachine(new HostFiles()))
 }
 
-function another({ memoryMap, nodes }: Options): { machine: Machine; commandLine: string } {
+function another({ memoryMap, nodes }: Options): Found {
   const map = understood(memoryMap!, () => parseMemoryMap(readFileSync(memoryMap!, 'utf8')))
-  return { machine: { map, nodes: nodes === undefined ? [] : nodesFrom(nodes), taken: [] }, commandLine: '' }
+  const machine: Machine = { map, nodes: nodes === undefined ? [] : nodesFrom(nodes), taken: [] }
+  return { machine, commandLine: '', marked: softReserved(map) }
 }
 
 function understood<T>(file: string, read: () => T): T {

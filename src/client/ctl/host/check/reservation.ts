@@ -7,16 +7,23 @@ import { firmwareMap, idleByModprobe } from '../host-files'
 import { buildOptions } from '../kernel-build'
 import { MemoryMapError, parseMemoryMap } from '../memory-map'
 import { preflight } from '../preflight'
+import { occupied } from './occupied'
 
 const reserveAgain = (range: ConfiguredRange) =>
   `boot with the kernel parameters that reserve 0x${range.base!.toString(16)} (broker-ctl reserve shows the forms)`
+
+/** The same parameters again do not help where somebody is there in spite of them. */
+function regain(range: ConfiguredRange, subject: Subject): string {
+  const there = occupied.run(range, subject)
+  return (there.result === 'bad' ? there.mend : undefined) ?? reserveAgain(range)
+}
 
 const region: RangeCheck = {
   id: 'region',
   sources: ['devdax'],
   needsRoot: true,
-  run: (range, { files }) => {
-    const there = daxRegions(files)
+  run: (range, subject) => {
+    const there = daxRegions(subject.files)
     const found = there.find(({ start }) => start === range.base)
     if (found?.bytes === range.bytes)
       return good('its soft-reserved region is there, and as large as configured')
@@ -28,7 +35,7 @@ const region: RangeCheck = {
     const list = there.map(({ start, bytes }) => extentText({ start, end: start + bytes })).join(', ')
     return bad(
       `no device-DAX region begins at 0x${range.base!.toString(16)}; there ${there.length === 0 ? 'is none' : `are ${list}`}`,
-      reserveAgain(range),
+      regain(range, subject),
     )
   },
 }
@@ -37,7 +44,8 @@ const reserved: RangeCheck = {
   id: 'reserved',
   sources: ['devmem'],
   needsRoot: true,
-  run: (range, { files }) => {
+  run: (range, subject) => {
+    const { files } = subject
     if (!files.list('/dev').includes('mem'))
       return bad('there is no /dev/mem', 'boot a kernel with CONFIG_DEVMEM')
     const extent = { start: range.base!, end: range.base! + range.bytes }
@@ -45,7 +53,7 @@ const reserved: RangeCheck = {
       const around = parseMemoryMap(files.text('/proc/iomem') ?? '').find(entry => contains(entry, extent))
       if (around?.name.toLowerCase() === 'reserved') return good('the memory map has it as reserved')
       const what = around ? `'${around.name}'` : 'no one entry'
-      return bad(`the memory map has ${what} there, not reserved memory`, reserveAgain(range))
+      return bad(`the memory map has ${what} there, not reserved memory`, regain(range, subject))
     } catch (error) {
       if (!(error instanceof MemoryMapError)) throw error
       return notApplicable(`/proc/iomem: ${error.message}`)
@@ -119,4 +127,4 @@ function lossBy(
   return { reason, isRead: overridden === undefined }
 }
 
-export const reservationChecks: readonly RangeCheck[] = [region, reserved, running, persisted]
+export const reservationChecks: readonly RangeCheck[] = [region, reserved, occupied, running, persisted]

@@ -1,0 +1,56 @@
+import { bad, type CheckResult, good, notApplicable, type RangeCheck } from '../check'
+import { extentOf, type PhysicalRange } from '../configured-range'
+import { daxRegions } from '../dax-devices'
+import { extentText, overlap } from '../extent'
+import type { HostFiles } from '../host-files'
+import { cxlMemory, kernelImage, type MapEntry, MemoryMapError, parseMemoryMap } from '../memory-map'
+
+/** Somebody is there whom no parameter keeps away. */
+export const occupied: RangeCheck = {
+  id: 'occupied',
+  sources: ['devdax', 'devmem'],
+  needsRoot: true,
+  run: (range, { files }) => {
+    try {
+      const map = parseMemoryMap(files.text('/proc/iomem') ?? '')
+      return (
+        byKernel(range as PhysicalRange, map) ??
+        byCxl(range as PhysicalRange, map, files) ??
+        good('neither the kernel itself nor a CXL driver is there')
+      )
+    } catch (error) {
+      if (!(error instanceof MemoryMapError)) throw error
+      return notApplicable(`/proc/iomem: ${error.message}`)
+    }
+  },
+}
+
+/**
+ * Before 6.10, the stub with which a kernel starts on EFI chose a random place and did not heed memmap=; a loader that is not
+ * asked for kexec -s does not, either.
+ */
+export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckResult | undefined {
+  const part = kernelImage(map).find(entry => overlap(entry, extentOf(range)))
+  return (
+    part &&
+    bad(
+      `the running kernel has put itself there (${part.name} at ${extentText(part)}), whatever its parameters reserve`,
+      'boot with nokaslr too, or a kernel from 6.10 on (or with its fix "x86/efistub: Omit physical KASLR when memory reservations ' +
+        'exist"), and load by kexec with -s only',
+    )
+  )
+}
+
+function byCxl(range: PhysicalRange, map: readonly MapEntry[], files: HostFiles): CheckResult | undefined {
+  const window = cxlMemory(map).find(entry => overlap(entry, extentOf(range)))
+  if (range.source !== 'devdax' || !window) return undefined
+  const isOffered = daxRegions(files).some(
+    ({ start, madeBy }) => start === range.base && /^hmem/.test(madeBy),
+  )
+  return isOffered
+    ? undefined
+    : bad(
+        `it is in ${window.name} (${extentText(window)}): dax_hmem leaves that to the CXL drivers, which make it the kernel's own memory (kmem)`,
+        'choose memory outside of it (broker-ctl reserve); or, where this host needs no other CXL memory, boot with module_blacklist=cxl_acpi',
+      )
+}
