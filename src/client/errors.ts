@@ -9,7 +9,6 @@ export type LocalErrorCode =
   | 'Closed'
   | 'ConnectionLost'
   | 'InvalidArgument'
-  | 'MappingLost'
   | 'MappingRevoked'
   | 'ProtocolViolation'
   | 'WindowFailed'

@@ -256,7 +256,7 @@ test('metadata and shares that have changed are known to be old until the alloca
 })
 
 test('events about nobody known change nothing', () => {
-  for (const kind of ['released', 'revoked', 'dormant', 'reclaimed', 'quarantined', 'retired'] as const)
+  for (const kind of ['released', 'revoked', 'dormant', 'reclaimed', 'quarantined'] as const)
     happen({ kind, allocation: 'nobody', mapping: 77 })
   expect(heard).toEqual([])
   expect(inventory.ranges.get('main')!.extents.size).toBe(0)

@@ -14,6 +14,8 @@ import { brokerInterface } from '../../protocol/interfaces'
 import * as limits from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
 import type { Validator } from '../../protocol/wire/service'
+import { RawClient } from '../support/raw-client'
+import { TestBroker } from '../support/test-broker'
 
 const protocol = join(__dirname, '../../protocol')
 const text = readFileSync(join(protocol, 'WIRE.md'), 'utf8')
@@ -195,6 +197,21 @@ test('every violation the code knows, in its words', () => {
   expect(known.length).toBeGreaterThan(10)
   const described = rows(section('What costs the connection')).map(([reason]) => reason)
   expect(described.slice(1).sort()).toEqual([...new Set(known)].sort())
+})
+
+test('GetInfo is answered as it is shown, but for the version', async () => {
+  const broker = await TestBroker.start()
+  try {
+    const client = new RawClient(broker.socket)
+    client.send('{"method":"org.varlink.service.GetInfo"}\0')
+    const [reply] = await client.untilReplies(1)
+    client.socket.close()
+    const [, shown] = /GetInfo"\}\\0\n< (.*)\\0\n/.exec(text)!
+    const { parameters } = JSON.parse(shown!)
+    expect({ ...reply!.parameters, version: parameters.version }).toEqual(parameters)
+  } finally {
+    await broker.dispose()
+  }
 })
 
 test('links lead to sections', () => {

@@ -6,6 +6,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { settleConsole } from '../../src/broker/config/console-settings'
 import { configSchema } from '../../src/broker/config/schema'
 import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
@@ -16,6 +17,7 @@ const text = readFileSync(file, 'utf8')
 const complete = text.replace(/^#(?! |$)/gm, '')
 
 interface Schema {
+  description?: string
   properties?: Record<string, Schema>
   items?: Schema
 }
@@ -38,6 +40,28 @@ test('every key of the schema is in it', () => {
   found.add('owner.user')
   expect([...found].sort()).toEqual([...keys].sort())
   expect(keys.length).toBeGreaterThan(25)
+})
+
+test('the defaults that it shows are those of the manual, and of the program', () => {
+  // Of what describes the broker itself; an owner's or a range's lines are examples.
+  let table = ''
+  const shown = text.split('\n').flatMap(line => {
+    table = /^#?\[+(\w+)\]+$/.exec(line)?.[1] ?? table
+    const [, key, value] = /^#?(\w+) = (.*)$/.exec(line) ?? []
+    return key !== undefined && ['broker', 'revoke', 'console'].includes(table) ? [[table, key, value!]] : []
+  })
+  const documented = shown.flatMap(([table, key, value]) => {
+    const { description } = (configSchema as Schema).properties![table!]!.properties![key!]!
+    const [, standard] = /Default: ("[^"]*"|\d+|true|false)[.;]/.exec(description!) ?? []
+    return standard === undefined ? [] : [[`${table}.${key}`, value, standard]]
+  })
+  expect(documented.length).toBeGreaterThan(6)
+  for (const [key, value, standard] of documented) expect([key, value]).toEqual([key, standard])
+  expect(
+    settleConsole({}, key => {
+      throw new Error(key)
+    }).viewersMax,
+  ).toBe(Number(shown.find(([, key]) => key === 'viewers_max')![2]))
 })
 
 test('with device-DAX, what ends the broker does not kill the helper, which may hold processes still', () => {

@@ -223,7 +223,7 @@ export const configSchema = table(
         type: 'integer',
         minimum: 1,
         maximum: 64,
-        description: 'Pages open at once. Default: 8.',
+        description: 'Connections of pages at once; a page has two. Default: 16.',
       },
     }),
   },

@@ -55,9 +55,6 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
         })
       return
     }
-    case 'retired':
-      if (allocation) inventory.changeRetired(allocation, 'scrubbing')
-      return
     case 'quarantined':
       if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
       else if (allocation) inventory.changeRetired(allocation, 'quarantined')

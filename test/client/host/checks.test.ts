@@ -51,6 +51,9 @@ function put(file: string, text: string | undefined): void {
 
 /** The files that a host has on which all is well, as they were read from real kernels. */
 function healthy(): void {
+  put('etc/systemd/system/membroker.service', 'ExecStart=membrokerd --config /etc/membroker.toml')
+  put('usr/local/bin/membrokerd', '#!/usr/bin/env node')
+  put('usr/bin/node', '')
   const device = 'sys/devices/platform/hmem_platform.0/hmem.0'
   put('proc/cmdline', line)
   put('proc/iomem', '00100000-3fffffff : System RAM\n80000000-83ffffff : Reserved')
@@ -381,6 +384,7 @@ test('checks without anything to look at are left out', () => {
     new Set([
       'node',
       'addon',
+      'serviceFiles',
       'lockdown',
       'kexec',
       'swap',

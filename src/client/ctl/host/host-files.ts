@@ -1,4 +1,13 @@
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import {
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+} from 'node:fs'
 import path from 'node:path'
 import type { TypedExtent } from './boot-map'
 import type { Extent } from './extent'
@@ -65,6 +74,15 @@ export class HostFiles {
       )
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 0 : undefined
+    }
+  }
+
+  /** Where links lead. */
+  realPath(file: string): string | undefined {
+    try {
+      return `/${path.relative(realpathSync(this.root), realpathSync(this.at(file)))}`
+    } catch {
+      return undefined
     }
   }
 

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import { native } from '../../../../../native'
 import { bad, good, type HostCheck } from '../check'
+import { serviceFiles } from './service-files'
 
 const node: HostCheck = {
   id: 'node',
@@ -25,4 +26,4 @@ const addon: HostCheck = {
   },
 }
 
-export const softwareChecks: readonly HostCheck[] = [node, addon]
+export const softwareChecks: readonly HostCheck[] = [node, addon, serviceFiles]
