@@ -13,6 +13,8 @@ import { Revoker } from './revoke/revoker'
 import type { ServiceManager } from './service/service-manager'
 import { Events } from './session/events'
 import type { Session } from './session/session'
+import type { FileWork } from './source/file-work'
+import { interimWork } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
@@ -31,6 +33,7 @@ export class Broker {
   readonly kernelLog = new KernelLog()
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
+  readonly fileWork: FileWork = interimWork
   private lastSessionId = 0
   /** undefined: the configuration has none, or it could not be made. */
   console: Console | undefined

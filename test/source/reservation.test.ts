@@ -1,7 +1,17 @@
-import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  unlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Reservations } from '../../src/broker/source/reservation'
+import { interimWork } from '../../src/broker/source/worker-files'
 import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 
@@ -24,7 +34,10 @@ suite('reserving memory in advance', () => {
   test('what fits is reserved, whatever asks beside it for more than there is', async () => {
     // Proves that memory which a doomed request holds for a moment is not missed by one that can be served.
     for (let round = 0; round < 20; round++) {
-      const reservations = new Reservations()
+      const reservations = new Reservations(interimWork, 4096, () => {
+        const { bfree, bsize } = statfsSync(mount)
+        return bfree * bsize
+      })
       const files = [60, 8, 40, 60].map((mebibytes, index) => {
         const file = path.join(mount, `${index}`)
         const bytes = mebibytes * MiB
@@ -33,7 +46,7 @@ suite('reserving memory in advance', () => {
         return { file, fd, bytes }
       })
       const outcomes = await Promise.allSettled(
-        files.map(({ fd, bytes }) => reservations.reserve(fd, 0, bytes)),
+        files.map(({ fd, bytes }) => reservations.reserve(0, fd, 0, bytes)),
       )
       const taken = files.map(({ fd }) => fstatSync(fd).blocks * 512)
       for (const [index, { status }] of outcomes.entries())

@@ -20,6 +20,8 @@ export interface TestBrokerOptions {
   bytes?: number
   /** Default: debug. */
   logLevel?: string
+  /** A command that becomes the rest of its arguments, for the first start. */
+  launcher?: string[]
 }
 
 /** A real broker process on a socket and memory of its own. dispose() ends it and removes everything it had. */
@@ -38,7 +40,7 @@ export class TestBroker {
 
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
     const broker = new TestBroker(options)
-    await broker.start()
+    await broker.start(options.launcher)
     return broker
   }
 

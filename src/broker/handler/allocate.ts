@@ -1,6 +1,7 @@
 import type { AllocateIn, AllocateOut, GrowIn, GrowOut } from '../../../protocol/generated/broker'
 import type { AllocationRecord, Extent } from '../../../protocol/table'
 import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
+import type { Call } from '../../../protocol/wire/responder'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
@@ -17,7 +18,12 @@ import { candidates } from './candidates'
 /** Names whose memory is still being made; two calls for one name at once get one allocation. */
 const pending = new WeakMap<Broker, Set<string>>()
 
-export async function allocate(broker: Broker, session: Session, input: AllocateIn): Promise<AllocateOut> {
+export async function allocate(
+  broker: Broker,
+  session: Session,
+  input: AllocateIn,
+  call?: Call,
+): Promise<AllocateOut> {
   broker.checkThawed()
   checkName(input.name)
   checkBytes(input.bytes)
@@ -38,11 +44,12 @@ export async function allocate(broker: Broker, session: Session, input: Allocate
     invalid('alignBytes', 'an alignment is not larger than the range')
 
   const holder = uid === session.uid ? session.becomeHolder() : undefined
+  const signal = untilGone(call)
   const names = pendingNames(broker)
   names.add(input.name)
   try {
     return await allocateInFirst(broker, ranges, range =>
-      allocateIn(broker, session, range, { input, uid, metadata, holder }),
+      allocateIn(broker, session, range, { input, uid, metadata, holder, signal }),
     )
   } finally {
     names.delete(input.name)
@@ -95,13 +102,15 @@ interface Request {
   uid: number
   metadata: string | null
   holder: Holder | undefined
+  /** Whom it is for is gone. */
+  signal: AbortSignal
 }
 
 async function allocateIn(
   broker: Broker,
   session: Session,
   range: Range,
-  { input, uid, metadata, holder }: Request,
+  { input, uid, metadata, holder, signal }: Request,
 ): Promise<AllocateOut> {
   const { source } = range
   const bytes = checkedSize(range, input.bytes)
@@ -133,7 +142,7 @@ async function allocateIn(
   broker.ledger.charge(uid, { bytes, allocations: 1 })
   let made = false
   try {
-    const reserving = makeMemory(range, 'create', () => source.create(pieceOf(record), openBy))
+    const reserving = makeMemory(range, 'create', () => source.create(pieceOf(record), openBy, signal))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -151,7 +160,7 @@ async function allocateIn(
   }
 }
 
-export async function grow(broker: Broker, session: Session, input: GrowIn): Promise<GrowOut> {
+export async function grow(broker: Broker, session: Session, input: GrowIn, call?: Call): Promise<GrowOut> {
   broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret)
@@ -180,7 +189,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     if (!(await broker.contents.stop(allocation.id)))
       refuse('Busy', { name: record.name, operation: 'verify' })
     noteFailed(broker, range, record.extents)
-    const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before))
+    const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before, untilGone(call)))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -196,6 +205,13 @@ export async function grow(broker: Broker, session: Session, input: GrowIn): Pro
     }
     allocation.busy = undefined
   }
+}
+
+/** Memory that is reserved piece by piece for a client that has gone is given up. */
+function untilGone(call: Call | undefined): AbortSignal {
+  const gone = new AbortController()
+  call?.onEnd(() => gone.abort())
+  return gone.signal
 }
 
 /** It was reported while memory was made of it. */

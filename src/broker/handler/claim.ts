@@ -6,6 +6,7 @@ import type { Broker } from '../broker'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/entries'
+import { pieceOf } from '../state/range'
 import { viewAllocation } from '../state/view'
 import { drained, invalid } from './arguments'
 import { grantOf, openMemory } from './mapping'
@@ -19,6 +20,11 @@ export async function claim(
   broker.checkThawed()
   const { name, prefix, secret } = input
   if (typeof name === 'string') {
+    const settled = settledOf(findVisible(broker.inventory, session, name))
+    if (settled) {
+      await settled
+      broker.checkThawed()
+    }
     const { out, fds } = claimOne(broker, session, findVisible(broker.inventory, session, name), secret)
     call.reply(out, fds)
     return
@@ -45,10 +51,16 @@ async function claimAll(
   if (mine.length === 0) return call.reply({ outcome: 'nothing', grants: [] } satisfies ClaimOut)
   for (const [index, allocation] of mine.entries()) {
     if (call.ended) return
+    await settledOf(allocation)
     const { out, fds } = attempt(broker, session, allocation, secret)
     if (index === mine.length - 1) return call.reply(out, fds)
     if (!call.replyMore(out, fds)) await drained(call)
   }
+}
+
+/** What a holder has resized is put right first. */
+function settledOf({ range, record, mappings }: Allocation): Promise<void> | undefined {
+  return mappings.size > 0 ? range.source.settled?.(pieceOf(record)) : undefined
 }
 
 function attempt(

@@ -20,13 +20,23 @@ import { viewMapping } from '../state/view'
 import { invalid, metadataText } from './arguments'
 import { graceFor } from './grace'
 
-/** Synchronous from request to reply: this is what a starting VMM waits for. */
+/**
+ * Synchronous from request to reply: this is what a starting VMM waits for. Only memory that a holder has resized is put
+ * right first.
+ */
 export function createMapping(
   broker: Broker,
   session: Session,
   input: CreateMappingIn,
   call: Call,
-): undefined {
+): undefined | Promise<undefined> {
+  const { range, record } = findVisible(broker.inventory, session, input.name)
+  const settled = range.readable ? range.source.settled?.(pieceOf(record)) : undefined
+  const map = () => mapNow(broker, session, input, call)
+  return settled ? settled.then(map) : map()
+}
+
+function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: Call): undefined {
   broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkIdle(allocation)

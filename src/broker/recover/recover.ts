@@ -5,7 +5,7 @@ import { ExtentAllocator } from '../allocator/extent-allocator'
 import { ExtentConflict } from '../allocator/extent-conflict'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/config'
-import { isEnvironment } from '../failure'
+import { guarded, isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
 import { DevdaxSource } from '../source/devdax/devdax'
 import { DevmemSource } from '../source/devmem'
@@ -134,9 +134,9 @@ function explain(broker: Broker, error: unknown): string {
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
   switch (settings.source) {
     case 'memfd':
-      return MemfdSource.open(settings, broker.service?.fdStore)
+      return MemfdSource.open(settings, broker.fileWork, broker.service?.fdStore)
     case 'directory':
-      return DirectorySource.open(settings, guardOf(broker, settings.name))
+      return DirectorySource.open(settings, guardOf(broker, settings.name), broker.fileWork)
     case 'devdax':
       return DevdaxSource.open(settings, guardOf(broker, settings.name))
     case 'devmem':
@@ -165,7 +165,11 @@ function guardOf(broker: Broker, name: string): Guard {
     ),
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
-    limited: reason => broker.log.warn({ range: name, reason }, 'the range is limited on this host'),
+    limited: reason => {
+      if (reason === undefined) broker.log.info({ range: name }, 'the range is not limited any more')
+      else broker.log.warn({ range: name, reason }, 'the range is limited on this host')
+    },
+    guarded: (what, work) => guarded(broker.log, what, work),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
@@ -176,7 +180,7 @@ function guardOf(broker: Broker, name: string): Guard {
       if (!retired || retired.scrubbing) return undefined
       return { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
-    tampered: ({ id, uid, bytes: expectedBytes }, bytes) => {
+    tampered: ({ id, uid, bytes: expectedBytes }, bytes, notYet) => {
       const allocation = inventory.byId.get(id)
       const range = allocation?.range ?? inventory.retiredAs(id)?.range
       if (!range) return
@@ -194,7 +198,8 @@ function guardOf(broker: Broker, name: string): Guard {
             bytes === expectedBytes
               ? 'memory kept beyond its end'
               : `resized from ${expectedBytes} to ${bytes} bytes`
-          const detail = `${what}, put back; held by ${who}`
+          const mended = notYet === undefined ? 'put back' : `not put back yet (${notYet})`
+          const detail = `${what}, ${mended}; held by ${who}`
           broker.log.warn(
             { allocation: allocation?.name, id, detail },
             'a holder has tampered with its memory',

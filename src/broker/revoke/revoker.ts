@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker } from '../broker'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
+import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
-import type { Proof, Source } from '../source/source'
+import type { Piece, Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
 import { pieceOf, pieceOfRetired } from '../state/range'
 import { Ladder, type Step } from './ladder'
@@ -122,8 +123,8 @@ export class Revoker {
   ): Promise<ReleaseOutcome> {
     const tell = this.teller(allocation, ladder.tell)
     await this.ask([...allocation.mappings.values()], ladder, tell)
-    allocation.range.source.disown(allocation.id)
-    const remaining = await this.end(allocation, () => new Set(), tell)
+    const reachable = await this.disown(targetOf(allocation), pieceOf(allocation.record))
+    const remaining = reachable ?? (await this.end(allocation, () => new Set(), tell))
     this.broker.checkThawed()
     const { inventory, events, log, quarantine } = this.broker
     const audience = allocation.audience()
@@ -198,10 +199,22 @@ export class Revoker {
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
-    const proof = await this.prover.prove(target)
+    const proof = (await this.disown(target, pieceOfRetired(record))) ?? (await this.prover.prove(target))
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
     const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
     return whenGone(tell, step => this.cut(target, step))
+  }
+
+  /** Why there can be no proof: its owner could still open it by path. */
+  private async disown({ range }: Target, piece: Piece): Promise<Proof | undefined> {
+    try {
+      await range.source.disown?.(piece)
+      return undefined
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      const why = `it could not be taken from its owner: ${(error as Error).message}`
+      return { kind: 'held', pids: [], unseen: true, why }
+    }
   }
 
   private teller(allocation: Allocation, step: Step, mapping?: Mapping): Step {

@@ -104,8 +104,6 @@ export class DevmemSource implements Source {
     return this.base + piece.extents[0]!.offset
   }
 
-  disown(): void {}
-
   async prove(id: number): Promise<Proof> {
     const piece = this.allocations.get(id)
     if (!piece) return { kind: 'gone' }

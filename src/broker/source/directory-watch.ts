@@ -1,32 +1,39 @@
 import { type FSWatcher, watch } from 'node:fs'
+import { isEnvironment } from '../failure'
 
 /** A holder that uses write() makes a notice each time; one look serves all of that time. */
 const noticeMs = 20
 /** Notices in that time before watching pauses: a holder can make them faster than anybody can take them. */
 const noticesMax = 100
 const pauseMs = 1000
+/** Between two looks at everything while the kernel gives no notices. */
+const pollMs = 2000
+
+/** Who is told. names: undefined when any file may have changed. */
+export interface WatchEvents {
+  changed(names: ReadonlySet<string> | undefined): void
+  /** The kernel gives no notices, for this reason; undefined: it does again. */
+  blind(error: Error | undefined): void
+}
 
 /**
- * Tells which files of a directory were written to or resized, through the kernel's notices; ordinary use through mmap
- * makes none. When there are too many it stops listening for a while and then has everything looked at.
+ * Tells which files of a directory were written to or resized, through the kernel's notices (inotify); ordinary use
+ * through mmap makes none. When there are too many it stops listening for a while and then has everything looked at.
+ * Anybody can use up the host's inotify instances and watches: without one it has everything looked at in turns, and
+ * asks for one again each time.
  */
 export class DirectoryWatch {
   private watcher: FSWatcher | undefined
   private timer: NodeJS.Timeout | undefined
   private notices = 0
   private names = new Set<string>()
+  private isBlind = false
 
-  /** onChanged gets the names; undefined when any file may have changed. */
   constructor(
     private readonly directory: string,
-    private readonly onChanged: (names: ReadonlySet<string> | undefined) => void,
+    private readonly events: WatchEvents,
   ) {
     this.listen()
-  }
-
-  /** Have a file looked at again later. */
-  again(name: string): void {
-    this.noticed(name)
   }
 
   close(): void {
@@ -35,27 +42,45 @@ export class DirectoryWatch {
   }
 
   private listen(): void {
-    this.watcher = watch(this.directory, { persistent: false }, (_, name) => this.noticed(name ?? ''))
-    this.watcher.on('error', () => this.watcher?.close())
+    try {
+      this.watcher = watch(this.directory, { persistent: false }, (_, name) => this.noticed(name ?? ''))
+      this.watcher.on('error', error => this.lost(error))
+      if (this.isBlind) this.events.blind(undefined)
+      this.isBlind = false
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      this.lost(error as Error)
+    }
+  }
+
+  private lost(error: Error): void {
+    if (!this.isBlind) this.events.blind(error)
+    this.isBlind = true
+    this.lookLater(pollMs)
   }
 
   private noticed(name: string): void {
     this.names.add(name)
     this.notices++
-    if (this.notices === noticesMax) {
-      clearTimeout(this.timer)
-      this.watcher?.close()
-      this.timer = setTimeout(() => {
-        this.listen()
-        this.tell(undefined)
-      }, pauseMs).unref()
-    } else this.timer ??= setTimeout(() => this.tell(this.names), noticeMs).unref()
+    if (this.notices === noticesMax) this.lookLater(pauseMs)
+    else this.timer ??= setTimeout(() => this.tell(this.names), noticeMs).unref()
+  }
+
+  /** Listens again then: a change during the look is not missed. */
+  private lookLater(ms: number): void {
+    clearTimeout(this.timer)
+    this.watcher?.close()
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.listen()
+      this.tell(undefined)
+    }, ms).unref()
   }
 
   private tell(names: ReadonlySet<string> | undefined): void {
-    this.timer = undefined
+    if (names) this.timer = undefined
     this.notices = 0
     this.names = new Set()
-    this.onChanged(names)
+    this.events.changed(names)
   }
 }

@@ -1,32 +1,31 @@
 import {
-  chmodSync,
   closeSync,
   constants,
-  fchmodSync,
   fchownSync,
-  fdatasyncSync,
+  fdatasync,
   fstatSync,
-  ftruncate,
   ftruncateSync,
-  lchownSync,
   lstatSync,
-  mkdirSync,
   openSync,
-  readdirSync,
   renameSync,
+  rmSync,
+  type Stats,
   statfsSync,
 } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { opendir, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/config'
-import { takeLockFile } from '../lock-file'
-import { NativeMedium } from '../table'
+import { isEnvironment } from '../failure'
+import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './directory-folder'
 import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
+import { FileSizes } from './file-sizes'
+import { empty, type FileWork, takeOver } from './file-work'
 import { isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { Reservations } from './reservation'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
@@ -34,6 +33,10 @@ import { tableBytesFor } from './table-size'
 
 const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6
+/** Linux; Node has no name for it. */
+const O_PATH = 0o10000000
+/** At a start, for files that an interrupted grow has left longer. */
+const restoreMs = 5000
 
 /**
  * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
@@ -46,7 +49,8 @@ export class DirectorySource implements Source {
   readonly base = undefined
   readonly node = undefined
   private readonly watch: DirectoryWatch
-  private readonly reservations = new Reservations()
+  private readonly reservations: Reservations
+  private readonly sizes: FileSizes
 
   private constructor(
     private readonly directory: string,
@@ -58,12 +62,31 @@ export class DirectorySource implements Source {
     private readonly filePageBytes: number,
     private readonly preallocate: boolean,
     private readonly guard: Guard,
+    private readonly work: FileWork,
   ) {
-    this.watch = new DirectoryWatch(directory, names => this.changed(names))
+    this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
+    this.sizes = new FileSizes(
+      {
+        file: id => this.file(id),
+        open: id => openNow(this.file(id), true),
+        isRight: (stat, piece) => this.isRight(stat, piece),
+      },
+      work,
+      guard,
+    )
+    this.watch = new DirectoryWatch(directory, {
+      changed: names => guard.guarded('looking at changed files', () => this.changed(names)),
+      blind: error =>
+        guard.limited(
+          error
+            ? `the kernel gives no notices of changed files (${error.message}); all files are looked at every 2 s instead`
+            : undefined,
+        ),
+    })
   }
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
-  static async open(settings: RangeSettings, guard: Guard): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, guard: Guard, work: FileWork): Promise<OpenedSource> {
     const directory = path.resolve(settings.path)
     prepareDirectory(directory)
     const lock = takeLock(directory)
@@ -96,6 +119,7 @@ export class DirectorySource implements Source {
         type === hugetlbfs ? bsize : tmpfsPageBytes(options),
         settings.preallocate ?? type === hugetlbfs,
         guard,
+        work,
       )
       return {
         source,
@@ -113,39 +137,49 @@ export class DirectorySource implements Source {
     return path.join(this.directory, `alloc-${id}`)
   }
 
-  create(piece: Piece, openBy: number | undefined): void | Promise<void> {
-    const fd = openSync(this.file(piece.id), 'wx+', 0o600)
-    return this.size(fd, piece, 0, openBy, () => rm(this.file(piece.id), { force: true }))
-  }
-
-  grow(piece: Piece, { bytes: oldBytes }: Piece): void | Promise<void> {
-    const fd = openNow(this.file(piece.id), true)
-    return this.size(fd, piece, oldBytes, undefined, () => resize(this.file(piece.id), oldBytes))
-  }
-
-  undoGrow(before: Piece): Promise<void> {
-    return resize(this.file(before.id), before.bytes)
-  }
-
-  /** Adopts fd. */
-  private size(
-    fd: number,
-    piece: Piece,
-    oldBytes: number,
-    openBy: number | undefined,
-    undo: () => Promise<void>,
-  ): void | Promise<void> {
+  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+    const file = this.file(piece.id)
+    // Nobody else knows this file yet: nothing here can be made to wait.
+    const fd = openSync(file, 'wx+', 0o600)
     try {
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
       ftruncateSync(fd, piece.bytes)
     } catch (error) {
       closeSync(fd)
-      undo().catch(() => {})
+      rmSync(file, { force: true })
       throw error
     }
     if (!this.preallocate) return closeSync(fd)
+    return this.reserve(fd, piece, 0, () => rm(file, { force: true }), signal)
+  }
+
+  async grow(piece: Piece, before: Piece, signal?: AbortSignal): Promise<void> {
+    await this.sizes.idle(piece.id)
+    const fd = openNow(this.file(piece.id), true)
+    try {
+      await this.work.truncate(piece.uid, fd, piece.bytes)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    if (!this.preallocate) return closeSync(fd)
+    await this.reserve(fd, piece, before.bytes, () => this.undoGrow(before), signal)
+  }
+
+  undoGrow(before: Piece): Promise<void> {
+    return this.resize(before, before.bytes)
+  }
+
+  /** Adopts fd. */
+  private reserve(
+    fd: number,
+    { uid, bytes }: Piece,
+    oldBytes: number,
+    undo: () => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     return this.reservations
-      .reserve(fd, oldBytes, piece.bytes - oldBytes)
+      .reserve(uid, fd, oldBytes, bytes - oldBytes, signal)
       .catch(async error => {
         await undo()
         throw error
@@ -155,68 +189,67 @@ export class DirectorySource implements Source {
 
   /** A broker that died between making a file longer and saying so in the table leaves it longer. */
   async restore(kept: readonly Piece[]): Promise<void> {
-    for (const piece of kept) {
+    const longer = kept.filter(piece => {
       const stat = lstatSync(this.file(piece.id), { throwIfNoEntry: false })
-      if (stat && stat.size > piece.bytes)
-        await resize(this.file(piece.id), piece.bytes).catch(error => {
-          // Under a holder's lease: it is put right when it can be opened.
-          if (error.code !== 'EAGAIN' && error.code !== 'ETXTBSY') throw error
-        })
-    }
+      return stat && stat.size > piece.bytes
+    })
+    const undone = longer.map(piece =>
+      this.resize(piece, piece.bytes).catch(error => {
+        if (!isEnvironment(error)) throw error
+        this.sizes.retry(piece.id)
+      }),
+    )
+    await Promise.race([Promise.all(undone), sleep(restoreMs, undefined, { ref: false })])
   }
 
   open(piece: Piece, writable: boolean): number {
     const fd = openNow(this.file(piece.id), writable)
-    try {
-      this.mendSize(fd, piece)
-      return fd
-    } catch (error) {
-      closeSync(fd)
-      throw error
-    }
+    if (this.isRight(fstatSync(fd), piece)) return fd
+    closeSync(fd)
+    throw Object.assign(new SourceError('a holder has resized it; it is being put right'), { code: 'EBUSY' })
   }
 
-  /** Whoever holds a writable descriptor of a plain file can resize it; nobody else may be hurt by that. */
-  private mendSize(fd: number, piece: Piece): void {
-    const { size, blocks } = fstatSync(fd)
+  settled(piece: Piece): Promise<void> | undefined {
+    const expected = this.guard.expected(piece.id)
+    return expected && this.sizes.mend(expected)
+  }
+
+  private isRight({ size, blocks }: Stats, { bytes }: Piece): boolean {
     // Memory can also be hoarded beyond the end (FALLOC_FL_KEEP_SIZE); disk filesystems put some there by themselves.
-    const hoarded = this.keepsPages && blocks * 512 > roundUp(piece.bytes, this.filePageBytes)
-    if (size === piece.bytes && !hoarded) return
-    const writable = openNow(this.file(piece.id), true)
-    try {
-      ftruncateSync(writable, piece.bytes)
-    } finally {
-      closeSync(writable)
-    }
-    this.guard.tampered(piece, size)
+    return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.filePageBytes))
   }
 
   private changed(names: ReadonlySet<string> | undefined): void {
-    for (const name of names ?? readdirSync(this.directory)) {
+    if (names) this.sizes.look([...names].map(allocationOf).filter(id => id !== undefined))
+    else this.lookAtAll().catch(onlyEnvironment)
+  }
+
+  private async lookAtAll(): Promise<void> {
+    for await (const { name } of await opendir(this.directory, { bufferSize: 256 })) {
       const id = allocationOf(name)
-      const piece = id === undefined ? undefined : this.guard.expected(id)
-      if (!piece) continue
-      try {
-        closeSync(this.open(piece, false))
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        // Out of descriptors, or under a lease: it stays noticed until it can be looked at.
-        if (code === 'EMFILE' || code === 'ENFILE' || code === 'EAGAIN') this.watch.again(name)
-        else if (code !== 'ENOENT') throw error
-      }
+      if (id !== undefined) this.sizes.look([id])
     }
   }
 
-  disown(id: number): void {
-    // By name: a holder's lease, or a holder that runs it as a program, keeps it from being opened.
-    const file = this.file(id)
-    const stat = lstatSync(file, { throwIfNoEntry: false })
-    if (!stat) return
-    if (stat.uid !== process.getuid!()) lchownSync(file, process.getuid!(), -1)
-    chmodSync(file, 0o600)
+  async disown({ id, uid }: Piece): Promise<void> {
+    await this.sizes.idle(id)
+    let fd: number
+    try {
+      // By name alone: a holder's lease, or a holder that runs it as a program, keeps it from being opened.
+      fd = openSync(this.file(id), O_PATH | constants.O_NOFOLLOW)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw error
+    }
+    try {
+      await takeOver(this.work, uid, fd)
+    } finally {
+      closeSync(fd)
+    }
   }
 
-  prove(id: number): Promise<Proof> {
+  async prove(id: number): Promise<Proof> {
+    await this.sizes.idle(id)
     return proveByOpening(() => openNow(this.file(id), true), this.file(id))
   }
 
@@ -224,14 +257,28 @@ export class DirectorySource implements Source {
     return 0
   }
 
-  async destroy({ id }: Piece): Promise<void> {
+  async destroy(piece: Piece): Promise<void> {
+    const { id } = piece
     // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
     if (!this.keepsPages) await this.overwrite(id)
     // A name that its owner gave the file elsewhere would keep the memory after unlink.
-    await resize(this.file(id), 0).catch(error => {
-      if (error.code !== 'ENOENT') throw error
-    })
+    const fd = openIfThere(this.file(id))
+    if (fd === undefined) return
+    try {
+      await empty(this.work, piece.uid, fd)
+    } finally {
+      closeSync(fd)
+    }
     await rm(this.file(id), { force: true })
+  }
+
+  private async resize({ id, uid }: Piece, bytes: number): Promise<void> {
+    const fd = openNow(this.file(id), true)
+    try {
+      await this.work.truncate(uid, fd, bytes)
+    } finally {
+      closeSync(fd)
+    }
   }
 
   private async overwrite(id: number): Promise<void> {
@@ -240,7 +287,7 @@ export class DirectorySource implements Source {
     try {
       const { size } = fstatSync(fd)
       if (size > 0) await native.scrub(fd, 0, size)
-      fdatasyncSync(fd)
+      await promisify(fdatasync)(fd)
     } finally {
       closeSync(fd)
     }
@@ -256,6 +303,7 @@ export class DirectorySource implements Source {
 
   close(): void {
     this.watch.close()
+    this.sizes.close()
     closeSync(this.lock)
   }
 }
@@ -264,16 +312,6 @@ export class DirectorySource implements Source {
 function openNow(file: string, writable: boolean): number {
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
   return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)
-}
-
-/** Off the event loop: freeing a large file's pages takes the kernel a while. */
-async function resize(file: string, bytes: number): Promise<void> {
-  const fd = openNow(file, true)
-  try {
-    await promisify(ftruncate)(fd, bytes)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 function openIfThere(file: string): number | undefined {
@@ -289,67 +327,12 @@ function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit
 }
 
-function allocationFiles(directory: string): number[] {
-  return readdirSync(directory)
-    .map(allocationOf)
-    .filter(id => id !== undefined)
+/** Space that the filesystem has left for root; undefined where it has no bound of its own (hugetlbfs without size=). */
+function freeBytes(directory: string): number | undefined {
+  const { blocks, bfree, bsize } = statfsSync(directory)
+  return blocks > 0 ? bfree * bsize : undefined
 }
 
-function allocationOf(name: string): number | undefined {
-  const match = /^alloc-(\d{1,16})$/.exec(name)
-  return match ? Number(match[1]) : undefined
-}
-
-function prepareDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { mode: 0o700, recursive: true })
-  } catch (error) {
-    throw new SourceError(`${directory} can't be made: ${(error as Error).message}`)
-  }
-  const stat = lstatSync(directory)
-  if (!stat.isDirectory()) throw new SourceError(`${directory} is not a directory`)
-  if (stat.uid !== process.getuid!())
-    throw new SourceError(
-      `${directory} belongs to uid ${stat.uid}, not to the broker (uid ${process.getuid!()})`,
-    )
-  if (stat.mode & 0o077) {
-    const foreign = readdirSync(directory).filter(name => !/^(alloc-\d+|table(\.new)?|lock)$/.test(name))
-    if (foreign.length > 0 || stat.mode & 0o022)
-      throw new SourceError(
-        `${directory} is open to other users (mode ${(stat.mode & 0o777).toString(8)}); ` +
-          'the broker needs a directory of its own with mode 700',
-      )
-  }
-}
-
-function takeLock(directory: string): number {
-  const fd = takeLockFile(path.join(directory, 'lock'))
-  if (fd === undefined) throw new SourceError(`${directory} is in use by another broker`)
-  return fd
-}
-
-async function openTable(
-  directory: string,
-  newBytes: number,
-): Promise<{ medium: NativeMedium; bytes: number; fresh: boolean }> {
-  const file = path.join(directory, 'table')
-  const fresh = !readdirSync(directory).includes('table')
-  if (fresh && allocationFiles(directory).length > 0)
-    throw new SourceError(
-      `${directory} holds allocations but their table is missing; put it back, or remove the alloc-* files`,
-    )
-  const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
-  try {
-    if (fresh) {
-      fchmodSync(fd, 0o600)
-      ftruncateSync(fd, newBytes)
-      await native.fallocate(fd, 0, newBytes)
-    }
-    const { size } = fstatSync(fd)
-    if (size < 4096)
-      throw new SourceError(`${file} is only ${size} bytes long; it is not an allocation table`)
-    return { medium: new NativeMedium(new native.TableMap(fd, 0, size), size), bytes: size, fresh }
-  } finally {
-    closeSync(fd)
-  }
+function onlyEnvironment(error: unknown): void {
+  if (!isEnvironment(error)) throw error
 }

@@ -1,10 +1,12 @@
-import { closeSync, fchmodSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
+import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/config'
 import type { FdStore } from '../service/fd-store'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'
+import { type FileWork, punchOut, takeOver } from './file-work'
+import { freeHugePages } from './huge-pages'
 import { Reservations } from './reservation'
 import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
@@ -24,7 +26,7 @@ export class MemfdSource implements Source {
   readonly node = undefined
   private readonly files = new Map<number, number>()
   private table: number | undefined
-  private readonly reservations = new Reservations()
+  private readonly reservations: Reservations
 
   private constructor(
     private readonly range: string,
@@ -34,9 +36,16 @@ export class MemfdSource implements Source {
     readonly capabilities: Capabilities,
     private readonly hugePageBytes: number,
     private readonly preallocate: boolean,
-  ) {}
+    private readonly work: FileWork,
+  ) {
+    this.reservations = new Reservations(work, capabilities.pageBytes, () => {
+      if (hugePageBytes === 0) return undefined
+      const pages = freeHugePages(hugePageBytes)
+      return pages === undefined ? undefined : pages * hugePageBytes
+    })
+  }
 
-  static async open(settings: RangeSettings, store?: FdStore): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, work: FileWork, store?: FdStore): Promise<OpenedSource> {
     const pageBytes = settings.hugePageBytes || 4096
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
@@ -55,6 +64,7 @@ export class MemfdSource implements Source {
       },
       settings.hugePageBytes,
       settings.preallocate ?? settings.hugePageBytes > 0,
+      work,
     )
     const kept = store?.takeRange(settings.name).entries() ?? []
     let table: number | undefined
@@ -86,7 +96,8 @@ export class MemfdSource implements Source {
     return { source: this, medium, keepTable: () => this.store?.put(this.range, 'table', fd) }
   }
 
-  create(piece: Piece, openBy: number | undefined): void | Promise<void> {
+  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+    // Nobody else knows this file yet: nothing here can be made to wait.
     const fd = native.memfdCreate(`membroker-${piece.id}`, {
       hugePageBytes: this.hugePageBytes,
       allowSealing: true,
@@ -101,7 +112,7 @@ export class MemfdSource implements Source {
     }
     this.files.set(piece.id, fd)
     if (!this.preallocate) return this.keep(piece.id, fd)
-    return this.reservations.reserve(fd, 0, piece.bytes).then(
+    return this.reservations.reserve(piece.uid, fd, 0, piece.bytes, signal).then(
       () => this.keep(piece.id, fd),
       error => {
         this.drop(piece.id)
@@ -130,11 +141,9 @@ export class MemfdSource implements Source {
     return native.reopen(this.fileOf(piece.id), writable)
   }
 
-  disown(id: number): void {
+  async disown({ id, uid }: Piece): Promise<void> {
     const fd = this.files.get(id)
-    if (fd === undefined) return
-    fchownSync(fd, process.getuid!(), -1)
-    fchmodSync(fd, 0o600)
+    if (fd !== undefined) await takeOver(this.work, uid, fd)
   }
 
   async prove(id: number): Promise<Proof> {
@@ -147,12 +156,11 @@ export class MemfdSource implements Source {
     return 0
   }
 
-  async destroy({ id }: Piece): Promise<void> {
+  async destroy({ id, uid }: Piece): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
-    // Off the event loop: freeing a large file's pages takes the kernel a while, closing an empty one does not.
-    const { size } = fstatSync(fd)
-    if (size > 0) await native.punchHole(fd, 0, size)
+    // Freeing a large file's pages takes the kernel a while, closing an empty one does not.
+    await punchOut(this.work, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)
     this.store?.remove(this.range, id)
   }

@@ -111,8 +111,6 @@ export class PciBarSource implements Source {
     return 0
   }
 
-  disown(): void {}
-
   /** By the kernel's count of what is open; where that is not to be had, a descriptor in flight is not seen. */
   async prove(id: number): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }

@@ -1,47 +1,112 @@
-import { native } from '../../../native'
+import { type FileWork, punchOut } from './file-work'
+import { SourceError } from './source'
+
+/** Reserved in one piece: what the kernel clears within some hundredths of a second. */
+const pieceBytesMin = 64 * 2 ** 20
+/** Pieces under way at once, each of another owner. */
+const runningMax = 2
+
+interface Request {
+  uid: number
+  fd: number
+  offset: number
+  length: number
+  /** What is there already. */
+  done: number
+  /** There is memory for all of it, as far as others of the broker's requests are concerned. */
+  admitted: boolean
+  signal: AbortSignal | undefined
+  resolve(): void
+  reject(error: unknown): void
+}
 
 /**
- * Reserves the memory of a source's files in advance. While one request takes more than there is, which it gives back
- * in the end, another that could well be served may find nothing left: it is tried once more, when those at work with
- * it are settled, and one such at a time.
+ * Reserves the memory of a source's files in advance: in pieces, in turns by owner, so that a small request does not
+ * wait for somebody's large ones. A request begins only when there is memory for it beside those that have begun: one
+ * that must fail takes nothing that another could be served with.
  */
 export class Reservations {
-  private readonly underWay = new Set<Promise<void>>()
-  private started = 0
-  private lastRetry: Promise<void> = Promise.resolve()
+  /** By owner, in the order of their turns. */
+  private readonly waiting = new Map<number, Request[]>()
+  private readonly running = new Set<number>()
+  /** Bytes that admitted requests are still to get. */
+  private promised = 0
 
-  /** A failure leaves nothing reserved. @throws SystemError */
-  async reserve(fd: number, offset: number, length: number): Promise<void> {
-    const before = this.underWay.size
-    const number = ++this.started
-    try {
-      await this.attempt(fd, offset, length)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      const alone = before === 0 && this.started === number
-      if (alone || (code !== 'ENOSPC' && code !== 'ENOMEM')) throw error
-      await this.retry(fd, offset, length)
+  /** freeBytes: what the kernel could give just now; undefined where that is not known. */
+  constructor(
+    private readonly work: FileWork,
+    private readonly pageBytes: number,
+    private readonly freeBytes: () => number | undefined,
+  ) {}
+
+  /** A failure leaves nothing reserved. @throws SystemError, SourceError (ENOSPC, ECANCELED by the signal) */
+  reserve(uid: number, fd: number, offset: number, length: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const request = { uid, fd, offset, length, done: 0, admitted: false, signal, resolve, reject }
+      this.enqueue(request)
+      this.next()
+    })
+  }
+
+  private enqueue(request: Request): void {
+    const queue = this.waiting.get(request.uid) ?? []
+    queue.push(request)
+    this.waiting.set(request.uid, queue)
+  }
+
+  private next(): void {
+    for (const [uid, queue] of this.waiting) {
+      if (this.running.size >= runningMax) return
+      if (this.running.has(uid)) continue
+      const request = queue[0]!
+      if (!request.admitted && !request.signal?.aborted) {
+        const room = this.hasRoom(request)
+        // A piece under way is in part counted twice: what seems too little is measured again without one.
+        if (!room && this.running.size > 0) return
+        if (room) {
+          request.admitted = true
+          this.promised += request.length
+        }
+      }
+      queue.shift()
+      // To the end of the row: a Map keeps the order in which keys came.
+      this.waiting.delete(uid)
+      if (queue.length > 0) this.waiting.set(uid, queue)
+      this.running.add(uid)
+      void this.run(request).finally(() => {
+        this.running.delete(uid)
+        this.next()
+      })
     }
   }
 
-  private retry(fd: number, offset: number, length: number): Promise<void> {
-    const others = [...this.underWay]
-    const retry = this.lastRetry.then(async () => {
-      await Promise.allSettled(others)
-      await this.attempt(fd, offset, length)
-    })
-    this.lastRetry = retry.catch(() => {})
-    return retry
+  private hasRoom({ length }: Request): boolean {
+    const free = this.freeBytes()
+    return free === undefined || length <= free - this.promised
   }
 
-  private attempt(fd: number, offset: number, length: number): Promise<void> {
-    const attempt = native.fallocate(fd, offset, length).catch(async error => {
-      await native.punchHole(fd, offset, length)
-      throw error
-    })
-    this.underWay.add(attempt)
-    const settled = () => void this.underWay.delete(attempt)
-    attempt.then(settled, settled)
-    return attempt
+  /** One piece of it. */
+  private async run(request: Request): Promise<void> {
+    const { uid, fd, offset, length, done, admitted, signal } = request
+    try {
+      if (signal?.aborted) throw failure('ECANCELED', 'whom it was for is gone')
+      if (!admitted) throw failure('ENOSPC', `there is no room for ${length} bytes`)
+      const piece = Math.min(Math.max(pieceBytesMin, this.pageBytes), length - done)
+      await this.work.allocate(uid, fd, offset + done, piece)
+      request.done += piece
+      this.promised -= piece
+      if (request.done < length) this.enqueue(request)
+      else request.resolve()
+    } catch (error) {
+      if (admitted) {
+        this.promised -= length - request.done
+        await punchOut(this.work, uid, fd, offset, length).catch(() => {})
+      }
+      request.reject(error)
+    }
   }
+}
+
+function failure(code: string, text: string): SourceError {
+  return Object.assign(new SourceError(text), { code })
 }

@@ -25,14 +25,16 @@ export type Proof =
 export interface Guard {
   /** The memory of an id as it should be; undefined when that can't be told just now. */
   expected(id: number): Piece | undefined
-  /** It had been resized to so many bytes by a holder, and has been put back. */
-  tampered(piece: Piece, bytes: number): void
+  /** It had been resized to so many bytes by a holder, and has been put back; or not yet, for a reason. */
+  tampered(piece: Piece, bytes: number, notYet?: string): void
+  /** Runs the work of a timer or a watch: only a broken invariant gets through. */
+  guarded(what: string, work: () => void): void
   /** The uid itself where the policy lets it open by path what it holds. */
   openBy(uid: number): number | undefined
   /** Memory that is there, but that nobody can be given until the broker restarts. */
   unavailable(piece: Piece, reason: string): void
-  /** What the range can't do on this host, and why. */
-  limited(reason: string): void
+  /** What the range can't do on this host, and why; undefined: it can again. */
+  limited(reason: string | undefined): void
   /** Where all of the broker's device-DAX ranges begin. */
   readonly regions: readonly number[]
   /** The source can't be relied on any more. */
@@ -64,19 +66,27 @@ export interface Source {
 
   /**
    * Make zeroed memory for a new allocation. Synchronous unless memory is to be reserved in advance. openBy: a uid that
-   * may open again what it holds by path (/proc/self/fd), where the policy says so.
+   * may open again what it holds by path (/proc/self/fd), where the policy says so. signal: whom it is for is gone.
    */
-  create(piece: Piece, openBy: number | undefined): void | Promise<void>
+  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
   /** Make it larger; what it holds stays. before: as it was. */
-  grow(piece: Piece, before: Piece): void | Promise<void>
+  grow(piece: Piece, before: Piece, signal?: AbortSignal): void | Promise<void>
   /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
   undoGrow?(before: Piece, grown: Piece): Promise<void>
   /** A new open file description for one mapping of a process, or for the broker itself; the caller owns it. */
   open(piece: Piece, writable: boolean, to?: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */
   descriptorOffset(piece: Piece): number
-  /** Nobody may open by path any more what they hold; before the proof that ends an allocation. */
-  disown(id: number): void
+  /**
+   * Where open() would find the memory resized by a holder: settles, in bounded time, when that is put right or can't be
+   * just now. undefined: nothing is to be waited for.
+   */
+  settled?(piece: Piece): Promise<void> | undefined
+  /**
+   * Nobody may open by path any more what they hold; before the proof that ends an allocation. Without it there is no
+   * proof. @throws SystemError when it could not be done, or not in time
+   */
+  disown?(piece: Piece): Promise<void>
   /** Whether anybody but the broker still reaches the allocation's memory. */
   prove(id: number): Promise<Proof>
   /** End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again. */

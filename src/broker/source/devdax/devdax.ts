@@ -247,7 +247,7 @@ export class DevdaxSource implements Source {
     return 0
   }
 
-  disown(id: number): void {
+  async disown({ id }: Piece): Promise<void> {
     const device = this.devices.get(id)
     if (device?.openBy === undefined) return
     device.openBy = undefined

@@ -1,0 +1,81 @@
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+} from 'node:fs'
+import path from 'node:path'
+import { native } from '../../../native'
+import { takeLockFile } from '../lock-file'
+import { NativeMedium } from '../table'
+import { SourceError } from './source'
+
+export function allocationFiles(directory: string): number[] {
+  return readdirSync(directory)
+    .map(allocationOf)
+    .filter(id => id !== undefined)
+}
+
+export function allocationOf(name: string): number | undefined {
+  const match = /^alloc-(\d{1,16})$/.exec(name)
+  return match ? Number(match[1]) : undefined
+}
+
+/** @throws SourceError when it is not ours alone */
+export function prepareDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700, recursive: true })
+  } catch (error) {
+    throw new SourceError(`${directory} can't be made: ${(error as Error).message}`)
+  }
+  const stat = lstatSync(directory)
+  if (!stat.isDirectory()) throw new SourceError(`${directory} is not a directory`)
+  if (stat.uid !== process.getuid!())
+    throw new SourceError(
+      `${directory} belongs to uid ${stat.uid}, not to the broker (uid ${process.getuid!()})`,
+    )
+  if (stat.mode & 0o077) {
+    const foreign = readdirSync(directory).filter(name => !/^(alloc-\d+|table(\.new)?|lock)$/.test(name))
+    if (foreign.length > 0 || stat.mode & 0o022)
+      throw new SourceError(
+        `${directory} is open to other users (mode ${(stat.mode & 0o777).toString(8)}); ` +
+          'the broker needs a directory of its own with mode 700',
+      )
+  }
+}
+
+export function takeLock(directory: string): number {
+  const fd = takeLockFile(path.join(directory, 'lock'))
+  if (fd === undefined) throw new SourceError(`${directory} is in use by another broker`)
+  return fd
+}
+
+export async function openTable(
+  directory: string,
+  newBytes: number,
+): Promise<{ medium: NativeMedium; bytes: number; fresh: boolean }> {
+  const file = path.join(directory, 'table')
+  const fresh = !readdirSync(directory).includes('table')
+  if (fresh && allocationFiles(directory).length > 0)
+    throw new SourceError(
+      `${directory} holds allocations but their table is missing; put it back, or remove the alloc-* files`,
+    )
+  const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
+  try {
+    if (fresh) {
+      fchmodSync(fd, 0o600)
+      ftruncateSync(fd, newBytes)
+      await native.fallocate(fd, 0, newBytes)
+    }
+    const { size } = fstatSync(fd)
+    if (size < 4096)
+      throw new SourceError(`${file} is only ${size} bytes long; it is not an allocation table`)
+    return { medium: new NativeMedium(new native.TableMap(fd, 0, size), size), bytes: size, fresh }
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,111 @@
+import { closeSync, lstatSync, type Stats } from 'node:fs'
+import { isEnvironment } from '../failure'
+import type { FileWork } from './file-work'
+import type { Guard, Piece } from './source'
+
+/** What one turn of the event loop may take for looking at files. */
+const turnMs = 2
+/** Until what could not be put right is tried again. */
+const retryMs = 1000
+
+/** How to get at the files whose sizes are watched over. */
+export interface SizedFiles {
+  file(id: number): string
+  /** For writing. Does not wait. */
+  open(id: number): number
+  /** Neither resized nor with memory beyond the end. */
+  isRight(stat: Stats, piece: Piece): boolean
+}
+
+/**
+ * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. This looks at files,
+ * a few in a turn of the event loop, and has them put right elsewhere: the kernel makes who truncates a file wait for
+ * everybody else who is at it. What can't be put right now (its holder runs it as a program, has a lease on it, or keeps
+ * its inode locked) is tried again.
+ */
+export class FileSizes {
+  private readonly waiting = new Set<number>()
+  private readonly mending = new Map<number, Promise<void>>()
+  private readonly wrong = new Set<number>()
+  private turn: NodeJS.Immediate | undefined
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    private readonly files: SizedFiles,
+    private readonly work: FileWork,
+    private readonly guard: Guard,
+  ) {}
+
+  look(ids: Iterable<number>): void {
+    for (const id of ids) this.waiting.add(id)
+    if (this.waiting.size > 0)
+      this.turn ??= setImmediate(() => this.guard.guarded('looking at files', () => this.lookOn()))
+  }
+
+  /** undefined: the file is right, or not there. Else it settles when it was put right, or could not be in time. */
+  mend(piece: Piece): Promise<void> | undefined {
+    const running = this.mending.get(piece.id)
+    if (running) return running
+    const stat = lstatSync(this.files.file(piece.id), { throwIfNoEntry: false })
+    if (!stat || this.files.isRight(stat, piece)) return void this.wrong.delete(piece.id)
+    const mending = this.putRight(piece, stat.size).finally(() => this.mending.delete(piece.id))
+    this.mending.set(piece.id, mending)
+    return mending
+  }
+
+  /** A file that could not be put right is looked at again, until it is right or gone. */
+  retry(id: number): void {
+    this.wrong.add(id)
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined
+      this.look(this.wrong)
+    }, retryMs).unref()
+  }
+
+  /** When nothing of this is at the file any more. */
+  async idle(id: number): Promise<void> {
+    await this.mending.get(id)
+  }
+
+  close(): void {
+    clearImmediate(this.turn)
+    clearTimeout(this.timer)
+  }
+
+  private lookOn(): void {
+    this.turn = undefined
+    const until = performance.now() + turnMs
+    for (const id of this.waiting) {
+      this.waiting.delete(id)
+      const piece = this.guard.expected(id)
+      if (piece) void this.mend(piece)
+      else if (this.wrong.has(id)) this.retryIfThere(id)
+      if (performance.now() > until) break
+    }
+    this.look([])
+  }
+
+  /** Nothing is expected of it just now: it is being changed, or the broker is starting. */
+  private retryIfThere(id: number): void {
+    if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.retry(id)
+    else this.wrong.delete(id)
+  }
+
+  private async putRight(piece: Piece, size: number): Promise<void> {
+    try {
+      const fd = this.files.open(piece.id)
+      try {
+        await this.work.truncate(piece.uid, fd, piece.bytes)
+      } finally {
+        closeSync(fd)
+      }
+      this.wrong.delete(piece.id)
+      this.guard.tampered(piece, size)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      if (!isEnvironment(error)) throw error
+      if (!this.wrong.has(piece.id)) this.guard.tampered(piece, size, (error as Error).message)
+      this.retry(piece.id)
+    }
+  }
+}

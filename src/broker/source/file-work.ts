@@ -1,0 +1,50 @@
+import { fstatSync } from 'node:fs'
+
+/**
+ * Operations on files that take the inode's lock, and so wait for as long as whoever else has the file open likes.
+ * None of it is done on the event loop or in the shared thread pool. Each ends in bounded time, with ETIMEDOUT when
+ * the kernel has not come back; the work may then still be done later. uid: on whose account. fd stays the caller's.
+ */
+export interface FileWork {
+  truncate(uid: number, fd: number, bytes: number): Promise<void>
+  /** The same, with time for the kernel to free a piece of memory. */
+  shrink(uid: number, fd: number, bytes: number): Promise<void>
+  /** fd may only name the file (O_PATH). */
+  chown(uid: number, fd: number, owner: number): Promise<void>
+  chmod(uid: number, fd: number, mode: number): Promise<void>
+  allocate(uid: number, fd: number, offset: number, length: number): Promise<void>
+  punchHole(uid: number, fd: number, offset: number, length: number): Promise<void>
+}
+
+const ownMode = 0o600
+/** Freed in one piece: what the kernel does within a fraction of a second. */
+const freeBytesMax = 2 ** 30
+
+/** The file becomes the broker's alone. First the owner: the old one could undo the mode. */
+export async function takeOver(work: FileWork, uid: number, fd: number): Promise<void> {
+  const self = process.getuid!()
+  if (fstatSync(fd).uid !== self) await work.chown(uid, fd, self)
+  if ((fstatSync(fd).mode & 0o7777) !== ownMode) await work.chmod(uid, fd, ownMode)
+}
+
+/** Frees the memory of a file that is left with no bytes, from its end on. */
+export async function empty(work: FileWork, uid: number, fd: number): Promise<void> {
+  let { size } = fstatSync(fd)
+  do {
+    size = Math.max(0, size - freeBytesMax)
+    await work.shrink(uid, fd, size)
+  } while (size > 0)
+}
+
+/** Frees the memory of a file that keeps its size. */
+export async function punchOut(
+  work: FileWork,
+  uid: number,
+  fd: number,
+  offset: number,
+  length: number,
+): Promise<void> {
+  const end = offset + length
+  for (let at = offset; at < end; at += freeBytesMax)
+    await work.punchHole(uid, fd, at, Math.min(freeBytesMax, end - at))
+}

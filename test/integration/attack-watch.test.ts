@@ -1,0 +1,119 @@
+/**
+ * Proves that what the environment does to the broker's watch over its files (no inotify instance or watch is left, a
+ * file that runs as a program) does not end the broker, now or in a timer, and that resized files are put back all the same.
+ */
+
+import { readFileSync, statSync, truncateSync } from 'node:fs'
+import path from 'node:path'
+import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
+import { startWithTenants, tenant } from '../program/tenants'
+import { runNow } from '../support/child'
+import { needsRoot } from '../support/needs-root'
+import { OtherProcess } from '../support/other-process'
+import { TestBroker, until } from '../support/test-broker'
+
+const page = 4096
+const MiB = 2 ** 20
+
+const suite = needsRoot('a user namespace with limits of its own') ? describe : describe.skip
+
+suite('the kernel has no notices left for the broker', () => {
+  const limit = (name: string, value: number) => `echo ${value} >/proc/sys/user/max_inotify_${name}`
+  /** Becomes the broker, in a user namespace whose limits are its own. */
+  const launcher = (before: string) => ['unshare', '-Ur', 'sh', '-c', `${before}; exec "$0" "$@"`]
+  const within = (broker: TestBroker, command: string) =>
+    runNow('nsenter', ['--user', '--preserve-credentials', '-t', String(broker.pid), 'sh', '-c', command])
+
+  /** Resizes the file of the first allocation and waits until it is as before. */
+  async function isPutBack(broker: TestBroker): Promise<void> {
+    const file = path.join(broker.directory, 'alloc-1')
+    truncateSync(file, page)
+    await until(() => statSync(file).size === MiB, 'it is put back')
+  }
+
+  test('from its start on', async () => {
+    const broker = await TestBroker.start({ launcher: launcher(limit('instances', 0)) })
+    try {
+      expect(broker.log).toContain('no notices of changed files')
+      await broker.client().call('Allocate', { name: 'mine', bytes: MiB })
+      await isPutBack(broker)
+      within(broker, limit('instances', 128))
+      await until(() => broker.log.includes('not limited any more'), 'it gets notices again')
+      await isPutBack(broker)
+    } finally {
+      await broker.dispose()
+    }
+  })
+
+  test('when it wants to listen again, in a timer', async () => {
+    const broker = await TestBroker.start({ launcher: launcher('true') })
+    try {
+      await broker.client().call('Allocate', { name: 'mine', bytes: MiB })
+      const { fds } = await broker.client().call('CreateMapping', { name: 'mine' })
+      within(broker, limit('watches', 0))
+      const attacker = await OtherProcess.start(broker.socket)
+      const file = `/proc/${process.pid}/fd/${fds[0]}`
+      // More notices than it listens to at once.
+      await until(async () => {
+        await attacker.run(({ fs }, file) => {
+          const fd = fs.openSync(file, 'r+')
+          for (let count = 0; count < 1000; count++) fs.writeSync(fd, 'x', 0)
+          fs.closeSync(fd)
+        }, file)
+        return broker.log.includes('no notices of changed files')
+      }, 'it has lost its watch')
+      await attacker.kill()
+      await isPutBack(broker)
+      within(broker, limit('watches', 1000))
+      await until(() => broker.log.includes('not limited any more'), 'it gets notices again')
+      await isPutBack(broker)
+    } finally {
+      await broker.dispose()
+    }
+  })
+})
+
+suite('a file that is resized and runs as a program', () => {
+  test('ends no broker, and is put back when it ends', async () => {
+    const { broker, directory, end } = await startWithTenants({ owner: 'open_by_path = true' })
+    try {
+      const mine = await OtherProcess.start(broker.socket, { uid: tenant })
+      const program = readFileSync(attackerProgram)
+      const bytes = Math.ceil(program.length / page) * page
+      const { fd } = await memoryOf(mine, 'program', bytes)
+      const file = path.join(directory, 'alloc-1')
+      // Its copy of the descriptor is closed when it answers the next call.
+      await broker.client().call('GetStatus', {})
+      process.kill(broker.pid, 'SIGSTOP')
+      const readable = await mine.run(
+        ({ fs }, { fd, text, bytes }) => {
+          fs.writeSync(fd, Buffer.from(text, 'base64'))
+          fs.fchmodSync(fd, 0o700)
+          fs.ftruncateSync(fd, bytes)
+          const readable = fs.openSync(`/proc/self/fd/${fd}`, 'r')
+          fs.closeSync(fd)
+          return readable
+        },
+        { fd, text: program.toString('base64'), bytes: bytes + page },
+      )
+      const attacker = await Attacker.start(mine, ['hold'], [readable], '/proc/self/fd/3')
+      expect(attacker.answer).toBe('ready')
+      process.kill(broker.pid, 'SIGCONT')
+      await until(() => broker.log.includes('not put back yet'), 'it is noticed')
+      expect(await mine.refusal('CreateMapping', { name: 'program', access: 'read' })).toBe('SourceFailed')
+      // Nor does the program that is left running keep the next one from starting.
+      broker.closeClients()
+      await broker.restart()
+      await expect(broker.client().call('ListRanges', {})).resolves.toMatchObject({
+        ranges: [{ state: 'online' }],
+      })
+      expect(statSync(file).size).toBe(bytes + page)
+      await attacker.end()
+      await until(() => statSync(file).size === bytes, 'it is put back')
+      const status = await broker.client().call('GetStatus', {})
+      expect(status.allocations).toBe(1)
+    } finally {
+      await end()
+    }
+  })
+})
