@@ -5,16 +5,15 @@ import path from 'node:path'
 import { type Broker, connect } from '../../src/client'
 import { attemptNow, bareEnvironment } from '../support/child'
 import { needsRoot } from '../support/needs-root'
-import { BrokerProcess } from './support/broker-process'
+import { packageRoot } from '../support/package-root'
+import { TestBroker, until } from '../support/test-broker'
 import { ctl, ctlMain, startCtl } from './support/ctl'
-import { root } from './support/root'
-import { until } from './support/until'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 
 beforeAll(async () => {
-  server = await new BrokerProcess({ graceMs: 100 }).start()
+  server = await TestBroker.start({ main: { graceMs: 100 } })
   broker = await connect({ socket: server.socket })
 })
 afterAll(async () => {
@@ -45,7 +44,7 @@ test('the command is the holder: same process, its own exit status', async () =>
   expect(mappings).toMatchObject([{ state: 'held', pid: child.pid }])
   writeFileSync(seen, '')
   expect(await outcome).toMatchObject({ code: 7, stdout: `${child.pid} x/ram=9\n`, stderr: '' })
-  await until('the layout to wait', async () => (await broker.get('x/ram')).mappings[0]?.state === 'dormant')
+  await until(async () => (await broker.get('x/ram')).mappings[0]?.state === 'dormant', 'the layout to wait')
 })
 
 test('the next run takes the waiting mapping over, and finds the bytes', async () => {
@@ -69,7 +68,7 @@ test('descriptors that are to be kept reach the command, at their numbers, besid
   const { stdout, stderr } = attemptNow(
     process.execPath,
     [
-      ...[path.join(root, 'dist/src/client/ctl/main.js'), '--socket', server.socket, 'exec'],
+      ...[path.join(packageRoot, 'dist/src/client/ctl/main.js'), '--socket', server.socket, 'exec'],
       ...['--keep', '3', '--keep', '7', '--map', 'k/ram', '--allocate', '4K', '--'],
       ...[
         'sh',

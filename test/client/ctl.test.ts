@@ -1,14 +1,14 @@
 import { once } from 'node:events'
 import path from 'node:path'
 import { buildProgram } from '../../src/client/ctl/program'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker } from '../support/test-broker'
 import { ctl, startCtl } from './support/ctl'
 import { Holder } from './support/holder'
 
-let server: BrokerProcess
+let server: TestBroker
 
 beforeAll(async () => {
-  server = await new BrokerProcess({ graceMs: 500 }).start()
+  server = await TestBroker.start({ main: { graceMs: 500 } })
 })
 afterAll(() => server.dispose())
 
@@ -201,8 +201,8 @@ test("revoke takes another process' mapping back", async () => {
 
 test('table dump reads the table of a running broker, and names what it can’t read', async () => {
   // Proves that the state can be seen without the broker's help, and never a secret's hash.
-  await run('allocate', 'f/ram', '1M', '--secret-file', path.join(server.directory, 'config.toml'))
-  const file = path.join(server.directory, 'memory/table')
+  await run('allocate', 'f/ram', '1M', '--secret-file', server.configFile)
+  const file = path.join(server.directory, 'table')
   const dump = (await json('table', 'dump', file)) as { allocations: unknown[] }
   expect(dump.allocations).toMatchObject([{ name: 'f/ram', bytes: 2 ** 20, secret: true }])
   expect((await run('table', 'dump', file)).stdout).toMatch(/^f\/ram .* 1 MiB/m)
@@ -210,9 +210,9 @@ test('table dump reads the table of a running broker, and names what it can’t 
     code: 1,
     stderr: expect.stringContaining('ENOENT: no such'),
   })
-  expect(await run('table', 'dump', server.config)).toMatchObject({
+  expect(await run('table', 'dump', server.configFile)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('NotFormatted'),
   })
-  await run('release', 'f/ram', '--secret-file', path.join(server.directory, 'config.toml'))
+  await run('release', 'f/ram', '--secret-file', server.configFile)
 })

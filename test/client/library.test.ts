@@ -1,13 +1,13 @@
 import { readSync } from 'node:fs'
 import { type Broker, BrokerError, connect, GiB, KiB, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker } from '../support/test-broker'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 
 beforeAll(async () => {
-  server = await new BrokerProcess().start()
+  server = await TestBroker.start({ main: {} })
 })
 afterAll(() => server.dispose())
 beforeEach(async () => {

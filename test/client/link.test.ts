@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../../protocol/wire/responder'
 import { type Broker, connect } from '../../src/client'
 import { ownFds, sameFds, settledFds } from '../support/leaks-nothing'
+import { until } from '../support/test-broker'
 import { allocation, mapping, range } from './support/records'
 import { ScriptedBroker, status } from './support/scripted-broker'
-import { until } from './support/until'
 
 let scripted: ScriptedBroker
 let broker: Broker | undefined
@@ -69,7 +69,7 @@ test('calls made while the broker is away wait for it', async () => {
     .on('reconnected', () => events.push('reconnected'))
   scripted.script.set('Thaw', call => call.reply({}))
   scripted.vanish()
-  await until('the client to notice', () => events.length > 0)
+  await until(() => events.length > 0, 'the client to notice')
   const calls = [client.thaw(), client.thaw()]
   await sleep(50)
   scripted.listen()
@@ -85,7 +85,7 @@ test('the wait is bounded by timeoutMs, by the signal, and by close()', async ()
     away = true
   })
   scripted.vanish()
-  await until('the client to notice', () => away)
+  await until(() => away, 'the client to notice')
   const abort = new AbortController()
   const bySignal = expect(client.status({ signal: abort.signal })).rejects.toMatchObject({ code: 'Aborted' })
   abort.abort()
@@ -121,13 +121,13 @@ test('an aborted call leaves the others be; a mapping that arrives late is close
   const target = await client.allocation('x')
   const abort = new AbortController()
   const call = expect(target.map({ signal: abort.signal })).rejects.toMatchObject({ code: 'Aborted' })
-  await until('the call to arrive', () => waiting !== undefined)
+  await until(() => waiting !== undefined, 'the call to arrive')
   const before = await settledFds()
   abort.abort()
   await call
   waiting!.reply({ grant: { mapping, fileDescriptor: 0, mmapOffset: 0 } }, [openSync('/dev/zero', 'r')])
   await expect(client.status()).resolves.toMatchObject({ version: '0' })
-  await until('the mapping to be given back', () => revoked.length > 0)
+  await until(() => revoked.length > 0, 'the mapping to be given back')
   expect(revoked).toEqual([{ mapping: mapping.id }])
   await sameFds(before)
 })
@@ -161,7 +161,7 @@ test('give-backs in a row share a connection, and none waits for another', async
   await close()
   await close()
   const third = close()
-  await until('the third to arrive', () => slow !== undefined)
+  await until(() => slow !== undefined, 'the third to arrive')
   await close()
   expect(given()).toEqual([[1, 2, 3], [4]])
   slow!.reply({ outcome: 'revoked', step: '' })

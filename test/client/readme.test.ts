@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { root } from './support/root'
-import { until } from './support/until'
+import { packageRoot } from '../support/package-root'
+import { until } from '../support/test-broker'
 
 const run = promisify(execFile)
-const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
+const readme = readFileSync(path.join(packageRoot, 'README.md'), 'utf8')
 
 /** The code blocks of a language, under the heading that begins so. */
 function blocks(language: string, heading: string): string[] {
@@ -26,9 +26,9 @@ beforeAll(async () => {
   // As `npm install -g .` does it: links named after the programs, on the PATH.
   const bin = path.join(folder, 'bin')
   mkdirSync(bin)
-  const { bin: programs } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+  const { bin: programs } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
   for (const [name, file] of Object.entries<string>(programs))
-    symlinkSync(path.join(root, file), path.join(bin, name))
+    symlinkSync(path.join(packageRoot, file), path.join(bin, name))
   const qemu = path.join(bin, 'qemu-system-x86_64')
   writeFileSync(qemu, '#!/bin/sh\nstat -Lc %s /proc/self/fd/9\nprintf "%s\\n" "$@"\n')
   chmodSync(qemu, 0o755)
@@ -48,10 +48,10 @@ beforeAll(async () => {
   broker.stderr!.setEncoding('utf8').on('data', text => {
     log += text
   })
-  await until('the broker of README to be ready', () => {
+  await until(() => {
     if (broker.exitCode !== null) throw new Error(log)
     return log.includes('"ready"')
-  })
+  }, 'the broker of README to be ready')
 })
 afterAll(async () => {
   broker.kill()
@@ -60,7 +60,7 @@ afterAll(async () => {
 })
 
 const shell = (text: string) =>
-  run('bash', ['-e', '-c', text], { cwd: root, env: environment, encoding: 'utf8' })
+  run('bash', ['-e', '-c', text], { cwd: packageRoot, env: environment, encoding: 'utf8' })
 
 test('the example of a configuration is a good one as it stands', async () => {
   // Proves that it needs no user, device or folder that a host may lack. That it starts a broker, the set-up has proved.
@@ -76,7 +76,7 @@ test('the examples for a VMM run word by word, and QEMU finds the memory where i
     console.log(JSON.stringify([window.length, claimed.map(({ allocation }) => allocation.name), notClaimed]))
     await broker.close()`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
-    cwd: root,
+    cwd: packageRoot,
     env: environment,
   })
   expect(JSON.parse(stdout)).toEqual([64 * 2 ** 20, ['vm-42/ram'], []])
@@ -104,7 +104,7 @@ test('every line for operators does something, in the order they stand in', asyn
 
 test('what is typed to install and to start is what package.json has', () => {
   // Proves that no script is named that is not there.
-  const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+  const { scripts } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
   const named = [...readme.matchAll(/npm (?:run ([\w-]+)|(start|test))/g)].map(
     ([, script, short]) => script ?? short!,
   )

@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { type Broker, connect, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker, until } from '../support/test-broker'
 import { Holder, outside } from './support/holder'
-import { until } from './support/until'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 
 beforeEach(async () => {
-  server = await new BrokerProcess().start()
+  server = await TestBroker.start({ main: {} })
   broker = await connect({ socket: server.socket, reconnect: { maxDelayMs: 20 } })
 })
 afterEach(async () => {
@@ -30,8 +29,9 @@ async function predecessor(): Promise<void> {
   )
   expect(await holder.next()).toBe('ready')
   await holder.end()
-  await until('the broker to notice', async () =>
-    (await broker.get('vm/ram')).mappings.every(({ state }) => state === 'dormant'),
+  await until(
+    async () => (await broker.get('vm/ram')).mappings.every(({ state }) => state === 'dormant'),
+    'the broker to notice',
   )
 }
 
@@ -132,7 +132,7 @@ test('calls of every kind survive ten kills of the broker, or say that they may 
 
 test('a memfd broker that was killed has lost the memory, and every mapping of it is reported', async () => {
   // Proves that a loss is never silent: the descriptor lives, but it is not what the new broker hands out.
-  const volatile = await new BrokerProcess({ source: 'memfd' }).start()
+  const volatile = await TestBroker.start({ main: { source: 'memfd' } })
   const client = await connect({ socket: volatile.socket, reconnect: { maxDelayMs: 20 } })
   const mapping = await (await client.allocate({ name: 'vm/ram', size: MiB })).map()
   const lost = new Promise<{ id: number }>(resolve => client.once('mappingLost', resolve))
@@ -155,8 +155,8 @@ test('close() of the broker object empties windows and keeps layouts', async () 
     tell(window.length)`,
   )
   expect(await holder.next()).toBe(0)
-  await until('the holder to end by itself', () => isGone(holder.pid))
-  await until('the layout to wait', async () => (await broker.get('vm/ram')).mappings[0]?.state === 'dormant')
+  await until(() => isGone(holder.pid), 'the holder to end by itself')
+  await until(async () => (await broker.get('vm/ram')).mappings[0]?.state === 'dormant', 'the layout to wait')
   await holder.end()
 })
 

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, connect, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker, until } from '../support/test-broker'
 import { Holder, outside } from './support/holder'
-import { until } from './support/until'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 
 beforeAll(async () => {
-  server = await new BrokerProcess({ graceMs: 3_600_000 }).start()
+  server = await TestBroker.start({ main: { graceMs: 3_600_000 } })
 })
 afterAll(() => server.dispose())
 beforeEach(async () => {
@@ -76,7 +75,7 @@ test('a handler that fails or never ends does not keep the memory', async () => 
   })
   // In time; where this process stood still for a while, the broker's deadline came first, and the proof after it.
   expect(['revoked', 'quarantined']).toContain(await revokeFromOutside(mapping.id, 500))
-  await until('its end', async () => (await ram.refresh()).length === 0)
+  await until(async () => (await ram.refresh()).length === 0, 'its end')
   expect(told).toBe(true)
   expect(mapping.state).toBe('closed')
   expect(await failures).toMatchObject([

@@ -5,8 +5,8 @@ import path from 'node:path'
 import { connect } from '../../src/client'
 import { chooseSocket, defaultSocket } from '../../src/client/socket-path'
 import { needsRoot } from '../support/needs-root'
+import { packageRoot } from '../support/package-root'
 import { ctlMain, type Outcome, outcomeOf } from './support/ctl'
-import { dist } from './support/root'
 
 const own = '/run/user/1000/membroker/broker.sock'
 const there = () => true
@@ -79,7 +79,7 @@ asRoot('a user who is not root', () => {
   test('finds the broker that the same user has started, without naming a socket', async () => {
     // Proves that the broker's default and the library's are the same place.
     const started = start(
-      path.join(dist, 'src/broker/main.js'),
+      path.join(packageRoot, 'dist/src/broker/main.js'),
       '--directory',
       path.join(directory, 'memory'),
       '--size',

@@ -1,10 +1,9 @@
 import { openSync } from 'node:fs'
 import { type Broker, connect } from '../../src/client'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker, until } from '../support/test-broker'
 import { Holder, outside } from './support/holder'
 import { allocation, mapping, range } from './support/records'
 import { ScriptedBroker } from './support/scripted-broker'
-import { until } from './support/until'
 
 /** Makes a holder tell warnings instead of printing them, and leaves Node's end for unhandled rejections as it is. */
 const tellWarnings = `
@@ -13,10 +12,10 @@ const tellWarnings = `
 const warning = (message: unknown) => ({ name: 'MembrokerWarning', message })
 
 describe('a holder whose code fails', () => {
-  let server: BrokerProcess
+  let server: TestBroker
 
   beforeAll(async () => {
-    server = await new BrokerProcess({ source: 'memfd', graceMs: 3_600_000 }).start()
+    server = await TestBroker.start({ main: { source: 'memfd', graceMs: 3_600_000 } })
   })
   afterAll(() => server.dispose())
 
@@ -148,7 +147,7 @@ describe('an acknowledgement', () => {
       else call.reply({ outcome: 'revoked', step: '' })
     })
     ask()
-    await until('the third', () => told() === 3)
+    await until(() => told() === 3, 'the third')
     await broker.status()
     expect(told()).toBe(3)
     expect(warnings).not.toHaveBeenCalled()
@@ -160,7 +159,7 @@ describe('an acknowledgement', () => {
       call.fail('io.membroker.Broker.PermissionDenied', { reason: 'not for you' }),
     )
     ask()
-    await until('the warning', () => warnings.mock.calls.length > 0)
+    await until(() => warnings.mock.calls.length > 0, 'the warning')
     await broker.status()
     expect(told()).toBe(1)
     expect(warnings.mock.calls).toEqual([

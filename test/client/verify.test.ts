@@ -1,12 +1,12 @@
 import { connect, MiB, type Progress } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker } from '../support/test-broker'
 import { ctl } from './support/ctl'
 
-let server: BrokerProcess
+let server: TestBroker
 
 beforeEach(async () => {
-  server = await new BrokerProcess({ graceMs: 500 }).start()
+  server = await TestBroker.start({ main: { graceMs: 500 } })
 })
 afterEach(() => server.dispose())
 

@@ -15,6 +15,10 @@ const MiB = 2 ** 20
 export interface TestBrokerOptions {
   /** TOML of the ranges and the rest; the socket is set from outside. Default: a directory on tmpfs of 256 MiB. */
   config?: string
+  /** Instead: a configuration with one range, 'main', of 64 MiB, and what more says, as TOML. */
+  main?: { source?: 'directory' | 'memfd'; graceMs?: number; more?: string }
+  /** A command that becomes the rest of its arguments, or ends them when it is killed. */
+  runBy?: readonly string[]
   /** Directory of the default range. */
   directory?: string
   bytes?: number
@@ -35,7 +39,20 @@ export class TestBroker {
 
   private constructor(private readonly options: TestBrokerOptions) {
     this.directory = options.directory ?? mkdtempSync('/dev/shm/membroker-test-')
-    if (options.config !== undefined) writeFileSync(path.join(this.folder, 'broker.toml'), options.config)
+    const config = options.config ?? (options.main && this.mainConfig(options.main))
+    if (config !== undefined) writeFileSync(this.configFile, config)
+  }
+
+  private mainConfig({
+    source = 'directory',
+    graceMs = 2_000,
+    more = '',
+  }: NonNullable<TestBrokerOptions['main']>): string {
+    const place = source === 'directory' ? `path = "${this.directory}"\n` : ''
+    return (
+      `[broker]\nsocket = "${this.socket}"\n[revoke]\ngrace_ms = ${graceMs}\non_deadline = "quarantine"\n` +
+      `[[range]]\nname = "main"\nsource = "${source}"\nbytes = "64MiB"\n${place}${more}`
+    )
   }
 
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
@@ -54,7 +71,7 @@ export class TestBroker {
 
   arguments(): string[] {
     const range =
-      this.options.config === undefined
+      this.options.config === undefined && this.options.main === undefined
         ? ['--directory', this.directory, '--size', String(this.options.bytes ?? 256 * MiB)]
         : ['--config', this.configFile]
     return [
@@ -67,8 +84,8 @@ export class TestBroker {
     ]
   }
 
-  /** launcher: a command that becomes the rest of its arguments. Resolves when the broker accepts connections; rejects with its output when it ends before that. */
-  async start(launcher: string[] = []): Promise<void> {
+  /** launcher: as runBy, for this once. Resolves when the broker accepts connections; rejects with its output when it ends before that. */
+  async start(launcher: readonly string[] = this.options.runBy ?? []): Promise<void> {
     const [file, ...args] = [...launcher, process.execPath, ...this.arguments()] as [string, ...string[]]
     const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.process = child

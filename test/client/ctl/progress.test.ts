@@ -1,8 +1,8 @@
 /** What a person sees while a command waits, and that nobody else sees it. */
 import type { Call } from '../../../protocol/wire/responder'
+import { until } from '../../support/test-broker'
 import { ctlMain, startCtl } from '../support/ctl'
 import { ScriptedBroker } from '../support/scripted-broker'
-import { until } from '../support/until'
 import { Pty } from './pty'
 
 let scripted: ScriptedBroker
@@ -42,7 +42,7 @@ test.each([
   // Proves that output for programs, and for terminals that can't erase, is only the output.
   const pty = inTerminal(args, env)
   try {
-    await until('the call', () => waiting.length > 0)
+    await until(() => waiting.length > 0, 'the call')
     // Longer than the line would take to appear: what must not come can only be waited for.
     await new Promise(resolve => setTimeout(resolve, 900))
     answer()
@@ -57,7 +57,7 @@ test.each([
 test('into a file goes no progress and no color; on a terminal colors go by NO_COLOR', async () => {
   // Proves that stdout and stderr of a script stay clean, and the switch that users know.
   const { outcome } = startCtl(scripted.socket, ['ranges'])
-  await until('the call', () => waiting.length > 0)
+  await until(() => waiting.length > 0, 'the call')
   answer()
   expect(await outcome).toMatchObject({ code: 0, stderr: '', stdout: expect.not.stringContaining('\u001b') })
   for (const [env, colored] of [
@@ -66,7 +66,7 @@ test('into a file goes no progress and no color; on a terminal colors go by NO_C
     [{ FORCE_COLOR: '0' }, false],
   ] as const) {
     const pty = inTerminal(['ranges'], env)
-    await until('the call', () => waiting.length > 0)
+    await until(() => waiting.length > 0, 'the call')
     answer()
     await pty.ended
     expect([env, pty.terminal.colored]).toEqual([env, colored])

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import type { Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { buildProgram } from '../../guest/build'
-import { until } from '../support/until'
+import { until } from '../../support/test-broker'
 import { VirtualTerminal } from './virtual-terminal'
 
 export interface Ended {
@@ -57,7 +57,7 @@ export class Pty {
   }
 
   async signal(name: NodeJS.Signals): Promise<void> {
-    await until('the process in the terminal', () => this.#pid !== undefined)
+    await until(() => this.#pid !== undefined, 'the process in the terminal')
     process.kill(this.#pid!, name)
   }
 
@@ -73,7 +73,7 @@ export class Pty {
       if (typeof what === 'function') return what(this.terminal)
       return typeof what === 'string' ? this.terminal.text.includes(what) : what.test(this.terminal.text)
     }
-    await until(`on the screen: ${what}`, seen).catch(error => {
+    await until(seen, `on the screen: ${what}`).catch(error => {
       throw new Error(`${error.message}; it shows:\n${this.terminal.text}\n${this.terminal.normal}`)
     })
   }

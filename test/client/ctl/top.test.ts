@@ -1,16 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect, MiB } from '../../../src/client'
-import { BrokerProcess } from '../support/broker-process'
+import { TestBroker } from '../../support/test-broker'
 import { ctl, ctlMain } from '../support/ctl'
 import { Pty } from './pty'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 const ptys: Pty[] = []
 
 beforeEach(async () => {
-  server = await new BrokerProcess().start()
+  server = await TestBroker.start({ main: {} })
   broker = await connect({ socket: server.socket })
 })
 afterEach(async () => {

@@ -2,14 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { type Broker, connect, KiB, MiB } from '../../../src/client'
 import { hexDump } from '../../../src/client/ctl/hex-dump'
-import { BrokerProcess } from '../support/broker-process'
+import { TestBroker } from '../../support/test-broker'
 import { ctl } from '../support/ctl'
 
-let server: BrokerProcess
+let server: TestBroker
 let broker: Broker
 
 beforeAll(async () => {
-  server = await new BrokerProcess({ more: '[console]\nlisten = "127.0.0.1:0"\nraw_view = true\n' }).start()
+  server = await TestBroker.start({ main: { more: '[console]\nlisten = "127.0.0.1:0"\nraw_view = true\n' } })
   broker = await connect({ socket: server.socket })
 })
 afterAll(async () => {
@@ -97,23 +97,23 @@ test('what was found at the start, and what has been done since', async () => {
 
 test('the configuration is read again, and a bad one is refused with its line', async () => {
   // Proves reload and log-level by what they answer and what the broker then does.
-  const good = readFileSync(server.config, 'utf8')
+  const good = readFileSync(server.configFile, 'utf8')
   expect(await broker.reload()).toEqual({ changed: [], needsRestart: [] })
   expect((await run('reload')).stdout).toBe('nothing has changed\n')
   writeFileSync(
-    server.config,
+    server.configFile,
     good.replace('grace_ms = 2000', 'grace_ms = 1000').replace('raw_view = true', 'raw_view = false'),
   )
   expect((await run('reload')).stdout).toMatch(
     /^in effect now +revoke\.grace_ms\nafter a restart +console\n$/,
   )
-  writeFileSync(server.config, good.replace('grace_ms = 2000', 'grace_ms = "soon"'))
+  writeFileSync(server.configFile, good.replace('grace_ms = 2000', 'grace_ms = "soon"'))
   expect(await run('reload')).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/ConfigInvalid: .*:\d+: .*grace_ms/),
   })
   await expect(broker.reload()).rejects.toMatchObject({ code: 'ConfigInvalid' })
-  writeFileSync(server.config, good)
+  writeFileSync(server.configFile, good)
   expect(await json('reload')).toMatchObject({ changed: ['revoke.grace_ms'] })
   await broker.setLogLevel('debug')
   expect((await run('log-level', 'warn')).stdout).toBe('log level warn\n')

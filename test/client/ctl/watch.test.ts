@@ -3,10 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { type Broker, connect, MiB } from '../../../src/client'
-import { BrokerProcess } from '../support/broker-process'
+import { TestBroker, until } from '../../support/test-broker'
 import { ctlMain, startCtl } from '../support/ctl'
 import { ScriptedBroker, status } from '../support/scripted-broker'
-import { until } from '../support/until'
 
 interface Line {
   type: string
@@ -29,11 +28,11 @@ function follow(socket: string): {
 }
 
 describe('of a real broker', () => {
-  let server: BrokerProcess
+  let server: TestBroker
   let broker: Broker
 
   beforeEach(async () => {
-    server = await new BrokerProcess().start()
+    server = await TestBroker.start({ main: {} })
     broker = await connect({ socket: server.socket })
   })
   afterEach(async () => {
@@ -44,12 +43,12 @@ describe('of a real broker', () => {
   test('each line is an object, written when it is known; interrupted, it ends without a word', async () => {
     // Proves NDJSON for programs that live beside it, with names that would break lines, and its quiet end.
     const { child, lines, outcome } = follow(server.socket)
-    await until('the snapshot', () => lines.length > 0)
+    await until(() => lines.length > 0, 'the snapshot')
     expect(lines[0]).toMatchObject({ type: 'snapshot', again: false, allocations: [] })
     const ram = await broker.allocate({ name: 'a "b"\\n漢', size: MiB, metadata: { text: 'x\ny' } })
-    await until('its line', () => lines.some(({ event }) => event?.allocation === 'a "b"\\n漢'))
+    await until(() => lines.some(({ event }) => event?.allocation === 'a "b"\\n漢'), 'its line')
     await ram.release()
-    await until('the end of it', () => lines.some(({ event }) => event?.kind === 'released'))
+    await until(() => lines.some(({ event }) => event?.kind === 'released'), 'the end of it')
     const numbers = lines.flatMap(({ event }) => (event ? [event.sequence] : []))
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
     child.kill('SIGINT')
@@ -59,17 +58,18 @@ describe('of a real broker', () => {
   test('a broker that restarts is told of, before and after, and what was there in between', async () => {
     // Proves that nobody has to guess what a viewer may have missed, however long the broker is away.
     const { child, lines, outcome } = follow(server.socket)
-    await until('the snapshot', () => lines.length > 0)
+    await until(() => lines.length > 0, 'the snapshot')
     await server.kill()
-    await until('a word about it', () => lines.some(({ type }) => type === 'disconnected'))
+    await until(() => lines.some(({ type }) => type === 'disconnected'), 'a word about it')
     await server.start()
     await broker.allocate({ name: 'later', size: MiB })
-    await until('the new state', () => lines.some(({ type, again }) => type === 'snapshot' && again === true))
-    await until('its return', () =>
-      lines.some(({ type, pid }) => type === 'reconnected' && pid === server.pid),
+    await until(() => lines.some(({ type, again }) => type === 'snapshot' && again === true), 'the new state')
+    await until(
+      () => lines.some(({ type, pid }) => type === 'reconnected' && pid === server.pid),
+      'its return',
     )
     await broker.allocate({ name: 'after', size: MiB })
-    await until('changes again', () => lines.some(({ event }) => event?.allocation === 'after'))
+    await until(() => lines.some(({ event }) => event?.allocation === 'after'), 'changes again')
     child.kill('SIGTERM')
     expect(await outcome).toMatchObject({ code: 130, stderr: '' })
   })
@@ -89,10 +89,10 @@ describe('of a real broker', () => {
       })
       const ended = once(child, 'exit')
       child.stdout.destroy()
-      await until('its end', async () => {
+      await until(async () => {
         await broker.allocate({ name: `y${Math.random()}`, size: 4096 })
         return child.exitCode !== null || child.signalCode !== null
-      })
+      }, 'its end')
       expect(await ended).toEqual([0, null])
       expect(stderr).toBe('')
     },
@@ -105,7 +105,7 @@ describe('of a real broker', () => {
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     child.stdout.pause()
-    await until('it watches', async () => (await broker.clients()).some(({ watching }) => watching))
+    await until(async () => (await broker.clients()).some(({ watching }) => watching), 'it watches')
     return child
   }
 
@@ -121,7 +121,7 @@ describe('of a real broker', () => {
     try {
       await happen()
       child.kill('SIGINT')
-      await until('its end', () => child.exitCode !== null || child.signalCode !== null, 30_000)
+      await until(() => child.exitCode !== null || child.signalCode !== null, 'its end', 30_000)
       expect([child.exitCode, child.signalCode]).toEqual([130, null])
     } finally {
       child.kill('SIGKILL')
@@ -135,7 +135,7 @@ describe('of a real broker', () => {
       while ((await broker.statistics()).eventsMissed === 0) await happen()
       const lines: Line[] = []
       createInterface({ input: child.stdout! }).on('line', line => lines.push(JSON.parse(line)))
-      await until('a word on it', () => lines.some(({ type }) => type === 'missed'))
+      await until(() => lines.some(({ type }) => type === 'missed'), 'a word on it')
       expect(lines.find(({ type }) => type === 'missed')!.count).toBeGreaterThan(0)
     } finally {
       child.kill('SIGKILL')
@@ -170,7 +170,7 @@ test('changes that the broker left out are told of, in their place', async () =>
   })
   try {
     const { child, lines, outcome } = follow(scripted.socket)
-    await until('the lines', () => lines.length === 3)
+    await until(() => lines.length === 3, 'the lines')
     expect(lines.slice(1)).toEqual([
       { type: 'missed', count: 7 },
       { type: 'event', event },

@@ -3,17 +3,17 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { BrokerProcess } from '../support/broker-process'
+import { packageRoot } from '../../support/package-root'
+import { TestBroker } from '../../support/test-broker'
 import { ctl } from '../support/ctl'
-import { dist } from '../support/root'
 import { machineFile } from './machines'
 
 let folder: string
 let config: string
-let broker: BrokerProcess
+let broker: TestBroker
 
 beforeAll(async () => {
-  broker = await new BrokerProcess().start()
+  broker = await TestBroker.start({ main: {} })
   folder = mkdtempSync(path.join(tmpdir(), 'membroker-host-verbs-'))
   config = path.join(folder, 'guests.toml')
   writeFileSync(
@@ -45,7 +45,7 @@ afterAll(async () => {
 
 const run = (...args: string[]) => ctl(broker.socket, ...args)
 const daemon = (...args: string[]) =>
-  promisify(execFile)(process.execPath, [path.join(dist, 'src/broker/main.js'), ...args])
+  promisify(execFile)(process.execPath, [path.join(packageRoot, 'dist/src/broker/main.js'), ...args])
 const good =
   'memmap=1G$0x3f0000000000 memmap=1G%0x3f0000000000-2+0xefffffff memmap=64M$4T dax_hmem.region_idle=1'
 
@@ -183,22 +183,22 @@ test.each([
 
 test('the doctor sees a running broker, and the folder of its socket', async () => {
   // Proves that what a broker says of its ranges is looked at, and that others may not put a socket in its place.
-  const healthy = JSON.parse((await run('doctor', '--config', broker.config, '--json')).stdout)
+  const healthy = JSON.parse((await run('doctor', '--config', broker.configFile, '--json')).stdout)
   const of = (report: typeof healthy, id: string) =>
     report.checks.filter((check: { id: string }) => check.id === id)
   expect(of(healthy, 'broker')).toMatchObject([{ result: 'good' }])
   expect(of(healthy, 'rangeState')).toMatchObject([{ range: 'main', result: 'good' }])
   expect(of(healthy, 'configuration')).toMatchObject([{ result: 'good' }])
   expect(of(healthy, 'socketFolder')).toMatchObject([{ result: 'good' }])
-  chmodSync(broker.directory, 0o777)
+  chmodSync(broker.folder, 0o777)
   try {
-    const { code, stdout } = await run('doctor', '--config', broker.config, '--json')
+    const { code, stdout } = await run('doctor', '--config', broker.configFile, '--json')
     expect(code).toBe(5)
     expect(of(JSON.parse(stdout), 'socketFolder')).toMatchObject([
-      { result: 'bad', mend: `chmod go-w ${broker.directory}` },
+      { result: 'bad', mend: `chmod go-w ${broker.folder}` },
     ])
   } finally {
-    chmodSync(broker.directory, 0o700)
+    chmodSync(broker.folder, 0o700)
   }
 })
 
@@ -212,16 +212,16 @@ test('the doctor looks at the broker that the environment names, unless a config
 
 test('the doctor looks for an fd store where there are memfds, and finds none where no unit is', async () => {
   // Proves that a broker which somebody has started by hand is not told to mend what it can't have.
-  const sealed = await new BrokerProcess({ source: 'memfd' }).start()
+  const sealed = await TestBroker.start({ main: { source: 'memfd' } })
   try {
     const { checks } = JSON.parse(
-      (await ctl(sealed.socket, 'doctor', '--config', sealed.config, '--json')).stdout,
+      (await ctl(sealed.socket, 'doctor', '--config', sealed.configFile, '--json')).stdout,
     )
     expect(checks).toContainEqual(expect.objectContaining({ id: 'fdStore', result: 'notApplicable' }))
   } finally {
     await sealed.dispose()
   }
-  const { checks } = JSON.parse((await run('doctor', '--config', broker.config, '--json')).stdout)
+  const { checks } = JSON.parse((await run('doctor', '--config', broker.configFile, '--json')).stdout)
   expect(checks).not.toContainEqual(expect.objectContaining({ id: 'fdStore' }))
 })
 

@@ -1,9 +1,9 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
-import { dist } from './root'
+import { packageRoot } from '../../support/package-root'
 
-export const ctlMain = path.join(dist, 'src/client/ctl/main.js')
+export const ctlMain = path.join(packageRoot, 'dist/src/client/ctl/main.js')
 
 export interface Outcome {
   code: number | null

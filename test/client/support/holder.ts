@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { dist, root } from './root'
+import { packageRoot } from '../../support/package-root'
 
 /**
  * A process of its own that runs a script with `broker`, connected, and `tell(value)`, and stays until it is ended or ends
@@ -14,13 +14,13 @@ export class Holder {
 
   constructor(socket: string, script: string) {
     const code = `
-      const { connect } = require(${JSON.stringify(path.join(dist, 'src/client/index.js'))})
+      const { connect } = require(${JSON.stringify(path.join(packageRoot, 'dist/src/client/index.js'))})
       const tell = value => process.stdout.write(JSON.stringify(value) + '\\n')
       connect({ socket: ${JSON.stringify(socket)}, reconnect: { maxDelayMs: 20 } }).then(async broker => {
         ${script}
       }).catch(error => tell({ failed: error.code ?? error.stack }))`
     this.#child = spawn(process.execPath, ['--expose-gc', '-e', code], {
-      cwd: root,
+      cwd: packageRoot,
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
