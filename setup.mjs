@@ -43,6 +43,19 @@ function newest(...places) {
   return time
 }
 
+/** Compiled files whose source is gone would still be found by who imports or runs them. */
+function removeOrphans(folder) {
+  if (!existsSync(at(folder))) return
+  for (const entry of readdirSync(at(folder), { withFileTypes: true })) {
+    const file = path.join(folder, entry.name)
+    if (entry.isDirectory()) removeOrphans(file)
+    else {
+      const source = file.replace(/^dist\//, '').replace(/(\.d)?\.(m?)[jt]s(\.map)?$/, '.$2ts')
+      if (source.endsWith('ts') && !existsSync(at(source))) rmSync(at(file))
+    }
+  }
+}
+
 const isStale = (result, ...sources) => force || newest(result) < newest(...sources)
 
 if (
@@ -80,8 +93,13 @@ if (isStale(generated, at('package-lock.json'), ...contract.map(name => at('prot
 const stamp = at('dist/.complete')
 const sources = ['src', 'protocol', 'native', 'man', 'test', 'docs', 'tsconfig.json'].map(name => at(name))
 if (isStale(stamp, ...sources)) {
-  rmSync(at('dist'), { recursive: true, force: true })
-  step('compiling TypeScript', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', root])
+  if (force) rmSync(at('dist'), { recursive: true, force: true })
+  else removeOrphans('dist')
+  // Checks types as well; what it knows from the last time makes it several times quicker.
+  step('compiling TypeScript', process.execPath, [
+    at('node_modules/typescript/bin/tsc'),
+    ...['-p', root, '--incremental', '--tsBuildInfoFile', at('dist/.tsbuildinfo')],
+  ])
   step("bundling the debug console's page", process.execPath, [
     at('src/page/build.mjs'),
     at('dist/src/page/page.html'),
