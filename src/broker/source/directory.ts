@@ -26,7 +26,7 @@ import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
 import { FileSizes } from './file-sizes'
 import { empty, type FileWork, takeOver } from './file-work'
-import { isDax, mountOptions, tmpfsPageBytes } from './mount'
+import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { Reservations } from './reservation'
 import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
@@ -47,7 +47,6 @@ const restoreMs = 5000
 export class DirectorySource implements Source {
   readonly kind = 'directory'
   readonly base = undefined
-  readonly node = undefined
   private readonly watch: DirectoryWatch
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
@@ -57,6 +56,7 @@ export class DirectorySource implements Source {
     private readonly lock: number,
     readonly bytes: number,
     readonly unitBytes: number,
+    readonly node: number | undefined,
     readonly capabilities: Capabilities,
     private readonly filesystem: number,
     private readonly filePageBytes: number,
@@ -107,6 +107,7 @@ export class DirectorySource implements Source {
         lock,
         bytes,
         unitBytes,
+        boundNode(options),
         {
           fdBound: 'file',
           forcedRevoke: false,

@@ -18,6 +18,14 @@ export function isDax(options: readonly string[]): boolean {
   return options.includes('dax') || options.includes('dax=always')
 }
 
+/** The NUMA node on which alone a tmpfs has its memory (mpol=bind:N); with several of them, or a mere preference: undefined. */
+export function boundNode(options: readonly string[]): number | undefined {
+  // The commas of a list of nodes are among the options', too.
+  const at = options.findIndex(option => option.startsWith('mpol='))
+  const node = /^mpol=bind(?:=\w+)?:(\d+)$/.exec(options[at] ?? '')?.[1]
+  return node === undefined || /^\d/.test(options[at + 1] ?? '') ? undefined : Number(node)
+}
+
 /** The pages a tmpfs may give to a file, beyond its end as well: bytes. */
 export function tmpfsPageBytes(options: readonly string[]): number {
   const huge = options.some(option => option.startsWith('huge=') && option !== 'huge=never')

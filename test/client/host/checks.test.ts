@@ -359,6 +359,28 @@ test('a tmpfs that is too small is found on the real one', () => {
   )
 })
 
+test('a tmpfs that is bound to nodes with less memory is found', () => {
+  // Proves that it is the nodes' memory that counts, of all in a list whose commas are those of the options.
+  const mounted = (policy: string) =>
+    put(
+      'proc/self/mounts',
+      `tmpfs /dev/shm tmpfs rw,mpol=${policy},huge=always 0 0\nnone /dev/hugepages hugetlbfs rw 0 0`,
+    )
+  put('sys/devices/system/node/node0/meminfo', 'Node 0 MemTotal:       8 kB')
+  put('sys/devices/system/node/node2/meminfo', 'Node 2 MemTotal:       65536 kB')
+  mounted('bind:0,2')
+  expect(ill([files])).toEqual([])
+  mounted('bind:0')
+  expect(ill([{ ...files, bytes: 8192 }])).toMatchObject([
+    {
+      id: 'filesystem',
+      result: 'bad',
+      finding: expect.stringMatching(/bound to node 0, which has 8 KiB/),
+      mend: expect.stringMatching(/mpol=local/),
+    },
+  ])
+})
+
 test('ranges on huge pages of one size share the pool', () => {
   // Proves that two ranges are not each told that the same pages are theirs.
   put('sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '64')

@@ -12,9 +12,25 @@ import {
   warning,
 } from '../check'
 import type { ConfiguredRange } from '../configured-range'
+import type { HostFiles } from '../host-files'
 import { sizeParameter } from '../memmap'
 import { type Mount, mountOf } from '../mounts'
+import { parseList } from '../process-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
+
+/** Of a tmpfs that gets memory of some nodes only: what is allocated beyond it has the kernel kill processes. */
+function roomOnNodes(mount: Mount, files: HostFiles): { nodes: number[]; bytes: number } | undefined {
+  const list = /(?:^|,)mpol=bind(?:=\w+)?:(\d[\d,-]*)/.exec(mount.options.join(','))?.[1]
+  if (list === undefined) return undefined
+  const nodes = parseList(list)
+  const sizes = nodes.map(node =>
+    Number(
+      /MemTotal:\s+(\d+) kB/.exec(files.text(`/sys/devices/system/node/node${node}/meminfo`) ?? '')?.[1],
+    ),
+  )
+  const bytes = sizes.reduce((sum, size) => sum + size, 0) * 1024
+  return Number.isNaN(bytes) ? undefined : { nodes, bytes }
+}
 
 const filesystem: RangeCheck = {
   id: 'filesystem',
@@ -31,6 +47,12 @@ const filesystem: RangeCheck = {
     if (mount.type !== 'tmpfs') return good(`${range.path} is on the ${mount.type} of ${mount.folder}`)
     const { blocks, bsize } = statfsSync(files.at(mount.folder))
     const needed = range.bytes + range.tableBytes
+    const bound = roomOnNodes(mount, files)
+    if (bound !== undefined && bound.bytes < needed)
+      return bad(
+        `the tmpfs of ${mount.folder} is bound to node ${bound.nodes.join(', ')}, which has ${formatSize(bound.bytes)}; range and table are ${formatSize(needed)}`,
+        `make the range smaller, or mount it without the binding: mount -o remount,mpol=local ${shellWord(mount.folder)}`,
+      )
     return blocks * bsize >= needed
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
