@@ -1,23 +1,18 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { needsRoot } from '../support/needs-root'
-import { BrokerProcess } from './support/broker-process'
+import { TestBroker } from '../support/test-broker'
 import { ctl } from './support/ctl'
 
 const testAsRoot = needsRoot('a tmpfs bound to a node') ? test : test.skip
 
-/** Its range is on a tmpfs of its own that has memory of node 0 only. */
-const onNode0 = [
-  'unshare',
-  '--mount',
-  'sh',
-  '-c',
-  'for config; do :; done; memory=$(dirname "$config")/memory; mkdir "$memory" && ' +
-    'mount -t tmpfs -o size=256m,mode=700,mpol=bind:0 tmpfs "$memory" && exec "$@"',
-  'sh',
-]
-
 testAsRoot('a range on a tmpfs that is bound to a node has that node, for allocations too', async () => {
   // Proves that what the operator has mounted for a node can be asked for by node, and is not given out for another.
-  const broker = await new BrokerProcess({ runBy: onNode0 }).start()
+  const directory = mkdtempSync(path.join(tmpdir(), 'membroker-node-'))
+  const mount = `mount -t tmpfs -o size=256m,mode=700,mpol=bind:0 tmpfs '${directory}' && exec "$@"`
+  const runBy = ['unshare', '--mount', 'sh', '-c', mount, 'sh']
+  const broker = await TestBroker.start({ main: {}, directory, runBy })
   try {
     const ranges = JSON.parse((await ctl(broker.socket, 'ranges', '--json')).stdout)
     expect(ranges).toMatchObject([{ name: 'main', node: 0 }])
