@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { formatSize, parseSize } from '../../protocol/units'
+import { parseSize } from '../../protocol/units'
+import { banner } from './banner'
 import { Broker } from './broker'
 import { commandLine, exit, type Options } from './command-line'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
@@ -93,7 +94,17 @@ async function main(): Promise<void> {
   broker.console?.serve(dispatch)
   log.info({ socket: broker.settings.socket, pid: process.pid, version, tookMs }, 'ready')
   service.ready(broker.summary())
-  if (process.stdout.isTTY || options.config === undefined) announce(broker.settings)
+  if (process.stdout.isTTY || options.config === undefined) {
+    const { socket, ranges } = broker.settings
+    const view = (name: string) => broker.inventory.ranges.get(name)!.view()
+    console.log(
+      banner(
+        version,
+        socket,
+        ranges.map(range => ({ configured: range, view: view(range.name) })),
+      ),
+    )
+  }
 
   // Nothing is to be saved: the table is right after every change. What is under way is taken up at the next start.
   const stop = (signal: NodeJS.Signals) => {
@@ -155,21 +166,6 @@ async function format(broker: Broker, name: string): Promise<void> {
   const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
   console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)
   process.exit(exit.good)
-}
-
-function announce(settings: Settings): void {
-  const [range] = settings.ranges
-  const environment =
-    settings.socket === '/run/membroker/broker.sock' ? '' : `export MEMBROKER_SOCKET=${settings.socket}\n  `
-  console.log(`membroker ${version} is listening on ${settings.socket}
-It hands out ${formatSize(range!.bytes)} of memory kept in ${range!.path || 'memfds'}.
-
-In another terminal, try:
-  ${environment}npx broker-ctl status
-  npx broker-ctl allocate vm0/ram 512M
-  npx broker-ctl list
-
-Ctrl-C stops the broker; the memory and its table stay.`)
 }
 
 main().catch(error => {

@@ -1,13 +1,12 @@
 /**
  * The quick start's in-memory database: a client like anybody's, in a process of its own.
- *   fill     allocates, fills the memory with a pattern, then keeps a heartbeat in its first page until killed
- *   rebuild  claims the memory again and compares every byte
+ *   fill BYTES   allocates, fills the memory with a pattern, then keeps a heartbeat in its first page until killed
+ *   rebuild      claims the memory again and compares every byte
  * Says what it does on standard output, one JSON object a line.
  */
 import { connect, MiB } from '../../src/client'
 
-const size = 64 * MiB
-const window = 16 * MiB
+const window = 4 * MiB
 const heartbeatBytes = 4096
 const name = 'database/cache'
 
@@ -18,7 +17,7 @@ function expectedWord(index: number): number {
   return Math.imul(index + 1, 2654435761) >>> 0
 }
 
-async function fill(): Promise<void> {
+async function fill(size: number): Promise<void> {
   const broker = await connect()
   broker.on('disconnected', () => say('disconnected'))
   broker.on('reconnected', status => say('reconnected', { brokerPid: status.pid }))
@@ -47,6 +46,7 @@ async function rebuild(): Promise<void> {
     throw new Error('the allocation did not come back')
   const [mapping] = first.mappings
   if (!mapping) throw new Error('the mapping did not come back')
+  const size = first.allocation.size
   let wrong = 0
   for (let offset = 0; offset < size; offset += window) {
     const bytes = mapping.window({ offset, length: window, writable: false })
@@ -60,8 +60,9 @@ async function rebuild(): Promise<void> {
   await broker.close()
 }
 
-const mode = process.argv[2] === 'rebuild' ? rebuild : fill
-mode().catch(error => {
+const [, , mode, bytes] = process.argv
+const done = mode === 'rebuild' ? rebuild() : fill(Number(bytes))
+done.catch(error => {
   console.error(`database: ${error.stack}`)
   process.exit(1)
 })

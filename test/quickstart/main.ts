@@ -1,5 +1,5 @@
 /** `npm run quickstart`: the main job, on this machine, in plain sentences. Exit code 0 when all of it was proved. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { formatSize } from '../../protocol/units'
@@ -8,14 +8,33 @@ import { tinyGuestCounterOffset } from '../guest/tiny-vmm'
 import { packageRoot } from '../support/package-root'
 import { Child } from './child'
 
+const MiB = 2 ** 20
 const at = (file: string) => path.join(packageRoot, 'dist', file)
 const folder = mkdtempSync(path.join(tmpdir(), 'membroker-quickstart-'))
 const memory = mkdtempSync('/dev/shm/membroker-quickstart-')
 const environment = { ...process.env, MEMBROKER_SOCKET: path.join(folder, 'broker.sock') }
 const guestBytes = 2 ** 21
+const rangeBytes = fitting(256, 4)
+const databaseBytes = Math.min(64 * MiB, rangeBytes / 2)
 const children = new Set<Child>()
 const proved: string[] = []
 const startedAt = Date.now()
+
+/** Bytes for the range: as much as wanted, or what is free beside its table; a power of two, in MiB. */
+function fitting(wanted: number, table: number): number {
+  const { bavail, bsize } = statfsSync(memory)
+  const free = (bavail * bsize) / MiB - table
+  const most = Math.min(wanted, free)
+  if (most >= 16) return 2 ** Math.floor(Math.log2(most)) * MiB
+  rmSync(folder, { recursive: true, force: true })
+  rmSync(memory, { recursive: true, force: true })
+  console.error(
+    `quickstart: /dev/shm has ${formatSize(bavail * bsize)} free, and ${16 + table} MiB are needed. Free some, or make it larger:\n` +
+      '  mount -o remount,size=512M /dev/shm    as root\n' +
+      '  docker run --shm-size=512m ...         for a container',
+  )
+  process.exit(1)
+}
 
 function step(text: string): void {
   console.log(`\n${((Date.now() - startedAt) / 1000).toFixed(1).padStart(5)} s  ${text}`)
@@ -45,7 +64,7 @@ async function startBroker(): Promise<Child> {
     '--directory',
     memory,
     '--size',
-    '256M',
+    String(rangeBytes),
   )
   await broker.complaint('"msg":"ready"')
   return broker
@@ -76,12 +95,14 @@ async function main(): Promise<void> {
   console.log(`membroker quick start: memory that outlives the broker and the programs that use it.`)
   if (!vmm) console.log('There is no usable /dev/kvm here: the part with a virtual machine is left out.')
 
-  step('Starting a broker that owns 256 MiB on /dev/shm.')
+  step(`Starting a broker that owns ${formatSize(rangeBytes)} on /dev/shm.`)
   let broker = await startBroker()
   tell(`broker: process ${broker.pid}`)
 
-  step('A database in a process of its own allocates 64 MiB as "database/cache", maps and fills it.')
-  const database = node('test/quickstart/database.js', 'fill')
+  step(
+    `A database in a process of its own allocates ${formatSize(databaseBytes)} as "database/cache", maps and fills it.`,
+  )
+  const database = node('test/quickstart/database.js', 'fill', String(databaseBytes))
   await database.line(/"filled"/)
 
   let guest: Child | undefined

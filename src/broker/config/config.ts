@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
+import { tableBytesFor } from '../source/table-size'
 import { type ConsoleSettings, settleConsole } from './console-settings'
 import { addressOf, overlapping, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
@@ -136,10 +137,20 @@ export function embeddedDefault(
   }
 }
 
-/** Half of the whole filesystem, so that the figure is the same at every start; whole GiB, at least one. */
 function defaultBytes(directory: string): number {
   const { blocks, bsize } = statfsSync(path.dirname(directory))
-  return Math.max(GiB, Math.floor((blocks * bsize) / 2 / GiB) * GiB)
+  return defaultRangeBytes(blocks * bsize)
+}
+
+/**
+ * Half of the whole filesystem, so that the figure is the same at every start: whole GiB, at least one; whole MiB where
+ * that does not fit with its table, as in containers. 0: the filesystem has no size.
+ */
+export function defaultRangeBytes(filesystemBytes: number): number {
+  const half = filesystemBytes / 2
+  if (filesystemBytes === 0 || filesystemBytes >= GiB + tableBytesFor(GiB))
+    return Math.max(GiB, Math.floor(half / GiB) * GiB)
+  return Math.max(MiB, Math.floor(half / MiB) * MiB)
 }
 
 /** Read and check a configuration file. socket: instead of the file's. @throws ConfigError */

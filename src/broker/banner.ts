@@ -1,0 +1,56 @@
+import { statfsSync } from 'node:fs'
+import type { Range } from '../../protocol/generated/broker'
+import { formatSize } from '../../protocol/units'
+import type { RangeSettings } from './config/config'
+
+const MiB = 2 ** 20
+const suggestedMost = 512 * MiB
+
+/** What a range has come to: as it is configured, and as it is. */
+export interface Started {
+  readonly configured: RangeSettings
+  readonly view: Range
+}
+
+/** For who starts a broker by hand: what there is, and what to try. */
+export function banner(version: string, socket: string, ranges: readonly Started[]): string {
+  const environment = socket === '/run/membroker/broker.sock' ? [] : [`export MEMBROKER_SOCKET=${socket}`]
+  const suggested = suggestedBytes(ranges)
+  const lines = [
+    ...environment,
+    'npx broker-ctl status',
+    ...(suggested === 0
+      ? []
+      : [`npx broker-ctl allocate vm0/ram ${formatSize(suggested).replace(/ (.).*/, '$1')}`]),
+    'npx broker-ctl list',
+  ]
+  return `membroker ${version} is listening on ${socket}
+${ranges.map(describe).join('\n')}
+
+In another terminal, try:
+${lines.map(line => `  ${line}`).join('\n')}
+
+Ctrl-C stops the broker; the memory and its table stay.`
+}
+
+function describe({ configured, view }: Started): string {
+  const place = configured.path || 'memfds'
+  if (view.state === 'online') return `It hands out ${formatSize(view.bytes)} of memory kept in ${place}.`
+  return `It hands out nothing of range ${view.name}: ${view.reason}
+Once that is mended, start it again; without a configuration, --size and --directory choose how much, and where.`
+}
+
+/** A power of two that fits into what is free now with room to spare; 0: nothing does. */
+function suggestedBytes(ranges: readonly Started[]): number {
+  const free = ranges.map(started => freeBytes(started))
+  const half = Math.min(suggestedMost, Math.max(0, ...free) / 2)
+  return half < MiB ? 0 : 2 ** Math.floor(Math.log2(half))
+}
+
+/** Others fill a filesystem too. */
+function freeBytes({ configured, view }: Started): number {
+  if (view.state !== 'online') return 0
+  if (configured.source !== 'directory') return view.largestFreeBytes
+  const { blocks, bavail, bsize } = statfsSync(configured.path)
+  return blocks === 0 ? view.largestFreeBytes : Math.min(view.largestFreeBytes, bavail * bsize)
+}
