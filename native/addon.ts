@@ -45,6 +45,13 @@ export interface Addon {
     environment: string[],
     fds: ReadonlyArray<{ from: number; to: number }>,
   ): number
+  /**
+   * Starts the program of a descriptor with a socket as its 3 and a file as its 4; nothing else of this process but
+   * the standard error stream. A number is -errno. Its exit is to be followed by reap().
+   */
+  spawnWorker(executable: number, socket: number, area: number): { pid: number; pidfd: number } | number
+  /** -EAGAIN: it has not ended. */
+  reap(pid: number): number
   /** Writes to a pipe, socket, terminal or file what it takes without waiting, at most 4 KiB; -EAGAIN when nothing. */
   writeNow(fd: number, bytes: Uint8Array): number
 

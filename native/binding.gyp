@@ -1,5 +1,16 @@
 {
   "variables": { "sanitize%": "" },
+  "target_defaults": {
+    "cflags": ["-fvisibility=hidden"],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3"],
+    "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-O2", "-fno-exceptions"],
+    "conditions": [
+      ["sanitize!=''", {
+        "cflags_cc": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"],
+        "ldflags": ["-fsanitize=address,undefined"]
+      }]
+    ]
+  },
   "targets": [
     {
       "target_name": "membroker",
@@ -24,6 +35,7 @@
         "src/process_glue.cc",
         "src/scrub.cc",
         "src/socket_glue.cc",
+        "src/spawn.cc",
         "src/sweep.cc",
         "src/sweep_glue.cc",
         "src/table_map.cc",
@@ -37,16 +49,14 @@
         "NAPI_VERSION=8",
         "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
-      ],
-      "cflags": ["-fvisibility=hidden"],
-      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-O3"],
-      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-O2", "-fno-exceptions"],
-      "conditions": [
-        ["sanitize!=''", {
-          "cflags_cc": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"],
-          "ldflags": ["-fsanitize=address,undefined"]
-        }]
       ]
+    },
+    {
+      "target_name": "membroker-worker",
+      "type": "executable",
+      "product_extension": "",
+      "sources": ["src/holders.cc", "src/unix_socket.cc", "src/worker_main.cc"],
+      "ldflags!": ["-rdynamic"]
     }
   ]
 }

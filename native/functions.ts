@@ -67,6 +67,25 @@ export function exec(
   throw new SystemError('execve', addon.exec(file, argv, environment, fds))
 }
 
+/**
+ * Starts the program of a descriptor with a socket as its 3 and a file as its 4; nothing else of this process but the
+ * standard error stream. Its exit is to be followed by reap().
+ */
+export function spawnWorker(
+  executable: number,
+  socket: number,
+  area: number,
+): { pid: number; pidfd: number } {
+  const spawned = addon.spawnWorker(executable, socket, area)
+  if (typeof spawned === 'number') throw new SystemError('posix_spawn', spawned)
+  return spawned
+}
+
+/** Ends a zombie of spawnWorker. Throws EAGAIN when it has not ended. */
+export function reap(pid: number): void {
+  check('waitpid', addon.reap(pid))
+}
+
 /** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */
 export function memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number {
   return check('memfd_create', addon.memfdCreate(name, options))

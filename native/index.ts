@@ -2,4 +2,5 @@
 export type * from './addon'
 export * from './functions'
 export * as native from './functions'
+export { workerFile } from './load'
 export { check, SystemError } from './system-error'

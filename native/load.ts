@@ -13,6 +13,16 @@ function packageDirectory(): string {
   }
 }
 
+/** The program that spawnWorker is for; it lies beside the addon. */
+export function workerFile(): string {
+  const addon =
+    process.env.MEMBROKER_ADDON ??
+    (require('node-gyp-build') as { path(directory: string): string }).path(
+      path.join(packageDirectory(), 'native'),
+    )
+  return path.join(path.dirname(path.resolve(addon)), 'membroker-worker')
+}
+
 /** $MEMBROKER_ADDON names another file to load: a build with sanitizers. */
 export function loadAddon(): Addon {
   const chosen = process.env.MEMBROKER_ADDON

@@ -6,6 +6,7 @@
 #include "glue.hh"
 #include "holders.hh"
 #include "process.hh"
+#include "spawn.hh"
 #include "write_now.hh"
 
 namespace membroker {
@@ -128,24 +129,55 @@ Napi::Value FindHoldersGlue(const Napi::CallbackInfo& info) {
   const uint64_t device = args.size();
   const uint64_t inode = args.size();
   if (!args.ok()) return info.Env().Undefined();
-  auto holders = std::make_shared<Holders>();
+  auto memory = std::make_shared<std::vector<uint8_t>>(WorkerArea::kBytes);
   return AsyncCall(
-      info.Env(), "membroker.findHolders", [=] { *holders = FindHolders(device, inode); },
+      info.Env(), "membroker.findHolders",
+      [=] {
+        WorkerArea area(memory->data());
+        FindHolders({device, inode, {}, {}, 1, {static_cast<uint32_t>(getpid())}}, &area);
+      },
       [=](napi_env env) -> napi_value {
-        Napi::Array list = Napi::Array::New(env, holders->list.size());
-        for (uint32_t index = 0; index < holders->list.size(); index++) {
-          const Holder& holder = holders->list[index];
+        uint32_t used;
+        memcpy(&used, memory->data() + 8, sizeof(used));
+        Napi::Array list = Napi::Array::New(env);
+        int unreadable = 0;
+        for (uint32_t at = 0; at < used; at += sizeof(HolderRecord)) {
+          HolderRecord record;
+          memcpy(&record, memory->data() + 16 + at, sizeof(record));
+          if (record.flags & HolderRecord::kUnseen) unreadable++;
+          if (record.fds == 0 && record.maps == 0) continue;
           Napi::Object object = Napi::Object::New(env);
-          object["pid"] = holder.pid;
-          object["fds"] = holder.fds;
-          object["maps"] = holder.maps;
-          list[index] = object;
+          object["pid"] = record.pid;
+          object["fds"] = record.fds;
+          object["maps"] = record.maps;
+          list[list.Length()] = object;
         }
         Napi::Object result = Napi::Object::New(env);
         result["holders"] = list;
-        result["unreadable"] = holders->unreadable;
+        result["unreadable"] = unreadable;
         return result;
       });
+}
+
+Napi::Value SpawnWorkerGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int executable = args.fd();
+  const int socket = args.fd();
+  const int area = args.fd();
+  if (!args.ok()) return info.Env().Undefined();
+  const Spawned spawned = SpawnWorker(executable, socket, area);
+  if (spawned.pid < 0) return Napi::Number::New(info.Env(), spawned.pid);
+  Napi::Object object = Napi::Object::New(info.Env());
+  object["pid"] = spawned.pid;
+  object["pidfd"] = spawned.pidfd;
+  return object;
+}
+
+Napi::Value ReapGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int pid = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), Reap(pid));
 }
 
 Napi::Value WriteNowGlue(const Napi::CallbackInfo& info) {
@@ -165,6 +197,8 @@ void ExportProcesses(Napi::Env env, Napi::Object exports) {
   exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");
   exports["exec"] = Napi::Function::New<ExecGlue>(env, "exec");
   exports["findHolders"] = Napi::Function::New<FindHoldersGlue>(env, "findHolders");
+  exports["spawnWorker"] = Napi::Function::New<SpawnWorkerGlue>(env, "spawnWorker");
+  exports["reap"] = Napi::Function::New<ReapGlue>(env, "reap");
   exports["ExitWatch"] = ExitWatch::Define(env);
 }
 

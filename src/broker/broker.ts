@@ -18,6 +18,7 @@ import { interimWork } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
+import { WorkerPool } from './worker/worker-pool'
 
 /** Everything one broker process is made of; handlers work on this. */
 export class Broker {
@@ -31,6 +32,8 @@ export class Broker {
   readonly quarantine: Quarantine
   readonly contents: Contents
   readonly kernelLog = new KernelLog()
+  /** For system calls that others can prolong. */
+  readonly workers = new WorkerPool()
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
   readonly fileWork: FileWork = interimWork

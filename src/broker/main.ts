@@ -73,6 +73,7 @@ async function main(): Promise<void> {
   const listening = (read: Settings) => ({ ...read, ...(listener && { socket: listener.path }) })
   const reread = () => listening(settingsFrom(options))
   const broker = new Broker(listening(settings), bootId, log, service, reread)
+  broker.workers.start()
   if (options.format !== undefined) return format(broker, options.format)
   const dispatch = dispatcher(broker)
   // The socket's lock first: of two brokers started at once, one gives way before it touches a table.

@@ -55,7 +55,9 @@ beforeAll(async () => {
   await run('tar', ['xzf', await pack(packageRoot, folder), '-C', folder])
   const prebuilds = path.join(source, 'native/prebuilds', `linux-${process.arch}`)
   mkdirSync(prebuilds, { recursive: true })
-  cpSync(path.join(packageRoot, 'native/build/Release/membroker.node'), path.join(prebuilds, 'node.node'))
+  const built = path.join(packageRoot, 'native/build/Release')
+  cpSync(path.join(built, 'membroker.node'), path.join(prebuilds, 'node.node'))
+  cpSync(path.join(built, 'membroker-worker'), path.join(prebuilds, 'membroker-worker'))
   const manifest = JSON.parse(readFileSync(path.join(source, 'package.json'), 'utf8'))
   for (const version of Object.values(versions)) {
     writeFileSync(path.join(source, 'package.json'), JSON.stringify({ ...manifest, version }))

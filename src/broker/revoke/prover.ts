@@ -6,7 +6,7 @@ import { startTimeOf } from '../lease/process'
 import type { Proof } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
-import { FairQueue } from './fair-queue'
+import { FairQueue } from '../worker/fair-queue'
 import type { Step } from './ladder'
 
 /** A killed process is given this long to be gone; uninterruptible system calls can take a while. */

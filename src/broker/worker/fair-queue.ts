@@ -1,18 +1,22 @@
 /** Jobs that take a while, a few at a time, in turns by key: one with many of them does not keep the others waiting. */
 export class FairQueue<Key> {
   private readonly waiting = new Map<Key, Array<() => void>>()
-  private running = 0
+  private readonly running = new Map<Key, number>()
+  private runningInAll = 0
 
-  constructor(private readonly runningMax: number) {}
+  constructor(
+    private readonly runningMax: number,
+    private readonly runningPerKeyMax = runningMax,
+  ) {}
 
   run<T>(key: Key, job: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const start = () => {
-        this.running++
+        this.count(key, 1)
         job()
           .then(resolve, reject)
           .finally(() => {
-            this.running--
+            this.count(key, -1)
             this.next()
           })
       }
@@ -23,9 +27,16 @@ export class FairQueue<Key> {
     })
   }
 
+  private count(key: Key, change: 1 | -1): void {
+    this.runningInAll += change
+    const running = (this.running.get(key) ?? 0) + change
+    if (running > 0) this.running.set(key, running)
+    else this.running.delete(key)
+  }
+
   private next(): void {
-    while (this.running < this.runningMax) {
-      const [turn] = this.waiting
+    while (this.runningInAll < this.runningMax) {
+      const turn = this.turn()
       if (!turn) return
       const [key, queue] = turn
       const start = queue.shift()!
@@ -34,5 +45,11 @@ export class FairQueue<Key> {
       if (queue.length > 0) this.waiting.set(key, queue)
       start()
     }
+  }
+
+  private turn(): [Key, Array<() => void>] | undefined {
+    for (const entry of this.waiting)
+      if ((this.running.get(entry[0]) ?? 0) < this.runningPerKeyMax) return entry
+    return undefined
   }
 }

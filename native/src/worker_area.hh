@@ -1,0 +1,52 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace membroker {
+
+/**
+ * Memory that a worker shares with its broker, which looks at it when the worker does not answer: how far it is, and
+ * what it has found until then. Little-endian as the machine; src/broker/worker reads it.
+ */
+class WorkerArea {
+ public:
+  static constexpr size_t kBytes = 64 * 1024;
+
+  explicit WorkerArea(void* memory) : head_(static_cast<Head*>(memory)) {}
+
+  void begin() {
+    head_->pid.store(0, std::memory_order_relaxed);
+    head_->used.store(0, std::memory_order_release);
+  }
+  /** This process is looked at next. */
+  void enter(uint32_t pid) {
+    head_->pid.store(pid, std::memory_order_release);
+    step();
+  }
+  /** Something was got from the kernel: a worker without steps is stuck. */
+  void step() { head_->steps.fetch_add(1, std::memory_order_release); }
+  /** False when there is no room for it. */
+  bool append(const void* bytes, size_t size) {
+    const uint32_t used = head_->used.load(std::memory_order_relaxed);
+    if (used + size > kBytes - sizeof(Head)) return false;
+    memcpy(reinterpret_cast<uint8_t*>(head_ + 1) + used, bytes, size);
+    head_->used.store(used + size, std::memory_order_release);
+    return true;
+  }
+
+ private:
+  struct Head {
+    std::atomic<uint32_t> steps;
+    std::atomic<uint32_t> pid;
+    std::atomic<uint32_t> used;
+    uint32_t reserved;
+  };
+  static_assert(sizeof(Head) == 16, "src/broker/worker reads it");
+
+  Head* head_;
+};
+
+}  // namespace membroker

@@ -1,0 +1,180 @@
+// The worker: a process of the broker's for system calls that others can prolong. It is given one job after another by
+// its broker and may be killed in any of them. src/broker/worker is its other end.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "holders.hh"
+#include "unix_socket.hh"
+#include "worker_area.hh"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+namespace membroker {
+
+namespace {
+
+// Where SpawnWorker puts them.
+constexpr int kSocket = 3;
+constexpr int kArea = 4;
+constexpr uint32_t kRequestBytesMax = 1 << 20;
+
+enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole };
+
+/** Takes a request apart; what lies beyond its end is zero and makes it bad. */
+class Reader {
+ public:
+  explicit Reader(const std::vector<uint8_t>& bytes) : bytes_(bytes) {}
+
+  template <class Value>
+  Value take() {
+    Value value{};
+    if (at_ + sizeof(Value) > bytes_.size()) {
+      good_ = false;
+      return value;
+    }
+    memcpy(&value, bytes_.data() + at_, sizeof(Value));
+    at_ += sizeof(Value);
+    return value;
+  }
+  template <class Value>
+  std::vector<Value> list() {
+    const uint32_t count = take<uint32_t>();
+    std::vector<Value> values;
+    for (uint32_t index = 0; index < count && good_; index++) values.push_back(take<Value>());
+    return values;
+  }
+  bool good() const { return good_; }
+
+ private:
+  const std::vector<uint8_t>& bytes_;
+  size_t at_ = 0;
+  bool good_ = true;
+};
+
+int32_t Holders(Reader& request, WorkerArea* area) {
+  HolderQuestion question;
+  question.device = request.take<uint64_t>();
+  question.inode = request.take<uint64_t>();
+  question.parts = request.list<FilePart>();
+  question.first = request.list<uint32_t>();
+  question.from = request.take<uint32_t>();
+  question.skip = request.list<uint32_t>();
+  return request.good() ? static_cast<int32_t>(FindHolders(question, area)) : -EBADMSG;
+}
+
+/** Records of pid, length, and the command line as the process has it, or its name where that is empty. */
+int32_t Commands(Reader& request, WorkerArea* area) {
+  constexpr size_t kBytesMax = 256;
+  for (const uint32_t pid : request.list<uint32_t>()) {
+    area->enter(pid);
+    struct {
+      uint32_t pid;
+      uint32_t length;
+      char text[kBytesMax];
+    } record{pid, 0, {}};
+    for (const char* name : {"/cmdline", "/comm"}) {
+      const Fd fd(open(("/proc/" + std::to_string(pid) + name).c_str(), O_RDONLY | O_CLOEXEC));
+      const ssize_t length = fd.valid() ? read(fd.get(), record.text, kBytesMax) : 0;
+      if (length <= 0) continue;
+      record.length = static_cast<uint32_t>(length);
+      break;
+    }
+    if (!area->append(&record, 8 + ((record.length + 3) & ~3u))) return static_cast<int32_t>(pid);
+  }
+  return request.good() ? 0 : -EBADMSG;
+}
+
+/** A descriptor that only names its file (O_PATH) is taken as well where the kernel has a call for it. */
+int32_t Operate(uint32_t kind, int fd, Reader& request) {
+  const uint64_t first = request.take<uint64_t>();
+  const uint64_t second = request.take<uint64_t>();
+  if (!request.good() || fd < 0) return -EBADMSG;
+  const auto allocate = [&](int mode) {
+    int result;
+    do result = fallocate(fd, mode, static_cast<off_t>(first), static_cast<off_t>(second));
+    while (result < 0 && errno == EINTR);
+    return result;
+  };
+  const auto run = [&] {
+    switch (kind) {
+      case kChmod: return chmod(("/proc/self/fd/" + std::to_string(fd)).c_str(), static_cast<mode_t>(first));
+      case kChown: return fchownat(fd, "", static_cast<uid_t>(first), static_cast<gid_t>(second), AT_EMPTY_PATH);
+      case kTruncate: return ftruncate(fd, static_cast<off_t>(first));
+      case kAllocate: return allocate(0);
+      case kPunchHole: return allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+    }
+    errno = EBADMSG;
+    return -1;
+  };
+  return run() < 0 ? -errno : 0;
+}
+
+/** False at the end of the stream. Descriptors come with the first byte. */
+bool Receive(uint8_t* bytes, size_t size, std::vector<Fd>* fds) {
+  while (size > 0) {
+    pollfd readable{kSocket, POLLIN, 0};
+    if (poll(&readable, 1, -1) < 0 && errno != EINTR) return false;
+    Received received = ReceiveUnix(kSocket, bytes, size);
+    if (received.bytes == -EAGAIN) continue;
+    if (received.bytes <= 0) return false;
+    for (Fd& fd : received.fds) fds->push_back(std::move(fd));
+    bytes += received.bytes;
+    size -= static_cast<size_t>(received.bytes);
+  }
+  return true;
+}
+
+int Run() {
+  prctl(PR_SET_NAME, "membroker-work");
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // What others have left open for programs to inherit is none of its business.
+  syscall(SYS_close_range, kArea + 1, ~0u, 0);
+  void* memory = mmap(nullptr, WorkerArea::kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kArea, 0);
+  if (memory == MAP_FAILED) return EXIT_FAILURE;
+  WorkerArea area(memory);
+  for (;;) {
+    struct {
+      uint32_t bytes;
+      uint32_t kind;
+    } head;
+    std::vector<Fd> fds;
+    if (!Receive(reinterpret_cast<uint8_t*>(&head), sizeof(head), &fds)) return EXIT_SUCCESS;
+    if (head.bytes > kRequestBytesMax) return EXIT_FAILURE;
+    std::vector<uint8_t> body(head.bytes);
+    if (!Receive(body.data(), body.size(), &fds)) return EXIT_SUCCESS;
+    area.begin();
+    Reader request(body);
+    int32_t status;
+    switch (head.kind) {
+      case kHolders: status = Holders(request, &area); break;
+      case kCommands: status = Commands(request, &area); break;
+      default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
+    }
+    // Before the answer: when that has come, nothing of them is open here.
+    fds.clear();
+    if (send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) return EXIT_SUCCESS;
+  }
+}
+
+}  // namespace
+
+}  // namespace membroker
+
+int main() { return membroker::Run(); }

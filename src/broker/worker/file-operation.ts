@@ -1,0 +1,57 @@
+import { check } from '../../../native'
+import { NotInTime } from './not-in-time'
+import { encodeRequest, u64 } from './request'
+import type { Owner, WorkerPool } from './worker-pool'
+
+/** Changes of a file that wait for its inode's lock, which whoever has it open can keep for long. Bytes. */
+export type FileOperation =
+  | { kind: 'chmod'; mode: number }
+  | { kind: 'chown'; uid: number }
+  | { kind: 'truncate'; bytes: number }
+  | { kind: 'allocate'; offset: number; length: number }
+  | { kind: 'punchHole'; offset: number; length: number }
+
+const syscalls = {
+  chmod: 'fchmod',
+  chown: 'fchown',
+  truncate: 'ftruncate',
+  allocate: 'fallocate',
+  punchHole: 'fallocate',
+} as const
+
+const keepGroup = 0xffff_ffff
+
+/**
+ * One operation on a borrowed descriptor, in a worker; chmod and chown take one that only names its file (O_PATH) too.
+ * deadlineMs: Infinity where it may take as long as it likes.
+ * @throws SystemError with the operation's errno, or when no worker can be started
+ * @throws NotInTime when it has not come back: it may still happen, and the file counts as held until it has
+ */
+export async function operateOnFile(
+  pool: WorkerPool,
+  owner: Owner,
+  fd: number,
+  operation: FileOperation,
+  deadlineMs: number,
+): Promise<void> {
+  const [first, second] = argumentsOf(operation)
+  const request = encodeRequest(operation.kind, [u64(first), u64(second)])
+  const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs })
+  const syscall = syscalls[operation.kind]
+  if (outcome.kind === 'late')
+    throw new NotInTime(syscall, `${syscall} has not come back from the kernel in ${deadlineMs} ms`)
+  check(syscall, outcome.status)
+}
+
+function argumentsOf(operation: FileOperation): [number, number] {
+  switch (operation.kind) {
+    case 'chmod':
+      return [operation.mode, 0]
+    case 'chown':
+      return [operation.uid, keepGroup]
+    case 'truncate':
+      return [operation.bytes, 0]
+    default:
+      return [operation.offset, operation.length]
+  }
+}

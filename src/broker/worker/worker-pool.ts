@@ -1,0 +1,186 @@
+import { closeSync, constants, openSync } from 'node:fs'
+import { native, workerFile } from '../../../native'
+import { FairQueue } from './fair-queue'
+import { NotInTime } from './not-in-time'
+import { WorkerProcess } from './worker-process'
+
+/** On whose account a job is; jobs have their turns by owner. A uid where there is one. */
+export type Owner = number | string
+
+export interface Job {
+  request: Uint8Array
+  /** Borrowed: the worker gets copies. While it is stuck with them, what they lead to counts as held. */
+  fds?: readonly number[]
+  /** From the call on, waiting for a turn included; Infinity: as long as it takes. */
+  deadlineMs: number
+  /** A worker that gets nothing from the kernel for so long is stuck: for jobs that show their steps. */
+  stuckMs?: number
+  /** Whose fault it is when the worker never ends; default: the owner's. */
+  blame?: Owner
+}
+
+export type Outcome =
+  /** status: what the worker answered, below zero -errno. */
+  | { kind: 'done'; status: number; found: Buffer }
+  /** pid: the process it was looking into, 0: none, or it had no turn. gone: when the killed worker has ended, if ever. */
+  | { kind: 'late'; found: Buffer; pid: number; gone: Promise<void> }
+
+/** Jobs under way at once, in all and for one owner. */
+const runningMax = 16
+const runningPerOwnerMax = 4
+/** Killed workers that have not ended, in all and by the fault of one. */
+const abandonedMax = 64
+const abandonedPerBlameMax = 2
+/** Workers that are kept for the next job: one always, others for a moment. */
+const idleMs = 1000
+
+/**
+ * Processes for system calls that another process can prolong: such calls end by SIGKILL only, if at all. A worker that
+ * is late is killed, and abandoned if it stays; another takes its place.
+ */
+export class WorkerPool {
+  /** Stays open: an upgrade of the package may remove the file under a running broker. */
+  private executable: number | undefined
+  private readonly queue = new FairQueue<Owner>(runningMax, runningPerOwnerMax)
+  private readonly workers = new Set<WorkerProcess>()
+  private readonly idle: WorkerProcess[] = []
+  /** Killed and not ended, with whose fault it is. */
+  private readonly abandoned = new Map<WorkerProcess, Owner>()
+  private shrink: NodeJS.Timeout | undefined
+  private closed = false
+
+  constructor(private readonly file = workerFile()) {}
+
+  /** A first worker, so that one that can't be started is known at once. @throws Error that names the file */
+  start(): void {
+    try {
+      this.idle.push(this.spawn())
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException
+      const what = code === 'ENOENT' ? 'is missing beside the native addon' : `can't be started: ${message}`
+      throw new Error(`membroker: the worker program ${this.file} ${what}`, { cause })
+    }
+  }
+
+  /** Of the workers that are not gone, also of those killed. */
+  get pids(): number[] {
+    return [...this.workers].map(({ pid }) => pid)
+  }
+
+  /** @throws SystemError when no worker can be started; NotInTime, at once, while too many are stuck by the same fault */
+  async run(owner: Owner, job: Job): Promise<Outcome> {
+    const blame = job.blame ?? owner
+    this.checkAbandoned(blame)
+    const expires = performance.now() + job.deadlineMs
+    return this.queue.run(owner, async () => {
+      if (performance.now() >= expires)
+        return { kind: 'late', found: Buffer.alloc(0), pid: 0, gone: Promise.resolve() }
+      this.checkAbandoned(blame)
+      const fds: number[] = []
+      let worker: WorkerProcess
+      try {
+        for (const fd of job.fds ?? []) fds.push(native.dupFd(fd))
+        worker = this.idle.pop() ?? this.spawn()
+      } catch (error) {
+        for (const fd of fds) closeSync(fd)
+        throw error
+      }
+      return this.runOn(worker, job, fds, expires, blame)
+    })
+  }
+
+  private async runOn(
+    worker: WorkerProcess,
+    job: Job,
+    fds: readonly number[],
+    expires: number,
+    blame: Owner,
+  ): Promise<Outcome> {
+    const { stuckMs = Number.POSITIVE_INFINITY } = job
+    let timer: NodeJS.Timeout | undefined
+    let answered = false
+    const late = new Promise<Outcome>(resolve => {
+      let seen = { steps: -1, at: performance.now() }
+      const look = () => {
+        const now = performance.now()
+        const { steps, pid } = worker.progress
+        if (steps !== seen.steps || worker.isRunnable) seen = { steps, at: now }
+        if (now < expires && now - seen.at < stuckMs) {
+          wait()
+          return
+        }
+        const { found } = worker
+        this.abandon(worker, blame)
+        resolve({ kind: 'late', found, pid, gone: worker.ended })
+      }
+      const wait = () => {
+        const ms = Math.min(expires - performance.now(), stuckMs / 2)
+        if (ms === Number.POSITIVE_INFINITY) return
+        // This process may have stood still itself, with the answer there all the while: it is read before that.
+        timer = setTimeout(() => setImmediate(() => answered || look()), Math.max(1, ms))
+      }
+      wait()
+    })
+    try {
+      const done = worker.run(job.request, fds).then(status => {
+        answered = true
+        return { kind: 'done', status, found: worker.found } as const
+      })
+      done.catch(() => {})
+      return await Promise.race([done, late])
+    } finally {
+      answered = true
+      clearTimeout(timer)
+      this.rest(worker)
+    }
+  }
+
+  /** @throws NotInTime */
+  private checkAbandoned(blame: Owner): void {
+    const same = [...this.abandoned.values()].filter(other => other === blame).length
+    if (same >= abandonedPerBlameMax || this.abandoned.size >= abandonedMax)
+      throw new NotInTime(
+        'worker',
+        `${typeof blame === 'number' ? `an earlier operation for uid ${blame}` : 'an earlier operation'} is still waiting for the kernel`,
+      )
+  }
+
+  private spawn(): WorkerProcess {
+    this.executable ??= openSync(this.file, constants.O_RDONLY)
+    const worker = WorkerProcess.spawn(this.executable)
+    this.workers.add(worker)
+    void worker.ended.then(() => {
+      this.workers.delete(worker)
+      this.abandoned.delete(worker)
+      const at = this.idle.indexOf(worker)
+      if (at >= 0) this.idle.splice(at, 1)
+    })
+    return worker
+  }
+
+  private rest(worker: WorkerProcess): void {
+    if (worker.isKilled) return
+    if (this.closed) {
+      worker.kill()
+      return
+    }
+    this.idle.push(worker)
+    this.shrink ??= setTimeout(() => {
+      this.shrink = undefined
+      for (const spare of this.idle.splice(1)) spare.kill()
+    }, idleMs)
+  }
+
+  private abandon(worker: WorkerProcess, blame: Owner): void {
+    this.abandoned.set(worker, blame)
+    worker.kill()
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    clearTimeout(this.shrink)
+    if (this.executable !== undefined) closeSync(this.executable)
+    for (const worker of this.workers) worker.kill()
+  }
+}

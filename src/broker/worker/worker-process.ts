@@ -1,0 +1,142 @@
+import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs'
+import { ExitWatch, native, Socket } from '../../../native'
+import { WorkerLost } from './not-in-time'
+
+const SIGKILL = 9
+
+// As native/src/worker_area.hh has it.
+const areaBytes = 64 * 1024
+const areaHeadBytes = 16
+
+/** What a worker shows of the job that it is at. */
+export interface Progress {
+  /** Grows as long as the kernel answers. */
+  steps: number
+  /** The process it looks into; 0: none. */
+  pid: number
+  /** Bytes of results. */
+  used: number
+}
+
+/** One membroker-worker and the broker's end of it. Owns its descriptors; ended once killed or lost, and reaped. */
+export class WorkerProcess {
+  readonly ended: Promise<void>
+  private socket: Socket | undefined
+  private area: number | undefined
+  private pidfd: number | undefined
+  private pending: { resolve(status: number): void; reject(error: Error): void } | undefined
+  private answer: Buffer = Buffer.alloc(0)
+
+  private constructor(
+    readonly pid: number,
+    pidfd: number,
+    socket: number,
+    area: number,
+  ) {
+    this.area = area
+    this.pidfd = pidfd
+    let end = () => {}
+    this.ended = new Promise(resolve => {
+      end = resolve
+    })
+    new ExitWatch(pidfd, () => {
+      this.pidfd = undefined
+      native.reap(pid)
+      this.drop()
+      end()
+    })
+    this.socket = new Socket(socket, {
+      onData: bytes => this.receive(bytes),
+      // Its exit is told by the pidfd.
+      onEnd: () => this.kill(),
+      onDrain: () => {},
+    })
+  }
+
+  /** executable: a descriptor of the program. @throws SystemError */
+  static spawn(executable: number): WorkerProcess {
+    const fds: number[] = []
+    try {
+      const area = native.memfdCreate('membroker-worker', { hugePageBytes: 0, allowSealing: false })
+      fds.push(area)
+      ftruncateSync(area, areaBytes)
+      const [own, other] = native.socketPair()
+      fds.push(own, other)
+      const { pid, pidfd } = native.spawnWorker(executable, other, area)
+      closeSync(other)
+      return new WorkerProcess(pid, pidfd, own, area)
+    } catch (error) {
+      for (const fd of fds) closeSync(fd)
+      throw error
+    }
+  }
+
+  /** One at a time. Adopts fds. Rejects when the worker has ended. */
+  run(request: Uint8Array, fds: readonly number[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.pending = { resolve, reject }
+      // The descriptors are closed in any case; what is wrong with the socket is told by the worker's end.
+      this.socket?.send(request, fds)
+    })
+  }
+
+  get progress(): Progress {
+    const head = this.read(0, areaHeadBytes)
+    return { steps: head.readUInt32LE(0), pid: head.readUInt32LE(4), used: head.readUInt32LE(8) }
+  }
+
+  /** A copy of what the job has found so far. */
+  get found(): Buffer {
+    return this.read(areaHeadBytes, this.progress.used)
+  }
+
+  get isKilled(): boolean {
+    return this.socket === undefined
+  }
+
+  /** Whether it waits for a processor, not for another process: a busy host is not to be taken for a stuck one. */
+  get isRunnable(): boolean {
+    try {
+      const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1')
+      return stat[stat.lastIndexOf(')') + 2] === 'R'
+    } catch {
+      return false
+    }
+  }
+
+  /** It may take its time, or never end: see ended. What it was at is not answered any more. */
+  kill(): void {
+    if (this.pidfd === undefined) return
+    try {
+      native.pidfdSendSignal(this.pidfd, SIGKILL)
+    } catch {
+      // It has ended, and its watch is about to say so.
+    }
+    this.drop()
+  }
+
+  private drop(): void {
+    this.socket?.close()
+    this.socket = undefined
+    if (this.area !== undefined) closeSync(this.area)
+    this.area = undefined
+    this.pending?.reject(new WorkerLost())
+    this.pending = undefined
+  }
+
+  private read(offset: number, length: number): Buffer {
+    const bytes = Buffer.alloc(length)
+    if (this.area !== undefined) readSync(this.area, bytes, 0, length, offset)
+    return bytes
+  }
+
+  private receive(bytes: Buffer): void {
+    this.answer = this.answer.length === 0 ? bytes : Buffer.concat([this.answer, bytes])
+    if (this.answer.length < 4) return
+    const status = this.answer.readInt32LE(0)
+    this.answer = this.answer.subarray(4)
+    const pending = this.pending
+    this.pending = undefined
+    pending?.resolve(status)
+  }
+}
