@@ -34,6 +34,11 @@ export interface Addon {
     pidfd: number,
     onExit: () => void,
   ) => Closable
+  /** Adopts fd; calls onReadable once when it can be read, and again after each again(). */
+  ReadableWatch: new (
+    fd: number,
+    onReadable: () => void,
+  ) => NativeReadableWatch
   /**
    * execve with descriptors moved to the numbers given and not close-on-exec; resets signals node ignores. Of the
    * others only the standard streams stay open (Node marks all it inherits close-on-exec). file is looked up in this
@@ -184,6 +189,10 @@ export interface SocketEvents {
   onEnd(errno: number): void
   /** The write queue, which had been non-empty, is empty again. */
   onDrain(): void
+}
+
+export interface NativeReadableWatch extends Closable {
+  again(): void
 }
 
 export interface NativeSocket extends Closable {

@@ -33,6 +33,7 @@
         "src/mount_glue.cc",
         "src/process.cc",
         "src/process_glue.cc",
+        "src/readable_watch_glue.cc",
         "src/scrub.cc",
         "src/socket_glue.cc",
         "src/spawn.cc",

@@ -243,7 +243,7 @@ export function blake3(bytes: Uint8Array, lanesMax = 16): Buffer {
 }
 
 // The classes are the addon's own; addon.ts documents them.
-export const { Socket, Listener, ExitWatch, Scrub, Digest, Window, TableMap } = addon
+export const { Socket, Listener, ExitWatch, ReadableWatch, Scrub, Digest, Window, TableMap } = addon
 export type Socket = NativeSocket
 export type Listener = NativeListener
 export type Scrub = NativeSweep

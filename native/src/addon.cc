@@ -12,6 +12,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   }
   ExportSockets(env, exports);
   ExportProcesses(env, exports);
+  ExportReadableWatch(env, exports);
   ExportMemory(env, exports);
   ExportDax(env, exports);
   ExportMounts(env, exports);

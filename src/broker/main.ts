@@ -7,6 +7,7 @@ import { Broker } from './broker'
 import { commandLine, exit, type Options } from './command-line'
 import { ConfigError, embeddedDefault, loadConfig, type Settings } from './config/config'
 import type { Console } from './console/console'
+import { followKernelLog } from './contents/found-bad'
 import { isEnvironment } from './failure'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
@@ -90,6 +91,7 @@ async function main(): Promise<void> {
   broker.console = await startConsole(broker)
   tookMs.lap('process')
   await recover(broker)
+  await followKernelLog(broker)
   tookMs.lap('recover')
   server.listen(dispatch)
   broker.console?.serve(dispatch)

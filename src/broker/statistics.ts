@@ -40,6 +40,8 @@ export class Statistics {
   eventsMissed = 0
   scrubbedBytes = 0
   digestedBytes = 0
+  /** That the kernel's log told of. */
+  failedPages = 0
 
   constructor() {
     this.methods = Object.fromEntries(

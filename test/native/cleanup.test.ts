@@ -39,6 +39,11 @@ const objects: Record<string, string> = {
   'exit watches': `
     keep.push(new addon.ExitWatch(addon.pidfdOpen(process.pid), () => {}))
     new addon.ExitWatch(addon.pidfdOpen(process.pid), () => {}).close()`,
+  'readable watches, one that has called': `
+    const [left, right] = addon.socketPair()
+    fs.writeSync(right, 'x')
+    keep.push(new addon.ReadableWatch(addon.dupFd(left), () => {}))
+    new addon.ReadableWatch(addon.dupFd(left), () => {}).close()`,
   'windows, one revoked': `
     const fd = addon.memfdCreate('w', { hugePageBytes: 0, allowSealing: true })
     fs.ftruncateSync(fd, 1 << 20)

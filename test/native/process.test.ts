@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { closeSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
-import { ExitWatch, native } from '../../native'
+import { ExitWatch, native, ReadableWatch } from '../../native'
 import { checkFdLeaks, childOutput, scratchDirectory, until } from './harness'
 
 checkFdLeaks()
@@ -33,6 +33,29 @@ test('an exit watch calls once when the process ends, and not before', async () 
   watch.close()
   await until(() => late > 0)
   expect(closed).toBe(0)
+})
+
+test('a readable watch calls once for each time that it is asked, and never after it is closed', async () => {
+  const [left, right] = native.socketPair()
+  let calls = 0
+  const watch = new ReadableWatch(native.dupFd(left), () => calls++)
+  await new Promise(resolve => setTimeout(resolve, 30))
+  expect(calls).toBe(0)
+  writeSync(right, 'x')
+  await until(() => calls > 0)
+  // It stays readable, and nothing is said of it again before that is asked for.
+  await new Promise(resolve => setTimeout(resolve, 30))
+  expect(calls).toBe(1)
+  watch.again()
+  await until(() => calls > 1)
+  watch.again()
+  watch.close()
+  watch.close()
+  watch.again()
+  await new Promise(resolve => setTimeout(resolve, 30))
+  expect(calls).toBe(2)
+  for (const fd of [left, right]) closeSync(fd)
+  expect(() => new ReadableWatch(999_999, () => {})).toThrow('uv_poll_init')
 })
 
 test('pidfds of what does not exist are named errors', () => {

@@ -68,6 +68,21 @@ function brokerReadings(broker: Broker, { viewers, recovering, rejected }: Conso
       'Events that viewers were too slow for.',
       () => statistics.eventsMissed,
     ),
+    gauge(
+      'membroker_kernel_log_followed',
+      "1 while memory that fails is taken from the kernel's log; 0 where no range needs it, or it can't be read.",
+      () => Number(broker.kernelLog.followed),
+    ),
+    counter(
+      'membroker_kernel_log_lost_records_total',
+      "Records of the kernel's log that were overwritten before they could be read.",
+      () => broker.kernelLog.lostRecords,
+    ),
+    counter(
+      'membroker_failed_pages_total',
+      "Pages of 4 KiB in the ranges that the kernel's log has as failed.",
+      () => statistics.failedPages,
+    ),
     counter('membroker_scrubbed_bytes_total', 'Memory scrubbed.', () => statistics.scrubbedBytes),
     counter('membroker_digested_bytes_total', 'Memory read for digests.', () => statistics.digestedBytes),
   ]

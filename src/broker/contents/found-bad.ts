@@ -1,10 +1,12 @@
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import type { Broker } from '../broker'
+import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
 import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { apart, inAllocation, overlaps, touchesAny, wholeUnits, without } from '../state/extents'
 import type { Range } from '../state/range'
+import { kernelPageBytes } from './kernel-log'
 
 /**
  * Where the kernel chooses the pages there is no ledger, and an owner may report the same place in a loop: what of an
@@ -77,6 +79,50 @@ function untold(allocation: Allocation, bad: readonly Extent[]): Extent[] {
 export function noteFailed(broker: Broker, range: Range, extents: readonly Extent[]): void {
   const bad = broker.kernelLog.badOf(range, extents)
   if (bad.length > 0) foundBad(broker, range, bad, 'kernel')
+}
+
+/**
+ * Follows the kernel's log where pages of a range are the broker's to give: what fails while it is in use is nowhere else,
+ * and after a kexec it is nowhere at all. What the log has by now is in the ledger when this resolves.
+ */
+export async function followKernelLog(broker: Broker): Promise<void> {
+  const { kernelLog, log } = broker
+  const ranges = rangesWithPages(broker).map(({ name }) => name)
+  if (ranges.length === 0) return
+  try {
+    await kernelLog.follow({
+      failed: pages => recordFailures(broker, pages),
+      lost: records =>
+        log.warn(
+          { records },
+          "the kernel's log was overwritten before it could be read: memory that failed then may not be known",
+        ),
+    })
+  } catch (error) {
+    if (!isEnvironment(error)) throw error
+    const { message: reason } = error as Error
+    log.warn(
+      { ranges, reason },
+      "the kernel's log can't be read (CAP_SYSLOG, dmesg_restrict): memory that fails while it is in use is noticed only by its holder, or when it is scrubbed or verified; after a kexec somebody else may be given it",
+    )
+  }
+}
+
+/** Pages that the kernel's log says have failed. */
+function recordFailures(broker: Broker, pages: readonly number[]): void {
+  for (const range of rangesWithPages(broker)) {
+    const { base = 0, bytes } = range.source
+    const bad = pages
+      .map(page => ({ offset: page * kernelPageBytes - base, length: kernelPageBytes }))
+      .filter(({ offset }) => offset >= 0 && offset < bytes)
+    if (bad.length === 0) continue
+    broker.statistics.failedPages += bad.length
+    foundBad(broker, range, bad, 'kernel')
+  }
+}
+
+function rangesWithPages({ inventory }: Broker): Range[] {
+  return [...inventory.ranges.values()].filter(range => range.readable && range.source.ownsPages)
 }
 
 /** What a source is told that overwrites memory of a range. */

@@ -1,27 +1,64 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
+import { native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
 import { inOrder, overlaps } from '../state/extents'
 import type { Range } from '../state/range'
 
-const kernelPageBytes = 4096
+export const kernelPageBytes = 4096
 /** Longer records do not exist (CONSOLE_EXT_LOG_MAX). */
 const recordBytesMax = 8192
 
 /**
+ * Everybody can make the kernel write to its log. Following it costs so many records (some milliseconds) at once, then a
+ * pause; records that the kernel overwrites meanwhile are counted.
+ */
+const recordsPerTurn = 512
+const pauseMs = 25
+/** More than the kernel keeps, so that reading up to the end ends under a flood as well. */
+const turnsMax = 1024
+
+/** A flood is no reason to flood the broker's own log. */
+const tellLostEveryMs = 60_000
+
+/** What somebody who follows the log is told. */
+export interface KernelLogFollower {
+  /** Page frames that have failed, each told once. */
+  failed(pages: readonly number[]): void
+  /** So many records were overwritten before they could be read. */
+  lost(records: number): void
+}
+
+/**
  * Memory that the kernel knows to be bad. It tells that to whoever uses the memory, by a signal, and to everybody in its
- * log; of device memory there is no other place where it could be asked (/proc/kpageflags leaves it out).
+ * log; of device memory there is no other place where it could be asked (/proc/kpageflags leaves it out). The log ends
+ * with the kernel, so who wants to know it after a kexec follows it all the time.
  */
 export class KernelLog {
+  lostRecords = 0
   private fd: number | undefined
-  private readonly failed = new Set<number>()
+  private sequence: number | undefined
+  private readonly pages = new Set<number>()
+  private untold: number[] = []
+  private told = { lost: 0, againAt: 0 }
+  private follower: KernelLogFollower | undefined
+  private watch: InstanceType<typeof native.ReadableWatch> | undefined
+  private timer: NodeJS.Timeout | undefined
   private readonly buffer = Buffer.alloc(recordBytesMax)
+
+  constructor(private readonly file = '/dev/kmsg') {}
+
+  get followed(): boolean {
+    return this.follower !== undefined
+  }
 
   /** Pieces of a range's extents that are bad, as far as the kernel's log has it. */
   badOf(range: Range, extents: readonly Extent[]): Extent[] {
     if (!range.source.ownsPages) return []
-    this.readOn()
+    this.readSome()
+    if (this.untold.length > 0) setImmediate(() => this.tell())
     const pages = inOrder(
-      [...this.failed].map(page => ({
+      [...this.pages].map(page => ({
         offset: page * kernelPageBytes - range.source.base!,
         length: kernelPageBytes,
       })),
@@ -29,34 +66,78 @@ export class KernelLog {
     return extents.flatMap(extent => overlaps(extent, pages))
   }
 
+  /** Tells what the log has by now, and from then on each page soon after it has failed. @throws where it can't be read */
+  async follow(follower: KernelLogFollower): Promise<void> {
+    this.fd ??= openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.watch = new native.ReadableWatch(native.dupFd(this.fd), () => this.readable())
+    this.follower = follower
+    await this.catchUp()
+  }
+
+  /** What has been in the log until now is told when this resolves. */
+  async catchUp(): Promise<void> {
+    if (!this.follower) return
+    for (let turns = 0; turns < turnsMax && !this.readSome(); turns++) await turn()
+    this.tell()
+  }
+
   close(): void {
-    if (this.fd !== undefined && this.fd >= 0) closeSync(this.fd)
+    this.follower = undefined
+    clearTimeout(this.timer)
+    this.watch?.close()
+    if (this.fd !== undefined) closeSync(this.fd)
     this.fd = undefined
   }
 
-  /** From where it last ended; the kernel gives one record for each read, and says so when it has lost some. */
-  private readOn(): void {
-    this.fd ??= open()
-    if (this.fd < 0) return
-    for (;;) {
+  private readable(): void {
+    this.readSome()
+    this.tell()
+    this.timer = setTimeout(() => this.watch?.again(), pauseMs).unref()
+  }
+
+  private tell(): void {
+    const { follower, untold } = this
+    if (!follower) return
+    if (untold.length > 0) {
+      this.untold = []
+      follower.failed(untold)
+    }
+    const lost = this.lostRecords - this.told.lost
+    if (lost === 0 || performance.now() < this.told.againAt) return
+    this.told = { lost: this.lostRecords, againAt: performance.now() + tellLostEveryMs }
+    follower.lost(lost)
+  }
+
+  /** From where it last ended, with one record for each read. Whether that was all there is. */
+  private readSome(): boolean {
+    try {
+      this.fd ??= openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK)
+    } catch {
+      return true
+    }
+    for (let records = 0; records < recordsPerTurn; records++) {
       try {
         const bytes = readSync(this.fd, this.buffer)
-        if (bytes === 0) return
-        const page = failedPage(this.buffer.toString('latin1', 0, bytes))
-        if (page !== undefined) this.failed.add(page)
+        if (bytes === 0) return true
+        for (const line of this.buffer.toString('latin1', 0, bytes).split('\n')) this.take(line)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EPIPE') return
+        // EPIPE: records are lost, which the next one's number tells too.
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return true
       }
     }
+    return false
   }
-}
 
-/** Below zero where it may not be read. */
-function open(): number {
-  try {
-    return openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK)
-  } catch {
-    return -1
+  /** A line of a record's dictionary begins with a blank, and a record's text has no line breaks: nothing can be forged. */
+  private take(record: string): void {
+    const sequence = Number(/^\d+,(\d+),/.exec(record)?.[1])
+    if (!Number.isSafeInteger(sequence)) return
+    if (this.sequence !== undefined) this.lostRecords += Math.max(0, sequence - this.sequence - 1)
+    this.sequence = sequence
+    const page = failedPage(record)
+    if (page === undefined || this.pages.has(page)) return
+    this.pages.add(page)
+    this.untold.push(page)
   }
 }
 

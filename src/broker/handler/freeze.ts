@@ -24,7 +24,12 @@ export async function freeze(
   checkAdmin(session, 'freeze')
   if (input.digests) broker.contents.checkIdle('freeze')
   if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
-  return input.digests ? takeDigests(broker, call) : { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
+  // What the kernel has to say ends with it.
+  await broker.kernelLog.catchUp()
+  if (!input.digests) return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
+  const frozen = await takeDigests(broker, call)
+  await broker.kernelLog.catchUp()
+  return frozen
 }
 
 /** In every range's table, so that it holds across restarts. A range that is read-only changes nothing anyway. */

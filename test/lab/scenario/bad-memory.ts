@@ -20,7 +20,8 @@ async function fail(host: Host): Promise<void> {
   await toldByItsOwner(host, client)
   await noticedByTheBroker(host, client)
   await verified(host, client)
-  await nobodyGetsIt(host, client, freeBytes - 3 * unit)
+  await nobodyGetsIt(host, client, freeBytes - 3 * unit, 3)
+  await failsInUse(host, client)
   host.remember('ledger', await client.poisoned())
   await kernelIsWell(host)
   await client.close()
@@ -90,10 +91,28 @@ async function verified(host: Host, client: Broker): Promise<void> {
   host.same(await allocation.release(), 'released', 'release')
 }
 
-async function nobodyGetsIt(host: Host, client: Broker, freeBytes: number): Promise<void> {
+/** The holder says nothing and goes on, until the kernel is replaced under it: only the log of this kernel has it. */
+async function failsInUse(host: Host, client: Broker): Promise<void> {
+  const holder = await MemoryHolder.start(host, 'inUse', bytes, ['poison'])
+  await holder.says(/^fault/)
+  const entry = async () => (await client.poisoned()).find(({ allocation }) => allocation === 'inUse')
+  await host.until(async () => (await entry()) !== undefined, 'the ledger has what failed in use')
+  const allocation = await client.allocation('inUse')
+  host.same(allocation.verdict, 'poisoned', 'the verdict of memory in use')
+  const offset = allocation.info.extents[0]!.offset + badOffset
+  const { offset: found, length, origin } = (await entry())!
+  host.same([found, length, origin], [offset, unit, 'kernel'], 'the entry of memory in use')
+  await client.freeze('kexec')
+}
+
+async function nobodyGetsIt(host: Host, client: Broker, freeBytes: number, badUnits = 4): Promise<void> {
   await scrubbed(host)
   const [range] = await client.ranges()
-  host.same([range!.poisonedBytes, range!.freeBytes], [3 * unit, freeBytes], 'bytes that are bad, and free')
+  host.same(
+    [range!.poisonedBytes, range!.freeBytes],
+    [badUnits * unit, freeBytes],
+    'bytes that are bad, and free',
+  )
   await allFreeMemoryIsZero(host, client, rangeName)
   const all = await client.allocate({ name: 'all', size: freeBytes })
   for (const bad of await client.poisoned())
@@ -117,14 +136,19 @@ async function remember(host: Host): Promise<void> {
   const client = await host.connect()
   const ledger = host.recall<Poison[]>('ledger')
   host.same(await client.poisoned(), ledger, 'the ledger')
+  const inUse = await client.allocation('inUse')
+  host.same(inUse.verdict, 'poisoned', 'the verdict after kexec')
+  host.same(await inUse.release(), 'released', 'release of what failed in use')
+  await scrubbed(host)
   const { freeBytes } = (await client.ranges())[0]!
+  const kept = ledger.map(bad => ({ ...bad, allocation: null }))
   await nobodyGetsIt(host, client, freeBytes)
   await client.close()
   await broker.stop()
   await host.format(reservedBroker, rangeName)
   await host.broker(reservedBroker)
   const again = await host.connect()
-  host.same(await again.poisoned(), ledger, 'the ledger after formatting')
+  host.same(await again.poisoned(), kept, 'the ledger after formatting')
   await nobodyGetsIt(host, again, freeBytes)
   await kernelIsWell(host)
   await again.close()

@@ -16,6 +16,7 @@ import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { nodesOf } from '../process-nodes'
 import { fdStore } from './fd-store'
+import { kernelLog } from './kernel-log'
 import { isOurs, visibility } from './visibility'
 
 /** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
@@ -62,6 +63,7 @@ export async function brokerChecks(
     // Elsewhere that number is another process's.
     const pid = isOurs(clients, process) ? status.pid : undefined
     const hasMemfds = ranges.some(({ source }) => source === 'memfd')
+    const ownsPages = ranges.some(({ source }) => source === 'devdax' || source === 'devmem')
     const running = new Map(ranges.map(range => [range.name, range]))
     const diagnoses = [
       folder,
@@ -76,6 +78,7 @@ export async function brokerChecks(
       ),
       on('visibility', visibility(clients)),
       ...(pid === undefined ? [] : [on('descriptors', descriptors(files, { ...status, pid }))]),
+      ...(ownsPages && pid !== undefined ? [on('kernelLog', kernelLog(files, pid))] : []),
       ...(hasMemfds && pid !== undefined ? [on('fdStore', await fdStore(files, pid, readRanges))] : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))

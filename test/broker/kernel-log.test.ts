@@ -1,0 +1,168 @@
+/**
+ * Proves that memory whose failure is only in the kernel's log is in the ledger at once, with verdict and event, also when
+ * nobody asks, and before a freeze answers; and that neither programs' lines nor a flood of lines do any harm. Pages can't be
+ * made to fail here (the lab does), so a FIFO stands for the log where it is to say so; the flood is of the real one.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import path from 'node:path'
+import pino from 'pino'
+import type { Event } from '../../protocol/generated/broker'
+import type { Call } from '../../protocol/wire/responder'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault, unlimited } from '../../src/broker/config/config'
+import { followKernelLog } from '../../src/broker/contents/found-bad'
+import { KernelLog } from '../../src/broker/contents/kernel-log'
+import { allocate } from '../../src/broker/handler/allocate'
+import { freeze } from '../../src/broker/handler/freeze'
+import { listPoisoned } from '../../src/broker/handler/poison'
+import { recover } from '../../src/broker/recover/recover'
+import { Session } from '../../src/broker/session/session'
+import { DirectorySource } from '../../src/broker/source/directory'
+import { needsRoot } from '../support/needs-root'
+import { until } from '../support/test-broker'
+
+const page = 4096
+const bytes = 64 * page
+const isRoot = needsRoot("writing to the kernel's log")
+
+let directory: string
+let log: string
+let writer: number
+let sequence: number
+
+beforeEach(() => {
+  directory = mkdtempSync('/dev/shm/membroker-kmsg-')
+  log = path.join(directory, 'kmsg')
+  execFileSync('mkfifo', [log])
+  // Open for both, so that neither end waits for the other.
+  writer = openSync(log, constants.O_RDWR | constants.O_NONBLOCK)
+  sequence = 0
+})
+afterEach(() => {
+  closeSync(writer)
+  rmSync(directory, { recursive: true })
+})
+
+function say(text: string, facility = 0): void {
+  writeSync(writer, `${facility * 8 + 3},${sequence++},1234,-;${text}\n`)
+}
+const fail = (frame: number, facility = 0) =>
+  say(`Memory failure: 0x${frame.toString(16)}: recovery action for dax page: Recovered`, facility)
+
+describe('a broker', () => {
+  let broker: Broker
+  let session: Session
+  const heard: Event[] = []
+
+  async function start(): Promise<void> {
+    const settings = embeddedDefault({
+      directory: path.join(directory, 'range'),
+      bytes,
+      socket: `${directory}/unused`,
+    })
+    settings.defaults = unlimited
+    broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+    Object.assign(broker.kernelLog, { file: log })
+    await recover(broker)
+    await followKernelLog(broker)
+    session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+    heard.length = 0
+    broker.events.watch(event => heard.push(event))
+  }
+  function stop(): void {
+    broker.kernelLog.close()
+    broker.leases.close()
+    for (const range of broker.inventory.ranges.values()) range.close()
+  }
+  const ledger = () =>
+    listPoisoned(broker, session).poisoned.map(({ offset, allocation, origin }) => [
+      offset,
+      allocation,
+      origin,
+    ])
+
+  beforeEach(async () => {
+    Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
+    await start()
+  })
+  afterEach(() => {
+    stop()
+    Reflect.deleteProperty(DirectorySource.prototype, 'ownsPages')
+  })
+
+  test('records what fails while it is in use, though nobody asks', async () => {
+    const { allocation } = await allocate(broker, session, { name: 'vm', bytes: 4 * page })
+    const frame = allocation.extents[0]!.offset / page + 2
+    // A program's line, and memory that is nobody's here.
+    fail(frame + 1, 1)
+    fail(1 << 20)
+    fail(frame)
+    fail(frame)
+    await until(() => ledger().length > 0, 'the ledger has it')
+    expect(ledger()).toEqual([[frame * page, 'vm', 'kernel']])
+    expect(broker.inventory.byName.get('vm')!.record.verdict).toBe('poisoned')
+    expect(heard.filter(({ kind }) => kind === 'poisoned')).toMatchObject([
+      { allocation: 'vm', offset: 2 * page, bytes: page },
+    ])
+    expect(broker.statistics.failedPages).toBe(1)
+  })
+
+  test('has recorded everything when a freeze answers, also while frozen', async () => {
+    const call = { more: false } as Call
+    fail(7)
+    await freeze(broker, session, { reason: 'kexec' }, call)
+    expect(ledger()).toEqual([[7 * page, null, 'kernel']])
+    fail(9)
+    await until(() => ledger().length > 1, 'what fails while it is frozen is in the ledger')
+  })
+
+  test('that starts takes up what the log has since this boot', async () => {
+    stop()
+    fail(3)
+    await start()
+    expect(ledger()).toEqual([[3 * page, null, 'kernel']])
+  })
+
+  test('goes on without a log that it may not read, and says so', async () => {
+    stop()
+    log = path.join(directory, 'none')
+    await start()
+    expect(broker.kernelLog.followed).toBe(false)
+    await allocate(broker, session, { name: 'vm', bytes: page })
+  })
+})
+
+test('records that were overwritten before they could be read are counted', async () => {
+  const kernelLog = new KernelLog(log)
+  const lost: number[] = []
+  say('the first that is still there')
+  await kernelLog.follow({ failed: () => {}, lost: records => lost.push(records) })
+  sequence += 5
+  say('the next')
+  await until(() => kernelLog.lostRecords > 0, 'lost records')
+  expect([kernelLog.lostRecords, lost]).toEqual([5, [5]])
+  kernelLog.close()
+})
+
+if (isRoot)
+  test('a flood of the real log costs a bounded part of the time, and is read to its end', async () => {
+    const kernelLog = new KernelLog()
+    await kernelLog.follow({ failed: () => {}, lost: () => {} })
+    // Facility 1: whatever a program writes there is not believed.
+    const script = `const fd = require('fs').openSync('/dev/kmsg', 'w')
+      for (let i = 0; i < 30000; i++) require('fs').writeSync(fd, '<3>Memory failure: 0x' + i.toString(16) + ': membroker test')`
+    const flood = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
+    const ended = new Promise(resolve => flood.once('exit', resolve))
+    const from = process.cpuUsage()
+    const started = performance.now()
+    await ended
+    const { user, system } = process.cpuUsage(from)
+    const share = (user + system) / 1000 / (performance.now() - started)
+    await kernelLog.catchUp()
+    expect(
+      kernelLog.badOf({ source: { ownsPages: true, base: 0 } } as never, [{ offset: 0, length: 2 ** 40 }]),
+    ).toEqual([])
+    expect(share).toBeLessThan(0.8)
+    kernelLog.close()
+  })
