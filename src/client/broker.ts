@@ -6,7 +6,17 @@ import { violation } from './errors'
 import type { HeldMapping } from './held-mapping'
 import { Link, type ReconnectOptions } from './link'
 import type { CallOptions, EndOptions, Metadata, RevokeOutcome } from './options'
-import { type Claimed, type ClaimOptions, claim, type RebuildOptions, type Rebuilt, rebuild } from './rebuild'
+import {
+  type Claimable,
+  type ClaimableOptions,
+  type Claimed,
+  type ClaimOptions,
+  claim,
+  claimable,
+  type RebuildOptions,
+  type Rebuilt,
+  rebuild,
+} from './rebuild'
 import type { In, Out } from './reply'
 import { RevokeListener } from './revoke-listener'
 import {
@@ -193,6 +203,14 @@ export class Broker extends EventEmitter<BrokerEvents> {
    */
   claim(name: string, options: ClaimOptions = {}): Promise<Claimed> {
     return claim(this.#state, name, options)
+  }
+
+  /**
+   * What rebuild() with the same options would take up, and what it could not. Nothing changes: this process becomes no
+   * holder, and what freeze() has recorded for verify() stays.
+   */
+  claimable(options: ClaimableOptions = {}): Promise<Claimable> {
+    return claimable(this.#state, options)
   }
 
   /**

@@ -35,7 +35,15 @@ export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMa
 export type { ReconnectOptions } from './link'
 export { Mapping, type WindowOptions } from './mapping'
 export type { Access, CallOptions, EndOptions, Metadata, RevokeOutcome, Step, Verdict } from './options'
-export type { Claimed, ClaimOptions, NotClaimed, RebuildOptions, Rebuilt } from './rebuild'
+export type {
+  Claimable,
+  ClaimableOptions,
+  Claimed,
+  ClaimOptions,
+  NotClaimed,
+  RebuildOptions,
+  Rebuilt,
+} from './rebuild'
 export { defaultSocket } from './socket-path'
 export { GiB, KiB, MiB, TiB } from './units'
 export type {

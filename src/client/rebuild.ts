@@ -1,6 +1,6 @@
 import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'
-import { Allocation } from './allocation'
+import { Allocation, type AllocationInfo } from './allocation'
 import type { ClientState } from './client-state'
 import { closeAll } from './descriptor'
 import { BrokerError, toBrokerError, violation } from './errors'
@@ -29,6 +29,13 @@ export interface Rebuilt {
   readonly notClaimed: NotClaimed[]
 }
 
+/** What a claim would come to. */
+export interface Claimable {
+  /** Of allocations that can be claimed; in order of id. */
+  readonly claimable: AllocationInfo[]
+  readonly notClaimed: NotClaimed[]
+}
+
 export interface ClaimOptions extends CallOptions {
   /** The secret given at allocation, where there was one. */
   secret?: string | undefined
@@ -37,6 +44,11 @@ export interface ClaimOptions extends CallOptions {
 export interface RebuildOptions extends ClaimOptions {
   /** Only names that begin so. Default: every allocation of this owner */
   prefix?: string | undefined
+}
+
+export interface ClaimableOptions extends RebuildOptions {
+  /** Only this one; what prevents its claim is then an error. */
+  name?: string | undefined
 }
 
 /** See Broker.claim(). */
@@ -51,6 +63,25 @@ export async function claim(state: ClientState, name: string, options: ClaimOpti
 export function rebuild(state: ClientState, options: RebuildOptions): Promise<Rebuilt> {
   const { prefix = '', secret } = options
   return collect(state, { prefix, secret }, options)
+}
+
+/** See Broker.claimable(). */
+export async function claimable(
+  { link }: ClientState,
+  { name, prefix = '', secret, signal }: ClaimableOptions,
+): Promise<Claimable> {
+  const which = name === undefined ? { prefix } : { name }
+  const found: Claimable = { claimable: [], notClaimed: [] }
+  try {
+    for await (const { out, fds } of link.replies('Claim', { ...which, secret, dryRun: true }, signal)) {
+      closeAll(fds)
+      if (out.outcome === 'claimable' && out.allocation) found.claimable.push(out.allocation)
+      else if (isLeft(out.outcome)) found.notClaimed.push(left(out, out.outcome))
+    }
+    return found
+  } catch (error) {
+    throw toBrokerError(error, 'Claim')
+  }
 }
 
 async function collect(state: ClientState, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
@@ -87,7 +118,7 @@ async function pass(
       if (out.outcome === 'claimed') merge(claimed, takeUp(state, out, fds, options.secret))
       else {
         closeAll(fds)
-        if (out.outcome !== 'nothing') notClaimed.push(left(out, out.outcome))
+        if (isLeft(out.outcome)) notClaimed.push(left(out, out.outcome))
       }
     }
     state.claimCutOff = cutOff
@@ -142,6 +173,10 @@ function takeUp(
     mappings: state.adopt(out.allocation.range, out.grants, fds),
     verdict: out.allocation.verdict,
   }
+}
+
+function isLeft(outcome: Out<'Claim'>['outcome']): outcome is NotClaimed['outcome'] {
+  return outcome === 'held' || outcome === 'refused' || outcome === 'unavailable'
 }
 
 function left(out: Out<'Claim'>, outcome: NotClaimed['outcome']): NotClaimed {

@@ -40,7 +40,7 @@ test('an allocation through its life, as programs see it', async () => {
   expect(await json('list', 'a/')).toMatchObject([{ name: 'a/ram' }])
   expect(await json('show', 'a/ram')).toMatchObject({ allocation: { name: 'a/ram' }, mappings: [] })
   expect(await json('claim', '--prefix', 'a/')).toMatchObject([
-    { name: 'a/ram', outcome: 'claimed', mappings: 0 },
+    { name: 'a/ram', outcome: 'claimable', mappings: 0 },
   ])
   expect(await json('status')).toMatchObject({ allocations: 1, unclaimed: 1 })
   expect(await json('ranges')).toMatchObject([{ name: 'main', allocatedBytes: 3 * 2 ** 20 }])
@@ -64,7 +64,7 @@ test('people get aligned tables with units', async () => {
 })
 
 test('what a verb did is what it prints', async () => {
-  // Proves that share shows the grant, claim that it does not last, and allocate no holder that ends with the command.
+  // Proves that share shows the grant, claim that it only asks, and allocate no holder that ends with the command.
   const allocated = await run('allocate', 'g/ram', '1M')
   expect(allocated.stdout.split('\n')[1]).toMatch(/^g\/ram +main +1 MiB +\d+ +- +0 +1 +\w+$/)
   expect(await json('allocate', 'g/other', '1M')).toMatchObject({ holderPid: null })
@@ -75,9 +75,10 @@ test('what a verb did is what it prints', async () => {
   expect((await run('unshare', 'g/ram', '4242')).stdout).toContain('shares  uid 4243 readWrite\n')
   expect((await run('unshare', 'g/ram', '4243')).stdout).toContain('shares  none\n')
   expect((await run('claim', '--prefix', 'g/')).stdout).toMatch(
-    /^NAME .*\ng\/ram +claimed .*\ng\/other +claimed .*\nClaimed only to try it: the claim ends with this command\. .*\n$/,
+    /^NAME .*\ng\/ram +claimable .*\ng\/other +claimable .*\n$/,
   )
-  expect((await run('claim', '--prefix', 'nothing/')).stdout).not.toContain('the claim ends')
+  expect((await run('claim', '--prefix', 'nothing/')).stdout).toMatch(/^no allocation/)
+  expect(await run('claim', 'nothing')).toMatchObject({ code: 1, stderr: expect.stringMatching(/NotFound/) })
   const taken = await run('allocate', 'g/ram', '1M')
   expect(taken).toMatchObject({
     code: 1,

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { native, Window } from '../../native'
 import type { VerifyOut } from '../../protocol/generated/broker'
 import { readTable } from '../../protocol/table'
+import { ctl } from '../client/support/ctl'
 import { anotherBoot } from '../support/another-boot'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
@@ -138,6 +139,15 @@ if (needsRoot('claiming in another boot'))
     await broker.kill()
     await broker.start(anotherBoot(broker.folder))
     const next = broker.client()
+    // Who only asks whether it can be claimed ends nothing.
+    for (const name of ['written', 'read', 'grown']) {
+      const asked = await ctl(broker.socket, 'claim', name, '--json')
+      expect(JSON.parse(asked.stdout)).toMatchObject([{ name, outcome: 'claimable' }])
+      expect((await next.call('Claim', { name, dryRun: true })).outcome).toBe('claimable')
+    }
+    expect(await verdicts(next)).toEqual({ written: 'intact', read: 'intact', grown: 'intact' })
+    const { allocation, mappings } = await next.call('GetAllocation', { name: 'written' })
+    expect([allocation.holderPid ?? null, mappings[0]!.state]).toEqual([null, 'dormant'])
     for (const name of ['written', 'read', 'grown'])
       expect((await next.call('Claim', { name })).outcome).toBe('claimed')
     await next.call('Grow', { name: 'grown', bytes: 2 * MiB })

@@ -18,28 +18,30 @@ export async function claim(
   call: Call,
 ): Promise<undefined> {
   broker.checkThawed()
-  const { name, prefix, secret } = input
+  const { name, prefix } = input
   if (typeof name === 'string') {
     const settled = settledOf(findVisible(broker.inventory, session, name))
     if (settled) {
       await settled
       broker.checkThawed()
     }
-    const { out, fds } = claimOne(broker, session, findVisible(broker.inventory, session, name), secret)
+    const { out, fds } = claimOne(broker, session, findVisible(broker.inventory, session, name), input)
     call.reply(out, fds)
     return
   }
   if (typeof prefix !== 'string') invalid('name', 'either a name or a prefix is needed')
   if (!call.more) invalid('prefix', "a claim by prefix needs the flag 'more'")
-  await claimAll(broker, session, prefix, secret, call)
+  await claimAll(broker, session, prefix, input, call)
 }
+
+type Asked = Pick<ClaimIn, 'secret' | 'dryRun'>
 
 /** In order of id; one that can't be claimed is reported, and the others go on. */
 async function claimAll(
   broker: Broker,
   session: Session,
   prefix: string,
-  secret: string | null | undefined,
+  asked: Asked,
   call: Call,
 ): Promise<void> {
   const mine = [...broker.inventory.relatedTo(session.uid)]
@@ -52,7 +54,7 @@ async function claimAll(
   for (const [index, allocation] of mine.entries()) {
     if (call.ended) return
     await settledOf(allocation)
-    const { out, fds } = attempt(broker, session, allocation, secret)
+    const { out, fds } = attempt(broker, session, allocation, asked)
     if (index === mine.length - 1) return call.reply(out, fds)
     if (!call.replyMore(out, fds)) await drained(call)
   }
@@ -63,12 +65,7 @@ function settledOf({ range, record, mappings }: Allocation): Promise<void> | und
   return mappings.size > 0 ? range.source.settled?.(pieceOf(record)) : undefined
 }
 
-function attempt(
-  broker: Broker,
-  session: Session,
-  allocation: Allocation,
-  secret: string | null | undefined,
-) {
+function attempt(broker: Broker, session: Session, allocation: Allocation, asked: Asked) {
   const failed = (outcome: ClaimOut['outcome'], detail: string) => ({
     out: { outcome, detail, allocation: viewAllocation(allocation), grants: [] } satisfies ClaimOut,
     fds: [],
@@ -81,7 +78,7 @@ function attempt(
         fds: [],
       }
     broker.checkThawed()
-    return claimOne(broker, session, allocation, secret)
+    return claimOne(broker, session, allocation, asked)
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     if (error.error === 'AlreadyClaimed')
@@ -96,7 +93,7 @@ function claimOne(
   broker: Broker,
   session: Session,
   allocation: Allocation,
-  secret: string | null | undefined,
+  { secret, dryRun }: Asked,
 ): { out: ClaimOut; fds: number[] } {
   checkIdle(allocation)
   const asOwner = allocation.record.uid === session.uid
@@ -109,6 +106,11 @@ function claimOne(
     if (allocation.holder && allocation.holder !== session.holder)
       refuse('AlreadyClaimed', { name: allocation.name, pid: allocation.holder.pid })
     checkOwner(session, allocation, secret)
+  }
+  if (dryRun) {
+    const { name, reason } = allocation.range
+    if (reason !== undefined) refuse('RangeReadOnly', { range: name, reason })
+    return { out: { outcome: 'claimable', allocation: viewAllocation(allocation), grants: [] }, fds: [] }
   }
   const holder = session.becomeHolder()
   const fds: number[] = []

@@ -20,10 +20,10 @@ interface Row {
 export function addClaim(program: Command): void {
   addVerb(program, {
     usage: 'claim [name]',
-    summary: 'Try whether allocations can be claimed, and see their verdicts',
+    summary: 'Ask whether allocations can be claimed, and see their verdicts; claims nothing',
     examples: ['claim vm-42/ram', 'claim --prefix vm-42/'],
-    notes: `The claim ends with this command, and the mappings wait again for their owner. To keep a claim, claim with the
-library, or for a command with exec.`,
+    notes: `Nothing changes: nobody becomes the holder, and what freeze --digests has recorded stays, so that verify can still
+compare. To claim, use the library, or exec for a command: the first claim with a mapping for writing ends the digest.`,
   })
     .option('--prefix <prefix>', 'all allocations whose names begin so')
     .addOption(secretOption())
@@ -31,18 +31,19 @@ library, or for a command with exec.`,
       if ((name === undefined) === (options.prefix === undefined))
         throw new UsageError('give either a name or --prefix')
       return withBroker(command, async ({ broker, signal, print, progress }) => {
-        progress.say('claiming')
-        const secret = readSecret(options.secretFile)
-        const { claimed, notClaimed } =
-          name === undefined
-            ? await broker.rebuild({ prefix: options.prefix!, ...secret, signal })
-            : { claimed: [await broker.claim(name, { ...secret, signal })], notClaimed: [] }
+        progress.say('asking')
+        const { prefix, secretFile } = options
+        const { claimable, notClaimed } = await broker.claimable({
+          ...(name === undefined ? { prefix } : { name }),
+          ...readSecret(secretFile),
+          signal,
+        })
         const rows: Row[] = [
-          ...claimed.map(({ allocation, mappings, verdict }) => ({
-            name: allocation.name,
-            outcome: 'claimed',
+          ...claimable.map(({ name, verdict, mappings }) => ({
+            name,
+            outcome: 'claimable',
             verdict,
-            mappings: mappings.length,
+            mappings,
             detail: '',
           })),
           ...notClaimed.map(({ name, outcome, detail }) => ({
@@ -60,18 +61,12 @@ library, or for a command with exec.`,
 
 function describe(rows: readonly Row[]): string {
   if (rows.length === 0) return 'no allocation that you may claim begins so'
-  const text = claimTable(rows)
-  if (!rows.some(({ outcome }) => outcome === 'claimed')) return text
-  return `${text}\nClaimed only to try it: the claim ends with this command. broker-ctl exec keeps one for a command.`
-}
-
-function claimTable(rows: readonly Row[]): string {
   return table(rows, [
     { title: 'NAME', cell: row => row.name },
     {
       title: 'OUTCOME',
       cell: row => row.outcome,
-      color: row => (row.outcome === 'claimed' ? 'green' : 'yellow'),
+      color: row => (row.outcome === 'claimable' ? 'green' : 'yellow'),
     },
     { title: 'VERDICT', cell: row => row.verdict, color: row => verdictColor(row.verdict) },
     { title: 'MAPPINGS', cell: row => String(row.mappings), right: true },
