@@ -15,7 +15,7 @@ import { followKernelLog } from '../../src/broker/contents/found-bad'
 import { KernelLog } from '../../src/broker/contents/kernel-log'
 import { allocate } from '../../src/broker/handler/allocate'
 import { freeze } from '../../src/broker/handler/freeze'
-import { listPoisoned } from '../../src/broker/handler/poison'
+import { allPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory'
@@ -76,11 +76,7 @@ describe('a broker', () => {
     for (const range of broker.inventory.ranges.values()) range.close()
   }
   const ledger = () =>
-    listPoisoned(broker, session).poisoned.map(({ offset, allocation, origin }) => [
-      offset,
-      allocation,
-      origin,
-    ])
+    allPoisoned(broker).map(({ offset, allocation, origin }) => [offset, allocation, origin])
 
   beforeEach(async () => {
     Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
