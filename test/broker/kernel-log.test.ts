@@ -7,6 +7,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import pino from 'pino'
+import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Call } from '../../protocol/wire/responder'
 import { Broker } from '../../src/broker/broker'
@@ -66,13 +67,17 @@ describe('a broker', () => {
     Object.assign(broker.kernelLog, { file: log })
     await recover(broker)
     await followKernelLog(broker)
-    session = new Session({ pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: -1 }, broker)
+    session = new Session(
+      { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
+      broker,
+    )
     heard.length = 0
     broker.events.watch(event => heard.push(event))
   }
   function stop(): void {
     broker.kernelLog.close()
     broker.leases.close()
+    closeSync(session.peer.pidfd)
     for (const range of broker.inventory.ranges.values()) range.close()
   }
   const ledger = () =>
