@@ -29,13 +29,19 @@ function run(failing: string[]) {
   return { status, steps: stdout.trim().split('\n') }
 }
 
-const [setup, check, tests] = ['node setup.mjs', 'npm run check', 'npm test']
+const [setup, check, audit, tests] = [
+  'node setup.mjs',
+  'npm run check',
+  'node .ci/audit.mjs',
+  'npm test',
+] as const
 
 test.each([
-  ['all is well', [], 0, [setup, check, tests]],
-  ['style or types are wrong', [check], 1, [setup, check, tests]],
-  ['a test fails', [tests], 1, [setup, check, tests]],
-  ['everything fails but set-up', [check, tests], 1, [setup, check, tests]],
+  ['all is well', [], 0, [setup, check, audit, tests]],
+  ['style or types are wrong', [check], 1, [setup, check, audit, tests]],
+  ['a dependency has a grave advisory', [audit], 1, [setup, check, audit, tests]],
+  ['a test fails', [tests], 1, [setup, check, audit, tests]],
+  ['everything fails but set-up', [check, audit, tests], 1, [setup, check, audit, tests]],
   ['set-up fails', [setup], 1, [setup]],
 ])('when %s, continuous integration says so', (_when, failing, status, steps) => {
   // Proves that no step is left out or forgiven, and that the test runner has the last word.
