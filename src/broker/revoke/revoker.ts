@@ -3,7 +3,7 @@ import type { Broker } from '../broker'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
-import type { Piece, Proof, Source } from '../source/source'
+import { type Piece, type Proof, type Source, StillReferenced } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
 import { pieceOf, pieceOfRetired } from '../state/range'
 import { Ladder, type Step } from './ladder'
@@ -147,13 +147,18 @@ export class Revoker {
       await this.reclaim(retired)
     } catch (error) {
       quarantine.checkSoon()
-      throw error
+      if (!(error instanceof StillReferenced)) throw error
+      tell(`quarantined: ${error.message}`)
+      return 'quarantined'
     }
     tell('scrubbed and free')
     return 'released'
   }
 
-  /** End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again. */
+  /**
+   * End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again;
+   * what the kernel has not got back is in quarantine then. @throws SystemError, StillReferenced
+   */
   async reclaim(retired: Retired): Promise<void> {
     const { range } = retired
     const { name, uid } = retired.record
@@ -161,6 +166,9 @@ export class Revoker {
     retired.scrubbing = scrubbingOf(this.broker, range)
     try {
       await range.source.destroy(pieceOfRetired(retired.record), retired.scrubbing)
+    } catch (error) {
+      if (error instanceof StillReferenced) this.keepRetired(retired, error.message)
+      throw error
     } finally {
       retired.scrubbing = undefined
     }
@@ -171,6 +179,23 @@ export class Revoker {
     this.broker.events.emit(
       { kind: 'reclaimed', allocation: name, range: retired.range.name, uid, bytes },
       () => ({ uids: [uid], pids: [] }),
+    )
+  }
+
+  private keepRetired(retired: Retired, reason: string): void {
+    const { range, record } = retired
+    this.broker.inventory.changeRetired(retired, { state: 'quarantined', reason })
+    this.broker.log.warn({ allocation: record.name, bytes: retired.bytes, reason }, 'memory is in quarantine')
+    this.broker.events.emit(
+      {
+        kind: 'quarantined',
+        allocation: record.name,
+        range: range.name,
+        uid: record.uid,
+        bytes: retired.bytes,
+        detail: reason,
+      },
+      () => ({ uids: [record.uid], pids: [] }),
     )
   }
 

@@ -26,9 +26,18 @@ import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
 import { FileSizes } from './file-sizes'
 import { empty, type FileWork, takeOver } from './file-work'
+import { hasOwnPool, PagesOwed } from './huge-pages'
 import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { Reservations } from './reservation'
-import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import {
+  type Guard,
+  type OpenedSource,
+  type Piece,
+  type Proof,
+  type Source,
+  SourceError,
+  StillReferenced,
+} from './source'
 import { tableBytesFor } from './table-size'
 
 const tmpfs = 0x01021994
@@ -50,6 +59,7 @@ export class DirectorySource implements Source {
   private readonly watch: DirectoryWatch
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
+  private readonly pagesOwed: PagesOwed | undefined
 
   private constructor(
     private readonly directory: string,
@@ -74,6 +84,12 @@ export class DirectorySource implements Source {
       work,
       guard,
     )
+    if (filesystem === hugetlbfs && hasOwnPool(directory))
+      this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
+    else if (filesystem === hugetlbfs)
+      guard.limited(
+        'huge pages that stay pinned after a release are not seen: that takes a mount of its own with size=',
+      )
     this.watch = new DirectoryWatch(directory, {
       changed: names => guard.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
@@ -189,7 +205,9 @@ export class DirectorySource implements Source {
   }
 
   /** A broker that died between making a file longer and saying so in the table leaves it longer. */
-  async restore(kept: readonly Piece[]): Promise<void> {
+  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
+    const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
+    this.pagesOwed?.resume(new Map(gone.map(piece => [piece.id, this.pagesOf(piece)])))
     const longer = kept.filter(piece => {
       const stat = lstatSync(this.file(piece.id), { throwIfNoEntry: false })
       return stat && stat.size > piece.bytes
@@ -250,6 +268,8 @@ export class DirectorySource implements Source {
   }
 
   async prove(id: number): Promise<Proof> {
+    const missing = this.pagesOwed?.has(id) ? this.pagesOwed.missing(id, 0) : 0
+    if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     return proveByOpening(() => openNow(this.file(id), true), this.file(id))
   }
@@ -264,13 +284,22 @@ export class DirectorySource implements Source {
     if (!this.keepsPages) await this.overwrite(id)
     // A name that its owner gave the file elsewhere would keep the memory after unlink.
     const fd = openIfThere(this.file(id))
-    if (fd === undefined) return
-    try {
-      await empty(this.work, piece.uid, fd)
-    } finally {
-      closeSync(fd)
+    if (fd !== undefined) {
+      try {
+        this.pagesOwed?.begin()
+        await empty(this.work, piece.uid, fd)
+      } finally {
+        closeSync(fd)
+      }
+      await rm(this.file(id), { force: true })
     }
-    await rm(this.file(id), { force: true })
+    const missing =
+      fd !== undefined || this.pagesOwed?.has(id) ? this.pagesOwed?.missing(id, this.pagesOf(piece)) : 0
+    if (missing) throw new StillReferenced(whyOwed(missing))
+  }
+
+  private pagesOf({ bytes }: Piece): number {
+    return Math.ceil(bytes / this.capabilities.pageBytes)
   }
 
   private async resize({ id, uid }: Piece, bytes: number): Promise<void> {
@@ -332,6 +361,11 @@ function roundUp(value: number, unit: number): number {
 function freeBytes(directory: string): number | undefined {
   const { blocks, bfree, bsize } = statfsSync(directory)
   return blocks > 0 ? bfree * bsize : undefined
+}
+
+function whyOwed(pages: number): string {
+  const which = pages === 1 ? '1 huge page of it is' : `${pages} huge pages of it are`
+  return `${which} still pinned, by io_uring, a pipe or direct I/O`
 }
 
 function onlyEnvironment(error: unknown): void {

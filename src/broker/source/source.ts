@@ -89,7 +89,10 @@ export interface Source {
   disown?(piece: Piece): Promise<void>
   /** Whether anybody but the broker still reaches the allocation's memory. */
   prove(id: number): Promise<Proof>
-  /** End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again. */
+  /**
+   * End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again.
+   * @throws StillReferenced when the kernel has not got all of it back; prove() tells from then on when it has
+   */
   destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
@@ -134,4 +137,9 @@ export interface OpenedSource {
 /** Why a range can't be used, in one sentence for the operator. */
 export class SourceError extends Error {
   override name = 'SourceError'
+}
+
+/** Memory that nobody reaches any more, and that the kernel still keeps for somebody: why, for people. */
+export class StillReferenced extends SourceError {
+  override name = 'StillReferenced'
 }

@@ -1,0 +1,88 @@
+/**
+ * Proves that a huge page of which somebody keeps one byte after the release stays on his account until the kernel has
+ * it back, and that nobody else's release is any slower for it.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { runNow } from '../support/child'
+import { needsHugePages } from '../support/needs-huge-pages'
+import { OtherProcess } from '../support/other-process'
+import { TestBroker, until } from '../support/test-broker'
+
+const MiB = 2 ** 20
+const page = 2 * MiB
+const suite = needsHugePages('huge pages that stay pinned') ? describe : describe.skip
+
+suite('a huge page that is pinned after the release', () => {
+  let mount: string
+  let broker: TestBroker
+
+  beforeEach(async () => {
+    mount = mkdtempSync(path.join(tmpdir(), 'membroker-huge-'))
+    // The table's 4 MiB, and 24 MiB.
+    runNow('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M,size=28M,mode=700', 'none', mount])
+    broker = await TestBroker.start({ directory: mount, bytes: 24 * MiB })
+  })
+  afterEach(async () => {
+    await OtherProcess.killAll()
+    await broker.dispose()
+    runNow('umount', [mount])
+    rmSync(mount, { recursive: true })
+  })
+
+  const retired = async () => (await broker.client().call('GetStatus', {})).retired
+
+  /** Allocates, keeps the last page of it in a pipe, and releases it. */
+  const pin = (mine: OtherProcess, name: string) =>
+    mine.run(
+      async ({ client, native, state }, { name, bytes }) => {
+        await client.call('Allocate', { name, bytes })
+        const { fds } = await client.call('CreateMapping', { name })
+        state[name] = native.spliceToPipe(fds[0]!, 0, bytes)
+        client.closeFd(fds[0]!)
+        return client.call('Release', { name, graceMs: 0 }).then(({ outcome, step }) => ({ outcome, step }))
+      },
+      { name, bytes: 4 * page },
+    )
+  const letGo = (mine: OtherProcess, name: string) =>
+    mine.run(({ fs, state }, name) => fs.closeSync(state[name]), name)
+
+  test('is quarantined, also for the next broker, and free when it is let go', async () => {
+    const mine = await OtherProcess.start(broker.socket)
+    await expect(pin(mine, 'pinned')).resolves.toEqual({
+      outcome: 'quarantined',
+      step: expect.stringContaining('1 huge page of it is still pinned'),
+    })
+    expect(await retired()).toMatchObject([{ allocation: 'pinned', state: 'quarantined', bytes: 4 * page }])
+    const before = await broker.freeBytes()
+    // Somebody else's memory comes back at once.
+    const client = broker.client()
+    await client.call('Allocate', { name: 'theirs', bytes: 4 * page })
+    await expect(client.call('Release', { name: 'theirs', graceMs: 0 })).resolves.toMatchObject({
+      outcome: 'released',
+    })
+    expect(await broker.freeBytes()).toBe(before)
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(await retired()).toMatchObject([{ allocation: 'pinned', state: 'quarantined' }])
+    broker.closeClients()
+    await broker.restart()
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(await retired()).toMatchObject([{ allocation: 'pinned', state: 'quarantined' }])
+    await letGo(mine, 'pinned')
+    await until(async () => (await retired()).length === 0, 'it is free again')
+    expect(await broker.freeBytes()).toBe(before + 4 * page)
+  })
+
+  test('of two, one that comes back does not free both', async () => {
+    const mine = await OtherProcess.start(broker.socket)
+    for (const name of ['first', 'second'])
+      await expect(pin(mine, name)).resolves.toMatchObject({ outcome: 'quarantined' })
+    await letGo(mine, 'first')
+    await until(async () => (await retired()).length === 1, 'one is free again')
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(await retired()).toHaveLength(1)
+    await letGo(mine, 'second')
+    await until(async () => (await retired()).length === 0, 'the other is free again')
+  })
+})
