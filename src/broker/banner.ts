@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs'
 import type { Range } from '../../protocol/generated/broker'
 import { formatSize } from '../../protocol/units'
-import type { RangeSettings } from './config/config'
+import type { RangeSettings } from './config/settings'
 
 const MiB = 2 ** 20
 const suggestedMost = 512 * MiB

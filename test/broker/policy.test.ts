@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { Ledger } from '../../src/broker/access/ledger'
 import { Policy } from '../../src/broker/access/policy'
 import { hashSecret, secretMatches } from '../../src/broker/access/secret'
-import { type OwnerLimits, unlimited } from '../../src/broker/config/config'
+import { type OwnerLimits, unlimited } from '../../src/broker/config/settings'
 import { Refusal } from '../../src/broker/refusal'
 
 const policyFor = (limits: Partial<OwnerLimits>, defaults: Partial<OwnerLimits> = { bytesMax: 0 }) =>

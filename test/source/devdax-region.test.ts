@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { RangeSettings } from '../../src/broker/config/config'
+import type { RangeSettings } from '../../src/broker/config/settings'
 import { findRegions, listInstances, readInstance } from '../../src/broker/source/devdax/region'
 import { findOwnRegion } from '../../src/broker/source/devdax/takeover'
 import { SourceError } from '../../src/broker/source/source'

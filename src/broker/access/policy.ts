@@ -1,4 +1,4 @@
-import { type OwnerLimits, type Settings, unlimited } from '../config/config'
+import { type OwnerLimits, type Settings, unlimited } from '../config/settings'
 import { refuse } from '../refusal'
 import type { Ledger } from './ledger'
 

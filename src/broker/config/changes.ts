@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Settings } from './config'
+import type { Settings } from './settings'
 
 /** Settings that take effect while the broker runs, with the keys they have in the file. */
 const live = {

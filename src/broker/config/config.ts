@@ -4,75 +4,18 @@ import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
 import { tableBytesFor } from '../source/table-size'
-import { type ConsoleSettings, settleConsole } from './console-settings'
+import { settleConsole } from './console-settings'
 import { addressOf, overlapping, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
+import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
 import { lineOf } from './toml-line'
 
 const GiB = 2 ** 30
 const MiB = 2 ** 20
 
-/** What one range is made from. Bytes throughout. */
-export interface RangeSettings {
-  name: string
-  source: RangeConfig['source']
-  /** The directory, or the file of a device's memory. */
-  path: string
-  bytes: number
-  alignBytes: number | undefined
-  tableBytes: number | undefined
-  preallocate: boolean | undefined
-  hugePageBytes: number
-  /** Physical address, for the sources that have one. */
-  base?: number | undefined
-  /** Uids that get descriptors which reach beyond their allocations (devmem). */
-  trusted?: Set<number>
-  /** Where the table is kept, when it can't be in the range (pci-bar). */
-  tablePath?: string | undefined
-  /** Make a new, empty table, whatever is there: an operator's explicit act. */
-  format?: boolean
-}
-
-/** What a uid may have; Infinity where nothing limits it. names are glob patterns with `*`. */
-export interface OwnerLimits {
-  bytesMax: number
-  allocationsMax: number
-  mappingsMax: number
-  ranges: string[] | undefined
-  names: string[] | undefined
-  /** May open again by /proc/self/fd what it holds, as QEMU does. */
-  openByPath: boolean
-}
-
-export interface Settings {
-  socket: string
-  socketMode: number
-  logLevel: string
-  clientsMax: number
-  clientsPerUidMax: number
-  ranges: RangeSettings[]
-  owners: Map<number, OwnerLimits>
-  defaults: OwnerLimits
-  admins: Set<number>
-  revokeGraceMs: number
-  onDeadline: 'quarantine' | 'kill' | 'take'
-  /** undefined: no console. */
-  console: ConsoleSettings | undefined
-}
-
 /** A configuration that can't be used; the message names the file and the line. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
-}
-
-/** Nothing limits it. */
-export const unlimited: OwnerLimits = {
-  bytesMax: Infinity,
-  allocationsMax: Infinity,
-  mappingsMax: Infinity,
-  ranges: undefined,
-  names: undefined,
-  openByPath: false,
 }
 
 /** Of one uid that has no [[owner]] and no [defaults], of what is shared with it: two for each of 32 virtual machines. */

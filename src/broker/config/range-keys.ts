@@ -1,5 +1,5 @@
-import type { RangeSettings } from './config'
 import type { RangeConfig } from './schema'
+import type { RangeSettings } from './settings'
 
 /** Keys of a range that only some sources have, and those they can't do without. */
 const keys: Partial<Record<RangeConfig['source'], { needed: string[]; also: string[] }>> = {

@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } fr
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
-import type { RangeSettings } from '../config/config'
+import type { RangeSettings } from '../config/settings'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { scrub } from './scrub'

@@ -1,7 +1,7 @@
 import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
-import type { RangeSettings } from '../config/config'
+import type { RangeSettings } from '../config/settings'
 import type { FdStore } from '../service/fd-store'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'

@@ -15,7 +15,7 @@ import {
 import path from 'node:path'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
-import type { RangeSettings } from '../config/config'
+import type { RangeSettings } from '../config/settings'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from './own-mount'

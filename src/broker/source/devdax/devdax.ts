@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
-import type { RangeSettings } from '../../config/config'
+import type { RangeSettings } from '../../config/settings'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../own-mount'
 import { scrub } from '../scrub'

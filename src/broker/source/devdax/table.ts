@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../../../native'
 import { chooseSuperblock, PAGE_BYTES, TableUnreadable } from '../../../../protocol/table'
-import type { RangeSettings } from '../../config/config'
+import type { RangeSettings } from '../../config/settings'
 import { NativeMedium } from '../../table'
 import { SourceError } from '../source'
 import { tableBytesFor } from '../table-size'
