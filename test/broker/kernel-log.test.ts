@@ -3,7 +3,7 @@
  * nobody asks, and before a freeze answers; and that neither programs' lines nor a flood of lines do any harm. Pages can't be
  * made to fail here (the lab does), so a FIFO stands for the log where it is to say so; the flood is of the real one.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import pino from 'pino'
@@ -21,6 +21,7 @@ import { allPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
 
@@ -36,7 +37,7 @@ let sequence: number
 beforeEach(() => {
   directory = mkdtempSync('/dev/shm/membroker-kmsg-')
   log = path.join(directory, 'kmsg')
-  execFileSync('mkfifo', [log])
+  runNow('mkfifo', [log])
   // Open for both, so that neither end waits for the other.
   writer = openSync(log, constants.O_RDWR | constants.O_NONBLOCK)
   sequence = 0
