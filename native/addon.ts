@@ -9,6 +9,8 @@ export interface Addon {
   listenUnix(path: string, backlog: number): number
   /** -EAGAIN: the listener's backlog is full. */
   connectUnix(path: string): number
+  /** 0, or -EAGAIN: the receiver's queue is full. Borrows fds. */
+  sendDatagram(path: string, text: string, fds: readonly number[]): number
   socketPair(): [number, number] | number
   /** The path of a listening Unix stream socket made elsewhere, from now on like one of listenUnix. -EINVAL: it is none. */
   adoptListener(fd: number): string | number

@@ -14,6 +14,9 @@ import { check, SystemError } from './system-error'
 
 const addon = loadAddon()
 
+/** ETOOMANYREFS, which node:os has not: the user's descriptors in sockets that nobody has read yet are too many. */
+const tooManyInFlight = 109
+
 /** A listening socket. A path that begins with NUL is an abstract address. Throws EADDRINUSE where a file is in the way. */
 export function listenUnix(path: string, backlog: number): number {
   return check('listen', addon.listenUnix(path, backlog))
@@ -22,6 +25,16 @@ export function listenUnix(path: string, backlog: number): number {
 /** A connected socket. Throws EAGAIN when the listener's backlog is full. */
 export function connectUnix(path: string): number {
   return check('connect', addon.connectUnix(path))
+}
+
+/**
+ * One datagram to the socket at a path (an abstract address begins with NUL), with copies of descriptors. Never waits:
+ * false when the receiver's queue is full.
+ */
+export function sendDatagram(path: string, text: string, fds: readonly number[]): boolean {
+  const result = addon.sendDatagram(path, text, fds)
+  if (-result === constants.errno.EAGAIN || -result === tooManyInFlight) return false
+  return check('sendmsg', result) === 0
 }
 
 export function socketPair(): [number, number] {

@@ -310,6 +310,15 @@ Napi::Value ConnectUnixGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ConnectUnix(path));
 }
 
+Napi::Value SendDatagramGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const std::string path = args.string();
+  const std::string text = args.string();
+  const std::vector<int> fds = args.fds();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), SendDatagram(path, text, fds));
+}
+
 Napi::Value AdoptListenerGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const int fd = args.fd();
@@ -335,6 +344,7 @@ Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
 void ExportSockets(Napi::Env env, Napi::Object exports) {
   exports["listenUnix"] = Napi::Function::New<ListenUnixGlue>(env, "listenUnix");
   exports["connectUnix"] = Napi::Function::New<ConnectUnixGlue>(env, "connectUnix");
+  exports["sendDatagram"] = Napi::Function::New<SendDatagramGlue>(env, "sendDatagram");
   exports["adoptListener"] = Napi::Function::New<AdoptListenerGlue>(env, "adoptListener");
   exports["socketPair"] = Napi::Function::New<SocketPairGlue>(env, "socketPair");
   exports["Socket"] = Socket::Define(env);

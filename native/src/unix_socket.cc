@@ -43,10 +43,18 @@ int AddressOf(const std::string& path, Address* address) {
 
 Fd NewSocket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); }
 
-/** One sendmsg; bytes sent or -errno. */
-ssize_t SendMessage(int socket, iovec* iov, size_t count, const std::vector<Fd>& fds) {
+int NumberOf(const Fd& fd) { return fd.get(); }
+int NumberOf(int fd) { return fd; }
+
+/** One sendmsg; bytes sent or -errno. to: where the socket is not connected. */
+template <typename Descriptor>
+ssize_t SendMessage(int socket, iovec* iov, size_t count, const std::vector<Descriptor>& fds, Address* to = nullptr) {
   alignas(cmsghdr) char control[kControlBytes];
   msghdr message{};
+  if (to) {
+    message.msg_name = &to->un;
+    message.msg_namelen = to->length;
+  }
   message.msg_iov = iov;
   message.msg_iovlen = count;
   if (!fds.empty()) {
@@ -59,7 +67,7 @@ ssize_t SendMessage(int socket, iovec* iov, size_t count, const std::vector<Fd>&
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(bytes);
     int* numbers = reinterpret_cast<int*>(CMSG_DATA(header));
-    for (const Fd& fd : fds) *numbers++ = fd.get();
+    for (const Descriptor& fd : fds) *numbers++ = NumberOf(fd);
   }
   ssize_t sent;
   do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -92,6 +100,17 @@ int ConnectUnix(const std::string& path) {
   if (!fd.valid()) return -errno;
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address.un), address.length) < 0) return -errno;
   return fd.take();
+}
+
+int SendDatagram(const std::string& path, const std::string& text, const std::vector<int>& fds) {
+  if (fds.size() > kFdsPerMessageMax) return -EINVAL;
+  Address address;
+  if (const int error = AddressOf(path, &address)) return error;
+  const Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return -errno;
+  iovec iov{const_cast<char*>(text.data()), text.size()};
+  const ssize_t sent = SendMessage(fd.get(), &iov, 1, fds, &address);
+  return sent < 0 ? static_cast<int>(sent) : 0;
 }
 
 int SocketPair(int fds[2]) {

@@ -18,6 +18,8 @@ constexpr size_t kFdsPerMessageMax = 253;
 
 int ListenUnix(const std::string& path, int backlog);
 int ConnectUnix(const std::string& path);
+/** One datagram to the socket at path, with copies of descriptors. Never waits: -EAGAIN when its queue is full. 0 or -errno. */
+int SendDatagram(const std::string& path, const std::string& text, const std::vector<int>& fds);
 int SocketPair(int fds[2]);
 /**
  * Make a listening Unix stream socket that another process made fit for use here: non-blocking and close-on-exec.

@@ -128,6 +128,10 @@ const limitsInWords: Record<string, string> = {
   tableBytesOfOwner: "the owner's share of the allocation table is full with mappings of its allocations",
   tableBytesWithoutOwner:
     "users without an [[owner]] in the broker's configuration together fill their share of the allocation table",
+  fdStoreMemfds:
+    "the service manager's fd store, which keeps the memory over a restart of the broker, is full",
+  fdStoreNameBytes:
+    "the names in the service manager's fd store leave no room for one more, as all of them go through one variable",
   sharedMappingsPerAllocation: 'those it is shared with have as many mappings of the allocation as they may',
 }
 

@@ -157,8 +157,8 @@ test('memory that is missing, and memory that nobody knows, are findings', async
   closeSync(openSync(path.join(directory, 'alloc-77'), 'w', 0o600))
   await broker.start()
   expect((await report()).findings).toEqual([
-    'memory of allocation 77, which was never committed, was removed',
     "the memory of 'vm/1' (alloc-1) is missing; it can only be released",
+    'memory of allocation 77, which was never committed, was removed',
   ])
 })
 

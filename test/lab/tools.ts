@@ -21,8 +21,7 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
   const busybox = path.join(folder, 'bin/busybox')
   const kexec = path.join(folder, 'sbin/kexec')
   const { modules, data } = qemuParts(qemu)
-  const foreignCalls = require.resolve(`@yuuang/ffi-rs-linux-${process.arch}-gnu`)
-  const libraries = await librariesOf([process.execPath, qemu, foreignCalls, ...modules])
+  const libraries = await librariesOf([process.execPath, qemu, ...modules])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
   const files = [...libraries, ...kexecLibraries, ...modules, ...data].map(file =>

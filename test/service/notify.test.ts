@@ -1,24 +1,23 @@
 /**
- * Proves what broker and service manager say to each other, message by message, through the system's libsystemd, a real
- * notify socket and a real exec: when it is ready, that it lives, that the listening socket and the memfds of its
- * memory pass from one broker to the next, and what happens when the two do not understand each other.
+ * Proves what broker and service manager say to each other, message by message, through a real notify socket and a real
+ * exec: when it is ready, that it lives, that the listening socket and the memfds of its memory pass from one broker to the
+ * next, how fast and how patiently the manager is told, and what happens when the two do not understand each other.
  */
 import {
-  cpSync,
+  chmodSync,
   existsSync,
-  mkdirSync,
+  fstatSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   readSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { bareEnvironment, runNow } from '../support/child'
+import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
 import { Manager, type ManagerOptions } from './support/manager'
@@ -182,7 +181,7 @@ describe('memory of a memfd range', () => {
     })
     const first = await allocate('vm/ram')
     writeSync(first.fd, 'hello', MiB)
-    expect(await manager.stored()).toEqual(['memfd-1.sealed', 'memfd-table.sealed'])
+    expect(await manager.stored()).toEqual(['+1.sealed', 'memfd-table.sealed'])
     expect(await manager.signal(9)).toBe('killed 9')
     await manager.start()
     expect((await ranges())[0]).toMatchObject({ allocations: 1, table: { recovery: 'sameBoot' } })
@@ -195,7 +194,7 @@ describe('memory of a memfd range', () => {
     first.client.closeFd(first.fd)
     again.closeFd(fds[grant.fileDescriptor]!)
     expect(await again.call('Release', { name: 'vm/ram', graceMs: 0 })).toMatchObject({ outcome: 'released' })
-    await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=memfd-1.sealed'), 'its removal')
+    await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=+1.sealed'), 'its removal')
     await until(async () => (await ranges())[0]!.freeBytes === 64 * MiB, 'all of it free')
     expect(await manager.stored()).toEqual(['memfd-table.sealed'])
   })
@@ -209,7 +208,7 @@ describe('memory of a memfd range', () => {
     await manager.start()
     await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=memfd-2.sealed'), 'its removal')
     expect((await manager.client().call('Allocate', { name: 'next', bytes: MiB })).allocation.id).toBe(2)
-    expect(await manager.stored()).toEqual(['memfd-1.sealed', 'memfd-2.sealed', 'memfd-table.sealed'])
+    expect(await manager.stored()).toEqual(['+1.sealed', '+2.sealed', 'memfd-table.sealed'])
   })
 
   test('is refused when the store has no room for it, and nothing of it remains', async () => {
@@ -218,7 +217,10 @@ describe('memory of a memfd range', () => {
     await allocate('one')
     const free = (await ranges())[0]!.freeBytes
     const client = manager.client()
-    const refused = { error: 'io.membroker.Broker.SourceFailed', parameters: { code: 'EMFILE' } }
+    const refused = {
+      error: 'io.membroker.Broker.LimitExceeded',
+      parameters: { limit: 'fdStoreMemfds', max: 2 },
+    }
     for (const name of ['two', 'two'])
       await expect(client.call('Allocate', { name, bytes: MiB })).rejects.toMatchObject(refused)
     expect((await ranges())[0]!.freeBytes).toBe(free)
@@ -238,7 +240,7 @@ describe('memory of a memfd range', () => {
       state: 'readOnly',
       reason: expect.stringMatching(/not its table/),
     })
-    expect(await manager.stored()).toEqual(['memfd-1.sealed'])
+    expect(await manager.stored()).toEqual(['+1.sealed'])
   })
 
   test('of a range that the configuration has no more, or has otherwise, stays in the store', async () => {
@@ -262,6 +264,91 @@ describe('memory of a memfd range', () => {
     expect(text(fds[grant.fileDescriptor]!)).toBe('hello')
   })
 
+  test('is used under its name in the store, whatever the kernel calls it, and is the broker’s again', async () => {
+    managed()
+    await manager.start()
+    const { fd } = await allocate('vm/ram')
+    writeSync(fd, 'hello', MiB)
+    await manager.signal(9)
+    await manager.answer('nameless', 'nameless')
+    await manager.start()
+    expect(await ranges()).toMatchObject([
+      { state: 'online', allocations: 1, table: { recovery: 'sameBoot' } },
+    ])
+    const { grant, fds } = await manager.client().call('CreateMapping', { name: 'vm/ram' })
+    expect(text(fds[grant.fileDescriptor]!)).toBe('hello')
+    expect(fstatSync(fds[grant.fileDescriptor]!).mode & 0o777).toBe(0o600)
+    expect(await manager.stored()).toEqual(['+1.sealed', 'memfd-table.sealed'])
+  })
+
+  test('is used under the names that the version before gave, and goes by them', async () => {
+    managed()
+    await manager.start()
+    const { fd, client } = await allocate('old')
+    writeSync(fd, 'hello', MiB)
+    await manager.signal(9)
+    await manager.answer('rename +1.sealed memfd-1.sealed', 'renamed')
+    await manager.start()
+    const again = manager.client()
+    const { grant, fds } = await again.call('CreateMapping', { name: 'old' })
+    expect(text(fds[grant.fileDescriptor]!)).toBe('hello')
+    client.closeFd(fd)
+    again.closeFd(fds[grant.fileDescriptor]!)
+    expect(await again.call('Release', { name: 'old', graceMs: 0 })).toMatchObject({ outcome: 'released' })
+    await manager.until(() => manager.told.includes('FDSTOREREMOVE=1|FDNAME=memfd-1.sealed'), 'its removal')
+  })
+
+  test.each<[string, string[], RegExp]>([
+    ['not sealed', ['plain +2.sealed'], /'\+2.sealed' is no memfd that a broker has sealed/],
+    ['of another size', ['drop +1.sealed', 'stash +1.sealed'], /has 0 bytes, and the table says 2097152/],
+    ['there twice', ['stash +1.sealed'], /more than one '\+1.sealed'/],
+    ['there under two names', ['stash memfd-1.sealed'], /more than one/],
+    [
+      'without a table, and of a later version',
+      ['drop memfd-table.sealed', 'drop +1.sealed', 'stash ~1.sealed'],
+      /does not know/,
+    ],
+  ])('is not used where it is %s: the range is read-only, and all of it stays', async (_, orders, reason) => {
+    managed()
+    await manager.start()
+    await allocate('one')
+    await manager.signal(9)
+    for (const order of orders) await manager.answer(order, /^drop/.test(order) ? 'dropped' : 'stashed')
+    const before = await manager.stored()
+    await manager.start()
+    expect((await ranges())[0]).toMatchObject({ state: 'readOnly', reason: expect.stringMatching(reason) })
+    expect(await manager.stored()).toEqual(before)
+  })
+
+  test('is refused before the names in the store are too long for a broker to be started again', async () => {
+    const range = 'x'.repeat(63)
+    managed({ config: sealed().replace('sealed', range), environment: { FDSTORE: '8192' } })
+    // Of another program's: they take room as well.
+    for (let count = 0; count < 500; count++)
+      await manager.answer(`stash ${String(count).padStart(250, 'y')}`, 'stashed')
+    await manager.start()
+    const client = manager.client()
+    let made = 0
+    const refusal = await (async () => {
+      for (; ; made++)
+        try {
+          await client.call('Allocate', { name: `a${made}`, bytes: 4096 })
+        } catch (error) {
+          return error
+        }
+    })()
+    expect(refusal).toMatchObject({
+      error: 'io.membroker.Broker.LimitExceeded',
+      parameters: { limit: 'fdStoreNameBytes', max: 124 * 1024 },
+    })
+    expect(made).toBeGreaterThan(10)
+    const { fdStore } = await client.call('GetStatus', {})
+    expect(fdStore).toMatchObject({ memfds: 501 + made, memfdsMax: 8192, nameBytesMax: 124 * 1024 })
+    await manager.signal(9)
+    await manager.start()
+    expect(await ranges()).toMatchObject([{ state: 'online', allocations: made }])
+  })
+
   test('does not survive where there is no store, and nobody is told otherwise', async () => {
     managed({ environment: {} })
     await manager.start()
@@ -274,44 +361,91 @@ describe('memory of a memfd range', () => {
   })
 })
 
-describe('what can’t be understood', () => {
-  /** A package without ffi-rs, as npm leaves it on a platform that it has no binary for. */
-  function withoutFfi(folder: string): string {
-    for (const part of ['dist', 'native', 'package.json'])
-      symlinkSync(path.join(packageRoot, part), path.join(folder, part))
-    rmSync(path.join(folder, 'dist'))
-    cpSync(path.join(packageRoot, 'dist'), path.join(folder, 'dist'), { recursive: true })
-    mkdirSync(path.join(folder, 'node_modules'))
-    for (const name of readdirSync(path.join(packageRoot, 'node_modules')))
-      if (name !== 'ffi-rs')
-        symlinkSync(path.join(packageRoot, 'node_modules', name), path.join(folder, 'node_modules', name))
-    return folder
-  }
+describe('a manager that is slow', () => {
+  test('and reads nothing holds nobody up: words wait, and so does memory that it is to keep', async () => {
+    managed()
+    await manager.start()
+    const client = manager.client()
+    manager.stand(true)
+    // More than its queue takes; each reload has two words for it.
+    const queued = Number(readFileSync('/proc/sys/net/unix/max_dgram_qlen', 'latin1'))
+    for (let count = 0; count < queued; count++) await client.call('Reload', {})
+    let made = false
+    const allocated = manager
+      .client()
+      .call('Allocate', { name: 'waits', bytes: MiB })
+      .then(() => {
+        made = true
+      })
+    expect((await client.call('GetStatus', {})).allocations).toBe(0)
+    expect(made).toBe(false)
+    manager.stand(false)
+    await allocated
+    expect(await manager.stored()).toEqual(['+1.sealed', 'memfd-table.sealed'])
+  })
 
-  test('without ffi-rs the manager is told nothing, the log says so, and the passed socket works', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'membroker-no-ffi-'))
-    try {
-      managed({ release: withoutFfi(folder) })
-      await manager.answer('start', 'started ')
-      expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
-      await manager.logged(/libsystemd can not be used/)
-      expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
-      expect(manager.told).toEqual([])
-      expect(await manager.signal(15)).toBe('exited 0')
-      expect(existsSync(manager.socket)).toBe(true)
-    } finally {
-      rmSync(folder, { recursive: true })
+  test('is told of an owner’s memory no faster than it can bear, and the others do not wait for that owner', async () => {
+    managed({ environment: { FDSTORE: '600' } })
+    await manager.start()
+    chmodSync(manager.folder, 0o755)
+    chmodSync(manager.socket, 0o666)
+    manager.configure(`${sealed()}[[owner]]\nuid = 65534\n[[owner]]\nuid = 65533\n`)
+    await manager.client().call('Reload', {})
+    const [greedy, other] = [
+      await OtherProcess.start(manager.socket, { uid: 65534 }),
+      await OtherProcess.start(manager.socket, { uid: 65533 }),
+    ]
+    const begun = performance.now()
+    await greedy.run(async ({ connect, state }) => {
+      state.rounds = 0
+      for (let index = 0; index < 8; index++) {
+        const client = connect()
+        void (async () => {
+          for (;;) {
+            await client.call('Allocate', { name: `storm/${index}`, bytes: 4096 })
+            await client.call('Release', { name: `storm/${index}` })
+            state.rounds++
+          }
+        })().catch(() => {})
+      }
+    })
+    const messages = () => manager.told.filter(text => /^FDSTORE/.test(text)).length
+    await manager.until(() => messages() > 300, 'the storm')
+    // Its burst is over by now: what it asks for waits. Another's does not.
+    for (let count = 0; count < 20; count++) {
+      const before = messages()
+      expect(await other.refusal('Allocate', { name: `other/${count}`, bytes: 4096 })).toBeUndefined()
+      await manager.stored()
+      // All that is told meanwhile is what the rates give: no queue of the other owner's is before it.
+      expect(messages() - before).toBeLessThan(100)
     }
+    const seconds = (performance.now() - begun) / 1000
+    expect(messages()).toBeLessThan(256 + 50 * seconds + 20 + 10)
+    expect(await greedy.run(({ state }) => state.rounds)).toBeGreaterThan(100)
+    await OtherProcess.killAll()
+  })
+})
+
+describe('what can’t be understood', () => {
+  test('at an address that is no Unix socket the manager is told nothing, the log says so, and the passed socket works', async () => {
+    managed({ environment: { ...store, NOTIFY_SOCKET: 'vsock:2:1' } })
+    await manager.answer('start', 'started ')
+    expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
+    await manager.logged(/can not be told anything/)
+    expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
+    expect(manager.told).toEqual([])
+    expect(await manager.signal(15)).toBe('exited 0')
+    expect(existsSync(manager.socket)).toBe(true)
   })
 
   test('descriptors that are nothing of membroker are left alone, and named', async () => {
     managed()
     await manager.answer('stash something', 'stashed')
-    await manager.answer('stash memfd-x.sealed', 'stashed')
+    await manager.answer('stash memfd-x.other', 'stashed')
     await manager.start()
     await manager.logged(/descriptor 4 \('something'\) from the service manager is nothing of membroker/)
-    await manager.logged(/descriptor 5 \('memfd-x.sealed'\) from the service manager is nothing of membroker/)
-    expect(await manager.stored()).toEqual(['memfd-table.sealed', 'memfd-x.sealed', 'something'])
+    await manager.logged(/descriptor 5 \('memfd-x.other'\) from the service manager is nothing of membroker/)
+    expect(await manager.stored()).toEqual(['memfd-table.sealed', 'memfd-x.other', 'something'])
   })
 
   test('variables meant for another process are not believed', async () => {

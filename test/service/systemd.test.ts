@@ -263,6 +263,53 @@ scenario('the doctor sees memfds that the fd store has no room for, and its comm
   restarted()
 })
 
+scenario(
+  'systemd answers while an owner makes and ends memory as fast as it can, and so does the broker',
+  async host => {
+    host.must('restart', service)
+    const { restarts } = host
+    const [greedy, other] = [await host.client(), await host.client(uid + 1)]
+    await greedy.run(async ({ connect, state }) => {
+      state.rounds = 0
+      for (let index = 0; index < 16; index++) {
+        const client = connect()
+        const parameters = { name: `storm/${index}` }
+        void (async () => {
+          for (;;) {
+            await client.call('Allocate', { ...parameters, bytes: 4096, range: 'sealed' })
+            await client.call('Release', parameters)
+            state.rounds++
+          }
+        })().catch(error => {
+          state.failed = String(error.error ?? error)
+        })
+      }
+    })
+    const rounds = () =>
+      greedy.run(({ state }) => [state.rounds, state.failed] as [number, string | undefined])
+    // Past what it may do at once: from here on it is at its rate.
+    await until(async () => (await rounds())[0] > 150, 'the storm')
+    const [before] = await rounds()
+    const begun = performance.now()
+    for (let count = 0; count < 20; count++) {
+      expect(host.systemd.show(service, 'ActiveState')).toBe('active')
+      expect(await other.run(({ client }) => client.call('GetStatus', {}).then(({ ranges }) => ranges))).toBe(
+        2,
+      )
+    }
+    const [after, failed] = await rounds()
+    expect(failed ?? undefined).toBeUndefined()
+    // Two messages a round, at 50 a second.
+    expect(after - before).toBeLessThanOrEqual((50 * (performance.now() - begun)) / 1000 / 2 + 64)
+    await greedy.kill()
+    await until(
+      () => Number(host.systemd.show(service, 'NFileDescriptorStore')) <= 1 + 16,
+      'the fd store has only what was left',
+    )
+    expect(host.restarts).toBe(restarts)
+  },
+)
+
 scenario('stopped, it leaves the socket to the socket unit, and clients start the next', async host => {
   host.must('stop', service)
   expect(lstatSync(host.systemd.inside(socket)).isSocket()).toBe(true)

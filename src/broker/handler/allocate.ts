@@ -265,13 +265,15 @@ function refuseSpace(range: Range, requestedBytes: number): never {
 
 /** Turns the source's system errors into the wire's. Stays synchronous where the source is. */
 function makeMemory(range: Range, operation: string, make: () => void | Promise<void>): void | Promise<void> {
-  const refuseSource = (error: NodeJS.ErrnoException): never =>
-    refuse('SourceFailed', {
+  const refuseSource = (error: NodeJS.ErrnoException): never => {
+    if (error instanceof Refusal) throw error
+    return refuse('SourceFailed', {
       range: range.name,
       operation,
       code: error.code ?? 'unknown',
       reason: error.message,
     })
+  }
   try {
     return make()?.catch(refuseSource)
   } catch (error) {

@@ -48,6 +48,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
       viewRetired,
     ),
     usage: take(broker.ledger.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
+    fdStore: (session.isAdmin && broker.service?.fdStore?.figures()) || null,
   }
 }
 

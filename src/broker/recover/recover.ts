@@ -83,7 +83,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
     return unusable(reason)
   }
   try {
-    const { table, recovery } = openTable(broker, opened)
+    const { table, recovery } = await openTable(broker, opened)
     Object.assign(startup, found(table, opened.fresh))
     const problem = conflict(broker, table)
     if (problem) return giveUp(problem)
@@ -134,7 +134,12 @@ function explain(broker: Broker, error: unknown): string {
 function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
   switch (settings.source) {
     case 'memfd':
-      return MemfdSource.open(settings, broker.fileWork, broker.service?.fdStore)
+      return MemfdSource.open(
+        settings,
+        broker.fileWork,
+        guardOf(broker, settings.name).openBy,
+        broker.service?.fdStore,
+      )
     case 'directory':
       return DirectorySource.open(settings, guardOf(broker, settings.name), broker.fileWork)
     case 'devdax':
@@ -227,7 +232,10 @@ function markChanged(broker: Broker, allocation: Allocation): void {
   }
 }
 
-function openTable(broker: Broker, opened: OpenedSource): { table: Table; recovery: Recovery } {
+async function openTable(
+  broker: Broker,
+  opened: OpenedSource,
+): Promise<{ table: Table; recovery: Recovery }> {
   const { source, medium, fresh } = opened
   const { bootId } = broker
   const identity: RangeIdentity = {
@@ -242,7 +250,7 @@ function openTable(broker: Broker, opened: OpenedSource): { table: Table; recove
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })
-  if (fresh) opened.keepTable()
+  if (fresh) await opened.keepTable()
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
 }
 
@@ -280,23 +288,23 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     range.recovery === 'newBoot',
   )
   const present = new Set(source.present())
+  const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
+  if (missing.length > 0) {
+    const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
+    const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
+    const text = `the memory of ${names.join(', ')}${more} is missing`
+    // All of it: this is not the memory that the table is about, and what is there is nothing that may be removed.
+    if (missing.length === table.state.allocations.size) return range.becomeReadOnly(text)
+    // Some of it: the others' owners are not to suffer.
+    addFinding(range.startup, `${text}; it can only be released`)
+    broker.log.error({ range: range.name }, `${text}; it can only be released`)
+  }
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
     addFinding(range.startup, `memory of allocation ${id}, which was never committed, was removed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
-  }
-  const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
-  if (missing.length === 0) return
-  const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
-  const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
-  const text = `the memory of ${names.join(', ')}${more} is missing`
-  // All of it: this is not the memory that the table is about. Some of it: the others' owners are not to suffer.
-  if (missing.length === table.state.allocations.size) range.becomeReadOnly(text)
-  else {
-    addFinding(range.startup, `${text}; it can only be released`)
-    broker.log.error({ range: range.name }, `${text}; it can only be released`)
   }
 }
 

@@ -1,35 +1,82 @@
-import type { Notify } from './libsystemd'
-import { rangeOfStoreName, storeName } from './store-name'
+import { closeSync } from 'node:fs'
+import { refuse } from '../refusal'
+import type { Inherited } from './inherited'
+import type { Notify } from './notify'
+import { PacedQueue } from './paced-queue'
+import { type Item, rangeOfStoreName, storeName } from './store-name'
+
+/**
+ * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES, of which exec takes 128 KiB
+ * (MAX_ARG_STRLEN): with more, the service can never be started again. 4 KiB are left for the names of sockets.
+ */
+export const nameBytesMax = 124 * 1024
+
+/**
+ * Messages to the service manager, one to put a memfd into its store and one to take it out. Its loop serves the whole
+ * host: systemd 257 hardly answers anybody at some 250 a second. After a rest, a host's virtual machines start at once.
+ */
+const rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burst: 512 } }
+
+/** A manager that reloads its units reads nothing for seconds. */
+const patienceMs = 30_000
+
+/** What takeRange finds. doubt: why it can't be told what is what; then nothing of it may be used, or made anew beside it. */
+export interface Kept {
+  items: Map<Item, number>
+  doubt: string | undefined
+}
 
 /**
  * The service manager's fd store: memfds that it keeps while no broker runs, and passes to the next one. It answers
  * nothing, and drops what is beyond its size without a word, so the size must be known.
  */
 export class FdStore {
-  /** Names in the store by now. */
-  private readonly stored: Set<string>
+  /** Names in the store by now, by item and range. */
+  private readonly names = new Map<string, string>()
+  private nameBytes: number
+  private readonly removals = new Map<string, Promise<void>>()
+  private readonly queue = new PacedQueue<number>(rates, patienceMs)
+  private readonly kept: Map<string, number[]>
 
   constructor(
     private readonly notify: Notify,
     /** Descriptors it holds at most: FileDescriptorStoreMax= of the unit. */
-    readonly size: number,
+    private readonly size: number,
     /** The process that has copies of all descriptors in it: it holds no memory on its own account. */
     readonly keeperPid: number,
-    private readonly kept: Map<string, number>,
+    private readonly inherited: Pick<Inherited, 'memfds' | 'strays'>,
+    private readonly onLost: (name: string, error: Error) => void,
   ) {
-    this.stored = new Set(kept.keys())
+    this.kept = new Map(inherited.memfds)
+    this.nameBytes = inherited.strays.reduce((sum, name) => sum + costOf(name), 0)
+    for (const name of this.kept.keys()) this.enter(keyOfName(name), name)
+  }
+
+  figures(): { memfds: number; memfdsMax: number; nameBytes: number; nameBytesMax: number } {
+    const memfds = this.names.size + this.inherited.strays.length
+    return { memfds, memfdsMax: this.size, nameBytes: this.nameBytes, nameBytesMax }
   }
 
   /** What earlier brokers have left of a range; the caller owns the descriptors. */
-  takeRange(range: string): Map<number | 'table', number> {
-    const found = new Map<number | 'table', number>()
-    for (const [name, fd] of this.kept) {
+  takeRange(range: string): Kept {
+    const items = new Map<Item, number>()
+    let doubt: string | undefined
+    for (const [name, fds] of this.kept) {
       const parts = rangeOfStoreName(name)!
       if (parts.range !== range) continue
-      found.set(parts.item, fd)
       this.kept.delete(name)
+      for (const fd of fds) {
+        if (!items.has(parts.item)) items.set(parts.item, fd)
+        else {
+          closeSync(fd)
+          doubt = `the fd store has more than one '${name}'`
+        }
+      }
     }
-    return found
+    const stray = this.inherited.strays.find(name => name.endsWith(`.${range}`))
+    if (stray !== undefined && !items.has('table'))
+      doubt ??= `the fd store has '${stray}', which this version does not know, and not its table`
+    return { items, doubt }
   }
 
   /** Ranges of which something is kept that nobody has taken. It stays in the store. */
@@ -37,20 +84,59 @@ export class FdStore {
     return [...new Set([...this.kept.keys()].map(name => rangeOfStoreName(name)!.range))]
   }
 
-  /** A copy of fd survives this broker from now on. @throws Error with code EMFILE when the store is full */
-  put(range: string, item: number | 'table', fd: number): void {
+  /**
+   * A copy of fd survives this broker when it resolves. uid: in whose turn the manager is told.
+   * @throws Refusal LimitExceeded; Error with code and syscall when the manager can't be told
+   */
+  async put(range: string, item: Item, fd: number, uid: number): Promise<void> {
+    const key = keyOf(range, item)
+    await this.removals.get(key)
     const name = storeName(range, item)
-    if (this.stored.size >= this.size)
-      throw Object.assign(
-        new Error(`the service manager's fd store is full (FileDescriptorStoreMax=${this.size})`),
-        { code: 'EMFILE', syscall: 'sd_notify' },
-      )
-    this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
-    this.stored.add(name)
+    const { memfds, memfdsMax, nameBytes } = this.figures()
+    if (memfds >= memfdsMax) refuse('LimitExceeded', { limit: 'fdStoreMemfds', max: memfdsMax })
+    if (nameBytes + costOf(name) > nameBytesMax)
+      refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
+    this.enter(key, name)
+    try {
+      await this.queue.run(uid, () => this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]))
+    } catch (error) {
+      this.leave(key)
+      throw error
+    }
   }
 
-  remove(range: string, item: number | 'table'): void {
-    const name = storeName(range, item)
-    if (this.stored.delete(name)) this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`)
+  /** Later, in the uid's turn. A broker that ends before leaves it to the next one, which finds it in no table. */
+  remove(range: string, item: Item, uid: number): void {
+    const key = keyOf(range, item)
+    const name = this.names.get(key)
+    if (name === undefined || this.removals.has(key)) return
+    const removal = this.queue
+      .run(uid, () => this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
+      .then(
+        () => this.leave(key),
+        error => this.onLost(name, error),
+      )
+      .finally(() => this.removals.delete(key))
+    this.removals.set(key, removal)
   }
+
+  private enter(key: string, name: string): void {
+    this.names.set(key, name)
+    this.nameBytes += costOf(name)
+  }
+
+  private leave(key: string): void {
+    this.nameBytes -= costOf(this.names.get(key)!)
+    this.names.delete(key)
+  }
+}
+
+/** With the colon between two names. */
+const costOf = (name: string) => name.length + 1
+
+const keyOf = (range: string, item: Item) => `${item}.${range}`
+
+function keyOfName(name: string): string {
+  const { range, item } = rangeOfStoreName(name)!
+  return keyOf(range, item)
 }

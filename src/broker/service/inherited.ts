@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, readlinkSync } from 'node:fs'
+import { closeSync, fstatSync, statfsSync } from 'node:fs'
 import { native } from '../../../native'
 import { rangeOfStoreName } from './store-name'
 
@@ -6,13 +6,22 @@ import { rangeOfStoreName } from './store-name'
 const firstFd = 3
 /** More than any manager passes; a number beyond it is garbage. */
 const fdsMax = 1_000_000
+/** Of several sockets the one that the Varlink protocol means is called so. */
+const varlinkName = 'varlink'
+/** Where each pidfd has an inode number of its own (statfs(2)). */
+const pidfsMagic = 0x50494446
 
 /** What a service manager handed over at start. */
 export interface Inherited {
   /** The listening socket, where it is that of a socket unit. */
   listener: { fd: number; path: string } | undefined
-  /** Memfds that an earlier broker has left in the fd store, by name. */
-  memfds: Map<string, number>
+  /**
+   * What an earlier broker has left in the fd store, by name: a name that brokers give. Whether it is what the name says,
+   * and whether it is alone, is for its range to judge: it is never taken for nothing.
+   */
+  memfds: Map<string, number[]>
+  /** Names of what else is there and no socket. */
+  strays: string[]
   /** What came and is of no use, a sentence each, for the log. */
   complaints: string[]
 }
@@ -22,55 +31,97 @@ export class InheritedError extends Error {
   override name = 'InheritedError'
 }
 
+interface Passed {
+  fd: number
+  name: string
+}
+
 /**
- * Takes what LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES tell of (sd_listen_fds(3)), and takes these out of the
- * environment, so that no child thinks they are for it. A descriptor that isn't recognized is left alone: if the
+ * Takes what LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES tell of (sd_listen_fds(3)), and takes these out of
+ * the environment, so that no child thinks they are for it. A descriptor that isn't recognized is left alone: if the
  * variables lie, it may be anything of ours.
- * @throws InheritedError for more than one listening socket
+ * @throws InheritedError for more than one listening socket of which none, or more than one, is called 'varlink'
  */
 export function takeInherited(environment: NodeJS.ProcessEnv = process.env): Inherited {
-  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = environment
+  const { LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS, LISTEN_FDNAMES } = environment
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'])
     delete environment[name]
-  const inherited: Inherited = { listener: undefined, memfds: new Map(), complaints: [] }
-  if (LISTEN_FDS === undefined || LISTEN_PID !== String(process.pid)) return inherited
+  const inherited: Inherited = { listener: undefined, memfds: new Map(), strays: [], complaints: [] }
+  if (LISTEN_FDS === undefined || !isThisProcess(LISTEN_PID, LISTEN_PIDFDID)) return inherited
   const count = Number(LISTEN_FDS)
   if (!Number.isInteger(count) || count < 0 || count > fdsMax)
     throw new InheritedError(`LISTEN_FDS is '${LISTEN_FDS}', which is not a number of descriptors`)
   const names = LISTEN_FDNAMES?.split(':') ?? []
-  for (let index = 0; index < count; index++) take(inherited, firstFd + index, names[index] ?? 'unknown')
+  const sockets: Passed[] = []
+  for (let index = 0; index < count; index++) {
+    const passed = { fd: firstFd + index, name: names[index] ?? 'unknown' }
+    const isSocket = socketOrNot(passed.fd)
+    if (isSocket === undefined) complain(inherited, passed, 'is not open')
+    else if (isSocket) sockets.push(passed)
+    else takeMemfd(inherited, passed)
+  }
+  inherited.listener = chooseListener(inherited, sockets)
   return inherited
 }
 
-function take(inherited: Inherited, fd: number, name: string): void {
-  const complain = (what: string) =>
-    inherited.complaints.push(`descriptor ${fd} ('${name}') from the service manager ${what}`)
-  let isSocket: boolean
+/** A pid can be another process' by now; the id of a pidfd, where the kernel has such, can't. */
+function isThisProcess(pid: string | undefined, pidfdId: string | undefined): boolean {
+  if (pid !== String(process.pid)) return false
+  return pidfdId === undefined || (ownPidfdId() ?? pidfdId) === pidfdId
+}
+
+/** undefined before Linux 6.9. */
+function ownPidfdId(): string | undefined {
+  const pidfd = native.pidfdOpen(process.pid)
   try {
-    isSocket = fstatSync(fd).isSocket()
-  } catch {
-    return void complain('is not open')
+    if (statfsSync(`/proc/self/fd/${pidfd}`).type !== pidfsMagic) return undefined
+    return String(fstatSync(pidfd, { bigint: true }).ino)
+  } finally {
+    closeSync(pidfd)
   }
-  if (isSocket) {
-    const path = listenerPath(fd)
-    if (path === undefined) return void complain('is not a listening Unix stream socket with a path')
-    if (inherited.listener)
-      throw new InheritedError(
-        `the service manager passes several sockets (${inherited.listener.path}, ${path}); the broker takes one`,
-      )
-    inherited.listener = { fd, path }
+}
+
+/** undefined: not open. */
+function socketOrNot(fd: number): boolean | undefined {
+  try {
+    return fstatSync(fd).isSocket()
+  } catch {
+    return undefined
+  }
+}
+
+/** Known by its name in the store alone: a kernel may restore memfds without what they were called. */
+function takeMemfd(inherited: Inherited, { fd, name }: Passed): void {
+  if (rangeOfStoreName(name) === undefined) {
+    inherited.strays.push(name)
+    complain(inherited, { fd, name }, 'is nothing of membroker')
     return
   }
-  if (
-    rangeOfStoreName(name) === undefined ||
-    !readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:membroker-')
-  )
-    return void complain('is nothing of membroker')
-  if (inherited.memfds.has(name)) {
-    closeSync(fd)
-    return void complain('came twice')
+  inherited.memfds.set(name, [...(inherited.memfds.get(name) ?? []), fd])
+}
+
+function chooseListener(inherited: Inherited, sockets: readonly Passed[]): Inherited['listener'] {
+  const named = sockets.filter(({ name }) => name === varlinkName)
+  // Before one is touched: the others may be another service's as well.
+  for (const other of named.length > 0 ? sockets : [])
+    if (other.name !== varlinkName)
+      complain(inherited, other, `is left alone, as there is a '${varlinkName}'`)
+  const listeners: { fd: number; path: string }[] = []
+  for (const passed of named.length > 0 ? named : sockets) {
+    const path = listenerPath(passed.fd)
+    if (path === undefined) complain(inherited, passed, 'is not a listening Unix stream socket with a path')
+    else listeners.push({ fd: passed.fd, path })
   }
-  inherited.memfds.set(name, fd)
+  if (listeners.length > 1)
+    throw new InheritedError(
+      `the service manager passes several sockets (${listeners.map(({ path }) => path).join(', ')}), and the broker takes one: ` +
+        `give the socket unit that is the broker's, and no other, FileDescriptorName=${varlinkName}`,
+    )
+  return listeners[0]
+}
+
+function complain({ complaints }: Inherited, { fd, name }: Passed, what: string): void {
+  complaints.push(`descriptor ${fd} ('${name}') from the service manager ${what}`)
 }
 
 function listenerPath(fd: number): string | undefined {

@@ -3,11 +3,13 @@ import { boundedText } from '../bounded-text'
 import { FdStore } from './fd-store'
 import type { Inherited } from './inherited'
 import { keeperOf } from './keeper'
-import { type Notify, openNotify } from './libsystemd'
+import { type Notify, notifyAt } from './notify'
 
 /** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
 const extensionMs = 120_000
 const extendEveryMs = 10_000
+/** Between two tries while the manager's queue is full. */
+const retryMs = 100
 
 /** Of a sentence for `systemctl status`. */
 const statusBytesMax = 1024
@@ -30,6 +32,9 @@ export class ServiceManager {
   readonly fdStore: FdStore | undefined
   private notify: Notify | undefined
   private extending: NodeJS.Timeout | undefined
+  /** What its queue had no room for yet: of each kind, by its first word, the newest. */
+  private readonly unsent = new Map<string, string>()
+  private retry: NodeJS.Timeout | undefined
   private isReady = false
   private readonly watchdogMs: number | undefined
 
@@ -43,24 +48,25 @@ export class ServiceManager {
     this.watchdogMs = orders.watchdogMs
     if (orders.socket !== undefined) this.notify = this.open(orders.socket)
     // What was passed is from a store, whatever the environment says; without a way to tell it anything it is full.
-    const { memfds } = inherited
-    const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size) : 0
+    const { memfds, strays } = inherited
+    const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size + strays.length) : 0
     if (size > 0 || memfds.size > 0)
       this.fdStore = new FdStore(
-        (state, fds) => this.send(state, fds),
+        (state, fds) => this.notify?.(state, fds) ?? true,
         size,
         orders.socket === undefined ? process.ppid : keeperOf(orders.socket),
-        memfds,
+        inherited,
+        (name, { message }) => log.warn({ name, reason: message }, 'the fd store keeps what is of no use'),
       )
   }
 
   private open(socket: string): Notify | undefined {
     try {
-      return openNotify(socket)
+      return notifyAt(socket)
     } catch (error) {
       this.log.error(
         { reason: (error as Error).message },
-        'libsystemd can not be used: the service manager is told nothing, so give the unit Type=exec and no WatchdogSec=',
+        'the service manager can not be told anything, so give the unit Type=exec and no WatchdogSec=',
       )
       return undefined
     }
@@ -103,12 +109,26 @@ export class ServiceManager {
     this.send('STOPPING=1')
   }
 
-  private send(state: string, fds?: readonly number[]): void {
-    try {
-      this.notify?.(state, fds)
-    } catch (error) {
-      if (fds) throw Object.assign(error as Error, { code: 'EIO', syscall: 'sd_notify' })
-      this.log.warn({ state, reason: (error as Error).message }, 'the service manager could not be told')
+  /** Never waits: what the manager's queue has no room for is sent when it has. */
+  private send(state: string): void {
+    const kind = state.slice(0, state.indexOf('='))
+    this.unsent.delete(kind)
+    this.unsent.set(kind, state)
+    this.flush()
+  }
+
+  private flush(): void {
+    clearTimeout(this.retry)
+    for (const [kind, state] of this.unsent) {
+      try {
+        if (this.notify?.(state) === false) {
+          this.retry = setTimeout(() => this.flush(), retryMs)
+          return
+        }
+      } catch (error) {
+        this.log.warn({ state, reason: (error as Error).message }, 'the service manager could not be told')
+      }
+      this.unsent.delete(kind)
     }
   }
 }

@@ -2,18 +2,20 @@ import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/settings'
-import type { FdStore } from '../service/fd-store'
+import type { FdStore, Kept } from '../service/fd-store'
+import { type Item, storeName } from '../service/store-name'
 import { NativeMedium } from '../table'
 import { proveByOpening } from './file-proof'
 import { type FileWork, punchOut, takeOver } from './file-work'
 import { freeHugePages } from './huge-pages'
 import { Reservations } from './reservation'
-import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
 import { tableBytesFor } from './table-size'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
 const F_SEAL_GROW = 4
+const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
 
 /**
  * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker does, so a
@@ -36,6 +38,7 @@ export class MemfdSource implements Source {
     readonly capabilities: Capabilities,
     private readonly hugePageBytes: number,
     private readonly preallocate: boolean,
+    private readonly openBy: Guard['openBy'],
     private readonly work: FileWork,
   ) {
     this.reservations = new Reservations(work, capabilities.pageBytes, () => {
@@ -45,7 +48,13 @@ export class MemfdSource implements Source {
     })
   }
 
-  static async open(settings: RangeSettings, work: FileWork, store?: FdStore): Promise<OpenedSource> {
+  /** openBy: the uid itself where the policy lets it open by path what it holds. */
+  static async open(
+    settings: RangeSettings,
+    work: FileWork,
+    openBy: Guard['openBy'],
+    store?: FdStore,
+  ): Promise<OpenedSource> {
     const pageBytes = settings.hugePageBytes || 4096
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
@@ -64,24 +73,23 @@ export class MemfdSource implements Source {
       },
       settings.hugePageBytes,
       settings.preallocate ?? settings.hugePageBytes > 0,
+      openBy,
       work,
     )
-    const kept = store?.takeRange(settings.name).entries() ?? []
+    const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
     let table: number | undefined
-    for (const [item, fd] of kept)
+    for (const [item, fd] of items)
       if (item === 'table') table = fd
       else source.files.set(item, fd)
     try {
+      const reason = doubt ?? unusable(settings.name, items)
+      if (reason !== undefined) throw new SourceError(`${reason}; all of it stays there, out of use`)
       if (table !== undefined) return { ...source.withTable(table, fstatSync(table).size), fresh: false }
-      if (source.files.size > 0)
-        throw new SourceError(
-          `the fd store has ${source.files.size} memfds of it, and not its table; they stay there, out of use`,
-        )
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
       table = native.memfdCreate('membroker-table', { hugePageBytes: 0, allowSealing: true })
       ftruncateSync(table, tableBytes)
       await native.fallocate(table, 0, tableBytes)
-      native.addSeals(table, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
+      native.addSeals(table, seals)
       return { ...source.withTable(table, tableBytes), fresh: true }
     } catch (error) {
       if (table !== undefined) closeSync(table)
@@ -93,7 +101,8 @@ export class MemfdSource implements Source {
   private withTable(fd: number, bytes: number): Omit<OpenedSource, 'fresh'> {
     const medium = new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
     this.table = fd
-    return { source: this, medium, keepTable: () => this.store?.put(this.range, 'table', fd) }
+    const keepTable = () => this.store?.put(this.range, 'table', fd, process.getuid!())
+    return { source: this, medium, keepTable }
   }
 
   create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
@@ -105,29 +114,44 @@ export class MemfdSource implements Source {
     try {
       ftruncateSync(fd, piece.bytes)
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
-      native.addSeals(fd, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
+      native.addSeals(fd, seals)
     } catch (error) {
       closeSync(fd)
       throw error
     }
     this.files.set(piece.id, fd)
-    if (!this.preallocate) return this.keep(piece.id, fd)
-    return this.reservations.reserve(piece.uid, fd, 0, piece.bytes, signal).then(
-      () => this.keep(piece.id, fd),
-      error => {
-        this.drop(piece.id)
-        throw error
-      },
-    )
+    if (this.store || this.preallocate) return this.keep(piece, fd, signal)
   }
 
-  /** Before the table says that it is there. */
-  private keep(id: number, fd: number): void {
+  /** In the store before the table says that it is there, and before pages are taken for what the store may refuse. */
+  private async keep({ id, uid, bytes }: Piece, fd: number, signal?: AbortSignal): Promise<void> {
     try {
-      this.store?.put(this.range, id, fd)
+      await this.store?.put(this.range, id, fd, uid)
+      if (this.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
     } catch (error) {
       this.drop(id)
+      this.store?.remove(this.range, id, uid)
       throw error
+    }
+  }
+
+  /** What the fd store gave back is what the table says, whatever the kernel called it and whoever it made its owner. */
+  async restore(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void> {
+    for (const piece of [...kept, ...retired]) {
+      const fd = this.files.get(piece.id)
+      if (fd === undefined) continue
+      const { size, mode, uid } = fstatSync(fd)
+      if (size !== piece.bytes)
+        throw new SourceError(
+          `the fd store's '${storeName(this.range, piece.id)}' has ${size} bytes, and the table says ${piece.bytes}; ` +
+            'all of the range stays there, out of use',
+        )
+      // What is an owner's, the owner may have changed, and be at it now.
+      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) {
+        await takeOver(this.work, piece.uid, fd)
+        const owner = this.openBy(piece.uid)
+        if (owner !== undefined) await this.work.chown(piece.uid, fd, owner)
+      }
     }
   }
 
@@ -162,7 +186,7 @@ export class MemfdSource implements Source {
     // Freeing a large file's pages takes the kernel a while, closing an empty one does not.
     await punchOut(this.work, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)
-    this.store?.remove(this.range, id)
+    this.store?.remove(this.range, id, uid)
   }
 
   present(): number[] {
@@ -185,5 +209,25 @@ export class MemfdSource implements Source {
     if (fd === undefined)
       throw Object.assign(new SourceError(`allocation ${id} has no memory`), { code: 'ENOENT' })
     return fd
+  }
+}
+
+const nothingKept: Kept = { items: new Map(), doubt: undefined }
+
+/** Why something can't be what its name in the fd store says. Its own name is no matter: a kernel restores memfds without. */
+function unusable(range: string, items: ReadonlyMap<Item, number>): string | undefined {
+  for (const [item, fd] of items)
+    if (!isSealed(fd))
+      return `the fd store's '${storeName(range, item)}' is no memfd that a broker has sealed`
+  if (items.size > 0 && !items.has('table'))
+    return `the fd store has ${items.size} memfds of it, and not its table`
+  return undefined
+}
+
+function isSealed(fd: number): boolean {
+  try {
+    return (native.getSeals(fd) & seals) === seals
+  } catch {
+    return false
   }
 }

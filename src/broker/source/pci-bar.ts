@@ -78,7 +78,9 @@ export class PciBarSource implements Source {
         source: new PciBarSource(resource, stat.size, nodeOf(resource), lock, mount, isNew),
         medium,
         fresh,
-        keepTable: () => fresh && renameSync(`${file}.new`, file),
+        keepTable: () => {
+          if (fresh) renameSync(`${file}.new`, file)
+        },
       }
     } catch (error) {
       closeSync(lock)

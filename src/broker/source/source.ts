@@ -131,7 +131,7 @@ export interface OpenedSource {
   source: Source
   medium: NativeMedium
   fresh: boolean
-  keepTable(): void
+  keepTable(): void | Promise<void>
 }
 
 /** Why a range can't be used, in one sentence for the operator. */

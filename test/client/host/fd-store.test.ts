@@ -7,6 +7,7 @@ const well: FdStoreFigures = {
   told: 8192,
   size: 8192,
   held: 102,
+  names: { nameBytes: 1000, nameBytesMax: 100_000 },
 }
 const dropIn = (size: number) =>
   "mkdir -p /etc/systemd/system/membroker.service.d && printf '\\n[Service]\\n" +
@@ -42,6 +43,14 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
     /refused/,
     `${dropIn(20000)} && ${restart}`,
   ],
+  [
+    'names that nearly fill the variable that passes them',
+    { names: { nameBytes: 90_001, nameBytesMax: 100_000 } },
+    'warning',
+    /names of the 102 memfds .* take 90001 of at most 100000 bytes: allocations in small, huge are refused/,
+    'fewer and larger allocations in small, huge, or a range with a shorter name: no size of the store changes this',
+  ],
+  ['a broker that does not tell of names', { names: undefined }, 'good', /102 of at most/, undefined],
   [
     'memfds dropped',
     { size: 16, held: 16 },

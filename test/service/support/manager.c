@@ -5,7 +5,10 @@
 //
 //   start            fork and exec the command with what is in the store     -> "started PID"
 //   signal NUMBER    to the service                                          -> later "exited STATUS" or "killed SIGNAL"
-//   stash NAME       a memfd of its own making into the store                -> "stashed NAME"
+//   stash NAME       an empty memfd, sealed as brokers do, into the store    -> "stashed NAME"
+//   plain NAME       the same, not sealed                                    -> "stashed NAME"
+//   nameless         all memfds become copies that are called nothing, as after a kexec, with another mode -> "nameless"
+//   rename OLD NEW   of what is in the store                                 -> "renamed NEW"
 //   drop NAME        out of the store                                        -> "dropped NAME"
 //   store            -> "store NAME NAME ..."
 //
@@ -23,11 +26,12 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kStoreMax = 64, kNameMax = 256, kFirstFd = 3 };
+enum { kStoreMax = 640, kNameMax = 256, kFirstFd = 3 };
 
 static struct {
   int fd;
@@ -71,6 +75,29 @@ static void removeNamed(const char* name) {
   stored = kept;
 }
 
+static void putNew(const char* name, const char* own, off_t size, int sealed) {
+  const int fd = memfd_create(own, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0 || ftruncate(fd, size) < 0) die("memfd_create");
+  if (sealed && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0) die("F_ADD_SEALS");
+  put(name, fd);
+}
+
+static void forgetNames(void) {
+  const int before = stored;
+  for (int i = 0; i < before; i++) {
+    const int from = store[i].fd;
+    struct stat file;
+    if (fstat(from, &file) < 0) die("fstat");
+    putNew(store[i].name, "", file.st_size, 1);
+    store[i].fd = store[--stored].fd;
+    char bytes[65536];
+    off_t at = 0;
+    for (ssize_t count; (count = pread(from, bytes, sizeof(bytes), at)) > 0; at += count)
+      if (pwrite(store[i].fd, bytes, count, at) != count) die("pwrite");
+    close(from);
+  }
+}
+
 static void start(char** variables, char** command) {
   fflush(stdout);
   service = fork();
@@ -85,7 +112,7 @@ static void start(char** variables, char** command) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   // High first, so that no number is taken away before it is copied.
   int high[kStoreMax + 1], count = 0;
-  char names[kStoreMax * kNameMax] = "";
+  static char names[kStoreMax * kNameMax];
   if (listener >= 0) {
     high[count++] = fcntl(listener, F_DUPFD_CLOEXEC, 500);
     strcat(names, "broker");
@@ -147,8 +174,20 @@ static void obey(char* line, char** variables, char** command) {
   } else if (strncmp(line, "signal ", 7) == 0) {
     kill(service, atoi(argument));
   } else if (strncmp(line, "stash ", 6) == 0) {
-    put(argument, memfd_create("membroker-stashed", MFD_CLOEXEC));
+    putNew(argument, "membroker-stashed", 0, 1);
     printf("stashed %s\n", argument);
+  } else if (strncmp(line, "plain ", 6) == 0) {
+    putNew(argument, "membroker-stashed", 0, 0);
+    printf("stashed %s\n", argument);
+  } else if (strcmp(line, "nameless") == 0) {
+    forgetNames();
+    printf("nameless\n");
+  } else if (strncmp(line, "rename ", 7) == 0) {
+    const char* new = strchr(argument, ' ') + 1;
+    for (int i = 0; i < stored; i++)
+      if (strncmp(store[i].name, argument, new - argument - 1) == 0 && !store[i].name[new - argument - 1])
+        snprintf(store[i].name, kNameMax, "%s", new);
+    printf("renamed %s\n", new);
   } else if (strncmp(line, "drop ", 5) == 0) {
     removeNamed(argument);
     printf("dropped %s\n", argument);

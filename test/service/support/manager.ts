@@ -104,6 +104,11 @@ export class Manager {
     return undefined
   }
 
+  /** It stands still, as while it reads its units again. */
+  stand(still: boolean): void {
+    this.child.kill(still ? 'SIGSTOP' : 'SIGCONT')
+  }
+
   async stored(): Promise<string[]> {
     return (await this.answer('store', 'store')).split(' ').slice(1).sort()
   }
@@ -119,6 +124,7 @@ export class Manager {
     if (this.child.exitCode === null && this.child.signalCode === null) {
       const exit = new Promise(resolve => this.child.once('exit', resolve))
       this.child.stdin!.end()
+      this.child.kill('SIGCONT')
       await exit
     }
     rmSync(this.folder, { recursive: true, force: true })

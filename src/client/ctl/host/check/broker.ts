@@ -79,7 +79,9 @@ export async function brokerChecks(
       on('visibility', visibility(clients)),
       ...(pid === undefined ? [] : [on('descriptors', descriptors(files, { ...status, pid }))]),
       ...(ownsPages && pid !== undefined ? [on('kernelLog', kernelLog(files, pid))] : []),
-      ...(hasMemfds && pid !== undefined ? [on('fdStore', await fdStore(files, pid, readRanges))] : []),
+      ...(hasMemfds && pid !== undefined
+        ? [on('fdStore', await fdStore(files, pid, status.fdStore ?? undefined, readRanges))]
+        : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))
         .map(({ name }) =>

@@ -19,12 +19,15 @@ export interface FdStoreFigures {
   /** Room there is. */
   readonly size: number
   readonly held: number
+  /** What all names in it take of what one variable can pass; undefined: the broker is too old to tell. */
+  readonly names: { readonly nameBytes: number; readonly nameBytesMax: number } | undefined
 }
 
 /** The service manager answers nothing to what it is given, so only its own count tells what would come back. */
 export async function fdStore(
   files: HostFiles,
   pid: number,
+  names: FdStoreFigures['names'],
   readRanges: () => Promise<Range[]>,
 ): Promise<CheckResult> {
   const environment = files.text(`/proc/${pid}/environ`)?.split('\0')
@@ -37,12 +40,12 @@ export async function fdStore(
     const online = (await readRanges()).filter(
       ({ source, state }) => source === 'memfd' && state === 'online',
     )
-    const names = online.map(({ name }) => name)
+    const rangeNames = online.map(({ name }) => name)
     const store = unit === undefined ? undefined : await storeOf(unit)
     if (unit === undefined || !store || !(isTold || store.mainPid === pid))
       return notApplicable('no service of the system runs the broker: what is in memfds ends with it')
     const allocations = online.reduce((sum, range) => sum + range.allocations, 0)
-    const figures = { unit, ranges: names, allocations, told, size: store.size, held: store.held }
+    const figures = { unit, ranges: rangeNames, allocations, told, size: store.size, held: store.held, names }
     if (store.held >= needed(figures) || attempt === 3) return judgeFdStore(figures)
   }
 }
@@ -51,7 +54,7 @@ export async function fdStore(
 const needed = ({ allocations, ranges }: FdStoreFigures) => allocations + ranges.length
 
 export function judgeFdStore(figures: FdStoreFigures): CheckResult {
-  const { unit, allocations, told, size, held } = figures
+  const { unit, allocations, told, size, held, names } = figures
   const ranges = figures.ranges.join(', ')
   const lost = needed(figures) - held
   const restart = `systemctl restart ${shellWord(unit)}`
@@ -79,6 +82,12 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
     return warning(
       `the fd store of ${unit} has ${held} of at most ${told} memfds: allocations in ${ranges} are refused when it is full`,
       `${enlarge(figures)} && ${restart}`,
+    )
+  if (names && names.nameBytes > names.nameBytesMax * 0.9)
+    return warning(
+      `the names of the ${held} memfds in the fd store of ${unit} take ${names.nameBytes} of at most ${names.nameBytesMax} bytes: ` +
+        `allocations in ${ranges} are refused when they take all`,
+      `fewer and larger allocations in ${ranges}, or a range with a shorter name: no size of the store changes this`,
     )
   return good(`the fd store of ${unit} has ${held} of at most ${told} memfds`)
 }

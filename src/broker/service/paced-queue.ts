@@ -1,0 +1,143 @@
+/** What may happen in a second, and what at once after a rest. */
+export interface Rate {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+/** Between two tries of what could not be done yet. */
+const retryMs = 50
+/** Buckets kept of keys that have rested; one more than this, and those that are full are forgotten. */
+const restingMax = 256
+
+/** A token bucket. Times are milliseconds of one clock. */
+class Bucket {
+  private tokens: number
+
+  constructor(
+    private readonly rate: Rate,
+    private filledAt: number,
+  ) {
+    this.tokens = rate.burst
+  }
+
+  /** Until there is a token; 0: there is one. */
+  waitMs(now: number): number {
+    const { perSecond, burst } = this.rate
+    this.tokens = Math.min(burst, this.tokens + ((now - this.filledAt) * perSecond) / 1000)
+    this.filledAt = now
+    return this.tokens >= 1 ? 0 : ((1 - this.tokens) * 1000) / perSecond
+  }
+
+  isFull(now: number): boolean {
+    return this.waitMs(now) === 0 && this.tokens === this.rate.burst
+  }
+
+  take(): void {
+    this.tokens--
+  }
+}
+
+interface Job {
+  attempt: () => boolean
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Jobs at a limited rate: of each key, and of all keys together, in turns by key. A key with many jobs waits for its own
+ * rate, and the others do not wait for it.
+ */
+export class PacedQueue<Key> {
+  /** By key, in the order of turns. */
+  private readonly waiting = new Map<Key, Job[]>()
+  private readonly buckets = new Map<Key, Bucket>()
+  private readonly all: Bucket
+  private timer: NodeJS.Timeout | undefined
+  /** Since when every try was in vain. */
+  private stuckAt: number | undefined
+
+  /** patienceMs: after so long of tries in vain, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock. */
+  constructor(
+    private readonly rates: { each: Rate; all: Rate },
+    private readonly patienceMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.all = new Bucket(rates.all, this.now())
+  }
+
+  /** attempt: false when it can't be done yet. Resolves when it is done; at once where nothing is in the way. */
+  run(key: Key, attempt: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const jobs = this.waiting.get(key) ?? []
+      jobs.push({ attempt, resolve, reject })
+      this.waiting.set(key, jobs)
+      this.work()
+    })
+  }
+
+  private work(): void {
+    clearTimeout(this.timer)
+    for (;;) {
+      const now = this.now()
+      const { key, waitMs } = this.next(now)
+      if (key === undefined) {
+        if (this.waiting.size > 0) this.timer = setTimeout(() => this.work(), waitMs)
+        return
+      }
+      const jobs = this.waiting.get(key)!
+      if (!this.isOver(jobs[0]!, now)) {
+        this.timer = setTimeout(() => this.work(), retryMs)
+        return
+      }
+      jobs.shift()
+      this.all.take()
+      this.bucketOf(key, now).take()
+      // To the end of the row.
+      this.waiting.delete(key)
+      if (jobs.length > 0) this.waiting.set(key, jobs)
+    }
+  }
+
+  /** Whose turn it is; undefined: nobody's, for so long. */
+  private next(now: number): { key: Key | undefined; waitMs: number } {
+    let least = Infinity
+    const common = this.all.waitMs(now)
+    for (const key of this.waiting.keys()) {
+      const waitMs = Math.max(common, this.bucketOf(key, now).waitMs(now))
+      if (waitMs === 0) return { key, waitMs }
+      least = Math.min(least, waitMs)
+    }
+    return { key: undefined, waitMs: Math.ceil(least) }
+  }
+
+  /** false: it is to be tried again. */
+  private isOver({ attempt, resolve, reject }: Job, now: number): boolean {
+    try {
+      if (!attempt()) {
+        this.stuckAt ??= now
+        if (now - this.stuckAt < this.patienceMs) return false
+        throw Object.assign(new Error('the other side does not read what it is told'), {
+          code: 'ETIMEDOUT',
+          syscall: 'sendmsg',
+        })
+      }
+      this.stuckAt = undefined
+      resolve()
+    } catch (error) {
+      reject(error)
+    }
+    return true
+  }
+
+  private bucketOf(key: Key, now: number): Bucket {
+    let bucket = this.buckets.get(key)
+    if (!bucket) {
+      if (this.buckets.size >= restingMax)
+        for (const [other, resting] of this.buckets)
+          if (!this.waiting.has(other) && resting.isFull(now)) this.buckets.delete(other)
+      bucket = new Bucket(this.rates.each, now)
+      this.buckets.set(key, bucket)
+    }
+    return bucket
+  }
+}
