@@ -15,6 +15,7 @@ import path from 'node:path'
 import { Helper } from '../../src/broker/source/devdax/helper'
 import { continueStopped } from '../../src/broker/source/devdax/stopped'
 import { packageRoot } from '../support/package-root'
+import { until } from '../support/test-broker'
 
 const order = { directory: '/nowhere', extents: [], alignBytes: 4096 }
 let folder: string
@@ -36,20 +37,17 @@ function helperOf(program: string, limitMs: number, goOn?: () => void): Helper {
   return new Helper(lock, reason => stuck.push(reason), file, limitMs, goOn)
 }
 
-/** Whether a process of that program is left, however far it has come. */
-function isRunning(program: string): boolean {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .some(pid => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(program)
-      } catch {
-        return false
-      }
-    })
+/** Children of this process, however far they have come. */
+function children(): string[] {
+  return readdirSync('/proc/self/task').flatMap(thread =>
+    readFileSync(`/proc/self/task/${thread}/children`, 'latin1')
+      .split(' ')
+      .filter(pid => pid !== ''),
+  )
 }
 
 test('a write that does not return is given up in time, and nothing more is asked', async () => {
+  const before = children()
   const helper = helperOf(
     `process.on('message', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`,
     300,
@@ -60,7 +58,7 @@ test('a write that does not return is given up in time, and nothing more is aske
   expect(second).toMatchObject({ reason: { code: 'ETIMEDOUT' } })
   expect(stuck).toHaveLength(1)
   await expect(helper.make(order)).rejects.toMatchObject({ code: 'EIO', message: stuck[0] })
-  while (isRunning(path.join(folder, 'program.js'))) await new Promise(resolve => setTimeout(resolve, 5))
+  await until(() => children().every(pid => before.includes(pid)), 'the helper has ended')
   helper.close()
 })
 
