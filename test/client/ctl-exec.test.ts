@@ -199,3 +199,18 @@ test('a secret comes from a file', async () => {
     stderr: expect.stringContaining('PermissionDenied'),
   })
 })
+
+test('what the command needs to know of its memory is filled in, of each --map', async () => {
+  const text = '{map.fd} {map.path} {map.size} {map.align} {map2.fd} {map2.size} {other}'
+  const maps = ['--map', 'f/one:fd=9,allocate=1M', '--map', 'f/two:allocate=64K,offset=4K']
+  expect(await exec(...maps, '--', 'echo', text)).toMatchObject({
+    code: 0,
+    stdout: `9 /proc/self/fd/9 1048576 2097152 3 ${60 * 1024} {other}\n`,
+  })
+  // Said before anything is made.
+  expect(await exec('--map', 'f/three:allocate=1M', '--', 'echo', '{map2.fd}')).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/\{map2\.fd\}: there is no such --map/),
+  })
+  await expect(broker.get('f/three')).rejects.toMatchObject({ code: 'NotFound' })
+})

@@ -30,7 +30,7 @@ beforeAll(async () => {
   for (const [name, file] of Object.entries<string>(programs))
     symlinkSync(path.join(packageRoot, file), path.join(bin, name))
   const qemu = path.join(bin, 'qemu-system-x86_64')
-  writeFileSync(qemu, '#!/bin/sh\nstat -Lc %s /proc/self/fd/9\nprintf "%s\\n" "$@"\n')
+  writeFileSync(qemu, '#!/bin/sh\nstat -Lc %s /proc/self/fd/3\nprintf "%s\\n" "$@"\n')
   chmodSync(qemu, 0o755)
   const socket = path.join(folder, 'broker.sock')
   environment = { ...process.env, PATH: `${bin}:${process.env.PATH}`, MEMBROKER_SOCKET: socket }
@@ -81,7 +81,9 @@ test('the examples for a VMM run word by word, and QEMU finds the memory where i
   })
   expect(JSON.parse(stdout)).toEqual([64 * 2 ** 20, ['vm-42/ram'], []])
   const [exec] = blocks('sh', 'Use it for QEMU')
-  expect((await shell(exec!)).stdout).toMatch(/^4294967296\n-m\n4G\n(.*\n)*.*mem-path=\/proc\/self\/fd\/9,/)
+  expect((await shell(exec!)).stdout).toMatch(
+    /^4294967296\n-m\n4G\n(.*\n)*.*size=4294967296,mem-path=\/proc\/self\/fd\/3,share=on,align=2097152/,
+  )
 })
 
 test('every line for operators does something, in the order they stand in', async () => {

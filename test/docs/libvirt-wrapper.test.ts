@@ -71,7 +71,7 @@ const plain = [...named, ...machine, '-m', '64', '-object', backend()]
 test('the domain that libvirt starts with shared file memory gets the allocation of its name', () => {
   const { status, started } = run(plain)
   expect(status).toBe(0)
-  expect(started).toContain('"mem-path":"/proc/self/fd/99"')
+  expect(started).toContain('"mem-path":"/proc/self/fd/99","align":2097152,')
   expect(started).not.toContain('/var/lib')
   // A single NUMA cell.
   const cell = ['-numa', 'node,nodeid=0,cpus=0-1,memdev=ram-node0']

@@ -25,6 +25,7 @@ export async function projectDisk(): Promise<string> {
       ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
       // What the package's install script would build here.
       file(place, root, 'native/build/Release/membroker.node'),
+      { ...file(place, root, 'native/build/Release/membroker-worker'), mode: 0o755 },
       ...Object.entries(bin).map(
         ([name, target]): Entry => ({ kind: 'link', path: `bin/${name}`, target: `../${place}/${target}` }),
       ),

@@ -82,7 +82,7 @@ test('broker-ctl(1) has every verb, its options and its examples', () => {
     }
   }
   walk(buildProgram().commands, '')
-  expect(roff).toContain('broker\\-ctl exec \\-\\-map vm\\-42/ram:fd=9')
+  expect(roff).toContain('broker\\-ctl exec \\-\\-map vm\\-42/ram')
 })
 
 test('membroker.toml(5) has every key', () => {

@@ -53,6 +53,23 @@ async function allocate(host: Host): Promise<void> {
   await broker.stop()
 }
 
+/** By the line of docs/qemu.md. The monitor says how much memory the machine has, and that it is the device. */
+async function startQemu(host: Host): Promise<void> {
+  const broker = await host.broker(config('quarantine'))
+  const memory = 'memory-backend-file,id=ram,size={map.size},mem-path={map.path},share=on,align={map.align}'
+  const machine = `-accel tcg -machine q35,memory-backend=ram -nodefaults -display none -S -monitor stdio -m 1G`
+  const command = `broker-ctl exec --map vm/ram --allocate 1G -- qemu-system-x86_64 ${machine} -object '${memory}'`
+  const monitor = `(sleep 1; echo 'info memdev'; echo quit)`
+  const said = await host.sh(`${monitor} | timeout 300 ${command} 2>&1`)
+  host.say(said)
+  host.check(/memory backend: ram\s+size:\s+1073741824/.test(said), 'QEMU has its memory in units of 1 GiB')
+  const client = await host.connect()
+  host.same(await (await client.allocation('vm/ram')).release(), 'released', 'release')
+  await scrubbed(host)
+  await client.close()
+  await broker.stop()
+}
+
 async function claim(host: Host): Promise<void> {
   const broker = await host.broker(config('take'))
   const client = await host.connect()
@@ -101,6 +118,11 @@ const scenario: Scenario = {
   title: 'devdax: units of 1 GiB are allocated, mapped, kept across kexec, revoked and given back',
   machine: ['-m', '8G'],
   parameters: ['memmap=3G$0x100000000', 'memmap=3G%0x100000000-2+0xefffffff'],
-  steps: [stage('allocate', allocate), kexec(), stage('claim, release and take', claim)],
+  steps: [
+    stage('allocate', allocate),
+    stage('QEMU starts by the line of its guide', startQemu),
+    kexec(),
+    stage('claim, release and take', claim),
+  ],
 }
 export default scenario

@@ -12,6 +12,7 @@ import {
 import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
+import { fillIn, hasPlaceholder, type MapFacts, mapAlignment } from '../placeholder'
 import { readSecret, type Session, sizeArgument, withBroker } from '../session'
 import { printable } from '../table'
 import { addVerb, secretOption } from '../verb'
@@ -28,8 +29,8 @@ export function addExec(program: Command): void {
     usage: 'exec <command> [args...]',
     summary: 'Run a command that finds memory at given descriptors',
     examples: [
-      `exec --map vm-42/ram:fd=9 --allocate 4G -- qemu-system-x86_64 \\
-      -object memory-backend-file,id=ram,size=4G,mem-path=/proc/self/fd/9,share=on,align=2M \\
+      `exec --map vm-42/ram --allocate 4G -- qemu-system-x86_64 \\
+      -object memory-backend-file,id=ram,size={map.size},mem-path={map.path},share=on,align={map.align} \\
       -machine q35,memory-backend=ram`,
       'exec --map db/cache --map db/log:access=read -- ./server',
     ],
@@ -38,6 +39,10 @@ export function addExec(program: Command): void {
 Each allocation is claimed (or made, see --allocate) and mapped; a mapping of the same layout that waits from an
 earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
 command's own, and the claim lasts as long as the command.
+
+In the command's arguments broker-ctl fills in what it needs to know of the first --map: {map.fd}, the descriptor;
+{map.path}, /proc/self/fd/N; {map.size}, in bytes; {map.align}, how the command is to align what it maps, in bytes: the
+unit of the range, and at least 2 MiB. Of the second --map: {map2.fd}, and so on.
 
 Descriptors are counted up from 3 unless fd= says so. Of those that broker-ctl was started with the command gets the
 standard ones, and what --keep names.
@@ -60,6 +65,7 @@ what it was. Where a command needs it lower (it uses select()), run it through p
     .action((name: string, args: string[], options: Options, command: Command) => {
       if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
       const fds = numberDescriptors(options.map, options.keep)
+      checkPlaceholders(args, options.map.length)
       const file = findExecutable(name)
       return withBroker(command, async session => {
         const holder = new Holder(session, options)
@@ -73,9 +79,37 @@ what it was. Where a command needs it lower (it uses select()), run it through p
         for (const fd of options.keep) moves.push({ from: fd, to: fd })
         if (session.signal.aborted)
           throw new BrokerError('Aborted', 'interrupted before the command was started')
-        become(file, [name, ...args], describe(options.map, mappings, fds), moves)
+        const argv = [name, ...(await filledIn(session, args, mappings, fds))]
+        become(file, argv, describe(options.map, mappings, fds), moves)
       })
     })
+}
+
+/** Before anything is allocated or claimed. @throws UsageError */
+function checkPlaceholders(args: readonly string[], maps: number): void {
+  try {
+    fillIn(args, new Array<MapFacts>(maps).fill({ fd: 0, size: 0, align: 0 }))
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+async function filledIn(
+  { broker, signal }: Session,
+  args: readonly string[],
+  mappings: readonly Mapping[],
+  fds: readonly number[],
+): Promise<readonly string[]> {
+  if (!hasPlaceholder(args)) return args
+  const ranges = await broker.ranges({ signal })
+  const facts = await Promise.all(
+    mappings.map(async ({ info }, index) => {
+      const { range } = (await broker.allocation(info.allocation, { signal })).info
+      const { alignBytes } = ranges.find(({ name }) => name === range)!
+      return { fd: fds[index]!, size: info.length, align: mapAlignment(alignBytes) }
+    }),
+  )
+  return fillIn(args, facts)
 }
 
 /** @throws UsageError also when nothing was inherited there, or it is what a --map is to have */

@@ -1,0 +1,36 @@
+import { MiB } from '../index'
+
+/** Of one --map, for the command's arguments. */
+export interface MapFacts {
+  readonly fd: number
+  readonly size: number
+  readonly align: number
+}
+
+/** {map.size} is of the first --map, {map2.size} of the second. No shell and no JSON gives that text a meaning. */
+const placeholder = /\{map(\d*)\.(fd|path|size|align)\}/g
+
+/** Whether an argument has any. */
+export function hasPlaceholder(args: readonly string[]): boolean {
+  return args.some(arg => arg.search(placeholder) >= 0)
+}
+
+/** @throws RangeError for a --map that is not there */
+export function fillIn(args: readonly string[], maps: readonly MapFacts[]): string[] {
+  return args.map(arg =>
+    arg.replaceAll(placeholder, (text, number: string, what: 'fd' | 'path' | 'size' | 'align') => {
+      const facts = maps[number === '' ? 0 : Number(number) - 1]
+      if (!facts) throw new RangeError(`${text}: there is no such --map`)
+      return what === 'path' ? `/proc/self/fd/${facts.fd}` : String(facts[what])
+    }),
+  )
+}
+
+/**
+ * How programs are to align what they map of a range: as its units, which a device insists on, and at least as a huge page,
+ * which the kernel then can use. A power of two, as QEMU wants it.
+ */
+export function mapAlignment(alignBytes: number): number {
+  const power = 2 ** Math.floor(Math.log2(alignBytes))
+  return power === alignBytes ? Math.max(power, 2 * MiB) : 2 * MiB
+}
