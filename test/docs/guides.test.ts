@@ -68,10 +68,15 @@ test.each(running)(
 /** What the guides say that the reader sees. */
 const shown: Record<string, RegExp[]> = {
   'host.md': [/memmap=16G\$0x\w+/, /67108864\nvm-1\/ram=9/],
-  'qemu.md': [/VM status: paused/, /-machine none -qmp stdio/, /"mem-path":"\/proc\/self\/fd\/99"/],
+  'qemu.md': [
+    /VM status: paused/,
+    /share=off: -{14}\nshare=on: guest was here/,
+    /-machine none -qmp stdio/,
+    /"mem-path":"\/proc\/self\/fd\/99"/,
+  ],
   'vmm-typescript.md': [/started\nstopped at 20\ngoing on at 20\nstopped at 40/, /vm-demo\/firmware/],
   'vmm-c.md': [/run 1\nrun 2/, /example\/counter/],
-  'database.md': [/20000 keys, .* none of them lost/],
+  'database.md': [/20000 keys, .* none of them lost/, /first True second b'shared'/],
   'live-update.md': [/kexec into the next kernel/, /sameBoot|fresh/],
 }
 
