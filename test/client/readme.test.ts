@@ -38,7 +38,7 @@ beforeAll(async () => {
   writeFileSync(path.join(folder, 'verbatim.toml'), config!)
   writeFileSync(
     path.join(folder, 'config.toml'),
-    config!.replace('/run/membroker/broker.sock', socket).replace('/dev/shm/guests', `${folder}/guests`),
+    config!.replace('/run/membroker/broker.sock', socket).replace('/dev/membroker', `${folder}/guests`),
   )
   broker = spawn('membrokerd', ['--config', path.join(folder, 'config.toml')], {
     env: environment,
@@ -94,7 +94,7 @@ test('every line for operators does something, in the order they stand in', asyn
     .filter(line => line.startsWith('broker-ctl '))
   expect(lines.length).toBeGreaterThan(6)
   for (const line of lines) {
-    const command = line.replace('/dev/shm/guests', `${folder}/guests`).replace(/ +#.*/, '')
+    const command = line.replace('/dev/membroker', `${folder}/guests`).replace(/ +#.*/, '')
     const { stdout } = await shell(
       command.startsWith('broker-ctl watch') ? `timeout -s INT 2 ${command} || test $? = 124` : command,
     )

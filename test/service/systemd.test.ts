@@ -108,6 +108,35 @@ scenario('the first client starts it through the socket unit, and waits until it
   await host.logged(/range is online[\s\S]*range is online[\s\S]*"msg":"ready"[\s\S]*Started membroker/)
 })
 
+scenario('a directory range is on a tmpfs of its own, where nobody else can make a folder', async host => {
+  const { stdout } = host.systemd.run('broker-ctl', 'doctor', '--config', '/etc/membroker.toml', '--json')
+  const checks = (
+    JSON.parse(stdout) as { checks: { id: string; range: string; result: string; finding: string }[] }
+  ).checks
+  expect(
+    checks.filter(({ id, range }) => range === 'files' && ['place', 'filesystem'].includes(id)),
+  ).toMatchObject([
+    { id: 'place', result: 'good' },
+    { id: 'filesystem', result: 'good', finding: 'the tmpfs of /dev/membroker has 9 GiB' },
+  ])
+  const client = await host.client()
+  const tried = await client.run(async ({ fs }) => {
+    const attempt = (act: () => void) => {
+      try {
+        act()
+        return 'done'
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code
+      }
+    }
+    return [
+      attempt(() => fs.mkdirSync('/dev/membroker/x')),
+      attempt(() => fs.renameSync('/dev/membroker', '/dev/y')),
+    ]
+  }, '')
+  expect(tried).toEqual(['EACCES', 'EACCES'])
+})
+
 scenario('killed, it is started again, and clients have their memory, memfds too', async host => {
   const client = await host.client()
   await hold(client, 'killed')

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Diagnosis, diagnose } from '../../../src/client/ctl/host/check'
@@ -9,6 +9,7 @@ import { softwareChecks } from '../../../src/client/ctl/host/check/software'
 import type { ConfiguredRange } from '../../../src/client/ctl/host/configured-range'
 import { firmwareMap, HostFiles, idleByModprobe, initrd } from '../../../src/client/ctl/host/host-files'
 import { modulesIn } from '../../../src/client/ctl/host/kernel-build'
+import { needsRoot } from '../../support/needs-root'
 
 const GiB = 2 ** 30
 const line =
@@ -359,6 +360,43 @@ test('a tmpfs that is too small is found on the real one', () => {
   )
 })
 
+test('a place that a stranger can take before the broker does is found, with one that nobody can', () => {
+  // Proves that the example's place is good, and that a folder which anybody can make, replace or owns is not.
+  const mode = (folder: string, bits: number) => {
+    mkdirSync(path.join(root, folder), { recursive: true })
+    chmodSync(path.join(root, folder), bits)
+  }
+  const found = (place: string) => {
+    const range = { ...files, path: place }
+    return checks([range]).find(({ id }) => id === 'place')!
+  }
+  mode('dev/shm', 0o1777)
+  expect(found('/dev/shm/guests')).toMatchObject({
+    result: 'warning',
+    finding: expect.stringMatching(/any user can make \/dev\/shm\/guests before the broker does/),
+    mend: expect.stringMatching(/deploy\/dev-membroker\.mount.*"\/dev\/membroker"/),
+  })
+  mode('dev/shm/guests', 0o700)
+  expect(found('/dev/shm/guests').result).toBe('warning')
+  expect(found('/dev/membroker').result).toBe('good')
+  mode('var/tmp', 0o1777)
+  expect(found('/var/tmp/guests/a').result).toBe('warning')
+  mode('var/tmp/guests', 0o700)
+  expect(found('/var/tmp/guests/a').result).toBe('good')
+  mode('var/open', 0o777)
+  expect(found('/var/open/guests')).toMatchObject({
+    result: 'bad',
+    finding: expect.stringMatching(/others can rename/),
+  })
+  if (!needsRoot('a folder of another uid')) return
+  mode('dev/shm/guests', 0o700)
+  chownSync(path.join(root, 'dev/shm/guests'), 64055, 64055)
+  expect(found('/dev/shm/guests')).toMatchObject({
+    result: 'bad',
+    finding: expect.stringMatching(/belongs to uid 64055/),
+  })
+})
+
 test('a tmpfs that is bound to nodes with less memory is found', () => {
   // Proves that it is the nodes' memory that counts, of all in a list whose commas are those of the options.
   const mounted = (policy: string) =>
@@ -411,6 +449,7 @@ test('checks without anything to look at are left out', () => {
       'kexec',
       'swap',
       'transparentHugePages',
+      'place',
       'filesystem',
       'hugePages',
     ]),

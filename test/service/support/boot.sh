@@ -13,7 +13,8 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/w
 cd "$folder/root"
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
-for place in run tmp dev; do mount -t tmpfs tmpfs "$place"; done
+for place in run tmp; do mount -t tmpfs tmpfs "$place"; done
+mount -t tmpfs -o mode=755 tmpfs dev
 for device in null zero full random urandom tty; do
   : >"dev/$device"
   mount --bind "/dev/$device" "dev/$device"

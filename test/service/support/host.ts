@@ -15,7 +15,7 @@ export const configuration = `
 [[range]]
 name = "files"
 source = "directory"
-path = "/dev/shm/guests"
+path = "/dev/membroker"
 bytes = "64MiB"
 
 [[range]]
@@ -45,7 +45,7 @@ export class Host {
   ): Promise<Host> {
     const host = new Host(await Systemd.boot(files, shared))
     const { systemd } = host
-    for (const unit of ['membroker.service', 'membroker.socket'])
+    for (const unit of ['membroker.service', 'membroker.socket', 'dev-membroker.mount'])
       cpSync(path.join(packageRoot, 'deploy', unit), systemd.inside(`/etc/systemd/system/${unit}`))
     host.install(release)
     host.configure(configuration)

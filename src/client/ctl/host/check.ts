@@ -27,6 +27,8 @@ export interface Subject {
 
 /** What is known of the broker that runs. */
 export interface RunningBroker {
+  /** undefined where that can't be told. */
+  readonly uid?: number | undefined
   /** Of each range, with what is to be scrubbed or in quarantine. */
   readonly usedBytes: ReadonlyMap<string, number>
   /** Nodes from which alone it gets memory; undefined: from all. */

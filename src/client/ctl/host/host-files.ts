@@ -86,6 +86,15 @@ export class HostFiles {
     }
   }
 
+  /** Owner and mode, of a link itself. */
+  stat(file: string): { uid: number; mode: number } | undefined {
+    try {
+      return lstatSync(this.at(file))
+    } catch {
+      return undefined
+    }
+  }
+
   link(file: string): string | undefined {
     try {
       return readlinkSync(this.at(file))

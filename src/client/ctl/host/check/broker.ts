@@ -101,6 +101,7 @@ export async function brokerChecks(
       running: {
         usedBytes: new Map(ranges.map(({ name, bytes, freeBytes }) => [name, bytes - freeBytes])),
         nodes: pid === undefined ? undefined : nodesOf(files, pid),
+        uid: pid === undefined ? undefined : uidOf(files, pid),
       },
     }
   } finally {
@@ -138,6 +139,11 @@ function descriptors(
         `the broker may have ${soft} descriptors open; ${clientsMax} clients may need ${needed}`,
         `prlimit --pid ${pid} --nofile=${needed}`,
       )
+}
+
+function uidOf(files: HostFiles, pid: number): number | undefined {
+  const effective = /^Uid:\s+\d+\s+(\d+)/m.exec(files.text(`/proc/${pid}/status`) ?? '')?.[1]
+  return effective === undefined ? undefined : Number(effective)
 }
 
 type State = Pick<

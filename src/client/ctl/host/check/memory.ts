@@ -17,6 +17,7 @@ import { sizeParameter } from '../memmap'
 import { type Mount, mountOf } from '../mounts'
 import { parseList } from '../process-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
+import { place } from './place'
 
 /** Of a tmpfs that gets memory of some nodes only: what is allocated beyond it has the kernel kill processes. */
 function roomOnNodes(mount: Mount, files: HostFiles): { nodes: number[]; bytes: number } | undefined {
@@ -120,4 +121,4 @@ const transparentHugePages: HostCheck = {
 }
 
 export const memoryChecks: readonly HostCheck[] = [swap, transparentHugePages]
-export const memoryRangeChecks: readonly RangeCheck[] = [filesystem, hugePages]
+export const memoryRangeChecks: readonly RangeCheck[] = [place, filesystem, hugePages]
