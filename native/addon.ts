@@ -82,14 +82,6 @@ export interface Addon {
   isSoleOpener(fd: number): number
   /** Exclusive open-file-description lock on the whole file; -EAGAIN when another holds it. Released with the last fd. */
   lockFile(fd: number): number
-  /**
-   * Processes other than this one with a descriptor or mapping of the file; unreadable processes are not listed but
-   * counted. Descriptors in flight on a socket or registered with io_uring belong to no process that /proc shows.
-   */
-  findHolders(
-    device: number,
-    inode: number,
-  ): Promise<{ holders: Array<{ pid: number; fds: number; maps: number }>; unreadable: number }>
   // Device-DAX, by sysfs. For root; each write blocks for as long as the kernel likes.
   /**
    * Makes a device in a region (the directory with dax_region in it), gives it these extents (physical addresses), reads

@@ -24,7 +24,6 @@
         "src/digest.cc",
         "src/environment.cc",
         "src/fault_guard.cc",
-        "src/holders.cc",
         "src/mapped_read.cc",
         "src/mapping.cc",
         "src/memory_file.cc",

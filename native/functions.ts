@@ -1,6 +1,5 @@
 import { availableParallelism, constants } from 'node:os'
 import type {
-  Addon,
   NativeDigest,
   NativeListener,
   NativeSocket,
@@ -153,11 +152,6 @@ export function isSoleOpener(fd: number): boolean {
 /** Exclusive open-file-description lock on the whole file, released with the last fd. Throws EAGAIN when another holds it. */
 export function lockFile(fd: number): void {
   check('fcntl', addon.lockFile(fd))
-}
-
-/** Processes other than this one with a descriptor or mapping of the file; processes it may not look into are counted. */
-export function findHolders(device: number, inode: number): ReturnType<Addon['findHolders']> {
-  return addon.findHolders(device, inode)
 }
 
 /** Mounts an empty tmpfs, mode 0700, that is not propagated to other mount namespaces. */

@@ -1,10 +1,8 @@
 #include <errno.h>
 
 #include "arguments.hh"
-#include "async_call.hh"
 #include "environment.hh"
 #include "glue.hh"
-#include "holders.hh"
 #include "process.hh"
 #include "spawn.hh"
 #include "write_now.hh"
@@ -124,41 +122,6 @@ Napi::Value ExecGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Exec(file, argv, environment, moves));
 }
 
-Napi::Value FindHoldersGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const uint64_t device = args.size();
-  const uint64_t inode = args.size();
-  if (!args.ok()) return info.Env().Undefined();
-  auto memory = std::make_shared<std::vector<uint8_t>>(WorkerArea::kBytes);
-  return AsyncCall(
-      info.Env(), "membroker.findHolders",
-      [=] {
-        WorkerArea area(memory->data());
-        FindHolders({device, inode, {}, {}, 1, {static_cast<uint32_t>(getpid())}}, &area);
-      },
-      [=](napi_env env) -> napi_value {
-        uint32_t used;
-        memcpy(&used, memory->data() + 8, sizeof(used));
-        Napi::Array list = Napi::Array::New(env);
-        int unreadable = 0;
-        for (uint32_t at = 0; at < used; at += sizeof(HolderRecord)) {
-          HolderRecord record;
-          memcpy(&record, memory->data() + 16 + at, sizeof(record));
-          if (record.flags & HolderRecord::kUnseen) unreadable++;
-          if (record.fds == 0 && record.maps == 0) continue;
-          Napi::Object object = Napi::Object::New(env);
-          object["pid"] = record.pid;
-          object["fds"] = record.fds;
-          object["maps"] = record.maps;
-          list[list.Length()] = object;
-        }
-        Napi::Object result = Napi::Object::New(env);
-        result["holders"] = list;
-        result["unreadable"] = unreadable;
-        return result;
-      });
-}
-
 Napi::Value SpawnWorkerGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const int executable = args.fd();
@@ -196,7 +159,6 @@ void ExportProcesses(Napi::Env env, Napi::Object exports) {
   exports["pidfdSendSignal"] = Napi::Function::New<PidfdSendSignalGlue>(env, "pidfdSendSignal");
   exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");
   exports["exec"] = Napi::Function::New<ExecGlue>(env, "exec");
-  exports["findHolders"] = Napi::Function::New<FindHoldersGlue>(env, "findHolders");
   exports["spawnWorker"] = Napi::Function::New<SpawnWorkerGlue>(env, "spawnWorker");
   exports["reap"] = Napi::Function::New<ReapGlue>(env, "reap");
   exports["ExitWatch"] = ExitWatch::Define(env);

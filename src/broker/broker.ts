@@ -18,6 +18,7 @@ import { interimWork } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
+import { HolderScan } from './worker/holder-scan'
 import { WorkerPool } from './worker/worker-pool'
 
 /** Everything one broker process is made of; handlers work on this. */
@@ -34,6 +35,7 @@ export class Broker {
   readonly kernelLog = new KernelLog()
   /** For system calls that others can prolong. */
   readonly workers = new WorkerPool()
+  readonly scan = new HolderScan(this.workers)
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
   readonly fileWork: FileWork = interimWork

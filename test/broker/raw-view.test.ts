@@ -32,18 +32,18 @@ bytes_max = "1MiB"
     await recover(broker)
     const viewer = new Viewer('test', settings.console!, broker)
     const { allocation } = await allocate(broker, viewer, { name: 'vm', bytes: 4096, uid: 1000 })
-    const look = () => readAllocation(broker, viewer, { name: 'vm', offset: 0, length: 4 }).data
-    expect(look()).toBe('AAAAAA==')
+    const look = async () => (await readAllocation(broker, viewer, { name: 'vm', offset: 0, length: 4 })).data
+    expect(await look()).toBe('AAAAAA==')
     let answer: (proof: Proof) => void = () => {}
     const proof = broker.contents.unread(
       allocation.id,
       () => new Promise<Proof>(resolve => (answer = resolve)),
     )
     await new Promise(resolve => setImmediate(resolve))
-    expect(look).toThrow(expect.objectContaining({ error: 'Busy' }))
+    await expect(look()).rejects.toEqual(expect.objectContaining({ error: 'Busy' }))
     answer({ kind: 'gone' })
     await proof
-    expect(look()).toBe('AAAAAA==')
+    expect(await look()).toBe('AAAAAA==')
     broker.inventory.ranges.get('ram')!.source.close()
   } finally {
     rmSync(folder, { recursive: true })

@@ -78,7 +78,6 @@ const objects: Record<string, string> = {
     const fd = addon.memfdCreate('f', { hugePageBytes: 0, allowSealing: true })
     for (let index = 0; index < 8; index++) {
       addon.fallocate(fd, 0, 16 << 20)
-      addon.findHolders(1, 1)
     }`,
   'table maps, one closed': `
     const fd = addon.memfdCreate('t', { hugePageBytes: 0, allowSealing: true })

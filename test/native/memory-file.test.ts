@@ -1,19 +1,8 @@
-import { spawn } from 'node:child_process'
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
-import { devNull } from 'node:os'
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { native, Window } from '../../native'
 import { attemptNow } from '../support/child'
-import { checkFdLeaks, childArguments, runChild, scratchDirectory, until } from './harness'
+import { checkFdLeaks, childArguments, runChild, scratchDirectory } from './harness'
 
 checkFdLeaks()
 const directory = scratchDirectory()
@@ -150,46 +139,6 @@ test('somebody who opens the file during the question does not kill the asking p
     }
     ask()`)
   expect([status, signal]).toEqual([0, null])
-})
-
-test('findHolders names the processes that have the file open or mapped', async () => {
-  const file = path.join(directory, 'held')
-  const own = openSync(file, 'w+')
-  writeSync(own, Buffer.alloc(8192))
-  const { dev, ino } = statSync(file)
-  const before = await native.findHolders(dev, ino)
-  expect(before.holders).toEqual([])
-  const child = spawn(
-    process.execPath,
-    childArguments(`
-      const open = () => fs.openSync(${JSON.stringify(file)}, 'r+')
-      const fds = [open(), open()]
-      global.windows = [new addon.Window(fds[0], 0, 4096, true), new addon.Window(fds[0], 4096, 4096, false)]
-      fs.closeSync(fds[1])
-      console.log('ready')
-      process.stdin.resume()`),
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  )
-  const inherits = spawn('/bin/sleep', ['60'], { stdio: [own, 'ignore', 'ignore'] })
-  await new Promise(resolve => child.stdout.once('data', resolve))
-  await until(() => readFileSync(`/proc/${inherits.pid}/comm`, 'utf8') === 'sleep\n')
-  const { holders } = await native.findHolders(dev, ino)
-  const order = (list: typeof holders) => [...list].sort((a, b) => a.pid - b.pid)
-  expect(order(holders)).toEqual(
-    order([
-      { pid: child.pid!, fds: 1, maps: 2 },
-      { pid: inherits.pid!, fds: 1, maps: 0 },
-    ]),
-  )
-  for (const process of [child, inherits]) {
-    process.kill('SIGKILL')
-    await new Promise(resolve => process.once('close', resolve))
-  }
-  expect((await native.findHolders(dev, ino)).holders).toEqual([])
-  closeSync(own)
-  expect(
-    (await native.findHolders(statSync(devNull).dev, statSync(devNull).ino)).holders.length,
-  ).toBeGreaterThan(0)
 })
 
 test('the checksum is CRC32C, by the processor and without it, at every length and in pieces', () => {

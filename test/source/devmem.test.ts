@@ -1,5 +1,5 @@
-/** Proves which physical ranges the broker dares to write to, and which parts of /dev/mem a process has mapped. */
-import { checkReserved, mappedRanges } from '../../src/broker/source/devmem'
+/** Proves which physical ranges the broker dares to write to. */
+import { checkReserved } from '../../src/broker/source/devmem'
 
 const MiB = 2 ** 20
 const iomem = `00000000-00000fff : Reserved
@@ -46,16 +46,4 @@ test('a map without addresses is no map', () => {
   expect(refusal(0x60000000, MiB, '00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n')).toMatch(
     'shows no addresses',
   )
-})
-
-test('mappings of the device are told by its inode, with their physical addresses', () => {
-  const maps = `55d0-55d1 r--p 00000000 08:01 99 /usr/bin/vmm
-7f0000000000-7f0000400000 rw-s 61000000 00:05 12 /dev/mem
-7f0000400000-7f0000401000 rw-s 100000000 00:05 12 /dev/mem
-7f0000500000-7f0000501000 rw-p 00000000 00:00 0
-`
-  expect(mappedRanges(maps, 12)).toEqual([
-    { start: 0x61000000, end: 0x61400000 },
-    { start: 0x100000000, end: 0x100001000 },
-  ])
 })

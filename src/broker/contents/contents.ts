@@ -9,7 +9,7 @@ import type { KernelLog } from './kernel-log'
 import { type Outcome, Reading } from './reading'
 
 /** Threads look at it after each MiB, so only memory that does not answer takes longer. */
-const stopMs = 5000
+const stopMs = 1000
 /** Between two replies that tell how far an inspection is. */
 const tellEveryMs = 200
 

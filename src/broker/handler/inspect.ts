@@ -16,6 +16,7 @@ import type { Session } from '../session/session'
 import type { Allocation, Retired } from '../state/entries'
 import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
+import { commandsOf } from '../worker/commands'
 import { invalid } from './arguments'
 
 /** Rows of retired memory, of usage and of clients in one reply. */
@@ -123,9 +124,18 @@ export function getAllocation(broker: Broker, session: Session, input: GetAlloca
   }
 }
 
-export function listClients(broker: Broker, session: Session): ListClientsOut {
+export async function listClients(broker: Broker, session: Session): Promise<ListClientsOut> {
   const visible = take(broker.sessions, other => session.isAdmin || other.uid === session.uid)
+  await readCommands(broker, visible)
   return { clients: visible.map(viewClient) }
+}
+
+/** Of those that have none yet, all at once. */
+export async function readCommands(broker: Broker, sessions: readonly Session[]): Promise<void> {
+  const unread = sessions.filter(({ commandLine, peer }) => commandLine === undefined && peer.pid > 0)
+  if (unread.length === 0) return
+  const commands = await commandsOf(broker.workers, [...new Set(unread.map(({ peer }) => peer.pid))])
+  for (const session of unread) session.commandLine ??= commands.get(session.peer.pid)
 }
 
 function viewClient(session: Session): Client {

@@ -10,9 +10,15 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { pieceOf } from '../state/range'
 import { invalid } from './arguments'
+import { readCommands } from './inspect'
 
 /** Bytes of an allocation, for looking at what is there. Nothing of it stays open. */
-export function readAllocation(broker: Broker, session: Session, input: ReadAllocationIn): ReadAllocationOut {
+export async function readAllocation(
+  broker: Broker,
+  session: Session,
+  input: ReadAllocationIn,
+): Promise<ReadAllocationOut> {
+  await readCommands(broker, [session])
   checkAdmin(session, 'look at memory')
   if (!broker.settings.console?.rawView) refuse('PermissionDenied', { reason: rawViewOff })
   const allocation = findVisible(broker.inventory, session, input.name)

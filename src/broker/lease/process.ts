@@ -1,7 +1,6 @@
 import { closeSync, readFileSync } from 'node:fs'
 import { type Closable, native } from '../../../native'
 import type { Holder as HolderRecord } from '../../../protocol/table'
-import { boundedText } from '../bounded-text'
 
 /** A process across the lives of brokers: a pid is reused, a pid with its start time is not (within one boot). */
 export type ProcessIdentity = HolderRecord
@@ -14,21 +13,6 @@ export function startTimeOf(pid: number): number | undefined {
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
   } catch {
     return undefined
-  }
-}
-
-/** What is shown of a command line. */
-const commandBytesMax = 256
-
-/** What the process was started as, for people to read; empty when it can't be told. */
-export function commandOf(pid: number): string {
-  try {
-    return boundedText(
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ').trim(),
-      commandBytesMax,
-    )
-  } catch {
-    return ''
   }
 }
 

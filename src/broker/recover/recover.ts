@@ -175,6 +175,7 @@ function guardOf(broker: Broker, name: string): Guard {
       else broker.log.warn({ range: name, reason }, 'the range is limited on this host')
     },
     guarded: (what, work) => guarded(broker.log, what, work),
+    scan: file => broker.scan.find(`range ${name}`, file),
     openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {

@@ -3,10 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Broker } from '../broker'
 import { startTimeOf } from '../lease/process'
-import type { Proof } from '../source/source'
+import type { Proof, Scan } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
-import { FairQueue } from '../worker/fair-queue'
 import type { Step } from './ladder'
 
 /** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
@@ -16,9 +15,6 @@ const settleMs = 200
 /** The kernel lets go of what a process had given it for I/O some time after the process is gone. */
 const passMs = 6000
 const waitMsMax = 100
-/** Proofs under way at once; they use the thread pool, which others need too. */
-const proofsMax = 2
-
 /** Memory of which it is asked who reaches it. uid: on whose account the question is. */
 export interface Target {
   id: number
@@ -26,37 +22,56 @@ export interface Target {
   uid: number
 }
 
-/** Asks sources who still reaches memory: one question for an allocation at a time, and in turns by owner. */
+/** Asks sources who still reaches memory. */
 export class Prover {
-  private readonly proving = new Map<number, Promise<Proof>>()
-  private readonly queue = new FairQueue<number>(proofsMax)
-
   constructor(private readonly broker: Broker) {}
 
-  /** One proof of an allocation at a time: its own descriptor is what another one would find. */
-  prove({ id, range, uid }: Target): Promise<Proof> {
-    const before = this.proving.get(id) ?? Promise.resolve()
-    const proof = before
-      .catch(() => {})
-      .then(() => this.queue.run(uid, () => this.broker.contents.unread(id, () => range.source.prove(id))))
-    this.proving.set(id, proof)
-    const done = () => {
-      if (this.proving.get(id) === proof) this.proving.delete(id)
-    }
-    proof.then(done, done)
-    return proof
+  /**
+   * What the kernel says by itself, and only where it does not say that nobody reaches the memory, or can't, a scan that
+   * names who does: scans have their turns by owner, the kernel's own word waits for nobody.
+   */
+  prove(target: Target): Promise<Proof> {
+    return this.ask(target, file => this.broker.scan.find(target.uid, file, this.concerned(target)))
+  }
+
+  /** Without naming anybody, so cheap enough to be asked again and again. */
+  async isReached(target: Target, taking: boolean): Promise<boolean> {
+    return isHeld(await (taking ? this.prove(target) : this.word(target)), taking)
+  }
+
+  /** The same as a proof: nobody is named where the kernel says by itself whether anybody reaches it. */
+  word(target: Target): Promise<Proof> {
+    return target.range.source.provedByScan ? this.prove(target) : this.ask(target, undefined)
+  }
+
+  private ask({ id, range }: Target, scan: Scan | undefined): Promise<Proof> {
+    return this.broker.contents.unread(id, () => range.source.prove(id, scan))
+  }
+
+  /** Those on record, and the connected processes of those who may have it: looked at first. */
+  private concerned({ id, uid }: Target): Set<number> {
+    const allocation = this.broker.inventory.byId.get(id)
+    const uids = new Set([uid, ...(allocation?.record.shares.map(share => share.uid) ?? [])])
+    const pids = new Set(this.broker.inventory.retiredAs(id)?.pids ?? [])
+    if (allocation?.holder) pids.add(allocation.holder.pid)
+    for (const mapping of allocation?.mappings.values() ?? [])
+      if (mapping.holder) pids.add(mapping.holder.pid)
+    for (const { peer } of this.broker.sessions) if (uids.has(peer.uid) && peer.pid > 0) pids.add(peer.pid)
+    return pids
   }
 
   /**
    * The same, where others rightly go on reaching it. The kernel's lease can't tell them apart; the memory is not
-   * reused while they do, only the reach of one who says that it has let go is judged.
+   * reused while they do, only the reach of one who says that it has let go is judged: by the scan, as far as it sees.
    */
-  async proveExcept(target: Target, rightful: ReadonlySet<number>): Promise<Proof> {
+  async proveExcept(target: Target, rightful: ReadonlySet<number>, leaving?: number): Promise<Proof> {
     const proof = await this.prove(target)
     if (proof.kind === 'gone' || rightful.size === 0) return proof
     const pids = proof.pids.filter(pid => !rightful.has(pid))
-    const onlyRightful = pids.length === 0 && proof.pids.length > 0
-    return onlyRightful ? { kind: 'gone' } : { ...proof, pids }
+    if (pids.length > 0 || proof.pids.length === 0) return { ...proof, pids }
+    if (leaving !== undefined && proof.opaque?.has(leaving) && !rightful.has(leaving))
+      return { ...proof, pids: [leaving], why: opaqueReach }
+    return { kind: 'gone' }
   }
 
   /** The first answer that is good, or the last one when it stays bad for as long as such things may take. */
@@ -148,6 +163,8 @@ function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean
 /** Kept in the table, which has little room for it. */
 const pidsToldMax = 8
 const whyMax = 500
+
+const opaqueReach = 'it has files or buffers of an io_uring, or a device like VFIO, that may still reach it'
 
 function isPassing(proof: Proof): boolean {
   return proof.kind === 'held' && proof.passing === true

@@ -1,35 +1,40 @@
 import type { Broker } from '../broker'
+import { isEnvironment } from '../failure'
 import type { Mapping, Retired } from '../state/entries'
+import { FairQueue } from '../worker/fair-queue'
 import { isLater } from './revoker'
 
 /** Between two looks at what nobody could be asked about. A holder's exit is noticed at once. */
 const lookEveryMs = 1000
+/** Between two looks at who has it; whether anybody has is asked each time. */
+const nameEveryMs = 30_000
+/** Entries worked on at once, in all and of one owner: scrubbing takes long, and looking at who has it can. */
+const workMax = 8
+const workPerOwnerMax = 2
 
 /**
  * Finishes what could not be finished: memory in quarantine, revocations without proof, scrubbing that was
- * interrupted. Works through it one at a time, whenever a holder exits and once a second while there is any.
+ * interrupted. Looks whenever a holder exits and once a second while there is any, in turns by owner.
  */
 export class Quarantine {
   private timer: NodeJS.Timeout | undefined
-  private running: Promise<void> | undefined
-  private again = false
+  private readonly queue = new FairQueue<number>(workMax, workPerOwnerMax)
+  private readonly pending = new Set<Retired | Mapping>()
+  private readonly named = new WeakMap<Retired | Mapping, number>()
 
   constructor(private readonly broker: Broker) {}
 
   checkSoon(): void {
-    if (this.running) {
-      this.again = true
-      return
+    const { retired, mappings } = this.open
+    if (this.broker.frozen === undefined) {
+      for (const entry of retired)
+        this.start(entry, entry.record.uid, entry.record.name, () => this.reclaim(entry))
+      for (const mapping of mappings)
+        this.start(mapping, mapping.record.uid, mapping.allocation.name, () => this.finish(mapping))
     }
-    this.running = this.check()
-      .catch(error => this.broker.log.error({ err: error }, 'looking through the quarantine failed'))
-      .finally(() => {
-        this.running = undefined
-        if (this.again) {
-          this.again = false
-          this.checkSoon()
-        } else this.schedule()
-      })
+    clearTimeout(this.timer)
+    if (retired.length > 0 || mappings.length > 0 || this.pending.size > 0)
+      this.timer = setTimeout(() => this.checkSoon(), lookEveryMs)
   }
 
   private get open(): { retired: Retired[]; mappings: Mapping[] } {
@@ -42,33 +47,33 @@ export class Quarantine {
     }
   }
 
-  private schedule(): void {
-    clearTimeout(this.timer)
-    const { retired, mappings } = this.open
-    if (retired.length > 0 || mappings.length > 0)
-      this.timer = setTimeout(() => this.checkSoon(), lookEveryMs)
-  }
-
-  private async check(): Promise<void> {
-    if (this.broker.frozen !== undefined) return
-    const { retired, mappings } = this.open
-    for (const entry of retired) await this.attempt(entry.record.name, () => this.reclaim(entry))
-    for (const mapping of mappings) await this.attempt(mapping.allocation.name, () => this.finish(mapping))
-  }
-
-  private async attempt(allocation: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!isLater(error))
+  /** Unless it waits for its turn already. A broken invariant is thrown, and ends the process. */
+  private start(entry: Retired | Mapping, uid: number, allocation: string, work: () => Promise<void>): void {
+    if (this.pending.has(entry)) return
+    this.pending.add(entry)
+    void this.queue
+      .run(uid, work)
+      .catch(error => {
+        if (isLater(error)) return
+        if (!isEnvironment(error)) throw error
         this.broker.log.error({ err: error, allocation }, 'reclaiming memory failed; it stays retired')
-    }
+      })
+      .finally(() => this.pending.delete(entry))
+  }
+
+  private isToBeNamed(entry: Retired | Mapping): boolean {
+    const now = performance.now()
+    if (now - (this.named.get(entry) ?? Number.NEGATIVE_INFINITY) < nameEveryMs) return false
+    this.named.set(entry, now)
+    return true
   }
 
   private async reclaim(retired: Retired): Promise<void> {
-    const proof = await this.broker.revoker.lookOrForce(retired)
+    if (!this.broker.inventory.retired.has(retired.record.id) || retired.scrubbing) return
+    const named = this.isToBeNamed(retired)
+    const proof = await this.broker.revoker.lookOrForce(retired, named)
     if (proof.kind === 'held') {
-      retired.pids = proof.pids
+      if (named || proof.pids.length > 0) retired.pids = proof.pids
       return
     }
     this.broker.checkThawed()
@@ -80,7 +85,8 @@ export class Quarantine {
 
   private async finish(mapping: Mapping): Promise<void> {
     const { revoker, inventory } = this.broker
-    const proof = await revoker.lookOrForce(mapping)
+    if (!inventory.mappings.has(mapping.id) || revoker.isRevoking(mapping)) return
+    const proof = await revoker.lookOrForce(mapping, this.isToBeNamed(mapping))
     if (proof.kind === 'gone' && inventory.mappings.has(mapping.id) && !revoker.isRevoking(mapping))
       revoker.finish(mapping)
   }

@@ -207,11 +207,17 @@ export class Revoker {
   /**
    * Without asking or killing anybody: by looking, or where nobody is seen and the policy is to take, by force. It is
    * done once a second, so only what comes of it is told.
+   * named: who has it is to be found out as well.
    */
-  async lookOrForce(of: Retired | Mapping): Promise<Proof> {
+  async lookOrForce(of: Retired | Mapping, named: boolean): Promise<Proof> {
     if (of instanceof Mapping) {
       const { allocation } = of
-      const proof = await this.prover.proveExcept(targetOf(allocation), this.rightful(of))
+      const target = targetOf(allocation)
+      const rightful = this.rightful(of)
+      const isNamed = named || rightful.size > 0 || this.isTaking(allocation.range.source)
+      const proof = isNamed
+        ? await this.prover.proveExcept(target, rightful, of.record.holder?.pid)
+        : await this.prover.word(target)
       if (
         proof.kind === 'gone' ||
         isHeld(proof, this.isTaking(allocation.range.source)) ||
@@ -224,7 +230,9 @@ export class Revoker {
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
-    const proof = (await this.disown(target, pieceOfRetired(record))) ?? (await this.prover.prove(target))
+    const look = named || this.isTaking(range.source) ? this.prover.prove : this.prover.word
+    const proof =
+      (await this.disown(target, pieceOfRetired(record))) ?? (await look.call(this.prover, target))
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
     const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
     return whenGone(tell, step => this.cut(target, step))
@@ -258,7 +266,7 @@ export class Revoker {
     const { source } = allocation.range
     const target = targetOf(allocation)
     const taking = this.isTaking(source)
-    if (!isHeld(await this.prover.prove(target), taking)) return
+    if (!(await this.prover.isReached(target, taking))) return
     const deadline = ladder.deadlineAt
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
@@ -278,7 +286,7 @@ export class Revoker {
     // Nobody may say so, and yet nobody reach the memory any more.
     while (Date.now() < ladder.deadlineAt && !done.signal.aborted) {
       await ladder.wait(lookEveryMs, done.signal)
-      if (done.signal.aborted || !isHeld(await this.prover.prove(target), taking)) return
+      if (done.signal.aborted || !(await this.prover.isReached(target, taking))) return
     }
   }
 
@@ -290,7 +298,7 @@ export class Revoker {
     mapping?: Mapping,
   ): Promise<Proof> {
     const { source } = allocation.range
-    const look = () => this.prover.proveExcept(targetOf(allocation), rightful())
+    const look = () => this.prover.proveExcept(targetOf(allocation), rightful(), mapping?.record.holder?.pid)
     const taking = this.isTaking(source)
     const proof = await this.prover.settle(look, taking)
     if (proof.kind === 'gone') return proof

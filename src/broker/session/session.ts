@@ -3,7 +3,7 @@ import { native } from '../../../native'
 import type { BrokerMethodName } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
-import { commandOf, type Holder, type ProcessIdentity, startTimeOf } from '../lease/process'
+import { type Holder, type ProcessIdentity, startTimeOf } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Allocation } from '../state/entries'
 
@@ -25,7 +25,8 @@ export class Session {
   /** Allocations whose secret this connection has shown. */
   readonly unlocked = new Set<Allocation>()
   private identity: ProcessIdentity | undefined
-  private commandLine: string | undefined
+  /** Read once, at first need: a list of thousands of clients is asked for again and again. */
+  commandLine: string | undefined
 
   readonly id: number
 
@@ -44,10 +45,8 @@ export class Session {
     return this.broker.policy.isAdmin(this.peer.uid)
   }
 
-  /** Read once: a list of thousands of clients is asked for again and again. */
   get command(): string {
-    this.commandLine ??= commandOf(this.peer.pid)
-    return this.commandLine
+    return this.commandLine ?? ''
   }
 
   /** Whether the process that connected still lives; its connection may have been passed on. */

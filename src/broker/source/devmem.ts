@@ -6,7 +6,15 @@ import type { RangeSettings } from '../config/settings'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { scrub } from './scrub'
-import { type OpenedSource, type Piece, type Proof, type Scrubbing, type Source, SourceError } from './source'
+import {
+  type OpenedSource,
+  type Piece,
+  type Proof,
+  type Scan,
+  type Scrubbing,
+  type Source,
+  SourceError,
+} from './source'
 import { tableBytesFor } from './table-size'
 
 const pageBytes = 4096
@@ -19,6 +27,7 @@ const device = '/dev/mem'
  */
 export class DevmemSource implements Source {
   readonly kind = 'devmem'
+  readonly provedByScan = true
   readonly node = undefined
   readonly startsDirty = true
   readonly ownsPages = true
@@ -104,27 +113,15 @@ export class DevmemSource implements Source {
     return this.base + piece.extents[0]!.offset
   }
 
-  async prove(id: number): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     const piece = this.allocations.get(id)
     if (!piece) return { kind: 'gone' }
+    if (!scan) return { kind: 'held', pids: [], unseen: true }
     const { dev, ino } = fstatSync(this.fd)
-    const { holders, unreadable } = await native.findHolders(dev, ino)
-    const pids = holders.map(({ pid }) => pid).filter(pid => this.maps(pid, ino, piece))
-    return pids.length === 0 && unreadable === 0
-      ? { kind: 'gone' }
-      : { kind: 'held', pids, unseen: unreadable > 0 }
-  }
-
-  private maps(pid: number, inode: number, { extents }: Piece): boolean {
-    let maps: string
-    try {
-      maps = readFileSync(`/proc/${pid}/maps`, 'latin1')
-    } catch {
-      return false
-    }
-    return mappedRanges(maps, inode).some(({ start, end }) =>
-      extents.some(({ offset, length }) => start < this.base + offset + length && end > this.base + offset),
-    )
+    const parts = piece.extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
+    const { holders, unseen } = await scan({ dev, ino, parts })
+    const pids = holders.filter(({ maps }) => maps > 0).map(({ pid }) => pid)
+    return pids.length === 0 && unseen === 0 ? { kind: 'gone' } : { kind: 'held', pids, unseen: unseen > 0 }
   }
 
   async destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
@@ -150,22 +147,6 @@ function takeLock(base: number): number {
   if (fd === undefined)
     throw new SourceError(`the range at 0x${base.toString(16)} is in use by another broker`)
   return fd
-}
-
-/** The parts of /dev/mem that a process has mapped, from its maps. */
-export function mappedRanges(maps: string, inode: number): { start: number; end: number }[] {
-  const ranges = []
-  for (const line of maps.split('\n')) {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+)/.exec(line)
-    if (!match || Number(match[4]) !== inode) continue
-    const [from, to, offset] = match.slice(1, 4).map(hex => Number.parseInt(hex!, 16)) as [
-      number,
-      number,
-      number,
-    ]
-    ranges.push({ start: offset, end: offset + to - from })
-  }
-  return ranges
 }
 
 /**

@@ -34,6 +34,7 @@ import {
   type OpenedSource,
   type Piece,
   type Proof,
+  type Scan,
   type Source,
   SourceError,
   StillReferenced,
@@ -267,11 +268,11 @@ export class DirectorySource implements Source {
     }
   }
 
-  async prove(id: number): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     const missing = this.pagesOwed?.has(id) ? this.pagesOwed.missing(id, 0) : 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
-    return proveByOpening(() => openNow(this.file(id), true), this.file(id))
+    return proveByOpening(() => openNow(this.file(id), true), this.file(id), scan)
   }
 
   descriptorOffset(): number {

@@ -1,45 +1,42 @@
-import { closeSync, fstatSync, statSync } from 'node:fs'
+import { closeSync, statSync } from 'node:fs'
 import { native } from '../../../native'
-import type { Proof } from './source'
+import type { Proof, Scan } from './source'
 
 /**
- * Whether anyone but the broker reaches a file. fd must be the broker's only descriptor of it, opened for writing.
- * The kernel's write lease is the proof; the scan of /proc only tells whom to ask. A descriptor on its way through
- * a socket is in no process, which is why an empty scan proves nothing.
+ * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one;
+ * file names the same. The kernel's write lease is the proof, and asked in one turn of the event loop. The scan of /proc
+ * only tells whom to ask: a descriptor on its way through a socket is in no process, so an empty scan proves nothing.
+ * keeperPid: a process that keeps copies of the broker's own descriptor, and is no holder.
  */
-async function proveFile(fd: number, keeperPid: number | undefined): Promise<Proof> {
-  if (native.isSoleOpener(fd)) return { kind: 'gone' }
-  const { dev, ino } = fstatSync(fd)
-  const { holders, unreadable } = await native.findHolders(dev, ino)
-  if (native.isSoleOpener(fd)) return { kind: 'gone' }
-  const pids = holders.map(holder => holder.pid).filter(pid => pid !== keeperPid)
-  return { kind: 'held', pids, unseen: pids.length === 0 || unreadable > 0 }
+export async function proveByOpening(
+  open: () => number,
+  file: string,
+  scan: Scan | undefined,
+  keeperPid?: number,
+): Promise<Proof> {
+  if (isGone(open)) return { kind: 'gone' }
+  if (!scan) return { kind: 'held', pids: [], unseen: true }
+  const stat = statSync(file, { throwIfNoEntry: false })
+  if (!stat) return { kind: 'gone' }
+  const { holders, unseen, opaque } = await scan(stat)
+  if (isGone(open)) return { kind: 'gone' }
+  const pids = holders.map(({ pid }) => pid).filter(pid => pid !== keeperPid)
+  return { kind: 'held', pids, unseen: pids.length === 0 || unseen > 0, opaque }
 }
 
-/** Who holds a file that can't be opened for the question; it is not gone in any case. */
-async function proveHeld(file: string): Promise<Proof> {
-  const { dev, ino } = statSync(file)
-  const { holders } = await native.findHolders(dev, ino)
-  return { kind: 'held', pids: holders.map(holder => holder.pid), unseen: true }
-}
-
-/**
- * The proof by a new descriptor, which open makes for the purpose; file names the same. keeperPid: a process that
- * keeps copies of the broker's own descriptor for it, and is no holder.
- */
-export async function proveByOpening(open: () => number, file: string, keeperPid?: number): Promise<Proof> {
+function isGone(open: () => number): boolean {
   let fd: number
   try {
     fd = open()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return { kind: 'gone' }
+    if (code === 'ENOENT') return true
     // A holder's lease, or a holder that runs it as a program: held in any case.
-    if (code === 'EAGAIN' || code === 'ETXTBSY') return proveHeld(file)
+    if (code === 'EAGAIN' || code === 'ETXTBSY') return false
     throw error
   }
   try {
-    return await proveFile(fd, keeperPid)
+    return native.isSoleOpener(fd)
   } finally {
     closeSync(fd)
   }

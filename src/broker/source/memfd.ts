@@ -9,7 +9,15 @@ import { proveByOpening } from './file-proof'
 import { type FileWork, punchOut, takeOver } from './file-work'
 import { freeHugePages } from './huge-pages'
 import { Reservations } from './reservation'
-import { type Guard, type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import {
+  type Guard,
+  type OpenedSource,
+  type Piece,
+  type Proof,
+  type Scan,
+  type Source,
+  SourceError,
+} from './source'
 import { tableBytesFor } from './table-size'
 
 const F_SEAL_SEAL = 1
@@ -170,10 +178,15 @@ export class MemfdSource implements Source {
     if (fd !== undefined) await takeOver(this.work, uid, fd)
   }
 
-  async prove(id: number): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
-    return proveByOpening(() => native.reopen(file, true), `/proc/self/fd/${file}`, this.store?.keeperPid)
+    return proveByOpening(
+      () => native.reopen(file, true),
+      `/proc/self/fd/${file}`,
+      scan,
+      this.store?.keeperPid,
+    )
   }
 
   descriptorOffset(): number {

@@ -19,7 +19,7 @@ import type { RangeSettings } from '../config/settings'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from './own-mount'
-import { type OpenedSource, type Piece, type Proof, type Source, SourceError } from './source'
+import { type OpenedSource, type Piece, type Proof, type Scan, type Source, SourceError } from './source'
 
 const pageBytes = 4096
 const tableBytes = 256 * 1024
@@ -56,6 +56,10 @@ export class PciBarSource implements Source {
     private readonly mount: string | undefined,
     private readonly isNewMount: boolean,
   ) {}
+
+  get provedByScan(): boolean {
+    return this.mount === undefined || !this.isWhole
+  }
 
   get unitBytes(): number {
     return this.bytes
@@ -114,15 +118,16 @@ export class PciBarSource implements Source {
   }
 
   /** By the kernel's count of what is open; where that is not to be had, a descriptor in flight is not seen. */
-  async prove(id: number): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }
-    const counted = this.mount !== undefined && this.isWhole
+    const counted = !this.provedByScan
     if (counted && isClosedEverywhere(this.mount!)) return { kind: 'gone' }
+    if (!scan) return { kind: 'held', pids: [], unseen: true }
     const stat = statSync(this.resource, { throwIfNoEntry: false })
     if (!stat) return { kind: 'gone' }
-    const { holders, unreadable } = await native.findHolders(stat.dev, stat.ino)
-    if (holders.length === 0 && unreadable === 0 && !counted) return { kind: 'gone' }
-    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: counted || unreadable > 0 }
+    const { holders, unseen } = await scan(stat)
+    if (holders.length === 0 && unseen === 0 && !counted) return { kind: 'gone' }
+    return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: counted || unseen > 0 }
   }
 
   async destroy({ id }: Piece): Promise<void> {

@@ -2,6 +2,7 @@ import type { Capabilities } from '../../../protocol/generated/broker'
 import type { Extent, SourceKind } from '../../../protocol/table'
 import type { ProcessIdentity } from '../lease/process'
 import type { NativeMedium } from '../table'
+import type { Holders, ScannedFile } from '../worker/holder-scan'
 
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
 export interface Piece {
@@ -17,9 +18,20 @@ export type Proof =
   | { kind: 'gone' }
   /**
    * These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people.
-   * passing: what holds it may be no more than the end of a process, worth a moment's wait.
+   * passing: what holds it may be no more than the end of a process, worth a moment's wait. opaque: processes that a
+   * scan can't see through.
    */
-  | { kind: 'held'; pids: number[]; unseen: boolean; why?: string; passing?: boolean }
+  | {
+      kind: 'held'
+      pids: number[]
+      unseen: boolean
+      why?: string
+      passing?: boolean
+      opaque?: ReadonlySet<number>
+    }
+
+/** Looks for who holds a file, in bounded time. */
+export type Scan = (file: ScannedFile) => Promise<Holders>
 
 /** What a source asks and tells while it watches over its memory. */
 export interface Guard {
@@ -35,6 +47,7 @@ export interface Guard {
   unavailable(piece: Piece, reason: string): void
   /** What the range can't do on this host, and why; undefined: it can again. */
   limited(reason: string | undefined): void
+  readonly scan: Scan
   /** Where all of the broker's device-DAX ranges begin. */
   readonly regions: readonly number[]
   /** The source can't be relied on any more. */
@@ -87,8 +100,11 @@ export interface Source {
    * proof. @throws SystemError when it could not be done, or not in time
    */
   disown?(piece: Piece): Promise<void>
-  /** Whether anybody but the broker still reaches the allocation's memory. */
-  prove(id: number): Promise<Proof>
+  /**
+   * Whether anybody but the broker still reaches the allocation's memory. Without a scan only what the kernel says by
+   * itself counts, and nobody is named.
+   */
+  prove(id: number, scan: Scan | undefined): Promise<Proof>
   /**
    * End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again.
    * @throws StillReferenced when the kernel has not got all of it back; prove() tells from then on when it has
@@ -99,6 +115,9 @@ export interface Source {
   close(): void
 
   // What only some sources have.
+
+  /** Only a scan tells that nobody reaches its memory; what was not seen is not proved. */
+  readonly provedByScan?: boolean
 
   /** Bytes at the range's start that hold its table. */
   readonly tableBytes?: number

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { native } from '../../../../native'
+import type { HolderScan } from '../../worker/holder-scan'
 import { pinningOf } from '../pins'
 import { nodeOf } from './device-node'
 import { describeReferenced, removeInstance } from './instance'
@@ -28,13 +28,16 @@ const roundsMax = 8
  * is gone. What others of the same user do to their memory in that moment is not seen (process_vm_readv, a descriptor
  * on its way), so this is for programs that are trusted not to attack the host.
  */
-export async function cutInstance({ directory, name, broker, counting }: CutOrder): Promise<CutResult> {
+export async function cutInstance(
+  { directory, name, broker, counting }: CutOrder,
+  scan: HolderScan,
+): Promise<CutResult> {
   const instance = readInstance(directory, name)
   if (!instance) return { held: [], unseen: false }
   const stopped = new Stopped()
   try {
-    const { held, unreadable } = await stopHolders(name, broker, stopped)
-    if (held.length > 0 || unreadable > 0) return { held, unseen: unreadable > 0 }
+    const { held, unseen } = await stopHolders(name, broker, stopped, scan)
+    if (held.length > 0 || unseen > 0) return { held, unseen: unseen > 0 }
     const { extents, alignBytes, bytes } = instance
     const { dev, ino } = statSync(nodeOf(name))
     const mapped = mappedUnits(stopped.pids, { dev, ino, bytes, unitBytes: alignBytes })
@@ -47,19 +50,19 @@ export async function cutInstance({ directory, name, broker, counting }: CutOrde
   }
 }
 
-async function stopHolders(name: string, broker: number, stopped: Stopped) {
+async function stopHolders(name: string, broker: number, stopped: Stopped, scan: HolderScan) {
   const held: CutResult['held'] = []
   const { dev, ino } = statSync(nodeOf(name))
   for (let round = 0; round < roundsMax; round++) {
-    const found = await native.findHolders(dev, ino)
+    const found = await scan.find('cut', { dev, ino }, stopped.pids)
     const pids = found.holders.map(({ pid }) => pid).filter(pid => pid !== broker && !stopped.has(pid))
-    if (pids.length === 0) return { held, unreadable: found.unreadable }
+    if (pids.length === 0) return { held, unseen: found.unseen }
     for (const pid of pids) {
       const still = await stopped.stop(pid)
       const reason = still ? pinningOf(pid) : 'it does not stop; it may be in the middle of I/O'
       if (reason !== undefined) held.push({ pid, reason })
     }
-    if (held.length > 0) return { held, unreadable: found.unreadable }
+    if (held.length > 0) return { held, unseen: found.unseen }
   }
-  return { held, unreadable: 1 }
+  return { held, unseen: 1 }
 }

@@ -1,5 +1,4 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
-import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/settings'
 import type { ProcessIdentity } from '../../lease/process'
@@ -10,6 +9,7 @@ import {
   type OpenedSource,
   type Piece,
   type Proof,
+  type Scan,
   type Scrubbing,
   type Source,
   SourceError,
@@ -87,7 +87,13 @@ export class DevdaxSource implements Source {
     const helper = new Helper(lock, reason => guard.broken(reason))
     try {
       await clearUnbound(helper, guard.regions)
-      const { medium, name, bytes, counting } = await openTable(region, helper, unitBytes, settings)
+      const { medium, name, bytes, counting } = await openTable(
+        region,
+        helper,
+        unitBytes,
+        settings,
+        guard.scan,
+      )
       if (typeof counting === 'string') guard.limited(`${cannotTell}: ${counting}`)
       else if (!outlivesService()) guard.limited(notForLong)
       return {
@@ -120,7 +126,7 @@ export class DevdaxSource implements Source {
         throw new SourceError(
           `${instance.name} was made in the region since the kernel started, not by the broker`,
         )
-      await removeUnknown(this.helper, this.region, instance)
+      await removeUnknown(this.helper, this.region, instance, this.guard.scan)
     }
     // All at once: the helper does them one after the other, without a pause in between.
     await Promise.all(missing.map(piece => this.remake(piece)))
@@ -201,7 +207,7 @@ export class DevdaxSource implements Source {
   }
 
   private async growAlone(piece: Piece, before: Piece): Promise<void> {
-    const proof = await this.proveAlone(piece.id)
+    const proof = await this.proveAlone(piece.id, this.guard.scan)
     if (proof.kind === 'held') {
       const who =
         proof.why ?? (proof.pids.length > 0 ? `process ${proof.pids.join(', ')} has` : 'somebody has')
@@ -254,12 +260,12 @@ export class DevdaxSource implements Source {
     if (device.counted) giveNode(device.name, 0)
   }
 
-  prove(id: number): Promise<Proof> {
-    return this.alone(id, () => this.proveAlone(id))
+  prove(id: number, scan: Scan | undefined): Promise<Proof> {
+    return this.alone(id, () => this.proveAlone(id, scan))
   }
 
   /** Nobody has it open, so no reference to its pages can come about any more; and there is none. */
-  private async proveAlone(id: number): Promise<Proof> {
+  private async proveAlone(id: number, scan: Scan | undefined): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
     const { name } = device
@@ -267,11 +273,11 @@ export class DevdaxSource implements Source {
     const uncountable = typeof this.counting === 'string' ? `${cannotTell}: ${this.counting}` : undefined
     const lost = uncountable ?? (counted ? undefined : accountLost)
     if (lost !== undefined) {
-      const pids = await this.holders({ ...device, counted })
+      const pids = await holders({ ...device, counted }, scan)
       return { kind: 'held', pids, unseen: true, why: lost }
     }
     if (!isClosedEverywhere(name)) {
-      const pids = await this.holders(device)
+      const pids = await holders(device, scan)
       return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
     }
     const unitBytes = this.capabilities.pageBytes
@@ -281,17 +287,12 @@ export class DevdaxSource implements Source {
       : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
   }
 
-  private async holders(device: Device): Promise<number[]> {
-    const { dev, ino } = statSync(pathOf(device))
-    return (await native.findHolders(dev, ino)).holders.map(({ pid }) => pid)
-  }
-
   cut(id: number): Promise<Proof> {
     return this.alone(id, () => this.cutAlone(id))
   }
 
   private async cutAlone(id: number): Promise<Proof> {
-    const proof = await this.proveAlone(id)
+    const proof = await this.proveAlone(id, this.guard.scan)
     const device = this.devices.get(id)
     if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !device.counted) return proof
     const { name, bytes } = device
@@ -377,6 +378,10 @@ export class DevdaxSource implements Source {
     this.helper.close()
     closeSync(this.lock)
   }
+}
+
+async function holders(device: Device, scan: Scan | undefined): Promise<number[]> {
+  return scan ? (await scan(statSync(pathOf(device)))).holders.map(({ pid }) => pid) : []
 }
 
 function pathOf({ name, counted }: Device): string {

@@ -1,5 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { native } from '../../../../native'
+import { HolderScan } from '../../worker/holder-scan'
+import { WorkerPool } from '../../worker/worker-pool'
 import { prepareMounts } from '../own-mount'
 import { cutInstance } from './cut'
 import type { Answer, CountOrder, Order } from './helper'
@@ -29,9 +31,11 @@ function lockBus(): number {
   }
 }
 
+const workers = new WorkerPool()
+
 async function carryOut(order: Order): Promise<object> {
   if ('make' in order) return makeInstance(order.make)
-  if ('cut' in order) return cutInstance(order.cut)
+  if ('cut' in order) return cutInstance(order.cut, new HolderScan(workers))
   if ('count' in order) return { units: unitsReferenced(order.count.extents, order.count.unitBytes) }
   if ('calibrate' in order) return calibrateOn(order.calibrate)
   const { directory, name, reason } = order.remove

@@ -3,7 +3,7 @@ import { native } from '../../../../native'
 import { chooseSuperblock, PAGE_BYTES, TableUnreadable } from '../../../../protocol/table'
 import type { RangeSettings } from '../../config/settings'
 import { NativeMedium } from '../../table'
-import { SourceError } from '../source'
+import { type Scan, SourceError } from '../source'
 import { tableBytesFor } from '../table-size'
 import { bytesOf } from './extents'
 import type { Helper } from './helper'
@@ -36,6 +36,7 @@ export async function openTable(
   helper: Helper,
   unitBytes: number,
   settings: RangeSettings,
+  scan: Scan,
 ): Promise<{ name: string; bytes: number; medium: NativeMedium; counting: Counting | string }> {
   const { directory, start, id } = region
   const { format = false } = settings
@@ -45,7 +46,7 @@ export async function openTable(
     // device at all.
     const isFirst = instance.name === `dax${id}.0`
     const isUnknown = format && instance.extents[0]?.start !== start
-    if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance)
+    if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance, scan)
   }
   const make = async (bytes: number) => {
     const extents = [{ start, end: start + bytes }]
@@ -55,7 +56,7 @@ export async function openTable(
   let name = there?.name ?? (await make(wantedBytes))
   for (;;) {
     const instance = readInstance(directory, name)!
-    await checkTable(instance)
+    await checkTable(instance, scan)
     const counting = await helper.calibrate(instance)
     const medium = map(name, instance)
     const tableBytes = format ? undefined : tableBytesIn(medium)
@@ -73,9 +74,9 @@ export async function openTable(
   }
 }
 
-async function checkTable({ name, driver }: Instance): Promise<void> {
+async function checkTable({ name, driver }: Instance, scan: Scan): Promise<void> {
   checkDriver(name, driver)
-  await checkUnheld(name)
+  await checkUnheld(name, scan)
 }
 
 function map(name: string, { extents }: Instance): NativeMedium {

@@ -5,7 +5,7 @@ import { native } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/settings'
 import { areCountsLost, hasMount } from '../own-mount'
-import { SourceError } from '../source'
+import { type Scan, SourceError } from '../source'
 import { nodeOf } from './device-node'
 import type { Helper } from './helper'
 import { InstanceError } from './instance'
@@ -81,10 +81,11 @@ export async function removeUnknown(
   helper: Helper,
   { directory }: Region,
   instance: Instance,
+  scan: Scan,
 ): Promise<void> {
   const { name, driver, bytes } = instance
   checkDriver(name, driver)
-  if (driver !== undefined) await checkUnheld(name)
+  if (driver !== undefined) await checkUnheld(name, scan)
   try {
     await helper.remove(directory, name, bytes, hasMount(name) || areCountsLost() ? 'proved' : 'unreferenced')
   } catch (error) {
@@ -103,13 +104,16 @@ export function checkDriver(name: string, driver: string | undefined): void {
     )
 }
 
-/** @throws SourceError */
-export async function checkUnheld(name: string): Promise<void> {
+/**
+ * Where the kernel counts who has the device open, it is asked before the device goes; what the scan did not see is
+ * then no reason to give up the range. @throws SourceError
+ */
+export async function checkUnheld(name: string, scan: Scan): Promise<void> {
   for (const node of [`/dev/${name}`, nodeOf(name)]) {
     const stat = statSync(node, { throwIfNoEntry: false })
     if (!stat) continue
-    const { holders, unreadable } = await native.findHolders(stat.dev, stat.ino)
-    if (holders.length === 0 && unreadable === 0) continue
+    const { holders, unseen } = await scan(stat)
+    if (holders.length === 0 && (unseen === 0 || hasMount(name))) continue
     const who =
       holders.length > 0 ? `process ${holders.map(({ pid }) => pid).join(', ')}` : 'an unknown process'
     throw new SourceError(`${name} is in the region but not in its table, and ${who} uses it`)

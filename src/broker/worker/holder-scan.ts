@@ -1,0 +1,151 @@
+import { startTimeOf } from '../lease/process'
+import { FairQueue } from './fair-queue'
+import { NotInTime } from './not-in-time'
+import { encodeRequest, list, u32, u64 } from './request'
+import type { Owner, WorkerPool } from './worker-pool'
+
+/** A file, and with parts which of its mappings count. */
+export interface ScannedFile {
+  dev: number
+  ino: number
+  parts?: readonly { offset: number; length: number }[]
+}
+
+/** What /proc shows of who has a file open or mapped. */
+export interface Holders {
+  holders: { pid: number; fds: number; maps: number }[]
+  /** Processes that could not be looked at, or not in time. */
+  unseen: number
+  /** Processes that may reach any memory by what /proc does not show: files or buffers of an io_uring, VFIO and the like. */
+  opaque: Set<number>
+}
+
+/** Bounds of a scan in all; of a process from which the kernel gets nothing; of one that was stuck before. */
+const scanMs = 3000
+const stuckMs = 100
+const stuckAgainMs = 20
+const scansMax = 2
+const scansPerOwnerMax = 1
+/** Processes that were stuck before are looked at again, so many in a scan. */
+const againMax = 5
+
+const recordBytes = 16
+const flags = { unseen: 1, ring: 2, device: 4 }
+const nobody = 0xffff_ffff
+
+/**
+ * Looks through all processes for who holds a file, in workers: a process whose memory lock is not given back costs one
+ * worker and a moment, and is "not seen". What is not seen is never taken for proved.
+ */
+export class HolderScan {
+  private readonly queue = new FairQueue<Owner>(scansMax, scansPerOwnerMax)
+  /** By pid, with the start time: those at which a worker came no further. */
+  private readonly stuck = new Map<number, { start: number | undefined; isOver: boolean }>()
+
+  constructor(private readonly pool: WorkerPool) {}
+
+  /** first: processes that most likely hold it. Never rejects for what other processes do. */
+  find(owner: Owner, file: ScannedFile, first: Iterable<number> = []): Promise<Holders> {
+    return this.queue.run(owner, () => new Scan(this.pool, this.stuck, file).run(first))
+  }
+}
+
+class Scan {
+  private readonly found: Holders = { holders: [], unseen: 0, opaque: new Set() }
+  private readonly until = performance.now() + scanMs
+
+  constructor(
+    private readonly pool: WorkerPool,
+    private readonly stuck: Map<number, { start: number | undefined; isOver: boolean }>,
+    private readonly file: ScannedFile,
+  ) {}
+
+  async run(first: Iterable<number>): Promise<Holders> {
+    for (const [pid, { start }] of this.stuck) if (startTimeOf(pid) !== start) this.stuck.delete(pid)
+    const again = new Set(this.stuck.keys())
+    const skip = [process.pid, ...this.pool.pids, ...again]
+    const known = [...new Set(first)].filter(pid => !skip.includes(pid))
+    await this.look(known, 1, [...skip, ...known], stuckMs)
+    let looks = againMax
+    for (const pid of again) {
+      const state = this.stuck.get(pid)
+      if (state?.isOver && looks-- > 0) {
+        this.stuck.delete(pid)
+        await this.look([pid], nobody, [], stuckAgainMs)
+      } else this.found.unseen++
+    }
+    return this.found
+  }
+
+  /** Through those of the list and then everybody from a pid on; over each that is stuck. */
+  private async look(list: readonly number[], from: number, skip: readonly number[], patienceMs: number) {
+    let rest = [...list]
+    let next = from
+    for (;;) {
+      const at = await this.step(rest, next, skip, patienceMs)
+      if (at === undefined) return
+      const index = rest.indexOf(at.pid)
+      if (index >= 0) rest = rest.slice(index + (at.isDone ? 1 : 0))
+      else {
+        rest = []
+        next = at.pid + (at.isDone ? 1 : 0)
+      }
+      if (rest.length === 0 && next === nobody) return
+    }
+  }
+
+  /** Where to go on, undefined: it is over. */
+  private async step(
+    first: readonly number[],
+    from: number,
+    skip: readonly number[],
+    patienceMs: number,
+  ): Promise<{ pid: number; isDone: boolean } | undefined> {
+    const { dev, ino, parts = [] } = this.file
+    const request = encodeRequest('holders', [
+      u64(dev),
+      u64(ino),
+      ...list(parts.map(({ offset, length }) => [u64(offset), u64(length)])),
+      ...list(first.map(pid => [u32(pid)])),
+      u32(from),
+      ...list(skip.map(pid => [u32(pid)])),
+    ])
+    const deadlineMs = this.until - performance.now()
+    try {
+      const outcome = await this.pool.run('scan', { request, deadlineMs, stuckMs: patienceMs })
+      this.collect(outcome.found)
+      if (outcome.kind === 'done') {
+        if (outcome.status < 0) this.found.unseen++
+        return outcome.status > 0 ? { pid: outcome.status, isDone: false } : undefined
+      }
+      this.found.unseen++
+      if (outcome.pid === 0) return undefined
+      const state = { start: startTimeOf(outcome.pid), isOver: false }
+      this.stuck.set(outcome.pid, state)
+      void outcome.gone.then(() => {
+        state.isOver = true
+      })
+      return performance.now() < this.until ? { pid: outcome.pid, isDone: true } : undefined
+    } catch (error) {
+      // Too many stuck workers, no descriptor, no memory, no process: nobody was seen.
+      if (!(error instanceof NotInTime) && typeof (error as NodeJS.ErrnoException).syscall !== 'string')
+        throw error
+      this.found.unseen++
+      return undefined
+    }
+  }
+
+  private collect(found: Buffer): void {
+    for (let at = 0; at < found.length; at += recordBytes) {
+      const [pid, fds, maps, bits] = [0, 4, 8, 12].map(offset => found.readUInt32LE(at + offset)) as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      if (fds > 0 || maps > 0) this.found.holders.push({ pid, fds, maps })
+      if (bits & flags.unseen) this.found.unseen++
+      if (bits & (flags.ring | flags.device)) this.found.opaque.add(pid)
+    }
+  }
+}
