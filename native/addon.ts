@@ -12,6 +12,10 @@ export interface Addon {
   /** 0, or -EAGAIN: the receiver's queue is full. Borrows fds. */
   sendDatagram(path: string, text: string, fds: readonly number[]): number
   socketPair(): [number, number] | number
+  /** What Socket.peer() tells, of a socket that is none yet. */
+  peerOf(fd: number): ReturnType<NativeSocket['peer']>
+  /** Of the process that connected, or listens. */
+  peerUid(fd: number): number
   /** The path of a listening Unix stream socket made elsewhere, from now on like one of listenUnix. -EINVAL: it is none. */
   adoptListener(fd: number): string | number
   /** Accepts until close(); fd ownership passes to onConnection. Adopts fd. onError gets errno (EMFILE, ...): accepting is then paused until resume(). */
@@ -183,6 +187,12 @@ export interface SocketEvents {
   onEnd(errno: number): void
   /** The write queue, which had been non-empty, is empty again. */
   onDrain(): void
+  /**
+   * The peer sends no more and goes on reading (shutdown(2)). Only who answers calls gives this: then onEnd comes as soon
+   * as the peer has closed, and what it sent before and is not read yet never is; and a read brings at most 8 KiB.
+   * Without it, all that was sent is read first, and the end of what the peer sends is the end.
+   */
+  onFinish?(): void
 }
 
 export interface NativeReadableWatch extends Closable {
@@ -197,7 +207,9 @@ export interface NativeSocket extends Closable {
    */
   send(bytes: Uint8Array, fds: readonly number[]): number
   readonly queuedBytes: number
-  /** No onData, and no onEnd before resume() unless writing fails. */
+  /** Descriptors of queued bytes, which are still open. */
+  readonly queuedFds: number
+  /** No onData, and no onEnd before resume() unless writing fails or, with onFinish, the peer has closed. */
   pause(): void
   resume(): void
   /** pidfd is -1 where neither SO_PEERPIDFD nor pidfd_open work; else the caller's to close. A number is -errno. */

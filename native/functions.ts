@@ -42,6 +42,18 @@ export function socketPair(): [number, number] {
   return pair
 }
 
+/** The process at the other end of a connection. pidfd is the caller's to close; -1: it is gone. */
+export function peerOf(fd: number): Exclude<ReturnType<NativeSocket['peer']>, number> {
+  const peer = addon.peerOf(fd)
+  if (typeof peer === 'number') throw new SystemError('getsockopt', peer)
+  return peer
+}
+
+/** The uid of the process at the other end of a connection. */
+export function peerUid(fd: number): number {
+  return check('getsockopt', addon.peerUid(fd))
+}
+
 /**
  * Make a listening Unix stream socket that another process made like one of listenUnix; gives its path, which begins
  * with NUL where it is an abstract address. Throws EINVAL for any other descriptor.

@@ -10,9 +10,23 @@ namespace {
 /** Per wake-up, so that one busy peer does not starve the others. */
 constexpr int kReadsPerWakeup = 8;
 constexpr int kAcceptsPerWakeup = 32;
+/** At once, of a peer that is not waited for: what is read and can't be looked at yet is kept. */
+constexpr size_t kCallBytes = 8 * 1024;
 
 void ThrowUv(Napi::Env env, const char* syscall, int error) {
   Napi::Error::New(env, std::string(syscall) + ": " + uv_strerror(error)).ThrowAsJavaScriptException();
+}
+
+/** An object, or a number that is -errno. */
+Napi::Value PeerResult(Napi::Env env, int fd) {
+  Peer peer{0, UINT32_MAX, UINT32_MAX, -1};
+  if (const int error = PeerOf(fd, &peer)) return Napi::Number::New(env, error);
+  Napi::Object object = Napi::Object::New(env);
+  object["pid"] = peer.pid;
+  object["uid"] = Napi::Number::New(env, peer.uid);
+  object["gid"] = Napi::Number::New(env, peer.gid);
+  object["pidfd"] = peer.pidfd;
+  return object;
 }
 
 class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
@@ -20,6 +34,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Socket",
                        {InstanceMethod<&Socket::Send>("send"), InstanceAccessor<&Socket::QueuedBytes>("queuedBytes"),
+                        InstanceAccessor<&Socket::QueuedFds>("queuedFds"),
                         InstanceMethod<&Socket::Pause>("pause"), InstanceMethod<&Socket::Resume>("resume"),
                         InstanceMethod<&Socket::PeerInfo>("peer"), InstanceMethod<&Socket::Close>("close")});
   }
@@ -37,6 +52,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
         return;
       }
     }
+    has_on_finish_ = events.Get("onFinish").IsFunction();
     int error;
     poller_ = Poller::Open(environment_, fd, this, &error);
     // UV_EEXIST: another handle polls this descriptor, and owns it.
@@ -81,6 +97,10 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     return Napi::Number::New(info.Env(), static_cast<double>(queue_.queued()));
   }
 
+  Napi::Value QueuedFds(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(queue_.queuedFds()));
+  }
+
   void Pause(const Napi::CallbackInfo&) {
     paused_ = true;
     update();
@@ -92,15 +112,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   }
 
   Napi::Value PeerInfo(const Napi::CallbackInfo& info) {
-    Peer peer{0, UINT32_MAX, UINT32_MAX, -1};
-    const int error = poller_ ? PeerOf(fd_.get(), &peer) : -EBADF;
-    if (error) return Napi::Number::New(info.Env(), error);
-    Napi::Object object = Napi::Object::New(info.Env());
-    object["pid"] = peer.pid;
-    object["uid"] = Napi::Number::New(info.Env(), peer.uid);
-    object["gid"] = Napi::Number::New(info.Env(), peer.gid);
-    object["pidfd"] = peer.pidfd;
-    return object;
+    return PeerResult(info.Env(), poller_ ? fd_.get() : -1);
   }
 
   void Close(const Napi::CallbackInfo&) {
@@ -115,13 +127,29 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     // Closing from inside a callback drops the reference; this keeps the object until return.
     [[maybe_unused]] const Napi::Object self = Value();
     const bool error = status < 0;
+    if (has_on_finish_ && (error || write_errno_ || (ready & (UV_DISCONNECT | UV_PRIORITIZED))) && endIfGone()) return;
     if ((error || (ready & UV_WRITABLE)) && queue_.queued() > 0) write();
     if (poller_ && write_errno_ && paused_) end(write_errno_);
-    if (poller_ && !paused_) read();
+    if (poller_ && reading()) read();
     if (poller_) update();
   }
 
   void onEnding() override { shut(); }
+
+  bool reading() const { return !paused_ && !finished_; }
+
+  /** Nobody is there to be answered, so what is still unread is not read; the end of a peer that writes on is not waited for. */
+  bool endIfGone() {
+    const PeerState state = PeerStateOf(fd_.get());
+    if (state == PeerState::kOutOfBand) {
+      end(EPROTO);
+    } else if (state == PeerState::kGone || write_errno_) {
+      end(0);
+    } else {
+      return false;
+    }
+    return true;
+  }
 
   void write() {
     if (const int error = queue_.flush(fd_.get())) {
@@ -138,10 +166,16 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   }
 
   void read() {
-    for (int reads = 0; reads < kReadsPerWakeup && poller_ && !paused_; reads++) {
-      Received received = ReceiveUnix(fd_.get(), environment_->read_buffer(), Environment::kReadBytes);
+    const size_t most = has_on_finish_ ? kCallBytes : Environment::kReadBytes;
+    for (int reads = 0; reads < kReadsPerWakeup && poller_ && reading(); reads++) {
+      Received received = ReceiveUnix(fd_.get(), environment_->read_buffer(), most);
       if (received.bytes == -EAGAIN) {
         if (write_errno_) end(write_errno_);
+        return;
+      }
+      if (received.bytes == 0 && has_on_finish_) {
+        finished_ = true;
+        emit("onFinish", 0, nullptr);
         return;
       }
       if (received.bytes <= 0) {
@@ -149,7 +183,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
         return;
       }
       deliver(received);
-      if (static_cast<size_t>(received.bytes) < Environment::kReadBytes && received.fds.empty() && !write_errno_) return;
+      if (static_cast<size_t>(received.bytes) < most && received.fds.empty() && !write_errno_) return;
     }
   }
 
@@ -190,7 +224,11 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   void update() {
     if (!poller_) return;
     const bool writing = queue_.queued() > 0 || write_errno_;
-    poller_->watch((paused_ ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
+    int events = (reading() ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0);
+    // The kernel always reports a hang-up; libuv passes it on by way of whatever is waited for. Out-of-band data, which
+    // nothing here sends, is the one thing that does not come by itself.
+    if (has_on_finish_) events |= UV_PRIORITIZED | (reading() ? UV_DISCONNECT : 0);
+    poller_->watch(events);
   }
 
   void shut() {
@@ -206,6 +244,8 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   Fd fd_;
   Napi::ObjectReference events_;
   SendQueue queue_;
+  bool has_on_finish_ = false;
+  bool finished_ = false;
   bool paused_ = false;
   int write_errno_ = 0;
   int end_errno_ = 0;
@@ -329,6 +369,20 @@ Napi::Value AdoptListenerGlue(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), path);
 }
 
+Napi::Value PeerGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int fd = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return PeerResult(info.Env(), fd);
+}
+
+Napi::Value PeerUidGlue(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  const int fd = args.int32();
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), static_cast<double>(PeerUidOf(fd)));
+}
+
 Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
   int fds[2];
   const int error = SocketPair(fds);
@@ -346,6 +400,8 @@ void ExportSockets(Napi::Env env, Napi::Object exports) {
   exports["connectUnix"] = Napi::Function::New<ConnectUnixGlue>(env, "connectUnix");
   exports["sendDatagram"] = Napi::Function::New<SendDatagramGlue>(env, "sendDatagram");
   exports["adoptListener"] = Napi::Function::New<AdoptListenerGlue>(env, "adoptListener");
+  exports["peerOf"] = Napi::Function::New<PeerGlue>(env, "peerOf");
+  exports["peerUid"] = Napi::Function::New<PeerUidGlue>(env, "peerUid");
   exports["socketPair"] = Napi::Function::New<SocketPairGlue>(env, "socketPair");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);

@@ -1,5 +1,6 @@
 #include "unix_socket.hh"
 
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -196,6 +197,21 @@ int PeerOf(int socket, Peer* peer) {
   return 0;
 }
 
+int64_t PeerUidOf(int socket) {
+  ucred credentials{};
+  socklen_t length = sizeof(credentials);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+  return credentials.uid;
+}
+
+PeerState PeerStateOf(int socket) {
+  pollfd state{socket, POLLPRI, 0};
+  if (poll(&state, 1, 0) < 0) return PeerState::kThere;
+  // Not POLLRDHUP: who has only shut down its sending side waits for answers.
+  if (state.revents & (POLLHUP | POLLERR | POLLNVAL)) return PeerState::kGone;
+  return state.revents & POLLPRI ? PeerState::kOutOfBand : PeerState::kThere;
+}
+
 int SendQueue::send(int socket, const uint8_t* bytes, size_t size, std::vector<Fd> fds) {
   size_t sent = 0;
   if (messages_.empty()) {
@@ -210,6 +226,7 @@ int SendQueue::send(int socket, const uint8_t* bytes, size_t size, std::vector<F
     if (sent == size) return 0;
   }
   queued_ += size - sent;
+  queued_fds_ += fds.size();
   messages_.push_back({std::vector<uint8_t>(bytes + sent, bytes + size), 0, std::move(fds)});
   return 0;
 }
@@ -237,6 +254,7 @@ void SendQueue::consume(size_t bytes) {
   queued_ -= bytes;
   while (bytes > 0) {
     Message& message = messages_.front();
+    queued_fds_ -= message.fds.size();
     message.fds.clear();
     const size_t part = std::min(bytes, message.bytes.size() - message.sent);
     message.sent += part;
@@ -248,6 +266,7 @@ void SendQueue::consume(size_t bytes) {
 void SendQueue::clear() {
   messages_.clear();
   queued_ = 0;
+  queued_fds_ = 0;
 }
 
 }  // namespace membroker

@@ -42,6 +42,12 @@ struct Peer {
   int pidfd;
 };
 int PeerOf(int socket, Peer* peer);
+/** The uid of PeerOf alone, or -errno. */
+int64_t PeerUidOf(int socket);
+
+/** What a connection tells of its peer without being read. */
+enum class PeerState { kThere, kGone, kOutOfBand };
+PeerState PeerStateOf(int socket);
 
 /** Bytes waiting for a socket to take them, each with the descriptors that ride on its first byte. */
 class SendQueue {
@@ -52,6 +58,8 @@ class SendQueue {
   int flush(int socket);
   void clear();
   size_t queued() const { return queued_; }
+  /** Descriptors among it, which are still open here. */
+  size_t queuedFds() const { return queued_fds_; }
 
  private:
   struct Message {
@@ -63,6 +71,7 @@ class SendQueue {
 
   std::deque<Message> messages_;
   size_t queued_ = 0;
+  size_t queued_fds_ = 0;
 };
 
 }  // namespace membroker

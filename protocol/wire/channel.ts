@@ -4,6 +4,8 @@ export interface Channel {
   send(bytes: Uint8Array, fds: readonly number[]): void
   /** Bytes accepted but not yet taken by the kernel. */
   readonly queuedBytes: number
+  /** Descriptors that came with them, and are still open here. */
+  readonly queuedFds: number
   pause(): void
   resume(): void
   /** Idempotent; onEnd is not called after it. */
@@ -16,6 +18,8 @@ export interface ChannelEvents {
   onData(bytes: Buffer, fds: number[]): void
   /** Once; an Error when the peer or the transport failed, undefined when it closed in order. */
   onEnd(error: Error | undefined): void
+  /** The peer sends no more, and may go on reading. A channel that can't tell this from the end says onEnd. */
+  onFinish?(): void
   /** The queue, which had been non-empty, is empty again. */
   onDrain(): void
 }

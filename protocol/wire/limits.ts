@@ -24,17 +24,20 @@ export const nestingMax = 64
 /** The kernel takes 253 (SCM_MAX_FD); a Claim reply carries one per mapping of an allocation, at most 128. */
 export const fdsPerMessageMax = 128
 
-/** Calls of one connection that wait for their turn; beyond it the connection is not read until some are answered. */
-export const callsInFlightMax = 256
-
-/** The same in bytes of those calls, as a few long ones cost as much as many short ones. One call may overshoot it. */
+/**
+ * Calls of one connection that wait for their turn, in bytes; beyond it the connection is not read until some are
+ * answered. One read may overshoot it.
+ */
 export const callBytesInFlightMax = 64 * 1024
 
-/** Calls of one connection answered in a row before the other connections have their turn. */
+/** Calls of one connection answered in a row before the other connections of its uid have their turn. */
 export const callsPerTurnMax = 16
 
 /** Replies a peer has not read yet; beyond it the peer's calls wait. One reply may overshoot it. */
 export const outputBytesMax = 4 * 1024 * 1024
+
+/** Descriptors in replies a peer has not read yet, as they are still open here; beyond it the peer's calls wait. */
+export const outputFdsMax = 128
 
 /** Replies of a stream its reader has not taken yet; beyond it the caller stops reading the connection. */
 export const streamRepliesMax = 64
@@ -78,24 +81,25 @@ export const verifyUnreadMsMax = 30_000
 /** Pages an owner may report as bad of which the kernel knows nothing: failing modules have a few, an attacker all. */
 export const poisonedPagesPerUidMax = 16
 
+/** Watch calls at once of one uid, or with mine of one process: each change is sent to all of them. */
+export const watchesMax = 64
+
 /** Bad memory in one reply: with the longest names 0.7 KiB a row, 2.9 MiB. ListPoisoned sends the rest in further ones. */
 export const poisonRowsMax = 4096
 
 /** What one connection may cost the side that answers it. */
 export interface ResponderLimits {
   readonly messageBytesMax: number
-  readonly callsInFlightMax: number
   readonly callBytesInFlightMax: number
-  readonly callsPerTurnMax: number
   readonly outputBytesMax: number
+  readonly outputFdsMax: number
 }
 
 export const responderLimits: ResponderLimits = {
   messageBytesMax,
-  callsInFlightMax,
   callBytesInFlightMax,
-  callsPerTurnMax,
   outputBytesMax,
+  outputFdsMax,
 }
 
 /** Bytes that ReadAllocation shows at once: a screen full. */

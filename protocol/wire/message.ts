@@ -110,7 +110,8 @@ export class MessageReader {
         this.#hold(bytes, start, bytes.length)
         return
       }
-      const value = this.#heldBytes === 0 ? parse(bytes, start, end) : this.#finishHeld(bytes, start, end)
+      const value =
+        this.#heldBytes === 0 ? parseMessage(bytes, start, end) : this.#finishHeld(bytes, start, end)
       const fds = this.#heldFds
       this.#heldFds = []
       onMessage({ value, fds }, length)
@@ -125,7 +126,7 @@ export class MessageReader {
 
   #finishHeld(bytes: Buffer, start: number, end: number): Record<string, unknown> {
     this.#hold(bytes, start, end)
-    const value = parse(this.#held, 0, this.#heldBytes)
+    const value = parseMessage(this.#held, 0, this.#heldBytes)
     this.#held = nothing
     this.#heldBytes = 0
     return value
@@ -151,7 +152,8 @@ export function encodeMessage(value: object): Buffer {
   return Buffer.from(`${JSON.stringify(value)}\0`)
 }
 
-function parse(bytes: Buffer, start: number, end: number): Record<string, unknown> {
+/** The object that a message without its NUL is. @throws ProtocolViolation */
+export function parseMessage(bytes: Buffer, start = 0, end = bytes.length): Record<string, unknown> {
   if (start === end) throw new ProtocolViolation('empty message')
   // Each level takes two bytes, so short messages need no look.
   if (end - start > 2 * nestingMax && nestsTooDeep(bytes, start, end)) {

@@ -1,6 +1,7 @@
+import { CallBuffer } from './call-buffer'
 import type { Channel, OpenChannel } from './channel'
 import { fdsPerMessageMax, type ResponderLimits, replyBytesMax } from './limits'
-import { encodeMessage, hasUnknownMember, type Message, MessageReader, ProtocolViolation } from './message'
+import { encodeMessage, hasUnknownMember, ProtocolViolation, parseMessage } from './message'
 
 /** A reply that the protocol has no room for. Nothing of it was sent, and the call can still be answered. */
 export class ReplyTooLarge extends RangeError {
@@ -29,18 +30,30 @@ export interface Call {
   onDrain(callback: () => void): void
 }
 
+/** A connection whose calls have turns. */
+export interface TurnTaker {
+  /** Carries out one call. True: there is another that could be carried out now. */
+  takeTurn(): boolean
+}
+
+/** Says whose calls are carried out when. */
+export interface Turns {
+  /** A call has come that could be carried out: takeTurn() is to be called, at once or later. */
+  ready(connection: TurnTaker): void
+}
+
 export interface ResponderOptions {
   readonly closeFd: (fd: number) => void
   readonly limits: ResponderLimits
   readonly onCall: (call: Call) => void
-  /** Runs work after other connections have had their turn: setImmediate. */
-  readonly defer: (work: () => void) => void
+  readonly turns: Turns
+  /** What is kept of calls that wait, in bytes, whenever that changes. False: it is too much to read more. */
+  readonly onHeld: (bytes: number) => boolean
   /** Once, also after close(); ProtocolViolation when the peer's fault ended it, undefined when it or we closed in order. */
   readonly onClose: (error: Error | undefined) => void
 }
 
 interface Request {
-  readonly bytes: number
   readonly method: string
   readonly parameters: object
   readonly more: boolean
@@ -49,31 +62,26 @@ interface Request {
 
 /**
  * The answering side of one connection. Calls are answered strictly in order: a call is handed to onCall when the one
- * before it has had its last reply. A call answered inside onCall is answered within the read that brought it.
+ * before it has had its last reply. It is read as an object only then.
  */
-export class Responder {
+export class Responder implements TurnTaker {
   readonly channel: Channel
   readonly #options: ResponderOptions
-  readonly #reader: MessageReader
-  readonly #waiting: Request[] = []
-  #waitingBytes = 0
+  readonly #calls: CallBuffer
+  #state: 'open' | 'finishing' | 'ended' = 'open'
   #open: OpenCall | undefined
   #dispatching = false
-  #turnCalls = 0
-  #deferred = false
+  #heldBytes = 0
+  #mayHold = true
   #paused = false
-  #ended = false
 
   constructor(open: OpenChannel, options: ResponderOptions) {
     this.#options = options
-    this.#reader = new MessageReader({
-      bytesMax: options.limits.messageBytesMax,
-      fdsMax: fdsPerMessageMax,
-      closeFd: options.closeFd,
-    })
+    this.#calls = new CallBuffer(options.limits.messageBytesMax)
     this.channel = open({
       onData: (bytes, fds) => this.#receive(bytes, fds),
       onEnd: error => this.#end(error),
+      onFinish: () => this.#finish(),
       onDrain: () => this.#drained(),
     })
   }
@@ -83,51 +91,57 @@ export class Responder {
     this.#end(undefined)
   }
 
-  #receive(bytes: Buffer, fds: number[]): void {
-    if (!this.#deferred) this.#turnCalls = 0
+  takeTurn(): boolean {
+    if (!this.#mayDispatch()) return false
     try {
-      // At once, not when its message is whole: descriptors of messages that never end would use up ours.
-      if (fds.length > 0) this.#refuse(fds)
-      this.#reader.push(bytes, fds, this.#accept)
+      const message = this.#calls.take()
+      if (message !== undefined) this.#dispatch(readRequest(parseMessage(message)))
     } catch (error) {
       this.#end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
       // What a handler throws is a broken invariant of ours, not the peer's fault.
       if (!(error instanceof ProtocolViolation)) throw error
+    }
+    this.#balance()
+    return this.#mayDispatch()
+  }
+
+  #receive(bytes: Buffer, fds: number[]): void {
+    if (this.#state !== 'open') return
+    // At once, not when its message is whole: descriptors of messages that never end would use up ours.
+    if (fds.length > 0) {
+      for (const fd of fds) this.#options.closeFd(fd)
+      this.#end(new ProtocolViolation('descriptors with a call'))
       return
     }
-    this.#dispatchWaiting()
+    this.#calls.push(bytes)
+    this.#proceed()
+  }
+
+  /** Something has changed that calls may have waited for. */
+  #proceed(): void {
+    if (this.#mayDispatch()) this.#options.turns.ready(this)
     this.#balance()
   }
 
-  #refuse(fds: readonly number[]): never {
-    for (const fd of fds) this.#options.closeFd(fd)
-    throw new ProtocolViolation('descriptors with a call')
-  }
-
-  readonly #accept = (message: Message, bytes: number): void => {
-    const request = readRequest(message.value, bytes)
-    if (this.#mayDispatch() && this.#waiting.length === 0) {
-      this.#dispatch(request)
-      return
-    }
-    this.#waiting.push(request)
-    this.#waitingBytes += bytes
-  }
-
-  // Output counts too: one read may bring thousands of calls with large replies.
   #mayDispatch(): boolean {
     return (
       this.#open === undefined &&
       !this.#dispatching &&
-      !this.#ended &&
-      this.#turnCalls < this.#options.limits.callsPerTurnMax &&
-      this.channel.queuedBytes <= this.#options.limits.outputBytesMax
+      this.#state !== 'ended' &&
+      this.#calls.hasMessage &&
+      !this.#isDeaf()
     )
+  }
+
+  #isDeaf(): boolean {
+    const { channel } = this
+    const { outputBytesMax, outputFdsMax } = this.#options.limits
+    const bytes = channel.queuedBytes
+    return bytes > 0 && (bytes > outputBytesMax || channel.queuedFds > outputFdsMax)
   }
 
   #dispatch(request: Request): void {
     this.#dispatching = true
-    this.#turnCalls++
     const call = new OpenCall(request, this.channel, this.#options, this.#answered)
     this.#open = call
     try {
@@ -137,60 +151,52 @@ export class Responder {
     }
   }
 
+  // Inside onCall the turn goes on by itself: a loop, so that no row of calls overflows the stack.
   readonly #answered = (): void => {
     this.#open = undefined
-    this.#dispatchWaiting()
-    this.#balance()
-  }
-
-  /** A row of calls that are answered at once would keep everybody else waiting: the rest of it has its turn later. */
-  #yieldTurn(): void {
-    if (this.#waiting.length === 0 || this.#deferred || this.#dispatching) return
-    if (this.#turnCalls < this.#options.limits.callsPerTurnMax) return
-    this.#deferred = true
-    this.#options.defer(() => {
-      this.#deferred = false
-      this.#turnCalls = 0
-      if (this.#ended) return
-      this.#dispatchWaiting()
-      this.#balance()
-    })
-  }
-
-  // Does nothing inside onCall, whose caller goes on by itself: a loop, so that no row of calls overflows the stack.
-  #dispatchWaiting(): void {
-    while (this.#waiting.length > 0 && this.#mayDispatch()) {
-      const request = this.#waiting.shift()!
-      this.#waitingBytes -= request.bytes
-      this.#dispatch(request)
-    }
-    this.#yieldTurn()
+    if (!this.#dispatching) this.#proceed()
   }
 
   #drained(): void {
     this.#open?.drained()
-    this.#dispatchWaiting()
-    this.#balance()
+    this.#proceed()
   }
 
   #balance(): void {
-    if (this.#ended) return
-    const { callsInFlightMax, callBytesInFlightMax, outputBytesMax } = this.#options.limits
-    const paused =
-      this.#waiting.length >= callsInFlightMax ||
-      this.#waitingBytes >= callBytesInFlightMax ||
-      this.channel.queuedBytes > outputBytesMax
+    if (this.#state === 'ended') return
+    const { heldBytes, hasMessage } = this.#calls
+    if (heldBytes !== this.#heldBytes || !this.#mayHold) {
+      this.#heldBytes = heldBytes
+      this.#mayHold = this.#options.onHeld(heldBytes)
+    }
+    if (this.#state === 'finishing') {
+      if (!hasMessage && this.#open === undefined && this.channel.queuedBytes === 0) this.#end(undefined)
+      return
+    }
+    if (!this.#mayHold && !hasMessage) {
+      this.#end(new Error('too much is kept of calls that its uid has not finished'))
+      return
+    }
+    const enough = !this.#mayHold || heldBytes >= this.#options.limits.callBytesInFlightMax
+    const paused = (hasMessage && enough) || this.#isDeaf()
     if (paused === this.#paused) return
     this.#paused = paused
     if (paused) this.channel.pause()
     else this.channel.resume()
   }
 
+  /** The peer has sent all its calls; it gets its answers. */
+  #finish(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'finishing'
+    this.#balance()
+  }
+
   #end(error: Error | undefined): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#waiting.length = 0
-    this.#reader.dispose()
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
+    this.#calls.clear()
+    if (this.#heldBytes > 0) this.#options.onHeld(0)
     this.channel.close()
     this.#open?.end()
     this.#options.onClose(error)
@@ -299,7 +305,7 @@ class OpenCall implements Call {
   }
 }
 
-function readRequest(value: Record<string, unknown>, bytes: number): Request {
+function readRequest(value: Record<string, unknown>): Request {
   if (hasUnknownMember(value, requestMembers)) throw new ProtocolViolation('a call with an unknown member')
   const { method } = value
   const parameters = value.parameters ?? {}
@@ -310,7 +316,7 @@ function readRequest(value: Record<string, unknown>, bytes: number): Request {
   const oneway = readFlag(value, 'oneway')
   if (more && oneway) throw new ProtocolViolation('a call with both more and oneway')
   if (readFlag(value, 'upgrade')) throw new ProtocolViolation('a call with upgrade, which is not offered')
-  return { bytes, method, parameters, more, oneway }
+  return { method, parameters, more, oneway }
 }
 
 const requestMembers = new Set(['method', 'parameters', 'more', 'oneway', 'upgrade'])

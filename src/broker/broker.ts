@@ -13,6 +13,7 @@ import { Revoker } from './revoke/revoker'
 import type { ServiceManager } from './service/service-manager'
 import { Events } from './session/events'
 import type { Session } from './session/session'
+import { Turns } from './session/turns'
 import type { FileWork } from './source/file-work'
 import { interimWork } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
@@ -39,6 +40,7 @@ export class Broker {
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
   readonly fileWork: FileWork = interimWork
+  readonly turns = new Turns()
   private lastSessionId = 0
   /** undefined: the configuration has none, or it could not be made. */
   console: Console | undefined

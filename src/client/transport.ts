@@ -56,6 +56,9 @@ export function channelOf(fd: number): OpenChannel {
       get queuedBytes() {
         return socket.queuedBytes
       },
+      get queuedFds() {
+        return socket.queuedFds
+      },
       pause: () => socket.pause(),
       resume: () => socket.resume(),
       close: () => socket.close(),

@@ -145,7 +145,7 @@ test('formatting keeps it, at whatever write it is stopped', async () => {
 test('what a living allocation has of it goes out of use when that is released', async () => {
   const [extent] = await extentsOf('vm', 8 * page)
   const heard: Event[] = []
-  broker.events.watch(event => heard.push(event))
+  broker.events.watch(event => heard.push(event), 0)
   const told = markPoisoned(broker, session, { name: 'vm', offset: 3 * page, length: 1 })
   expect(told.poisoned).toMatchObject([
     { offset: extent!.offset + 3 * page, length: page, allocation: 'vm', origin: 'operator' },
@@ -224,7 +224,7 @@ test.each([
 test('pieces that grow into each other become entries that do not overlap, and are told once', async () => {
   Object.assign(range().source.capabilities, { pageBytes: 4 * page })
   const heard: Event[] = []
-  broker.events.watch(event => heard.push(event))
+  broker.events.watch(event => heard.push(event), 0)
   const pieces = [0, 2, 3, 5].map(index => ({ offset: index * page, length: page }))
   foundBad(broker, range(), [{ offset: 2 * page, length: 4 * page }, ...pieces], 'kernel')
   expect(ledger()).toEqual([[0, 8 * page, null]])
@@ -348,7 +348,7 @@ test('where there is no ledger, a place of an allocation is told once', async ()
   const size = bytes / 2
   const told = jest.spyOn(broker.log, 'error')
   const heard: Event[] = []
-  broker.events.watch(event => heard.push(event))
+  broker.events.watch(event => heard.push(event), 0)
   const places = () =>
     heard
       .filter(({ kind }) => kind === 'poisoned')

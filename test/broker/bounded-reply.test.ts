@@ -97,7 +97,8 @@ test('a reply that has no room after all is an error, and the broker goes on', a
     const responder = new Responder(openChannel(ours), {
       closeFd: closeSync,
       limits: responderLimits,
-      defer: setImmediate,
+      turns: broker.turns.of(() => 0),
+      onHeld: () => true,
       onCall: call => dispatch(session, call),
       onClose: () => {},
     })

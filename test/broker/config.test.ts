@@ -64,6 +64,7 @@ uid = 1000
     logLevel: 'warn',
     clientsMax: 10,
     clientsPerUidMax: 3,
+    strangersMax: 16,
     ranges: [
       {
         name: 'ram',
@@ -131,6 +132,7 @@ test('what is left out has its default: nothing for strangers, everything for ad
     socket: base.socket,
     clientsMax: 4096,
     clientsPerUidMax: 2048,
+    strangersMax: 256,
     revokeGraceMs: 5000,
     onDeadline: 'quarantine',
     defaults: { bytesMax: 0, allocationsMax: 0 },

@@ -74,7 +74,7 @@ describe('a broker', () => {
       broker,
     )
     heard.length = 0
-    broker.events.watch(event => heard.push(event))
+    broker.events.watch(event => heard.push(event), 0)
   }
   function stop(): void {
     broker.kernelLog.close()

@@ -58,6 +58,7 @@ function unreadCall() {
         get queuedBytes() {
           return queuedBytes
         },
+        queuedFds: 0,
         pause() {},
         resume() {},
         close() {},
@@ -69,7 +70,8 @@ function unreadCall() {
       onCall: made => {
         call = made
       },
-      defer: setImmediate,
+      turns: broker.turns.of(() => 0),
+      onHeld: () => true,
       onClose: () => {},
     },
   )

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { callsInFlightMax, nestingMax } from '../../protocol/wire/limits'
+import { nestingMax } from '../../protocol/wire/limits'
 import { buildLibrary } from '../guest/build'
 import { Attacker } from '../program/attacker'
 import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
@@ -161,8 +161,8 @@ suite('calls by the thousand', () => {
       }
       const { from, to } = await attacked
       const meanwhile = answered.filter(time => time >= from && time <= to).length
-      // However slow the machine: what one connection may have in flight is the most that comes before another's call.
-      expect(meanwhile).toBeGreaterThan(calls / callsInFlightMax)
+      // However slow the machine: what is done in a slice of time is the most that comes before another's call.
+      expect(meanwhile).toBeGreaterThan(calls / 256)
     }),
   )
 })

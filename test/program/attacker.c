@@ -16,6 +16,7 @@
  *   attacker heir SOCKET CALL [LATER]
  *                               send a call as a process that is gone at once, and keep its connection; the first
  *                               line: send LATER; each: the replies so far, NUL as newline, then an empty line
+ *   attacker urgent SOCKET      connect, and send a byte out of band; each line: "done" when the other side has closed
  *   attacker reborn PID UID SOCKET CALL...
  *                               as a new process of that number and uid, send each call and wait for its reply
  *
@@ -246,6 +247,17 @@ static int heir(const char *socket, const char *call, const char *later) {
     return 0;
 }
 
+static int urgent(const char *socket) {
+    int fd = connect_to(socket);
+    if (fd < 0 || send(fd, "x", 1, MSG_OOB) != 1) return refused();
+    ready();
+    while (next_line()) {
+        char byte;
+        say(recv(fd, &byte, 1, 0) < 1);
+    }
+    return 0;
+}
+
 static int converse(uid_t uid, const char *socket, char **calls) {
     if (setgid(uid) != 0 || setuid(uid) != 0) return refused();
     int fd = connect_to(socket);
@@ -292,6 +304,7 @@ int main(int count, char **words) {
     if (count == 3 && strcmp(command, "resize") == 0) return resize(atoi(words[2]));
     if (count == 3 && strcmp(command, "scribble") == 0) return scribble(atoi(words[2]));
     if ((count == 4 || count == 5) && strcmp(command, "heir") == 0) return heir(words[2], words[3], words[4]);
+    if (count == 3 && strcmp(command, "urgent") == 0) return urgent(words[2]);
     if (count > 5 && strcmp(command, "reborn") == 0)
         return reborn(atoi(words[2]), (uid_t)atoi(words[3]), words[4], words + 5);
     fprintf(stderr, "attacker: what '%s' is, is at the top of attacker.c\n", command);

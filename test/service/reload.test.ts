@@ -63,6 +63,7 @@ ${owner(alice)}${owner(bob)}`
     'admin',
     'broker.clients_max',
     'broker.clients_per_uid_max',
+    'broker.strangers_max',
     'defaults',
     `owner.${alice}`,
     `owner.${bob}`,

@@ -18,6 +18,12 @@ export class Policy {
     return this.settings.owners.has(uid) ? 'owner' : 'other'
   }
 
+  /** Whether it may have memory of its own. */
+  isTenant(uid: number): boolean {
+    const { bytesMax, allocationsMax } = this.limits(uid)
+    return this.standing(uid) !== 'other' || (bytesMax > 0 && allocationsMax > 0)
+  }
+
   limits(uid: number): OwnerLimits {
     const own = this.settings.owners.get(uid)
     if (own) return own

@@ -6,6 +6,7 @@ const live = {
   logLevel: 'broker.log_level',
   clientsMax: 'broker.clients_max',
   clientsPerUidMax: 'broker.clients_per_uid_max',
+  strangersMax: 'broker.strangers_max',
   defaults: 'defaults',
   admins: 'admin',
   revokeGraceMs: 'revoke.grace_ms',

@@ -59,6 +59,7 @@ export function embeddedDefault(
     logLevel: 'info',
     clientsMax: 4096,
     clientsPerUidMax: 2048,
+    strangersMax: strangersOf(4096),
     ranges: [
       {
         name: 'default',
@@ -78,6 +79,11 @@ export function embeddedDefault(
     onDeadline: 'quarantine',
     console: undefined,
   }
+}
+
+/** Who has no right may ask for it, and see that there is nothing; more is not theirs to do. */
+function strangersOf(clientsMax: number): number {
+  return Math.max(16, Math.ceil(clientsMax / 16))
 }
 
 function defaultBytes(directory: string): number {
@@ -236,6 +242,7 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
     logLevel: file.broker?.log_level ?? base.logLevel,
     clientsMax,
     clientsPerUidMax: file.broker?.clients_per_uid_max ?? Math.ceil(clientsMax / 2),
+    strangersMax: file.broker?.strangers_max ?? strangersOf(clientsMax),
     ranges,
     owners,
     defaults: file.defaults ? limits(file.defaults, ['defaults'], nothing) : nothing,

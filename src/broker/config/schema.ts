@@ -39,6 +39,7 @@ export interface ConfigFile {
     log_level?: string
     clients_max?: number
     clients_per_uid_max?: number
+    strangers_max?: number
   }
   range: RangeConfig[]
   defaults?: Omit<OwnerConfig, 'user' | 'uid'>
@@ -121,6 +122,12 @@ export const configSchema = table(
       clients_per_uid_max: count(
         1,
         'Connections of one uid at once. Takes effect at a reload. Default: half of clients_max.',
+      ),
+      strangers_max: count(
+        1,
+        'Connections at once of all uids together that may have no memory, have none, and are given no share of any; of ' +
+          'one such uid, half. Each administrator and each [[owner]] has up to 16 of clients_max that nobody else can ' +
+          'take. Takes effect at a reload. Default: a sixteenth of clients_max, at least 16.',
       ),
     }),
     range: {

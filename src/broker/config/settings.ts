@@ -39,6 +39,7 @@ export interface Settings {
   logLevel: string
   clientsMax: number
   clientsPerUidMax: number
+  strangersMax: number
   ranges: RangeSettings[]
   owners: Map<number, OwnerLimits>
   defaults: OwnerLimits

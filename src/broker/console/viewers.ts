@@ -6,7 +6,7 @@ import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
 import type { ConsoleSettings } from '../config/console-settings'
-import { OutputMeter } from '../session/output-meter'
+import { ConnectionBudgets } from '../session/metered-channel'
 import type { Session } from '../session/session'
 import { Viewer } from './viewer'
 import { webSocketChannel } from './web-socket-channel'
@@ -21,7 +21,7 @@ export class Viewers {
   /** Also those that have been told to go and are not gone yet. */
   private readonly sockets = new Set<WebSocket>()
   private readonly responders = new Set<Responder>()
-  private readonly meter = new OutputMeter()
+  private readonly budgets = new ConnectionBudgets(0)
 
   constructor(
     private readonly broker: Broker,
@@ -43,14 +43,15 @@ export class Viewers {
     const address = `${transport.remoteAddress}:${transport.remotePort}`
     const viewer = new Viewer(address, this.settings, broker)
     const open = (events: ChannelEvents) =>
-      this.meter.channel(webSocketChannel(socket, transport, events), viewer.uid, () => {
+      this.budgets.metered(webSocketChannel(socket, transport, events), viewer.uid, () => {
         broker.log.warn({ viewer: viewer.id }, 'viewers read too few of their replies; one is dropped')
         setImmediate(() => responder.close())
       })
     const responder = new Responder(open, {
       closeFd: closeSync,
       limits: responderLimits,
-      defer: setImmediate,
+      turns: broker.turns.of(() => viewer.uid),
+      onHeld: this.budgets.held(viewer.uid),
       onCall: call => {
         viewer.calls++
         this.onCall(viewer, call)

@@ -49,6 +49,7 @@ export function webSocketChannel(socket: WebSocket, transport: Socket, events: C
     get queuedBytes() {
       return ended ? 0 : socket.bufferedAmount
     },
+    queuedFds: 0,
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     close: () => {

@@ -1,9 +1,15 @@
 import type { Event, WatchIn, WatchOut } from '../../../protocol/generated/broker'
-import { allocationJsonBytesMax, mappingJsonBytesMax, replyBytesMax } from '../../../protocol/wire/limits'
+import {
+  allocationJsonBytesMax,
+  mappingJsonBytesMax,
+  replyBytesMax,
+  watchesMax,
+} from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
+import { refuse } from '../refusal'
 import type { Audience } from '../session/events'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
@@ -33,6 +39,9 @@ export async function watch(
   call: Call,
 ): Promise<undefined> {
   const mine = input.mine ?? false
+  const pid = mine ? session.peer.pid : undefined
+  if (broker.events.viewersOf(session.uid, pid) >= watchesMax)
+    refuse('LimitExceeded', { limit: 'watches', max: watchesMax })
   const backlog: Event[] = []
   let missed = 0
   let streaming = false
@@ -76,7 +85,8 @@ export async function watch(
       backlog.push(event)
       if (streaming && !slow) flushSoon()
     },
-    mine ? session.peer.pid : undefined,
+    session.uid,
+    pid,
   )
   session.watching = true
   call.onEnd(() => {

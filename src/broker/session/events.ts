@@ -18,16 +18,25 @@ const nobody: Audience = { uids: [], pids: [] }
 /** Numbers each change and hands it to the viewers. */
 export class Events {
   sequence = 0
-  private readonly viewers = new Set<Viewer>()
+  /** With the uid of each. */
+  private readonly viewers = new Map<Viewer, number>()
   /** Every VMM watches what concerns itself; looked up by process, so that a thousand of them cost an event nothing. */
   private readonly ofProcess = new Map<number, Set<Viewer>>()
 
   constructor(private readonly now: () => number) {}
 
+  /** How many there are of that process, or without a pid of all that see everything, of that uid. */
+  viewersOf(uid: number, pid?: number): number {
+    if (pid !== undefined) return this.ofProcess.get(pid)?.size ?? 0
+    let count = 0
+    for (const other of this.viewers.values()) if (other === uid) count++
+    return count
+  }
+
   /** All events; or with a pid those that concern that process. Returns how to stop. */
-  watch(viewer: Viewer, pid?: number): () => void {
+  watch(viewer: Viewer, uid: number, pid?: number): () => void {
     if (pid === undefined) {
-      this.viewers.add(viewer)
+      this.viewers.set(viewer, uid)
       return () => this.viewers.delete(viewer)
     }
     const own = this.ofProcess.get(pid) ?? new Set()
@@ -43,7 +52,7 @@ export class Events {
     if (this.viewers.size === 0 && this.ofProcess.size === 0) return
     const audience = audienceOf()
     const event: Event = { sequence: this.sequence, time: this.now(), ...change }
-    for (const viewer of this.viewers) viewer(event, audience)
+    for (const viewer of this.viewers.keys()) viewer(event, audience)
     const pids = new Set(audience.pids)
     if (typeof event.pid === 'number') pids.add(event.pid)
     for (const pid of pids) for (const viewer of this.ofProcess.get(pid) ?? []) viewer(event, audience)

@@ -1,16 +1,31 @@
-import { chmodSync, closeSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { type NativeListener, type NativeSocket, native, SystemError } from '../../../native'
+import { type NativeListener, native, SystemError } from '../../../native'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
+import type { Settings } from '../config/settings'
+import { isEnvironment } from '../failure'
 import { takeLockFile } from '../lock-file'
-import { OutputMeter } from './output-meter'
-import { type Peer, Session } from './session'
+import { ConnectionBudgets } from './metered-channel'
+import { type Place, type PlaceLimits, Places } from './places'
+import { Session } from './session'
 
 /** Pending connections the kernel keeps while the broker is busy. */
 const backlog = 1024
+
+/** Descriptors in all replies that are not read yet, where that many may be open. */
+const repliesFdsMax = 8192
+
+/** Who counts for all uids without rights: no uid. */
+const strangers = -1
+
+/** How many descriptors this process may have open. */
+const descriptorsMax = (() => {
+  const [, soft] = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
+  return soft === 'unlimited' ? Infinity : Number(soft)
+})()
 
 /** Another broker listens there, the path is something else's, or anybody could take it over. */
 export class SocketInUse extends Error {
@@ -21,8 +36,12 @@ export class SocketInUse extends Error {
 export class Server {
   private listener: NativeListener | undefined
   private readonly responders = new Map<Session, Responder>()
-  private readonly perUid = new Map<number, number>()
-  private readonly meter = new OutputMeter()
+  private readonly places = new Places()
+  private readonly budgets = new ConnectionBudgets(Math.min(repliesFdsMax, descriptorsMax / 8))
+  /** A socket and a pidfd each; the rest is for memory, proofs and holders. */
+  private readonly clientsMax = Math.floor((descriptorsMax * 3) / 4 / 2)
+  private lessened: { of: Settings; limits: PlaceLimits } | undefined
+  private turnedAway = 0
   private paused = false
 
   private onCall: (session: Session, call: Call) => void = () => {}
@@ -62,71 +81,101 @@ export class Server {
     )
   }
 
+  /** Who has no place is gone before anything is made for it. */
   private accept(fd: number): void {
-    let socket: NativeSocket | undefined
-    let identity: Peer | undefined
-    const { broker } = this
+    const { places } = this
+    let place: Place | undefined
+    try {
+      const uid = native.peerUid(fd)
+      places.setLimits(this.limits())
+      place = places.take(uid, this.isStranger(uid))
+      if (place) this.welcome(fd, place)
+      else this.turnAway(fd, uid)
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      if (place) places.giveBack(place)
+      closeSync(fd)
+      this.listener?.pause()
+      this.acceptFailed((error as NodeJS.ErrnoException).errno)
+    }
+  }
+
+  /** @throws SystemError: fd is still open, and nothing was made of it */
+  private welcome(fd: number, place: Place): void {
+    const { broker, budgets } = this
+    const peer = native.peerOf(fd)
+    const { uid, pid } = peer
+    const session = new Session(peer, broker)
+    const partyOf = () => (this.isStranger(uid) ? strangers : uid)
+    const party = partyOf()
     const open = (events: ChannelEvents): Channel => {
-      socket = new native.Socket(fd, {
+      const socket = new native.Socket(fd, {
         onData: events.onData,
         onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
+        onFinish: events.onFinish!,
         onDrain: events.onDrain,
       })
-      const peer = socket.peer()
-      if (typeof peer === 'number') return socket
-      identity = peer
-      return this.meter.channel(socket, peer.uid, () => {
-        broker.log.warn(
-          { pid: peer.pid, uid: peer.uid },
-          'a uid reads too few of its replies; a client is dropped',
-        )
+      return budgets.metered(socket, party, () => {
+        broker.log.warn({ pid, uid }, 'a uid reads too few of its replies; a client is dropped')
         setImmediate(() => responder.close())
       })
     }
-    let session: Session | undefined
     const responder = new Responder(open, {
       closeFd: closeSync,
       limits: responderLimits,
-      defer: setImmediate,
+      turns: broker.turns.of(partyOf),
+      onHeld: budgets.held(party),
       onCall: call => {
-        session!.calls++
-        this.onCall(session!, call)
+        session.calls++
+        this.onCall(session, call)
       },
-      onClose: error => session && this.ended(session, error),
+      onClose: error => this.ended(session, place, error),
     })
-    if (!identity) {
-      broker.log.warn('a client without credentials was dropped')
-      responder.close()
-      return
-    }
-    session = new Session(identity, broker)
-    const { uid, pid } = session.peer
-    const { clientsMax, clientsPerUidMax } = broker.settings
-    const ofUid = this.perUid.get(uid) ?? 0
-    this.perUid.set(uid, ofUid + 1)
     broker.sessions.add(session)
     broker.statistics.connections++
     this.responders.set(session, responder)
-    if (this.responders.size > clientsMax || (ofUid >= clientsPerUidMax && !session.isAdmin)) {
-      broker.log.warn(
-        { pid, uid, clients: broker.sessions.size, ofUid },
-        'too many clients; this one is turned away',
-      )
-      responder.close()
-      return
-    }
     broker.log.debug({ client: session.id, pid, uid }, 'client connected')
     broker.events.emit({ kind: 'connected', uid, pid })
   }
 
-  private ended(session: Session, error: Error | undefined): void {
+  /** Told once a second: it may happen thousands of times. */
+  private turnAway(fd: number, uid: number): void {
+    closeSync(fd)
+    if (this.turnedAway++ > 0) return
+    setTimeout(() => {
+      this.broker.log.warn(
+        { uid, clients: this.responders.size, turnedAway: this.turnedAway },
+        'too many clients; some were turned away, the first of this uid',
+      )
+      this.turnedAway = 0
+    }, 1000).unref()
+  }
+
+  /** It has no right to anything here, now. */
+  private isStranger(uid: number): boolean {
+    const { policy, inventory } = this.broker
+    return !policy.isTenant(uid) && inventory.relatedTo(uid).size === 0
+  }
+
+  private limits(): PlaceLimits {
+    const { settings } = this.broker
+    if (settings.clientsMax <= this.clientsMax) return settings
+    if (this.lessened?.of !== settings) {
+      this.broker.log.warn(
+        { clients_max: settings.clientsMax, descriptors: descriptorsMax },
+        `the limit of open files has room for ${this.clientsMax} clients only`,
+      )
+      this.lessened = { of: settings, limits: { ...settings, clientsMax: this.clientsMax } }
+    }
+    return this.lessened.limits
+  }
+
+  private ended(session: Session, place: Place, error: Error | undefined): void {
     const { broker } = this
     const { pid, uid } = session.peer
     broker.sessions.delete(session)
     this.responders.delete(session)
-    const left = this.perUid.get(uid)! - 1
-    if (left === 0) this.perUid.delete(uid)
-    else this.perUid.set(uid, left)
+    this.places.giveBack(place)
     if (error) broker.log.warn({ client: session.id, pid, uid, reason: error.message }, 'client dropped')
     else broker.log.debug({ client: session.id, pid, uid }, 'client disconnected')
     broker.events.emit({ kind: 'disconnected', uid, pid, ...(error && { detail: error.message }) })
@@ -138,7 +187,7 @@ export class Server {
   }
 
   /** Out of descriptors, mostly: those waiting wait until another client leaves. */
-  private acceptFailed(errno: number): void {
+  private acceptFailed(errno: number | undefined): void {
     this.paused = true
     this.broker.log.error({ errno, clients: this.broker.sessions.size }, 'accepting clients failed; paused')
     setTimeout(() => {

@@ -5,6 +5,7 @@ import { Listener, listenUnix } from '../../../native'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import { channelOf } from '../../../src/client/transport'
+import { atOnce } from '../../protocol/wire/memory-channel'
 
 export const prefix = 'io.membroker.Broker.'
 
@@ -71,7 +72,8 @@ export class ScriptedBroker {
     const responder: Responder = new Responder(channelOf(fd), {
       closeFd: closeSync,
       limits: responderLimits,
-      defer: setImmediate,
+      turns: atOnce,
+      onHeld: () => true,
       onCall: call => {
         const method = call.method.slice(prefix.length)
         this.calls.push(method)

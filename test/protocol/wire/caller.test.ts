@@ -6,7 +6,7 @@ import { Caller, ConnectionLost, VarlinkError } from '../../../protocol/wire/cal
 import { messageBytesMax, responderLimits, streamRepliesMax } from '../../../protocol/wire/limits'
 import { encodeMessage, ProtocolViolation } from '../../../protocol/wire/message'
 import { type Call, Responder } from '../../../protocol/wire/responder'
-import { channelPair, settle } from './memory-channel'
+import { atOnce, channelPair, settle } from './memory-channel'
 
 function setUp() {
   const pair = channelPair()
@@ -31,7 +31,8 @@ function withResponder(onCall: (call: Call) => void) {
   const responder = new Responder(it.far.open, {
     closeFd: it.ledger.close,
     limits: responderLimits,
-    defer: setImmediate,
+    turns: atOnce,
+    onHeld: () => true,
     onCall,
     onClose: () => it.near.events.onEnd(undefined),
   })

@@ -7,7 +7,7 @@ import type { OpenChannel } from '../../../protocol/wire/channel'
 import { fdsPerMessageMax, responderLimits } from '../../../protocol/wire/limits'
 import { Responder } from '../../../protocol/wire/responder'
 import { sameFds, settledFds } from '../../support/leaks-nothing'
-import { settle } from './memory-channel'
+import { atOnce, settle } from './memory-channel'
 
 const socketChannel =
   (fd: number): OpenChannel =>
@@ -28,7 +28,8 @@ function connect() {
   const responder = new Responder(socketChannel(far), {
     closeFd: closeSync,
     limits: responderLimits,
-    defer: setImmediate,
+    turns: atOnce,
+    onHeld: () => true,
     onCall: call => {
       const { fds: count, padding } = call.parameters as Wanted
       const fds = Array.from({ length: count }, () =>

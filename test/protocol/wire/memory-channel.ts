@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Channel, ChannelEvents, OpenChannel } from '../../../protocol/wire/channel'
+import type { Turns } from '../../../protocol/wire/responder'
 
 /** Descriptors that only exist here: counts what is open, and refuses to close anything twice. */
 export class FdLedger {
@@ -28,6 +29,13 @@ interface Piece {
   fds: number[]
 }
 
+/** Every call has its turn when it comes. */
+export const atOnce: Turns = {
+  ready: connection => {
+    while (connection.takeTurn());
+  },
+}
+
 /** One direction's kernel buffer; a read ends after the first piece with descriptors, as the kernel's does. */
 export class MemoryChannel implements Channel {
   events!: ChannelEvents
@@ -35,6 +43,7 @@ export class MemoryChannel implements Channel {
   readonly outgoing: Piece[] = []
   readonly #ledger: FdLedger
   queuedBytes = 0
+  queuedFds = 0
   paused = false
   closed = false
 

@@ -9,9 +9,9 @@ import {
 } from '../../../protocol/wire/limits'
 import { encodeMessage, type Message, MessageReader, ProtocolViolation } from '../../../protocol/wire/message'
 import { type Call, Responder } from '../../../protocol/wire/responder'
-import { channelPair } from './memory-channel'
+import { atOnce, channelPair } from './memory-channel'
 
-function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = {}) {
+function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = {}, heldMax = Infinity) {
   const pair = channelPair()
   const received: Message[] = []
   const reader = new MessageReader({
@@ -26,11 +26,15 @@ function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = 
   })
   const onClose = jest.fn<void, [Error | undefined]>()
   const calls: Call[] = []
-  const deferred: Array<() => void> = []
+  const held: number[] = []
   const responder = new Responder(pair.far.open, {
     closeFd: pair.ledger.close,
     limits: { ...responderLimits, ...limits },
-    defer: work => deferred.push(work),
+    turns: atOnce,
+    onHeld: bytes => {
+      held.push(bytes)
+      return bytes <= heldMax
+    },
     onCall: call => {
       calls.push(call)
       onCall(call)
@@ -46,14 +50,7 @@ function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = 
     onClose,
     responder,
     send,
-    deferred,
-    pump: (...how: Parameters<typeof pair.pump>) => {
-      pair.pump(...how)
-      while (deferred.length > 0) {
-        deferred.shift()!()
-        pair.pump(...how)
-      }
-    },
+    held,
     values: () => received.map(({ value }) => value),
   }
 }
@@ -123,18 +120,6 @@ describe('answering', () => {
       { parameters: { n: 2 } },
       { error: 'a.b.No', parameters: {} },
     ])
-  })
-
-  test('a row of calls answered at once lets other connections have their turn', () => {
-    const it = setUp(call => call.reply({}))
-    it.send(...Array.from({ length: 40 }, () => ({ method: 'a.b.C' })))
-    it.near.deliver(Number.MAX_SAFE_INTEGER)
-    const turns = [it.calls.length]
-    while (it.deferred.length > 0) {
-      it.deferred.shift()!()
-      turns.push(it.calls.length)
-    }
-    expect(turns).toEqual([16, 32, 40])
   })
 
   test('twenty thousand waiting calls answered synchronously do not recurse', () => {
@@ -296,23 +281,8 @@ describe('the end of the connection', () => {
 })
 
 describe('holding a peer off', () => {
-  test('with callsInFlightMax calls waiting the connection is not read, until some are answered', () => {
-    const it = setUp(ignore, { callsInFlightMax: 3 })
-    const one = encodeMessage({ method: 'a.b.C' }).length
-    it.send(...Array.from({ length: 10 }, () => ({ method: 'a.b.C' })))
-    it.pump(() => one)
-    expect(it.far.paused).toBe(true)
-    expect(it.near.queuedBytes).toBe(6 * one)
-    for (let answered = 0; answered < 10; answered++) {
-      it.calls[answered]!.reply({})
-      it.pump(() => one)
-    }
-    expect(it.far.paused).toBe(false)
-    expect(it.received).toHaveLength(10)
-  })
-
   test('reading goes on as soon as a call is answered, also when nothing is sent that could drain', () => {
-    const it = setUp(ignore, { callsInFlightMax: 1 })
+    const it = setUp(ignore, { callBytesInFlightMax: 1 })
     it.send({ method: 'a.b.C', oneway: true }, { method: 'a.b.D', oneway: true })
     it.pump()
     expect(it.far.paused).toBe(true)
@@ -333,6 +303,51 @@ describe('holding a peer off', () => {
     }
     expect(it.far.paused).toBe(false)
     expect(it.received).toHaveLength(10)
+  })
+
+  test('calls that wait are kept as bytes, and parsed when they have their turn', () => {
+    const it = setUp(ignore)
+    it.send({ method: 'a.b.C' }, { method: 'a.b.D' })
+    it.near.send(Buffer.from('no JSON\0'), [])
+    it.pump()
+    expect(it.calls).toHaveLength(1)
+    expect(it.held.at(-1)).toBeGreaterThan(0)
+    it.calls[0]!.reply({})
+    expect(it.calls).toHaveLength(2)
+    expect(it.far.closed).toBe(false)
+    it.calls[1]!.reply({})
+    expect(it.onClose.mock.calls).toEqual([[new ProtocolViolation('message is not valid JSON')]])
+    expect(it.held.at(-1)).toBe(0)
+  })
+
+  test('where too much is kept, a whole call is waited with, and who has not finished one is dropped', () => {
+    const it = setUp(ignore, {}, 100)
+    it.send({ method: 'a.b.C' }, { method: 'x'.repeat(100) })
+    it.pump()
+    expect(it.far.paused).toBe(true)
+    it.calls[0]!.reply({})
+    it.calls[1]!.reply({})
+    expect(it.far.paused).toBe(false)
+    it.near.send(Buffer.alloc(200, 'x'), [])
+    it.pump()
+    expect(it.onClose.mock.calls[0]![0]).toMatchObject({
+      message: expect.stringContaining('too much is kept'),
+    })
+  })
+
+  test('a peer that has sent all its calls is answered before the end', () => {
+    const it = setUp(ignore)
+    it.send({ method: 'a.b.C' }, { method: 'a.b.D' })
+    it.pump()
+    it.far.events.onFinish!()
+    it.calls[0]!.reply({ n: 1 })
+    expect(it.far.closed).toBe(false)
+    it.pump()
+    it.calls[1]!.reply({ n: 2 })
+    it.pump()
+    expect(it.received).toHaveLength(2)
+    expect(it.far.closed).toBe(true)
+    expect(it.onClose.mock.calls).toEqual([[undefined]])
   })
 
   test('a peer that does not read its replies is not read from, nor are its waiting calls carried out', () => {

@@ -5,7 +5,7 @@ import { Caller } from '../../../protocol/wire/caller'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { Responder } from '../../../protocol/wire/responder'
 import { type InterfaceDescription, Service, type Validator } from '../../../protocol/wire/service'
-import { channelPair } from './memory-channel'
+import { atOnce, channelPair } from './memory-channel'
 
 const anything: Validator = () => true
 const wantsName: Validator = value => {
@@ -41,7 +41,8 @@ async function ask(method: string, parameters: object, more = false) {
   new Responder(far.open, {
     closeFd: ledger.close,
     limits: responderLimits,
-    defer: setImmediate,
+    turns: atOnce,
+    onHeld: () => true,
     onCall: call => {
       const route = service.route(call)
       if (route !== undefined) call.reply({ route })
