@@ -82,7 +82,9 @@ test('what a verb did is what it prints', async () => {
   const taken = await run('allocate', 'g/ram', '1M')
   expect(taken).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/NameTaken: .*\nhint: all users .*hidden\n$/),
+    stderr: expect.stringMatching(
+      /NameTaken: .*\nhint: all users .*hidden; the broker knows you as uid \d+\n$/,
+    ),
   })
   await run('release', 'g/ram', 'g/other')
 })

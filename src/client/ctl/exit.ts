@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { BrokerError } from '../errors'
+import { outsideUid } from './outside-uid'
 import { printable } from './table'
 
 export const exitCode = {
@@ -56,8 +58,6 @@ export class Failure extends Error {
 const hints: Record<string, string> = {
   NotClaimed:
     'broker-ctl exec --map claims an allocation for the command it runs; the library has broker.claim()',
-  NameTaken:
-    "all users of a broker share its names; broker-ctl list shows yours, another user's may be hidden",
   NoSpace: 'broker-ctl ranges shows free space, broker-ctl status what is still being scrubbed',
   QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
   AlreadyClaimed: 'end that process first; its claim ends with it',
@@ -68,10 +68,23 @@ const hints: Record<string, string> = {
   ConfigInvalid: 'membrokerd --config FILE --check says the same without a broker',
 }
 
+/** In a user namespace a uid is another outside, and that one owns: under another mapping the same program owns nothing of it. */
+function hintOf(code: string): string | undefined {
+  if (code !== 'NotFound' && code !== 'NameTaken') return hints[code]
+  const { uid, isMapped } = outsideUid(readFileSync('/proc/self/uid_map', 'latin1'), process.geteuid!())
+  const others =
+    "all users of a broker share its names; broker-ctl list shows yours, another user's may be hidden"
+  if (!isMapped) return code === 'NameTaken' ? `${others}; the broker knows you as uid ${uid}` : undefined
+  return (
+    `${others}; the mapping of your user namespace makes you uid ${uid} to the broker, and what was made under another ` +
+    "mapping is another uid's: give the namespace the mapping it had (/etc/subuid, --uidmap)"
+  )
+}
+
 /** One line for people, or one JSON object, and the exit code. */
 export function explain(error: unknown, json: boolean): { text: string; exit: number } {
   const { code, message, parameters, exit } = classify(error)
-  const hint = hints[code]
+  const hint = hintOf(code)
   if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
   const lines = [`broker-ctl: ${code}: ${message}`, ...(hint ? [`hint: ${hint}`] : [])]
   return {

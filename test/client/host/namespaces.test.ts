@@ -1,12 +1,27 @@
 /** Proves that a broker or a client in a namespace of its own is told what is wrong, and what mends it. */
 import { spawn } from 'node:child_process'
+import { chmodSync, readlinkSync, writeFileSync } from 'node:fs'
+import { outsideUid } from '../../../src/client/ctl/outside-uid'
 import { needsRoot } from '../../support/needs-root'
-import { TestBroker } from '../../support/test-broker'
+import { TestBroker, until } from '../../support/test-broker'
 import { ctl, ctlMain, outcomeOf } from '../support/ctl'
 
 const itAsRoot = needsRoot('brokers and clients in namespaces') ? test : test.skip
 
 const inPidNamespace = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child']
+
+/** Runs a command as uid 0 of a user namespace in which that is the uid given. */
+async function inUserNamespace(first: number, command: readonly string[]) {
+  const become = 'read go && exec setpriv --reuid=0 --regid=0 --clear-groups -- "$@"'
+  const child = spawn('unshare', ['--user', '--keep-caps', 'sh', '-c', become, 'sh', ...command])
+  child.stdin.on('error', () => {})
+  const outcome = outcomeOf(child as never)
+  const own = readlinkSync('/proc/self/ns/user')
+  await until(() => readlinkSync(`/proc/${child.pid}/ns/user`) !== own, 'the user namespace')
+  for (const file of ['gid_map', 'uid_map']) writeFileSync(`/proc/${child.pid}/${file}`, `0 ${first} 1`)
+  child.stdin.end('go\n')
+  return outcome
+}
 
 async function visibility(broker: TestBroker) {
   const { stdout } = await ctl(broker.socket, 'doctor', '--config', broker.configFile, '--json')
@@ -44,4 +59,34 @@ itAsRoot("in the host's pid namespace it sees also clients that are in one of th
   } finally {
     await broker.dispose()
   }
+})
+
+itAsRoot(
+  'a client whose user namespace is mapped elsewhere is told as whom the broker knows it',
+  async () => {
+    // Proves that "not found" and "taken" of the same name are no riddle, in a namespace and outside of one.
+    const broker = await TestBroker.start({ main: { more: '[defaults]\nbytes_max = "64MiB"\n' } })
+    const mapped = (first: number, ...args: string[]) =>
+      inUserNamespace(first, [process.execPath, ctlMain, '--socket', broker.socket, ...args])
+    try {
+      chmodSync(broker.folder, 0o755)
+      expect(await mapped(100_000, 'allocate', 'vm', '4M')).toMatchObject({ code: 0, stderr: '' })
+      const taken = await mapped(165_536, 'allocate', 'vm', '4M')
+      expect(taken.stderr).toMatch(
+        /NameTaken: .*\n.*the mapping of your user namespace makes you uid 165536 to the broker/,
+      )
+      const unseen = await mapped(165_536, 'exec', '--map', 'vm', '--', 'true')
+      expect(unseen.stderr).toMatch(/NotFound: .*\n.*uid 165536 .*give the namespace the mapping it had/)
+      // What is told mends it.
+      expect(await mapped(100_000, 'exec', '--map', 'vm', '--', 'true')).toMatchObject({ code: 0 })
+    } finally {
+      await broker.dispose()
+    }
+  },
+)
+
+test('what a uid is outside is read from the map', () => {
+  expect(outsideUid('         0          0 4294967295\n', 1000)).toEqual({ uid: 1000, isMapped: false })
+  expect(outsideUid('0 1000 1\n1 100000 65536\n', 0)).toEqual({ uid: 1000, isMapped: true })
+  expect(outsideUid('0 1000 1\n1 100000 65536\n', 1000)).toEqual({ uid: 100_999, isMapped: true })
 })
