@@ -15,7 +15,7 @@ import { Events } from './session/events'
 import type { Session } from './session/session'
 import { Turns } from './session/turns'
 import type { FileWork } from './source/file-work'
-import { interimWork } from './source/worker-files'
+import { WorkerFiles } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
@@ -39,7 +39,7 @@ export class Broker {
   readonly scan = new HolderScan(this.workers)
   readonly sessions = new Set<Session>()
   readonly statistics = new Statistics()
-  readonly fileWork: FileWork = interimWork
+  readonly fileWork: FileWork = new WorkerFiles(this.workers)
   readonly turns = new Turns()
   private lastSessionId = 0
   /** undefined: the configuration has none, or it could not be made. */

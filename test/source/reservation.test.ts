@@ -11,7 +11,8 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Reservations } from '../../src/broker/source/reservation'
-import { interimWork } from '../../src/broker/source/worker-files'
+import { WorkerFiles } from '../../src/broker/source/worker-files'
+import { WorkerPool } from '../../src/broker/worker/worker-pool'
 import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 
@@ -20,6 +21,7 @@ const MiB = 2 ** 20
 const suite = needsRoot('reserving the memory of a filesystem of known size') ? describe : describe.skip
 
 suite('reserving memory in advance', () => {
+  const pool = new WorkerPool()
   let mount: string
 
   beforeEach(() => {
@@ -31,10 +33,12 @@ suite('reserving memory in advance', () => {
     rmSync(mount, { recursive: true })
   })
 
+  afterAll(() => pool.close())
+
   test('what fits is reserved, whatever asks beside it for more than there is', async () => {
     // Proves that memory which a doomed request holds for a moment is not missed by one that can be served.
     for (let round = 0; round < 20; round++) {
-      const reservations = new Reservations(interimWork, 4096, () => {
+      const reservations = new Reservations(new WorkerFiles(pool), 4096, () => {
         const { bfree, bsize } = statfsSync(mount)
         return bfree * bsize
       })

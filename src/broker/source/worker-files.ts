@@ -1,18 +1,37 @@
-import { ftruncate } from 'node:fs'
-import { chmod, chown } from 'node:fs/promises'
-import { promisify } from 'node:util'
-import { native } from '../../../native'
+import { operateOnFile } from '../worker/file-operation'
+import type { WorkerPool } from '../worker/worker-pool'
 import type { FileWork } from './file-work'
 
-const keepGroup = 0xffff_ffff
-const truncate = (_: number, fd: number, bytes: number) => promisify(ftruncate)(fd, bytes)
+/** For what takes the kernel a moment once it has the lock. */
+const lockMs = 2000
+/** For a piece of memory: that much is cleared or freed in a fraction of it, on a busy host as well. */
+const memoryMs = 30_000
 
-/** In the thread pool. */
-export const interimWork: FileWork = {
-  truncate,
-  shrink: truncate,
-  chown: (_, fd, owner) => chown(`/proc/self/fd/${fd}`, owner, keepGroup),
-  chmod: (_, fd, mode) => chmod(`/proc/self/fd/${fd}`, mode),
-  allocate: (_, fd, offset, length) => native.fallocate(fd, offset, length),
-  punchHole: (_, fd, offset, length) => native.punchHole(fd, offset, length),
+/** File operations in the broker's worker processes. */
+export class WorkerFiles implements FileWork {
+  constructor(private readonly pool: WorkerPool) {}
+
+  truncate(uid: number, fd: number, bytes: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'truncate', bytes }, lockMs)
+  }
+
+  shrink(uid: number, fd: number, bytes: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'truncate', bytes }, memoryMs)
+  }
+
+  chown(uid: number, fd: number, owner: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'chown', uid: owner }, lockMs)
+  }
+
+  chmod(uid: number, fd: number, mode: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'chmod', mode }, lockMs)
+  }
+
+  allocate(uid: number, fd: number, offset: number, length: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs)
+  }
+
+  punchHole(uid: number, fd: number, offset: number, length: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'punchHole', offset, length }, memoryMs)
+  }
 }
