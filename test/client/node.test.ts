@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { needsRoot } from '../support/needs-root'
@@ -21,5 +21,6 @@ testAsRoot('a range on a tmpfs that is bound to a node has that node, for alloca
     expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/'main' of node 0/)])
   } finally {
     await broker.dispose()
+    rmSync(directory, { recursive: true, force: true })
   }
 })
