@@ -2,10 +2,10 @@
  * Proves that the wrapper for libvirt starts a domain only on memory that is the broker's, all of it and this domain's alone:
  * with the command lines that libvirt writes, and a real QEMU where one is to be started.
  */
-import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { requireQemu } from '../guest/require-qemu'
+import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { TestBroker } from '../support/test-broker'
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
   program('qemu', `printf '%s\\n' "$@" >"${path.join(folder, 'started')}"`)
   // By a process that is gone, so that the domain can claim it.
   for (const name of ['vm-n/ram', 'vm-a/ram'])
-    spawnSync(process.execPath, [ctl, '--socket', broker.socket, 'allocate', name, String(ramBytes)])
+    attemptNow(process.execPath, [ctl, '--socket', broker.socket, 'allocate', name, String(ramBytes)])
 })
 afterAll(async () => {
   await broker.dispose()
@@ -38,8 +38,7 @@ afterAll(async () => {
 
 function run(args: readonly string[], { emulator = path.join(folder, 'qemu'), input = '' } = {}) {
   rmSync(path.join(folder, 'started'), { force: true })
-  const { status, stdout, stderr } = spawnSync('sh', [wrapper, ...args], {
-    encoding: 'utf8',
+  const { status, stdout, stderr } = attemptNow('sh', [wrapper, ...args], {
     input,
     env: {
       ...process.env,
