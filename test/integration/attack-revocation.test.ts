@@ -6,6 +6,7 @@
 import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import { graceFloorMs } from '../../protocol/wire/limits'
+import { buildProgram } from '../guest/build'
 import { Attacker, type Granted, mapFor, memoryOf } from '../program/attacker'
 import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
 import { leaksNothing } from '../support/leaks-nothing'
@@ -101,6 +102,29 @@ suite('a holder that goes on writing is not called gone', () => {
       await finished(mapping, borrower, owner)
     })()
   })
+
+  test(
+    'when it has the file in an io_uring, and in no descriptor and no mapping',
+    against({}, async () => {
+      const lent = await lend('readWrite')
+      const { owner, borrower } = lent
+      const { mapping, fd } = await mapFor(borrower, 'lent')
+      const ring = await Attacker.start(borrower, [], [fd], buildProgram('test/program/ring.c')!)
+      // EPERM, ENOSYS: the machine has no io_uring, and nobody can use it for this.
+      if (/^refused (1|38)$/.test(ring.answer)) return
+      expect(ring.answer).toBe('ready')
+      const { outcome, step } = await revoke(borrower, mapping)
+      await owner.run(({ fs }, fd) => fs.writeSync(fd, 'NEWS', 0), lent.own.fd)
+      expect(await ring.again()).toBe('NEWS')
+      expect({ outcome, step }).toEqual({
+        outcome: 'quarantined',
+        step: expect.stringContaining('io_uring'),
+      })
+      expect(await stateOf('lent', mapping)).toBe('revoking')
+      await ring.end()
+      await until(async () => (await stateOf('lent', mapping)) === undefined, 'the ring is gone')
+    }),
+  )
 
   test(
     'when the descriptor is in flight, in no process that can be seen, and others hold the memory rightly',

@@ -64,14 +64,13 @@ export class Prover {
    * The same, where others rightly go on reaching it. The kernel's lease can't tell them apart; the memory is not
    * reused while they do, only the reach of one who says that it has let go is judged: by the scan, as far as it sees.
    */
-  async proveExcept(target: Target, rightful: ReadonlySet<number>, leaving?: number): Promise<Proof> {
+  async proveExcept(target: Target, rightful: ReadonlySet<number>, leaving?: Mapping): Promise<Proof> {
     const proof = await this.prove(target)
     if (proof.kind === 'gone' || rightful.size === 0) return proof
     const pids = proof.pids.filter(pid => !rightful.has(pid))
     if (pids.length > 0 || proof.pids.length === 0) return { ...proof, pids }
-    if (leaving !== undefined && proof.opaque?.has(leaving) && !rightful.has(leaving))
-      return { ...proof, pids: [leaving], why: opaqueReach }
-    return { kind: 'gone' }
+    const pid = leaving && opaqueOf(leaving, rightful, proof.opaque ?? new Set())
+    return pid === undefined ? { kind: 'gone' } : { ...proof, pids: pid > 0 ? [pid] : [], why: opaqueReach }
   }
 
   /** The first answer that is good, or the last one when it stays bad for as long as such things may take. */
@@ -164,7 +163,28 @@ function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean
 const pidsToldMax = 8
 const whyMax = 500
 
-const opaqueReach = 'it has files or buffers of an io_uring, or a device like VFIO, that may still reach it'
+const opaqueReach =
+  'it has an io_uring with files or buffers, or a device like VFIO, or could not be looked at, so it may still reach it'
+
+/** A process of who gives a mapping back that may still have the memory in a way that is not seen; 0: anybody may. */
+function opaqueOf(
+  { record }: Mapping,
+  rightful: ReadonlySet<number>,
+  opaque: ReadonlySet<number>,
+): number | undefined {
+  const isTheirs = (pid: number) =>
+    pid === record.holder?.pid || (record.uid !== 0 && uidOf(pid) === record.uid)
+  return [...opaque].find(pid => pid === 0 || (!rightful.has(pid) && isTheirs(pid)))
+}
+
+function uidOf(pid: number): number | undefined {
+  try {
+    const [, uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? []
+    return uid === undefined ? undefined : Number(uid)
+  } catch {
+    return undefined
+  }
+}
 
 function isPassing(proof: Proof): boolean {
   return proof.kind === 'held' && proof.passing === true

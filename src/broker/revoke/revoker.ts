@@ -216,7 +216,7 @@ export class Revoker {
       const rightful = this.rightful(of)
       const isNamed = named || rightful.size > 0 || this.isTaking(allocation.range.source)
       const proof = isNamed
-        ? await this.prover.proveExcept(target, rightful, of.record.holder?.pid)
+        ? await this.prover.proveExcept(target, rightful, of)
         : await this.prover.word(target)
       if (
         proof.kind === 'gone' ||
@@ -298,7 +298,7 @@ export class Revoker {
     mapping?: Mapping,
   ): Promise<Proof> {
     const { source } = allocation.range
-    const look = () => this.prover.proveExcept(targetOf(allocation), rightful(), mapping?.record.holder?.pid)
+    const look = () => this.prover.proveExcept(targetOf(allocation), rightful(), mapping)
     const taking = this.isTaking(source)
     const proof = await this.prover.settle(look, taking)
     if (proof.kind === 'gone') return proof

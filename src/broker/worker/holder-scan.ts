@@ -16,7 +16,10 @@ export interface Holders {
   holders: { pid: number; fds: number; maps: number }[]
   /** Processes that could not be looked at, or not in time. */
   unseen: number
-  /** Processes that may reach any memory by what /proc does not show: files or buffers of an io_uring, VFIO and the like. */
+  /**
+   * Processes that may reach the file unseen: by files or buffers of an io_uring, VFIO and the like, or because they could
+   * not be looked at. 0 is among them when the scan did not get through.
+   */
   opaque: Set<number>
 }
 
@@ -72,7 +75,7 @@ class Scan {
       if (state?.isOver && looks-- > 0) {
         this.stuck.delete(pid)
         await this.look([pid], nobody, [], stuckAgainMs)
-      } else this.found.unseen++
+      } else this.miss(pid)
     }
     return this.found
   }
@@ -115,24 +118,31 @@ class Scan {
       const outcome = await this.pool.run('scan', { request, deadlineMs, stuckMs: patienceMs })
       this.collect(outcome.found)
       if (outcome.kind === 'done') {
-        if (outcome.status < 0) this.found.unseen++
+        if (outcome.status < 0) this.miss(0)
         return outcome.status > 0 ? { pid: outcome.status, isDone: false } : undefined
       }
-      this.found.unseen++
+      this.miss(outcome.pid)
       if (outcome.pid === 0) return undefined
       const state = { start: startTimeOf(outcome.pid), isOver: false }
       this.stuck.set(outcome.pid, state)
       void outcome.gone.then(() => {
         state.isOver = true
       })
-      return performance.now() < this.until ? { pid: outcome.pid, isDone: true } : undefined
+      if (performance.now() < this.until) return { pid: outcome.pid, isDone: true }
+      this.miss(0)
+      return undefined
     } catch (error) {
       // Too many stuck workers, no descriptor, no memory, no process: nobody was seen.
       if (!(error instanceof NotInTime) && typeof (error as NodeJS.ErrnoException).syscall !== 'string')
         throw error
-      this.found.unseen++
+      this.miss(0)
       return undefined
     }
+  }
+
+  private miss(pid: number): void {
+    this.found.unseen++
+    this.found.opaque.add(pid)
   }
 
   private collect(found: Buffer): void {
@@ -144,7 +154,7 @@ class Scan {
         number,
       ]
       if (fds > 0 || maps > 0) this.found.holders.push({ pid, fds, maps })
-      if (bits & flags.unseen) this.found.unseen++
+      if (bits & flags.unseen) this.miss(pid)
       if (bits & (flags.ring | flags.device)) this.found.opaque.add(pid)
     }
   }
