@@ -26,6 +26,14 @@ test.each([
   },
 )
 
+test('what a program reads is what it is given, or nothing', async () => {
+  expect([await run('cat', [], { input: 'text' }), runNow('cat', [], { input: 'text' })]).toEqual([
+    'text',
+    'text',
+  ])
+  expect([await run('cat'), runNow('cat')]).toEqual(['', ''])
+})
+
 test('how a program ended is told, and a bad end is an error where its output was wanted', async () => {
   const expected = { status: 3, signal: null, stdout: 'out\n', stderr: 'err\n' }
   const script = ['-c', 'echo out; echo err >&2; exit 3']

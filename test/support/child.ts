@@ -5,6 +5,8 @@ import { type SpawnOptions, type SpawnSyncOptions, spawn, spawnSync } from 'node
 export interface ChildOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
+  /** Its standard input. Default: nothing. */
+  input?: string
   /** Descriptors that it has as 3 and on. */
   fds?: readonly number[]
   uid?: number
@@ -42,12 +44,14 @@ export function attempt(
   options: ChildOptions = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const { boundMs: bound = boundMs, needs, fds = [], ...rest } = options
+    const { boundMs: bound = boundMs, needs, fds = [], input = '', ...rest } = options
     const child = spawn(file, args, {
       ...(rest as SpawnOptions),
-      stdio: ['ignore', 'pipe', 'pipe', ...fds],
+      stdio: ['pipe', 'pipe', 'pipe', ...fds],
       detached: true,
     })
+    // It may have ended, or closed it.
+    child.stdin!.on('error', () => {}).end(input)
     const said = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const)
       child[name]!.setEncoding('utf8').on('data', text => {
@@ -80,8 +84,14 @@ export async function run(
 
 /** As attempt, for short work in the middle of what must not be interrupted: nothing else happens meanwhile. */
 export function attemptNow(file: string, args: readonly string[] = [], options: ChildOptions = {}): Ended {
-  const { boundMs: bound = boundMs, needs, fds = [], ...rest } = options
-  const settings = { ...rest, stdio: ['ignore', 'pipe', 'pipe', ...fds], maxBuffer: 2 ** 28, detached: true }
+  const { boundMs: bound = boundMs, needs, fds = [], input = '', ...rest } = options
+  const settings = {
+    ...rest,
+    input,
+    stdio: ['pipe', 'pipe', 'pipe', ...fds],
+    maxBuffer: 2 ** 28,
+    detached: true,
+  }
   const { pid, status, signal, stdout, stderr, error } = spawnSync(file, args, {
     ...(settings as SpawnSyncOptions),
     encoding: 'utf8',
