@@ -78,7 +78,7 @@ export class Allocation {
    * @returns all mappings of it, of every process
    */
   async refresh(options: CallOptions = {}): Promise<MappingInfo[]> {
-    const { out } = await this.#state.link.call('GetAllocation', { name: this.name }, 'read', options.signal)
+    const { out } = await this.#state.link.call('GetAllocation', { name: this.name }, options.signal)
     this.#info = out.allocation
     return out.mappings
   }
@@ -143,7 +143,7 @@ export class Allocation {
     const { name } = this
     const { graceMs, signal, onStep } = options
     const parameters = { name, graceMs, secret: this.#secret }
-    const last = await this.#state.link.last('Release', parameters, 'change', signal, onStep)
+    const last = await this.#state.link.last('Release', parameters, signal, onStep)
     return last.outcome as ReleaseOutcome
   }
 
@@ -152,7 +152,7 @@ export class Allocation {
     parameters: In<M>,
     options: CallOptions,
   ): Promise<void> {
-    const { out } = await this.#state.link.call(method, parameters, 'change', options.signal)
+    const { out } = await this.#state.link.call(method, parameters, options.signal)
     this.#info = out.allocation
   }
 }

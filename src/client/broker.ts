@@ -140,17 +140,17 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /** The broker at a glance. */
   async status(options: CallOptions = {}): Promise<Status> {
-    return (await this.#state.link.call('GetStatus', {}, 'read', options.signal)).out
+    return (await this.#state.link.call('GetStatus', {}, options.signal)).out
   }
 
   /** The ranges, how full they are, and what their sources can do. */
   async ranges(options: CallOptions = {}): Promise<Range[]> {
-    return (await this.#state.link.call('ListRanges', {}, 'read', options.signal)).out.ranges
+    return (await this.#state.link.call('ListRanges', {}, options.signal)).out.ranges
   }
 
   /** Connected processes, and what they hold. */
   async clients(options: CallOptions = {}): Promise<Client[]> {
-    return (await this.#state.link.call('ListClients', {}, 'read', options.signal)).out.clients
+    return (await this.#state.link.call('ListClients', {}, options.signal)).out.clients
   }
 
   /** Allocations the caller may see, in order of id; fetched in pages as they are consumed. */
@@ -158,7 +158,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { prefix, signal } = options
     let after: number | undefined
     do {
-      const { out } = await this.#state.link.call('ListAllocations', { prefix, after }, 'read', signal)
+      const { out } = await this.#state.link.call('ListAllocations', { prefix, after }, signal)
       yield* out.allocations
       after = out.next ?? undefined
     } while (after !== undefined)
@@ -172,7 +172,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     name: string,
     options: CallOptions = {},
   ): Promise<{ allocation: AllocationInfo; mappings: MappingInfo[] }> {
-    return (await this.#state.link.call('GetAllocation', { name }, 'read', options.signal)).out
+    return (await this.#state.link.call('GetAllocation', { name }, options.signal)).out
   }
 
   /**
@@ -182,7 +182,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   async allocate(options: AllocateOptions): Promise<Allocation> {
     const { size, align, owner, signal, ...same } = options
     const parameters = { ...same, bytes: size, alignBytes: align, uid: owner }
-    const { out } = await this.#state.link.call('Allocate', parameters, 'change', signal)
+    const { out } = await this.#state.link.call('Allocate', parameters, signal)
     return new Allocation(this.#state, out.allocation, options.secret)
   }
 
@@ -249,7 +249,6 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { outcome } = await this.#state.link.last(
       'RevokeMapping',
       { mapping, graceMs, secret },
-      'change',
       signal,
       onStep,
     )
@@ -285,7 +284,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const add = ({ poisoned }: { poisoned: Poison[] }) => {
       for (const row of poisoned) rows.set(`${row.range} ${row.offset} ${row.allocation ?? ''}`, row)
     }
-    add(await this.#state.link.last('ListPoisoned', {}, 'read', options.signal, add))
+    add(await this.#state.link.last('ListPoisoned', {}, options.signal, add))
     return [...rows.values()]
   }
 
@@ -300,7 +299,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   async thaw(options: CallOptions = {}): Promise<void> {
-    await this.#state.link.call('Thaw', {}, 'change', options.signal)
+    await this.#state.link.call('Thaw', {}, options.signal)
   }
 
   /**
@@ -308,7 +307,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async recovery(options: CallOptions = {}): Promise<Recovery[]> {
-    return (await this.#state.link.call('GetRecovery', {}, 'read', options.signal)).out.recoveries
+    return (await this.#state.link.call('GetRecovery', {}, options.signal)).out.recoveries
   }
 
   /**
@@ -316,7 +315,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async statistics(options: CallOptions = {}): Promise<Statistics> {
-    return (await this.#state.link.call('GetStatistics', {}, 'read', options.signal)).out
+    return (await this.#state.link.call('GetStatistics', {}, options.signal)).out
   }
 
   /**
@@ -328,7 +327,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { offset = 0, signal } = options
     const length =
       options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
-    const { out } = await this.#state.link.call('ReadAllocation', { name, offset, length }, 'read', signal)
+    const { out } = await this.#state.link.call('ReadAllocation', { name, offset, length }, signal)
     const bytes = Buffer.from(out.data, 'base64')
     if (bytes.length !== length)
       throw violation('ReadAllocation', `${bytes.length} bytes instead of ${length}`)
@@ -341,7 +340,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConsoleOff, PermissionDenied
    */
   async openConsole(options: CallOptions = {}): Promise<string> {
-    return (await this.#state.link.call('OpenConsole', {}, 'read', options.signal)).out.url
+    return (await this.#state.link.call('OpenConsole', {}, options.signal)).out.url
   }
 
   /**
@@ -349,7 +348,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConfigInvalid, PermissionDenied
    */
   async reload(options: CallOptions = {}): Promise<Reloaded> {
-    return (await this.#state.link.call('Reload', {}, 'settle', options.signal)).out
+    return (await this.#state.link.call('Reload', {}, options.signal)).out
   }
 
   /**
@@ -357,7 +356,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async setLogLevel(level: LogLevel, options: CallOptions = {}): Promise<void> {
-    await this.#state.link.call('SetLogLevel', { level }, 'settle', options.signal)
+    await this.#state.link.call('SetLogLevel', { level }, options.signal)
   }
 
   /**

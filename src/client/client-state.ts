@@ -35,7 +35,7 @@ export class ClientState {
   async prepare(range: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     await abortable(this.revokes.ready(), signal)
     if (range === undefined ? this.#pageBytes.size > 0 : this.#pageBytes.has(range)) return
-    const { out } = await this.link.call('ListRanges', {}, 'read', signal)
+    const { out } = await this.link.call('ListRanges', {}, signal)
     for (const { name, capabilities } of out.ranges) this.#pageBytes.set(name, capabilities.pageBytes)
   }
 
@@ -45,7 +45,7 @@ export class ClientState {
     signal?: AbortSignal,
   ): Promise<Mapping> {
     await this.prepare(range, signal)
-    const { out, fds } = await this.link.call('CreateMapping', parameters, 'change', signal, late => {
+    const { out, fds } = await this.link.call('CreateMapping', parameters, signal, late => {
       // Nobody will ever have it. Without the connection to say so, it ends with this process.
       this.#tell(late.grant.mapping.id, undefined).catch(() => {})
     })

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { methodTraits, type Repeat } from '../../protocol/methods'
 import { ConnectionLost } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'
 import { abortable, throwIfAborted } from './abort'
@@ -26,12 +27,6 @@ export interface LinkEvents {
   onDisconnected(error: Error | undefined): void
   onReconnected(status: Out<'GetStatus'>): void
 }
-
-/**
- * What becomes of a call whose connection breaks: a read is repeated, a settling change (one whose repetition does
- * no harm) too; any other change is reported as ConnectionLost, for nobody knows whether it was done.
- */
-export type CallKind = 'read' | 'settle' | 'change'
 
 type State =
   | { name: 'up'; connection: Connection }
@@ -85,11 +80,10 @@ export class Link {
   async call<M extends Method>(
     method: M,
     parameters: In<M>,
-    kind: CallKind,
     signal?: AbortSignal,
     onLate: (out: Out<M>) => void = () => {},
   ): Promise<Reply<M>> {
-    return this.#persist(method, kind, signal, async giveUpAt => {
+    return this.#persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
       const connection = await this.#up(giveUpAt, signal)
       const sent = connection.caller.call(qualified(method), stripped(parameters))
       const checked = sent.then(reply => checkReply(method, reply))
@@ -162,11 +156,10 @@ export class Link {
   async last<M extends Method>(
     method: M,
     parameters: In<M>,
-    kind: CallKind,
     signal?: AbortSignal,
     onStep?: (out: Out<M>) => void,
   ): Promise<Out<M>> {
-    return this.#persist(method, kind, signal, async giveUpAt => {
+    return this.#persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
       let previous: Out<M> | undefined
       for await (const { out } of this.replies(method, parameters, signal, giveUpAt)) {
         if (previous !== undefined) onStep?.(previous)
@@ -202,10 +195,10 @@ export class Link {
     if (state.name === 'up') state.connection.caller.close()
   }
 
-  /** Runs an attempt, again after a broken connection where its kind allows that, until timeoutMs after its start or first break. */
+  /** Runs an attempt, again after a broken connection where that does no harm, until timeoutMs after its start or first break. */
   async #persist<T>(
     method: Method,
-    kind: CallKind,
+    repeat: Repeat,
     signal: AbortSignal | undefined,
     attempt: (giveUpAt: number) => Promise<T>,
   ): Promise<T> {
@@ -222,7 +215,7 @@ export class Link {
           broken = true
           giveUpAt = Date.now() + this.#reconnect.timeoutMs
         }
-        if (Date.now() >= giveUpAt || !mayRepeat(error, kind)) throw toBrokerError(error, method)
+        if (Date.now() >= giveUpAt || !mayRepeat(error, repeat)) throw toBrokerError(error, method)
       }
     }
   }
@@ -322,8 +315,8 @@ async function greet(
   }
 }
 
-function mayRepeat(error: unknown, kind: CallKind): boolean {
-  return error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation) && kind !== 'change'
+function mayRepeat(error: unknown, repeat: Repeat): boolean {
+  return error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation) && repeat !== 'never'
 }
 
 function qualified(method: Method): string {

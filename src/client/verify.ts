@@ -61,12 +61,12 @@ export async function freeze(
   { digests, onProgress, signal }: FreezeOptions,
 ): Promise<void> {
   if (!digests) {
-    await link.call('Freeze', { reason }, 'change', signal)
+    await link.call('Freeze', { reason }, signal)
     return
   }
   const tell = ({ digestedBytes, totalBytes }: { digestedBytes: number; totalBytes: number }) =>
     onProgress?.({ doneBytes: digestedBytes, totalBytes })
-  tell(await link.last('Freeze', { reason, digests }, 'change', signal, tell))
+  tell(await link.last('Freeze', { reason, digests }, signal, tell))
 }
 
 /** See Broker.markPoisoned() and Allocation.markPoisoned(). */
@@ -76,6 +76,6 @@ export async function markPoisoned(
   { offset, length, signal }: BadMemory,
 ): Promise<Poison[]> {
   // Marking again what is marked changes nothing.
-  const { out } = await link.call('MarkPoisoned', { ...where, offset, length }, 'read', signal)
+  const { out } = await link.call('MarkPoisoned', { ...where, offset, length }, signal)
   return out.poisoned
 }

@@ -1,0 +1,59 @@
+import type { BrokerMethodName } from './generated/broker'
+
+/**
+ * How a method may be repeated when the connection broke before its reply came. read: it changes nothing; settle: done
+ * twice it comes to the same; never: the caller has to look what became of it.
+ */
+export type Repeat = 'read' | 'settle' | 'never'
+
+/** What a debug console may do with a method: always, with `write`, with `raw_view`, or never. */
+export type ConsoleAccess = 'look' | 'change' | 'raw' | 'never'
+
+/** What holds of every call of a method, whatever its parameters. */
+export interface MethodTraits {
+  /** A freeze refuses it. */
+  readonly frozen: boolean
+  /** "only an administrator may ..."; absent: others may call it as well. */
+  readonly admin?: string
+  /** Replies that come before the last one, to a call with `more`; always: the call needs `more`. */
+  readonly more?: 'progress' | 'rows' | 'always'
+  readonly repeat: Repeat
+  readonly console: ConsoleAccess
+}
+
+const look = { frozen: false, repeat: 'read', console: 'look' } as const
+const change = { frozen: true, repeat: 'never', console: 'change' } as const
+const operate = { frozen: false, repeat: 'settle', console: 'change' } as const
+
+/** One row per method: a new method does not compile until somebody has decided all of it. */
+export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits } = {
+  GetStatus: look,
+  ListRanges: look,
+  ListAllocations: look,
+  GetAllocation: look,
+  ListClients: look,
+  Watch: { ...look, more: 'always' },
+  ListPoisoned: { ...look, admin: 'list bad memory', more: 'rows' },
+  GetRecovery: { ...look, admin: 'see the recovery report' },
+  GetStatistics: { ...look, admin: 'see statistics' },
+  ReadAllocation: { ...look, admin: 'look at memory', console: 'raw' },
+  OpenConsole: { ...look, admin: 'open the console', console: 'never' },
+
+  Allocate: change,
+  Grow: change,
+  SetMetadata: change,
+  Share: change,
+  CreateMapping: { ...change, console: 'never' },
+  Claim: { ...change, more: 'rows', console: 'never' },
+  RevokeMapping: { ...change, more: 'progress' },
+  Release: { ...change, more: 'progress' },
+
+  // It keeps bad memory out also while everything else is frozen.
+  MarkPoisoned: { ...operate, repeat: 'read' },
+  Freeze: { ...operate, admin: 'freeze', more: 'progress', repeat: 'never' },
+  Thaw: { ...operate, admin: 'thaw', repeat: 'never' },
+  // It reads all memory.
+  Verify: { ...operate, admin: 'verify', more: 'rows', repeat: 'never' },
+  Reload: { ...operate, admin: 'reload the configuration' },
+  SetLogLevel: { ...operate, admin: 'set the log level' },
+}
