@@ -14,6 +14,7 @@ import type { ServiceManager } from './service/service-manager'
 import { Events } from './session/events'
 import type { Session } from './session/session'
 import { Turns } from './session/turns'
+import { Slices } from './slices'
 import type { FileWork } from './source/file-work'
 import { WorkerFiles } from './source/worker-files'
 import type { Allocation, Mapping } from './state/entries'
@@ -58,7 +59,7 @@ export class Broker {
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this)
     this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
-    this.leases.onExit = holder => this.holderExited(holder)
+    this.leases.onExit = holder => void this.holderExited(holder)
   }
 
   /**
@@ -154,22 +155,31 @@ export class Broker {
     )
   }
 
-  /** A process that held something is gone: what it held stays, and waits to be claimed. */
-  private holderExited(holder: Holder): void {
+  /**
+   * A process that held something is gone: what it held stays, and waits to be claimed. That is so at once, for all of it;
+   * who is told, and the accounts, follow in slices.
+   */
+  private async holderExited(holder: Holder): Promise<void> {
     this.log.info(
       { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
       'a holder has exited; what it held can be claimed',
     )
+    const slices = new Slices()
     const told = new Set<Allocation>()
     for (const id of [...holder.mappings]) {
-      const mapping = this.inventory.mappings.get(id)!
+      await slices.next()
+      const mapping = this.inventory.mappings.get(id)
+      // Another process may have claimed it by now.
+      if (mapping?.heldBy !== holder) continue
       told.add(mapping.allocation)
       this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })
       this.inventory.setMappingHolder(mapping, undefined)
       mapping.returned()
     }
     for (const id of [...holder.allocations]) {
-      const allocation = this.inventory.byId.get(id)!
+      await slices.next()
+      const allocation = this.inventory.byId.get(id)
+      if (allocation?.heldBy !== holder) continue
       if (!told.has(allocation)) this.changed('dormant', allocation, { pid: holder.pid })
       this.inventory.setHolder(allocation, undefined)
     }

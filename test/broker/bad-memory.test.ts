@@ -187,7 +187,7 @@ test('a request that is refused in the end gives back no bad memory', async () =
   mark(0, bytes)
   freezeTables(broker, session, {})
   await expect(growing).rejects.toMatchObject({ error: 'Frozen' })
-  thaw(broker, session)
+  await thaw(broker, session)
   expect(report()).toEqual({ free: 0, bad: bytes - page })
 })
 

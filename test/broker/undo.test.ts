@@ -42,7 +42,7 @@ const freeBytes = () => [...broker.inventory.ranges.values()][0]!.allocator.repo
 async function refusedByFreeze(request: Promise<unknown>): Promise<void> {
   freezeTables(broker, session, {})
   await expect(request).rejects.toMatchObject({ error: 'Frozen' })
-  thaw(broker, session)
+  await thaw(broker, session)
 }
 
 test.each([

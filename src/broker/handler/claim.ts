@@ -5,6 +5,7 @@ import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
+import { Slices } from '../slices'
 import type { Allocation, Mapping } from '../state/entries'
 import { pieceOf } from '../state/range'
 import { viewAllocation } from '../state/view'
@@ -44,19 +45,32 @@ async function claimAll(
   asked: Asked,
   call: Call,
 ): Promise<void> {
-  const mine = [...broker.inventory.relatedTo(session.uid)]
-    .filter(allocation => allocation.name.startsWith(prefix))
-    .filter(
-      allocation => allocation.record.uid === session.uid || dormantOf(allocation, session.uid).length > 0,
-    )
-    .sort((a, b) => a.id - b.id)
-  if (mine.length === 0) return call.reply({ outcome: 'nothing', grants: [] } satisfies ClaimOut)
-  for (const [index, allocation] of mine.entries()) {
-    if (call.ended) return
+  const found = claimable(broker, session.uid, prefix)
+  let next = await found.next()
+  if (next.done) return call.reply({ outcome: 'nothing', grants: [] } satisfies ClaimOut)
+  while (!next.done && !call.ended) {
+    const allocation = next.value
+    next = await found.next()
     await settledOf(allocation)
     const { out, fds } = attempt(broker, session, allocation, asked)
-    if (index === mine.length - 1) return call.reply(out, fds)
+    if (next.done) return call.reply(out, fds)
     if (!call.replyMore(out, fds)) await drained(call)
+  }
+}
+
+/** Each is looked for anew, in slices: between two, others have their turn, and the inventory may change. */
+async function* claimable(
+  { inventory }: Broker,
+  uid: number,
+  prefix: string,
+): AsyncGenerator<Allocation, void> {
+  const slices = new Slices()
+  const after = (id: number) => inventory.relatedTo(uid).nextHigherPair(id)
+  for (let next = after(0); next; next = after(next[0])) {
+    const [, allocation] = next
+    if (allocation.name.startsWith(prefix))
+      if (allocation.record.uid === uid || dormantOf(allocation, uid).length > 0) yield allocation
+    await slices.next()
   }
 }
 

@@ -7,6 +7,7 @@ import { foundBad } from '../contents/found-bad'
 import type { Outcome } from '../contents/reading'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
+import { Slices } from '../slices'
 import type { Allocation } from '../state/entries'
 import { inRange } from '../state/extents'
 import type { Range } from '../state/range'
@@ -22,6 +23,7 @@ export async function freeze(
   call: Call,
 ): Promise<FreezeOut | undefined> {
   checkAdmin(session, 'freeze')
+  if (thawing.has(broker)) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
   if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
   // What the kernel has to say ends with it.
@@ -95,20 +97,38 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   if (verdict !== record.verdict) broker.changed('changed', allocation, { detail: 'verdict' })
 }
 
-export function thaw(broker: Broker, session: Session): object {
+/** Thaws that are under way. */
+const thawing = new WeakMap<Broker, Promise<void>>()
+
+export async function thaw(broker: Broker, session: Session): Promise<object> {
   checkAdmin(session, 'thaw')
   if (broker.frozen === undefined) return {}
+  let running = thawing.get(broker)
+  if (!running) {
+    running = endFreeze(broker, session).finally(() => thawing.delete(broker))
+    thawing.set(broker, running)
+  }
+  await running
+  return {}
+}
+
+/** In slices, as there may be many digests; until the last is gone everything stays frozen. */
+async function endFreeze(broker: Broker, session: Session): Promise<void> {
   broker.contents.stopInspection('freeze')
   // From here on owners write again. The freeze ends last, so that a crash in between leaves it on.
-  for (const allocation of broker.inventory.byId.values())
+  const { byId } = broker.inventory
+  const slices = new Slices()
+  for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) {
+    const [, allocation] = next
     if (allocation.record.digest !== null && !allocation.range.readOnly)
       broker.inventory.note(allocation, { digest: null })
+    await slices.next()
+  }
   for (const range of writable(broker))
     if (range.freeze) range.commit([{ delete: 'control', key: FREEZE_ID }])
   broker.log.info({ pid: session.peer.pid }, 'thawed')
   broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
   broker.quarantine.checkSoon()
-  return {}
 }
 
 function writable(broker: Broker) {

@@ -105,7 +105,7 @@ function checkCredible(
 
 /** Of what a uid owns, the pages that are bad on an owner's word only: a restart of the broker forgives nobody these. */
 function ownersPages(broker: Broker, uid: number): number {
-  const owned = [...broker.inventory.relatedTo(uid)].filter(({ record }) => record.uid === uid)
+  const owned = [...broker.inventory.relatedTo(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
   for (const range of new Set(owned.map(allocation => allocation.range))) {
     const entries = range.bad.records.filter(({ origin }) => origin === 'owner')

@@ -132,13 +132,9 @@ async function sendSnapshot(broker: Broker, session: Session, mine: boolean, cal
 
 /** Each is looked for anew, as between two the inventory may change. */
 function* visibleTo({ inventory }: Broker, session: Session): Generator<Allocation> {
-  if (!session.isAdmin) {
-    for (const allocation of inventory.relatedTo(session.uid))
-      if (maySee(session, allocation)) yield allocation
-    return
-  }
-  const { byId } = inventory
-  for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) yield next[1]
+  const all = () => (session.isAdmin ? inventory.byId : inventory.relatedTo(session.uid))
+  for (let next = all().nextHigherPair(0); next; next = all().nextHigherPair(next[0]))
+    if (maySee(session, next[1])) yield next[1]
 }
 
 function* heldBy({ inventory }: Broker, holder: Holder | undefined): Generator<Allocation> {

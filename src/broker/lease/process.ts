@@ -23,6 +23,8 @@ export function startTimeOf(pid: number): number | undefined {
 export class Holder {
   readonly allocations = new Set<number>()
   readonly mappings = new Set<number>()
+  /** From that moment on it holds nothing, whatever is still listed here. */
+  hasExited = false
   private watch: Closable | undefined
 
   constructor(
@@ -96,6 +98,7 @@ export class Leases {
   private exited(holder: Holder): void {
     if (this.holders.get(holder.pid) !== holder) return
     this.holders.delete(holder.pid)
+    holder.hasExited = true
     holder.stop()
     this.onExit(holder)
   }

@@ -6,8 +6,8 @@ import type { Range } from './range'
 /** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
 export class Allocation {
   readonly mappings = new Map<number, Mapping>()
-  /** The living process that allocated or claimed it. */
-  holder: Holder | undefined
+  /** The process that allocated or claimed it, until it is noted that it is gone. */
+  heldBy: Holder | undefined
   /** The operation that is changing it over several turns of the event loop. */
   busy: string | undefined
 
@@ -24,6 +24,11 @@ export class Allocation {
     return this.record.name
   }
 
+  /** The living process that allocated or claimed it. */
+  get holder(): Holder | undefined {
+    return this.heldBy?.hasExited ? undefined : this.heldBy
+  }
+
   sharedWith(uid: number): 'read' | 'readWrite' | undefined {
     return this.record.shares.find(share => share.uid === uid)?.access
   }
@@ -37,8 +42,8 @@ export class Allocation {
 }
 
 export class Mapping {
-  /** The living process that has the descriptor; undefined: dormant. */
-  holder: Holder | undefined
+  /** The process that has the descriptor, until it is noted that it is gone. */
+  heldBy: Holder | undefined
   /** Its own process says that it has unmapped and closed. Not kept: after a restart only the kernel's word counts. */
   givenBack = false
   private readonly waiting = new Set<() => void>()
@@ -50,6 +55,11 @@ export class Mapping {
 
   get id(): number {
     return this.record.id
+  }
+
+  /** The living process that has the descriptor; undefined: dormant. */
+  get holder(): Holder | undefined {
+    return this.heldBy?.hasExited ? undefined : this.heldBy
   }
 
   /** Resolves when its holder has given it back or is gone. */

@@ -14,7 +14,7 @@ import type { Holder, Leases } from '../lease/process'
 import { Allocation, Mapping, Retired } from './entries'
 import type { Range } from './range'
 
-const nothing: ReadonlySet<Allocation> = new Set()
+const nothing = new BTree<number, Allocation>()
 
 /** More than are ever used; and until the year 2248 all of them are safe integers. */
 const idsPerMs = 1024
@@ -39,7 +39,7 @@ export class Inventory {
   }
   /** Mappings whose end is not proved yet. */
   readonly revoking = new Set<Mapping>()
-  private readonly related = new Map<number, Set<Allocation>>()
+  private readonly related = new Map<number, BTree<number, Allocation>>()
   private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
 
   constructor(
@@ -235,8 +235,8 @@ export class Inventory {
   }
 
   setHolder(allocation: Allocation, holder: Holder | undefined): void {
-    const before = allocation.holder
-    allocation.holder = holder
+    const before = allocation.heldBy
+    allocation.heldBy = holder
     this.claimed += Number(holder !== undefined) - Number(before !== undefined)
     if (before && before !== holder) {
       before.allocations.delete(allocation.id)
@@ -248,8 +248,8 @@ export class Inventory {
   }
 
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
-    const before = mapping.holder
-    mapping.holder = holder
+    const before = mapping.heldBy
+    mapping.heldBy = holder
     if (before && before !== holder) {
       before.mappings.delete(mapping.id)
       this.leases.releaseIdle(before)
@@ -264,8 +264,8 @@ export class Inventory {
     return undefined
   }
 
-  /** What a uid owns, is given a share of, or has a mapping of. */
-  relatedTo(uid: number): ReadonlySet<Allocation> {
+  /** What a uid owns, is given a share of, or has a mapping of, by id. Not to be changed. */
+  relatedTo(uid: number): BTree<number, Allocation> {
     return this.related.get(uid) ?? nothing
   }
 
@@ -278,8 +278,10 @@ export class Inventory {
         allocation.sharedWith(uid) !== undefined ||
         [...mappings.values()].some(mapping => mapping.record.uid === uid))
     const all = this.related.get(uid)
-    if (related) this.related.set(uid, (all ?? new Set()).add(allocation))
-    else if (all?.delete(allocation) && all.size === 0) this.related.delete(uid)
+    if (!related) {
+      if (all?.delete(allocation.id) && all.size === 0) this.related.delete(uid)
+    } else if (all) all.set(allocation.id, allocation)
+    else this.related.set(uid, new BTree([[allocation.id, allocation]]))
   }
 
   /** Names that begin so, in order. */

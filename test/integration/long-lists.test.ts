@@ -1,0 +1,108 @@
+/**
+ * Proves that work which grows with what somebody has is done in slices: while thousands of allocations are claimed, lose
+ * their holder, or are thawed, others are answered in between, and nobody sees it half done.
+ */
+import { OtherProcess } from '../support/other-process'
+import { TestBroker, until } from '../support/test-broker'
+
+const page = 4096
+const count = 3000
+let broker: TestBroker
+
+beforeAll(async () => {
+  const config =
+    '[[range]]\nname = "default"\nsource = "memfd"\nbytes = "64MiB"\ntable_bytes = "64MiB"\n[[owner]]\nuid = 0\n'
+  broker = await TestBroker.start({ config, logLevel: 'info' })
+})
+afterAll(async () => {
+  await OtherProcess.killAll()
+  await broker.dispose()
+})
+
+/** How often another client is answered while the work goes on. */
+async function answersDuring(work: () => Promise<unknown>): Promise<number> {
+  const client = broker.client()
+  await client.call('GetStatus', {})
+  let answers = 0
+  let done = false
+  const working = work().finally(() => {
+    done = true
+  })
+  while (!done) {
+    await client.call('GetStatus', {})
+    answers++
+  }
+  await working
+  client.close()
+  return answers
+}
+
+const allocateAll = (other: OtherProcess) =>
+  other.run(
+    async ({ client }, [count, page]) => {
+      for (let index = 0; index < count; index++)
+        await client.call('Allocate', { name: `many/${index}`, bytes: page })
+    },
+    [count, page] as const,
+  )
+
+test('what a process held can be claimed by another, all of it, from the moment that it is gone', async () => {
+  const first = await OtherProcess.start(broker.socket)
+  await allocateAll(first)
+  const events: string[] = []
+  const watching = broker.client().stream('Watch', {})
+  while (!(await watching.next()).value!.snapshotEnd);
+  void (async () => {
+    for await (const { event } of watching) if (event) events.push(`${event.kind} ${event.allocation}`)
+  })().catch(() => {})
+  await first.kill()
+  await until(() => events.some(event => event.startsWith('dormant')), 'its end is noticed')
+  const second = await OtherProcess.start(broker.socket)
+  // In the reverse order of that in which it is noted.
+  expect(await second.refusal('Claim', { name: `many/${count - 1}` })).toBeUndefined()
+  const outcomes = second.run(async ({ client }) => {
+    const outcomes: Record<string, number> = {}
+    for await (const { outcome } of client.stream('Claim', { prefix: 'many/' }))
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    return outcomes
+  })
+  const answers = await answersDuring(() => outcomes)
+  expect(await outcomes).toEqual({ claimed: count })
+  expect(answers).toBeGreaterThan(10)
+  await until(async () => (await broker.client().call('GetStatus', {})).unclaimed === 0, 'all are claimed')
+})
+
+test('a page of a list is found without looking at all there is', async () => {
+  const client = broker.client()
+  let pages = 0
+  const names: string[] = []
+  let after: number | undefined
+  do {
+    const { allocations, next } = await client.call('ListAllocations', {
+      prefix: 'many/29',
+      limit: 50,
+      ...(after !== undefined && { after }),
+    })
+    names.push(...allocations.map(({ name }) => name))
+    pages++
+    after = next ?? undefined
+  } while (after !== undefined)
+  expect(names).toEqual(
+    Array.from({ length: count }, (_, index) => `many/${index}`).filter(name => name.startsWith('many/29')),
+  )
+  expect(pages).toBe(3)
+})
+
+test('thousands of digests end while others are answered, and the freeze ends last', async () => {
+  const client = broker.client()
+  for await (const _ of client.stream('Freeze', { digests: true }));
+  const other = broker.client()
+  const thawed = Promise.all([client.call('Thaw', {}), other.call('Thaw', {})])
+  const answers = await answersDuring(() => thawed)
+  expect(answers).toBeGreaterThan(3)
+  expect((await client.call('GetStatus', {})).frozen ?? null).toBeNull()
+  const verdicts = new Set<string>()
+  for await (const { outcome, detail } of client.stream('Verify', { prefix: 'many/299' }))
+    if (outcome === 'verified') verdicts.add(detail!)
+  expect([...verdicts]).toEqual(['it has no digest'])
+})
