@@ -102,10 +102,16 @@ export function mapFor(
 }
 
 /** Allocates as that client, and maps it for writing. */
-export async function memoryOf(client: OtherProcess, name: string, bytes: number): Promise<Granted> {
+export async function memoryOf(
+  client: OtherProcess,
+  name: string,
+  bytes: number,
+  range?: string,
+): Promise<Granted> {
   await client.run(({ client }, input) => client.call('Allocate', input).then(() => undefined), {
     name,
     bytes,
+    ...(range !== undefined && { range }),
   })
   return mapFor(client, name)
 }

@@ -101,6 +101,8 @@ export class OtherProcess {
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.exited) return
     const exit = once(this.child, 'exit')
+    // What a launcher waits for does not die with it: it ends when nobody is there to run anything for.
+    if (signal === 'SIGKILL' && this.child.connected) this.child.disconnect()
     this.child.kill(signal)
     await exit
   }
