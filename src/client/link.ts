@@ -130,7 +130,7 @@ export class Link {
     method: M,
     parameters: In<M>,
     signal?: AbortSignal,
-    giveUpAt = Date.now() + this.#reconnect.timeoutMs,
+    giveUpAt = performance.now() + this.#reconnect.timeoutMs,
   ): AsyncGenerator<Reply<M>, void> {
     const connection = await this.#another(giveUpAt, signal)
     this.#others.add(connection)
@@ -202,7 +202,7 @@ export class Link {
     signal: AbortSignal | undefined,
     attempt: (giveUpAt: number) => Promise<T>,
   ): Promise<T> {
-    let giveUpAt = Date.now() + this.#reconnect.timeoutMs
+    let giveUpAt = performance.now() + this.#reconnect.timeoutMs
     let broken = false
     for (let tries = 0; ; tries++) {
       throwIfAborted(signal)
@@ -213,9 +213,9 @@ export class Link {
         if (this.closed) throw closedError()
         if (error instanceof ConnectionLost && !broken) {
           broken = true
-          giveUpAt = Date.now() + this.#reconnect.timeoutMs
+          giveUpAt = performance.now() + this.#reconnect.timeoutMs
         }
-        if (Date.now() >= giveUpAt || !mayRepeat(error, repeat)) throw toBrokerError(error, method)
+        if (performance.now() >= giveUpAt || !mayRepeat(error, repeat)) throw toBrokerError(error, method)
       }
     }
   }
@@ -227,7 +227,7 @@ export class Link {
       const state = this.#state
       if (state.name === 'closed') throw closedError()
       if (state.name === 'up') return state.connection
-      const leftMs = giveUpAt - Date.now()
+      const leftMs = giveUpAt - performance.now()
       if (leftMs <= 0) throw this.#stillDown()
       const timer = new AbortController()
       const late = sleep(leftMs, undefined, { signal: timer.signal }).catch(() => {})
@@ -244,7 +244,7 @@ export class Link {
       } catch (error) {
         // The broker may be gone without the shared connection having noticed yet.
         const unreachable = error instanceof BrokerError && error.code === 'BrokerUnreachable'
-        if (!unreachable || Date.now() >= giveUpAt) throw error
+        if (!unreachable || performance.now() >= giveUpAt) throw error
       }
       await this.pause(attempt, signal)
     }

@@ -114,14 +114,14 @@ export class RevokeListener {
       }
     }
     this.#early.clear()
-    for (const { id, state } of known.values()) if (state === 'revoking') this.#asked(id, {})
+    for (const { id, state } of known.values()) if (state === 'revoking') this.#asked(id, requestOf({}))
   }
 
   #onEvent(event: NonNullable<Out<'Watch'>['event']>): void {
     const id = event.mapping
     if (id === undefined || id === null) return
     if (event.kind === 'revoked' || event.kind === 'dormant') this.#early.delete(id)
-    if (event.kind === 'revokeRequested') this.#asked(id, event)
+    if (event.kind === 'revokeRequested') this.#asked(id, requestOf(event))
   }
 
   #asked(id: number, request: Request): void {
@@ -130,10 +130,10 @@ export class RevokeListener {
     else this.#early.set(id, request)
   }
 
-  async #revoke(held: HeldMapping, { deadline, detail }: Request): Promise<void> {
+  async #revoke(held: HeldMapping, request: Request): Promise<void> {
     if (held.state !== 'held') return
     held.beginRevoke()
-    const failures = await runHandlers(held, deadline ?? Date.now() + unknownDeadlineMs, detail ?? undefined)
+    const failures = await runHandlers(held, request)
     if (isClosed(held)) return
     held.drop()
     this.remove(held)
@@ -141,8 +141,22 @@ export class RevokeListener {
   }
 }
 
+/** deadline: the time of day that the event has; endsAtMs: the same by this process' monotonic clock, as of when it came. */
+interface Request {
+  readonly deadline: number
+  readonly endsAtMs: number
+  readonly detail: string | undefined
+}
+
 /** Of a revokeRequested event; nothing of it is known where only the state 'revoking' was seen. */
-type Request = Pick<Event, 'deadline' | 'detail'>
+function requestOf({ deadline, detail }: Pick<Event, 'deadline' | 'detail'>): Request {
+  const at = deadline ?? Date.now() + unknownDeadlineMs
+  return {
+    deadline: at,
+    endsAtMs: performance.now() + Math.max(0, at - Date.now()),
+    detail: detail ?? undefined,
+  }
+}
 
 /** A function, because the compiler does not know that a state changes while handlers run. */
 function isClosed(held: HeldMapping): boolean {
@@ -155,12 +169,8 @@ function sameMapping(a: MappingInfo, b: MappingInfo): boolean {
 }
 
 /** All at once; what they threw. Those that are not done shortly before the deadline are not waited for. */
-async function runHandlers(
-  held: HeldMapping,
-  deadline: number,
-  detail: string | undefined,
-): Promise<unknown[]> {
-  const leftMs = Math.max(0, deadline - Date.now())
+async function runHandlers(held: HeldMapping, { deadline, endsAtMs, detail }: Request): Promise<unknown[]> {
+  const leftMs = Math.max(0, endsAtMs - performance.now())
   const timeMs = leftMs - Math.min(leftMs * reserveShare, reserveMsMax)
   const timeout = new AbortController()
   const notice: RevokeNotice = { detail, deadline, signal: timeout.signal }

@@ -21,13 +21,13 @@ export interface Connection {
  * @throws BrokerError BrokerUnreachable, Aborted
  */
 export async function dial(socketPath: string, signal: AbortSignal | undefined): Promise<Connection> {
-  const giveUpAt = Date.now() + backlogPatienceMs
+  const giveUpAt = performance.now() + backlogPatienceMs
   for (;;) {
     if (signal?.aborted) throw aborted(signal)
     try {
       return open(connectUnix(socketPath))
     } catch (error) {
-      if ((error as SystemError).code !== 'EAGAIN' || Date.now() >= giveUpAt)
+      if ((error as SystemError).code !== 'EAGAIN' || performance.now() >= giveUpAt)
         throw unreachable(socketPath, error)
     }
     await sleep(backlogRetryMs * (0.5 + Math.random()))

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import type { ClaimIn, ClaimOut, Grant } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
+import { toldTo } from '../access/addresses'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { Refusal, refuse } from '../refusal'
@@ -81,7 +82,12 @@ function settledOf({ range, record, mappings }: Allocation): Promise<void> | und
 
 function attempt(broker: Broker, session: Session, allocation: Allocation, asked: Asked) {
   const failed = (outcome: ClaimOut['outcome'], detail: string) => ({
-    out: { outcome, detail, allocation: viewAllocation(allocation), grants: [] } satisfies ClaimOut,
+    out: {
+      outcome,
+      detail: toldTo(session, detail),
+      allocation: viewAllocation(allocation),
+      grants: [],
+    } satisfies ClaimOut,
     fds: [],
   })
   try {

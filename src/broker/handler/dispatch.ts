@@ -7,6 +7,7 @@ import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
 import { replyBytesMax } from '../../../protocol/wire/limits'
 import { type Call, ReplyTooLarge } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
+import { toldTo } from '../access/addresses'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
@@ -95,7 +96,12 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
       { client: session.id, method: call.method, refusal: error.error, ...error.parameters },
       'refused',
     )
-    call.fail(`${brokerInterfaceName}.${error.error}`, error.parameters)
+    const parameters: { reason?: unknown } = error.parameters
+    const { reason } = parameters
+    call.fail(`${brokerInterfaceName}.${error.error}`, {
+      ...parameters,
+      ...(typeof reason === 'string' && { reason: toldTo(session, reason) }),
+    })
     return error.error
   }
   if (error instanceof ReplyTooLarge) {
@@ -110,7 +116,12 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
     // Out of descriptors mostly: this call can't be served, the others can.
     const { code = 'unknown', syscall = 'source', message } = error as NodeJS.ErrnoException
     broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
-    call.fail(`${brokerInterfaceName}.SourceFailed`, { range: '', operation: syscall, code, reason: message })
+    call.fail(`${brokerInterfaceName}.SourceFailed`, {
+      range: '',
+      operation: syscall,
+      code,
+      reason: toldTo(session, message),
+    })
     return 'SourceFailed'
   }
   broker.log.error({ method: call.method }, 'this call met a broken invariant')

@@ -10,6 +10,7 @@ import type {
   Usage,
 } from '../../../protocol/generated/broker'
 import { listAllocationsMax } from '../../../protocol/wire/limits'
+import { toldTo } from '../access/addresses'
 import { findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
@@ -49,7 +50,10 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     clients: broker.sessions.size,
     clientsMax: broker.settings.clientsMax,
     retired: take(inventory.retired.values(), entry => mayRead(entry.record.uid) && extentsFit(entry)).map(
-      viewRetired,
+      entry => {
+        const view = viewRetired(entry)
+        return { ...view, reason: toldTo(session, view.reason) }
+      },
     ),
     usage: take(broker.ledger.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
     fdStore: (session.isAdmin && broker.service?.fdStore?.figures()) || null,
@@ -80,8 +84,16 @@ function usageOf(broker: Broker, uid: number): Usage {
   }
 }
 
-export function listRanges(broker: Broker): ListRangesOut {
-  return { ranges: [...broker.inventory.ranges.values()].map(range => range.view()) }
+export function listRanges(broker: Broker, session: Session): ListRangesOut {
+  const views = [...broker.inventory.ranges.values()].map(range => range.view())
+  if (session.isAdmin) return { ranges: views }
+  return {
+    ranges: views.map(view => ({
+      ...view,
+      base: null,
+      reason: typeof view.reason === 'string' ? toldTo(session, view.reason) : null,
+    })),
+  }
 }
 
 export function listAllocations(

@@ -9,6 +9,7 @@ import type {
 import type { MappingRecord } from '../../../protocol/table'
 import { mappingsPerAllocationMax, sharedMappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
+import { toldTo } from '../access/addresses'
 import { checkIdle, checkOwner, findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
@@ -175,8 +176,8 @@ export async function revokeMapping(
   const graceMs = graceFor(broker, session, [mapping], input.graceMs)
   let step = ''
   const outcome = await broker.revoker.revoke(mapping, { graceMs, byHolder }, text => {
-    step = text
-    if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies RevokeMappingOut)
+    step = toldTo(session, text)
+    if (call.more) call.replyMore({ outcome: 'pending', step } satisfies RevokeMappingOut)
   })
   return { outcome, step }
 }

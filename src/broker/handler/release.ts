@@ -1,5 +1,6 @@
 import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
+import { toldTo } from '../access/addresses'
 import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
@@ -23,8 +24,8 @@ export async function release(
   let step = ''
   try {
     const outcome = await broker.revoker.release(allocation, graceMs, text => {
-      step = text
-      if (call.more) call.replyMore({ outcome: 'pending', step: text } satisfies ReleaseOut)
+      step = toldTo(session, text)
+      if (call.more) call.replyMore({ outcome: 'pending', step } satisfies ReleaseOut)
     })
     return { outcome, step }
   } catch (error) {

@@ -6,6 +6,7 @@ import {
   watchesMax,
 } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
+import { toldTo } from '../access/addresses'
 import { maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
@@ -82,7 +83,7 @@ export async function watch(
         missed++
         broker.statistics.eventsMissed++
       }
-      backlog.push(event)
+      backlog.push(toldOf(session, event))
       if (streaming && !slow) flushSoon()
     },
     session.uid,
@@ -145,6 +146,12 @@ function* heldBy({ inventory }: Broker, holder: Holder | undefined): Generator<A
     const allocation = inventory.byId.get(id)
     if (allocation) yield allocation
   }
+}
+
+function toldOf(session: Session, event: Event): Event {
+  const { detail } = event
+  if (session.isAdmin || typeof detail !== 'string') return event
+  return { ...event, detail: toldTo(session, detail) }
 }
 
 function maySeeEvent(session: Session, event: Event, audience: Audience): boolean {

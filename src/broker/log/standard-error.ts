@@ -39,9 +39,9 @@ export class StandardError {
 
   /** Before the process ends, a reader gets a last chance. pino calls it after a fatal line. */
   flushSync(waitMs = 500): void {
-    const until = Date.now() + waitMs
+    const until = performance.now() + waitMs
     const turn = new Int32Array(new SharedArrayBuffer(4))
-    while (this.writeQueued() === 'blocked' && Date.now() < until) Atomics.wait(turn, 0, 0, 5)
+    while (this.writeQueued() === 'blocked' && performance.now() < until) Atomics.wait(turn, 0, 0, 5)
   }
 
   private drain(): void {

@@ -13,6 +13,7 @@ export class Ladder<Outcome> {
   readonly outcome: Promise<Outcome>
 
   constructor(
+    /** By the monotonic clock (performance.now()): setting the time of day is nobody's deadline. */
     private deadline: number,
     run: (ladder: Ladder<Outcome>) => Promise<Outcome>,
   ) {
@@ -39,7 +40,7 @@ export class Ladder<Outcome> {
   /** Until the deadline as it then is, at most so long, or until the signal. */
   async wait(mostMs: number, signal: AbortSignal): Promise<void> {
     this.wake = new AbortController()
-    const ms = Math.max(0, Math.min(mostMs, this.deadline - Date.now()))
+    const ms = Math.max(0, Math.min(mostMs, this.deadline - performance.now()))
     await sleep(ms, undefined, { signal: AbortSignal.any([signal, this.wake.signal]) }).catch(() => {})
   }
 }

@@ -43,7 +43,7 @@ export class Revoker {
       step('given back by its process')
       mapping.giveBack()
     }
-    const deadline = Date.now() + graceMs
+    const deadline = performance.now() + graceMs
     const running = this.revoking.get(mapping)
     if (running) return running.join(deadline, step)
     const ladder = new Ladder<RevokeOutcome>(deadline, async self => {
@@ -100,7 +100,7 @@ export class Revoker {
 
   /** Joins a release that is under way. */
   release(allocation: Allocation, graceMs: number, step: Step): Promise<ReleaseOutcome> {
-    const deadline = Date.now() + graceMs
+    const deadline = performance.now() + graceMs
     const running = this.releasing.get(allocation)
     if (running) return running.join(deadline, step)
     allocation.busy = 'release'
@@ -267,7 +267,8 @@ export class Revoker {
     const target = targetOf(allocation)
     const taking = this.isTaking(source)
     if (!(await this.prover.isReached(target, taking))) return
-    const deadline = ladder.deadlineAt
+    // For the wire, which has the time of day.
+    const deadline = Date.now() + Math.round(ladder.deadlineAt - performance.now())
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
       .map(mapping => {
@@ -284,7 +285,7 @@ export class Revoker {
     const done = new AbortController()
     void Promise.all(returns).then(() => done.abort())
     // Nobody may say so, and yet nobody reach the memory any more.
-    while (Date.now() < ladder.deadlineAt && !done.signal.aborted) {
+    while (performance.now() < ladder.deadlineAt && !done.signal.aborted) {
       await ladder.wait(lookEveryMs, done.signal)
       if (done.signal.aborted || !(await this.prover.isReached(target, taking))) return
     }

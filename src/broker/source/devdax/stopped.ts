@@ -48,8 +48,8 @@ export class Stopped {
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ESRCH'
     }
-    for (const until = Date.now() + stopMs; !isStill(pid); await sleep(1))
-      if (Date.now() > until) return false
+    for (const until = performance.now() + stopMs; !isStill(pid); await sleep(1))
+      if (performance.now() > until) return false
     return true
   }
 

@@ -63,12 +63,12 @@ export async function lockRegion(region: Region): Promise<number> {
   if (!readdirSync('/sys/bus/dax/drivers').includes('device_dax'))
     throw new SourceError('the module device_dax is not loaded')
   const fd = openSync(path.join(region.directory, 'dax_region/create'), 'w')
-  for (const until = Date.now() + lockMs; ; await sleep(lockPauseMs)) {
+  for (const until = performance.now() + lockMs; ; await sleep(lockPauseMs)) {
     try {
       native.lockFile(fd)
       return fd
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EAGAIN' && Date.now() < until) continue
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN' && performance.now() < until) continue
       closeSync(fd)
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
       throw new SourceError(`the region at ${hex(region.start ?? 0)} is in use by another broker`)

@@ -26,7 +26,7 @@ export class Progress {
   say(text: string): void {
     if (!this.#enabled) return
     if (this.#text === undefined) {
-      this.#since = Date.now()
+      this.#since = performance.now()
       this.#timer = setInterval(() => this.#draw(), redrawMs)
       this.#timer.unref()
     }
@@ -56,7 +56,7 @@ export class Progress {
   }
 
   #draw(): void {
-    const ms = Date.now() - this.#since
+    const ms = performance.now() - this.#since
     if (ms < patienceMs || this.#text === undefined) return
     const line = `${this.#text} ... ${Math.floor(ms / 1000)} s`
     this.#stream.write(`\r${clip(line, (this.#stream.columns || 80) - 1)}\u001b[K`)

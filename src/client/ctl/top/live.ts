@@ -73,7 +73,7 @@ class Top {
     for (;;) {
       this.#model.read(await readBroker(this.#session.broker, this.#signal))
       await this.#refreshVisible()
-      if (this.#model.missed > 0 && Date.now() - this.#stateAt > newStateMs) this.#round.abort()
+      if (this.#model.missed > 0 && performance.now() - this.#stateAt > newStateMs) this.#round.abort()
       this.#draw()
       await pause(this.#intervalMs, this.#signal)
     }
@@ -86,7 +86,7 @@ class Top {
       try {
         for await (const item of this.#session.broker.watch({ signal })) {
           this.#model.apply(item)
-          if (item.type === 'snapshot') this.#stateAt = Date.now()
+          if (item.type === 'snapshot') this.#stateAt = performance.now()
           this.#drawSoon()
         }
       } catch (error) {
