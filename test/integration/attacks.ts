@@ -136,7 +136,6 @@ export const attacks: readonly Attack[] = [
   {
     name: '60 threads change the protection of memory',
     begin: async stage => withoutEnd(burden(await stage.as(stranger), ['protect', 60, stage.socket])),
-    again: async stage => withoutEnd(burden(await stage.as(stranger), ['protect', 1, stage.socket])),
   },
   {
     name: 'the holder of a file fills and empties it',
