@@ -1,6 +1,6 @@
 /**
  * Proves that a huge page of which somebody keeps one byte after the release stays on his account until the kernel has
- * it back, and that nobody else's release is any slower for it.
+ * it back, also when others release at the same time, and that nobody else's release is any slower for it.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -84,5 +84,26 @@ suite('a huge page that is pinned after the release', () => {
     expect(await retired()).toHaveLength(1)
     await letGo(mine, 'second')
     await until(async () => (await retired()).length === 0, 'the other is free again')
+  })
+
+  test('released beside others that go at the same time, it is counted all the same', async () => {
+    const mine = await OtherProcess.start(broker.socket)
+    const others = Array.from({ length: 4 }, () => broker.client())
+    for (let round = 0; round < 5; round++) {
+      for (const [index, client] of others.entries())
+        await client.call('Allocate', { name: `other-${index}`, bytes: 2 * page })
+      const [pinned] = await Promise.all([
+        pin(mine, 'pinned'),
+        ...others.map(async (client, index) => {
+          // One after another while the pinned one is on its way.
+          await new Promise(resolve => setTimeout(resolve, 4 * index))
+          await client.call('Release', { name: `other-${index}`, graceMs: 0 })
+        }),
+      ])
+      expect(pinned).toMatchObject({ outcome: 'quarantined' })
+      await until(async () => (await retired()).length === 1, 'only the pinned one is kept')
+      await letGo(mine, 'pinned')
+      await until(async () => (await retired()).length === 0, 'it is free again')
+    }
   })
 })

@@ -269,7 +269,7 @@ export class DirectorySource implements Source {
   }
 
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
-    const missing = this.pagesOwed?.has(id) ? this.pagesOwed.missing(id, 0) : 0
+    const missing = this.pagesOwed?.missing(id) ?? 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     return proveByOpening(() => openNow(this.file(id), true), this.file(id), scan)
@@ -283,20 +283,26 @@ export class DirectorySource implements Source {
     const { id } = piece
     // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
     if (!this.keepsPages) await this.overwrite(id)
-    // A name that its owner gave the file elsewhere would keep the memory after unlink.
     const fd = openIfThere(this.file(id))
     if (fd !== undefined) {
       try {
-        this.pagesOwed?.begin()
-        await empty(this.work, piece.uid, fd)
+        const missing = await this.remove(piece, fd)
+        if (missing) throw new StillReferenced(whyOwed(missing))
       } finally {
         closeSync(fd)
       }
-      await rm(this.file(id), { force: true })
     }
-    const missing =
-      fd !== undefined || this.pagesOwed?.has(id) ? this.pagesOwed?.missing(id, this.pagesOf(piece)) : 0
+    const missing = this.pagesOwed?.missing(id)
     if (missing) throw new StillReferenced(whyOwed(missing))
+  }
+
+  private remove(piece: Piece, fd: number): Promise<number | void> {
+    const remove = async () => {
+      // A name that its owner gave the file elsewhere would keep the memory after unlink.
+      await empty(this.work, piece.uid, fd)
+      await rm(this.file(piece.id), { force: true })
+    }
+    return this.pagesOwed?.go(piece.uid, piece.id, this.pagesOf(piece), remove) ?? remove()
   }
 
   private pagesOf({ bytes }: Piece): number {

@@ -1,5 +1,6 @@
 import { lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
+import { FairQueue } from '../worker/fair-queue'
 
 /** Pages of the kernel's pool that nobody has or has been promised, and those that it may still add (overcommit). */
 export function freeHugePages(pageBytes: number): number | undefined {
@@ -23,12 +24,15 @@ export function hasOwnPool(directory: string): boolean {
  * Which huge pages have not come back to a mount's pool though their file is gone. One pinned byte keeps a whole page:
  * a buffer registered with io_uring, a page in a pipe, direct I/O. The mount counts a page until the kernel frees it, so
  * what it counts more beside its files than before a file went is missing of that file. Of several whose pages come
- * back only how many is known; and who punches holes into other files meanwhile can hide as many pages.
+ * back only how many is known; and who punches holes into other files meanwhile can hide as many pages. The broker's own
+ * files go one at a time, and nothing is measured meanwhile: the pages that one gives back would hide those of another.
  */
 export class PagesOwed {
   private readonly owed = new Map<number, number>()
   /** What the mount counted beside its files before any of these went. */
   private base = 0
+  private readonly turns = new FairQueue<number>(1)
+  private isGoing = false
 
   constructor(
     private readonly directory: string,
@@ -41,20 +45,28 @@ export class PagesOwed {
     this.base = Math.max(0, this.besideFiles() - this.sum())
   }
 
-  has(id: number): boolean {
-    return this.owed.has(id)
+  /** Lets a file of so many pages go, in turns by owner. */
+  go(uid: number, id: number, pages: number, remove: () => Promise<void>): Promise<void> {
+    return this.turns.run(uid, async () => {
+      for (const other of [...this.owed.keys()]) this.missing(other)
+      this.base = this.besideFiles() - this.sum()
+      this.isGoing = true
+      try {
+        await remove()
+      } finally {
+        this.isGoing = false
+        // Also where it went in part only.
+        this.owed.set(id, pages)
+        this.missing(id)
+      }
+    })
   }
 
-  /** Before a file goes. */
-  begin(): void {
-    for (const [id, pages] of [...this.owed]) this.missing(id, pages)
-    this.base = this.besideFiles() - this.sum()
-  }
-
-  /** Pages still missing of a file that is gone and had so many. */
-  missing(id: number, pages: number): number {
-    const owed = this.owed.get(id) ?? pages
-    const others = this.sum() - (this.owed.get(id) ?? 0)
+  /** Pages still missing of a file that is gone. */
+  missing(id: number): number {
+    const owed = this.owed.get(id) ?? 0
+    if (owed === 0 || this.isGoing) return owed
+    const others = this.sum() - owed
     const missing = Math.min(owed, Math.max(0, this.besideFiles() - this.base - others))
     if (missing > 0) this.owed.set(id, missing)
     else this.owed.delete(id)
