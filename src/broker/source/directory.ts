@@ -178,14 +178,21 @@ export class DirectorySource implements Source {
       await this.work.truncate(piece.uid, fd, piece.bytes)
     } catch (error) {
       closeSync(fd)
+      // What is late may still happen.
+      this.sizes.retry(piece.id)
       throw error
     }
     if (!this.preallocate) return closeSync(fd)
     await this.reserve(fd, piece, before.bytes, () => this.undoGrow(before), signal)
   }
 
-  undoGrow(before: Piece): Promise<void> {
-    return this.resize(before, before.bytes)
+  async undoGrow(before: Piece): Promise<void> {
+    try {
+      await this.resize(before, before.bytes)
+    } catch (error) {
+      this.sizes.retry(before.id)
+      throw error
+    }
   }
 
   /** Adopts fd. */
@@ -285,24 +292,19 @@ export class DirectorySource implements Source {
     if (!this.keepsPages) await this.overwrite(id)
     const fd = openIfThere(this.file(id))
     if (fd !== undefined) {
+      const remove = async () => {
+        // A name that its owner gave the file elsewhere would keep the memory after unlink.
+        await empty(this.work, piece.uid, fd)
+        await rm(this.file(id), { force: true })
+      }
       try {
-        const missing = await this.remove(piece, fd)
-        if (missing) throw new StillReferenced(whyOwed(missing))
+        await (this.pagesOwed?.go(piece.uid, id, this.pagesOf(piece), remove) ?? remove())
       } finally {
         closeSync(fd)
       }
     }
     const missing = this.pagesOwed?.missing(id)
     if (missing) throw new StillReferenced(whyOwed(missing))
-  }
-
-  private remove(piece: Piece, fd: number): Promise<number | void> {
-    const remove = async () => {
-      // A name that its owner gave the file elsewhere would keep the memory after unlink.
-      await empty(this.work, piece.uid, fd)
-      await rm(this.file(piece.id), { force: true })
-    }
-    return this.pagesOwed?.go(piece.uid, piece.id, this.pagesOf(piece), remove) ?? remove()
   }
 
   private pagesOf({ bytes }: Piece): number {

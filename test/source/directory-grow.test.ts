@@ -1,0 +1,62 @@
+/**
+ * Proves that a file which a refused grow has left longer is put right as soon as that can be done, though nothing
+ * tells of it: else its owner would have memory that no account has.
+ */
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import path from 'node:path'
+import type { RangeSettings } from '../../src/broker/config/settings'
+import { DirectorySource } from '../../src/broker/source/directory'
+import type { FileWork } from '../../src/broker/source/file-work'
+import type { Guard, Piece } from '../../src/broker/source/source'
+import { WorkerFiles } from '../../src/broker/source/worker-files'
+import { NotInTime } from '../../src/broker/worker/not-in-time'
+import { WorkerPool } from '../../src/broker/worker/worker-pool'
+import { until } from '../support/test-broker'
+
+const MiB = 2 ** 20
+
+test('a grow that can not be undone in time is undone later', async () => {
+  const folder = mkdtempSync('/dev/shm/membroker-grow-')
+  const pool = new WorkerPool()
+  const before: Piece = { id: 1, uid: 65534, bytes: MiB, extents: [{ offset: 0, length: MiB }] }
+  const grown: Piece = { ...before, bytes: 2 * MiB, extents: [{ offset: 0, length: 2 * MiB }] }
+  /** Real, but that its owner has too many operations that wait for the kernel from the grow on. */
+  let isStuck = false
+  const real = new WorkerFiles(pool)
+  const unlessStuck = async (work: () => Promise<void>) => {
+    if (isStuck) throw new NotInTime('worker', 'an earlier operation is still waiting for the kernel')
+    await work()
+  }
+  const work = {
+    truncate: async (...args) => {
+      await unlessStuck(() => real.truncate(...args))
+      isStuck = true
+    },
+    allocate: (...args) => unlessStuck(() => real.allocate(...args)),
+    punchHole: (...args) => unlessStuck(() => real.punchHole(...args)),
+  } as FileWork
+  const guard = {
+    expected: () => (isStuck ? undefined : before),
+    tampered: () => {},
+    limited: () => {},
+    guarded: (_what, work) => work(),
+  } as Partial<Guard> as Guard
+  const settings = { name: 'test', path: folder, bytes: 64 * MiB, tableBytes: MiB } as RangeSettings
+  const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, guard, work)
+  try {
+    await source.create(before, undefined)
+    await expect(source.grow(grown, before)).rejects.toThrow('still waiting for the kernel')
+    const size = () => statSync(path.join(folder, 'alloc-1')).size
+    expect(size()).toBe(2 * MiB)
+    // The kernel's notice of the change comes while nothing is expected of the file.
+    await new Promise(resolve => setTimeout(resolve, 500))
+    isStuck = false
+    await until(() => size() === MiB, 'the file is as long as the table says')
+  } finally {
+    medium.close()
+    source.close()
+    pool.close()
+    await until(() => pool.pids.length === 0, 'the workers are gone')
+    rmSync(folder, { recursive: true })
+  }
+})
