@@ -4,7 +4,7 @@ import type { FileWork } from './file-work'
 
 /** For what takes the kernel a moment once it has the lock. */
 const lockMs = 2000
-/** For a piece of memory: that much is cleared or freed in a fraction of it, on a busy host as well. */
+/** For a piece of memory, once it has the lock: that much is cleared or freed in a fraction of it, on a busy host as well. */
 const memoryMs = 30_000
 
 /** File operations in the broker's worker processes. */
@@ -16,7 +16,7 @@ export class WorkerFiles implements FileWork {
   }
 
   shrink(uid: number, fd: number, bytes: number): Promise<void> {
-    return operateOnFile(this.pool, uid, fd, { kind: 'truncate', bytes }, memoryMs)
+    return operateOnFile(this.pool, uid, fd, { kind: 'truncate', bytes }, memoryMs, lockMs)
   }
 
   chown(uid: number, fd: number, owner: number): Promise<void> {
@@ -28,10 +28,10 @@ export class WorkerFiles implements FileWork {
   }
 
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void> {
-    return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs)
+    return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs, lockMs)
   }
 
   punchHole(uid: number, fd: number, offset: number, length: number): Promise<void> {
-    return operateOnFile(this.pool, uid, fd, { kind: 'punchHole', offset, length }, memoryMs)
+    return operateOnFile(this.pool, uid, fd, { kind: 'punchHole', offset, length }, memoryMs, lockMs)
   }
 }

@@ -23,7 +23,7 @@ const keepGroup = 0xffff_ffff
 
 /**
  * One operation on a borrowed descriptor, in a worker; chmod and chown take one that only names its file (O_PATH) too.
- * deadlineMs: Infinity where it may take as long as it likes.
+ * deadlineMs: Infinity where it may take as long as it likes. stuckMs: how long it may sleep in the kernel, and not work.
  * @throws SystemError with the operation's errno, or when no worker can be started
  * @throws NotInTime when it has not come back: it may still happen, and the file counts as held until it has
  */
@@ -33,13 +33,14 @@ export async function operateOnFile(
   fd: number,
   operation: FileOperation,
   deadlineMs: number,
+  stuckMs = deadlineMs,
 ): Promise<void> {
   const [first, second] = argumentsOf(operation)
   const request = encodeRequest(operation.kind, [u64(first), u64(second)])
-  const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs })
+  const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs, stuckMs })
   const syscall = syscalls[operation.kind]
   if (outcome.kind === 'late')
-    throw new NotInTime(syscall, `${syscall} has not come back from the kernel in ${deadlineMs} ms`)
+    throw new NotInTime(syscall, `${syscall} has not come back from the kernel in time`)
   check(syscall, outcome.status)
 }
 

@@ -73,10 +73,15 @@ export class WorkerProcess {
 
   /** One at a time. Adopts fds. Rejects when the worker has ended. */
   run(request: Uint8Array, fds: readonly number[]): Promise<number> {
+    if (!this.socket) {
+      for (const fd of fds) closeSync(fd)
+      return Promise.reject(new WorkerLost())
+    }
+    const { socket } = this
     return new Promise((resolve, reject) => {
       this.pending = { resolve, reject }
       // The descriptors are closed in any case; what is wrong with the socket is told by the worker's end.
-      this.socket?.send(request, fds)
+      socket.send(request, fds)
     })
   }
 
