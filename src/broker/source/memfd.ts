@@ -2,6 +2,7 @@ import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/settings'
+import { isEnvironment } from '../failure'
 import type { FdStore, Kept } from '../service/fd-store'
 import { type Item, storeName } from '../service/store-name'
 import { NativeMedium } from '../table'
@@ -155,11 +156,18 @@ export class MemfdSource implements Source {
             'all of the range stays there, out of use',
         )
       // What is an owner's, the owner may have changed, and be at it now.
-      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) {
-        await takeOver(this.work, piece.uid, fd)
-        const owner = this.openBy(piece.uid)
-        if (owner !== undefined) await this.work.chown(piece.uid, fd, owner)
-      }
+      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(piece, fd)
+    }
+  }
+
+  /** Where a holder keeps it from being done, it is still done before the proof that ends it, and the range goes on. */
+  private async takeBack({ uid }: Piece, fd: number): Promise<void> {
+    try {
+      await takeOver(this.work, uid, fd)
+      const owner = this.openBy(uid)
+      if (owner !== undefined) await this.work.chown(uid, fd, owner)
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
     }
   }
 

@@ -1,0 +1,56 @@
+/**
+ * Proves that a memfd whose inode a holder keeps locked, half taken from its owner by a broker that has ended, does not
+ * cost the others of its range their memory at the next start.
+ */
+import { fchmodSync, fstatSync, ftruncateSync } from 'node:fs'
+import { native } from '../../native'
+import type { RangeSettings } from '../../src/broker/config/settings'
+import type { FdStore } from '../../src/broker/service/fd-store'
+import type { Item } from '../../src/broker/service/store-name'
+import { MemfdSource } from '../../src/broker/source/memfd'
+import { WorkerFiles } from '../../src/broker/source/worker-files'
+import { WorkerPool } from '../../src/broker/worker/worker-pool'
+import { StuckInodeLock } from '../program/stuck-inode-lock'
+import { needsRoot } from '../support/needs-root'
+import { until } from '../support/test-broker'
+
+const MiB = 2 ** 20
+const sealed = 7
+const uid = 65534
+
+function memfd(): number {
+  const fd = native.memfdCreate('membroker-test', { hugePageBytes: 0, allowSealing: true })
+  ftruncateSync(fd, MiB)
+  native.addSeals(fd, sealed)
+  return fd
+}
+
+const withOthers = needsRoot('a memfd that another uid keeps locked') ? test : test.skip
+
+withOthers('a locked memfd does not keep the range from being restored', async () => {
+  const pool = new WorkerPool()
+  const [stuck, other] = [memfd(), memfd()]
+  for (const fd of [stuck, other]) fchmodSync(fd, 0o640)
+  const items = new Map<Item, number>([
+    ['table', memfd()],
+    [1, stuck],
+    [2, other],
+  ])
+  const store = { takeRange: () => ({ items, doubt: undefined }) } as Partial<FdStore> as FdStore
+  const settings = { name: 'test', bytes: 64 * MiB, hugePageBytes: 0 } as RangeSettings
+  const lock = await StuckInodeLock.start({ uid, pid: process.pid, fd: stuck })
+  const { source, medium } = await MemfdSource.open(settings, new WorkerFiles(pool), () => undefined, store)
+  try {
+    const pieces = [1, 2].map(id => ({ id, uid, bytes: MiB, extents: [] }))
+    await source.restore!(pieces.slice(1), pieces.slice(0, 1), false)
+    expect(source.present()).toEqual([1, 2])
+    expect(fstatSync(other).mode & 0o777).toBe(0o600)
+    await expect(source.disown!(pieces[0]!)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+  } finally {
+    await lock.end()
+    medium.close()
+    source.close()
+    pool.close()
+    await until(() => pool.pids.length === 0, 'the workers are gone')
+  }
+})
