@@ -82,6 +82,8 @@ export class PacedQueue<Key> {
       const { key, waitMs } = this.next(now)
       if (key === undefined) {
         if (this.waiting.size > 0) this.timer = setTimeout(() => this.work(), waitMs)
+        // Whoever comes next is tried for as long again.
+        else this.stuckAt = undefined
         return
       }
       const jobs = this.waiting.get(key)!
