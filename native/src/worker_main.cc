@@ -3,15 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,7 +38,7 @@ constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
-enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole };
+enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip };
 
 /** Takes a request apart; what lies beyond its end is zero and makes it bad. */
 class Reader {
@@ -101,6 +104,18 @@ int32_t Commands(Reader& request, WorkerArea* area) {
   return request.good() ? 0 : -EBADMSG;
 }
 
+/** Removes the attributes that an owner can give its file, access lists among them; what the system put there stays. */
+int Strip(int fd) {
+  std::vector<char> names(XATTR_LIST_MAX);
+  const ssize_t length = flistxattr(fd, names.data(), names.size());
+  if (length < 0) return errno == EOPNOTSUPP ? 0 : -1;
+  for (const char* name = names.data(); name < names.data() + length; name += strlen(name) + 1) {
+    const bool of_owner = strncmp(name, "user.", 5) == 0 || strncmp(name, "system.posix_acl_", 17) == 0;
+    if (of_owner && fremovexattr(fd, name) < 0 && errno != ENODATA) return -1;
+  }
+  return 0;
+}
+
 /** A descriptor that only names its file (O_PATH) is taken as well where the kernel has a call for it. */
 int32_t Operate(uint32_t kind, int fd, Reader& request) {
   const uint64_t first = request.take<uint64_t>();
@@ -119,6 +134,7 @@ int32_t Operate(uint32_t kind, int fd, Reader& request) {
       case kTruncate: return ftruncate(fd, static_cast<off_t>(first));
       case kAllocate: return allocate(0);
       case kPunchHole: return allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+      case kStrip: return Strip(fd);
     }
     errno = EBADMSG;
     return -1;

@@ -2,11 +2,20 @@
  * Proves that what a client does to its own descriptors by system calls (a lease, O_PATH, a second name, memory beyond
  * the end, running it as a program) neither stops the broker, nor keeps memory that was released, nor gets more of it.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
-import { startWithTenants, type TenantOptions, tenant } from '../program/tenants'
+import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
 import { runNow } from '../support/child'
 import { leaksNothing } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
@@ -155,6 +164,65 @@ suite('a second name', () => {
       expect(again).toBe('EACCES')
     })()
   })
+})
+
+suite('names and attributes that an owner who may open by path has given its file', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync('/dev/shm/membroker-names-')
+    chmodSync(folder, 0o777)
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  test(
+    "lead to an empty file of the broker's, without attributes, and are told of",
+    against(openByPath, async () => {
+      const names = ['one', 'two', 'three'].map(name => path.join(folder, name))
+      const mine = await client()
+      const { fd } = await memoryOf(mine, 'named', MiB)
+      const root = await OtherProcess.start(broker.socket)
+      const attributes = async () => {
+        const fd = await root.run(({ fs }, name) => fs.openSync(name, 'r'), names[0]!)
+        return (await Attacker.start(root, ['attributes'], [fd])).answer
+      }
+      const free = await broker.freeBytes()
+      const copy = () => mine.run(({ native }, fd) => native.dupFd(fd), fd)
+      for (const name of names) {
+        const attacker = await Attacker.start(mine, ['link', name], [await copy()])
+        expect(attacker.answer).toBe('ready')
+        await attacker.end()
+      }
+      const marking = await Attacker.start(mine, ['mark'], [await copy()])
+      expect(marking.answer).toBe('ready')
+      await marking.end()
+      await mine.run(({ fs }, fd) => {
+        fs.writeSync(fd, Buffer.alloc(1 << 20, 1), 0)
+        fs.closeSync(fd)
+      }, fd)
+      expect(await attributes()).toContain('system.posix_acl_access')
+      const { outcome } = await mine.run(({ client }) =>
+        client.call('Release', { name: 'named', graceMs: 0 }),
+      )
+      expect(outcome).toBe('released')
+      expect(await broker.freeBytes()).toBe(free + MiB)
+      for (const name of names)
+        expect(statSync(name)).toMatchObject({
+          uid: process.getuid!(),
+          size: 0,
+          blocks: 0,
+          nlink: names.length,
+          mode: 0o100600,
+        })
+      expect(await attributes()).toBe('has')
+      for (const uid of [tenant, neighbour]) {
+        const one = await OtherProcess.start(broker.socket, { uid })
+        const opened = one.run(({ fs }, name) => fs.closeSync(fs.openSync(name, 'r')), names[0]!)
+        await expect(opened).rejects.toMatchObject({ error: 'EACCES' })
+      }
+      const told = broker.log.split('\n').filter(line => line.includes('further names'))
+      expect(told.map(line => JSON.parse(line))).toMatchObject([{ uid: tenant, names: names.length }])
+    }),
+  )
 })
 
 suite('memory beyond the end of a file', () => {

@@ -7,6 +7,8 @@
  *   attacker lease              take a write lease on 3 and ignore that somebody waits for its end
  *   attacker path               keep 3 only as O_PATH; each line: open it again by /proc and write
  *   attacker link NAME          give the file of 3 a second name
+ *   attacker mark               give the file of 3 an attribute (tmpfs has those since 6.6) and an access list
+ *   attacker attributes         say which of both the file of 3 has instead of "ready"
  *   attacker park               keep 3 only in flight, in a socket that nobody reads; each line: take it out and write
  *   attacker give SOCKET        pass 3 to who listens there, and exit
  *   attacker take SOCKET        listen, keep what is passed; ready twice: listening, and with a descriptor
@@ -29,6 +31,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +40,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -154,6 +158,33 @@ static int second_name(const char *name) {
     snprintf(source, sizeof source, "/proc/self/fd/%d", target);
     if (linkat(AT_FDCWD, source, AT_FDCWD, name, AT_SYMLINK_FOLLOW) != 0) return refused();
     ready();
+    return 0;
+}
+
+static int mark(void) {
+    /* struct posix_acl_xattr: the owner, the uid that the owner has chosen, the group, the mask, others. */
+    static const struct {
+        uint32_t version;
+        struct {
+            uint16_t tag, permissions;
+            uint32_t id;
+        } entries[5];
+    } list = {2, {{1, 6, -1u}, {2, 6, 65533}, {4, 0, -1u}, {16, 6, -1u}, {32, 0, -1u}}};
+    if (fsetxattr(target, "user.mark", "left", 4, 0) != 0 && errno != EOPNOTSUPP) return refused();
+    if (fsetxattr(target, "system.posix_acl_access", &list, sizeof(list), 0) != 0) return refused();
+    ready();
+    return 0;
+}
+
+static int attributes(void) {
+    char names[4096];
+    ssize_t length = flistxattr(target, names, sizeof(names));
+    if (length < 0) return refused();
+    printf("has");
+    for (char *name = names; name < names + length; name += strlen(name) + 1)
+        if (strncmp(name, "security.", 9) != 0) printf(" %s", name);
+    puts("");
+    fflush(stdout);
     return 0;
 }
 
@@ -296,6 +327,8 @@ int main(int count, char **words) {
     if (strcmp(command, "hidden") == 0) return hidden();
     if (strcmp(command, "lease") == 0) return lease();
     if (strcmp(command, "path") == 0) return path();
+    if (strcmp(command, "mark") == 0) return mark();
+    if (strcmp(command, "attributes") == 0) return attributes();
     if (strcmp(command, "park") == 0) return park();
     if (count == 3 && strcmp(command, "link") == 0) return second_name(words[2]);
     if (count == 3 && strcmp(command, "give") == 0) return give(words[2]);

@@ -35,6 +35,44 @@ suite('reserving memory in advance', () => {
 
   afterAll(() => pool.close())
 
+  test('what others have locked keeps no place of those who can be served', async () => {
+    const fd = openSync(path.join(mount, 'file'), 'w+')
+    ftruncateSync(fd, 8 * MiB)
+    const files = new WorkerFiles(pool)
+    const asked: number[] = []
+    let unlock = () => {}
+    const locked = new Promise<void>(resolve => {
+      unlock = resolve
+    })
+    jest.spyOn(files, 'allocate').mockImplementation(async (uid, ...rest) => {
+      asked.push(uid)
+      if (uid < 10) await locked
+      return WorkerFiles.prototype.allocate.call(files, uid, ...rest)
+    })
+    const reservations = new Reservations(files, 4096, () => 64 * MiB)
+    const stuck = [1, 2, 3, 4, 1, 2].map(uid => reservations.reserve(uid, fd, 0, MiB))
+    await reservations.reserve(10, fd, 0, 2 * MiB)
+    expect(asked).toEqual([1, 2, 3, 4, 10])
+    unlock()
+    await Promise.all(stuck)
+    closeSync(fd)
+  })
+
+  test('who has much of it reserved has one turn of two, whatever waits', async () => {
+    const order: number[] = []
+    const files = new WorkerFiles(pool)
+    jest.spyOn(files, 'allocate').mockImplementation(async uid => {
+      order.push(uid)
+      await new Promise(setImmediate)
+    })
+    const reservations = new Reservations(files, 4096, () => undefined)
+    const large = Array.from({ length: 10 }, () => reservations.reserve(1, 0, 0, 2 ** 30))
+    const small = [2, 3, 4].map(uid => reservations.reserve(uid, 0, 0, MiB))
+    await Promise.all([...large, ...small])
+    expect(order.slice(0, 7).filter(uid => uid !== 1)).toEqual([2, 3, 4])
+    expect(order).toHaveLength(10 * 16 + 3)
+  })
+
   test('what fits is reserved, whatever asks beside it for more than there is', async () => {
     // Proves that memory which a doomed request holds for a moment is not missed by one that can be served.
     for (let round = 0; round < 20; round++) {

@@ -186,6 +186,13 @@ function guardOf(broker: Broker, name: string): Guard {
       if (!retired || retired.scrubbing) return undefined
       return { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
+    left: ({ id, uid }, names, failure) =>
+      broker.log.warn(
+        { id, uid, names, ...(failure !== undefined && { err: failure }) },
+        failure === undefined
+          ? 'an owner has left further names of a file; they lead to an empty file without its attributes'
+          : 'an owner has left further names of a file; they lead to an empty file, its attributes can not be removed',
+      ),
     tampered: ({ id, uid, bytes: expectedBytes }, bytes, notYet) => {
       const allocation = inventory.byId.get(id)
       const range = allocation?.range ?? inventory.retiredAs(id)?.range

@@ -295,6 +295,7 @@ export class DirectorySource implements Source {
       const remove = async () => {
         // A name that its owner gave the file elsewhere would keep the memory after unlink.
         await empty(this.work, piece.uid, fd)
+        await this.stripNames(piece, fd)
         await rm(this.file(id), { force: true })
       }
       try {
@@ -305,6 +306,21 @@ export class DirectorySource implements Source {
     }
     const missing = this.pagesOwed?.missing(id)
     if (missing) throw new StillReferenced(whyOwed(missing))
+  }
+
+  /** Names that its owner gave the file elsewhere stay; they lead to nothing of the owner's. */
+  private async stripNames(piece: Piece, fd: number): Promise<void> {
+    const names = fstatSync(fd).nlink - 1
+    if (names < 1) return
+    let failure: unknown
+    try {
+      await this.work.strip(piece.uid, fd)
+    } catch (error) {
+      // More of them than the kernel lists, or no worker: no reason to keep the memory.
+      if (!isEnvironment(error)) throw error
+      failure = error
+    }
+    this.guard.left(piece, names, failure)
   }
 
   private pagesOf({ bytes }: Piece): number {

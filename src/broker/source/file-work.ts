@@ -12,6 +12,8 @@ export interface FileWork {
   /** fd may only name the file (O_PATH). */
   chown(uid: number, fd: number, owner: number): Promise<void>
   chmod(uid: number, fd: number, mode: number): Promise<void>
+  /** Removes the attributes that an owner can give its file. */
+  strip(uid: number, fd: number): Promise<void>
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void>
   punchHole(uid: number, fd: number, offset: number, length: number): Promise<void>
 }

@@ -5,6 +5,8 @@ import { SourceError } from './source'
 const pieceBytesMin = 64 * 2 ** 20
 /** Pieces under way at once, each of another owner. */
 const runningMax = 2
+/** A piece under way for longer keeps no place: somebody may have the file locked. */
+const slowMs = 1000
 
 interface Request {
   uid: number
@@ -29,6 +31,8 @@ export class Reservations {
   /** By owner, in the order of their turns. */
   private readonly waiting = new Map<number, Request[]>()
   private readonly running = new Set<number>()
+  /** Those of them that others wait for. */
+  private readonly places = new Set<number>()
   /** Bytes that admitted requests are still to get. */
   private promised = 0
 
@@ -56,13 +60,13 @@ export class Reservations {
 
   private next(): void {
     for (const [uid, queue] of this.waiting) {
-      if (this.running.size >= runningMax) return
+      if (this.places.size >= runningMax) return
       if (this.running.has(uid)) continue
       const request = queue[0]!
       if (!request.admitted && !request.signal?.aborted) {
         const room = this.hasRoom(request)
         // A piece under way is in part counted twice: what seems too little is measured again without one.
-        if (!room && this.running.size > 0) return
+        if (!room && this.places.size > 0) return
         if (room) {
           request.admitted = true
           this.promised += request.length
@@ -73,6 +77,7 @@ export class Reservations {
       this.waiting.delete(uid)
       if (queue.length > 0) this.waiting.set(uid, queue)
       this.running.add(uid)
+      this.places.add(uid)
       void this.run(request).finally(() => {
         this.running.delete(uid)
         this.next()
@@ -88,13 +93,16 @@ export class Reservations {
   /** One piece of it. */
   private async run(request: Request): Promise<void> {
     const { uid, fd, offset, length, done, admitted, signal } = request
+    // Such a piece can't be waited for: the other owners have its place.
+    const slow = setTimeout(() => this.vacate(uid), slowMs)
     try {
-      if (signal?.aborted) throw failure('ECANCELED', 'whom it was for is gone')
+      checkWanted(signal)
       if (!admitted) throw failure('ENOSPC', `there is no room for ${length} bytes`)
       const piece = Math.min(Math.max(pieceBytesMin, this.pageBytes), length - done)
       await this.work.allocate(uid, fd, offset + done, piece)
       request.done += piece
       this.promised -= piece
+      checkWanted(signal)
       if (request.done < length) this.enqueue(request)
       else request.resolve()
     } catch (error) {
@@ -103,8 +111,21 @@ export class Reservations {
         await punchOut(this.work, uid, fd, offset, length).catch(() => {})
       }
       request.reject(error)
+    } finally {
+      clearTimeout(slow)
+      this.places.delete(uid)
     }
   }
+
+  private vacate(uid: number): void {
+    this.places.delete(uid)
+    this.next()
+  }
+}
+
+/** @throws SourceError ECANCELED */
+function checkWanted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw failure('ECANCELED', 'whom it was for is gone')
 }
 
 function failure(code: string, text: string): SourceError {

@@ -39,6 +39,8 @@ export interface Guard {
   expected(id: number): Piece | undefined
   /** It had been resized to so many bytes by a holder, and has been put back; or not yet, for a reason. */
   tampered(piece: Piece, bytes: number, notYet?: string): void
+  /** Its file, empty now, has so many names besides the broker's; failure: why its owner's attributes are still there. */
+  left(piece: Piece, names: number, failure: unknown): void
   /** Runs the work of a timer or a watch: only a broken invariant gets through. */
   guarded(what: string, work: () => void): void
   /** The uid itself where the policy lets it open by path what it holds. */

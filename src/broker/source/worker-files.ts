@@ -27,6 +27,10 @@ export class WorkerFiles implements FileWork {
     return operateOnFile(this.pool, uid, fd, { kind: 'chmod', mode }, lockMs)
   }
 
+  strip(uid: number, fd: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'strip' }, lockMs)
+  }
+
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void> {
     return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs, lockMs)
   }

@@ -10,6 +10,8 @@ export type FileOperation =
   | { kind: 'truncate'; bytes: number }
   | { kind: 'allocate'; offset: number; length: number }
   | { kind: 'punchHole'; offset: number; length: number }
+  /** Removes the attributes that an owner can give it. */
+  | { kind: 'strip' }
 
 const syscalls = {
   chmod: 'fchmod',
@@ -17,6 +19,7 @@ const syscalls = {
   truncate: 'ftruncate',
   allocate: 'fallocate',
   punchHole: 'fallocate',
+  strip: 'fremovexattr',
 } as const
 
 const keepGroup = 0xffff_ffff
@@ -52,6 +55,8 @@ function argumentsOf(operation: FileOperation): [number, number] {
       return [operation.uid, keepGroup]
     case 'truncate':
       return [operation.bytes, 0]
+    case 'strip':
+      return [0, 0]
     default:
       return [operation.offset, operation.length]
   }

@@ -8,6 +8,7 @@ export const requestKind = {
   truncate: 5,
   allocate: 6,
   punchHole: 7,
+  strip: 8,
 } as const
 
 type Field = { u32: number } | { u64: number | bigint } | { list: readonly Field[] }
