@@ -118,6 +118,13 @@ export class Broker {
     if (reason !== undefined) refuse('Frozen', { reason })
   }
 
+  /** Nothing of it keeps the process alive after this. Ranges are closed by who opened them. */
+  close(): void {
+    this.leases.close()
+    this.kernelLog.close()
+    this.workers.close()
+  }
+
   newSessionId(): number {
     return ++this.lastSessionId
   }

@@ -43,7 +43,7 @@ async function start({ preallocate = false } = {}): Promise<void> {
 }
 
 function stop(): void {
-  broker.leases.close()
+  broker.close()
   for (const range of broker.inventory.ranges.values()) range.close()
 }
 
@@ -202,8 +202,7 @@ test('memory that turns out to be bad while it is made for somebody is not given
   ]
   mark(2 * page, bytes - 2 * page)
   const refused = { error: 'SourceFailed', parameters: { code: 'EHWPOISON' } }
-  await expect(growing).rejects.toMatchObject(refused)
-  await expect(allocating).rejects.toMatchObject(refused)
+  await Promise.all([growing, allocating].map(call => expect(call).rejects.toMatchObject(refused)))
   expect(broker.inventory.byName.get('vm')!.record).toMatchObject({ bytes: page, verdict: 'unverified' })
   expect(report()).toEqual({ free: page, bad: bytes - 2 * page })
   expect(broker.ledger.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })

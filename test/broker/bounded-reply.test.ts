@@ -43,7 +43,7 @@ async function withBroker(body: (broker: Broker, session: Session) => Promise<vo
     await body(broker, session)
   } finally {
     session.close()
-    broker.leases.close()
+    broker.close()
     for (const range of broker.inventory.ranges.values()) range.close()
   }
 }

@@ -77,8 +77,7 @@ describe('a broker', () => {
     broker.events.watch(event => heard.push(event), 0)
   }
   function stop(): void {
-    broker.kernelLog.close()
-    broker.leases.close()
+    broker.close()
     closeSync(session.peer.pidfd)
     for (const range of broker.inventory.ranges.values()) range.close()
   }

@@ -32,7 +32,7 @@ beforeEach(async () => {
 })
 afterEach(() => {
   jest.restoreAllMocks()
-  broker.leases.close()
+  broker.close()
   for (const range of broker.inventory.ranges.values()) range.close()
   rmSync(directory, { recursive: true })
 })

@@ -14,6 +14,7 @@ import { DirectorySource } from '../../src/broker/source/directory'
 import { touchesAny } from '../../src/broker/state/extents'
 import type { Range } from '../../src/broker/state/range'
 import { Table, TableFull } from '../../src/broker/table'
+import { until } from '../support/test-broker'
 
 const page = 4096
 const pieces = 700
@@ -35,7 +36,7 @@ async function start(): Promise<void> {
 }
 
 function stop(): void {
-  broker.leases.close()
+  broker.close()
   for (const range of broker.inventory.ranges.values()) range.close()
 }
 
@@ -69,7 +70,7 @@ test('a ledger that leaves hundreds of free pieces does not keep the broker from
   expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(free)
   expect(extents.filter(extent => touchesAny(extent, bad))).toEqual([])
   expect(range().retiredBytes.scrubbing).toBe(free)
-  for (const retired of [...broker.inventory.retired.values()]) broker.inventory.free(retired)
+  await until(() => broker.inventory.retired.size === 0, 'all of it is scrubbed and free')
   expect(range().allocator.report().freeBytes).toBe(free)
 })
 

@@ -36,7 +36,7 @@ beforeEach(async () => {
 })
 afterEach(() => {
   jest.useRealTimers()
-  broker.leases.close()
+  broker.close()
   for (const range of broker.inventory.ranges.values()) range.close()
   rmSync(directory, { recursive: true })
 })

@@ -46,8 +46,6 @@ export interface Attack {
   expected?: readonly string[]
   /** What RevokeMapping may say besides 'revoked', where processes can't be looked at. */
   outcomes?: readonly 'quarantined'[]
-  /** How long methods wait by their nature, in ms. */
-  patience?: Readonly<Record<string, number>>
   /** What the broker is started by. */
   launcher?: () => readonly string[]
 }
@@ -104,10 +102,10 @@ function lend(
 }
 
 /**
- * That one of two mappings is gone while the other is in use needs a look at all processes. It ends after 3 s at the latest,
- * keeps nobody waiting but who asks for it, and proves nothing where somebody was not seen.
+ * That one of two mappings is gone while the other is in use needs a look at all processes. Who asks waits for 0.7 s of it at
+ * most, and it proves nothing where somebody was not seen.
  */
-const scanned = { patience: { RevokeMapping: 3000 }, outcomes: ['quarantined'] } as const
+const scanned = { outcomes: ['quarantined'] } as const
 
 async function withoutEnd(work: Promise<unknown>): Promise<undefined> {
   await work

@@ -73,8 +73,8 @@ export async function play(place: Place, attack: Attack, phaseMs: number): Promi
   }
 }
 
-function outcome({ name, patience }: Attack, reports: Report[], restart: Restart, startMs: number): Outcome {
-  const worst = slowest(reports, restart, patience)
+function outcome({ name }: Attack, reports: Report[], restart: Restart, startMs: number): Outcome {
+  const worst = slowest(reports, restart)
   const ms = (value: number) => `${Math.round(value)} ms`
   const rounds = reports.map(report => report.rounds).join('/')
   const residentMiB = Math.max(...reports.map(report => report.residentBytesMax)) / 2 ** 20

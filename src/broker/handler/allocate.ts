@@ -24,7 +24,6 @@ export async function allocate(
   input: AllocateIn,
   call?: Call,
 ): Promise<AllocateOut> {
-  broker.checkThawed()
   checkName(input.name)
   checkBytes(input.bytes)
   checkSecret(input.secret)
@@ -161,7 +160,6 @@ async function allocateIn(
 }
 
 export async function grow(broker: Broker, session: Session, input: GrowIn, call?: Call): Promise<GrowOut> {
-  broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret)
   checkIdle(allocation)

@@ -19,7 +19,6 @@ export async function claim(
   input: ClaimIn,
   call: Call,
 ): Promise<undefined> {
-  broker.checkThawed()
   const { name, prefix } = input
   if (typeof name === 'string') {
     const settled = settledOf(findVisible(broker.inventory, session, name))

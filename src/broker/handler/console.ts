@@ -1,11 +1,8 @@
 import type { OpenConsoleOut } from '../../../protocol/generated/broker'
-import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
 import { refuse } from '../refusal'
-import type { Session } from '../session/session'
 
-export function openConsole(broker: Broker, session: Session): OpenConsoleOut {
-  checkAdmin(session, 'open the console')
+export function openConsole(broker: Broker): OpenConsoleOut {
   if (!broker.settings.console) refuse('ConsoleOff', {})
   if (!broker.console)
     refuse('SourceFailed', {

@@ -4,10 +4,12 @@ import {
   brokerInterfaceName,
 } from '../../../protocol/generated/broker'
 import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
+import { methodTraits } from '../../../protocol/methods'
 import { replyBytesMax } from '../../../protocol/wire/limits'
 import { type Call, ReplyTooLarge } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
 import { toldTo } from '../access/addresses'
+import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
@@ -80,6 +82,9 @@ export function dispatcher(broker: Broker): (session: Session, call: Call) => vo
     try {
       const reason = session.refusal(method, call.parameters)
       if (reason !== undefined) refuse('PermissionDenied', { reason })
+      const { admin, frozen } = methodTraits[method]
+      if (admin !== undefined) checkAdmin(session, admin)
+      if (frozen) broker.checkThawed()
       const result = handler(broker, session, call.parameters, call)
       if (result instanceof Promise) result.then(answer).catch(refused)
       else answer(result)

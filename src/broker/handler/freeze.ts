@@ -1,7 +1,6 @@
 import type { FreezeIn, FreezeOut } from '../../../protocol/generated/broker'
 import { FREEZE_ID } from '../../../protocol/table'
 import type { Call } from '../../../protocol/wire/responder'
-import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
 import type { Outcome } from '../contents/reading'
@@ -22,7 +21,6 @@ export async function freeze(
   input: FreezeIn,
   call: Call,
 ): Promise<FreezeOut | undefined> {
-  checkAdmin(session, 'freeze')
   if (thawing.has(broker)) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
   if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
@@ -101,7 +99,6 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
 const thawing = new WeakMap<Broker, Promise<void>>()
 
 export async function thaw(broker: Broker, session: Session): Promise<object> {
-  checkAdmin(session, 'thaw')
   if (broker.frozen === undefined) return {}
   let running = thawing.get(broker)
   if (!running) {

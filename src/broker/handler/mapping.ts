@@ -162,7 +162,6 @@ export async function revokeMapping(
   input: RevokeMappingIn,
   call: Call,
 ): Promise<RevokeMappingOut> {
-  broker.checkThawed()
   const mapping = broker.inventory.mappings.get(input.mapping)
   if (!mapping || !(maySee(session, mapping.allocation) || session.uid === mapping.record.uid))
     refuse('NotFound', { kind: 'mapping', name: String(input.mapping) })

@@ -8,7 +8,6 @@ import { viewAllocation } from '../state/view'
 import { checkUid, metadataText } from './arguments'
 
 export function setMetadata(broker: Broker, session: Session, input: SetMetadataIn): SetMetadataOut {
-  broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret)
   checkIdle(allocation)
@@ -18,7 +17,6 @@ export function setMetadata(broker: Broker, session: Session, input: SetMetadata
 }
 
 export function share(broker: Broker, session: Session, input: ShareIn): ShareOut {
-  broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret)
   checkIdle(allocation)

@@ -2,7 +2,7 @@ import { closeSync, readSync } from 'node:fs'
 import { native } from '../../../native'
 import type { ReadAllocationIn, ReadAllocationOut } from '../../../protocol/generated/broker'
 import { readAllocationBytesMax } from '../../../protocol/wire/limits'
-import { checkAdmin, checkIdle, findVisible } from '../access/authorize'
+import { checkIdle, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { rawViewOff } from '../console/permission'
 import { refuse } from '../refusal'
@@ -19,7 +19,6 @@ export async function readAllocation(
   input: ReadAllocationIn,
 ): Promise<ReadAllocationOut> {
   await readCommands(broker, [session])
-  checkAdmin(session, 'look at memory')
   if (!broker.settings.console?.rawView) refuse('PermissionDenied', { reason: rawViewOff })
   const allocation = findVisible(broker.inventory, session, input.name)
   checkIdle(allocation)

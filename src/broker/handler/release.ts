@@ -14,7 +14,6 @@ export async function release(
   input: ReleaseIn,
   call: Call,
 ): Promise<ReleaseOut> {
-  broker.checkThawed()
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret, { admin: true })
   const { range } = allocation

@@ -2,7 +2,6 @@ import type { VerifyIn, VerifyOut } from '../../../protocol/generated/broker'
 import type { AllocationRecord } from '../../../protocol/table'
 import { verifyUnreadMsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { checkAdmin } from '../access/authorize'
 import { boundedText } from '../bounded-text'
 import type { Broker } from '../broker'
 import { foundBad } from '../contents/found-bad'
@@ -23,11 +22,10 @@ interface Judgement {
 
 export async function verify(
   broker: Broker,
-  session: Session,
+  _session: Session,
   input: VerifyIn,
   call: Call,
 ): Promise<VerifyOut | undefined> {
-  checkAdmin(session, 'verify')
   const prefix = input.prefix ?? ''
   const allocations = [...broker.inventory.withPrefix(prefix)].sort((a, b) => a.id - b.id)
   const totalBytes = allocations.reduce((sum, { record }) => sum + record.bytes, 0)

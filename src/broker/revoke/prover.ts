@@ -6,6 +6,7 @@ import { startTimeOf } from '../lease/process'
 import type { Proof, Scan } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
+import { scanMs } from '../worker/holder-scan'
 import type { Step } from './ladder'
 
 /** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
@@ -30,8 +31,8 @@ export class Prover {
    * What the kernel says by itself, and only where it does not say that nobody reaches the memory, or can't, a scan that
    * names who does: scans have their turns by owner, the kernel's own word waits for nobody.
    */
-  prove(target: Target): Promise<Proof> {
-    return this.ask(target, file => this.broker.scan.find(target.uid, file, this.concerned(target)))
+  prove(target: Target, boundMs: number = scanMs.waitedFor): Promise<Proof> {
+    return this.ask(target, file => this.broker.scan.find(target.uid, file, this.concerned(target), boundMs))
   }
 
   /** Without naming anybody, so cheap enough to be asked again and again. */
@@ -64,8 +65,13 @@ export class Prover {
    * The same, where others rightly go on reaching it. The kernel's lease can't tell them apart; the memory is not
    * reused while they do, only the reach of one who says that it has let go is judged: by the scan, as far as it sees.
    */
-  async proveExcept(target: Target, rightful: ReadonlySet<number>, leaving?: Mapping): Promise<Proof> {
-    const proof = await this.prove(target)
+  async proveExcept(
+    target: Target,
+    rightful: ReadonlySet<number>,
+    leaving?: Mapping,
+    boundMs?: number,
+  ): Promise<Proof> {
+    const proof = await this.prove(target, boundMs)
     if (proof.kind === 'gone' || rightful.size === 0) return proof
     const pids = proof.pids.filter(pid => !rightful.has(pid))
     if (pids.length > 0 || proof.pids.length === 0) return { ...proof, pids }

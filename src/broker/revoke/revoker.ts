@@ -6,6 +6,7 @@ import { Refusal } from '../refusal'
 import { type Piece, type Proof, type Source, StillReferenced } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
 import { pieceOf, pieceOfRetired } from '../state/range'
+import { scanMs } from '../worker/holder-scan'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
 
@@ -216,7 +217,7 @@ export class Revoker {
       const rightful = this.rightful(of)
       const isNamed = named || rightful.size > 0 || this.isTaking(allocation.range.source)
       const proof = isNamed
-        ? await this.prover.proveExcept(target, rightful, of)
+        ? await this.prover.proveExcept(target, rightful, of, scanMs.background)
         : await this.prover.word(target)
       if (
         proof.kind === 'gone' ||
@@ -230,9 +231,11 @@ export class Revoker {
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
-    const look = named || this.isTaking(range.source) ? this.prover.prove : this.prover.word
-    const proof =
-      (await this.disown(target, pieceOfRetired(record))) ?? (await look.call(this.prover, target))
+    const look = () =>
+      named || this.isTaking(range.source)
+        ? this.prover.prove(target, scanMs.background)
+        : this.prover.word(target)
+    const proof = (await this.disown(target, pieceOfRetired(record))) ?? (await look())
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
     const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
     return whenGone(tell, step => this.cut(target, step))

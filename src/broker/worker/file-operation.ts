@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { check } from '../../../native'
 import { NotInTime } from './not-in-time'
 import { encodeRequest, u64 } from './request'
@@ -40,7 +41,9 @@ export async function operateOnFile(
 ): Promise<void> {
   const [first, second] = argumentsOf(operation)
   const request = encodeRequest(operation.kind, [u64(first), u64(second)])
-  const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs, stuckMs })
+  const { dev, ino } = fstatSync(fd)
+  const blame = `file ${dev}:${ino}`
+  const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs, stuckMs, blame })
   const syscall = syscalls[operation.kind]
   if (outcome.kind === 'late')
     throw new NotInTime(syscall, `${syscall} has not come back from the kernel in time`)

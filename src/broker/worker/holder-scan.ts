@@ -23,8 +23,9 @@ export interface Holders {
   opaque: Set<number>
 }
 
-/** Bounds of a scan in all; of a process from which the kernel gets nothing; of one that was stuck before. */
-const scanMs = 3000
+/** A scan for which a caller waits; one for nobody. Waiting for a turn counts. */
+export const scanMs = { waitedFor: 700, background: 3000 }
+/** Of a process from which the kernel gets nothing; of one that was stuck before. */
 const stuckMs = 100
 const stuckAgainMs = 20
 const scansMax = 2
@@ -48,22 +49,39 @@ export class HolderScan {
   constructor(private readonly pool: WorkerPool) {}
 
   /** first: processes that most likely hold it. Never rejects for what other processes do. */
-  find(owner: Owner, file: ScannedFile, first: Iterable<number> = []): Promise<Holders> {
-    return this.queue.run(owner, () => new Scan(this.pool, this.stuck, file).run(first))
+  find(
+    owner: Owner,
+    file: ScannedFile,
+    first: Iterable<number> = [],
+    boundMs: number = scanMs.background,
+  ): Promise<Holders> {
+    const scan = new Scan(this.pool, this.stuck, file, performance.now() + boundMs)
+    const found = this.queue.run(owner, () => scan.run(first))
+    return new Promise((resolve, reject) => {
+      const noTurn = setTimeout(() => scan.hasBegun || resolve(unseen()), boundMs)
+      found.then(resolve, reject).finally(() => clearTimeout(noTurn))
+    })
   }
 }
 
+function unseen(): Holders {
+  return { holders: [], unseen: 1, opaque: new Set([0]) }
+}
+
 class Scan {
+  hasBegun = false
   private readonly found: Holders = { holders: [], unseen: 0, opaque: new Set() }
-  private readonly until = performance.now() + scanMs
 
   constructor(
     private readonly pool: WorkerPool,
     private readonly stuck: Map<number, { start: number | undefined; isOver: boolean }>,
     private readonly file: ScannedFile,
+    private readonly until: number,
   ) {}
 
   async run(first: Iterable<number>): Promise<Holders> {
+    if (performance.now() >= this.until) return unseen()
+    this.hasBegun = true
     for (const [pid, { start }] of this.stuck) if (startTimeOf(pid) !== start) this.stuck.delete(pid)
     const again = new Set(this.stuck.keys())
     const skip = [process.pid, ...this.pool.pids, ...again]

@@ -15,7 +15,7 @@ export interface Job {
   deadlineMs: number
   /** A worker that gets nothing from the kernel for so long is stuck: for jobs that show their steps. */
   stuckMs?: number
-  /** Whose fault it is when the worker never ends; default: the owner's. */
+  /** What is at fault when the worker never ends: a file; default: the owner. */
   blame?: Owner
 }
 
@@ -28,9 +28,13 @@ export type Outcome =
 /** Jobs under way at once, in all and for one owner. */
 const runningMax = 16
 const runningPerOwnerMax = 4
-/** Killed workers that have not ended, in all and by the fault of one. */
-const abandonedMax = 64
+/**
+ * Killed workers that have not ended: by the fault of one file or one purpose, of one owner's files, and of all files. Who
+ * shares a file with its owner can lock that file, and is not to end what the owner does with others.
+ */
 const abandonedPerBlameMax = 2
+const abandonedPerOwnerMax = 12
+const abandonedMax = 128
 /** Workers that are kept for the next job: one always, others for a moment. */
 const idleMs = 1000
 
@@ -45,7 +49,7 @@ export class WorkerPool {
   private readonly workers = new Set<WorkerProcess>()
   private readonly idle: WorkerProcess[] = []
   /** Killed and not ended, with whose fault it is. */
-  private readonly abandoned = new Map<WorkerProcess, Owner>()
+  private readonly abandoned = new Map<WorkerProcess, { owner: Owner; blame: Owner }>()
   private shrink: NodeJS.Timeout | undefined
   private closed = false
 
@@ -70,12 +74,12 @@ export class WorkerPool {
   /** @throws SystemError when no worker can be started; NotInTime, at once, while too many are stuck by the same fault */
   async run(owner: Owner, job: Job): Promise<Outcome> {
     const blame = job.blame ?? owner
-    this.checkAbandoned(blame)
+    this.checkAbandoned(owner, blame)
     const expires = performance.now() + job.deadlineMs
     return this.queue.run(owner, async () => {
       if (performance.now() >= expires)
         return { kind: 'late', found: Buffer.alloc(0), pid: 0, gone: Promise.resolve() }
-      this.checkAbandoned(blame)
+      this.checkAbandoned(owner, blame)
       const fds: number[] = []
       let worker: WorkerProcess
       try {
@@ -85,7 +89,7 @@ export class WorkerPool {
         for (const fd of fds) closeSync(fd)
         throw error
       }
-      return this.runOn(worker, job, fds, expires, blame)
+      return this.runOn(worker, job, fds, expires, { owner, blame })
     })
   }
 
@@ -94,7 +98,7 @@ export class WorkerPool {
     job: Job,
     fds: readonly number[],
     expires: number,
-    blame: Owner,
+    fault: { owner: Owner; blame: Owner },
   ): Promise<Outcome> {
     const { stuckMs = Number.POSITIVE_INFINITY } = job
     let timer: NodeJS.Timeout | undefined
@@ -110,7 +114,7 @@ export class WorkerPool {
           return
         }
         const { found } = worker
-        this.abandon(worker, blame)
+        this.abandon(worker, fault)
         resolve({ kind: 'late', found, pid, gone: worker.ended })
       }
       const wait = () => {
@@ -136,13 +140,19 @@ export class WorkerPool {
   }
 
   /** @throws NotInTime */
-  private checkAbandoned(blame: Owner): void {
-    const same = [...this.abandoned.values()].filter(other => other === blame).length
-    if (same >= abandonedPerBlameMax || this.abandoned.size >= abandonedMax)
-      throw new NotInTime(
-        'worker',
-        `${typeof blame === 'number' ? `an earlier operation for uid ${blame}` : 'an earlier operation'} is still waiting for the kernel`,
-      )
+  private checkAbandoned(owner: Owner, blame: Owner): void {
+    const faults = [...this.abandoned.values()]
+    const isLeft = (max: number, counts: (fault: { owner: Owner; blame: Owner }) => boolean) =>
+      faults.filter(counts).length < max
+    const mayRun =
+      isLeft(abandonedPerBlameMax, fault => fault.blame === blame) &&
+      // The broker's own scans are of no file, and go on whatever happens to files.
+      (typeof owner !== 'number' ||
+        (isLeft(abandonedPerOwnerMax, fault => fault.owner === owner) &&
+          isLeft(abandonedMax, fault => typeof fault.owner === 'number')))
+    if (mayRun) return
+    const whose = typeof owner === 'number' ? ` for uid ${owner}` : ''
+    throw new NotInTime('worker', `an earlier operation${whose} is still waiting for the kernel`)
   }
 
   private spawn(): WorkerProcess {
@@ -171,8 +181,8 @@ export class WorkerPool {
     }, idleMs)
   }
 
-  private abandon(worker: WorkerProcess, blame: Owner): void {
-    this.abandoned.set(worker, blame)
+  private abandon(worker: WorkerProcess, fault: { owner: Owner; blame: Owner }): void {
+    this.abandoned.set(worker, fault)
     worker.kill()
   }
 

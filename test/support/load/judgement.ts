@@ -22,26 +22,15 @@ export interface Restart {
   ready: number
 }
 
-/** The call that was blocked longest; 0 ms: nobody was. patience: how long a method waits by its nature, in ms. */
-export function slowest(
-  reports: readonly Report[],
-  restart?: Restart,
-  patience: Readonly<Record<string, number>> = {},
-): Judged {
+/** The call that was blocked longest; 0 ms: nobody was. */
+export function slowest(reports: readonly Report[], restart?: Restart): Judged {
   const pings = reports.flatMap(report => report.pings)
-  const judged = reports
-    .flatMap(report => report.calls)
-    .map(call => judge(call, pings, restart, patience[call.what] ?? 0))
+  const judged = reports.flatMap(report => report.calls).map(call => judge(call, pings, restart))
   return judged.reduce((worst, next) => (next.blockedMs > worst.blockedMs ? next : worst))
 }
 
 /** While no broker runs, nobody is blocked by it. */
-function judge(
-  call: Timed,
-  pings: readonly Timed[],
-  restart: Restart | undefined,
-  patienceMs: number,
-): Judged {
+function judge(call: Timed, pings: readonly Timed[], restart: Restart | undefined): Judged {
   const isOver = restart !== undefined && call.from < restart.ready && call.to > restart.killed
   const from = isOver && call.to > restart.ready ? restart.ready : call.from
   const to = isOver && call.to <= restart.ready ? Math.max(from, restart.killed) : call.to
@@ -55,6 +44,6 @@ function judge(
     to,
     tookMs,
     noiseMs,
-    blockedMs: Math.max(0, tookMs - hops * noiseMs - patienceMs),
+    blockedMs: Math.max(0, tookMs - hops * noiseMs),
   }
 }
