@@ -149,12 +149,17 @@ test('where the program is missing or no program, that is said with its place', 
 })
 
 test('workers end with their broker, whatever they are at', async () => {
+  // It has answered once, so that it has asked the kernel to end it with its parent.
   const script = `
     const { WorkerPool } = require(${JSON.stringify(path.join(__dirname, '../../dist/src/broker/worker/worker-pool.js'))})
+    const { operateOnFile } = require(${JSON.stringify(path.join(__dirname, '../../dist/src/broker/worker/file-operation.js'))})
     const pool = new WorkerPool()
     pool.start()
-    process.kill(pool.pids[0], 'SIGSTOP')
-    console.log(pool.pids[0])`
+    const file = require('node:fs').openSync(${JSON.stringify(path.join(folder, 'file'))}, 'w')
+    operateOnFile(pool, 0, file, { kind: 'chmod', mode: 0o600 }, ${soonMs}).then(() => {
+      process.kill(pool.pids[0], 'SIGSTOP')
+      console.log(pool.pids[0])
+    })`
   const broker = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   const pid = Number(
     await new Promise<string>(resolve => broker.stdout.once('data', data => resolve(String(data)))),
