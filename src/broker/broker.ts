@@ -4,27 +4,30 @@ import { Policy } from './access/policy'
 import { changesOf } from './config/changes'
 import type { Settings } from './config/settings'
 import type { Console } from './console/console'
+import type { ConsoleHost } from './console/console-host'
 import { Contents } from './contents/contents'
+import type { PoisonHost } from './contents/found-bad'
 import { KernelLog } from './contents/kernel-log'
 import { type Holder, Leases } from './lease/process'
 import { refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
+import type { RevocationHost } from './revoke/revocation-host'
 import { Revoker } from './revoke/revoker'
 import type { ServiceManager } from './service/service-manager'
-import { Events } from './session/events'
-import type { Session } from './session/session'
+import { Events, type TellChange } from './session/events'
+import type { Session, SessionHost } from './session/session'
 import { Turns } from './session/turns'
 import { Slices } from './slices'
 import type { FileWork } from './source/file-work'
 import { WorkerFiles } from './source/worker-files'
-import type { Allocation, Mapping } from './state/entries'
+import type { Allocation } from './state/entries'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
 import { HolderScan } from './worker/holder-scan'
 import { WorkerPool } from './worker/worker-pool'
 
 /** Everything one broker process is made of; handlers work on this. */
-export class Broker {
+export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost {
   readonly startedAt = Date.now()
   readonly leases = new Leases()
   readonly ledger = new Ledger()
@@ -57,7 +60,7 @@ export class Broker {
     this.policy = new Policy(settings)
     this.inventory = new Inventory(this.ledger, this.leases)
     this.revoker = new Revoker(this)
-    this.quarantine = new Quarantine(this)
+    this.quarantine = new Quarantine(this, this.revoker)
     this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
     this.leases.onExit = holder => void this.holderExited(holder)
   }
@@ -134,20 +137,7 @@ export class Broker {
     return [...this.sessions].filter(session => session.peer.pid === holder.pid && session.holder === holder)
   }
 
-  changed(
-    kind: Parameters<Events['emit']>[0]['kind'],
-    allocation: Allocation,
-    more: {
-      mapping?: Mapping
-      pid?: number
-      offset?: number
-      bytes?: number
-      access?: 'read' | 'readWrite'
-      guestAddress?: number
-      deadline?: number
-      detail?: string
-    } = {},
-  ): void {
+  changed(...[kind, allocation, more = {}]: Parameters<TellChange>): void {
     const { mapping, ...rest } = more
     this.events.emit(
       {

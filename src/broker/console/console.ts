@@ -5,9 +5,9 @@ import type { Registry } from 'prom-client'
 import { WebSocketServer } from 'ws'
 import { messageBytesMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import type { Broker } from '../broker'
 import type { ConsoleSettings } from '../config/console-settings'
 import type { Session } from '../session/session'
+import type { ConsoleHost } from './console-host'
 import { Gate, type Rejection, subprotocol } from './gate'
 import { sendPage, sendRejection, sendText, turnAway } from './http-reply'
 import { metricsOf } from './metrics'
@@ -60,7 +60,7 @@ export class Console {
   private viewers: Viewers | undefined
 
   private constructor(
-    private readonly broker: Broker,
+    private readonly broker: ConsoleHost,
     private readonly settings: ConsoleSettings,
   ) {
     this.token = Token.keptIn(`${broker.settings.socket}.token`, broker.log, broker.settings.admins)
@@ -79,7 +79,7 @@ export class Console {
   }
 
   /** Listens, or goes on trying to; undefined when it can't be had. */
-  static async start(broker: Broker, settings: ConsoleSettings): Promise<Console | undefined> {
+  static async start(broker: ConsoleHost, settings: ConsoleSettings): Promise<Console | undefined> {
     try {
       const started = new Console(broker, settings)
       await started.listen()

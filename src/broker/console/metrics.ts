@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type Metric, Registry } from 'prom-client'
 import { brokerMethodNames } from '../../../protocol/generated/broker'
-import type { Broker } from '../broker'
 import type { Range } from '../state/range'
 import { bucketsMicroseconds, type MethodRecord } from '../statistics'
 import { version } from '../version'
+import type { ConsoleHost } from './console-host'
 import { Reading, type Sample } from './reading'
 
 /** What only the console knows. */
@@ -19,7 +19,7 @@ export interface ConsoleState {
 const ownersMax = 1000
 
 /** The broker's state for Prometheus. Everything is read when it is asked for: a call pays for none of it. */
-export function metricsOf(broker: Broker, state: ConsoleState): Registry {
+export function metricsOf(broker: ConsoleHost, state: ConsoleState): Registry {
   const registry = new Registry()
   const readings = [
     ...brokerReadings(broker, state),
@@ -33,7 +33,7 @@ export function metricsOf(broker: Broker, state: ConsoleState): Registry {
   return registry
 }
 
-function brokerReadings(broker: Broker, { viewers, recovering, rejected }: ConsoleState): Reading[] {
+function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: ConsoleState): Reading[] {
   const { inventory, statistics } = broker
   return [
     gauge('membroker_info', 'Version of the broker, as a label.', () => [{ labels: { version }, value: 1 }]),
@@ -90,7 +90,7 @@ function brokerReadings(broker: Broker, { viewers, recovering, rejected }: Conso
 
 const memoryStates = ['free', 'allocated', 'quarantined', 'scrubbing', 'poisoned'] as const
 
-function rangeReadings(broker: Broker): Reading[] {
+function rangeReadings(broker: ConsoleHost): Reading[] {
   type View = ReturnType<Range['view']>
   const views = () => [...broker.inventory.ranges.values()].map(range => range.view())
   const each = (value: (range: View) => number) => () =>
@@ -139,7 +139,7 @@ function rangeReadings(broker: Broker): Reading[] {
   ]
 }
 
-function recoveryReadings(broker: Broker): Reading[] {
+function recoveryReadings(broker: ConsoleHost): Reading[] {
   const ranges = () => [...broker.inventory.ranges.values()]
   const each = (value: (range: Range) => number) => () =>
     ranges().map(range => ({ labels: { range: range.name }, value: value(range) }))
@@ -165,7 +165,7 @@ function recoveryReadings(broker: Broker): Reading[] {
   ]
 }
 
-function ownerReadings(broker: Broker): Reading[] {
+function ownerReadings(broker: ConsoleHost): Reading[] {
   const each = (value: (uid: number) => number) => () =>
     [...broker.ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
   return [
@@ -182,7 +182,7 @@ function ownerReadings(broker: Broker): Reading[] {
   ]
 }
 
-function callReadings({ statistics }: Broker): Reading[] {
+function callReadings({ statistics }: ConsoleHost): Reading[] {
   const records = brokerMethodNames.map(method => [method, statistics.methods[method]] as const)
   return [
     counter('membroker_calls_total', 'Calls answered, refusals included.', () =>

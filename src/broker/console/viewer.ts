@@ -1,7 +1,7 @@
 import type { BrokerMethodName } from '../../../protocol/generated/broker'
-import type { Broker } from '../broker'
 import type { ConsoleSettings } from '../config/console-settings'
 import { Session } from '../session/session'
+import type { ConsoleHost } from './console-host'
 import { consoleRefusal } from './permission'
 
 /**
@@ -18,7 +18,7 @@ export class Viewer extends Session {
   constructor(
     private readonly address: string,
     private readonly settings: ConsoleSettings,
-    broker: Broker,
+    broker: ConsoleHost,
   ) {
     super({ pid: 0, uid: noUid, gid: noUid, pidfd: -1 }, broker)
   }

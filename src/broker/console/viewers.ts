@@ -4,10 +4,10 @@ import type { WebSocket } from 'ws'
 import type { ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
-import type { Broker } from '../broker'
 import type { ConsoleSettings } from '../config/console-settings'
 import { ConnectionBudgets } from '../session/metered-channel'
 import type { Session } from '../session/session'
+import type { ConsoleHost } from './console-host'
 import { Viewer } from './viewer'
 import { webSocketChannel } from './web-socket-channel'
 
@@ -24,7 +24,7 @@ export class Viewers {
   private readonly budgets = new ConnectionBudgets(0)
 
   constructor(
-    private readonly broker: Broker,
+    private readonly broker: ConsoleHost,
     private readonly settings: ConsoleSettings,
     private readonly onCall: (session: Session, call: Call) => void,
   ) {}

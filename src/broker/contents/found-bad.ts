@@ -1,12 +1,25 @@
+import type { Logger } from 'pino'
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
-import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
+import type { Events, TellChange } from '../session/events'
 import type { Scrubbing } from '../source/source'
 import type { Allocation } from '../state/entries'
 import { apart, inAllocation, overlaps, touchesAny, wholeUnits, without } from '../state/extents'
+import type { Inventory } from '../state/inventory'
 import type { Range } from '../state/range'
-import { kernelPageBytes } from './kernel-log'
+import type { Statistics } from '../statistics'
+import { type KernelLog, kernelPageBytes } from './kernel-log'
+
+/** What finding bad memory needs of the broker. */
+export interface PoisonHost {
+  readonly inventory: Inventory
+  readonly events: Events
+  readonly kernelLog: KernelLog
+  readonly statistics: Statistics
+  readonly log: Logger
+  readonly changed: TellChange
+}
 
 /**
  * Where the kernel chooses the pages there is no ledger, and an owner may report the same place in a loop: what of an
@@ -20,7 +33,7 @@ const toldPlacesMax = 256
  * it. Nothing of it is given out from now on, also where the table refuses; then that refusal is returned.
  */
 export function foundBad(
-  broker: Broker,
+  broker: PoisonHost,
   range: Range,
   extents: readonly Extent[],
   origin: PoisonOrigin,
@@ -76,7 +89,7 @@ function untold(allocation: Allocation, bad: readonly Extent[]): Extent[] {
 }
 
 /** With a device the kernel forgets what it knew of its memory: to be called before one goes. */
-export function noteFailed(broker: Broker, range: Range, extents: readonly Extent[]): void {
+export function noteFailed(broker: PoisonHost, range: Range, extents: readonly Extent[]): void {
   const bad = broker.kernelLog.badOf(range, extents)
   if (bad.length > 0) foundBad(broker, range, bad, 'kernel')
 }
@@ -85,7 +98,7 @@ export function noteFailed(broker: Broker, range: Range, extents: readonly Exten
  * Follows the kernel's log where pages of a range are the broker's to give: what fails while it is in use is nowhere else,
  * and after a kexec it is nowhere at all. What the log has by now is in the ledger when this resolves.
  */
-export async function followKernelLog(broker: Broker): Promise<void> {
+export async function followKernelLog(broker: PoisonHost): Promise<void> {
   const { kernelLog, log } = broker
   const ranges = rangesWithPages(broker).map(({ name }) => name)
   if (ranges.length === 0) return
@@ -109,7 +122,7 @@ export async function followKernelLog(broker: Broker): Promise<void> {
 }
 
 /** Pages that the kernel's log says have failed. */
-function recordFailures(broker: Broker, pages: readonly number[]): void {
+function recordFailures(broker: PoisonHost, pages: readonly number[]): void {
   for (const range of rangesWithPages(broker)) {
     const { base = 0, bytes } = range.source
     const bad = pages
@@ -121,12 +134,12 @@ function recordFailures(broker: Broker, pages: readonly number[]): void {
   }
 }
 
-function rangesWithPages({ inventory }: Broker): Range[] {
+function rangesWithPages({ inventory }: PoisonHost): Range[] {
   return [...inventory.ranges.values()].filter(range => range.readable && range.source.ownsPages)
 }
 
 /** What a source is told that overwrites memory of a range. */
-export function scrubbingOf(broker: Broker, range: Range): Scrubbing {
+export function scrubbingOf(broker: PoisonHost, range: Range): Scrubbing {
   return {
     good: extents => range.bad.outOf(extents),
     bad: extents => void foundBad(broker, range, extents, 'scrub'),
@@ -134,7 +147,7 @@ export function scrubbingOf(broker: Broker, range: Range): Scrubbing {
 }
 
 /** Allocations with part of any of these extents, which are in order and do not overlap. Looks at each but once. */
-export function allocationsWith(broker: Broker, range: Range, extents: readonly Extent[]): Allocation[] {
+export function allocationsWith(broker: PoisonHost, range: Range, extents: readonly Extent[]): Allocation[] {
   return [...broker.inventory.byId.values()].filter(
     allocation =>
       allocation.range === range && allocation.record.extents.some(own => touchesAny(own, extents)),

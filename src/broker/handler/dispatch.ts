@@ -13,7 +13,7 @@ import { checkAdmin } from '../access/authorize'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
-import type { Handler, Session } from '../session/session'
+import type { Session } from '../session/session'
 import { version } from '../version'
 import { allocate, grow } from './allocate'
 import { claim } from './claim'
@@ -29,6 +29,14 @@ import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
 import { verify } from './verify'
 import { watch } from './watch'
+
+/** A handler: answers the call itself (streams), or returns the reply, at once or later. */
+type Handler<In> = (
+  broker: Broker,
+  session: Session,
+  parameters: In,
+  call: Call,
+) => object | undefined | Promise<object | undefined>
 
 const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   GetStatus: getStatus,

@@ -1,13 +1,13 @@
 import { closeSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
-import type { Broker } from '../broker'
 import { startTimeOf } from '../lease/process'
 import type { Proof, Scan } from '../source/source'
 import type { Allocation, Mapping } from '../state/entries'
 import type { Range } from '../state/range'
 import { scanMs } from '../worker/holder-scan'
 import type { Step } from './ladder'
+import type { RevocationHost } from './revocation-host'
 
 /** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
 const killMs = 5000
@@ -25,7 +25,7 @@ export interface Target {
 
 /** Asks sources who still reaches memory. */
 export class Prover {
-  constructor(private readonly broker: Broker) {}
+  constructor(private readonly broker: RevocationHost) {}
 
   /**
    * What the kernel says by itself, and only where it does not say that nobody reaches the memory, or can't, a scan that

@@ -1,8 +1,8 @@
-import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import type { Mapping, Retired } from '../state/entries'
 import { FairQueue } from '../worker/fair-queue'
-import { isLater } from './revoker'
+import type { RevocationHost } from './revocation-host'
+import { isLater, type Revoker } from './revoker'
 
 /** Between two looks at what nobody could be asked about. A holder's exit is noticed at once. */
 const lookEveryMs = 1000
@@ -22,7 +22,10 @@ export class Quarantine {
   private readonly pending = new Set<Retired | Mapping>()
   private readonly named = new WeakMap<Retired | Mapping, number>()
 
-  constructor(private readonly broker: Broker) {}
+  constructor(
+    private readonly broker: RevocationHost,
+    private readonly revoker: Revoker,
+  ) {}
 
   checkSoon(): void {
     const { retired, mappings } = this.open
@@ -38,7 +41,8 @@ export class Quarantine {
   }
 
   private get open(): { retired: Retired[]; mappings: Mapping[] } {
-    const { inventory, revoker } = this.broker
+    const { inventory } = this.broker
+    const { revoker } = this
     return {
       retired: [...inventory.retired.values()].filter(
         retired => !retired.range.readOnly && !retired.scrubbing,
@@ -71,7 +75,7 @@ export class Quarantine {
   private async reclaim(retired: Retired): Promise<void> {
     if (!this.broker.inventory.retired.has(retired.record.id) || retired.scrubbing) return
     const named = this.isToBeNamed(retired)
-    const proof = await this.broker.revoker.lookOrForce(retired, named)
+    const proof = await this.revoker.lookOrForce(retired, named)
     if (proof.kind === 'held') {
       if (named || proof.pids.length > 0) retired.pids = proof.pids
       return
@@ -79,12 +83,13 @@ export class Quarantine {
     this.broker.checkThawed()
     if (retired.record.state === 'quarantined')
       this.broker.inventory.changeRetired(retired, { state: 'scrubbing', reason: 'its last holder is gone' })
-    await this.broker.revoker.reclaim(retired)
+    await this.revoker.reclaim(retired)
     this.broker.log.info({ allocation: retired.record.name, bytes: retired.bytes }, 'memory is free again')
   }
 
   private async finish(mapping: Mapping): Promise<void> {
-    const { revoker, inventory } = this.broker
+    const { inventory } = this.broker
+    const { revoker } = this
     if (!inventory.mappings.has(mapping.id) || revoker.isRevoking(mapping)) return
     const proof = await revoker.lookOrForce(mapping, this.isToBeNamed(mapping))
     if (proof.kind === 'gone' && inventory.mappings.has(mapping.id) && !revoker.isRevoking(mapping))

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker } from '../broker'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
@@ -9,6 +8,7 @@ import { pieceOf, pieceOfRetired } from '../state/range'
 import { scanMs } from '../worker/holder-scan'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
+import type { RevocationHost } from './revocation-host'
 
 export type RevokeOutcome = 'revoked' | 'quarantined'
 export type ReleaseOutcome = 'released' | 'quarantined'
@@ -26,7 +26,7 @@ export class Revoker {
   private readonly releasing = new Map<Allocation, Ladder<ReleaseOutcome>>()
   private readonly prover: Prover
 
-  constructor(private readonly broker: Broker) {
+  constructor(private readonly broker: RevocationHost) {
     this.prover = new Prover(broker)
   }
 

@@ -114,8 +114,7 @@ function chooseListener(inherited: Inherited, sockets: readonly Passed[]): Inher
   }
   if (listeners.length > 1)
     throw new InheritedError(
-      `the service manager passes several sockets (${listeners.map(({ path }) => path).join(', ')}), and the broker takes one: ` +
-        `give the socket unit that is the broker's, and no other, FileDescriptorName=${varlinkName}`,
+      `the service manager passes several sockets (${listeners.map(({ path }) => path).join(', ')}): set FileDescriptorName=${varlinkName} in the broker's socket unit only`,
     )
   return listeners[0]
 }

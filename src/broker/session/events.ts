@@ -1,7 +1,24 @@
 import type { Event } from '../../../protocol/generated/broker'
+import type { Allocation, Mapping } from '../state/entries'
 
 /** A change without its number and time, which are added here. */
 export type Change = Omit<Event, 'sequence' | 'time'>
+
+/** Tells a change of an allocation to those who may see it. */
+export type TellChange = (
+  kind: Change['kind'],
+  allocation: Allocation,
+  more?: {
+    mapping?: Mapping
+    pid?: number
+    offset?: number
+    bytes?: number
+    access?: 'read' | 'readWrite'
+    guestAddress?: number
+    deadline?: number
+    detail?: string
+  },
+) => void
 
 /** Who is told of an event. */
 export interface Audience {

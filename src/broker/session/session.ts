@@ -1,9 +1,8 @@
 import { closeSync } from 'node:fs'
 import { native } from '../../../native'
 import type { BrokerMethodName } from '../../../protocol/generated/broker'
-import type { Call } from '../../../protocol/wire/responder'
-import type { Broker } from '../broker'
-import { type Holder, type ProcessIdentity, startTimeOf } from '../lease/process'
+import type { Policy } from '../access/policy'
+import { type Holder, type Leases, type ProcessIdentity, startTimeOf } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Allocation } from '../state/entries'
 
@@ -13,6 +12,13 @@ export interface Peer {
   uid: number
   gid: number
   pidfd: number
+}
+
+/** What a session needs of the broker. */
+export interface SessionHost {
+  readonly policy: Policy
+  readonly leases: Leases
+  newSessionId(): number
 }
 
 /** One connection and the process behind it. */
@@ -32,7 +38,7 @@ export class Session {
 
   constructor(
     readonly peer: Peer,
-    private readonly broker: Broker,
+    private readonly broker: SessionHost,
   ) {
     this.id = broker.newSessionId()
   }
@@ -98,11 +104,3 @@ export class Session {
     this.peer.pidfd = -1
   }
 }
-
-/** A handler: answers the call itself (streams), or returns the reply, at once or later. */
-export type Handler<In> = (
-  broker: Broker,
-  session: Session,
-  parameters: In,
-  call: Call,
-) => object | undefined | Promise<object | undefined>

@@ -1,0 +1,24 @@
+import type { Logger } from 'pino'
+import type { Ledger } from '../access/ledger'
+import type { Settings } from '../config/settings'
+import type { KernelLog } from '../contents/kernel-log'
+import type { Events } from '../session/events'
+import type { Session, SessionHost } from '../session/session'
+import type { Turns } from '../session/turns'
+import type { Inventory } from '../state/inventory'
+import type { Statistics } from '../statistics'
+
+/** What the console needs of the broker: to admit viewers, and to read figures. */
+export interface ConsoleHost extends SessionHost {
+  readonly settings: Pick<Settings, 'admins' | 'clientsMax' | 'socket'>
+  readonly log: Logger
+  readonly sessions: Set<Session>
+  readonly events: Events
+  readonly turns: Turns
+  readonly statistics: Statistics
+  readonly inventory: Inventory
+  readonly ledger: Ledger
+  readonly kernelLog: KernelLog
+  /** Why every change is refused, undefined when it is not. */
+  readonly frozen: string | undefined
+}

@@ -1,0 +1,27 @@
+import type { Settings } from '../config/settings'
+import type { Contents } from '../contents/contents'
+import type { PoisonHost } from '../contents/found-bad'
+import type { Holder } from '../lease/process'
+import type { HolderScan } from '../worker/holder-scan'
+
+/** A connection, as revocation sees it. */
+interface Connection {
+  readonly peer: { readonly pid: number; readonly uid: number }
+  /** It hears of revoke requests. */
+  readonly watching: boolean
+}
+
+/** What taking memory back needs of the broker. */
+export interface RevocationHost extends PoisonHost {
+  readonly settings: Pick<Settings, 'onDeadline'>
+  readonly contents: Contents
+  readonly scan: HolderScan
+  readonly sessions: Iterable<Connection>
+  /** Looks again at what could not be finished. */
+  readonly quarantine: { checkSoon(): void }
+  /** Why every change is refused, undefined when it is not. */
+  readonly frozen: string | undefined
+  /** @throws Refusal Frozen */
+  checkThawed(): void
+  sessionsOf(holder: Holder): readonly Connection[]
+}
