@@ -1,6 +1,15 @@
 import type { Logger } from 'pino'
 import { Refusal } from './refusal'
-import { SourceError } from './source/source'
+
+/** Why a range can't be used, in one sentence for the operator. */
+export class SourceError extends Error {
+  override name = 'SourceError'
+}
+
+/** Memory that nobody reaches any more, and that the kernel still keeps for somebody: why, for people. */
+export class StillReferenced extends SourceError {
+  override name = 'StillReferenced'
+}
 
 /**
  * The one place that tells failures apart. An error of the environment (a system call that failed, memory that can't be

@@ -2,9 +2,8 @@
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { SystemError } from '../../native'
-import { guarded, isEnvironment } from '../../src/broker/failure'
+import { guarded, isEnvironment, SourceError } from '../../src/broker/failure'
 import { Refusal } from '../../src/broker/refusal'
-import { SourceError } from '../../src/broker/source/source'
 
 function thrown(work: () => void): unknown {
   try {

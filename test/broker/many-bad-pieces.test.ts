@@ -1,8 +1,8 @@
 /** Proves that of thousands of bad pieces each is kept out of free memory, to the page, and nothing else is. */
 import type { Extent } from '../../protocol/table'
 import { ExtentAllocator } from '../../src/broker/allocator/extent-allocator'
+import { apart } from '../../src/broker/allocator/extents'
 import { BadMemory } from '../../src/broker/state/bad-memory'
-import { apart } from '../../src/broker/state/extents'
 import { Seeded } from '../support/seeded'
 
 const page = 4096

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { RangeSettings } from '../../src/broker/config/settings'
+import { SourceError } from '../../src/broker/failure'
 import { findRegions, listInstances, readInstance } from '../../src/broker/source/devdax/region'
 import { findOwnRegion } from '../../src/broker/source/devdax/takeover'
-import { SourceError } from '../../src/broker/source/source'
 
 const MiB = 2 ** 20
 let sysfs: string

@@ -14,6 +14,17 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   man: { imports: ['protocol', 'src/broker', 'src/client'], node: 'any' },
   'src/client': { imports: ['protocol', 'native'], node: 'any' },
 }
+/**
+ * The rooms of the broker, and its files beside them, from the ground up: each imports only what stands before it.
+ * What a room needs of one above it, it says by an interface of its own.
+ */
+const brokerOrder = [
+  ...['version', 'refusal', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
+  ...['log', 'service', 'lease', 'allocator', 'table', 'worker', 'config', 'access', 'source', 'state'],
+  ...['session', 'contents', 'revoke', 'console', 'broker', 'handler', 'recover'],
+  ...['banner', 'command-line', 'main'],
+]
+
 /** Makes the generated files: a program that reads and writes them, and no part of the protocol itself. */
 const generators = /^protocol\/(generate\.ts$|idl\/)/
 /** Read from their files when they are asked for, as no bundler carries a .varlink file. */
@@ -74,6 +85,47 @@ test('every room imports only itself and the rooms below it', () => {
     return target !== room && !rooms[room]!.imports.includes(target)
   })
   expect(wrong.map(where)).toEqual([])
+})
+
+/** 'allocator' of src/broker/allocator/extents.ts, 'main' of src/broker/main.ts; undefined elsewhere. */
+function brokerRoomOf(file: string): string | undefined {
+  const [, , room] = file.startsWith('src/broker/') ? file.split('/') : []
+  return room?.replace(/\.ts$/, '')
+}
+
+test('every room of the broker imports only rooms below it', () => {
+  const used = new Set(all.map(({ file }) => brokerRoomOf(file)).filter(room => room !== undefined))
+  expect([...used].filter(room => !brokerOrder.includes(room))).toEqual([])
+  const wrong = all.filter(({ file, specifier }) => {
+    const room = brokerRoomOf(file)
+    const target = brokerRoomOf(path.join(path.dirname(file), specifier))
+    if (room === undefined || target === undefined || !specifier.startsWith('.') || room === target)
+      return false
+    return brokerOrder.indexOf(target) >= brokerOrder.indexOf(room)
+  })
+  expect(wrong.map(where)).toEqual([])
+})
+
+test('no files import each other in a circle', () => {
+  const graph = new Map<string, string[]>()
+  for (const { file, specifier } of all) {
+    if (!specifier.startsWith('.')) continue
+    const target = path.join(path.dirname(file), specifier)
+    const candidates = ['.ts', '.tsx', '/index.ts', ''].map(ending => target + ending)
+    const found = candidates.find(candidate => all.some(one => one.file === candidate))
+    if (found !== undefined) graph.set(file, [...(graph.get(file) ?? []), found])
+  }
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (file: string, way: readonly string[]) => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' -> '))
+    if (done.has(file) || way.includes(file)) return
+    for (const next of graph.get(file) ?? []) visit(next, [...way, file])
+    done.add(file)
+  }
+  for (const file of graph.keys()) visit(file, [])
+  expect(graph.size).toBeGreaterThan(250)
+  expect(circles).toEqual([])
 })
 
 test('nobody reaches another room by a name of the package or an absolute path', () => {

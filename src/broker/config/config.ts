@@ -3,11 +3,11 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
 import { parseSize } from '../../../protocol/units'
-import { tableBytesFor } from '../source/table-size'
 import { settleConsole } from './console-settings'
 import { addressOf, overlapping, wrongKey } from './range-keys'
 import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
 import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
+import { tableBytesFor } from './table-size'
 import { lineOf } from './toml-line'
 
 const GiB = 2 ** 30

@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
-import { inOrder, overlaps } from '../state/extents'
+import { inOrder, overlaps } from '../allocator/extents'
 import type { Range } from '../state/range'
 
 export const kernelPageBytes = 4096

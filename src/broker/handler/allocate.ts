@@ -2,7 +2,6 @@ import type { AllocateIn, AllocateOut, GrowIn, GrowOut } from '../../../protocol
 import type { AllocationRecord, Extent } from '../../../protocol/table'
 import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
@@ -13,6 +12,7 @@ import type { Range } from '../state/range'
 import { pieceOf } from '../state/range'
 import { viewAllocation } from '../state/view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText, roundUp } from './arguments'
+import { checkIdle, checkOwner, findVisible } from './authorize'
 import { candidates } from './candidates'
 
 /** Names whose memory is still being made; two calls for one name at once get one allocation. */

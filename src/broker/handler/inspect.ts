@@ -11,7 +11,6 @@ import type {
 } from '../../../protocol/generated/broker'
 import { listAllocationsMax } from '../../../protocol/wire/limits'
 import { toldTo } from '../access/addresses'
-import { findVisible, maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
 import type { Allocation, Retired } from '../state/entries'
@@ -19,6 +18,7 @@ import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
 import { commandsOf } from '../worker/commands'
 import { invalid } from './arguments'
+import { findVisible, maySee } from './authorize'
 
 /** Rows of retired memory, of usage and of clients in one reply. */
 const statusRowsMax = 1000

@@ -1,11 +1,11 @@
 import type { SetMetadataIn, SetMetadataOut, ShareIn, ShareOut } from '../../../protocol/generated/broker'
 import { sharesPerAllocationMax } from '../../../protocol/wire/limits'
-import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { viewAllocation } from '../state/view'
 import { checkUid, metadataText } from './arguments'
+import { checkIdle, checkOwner, findVisible } from './authorize'
 
 export function setMetadata(broker: Broker, session: Session, input: SetMetadataIn): SetMetadataOut {
   const allocation = findVisible(broker.inventory, session, input.name)

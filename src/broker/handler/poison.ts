@@ -7,11 +7,6 @@ import type {
 import type { Extent } from '../../../protocol/table'
 import { poisonedPagesPerUidMax, poisonRowsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { checkAdmin, checkOwner, findVisible } from '../access/authorize'
-import type { Broker } from '../broker'
-import { allocationsWith, foundBad } from '../contents/found-bad'
-import { refuse } from '../refusal'
-import type { Session } from '../session/session'
 import {
   apart,
   inOrder,
@@ -22,9 +17,14 @@ import {
   touchesAny,
   wholeUnits,
   without,
-} from '../state/extents'
+} from '../allocator/extents'
+import type { Broker } from '../broker'
+import { allocationsWith, foundBad } from '../contents/found-bad'
+import { refuse } from '../refusal'
+import type { Session } from '../session/session'
 import type { Range } from '../state/range'
 import { drained, invalid, turn } from './arguments'
+import { checkAdmin, checkOwner, findVisible } from './authorize'
 
 /** Pages that uids have reported and of which the kernel knows nothing, since the broker's start: also what they have released. */
 const told = new WeakMap<Broker, Map<number, number>>()

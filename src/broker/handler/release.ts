@@ -1,11 +1,11 @@
 import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
 import { toldTo } from '../access/addresses'
-import { checkIdle, checkOwner, findVisible } from '../access/authorize'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
+import { checkIdle, checkOwner, findVisible } from './authorize'
 import { graceFor } from './grace'
 
 export async function release(

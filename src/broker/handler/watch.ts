@@ -7,7 +7,6 @@ import {
 } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { toldTo } from '../access/addresses'
-import { maySee } from '../access/authorize'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
@@ -16,6 +15,7 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import { viewAllocation, viewMapping } from '../state/view'
 import { drained, turn } from './arguments'
+import { maySee } from './authorize'
 
 /** Allocations in one reply of the snapshot: what others wait for, about a millisecond. */
 const batchMax = 64

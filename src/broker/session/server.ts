@@ -1,16 +1,21 @@
 import { chmodSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
+import type { Logger } from 'pino'
 import { type NativeListener, native, SystemError } from '../../../native'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
-import type { Broker } from '../broker'
 import type { Settings } from '../config/settings'
 import { isEnvironment } from '../failure'
 import { takeLockFile } from '../lock-file'
+import type { ServiceManager } from '../service/service-manager'
+import type { Inventory } from '../state/inventory'
+import type { Statistics } from '../statistics'
+import type { Events } from './events'
 import { ConnectionBudgets } from './metered-channel'
 import { type Place, type PlaceLimits, Places } from './places'
-import { Session } from './session'
+import { Session, type SessionHost } from './session'
+import type { Turns } from './turns'
 
 /** Pending connections the kernel keeps while the broker is busy. */
 const backlog = 1024
@@ -32,6 +37,18 @@ export class SocketInUse extends Error {
   override name = 'SocketInUse'
 }
 
+/** What serving clients needs of the broker. */
+export interface ServerHost extends SessionHost {
+  readonly settings: Settings
+  readonly service?: Pick<ServiceManager, 'inherited'> | undefined
+  readonly inventory: Inventory
+  readonly log: Logger
+  readonly sessions: Set<Session>
+  readonly events: Events
+  readonly turns: Turns
+  readonly statistics: Statistics
+}
+
 /** Accepts clients, and gives each a session; one client's fault ends that client's connection only. */
 export class Server {
   private listener: NativeListener | undefined
@@ -51,11 +68,11 @@ export class Server {
     private readonly lock: number,
     /** undefined where the socket is the service manager's and stays for the next broker. */
     private readonly path: string | undefined,
-    private readonly broker: Broker,
+    private readonly broker: ServerHost,
   ) {}
 
   /** Makes the socket, or takes over the service manager's; clients that connect wait until listen(). @throws SocketInUse */
-  static bind(broker: Broker): Server {
+  static bind(broker: ServerHost): Server {
     const { socket, socketMode } = broker.settings
     const given = broker.service?.inherited.listener
     prepareFolder(path.dirname(socket))

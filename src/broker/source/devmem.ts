@@ -3,19 +3,12 @@ import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/settings'
+import { tableBytesFor } from '../config/table-size'
+import { SourceError } from '../failure'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { scrub } from './scrub'
-import {
-  type OpenedSource,
-  type Piece,
-  type Proof,
-  type Scan,
-  type Scrubbing,
-  type Source,
-  SourceError,
-} from './source'
-import { tableBytesFor } from './table-size'
+import type { OpenedSource, Piece, Proof, Scan, Scrubbing, Source } from './source'
 
 const pageBytes = 4096
 const device = '/dev/mem'

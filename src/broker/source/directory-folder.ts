@@ -10,9 +10,9 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
+import { SourceError } from '../failure'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
-import { SourceError } from './source'
 
 export function allocationFiles(directory: string): number[] {
   return readdirSync(directory)

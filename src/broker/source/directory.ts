@@ -20,7 +20,8 @@ import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import { formatSize } from '../../../protocol/units'
 import type { RangeSettings } from '../config/settings'
-import { isEnvironment } from '../failure'
+import { tableBytesFor } from '../config/table-size'
+import { isEnvironment, SourceError, StillReferenced } from '../failure'
 import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './directory-folder'
 import { DirectoryWatch } from './directory-watch'
 import { proveByOpening } from './file-proof'
@@ -29,17 +30,7 @@ import { empty, type FileWork, takeOver } from './file-work'
 import { hasOwnPool, PagesOwed } from './huge-pages'
 import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
 import { Reservations } from './reservation'
-import {
-  type Guard,
-  type OpenedSource,
-  type Piece,
-  type Proof,
-  type Scan,
-  type Source,
-  SourceError,
-  StillReferenced,
-} from './source'
-import { tableBytesFor } from './table-size'
+import type { Guard, OpenedSource, Piece, Proof, Scan, Source } from './source'
 
 const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6

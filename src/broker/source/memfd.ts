@@ -2,7 +2,8 @@ import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/settings'
-import { isEnvironment } from '../failure'
+import { tableBytesFor } from '../config/table-size'
+import { isEnvironment, SourceError } from '../failure'
 import type { FdStore, Kept } from '../service/fd-store'
 import { type Item, storeName } from '../service/store-name'
 import { NativeMedium } from '../table'
@@ -10,16 +11,7 @@ import { proveByOpening } from './file-proof'
 import { type FileWork, punchOut, takeOver } from './file-work'
 import { freeHugePages } from './huge-pages'
 import { Reservations } from './reservation'
-import {
-  type Guard,
-  type OpenedSource,
-  type Piece,
-  type Proof,
-  type Scan,
-  type Source,
-  SourceError,
-} from './source'
-import { tableBytesFor } from './table-size'
+import type { Guard, OpenedSource, Piece, Proof, Scan, Source } from './source'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2

@@ -16,10 +16,11 @@ import path from 'node:path'
 import { native } from '../../../native'
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { RangeSettings } from '../config/settings'
+import { SourceError } from '../failure'
 import { takeLockFile } from '../lock-file'
 import { NativeMedium } from '../table'
 import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from './own-mount'
-import { type OpenedSource, type Piece, type Proof, type Scan, type Source, SourceError } from './source'
+import type { OpenedSource, Piece, Proof, Scan, Source } from './source'
 
 const pageBytes = 4096
 const tableBytes = 256 * 1024

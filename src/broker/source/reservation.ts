@@ -1,5 +1,5 @@
+import { SourceError } from '../failure'
 import { type FileWork, punchOut } from './file-work'
-import { SourceError } from './source'
 
 /** Reserved in one piece: what the kernel clears within some hundredths of a second. */
 const pieceBytesMin = 64 * 2 ** 20

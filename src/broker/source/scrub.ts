@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { check, native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
-import { inRange } from '../state/extents'
+import { inRange } from '../allocator/extents'
 import type { Scrubbing } from './source'
 
 /** The kernel's; Node has no name for it. */

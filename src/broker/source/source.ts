@@ -154,13 +154,3 @@ export interface OpenedSource {
   fresh: boolean
   keepTable(): void | Promise<void>
 }
-
-/** Why a range can't be used, in one sentence for the operator. */
-export class SourceError extends Error {
-  override name = 'SourceError'
-}
-
-/** Memory that nobody reaches any more, and that the kernel still keeps for somebody: why, for people. */
-export class StillReferenced extends SourceError {
-  override name = 'StillReferenced'
-}

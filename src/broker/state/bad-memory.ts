@@ -1,5 +1,5 @@
 import type { Change, Extent, PoisonOrigin, PoisonRecord } from '../../../protocol/table'
-import { apart, overlaps, touched, without } from './extents'
+import { apart, overlaps, touched, without } from '../allocator/extents'
 
 /** Records of one commit. */
 const recordsPerCommit = 64

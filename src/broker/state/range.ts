@@ -9,12 +9,12 @@ import {
 } from '../../../protocol/table'
 import type { Standing } from '../access/policy'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
+import { wholeUnits } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import { refuse } from '../refusal'
 import type { Piece, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
 import { BadMemory } from './bad-memory'
-import { wholeUnits } from './extents'
 import type { RecordBytes } from './record-bytes'
 import type { Startup } from './startup'
 

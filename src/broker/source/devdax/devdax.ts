@@ -1,19 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/settings'
+import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../own-mount'
 import { scrub } from '../scrub'
-import {
-  type Guard,
-  type OpenedSource,
-  type Piece,
-  type Proof,
-  type Scan,
-  type Scrubbing,
-  type Source,
-  SourceError,
-} from '../source'
+import type { Guard, OpenedSource, Piece, Proof, Scan, Scrubbing, Source } from '../source'
 import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
-import { SourceError } from '../source'
+import { SourceError } from '../../failure'
 
 const pageBytes = 4096
 const headerBytesMax = 2 ** 20

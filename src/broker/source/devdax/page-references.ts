@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native, Window } from '../../../../native'
-import { SourceError } from '../source'
+import { SourceError } from '../../failure'
 import { addressOf, KernelMemory, PageTables } from './kernel-memory'
 import type { PhysicalExtent } from './region'
 

@@ -1,8 +1,8 @@
+import { secretMatches } from '../access/secret'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
 import type { Inventory } from '../state/inventory'
-import { secretMatches } from './secret'
 
 /** Owners, those it is shared with and administrators know that an allocation exists. */
 export function maySee(session: Session, allocation: Allocation): boolean {
