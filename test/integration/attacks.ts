@@ -102,7 +102,7 @@ function lend(
 }
 
 /**
- * That one of two mappings is gone while the other is in use needs a look at all processes. Who asks waits for 0.7 s of it at
+ * That one of two mappings is gone while the other is in use needs a look at all processes. Who asks waits for half a second of it at
  * most, and it proves nothing where somebody was not seen.
  */
 const scanned = { outcomes: ['quarantined'] } as const

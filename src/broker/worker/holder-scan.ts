@@ -24,7 +24,7 @@ export interface Holders {
 }
 
 /** A scan for which a caller waits; one for nobody. Waiting for a turn counts. */
-export const scanMs = { waitedFor: 700, background: 3000 }
+export const scanMs = { waitedFor: 500, background: 3000 }
 /** Of a process from which the kernel gets nothing; of one that was stuck before. */
 const stuckMs = 100
 const stuckAgainMs = 20
