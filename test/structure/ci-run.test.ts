@@ -1,4 +1,13 @@
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { attemptNow, bareEnvironment } from '../support/child'
@@ -53,4 +62,19 @@ test('its steps are what they are called', () => {
   const { scripts } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
   expect(scripts.check).toBe('node setup.mjs && biome check . && tsc -p src/page')
   expect([scripts.pretest, scripts.test]).toEqual(['node setup.mjs', 'jest'])
+})
+
+test('the fast tests leave out only suites that there are, and are the same runner', () => {
+  // Proves that a suite which is renamed does not slip into the fast run, or out of it, unseen.
+  const { scripts } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
+  expect([scripts['pretest:fast'], scripts['test:fast']]).toEqual([
+    'node setup.mjs',
+    'jest --config jest.fast.config.js',
+  ])
+  const { testPathIgnorePatterns } = require(path.join(packageRoot, 'jest.fast.config.js'))
+  const suites = readdirSync(path.join(packageRoot, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.test.ts'))
+    .map(name => `/test/${name}`)
+  const patterns = (testPathIgnorePatterns as string[]).filter(pattern => pattern !== '/node_modules/')
+  expect(patterns.filter(pattern => !suites.some(suite => new RegExp(pattern).test(suite)))).toEqual([])
 })

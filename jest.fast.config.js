@@ -1,0 +1,24 @@
+// `npm run test:fast`: what is run after every change. Left out is what needs a whole kernel, a browser, a service manager, QEMU
+// or the registry, and what takes more than ten seconds by itself.
+const everything = require('./jest.config')
+
+const leftOut = [
+  'console/frames',
+  'docs/(database-example|guides|libvirt-wrapper)',
+  'guest/',
+  'integration/(attack-(huge-pages|inode|memory|revocation|watch)|availability|kill-rounds|qemu|revocation|turns)',
+  'lab/lab\\.test',
+  'native/sanitize',
+  'package/',
+  'page/(browser|follows)',
+  'quickstart/',
+  'service/(notify|systemd|upgrade)',
+  'source/(devdax-helper|worker-files)',
+]
+
+/** @type {import('jest').Config} */
+module.exports = {
+  ...everything,
+  maxWorkers: 2,
+  testPathIgnorePatterns: [...leftOut.map(name => `/test/${name}`), '/node_modules/'],
+}
