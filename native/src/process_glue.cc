@@ -27,8 +27,7 @@ class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
     poller_ = Poller::Open(environment_, pidfd, this, &error);
     if (error != UV_EEXIST) pidfd_ = Fd(pidfd);
     if (!poller_) {
-      const std::string message = std::string("uv_poll_init: ") + uv_strerror(error);
-      Napi::Error::New(info.Env(), message).ThrowAsJavaScriptException();
+      ThrowUv(info.Env(), "uv_poll_init", error);
       return;
     }
     on_exit_ = Napi::Persistent(on_exit);

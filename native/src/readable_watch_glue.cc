@@ -26,8 +26,7 @@ class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private Loop
     poller_ = Poller::Open(environment_, fd, this, &error);
     if (error != UV_EEXIST) fd_ = Fd(fd);
     if (!poller_) {
-      const std::string message = std::string("uv_poll_init: ") + uv_strerror(error);
-      Napi::Error::New(info.Env(), message).ThrowAsJavaScriptException();
+      ThrowUv(info.Env(), "uv_poll_init", error);
       return;
     }
     on_readable_ = Napi::Persistent(on_readable);

@@ -13,10 +13,6 @@ constexpr int kAcceptsPerWakeup = 32;
 /** At once, of a peer that is not waited for: what is read and can't be looked at yet is kept. */
 constexpr size_t kCallBytes = 8 * 1024;
 
-void ThrowUv(Napi::Env env, const char* syscall, int error) {
-  Napi::Error::New(env, std::string(syscall) + ": " + uv_strerror(error)).ThrowAsJavaScriptException();
-}
-
 /** An object, or a number that is -errno. */
 Napi::Value PeerResult(Napi::Env env, int fd) {
   Peer peer{0, UINT32_MAX, UINT32_MAX, -1};
