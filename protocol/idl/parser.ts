@@ -32,151 +32,150 @@ export function parseInterface(text: string): Interface {
 }
 
 class Parser {
-  readonly #tokens: readonly Token[]
-  #at = 0
-  readonly #types: TypeDefinition[] = []
-  readonly #methods: Method[] = []
-  readonly #errors: ErrorDefinition[] = []
-  readonly #names = new Set<string>()
-  readonly #references: Token[] = []
+  private readonly tokens: readonly Token[]
+  private at = 0
+  private readonly types: TypeDefinition[] = []
+  private readonly methods: Method[] = []
+  private readonly errors: ErrorDefinition[] = []
+  private readonly names = new Set<string>()
+  private readonly references: Token[] = []
 
   constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens
+    this.tokens = tokens
   }
 
   parse(): Interface {
-    const { doc } = this.#keyword('interface')
-    const name = this.#name(interfaceName, "an interface name, as 'org.example.name'").text
-    while (this.#token.kind !== 'end') this.#member()
-    this.#resolve()
-    return { name, doc, types: this.#types, methods: this.#methods, errors: this.#errors }
+    const { doc } = this.keyword('interface')
+    const name = this.name(interfaceName, "an interface name, as 'org.example.name'").text
+    while (this.token.kind !== 'end') this.member()
+    this.resolve()
+    return { name, doc, types: this.types, methods: this.methods, errors: this.errors }
   }
 
-  #member(): void {
-    const keyword = this.#next()
+  private member(): void {
+    const keyword = this.next()
     const { doc } = keyword
     switch (keyword.text) {
       case 'type':
-        this.#types.push({ name: this.#memberName(), doc, type: this.#structOrEnum(undefined) })
+        this.types.push({ name: this.memberName(), doc, type: this.structOrEnum(undefined) })
         break
       case 'method': {
-        const name = this.#memberName()
-        const input = this.#struct()
-        this.#symbol('->')
-        this.#methods.push({ name, doc, in: input, out: this.#struct() })
+        const name = this.memberName()
+        const input = this.struct()
+        this.symbol('->')
+        this.methods.push({ name, doc, in: input, out: this.struct() })
         break
       }
       case 'error':
-        this.#errors.push({ name: this.#memberName(), doc, parameters: this.#struct() })
+        this.errors.push({ name: this.memberName(), doc, parameters: this.struct() })
         break
       default:
-        throw this.#unexpected(keyword, "'type', 'method' or 'error'")
+        throw this.unexpected(keyword, "'type', 'method' or 'error'")
     }
   }
 
-  #memberName(): string {
-    const token = this.#name(memberName, 'a name that begins with a capital letter')
-    if (this.#names.has(token.text)) throw fail(token, `'${token.text}' is defined twice`)
-    this.#names.add(token.text)
+  private memberName(): string {
+    const token = this.name(memberName, 'a name that begins with a capital letter')
+    if (this.names.has(token.text)) throw fail(token, `'${token.text}' is defined twice`)
+    this.names.add(token.text)
     return token.text
   }
 
-  #struct(): Struct {
-    const open = this.#token
-    const type = this.#structOrEnum('struct')
+  private struct(): Struct {
+    const open = this.token
+    const type = this.structOrEnum('struct')
     if (type.kind !== 'struct') throw fail(open, 'an enum where a struct is needed')
     return type
   }
 
   // Which of the two it is shows at the second token: a colon or not.
-  #structOrEnum(kind: 'struct' | undefined): Struct | Enum {
-    this.#symbol('(')
-    if (this.#accept(')')) return { kind: 'struct', fields: [] }
-    const isStruct = kind === 'struct' || this.#tokens[this.#at + 1]?.text === ':'
+  private structOrEnum(kind: 'struct' | undefined): Struct | Enum {
+    this.symbol('(')
+    if (this.accept(')')) return { kind: 'struct', fields: [] }
+    const isStruct = kind === 'struct' || this.tokens[this.at + 1]?.text === ':'
     const names = new Set<string>()
     const fields: Field[] = []
     do {
-      const token = this.#name(fieldName, 'a field name')
+      const token = this.name(fieldName, 'a field name')
       if (names.has(token.text)) throw fail(token, `'${token.text}' is here twice`)
       names.add(token.text)
       if (!isStruct) continue
-      this.#symbol(':')
-      fields.push({ name: token.text, doc: token.doc, type: this.#type() })
-    } while (this.#accept(','))
-    this.#symbol(')')
+      this.symbol(':')
+      fields.push({ name: token.text, doc: token.doc, type: this.type() })
+    } while (this.accept(','))
+    this.symbol(')')
     return isStruct ? { kind: 'struct', fields } : { kind: 'enum', values: [...names] }
   }
 
-  #type(): Type {
-    if (!this.#accept('?')) return this.#notNullable()
-    if (this.#token.text === '?') throw fail(this.#token, "'?' twice")
-    return { kind: 'nullable', of: this.#notNullable() }
+  private type(): Type {
+    if (!this.accept('?')) return this.notNullable()
+    if (this.token.text === '?') throw fail(this.token, "'?' twice")
+    return { kind: 'nullable', of: this.notNullable() }
   }
 
-  #notNullable(): Exclude<Type, { kind: 'nullable' }> {
-    if (this.#accept('[]')) return { kind: 'array', element: this.#type() }
-    if (this.#accept('[')) {
-      this.#keyword('string')
-      this.#symbol(']')
-      return { kind: 'map', element: this.#type() }
+  private notNullable(): Exclude<Type, { kind: 'nullable' }> {
+    if (this.accept('[]')) return { kind: 'array', element: this.type() }
+    if (this.accept('[')) {
+      this.keyword('string')
+      this.symbol(']')
+      return { kind: 'map', element: this.type() }
     }
-    if (this.#token.text === '(') return this.#structOrEnum(undefined)
-    const token = this.#token
+    if (this.token.text === '(') return this.structOrEnum(undefined)
+    const token = this.token
     if (primitives.has(token.text)) {
-      this.#next()
+      this.next()
       return { kind: 'primitive', name: token.text as Primitive }
     }
-    this.#references.push(this.#name(memberName, 'a type'))
+    this.references.push(this.name(memberName, 'a type'))
     return { kind: 'reference', name: token.text }
   }
 
-  #resolve(): void {
-    const types = new Map(this.#types.map(({ name, type }) => [name, type]))
-    for (const token of this.#references) {
+  private resolve(): void {
+    const types = new Map(this.types.map(({ name, type }) => [name, type]))
+    for (const token of this.references) {
       if (!types.has(token.text)) throw fail(token, `no type '${token.text}'`)
     }
     for (const name of types.keys()) {
       if (!containsItself(name, types)) continue
-      const token = this.#tokens.find(
-        ({ text }, index) => text === name && this.#tokens[index - 1]?.text === 'type',
+      const token = this.tokens.find(
+        ({ text }, index) => text === name && this.tokens[index - 1]?.text === 'type',
       )!
       throw fail(token, `'${name}' contains itself, so no value could be finite`)
     }
   }
 
-  get #token(): Token {
-    return this.#tokens[this.#at]!
+  private get token(): Token {
+    return this.tokens[this.at]!
   }
 
   // The last token is the end, which nothing accepts, so this never runs past it.
-  #next(): Token {
-    const token = this.#token
-    if (token.kind !== 'end') this.#at++
+  private next(): Token {
+    const token = this.token
+    if (token.kind !== 'end') this.at++
     return token
   }
 
-  #accept(symbol: string): boolean {
-    if (this.#token.text !== symbol) return false
-    this.#at++
+  private accept(symbol: string): boolean {
+    if (this.token.text !== symbol) return false
+    this.at++
     return true
   }
 
-  #symbol(symbol: string): void {
-    if (!this.#accept(symbol)) throw this.#unexpected(this.#token, `'${symbol}'`)
+  private symbol(symbol: string): void {
+    if (!this.accept(symbol)) throw this.unexpected(this.token, `'${symbol}'`)
   }
 
-  #keyword(word: string): Token {
-    if (this.#token.text !== word) throw this.#unexpected(this.#token, `'${word}'`)
-    return this.#next()
+  private keyword(word: string): Token {
+    if (this.token.text !== word) throw this.unexpected(this.token, `'${word}'`)
+    return this.next()
   }
 
-  #name(pattern: RegExp, what: string): Token {
-    if (this.#token.kind !== 'word' || !pattern.test(this.#token.text))
-      throw this.#unexpected(this.#token, what)
-    return this.#next()
+  private name(pattern: RegExp, what: string): Token {
+    if (this.token.kind !== 'word' || !pattern.test(this.token.text)) throw this.unexpected(this.token, what)
+    return this.next()
   }
 
-  #unexpected(token: Token, wanted: string): IdlError {
+  private unexpected(token: Token, wanted: string): IdlError {
     return fail(token, `${wanted} expected, not ${token.kind === 'end' ? 'the end' : `'${token.text}'`}`)
   }
 }

@@ -13,19 +13,19 @@ export class FieldReader {
   }
 
   u8(): number {
-    return this.buffer[this.#take(1)]!
+    return this.buffer[this.take(1)]!
   }
 
   u16(): number {
-    return this.buffer.readUInt16LE(this.#take(2))
+    return this.buffer.readUInt16LE(this.take(2))
   }
 
   u32(): number {
-    return this.buffer.readUInt32LE(this.#take(4))
+    return this.buffer.readUInt32LE(this.take(4))
   }
 
   u64(): number {
-    const at = this.#take(8)
+    const at = this.take(8)
     const high = this.buffer.readUInt32LE(at + 4)
     if (high > 0x1fffff) throw new RecordInvalid('integer above 2^53-1')
     return high * 0x100000000 + this.buffer.readUInt32LE(at)
@@ -39,7 +39,7 @@ export class FieldReader {
   }
 
   text(bytes: number): string {
-    const at = this.#take(bytes)
+    const at = this.take(bytes)
     const text = this.buffer.toString('utf8', at, at + bytes)
     // The decoder puts U+FFFD for what is not UTF-8; only then it is worth looking closer.
     if (
@@ -52,12 +52,12 @@ export class FieldReader {
   }
 
   hex(bytes: number): string {
-    const at = this.#take(bytes)
+    const at = this.take(bytes)
     return this.buffer.toString('hex', at, at + bytes)
   }
 
   zeros(bytes: number): void {
-    const at = this.#take(bytes)
+    const at = this.take(bytes)
     for (let index = at; index < at + bytes; index++) {
       if (this.buffer[index] !== 0) throw new RecordInvalid(`reserved byte at ${index} is not zero`)
     }
@@ -67,7 +67,7 @@ export class FieldReader {
     this.zeros((8 - ((this.position - start) % 8)) % 8)
   }
 
-  #take(bytes: number): number {
+  private take(bytes: number): number {
     const at = this.position
     if (bytes > this.end - at)
       throw new RecordInvalid(`cut off: ${bytes} bytes wanted, ${this.end - at} left`)

@@ -9,85 +9,85 @@ const grownBytesMin = 4096
  * the twenty times of it that it would cost as objects.
  */
 export class CallBuffer {
-  readonly #messageBytesMax: number
-  #bytes = nothing
-  /** What is not taken yet: from #start to #end. */
-  #start = 0
-  #end = 0
-  /** The first NUL from #start on; -1: there is none. */
-  #nul = -1
+  private readonly messageBytesMax: number
+  private bytes = nothing
+  /** What is not taken yet: from start to end. */
+  private start = 0
+  private end = 0
+  /** The first NUL from start on; -1: there is none. */
+  private nul = -1
 
   constructor(messageBytesMax: number) {
-    this.#messageBytesMax = messageBytesMax
+    this.messageBytesMax = messageBytesMax
   }
 
   /** Whether take() has something to give, or to throw. */
   get hasMessage(): boolean {
-    return this.#nul !== -1 || this.#end - this.#start > this.#messageBytesMax
+    return this.nul !== -1 || this.end - this.start > this.messageBytesMax
   }
 
   /** What it costs to keep what is here. */
   get heldBytes(): number {
-    return this.#bytes.length
+    return this.bytes.length
   }
 
   /** Adopts bytes. */
   push(bytes: Buffer): void {
-    if (this.#start === this.#end) {
-      this.#bytes = bytes
-      this.#start = 0
-      this.#end = bytes.length
-      this.#nul = bytes.indexOf(0)
+    if (this.start === this.end) {
+      this.bytes = bytes
+      this.start = 0
+      this.end = bytes.length
+      this.nul = bytes.indexOf(0)
       return
     }
-    this.#append(bytes)
-    if (this.#nul !== -1) return
+    this.append(bytes)
+    if (this.nul !== -1) return
     const nul = bytes.indexOf(0)
-    if (nul !== -1) this.#nul = this.#end - bytes.length + nul
+    if (nul !== -1) this.nul = this.end - bytes.length + nul
   }
 
   /** The next whole message without its NUL, good until the next push; undefined when there is none. @throws ProtocolViolation when it is too long */
   take(): Buffer | undefined {
-    const length = (this.#nul === -1 ? this.#end : this.#nul) - this.#start
-    if (length > this.#messageBytesMax)
-      throw new ProtocolViolation(`message longer than ${this.#messageBytesMax} bytes`)
-    if (this.#nul === -1) return undefined
-    const message = this.#bytes.subarray(this.#start, this.#nul)
-    this.#start = this.#nul + 1
-    if (this.#start === this.#end) this.clear()
+    const length = (this.nul === -1 ? this.end : this.nul) - this.start
+    if (length > this.messageBytesMax)
+      throw new ProtocolViolation(`message longer than ${this.messageBytesMax} bytes`)
+    if (this.nul === -1) return undefined
+    const message = this.bytes.subarray(this.start, this.nul)
+    this.start = this.nul + 1
+    if (this.start === this.end) this.clear()
     else {
-      const nul = this.#bytes.indexOf(0, this.#start)
-      this.#nul = nul < this.#end ? nul : -1
+      const nul = this.bytes.indexOf(0, this.start)
+      this.nul = nul < this.end ? nul : -1
     }
     return message
   }
 
   clear(): void {
-    this.#bytes = nothing
-    this.#start = 0
-    this.#end = 0
-    this.#nul = -1
+    this.bytes = nothing
+    this.start = 0
+    this.end = 0
+    this.nul = -1
   }
 
   // It doubles: exactly as much as is needed would cost a peer that sends single bytes 1, and us a copy of all for each.
-  #append(bytes: Buffer): void {
-    const held = this.#end - this.#start
+  private append(bytes: Buffer): void {
+    const held = this.end - this.start
     const needed = held + bytes.length
-    if (needed > this.#bytes.length) {
+    if (needed > this.bytes.length) {
       const larger = Buffer.allocUnsafeSlow(
-        Math.max(grownBytesMin, Math.min(2 * needed, needed + this.#messageBytesMax)),
+        Math.max(grownBytesMin, Math.min(2 * needed, needed + this.messageBytesMax)),
       )
-      this.#bytes.copy(larger, 0, this.#start, this.#end)
-      if (this.#nul !== -1) this.#nul -= this.#start
-      this.#bytes = larger
-      this.#start = 0
-    } else if (this.#end + bytes.length > this.#bytes.length) {
-      this.#bytes.copyWithin(0, this.#start, this.#end)
-      if (this.#nul !== -1) this.#nul -= this.#start
-      this.#start = 0
+      this.bytes.copy(larger, 0, this.start, this.end)
+      if (this.nul !== -1) this.nul -= this.start
+      this.bytes = larger
+      this.start = 0
+    } else if (this.end + bytes.length > this.bytes.length) {
+      this.bytes.copyWithin(0, this.start, this.end)
+      if (this.nul !== -1) this.nul -= this.start
+      this.start = 0
     }
-    this.#end = this.#start + held
-    bytes.copy(this.#bytes, this.#end)
-    this.#end += bytes.length
+    this.end = this.start + held
+    bytes.copy(this.bytes, this.end)
+    this.end += bytes.length
   }
 }

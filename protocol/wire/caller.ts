@@ -49,23 +49,23 @@ interface Waiter {
 
 /** The calling side of one connection. Calls may be made before earlier ones are answered; replies come in their order. */
 export class Caller {
-  readonly #options: CallerOptions
-  readonly #reader: MessageReader
-  readonly #channel: Channel
-  readonly #waiters: Waiter[] = []
-  #lost: ConnectionLost | undefined
-  #paused = false
+  private readonly options: CallerOptions
+  private readonly reader: MessageReader
+  private readonly channel: Channel
+  private readonly waiters: Waiter[] = []
+  private lost: ConnectionLost | undefined
+  private paused = false
 
   constructor(open: OpenChannel, options: CallerOptions) {
-    this.#options = options
-    this.#reader = new MessageReader({
+    this.options = options
+    this.reader = new MessageReader({
       bytesMax: replyBytesMax,
       fdsMax: fdsPerMessageMax,
       closeFd: options.closeFd,
     })
-    this.#channel = open({
-      onData: (bytes, fds) => this.#receive(bytes, fds),
-      onEnd: error => this.#end(error),
+    this.channel = open({
+      onData: (bytes, fds) => this.receive(bytes, fds),
+      onEnd: error => this.end(error),
       onDrain: () => {},
     })
   }
@@ -76,7 +76,7 @@ export class Caller {
    */
   call(method: string, parameters: object, fdsMax = fdsPerMessageMax): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      this.#send({ method, parameters }, { more: false, fdsMax, take: resolve, fail: reject })
+      this.send({ method, parameters }, { more: false, fdsMax, take: resolve, fail: reject })
     })
   }
 
@@ -87,11 +87,11 @@ export class Caller {
    */
   stream(method: string, parameters: object, fdsMax = fdsPerMessageMax): AsyncIterableIterator<Reply> {
     const stream = new ReplyStream<Reply>({
-      onBacklog: length => this.#balance(length),
+      onBacklog: length => this.balance(length),
       onAbandon: () => this.close(),
-      discard: reply => this.#closeAll(reply.fds),
+      discard: reply => this.closeAll(reply.fds),
     })
-    this.#send(
+    this.send(
       { method, parameters, more: true },
       {
         more: true,
@@ -105,17 +105,17 @@ export class Caller {
 
   /** No call can be made any more. */
   get ended(): boolean {
-    return this.#lost !== undefined
+    return this.lost !== undefined
   }
 
   /** Rejects what waits with ConnectionLost. Idempotent. */
   close(): void {
-    this.#end(undefined)
+    this.end(undefined)
   }
 
-  #send(message: object, waiter: Waiter): void {
-    if (this.#lost !== undefined) {
-      waiter.fail(this.#lost)
+  private send(message: object, waiter: Waiter): void {
+    if (this.lost !== undefined) {
+      waiter.fail(this.lost)
       return
     }
     const bytes = encodeMessage(message)
@@ -123,63 +123,63 @@ export class Caller {
       waiter.fail(new RangeError(`call of ${bytes.length - 1} bytes, at most ${messageBytesMax}`))
       return
     }
-    this.#waiters.push(waiter)
-    this.#channel.send(bytes, [])
+    this.waiters.push(waiter)
+    this.channel.send(bytes, [])
   }
 
-  #receive(bytes: Buffer, fds: number[]): void {
+  private receive(bytes: Buffer, fds: number[]): void {
     try {
-      this.#reader.push(bytes, fds, this.#accept)
+      this.reader.push(bytes, fds, this.accept)
     } catch (error) {
-      this.#end(error instanceof Error ? error : new Error('a receiver threw no Error', { cause: error }))
+      this.end(error instanceof Error ? error : new Error('a receiver threw no Error', { cause: error }))
       // What a receiver of replies throws is a broken invariant of ours, not the peer's fault.
       if (!(error instanceof ProtocolViolation)) throw error
     }
   }
 
-  readonly #accept = (message: Message): void => {
+  private readonly accept = (message: Message): void => {
     try {
-      this.#deliver(message)
+      this.deliver(message)
     } catch (error) {
-      this.#closeAll(message.fds)
+      this.closeAll(message.fds)
       throw error
     }
   }
 
-  #deliver({ value, fds }: Message): void {
-    const waiter = this.#waiters[0]
+  private deliver({ value, fds }: Message): void {
+    const waiter = this.waiters[0]
     if (waiter === undefined) throw new ProtocolViolation('a reply to no call')
     const { error, parameters, continues } = readReply(value)
     if (fds.length > (error === undefined ? waiter.fdsMax : 0)) {
       throw new ProtocolViolation('a reply with descriptors that were not asked for')
     }
     if (continues && !waiter.more) throw new ProtocolViolation('several replies to a call without more')
-    if (!continues) this.#waiters.shift()
+    if (!continues) this.waiters.shift()
     if (error === undefined) waiter.take({ parameters, fds }, !continues)
     else waiter.fail(new VarlinkError(error, parameters))
   }
 
   // Replies come in the order of the calls, so only the stream at the head can fill.
-  #balance(length: number): void {
-    if (this.#lost !== undefined) return
+  private balance(length: number): void {
+    if (this.lost !== undefined) return
     const paused = length >= streamRepliesMax
-    if (paused === this.#paused) return
-    this.#paused = paused
-    if (paused) this.#channel.pause()
-    else this.#channel.resume()
+    if (paused === this.paused) return
+    this.paused = paused
+    if (paused) this.channel.pause()
+    else this.channel.resume()
   }
 
-  #end(error: Error | undefined): void {
-    if (this.#lost !== undefined) return
-    this.#lost = new ConnectionLost(error)
-    this.#reader.dispose()
-    this.#channel.close()
-    for (const waiter of this.#waiters.splice(0)) waiter.fail(this.#lost)
-    this.#options.onClose(error)
+  private end(error: Error | undefined): void {
+    if (this.lost !== undefined) return
+    this.lost = new ConnectionLost(error)
+    this.reader.dispose()
+    this.channel.close()
+    for (const waiter of this.waiters.splice(0)) waiter.fail(this.lost)
+    this.options.onClose(error)
   }
 
-  #closeAll(fds: readonly number[]): void {
-    for (const fd of fds) this.#options.closeFd(fd)
+  private closeAll(fds: readonly number[]): void {
+    for (const fd of fds) this.options.closeFd(fd)
   }
 }
 

@@ -42,15 +42,15 @@ const nothing = Buffer.alloc(0)
  * its first byte. So descriptors that come with a read belong to the last message that begins in it.
  */
 export class MessageReader {
-  readonly #options: MessageReaderOptions
-  #held: Buffer = nothing
-  #heldBytes = 0
-  #heldFds: number[] = []
-  #arrivedFds: number[] = []
-  #disposed = false
+  private readonly options: MessageReaderOptions
+  private held: Buffer = nothing
+  private heldBytes = 0
+  private heldFds: number[] = []
+  private arrivedFds: number[] = []
+  private disposed = false
 
   constructor(options: MessageReaderOptions) {
-    this.#options = options
+    this.options = options
   }
 
   /**
@@ -59,13 +59,13 @@ export class MessageReader {
    * disposed then. onMessage may dispose the reader, which ends the call; it must not push.
    */
   push(bytes: Buffer, fds: number[], onMessage: (message: Message, bytes: number) => void): void {
-    this.#arrivedFds = fds
-    if (this.#disposed) {
+    this.arrivedFds = fds
+    if (this.disposed) {
       this.dispose()
       return
     }
     try {
-      this.#split(bytes, fds.length === 0 ? -1 : this.#firstByteOfOwner(bytes, fds.length), onMessage)
+      this.split(bytes, fds.length === 0 ? -1 : this.firstByteOfOwner(bytes, fds.length), onMessage)
     } catch (error) {
       this.dispose()
       throw error
@@ -74,48 +74,48 @@ export class MessageReader {
 
   /** Closes the descriptors of an incomplete message; what is pushed later is dropped. Idempotent. */
   dispose(): void {
-    this.#disposed = true
-    this.#held = nothing
-    this.#heldBytes = 0
-    const orphans = [...this.#heldFds, ...this.#arrivedFds]
-    this.#heldFds = []
-    this.#arrivedFds = []
-    for (const fd of orphans) this.#options.closeFd(fd)
+    this.disposed = true
+    this.held = nothing
+    this.heldBytes = 0
+    const orphans = [...this.heldFds, ...this.arrivedFds]
+    this.heldFds = []
+    this.arrivedFds = []
+    for (const fd of orphans) this.options.closeFd(fd)
   }
 
-  #firstByteOfOwner(bytes: Buffer, fdCount: number): number {
-    if (fdCount > this.#options.fdsMax) {
-      throw new ProtocolViolation(`${fdCount} descriptors with one message, at most ${this.#options.fdsMax}`)
+  private firstByteOfOwner(bytes: Buffer, fdCount: number): number {
+    if (fdCount > this.options.fdsMax) {
+      throw new ProtocolViolation(`${fdCount} descriptors with one message, at most ${this.options.fdsMax}`)
     }
     const precedingNul = bytes.length < 2 ? -1 : bytes.lastIndexOf(0, bytes.length - 2)
-    if (precedingNul === -1 && (this.#heldBytes > 0 || bytes.length === 0)) {
+    if (precedingNul === -1 && (this.heldBytes > 0 || bytes.length === 0)) {
       throw new ProtocolViolation('descriptors not sent with the first byte of a message')
     }
     return precedingNul + 1
   }
 
-  #split(bytes: Buffer, owner: number, onMessage: (message: Message, bytes: number) => void): void {
+  private split(bytes: Buffer, owner: number, onMessage: (message: Message, bytes: number) => void): void {
     let start = 0
     while (start < bytes.length) {
       if (start === owner) {
-        this.#heldFds = this.#arrivedFds
-        this.#arrivedFds = []
+        this.heldFds = this.arrivedFds
+        this.arrivedFds = []
       }
       const end = bytes.indexOf(0, start)
-      const length = this.#heldBytes + (end === -1 ? bytes.length : end) - start
-      if (length > this.#options.bytesMax) {
-        throw new ProtocolViolation(`message longer than ${this.#options.bytesMax} bytes`)
+      const length = this.heldBytes + (end === -1 ? bytes.length : end) - start
+      if (length > this.options.bytesMax) {
+        throw new ProtocolViolation(`message longer than ${this.options.bytesMax} bytes`)
       }
       if (end === -1) {
-        this.#hold(bytes, start, bytes.length)
+        this.hold(bytes, start, bytes.length)
         return
       }
       const value =
-        this.#heldBytes === 0 ? parseMessage(bytes, start, end) : this.#finishHeld(bytes, start, end)
-      const fds = this.#heldFds
-      this.#heldFds = []
+        this.heldBytes === 0 ? parseMessage(bytes, start, end) : this.finishHeld(bytes, start, end)
+      const fds = this.heldFds
+      this.heldFds = []
       onMessage({ value, fds }, length)
-      if (this.#disposed) {
+      if (this.disposed) {
         // Disposed by onMessage when descriptors of a later message may not have been looked at yet.
         this.dispose()
         return
@@ -124,26 +124,26 @@ export class MessageReader {
     }
   }
 
-  #finishHeld(bytes: Buffer, start: number, end: number): Record<string, unknown> {
-    this.#hold(bytes, start, end)
-    const value = parseMessage(this.#held, 0, this.#heldBytes)
-    this.#held = nothing
-    this.#heldBytes = 0
+  private finishHeld(bytes: Buffer, start: number, end: number): Record<string, unknown> {
+    this.hold(bytes, start, end)
+    const value = parseMessage(this.held, 0, this.heldBytes)
+    this.held = nothing
+    this.heldBytes = 0
     return value
   }
 
   // One buffer that doubles: a list of chunks would cost a peer that sends single bytes 1, and us a hundred each.
-  #hold(bytes: Buffer, start: number, end: number): void {
-    const needed = this.#heldBytes + end - start
-    if (needed > this.#held.length) {
+  private hold(bytes: Buffer, start: number, end: number): void {
+    const needed = this.heldBytes + end - start
+    if (needed > this.held.length) {
       const larger = Buffer.allocUnsafeSlow(
-        Math.max(heldBytesMin, needed, Math.min(2 * needed, this.#options.bytesMax)),
+        Math.max(heldBytesMin, needed, Math.min(2 * needed, this.options.bytesMax)),
       )
-      this.#held.copy(larger, 0, 0, this.#heldBytes)
-      this.#held = larger
+      this.held.copy(larger, 0, 0, this.heldBytes)
+      this.held = larger
     }
-    bytes.copy(this.#held, this.#heldBytes, start, end)
-    this.#heldBytes = needed
+    bytes.copy(this.held, this.heldBytes, start, end)
+    this.heldBytes = needed
   }
 }
 

@@ -17,65 +17,65 @@ interface Reader<T> {
  * queued, also after the connection ended: it takes them all, or calls return().
  */
 export class ReplyStream<T> implements AsyncIterableIterator<T> {
-  readonly #options: ReplyStreamOptions<T>
-  readonly #items: T[] = []
-  readonly #readers: Array<Reader<T>> = []
-  #state: 'open' | 'complete' | 'failed' | 'abandoned' = 'open'
-  #error: Error | undefined
+  private readonly options: ReplyStreamOptions<T>
+  private readonly items: T[] = []
+  private readonly readers: Array<Reader<T>> = []
+  private state: 'open' | 'complete' | 'failed' | 'abandoned' = 'open'
+  private error: Error | undefined
 
   constructor(options: ReplyStreamOptions<T>) {
-    this.#options = options
+    this.options = options
   }
 
   put(item: T, last: boolean): void {
-    if (this.#state !== 'open') {
-      this.#options.discard(item)
+    if (this.state !== 'open') {
+      this.options.discard(item)
       return
     }
-    if (last) this.#state = 'complete'
-    const reader = this.#readers.shift()
+    if (last) this.state = 'complete'
+    const reader = this.readers.shift()
     if (reader === undefined) {
-      this.#items.push(item)
+      this.items.push(item)
     } else {
       reader.resolve({ done: false, value: item })
     }
-    this.#report()
-    if (last) this.#dismiss()
+    this.report()
+    if (last) this.dismiss()
   }
 
   /** The reader gets what arrived before, then the error once. */
   fail(error: Error): void {
-    if (this.#state !== 'open') return
-    this.#state = 'failed'
-    const reader = this.#readers.shift()
-    if (reader === undefined) this.#error = error
+    if (this.state !== 'open') return
+    this.state = 'failed'
+    const reader = this.readers.shift()
+    if (reader === undefined) this.error = error
     else reader.reject(error)
-    this.#report()
-    this.#dismiss()
+    this.report()
+    this.dismiss()
   }
 
   next(): Promise<IteratorResult<T>> {
-    const item = this.#items.shift()
+    const item = this.items.shift()
     if (item !== undefined) {
-      if (this.#state === 'open') this.#report()
+      if (this.state === 'open') this.report()
       return Promise.resolve({ done: false, value: item })
     }
-    if (this.#error !== undefined) {
-      const error = this.#error
-      this.#error = undefined
+    if (this.error !== undefined) {
+      const error = this.error
+      this.error = undefined
       return Promise.reject(error)
     }
-    if (this.#state !== 'open') return Promise.resolve(finished)
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    if (this.state !== 'open') return Promise.resolve(finished)
+    return new Promise((resolve, reject) => this.readers.push({ resolve, reject }))
   }
 
   return(): Promise<IteratorResult<T>> {
-    const unfinished = this.#state === 'open'
-    if (unfinished) this.#state = 'abandoned'
-    this.#error = undefined
-    for (const item of this.#items.splice(0)) this.#options.discard(item)
-    this.#dismiss()
-    if (unfinished) this.#options.onAbandon()
+    const unfinished = this.state === 'open'
+    if (unfinished) this.state = 'abandoned'
+    this.error = undefined
+    for (const item of this.items.splice(0)) this.options.discard(item)
+    this.dismiss()
+    if (unfinished) this.options.onAbandon()
     return Promise.resolve(finished)
   }
 
@@ -83,12 +83,12 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
     return this
   }
 
-  #report(): void {
-    this.#options.onBacklog(this.#state === 'open' ? this.#items.length : 0)
+  private report(): void {
+    this.options.onBacklog(this.state === 'open' ? this.items.length : 0)
   }
 
-  #dismiss(): void {
-    for (const reader of this.#readers.splice(0)) reader.resolve(finished)
+  private dismiss(): void {
+    for (const reader of this.readers.splice(0)) reader.resolve(finished)
   }
 }
 

@@ -66,140 +66,140 @@ interface Request {
  */
 export class Responder implements TurnTaker {
   readonly channel: Channel
-  readonly #options: ResponderOptions
-  readonly #calls: CallBuffer
-  #state: 'open' | 'finishing' | 'ended' = 'open'
-  #open: OpenCall | undefined
-  #dispatching = false
-  #heldBytes = 0
-  #mayHold = true
-  #paused = false
+  private readonly options: ResponderOptions
+  private readonly calls: CallBuffer
+  private state: 'open' | 'finishing' | 'ended' = 'open'
+  private open: OpenCall | undefined
+  private dispatching = false
+  private heldBytes = 0
+  private mayHold = true
+  private paused = false
 
   constructor(open: OpenChannel, options: ResponderOptions) {
-    this.#options = options
-    this.#calls = new CallBuffer(options.limits.messageBytesMax)
+    this.options = options
+    this.calls = new CallBuffer(options.limits.messageBytesMax)
     this.channel = open({
-      onData: (bytes, fds) => this.#receive(bytes, fds),
-      onEnd: error => this.#end(error),
-      onFinish: () => this.#finish(),
-      onDrain: () => this.#drained(),
+      onData: (bytes, fds) => this.receive(bytes, fds),
+      onEnd: error => this.end(error),
+      onFinish: () => this.finish(),
+      onDrain: () => this.drained(),
     })
   }
 
   /** Ends the connection; calls still open end with it. Idempotent. */
   close(): void {
-    this.#end(undefined)
+    this.end(undefined)
   }
 
   takeTurn(): boolean {
-    if (!this.#mayDispatch()) return false
+    if (!this.mayDispatch()) return false
     try {
-      const message = this.#calls.take()
-      if (message !== undefined) this.#dispatch(readRequest(parseMessage(message)))
+      const message = this.calls.take()
+      if (message !== undefined) this.dispatch(readRequest(parseMessage(message)))
     } catch (error) {
-      this.#end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
+      this.end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
       // What a handler throws is a broken invariant of ours, not the peer's fault.
       if (!(error instanceof ProtocolViolation)) throw error
     }
-    this.#balance()
-    return this.#mayDispatch()
+    this.balance()
+    return this.mayDispatch()
   }
 
-  #receive(bytes: Buffer, fds: number[]): void {
-    if (this.#state !== 'open') return
+  private receive(bytes: Buffer, fds: number[]): void {
+    if (this.state !== 'open') return
     // At once, not when its message is whole: descriptors of messages that never end would use up ours.
     if (fds.length > 0) {
-      for (const fd of fds) this.#options.closeFd(fd)
-      this.#end(new ProtocolViolation('descriptors with a call'))
+      for (const fd of fds) this.options.closeFd(fd)
+      this.end(new ProtocolViolation('descriptors with a call'))
       return
     }
-    this.#calls.push(bytes)
-    this.#proceed()
+    this.calls.push(bytes)
+    this.proceed()
   }
 
   /** Something has changed that calls may have waited for. */
-  #proceed(): void {
-    if (this.#mayDispatch()) this.#options.turns.ready(this)
-    this.#balance()
+  private proceed(): void {
+    if (this.mayDispatch()) this.options.turns.ready(this)
+    this.balance()
   }
 
-  #mayDispatch(): boolean {
+  private mayDispatch(): boolean {
     return (
-      this.#open === undefined &&
-      !this.#dispatching &&
-      this.#state !== 'ended' &&
-      this.#calls.hasMessage &&
-      !this.#isDeaf()
+      this.open === undefined &&
+      !this.dispatching &&
+      this.state !== 'ended' &&
+      this.calls.hasMessage &&
+      !this.isDeaf()
     )
   }
 
-  #isDeaf(): boolean {
+  private isDeaf(): boolean {
     const { channel } = this
-    const { outputBytesMax, outputFdsMax } = this.#options.limits
+    const { outputBytesMax, outputFdsMax } = this.options.limits
     const bytes = channel.queuedBytes
     return bytes > 0 && (bytes > outputBytesMax || channel.queuedFds > outputFdsMax)
   }
 
-  #dispatch(request: Request): void {
-    this.#dispatching = true
-    const call = new OpenCall(request, this.channel, this.#options, this.#answered)
-    this.#open = call
+  private dispatch(request: Request): void {
+    this.dispatching = true
+    const call = new OpenCall(request, this.channel, this.options, this.answered)
+    this.open = call
     try {
-      this.#options.onCall(call)
+      this.options.onCall(call)
     } finally {
-      this.#dispatching = false
+      this.dispatching = false
     }
   }
 
   // Inside onCall the turn goes on by itself: a loop, so that no row of calls overflows the stack.
-  readonly #answered = (): void => {
-    this.#open = undefined
-    if (!this.#dispatching) this.#proceed()
+  private readonly answered = (): void => {
+    this.open = undefined
+    if (!this.dispatching) this.proceed()
   }
 
-  #drained(): void {
-    this.#open?.drained()
-    this.#proceed()
+  private drained(): void {
+    this.open?.drained()
+    this.proceed()
   }
 
-  #balance(): void {
-    if (this.#state === 'ended') return
-    const { heldBytes, hasMessage } = this.#calls
-    if (heldBytes !== this.#heldBytes || !this.#mayHold) {
-      this.#heldBytes = heldBytes
-      this.#mayHold = this.#options.onHeld(heldBytes)
+  private balance(): void {
+    if (this.state === 'ended') return
+    const { heldBytes, hasMessage } = this.calls
+    if (heldBytes !== this.heldBytes || !this.mayHold) {
+      this.heldBytes = heldBytes
+      this.mayHold = this.options.onHeld(heldBytes)
     }
-    if (this.#state === 'finishing') {
-      if (!hasMessage && this.#open === undefined && this.channel.queuedBytes === 0) this.#end(undefined)
+    if (this.state === 'finishing') {
+      if (!hasMessage && this.open === undefined && this.channel.queuedBytes === 0) this.end(undefined)
       return
     }
-    if (!this.#mayHold && !hasMessage) {
-      this.#end(new Error('too much is kept of calls that its uid has not finished'))
+    if (!this.mayHold && !hasMessage) {
+      this.end(new Error('too much is kept of calls that its uid has not finished'))
       return
     }
-    const enough = !this.#mayHold || heldBytes >= this.#options.limits.callBytesInFlightMax
-    const paused = (hasMessage && enough) || this.#isDeaf()
-    if (paused === this.#paused) return
-    this.#paused = paused
+    const enough = !this.mayHold || heldBytes >= this.options.limits.callBytesInFlightMax
+    const paused = (hasMessage && enough) || this.isDeaf()
+    if (paused === this.paused) return
+    this.paused = paused
     if (paused) this.channel.pause()
     else this.channel.resume()
   }
 
   /** The peer has sent all its calls; it gets its answers. */
-  #finish(): void {
-    if (this.#state !== 'open') return
-    this.#state = 'finishing'
-    this.#balance()
+  private finish(): void {
+    if (this.state !== 'open') return
+    this.state = 'finishing'
+    this.balance()
   }
 
-  #end(error: Error | undefined): void {
-    if (this.#state === 'ended') return
-    this.#state = 'ended'
-    this.#calls.clear()
-    if (this.#heldBytes > 0) this.#options.onHeld(0)
+  private end(error: Error | undefined): void {
+    if (this.state === 'ended') return
+    this.state = 'ended'
+    this.calls.clear()
+    if (this.heldBytes > 0) this.options.onHeld(0)
     this.channel.close()
-    this.#open?.end()
-    this.#options.onClose(error)
+    this.open?.end()
+    this.options.onClose(error)
   }
 }
 
@@ -208,71 +208,71 @@ class OpenCall implements Call {
   readonly parameters: object
   readonly more: boolean
   readonly oneway: boolean
-  readonly #channel: Channel
-  readonly #options: ResponderOptions
-  readonly #onAnswered: () => void
-  #answered = false
-  #ended = false
-  #endCallbacks: Array<() => void> = []
-  #drainCallbacks: Array<() => void> = []
+  private readonly channel: Channel
+  private readonly options: ResponderOptions
+  private readonly onAnswered: () => void
+  private answered = false
+  private connectionEnded = false
+  private endCallbacks: Array<() => void> = []
+  private drainCallbacks: Array<() => void> = []
 
   constructor(request: Request, channel: Channel, options: ResponderOptions, onAnswered: () => void) {
     this.method = request.method
     this.parameters = request.parameters
     this.more = request.more
     this.oneway = request.oneway
-    this.#channel = channel
-    this.#options = options
-    this.#onAnswered = onAnswered
+    this.channel = channel
+    this.options = options
+    this.onAnswered = onAnswered
   }
 
   get ended(): boolean {
-    return this.#ended
+    return this.connectionEnded
   }
 
   reply(parameters: object, fds: readonly number[] = []): void {
-    this.#send({ parameters }, fds)
-    this.#finish()
+    this.send({ parameters }, fds)
+    this.finish()
   }
 
   replyMore(parameters: object, fds: readonly number[] = []): boolean {
     if (!this.more) {
-      this.#closeAll(fds)
+      this.closeAll(fds)
       throw new Error(`several replies to ${this.method}, which was called without more`)
     }
-    this.#send({ parameters, continues: true }, fds)
-    return !this.#ended && this.#channel.queuedBytes <= this.#options.limits.outputBytesMax
+    this.send({ parameters, continues: true }, fds)
+    return !this.connectionEnded && this.channel.queuedBytes <= this.options.limits.outputBytesMax
   }
 
   fail(error: string, parameters: object = {}): void {
-    this.#send({ error, parameters }, [])
-    this.#finish()
+    this.send({ error, parameters }, [])
+    this.finish()
   }
 
   onEnd(callback: () => void): void {
-    if (this.#ended) callback()
-    else if (!this.#answered) this.#endCallbacks.push(callback)
+    if (this.connectionEnded) callback()
+    else if (!this.answered) this.endCallbacks.push(callback)
   }
 
   onDrain(callback: () => void): void {
-    if (!this.#answered && !this.#ended) this.#drainCallbacks.push(callback)
+    if (!this.answered && !this.connectionEnded) this.drainCallbacks.push(callback)
   }
 
   drained(): void {
-    for (const callback of [...this.#drainCallbacks]) callback()
+    for (const callback of [...this.drainCallbacks]) callback()
   }
 
   end(): void {
-    this.#ended = true
-    const callbacks = this.#endCallbacks
-    this.#forget()
+    this.connectionEnded = true
+    const callbacks = this.endCallbacks
+    this.forget()
     for (const callback of callbacks) callback()
   }
 
-  #send(message: object, fds: readonly number[]): void {
-    if (this.#answered || this.#ended || this.oneway) {
-      this.#closeAll(fds)
-      if (this.#answered) throw new Error(`a reply to ${this.method} after its last reply`)
+  private send(message: object, fds: readonly number[]): void {
+    if (this.answered || this.connectionEnded || this.oneway) {
+      this.closeAll(fds)
+      if (this.answered) throw new Error(`a reply to ${this.method} after its last reply`)
       return
     }
     let bytes: Buffer
@@ -283,25 +283,25 @@ class OpenCall implements Call {
       if (fds.length > fdsPerMessageMax)
         throw new ReplyTooLarge(`${fds.length} descriptors, at most ${fdsPerMessageMax}`)
     } catch (error) {
-      this.#closeAll(fds)
+      this.closeAll(fds)
       throw error
     }
-    this.#channel.send(bytes, fds)
+    this.channel.send(bytes, fds)
   }
 
-  #finish(): void {
-    this.#answered = true
-    this.#forget()
-    if (!this.#ended) this.#onAnswered()
+  private finish(): void {
+    this.answered = true
+    this.forget()
+    if (!this.connectionEnded) this.onAnswered()
   }
 
-  #forget(): void {
-    this.#endCallbacks = []
-    this.#drainCallbacks = []
+  private forget(): void {
+    this.endCallbacks = []
+    this.drainCallbacks = []
   }
 
-  #closeAll(fds: readonly number[]): void {
-    for (const fd of fds) this.#options.closeFd(fd)
+  private closeAll(fds: readonly number[]): void {
+    for (const fd of fds) this.options.closeFd(fd)
   }
 }
 

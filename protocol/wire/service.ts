@@ -42,27 +42,27 @@ const own = 'org.varlink.service'
 
 /** Answers org.varlink.service, and every call that does not fit the interfaces it was given. */
 export class Service {
-  readonly #info: object
-  readonly #descriptions = new Map<string, string>()
-  readonly #routes = new Map<string, { route: Route; method: MethodDescription }>()
+  private readonly info: object
+  private readonly descriptions = new Map<string, string>()
+  private readonly routes = new Map<string, { route: Route; method: MethodDescription }>()
 
   /** The description of org.varlink.service itself belongs to interfaces; its methods are answered here. */
   constructor(info: ServiceInfo, interfaces: readonly InterfaceDescription[]) {
     const { vendor, product, version, url } = info
-    this.#info = { vendor, product, version, url, interfaces: interfaces.map(({ name }) => name) }
+    this.info = { vendor, product, version, url, interfaces: interfaces.map(({ name }) => name) }
     for (const { name, description, methods } of interfaces) {
-      this.#descriptions.set(name, description)
+      this.descriptions.set(name, description)
       for (const [member, method] of methods) {
-        this.#routes.set(`${name}.${member}`, { route: { interface: name, method: member }, method })
+        this.routes.set(`${name}.${member}`, { route: { interface: name, method: member }, method })
       }
     }
   }
 
   /** Where the call goes; undefined when it has been answered here. */
   route(call: Call): Route | undefined {
-    const found = this.#routes.get(call.method)
+    const found = this.routes.get(call.method)
     if (found === undefined) {
-      this.#refuseUnknown(call)
+      this.refuseUnknown(call)
       return undefined
     }
     const { route, method } = found
@@ -75,24 +75,24 @@ export class Service {
       return undefined
     }
     if (route.interface !== own) return route
-    this.#answer(call, route.method)
+    this.answer(call, route.method)
     return undefined
   }
 
-  #refuseUnknown(call: Call): void {
+  private refuseUnknown(call: Call): void {
     const dot = call.method.lastIndexOf('.')
     const name = call.method.slice(0, Math.max(dot, 0))
-    if (this.#descriptions.has(name)) call.fail(`${own}.MethodNotFound`, { method: call.method })
+    if (this.descriptions.has(name)) call.fail(`${own}.MethodNotFound`, { method: call.method })
     else call.fail(`${own}.InterfaceNotFound`, { interface: name })
   }
 
-  #answer(call: Call, method: string): void {
+  private answer(call: Call, method: string): void {
     if (method === 'GetInfo') {
-      call.reply(this.#info)
+      call.reply(this.info)
       return
     }
     const { interface: name } = call.parameters as { interface: string }
-    const description = this.#descriptions.get(name)
+    const description = this.descriptions.get(name)
     if (description === undefined) call.fail(`${own}.InterfaceNotFound`, { interface: name })
     else call.reply({ description })
   }

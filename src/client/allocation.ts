@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type {
   Allocation as AllocationInfo,
   Mapping as MappingInfo,
@@ -30,47 +31,56 @@ export type ReleaseOutcome = 'released' | 'quarantined'
  * What it tells is as of the last reply; refresh() asks anew.
  */
 export class Allocation {
-  readonly #state: ClientState
-  readonly #secret: string | undefined
-  #info: AllocationInfo
+  private readonly state: ClientState
+  private readonly secret: string | undefined
+  private latest: AllocationInfo
 
   /** @internal */
   constructor(state: ClientState, info: AllocationInfo, secret: string | undefined) {
-    this.#state = state
-    this.#info = info
-    this.#secret = secret
+    this.state = state
+    this.latest = info
+    this.secret = secret
   }
 
   /** Everything the broker said of it. */
   get info(): Readonly<AllocationInfo> {
-    return this.#info
+    return this.latest
   }
 
   get name(): string {
-    return this.#info.name
+    return this.latest.name
   }
 
   /** In bytes. */
   get size(): number {
-    return this.#info.bytes
+    return this.latest.bytes
   }
 
   /** The name of the range it lies in. */
   get range(): string {
-    return this.#info.range
+    return this.latest.range
   }
 
   get metadata(): Metadata | undefined {
-    return (this.#info.metadata as Metadata | null | undefined) ?? undefined
+    return (this.latest.metadata as Metadata | null | undefined) ?? undefined
   }
 
   get shares(): readonly ShareRight[] {
-    return this.#info.shares
+    return this.latest.shares
   }
 
   /** What is known of its contents after a kexec. */
   get verdict(): Verdict {
-    return this.#info.verdict
+    return this.latest.verdict
+  }
+
+  /** JSON and logs show its info: neither its secret nor the connection. */
+  toJSON(): Readonly<AllocationInfo> {
+    return this.latest
+  }
+
+  [inspect.custom](): Readonly<AllocationInfo> {
+    return this.latest
   }
 
   /**
@@ -78,8 +88,8 @@ export class Allocation {
    * @returns all mappings of it, of every process
    */
   async refresh(options: CallOptions = {}): Promise<MappingInfo[]> {
-    const { out } = await this.#state.link.call('GetAllocation', { name: this.name }, options.signal)
-    this.#info = out.allocation
+    const { out } = await this.state.link.call('GetAllocation', { name: this.name }, options.signal)
+    this.latest = out.allocation
     return out.mappings
   }
 
@@ -90,7 +100,7 @@ export class Allocation {
    */
   map(options: MapOptions = {}): Promise<Mapping> {
     const { signal, ...layout } = options
-    return this.#state.createMapping(this.range, { name: this.name, ...layout, secret: this.#secret }, signal)
+    return this.state.createMapping(this.range, { name: this.name, ...layout, secret: this.secret }, signal)
   }
 
   /**
@@ -100,7 +110,7 @@ export class Allocation {
    */
   async grow(size: number, options: CallOptions = {}): Promise<void> {
     const { name } = this
-    await this.#change('Grow', { name, bytes: size, secret: this.#secret }, options)
+    await this.change('Grow', { name, bytes: size, secret: this.secret }, options)
   }
 
   /**
@@ -111,27 +121,27 @@ export class Allocation {
    * @throws BrokerError InvalidArgument, PermissionDenied, LimitExceeded, TableFull, ...
    */
   async markPoisoned(where: BadMemory): Promise<Poison[]> {
-    const poisoned = await markPoisoned(this.#state.link, { name: this.name, secret: this.#secret }, where)
-    this.#info = { ...this.#info, verdict: 'poisoned' }
+    const poisoned = await markPoisoned(this.state.link, { name: this.name, secret: this.secret }, where)
+    this.latest = { ...this.latest, verdict: 'poisoned' }
     return poisoned
   }
 
   /** Let another uid map it. */
   async share(uid: number, access: Access, options: CallOptions = {}): Promise<void> {
     const { name } = this
-    await this.#change('Share', { name, uid, access, secret: this.#secret }, options)
+    await this.change('Share', { name, uid, access, secret: this.secret }, options)
   }
 
   /** End another uid's right to map it. Mappings it has already stay until they are revoked. */
   async unshare(uid: number, options: CallOptions = {}): Promise<void> {
     const { name } = this
-    await this.#change('Share', { name, uid, access: null, secret: this.#secret }, options)
+    await this.change('Share', { name, uid, access: null, secret: this.secret }, options)
   }
 
   /** Replace the metadata; undefined removes it. */
   async setMetadata(metadata: Metadata | undefined, options: CallOptions = {}): Promise<void> {
     const { name } = this
-    await this.#change('SetMetadata', { name, metadata: metadata ?? null, secret: this.#secret }, options)
+    await this.change('SetMetadata', { name, metadata: metadata ?? null, secret: this.secret }, options)
   }
 
   /**
@@ -142,18 +152,18 @@ export class Allocation {
   async release(options: EndOptions = {}): Promise<ReleaseOutcome> {
     const { name } = this
     const { graceMs, signal, onStep } = options
-    const parameters = { name, graceMs, secret: this.#secret }
-    const last = await this.#state.link.last('Release', parameters, signal, onStep)
+    const parameters = { name, graceMs, secret: this.secret }
+    const last = await this.state.link.last('Release', parameters, signal, onStep)
     return last.outcome as ReleaseOutcome
   }
 
-  async #change<M extends 'Grow' | 'Share' | 'SetMetadata'>(
+  private async change<M extends 'Grow' | 'Share' | 'SetMetadata'>(
     method: M,
     parameters: In<M>,
     options: CallOptions,
   ): Promise<void> {
-    const { out } = await this.#state.link.call(method, parameters, options.signal)
-    this.#info = out.allocation
+    const { out } = await this.state.link.call(method, parameters, options.signal)
+    this.latest = out.allocation
   }
 }
 

@@ -104,12 +104,12 @@ export interface BrokerEvents {
  * connection ends none.
  */
 export class Broker extends EventEmitter<BrokerEvents> {
-  readonly #state: ClientState
+  private readonly state: ClientState
 
   /** @internal */
   constructor(state: (broker: Broker) => ClientState) {
     super()
-    this.#state = state(this)
+    this.state = state(this)
   }
 
   /** @internal */
@@ -124,33 +124,33 @@ export class Broker extends EventEmitter<BrokerEvents> {
       reconnect,
       {
         onDisconnected: error => {
-          if (broker) broker.#announce('disconnected', error)
+          if (broker) broker.announce('disconnected', error)
         },
         onReconnected: status => {
           if (!broker) return
-          broker.#state.forgetRanges()
-          broker.#announce('reconnected', status)
+          broker.state.forgetRanges()
+          broker.announce('reconnected', status)
         },
       },
       signal,
     )
-    broker = new Broker(self => new ClientState(link, new RevokeListener(link, self.#revokeEvents())))
+    broker = new Broker(self => new ClientState(link, new RevokeListener(link, self.revokeEvents())))
     return broker
   }
 
   /** The broker at a glance. */
   async status(options: CallOptions = {}): Promise<Status> {
-    return (await this.#state.link.call('GetStatus', {}, options.signal)).out
+    return (await this.state.link.call('GetStatus', {}, options.signal)).out
   }
 
   /** The ranges, how full they are, and what their sources can do. */
   async ranges(options: CallOptions = {}): Promise<Range[]> {
-    return (await this.#state.link.call('ListRanges', {}, options.signal)).out.ranges
+    return (await this.state.link.call('ListRanges', {}, options.signal)).out.ranges
   }
 
   /** Connected processes, and what they hold. */
   async clients(options: CallOptions = {}): Promise<Client[]> {
-    return (await this.#state.link.call('ListClients', {}, options.signal)).out.clients
+    return (await this.state.link.call('ListClients', {}, options.signal)).out.clients
   }
 
   /** Allocations the caller may see, in order of id; fetched in pages as they are consumed. */
@@ -158,7 +158,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { prefix, signal } = options
     let after: number | undefined
     do {
-      const { out } = await this.#state.link.call('ListAllocations', { prefix, after }, signal)
+      const { out } = await this.state.link.call('ListAllocations', { prefix, after }, signal)
       yield* out.allocations
       after = out.next ?? undefined
     } while (after !== undefined)
@@ -172,7 +172,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     name: string,
     options: CallOptions = {},
   ): Promise<{ allocation: AllocationInfo; mappings: MappingInfo[] }> {
-    return (await this.#state.link.call('GetAllocation', { name }, options.signal)).out
+    return (await this.state.link.call('GetAllocation', { name }, options.signal)).out
   }
 
   /**
@@ -182,8 +182,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   async allocate(options: AllocateOptions): Promise<Allocation> {
     const { size, align, owner, signal, ...same } = options
     const parameters = { ...same, bytes: size, alignBytes: align, uid: owner }
-    const { out } = await this.#state.link.call('Allocate', parameters, signal)
-    return new Allocation(this.#state, out.allocation, options.secret)
+    const { out } = await this.state.link.call('Allocate', parameters, signal)
+    return new Allocation(this.state, out.allocation, options.secret)
   }
 
   /**
@@ -193,7 +193,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    */
   async allocation(name: string, options: ClaimOptions = {}): Promise<Allocation> {
     const { allocation } = await this.get(name, options)
-    return new Allocation(this.#state, allocation, options.secret)
+    return new Allocation(this.state, allocation, options.secret)
   }
 
   /**
@@ -202,7 +202,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen
    */
   claim(name: string, options: ClaimOptions = {}): Promise<Claimed> {
-    return claim(this.#state, name, options)
+    return claim(this.state, name, options)
   }
 
   /**
@@ -210,7 +210,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * holder, and what freeze() has recorded for verify() stays.
    */
   claimable(options: ClaimableOptions = {}): Promise<Claimable> {
-    return claimable(this.#state, options)
+    return claimable(this.state, options)
   }
 
   /**
@@ -218,7 +218,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * is reported in notClaimed and doesn't hinder the others.
    */
   rebuild(options: RebuildOptions = {}): Promise<Rebuilt> {
-    return rebuild(this.#state, options)
+    return rebuild(this.state, options)
   }
 
   /**
@@ -229,7 +229,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
   watch(
     options: { mine?: boolean | undefined; signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<WatchItem, void> {
-    return watch(this.#state.link, options)
+    return watch(this.state.link, options)
   }
 
   /**
@@ -244,9 +244,9 @@ export class Broker extends EventEmitter<BrokerEvents> {
     options: EndOptions & { secret?: string | undefined } = {},
   ): Promise<RevokeOutcome> {
     const { graceMs, secret, signal, onStep } = options
-    const own = this.#state.revokes.get(mapping)
-    if (own) return (await this.#state.giveUp(own, signal)) ?? 'revoked'
-    const { outcome } = await this.#state.link.last(
+    const own = this.state.revokes.get(mapping)
+    if (own) return (await this.state.giveUp(own, signal)) ?? 'revoked'
+    const { outcome } = await this.state.link.last(
       'RevokeMapping',
       { mapping, graceMs, secret },
       signal,
@@ -262,7 +262,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
    */
   freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
-    return freeze(this.#state.link, reason, options)
+    return freeze(this.state.link, reason, options)
   }
 
   /**
@@ -271,7 +271,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied, Busy (digests or another verification are under way)
    */
   verify(options: VerifyOptions = {}): AsyncGenerator<Verified, void> {
-    return verify(this.#state.link, options)
+    return verify(this.state.link, options)
   }
 
   /**
@@ -284,7 +284,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const add = ({ poisoned }: { poisoned: Poison[] }) => {
       for (const row of poisoned) rows.set(`${row.range} ${row.offset} ${row.allocation ?? ''}`, row)
     }
-    add(await this.#state.link.last('ListPoisoned', {}, options.signal, add))
+    add(await this.state.link.last('ListPoisoned', {}, options.signal, add))
     return [...rows.values()]
   }
 
@@ -295,11 +295,11 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses), TableFull
    */
   markPoisoned(range: string, where: BadMemory): Promise<Poison[]> {
-    return markPoisoned(this.#state.link, { range }, where)
+    return markPoisoned(this.state.link, { range }, where)
   }
 
   async thaw(options: CallOptions = {}): Promise<void> {
-    await this.#state.link.call('Thaw', {}, options.signal)
+    await this.state.link.call('Thaw', {}, options.signal)
   }
 
   /**
@@ -307,7 +307,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async recovery(options: CallOptions = {}): Promise<Recovery[]> {
-    return (await this.#state.link.call('GetRecovery', {}, options.signal)).out.recoveries
+    return (await this.state.link.call('GetRecovery', {}, options.signal)).out.recoveries
   }
 
   /**
@@ -315,7 +315,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async statistics(options: CallOptions = {}): Promise<Statistics> {
-    return (await this.#state.link.call('GetStatistics', {}, options.signal)).out
+    return (await this.state.link.call('GetStatistics', {}, options.signal)).out
   }
 
   /**
@@ -327,7 +327,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     const { offset = 0, signal } = options
     const length =
       options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
-    const { out } = await this.#state.link.call('ReadAllocation', { name, offset, length }, signal)
+    const { out } = await this.state.link.call('ReadAllocation', { name, offset, length }, signal)
     const bytes = Buffer.from(out.data, 'base64')
     if (bytes.length !== length)
       throw violation('ReadAllocation', `${bytes.length} bytes instead of ${length}`)
@@ -340,7 +340,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConsoleOff, PermissionDenied
    */
   async openConsole(options: CallOptions = {}): Promise<string> {
-    return (await this.#state.link.call('OpenConsole', {}, options.signal)).out.url
+    return (await this.state.link.call('OpenConsole', {}, options.signal)).out.url
   }
 
   /**
@@ -348,7 +348,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError ConfigInvalid, PermissionDenied
    */
   async reload(options: CallOptions = {}): Promise<Reloaded> {
-    return (await this.#state.link.call('Reload', {}, options.signal)).out
+    return (await this.state.link.call('Reload', {}, options.signal)).out
   }
 
   /**
@@ -356,7 +356,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async setLogLevel(level: LogLevel, options: CallOptions = {}): Promise<void> {
-    await this.#state.link.call('SetLogLevel', { level }, options.signal)
+    await this.state.link.call('SetLogLevel', { level }, options.signal)
   }
 
   /**
@@ -364,30 +364,30 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * up: the broker keeps allocations and layouts for the next claim. Idempotent; calls under way fail with Closed.
    */
   async close(): Promise<void> {
-    this.#state.link.close()
-    for (const { info } of [...this.#state.revokes.heldMappings]) this.#state.abandon(info.id)
+    this.state.link.close()
+    for (const { info } of [...this.state.revokes.heldMappings]) this.state.abandon(info.id)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  #revokeEvents() {
+  private revokeEvents() {
     return {
-      onLost: (held: HeldMapping) => this.#announce('mappingLost', endOf(held)),
+      onLost: (held: HeldMapping) => this.announce('mappingLost', endOf(held)),
       onRevoked: (held: HeldMapping, failures: unknown[]) => {
         // The broker before anybody else: no listener may stand between.
-        this.#state.settle(held).catch(error => {
-          if (!this.#state.link.closed) warn(error)
+        this.state.settle(held).catch(error => {
+          if (!this.state.link.closed) warn(error)
         })
         for (const failure of failures) warn(failure)
-        this.#announce('mappingRevoked', endOf(held), failures)
+        this.announce('mappingRevoked', endOf(held), failures)
       },
     }
   }
 
   /** To each listener on its own, so that none keeps the event from the next one, or from what the library does after it. */
-  #announce<K extends keyof BrokerEvents>(event: K, ...details: BrokerEvents[K]): void {
+  private announce<K extends keyof BrokerEvents>(event: K, ...details: BrokerEvents[K]): void {
     for (const listener of this.rawListeners(event)) {
       try {
         Promise.resolve(Reflect.apply(listener, this, details)).catch(warn)

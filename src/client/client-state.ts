@@ -16,10 +16,10 @@ const passing = new Set(['BrokerUnreachable', 'Busy', 'ConnectionLost', 'Frozen'
 export class ClientState {
   readonly link: Link
   readonly revokes: RevokeListener
-  #pageBytes = new Map<string, number>()
+  private pageBytes = new Map<string, number>()
   /** A claim was cut off: this process may hold mappings whose descriptors never arrived. Stays so. */
   claimCutOff = false
-  readonly #givingUp = new Map<HeldMapping, Promise<RevokeOutcome | undefined>>()
+  private readonly givingUp = new Map<HeldMapping, Promise<RevokeOutcome | undefined>>()
 
   constructor(link: Link, revokes: RevokeListener) {
     this.link = link
@@ -28,15 +28,15 @@ export class ClientState {
 
   /** A restarted broker may have been given other ranges. */
   forgetRanges(): void {
-    this.#pageBytes = new Map()
+    this.pageBytes = new Map()
   }
 
   /** What to have in hand before a descriptor is asked for, so that nothing can fail between its arrival and its owner. */
   async prepare(range: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     await abortable(this.revokes.ready(), signal)
-    if (range === undefined ? this.#pageBytes.size > 0 : this.#pageBytes.has(range)) return
+    if (range === undefined ? this.pageBytes.size > 0 : this.pageBytes.has(range)) return
     const { out } = await this.link.call('ListRanges', {}, signal)
-    for (const { name, capabilities } of out.ranges) this.#pageBytes.set(name, capabilities.pageBytes)
+    for (const { name, capabilities } of out.ranges) this.pageBytes.set(name, capabilities.pageBytes)
   }
 
   async createMapping(
@@ -47,7 +47,7 @@ export class ClientState {
     await this.prepare(range, signal)
     const { out, fds } = await this.link.call('CreateMapping', parameters, signal, late => {
       // Nobody will ever have it. Without the connection to say so, it ends with this process.
-      this.#tell(late.grant.mapping.id, undefined).catch(() => {})
+      this.tell(late.grant.mapping.id, undefined).catch(() => {})
     })
     const [mapping] = this.adopt(range, [out.grant], fds)
     return mapping!
@@ -55,7 +55,7 @@ export class ClientState {
 
   /** Grants with the descriptors that came with them, as mappings. Adopts fds. */
   adopt(range: string, grants: readonly Grant[], fds: readonly number[]): Mapping[] {
-    const pageBytes = this.#pageBytes.get(range)
+    const pageBytes = this.pageBytes.get(range)
     if (pageBytes === undefined) {
       closeAll(fds)
       throw violation('CreateMapping', `its range ${JSON.stringify(range)} is not among those of ListRanges`)
@@ -70,7 +70,7 @@ export class ClientState {
 
   /** End a mapping here and at the broker; undefined where the broker does not know it (any more). */
   giveUp(held: HeldMapping, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
-    const running = this.#givingUp.get(held)
+    const running = this.givingUp.get(held)
     if (running) return abortable(running, signal)
     const { state } = held
     if (state === 'closed') return Promise.resolve(undefined)
@@ -89,12 +89,12 @@ export class ClientState {
 
   /** Tell the broker that a dropped mapping is gone here. */
   async acknowledge(held: HeldMapping, signal?: AbortSignal): Promise<RevokeOutcome | undefined> {
-    const telling = this.#tell(held.info.id, signal)
-    this.#givingUp.set(held, telling)
+    const telling = this.tell(held.info.id, signal)
+    this.givingUp.set(held, telling)
     try {
       return await telling
     } finally {
-      this.#givingUp.delete(held)
+      this.givingUp.delete(held)
     }
   }
 
@@ -116,7 +116,7 @@ export class ClientState {
     }
   }
 
-  async #tell(mapping: number, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined> {
+  private async tell(mapping: number, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined> {
     try {
       const { outcome } = await this.link.settle('RevokeMapping', { mapping }, signal)
       return outcome === 'revoked' ? 'revoked' : 'quarantined'

@@ -42,34 +42,34 @@ export class HeldMapping {
   /** Multiple that the kernel demands of an mmap of the descriptor, in bytes. */
   readonly pageBytes: number
   readonly handlers = new Set<RevokeHandler>()
-  readonly #windows = new Map<ArrayBufferLike, InstanceType<typeof Window>>()
-  #fd: number
-  #state: MappingState = 'held'
+  private readonly windows = new Map<ArrayBufferLike, InstanceType<typeof Window>>()
+  private ownFd: number
+  private current: MappingState = 'held'
 
   /** Adopts fd. */
   constructor(grant: Grant, fd: number, pageBytes: number) {
     this.info = grant.mapping
     this.mmapOffset = grant.mmapOffset
     this.pageBytes = pageBytes
-    this.#fd = fd
+    this.ownFd = fd
   }
 
   get state(): MappingState {
-    return this.#state
+    return this.current
   }
 
   /** @throws BrokerError MappingRevoked */
   get fd(): number {
-    if (this.#fd < 0) throw this.#gone()
-    return this.#fd
+    if (this.ownFd < 0) throw this.gone()
+    return this.ownFd
   }
 
   beginRevoke(): void {
-    if (this.#state === 'held') this.#state = 'revoking'
+    if (this.current === 'held') this.current = 'revoking'
   }
 
   markLost(): void {
-    if (this.#state !== 'closed') this.#state = 'lost'
+    if (this.current !== 'closed') this.current = 'lost'
   }
 
   /** @throws BrokerError MappingRevoked, InvalidArgument, WindowFailed */
@@ -104,43 +104,43 @@ export class HeldMapping {
         },
       )
     }
-    this.#windows.set(window.buffer, window)
+    this.windows.set(window.buffer, window)
     return Buffer.from(window.buffer, start - pageStart, length)
   }
 
   /** Address of the first byte of a window of this mapping. */
   addressOf(window: Buffer): bigint {
-    return this.#windowOf(window).address + BigInt(window.byteOffset)
+    return this.windowOf(window).address + BigInt(window.byteOffset)
   }
 
   closeWindow(window: Buffer): void {
-    this.#windowOf(window).revoke()
-    this.#windows.delete(window.buffer)
+    this.windowOf(window).revoke()
+    this.windows.delete(window.buffer)
   }
 
   /** Windows become empty, the descriptor is closed. Idempotent. */
   drop(): void {
-    this.#state = 'closed'
-    for (const window of this.#windows.values()) window.revoke()
-    this.#windows.clear()
+    this.current = 'closed'
+    for (const window of this.windows.values()) window.revoke()
+    this.windows.clear()
     this.closeFd()
     this.handlers.clear()
   }
 
   /** The descriptor alone; windows stay. Idempotent. */
   closeFd(): void {
-    if (this.#fd < 0) return
-    closeQuietly(this.#fd)
-    this.#fd = -1
+    if (this.ownFd < 0) return
+    closeQuietly(this.ownFd)
+    this.ownFd = -1
   }
 
-  #windowOf(buffer: Buffer): InstanceType<typeof Window> {
-    const window = this.#windows.get(buffer.buffer)
+  private windowOf(buffer: Buffer): InstanceType<typeof Window> {
+    const window = this.windows.get(buffer.buffer)
     if (!window) throw invalidArgument('window', 'it is not an open window of this mapping')
     return window
   }
 
-  #gone(): BrokerError {
+  private gone(): BrokerError {
     const { id, allocation } = this.info
     return new BrokerError(
       'MappingRevoked',

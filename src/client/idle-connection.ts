@@ -8,21 +8,21 @@ const idleMs = 1_000
  * for each costs both sides more than the call itself.
  */
 export class IdleConnection {
-  #connection: Connection | undefined
-  #timer: NodeJS.Timeout | undefined
+  private connection: Connection | undefined
+  private timer: NodeJS.Timeout | undefined
 
   take(): Connection | undefined {
-    const connection = this.#connection
-    this.#connection = undefined
-    clearTimeout(this.#timer)
+    const connection = this.connection
+    this.connection = undefined
+    clearTimeout(this.timer)
     return connection?.caller.ended ? undefined : connection
   }
 
   /** Adopts a connection on which everything is answered; it replaces the one before. */
   keep(connection: Connection): void {
     this.drop()
-    this.#connection = connection
-    this.#timer = setTimeout(() => this.drop(), idleMs).unref()
+    this.connection = connection
+    this.timer = setTimeout(() => this.drop(), idleMs).unref()
   }
 
   drop(): void {

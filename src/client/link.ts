@@ -35,20 +35,20 @@ type State =
 
 /** The way to the broker: one connection for calls that are answered at once, kept up; others for those that are not. */
 export class Link {
-  readonly #socketPath: string
-  readonly #reconnect: Reconnect
-  readonly #events: LinkEvents
-  readonly #closing = new AbortController()
-  readonly #others = new Set<Connection>()
-  readonly #idle = new IdleConnection()
-  #state: State
+  private readonly socketPath: string
+  private readonly reconnect: Reconnect
+  private readonly events: LinkEvents
+  private readonly closer = new AbortController()
+  private readonly others = new Set<Connection>()
+  private readonly idle = new IdleConnection()
+  private state: State
 
   private constructor(socketPath: string, reconnect: Reconnect, events: LinkEvents, first: Connection) {
-    this.#socketPath = socketPath
-    this.#reconnect = reconnect
-    this.#events = events
-    this.#state = { name: 'up', connection: first }
-    this.#follow(first)
+    this.socketPath = socketPath
+    this.reconnect = reconnect
+    this.events = events
+    this.state = { name: 'up', connection: first }
+    this.follow(first)
   }
 
   /** @throws BrokerError BrokerUnreachable, ProtocolViolation, Aborted */
@@ -65,12 +65,12 @@ export class Link {
   }
 
   get closed(): boolean {
-    return this.#state.name === 'closed'
+    return this.state.name === 'closed'
   }
 
   /** Aborts when the link is closed. */
   get closing(): AbortSignal {
-    return this.#closing.signal
+    return this.closer.signal
   }
 
   /**
@@ -83,8 +83,8 @@ export class Link {
     signal?: AbortSignal,
     onLate: (out: Out<M>) => void = () => {},
   ): Promise<Reply<M>> {
-    return this.#persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
-      const connection = await this.#up(giveUpAt, signal)
+    return this.persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
+      const connection = await this.up(giveUpAt, signal)
       const sent = connection.caller.call(qualified(method), stripped(parameters))
       const checked = sent.then(reply => checkReply(method, reply))
       try {
@@ -93,7 +93,7 @@ export class Link {
           onLate(out)
         })
       } catch (error) {
-        if (error instanceof ConnectionLost) this.#lost(connection, error)
+        if (error instanceof ConnectionLost) this.lost(connection, error)
         throw error
       }
     })
@@ -105,17 +105,17 @@ export class Link {
    * secret, which would open the connection for others. Aborting it closes the connection.
    */
   async settle<M extends Method>(method: M, parameters: In<M>, signal?: AbortSignal): Promise<Out<M>> {
-    return this.#persist(method, 'settle', signal, async giveUpAt => {
-      const connection = this.#idle.take() ?? (await this.#another(giveUpAt, signal))
-      this.#others.add(connection)
+    return this.persist(method, 'settle', signal, async giveUpAt => {
+      const connection = this.idle.take() ?? (await this.another(giveUpAt, signal))
+      this.others.add(connection)
       let reply: Reply<M> | undefined
       try {
         const sent = connection.caller.call(qualified(method), stripped(parameters), 0)
         reply = checkReply(method, await abortable(sent, signal))
         return reply.out
       } finally {
-        this.#others.delete(connection)
-        if (reply && !this.closed) this.#idle.keep(connection)
+        this.others.delete(connection)
+        if (reply && !this.closed) this.idle.keep(connection)
         else connection.caller.close()
       }
     })
@@ -130,10 +130,10 @@ export class Link {
     method: M,
     parameters: In<M>,
     signal?: AbortSignal,
-    giveUpAt = performance.now() + this.#reconnect.timeoutMs,
+    giveUpAt = performance.now() + this.reconnect.timeoutMs,
   ): AsyncGenerator<Reply<M>, void> {
-    const connection = await this.#another(giveUpAt, signal)
-    this.#others.add(connection)
+    const connection = await this.another(giveUpAt, signal)
+    this.others.add(connection)
     const hangUp = () => connection.caller.close()
     signal?.addEventListener('abort', hangUp, { once: true })
     try {
@@ -147,7 +147,7 @@ export class Link {
       throw error
     } finally {
       signal?.removeEventListener('abort', hangUp)
-      this.#others.delete(connection)
+      this.others.delete(connection)
       hangUp()
     }
   }
@@ -159,7 +159,7 @@ export class Link {
     signal?: AbortSignal,
     onStep?: (out: Out<M>) => void,
   ): Promise<Out<M>> {
-    return this.#persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
+    return this.persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
       let previous: Out<M> | undefined
       for await (const { out } of this.replies(method, parameters, signal, giveUpAt)) {
         if (previous !== undefined) onStep?.(previous)
@@ -175,9 +175,9 @@ export class Link {
    * @throws BrokerError Aborted, Closed
    */
   async pause(attempt: number, signal?: AbortSignal): Promise<void> {
-    const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal
+    const either = signal ? AbortSignal.any([signal, this.closer.signal]) : this.closer.signal
     try {
-      await sleep(backoffMs(attempt, this.#reconnect), undefined, { signal: either })
+      await sleep(backoffMs(attempt, this.reconnect), undefined, { signal: either })
     } catch {
       throwIfAborted(signal)
       throw closedError()
@@ -186,23 +186,23 @@ export class Link {
 
   /** Idempotent. Calls under way and waiting fail with Closed. */
   close(): void {
-    const state = this.#state
+    const state = this.state
     if (state.name === 'closed') return
-    this.#state = { name: 'closed' }
-    this.#closing.abort()
-    for (const { caller } of this.#others) caller.close()
-    this.#idle.drop()
+    this.state = { name: 'closed' }
+    this.closer.abort()
+    for (const { caller } of this.others) caller.close()
+    this.idle.drop()
     if (state.name === 'up') state.connection.caller.close()
   }
 
   /** Runs an attempt, again after a broken connection where that does no harm, until timeoutMs after its start or first break. */
-  async #persist<T>(
+  private async persist<T>(
     method: Method,
     repeat: Repeat,
     signal: AbortSignal | undefined,
     attempt: (giveUpAt: number) => Promise<T>,
   ): Promise<T> {
-    let giveUpAt = performance.now() + this.#reconnect.timeoutMs
+    let giveUpAt = performance.now() + this.reconnect.timeoutMs
     let broken = false
     for (let tries = 0; ; tries++) {
       throwIfAborted(signal)
@@ -213,7 +213,7 @@ export class Link {
         if (this.closed) throw closedError()
         if (error instanceof ConnectionLost && !broken) {
           broken = true
-          giveUpAt = performance.now() + this.#reconnect.timeoutMs
+          giveUpAt = performance.now() + this.reconnect.timeoutMs
         }
         if (performance.now() >= giveUpAt || !mayRepeat(error, repeat)) throw toBrokerError(error, method)
       }
@@ -221,14 +221,14 @@ export class Link {
   }
 
   /** The connection, waiting for it until giveUpAt where it is down. */
-  async #up(giveUpAt: number, signal: AbortSignal | undefined): Promise<Connection> {
+  private async up(giveUpAt: number, signal: AbortSignal | undefined): Promise<Connection> {
     for (;;) {
       throwIfAborted(signal)
-      const state = this.#state
+      const state = this.state
       if (state.name === 'closed') throw closedError()
       if (state.name === 'up') return state.connection
       const leftMs = giveUpAt - performance.now()
-      if (leftMs <= 0) throw this.#stillDown()
+      if (leftMs <= 0) throw this.stillDown()
       const timer = new AbortController()
       const late = sleep(leftMs, undefined, { signal: timer.signal }).catch(() => {})
       await abortable(Promise.race([state.back, late]), signal).finally(() => timer.abort())
@@ -236,11 +236,11 @@ export class Link {
   }
 
   /** A new connection, when the broker can be reached. */
-  async #another(giveUpAt: number, signal: AbortSignal | undefined): Promise<Connection> {
+  private async another(giveUpAt: number, signal: AbortSignal | undefined): Promise<Connection> {
     for (let attempt = 0; ; attempt++) {
-      await this.#up(giveUpAt, signal)
+      await this.up(giveUpAt, signal)
       try {
-        return await dial(this.#socketPath, signal)
+        return await dial(this.socketPath, signal)
       } catch (error) {
         // The broker may be gone without the shared connection having noticed yet.
         const unreachable = error instanceof BrokerError && error.code === 'BrokerUnreachable'
@@ -250,39 +250,39 @@ export class Link {
     }
   }
 
-  #stillDown(): BrokerError {
+  private stillDown(): BrokerError {
     return new BrokerError(
       'BrokerUnreachable',
-      `the broker at ${this.#socketPath} went away and did not come back within ${this.#reconnect.timeoutMs} ms; ` +
+      `the broker at ${this.socketPath} went away and did not come back within ${this.reconnect.timeoutMs} ms; ` +
         'nothing was sent',
-      { parameters: { socket: this.#socketPath } },
+      { parameters: { socket: this.socketPath } },
     )
   }
 
-  #follow(connection: Connection): void {
-    connection.closed.then(error => this.#lost(connection, error))
+  private follow(connection: Connection): void {
+    connection.closed.then(error => this.lost(connection, error))
   }
 
   /** Both a failed call and the connection itself report the end; whichever is first counts. */
-  #lost(connection: Connection, error: Error | undefined): void {
-    if (this.#state.name !== 'up' || this.#state.connection !== connection) return
+  private lost(connection: Connection, error: Error | undefined): void {
+    if (this.state.name !== 'up' || this.state.connection !== connection) return
     connection.caller.close()
-    this.#state = { name: 'down', back: this.#comeBack() }
-    this.#events.onDisconnected(error)
+    this.state = { name: 'down', back: this.comeBack() }
+    this.events.onDisconnected(error)
   }
 
-  async #comeBack(): Promise<void> {
+  private async comeBack(): Promise<void> {
     for (let attempt = 0; !this.closed; attempt++) {
       await this.pause(attempt).catch(() => {})
       if (this.closed) return
-      const greeted = await greet(this.#socketPath, this.#reconnect.timeoutMs, this.#closing.signal).catch(
+      const greeted = await greet(this.socketPath, this.reconnect.timeoutMs, this.closer.signal).catch(
         () => undefined,
       )
       if (!greeted) continue
       if (this.closed) return greeted.connection.caller.close()
-      this.#state = { name: 'up', connection: greeted.connection }
-      this.#follow(greeted.connection)
-      this.#events.onReconnected(greeted.status)
+      this.state = { name: 'up', connection: greeted.connection }
+      this.follow(greeted.connection)
+      this.events.onReconnected(greeted.status)
       return
     }
   }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Mapping as MappingInfo } from '../../protocol/generated/broker'
 import type { HeldMapping, MappingState, RevokeHandler } from './held-mapping'
 import type { CallOptions, RevokeOutcome } from './options'
@@ -26,52 +27,61 @@ const unreachable = new FinalizationRegistry<HeldMapping>(held => held.closeFd()
  * layout: after the end of the process the broker keeps it, and rebuild() or claim() of the next one gets it back.
  */
 export class Mapping {
-  readonly #owner: MappingOwner
-  readonly #held: HeldMapping
+  private readonly owner: MappingOwner
+  private readonly held: HeldMapping
 
   /** @internal */
   constructor(owner: MappingOwner, held: HeldMapping) {
-    this.#owner = owner
-    this.#held = held
+    this.owner = owner
+    this.held = held
     unreachable.register(this, held, this)
   }
 
   /** The broker's number of this mapping. */
   get id(): number {
-    return this.#held.info.id
+    return this.held.info.id
   }
 
   /** The mapping as the broker described it when it was made. */
   get info(): Readonly<MappingInfo> {
-    return this.#held.info
+    return this.held.info
+  }
+
+  /** JSON and logs show its info, not the connection. */
+  toJSON(): Readonly<MappingInfo> {
+    return this.info
+  }
+
+  [inspect.custom](): Readonly<MappingInfo> {
+    return this.info
   }
 
   /** First byte, from the start of the allocation. */
   get offset(): number {
-    return this.#held.info.offset
+    return this.held.info.offset
   }
 
   /** In bytes. */
   get length(): number {
-    return this.#held.info.length
+    return this.held.info.length
   }
 
   get access(): 'read' | 'readWrite' {
-    return this.#held.info.access
+    return this.held.info.access
   }
 
   /** Where the mapping lies in the guest's physical address space, in bytes, as given to map(). */
   get guestAddress(): number | undefined {
-    return this.#held.info.guestAddress ?? undefined
+    return this.held.info.guestAddress ?? undefined
   }
 
   /** What map() was given. */
   get metadata(): unknown {
-    return this.#held.info.metadata ?? undefined
+    return this.held.info.metadata ?? undefined
   }
 
   get state(): MappingState {
-    return this.#held.state
+    return this.held.state
   }
 
   /**
@@ -80,17 +90,17 @@ export class Mapping {
    * @throws BrokerError MappingRevoked after the end of the mapping
    */
   get fd(): number {
-    return this.#held.fd
+    return this.held.fd
   }
 
   /** Where in the descriptor the mapping starts: what to give mmap() for the mapping's first byte. */
   get mmapOffset(): number {
-    return this.#held.mmapOffset
+    return this.held.mmapOffset
   }
 
   /** Offsets and lengths that mmap() takes are multiples of this many bytes. */
   get pageBytes(): number {
-    return this.#held.pageBytes
+    return this.held.pageBytes
   }
 
   /**
@@ -102,17 +112,17 @@ export class Mapping {
    */
   window(options: WindowOptions = {}): Buffer {
     const { offset = 0, writable = this.access === 'readWrite' } = options
-    return this.#held.openWindow(offset, options.length ?? this.length - offset, writable)
+    return this.held.openWindow(offset, options.length ?? this.length - offset, writable)
   }
 
   /** Address of a window's first byte in this process, for ioctl() in native code. */
   addressOf(window: Buffer): bigint {
-    return this.#held.addressOf(window)
+    return this.held.addressOf(window)
   }
 
   /** Unmap one window; its length becomes 0. */
   closeWindow(window: Buffer): void {
-    this.#held.closeWindow(window)
+    this.held.closeWindow(window)
   }
 
   /**
@@ -123,8 +133,8 @@ export class Mapping {
    * @returns a function that takes the handler away again
    */
   onRevoke(handler: RevokeHandler): () => void {
-    this.#held.handlers.add(handler)
-    return () => void this.#held.handlers.delete(handler)
+    this.held.handlers.add(handler)
+    return () => void this.held.handlers.delete(handler)
   }
 
   /**
@@ -135,7 +145,7 @@ export class Mapping {
    */
   async close(options: CallOptions = {}): Promise<RevokeOutcome | undefined> {
     unreachable.unregister(this)
-    return this.#owner.giveUp(this.#held, options.signal)
+    return this.owner.giveUp(this.held, options.signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

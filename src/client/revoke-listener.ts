@@ -23,46 +23,46 @@ export interface RevokeEvents {
  * request can fall between the mapping and the first look.
  */
 export class RevokeListener {
-  readonly #link: Link
-  readonly #events: RevokeEvents
-  readonly #held = new Map<number, HeldMapping>()
+  private readonly link: Link
+  private readonly events: RevokeEvents
+  private readonly held = new Map<number, HeldMapping>()
   /** Requests for mappings whose making was not yet answered when they came. */
-  readonly #early = new Map<number, Request>()
-  #ready: Promise<void> | undefined
-  #failures = 0
+  private readonly early = new Map<number, Request>()
+  private readiness: Promise<void> | undefined
+  private failures = 0
 
   constructor(link: Link, events: RevokeEvents) {
-    this.#link = link
-    this.#events = events
+    this.link = link
+    this.events = events
   }
 
   get heldMappings(): Iterable<HeldMapping> {
-    return this.#held.values()
+    return this.held.values()
   }
 
   get(id: number): HeldMapping | undefined {
-    return this.#held.get(id)
+    return this.held.get(id)
   }
 
   /** Settles when the stream has told its first state. */
   ready(): Promise<void> {
-    if (!this.#ready) this.#begin()
-    return this.#ready!
+    if (!this.readiness) this.begin()
+    return this.readiness!
   }
 
   add(held: HeldMapping): void {
-    this.#held.set(held.info.id, held)
-    const request = this.#early.get(held.info.id)
+    this.held.set(held.info.id, held)
+    const request = this.early.get(held.info.id)
     if (!request) return
-    this.#early.delete(held.info.id)
-    void this.#revoke(held, request)
+    this.early.delete(held.info.id)
+    void this.revoke(held, request)
   }
 
   remove(held: HeldMapping): void {
-    if (this.#held.get(held.info.id) === held) this.#held.delete(held.info.id)
+    if (this.held.get(held.info.id) === held) this.held.delete(held.info.id)
   }
 
-  #begin(): void {
+  private begin(): void {
     let onReady: () => void = () => {}
     let onFailed: (error: unknown) => void = () => {}
     const ready = new Promise<void>((resolve, reject) => {
@@ -71,73 +71,73 @@ export class RevokeListener {
     })
     // Nobody may be waiting; those who do get the rejection from their own await.
     ready.catch(() => {})
-    this.#ready = ready
+    this.readiness = ready
     const ended = (error?: unknown) => {
       onFailed(error)
-      this.#ready = undefined
-      if (!this.#link.closed && this.#held.size > 0) this.#beginLater(error === undefined)
+      this.readiness = undefined
+      if (!this.link.closed && this.held.size > 0) this.beginLater(error === undefined)
     }
-    this.#follow(() => {
-      this.#failures = 0
+    this.follow(() => {
+      this.failures = 0
       onReady()
     }).then(ended, ended)
   }
 
-  #beginLater(soon: boolean): void {
-    const delayMs = soon ? 0 : backoffMs(this.#failures++, retry)
+  private beginLater(soon: boolean): void {
+    const delayMs = soon ? 0 : backoffMs(this.failures++, retry)
     // The link keeps the process alive where that is wanted.
-    setTimeout(() => void (this.#link.closed || this.ready()), delayMs).unref()
+    setTimeout(() => void (this.link.closed || this.ready()), delayMs).unref()
   }
 
-  async #follow(onReady: () => void): Promise<void> {
-    const judged = [...this.#held.values()]
+  private async follow(onReady: () => void): Promise<void> {
+    const judged = [...this.held.values()]
     const known = new Map<number, MappingInfo>()
-    for await (const { out } of this.#link.replies('Watch', { mine: true })) {
+    for await (const { out } of this.link.replies('Watch', { mine: true })) {
       for (const info of out.mappings ?? []) known.set(info.id, info)
       if (out.snapshotEnd) {
-        this.#reconcile(judged, known)
+        this.reconcile(judged, known)
         onReady()
       }
-      if (out.event) this.#onEvent(out.event)
+      if (out.event) this.onEvent(out.event)
       // What was missed may have been a revoke request; a new stream begins with the state.
       if (out.missed) return
     }
   }
 
-  #reconcile(judged: HeldMapping[], known: Map<number, MappingInfo>): void {
+  private reconcile(judged: HeldMapping[], known: Map<number, MappingInfo>): void {
     for (const held of judged) {
-      if (this.#held.get(held.info.id) !== held || held.state === 'lost') continue
+      if (this.held.get(held.info.id) !== held || held.state === 'lost') continue
       const info = known.get(held.info.id)
       if (!info || !sameMapping(info, held.info)) {
         held.markLost()
-        this.#events.onLost(held)
+        this.events.onLost(held)
       }
     }
-    this.#early.clear()
-    for (const { id, state } of known.values()) if (state === 'revoking') this.#asked(id, requestOf({}))
+    this.early.clear()
+    for (const { id, state } of known.values()) if (state === 'revoking') this.asked(id, requestOf({}))
   }
 
-  #onEvent(event: NonNullable<Out<'Watch'>['event']>): void {
+  private onEvent(event: NonNullable<Out<'Watch'>['event']>): void {
     const id = event.mapping
     if (id === undefined || id === null) return
-    if (event.kind === 'revoked' || event.kind === 'dormant') this.#early.delete(id)
-    if (event.kind === 'revokeRequested') this.#asked(id, requestOf(event))
+    if (event.kind === 'revoked' || event.kind === 'dormant') this.early.delete(id)
+    if (event.kind === 'revokeRequested') this.asked(id, requestOf(event))
   }
 
-  #asked(id: number, request: Request): void {
-    const held = this.#held.get(id)
-    if (held) void this.#revoke(held, request)
-    else this.#early.set(id, request)
+  private asked(id: number, request: Request): void {
+    const held = this.held.get(id)
+    if (held) void this.revoke(held, request)
+    else this.early.set(id, request)
   }
 
-  async #revoke(held: HeldMapping, request: Request): Promise<void> {
+  private async revoke(held: HeldMapping, request: Request): Promise<void> {
     if (held.state !== 'held') return
     held.beginRevoke()
     const failures = await runHandlers(held, request)
     if (isClosed(held)) return
     held.drop()
     this.remove(held)
-    this.#events.onRevoked(held, failures)
+    this.events.onRevoked(held, failures)
   }
 }
 

@@ -1,4 +1,5 @@
 import { readSync } from 'node:fs'
+import { inspect } from 'node:util'
 import { type Broker, BrokerError, connect, GiB, KiB, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { TestBroker } from '../support/test-broker'
@@ -100,6 +101,14 @@ test('metadata, shares and growth are the broker’s answer', async () => {
   await ram.grow(2 * MiB)
   expect(ram.size).toBe(2 * MiB)
   expect((await broker.get('vm/ram')).allocation).toEqual(ram.info)
+})
+
+test('JSON and logs of an allocation and a mapping show what the broker said of them, and no secret', async () => {
+  const ram = await broker.allocate({ name: 'vm/ram', size: MiB, secret: 'unspoken' })
+  const mapping = await ram.map()
+  expect(JSON.parse(JSON.stringify({ ram, mapping }))).toEqual({ ram: ram.info, mapping: mapping.info })
+  expect(inspect({ ram, mapping }, { depth: null, showHidden: true })).not.toContain('unspoken')
+  expect(inspect(ram)).toBe(inspect(ram.info))
 })
 
 test('refusals carry the code and parameters of the contract', async () => {

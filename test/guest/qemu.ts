@@ -40,7 +40,7 @@ export class Qemu {
 
   /** Start the guest from the beginning. */
   static async boot(options: QemuOptions): Promise<Qemu> {
-    return Qemu.#start(options, [])
+    return Qemu.start(options, [])
   }
 
   /** Go on with a guest that save() has written to file, on the RAM as it is now. Returns a machine that is still stopped. */
@@ -51,11 +51,11 @@ export class Qemu {
 
   /** load(), with the device state that a shell command prints. The command is QEMU's child. */
   static async loadFrom(options: QemuOptions, command: string): Promise<Qemu> {
-    const qemu = await Qemu.#start(options, ['-incoming', 'defer'])
+    const qemu = await Qemu.start(options, ['-incoming', 'defer'])
     try {
-      await qemu.#ignoreSharedMemory()
+      await qemu.ignoreSharedMemory()
       await qemu.monitor.execute('migrate-incoming', { uri: `exec:${command}` })
-      await qemu.#migrated()
+      await qemu.migrated()
       return qemu
     } catch (error) {
       await qemu.kill()
@@ -77,9 +77,9 @@ export class Qemu {
    */
   async saveTo(command: string): Promise<void> {
     await this.stop()
-    await this.#ignoreSharedMemory()
+    await this.ignoreSharedMemory()
     await this.monitor.execute('migrate', { uri: `exec:${command}` })
-    await this.#migrated()
+    await this.migrated()
   }
 
   async stop(): Promise<void> {
@@ -96,7 +96,7 @@ export class Qemu {
     await this.process.kill()
   }
 
-  static async #start(options: QemuOptions, more: readonly string[]): Promise<Qemu> {
+  private static async start(options: QemuOptions, more: readonly string[]): Promise<Qemu> {
     const { program, folder, ramBytes, fd, accelerator = 'tcg', launcher = [], ...processOptions } = options
     const firmware = path.join(folder, 'firmware')
     const socket = path.join(folder, 'monitor')
@@ -121,12 +121,12 @@ export class Qemu {
   }
 
   /** RAM is a shared mapping of memory that stays: leave it out of what is saved, and untouched by what is loaded. */
-  async #ignoreSharedMemory(): Promise<void> {
+  private async ignoreSharedMemory(): Promise<void> {
     const capabilities = [{ capability: 'x-ignore-shared', state: true }]
     await this.monitor.execute('migrate-set-capabilities', { capabilities })
   }
 
-  async #migrated(): Promise<void> {
+  private async migrated(): Promise<void> {
     await until(async () => {
       const info = (await this.monitor.execute('query-migrate')) as { status?: string; 'error-desc'?: string }
       if (info.status === 'failed')

@@ -31,20 +31,20 @@ const connectRetryMs = 10
 
 /** A client of QEMU's machine protocol (QMP): JSON lines over a Unix socket. Events are ignored. */
 export class Qmp {
-  readonly #socket: Socket
-  readonly #calls = new Map<number, Call>()
-  #lastId = 0
+  private readonly socket: Socket
+  private readonly calls = new Map<number, Call>()
+  private lastId = 0
 
   private constructor(socket: Socket) {
-    this.#socket = socket
+    this.socket = socket
     const lines = createInterface(socket)
-    lines.on('line', line => this.#take(JSON.parse(line) as Message))
+    lines.on('line', line => this.take(JSON.parse(line) as Message))
     // A killed QEMU resets the connection. close follows, and says it to the callers.
     lines.on('error', () => {})
     socket.on('error', () => {})
     socket.on('close', () => {
-      for (const call of this.#calls.values()) call.reject(new Error(`${call.command}: QEMU is gone`))
-      this.#calls.clear()
+      for (const call of this.calls.values()) call.reject(new Error(`${call.command}: QEMU is gone`))
+      this.calls.clear()
     })
   }
 
@@ -65,21 +65,21 @@ export class Qmp {
   /** Run a command; rejects with QmpError when QEMU refuses it, with Error when QEMU ends first. */
   execute(command: string, args: object = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#socket.destroyed) return reject(new Error(`${command}: QEMU is gone`))
-      const id = ++this.#lastId
-      this.#calls.set(id, { command, resolve, reject })
-      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
+      if (this.socket.destroyed) return reject(new Error(`${command}: QEMU is gone`))
+      const id = ++this.lastId
+      this.calls.set(id, { command, resolve, reject })
+      this.socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
     })
   }
 
   close(): void {
-    this.#socket.destroy()
+    this.socket.destroy()
   }
 
-  #take(message: Message): void {
-    const call = message.id === undefined ? undefined : this.#calls.get(message.id)
+  private take(message: Message): void {
+    const call = message.id === undefined ? undefined : this.calls.get(message.id)
     if (message.id === undefined || !call) return
-    this.#calls.delete(message.id)
+    this.calls.delete(message.id)
     if (message.error) call.reject(new QmpError(message.error.class, call.command, message.error.desc))
     else call.resolve(message.return)
   }

@@ -17,27 +17,27 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
  * own lists stay as they are, and no rights are needed. apt checks signatures and sums of all it fetches.
  */
 export class Archive {
-  readonly #folder: string
-  #refreshed: Promise<void> | undefined
+  private readonly folder: string
+  private refreshed: Promise<void> | undefined
 
   constructor(
     private readonly suite: string,
     private readonly security: boolean,
     private readonly progress: Progress,
   ) {
-    this.#folder = labFolder('apt', suite)
+    this.folder = labFolder('apt', suite)
   }
 
   /** Names of the packages that begin so. */
   async names(prefix: string): Promise<string[]> {
-    await this.#refresh()
-    return (await this.#apt('apt-cache', ['pkgnames', prefix])).split('\n').filter(name => name !== '')
+    await this.refresh()
+    return (await this.apt('apt-cache', ['pkgnames', prefix])).split('\n').filter(name => name !== '')
   }
 
   /** What a package depends on, by name. */
   async dependencies(name: string): Promise<string[]> {
-    await this.#refresh()
-    const printed = await this.#apt('apt-cache', ['depends', '--important', name])
+    await this.refresh()
+    const printed = await this.apt('apt-cache', ['depends', '--important', name])
     return [...printed.matchAll(/^ *(?:Pre)?Depends: (\S+)$/gm)].map(match => match[1]!)
   }
 
@@ -58,7 +58,7 @@ export class Archive {
       const downloads = `${unfinished}.deb`
       mkdirSync(downloads)
       try {
-        await this.#apt('apt-get', ['download', '-qq', ...names], downloads)
+        await this.apt('apt-get', ['download', '-qq', ...names], downloads)
         for (const file of readdirSync(downloads))
           await command('dpkg', ['-x', path.join(downloads, file), unfinished])
       } finally {
@@ -67,12 +67,12 @@ export class Archive {
     })
   }
 
-  #refresh(): Promise<void> {
-    this.#refreshed ??= this.#update()
-    return this.#refreshed
+  private refresh(): Promise<void> {
+    this.refreshed ??= this.update()
+    return this.refreshed
   }
 
-  async #update(): Promise<void> {
+  private async update(): Promise<void> {
     this.progress.say(`reading the package lists of ${this.suite}`)
     const sources = await configuredSources()
     const mirror = sources.find(({ release }) => /^[a-z]+$/.test(release))
@@ -84,17 +84,17 @@ export class Archive {
     if (this.security && security)
       lines.push(`deb [arch=amd64${signed}] ${security.uri} ${this.suite}-security main`)
     for (const folder of ['lists/partial', 'cache/archives/partial'])
-      mkdirSync(path.join(this.#folder, folder), { recursive: true })
-    writeFileSync(path.join(this.#folder, 'sources.list'), `${lines.join('\n')}\n`)
-    await this.#apt('apt-get', ['update', '-qq', '-o', 'Acquire::Languages=none'])
+      mkdirSync(path.join(this.folder, folder), { recursive: true })
+    writeFileSync(path.join(this.folder, 'sources.list'), `${lines.join('\n')}\n`)
+    await this.apt('apt-get', ['update', '-qq', '-o', 'Acquire::Languages=none'])
   }
 
-  #apt(program: 'apt-get' | 'apt-cache', args: readonly string[], cwd = this.#folder): Promise<string> {
+  private apt(program: 'apt-get' | 'apt-cache', args: readonly string[], cwd = this.folder): Promise<string> {
     const settings = [
-      `Dir::Etc::SourceList=${path.join(this.#folder, 'sources.list')}`,
+      `Dir::Etc::SourceList=${path.join(this.folder, 'sources.list')}`,
       'Dir::Etc::SourceParts=/dev/null',
-      `Dir::State::Lists=${path.join(this.#folder, 'lists')}`,
-      `Dir::Cache=${path.join(this.#folder, 'cache')}`,
+      `Dir::State::Lists=${path.join(this.folder, 'lists')}`,
+      `Dir::Cache=${path.join(this.folder, 'cache')}`,
       // What is installed here must not decide what the newest there is.
       'Dir::State::status=/dev/null',
       // As root, apt would download as a user that can't write where we want the files.

@@ -32,7 +32,7 @@ export interface RunFiles {
 
 /** Kernels and what runs on them, ready to boot. */
 export class Lab {
-  readonly #kernels = new Map<string, Promise<Kernel>>()
+  private readonly kernels = new Map<string, Promise<Kernel>>()
 
   private constructor(
     readonly qemu: string,
@@ -63,8 +63,8 @@ export class Lab {
 
   /** @throws LabUnavailable */
   kernel(label: string): Promise<Kernel> {
-    const known = this.#kernels.get(label) ?? this.#fetch(label)
-    this.#kernels.set(label, known)
+    const known = this.kernels.get(label) ?? this.fetch(label)
+    this.kernels.set(label, known)
     return known
   }
 
@@ -91,7 +91,7 @@ export class Lab {
     return { folder, image: path.join(place, 'vmlinuz'), initrd: path.join(place, 'initrd'), disks }
   }
 
-  async #fetch(label: string): Promise<Kernel> {
+  private async fetch(label: string): Promise<Kernel> {
     const kernel = await fetchKernel(kernelChoice(label), this.tools.busybox, this.progress).catch(
       unavailable,
     )

@@ -1,13 +1,13 @@
 /** Lines on standard error, each with the seconds since the beginning. */
 export class Progress {
-  readonly #from = performance.now()
+  private readonly from = performance.now()
 
   constructor(
     private readonly write: (line: string) => void = line => void process.stderr.write(`${line}\n`),
   ) {}
 
   get seconds(): number {
-    return (performance.now() - this.#from) / 1000
+    return (performance.now() - this.from) / 1000
   }
 
   say(text: string): void {

@@ -179,18 +179,18 @@ test('a table whose memory fails at any operation keeps its state, refuses every
   class FailingMedium extends BufferMedium {
     left = Number.POSITIVE_INFINITY
     override write(offset: number, bytes: Uint8Array): void {
-      this.#count()
+      this.count()
       super.write(offset, bytes)
     }
     override publish(offset: number, low: number, high: number): void {
-      this.#count()
+      this.count()
       super.publish(offset, low, high)
     }
     override read(offset: number, length: number): Buffer {
-      this.#count()
+      this.count()
       return super.read(offset, length)
     }
-    #count(): void {
+    private count(): void {
       if (this.left-- <= 0) throw Object.assign(new Error('bad page'), { code: 'EFAULT' })
     }
   }

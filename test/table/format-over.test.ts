@@ -207,12 +207,12 @@ test.each(['throws', 'forgets'])('memory that %s what is written at any one time
       super(buffer)
     }
     override write(offset: number, bytes: Uint8Array): void {
-      if (!this.#fails()) super.write(offset, bytes)
+      if (!this.fails()) super.write(offset, bytes)
     }
     override publish(offset: number, low: number, high: number): void {
-      if (!this.#fails()) super.publish(offset, low, high)
+      if (!this.fails()) super.publish(offset, low, high)
     }
-    #fails(): boolean {
+    private fails(): boolean {
       if (this.operations++ !== this.failAt) return false
       if (failing === 'throws') throw Object.assign(new Error('bad page'), { code: 'EFAULT' })
       return true

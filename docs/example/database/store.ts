@@ -28,16 +28,16 @@ export class StoreFull extends Error {
 }
 
 export class Store {
-  readonly #memory: Buffer
-  readonly #words: Uint32Array
-  readonly #index: Uint32Array
-  readonly #end: number
+  private readonly memory: Buffer
+  private readonly words: Uint32Array
+  private readonly index: Uint32Array
+  private readonly end: number
 
   private constructor(memory: Buffer, slots: number) {
-    this.#memory = memory
-    this.#words = new Uint32Array(memory.buffer, memory.byteOffset, headerBytes / 4)
-    this.#index = new Uint32Array(memory.buffer, memory.byteOffset + headerBytes, slots)
-    this.#end = Math.floor(memory.length / unit)
+    this.memory = memory
+    this.words = new Uint32Array(memory.buffer, memory.byteOffset, headerBytes / 4)
+    this.index = new Uint32Array(memory.buffer, memory.byteOffset + headerBytes, slots)
+    this.end = Math.floor(memory.length / unit)
   }
 
   /**
@@ -54,7 +54,7 @@ export class Store {
     if ((used & (used - 1)) !== 0 || first * unit >= memory.length)
       throw new RangeError(`${used} slots are no power of two, or more than ${memory.length} bytes can hold`)
     const store = new Store(memory, used)
-    if (found === magic) store.#finish()
+    if (found === magic) store.finish()
     else {
       head[word.slots] = used
       head[word.committed] = first
@@ -67,90 +67,90 @@ export class Store {
 
   /** @throws StoreFull, with everything as before */
   set(key: string, value: Buffer): void {
-    this.#append(Buffer.from(key), value, value.length)
+    this.append(Buffer.from(key), value, value.length)
   }
 
   /** The value itself in the store's memory, not a copy: good until the mapping ends. */
   get(key: string): Buffer | undefined {
     const bytes = Buffer.from(key)
-    const place = this.#index[this.#slotOf(bytes, hashOf(bytes))]!
+    const place = this.index[this.slotOf(bytes, hashOf(bytes))]!
     if (place === 0) return undefined
-    const [, keyBytes, valueBytes] = this.#head(place)
+    const [, keyBytes, valueBytes] = this.head(place)
     const from = place * unit + recordHead + keyBytes
-    return valueBytes === deleted ? undefined : this.#memory.subarray(from, from + valueBytes)
+    return valueBytes === deleted ? undefined : this.memory.subarray(from, from + valueBytes)
   }
 
   /** @throws StoreFull: a deletion is a record, too */
   delete(key: string): void {
-    this.#append(Buffer.from(key), Buffer.alloc(0), deleted)
+    this.append(Buffer.from(key), Buffer.alloc(0), deleted)
   }
 
   /** Every key with its value, in no order. */
   *entries(): Generator<[string, Buffer]> {
-    for (const place of this.#index) {
+    for (const place of this.index) {
       if (place === 0) continue
-      const [, keyBytes, valueBytes] = this.#head(place)
+      const [, keyBytes, valueBytes] = this.head(place)
       const from = place * unit + recordHead
-      const key = this.#memory.toString('utf8', from, from + keyBytes)
+      const key = this.memory.toString('utf8', from, from + keyBytes)
       if (valueBytes !== deleted)
-        yield [key, this.#memory.subarray(from + keyBytes, from + keyBytes + valueBytes)]
+        yield [key, this.memory.subarray(from + keyBytes, from + keyBytes + valueBytes)]
     }
   }
 
-  #append(key: Buffer, value: Buffer, valueBytes: number): void {
-    const place = this.#words[word.committed]!
+  private append(key: Buffer, value: Buffer, valueBytes: number): void {
+    const place = this.words[word.committed]!
     const next = place + Math.ceil((recordHead + key.length + value.length) / unit)
-    if (next > this.#end) throw new StoreFull('no room for another record')
+    if (next > this.end) throw new StoreFull('no room for another record')
     const hash = hashOf(key)
-    const slot = this.#slotOf(key, hash)
-    if (this.#index[slot] === 0 && this.#words[word.used]! >= this.#index.length * 0.75)
+    const slot = this.slotOf(key, hash)
+    if (this.index[slot] === 0 && this.words[word.used]! >= this.index.length * 0.75)
       throw new StoreFull('no room for another key')
     const at = place * unit
-    this.#memory.writeUInt32LE(hash, at)
-    this.#memory.writeUInt32LE(key.length, at + 4)
-    this.#memory.writeUInt32LE(valueBytes, at + 8)
-    key.copy(this.#memory, at + recordHead)
-    value.copy(this.#memory, at + recordHead + key.length)
-    Atomics.store(this.#words, word.committed, next)
-    this.#publish(slot, place, next)
+    this.memory.writeUInt32LE(hash, at)
+    this.memory.writeUInt32LE(key.length, at + 4)
+    this.memory.writeUInt32LE(valueBytes, at + 8)
+    key.copy(this.memory, at + recordHead)
+    value.copy(this.memory, at + recordHead + key.length)
+    Atomics.store(this.words, word.committed, next)
+    this.publish(slot, place, next)
   }
 
   /** What was committed and not yet put into the index. */
-  #finish(): void {
-    const committed = this.#words[word.committed]!
-    for (let place = this.#words[word.indexed]!; place < committed; ) {
-      const [hash, keyBytes, valueBytes] = this.#head(place)
+  private finish(): void {
+    const committed = this.words[word.committed]!
+    for (let place = this.words[word.indexed]!; place < committed; ) {
+      const [hash, keyBytes, valueBytes] = this.head(place)
       const from = place * unit + recordHead
-      const key = this.#memory.subarray(from, from + keyBytes)
+      const key = this.memory.subarray(from, from + keyBytes)
       const length = recordHead + keyBytes + (valueBytes === deleted ? 0 : valueBytes)
       const next = place + Math.ceil(length / unit)
-      this.#publish(this.#slotOf(key, hash), place, next)
+      this.publish(this.slotOf(key, hash), place, next)
       place = next
     }
   }
 
-  #publish(slot: number, place: number, next: number): void {
+  private publish(slot: number, place: number, next: number): void {
     // Counted before it is there: killed in between, a store takes one key fewer, never one too many.
-    if (this.#index[slot] === 0) Atomics.add(this.#words, word.used, 1)
-    Atomics.store(this.#index, slot, place)
-    Atomics.store(this.#words, word.indexed, next)
+    if (this.index[slot] === 0) Atomics.add(this.words, word.used, 1)
+    Atomics.store(this.index, slot, place)
+    Atomics.store(this.words, word.indexed, next)
   }
 
   /** The slot that has the key, or would get it. */
-  #slotOf(key: Buffer, hash: number): number {
-    const mask = this.#index.length - 1
+  private slotOf(key: Buffer, hash: number): number {
+    const mask = this.index.length - 1
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const place = this.#index[slot]!
+      const place = this.index[slot]!
       if (place === 0) return slot
-      const [hashThere, keyBytes] = this.#head(place)
+      const [hashThere, keyBytes] = this.head(place)
       const from = place * unit + recordHead
-      if (hashThere === hash && key.equals(this.#memory.subarray(from, from + keyBytes))) return slot
+      if (hashThere === hash && key.equals(this.memory.subarray(from, from + keyBytes))) return slot
     }
   }
 
-  #head(place: number): [hash: number, keyBytes: number, valueBytes: number] {
+  private head(place: number): [hash: number, keyBytes: number, valueBytes: number] {
     const at = place * unit
-    const memory = this.#memory
+    const memory = this.memory
     return [memory.readUInt32LE(at), memory.readUInt32LE(at + 4), memory.readUInt32LE(at + 8)]
   }
 }

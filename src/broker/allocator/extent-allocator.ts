@@ -45,20 +45,20 @@ export interface FreeReport {
 export class ExtentAllocator {
   readonly bytes: number
   readonly unit: number
-  readonly #base: number
-  readonly #free = new FreeIndex()
+  private readonly base: number
+  private readonly index = new FreeIndex()
 
   constructor(options: ExtentAllocatorOptions) {
     this.unit = options.unit
     this.bytes = options.bytes
-    this.#base = options.base ?? 0
+    this.base = options.base ?? 0
     if (!isPositive(this.unit) || !isPositive(this.bytes) || this.bytes % this.unit !== 0) {
       throw new RangeError(`a range of ${this.bytes} bytes in units of ${this.unit}`)
     }
-    if (!Number.isSafeInteger(this.#base + this.bytes) || this.#base < 0 || this.#base % this.unit !== 0) {
-      throw new RangeError(`base ${this.#base} of a range in units of ${this.unit}`)
+    if (!Number.isSafeInteger(this.base + this.bytes) || this.base < 0 || this.base % this.unit !== 0) {
+      throw new RangeError(`base ${this.base} of a range in units of ${this.unit}`)
     }
-    this.#free.give({ offset: 0, length: this.bytes })
+    this.index.give({ offset: 0, length: this.bytes })
   }
 
   /** Takes exactly these extents: what the table says is in use. All or none; throws ExtentConflict. */
@@ -66,16 +66,16 @@ export class ExtentAllocator {
     const taken: Extent[] = []
     try {
       for (const extent of extents) {
-        this.#check(extent)
-        const free = this.#free.at(extent.offset)
+        this.check(extent)
+        const free = this.index.at(extent.offset)
         if (!free || extent.offset + extent.length > free.offset + free.length) {
           throw new ExtentConflict('ExtentOverlap', extent)
         }
-        this.#free.take(free, extent)
+        this.index.take(free, extent)
         taken.push(extent)
       }
     } catch (error) {
-      for (const extent of taken) this.#free.give(extent)
+      for (const extent of taken) this.index.give(extent)
       throw error
     }
   }
@@ -85,28 +85,28 @@ export class ExtentAllocator {
     const given: Extent[] = []
     try {
       for (const extent of extents) {
-        this.#check(extent)
-        if (this.#free.touches(extent)) throw new ExtentConflict('ExtentNotTaken', extent)
-        this.#free.give(extent)
+        this.check(extent)
+        if (this.index.touches(extent)) throw new ExtentConflict('ExtentNotTaken', extent)
+        this.index.give(extent)
         given.push(extent)
       }
     } catch (error) {
-      for (const extent of given) this.#free.take(this.#free.at(extent.offset)!, extent)
+      for (const extent of given) this.index.take(this.index.at(extent.offset)!, extent)
       throw error
     }
   }
 
   /** Takes what of the extent is free, so that nobody is given it. Bytes taken; throws ExtentConflict. */
   withhold(extent: Extent): number {
-    this.#check(extent)
+    this.check(extent)
     const end = extent.offset + extent.length
     let bytes = 0
-    for (let free = this.#free.from(extent.offset); free && free.offset < end; ) {
+    for (let free = this.index.from(extent.offset); free && free.offset < end; ) {
       const offset = Math.max(free.offset, extent.offset)
       const length = Math.min(free.offset + free.length, end) - offset
-      this.#free.take(free, { offset, length })
+      this.index.take(free, { offset, length })
       bytes += length
-      free = this.#free.from(offset + length)
+      free = this.index.from(offset + length)
     }
     return bytes
   }
@@ -117,9 +117,9 @@ export class ExtentAllocator {
    * holds within the allocation too. Undefined when there is no room; that is exact where bytes is a multiple of align.
    */
   allocate(request: ExtentRequest): readonly Extent[] | undefined {
-    const align = this.#checkRequest(request)
+    const align = this.checkRequest(request)
     if (request.extentsMax < 1) return undefined
-    return this.#allocate(request.bytes, align, request.contiguous ? 1 : request.extentsMax)
+    return this.choose(request.bytes, align, request.contiguous ? 1 : request.extentsMax)
   }
 
   /**
@@ -128,19 +128,19 @@ export class ExtentAllocator {
    * last extent to a multiple of align. contiguous: only behind. Undefined when there is no room.
    */
   extend(extents: readonly Extent[], request: ExtentRequest): Extension | undefined {
-    const align = this.#checkRequest(request)
+    const align = this.checkRequest(request)
     const last = extents.at(-1)
     if (!last) throw new RangeError('an allocation without extents')
-    this.#check(last)
-    const behind = this.#freeBehind(last)
-    if (behind >= request.bytes) return this.#extendInPlace(extents, request.bytes)
+    this.check(last)
+    const behind = this.freeBehind(last)
+    if (behind >= request.bytes) return this.extendInPlace(extents, request.bytes)
     const extentsLeft = request.extentsMax - extents.length
     const before = extents.reduce((total, extent) => total + extent.length, 0)
     const filling = alignUp(before, align) - before
     if (request.contiguous || extentsLeft < 1 || filling > behind) return undefined
     return (
-      this.#extendInPieces(extents, request.bytes, align, filling, 1) ??
-      this.#extendInPieces(
+      this.extendInPieces(extents, request.bytes, align, filling, 1) ??
+      this.extendInPieces(
         extents,
         request.bytes,
         align,
@@ -152,99 +152,99 @@ export class ExtentAllocator {
 
   report(): FreeReport {
     return {
-      freeBytes: this.#free.bytes,
-      largestFreeBytes: this.#free.largest?.length ?? 0,
-      freeExtents: this.#free.count,
+      freeBytes: this.index.bytes,
+      largestFreeBytes: this.index.largest?.length ?? 0,
+      freeExtents: this.index.count,
     }
   }
 
   /** Free extents by offset. */
   freeExtents(): Generator<Extent> {
-    return this.#free.extents()
+    return this.index.extents()
   }
 
-  #allocate(bytes: number, align: number, extentsMax: number): readonly Extent[] | undefined {
-    if (bytes > this.#free.bytes) return undefined
+  private choose(bytes: number, align: number, extentsMax: number): readonly Extent[] | undefined {
+    if (bytes > this.index.bytes) return undefined
     const taken: Extent[] = []
     let remaining = bytes
     while (taken.length < extentsMax) {
-      const fit = this.#bestFit(remaining, align)
-      if (fit) return [...taken, this.#take(fit, remaining, align)]
-      const largest = extentsMax - taken.length > 1 ? this.#largestUsable(align) : undefined
+      const fit = this.bestFit(remaining, align)
+      if (fit) return [...taken, this.take(fit, remaining, align)]
+      const largest = extentsMax - taken.length > 1 ? this.largestUsable(align) : undefined
       if (!largest) break
-      taken.push(this.#take(largest, alignDown(this.#usable(largest, align), align), align))
+      taken.push(this.take(largest, alignDown(this.usable(largest, align), align), align))
       remaining -= taken.at(-1)!.length
     }
-    for (const extent of taken) this.#free.give(extent)
+    for (const extent of taken) this.index.give(extent)
     return undefined
   }
 
-  #bestFit(bytes: number, align: number): Extent | undefined {
+  private bestFit(bytes: number, align: number): Extent | undefined {
     const sureBytes = bytes + align - this.unit
-    let candidate = this.#free.smallest(bytes)
+    let candidate = this.index.smallest(bytes)
     for (let seen = 0; candidate; seen++) {
-      if (this.#usable(candidate, align) >= bytes) return candidate
-      const sure = seen === CANDIDATES_MAX ? this.#free.smallest(sureBytes) : undefined
-      candidate = sure ?? this.#free.nextLarger(candidate)
+      if (this.usable(candidate, align) >= bytes) return candidate
+      const sure = seen === CANDIDATES_MAX ? this.index.smallest(sureBytes) : undefined
+      candidate = sure ?? this.index.nextLarger(candidate)
     }
     return undefined
   }
 
   /** The free extent with the most bytes in whole multiples of align. None, and smaller ones need no look. */
-  #largestUsable(align: number): Extent | undefined {
+  private largestUsable(align: number): Extent | undefined {
     let best: Extent | undefined
     let bestBytes = 0
-    let candidate = this.#free.largest
+    let candidate = this.index.largest
     while (candidate && candidate.length >= align && alignDown(candidate.length, align) > bestBytes) {
-      const usable = alignDown(this.#usable(candidate, align), align)
+      const usable = alignDown(this.usable(candidate, align), align)
       if (usable > bestBytes) {
         best = candidate
         bestBytes = usable
       }
-      candidate = this.#free.nextSmaller(candidate)
+      candidate = this.index.nextSmaller(candidate)
     }
     return best
   }
 
-  #take(free: Extent, bytes: number, align: number): Extent {
-    const extent = { offset: this.#alignedOffset(free, align), length: bytes }
-    this.#free.take(free, extent)
+  private take(free: Extent, bytes: number, align: number): Extent {
+    const extent = { offset: this.alignedOffset(free, align), length: bytes }
+    this.index.take(free, extent)
     return extent
   }
 
-  #usable(free: Extent, align: number): number {
-    return free.offset + free.length - this.#alignedOffset(free, align)
+  private usable(free: Extent, align: number): number {
+    return free.offset + free.length - this.alignedOffset(free, align)
   }
 
-  #alignedOffset(free: Extent, align: number): number {
-    const beyond = (this.#base + free.offset) % align
+  private alignedOffset(free: Extent, align: number): number {
+    const beyond = (this.base + free.offset) % align
     return beyond === 0 ? free.offset : free.offset + align - beyond
   }
 
-  #freeBehind(last: Extent): number {
+  private freeBehind(last: Extent): number {
     const end = last.offset + last.length
-    const free = this.#free.at(end)
+    const free = this.index.at(end)
     return free ? free.offset + free.length - end : 0
   }
 
-  #extendInPlace(extents: readonly Extent[], bytes: number): Extension {
+  private extendInPlace(extents: readonly Extent[], bytes: number): Extension {
     const last = extents.at(-1)!
     const added = { offset: last.offset + last.length, length: bytes }
-    this.#free.take(this.#free.at(added.offset)!, added)
+    this.index.take(this.index.at(added.offset)!, added)
     const longer = { offset: last.offset, length: last.length + bytes }
     return { extents: [...extents.slice(0, -1), longer], added: [added] }
   }
 
   /** inPlace of the bytes behind the last extent, which is then a multiple of align like every piece but the last. */
-  #extendInPieces(
+  private extendInPieces(
     extents: readonly Extent[],
     bytes: number,
     align: number,
     inPlace: number,
     extentsLeft: number,
   ): Extension | undefined {
-    const longer = inPlace > 0 ? this.#extendInPlace(extents, inPlace) : { extents, added: [] }
-    const elsewhere = this.#allocate(bytes - inPlace, align, extentsLeft)
+    const longer = inPlace > 0 ? this.extendInPlace(extents, inPlace) : { extents, added: [] }
+    const elsewhere = this.choose(bytes - inPlace, align, extentsLeft)
     if (elsewhere) {
       return { extents: [...longer.extents, ...elsewhere], added: [...longer.added, ...elsewhere] }
     }
@@ -252,7 +252,7 @@ export class ExtentAllocator {
     return undefined
   }
 
-  #check(extent: Extent): void {
+  private check(extent: Extent): void {
     const { offset, length } = extent
     if (!Number.isSafeInteger(offset) || !isPositive(length) || offset < 0 || length > this.bytes - offset) {
       throw new ExtentConflict('ExtentOutOfRange', extent)
@@ -261,7 +261,7 @@ export class ExtentAllocator {
       throw new ExtentConflict('ExtentMisaligned', extent)
   }
 
-  #checkRequest(request: ExtentRequest): number {
+  private checkRequest(request: ExtentRequest): number {
     const align = request.align ?? this.unit
     if (!isPositive(request.bytes) || request.bytes % this.unit !== 0) {
       throw new RangeError(`${request.bytes} bytes in units of ${this.unit}`)

@@ -9,22 +9,22 @@ export class BufferMedium implements TableMedium {
   }
 
   read(offset: number, length: number): Buffer {
-    this.#check(offset, length)
+    this.check(offset, length)
     return Buffer.from(this.buffer.subarray(offset, offset + length))
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#check(offset, bytes.length)
+    this.check(offset, bytes.length)
     this.buffer.set(bytes, offset)
   }
 
   publish(offset: number, low: number, high: number): void {
-    this.#check(offset, 8)
+    this.check(offset, 8)
     this.buffer.writeUInt32LE(low, offset)
     this.buffer.writeUInt32LE(high, offset + 4)
   }
 
-  #check(offset: number, length: number): void {
+  private check(offset: number, length: number): void {
     if (offset + length > this.buffer.length)
       throw new RangeError(`${offset}+${length} is outside the medium`)
   }

@@ -32,18 +32,18 @@ export interface CheckpointStart {
  * valid through changes, skips what was deleted and comes to what was added.
  */
 export class Checkpoint {
-  readonly #medium: TableMedium
-  readonly #crc32c: Crc32c
-  readonly #context: RecordContext
-  readonly #state: TableState
-  readonly #entities: Iterator<Put>
-  readonly #slot: number
-  readonly #slotOffset: number
-  readonly #slotBytes: number
-  readonly #slice: FieldWriter
-  #writtenBytes = 0
-  #crc = 0
-  #done = false
+  private readonly medium: TableMedium
+  private readonly crc32c: Crc32c
+  private readonly context: RecordContext
+  private readonly state: TableState
+  private readonly entities: Iterator<Put>
+  private readonly slot: number
+  private readonly slotOffset: number
+  private readonly slotBytes: number
+  private readonly slice: FieldWriter
+  private writtenBytes = 0
+  private crc = 0
+  private complete = false
 
   constructor(
     medium: TableMedium,
@@ -53,25 +53,25 @@ export class Checkpoint {
     crc32c: Crc32c,
     readonly start: CheckpointStart,
   ) {
-    this.#medium = medium
-    this.#crc32c = crc32c
-    this.#context = context
-    this.#state = state
-    this.#entities = entitiesOf(state)
-    this.#slot = 1 - superblock.checkpointSlot
-    this.#slotOffset = slotOffset(superblock.layout, this.#slot)
-    this.#slotBytes = superblock.layout.slotBytes
-    this.#slice = new FieldWriter(Buffer.allocUnsafe(SLICE_BYTES))
+    this.medium = medium
+    this.crc32c = crc32c
+    this.context = context
+    this.state = state
+    this.entities = entitiesOf(state)
+    this.slot = 1 - superblock.checkpointSlot
+    this.slotOffset = slotOffset(superblock.layout, this.slot)
+    this.slotBytes = superblock.layout.slotBytes
+    this.slice = new FieldWriter(Buffer.allocUnsafe(SLICE_BYTES))
   }
 
   get done(): boolean {
-    return this.#done
+    return this.complete
   }
 
   /** Copies entities until bytesWanted are in the slot, or all of them are. */
   advance(bytesWanted: number): void {
-    while (!this.#done && this.#writtenBytes + this.#slice.position < bytesWanted) this.#copyNext()
-    this.#flush()
+    while (!this.complete && this.writtenBytes + this.slice.position < bytesWanted) this.copyNext()
+    this.flush()
   }
 
   finish(): void {
@@ -83,42 +83,41 @@ export class Checkpoint {
     return {
       stateSequence: this.start.sequence,
       journalStart: this.start.journalStart,
-      checkpointSlot: this.#slot,
-      checkpointBytes: this.#writtenBytes,
-      checkpointCrc: this.#crc,
+      checkpointSlot: this.slot,
+      checkpointBytes: this.writtenBytes,
+      checkpointCrc: this.crc,
     }
   }
 
-  #copyNext(): void {
-    const next = this.#entities.next()
+  private copyNext(): void {
+    const next = this.entities.next()
     if (next.done) {
-      this.#reserve(IDS_USED_BYTES)
-      encodeIdsUsed(this.#slice, this.#state.idsUsed)
-      this.#done = true
+      this.reserve(IDS_USED_BYTES)
+      encodeIdsUsed(this.slice, this.state.idsUsed)
+      this.complete = true
     } else {
-      this.#reserve(entityBytes(next.value.put, next.value.value))
-      encodeChange(this.#slice, next.value, this.#context)
+      this.reserve(entityBytes(next.value.put, next.value.value))
+      encodeChange(this.slice, next.value, this.context)
     }
   }
 
-  #reserve(bytes: number): void {
-    if (this.#slice.position + bytes > SLICE_BYTES) this.#flush()
+  private reserve(bytes: number): void {
+    if (this.slice.position + bytes > SLICE_BYTES) this.flush()
   }
 
   /** Read back at once: the journal that it is to replace is still there. */
-  #flush(): void {
-    const bytes = this.#slice.buffer.subarray(0, this.#slice.position)
+  private flush(): void {
+    const bytes = this.slice.buffer.subarray(0, this.slice.position)
     if (bytes.length === 0) return
-    if (this.#writtenBytes + bytes.length > this.#slotBytes)
-      throw new Error('the checkpoint exceeds its slot')
-    const offset = this.#slotOffset + this.#writtenBytes
-    this.#medium.write(offset, bytes)
-    if (Buffer.compare(this.#medium.read(offset, bytes.length), bytes) !== 0) {
+    if (this.writtenBytes + bytes.length > this.slotBytes) throw new Error('the checkpoint exceeds its slot')
+    const offset = this.slotOffset + this.writtenBytes
+    this.medium.write(offset, bytes)
+    if (Buffer.compare(this.medium.read(offset, bytes.length), bytes) !== 0) {
       throw new Error(`memory at ${offset} of the table does not hold what was written`)
     }
-    this.#crc = this.#crc32c(bytes, this.#crc)
-    this.#writtenBytes += bytes.length
-    this.#slice.position = 0
+    this.crc = this.crc32c(bytes, this.crc)
+    this.writtenBytes += bytes.length
+    this.slice.position = 0
   }
 }
 

@@ -8,8 +8,8 @@ export function publishHighWater(medium: TableMedium, sequence: number): void {
 
 /** Appends entries to the ring. start and end are absolute positions; that there is room is the table's care. */
 export class JournalWriter {
-  readonly #medium: TableMedium
-  readonly #ringBytes: number
+  private readonly medium: TableMedium
+  private readonly ringBytes: number
 
   constructor(
     medium: TableMedium,
@@ -17,8 +17,8 @@ export class JournalWriter {
     public start: number,
     public end: number,
   ) {
-    this.#medium = medium
-    this.#ringBytes = layout.journalBytes
+    this.medium = medium
+    this.ringBytes = layout.journalBytes
   }
 
   get usedBytes(): number {
@@ -31,17 +31,17 @@ export class JournalWriter {
    */
   append(entryAndEnd: Buffer): void {
     const bytes = entryAndEnd.length - WORD_BYTES
-    if (this.usedBytes + entryAndEnd.length > this.#ringBytes) throw new Error('the journal ring is full')
-    this.#write(this.end + WORD_BYTES, entryAndEnd.subarray(WORD_BYTES))
-    const word = JOURNAL_OFFSET + (this.end % this.#ringBytes)
-    this.#medium.publish(word, entryAndEnd.readUInt32LE(0), entryAndEnd.readUInt32LE(4))
+    if (this.usedBytes + entryAndEnd.length > this.ringBytes) throw new Error('the journal ring is full')
+    this.write(this.end + WORD_BYTES, entryAndEnd.subarray(WORD_BYTES))
+    const word = JOURNAL_OFFSET + (this.end % this.ringBytes)
+    this.medium.publish(word, entryAndEnd.readUInt32LE(0), entryAndEnd.readUInt32LE(4))
     this.end += bytes
   }
 
-  #write(position: number, bytes: Buffer): void {
-    const at = position % this.#ringBytes
-    const untilWrap = Math.min(bytes.length, this.#ringBytes - at)
-    this.#medium.write(JOURNAL_OFFSET + at, bytes.subarray(0, untilWrap))
-    if (untilWrap < bytes.length) this.#medium.write(JOURNAL_OFFSET, bytes.subarray(untilWrap))
+  private write(position: number, bytes: Buffer): void {
+    const at = position % this.ringBytes
+    const untilWrap = Math.min(bytes.length, this.ringBytes - at)
+    this.medium.write(JOURNAL_OFFSET + at, bytes.subarray(0, untilWrap))
+    if (untilWrap < bytes.length) this.medium.write(JOURNAL_OFFSET, bytes.subarray(untilWrap))
   }
 }

@@ -17,35 +17,35 @@ export class MediumError extends Error {
 
 /** A table in memory mapped by the addon. Adopts the map. */
 export class NativeMedium implements TableMedium {
-  readonly #map: NativeTableMap
+  private readonly map: NativeTableMap
 
   constructor(
     map: NativeTableMap,
     readonly bytes: number,
   ) {
-    this.#map = map
+    this.map = map
     if (map.errno !== 0) throw failure(-Math.abs(map.errno), 'mmap', 0)
   }
 
   read(offset: number, length: number): Buffer {
-    const bytes = this.#map.read(offset, length)
+    const bytes = this.map.read(offset, length)
     if (typeof bytes === 'number') throw failure(bytes, 'load', offset)
     return bytes
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    const result = this.#map.write(offset, bytes)
+    const result = this.map.write(offset, bytes)
     if (result < 0) throw failure(result, 'store', offset)
   }
 
   publish(offset: number, low: number, high: number): void {
-    const result = this.#map.publish(offset, low, high)
+    const result = this.map.publish(offset, low, high)
     if (result < 0) throw failure(result, 'publish', offset)
   }
 
   /** Idempotent. */
   close(): void {
-    this.#map.close()
+    this.map.close()
   }
 }
 

@@ -50,18 +50,18 @@ export class Table {
   readonly stateBytesMax: number
   readonly transactionBytesMax: number
 
-  readonly #medium: TableMedium
-  readonly #crc32c: Crc32c
-  readonly #state: TableState
-  readonly #idsBefore: Readonly<IdsUsed>
-  readonly #context: RecordContext
-  readonly #journal: JournalWriter
-  readonly #encoder: TransactionEncoder
-  #superblock: Superblock
-  #sequence: number
-  #stateBytes: number
-  #checkpoint: Checkpoint | undefined
-  #failure: TableFailed | undefined
+  private readonly medium: TableMedium
+  private readonly crc32c: Crc32c
+  private readonly current: TableState
+  private readonly idsBefore: Readonly<IdsUsed>
+  private readonly context: RecordContext
+  private readonly journal: JournalWriter
+  private readonly encoder: TransactionEncoder
+  private superblock: Superblock
+  private lastSequence: number
+  private currentBytes: number
+  private running: Checkpoint | undefined
+  private failed: TableFailed | undefined
 
   /** Takes the table over: one epoch more, in the name of this boot. Throws TableUnreadable. */
   static open(medium: TableMedium, options: OpenOptions): Table {
@@ -85,55 +85,55 @@ export class Table {
     this.diagnostics = image.diagnostics
     this.stateBytesMax = slotBytes - journalBytes / 4 - IDS_USED_BYTES
     this.transactionBytesMax = entryBytesMax(superblock.layout)
-    this.#medium = medium
-    this.#crc32c = crc32c
-    this.#state = image.state
-    this.#idsBefore = { ...image.state.idsUsed }
-    this.#sequence = image.sequence
-    this.#stateBytes = measure(image.state)
-    this.#superblock = superblock
-    this.#journal = new JournalWriter(medium, superblock.layout, superblock.journalStart, image.journalEnd)
+    this.medium = medium
+    this.crc32c = crc32c
+    this.current = image.state
+    this.idsBefore = { ...image.state.idsUsed }
+    this.lastSequence = image.sequence
+    this.currentBytes = measure(image.state)
+    this.superblock = superblock
+    this.journal = new JournalWriter(medium, superblock.layout, superblock.journalStart, image.journalEnd)
     const epoch = superblock.epoch + 1
     const bootEpoch = this.sameBoot ? superblock.bootEpoch : epoch
-    this.#context = { epoch, bootEpoch, rangeBytes: superblock.identity.bytes }
-    this.#encoder = new TransactionEncoder(this.#context, crc32c)
-    this.#takeOver(image, { epoch, bootEpoch, bootId })
+    this.context = { epoch, bootEpoch, rangeBytes: superblock.identity.bytes }
+    this.encoder = new TransactionEncoder(this.context, crc32c)
+    this.takeOver(image, { epoch, bootEpoch, bootId })
   }
 
   /** What the last commit made it. */
   get state(): TableView {
-    return this.#state
+    return this.current
   }
 
   /** Of the last commit; the first one is 1. */
   get sequence(): number {
-    return this.#sequence
+    return this.lastSequence
   }
 
   get epoch(): number {
-    return this.#context.epoch
+    return this.context.epoch
   }
 
   get uuid(): string {
-    return this.#superblock.uuid
+    return this.superblock.uuid
   }
 
   get tableBytes(): number {
-    return this.#superblock.layout.tableBytes
+    return this.superblock.layout.tableBytes
   }
 
   get stateBytes(): number {
-    return this.#stateBytes
+    return this.currentBytes
   }
 
   /** Set once the memory has failed; then every commit throws it. */
   get failure(): TableFailed | undefined {
-    return this.#failure
+    return this.failed
   }
 
   /** An id never used before. Ids of one transaction count up from it. */
   nextId(kind: CountedKind): number {
-    return this.#state.idsUsed[kind] + 1
+    return this.current.idsUsed[kind] + 1
   }
 
   /**
@@ -141,32 +141,32 @@ export class Table {
    * TableFull, TransactionTooLarge, TableFailed. keepFreeBytes: of the state's room, left for changes that must go through.
    */
   commit(changes: readonly Change[], keepFreeBytes = 0): void {
-    if (this.#failure) throw this.#failure
+    if (this.failed) throw this.failed
     if (changes.length === 0) return
-    const plan = planTransaction(changes, this.#state, this.#idsBefore)
-    const stateBytes = this.#stateBytes + plan.stateBytesDelta
+    const plan = planTransaction(changes, this.current, this.idsBefore)
+    const stateBytes = this.currentBytes + plan.stateBytesDelta
     const stateBytesMax = this.stateBytesMax - keepFreeBytes
     if (plan.stateBytesDelta > 0 && stateBytes > stateBytesMax) throw new TableFull(stateBytes, stateBytesMax)
     if (plan.entryBytes > this.transactionBytesMax) {
       throw new TransactionTooLarge(plan.entryBytes, this.transactionBytesMax)
     }
-    const sequence = this.#sequence + 1
-    const encoded = this.#encoder.encode(sequence, changes, plan.entryBytes)
+    const sequence = this.lastSequence + 1
+    const encoded = this.encoder.encode(sequence, changes, plan.entryBytes)
     try {
-      this.#makeRoom(plan.entryBytes)
-      this.#journal.append(encoded.entryAndEnd)
+      this.makeRoom(plan.entryBytes)
+      this.journal.append(encoded.entryAndEnd)
     } catch (error) {
-      this.#failure = new TableFailed(`commit ${sequence}`, error)
-      throw this.#failure
+      this.failed = new TableFailed(`commit ${sequence}`, error)
+      throw this.failed
     }
-    for (const change of encoded.changes) this.#state.apply(change)
-    this.#sequence = sequence
-    this.#stateBytes = stateBytes
+    for (const change of encoded.changes) this.current.apply(change)
+    this.lastSequence = sequence
+    this.currentBytes = stateBytes
     try {
-      publishHighWater(this.#medium, sequence)
+      publishHighWater(this.medium, sequence)
     } catch (error) {
       // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
-      this.#failure = new TableFailed(`high-water word of commit ${sequence}`, error)
+      this.failed = new TableFailed(`high-water word of commit ${sequence}`, error)
     }
   }
 
@@ -174,50 +174,43 @@ export class Table {
    * Keeps the ring from filling up. Invariants: without a checkpoint under way at most 5/8 of the ring are used after
    * an append, and during one at most 1/4 more is appended; so neither the ring nor the slot (state + 1/4) overflows.
    */
-  #makeRoom(entryBytes: number): void {
-    const ringBytes = this.#superblock.layout.journalBytes
+  private makeRoom(entryBytes: number): void {
+    const ringBytes = this.superblock.layout.journalBytes
     if (entryBytes > ringBytes / 8) {
-      this.#finishCheckpoint()
-      if (this.#journal.usedBytes + entryBytes > (ringBytes / 8) * 5) {
-        this.#startCheckpoint()
-        this.#finishCheckpoint()
+      this.finishCheckpoint()
+      if (this.journal.usedBytes + entryBytes > (ringBytes / 8) * 5) {
+        this.startCheckpoint()
+        this.finishCheckpoint()
       }
       return
     }
-    if (!this.#checkpoint && this.#journal.usedBytes >= ringBytes / 2) this.#startCheckpoint()
-    if (!this.#checkpoint) return
-    const { journalStart, stateBytes } = this.#checkpoint.start
-    const appendedBytes = this.#journal.end + entryBytes - journalStart
+    if (!this.running && this.journal.usedBytes >= ringBytes / 2) this.startCheckpoint()
+    if (!this.running) return
+    const { journalStart, stateBytes } = this.running.start
+    const appendedBytes = this.journal.end + entryBytes - journalStart
     const share = appendedBytes / (ringBytes / 4)
-    if (share < 1) this.#checkpoint.advance(share * (stateBytes + appendedBytes))
-    if (share >= 1 || this.#checkpoint.done) this.#finishCheckpoint()
+    if (share < 1) this.running.advance(share * (stateBytes + appendedBytes))
+    if (share >= 1 || this.running.done) this.finishCheckpoint()
   }
 
-  #startCheckpoint(): void {
-    this.#checkpoint = new Checkpoint(
-      this.#medium,
-      this.#superblock,
-      this.#state,
-      this.#context,
-      this.#crc32c,
-      {
-        sequence: this.#sequence,
-        journalStart: this.#journal.end,
-        stateBytes: this.#stateBytes + IDS_USED_BYTES,
-      },
-    )
+  private startCheckpoint(): void {
+    this.running = new Checkpoint(this.medium, this.superblock, this.current, this.context, this.crc32c, {
+      sequence: this.lastSequence,
+      journalStart: this.journal.end,
+      stateBytes: this.currentBytes + IDS_USED_BYTES,
+    })
   }
 
-  #finishCheckpoint(): void {
-    const change = this.#completeCheckpoint()
-    if (change) this.#updateSuperblock(change)
+  private finishCheckpoint(): void {
+    const change = this.completeCheckpoint()
+    if (change) this.updateSuperblock(change)
   }
 
-  #completeCheckpoint(): Partial<Superblock> | undefined {
-    const checkpoint = this.#checkpoint
+  private completeCheckpoint(): Partial<Superblock> | undefined {
+    const checkpoint = this.running
     if (!checkpoint) return undefined
     checkpoint.finish()
-    this.#checkpoint = undefined
+    this.running = undefined
     return checkpoint.published()
   }
 
@@ -225,16 +218,16 @@ export class Table {
    * Opening has read the whole state, so it may also pay for a checkpoint: a writer that keeps crashing within one
    * must not find the ring full. One superblock update carries both.
    */
-  #takeOver(image: TableImage, change: Partial<Superblock>): void {
-    if (image.highWater !== image.sequence) publishHighWater(this.#medium, image.sequence)
-    repairSuperblock(this.#medium, image.choice)
-    if (this.#journal.usedBytes >= this.#superblock.layout.journalBytes / 2) this.#startCheckpoint()
-    this.#updateSuperblock({ ...change, ...this.#completeCheckpoint() })
+  private takeOver(image: TableImage, change: Partial<Superblock>): void {
+    if (image.highWater !== image.sequence) publishHighWater(this.medium, image.sequence)
+    repairSuperblock(this.medium, image.choice)
+    if (this.journal.usedBytes >= this.superblock.layout.journalBytes / 2) this.startCheckpoint()
+    this.updateSuperblock({ ...change, ...this.completeCheckpoint() })
   }
 
-  #updateSuperblock(change: Partial<Superblock>): void {
-    this.#superblock = updateSuperblock(this.#medium, this.#superblock, change, this.#crc32c)
-    this.#journal.start = this.#superblock.journalStart
+  private updateSuperblock(change: Partial<Superblock>): void {
+    this.superblock = updateSuperblock(this.medium, this.superblock, change, this.crc32c)
+    this.journal.start = this.superblock.journalStart
   }
 }
 

@@ -55,13 +55,13 @@ export function planTransaction(
 
 /** Encodes a journal entry, and proves that it reads back as what was meant. */
 export class TransactionEncoder {
-  readonly #context: RecordContext
-  readonly #crc32c: Crc32c
-  #scratch = Buffer.alloc(4096)
+  private readonly context: RecordContext
+  private readonly crc32c: Crc32c
+  private scratch = Buffer.alloc(4096)
 
   constructor(context: RecordContext, crc32c: Crc32c) {
-    this.#context = context
-    this.#crc32c = crc32c
+    this.context = context
+    this.crc32c = crc32c
   }
 
   /**
@@ -74,17 +74,17 @@ export class TransactionEncoder {
     entryBytes: number,
   ): { entryAndEnd: Buffer; changes: readonly Change[] } {
     const bytes = entryBytes + WORD_BYTES
-    if (this.#scratch.length < bytes) this.#scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
-    const entry = this.#scratch.subarray(0, entryBytes)
-    encodeEntry(entry, sequence, changes, this.#context, this.#crc32c)
-    const decoded = decodeEntry(entry, this.#context, this.#crc32c)
+    if (this.scratch.length < bytes) this.scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
+    const entry = this.scratch.subarray(0, entryBytes)
+    encodeEntry(entry, sequence, changes, this.context, this.crc32c)
+    const decoded = decodeEntry(entry, this.context, this.crc32c)
     for (let index = 0; index < changes.length; index++) {
       if (!sameValue(changes[index], decoded.changes[index])) {
         throw new RecordInvalid(`a change would not read back as it is: ${JSON.stringify(changes[index])}`)
       }
     }
-    this.#scratch.fill(0, entryBytes, bytes)
-    return { entryAndEnd: this.#scratch.subarray(0, bytes), changes: decoded.changes }
+    this.scratch.fill(0, entryBytes, bytes)
+    return { entryAndEnd: this.scratch.subarray(0, bytes), changes: decoded.changes }
   }
 }
 

@@ -17,9 +17,9 @@ export interface Ended {
 export class Pty {
   readonly terminal: VirtualTerminal
   readonly ended: Promise<Ended>
-  readonly #helper: ChildProcess
-  #pid: number | undefined
-  #failure: unknown
+  private readonly helper: ChildProcess
+  private pid: number | undefined
+  private failure: unknown
 
   constructor(
     command: readonly string[],
@@ -35,41 +35,41 @@ export class Pty {
       NO_COLOR: undefined,
       FORCE_COLOR: undefined,
     }
-    this.#helper = spawn(program, [String(rows), String(columns), ...command], {
+    this.helper = spawn(program, [String(rows), String(columns), ...command], {
       env: { ...inherited, ...env },
       stdio: ['pipe', 'pipe', 'inherit', 'pipe', 'pipe'],
     })
-    this.#helper.stdin!.on('error', () => {})
+    this.helper.stdin!.on('error', () => {})
     const decoder = new StringDecoder('utf8')
-    this.#helper.stdout!.on('data', (bytes: Buffer) => {
+    this.helper.stdout!.on('data', (bytes: Buffer) => {
       try {
         this.terminal.write(decoder.write(bytes))
       } catch (error) {
-        this.#failure ??= error
+        this.failure ??= error
       }
     })
-    this.ended = this.#follow()
+    this.ended = this.follow()
     this.ended.catch(() => {})
   }
 
   type(text: string): void {
-    this.#helper.stdin!.write(text)
+    this.helper.stdin!.write(text)
   }
 
   async signal(name: NodeJS.Signals): Promise<void> {
-    await until(() => this.#pid !== undefined, 'the process in the terminal')
-    process.kill(this.#pid!, name)
+    await until(() => this.pid !== undefined, 'the process in the terminal')
+    process.kill(this.pid!, name)
   }
 
   resize(rows: number, columns: number): void {
     this.terminal.resize(rows, columns)
-    ;(this.#helper.stdio[3] as Writable).write(`${rows} ${columns}\n`)
+    ;(this.helper.stdio[3] as Writable).write(`${rows} ${columns}\n`)
   }
 
   /** Waits until the screen is as it should be. */
   async shows(what: string | RegExp | ((terminal: VirtualTerminal) => boolean)): Promise<void> {
     const seen = () => {
-      if (this.#failure) throw this.#failure
+      if (this.failure) throw this.failure
       if (typeof what === 'function') return what(this.terminal)
       return typeof what === 'string' ? this.terminal.text.includes(what) : what.test(this.terminal.text)
     }
@@ -79,22 +79,22 @@ export class Pty {
   }
 
   async dispose(): Promise<void> {
-    if (this.#helper.exitCode !== null || this.#helper.signalCode !== null) return
-    const closed = once(this.#helper, 'close')
-    this.#helper.kill('SIGKILL')
+    if (this.helper.exitCode !== null || this.helper.signalCode !== null) return
+    const closed = once(this.helper, 'close')
+    this.helper.kill('SIGKILL')
     await closed
   }
 
-  async #follow(): Promise<Ended> {
-    const closed = once(this.#helper, 'close')
+  private async follow(): Promise<Ended> {
+    const closed = once(this.helper, 'close')
     let ended: Ended | undefined
-    for await (const line of createInterface({ input: this.#helper.stdio[4] as NodeJS.ReadableStream })) {
+    for await (const line of createInterface({ input: this.helper.stdio[4] as NodeJS.ReadableStream })) {
       const [word, number, state] = line.split(' ')
-      if (word === 'pid') this.#pid = Number(number)
+      if (word === 'pid') this.pid = Number(number)
       else ended = { status: Number(number), restored: state === 'same' }
     }
     await closed
-    if (this.#failure) throw this.#failure
+    if (this.failure) throw this.failure
     if (!ended) throw new Error('the pseudo-terminal ended without a word')
     return ended
   }

@@ -9,8 +9,8 @@ import { packageRoot } from '../../support/package-root'
  * by itself.
  */
 export class Holder {
-  readonly #child: ChildProcess
-  readonly #lines: AsyncIterator<string>
+  private readonly child: ChildProcess
+  private readonly lines: AsyncIterator<string>
 
   constructor(socket: string, script: string) {
     const code = `
@@ -19,20 +19,20 @@ export class Holder {
       connect({ socket: ${JSON.stringify(socket)}, reconnect: { maxDelayMs: 20 } }).then(async broker => {
         ${script}
       }).catch(error => tell({ failed: error.code ?? error.stack }))`
-    this.#child = spawn(process.execPath, ['--expose-gc', '-e', code], {
+    this.child = spawn(process.execPath, ['--expose-gc', '-e', code], {
       cwd: packageRoot,
       stdio: ['pipe', 'pipe', 'inherit'],
     })
-    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
+    this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]()
   }
 
   get pid(): number {
-    return this.#child.pid!
+    return this.child.pid!
   }
 
   /** The next value it tells. */
   async next(): Promise<unknown> {
-    const { done, value } = await this.#lines.next()
+    const { done, value } = await this.lines.next()
     if (done) throw new Error('the holder ended without a word')
     const told = JSON.parse(value)
     if (told?.failed) throw new Error(`the holder failed: ${told.failed}`)
@@ -41,13 +41,13 @@ export class Holder {
 
   /** A line on its standard input. */
   say(line: string): void {
-    this.#child.stdin!.write(`${line}\n`)
+    this.child.stdin!.write(`${line}\n`)
   }
 
   async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const ended = once(this.#child, 'exit')
-    this.#child.kill(signal)
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    const ended = once(this.child, 'exit')
+    this.child.kill(signal)
     await ended
   }
 }

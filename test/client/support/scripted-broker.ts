@@ -34,17 +34,17 @@ export class ScriptedBroker {
   readonly socket = path.join(this.directory, 's')
   readonly calls: string[] = []
   readonly script = new Map<string, (call: Call, responder: Responder) => void>()
-  readonly #responders = new Set<Responder>()
-  #listener: InstanceType<typeof Listener> | undefined
+  private readonly responders = new Set<Responder>()
+  private listener: InstanceType<typeof Listener> | undefined
 
   constructor() {
     this.listen()
   }
 
   listen(): void {
-    this.#listener = new Listener(
+    this.listener = new Listener(
       listenUnix(this.socket, 16),
-      fd => this.#serve(fd),
+      fd => this.serve(fd),
       errno => {
         throw new Error(`accept: ${errno}`)
       },
@@ -53,14 +53,14 @@ export class ScriptedBroker {
 
   /** As a crash: nobody listens, and every connection ends. */
   vanish(): void {
-    this.#listener?.close()
-    this.#listener = undefined
+    this.listener?.close()
+    this.listener = undefined
     rmSync(this.socket, { force: true })
     this.hangUp()
   }
 
   hangUp(): void {
-    for (const responder of [...this.#responders]) responder.close()
+    for (const responder of [...this.responders]) responder.close()
   }
 
   dispose(): void {
@@ -68,7 +68,7 @@ export class ScriptedBroker {
     rmSync(this.directory, { recursive: true, force: true })
   }
 
-  #serve(fd: number): void {
+  private serve(fd: number): void {
     const responder: Responder = new Responder(channelOf(fd), {
       closeFd: closeSync,
       limits: responderLimits,
@@ -82,8 +82,8 @@ export class ScriptedBroker {
         else if (method === 'GetStatus') call.reply(status)
         else call.fail('org.varlink.service.MethodNotFound', { method: call.method })
       },
-      onClose: () => this.#responders.delete(responder),
+      onClose: () => this.responders.delete(responder),
     })
-    this.#responders.add(responder)
+    this.responders.add(responder)
   }
 }

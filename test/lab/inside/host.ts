@@ -17,12 +17,12 @@ export const brokerSocket = '/run/membroker/broker.sock'
 export class Host {
   /** What the stage measured, for the report. */
   readonly figures: Record<string, number> = {}
-  readonly #share: Share
-  readonly #memory: Record<string, unknown>
+  private readonly share: Share
+  private readonly memory: Record<string, unknown>
 
   constructor(share: Share, memory: Record<string, unknown>) {
-    this.#share = share
-    this.#memory = memory
+    this.share = share
+    this.memory = memory
   }
 
   /** As uname -r says it. */
@@ -32,13 +32,13 @@ export class Host {
 
   /** Files of the kernel that a kexec goes into, where a step names none. */
   get nextKernel(): { image: string; initrd: string } {
-    const folder = this.#share.at(`kernel/${this.#share.state.into}`)
+    const folder = this.share.at(`kernel/${this.share.state.into}`)
     return { image: `${folder}/vmlinuz`, initrd: `${folder}/initrd` }
   }
 
   /** For whoever watches the run. */
   say(text: string): void {
-    this.#share.say(text.trimEnd().replaceAll(/^/gm, '    '))
+    this.share.say(text.trimEnd().replaceAll(/^/gm, '    '))
   }
 
   measure(name: string, value: number): void {
@@ -58,18 +58,18 @@ export class Host {
 
   /** Keep a value, as JSON, for later stages. */
   remember(name: string, value: unknown): void {
-    this.#memory[name] = value
+    this.memory[name] = value
   }
 
   /** @throws Error when no stage remembered it */
   recall<T>(name: string): T {
-    if (!(name in this.#memory)) throw new Error(`no stage remembered ${name}`)
-    return this.#memory[name] as T
+    if (!(name in this.memory)) throw new Error(`no stage remembered ${name}`)
+    return this.memory[name] as T
   }
 
   /** A file that survives kexec and is there for whoever looks at the run afterwards. */
   file(name: string): string {
-    return this.#share.at(name)
+    return this.share.at(name)
   }
 
   /** A shell command; returns what it printed. @throws Error with its complaints when it fails */

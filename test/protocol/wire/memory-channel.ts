@@ -4,23 +4,23 @@ import type { Turns } from '../../../protocol/wire/responder'
 
 /** Descriptors that only exist here: counts what is open, and refuses to close anything twice. */
 export class FdLedger {
-  readonly #open = new Set<number>()
-  #next = 100
+  private readonly open = new Set<number>()
+  private next = 100
 
   make(count: number): number[] {
     return Array.from({ length: count }, () => {
-      const fd = this.#next++
-      this.#open.add(fd)
+      const fd = this.next++
+      this.open.add(fd)
       return fd
     })
   }
 
   readonly close = (fd: number): void => {
-    if (!this.#open.delete(fd)) throw new Error(`fd ${fd} closed twice, or never open`)
+    if (!this.open.delete(fd)) throw new Error(`fd ${fd} closed twice, or never open`)
   }
 
   get openCount(): number {
-    return this.#open.size
+    return this.open.size
   }
 }
 
@@ -41,14 +41,14 @@ export class MemoryChannel implements Channel {
   events!: ChannelEvents
   peer!: MemoryChannel
   readonly outgoing: Piece[] = []
-  readonly #ledger: FdLedger
+  private readonly ledger: FdLedger
   queuedBytes = 0
   queuedFds = 0
   paused = false
   closed = false
 
   constructor(ledger: FdLedger) {
-    this.#ledger = ledger
+    this.ledger = ledger
   }
 
   readonly open: OpenChannel = events => {
@@ -57,7 +57,7 @@ export class MemoryChannel implements Channel {
   }
 
   send(bytes: Uint8Array, fds: readonly number[]): void {
-    if (this.closed) for (const fd of fds) this.#ledger.close(fd)
+    if (this.closed) for (const fd of fds) this.ledger.close(fd)
     else {
       this.outgoing.push({ bytes: Buffer.from(bytes), fds: [...fds] })
       this.queuedBytes += bytes.length
@@ -75,7 +75,7 @@ export class MemoryChannel implements Channel {
   close(): void {
     if (this.closed) return
     this.closed = true
-    for (const { fds } of this.outgoing.splice(0)) for (const fd of fds) this.#ledger.close(fd)
+    for (const { fds } of this.outgoing.splice(0)) for (const fd of fds) this.ledger.close(fd)
   }
 
   /** Give the peer one read of at most bytesMax; false when there is nothing it could read. */

@@ -10,40 +10,40 @@ const redrawMs = 250
  * no terminal.
  */
 export class Progress {
-  readonly #stream: NodeJS.WriteStream
-  readonly #enabled: boolean
-  #text: string | undefined
-  #since = 0
-  #timer: NodeJS.Timeout | undefined
-  #shown = false
+  private readonly stream: NodeJS.WriteStream
+  private readonly enabled: boolean
+  private text: string | undefined
+  private since = 0
+  private timer: NodeJS.Timeout | undefined
+  private shown = false
 
   constructor(wanted: boolean, stream: NodeJS.WriteStream = process.stderr) {
-    this.#stream = stream
-    this.#enabled = wanted && isScreen(stream)
+    this.stream = stream
+    this.enabled = wanted && isScreen(stream)
   }
 
   /** From now on this is what is being done; text may change as often as it likes, the time is of the first. */
   say(text: string): void {
-    if (!this.#enabled) return
-    if (this.#text === undefined) {
-      this.#since = performance.now()
-      this.#timer = setInterval(() => this.#draw(), redrawMs)
-      this.#timer.unref()
+    if (!this.enabled) return
+    if (this.text === undefined) {
+      this.since = performance.now()
+      this.timer = setInterval(() => this.draw(), redrawMs)
+      this.timer.unref()
     }
-    this.#text = text
+    this.text = text
   }
 
   /** Out of the way of other output; it comes back where it isn't over. */
   clear(): void {
-    if (this.#shown) this.#stream.write('\r\u001b[K')
-    this.#shown = false
+    if (this.shown) this.stream.write('\r\u001b[K')
+    this.shown = false
   }
 
   /** Idempotent. */
   end(): void {
-    clearInterval(this.#timer)
+    clearInterval(this.timer)
     this.clear()
-    this.#text = undefined
+    this.text = undefined
   }
 
   async during<T>(text: string, promise: Promise<T>): Promise<T> {
@@ -55,12 +55,12 @@ export class Progress {
     }
   }
 
-  #draw(): void {
-    const ms = performance.now() - this.#since
-    if (ms < patienceMs || this.#text === undefined) return
-    const line = `${this.#text} ... ${Math.floor(ms / 1000)} s`
-    this.#stream.write(`\r${clip(line, (this.#stream.columns || 80) - 1)}\u001b[K`)
-    this.#shown = true
+  private draw(): void {
+    const ms = performance.now() - this.since
+    if (ms < patienceMs || this.text === undefined) return
+    const line = `${this.text} ... ${Math.floor(ms / 1000)} s`
+    this.stream.write(`\r${clip(line, (this.stream.columns || 80) - 1)}\u001b[K`)
+    this.shown = true
   }
 }
 

@@ -49,20 +49,20 @@ const touching = new Set<Event['kind']>([
 
 /** All allocations there are, by name, kept up by events; in the order that is asked for. */
 export class AllocationIndex {
-  readonly #rows = new Map<string, Row>()
-  #version = 0
-  #sorted: { version: number; order: Order; rows: readonly Row[] } | undefined
+  private readonly rows = new Map<string, Row>()
+  private version = 0
+  private sorted: { version: number; order: Order; rows: readonly Row[] } | undefined
 
   get size(): number {
-    return this.#rows.size
+    return this.rows.size
   }
 
   /** The state anew; what was seen of those that are still there is kept. */
   replace(allocations: Iterable<AllocationInfo>): void {
-    const before = new Map(this.#rows)
-    this.#rows.clear()
-    for (const info of allocations) this.#rows.set(info.name, rowOf(info, before.get(info.name)))
-    this.#version++
+    const before = new Map(this.rows)
+    this.rows.clear()
+    for (const info of allocations) this.rows.set(info.name, rowOf(info, before.get(info.name)))
+    this.version++
   }
 
   apply(event: Event): void {
@@ -73,42 +73,42 @@ export class AllocationIndex {
       return
     }
     if (!touching.has(kind)) return
-    let row = this.#rows.get(name)
+    let row = this.rows.get(name)
     if (!row) {
       if (kind !== 'allocated') return
       row = arriving(name, event)
-      this.#rows.set(name, row)
+      this.rows.set(name, row)
     }
     if (kind === 'grown' && typeof event.bytes === 'number') row.bytes = event.bytes
     row.changes++
     row.changedAt = event.time
     row.stale = true
-    this.#version++
+    this.version++
   }
 
   /** What the broker said of it just now. */
   refresh(info: AllocationInfo): void {
-    this.#rows.set(info.name, rowOf(info, this.#rows.get(info.name)))
-    this.#version++
+    this.rows.set(info.name, rowOf(info, this.rows.get(info.name)))
+    this.version++
   }
 
   remove(name: string): void {
-    if (this.#rows.delete(name)) this.#version++
+    if (this.rows.delete(name)) this.version++
   }
 
   /** In order; sorted only when something has changed. */
   view(order: Order): readonly Row[] {
-    const last = this.#sorted
+    const last = this.sorted
     const same =
       last?.order.sort === order.sort &&
       last.order.reverse === order.reverse &&
       last.order.filter === order.filter
-    if (last && same && last.version === this.#version) return last.rows
+    if (last && same && last.version === this.version) return last.rows
     const wanted = order.filter.toLowerCase()
-    const rows = [...this.#rows.values()].filter(({ name }) => name.toLowerCase().includes(wanted))
+    const rows = [...this.rows.values()].filter(({ name }) => name.toLowerCase().includes(wanted))
     rows.sort(orders[order.sort])
     if (order.reverse) rows.reverse()
-    this.#sorted = { version: this.#version, order, rows }
+    this.sorted = { version: this.version, order, rows }
     return rows
   }
 }

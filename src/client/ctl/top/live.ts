@@ -20,89 +20,89 @@ export async function live(session: Session, intervalMs: number): Promise<void> 
 }
 
 class Top {
-  readonly #session: Session
-  readonly #intervalMs: number
-  readonly #style: BlockStyle = { unicode: unicodeWanted(), colors: colorsWanted() }
-  readonly #model = new Model()
-  readonly #quit = new AbortController()
-  readonly #signal: AbortSignal
-  readonly #screen: Screen
-  #ui = initialUi
-  #frame: Frame | undefined
-  #timer: NodeJS.Timeout | undefined
-  #stateAt = 0
-  #round = new AbortController()
+  private readonly session: Session
+  private readonly intervalMs: number
+  private readonly style: BlockStyle = { unicode: unicodeWanted(), colors: colorsWanted() }
+  private readonly model = new Model()
+  private readonly quit = new AbortController()
+  private readonly signal: AbortSignal
+  private readonly screen: Screen
+  private ui = initialUi
+  private frame: Frame | undefined
+  private timer: NodeJS.Timeout | undefined
+  private stateAt = 0
+  private round = new AbortController()
 
   constructor(session: Session, intervalMs: number) {
-    this.#session = session
-    this.#intervalMs = intervalMs
-    this.#signal = AbortSignal.any([session.signal, this.#quit.signal])
-    this.#screen = new Screen({ onKey: key => this.#onKey(key), onResize: () => this.#draw() })
+    this.session = session
+    this.intervalMs = intervalMs
+    this.signal = AbortSignal.any([session.signal, this.quit.signal])
+    this.screen = new Screen({ onKey: key => this.onKey(key), onResize: () => this.draw() })
   }
 
   async run(): Promise<void> {
-    const { broker, signal } = this.#session
+    const { broker, signal } = this.session
     broker.on('disconnected', () => {
-      this.#model.away(Date.now())
-      this.#draw()
+      this.model.away(Date.now())
+      this.draw()
     })
     broker.on('reconnected', () => {
-      this.#model.back()
-      this.#drawSoon()
+      this.model.back()
+      this.drawSoon()
     })
-    const onHangUp = () => this.#quit.abort()
+    const onHangUp = () => this.quit.abort()
     process.on('SIGHUP', onHangUp)
     // At once: what else is to be ended may take its time.
-    this.#signal.addEventListener('abort', () => this.#screen.close(), { once: true })
-    const ticking = setInterval(() => this.#draw(), 1000)
+    this.signal.addEventListener('abort', () => this.screen.close(), { once: true })
+    const ticking = setInterval(() => this.draw(), 1000)
     try {
-      this.#screen.open()
-      await Promise.all([this.#poll(), this.#follow()])
+      this.screen.open()
+      await Promise.all([this.poll(), this.follow()])
     } catch (error) {
-      if (!this.#quit.signal.aborted || signal.aborted || !isAborted(error)) throw error
+      if (!this.quit.signal.aborted || signal.aborted || !isAborted(error)) throw error
     } finally {
-      this.#quit.abort()
+      this.quit.abort()
       clearInterval(ticking)
-      clearTimeout(this.#timer)
-      this.#screen.close()
+      clearTimeout(this.timer)
+      this.screen.close()
       process.off('SIGHUP', onHangUp)
     }
   }
 
-  async #poll(): Promise<void> {
+  private async poll(): Promise<void> {
     for (;;) {
-      this.#model.read(await readBroker(this.#session.broker, this.#signal))
-      await this.#refreshVisible()
-      if (this.#model.missed > 0 && performance.now() - this.#stateAt > newStateMs) this.#round.abort()
-      this.#draw()
-      await pause(this.#intervalMs, this.#signal)
+      this.model.read(await readBroker(this.session.broker, this.signal))
+      await this.refreshVisible()
+      if (this.model.missed > 0 && performance.now() - this.stateAt > newStateMs) this.round.abort()
+      this.draw()
+      await pause(this.intervalMs, this.signal)
     }
   }
 
-  async #follow(): Promise<void> {
+  private async follow(): Promise<void> {
     for (;;) {
-      this.#round = new AbortController()
-      const signal = AbortSignal.any([this.#signal, this.#round.signal])
+      this.round = new AbortController()
+      const signal = AbortSignal.any([this.signal, this.round.signal])
       try {
-        for await (const item of this.#session.broker.watch({ signal })) {
-          this.#model.apply(item)
-          if (item.type === 'snapshot') this.#stateAt = performance.now()
-          this.#drawSoon()
+        for await (const item of this.session.broker.watch({ signal })) {
+          this.model.apply(item)
+          if (item.type === 'snapshot') this.stateAt = performance.now()
+          this.drawSoon()
         }
       } catch (error) {
-        if (this.#signal.aborted || !isAborted(error)) throw error
+        if (this.signal.aborted || !isAborted(error)) throw error
       }
     }
   }
 
   /** Events say that something became of an allocation; what, only of those that are seen. */
-  async #refreshVisible(): Promise<void> {
-    const { allocations } = this.#model
-    const stale = (this.#frame?.rows ?? []).filter(row => row.stale)
+  private async refreshVisible(): Promise<void> {
+    const { allocations } = this.model
+    const stale = (this.frame?.rows ?? []).filter(row => row.stale)
     await Promise.all(
       stale.map(async ({ name }) => {
         try {
-          allocations.refresh((await this.#session.broker.get(name, { signal: this.#signal })).allocation)
+          allocations.refresh((await this.session.broker.get(name, { signal: this.signal })).allocation)
         } catch (error) {
           if (!(error instanceof BrokerError && error.code === 'NotFound')) throw error
           allocations.remove(name)
@@ -111,25 +111,25 @@ class Top {
     )
   }
 
-  #onKey(key: Key): void {
-    if (key === 'ctrl-c' || key === 'ctrl-d' || (key === 'q' && !this.#ui.typing)) {
-      this.#quit.abort()
+  private onKey(key: Key): void {
+    if (key === 'ctrl-c' || key === 'ctrl-d' || (key === 'q' && !this.ui.typing)) {
+      this.quit.abort()
       return
     }
-    this.#ui = pressed(this.#ui, key, this.#frame?.page ?? 1, this.#frame?.count ?? 0)
-    this.#draw()
+    this.ui = pressed(this.ui, key, this.frame?.page ?? 1, this.frame?.count ?? 0)
+    this.draw()
   }
 
-  #drawSoon(): void {
-    this.#timer ??= setTimeout(() => this.#draw(), eventFrameMs)
+  private drawSoon(): void {
+    this.timer ??= setTimeout(() => this.draw(), eventFrameMs)
   }
 
-  #draw(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    if (this.#signal.aborted) return
-    this.#frame = draw(this.#model, this.#ui, this.#screen.size, this.#style, Date.now())
-    this.#screen.draw(this.#frame.lines)
+  private draw(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (this.signal.aborted) return
+    this.frame = draw(this.model, this.ui, this.screen.size, this.style, Date.now())
+    this.screen.draw(this.frame.lines)
   }
 }
 

@@ -27,13 +27,13 @@ export class Model {
   missed = 0
   /** Since when the broker is away, in milliseconds since the Unix epoch. */
   awaySince: number | undefined
-  #restarted = false
+  private restarted = false
 
   read(reading: Reading): void {
     const before = this.reading?.statistics
     const { statistics } = reading
-    this.rates = before && statistics && !this.#restarted ? ratesBetween(before, statistics) : undefined
-    this.#restarted = false
+    this.rates = before && statistics && !this.restarted ? ratesBetween(before, statistics) : undefined
+    this.restarted = false
     this.reading = reading
   }
 
@@ -62,6 +62,6 @@ export class Model {
   /** A restarted broker counts from zero. */
   back(): void {
     this.awaySince = undefined
-    this.#restarted = true
+    this.restarted = true
   }
 }

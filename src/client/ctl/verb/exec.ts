@@ -125,51 +125,51 @@ function collect(text: string, all: MapSpec[]): MapSpec[] {
 
 /** Claims each allocation once, however many mappings of it are wanted. */
 class Holder {
-  readonly #broker: Broker
-  readonly #signal: AbortSignal
-  readonly #options: Options
-  readonly #secret: { secret?: string }
-  readonly #claimed = new Map<string, Claimed>()
+  private readonly broker: Broker
+  private readonly signal: AbortSignal
+  private readonly options: Options
+  private readonly secret: { secret?: string }
+  private readonly claimed = new Map<string, Claimed>()
 
   constructor({ broker, signal }: Session, options: Options) {
-    this.#broker = broker
-    this.#signal = signal
-    this.#options = options
-    this.#secret = readSecret(options.secretFile)
+    this.broker = broker
+    this.signal = signal
+    this.options = options
+    this.secret = readSecret(options.secretFile)
   }
 
   async mapping(spec: MapSpec): Promise<Mapping> {
-    const { allocation, mappings } = await this.#hold(spec)
+    const { allocation, mappings } = await this.hold(spec)
     const waiting = mappings.findIndex(mapping => sameLayout(mapping.info, spec, allocation))
     if (waiting >= 0) return mappings.splice(waiting, 1)[0]!
     const { access, offset, length, guestAddress } = spec
-    return allocation.map({ access, offset, length, guestAddress, signal: this.#signal })
+    return allocation.map({ access, offset, length, guestAddress, signal: this.signal })
   }
 
-  async #hold(spec: MapSpec): Promise<Claimed> {
-    const known = this.#claimed.get(spec.name)
+  private async hold(spec: MapSpec): Promise<Claimed> {
+    const known = this.claimed.get(spec.name)
     if (known) return known
-    const claimed = await this.#take(spec)
-    this.#claimed.set(spec.name, { ...claimed, mappings: [...claimed.mappings] })
-    return this.#claimed.get(spec.name)!
+    const claimed = await this.take(spec)
+    this.claimed.set(spec.name, { ...claimed, mappings: [...claimed.mappings] })
+    return this.claimed.get(spec.name)!
   }
 
-  async #take({ name, allocate = this.#options.allocate }: MapSpec): Promise<Claimed> {
-    const options = { ...this.#secret, signal: this.#signal }
-    const existing = await unless('NotFound', this.#broker.allocation(name, options))
-    if (existing) return this.#claim(existing)
+  private async take({ name, allocate = this.options.allocate }: MapSpec): Promise<Claimed> {
+    const options = { ...this.secret, signal: this.signal }
+    const existing = await unless('NotFound', this.broker.allocation(name, options))
+    if (existing) return this.claim(existing)
     if (allocate === undefined) {
       throw new BrokerError(
         'NotFound',
         `there is no allocation ${JSON.stringify(name)}; --allocate SIZE would make it`,
       )
     }
-    const allocation = await this.#broker.allocate({ name, size: allocate, ...options })
+    const allocation = await this.broker.allocate({ name, size: allocate, ...options })
     return { allocation, mappings: [], verdict: allocation.verdict }
   }
 
-  async #claim(allocation: Allocation): Promise<Claimed> {
-    const claiming = this.#broker.claim(allocation.name, { ...this.#secret, signal: this.#signal })
+  private async claim(allocation: Allocation): Promise<Claimed> {
+    const claiming = this.broker.claim(allocation.name, { ...this.secret, signal: this.signal })
     if (allocation.info.uid === process.geteuid!()) return claiming
     // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
     const claimed = await unless('PermissionDenied', claiming)
