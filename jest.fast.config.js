@@ -13,7 +13,7 @@ const leftOut = [
   'page/(browser|follows)',
   'quickstart/',
   'service/(notify|systemd|upgrade)',
-  'source/(devdax-helper|worker-files)',
+  'source/(devdax-helper|file-work)',
 ]
 
 /** @type {import('jest').Config} */

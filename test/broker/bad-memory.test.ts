@@ -22,7 +22,7 @@ import { share } from '../../src/broker/handler/owner'
 import { allPoisoned, markPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
-import { DirectorySource } from '../../src/broker/source/directory'
+import { DirectorySource } from '../../src/broker/source/directory/directory'
 import type { Range } from '../../src/broker/state/range'
 
 const page = 4096

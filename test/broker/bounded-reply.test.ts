@@ -17,7 +17,7 @@ import { dispatcher } from '../../src/broker/handler/dispatch'
 import { markPoisoned } from '../../src/broker/handler/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
-import { DirectorySource } from '../../src/broker/source/directory'
+import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { connect } from '../../src/client'
 import { openChannel, TestBroker } from '../support/test-broker'
 

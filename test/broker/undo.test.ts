@@ -11,7 +11,7 @@ import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
-import { DirectorySource } from '../../src/broker/source/directory'
+import { DirectorySource } from '../../src/broker/source/directory/directory'
 
 const page = 4096
 let directory: string

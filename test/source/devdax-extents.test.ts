@@ -1,6 +1,6 @@
 /** Proves that extents are told to the kernel, and compared with what it says, without losing or reordering a byte. */
 import fc from 'fast-check'
-import { makeDevice } from '../../src/broker/source/devdax/device-number'
+import { makeDevice } from '../../src/broker/source/devdax/device-node'
 import {
   bytesOf,
   describeExtents,

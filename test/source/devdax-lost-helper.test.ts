@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DevdaxSource } from '../../src/broker/source/devdax/devdax'
 import { Helper } from '../../src/broker/source/devdax/helper'
-import type { Guard } from '../../src/broker/source/source'
+import type { SourceHost } from '../../src/broker/source/source'
 
 const MiB = 2 ** 20
 const base = 2 ** 30
@@ -74,7 +74,7 @@ const piece = { id: 7, uid: 0, bytes: alignBytes, extents: [{ offset: alignBytes
 test('a device of that name is another one', async () => {
   device(base + alignBytes)
   const region = { directory: folder, id: 0, start: base, bytes: 64 * MiB, alignBytes, node: undefined }
-  const guard = { openBy: () => undefined } as unknown as Guard
+  const host = { openBy: () => undefined } as unknown as SourceHost
   const source: DevdaxSource = Reflect.construct(DevdaxSource, [
     region,
     alignBytes,
@@ -82,7 +82,7 @@ test('a device of that name is another one', async () => {
     'dax0.9',
     helper,
     lock,
-    guard,
+    host,
     { perMapping: 0 },
   ])
   await source.restore([piece], [], false)

@@ -49,7 +49,7 @@ suite('with a mount namespace of its own', () => {
     const program = `
       const { makeDeviceNode } = require('${source}/devdax/device-node')
       const { removeInstance } = require('${source}/devdax/instance')
-      const { hasMount } = require('${source}/own-mount')
+      const { hasMount } = require('${source}/counting-mount')
       makeDeviceNode('${name}', 0x103, 0)
       let refused = false
       try { removeInstance('${folder}', '${name}', 'proved') } catch { refused = true }
@@ -62,7 +62,7 @@ suite('with a mount namespace of its own', () => {
     const program = `
       const { statSync } = require('fs')
       const { makeDeviceNode, nodeOf } = require('${source}/devdax/device-node')
-      const { hasMount } = require('${source}/own-mount')
+      const { hasMount } = require('${source}/counting-mount')
       const found = []
       for (const [device, uid] of [[0x103, 7], [0x103, 0], [0x105, 9]]) {
         makeDeviceNode('${name}', device, uid)

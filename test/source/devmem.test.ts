@@ -1,5 +1,5 @@
 /** Proves which physical ranges the broker dares to write to. */
-import { checkReserved } from '../../src/broker/source/devmem'
+import { checkReserved } from '../../src/broker/source/devmem/devmem'
 
 const MiB = 2 ** 20
 const iomem = `00000000-00000fff : Reserved

@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import type { RangeSettings } from '../../src/broker/config/settings'
-import { DirectorySource } from '../../src/broker/source/directory'
+import { DirectorySource } from '../../src/broker/source/directory/directory'
 import type { FileWork } from '../../src/broker/source/file-work'
-import type { Guard, Piece } from '../../src/broker/source/source'
-import { WorkerFiles } from '../../src/broker/source/worker-files'
+import { WorkerFiles } from '../../src/broker/source/file-work'
+import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
 import { NotInTime } from '../../src/broker/worker/not-in-time'
 import { WorkerPool } from '../../src/broker/worker/worker-pool'
 import { until } from '../support/test-broker'
@@ -18,8 +18,8 @@ const MiB = 2 ** 20
 test('a grow that can not be undone in time is undone later', async () => {
   const folder = mkdtempSync('/dev/shm/membroker-grow-')
   const pool = new WorkerPool()
-  const before: Piece = { id: 1, uid: 65534, bytes: MiB, extents: [{ offset: 0, length: MiB }] }
-  const grown: Piece = { ...before, bytes: 2 * MiB, extents: [{ offset: 0, length: 2 * MiB }] }
+  const before: AllocationMemory = { id: 1, uid: 65534, bytes: MiB, extents: [{ offset: 0, length: MiB }] }
+  const grown: AllocationMemory = { ...before, bytes: 2 * MiB, extents: [{ offset: 0, length: 2 * MiB }] }
   /** Real, but that its owner has too many operations that wait for the kernel from the grow on. */
   let isStuck = false
   const real = new WorkerFiles(pool)
@@ -35,14 +35,14 @@ test('a grow that can not be undone in time is undone later', async () => {
     allocate: (...args) => unlessStuck(() => real.allocate(...args)),
     punchHole: (...args) => unlessStuck(() => real.punchHole(...args)),
   } as FileWork
-  const guard = {
+  const host = {
     expected: () => (isStuck ? undefined : before),
     tampered: () => {},
     limited: () => {},
     guarded: (_what, work) => work(),
-  } as Partial<Guard> as Guard
+  } as Partial<SourceHost> as SourceHost
   const settings = { name: 'test', path: folder, bytes: 64 * MiB, tableBytes: MiB } as RangeSettings
-  const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, guard, work)
+  const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, host, work)
   try {
     await source.create(before, undefined)
     await expect(source.grow(grown, before)).rejects.toThrow('still waiting for the kernel')

@@ -1,4 +1,4 @@
-import { boundNode } from '../../src/broker/source/mount'
+import { boundNode } from '../../src/broker/source/directory/mount'
 
 test.each([
   ['rw,relatime,rw,size=262144k,mpol=bind:1', 1],

@@ -4,7 +4,7 @@ import { apart, inAllocation, overlaps, touchesAny, wholeUnits, without } from '
 import { isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
 import type { Events, TellChange } from '../session/events'
-import type { Scrubbing } from '../source/source'
+import type { ScrubObserver } from '../source/source'
 import type { Allocation } from '../state/entries'
 import type { Inventory } from '../state/inventory'
 import type { Range } from '../state/range'
@@ -139,7 +139,7 @@ function rangesWithPages({ inventory }: PoisonHost): Range[] {
 }
 
 /** What a source is told that overwrites memory of a range. */
-export function scrubbingOf(broker: PoisonHost, range: Range): Scrubbing {
+export function scrubbingOf(broker: PoisonHost, range: Range): ScrubObserver {
   return {
     good: extents => range.bad.outOf(extents),
     bad: extents => void foundBad(broker, range, extents, 'scrub'),

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Digest, SystemError } from '../../../native'
 import type { Extent } from '../../../protocol/table'
 import type { Allocation } from '../state/entries'
-import { pieceOf } from '../state/range'
+import { memoryOf } from '../state/range'
 
 /** What came of reading an allocation. */
 export type Outcome =
@@ -30,10 +30,10 @@ export class Reading {
 
   /** @throws what the source's open() throws */
   static start({ range, record }: Allocation): Reading {
-    const piece = pieceOf(record)
-    const fd = range.source.open(piece, false)
+    const memory = memoryOf(record)
+    const fd = range.source.open(memory, false)
     try {
-      return new Reading(new Digest(fd, range.source.descriptorOffset(piece), record.bytes, threads))
+      return new Reading(new Digest(fd, range.source.descriptorOffset(memory), record.bytes, threads))
     } finally {
       closeSync(fd)
     }

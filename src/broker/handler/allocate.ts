@@ -9,7 +9,7 @@ import type { Holder } from '../lease/process'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Range } from '../state/range'
-import { pieceOf } from '../state/range'
+import { memoryOf } from '../state/range'
 import { viewAllocation } from '../state/view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText, roundUp } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
@@ -141,7 +141,7 @@ async function allocateIn(
   broker.ledger.charge(uid, { bytes, allocations: 1 })
   let made = false
   try {
-    const reserving = makeMemory(range, 'create', () => source.create(pieceOf(record), openBy, signal))
+    const reserving = makeMemory(range, 'create', () => source.create(memoryOf(record), openBy, signal))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -153,7 +153,7 @@ async function allocateIn(
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
-    if (!made || (await undone(broker, source.destroy(pieceOf(record), scrubbingOf(broker, range)))))
+    if (!made || (await undone(broker, source.destroy(memoryOf(record), scrubbingOf(broker, range)))))
       range.free(extents)
     throw error
   }
@@ -180,7 +180,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   const { extents } = extension
   allocation.busy = 'grow'
   broker.ledger.charge(record.uid, { bytes: more })
-  const [before, after] = [pieceOf(record), { ...pieceOf(record), bytes, extents }]
+  const [before, after] = [memoryOf(record), { ...memoryOf(record), bytes, extents }]
   let made = false
   let grown = false
   try {

@@ -7,7 +7,7 @@ import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { Slices } from '../slices'
 import type { Allocation, Mapping } from '../state/entries'
-import { pieceOf } from '../state/range'
+import { memoryOf } from '../state/range'
 import { viewAllocation } from '../state/view'
 import { drained, invalid } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
@@ -76,7 +76,7 @@ async function* claimable(
 
 /** What a holder has resized is put right first. */
 function settledOf({ range, record, mappings }: Allocation): Promise<void> | undefined {
-  return mappings.size > 0 ? range.source.settled?.(pieceOf(record)) : undefined
+  return mappings.size > 0 ? range.source.settled?.(memoryOf(record)) : undefined
 }
 
 function attempt(broker: Broker, session: Session, allocation: Allocation, asked: Asked) {

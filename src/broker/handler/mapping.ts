@@ -15,7 +15,7 @@ import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/entries'
-import { pieceOf } from '../state/range'
+import { memoryOf } from '../state/range'
 import { viewMapping } from '../state/view'
 import { invalid, metadataText } from './arguments'
 import { checkIdle, checkOwner, findVisible, maySee } from './authorize'
@@ -32,7 +32,7 @@ export function createMapping(
   call: Call,
 ): undefined | Promise<undefined> {
   const { range, record } = findVisible(broker.inventory, session, input.name)
-  const settled = range.readable ? range.source.settled?.(pieceOf(record)) : undefined
+  const settled = range.readable ? range.source.settled?.(memoryOf(record)) : undefined
   const map = () => mapNow(broker, session, input, call)
   return settled ? settled.then(map) : map()
 }
@@ -116,7 +116,7 @@ export function openMemory(allocation: Allocation, access: 'read' | 'readWrite',
   const reason = source.refusal?.(holder.uid)
   if (reason !== undefined) refuse('PermissionDenied', { reason })
   try {
-    return source.open(pieceOf(allocation.record), access === 'readWrite', holder.identity)
+    return source.open(memoryOf(allocation.record), access === 'readWrite', holder.identity)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     refuse('SourceFailed', {
@@ -130,7 +130,7 @@ export function openMemory(allocation: Allocation, access: 'read' | 'readWrite',
 
 export function grantOf(mapping: Mapping, fileDescriptor: number): Grant {
   const { range, record } = mapping.allocation
-  const start = range.source.descriptorOffset(pieceOf(record))
+  const start = range.source.descriptorOffset(memoryOf(record))
   return { mapping: viewMapping(mapping), fileDescriptor, mmapOffset: start + mapping.record.offset }
 }
 

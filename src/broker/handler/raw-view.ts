@@ -7,7 +7,7 @@ import { rawViewOff } from '../console/permission'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/entries'
-import { pieceOf } from '../state/range'
+import { memoryOf } from '../state/range'
 import { invalid } from './arguments'
 import { checkIdle, findVisible } from './authorize'
 import { readCommands } from './inspect'
@@ -45,11 +45,11 @@ export async function readAllocation(
 /** @throws Refusal SourceFailed */
 function read({ range, record }: Allocation, offset: number, length: number): Buffer {
   const { source } = range
-  const piece = pieceOf(record)
-  const start = source.descriptorOffset(piece) + offset
+  const memory = memoryOf(record)
+  const start = source.descriptorOffset(memory) + offset
   let fd: number | undefined
   try {
-    fd = source.open(piece, false)
+    fd = source.open(memory, false)
     if (source.capabilities.fdBound !== 'file')
       return native.mappedRead(fd, start, length, source.capabilities.pageBytes)
     // Not by mapping: that would fill the holes of a sparse file.

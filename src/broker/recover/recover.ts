@@ -8,13 +8,13 @@ import type { RangeSettings } from '../config/settings'
 import { guarded, isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
 import { DevdaxSource } from '../source/devdax/devdax'
-import { DevmemSource } from '../source/devmem'
-import { DirectorySource } from '../source/directory'
-import { MemfdSource } from '../source/memfd'
-import { PciBarSource } from '../source/pci-bar'
-import type { Guard, OpenedSource, Source } from '../source/source'
+import { DevmemSource } from '../source/devmem/devmem'
+import { DirectorySource } from '../source/directory/directory'
+import { MemfdSource } from '../source/memfd/memfd'
+import { PciBarSource } from '../source/pci-bar/pci-bar'
+import type { OpenedSource, Source, SourceHost } from '../source/source'
 import type { Allocation } from '../state/entries'
-import { pieceOf, pieceOfRetired, Range, type Recovery } from '../state/range'
+import { memoryOf, memoryOfRetired, Range, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { addFinding, newStartup, type Startup } from '../state/startup'
 import { formatTable, Table } from '../table'
@@ -137,13 +137,13 @@ function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSour
       return MemfdSource.open(
         settings,
         broker.fileWork,
-        guardOf(broker, settings.name).openBy,
+        sourceHost(broker, settings.name).openBy,
         broker.service?.fdStore,
       )
     case 'directory':
-      return DirectorySource.open(settings, guardOf(broker, settings.name), broker.fileWork)
+      return DirectorySource.open(settings, sourceHost(broker, settings.name), broker.fileWork)
     case 'devdax':
-      return DevdaxSource.open(settings, guardOf(broker, settings.name))
+      return DevdaxSource.open(settings, sourceHost(broker, settings.name))
     case 'devmem':
       return DevmemSource.open(settings)
     case 'pci-bar':
@@ -161,7 +161,7 @@ function adviceFor({ code, message }: TableUnreadable, source: Source, range: st
 }
 
 /** What the table says of a piece of memory, and who is told when a holder made it something else. */
-function guardOf(broker: Broker, name: string): Guard {
+function sourceHost(broker: Broker, name: string): SourceHost {
   const { inventory } = broker
   let searching = false
   return {
@@ -180,7 +180,7 @@ function guardOf(broker: Broker, name: string): Guard {
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
       const allocation = inventory.byId.get(id)
-      if (allocation) return allocation.busy ? undefined : pieceOf(allocation.record)
+      if (allocation) return allocation.busy ? undefined : memoryOf(allocation.record)
       const retired = inventory.retiredAs(id)
       // While it is ended, the broker itself resizes it.
       if (!retired || retired.scrubbing) return undefined
@@ -291,8 +291,8 @@ function conflict(broker: Broker, table: Table): string | undefined {
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
   await source.restore?.(
-    [...table.state.allocations.values()].map(pieceOf),
-    [...table.state.retired.values()].map(pieceOfRetired),
+    [...table.state.allocations.values()].map(memoryOf),
+    [...table.state.retired.values()].map(memoryOfRetired),
     range.recovery === 'newBoot',
   )
   const present = new Set(source.present())

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { noteFailed, scrubbingOf } from '../contents/found-bad'
 import { isEnvironment, StillReferenced } from '../failure'
 import { Refusal } from '../refusal'
-import type { Piece, Proof, Source } from '../source/source'
+import type { AllocationMemory, Proof, Source } from '../source/source'
 import { type Allocation, Mapping, type Retired } from '../state/entries'
-import { pieceOf, pieceOfRetired } from '../state/range'
+import { memoryOf, memoryOfRetired } from '../state/range'
 import { scanMs } from '../worker/holder-scan'
 import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
@@ -124,7 +124,7 @@ export class Revoker {
   ): Promise<ReleaseOutcome> {
     const tell = this.teller(allocation, ladder.tell)
     await this.ask([...allocation.mappings.values()], ladder, tell)
-    const reachable = await this.disown(targetOf(allocation), pieceOf(allocation.record))
+    const reachable = await this.disown(targetOf(allocation), memoryOf(allocation.record))
     const remaining = reachable ?? (await this.end(allocation, () => new Set(), tell))
     this.broker.checkThawed()
     const { inventory, events, log, quarantine } = this.broker
@@ -166,7 +166,7 @@ export class Revoker {
     noteFailed(this.broker, range, retired.record.extents)
     retired.scrubbing = scrubbingOf(this.broker, range)
     try {
-      await range.source.destroy(pieceOfRetired(retired.record), retired.scrubbing)
+      await range.source.destroy(memoryOfRetired(retired.record), retired.scrubbing)
     } catch (error) {
       if (error instanceof StillReferenced) this.keepRetired(retired, error.message)
       throw error
@@ -235,16 +235,16 @@ export class Revoker {
       named || this.isTaking(range.source)
         ? this.prover.prove(target, scanMs.background)
         : this.prover.word(target)
-    const proof = (await this.disown(target, pieceOfRetired(record))) ?? (await look())
+    const proof = (await this.disown(target, memoryOfRetired(record))) ?? (await look())
     if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
     const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
     return whenGone(tell, step => this.cut(target, step))
   }
 
   /** Why there can be no proof: its owner could still open it by path. */
-  private async disown({ range }: Target, piece: Piece): Promise<Proof | undefined> {
+  private async disown({ range }: Target, memory: AllocationMemory): Promise<Proof | undefined> {
     try {
-      await range.source.disown?.(piece)
+      await range.source.disown?.(memory)
       return undefined
     } catch (error) {
       if (!isEnvironment(error)) throw error
@@ -337,7 +337,7 @@ export class Revoker {
     allocation.busy = 'revoke'
     try {
       const proof = await this.cut(targetOf(allocation), tell)
-      if (proof.kind === 'gone') await source.mend!(pieceOf(allocation.record))
+      if (proof.kind === 'gone') await source.mend!(memoryOf(allocation.record))
       return proof
     } finally {
       allocation.busy = undefined

@@ -43,7 +43,7 @@ export class FdStore {
     /** Descriptors it holds at most: FileDescriptorStoreMax= of the unit. */
     private readonly size: number,
     /** The process that has copies of all descriptors in it: it holds no memory on its own account. */
-    readonly keeperPid: number,
+    readonly storePid: number,
     private readonly inherited: Pick<Inherited, 'memfds' | 'strays'>,
     private readonly onLost: (name: string, error: Error) => void,
   ) {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { boundedText } from '../bounded-text'
 import { FdStore } from './fd-store'
+import { fdStoreProcess } from './fd-store-process'
 import type { Inherited } from './inherited'
-import { keeperOf } from './keeper'
 import { type Notify, notifyAt } from './notify'
 
 /** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
@@ -54,7 +54,7 @@ export class ServiceManager {
       this.fdStore = new FdStore(
         (state, fds) => this.notify?.(state, fds) ?? true,
         size,
-        orders.socket === undefined ? process.ppid : keeperOf(orders.socket),
+        orders.socket === undefined ? process.ppid : fdStoreProcess(orders.socket),
         inherited,
         (name, { message }) => log.warn({ name, reason: message }, 'the fd store keeps what is of no use'),
       )

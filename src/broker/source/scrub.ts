@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { check, native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
 import { inRange } from '../allocator/extents'
-import type { Scrubbing } from './source'
+import type { ScrubObserver } from './source'
 
 /** The kernel's; Node has no name for it. */
 const EHWPOISON = 133
@@ -15,14 +15,14 @@ export async function scrub(
   fd: number,
   start: number,
   extents: readonly Extent[],
-  scrubbing: Scrubbing | undefined,
+  observer: ScrubObserver | undefined,
 ): Promise<void> {
   const bytes = extents.reduce((sum, { length }) => sum + length, 0)
   const job = new native.Scrub(fd, start, bytes, availableParallelism())
-  const before = scrubbing?.progress?.bytesDone() ?? 0
-  if (scrubbing) scrubbing.progress = { bytesDone: () => before + job.bytesDone() }
+  const before = observer?.progress?.bytesDone() ?? 0
+  if (observer) observer.progress = { bytesDone: () => before + job.bytesDone() }
   const errno = await job.errno
-  if (scrubbing && errno === -EHWPOISON)
-    scrubbing.bad(job.bad().flatMap(({ offset, length }) => inRange(extents, offset, length)))
+  if (observer && errno === -EHWPOISON)
+    observer.bad(job.bad().flatMap(({ offset, length }) => inRange(extents, offset, length)))
   else check('scrub', errno)
 }

@@ -5,7 +5,7 @@ import type { NativeMedium } from '../table'
 import type { Holders, ScannedFile } from '../worker/holder-scan'
 
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
-export interface Piece {
+export interface AllocationMemory {
   id: number
   uid: number
   bytes: number
@@ -34,19 +34,19 @@ export type Proof =
 export type Scan = (file: ScannedFile) => Promise<Holders>
 
 /** What a source asks and tells while it watches over its memory. */
-export interface Guard {
+export interface SourceHost {
   /** The memory of an id as it should be; undefined when that can't be told just now. */
-  expected(id: number): Piece | undefined
+  expected(id: number): AllocationMemory | undefined
   /** It had been resized to so many bytes by a holder, and has been put back; or not yet, for a reason. */
-  tampered(piece: Piece, bytes: number, notYet?: string): void
+  tampered(memory: AllocationMemory, bytes: number, notYet?: string): void
   /** Its file, empty now, has so many names besides the broker's; failure: why its owner's attributes are still there. */
-  left(piece: Piece, names: number, failure: unknown): void
+  left(memory: AllocationMemory, names: number, failure: unknown): void
   /** Runs the work of a timer or a watch: only a broken invariant gets through. */
   guarded(what: string, work: () => void): void
   /** The uid itself where the policy lets it open by path what it holds. */
   openBy(uid: number): number | undefined
   /** Memory that is there, but that nobody can be given until the broker restarts. */
-  unavailable(piece: Piece, reason: string): void
+  unavailable(memory: AllocationMemory, reason: string): void
   /** What the range can't do on this host, and why; undefined: it can again. */
   limited(reason: string | undefined): void
   readonly scan: Scan
@@ -57,7 +57,7 @@ export interface Guard {
 }
 
 /** Between a source that overwrites memory and who asked for it. Extents are of the range. */
-export interface Scrubbing {
+export interface ScrubObserver {
   /** What of the extents may be touched: the rest is known to be bad. */
   good(extents: readonly Extent[]): Extent[]
   /** This turned out to be bad, and was stepped over. */
@@ -83,25 +83,25 @@ export interface Source {
    * Make zeroed memory for a new allocation. Synchronous unless memory is to be reserved in advance. openBy: a uid that
    * may open again what it holds by path (/proc/self/fd), where the policy says so. signal: whom it is for is gone.
    */
-  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
+  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
   /** Make it larger; what it holds stays. before: as it was. */
-  grow(piece: Piece, before: Piece, signal?: AbortSignal): void | Promise<void>
+  grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): void | Promise<void>
   /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
-  undoGrow?(before: Piece, grown: Piece): Promise<void>
+  undoGrow?(before: AllocationMemory, grown: AllocationMemory): Promise<void>
   /** A new open file description for one mapping of a process, or for the broker itself; the caller owns it. */
-  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number
+  open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number
   /** Where in the descriptor byte 0 of the allocation is. */
-  descriptorOffset(piece: Piece): number
+  descriptorOffset(memory: AllocationMemory): number
   /**
    * Where open() would find the memory resized by a holder: settles, in bounded time, when that is put right or can't be
    * just now. undefined: nothing is to be waited for.
    */
-  settled?(piece: Piece): Promise<void> | undefined
+  settled?(memory: AllocationMemory): Promise<void> | undefined
   /**
    * Nobody may open by path any more what they hold; before the proof that ends an allocation. Without it there is no
    * proof. @throws SystemError when it could not be done, or not in time
    */
-  disown?(piece: Piece): Promise<void>
+  disown?(memory: AllocationMemory): Promise<void>
   /**
    * Whether anybody but the broker still reaches the allocation's memory. Without a scan only what the kernel says by
    * itself counts, and nobody is named.
@@ -111,7 +111,7 @@ export interface Source {
    * End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again.
    * @throws StillReferenced when the kernel has not got all of it back; prove() tells from then on when it has
    */
-  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void>
+  destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
   close(): void
@@ -134,14 +134,18 @@ export interface Source {
   /** Whom memory can be given; a sentence why not. */
   refusal?(uid: number): string | undefined
   /** After opening, before present(): make or take up the memory of these. @throws SourceError */
-  restore?(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void>
+  restore?(
+    kept: readonly AllocationMemory[],
+    retired: readonly AllocationMemory[],
+    newBoot: boolean,
+  ): Promise<void>
   /**
    * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
    * (the kernel may keep references to its pages for them), or because of what why says.
    */
   cut?(id: number): Promise<Proof>
   /** Make memory that was cut off usable again. */
-  mend?(piece: Piece): Promise<void>
+  mend?(memory: AllocationMemory): Promise<void>
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { AllocationRecord, MappingRecord, RetiredRecord } from '../../../protocol/table'
 import type { Holder } from '../lease/process'
-import type { Scrubbing } from '../source/source'
+import type { ScrubObserver } from '../source/source'
 import type { Range } from './range'
 
 /** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
@@ -83,7 +83,7 @@ export class Retired {
   /** Who was last seen holding it, in quarantine. */
   pids: number[] = []
   /** Its scrubbing, while that is under way. */
-  scrubbing: Scrubbing | undefined
+  scrubbing: ScrubObserver | undefined
 
   constructor(
     readonly range: Range,

@@ -12,7 +12,7 @@ import type { ExtentAllocator } from '../allocator/extent-allocator'
 import { wholeUnits } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import { refuse } from '../refusal'
-import type { Piece, Source } from '../source/source'
+import type { AllocationMemory, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
 import { BadMemory } from './bad-memory'
 import type { RecordBytes } from './record-bytes'
@@ -238,11 +238,11 @@ const unknownCapabilities: Capabilities = {
 }
 
 /** What the source is told of retired memory. */
-export function pieceOfRetired({ allocationId, uid, extents }: RetiredRecord): Piece {
+export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): AllocationMemory {
   return { id: allocationId, uid, bytes: extents.reduce((sum, { length }) => sum + length, 0), extents }
 }
 
 /** What the source is told of an allocation's memory. */
-export function pieceOf({ id, uid, bytes, extents }: Piece): Piece {
+export function memoryOf({ id, uid, bytes, extents }: AllocationMemory): AllocationMemory {
   return { id, uid, bytes, extents }
 }

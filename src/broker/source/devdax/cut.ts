@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs'
 import type { HolderScan } from '../../worker/holder-scan'
-import { pinningOf } from '../pins'
 import { nodeOf } from './device-node'
 import { describeReferenced, removeInstance } from './instance'
 import { mappedUnits } from './mapped-units'
 import { type Counting, unitsReferenced } from './page-references'
+import { pinningOf } from './pinning'
 import { readInstance } from './region'
 import { Stopped } from './stopped'
 

@@ -3,9 +3,17 @@ import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
-import { hasMount, isClosedEverywhere, outlivesService } from '../own-mount'
+import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
 import { scrub } from '../scrub'
-import type { Guard, OpenedSource, Piece, Proof, Scan, Scrubbing, Source } from '../source'
+import type {
+  AllocationMemory,
+  OpenedSource,
+  Proof,
+  Scan,
+  ScrubObserver,
+  Source,
+  SourceHost,
+} from '../source'
 import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
@@ -54,7 +62,7 @@ export class DevdaxSource implements Source {
     private readonly table: string,
     private readonly helper: Helper,
     private readonly lock: number,
-    private readonly guard: Guard,
+    private readonly host: SourceHost,
     private readonly counting: Counting | string,
   ) {
     this.base = region.start
@@ -71,25 +79,25 @@ export class DevdaxSource implements Source {
   }
 
   /** @throws SourceError when the region is not as configured, or in use by somebody else */
-  static async open(settings: RangeSettings, guard: Guard): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
     const region = findOwnRegion(settings)
     const unitBytes = settings.alignBytes ?? region.alignBytes
     const lock = await lockRegion(region)
     continueAbandoned()
-    const helper = new Helper(lock, reason => guard.broken(reason))
+    const helper = new Helper(lock, reason => host.broken(reason))
     try {
-      await clearUnbound(helper, guard.regions)
+      await clearUnbound(helper, host.regions)
       const { medium, name, bytes, counting } = await openTable(
         region,
         helper,
         unitBytes,
         settings,
-        guard.scan,
+        host.scan,
       )
-      if (typeof counting === 'string') guard.limited(`${cannotTell}: ${counting}`)
-      else if (!outlivesService()) guard.limited(notForLong)
+      if (typeof counting === 'string') host.limited(`${cannotTell}: ${counting}`)
+      else if (!outlivesService()) host.limited(notForLong)
       return {
-        source: new DevdaxSource(region, unitBytes, bytes, name, helper, lock, guard, counting),
+        source: new DevdaxSource(region, unitBytes, bytes, name, helper, lock, host, counting),
         medium,
         fresh: settings.format ?? false,
         keepTable: () => {},
@@ -105,28 +113,32 @@ export class DevdaxSource implements Source {
    * Devices of this boot that are exactly what the table says are taken up, with those who use them; everything else is
    * made again, and what the table does not know is removed.
    */
-  async restore(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void> {
+  async restore(
+    kept: readonly AllocationMemory[],
+    retired: readonly AllocationMemory[],
+    newBoot: boolean,
+  ): Promise<void> {
     const found = new Map(
       listInstances(this.region.directory)
         .filter(({ name, bytes }) => name !== this.table && bytes > 0)
         .map(instance => [instance.extents[0]!.start, instance]),
     )
-    const missing = kept.filter(piece => !this.adopt(piece, found, this.guard.openBy(piece.uid)))
-    for (const piece of retired) this.adopt(piece, found, undefined)
+    const missing = kept.filter(memory => !this.adopt(memory, found, this.host.openBy(memory.uid)))
+    for (const memory of retired) this.adopt(memory, found, undefined)
     for (const instance of found.values()) {
       if (newBoot)
         throw new SourceError(
           `${instance.name} was made in the region since the kernel started, not by the broker`,
         )
-      await removeUnknown(this.helper, this.region, instance, this.guard.scan)
+      await removeUnknown(this.helper, this.region, instance, this.host.scan)
     }
     // All at once: the helper does them one after the other, without a pause in between.
-    await Promise.all(missing.map(piece => this.remake(piece)))
+    await Promise.all(missing.map(memory => this.remake(memory)))
   }
 
-  /** Takes up the device of a piece, and out of those found by their first address. False when there is none. */
-  private adopt(piece: Piece, found: Map<number, Instance>, openBy: number | undefined): boolean {
-    const extents = physicalExtents(this.base, piece.extents)
+  /** Takes up the device of an allocation, and out of those found by their first address. False when there is none. */
+  private adopt(memory: AllocationMemory, found: Map<number, Instance>, openBy: number | undefined): boolean {
+    const extents = physicalExtents(this.base, memory.extents)
     const { start } = extents[0]!
     const same = found.get(start)
     if (
@@ -140,23 +152,23 @@ export class DevdaxSource implements Source {
     const device = deviceOf(this.region.directory, name)
     const counted = hasMount(name)
     if (counted) giveNode(name, openBy ?? 0)
-    this.devices.set(piece.id, { name, device, bytes, extents, given: true, counted, openBy })
+    this.devices.set(memory.id, { name, device, bytes, extents, given: true, counted, openBy })
     return true
   }
 
   /** A failure is the allocation's alone, but for a region that does not answer any more. */
-  private async remake(piece: Piece): Promise<void> {
+  private async remake(memory: AllocationMemory): Promise<void> {
     try {
-      await this.make(piece, this.guard.openBy(piece.uid))
+      await this.make(memory, this.host.openBy(memory.uid))
     } catch (error) {
       if (!(error instanceof InstanceError) || error.code === 'ETIMEDOUT') throw error
-      this.failed.set(piece.id, error)
-      this.guard.unavailable(piece, error.message)
+      this.failed.set(memory.id, error)
+      this.host.unavailable(memory, error.message)
     }
   }
 
-  create(piece: Piece, openBy: number | undefined): Promise<void> {
-    return this.alone(piece.id, () => this.make(piece, openBy))
+  create(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
+    return this.alone(memory.id, () => this.make(memory, openBy))
   }
 
   private alone<T>(id: number, work: () => Promise<T>): Promise<T> {
@@ -169,14 +181,14 @@ export class DevdaxSource implements Source {
     return done
   }
 
-  private async make(piece: Piece, openBy: number | undefined): Promise<void> {
+  private async make(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
     const counted = typeof this.counting !== 'string'
-    const extents = physicalExtents(this.base, piece.extents)
+    const extents = physicalExtents(this.base, memory.extents)
     const made = await this.makeDevice(extents, openBy)
-    this.failed.delete(piece.id)
-    this.devices.set(piece.id, {
+    this.failed.delete(memory.id)
+    this.devices.set(memory.id, {
       ...made,
-      bytes: sizeOf(piece),
+      bytes: sizeOf(memory),
       extents,
       given: openBy !== undefined,
       counted,
@@ -194,12 +206,12 @@ export class DevdaxSource implements Source {
   }
 
   /** A device can't grow while it is bound, so nobody may have it: it is replaced by a larger one. */
-  grow(piece: Piece, before: Piece): Promise<void> {
-    return this.alone(piece.id, () => this.growAlone(piece, before))
+  grow(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+    return this.alone(memory.id, () => this.growAlone(memory, before))
   }
 
-  private async growAlone(piece: Piece, before: Piece): Promise<void> {
-    const proof = await this.proveAlone(piece.id, this.guard.scan)
+  private async growAlone(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+    const proof = await this.proveAlone(memory.id, this.host.scan)
     if (proof.kind === 'held') {
       const who =
         proof.why ?? (proof.pids.length > 0 ? `process ${proof.pids.join(', ')} has` : 'somebody has')
@@ -209,15 +221,15 @@ export class DevdaxSource implements Source {
       )
     }
     try {
-      await this.removeAlone(piece.id)
-      await this.make(piece, this.guard.openBy(piece.uid))
+      await this.removeAlone(memory.id)
+      await this.make(memory, this.host.openBy(memory.uid))
     } catch (error) {
-      if (!this.devices.has(piece.id)) await this.remake(before)
+      if (!this.devices.has(memory.id)) await this.remake(before)
       throw error
     }
   }
 
-  undoGrow(before: Piece, grown: Piece): Promise<void> {
+  undoGrow(before: AllocationMemory, grown: AllocationMemory): Promise<void> {
     return this.alone(before.id, async () => {
       await this.removeAlone(before.id)
       // Whoever opens by path may have been faster than the table.
@@ -226,10 +238,10 @@ export class DevdaxSource implements Source {
     })
   }
 
-  open(piece: Piece, writable: boolean, to?: ProcessIdentity): number {
-    const device = this.devices.get(piece.id)
+  open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number {
+    const device = this.devices.get(memory.id)
     if (!device)
-      throw this.failed.get(piece.id) ?? new InstanceError('ENXIO', 'its device is being made again')
+      throw this.failed.get(memory.id) ?? new InstanceError('ENXIO', 'its device is being made again')
     const node = pathOf(device)
     const fd = openSync(node, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).rdev !== device.device) {
@@ -245,7 +257,7 @@ export class DevdaxSource implements Source {
     return 0
   }
 
-  async disown({ id }: Piece): Promise<void> {
+  async disown({ id }: AllocationMemory): Promise<void> {
     const device = this.devices.get(id)
     if (device?.openBy === undefined) return
     device.openBy = undefined
@@ -284,7 +296,7 @@ export class DevdaxSource implements Source {
   }
 
   private async cutAlone(id: number): Promise<Proof> {
-    const proof = await this.proveAlone(id, this.guard.scan)
+    const proof = await this.proveAlone(id, this.host.scan)
     const device = this.devices.get(id)
     if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !device.counted) return proof
     const { name, bytes } = device
@@ -304,20 +316,20 @@ export class DevdaxSource implements Source {
   }
 
   /** Memory whose device was cut off, for those who still have a right to it. */
-  mend(piece: Piece): Promise<void> {
-    return this.alone(piece.id, async () => {
-      if (!this.devices.has(piece.id)) await this.remake(piece)
+  mend(memory: AllocationMemory): Promise<void> {
+    return this.alone(memory.id, async () => {
+      if (!this.devices.has(memory.id)) await this.remake(memory)
     })
   }
 
-  destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
-    return this.alone(piece.id, () => this.destroyAlone(piece, scrubbing))
+  destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void> {
+    return this.alone(memory.id, () => this.destroyAlone(memory, observer))
   }
 
-  private async destroyAlone(piece: Piece, scrubbing: Scrubbing | undefined): Promise<void> {
-    await this.removeAlone(piece.id)
-    this.failed.delete(piece.id)
-    await this.scrub(scrubbing ? scrubbing.good(piece.extents) : piece.extents, scrubbing)
+  private async destroyAlone(memory: AllocationMemory, observer: ScrubObserver | undefined): Promise<void> {
+    await this.removeAlone(memory.id)
+    this.failed.delete(memory.id)
+    await this.scrub(observer ? observer.good(memory.extents) : memory.extents, observer)
   }
 
   /** The helper asks the kernel once more before it does it. */
@@ -344,7 +356,7 @@ export class DevdaxSource implements Source {
    * Through a device of its own, which nobody else ever had. If the broker ends meanwhile, the next one can tell that by
    * the mount, as of any other.
    */
-  private async scrub(extents: Piece['extents'], scrubbing?: Scrubbing): Promise<void> {
+  private async scrub(extents: AllocationMemory['extents'], observer?: ScrubObserver): Promise<void> {
     if (extents.length === 0) return
     const { directory } = this.region
     const physical = physicalExtents(this.base, extents)
@@ -353,7 +365,7 @@ export class DevdaxSource implements Source {
     try {
       const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
       try {
-        await scrub(fd, 0, extents, scrubbing)
+        await scrub(fd, 0, extents, observer)
       } finally {
         closeSync(fd)
       }
@@ -386,12 +398,12 @@ const cannotTell =
 const notForLong =
   "the mounts by which is told who has memory open are the service's own, so what was given out before its restart comes back at the next boot only"
 
-function sizeOf(piece: Piece): number {
-  return piece.extents.reduce((sum, { length }) => sum + length, 0)
+function sizeOf(memory: AllocationMemory): number {
+  return memory.extents.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** What of the extents lies beyond so many bytes. */
-function beyond(extents: Piece['extents'], bytes: number): Piece['extents'] {
+function beyond(extents: AllocationMemory['extents'], bytes: number): AllocationMemory['extents'] {
   let skip = bytes
   return extents.flatMap(({ offset, length }) => {
     const skipped = Math.min(skip, length)

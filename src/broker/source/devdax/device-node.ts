@@ -1,7 +1,7 @@
 import { chownSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../../native'
-import { hasMount, mountPath, prepareMounts } from '../own-mount'
+import { hasMount, mountPath, prepareMounts } from '../counting-mount'
 
 const nodeName = 'device'
 
@@ -39,4 +39,9 @@ export function giveNode(name: string, uid: number): void {
 export function removeDeviceNode(name: string, { detach }: { detach: boolean }): void {
   native.unmount(mountPath(name), { detach })
   rmdirSync(mountPath(name))
+}
+
+/** As glibc's makedev; beyond 32 bits only for majors that no kernel gives out. */
+export function makeDevice(major: number, minor: number): number {
+  return (minor & 0xff) + (major & 0xfff) * 0x100 + Math.floor(minor / 0x100) * 0x100000
 }

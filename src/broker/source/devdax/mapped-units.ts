@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
-import { makeDevice } from './device-number'
+import { makeDevice } from './device-node'
 
 const pageBytes = 4096
 const entryBytes = 8

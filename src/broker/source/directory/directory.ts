@@ -16,21 +16,21 @@ import { opendir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { native } from '../../../native'
-import type { Capabilities } from '../../../protocol/generated/broker'
-import { formatSize } from '../../../protocol/units'
-import type { RangeSettings } from '../config/settings'
-import { tableBytesFor } from '../config/table-size'
-import { isEnvironment, SourceError, StillReferenced } from '../failure'
-import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './directory-folder'
-import { DirectoryWatch } from './directory-watch'
-import { proveByOpening } from './file-proof'
+import { native } from '../../../../native'
+import type { Capabilities } from '../../../../protocol/generated/broker'
+import { formatSize } from '../../../../protocol/units'
+import type { RangeSettings } from '../../config/settings'
+import { tableBytesFor } from '../../config/table-size'
+import { isEnvironment, SourceError, StillReferenced } from '../../failure'
+import { proveByOpening } from '../file-proof'
+import { empty, type FileWork, takeOver } from '../file-work'
+import { hasOwnPool, PagesOwed } from '../huge-pages'
+import { Reservations } from '../reservation'
+import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 import { FileSizes } from './file-sizes'
-import { empty, type FileWork, takeOver } from './file-work'
-import { hasOwnPool, PagesOwed } from './huge-pages'
+import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './folder'
 import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
-import { Reservations } from './reservation'
-import type { Guard, OpenedSource, Piece, Proof, Scan, Source } from './source'
+import { DirectoryWatch } from './watch'
 
 const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6
@@ -63,7 +63,7 @@ export class DirectorySource implements Source {
     private readonly filesystem: number,
     private readonly filePageBytes: number,
     private readonly preallocate: boolean,
-    private readonly guard: Guard,
+    private readonly host: SourceHost,
     private readonly work: FileWork,
   ) {
     this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
@@ -71,21 +71,21 @@ export class DirectorySource implements Source {
       {
         file: id => this.file(id),
         open: id => openNow(this.file(id), true),
-        isRight: (stat, piece) => this.isRight(stat, piece),
+        isRight: (stat, memory) => this.isRight(stat, memory),
       },
       work,
-      guard,
+      host,
     )
     if (filesystem === hugetlbfs && hasOwnPool(directory))
       this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
     else if (filesystem === hugetlbfs)
-      guard.limited(
+      host.limited(
         'huge pages that stay pinned after a release are not seen: that takes a mount of its own with size=',
       )
     this.watch = new DirectoryWatch(directory, {
-      changed: names => guard.guarded('looking at changed files', () => this.changed(names)),
+      changed: names => host.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
-        guard.limited(
+        host.limited(
           error
             ? `the kernel gives no notices of changed files (${error.message}); all files are looked at every 2 s instead`
             : undefined,
@@ -94,7 +94,7 @@ export class DirectorySource implements Source {
   }
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
-  static async open(settings: RangeSettings, guard: Guard, work: FileWork): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, host: SourceHost, work: FileWork): Promise<OpenedSource> {
     const directory = path.resolve(settings.path)
     prepareDirectory(directory)
     const lock = takeLock(directory)
@@ -127,7 +127,7 @@ export class DirectorySource implements Source {
         type,
         type === hugetlbfs ? bsize : tmpfsPageBytes(options),
         settings.preallocate ?? type === hugetlbfs,
-        guard,
+        host,
         work,
       )
       return {
@@ -146,38 +146,38 @@ export class DirectorySource implements Source {
     return path.join(this.directory, `alloc-${id}`)
   }
 
-  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
-    const file = this.file(piece.id)
+  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+    const file = this.file(memory.id)
     // Nobody else knows this file yet: nothing here can be made to wait.
     const fd = openSync(file, 'wx+', 0o600)
     try {
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
-      ftruncateSync(fd, piece.bytes)
+      ftruncateSync(fd, memory.bytes)
     } catch (error) {
       closeSync(fd)
       rmSync(file, { force: true })
       throw error
     }
     if (!this.preallocate) return closeSync(fd)
-    return this.reserve(fd, piece, 0, () => rm(file, { force: true }), signal)
+    return this.reserve(fd, memory, 0, () => rm(file, { force: true }), signal)
   }
 
-  async grow(piece: Piece, before: Piece, signal?: AbortSignal): Promise<void> {
-    await this.sizes.idle(piece.id)
-    const fd = openNow(this.file(piece.id), true)
+  async grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): Promise<void> {
+    await this.sizes.idle(memory.id)
+    const fd = openNow(this.file(memory.id), true)
     try {
-      await this.work.truncate(piece.uid, fd, piece.bytes)
+      await this.work.truncate(memory.uid, fd, memory.bytes)
     } catch (error) {
       closeSync(fd)
       // What is late may still happen.
-      this.sizes.retry(piece.id)
+      this.sizes.retry(memory.id)
       throw error
     }
     if (!this.preallocate) return closeSync(fd)
-    await this.reserve(fd, piece, before.bytes, () => this.undoGrow(before), signal)
+    await this.reserve(fd, memory, before.bytes, () => this.undoGrow(before), signal)
   }
 
-  async undoGrow(before: Piece): Promise<void> {
+  async undoGrow(before: AllocationMemory): Promise<void> {
     try {
       await this.resize(before, before.bytes)
     } catch (error) {
@@ -189,7 +189,7 @@ export class DirectorySource implements Source {
   /** Adopts fd. */
   private reserve(
     fd: number,
-    { uid, bytes }: Piece,
+    { uid, bytes }: AllocationMemory,
     oldBytes: number,
     undo: () => Promise<void>,
     signal: AbortSignal | undefined,
@@ -204,35 +204,35 @@ export class DirectorySource implements Source {
   }
 
   /** A broker that died between making a file longer and saying so in the table leaves it longer. */
-  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
+  async restore(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
-    this.pagesOwed?.resume(new Map(gone.map(piece => [piece.id, this.pagesOf(piece)])))
-    const longer = kept.filter(piece => {
-      const stat = lstatSync(this.file(piece.id), { throwIfNoEntry: false })
-      return stat && stat.size > piece.bytes
+    this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
+    const longer = kept.filter(memory => {
+      const stat = lstatSync(this.file(memory.id), { throwIfNoEntry: false })
+      return stat && stat.size > memory.bytes
     })
-    const undone = longer.map(piece =>
-      this.resize(piece, piece.bytes).catch(error => {
+    const undone = longer.map(memory =>
+      this.resize(memory, memory.bytes).catch(error => {
         if (!isEnvironment(error)) throw error
-        this.sizes.retry(piece.id)
+        this.sizes.retry(memory.id)
       }),
     )
     await Promise.race([Promise.all(undone), sleep(restoreMs, undefined, { ref: false })])
   }
 
-  open(piece: Piece, writable: boolean): number {
-    const fd = openNow(this.file(piece.id), writable)
-    if (this.isRight(fstatSync(fd), piece)) return fd
+  open(memory: AllocationMemory, writable: boolean): number {
+    const fd = openNow(this.file(memory.id), writable)
+    if (this.isRight(fstatSync(fd), memory)) return fd
     closeSync(fd)
     throw Object.assign(new SourceError('a holder has resized it; it is being put right'), { code: 'EBUSY' })
   }
 
-  settled(piece: Piece): Promise<void> | undefined {
-    const expected = this.guard.expected(piece.id)
+  settled(memory: AllocationMemory): Promise<void> | undefined {
+    const expected = this.host.expected(memory.id)
     return expected && this.sizes.mend(expected)
   }
 
-  private isRight({ size, blocks }: Stats, { bytes }: Piece): boolean {
+  private isRight({ size, blocks }: Stats, { bytes }: AllocationMemory): boolean {
     // Memory can also be hoarded beyond the end (FALLOC_FL_KEEP_SIZE); disk filesystems put some there by themselves.
     return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.filePageBytes))
   }
@@ -249,7 +249,7 @@ export class DirectorySource implements Source {
     }
   }
 
-  async disown({ id, uid }: Piece): Promise<void> {
+  async disown({ id, uid }: AllocationMemory): Promise<void> {
     await this.sizes.idle(id)
     let fd: number
     try {
@@ -277,20 +277,20 @@ export class DirectorySource implements Source {
     return 0
   }
 
-  async destroy(piece: Piece): Promise<void> {
-    const { id } = piece
+  async destroy(memory: AllocationMemory): Promise<void> {
+    const { id } = memory
     // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
     if (!this.keepsPages) await this.overwrite(id)
     const fd = openIfThere(this.file(id))
     if (fd !== undefined) {
       const remove = async () => {
         // A name that its owner gave the file elsewhere would keep the memory after unlink.
-        await empty(this.work, piece.uid, fd)
-        await this.stripNames(piece, fd)
+        await empty(this.work, memory.uid, fd)
+        await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
       }
       try {
-        await (this.pagesOwed?.go(piece.uid, id, this.pagesOf(piece), remove) ?? remove())
+        await (this.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
       } finally {
         closeSync(fd)
       }
@@ -300,25 +300,25 @@ export class DirectorySource implements Source {
   }
 
   /** Names that its owner gave the file elsewhere stay; they lead to nothing of the owner's. */
-  private async stripNames(piece: Piece, fd: number): Promise<void> {
+  private async stripNames(memory: AllocationMemory, fd: number): Promise<void> {
     const names = fstatSync(fd).nlink - 1
     if (names < 1) return
     let failure: unknown
     try {
-      await this.work.strip(piece.uid, fd)
+      await this.work.strip(memory.uid, fd)
     } catch (error) {
       // More of them than the kernel lists, or no worker: no reason to keep the memory.
       if (!isEnvironment(error)) throw error
       failure = error
     }
-    this.guard.left(piece, names, failure)
+    this.host.left(memory, names, failure)
   }
 
-  private pagesOf({ bytes }: Piece): number {
+  private pagesOf({ bytes }: AllocationMemory): number {
     return Math.ceil(bytes / this.capabilities.pageBytes)
   }
 
-  private async resize({ id, uid }: Piece, bytes: number): Promise<void> {
+  private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
     const fd = openNow(this.file(id), true)
     try {
       await this.work.truncate(uid, fd, bytes)

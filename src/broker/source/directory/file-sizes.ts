@@ -1,7 +1,7 @@
 import { closeSync, lstatSync, type Stats } from 'node:fs'
-import { isEnvironment } from '../failure'
-import type { FileWork } from './file-work'
-import type { Guard, Piece } from './source'
+import { isEnvironment } from '../../failure'
+import type { FileWork } from '../file-work'
+import type { AllocationMemory, SourceHost } from '../source'
 
 /** What one turn of the event loop may take for looking at files. */
 const turnMs = 2
@@ -14,7 +14,7 @@ export interface SizedFiles {
   /** For writing. Does not wait. */
   open(id: number): number
   /** Neither resized nor with memory beyond the end. */
-  isRight(stat: Stats, piece: Piece): boolean
+  isRight(stat: Stats, memory: AllocationMemory): boolean
 }
 
 /**
@@ -33,23 +33,23 @@ export class FileSizes {
   constructor(
     private readonly files: SizedFiles,
     private readonly work: FileWork,
-    private readonly guard: Guard,
+    private readonly host: SourceHost,
   ) {}
 
   look(ids: Iterable<number>): void {
     for (const id of ids) this.waiting.add(id)
     if (this.waiting.size > 0)
-      this.turn ??= setImmediate(() => this.guard.guarded('looking at files', () => this.lookOn()))
+      this.turn ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
   }
 
   /** undefined: the file is right, or not there. Else it settles when it was put right, or could not be in time. */
-  mend(piece: Piece): Promise<void> | undefined {
-    const running = this.mending.get(piece.id)
+  mend(memory: AllocationMemory): Promise<void> | undefined {
+    const running = this.mending.get(memory.id)
     if (running) return running
-    const stat = lstatSync(this.files.file(piece.id), { throwIfNoEntry: false })
-    if (!stat || this.files.isRight(stat, piece)) return void this.wrong.delete(piece.id)
-    const mending = this.putRight(piece, stat.size).finally(() => this.mending.delete(piece.id))
-    this.mending.set(piece.id, mending)
+    const stat = lstatSync(this.files.file(memory.id), { throwIfNoEntry: false })
+    if (!stat || this.files.isRight(stat, memory)) return void this.wrong.delete(memory.id)
+    const mending = this.putRight(memory, stat.size).finally(() => this.mending.delete(memory.id))
+    this.mending.set(memory.id, mending)
     return mending
   }
 
@@ -77,8 +77,8 @@ export class FileSizes {
     const until = performance.now() + turnMs
     for (const id of this.waiting) {
       this.waiting.delete(id)
-      const piece = this.guard.expected(id)
-      if (piece) void this.mend(piece)
+      const memory = this.host.expected(id)
+      if (memory) void this.mend(memory)
       else if (this.wrong.has(id)) this.retryIfThere(id)
       if (performance.now() > until) break
     }
@@ -91,21 +91,21 @@ export class FileSizes {
     else this.wrong.delete(id)
   }
 
-  private async putRight(piece: Piece, size: number): Promise<void> {
+  private async putRight(memory: AllocationMemory, size: number): Promise<void> {
     try {
-      const fd = this.files.open(piece.id)
+      const fd = this.files.open(memory.id)
       try {
-        await this.work.truncate(piece.uid, fd, piece.bytes)
+        await this.work.truncate(memory.uid, fd, memory.bytes)
       } finally {
         closeSync(fd)
       }
-      this.wrong.delete(piece.id)
-      this.guard.tampered(piece, size)
+      this.wrong.delete(memory.id)
+      this.host.tampered(memory, size)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
       if (!isEnvironment(error)) throw error
-      if (!this.wrong.has(piece.id)) this.guard.tampered(piece, size, (error as Error).message)
-      this.retry(piece.id)
+      if (!this.wrong.has(memory.id)) this.host.tampered(memory, size, (error as Error).message)
+      this.retry(memory.id)
     }
   }
 }

@@ -5,7 +5,7 @@
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import type { FileWork } from '../../src/broker/source/file-work'
-import { WorkerFiles } from '../../src/broker/source/worker-files'
+import { WorkerFiles } from '../../src/broker/source/file-work'
 import { WorkerPool } from '../../src/broker/worker/worker-pool'
 import { StuckInodeLock } from '../program/stuck-inode-lock'
 import { needsRoot } from '../support/needs-root'

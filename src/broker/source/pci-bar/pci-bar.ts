@@ -13,14 +13,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { native } from '../../../native'
-import type { Capabilities } from '../../../protocol/generated/broker'
-import type { RangeSettings } from '../config/settings'
-import { SourceError } from '../failure'
-import { takeLockFile } from '../lock-file'
-import { NativeMedium } from '../table'
-import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from './own-mount'
-import type { OpenedSource, Piece, Proof, Scan, Source } from './source'
+import { native } from '../../../../native'
+import type { Capabilities } from '../../../../protocol/generated/broker'
+import type { RangeSettings } from '../../config/settings'
+import { SourceError } from '../../failure'
+import { takeLockFile } from '../../lock-file'
+import { NativeMedium } from '../../table'
+import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from '../counting-mount'
+import type { AllocationMemory, OpenedSource, Proof, Scan, Source } from '../source'
 
 const pageBytes = 4096
 const tableBytes = 256 * 1024
@@ -93,20 +93,24 @@ export class PciBarSource implements Source {
     }
   }
 
-  async restore(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void> {
+  async restore(
+    kept: readonly AllocationMemory[],
+    retired: readonly AllocationMemory[],
+    newBoot: boolean,
+  ): Promise<void> {
     this.isWhole = newBoot || !this.isNewMount || kept.length + retired.length === 0
     for (const { id } of [...kept, ...retired]) this.ids.add(id)
   }
 
-  create(piece: Piece): void {
-    this.ids.add(piece.id)
+  create(memory: AllocationMemory): void {
+    this.ids.add(memory.id)
   }
 
   grow(): never {
     throw Object.assign(new SourceError('a BAR does not grow'), { code: 'ENOSPC' })
   }
 
-  open(_piece: Piece, writable: boolean): number {
+  open(_memory: AllocationMemory, writable: boolean): number {
     const place = this.mount === undefined ? this.resource : mountPath(this.mount)
     const fd = openSync(place, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).size === this.bytes) return fd
@@ -131,7 +135,7 @@ export class PciBarSource implements Source {
     return { kind: 'held', pids: holders.map(({ pid }) => pid), unseen: counted || unseen > 0 }
   }
 
-  async destroy({ id }: Piece): Promise<void> {
+  async destroy({ id }: AllocationMemory): Promise<void> {
     this.ids.delete(id)
   }
 

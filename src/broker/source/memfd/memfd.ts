@@ -1,17 +1,17 @@
 import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
-import { native } from '../../../native'
-import type { Capabilities } from '../../../protocol/generated/broker'
-import type { RangeSettings } from '../config/settings'
-import { tableBytesFor } from '../config/table-size'
-import { isEnvironment, SourceError } from '../failure'
-import type { FdStore, Kept } from '../service/fd-store'
-import { type Item, storeName } from '../service/store-name'
-import { NativeMedium } from '../table'
-import { proveByOpening } from './file-proof'
-import { type FileWork, punchOut, takeOver } from './file-work'
-import { freeHugePages } from './huge-pages'
-import { Reservations } from './reservation'
-import type { Guard, OpenedSource, Piece, Proof, Scan, Source } from './source'
+import { native } from '../../../../native'
+import type { Capabilities } from '../../../../protocol/generated/broker'
+import type { RangeSettings } from '../../config/settings'
+import { tableBytesFor } from '../../config/table-size'
+import { isEnvironment, SourceError } from '../../failure'
+import type { FdStore, Kept } from '../../service/fd-store'
+import { type Item, storeName } from '../../service/store-name'
+import { NativeMedium } from '../../table'
+import { proveByOpening } from '../file-proof'
+import { type FileWork, punchOut, takeOver } from '../file-work'
+import { freeHugePages } from '../huge-pages'
+import { Reservations } from '../reservation'
+import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
@@ -39,7 +39,7 @@ export class MemfdSource implements Source {
     readonly capabilities: Capabilities,
     private readonly hugePageBytes: number,
     private readonly preallocate: boolean,
-    private readonly openBy: Guard['openBy'],
+    private readonly openBy: SourceHost['openBy'],
     private readonly work: FileWork,
   ) {
     this.reservations = new Reservations(work, capabilities.pageBytes, () => {
@@ -53,7 +53,7 @@ export class MemfdSource implements Source {
   static async open(
     settings: RangeSettings,
     work: FileWork,
-    openBy: Guard['openBy'],
+    openBy: SourceHost['openBy'],
     store?: FdStore,
   ): Promise<OpenedSource> {
     const pageBytes = settings.hugePageBytes || 4096
@@ -106,26 +106,26 @@ export class MemfdSource implements Source {
     return { source: this, medium, keepTable }
   }
 
-  create(piece: Piece, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
     // Nobody else knows this file yet: nothing here can be made to wait.
-    const fd = native.memfdCreate(`membroker-${piece.id}`, {
+    const fd = native.memfdCreate(`membroker-${memory.id}`, {
       hugePageBytes: this.hugePageBytes,
       allowSealing: true,
     })
     try {
-      ftruncateSync(fd, piece.bytes)
+      ftruncateSync(fd, memory.bytes)
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
       native.addSeals(fd, seals)
     } catch (error) {
       closeSync(fd)
       throw error
     }
-    this.files.set(piece.id, fd)
-    if (this.store || this.preallocate) return this.keep(piece, fd, signal)
+    this.files.set(memory.id, fd)
+    if (this.store || this.preallocate) return this.keep(memory, fd, signal)
   }
 
   /** In the store before the table says that it is there, and before pages are taken for what the store may refuse. */
-  private async keep({ id, uid, bytes }: Piece, fd: number, signal?: AbortSignal): Promise<void> {
+  private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
     try {
       await this.store?.put(this.range, id, fd, uid)
       if (this.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
@@ -137,23 +137,27 @@ export class MemfdSource implements Source {
   }
 
   /** What the fd store gave back is what the table says, whatever the kernel called it and whoever it made its owner. */
-  async restore(kept: readonly Piece[], retired: readonly Piece[], newBoot: boolean): Promise<void> {
-    for (const piece of [...kept, ...retired]) {
-      const fd = this.files.get(piece.id)
+  async restore(
+    kept: readonly AllocationMemory[],
+    retired: readonly AllocationMemory[],
+    newBoot: boolean,
+  ): Promise<void> {
+    for (const memory of [...kept, ...retired]) {
+      const fd = this.files.get(memory.id)
       if (fd === undefined) continue
       const { size, mode, uid } = fstatSync(fd)
-      if (size !== piece.bytes)
+      if (size !== memory.bytes)
         throw new SourceError(
-          `the fd store's '${storeName(this.range, piece.id)}' has ${size} bytes, and the table says ${piece.bytes}; ` +
+          `the fd store's '${storeName(this.range, memory.id)}' has ${size} bytes, and the table says ${memory.bytes}; ` +
             'all of the range stays there, out of use',
         )
       // What is an owner's, the owner may have changed, and be at it now.
-      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(piece, fd)
+      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(memory, fd)
     }
   }
 
   /** Where a holder keeps it from being done, it is still done before the proof that ends it, and the range goes on. */
-  private async takeBack({ uid }: Piece, fd: number): Promise<void> {
+  private async takeBack({ uid }: AllocationMemory, fd: number): Promise<void> {
     try {
       await takeOver(this.work, uid, fd)
       const owner = this.openBy(uid)
@@ -169,11 +173,11 @@ export class MemfdSource implements Source {
     })
   }
 
-  open(piece: Piece, writable: boolean): number {
-    return native.reopen(this.fileOf(piece.id), writable)
+  open(memory: AllocationMemory, writable: boolean): number {
+    return native.reopen(this.fileOf(memory.id), writable)
   }
 
-  async disown({ id, uid }: Piece): Promise<void> {
+  async disown({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
     if (fd !== undefined) await takeOver(this.work, uid, fd)
   }
@@ -185,7 +189,7 @@ export class MemfdSource implements Source {
       () => native.reopen(file, true),
       `/proc/self/fd/${file}`,
       scan,
-      this.store?.keeperPid,
+      this.store?.storePid,
     )
   }
 
@@ -193,7 +197,7 @@ export class MemfdSource implements Source {
     return 0
   }
 
-  async destroy({ id, uid }: Piece): Promise<void> {
+  async destroy({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
     // Freeing a large file's pages takes the kernel a while, closing an empty one does not.

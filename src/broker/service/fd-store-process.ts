@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
  * ancestors the nearest that has the socket open. Between it and us there may be others, such as the shell of a wrapper.
  * Where that can't be seen, the parent.
  */
-export function keeperOf(notifySocket: string): number {
+export function fdStoreProcess(notifySocket: string): number {
   const sockets = inodesOf(notifySocket)
   for (let pid = process.ppid; pid > 0; pid = parentOf(pid)) if (hasOpen(pid, sockets)) return pid
   return process.ppid

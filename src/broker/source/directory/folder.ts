@@ -9,10 +9,10 @@ import {
   readdirSync,
 } from 'node:fs'
 import path from 'node:path'
-import { native } from '../../../native'
-import { SourceError } from '../failure'
-import { takeLockFile } from '../lock-file'
-import { NativeMedium } from '../table'
+import { native } from '../../../../native'
+import { SourceError } from '../../failure'
+import { takeLockFile } from '../../lock-file'
+import { NativeMedium } from '../../table'
 
 export function allocationFiles(directory: string): number[] {
   return readdirSync(directory)

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { pinningOf } from '../../src/broker/source/pins'
+import { pinningOf } from '../../src/broker/source/devdax/pinning'
 
 let proc: string
 beforeEach(() => {

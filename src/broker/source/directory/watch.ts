@@ -1,5 +1,5 @@
 import { type FSWatcher, watch } from 'node:fs'
-import { isEnvironment } from '../failure'
+import { isEnvironment } from '../../failure'
 
 /** A holder that uses write() makes a notice each time; one look serves all of that time. */
 const noticeMs = 20

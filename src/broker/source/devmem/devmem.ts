@@ -1,14 +1,14 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { native } from '../../../native'
-import type { Capabilities } from '../../../protocol/generated/broker'
-import { formatSize } from '../../../protocol/units'
-import type { RangeSettings } from '../config/settings'
-import { tableBytesFor } from '../config/table-size'
-import { SourceError } from '../failure'
-import { takeLockFile } from '../lock-file'
-import { NativeMedium } from '../table'
-import { scrub } from './scrub'
-import type { OpenedSource, Piece, Proof, Scan, Scrubbing, Source } from './source'
+import { native } from '../../../../native'
+import type { Capabilities } from '../../../../protocol/generated/broker'
+import { formatSize } from '../../../../protocol/units'
+import type { RangeSettings } from '../../config/settings'
+import { tableBytesFor } from '../../config/table-size'
+import { SourceError } from '../../failure'
+import { takeLockFile } from '../../lock-file'
+import { NativeMedium } from '../../table'
+import { scrub } from '../scrub'
+import type { AllocationMemory, OpenedSource, Proof, Scan, ScrubObserver, Source } from '../source'
 
 const pageBytes = 4096
 const device = '/dev/mem'
@@ -34,7 +34,7 @@ export class DevmemSource implements Source {
     directMap: false,
     pageBytes,
   }
-  private readonly allocations = new Map<number, Piece>()
+  private readonly allocations = new Map<number, AllocationMemory>()
 
   private constructor(
     private readonly fd: number,
@@ -82,45 +82,45 @@ export class DevmemSource implements Source {
     )
   }
 
-  async restore(kept: readonly Piece[], retired: readonly Piece[]): Promise<void> {
-    for (const piece of [...kept, ...retired]) this.allocations.set(piece.id, piece)
+  async restore(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+    for (const memory of [...kept, ...retired]) this.allocations.set(memory.id, memory)
   }
 
-  create(piece: Piece): void {
-    this.allocations.set(piece.id, piece)
+  create(memory: AllocationMemory): void {
+    this.allocations.set(memory.id, memory)
   }
 
-  grow(piece: Piece): void {
-    this.allocations.set(piece.id, piece)
+  grow(memory: AllocationMemory): void {
+    this.allocations.set(memory.id, memory)
   }
 
-  async undoGrow(before: Piece): Promise<void> {
+  async undoGrow(before: AllocationMemory): Promise<void> {
     this.allocations.set(before.id, before)
   }
 
-  open(_piece: Piece, writable: boolean): number {
+  open(_memory: AllocationMemory, writable: boolean): number {
     return openSync(device, writable ? constants.O_RDWR : constants.O_RDONLY)
   }
 
-  descriptorOffset(piece: Piece): number {
-    return this.base + piece.extents[0]!.offset
+  descriptorOffset(memory: AllocationMemory): number {
+    return this.base + memory.extents[0]!.offset
   }
 
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
-    const piece = this.allocations.get(id)
-    if (!piece) return { kind: 'gone' }
+    const memory = this.allocations.get(id)
+    if (!memory) return { kind: 'gone' }
     if (!scan) return { kind: 'held', pids: [], unseen: true }
     const { dev, ino } = fstatSync(this.fd)
-    const parts = piece.extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
+    const parts = memory.extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
     const { holders, unseen } = await scan({ dev, ino, parts })
     const pids = holders.filter(({ maps }) => maps > 0).map(({ pid }) => pid)
     return pids.length === 0 && unseen === 0 ? { kind: 'gone' } : { kind: 'held', pids, unseen: unseen > 0 }
   }
 
-  async destroy(piece: Piece, scrubbing?: Scrubbing): Promise<void> {
-    for (const extent of scrubbing ? scrubbing.good(piece.extents) : piece.extents)
-      await scrub(this.fd, this.base + extent.offset, [extent], scrubbing)
-    this.allocations.delete(piece.id)
+  async destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void> {
+    for (const extent of observer ? observer.good(memory.extents) : memory.extents)
+      await scrub(this.fd, this.base + extent.offset, [extent], observer)
+    this.allocations.delete(memory.id)
   }
 
   present(): number[] {
