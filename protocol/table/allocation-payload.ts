@@ -1,54 +1,54 @@
 import type { AllocationRecord, ShareRecord, Verdict } from './entity'
 import type { FieldReader } from './field-reader'
-import { HASH_BYTES, METADATA_BYTES_MAX, NAME_BYTES_MAX, SALT_BYTES, SHARES_MAX } from './layout'
+import { hashBytes, metadataBytesMax, nameBytesMax, saltBytes, sharesMax } from './layout'
 import {
-  ACCESSES,
+  accesses,
   checkExtentCount,
   decodeExtents,
   decodeStampedHolder,
-  EXTENT_BYTES,
+  encodedExtentBytes,
+  encodedHolderBytes,
   encodeExtents,
   encodeHolder,
   extentBytes,
-  HOLDER_BYTES,
   type PayloadCodec,
   textBytes,
 } from './payload'
 import { RecordInvalid } from './record-invalid'
 
-const FIXED_BYTES = 32 + HOLDER_BYTES
-const SHARE_BYTES = 8
-const VERDICTS: readonly Verdict[] = ['unverified', 'intact', 'changed', 'poisoned']
+const fixedBytes = 32 + encodedHolderBytes
+const encodedShareBytes = 8
+const verdicts: readonly Verdict[] = ['unverified', 'intact', 'changed', 'poisoned']
 
-const HAS_SECRET = 1
-const HAS_METADATA = 2
-const HAS_DIGEST = 4
-const FLAGS = HAS_SECRET | HAS_METADATA | HAS_DIGEST
+const secretFlag = 1
+const metadataFlag = 2
+const digestFlag = 4
+const knownFlags = secretFlag | metadataFlag | digestFlag
 
 export const allocationPayload: PayloadCodec<AllocationRecord> = {
   bytes(value) {
     return (
-      FIXED_BYTES +
-      value.extents.length * EXTENT_BYTES +
-      value.shares.length * SHARE_BYTES +
-      (value.secret ? SALT_BYTES + HASH_BYTES : 0) +
-      (value.digest === null ? 0 : HASH_BYTES) +
+      fixedBytes +
+      value.extents.length * encodedExtentBytes +
+      value.shares.length * encodedShareBytes +
+      (value.secret ? saltBytes + hashBytes : 0) +
+      (value.digest === null ? 0 : hashBytes) +
       Buffer.byteLength(value.name) +
       (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
     )
   },
 
   encode(writer, value, context) {
-    const nameBytes = textBytes(value.name, NAME_BYTES_MAX)
-    const metadataBytes = value.metadata === null ? 0 : textBytes(value.metadata, METADATA_BYTES_MAX)
+    const nameBytes = textBytes(value.name, nameBytesMax)
+    const metadataBytes = value.metadata === null ? 0 : textBytes(value.metadata, metadataBytesMax)
     writer.u64(value.bytes)
     writer.u64(value.alignBytes)
     writer.u32(value.uid)
-    writer.code(value.verdict, VERDICTS)
+    writer.code(value.verdict, verdicts)
     writer.u8(
-      (value.secret ? HAS_SECRET : 0) |
-        (value.metadata === null ? 0 : HAS_METADATA) |
-        (value.digest === null ? 0 : HAS_DIGEST),
+      (value.secret ? secretFlag : 0) |
+        (value.metadata === null ? 0 : metadataFlag) |
+        (value.digest === null ? 0 : digestFlag),
     )
     writer.u16(nameBytes)
     writer.u16(metadataBytes)
@@ -59,14 +59,14 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     encodeExtents(writer, value.extents, context.rangeBytes)
     for (const share of value.shares) {
       writer.u32(share.uid)
-      writer.code(share.access, ACCESSES)
+      writer.code(share.access, accesses)
       writer.zeros(3)
     }
     if (value.secret) {
-      writer.hex(value.secret.salt, SALT_BYTES)
-      writer.hex(value.secret.hash, HASH_BYTES)
+      writer.hex(value.secret.salt, saltBytes)
+      writer.hex(value.secret.hash, hashBytes)
     }
-    if (value.digest !== null) writer.hex(value.digest, HASH_BYTES)
+    if (value.digest !== null) writer.hex(value.digest, hashBytes)
     writer.text(value.name)
     if (value.metadata !== null) writer.text(value.metadata)
   },
@@ -75,19 +75,19 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     const bytes = reader.u64()
     const alignBytes = reader.u64()
     const uid = reader.u32()
-    const written = reader.code(VERDICTS)
+    const written = reader.code(verdicts)
     const flags = reader.u8()
     const nameBytes = reader.u16()
     const metadataBytes = reader.u16()
     const extentCount = checkExtentCount(reader.u16())
     const shareCount = reader.u16()
     reader.zeros(2)
-    if ((flags & ~FLAGS) !== 0) throw new RecordInvalid(`unknown flags ${flags} of an allocation`)
-    if (nameBytes < 1 || nameBytes > NAME_BYTES_MAX) throw new RecordInvalid(`name of ${nameBytes} bytes`)
-    if (metadataBytes > (flags & HAS_METADATA ? METADATA_BYTES_MAX : 0)) {
+    if ((flags & ~knownFlags) !== 0) throw new RecordInvalid(`unknown flags ${flags} of an allocation`)
+    if (nameBytes < 1 || nameBytes > nameBytesMax) throw new RecordInvalid(`name of ${nameBytes} bytes`)
+    if (metadataBytes > (flags & metadataFlag ? metadataBytesMax : 0)) {
       throw new RecordInvalid(`metadata of ${metadataBytes} bytes`)
     }
-    if (shareCount > SHARES_MAX) throw new RecordInvalid(`${shareCount} shares; ${SHARES_MAX} are the most`)
+    if (shareCount > sharesMax) throw new RecordInvalid(`${shareCount} shares; ${sharesMax} are the most`)
     const { holder: former, stamp } = decodeStampedHolder(reader, context)
     if (!former && stamp !== 0 && written !== 'intact') throw new RecordInvalid('a holder without a pid')
     const current = stamp >= context.bootEpoch
@@ -98,10 +98,10 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     if (bytes > extentBytes(extents))
       throw new RecordInvalid(`allocation of ${bytes} bytes in smaller extents`)
     const shares = decodeShares(reader, shareCount)
-    const secret = flags & HAS_SECRET ? { salt: reader.hex(SALT_BYTES), hash: reader.hex(HASH_BYTES) } : null
-    const digest = flags & HAS_DIGEST ? reader.hex(HASH_BYTES) : null
+    const secret = flags & secretFlag ? { salt: reader.hex(saltBytes), hash: reader.hex(hashBytes) } : null
+    const digest = flags & digestFlag ? reader.hex(hashBytes) : null
     const name = reader.text(nameBytes)
-    const metadata = flags & HAS_METADATA ? reader.text(metadataBytes) : null
+    const metadata = flags & metadataFlag ? reader.text(metadataBytes) : null
     return { id, name, uid, bytes, alignBytes, extents, secret, metadata, shares, holder, verdict, digest }
   },
 }
@@ -109,7 +109,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
 function decodeShares(reader: FieldReader, count: number): ShareRecord[] {
   const shares: ShareRecord[] = []
   for (let index = 0; index < count; index++) {
-    shares.push({ uid: reader.u32(), access: reader.code(ACCESSES) })
+    shares.push({ uid: reader.u32(), access: reader.code(accesses) })
     reader.zeros(3)
   }
   return shares

@@ -1,17 +1,17 @@
 /** CRC32C (Castagnoli) of bytes, continuing from initial (0 at first): the shape of the addon's own, faster one. */
 export type Crc32c = (bytes: Uint8Array, initial: number) => number
 
-const POLYNOMIAL_REVERSED = 0x82f63b78
-const SLICES = 8
+const polynomialReversed = 0x82f63b78
+const slices = 8
 
 /** Eight tables of 256: table k advances a byte over k further zero bytes, so eight bytes cost eight look-ups. */
 const tables = makeTables()
 
 function makeTables(): Uint32Array {
-  const made = new Uint32Array(SLICES * 256)
+  const made = new Uint32Array(slices * 256)
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ POLYNOMIAL_REVERSED : crc >>> 1
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomialReversed : crc >>> 1
     made[byte] = crc
   }
   for (let index = 256; index < made.length; index++) {

@@ -85,11 +85,11 @@ export interface PoisonRecord {
   readonly origin: PoisonOrigin
 }
 
-export const FREEZE_ID = 0
+export const freezeId = 0
 
 /** The freeze: present while one is on. Like holders, it ends with the boot that it was made in. */
 export interface FreezeRecord {
-  readonly id: typeof FREEZE_ID
+  readonly id: typeof freezeId
   readonly reason: string
   readonly uid: number
   readonly sinceMs: number

@@ -1,17 +1,17 @@
-import { FREEZE_ID, type FreezeRecord } from './entity'
-import { REASON_BYTES_MAX } from './layout'
+import { type FreezeRecord, freezeId } from './entity'
+import { reasonBytesMax } from './layout'
 import { checkEpoch, type PayloadCodec, textBytes } from './payload'
 import { RecordInvalid } from './record-invalid'
 
-const FIXED_BYTES = 24
+const fixedBytes = 24
 
 export const freezePayload: PayloadCodec<FreezeRecord> = {
   bytes(value) {
-    return FIXED_BYTES + Buffer.byteLength(value.reason)
+    return fixedBytes + Buffer.byteLength(value.reason)
   },
 
   encode(writer, value, context) {
-    const reasonBytes = textBytes(value.reason, REASON_BYTES_MAX)
+    const reasonBytes = textBytes(value.reason, reasonBytesMax)
     writer.u64(context.epoch)
     writer.u64(value.sinceMs)
     writer.u32(value.uid)
@@ -20,12 +20,12 @@ export const freezePayload: PayloadCodec<FreezeRecord> = {
   },
 
   decode(reader, id, context) {
-    if (id !== FREEZE_ID) throw new RecordInvalid(`unknown control record ${id}`)
+    if (id !== freezeId) throw new RecordInvalid(`unknown control record ${id}`)
     const epoch = checkEpoch(reader.u64(), context)
     const sinceMs = reader.u64()
     const uid = reader.u32()
     const reasonBytes = reader.u32()
-    if (reasonBytes > REASON_BYTES_MAX) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
+    if (reasonBytes > reasonBytesMax) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
     const reason = reader.text(reasonBytes)
     return epoch < context.bootEpoch ? undefined : { id, reason, uid, sinceMs }
   },

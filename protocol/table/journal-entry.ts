@@ -3,11 +3,11 @@ import type { Change } from './entity'
 import { FieldReader } from './field-reader'
 import { FieldWriter } from './field-writer'
 import type { RecordContext } from './payload'
-import { changeBytes, decodeChange, encodeChange, RECORD_HEADER_BYTES } from './record'
+import { changeBytes, decodeChange, encodeChange, recordHeaderBytes } from './record'
 import { RecordInvalid } from './record-invalid'
 
 /** Word (length u32, CRC u32), sequence u64, epoch u64, record count u32, zero u32. */
-export const ENTRY_HEADER_BYTES = 32
+export const entryHeaderBytes = 32
 
 export interface JournalEntry {
   readonly sequence: number
@@ -16,7 +16,7 @@ export interface JournalEntry {
 }
 
 export function entryBytes(changes: readonly Change[]): number {
-  let bytes = ENTRY_HEADER_BYTES
+  let bytes = entryHeaderBytes
   for (const change of changes) bytes += changeBytes(change)
   return bytes
 }
@@ -47,14 +47,14 @@ export function decodeEntry(
   context: RecordContext,
   crc32c: Crc32c = portableCrc32c,
 ): JournalEntry {
-  if (entry.length < ENTRY_HEADER_BYTES) throw new RecordInvalid(`entry of ${entry.length} bytes`)
+  if (entry.length < entryHeaderBytes) throw new RecordInvalid(`entry of ${entry.length} bytes`)
   if (entry.readUInt32LE(4) !== entryCrc(entry, crc32c)) throw new RecordInvalid('wrong CRC of an entry')
   const reader = new FieldReader(entry, 8)
   const sequence = reader.u64()
   const epoch = reader.u64()
   const count = reader.u32()
   reader.zeros(4)
-  if (count < 1 || count > reader.remaining / RECORD_HEADER_BYTES)
+  if (count < 1 || count > reader.remaining / recordHeaderBytes)
     throw new RecordInvalid(`entry of ${count} records`)
   const changes: Change[] = []
   for (let index = 0; index < count; index++) changes.push(decodeChange(reader, context))

@@ -1,6 +1,6 @@
 import type { Crc32c } from './crc32c'
-import { decodeEntry, ENTRY_HEADER_BYTES, type JournalEntry } from './journal-entry'
-import { entryBytesMax, WORD_BYTES } from './layout'
+import { decodeEntry, entryHeaderBytes, type JournalEntry } from './journal-entry'
+import { entryBytesMax, wordBytes } from './layout'
 import type { RecordContext } from './payload'
 import { RecordInvalid } from './record-invalid'
 import type { Superblock } from './superblock'
@@ -22,7 +22,7 @@ export function replayJournal(
   crc32c: Crc32c,
   apply: (entry: JournalEntry) => void,
 ): JournalReplay {
-  const limit = superblock.journalStart + ring.length - WORD_BYTES
+  const limit = superblock.journalStart + ring.length - wordBytes
   let position = superblock.journalStart
   let sequence = superblock.stateSequence
   let epoch = 0
@@ -51,7 +51,7 @@ function isEnd(ring: Buffer, position: number): boolean {
 
 function entryLength(ring: Buffer, position: number, limit: number, superblock: Superblock): number {
   const bytes = ring.readUInt32LE(position % ring.length)
-  if (bytes % WORD_BYTES !== 0 || bytes < ENTRY_HEADER_BYTES || bytes > entryBytesMax(superblock.layout)) {
+  if (bytes % wordBytes !== 0 || bytes < entryHeaderBytes || bytes > entryBytesMax(superblock.layout)) {
     throw corrupt(position, `an entry of ${bytes} bytes`)
   }
   if (position + bytes > limit)

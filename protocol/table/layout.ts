@@ -1,26 +1,26 @@
 /** Where things are in a table; offsets and lengths in bytes, from the table's start. TABLE.md is the specification. */
 
-export const PAGE_BYTES = 0x1000
-export const SUPERBLOCK_OFFSETS = [0x0000, 0x1000] as const
-export const HIGH_WATER_OFFSET = 0x2000
-export const JOURNAL_OFFSET = 0x3000
+export const pageBytes = 0x1000
+export const superblockOffsets = [0x0000, 0x1000] as const
+export const highWaterOffset = 0x2000
+export const journalOffset = 0x3000
 
 /** One aligned 8-byte store: the unit that a crash can't tear. */
-export const WORD_BYTES = 8
+export const wordBytes = 8
 
-export const JOURNAL_BYTES_MIN = PAGE_BYTES
-export const TABLE_BYTES_MIN = 8 * PAGE_BYTES
+export const journalBytesMin = pageBytes
+export const tableBytesMin = 8 * pageBytes
 
 /** Longer names serve nobody, and a name must not fill the table. */
-export const NAME_BYTES_MAX = 255
+export const nameBytesMax = 255
 /** Room for a VMM's description of a region, not for its state. */
-export const METADATA_BYTES_MAX = 4096
+export const metadataBytesMax = 4096
 /** An allocation in more pieces than this is a fragmented range's emergency, and each piece costs its holder an mmap. */
-export const EXTENTS_MAX = 1024
-export const SHARES_MAX = 1024
-export const REASON_BYTES_MAX = 1024
-export const SALT_BYTES = 16
-export const HASH_BYTES = 32
+export const extentsMax = 1024
+export const sharesMax = 1024
+export const reasonBytesMax = 1024
+export const saltBytes = 16
+export const hashBytes = 32
 
 export interface TableLayout {
   readonly tableBytes: number
@@ -33,7 +33,7 @@ export interface TableLayout {
  * commit's own size, with the state at its largest (TABLE.md, "Why").
  */
 export function planLayout(tableBytes: number, journalBytes = pageFloor(tableBytes / 4)): TableLayout {
-  const slotBytes = pageFloor((tableBytes - JOURNAL_OFFSET - journalBytes) / 2)
+  const slotBytes = pageFloor((tableBytes - journalOffset - journalBytes) / 2)
   return { tableBytes, journalBytes, slotBytes }
 }
 
@@ -41,18 +41,18 @@ export function planLayout(tableBytes: number, journalBytes = pageFloor(tableByt
 export function layoutFault(layout: TableLayout): string | undefined {
   const { tableBytes, journalBytes, slotBytes } = layout
   for (const [name, bytes] of Object.entries(layout)) {
-    if (!Number.isSafeInteger(bytes) || bytes % PAGE_BYTES !== 0)
+    if (!Number.isSafeInteger(bytes) || bytes % pageBytes !== 0)
       return `${name} ${bytes} is not a multiple of 4096`
   }
-  if (tableBytes < TABLE_BYTES_MIN) return `tableBytes ${tableBytes} is below ${TABLE_BYTES_MIN}`
-  if (journalBytes < JOURNAL_BYTES_MIN) return `journalBytes ${journalBytes} is below ${JOURNAL_BYTES_MIN}`
+  if (tableBytes < tableBytesMin) return `tableBytes ${tableBytes} is below ${tableBytesMin}`
+  if (journalBytes < journalBytesMin) return `journalBytes ${journalBytes} is below ${journalBytesMin}`
   if (slotBytes < journalBytes / 2) return `slotBytes ${slotBytes} leaves no room for a state`
-  if (JOURNAL_OFFSET + journalBytes + 2 * slotBytes > tableBytes) return 'journal and slots exceed tableBytes'
+  if (journalOffset + journalBytes + 2 * slotBytes > tableBytes) return 'journal and slots exceed tableBytes'
   return undefined
 }
 
 export function slotOffset(layout: TableLayout, slot: number): number {
-  return JOURNAL_OFFSET + layout.journalBytes + slot * layout.slotBytes
+  return journalOffset + layout.journalBytes + slot * layout.slotBytes
 }
 
 /** Largest journal entry. An entry above an eighth makes its commit pay for a whole checkpoint. */
@@ -61,5 +61,5 @@ export function entryBytesMax(layout: TableLayout): number {
 }
 
 function pageFloor(bytes: number): number {
-  return Math.floor(bytes / PAGE_BYTES) * PAGE_BYTES
+  return Math.floor(bytes / pageBytes) * pageBytes
 }

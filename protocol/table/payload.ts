@@ -1,7 +1,7 @@
 import type { Extent, Holder } from './entity'
 import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
-import { EXTENTS_MAX } from './layout'
+import { extentsMax } from './layout'
 import { RecordInvalid } from './record-invalid'
 
 /** What a record means depends on: the writer's epoch, the first epoch of its boot, and the range's size. */
@@ -21,10 +21,10 @@ export interface PayloadCodec<T> {
   decode(reader: FieldReader, id: number, context: RecordContext): T | undefined
 }
 
-export const ACCESSES = [null, 'read', 'readWrite'] as const
+export const accesses = [null, 'read', 'readWrite'] as const
 
-export const EXTENT_BYTES = 16
-export const HOLDER_BYTES = 24
+export const encodedExtentBytes = 16
+export const encodedHolderBytes = 24
 
 export function textBytes(text: string, bytesMax: number): number {
   const bytes = Buffer.byteLength(text)
@@ -55,8 +55,8 @@ export function extentBytes(extents: readonly Extent[]): number {
 }
 
 export function checkExtentCount(count: number): number {
-  if (count < 1 || count > EXTENTS_MAX)
-    throw new RecordInvalid(`${count} extents; 1 to ${EXTENTS_MAX} are possible`)
+  if (count < 1 || count > extentsMax)
+    throw new RecordInvalid(`${count} extents; 1 to ${extentsMax} are possible`)
   return count
 }
 
@@ -79,7 +79,7 @@ export function encodeHolder(
   stamped = false,
 ): void {
   if (holder === null) {
-    writer.zeros(HOLDER_BYTES - 8)
+    writer.zeros(encodedHolderBytes - 8)
     writer.u64(stamped ? context.epoch : 0)
     return
   }

@@ -1,23 +1,23 @@
 import type { PoisonOrigin, PoisonRecord } from './entity'
 import { checkExtent, type PayloadCodec } from './payload'
 
-const BYTES = 24
-const ORIGINS: readonly (PoisonOrigin | null)[] = [null, 'kernel', 'scrub', 'operator', 'owner']
+const payloadBytes = 24
+const origins: readonly (PoisonOrigin | null)[] = [null, 'kernel', 'scrub', 'operator', 'owner']
 
 export const poisonPayload: PayloadCodec<PoisonRecord> = {
-  bytes: () => BYTES,
+  bytes: () => payloadBytes,
 
   encode(writer, value) {
     writer.u64(value.length)
     writer.u64(value.seenAtMs)
-    writer.code(value.origin, ORIGINS)
+    writer.code(value.origin, origins)
     writer.zeros(7)
   },
 
   decode(reader, id, context) {
     const length = reader.u64()
     const seenAtMs = reader.u64()
-    const origin = reader.code(ORIGINS)
+    const origin = reader.code(origins)
     reader.zeros(7)
     checkExtent({ offset: id, length }, context.rangeBytes)
     return { id, length, seenAtMs, origin }

@@ -8,23 +8,23 @@ import type { PayloadCodec, RecordContext } from './payload'
 import { poisonPayload } from './poison-payload'
 import { RecordInvalid } from './record-invalid'
 import { retiredPayload } from './retired-payload'
-import { COUNTED_KINDS, type IdsUsed } from './table-state'
+import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
-export const RECORD_HEADER_BYTES = 16
+export const recordHeaderBytes = 16
 
-export const OP_PUT = 1
-const OP_DELETE = 2
+export const opPut = 1
+const opDelete = 2
 
-const KINDS: readonly (EntityKind | null)[] = [null, 'allocation', 'mapping', 'retired', 'poison', 'control']
-const CONTROL = KINDS.indexOf('control')
+const kinds: readonly (EntityKind | null)[] = [null, 'allocation', 'mapping', 'retired', 'poison', 'control']
+const controlKind = kinds.indexOf('control')
 
 /** Control record of a checkpoint that keeps the highest ids used, so that none is used again. */
-const IDS_USED_KEY = 1
-const IDS_USED_PAYLOAD_BYTES = 24
-export const IDS_USED_BYTES = RECORD_HEADER_BYTES + IDS_USED_PAYLOAD_BYTES
+const idsUsedKey = 1
+const idsUsedPayloadBytes = 24
+export const idsUsedBytes = recordHeaderBytes + idsUsedPayloadBytes
 
-const CODECS: { readonly [K in EntityKind]: PayloadCodec<Entity> } = {
+const codecs: { readonly [K in EntityKind]: PayloadCodec<Entity> } = {
   allocation: allocationPayload as PayloadCodec<Entity>,
   mapping: mappingPayload as PayloadCodec<Entity>,
   retired: retiredPayload as PayloadCodec<Entity>,
@@ -34,21 +34,21 @@ const CODECS: { readonly [K in EntityKind]: PayloadCodec<Entity> } = {
 
 /** Bytes of an entity's record: what it takes of the table's capacity, and of a journal entry. */
 export function entityBytes(kind: EntityKind, value: Entity): number {
-  return RECORD_HEADER_BYTES + padded(CODECS[kind].bytes(value))
+  return recordHeaderBytes + padded(codecs[kind].bytes(value))
 }
 
 export function changeBytes(change: Change): number {
-  return 'delete' in change ? RECORD_HEADER_BYTES : entityBytes(change.put, change.value)
+  return 'delete' in change ? recordHeaderBytes : entityBytes(change.put, change.value)
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */
 export function encodeChange(writer: FieldWriter, change: Change, context: RecordContext): void {
   if ('delete' in change) {
-    encodeHeader(writer, OP_DELETE, KINDS.indexOf(change.delete), 0, change.key)
+    encodeHeader(writer, opDelete, kinds.indexOf(change.delete), 0, change.key)
     return
   }
-  const codec = CODECS[change.put]
-  encodeHeader(writer, OP_PUT, KINDS.indexOf(change.put), codec.bytes(change.value), change.value.id)
+  const codec = codecs[change.put]
+  encodeHeader(writer, opPut, kinds.indexOf(change.put), codec.bytes(change.value), change.value.id)
   const start = writer.position
   codec.encode(writer, change.value, context)
   writer.pad(start)
@@ -60,34 +60,34 @@ export function encodeChange(writer: FieldWriter, change: Change, context: Recor
  */
 export function decodeChange(reader: FieldReader, context: RecordContext): Change {
   const header = decodeHeader(reader)
-  const kind = KINDS[header.kind]
+  const kind = kinds[header.kind]
   if (kind == null) throw new RecordInvalid(`unknown kind ${header.kind}`)
-  if (header.op === OP_DELETE) {
+  if (header.op === opDelete) {
     if (header.payloadBytes !== 0) throw new RecordInvalid('a delete with a payload')
     return { delete: kind, key: header.key }
   }
   const value = decodePayload(reader, header.payloadBytes, () =>
-    CODECS[kind].decode(reader, header.key, context),
+    codecs[kind].decode(reader, header.key, context),
   )
   return value === undefined ? { delete: kind, key: header.key } : ({ put: kind, value } as Change)
 }
 
 export function encodeIdsUsed(writer: FieldWriter, used: Readonly<IdsUsed>): void {
-  encodeHeader(writer, OP_PUT, CONTROL, IDS_USED_PAYLOAD_BYTES, IDS_USED_KEY)
-  for (const kind of COUNTED_KINDS) writer.u64(used[kind])
+  encodeHeader(writer, opPut, controlKind, idsUsedPayloadBytes, idsUsedKey)
+  for (const kind of countedKinds) writer.u64(used[kind])
 }
 
 /** Undefined when another record is next. */
 export function decodeIdsUsed(reader: FieldReader): IdsUsed | undefined {
   const start = reader.position
   const header = decodeHeader(reader)
-  if (header.op !== OP_PUT || header.kind !== CONTROL || header.key !== IDS_USED_KEY) {
+  if (header.op !== opPut || header.kind !== controlKind || header.key !== idsUsedKey) {
     reader.position = start
     return undefined
   }
   return decodePayload(reader, header.payloadBytes, () => {
     const used: IdsUsed = { allocation: 0, mapping: 0, retired: 0 }
-    for (const kind of COUNTED_KINDS) used[kind] = reader.u64()
+    for (const kind of countedKinds) used[kind] = reader.u64()
     return used
   })
 }
@@ -108,7 +108,7 @@ function encodeHeader(
 
 function decodeHeader(reader: FieldReader): { op: number; kind: number; payloadBytes: number; key: number } {
   const op = reader.u8()
-  if (op !== OP_PUT && op !== OP_DELETE) throw new RecordInvalid(`unknown operation ${op}`)
+  if (op !== opPut && op !== opDelete) throw new RecordInvalid(`unknown operation ${op}`)
   const kind = reader.u8()
   reader.zeros(2)
   return { op, kind, payloadBytes: reader.u32(), key: reader.u64() }

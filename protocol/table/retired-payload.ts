@@ -1,34 +1,34 @@
 import type { RetiredRecord, RetiredState } from './entity'
-import { NAME_BYTES_MAX, REASON_BYTES_MAX } from './layout'
+import { nameBytesMax, reasonBytesMax } from './layout'
 import {
   checkExtentCount,
   decodeExtents,
-  EXTENT_BYTES,
+  encodedExtentBytes,
   encodeExtents,
   type PayloadCodec,
   textBytes,
 } from './payload'
 import { RecordInvalid } from './record-invalid'
 
-const FIXED_BYTES = 24
-const STATES: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantined']
+const fixedBytes = 24
+const states: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantined']
 
 export const retiredPayload: PayloadCodec<RetiredRecord> = {
   bytes(value) {
     return (
-      FIXED_BYTES +
-      value.extents.length * EXTENT_BYTES +
+      fixedBytes +
+      value.extents.length * encodedExtentBytes +
       Buffer.byteLength(value.name) +
       Buffer.byteLength(value.reason)
     )
   },
 
   encode(writer, value, context) {
-    const nameBytes = textBytes(value.name, NAME_BYTES_MAX)
-    const reasonBytes = textBytes(value.reason, REASON_BYTES_MAX)
+    const nameBytes = textBytes(value.name, nameBytesMax)
+    const reasonBytes = textBytes(value.reason, reasonBytesMax)
     writer.u64(value.allocationId)
     writer.u32(value.uid)
-    writer.code(value.state, STATES)
+    writer.code(value.state, states)
     writer.zeros(3)
     writer.u16(nameBytes)
     writer.u16(reasonBytes)
@@ -42,14 +42,14 @@ export const retiredPayload: PayloadCodec<RetiredRecord> = {
   decode(reader, id, context) {
     const allocationId = reader.u64()
     const uid = reader.u32()
-    const state = reader.code(STATES)
+    const state = reader.code(states)
     reader.zeros(3)
     const nameBytes = reader.u16()
     const reasonBytes = reader.u16()
     const extentCount = checkExtentCount(reader.u16())
     reader.zeros(2)
-    if (nameBytes < 1 || nameBytes > NAME_BYTES_MAX) throw new RecordInvalid(`name of ${nameBytes} bytes`)
-    if (reasonBytes > REASON_BYTES_MAX) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
+    if (nameBytes < 1 || nameBytes > nameBytesMax) throw new RecordInvalid(`name of ${nameBytes} bytes`)
+    if (reasonBytes > reasonBytesMax) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
     const extents = decodeExtents(reader, extentCount, context.rangeBytes)
     const name = reader.text(nameBytes)
     const reason = reader.text(reasonBytes)

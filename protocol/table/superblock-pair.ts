@@ -1,13 +1,13 @@
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
-import { PAGE_BYTES } from './layout'
+import { pageBytes } from './layout'
 import { RecordInvalid } from './record-invalid'
 import {
   decodeSuperblock,
-  FORMAT_VERSION,
+  formatVersion,
   hasMagic,
   isIntact,
-  SUPERBLOCK_BYTES,
   type Superblock,
+  superblockBytes,
   unknownFeatures,
   versionOf,
 } from './superblock'
@@ -52,10 +52,10 @@ export function chooseSuperblock(
 }
 
 function inspect(page: Buffer, crc32c: Crc32c): Copy {
-  const bytes = page.subarray(0, SUPERBLOCK_BYTES)
+  const bytes = page.subarray(0, superblockBytes)
   const high = bytes.readUInt32LE(4)
   const generation = high > 0x1fffff ? undefined : high * 0x100000000 + bytes.readUInt32LE(0)
-  const restIsZero = page.subarray(SUPERBLOCK_BYTES, PAGE_BYTES).every(byte => byte === 0)
+  const restIsZero = page.subarray(superblockBytes, pageBytes).every(byte => byte === 0)
   const whole =
     generation !== undefined && generation > 0 && restIsZero && hasMagic(bytes) && isIntact(bytes, crc32c)
   return { bytes, generation, whole }
@@ -93,10 +93,10 @@ function chosen(copy: Copy, copies: [CopyState, CopyState]): SuperblockChoice {
 
 function decode(bytes: Buffer): Superblock {
   const version = versionOf(bytes)
-  if (version !== FORMAT_VERSION) {
+  if (version !== formatVersion) {
     throw new TableUnreadable(
       'UnsupportedVersion',
-      `format version ${version}; this program knows ${FORMAT_VERSION}`,
+      `format version ${version}; this program knows ${formatVersion}`,
     )
   }
   const { incompatible } = unknownFeatures(bytes)

@@ -4,22 +4,22 @@ import { FieldWriter } from './field-writer'
 import type { TableLayout } from './layout'
 import { RecordInvalid } from './record-invalid'
 
-export const SUPERBLOCK_BYTES = 256
-const CRC_OFFSET = SUPERBLOCK_BYTES - 4
+export const superblockBytes = 256
+const crcOffset = superblockBytes - 4
 
 /** "MBRTABLE" */
-export const SUPERBLOCK_MAGIC = '4d42525441424c45'
-const MAGIC_OFFSET = 8
-const VERSION_OFFSET = 16
-const INCOMPATIBLE_OFFSET = 28
-export const FORMAT_VERSION = 1
+export const superblockMagic = '4d42525441424c45'
+const magicOffset = 8
+const versionOffset = 16
+const incompatibleOffset = 28
+export const formatVersion = 1
 
 /** Flags this code understands: none exist yet. */
-export const FEATURES_INCOMPATIBLE = 0
-export const FEATURES_READ_ONLY_COMPATIBLE = 0
+export const featuresIncompatible = 0
+export const featuresReadOnlyCompatible = 0
 
 export type SourceKind = 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
-const SOURCES: readonly (SourceKind | null)[] = [null, 'directory', 'memfd', 'devdax', 'devmem', 'pci-bar']
+const sources: readonly (SourceKind | null)[] = [null, 'directory', 'memfd', 'devdax', 'devmem', 'pci-bar']
 
 /** Which range a table belongs to; bytes. base is 0 where the source has no physical address. */
 export interface RangeIdentity {
@@ -55,16 +55,16 @@ export interface Superblock {
 
 /** A whole copy, its generation word included. */
 export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c = portableCrc32c): Buffer {
-  const bytes = Buffer.alloc(SUPERBLOCK_BYTES)
+  const bytes = Buffer.alloc(superblockBytes)
   const writer = new FieldWriter(bytes)
   writer.u64(superblock.generation)
-  writer.hex(SUPERBLOCK_MAGIC, 8)
-  writer.u32(FORMAT_VERSION)
-  writer.u32(SUPERBLOCK_BYTES)
+  writer.hex(superblockMagic, 8)
+  writer.u32(formatVersion)
+  writer.u32(superblockBytes)
   writer.u32(superblock.featuresCompatible)
   writer.u32(superblock.featuresIncompatible)
   writer.u32(superblock.featuresReadOnlyCompatible)
-  writer.code(superblock.identity.source, SOURCES)
+  writer.code(superblock.identity.source, sources)
   writer.zeros(3)
   writer.hex(superblock.uuid, 16)
   writer.u64(superblock.identity.base)
@@ -82,29 +82,29 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c = portab
   writer.u64(superblock.layout.tableBytes)
   writer.u64(superblock.layout.journalBytes)
   writer.u64(superblock.layout.slotBytes)
-  writer.zeros(CRC_OFFSET - writer.position)
-  writer.u32(crc32c(bytes.subarray(0, CRC_OFFSET), 0))
+  writer.zeros(crcOffset - writer.position)
+  writer.u32(crc32c(bytes.subarray(0, crcOffset), 0))
   return bytes
 }
 
 /** Magic, version, flags and CRC stay where they are in every version, so that a newer table is told from a damaged one. */
 export function hasMagic(copy: Buffer): boolean {
-  return copy.toString('hex', MAGIC_OFFSET, MAGIC_OFFSET + 8) === SUPERBLOCK_MAGIC
+  return copy.toString('hex', magicOffset, magicOffset + 8) === superblockMagic
 }
 
 export function isIntact(copy: Buffer, crc32c: Crc32c = portableCrc32c): boolean {
-  return copy.readUInt32LE(CRC_OFFSET) === crc32c(copy.subarray(0, CRC_OFFSET), 0)
+  return copy.readUInt32LE(crcOffset) === crc32c(copy.subarray(0, crcOffset), 0)
 }
 
 export function versionOf(copy: Buffer): number {
-  return copy.readUInt32LE(VERSION_OFFSET)
+  return copy.readUInt32LE(versionOffset)
 }
 
 /** Flags of the copy that this code doesn't know, by whether they forbid reading or only writing. */
 export function unknownFeatures(copy: Buffer): { incompatible: number; readOnlyCompatible: number } {
   return {
-    incompatible: (copy.readUInt32LE(INCOMPATIBLE_OFFSET) & ~FEATURES_INCOMPATIBLE) >>> 0,
-    readOnlyCompatible: (copy.readUInt32LE(INCOMPATIBLE_OFFSET + 4) & ~FEATURES_READ_ONLY_COMPATIBLE) >>> 0,
+    incompatible: (copy.readUInt32LE(incompatibleOffset) & ~featuresIncompatible) >>> 0,
+    readOnlyCompatible: (copy.readUInt32LE(incompatibleOffset + 4) & ~featuresReadOnlyCompatible) >>> 0,
   }
 }
 
@@ -114,11 +114,11 @@ export function decodeSuperblock(copy: Buffer): Superblock {
   const generation = reader.u64()
   reader.hex(8)
   reader.u32()
-  if (reader.u32() !== SUPERBLOCK_BYTES) throw new RecordInvalid('wrong length of the superblock')
+  if (reader.u32() !== superblockBytes) throw new RecordInvalid('wrong length of the superblock')
   const featuresCompatible = reader.u32()
   const featuresIncompatible = reader.u32()
   const featuresReadOnlyCompatible = reader.u32()
-  const source = reader.code(SOURCES)
+  const source = reader.code(sources)
   reader.zeros(3)
   const uuid = reader.hex(16)
   const identity = { source, base: reader.u64(), bytes: reader.u64(), alignBytes: reader.u64() }
@@ -132,7 +132,7 @@ export function decodeSuperblock(copy: Buffer): Superblock {
   const journalStart = reader.u64()
   if (reader.u64() !== stateSequence + 1) throw new RecordInvalid('the journal starts at another sequence')
   const layout = { tableBytes: reader.u64(), journalBytes: reader.u64(), slotBytes: reader.u64() }
-  reader.zeros(CRC_OFFSET - reader.position)
+  reader.zeros(crcOffset - reader.position)
   if (bootEpoch > epoch) throw new RecordInvalid('the boot began after the last epoch')
   return {
     generation,

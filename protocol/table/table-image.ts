@@ -2,15 +2,15 @@ import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
 import { FieldReader } from './field-reader'
 import { replayJournal } from './journal'
 import {
-  HIGH_WATER_OFFSET,
-  JOURNAL_OFFSET,
+  highWaterOffset,
+  journalOffset,
   layoutFault,
-  PAGE_BYTES,
-  SUPERBLOCK_OFFSETS,
+  pageBytes,
   slotOffset,
+  superblockOffsets,
 } from './layout'
 import type { RecordContext } from './payload'
-import { decodeChange, decodeIdsUsed, OP_PUT } from './record'
+import { decodeChange, decodeIdsUsed, opPut } from './record'
 import { RecordInvalid } from './record-invalid'
 import { type Superblock, unknownFeatures } from './superblock'
 import { chooseSuperblock, hexFlags, type SuperblockChoice } from './superblock-pair'
@@ -52,9 +52,9 @@ export function readTable(bytes: Buffer, options: ReadOptions = {}): TableImage 
 
 export function readTableFrom(source: TableSource, options: ReadOptions = {}): TableImage {
   const crc32c = options.crc32c ?? portableCrc32c
-  if (source.bytes < JOURNAL_OFFSET)
+  if (source.bytes < journalOffset)
     throw new TableUnreadable('NotFormatted', `${source.bytes} bytes hold no table`)
-  const [pageA, pageB] = SUPERBLOCK_OFFSETS.map(offset => read(source, offset, PAGE_BYTES))
+  const [pageA, pageB] = superblockOffsets.map(offset => read(source, offset, pageBytes))
   const choice = chooseSuperblock(pageA!, pageB!, crc32c)
   const { superblock } = choice
   checkLayout(superblock, source.bytes)
@@ -67,7 +67,7 @@ export function readTableFrom(source: TableSource, options: ReadOptions = {}): T
   }
   const state = new TableState()
   readCheckpoint(source, superblock, state, context, crc32c)
-  const ring = read(source, JOURNAL_OFFSET, superblock.layout.journalBytes)
+  const ring = read(source, journalOffset, superblock.layout.journalBytes)
   const replay = replayJournal(ring, superblock, context, crc32c, entry => {
     for (const change of entry.changes) state.apply(change)
   })
@@ -125,7 +125,7 @@ function readCheckpoint(
     while (reader.remaining > 0) {
       const idsUsed = decodeIdsUsed(reader)
       if (idsUsed) state.useIds(idsUsed)
-      else if (bytes[reader.position] === OP_PUT) state.apply(decodeChange(reader, context))
+      else if (bytes[reader.position] === opPut) state.apply(decodeChange(reader, context))
       else throw new RecordInvalid('a checkpoint holds nothing but values')
     }
   } catch (error) {
@@ -136,7 +136,7 @@ function readCheckpoint(
 }
 
 function readHighWater(source: TableSource): number {
-  const reader = new FieldReader(read(source, HIGH_WATER_OFFSET, PAGE_BYTES))
+  const reader = new FieldReader(read(source, highWaterOffset, pageBytes))
   try {
     const highWater = reader.u64()
     reader.zeros(reader.remaining)

@@ -57,11 +57,11 @@ export class TableState implements TableView {
   }
 
   useIds(used: Partial<IdsUsed>): void {
-    for (const kind of COUNTED_KINDS) this.idsUsed[kind] = Math.max(this.idsUsed[kind], used[kind] ?? 0)
+    for (const kind of countedKinds) this.idsUsed[kind] = Math.max(this.idsUsed[kind], used[kind] ?? 0)
   }
 }
 
-export const COUNTED_KINDS: readonly CountedKind[] = ['allocation', 'mapping', 'retired']
+export const countedKinds: readonly CountedKind[] = ['allocation', 'mapping', 'retired']
 
 export function isCounted(kind: EntityKind): kind is CountedKind {
   return kind === 'allocation' || kind === 'mapping' || kind === 'retired'

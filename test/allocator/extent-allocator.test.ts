@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Extent } from '../../protocol/table'
 import { ExtentAllocator, ExtentConflict } from '../../src/broker/allocator'
 
-const UNIT = 4096
+const unitBytes = 4096
 
 /** The range as one flag per unit: too slow to use, too simple to be wrong. */
 class Bitmap {
@@ -16,7 +16,7 @@ class Bitmap {
 
   set(extents: readonly Extent[], value: boolean): void {
     for (const { offset, length } of extents) {
-      for (let unit = offset / UNIT; unit < (offset + length) / UNIT; unit++) {
+      for (let unit = offset / unitBytes; unit < (offset + length) / unitBytes; unit++) {
         expect(this.used[unit]).toBe(!value)
         this.used[unit] = value
       }
@@ -28,9 +28,9 @@ class Bitmap {
     this.used.forEach((used, unit) => {
       const last = found.at(-1)
       if (used) return
-      if (last && last.offset + last.length === unit * UNIT)
-        found[found.length - 1] = { ...last, length: last.length + UNIT }
-      else found.push({ offset: unit * UNIT, length: UNIT })
+      if (last && last.offset + last.length === unit * unitBytes)
+        found[found.length - 1] = { ...last, length: last.length + unitBytes }
+      else found.push({ offset: unit * unitBytes, length: unitBytes })
     })
     return found
   }
@@ -84,9 +84,9 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
   fc.assert(
     fc.property(
       fc.array(step, { minLength: 10, maxLength: 120, size: 'max' }),
-      fc.constantFrom(0, UNIT, 3 * UNIT),
+      fc.constantFrom(0, unitBytes, 3 * unitBytes),
       (steps, base) => {
-        const allocator = new ExtentAllocator({ bytes: 96 * UNIT, unit: UNIT, base })
+        const allocator = new ExtentAllocator({ bytes: 96 * unitBytes, unit: unitBytes, base })
         const model = new Bitmap(96, base)
         const live: { extents: readonly Extent[]; align: number }[] = []
         for (const now of steps) {
@@ -98,8 +98,8 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
               model.set(ended.extents, false)
             }
           } else {
-            const bytes = now.units * UNIT
-            const aligned = now.align * UNIT
+            const bytes = now.units * unitBytes
+            const aligned = now.align * unitBytes
             const ask = { align: aligned, contiguous: now.contiguous, extentsMax: now.extentsMax }
             if (now.do === 'allocate') checkAllocate(bytes, ask, model.bestFit(bytes, aligned))
             else if (live.length > 0) checkExtend(live[now.pick % live.length]!, bytes, ask)
@@ -107,7 +107,7 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
           expect([...allocator.freeExtents()]).toEqual(model.free())
           const lengths = model.free().map(extent => extent.length)
           expect(allocator.report()).toEqual({
-            freeBytes: model.used.filter(used => !used).length * UNIT,
+            freeBytes: model.used.filter(used => !used).length * unitBytes,
             largestFreeBytes: Math.max(0, ...lengths),
             freeExtents: lengths.length,
           })
@@ -215,19 +215,19 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
 })
 
 test('reserving what is taken, outside or misaligned is refused by name, and changes nothing', () => {
-  const allocator = new ExtentAllocator({ bytes: 16 * UNIT, unit: UNIT })
-  allocator.reserve([{ offset: 0, length: 4 * UNIT }])
+  const allocator = new ExtentAllocator({ bytes: 16 * unitBytes, unit: unitBytes })
+  allocator.reserve([{ offset: 0, length: 4 * unitBytes }])
   const before = allocator.report()
-  const good = { offset: 8 * UNIT, length: UNIT }
+  const good = { offset: 8 * unitBytes, length: unitBytes }
   for (const [extent, code] of [
-    [{ offset: 3 * UNIT, length: 2 * UNIT }, 'ExtentOverlap'],
-    [{ offset: 8 * UNIT, length: UNIT }, 'ExtentOverlap'],
-    [{ offset: 15 * UNIT, length: 2 * UNIT }, 'ExtentOutOfRange'],
-    [{ offset: -UNIT, length: UNIT }, 'ExtentOutOfRange'],
+    [{ offset: 3 * unitBytes, length: 2 * unitBytes }, 'ExtentOverlap'],
+    [{ offset: 8 * unitBytes, length: unitBytes }, 'ExtentOverlap'],
+    [{ offset: 15 * unitBytes, length: 2 * unitBytes }, 'ExtentOutOfRange'],
+    [{ offset: -unitBytes, length: unitBytes }, 'ExtentOutOfRange'],
     [{ offset: 0, length: 0 }, 'ExtentOutOfRange'],
-    [{ offset: 2 ** 60, length: UNIT }, 'ExtentOutOfRange'],
-    [{ offset: 5 * UNIT, length: 100 }, 'ExtentMisaligned'],
-    [{ offset: 5 * UNIT + 8, length: UNIT }, 'ExtentMisaligned'],
+    [{ offset: 2 ** 60, length: unitBytes }, 'ExtentOutOfRange'],
+    [{ offset: 5 * unitBytes, length: 100 }, 'ExtentMisaligned'],
+    [{ offset: 5 * unitBytes + 8, length: unitBytes }, 'ExtentMisaligned'],
   ] as const) {
     let error: unknown
     try {
@@ -242,15 +242,15 @@ test('reserving what is taken, outside or misaligned is refused by name, and cha
 })
 
 test('freeing what is free, even in part, is refused by name, and changes nothing', () => {
-  const allocator = new ExtentAllocator({ bytes: 16 * UNIT, unit: UNIT })
-  allocator.reserve([{ offset: 4 * UNIT, length: 4 * UNIT }])
+  const allocator = new ExtentAllocator({ bytes: 16 * unitBytes, unit: unitBytes })
+  allocator.reserve([{ offset: 4 * unitBytes, length: 4 * unitBytes }])
   const before = allocator.report()
-  const good = { offset: 4 * UNIT, length: UNIT }
+  const good = { offset: 4 * unitBytes, length: unitBytes }
   for (const extent of [
-    { offset: 7 * UNIT, length: 2 * UNIT },
-    { offset: 3 * UNIT, length: 2 * UNIT },
-    { offset: 0, length: 16 * UNIT },
-    { offset: 4 * UNIT, length: UNIT },
+    { offset: 7 * unitBytes, length: 2 * unitBytes },
+    { offset: 3 * unitBytes, length: 2 * unitBytes },
+    { offset: 0, length: 16 * unitBytes },
+    { offset: 4 * unitBytes, length: unitBytes },
   ]) {
     expect(() => allocator.free([good, extent])).toThrow('ExtentNotTaken')
     expect(allocator.report()).toEqual(before)
@@ -258,24 +258,24 @@ test('freeing what is free, even in part, is refused by name, and changes nothin
 })
 
 test('impossible sizes are guarded, and the largest possible ones work', () => {
-  const allocator = new ExtentAllocator({ bytes: 2 ** 52, unit: UNIT })
-  for (const bytes of [0, -UNIT, 1, UNIT + 1, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY]) {
+  const allocator = new ExtentAllocator({ bytes: 2 ** 52, unit: unitBytes })
+  for (const bytes of [0, -unitBytes, 1, unitBytes + 1, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY]) {
     expect(() => allocator.allocate({ bytes, extentsMax: 1 })).toThrow(RangeError)
   }
-  for (const align of [0, 100, -UNIT, 2 ** 53]) {
-    expect(() => allocator.allocate({ bytes: UNIT, align, extentsMax: 1 })).toThrow(RangeError)
+  for (const align of [0, 100, -unitBytes, 2 ** 53]) {
+    expect(() => allocator.allocate({ bytes: unitBytes, align, extentsMax: 1 })).toThrow(RangeError)
   }
-  expect(allocator.allocate({ bytes: 2 ** 52 + UNIT, extentsMax: 8 })).toBeUndefined()
+  expect(allocator.allocate({ bytes: 2 ** 52 + unitBytes, extentsMax: 8 })).toBeUndefined()
   const all = allocator.allocate({ bytes: 2 ** 52, extentsMax: 1 })
   expect(all).toEqual([{ offset: 0, length: 2 ** 52 }])
-  expect(allocator.allocate({ bytes: UNIT, extentsMax: 1 })).toBeUndefined()
+  expect(allocator.allocate({ bytes: unitBytes, extentsMax: 1 })).toBeUndefined()
   allocator.free(all!)
   expect(allocator.report()).toEqual({ freeBytes: 2 ** 52, largestFreeBytes: 2 ** 52, freeExtents: 1 })
   for (const options of [
-    { bytes: 0, unit: UNIT },
-    { bytes: UNIT + 1, unit: UNIT },
-    { bytes: UNIT, unit: 0 },
-    { bytes: UNIT, unit: UNIT, base: 1 },
+    { bytes: 0, unit: unitBytes },
+    { bytes: unitBytes + 1, unit: unitBytes },
+    { bytes: unitBytes, unit: 0 },
+    { bytes: unitBytes, unit: unitBytes, base: 1 },
   ]) {
     expect(() => new ExtentAllocator(options)).toThrow(RangeError)
   }
@@ -283,21 +283,21 @@ test('impossible sizes are guarded, and the largest possible ones work', () => {
 
 test('among thousands of misaligned extents the only aligned one is still found', () => {
   // 3000 free extents of 2 units at odd places, in which nothing aligned to 2 units fits, and one at an even place.
-  const allocator = new ExtentAllocator({ bytes: 2 ** 16 * UNIT, unit: UNIT })
-  const all = allocator.allocate({ bytes: 2 ** 16 * UNIT, extentsMax: 1 })!
+  const allocator = new ExtentAllocator({ bytes: 2 ** 16 * unitBytes, unit: unitBytes })
+  const all = allocator.allocate({ bytes: 2 ** 16 * unitBytes, extentsMax: 1 })!
   expect(all).toHaveLength(1)
   for (let index = 0; index < 3000; index++)
-    allocator.free([{ offset: (4 * index + 1) * UNIT, length: 2 * UNIT }])
-  const ask = { bytes: 2 * UNIT, align: 2 * UNIT, contiguous: true, extentsMax: 1 }
+    allocator.free([{ offset: (4 * index + 1) * unitBytes, length: 2 * unitBytes }])
+  const ask = { bytes: 2 * unitBytes, align: 2 * unitBytes, contiguous: true, extentsMax: 1 }
   expect(allocator.allocate(ask)).toBeUndefined()
-  const even = { offset: 60_000 * UNIT, length: 2 * UNIT }
+  const even = { offset: 60_000 * unitBytes, length: 2 * unitBytes }
   allocator.free([even])
   expect(allocator.allocate(ask)).toEqual([even])
 })
 
 test('a hundred thousand extents in random order come and go without a trace', () => {
   const count = 100_000
-  const allocator = new ExtentAllocator({ bytes: 3 * count * UNIT, unit: UNIT })
+  const allocator = new ExtentAllocator({ bytes: 3 * count * unitBytes, unit: unitBytes })
   const held: (readonly Extent[])[] = []
   let x = 1
   const random = (below: number) => {
@@ -305,18 +305,18 @@ test('a hundred thousand extents in random order come and go without a trace', (
     return x % below
   }
   for (let index = 0; index < count; index++)
-    held.push(allocator.allocate({ bytes: (1 + random(3)) * UNIT, extentsMax: 1 })!)
+    held.push(allocator.allocate({ bytes: (1 + random(3)) * unitBytes, extentsMax: 1 })!)
   for (let index = 0; index < count; index++) {
     const at = random(held.length)
     allocator.free(held[at]!)
-    held[at] = allocator.allocate({ bytes: (1 + random(3)) * UNIT, extentsMax: 4 })!
+    held[at] = allocator.allocate({ bytes: (1 + random(3)) * unitBytes, extentsMax: 4 })!
   }
   const used = held.flat().reduce((sum, extent) => sum + extent.length, 0)
-  expect(allocator.report().freeBytes).toBe(3 * count * UNIT - used)
+  expect(allocator.report().freeBytes).toBe(3 * count * unitBytes - used)
   for (const extents of held) allocator.free(extents)
   expect(allocator.report()).toEqual({
-    freeBytes: 3 * count * UNIT,
-    largestFreeBytes: 3 * count * UNIT,
+    freeBytes: 3 * count * unitBytes,
+    largestFreeBytes: 3 * count * unitBytes,
     freeExtents: 1,
   })
 })

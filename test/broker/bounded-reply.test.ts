@@ -5,7 +5,7 @@
 import { chmodSync, closeSync, mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
 import { native } from '../../native'
-import { REASON_BYTES_MAX } from '../../protocol/table'
+import { reasonBytesMax } from '../../protocol/table'
 import { Caller } from '../../protocol/wire/caller'
 import { nameBytesMax, poisonRowsMax, replyBytesMax, responderLimits } from '../../protocol/wire/limits'
 import { Responder } from '../../protocol/wire/responder'
@@ -120,7 +120,7 @@ test("a quarantine's reason in characters of three bytes", async () => {
     await allocate(broker, session, { name: 'kept', bytes: page })
     const allocation = broker.inventory.byName.get('kept')!
     const retired = broker.inventory.retire(allocation, 'quarantined', '\u754c'.repeat(500), [])
-    expect(Buffer.byteLength(retired.record.reason)).toBeLessThanOrEqual(REASON_BYTES_MAX)
+    expect(Buffer.byteLength(retired.record.reason)).toBeLessThanOrEqual(reasonBytesMax)
     broker.inventory.changeRetired(retired, {
       state: 'scrubbing',
       reason: `half a pair ${'x'.repeat(2000)}\ud800`,

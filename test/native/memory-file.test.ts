@@ -7,7 +7,7 @@ import { checkFdLeaks, childArguments, runChild, scratchDirectory } from './harn
 checkFdLeaks()
 const directory = scratchDirectory()
 const memory = { hugePageBytes: 0, allowSealing: true }
-const [SEAL, SHRINK, GROW, WRITE] = [1, 2, 4, 8] as const
+const [seal, shrink, grow, write] = [1, 2, 4, 8] as const
 
 const code = (name: string) => expect.objectContaining({ name: 'SystemError', code: name })
 
@@ -16,16 +16,16 @@ test('a memfd is close-on-exec, has mode 0600, and takes seals that hold', () =>
   expect(fstatSync(fd).mode & 0o777).toBe(0o600)
   expect(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')).toMatch(/flags:\s+\d*2\d{6}\b/)
   ftruncateSync(fd, 4096)
-  native.addSeals(fd, SHRINK | GROW)
-  expect(native.getSeals(fd)).toBe(SHRINK | GROW)
+  native.addSeals(fd, shrink | grow)
+  expect(native.getSeals(fd)).toBe(shrink | grow)
   expect(() => ftruncateSync(fd, 0)).toThrow('EPERM')
   const window = new Window(fd, 0, 4096, true)
-  expect(() => native.addSeals(fd, WRITE)).toThrow(code('EBUSY'))
+  expect(() => native.addSeals(fd, write)).toThrow(code('EBUSY'))
   window.revoke()
-  native.addSeals(fd, WRITE | SEAL)
-  expect(() => native.addSeals(fd, SHRINK)).toThrow(code('EPERM'))
+  native.addSeals(fd, write | seal)
+  expect(() => native.addSeals(fd, shrink)).toThrow(code('EPERM'))
   const plain = native.memfdCreate('plain', { ...memory, allowSealing: false })
-  expect(native.getSeals(plain)).toBe(SEAL)
+  expect(native.getSeals(plain)).toBe(seal)
   closeSync(plain)
   closeSync(fd)
 })

@@ -5,7 +5,7 @@ import { addonFile, checkFdLeaks, childOutput, runChild } from './harness'
 
 checkFdLeaks()
 const { EFAULT, ERANGE, EBADF, EINVAL } = constants.errno
-const PAGE = 4096
+const pageBytes = 4096
 
 function memfd(bytes: number): number {
   const fd = native.memfdCreate('table', { hugePageBytes: 0, allowSealing: true })
@@ -14,29 +14,29 @@ function memfd(bytes: number): number {
 }
 
 test("write, publish and read are the file's bytes", () => {
-  const fd = memfd(2 * PAGE)
-  const table = new TableMap(fd, PAGE, PAGE)
+  const fd = memfd(2 * pageBytes)
+  const table = new TableMap(fd, pageBytes, pageBytes)
   expect(table.errno).toBe(0)
   expect(table.write(16, Buffer.from('payload'))).toBe(0)
   expect(table.publish(8, 0xdeadbeef, 0x01020304)).toBe(0)
   const bytes = Buffer.alloc(32)
-  readSync(fd, bytes, 0, 32, PAGE)
+  readSync(fd, bytes, 0, 32, pageBytes)
   expect(bytes.readUInt32LE(8)).toBe(0xdeadbeef)
   expect(bytes.readUInt32LE(12)).toBe(0x01020304)
   expect(bytes.toString('latin1', 16, 23)).toBe('payload')
   expect(table.read(0, 32)).toEqual(bytes)
-  expect(table.read(PAGE, 0)).toEqual(Buffer.alloc(0))
+  expect(table.read(pageBytes, 0)).toEqual(Buffer.alloc(0))
   table.close()
   closeSync(fd)
 })
 
 test('nothing outside the mapping is touched, and nothing after close', () => {
-  const fd = memfd(2 * PAGE)
-  const table = new TableMap(fd, 0, PAGE)
-  expect(table.read(PAGE - 4, 5)).toBe(-ERANGE)
+  const fd = memfd(2 * pageBytes)
+  const table = new TableMap(fd, 0, pageBytes)
+  expect(table.read(pageBytes - 4, 5)).toBe(-ERANGE)
   expect(table.read(Number.MAX_SAFE_INTEGER, 8)).toBe(-ERANGE)
-  expect(table.write(PAGE - 1, Buffer.alloc(2))).toBe(-ERANGE)
-  expect(table.publish(PAGE - 4, 0, 0)).toBe(-ERANGE)
+  expect(table.write(pageBytes - 1, Buffer.alloc(2))).toBe(-ERANGE)
+  expect(table.publish(pageBytes - 4, 0, 0)).toBe(-ERANGE)
   expect(table.publish(4, 0, 0)).toBe(-EINVAL)
   expect(() => table.read(-1, 4)).toThrow('integer')
   expect(() => table.publish(0, -1, 0)).toThrow('integer')
@@ -45,23 +45,23 @@ test('nothing outside the mapping is touched, and nothing after close', () => {
   expect(table.read(0, 1)).toBe(-EBADF)
   expect(table.write(0, Buffer.alloc(1))).toBe(-EBADF)
   expect(table.publish(0, 1, 1)).toBe(-EBADF)
-  expect(new TableMap(fd, 1, PAGE).errno).toBe(-EINVAL)
-  expect(new TableMap(999_999, 0, PAGE).errno).toBe(-EBADF)
+  expect(new TableMap(fd, 1, pageBytes).errno).toBe(-EINVAL)
+  expect(new TableMap(999_999, 0, pageBytes).errno).toBe(-EBADF)
   closeSync(fd)
 })
 
 test('a table truncated under its map is -EFAULT, again and again, and good once it is whole again', () => {
-  const fd = memfd(4 * PAGE)
-  const table = new TableMap(fd, 0, 4 * PAGE)
+  const fd = memfd(4 * pageBytes)
+  const table = new TableMap(fd, 0, 4 * pageBytes)
   for (let round = 0; round < 50; round++) {
-    expect(table.write(2 * PAGE, Buffer.from('x'))).toBe(0)
-    ftruncateSync(fd, PAGE)
-    expect(table.read(0, 2 * PAGE)).toBe(-EFAULT)
-    expect(table.write(2 * PAGE, Buffer.from('x'))).toBe(-EFAULT)
-    expect(table.publish(3 * PAGE, 1, 2)).toBe(-EFAULT)
-    expect(table.read(0, PAGE)).toBeInstanceOf(Uint8Array)
-    ftruncateSync(fd, 4 * PAGE)
-    expect((table.read(2 * PAGE, 1) as Buffer)[0]).toBe(0)
+    expect(table.write(2 * pageBytes, Buffer.from('x'))).toBe(0)
+    ftruncateSync(fd, pageBytes)
+    expect(table.read(0, 2 * pageBytes)).toBe(-EFAULT)
+    expect(table.write(2 * pageBytes, Buffer.from('x'))).toBe(-EFAULT)
+    expect(table.publish(3 * pageBytes, 1, 2)).toBe(-EFAULT)
+    expect(table.read(0, pageBytes)).toBeInstanceOf(Uint8Array)
+    ftruncateSync(fd, 4 * pageBytes)
+    expect((table.read(2 * pageBytes, 1) as Buffer)[0]).toBe(0)
   }
   table.close()
   closeSync(fd)

@@ -19,8 +19,8 @@ import { checkFdLeaks, childOutput, runChild, scratchDirectory } from './harness
 checkFdLeaks()
 const directory = scratchDirectory()
 const { EINVAL, EFBIG, EBADF, EACCES } = constants.errno
-const PAGE = 4096
-const HUGE = 2 << 20
+const pageBytes = 4096
+const hugeBytes = 2 << 20
 
 function memfd(bytes: number): number {
   const fd = native.memfdCreate('window', { hugePageBytes: 0, allowSealing: true })
@@ -34,29 +34,29 @@ const mapsOf = (name: string) =>
     .filter(line => line.includes(name))
 
 test("a window is the file's memory: what either side writes the other reads", () => {
-  const fd = memfd(4 * PAGE)
-  const window = new Window(fd, PAGE, 2 * PAGE, true)
+  const fd = memfd(4 * pageBytes)
+  const window = new Window(fd, pageBytes, 2 * pageBytes, true)
   expect(window.errno).toBe(0)
   const bytes = Buffer.from(window.buffer)
-  expect(bytes.length).toBe(2 * PAGE)
+  expect(bytes.length).toBe(2 * pageBytes)
   bytes.write('from the window', 0)
   const copy = Buffer.alloc(15)
-  readSync(fd, copy, 0, 15, PAGE)
+  readSync(fd, copy, 0, 15, pageBytes)
   expect(copy.toString()).toBe('from the window')
-  writeSync(fd, 'from the file', 2 * PAGE)
-  expect(bytes.toString('latin1', PAGE, PAGE + 13)).toBe('from the file')
+  writeSync(fd, 'from the file', 2 * pageBytes)
+  expect(bytes.toString('latin1', pageBytes, pageBytes + 13)).toBe('from the file')
   expect(mapsOf(`${window.address.toString(16)}-`)).toHaveLength(1)
   window.revoke()
   closeSync(fd)
 })
 
 test("what can't be mapped is a negative errno and an empty buffer", () => {
-  const fd = memfd(PAGE)
+  const fd = memfd(pageBytes)
   const cases: Array<[number, number, number, number]> = [
     [fd, 0, 0, -EINVAL],
-    [fd, 1, PAGE, -EINVAL],
+    [fd, 1, pageBytes, -EINVAL],
     [fd, 0, 4 * 1024 ** 3 + 1, -EFBIG],
-    [999_999, 0, PAGE, -EBADF],
+    [999_999, 0, pageBytes, -EBADF],
   ]
   for (const [file, offset, length, errno] of cases) {
     const window = new Window(file, offset, length, true)
@@ -64,8 +64,8 @@ test("what can't be mapped is a negative errno and an empty buffer", () => {
     window.revoke()
   }
   const readOnly = native.reopen(fd, false)
-  expect(new Window(readOnly, 0, PAGE, true).errno).toBe(-EACCES)
-  expect(() => new Window(fd, 0.5, PAGE, true)).toThrow('integer')
+  expect(new Window(readOnly, 0, pageBytes, true).errno).toBe(-EACCES)
+  expect(() => new Window(fd, 0.5, pageBytes, true)).toThrow('integer')
   closeSync(readOnly)
   closeSync(fd)
 })
@@ -84,8 +84,8 @@ test('the largest window, 4 GiB, reaches its last byte', () => {
 })
 
 test('revoke empties every view, unmaps the file at once, and may be repeated', () => {
-  const fd = memfd(2 * PAGE)
-  const window = new Window(fd, 0, 2 * PAGE, true)
+  const fd = memfd(2 * pageBytes)
+  const window = new Window(fd, 0, 2 * pageBytes, true)
   const buffer = window.buffer
   const view = Buffer.from(buffer, 100, 10)
   const words = new BigUint64Array(buffer)
@@ -197,17 +197,17 @@ if (needsHugePages('windows on hugetlbfs'))
     mkdirSync(mount)
     runNow('mount', ['-t', 'hugetlbfs', '-o', 'pagesize=2M', 'none', mount])
     try {
-      const memory = native.memfdCreate('huge', { hugePageBytes: HUGE, allowSealing: true })
+      const memory = native.memfdCreate('huge', { hugePageBytes: hugeBytes, allowSealing: true })
       const file = openSync(path.join(mount, 'file'), 'w+')
       for (const fd of [memory, file]) {
-        ftruncateSync(fd, 2 * HUGE)
-        const window = new Window(fd, HUGE, HUGE - PAGE, true)
+        ftruncateSync(fd, 2 * hugeBytes)
+        const window = new Window(fd, hugeBytes, hugeBytes - pageBytes, true)
         expect(window.errno).toBe(0)
         Buffer.from(window.buffer).fill(3)
-        expect(new Window(fd, PAGE, HUGE, true).errno).toBe(-EINVAL)
+        expect(new Window(fd, pageBytes, hugeBytes, true).errno).toBe(-EINVAL)
         window.revoke()
-        const again = new Window(fd, HUGE, HUGE, false)
-        expect(Buffer.from(again.buffer)[HUGE - PAGE - 1]).toBe(3)
+        const again = new Window(fd, hugeBytes, hugeBytes, false)
+        expect(Buffer.from(again.buffer)[hugeBytes - pageBytes - 1]).toBe(3)
         again.revoke()
         expect(mapsOf('huge')).toEqual([])
         closeSync(fd)

@@ -1,24 +1,37 @@
 import {
   crc32c,
-  FORMAT_VERSION,
-  HIGH_WATER_OFFSET,
-  JOURNAL_OFFSET,
+  formatVersion,
+  highWaterOffset,
+  journalOffset,
   readTable,
-  SUPERBLOCK_BYTES,
-  SUPERBLOCK_OFFSETS,
   slotOffset,
+  superblockBytes,
+  superblockOffsets,
   type TableImage,
   TableUnreadable,
 } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
-import { BOOT_A, BOOT_B, IDENTITY, randomFrom, randomTransaction, snapshot, UUID } from './support/sample'
+import {
+  bootA,
+  bootB,
+  randomFrom,
+  randomTransaction,
+  sampleIdentity,
+  sampleUuid,
+  snapshot,
+} from './support/sample'
 
-const TABLE_BYTES = 32 * 1024
+const tableBytes = 32 * 1024
 
 function grown(commits: number): Buffer {
-  const medium = new BufferMedium(Buffer.alloc(TABLE_BYTES))
-  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, journalBytes: 4096 })
-  const table = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
+  const medium = new BufferMedium(Buffer.alloc(tableBytes))
+  formatTable(medium, sampleIdentity, {
+    uuid: sampleUuid,
+    bootId: bootA,
+    tableBytes: tableBytes,
+    journalBytes: 4096,
+  })
+  const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
   const random = randomFrom(commits)
   for (let commit = 0; commit < commits; commit++) {
     table.commit(randomTransaction(table.state, kind => table.nextId(kind), random))
@@ -47,10 +60,10 @@ function usedBytes(image: TableImage): number[] {
   const add = (offset: number, length: number) => {
     for (let at = offset; at < offset + length; at++) used.push(at)
   }
-  add(0, JOURNAL_OFFSET)
+  add(0, journalOffset)
   add(slotOffset(layout, checkpointSlot), checkpointBytes)
   for (let position = journalStart; position < image.journalEnd + 8; position++) {
-    used.push(JOURNAL_OFFSET + (position % layout.journalBytes))
+    used.push(journalOffset + (position % layout.journalBytes))
   }
   return used
 }
@@ -73,7 +86,7 @@ test('a flipped byte anywhere in use gives the exact state, and a repair, or a r
         if (snapshot(found.state) !== expected || found.sequence !== image.sequence) {
           throw new Error(`byte ${at}, ${original} ^ ${flip}: a wrong state`)
         }
-        if (at < HIGH_WATER_OFFSET) expect(found.diagnostics).not.toEqual([])
+        if (at < highWaterOffset) expect(found.diagnostics).not.toEqual([])
         counts.right = (counts.right ?? 0) + 1
       }
     }
@@ -124,15 +137,15 @@ test('a damaged superblock copy is repaired by the next writer, and only where i
   for (const index of [0, 1]) {
     const bytes = grown(30)
     const expected = snapshot(readTable(bytes).state)
-    flip(bytes, SUPERBLOCK_OFFSETS[index]! + 100)
-    flip(bytes, SUPERBLOCK_OFFSETS[index]! + 4000)
+    flip(bytes, superblockOffsets[index]! + 100)
+    flip(bytes, superblockOffsets[index]! + 4000)
     expect(readTable(bytes).diagnostics).toEqual([`superblock copy ${'AB'[index]} is damaged`])
-    Table.open(new BufferMedium(bytes), { bootId: BOOT_A, identity: IDENTITY })
+    Table.open(new BufferMedium(bytes), { bootId: bootA, identity: sampleIdentity })
     expect(readTable(bytes).diagnostics).toEqual([])
     expect(snapshot(readTable(bytes).state)).toBe(expected)
   }
   const newer = grown(30)
-  newer[SUPERBLOCK_OFFSETS[0]] = (newer[SUPERBLOCK_OFFSETS[0]] ?? 0) + 1
+  newer[superblockOffsets[0]] = (newer[superblockOffsets[0]] ?? 0) + 1
   expect(codeOf(newer)).toBe('SuperblockFork')
   const different = grown(30)
   flip(different, 200)
@@ -147,13 +160,13 @@ test('a damaged superblock copy is repaired by the next writer, and only where i
 test('versions, features, sizes and ranges it does not know are refused, each by its own name', () => {
   const changed = (offset: number, value: number) => {
     const bytes = grown(3)
-    for (const [index, copy] of SUPERBLOCK_OFFSETS.entries()) {
+    for (const [index, copy] of superblockOffsets.entries()) {
       bytes.writeUInt32LE(value, copy + offset)
       seal(bytes, index)
     }
     return bytes
   }
-  expect(codeOf(changed(0x10, FORMAT_VERSION + 1))).toBe('UnsupportedVersion')
+  expect(codeOf(changed(0x10, formatVersion + 1))).toBe('UnsupportedVersion')
   expect(codeOf(changed(0x1c, 4))).toBe('UnsupportedFeature')
   expect(codeOf(changed(0x18, 4))).toBeUndefined()
   expect(codeOf(changed(0xf0, 4))).toBe('SuperblockCorrupt')
@@ -161,21 +174,21 @@ test('versions, features, sizes and ranges it does not know are refused, each by
     expect(codeOf(changed(offset, 12345))).toMatch(/Layout|Superblock/)
   expect(codeOf(changed(0xa0, 0x7fff_f000))).toBe('LayoutInvalid')
   expect(codeOf(changed(0xa8, 0))).toBe('LayoutInvalid')
-  expect(codeOf(grown(3).subarray(0, TABLE_BYTES - 4096))).toBe('LayoutInvalid')
-  expect(codeOf(Buffer.alloc(TABLE_BYTES))).toBe('NotFormatted')
-  expect(codeOf(Buffer.alloc(TABLE_BYTES, 0x5a))).toBe('NotFormatted')
+  expect(codeOf(grown(3).subarray(0, tableBytes - 4096))).toBe('LayoutInvalid')
+  expect(codeOf(Buffer.alloc(tableBytes))).toBe('NotFormatted')
+  expect(codeOf(Buffer.alloc(tableBytes, 0x5a))).toBe('NotFormatted')
   expect(codeOf(Buffer.alloc(100))).toBe('NotFormatted')
 
   const readOnly = changed(0x20, 1)
   expect(readTable(readOnly).diagnostics).toHaveLength(1)
-  const open = (bytes: Buffer, identity = IDENTITY) =>
-    Table.open(new BufferMedium(bytes), { bootId: BOOT_B, identity })
+  const open = (bytes: Buffer, identity = sampleIdentity) =>
+    Table.open(new BufferMedium(bytes), { bootId: bootB, identity })
   expect(() => open(readOnly)).toThrow('UnsupportedFeature')
   for (const identity of [
-    { ...IDENTITY, base: 0 },
-    { ...IDENTITY, bytes: IDENTITY.bytes * 2 },
-    { ...IDENTITY, source: 'devmem' as const },
-    { ...IDENTITY, alignBytes: 4096 },
+    { ...sampleIdentity, base: 0 },
+    { ...sampleIdentity, bytes: sampleIdentity.bytes * 2 },
+    { ...sampleIdentity, source: 'devmem' as const },
+    { ...sampleIdentity, alignBytes: 4096 },
   ]) {
     const bytes = grown(3)
     const before = Buffer.from(bytes)
@@ -187,9 +200,9 @@ test('versions, features, sizes and ranges it does not know are refused, each by
 test('a table that is refused is not written to', () => {
   const bytes = grown(57)
   const { journalStart } = readTable(bytes).superblock
-  flip(bytes, JOURNAL_OFFSET + (journalStart % 4096) + 40)
+  flip(bytes, journalOffset + (journalStart % 4096) + 40)
   const before = Buffer.from(bytes)
-  expect(() => Table.open(new BufferMedium(bytes), { bootId: BOOT_B, identity: IDENTITY })).toThrow(
+  expect(() => Table.open(new BufferMedium(bytes), { bootId: bootB, identity: sampleIdentity })).toThrow(
     'JournalCorrupt',
   )
   expect(bytes.equals(before)).toBe(true)
@@ -198,7 +211,7 @@ test('a table that is refused is not written to', () => {
 test('random bytes, and damage under a right CRC, give TableUnreadable and nothing else, at once', () => {
   const random = randomFrom(4711)
   for (let round = 0; round < 300; round++) {
-    const bytes = Buffer.alloc(JOURNAL_OFFSET + Math.floor(random() * 20000))
+    const bytes = Buffer.alloc(journalOffset + Math.floor(random() * 20000))
     for (let at = 0; at < bytes.length; at++) bytes[at] = random() * 256
     if (round % 2) bytes.write('MBRTABLE', 8)
     if (round % 4 === 1) seal(bytes, 0)
@@ -213,7 +226,7 @@ test('random bytes, and damage under a right CRC, give TableUnreadable and nothi
     const bytes = Buffer.from(good)
     const where = round % 3
     if (where === 0) {
-      for (const [index, copy] of SUPERBLOCK_OFFSETS.entries()) {
+      for (const [index, copy] of superblockOffsets.entries()) {
         bytes[copy + 16 + (((round / 3) % 160) | 0)] = (round * 37) & 0xff
         seal(bytes, index)
       }
@@ -221,12 +234,12 @@ test('random bytes, and damage under a right CRC, give TableUnreadable and nothi
       const at = slot + Math.floor(random() * checkpointBytes)
       bytes[at] = random() * 256
       const crc = crc32c(bytes.subarray(slot, slot + checkpointBytes), 0)
-      for (const [index, copy] of SUPERBLOCK_OFFSETS.entries()) {
+      for (const [index, copy] of superblockOffsets.entries()) {
         bytes.writeUInt32LE(crc, copy + 0x84)
         seal(bytes, index)
       }
     } else {
-      const word = JOURNAL_OFFSET + (journalStart % 4096)
+      const word = journalOffset + (journalStart % 4096)
       const length = bytes.readUInt32LE(word)
       bytes[word + 8 + Math.floor(random() * (length - 8))] = random() * 256
       const crc = crc32c(bytes.subarray(word + 8, word + length), crc32c(bytes.subarray(word, word + 4), 0))
@@ -240,8 +253,8 @@ test('random bytes, and damage under a right CRC, give TableUnreadable and nothi
 
 /** Makes a superblock copy's CRC right again. */
 function seal(bytes: Buffer, index: number): void {
-  const copy = SUPERBLOCK_OFFSETS[index]!
-  const end = copy + SUPERBLOCK_BYTES - 4
+  const copy = superblockOffsets[index]!
+  const end = copy + superblockBytes - 4
   bytes.writeUInt32LE(crc32c(bytes.subarray(copy, end), 0), end)
 }
 

@@ -2,21 +2,21 @@ import { readTable, TableUnreadable } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
-  BOOT_A,
-  BOOT_B,
-  BOOT_C,
-  IDENTITY,
+  bootA,
+  bootB,
+  bootC,
   inAnotherBoot,
   mapping,
   randomFrom,
   randomTransaction,
+  sampleIdentity,
+  sampleUuid,
   snapshot,
-  UUID,
 } from './support/sample'
 
-const TABLE_BYTES = 32 * 1024
-const SEED = Number(process.env.CRASH_SEED ?? 20221117)
-const UNFORMATTED = 'unformatted'
+const tableBytes = 32 * 1024
+const seed = Number(process.env.CRASH_SEED ?? 20221117)
+const unformatted = 'unformatted'
 
 /** The stores up to `store` made what the state is after a step. */
 interface Step {
@@ -31,19 +31,24 @@ function live(
   random: () => number,
   commits: number,
 ): { steps: Step[]; checkpoints: number; laps: number } {
-  const steps: Step[] = [{ store: 0, after: UNFORMATTED, what: 'nothing' }]
+  const steps: Step[] = [{ store: 0, after: unformatted, what: 'nothing' }]
   const step = (what: string, after: string) => steps.push({ store: medium.stores.length, after, what })
   const format = () => {
-    formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, journalBytes: 4096 })
+    formatTable(medium, sampleIdentity, {
+      uuid: sampleUuid,
+      bootId: bootA,
+      tableBytes: tableBytes,
+      journalBytes: 4096,
+    })
     step('format', snapshot(readTable(medium.buffer).state))
   }
   const open = (bootId: string) => {
-    const table = Table.open(medium, { bootId, identity: IDENTITY })
+    const table = Table.open(medium, { bootId, identity: sampleIdentity })
     step('take-over', snapshot(table.state))
     return table
   }
   format()
-  let table = open(BOOT_A)
+  let table = open(bootA)
   let laps = 0
   const starts = new Set<number>()
   for (let commit = 0; commit < commits; commit++) {
@@ -52,10 +57,10 @@ function live(
     const { superblock, journalEnd } = readTable(medium.buffer)
     starts.add(superblock.journalStart)
     laps = Math.max(laps, Math.floor(journalEnd / 4096))
-    if (commit % 31 === 17) table = open(commit % 2 ? BOOT_A : BOOT_B)
+    if (commit % 31 === 17) table = open(commit % 2 ? bootA : bootB)
   }
   format()
-  table = open(BOOT_A)
+  table = open(bootA)
   table.commit([{ put: 'mapping', value: mapping(1) }])
   step('commit 1 after the second format', snapshot(table.state))
   return { steps, checkpoints: starts.size - 1, laps }
@@ -65,7 +70,7 @@ function read(image: Buffer): string {
   try {
     return snapshot(readTable(image).state)
   } catch (error) {
-    if (error instanceof TableUnreadable && error.code === 'NotFormatted') return UNFORMATTED
+    if (error instanceof TableUnreadable && error.code === 'NotFormatted') return unformatted
     throw error
   }
 }
@@ -73,7 +78,7 @@ function read(image: Buffer): string {
 /** The state survives being taken over, and takes further commits. */
 function proveUsable(image: Buffer, expected: string): void {
   const medium = new BufferMedium(Buffer.from(image))
-  const table = Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  const table = Table.open(medium, { bootId: bootC, identity: sampleIdentity })
   expect(withoutBoot(snapshot(table.state))).toBe(withoutBoot(expected))
   expect(readTable(medium.buffer).diagnostics).toEqual([])
   const id = table.nextId('mapping')
@@ -92,8 +97,8 @@ function withoutBoot(state: string): string {
 }
 
 test('a table stopped after any store, in any order of stores, holds the old or the new state, and goes on', () => {
-  const random = randomFrom(SEED)
-  const medium = new RecordingMedium(Buffer.alloc(TABLE_BYTES))
+  const random = randomFrom(seed)
+  const medium = new RecordingMedium(Buffer.alloc(tableBytes))
   const { steps, checkpoints, laps } = live(medium, random, 110)
   expect(checkpoints).toBeGreaterThan(5)
   expect(laps).toBeGreaterThan(2)
@@ -103,27 +108,27 @@ test('a table stopped after any store, in any order of stores, holds the old or 
   let points = 0
   let recoveries = 0
   const recoveredFrom = new Map<string, number>()
-  for (const point of crashPoints(Buffer.alloc(TABLE_BYTES), medium.stores, random, 3)) {
+  for (const point of crashPoints(Buffer.alloc(tableBytes), medium.stores, random, 3)) {
     while (index < steps.length - 1 && point.store > steps[index]!.store) {
       index += 1
       sawNew = false
     }
     const [before, after] = [steps[index - 1]!, steps[index]!]
-    const where = `seed ${SEED}, store ${point.store} (${point.order}) in ${after.what}`
+    const where = `seed ${seed}, store ${point.store} (${point.order}) in ${after.what}`
     const found = readOrExplain(point.image, where)
     const allowed = [before.after, after.after]
     if (!allowed.includes(found)) throw new Error(`${where}: a third state\n${found}\n${allowed.join('\n')}`)
     if (point.order === 'forward') {
       if (sawNew && found !== after.after) throw new Error(`${where}: fell back to the old state`)
       sawNew = found === after.after && after.after !== before.after
-      if (found !== UNFORMATTED && (points % 7 === 0 || medium.stores[point.store - 1]?.fence))
+      if (found !== unformatted && (points % 7 === 0 || medium.stores[point.store - 1]?.fence))
         proveUsable(point.image, found)
     }
     if (point.store === after.store && point.order === 'forward' && found !== after.after) {
       throw new Error(`${where}: the step is over, and its state is not there`)
     }
     points += 1
-    if (found !== UNFORMATTED && point.order === 'forward')
+    if (found !== unformatted && point.order === 'forward')
       recoveries += stopRecovery(point.image, found, where, recoveredFrom)
   }
   expect(points).toBeGreaterThan(
@@ -159,7 +164,7 @@ function stopRecovery(image: Buffer, expected: string, where: string, seen: Map<
   seen.set(situation, times + 1)
   if (times > 40 || times % 8 !== 0) return 0
   const medium = new RecordingMedium(Buffer.from(image))
-  const table = Table.open(medium, { bootId: BOOT_C, identity: IDENTITY })
+  const table = Table.open(medium, { bootId: bootC, identity: sampleIdentity })
   table.commit([{ put: 'mapping', value: mapping(table.nextId('mapping')) }])
   const allowed = [withoutBoot(expected), withoutBoot(snapshot(table.state))]
   let points = 0
@@ -196,10 +201,15 @@ test('a table whose memory fails at any operation keeps its state, refuses every
   }
   let failedCommits = 0
   for (let operations = 0; operations < 420; operations++) {
-    const random = randomFrom(SEED)
-    const medium = new FailingMedium(Buffer.alloc(TABLE_BYTES))
-    formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, journalBytes: 4096 })
-    const table = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
+    const random = randomFrom(seed)
+    const medium = new FailingMedium(Buffer.alloc(tableBytes))
+    formatTable(medium, sampleIdentity, {
+      uuid: sampleUuid,
+      bootId: bootA,
+      tableBytes: tableBytes,
+      journalBytes: 4096,
+    })
+    const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
     medium.left = operations
     let before = snapshot(table.state)
     let stopped: unknown
@@ -217,7 +227,7 @@ test('a table whose memory fails at any operation keeps its state, refuses every
       table.failure,
     )
     medium.left = Number.POSITIVE_INFINITY
-    expect(snapshot(Table.open(medium, { bootId: BOOT_A, identity: IDENTITY }).state)).toBe(before)
+    expect(snapshot(Table.open(medium, { bootId: bootA, identity: sampleIdentity }).state)).toBe(before)
     failedCommits += 1
   }
   expect(failedCommits).toBe(420)

@@ -4,44 +4,44 @@
  */
 import {
   encodeSuperblock,
-  HIGH_WATER_OFFSET,
+  highWaterOffset,
   type PoisonRecord,
   type RangeIdentity,
   readTable,
-  SUPERBLOCK_OFFSETS,
+  superblockOffsets,
 } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
-  BOOT_A,
-  BOOT_B,
-  IDENTITY,
-  MIB,
+  bootA,
+  bootB,
+  MiB,
   mapping,
-  POISON,
   randomFrom,
   randomTransaction,
+  sampleIdentity,
+  samplePoison,
 } from './support/sample'
 
-const TABLE_BYTES = 64 * 1024
-const OLD_UUID = '1'.repeat(32)
-const NEW_UUID = '2'.repeat(32)
+const tableBytes = 64 * 1024
+const oldUuid = '1'.repeat(32)
+const newUuid = '2'.repeat(32)
 
-function format(medium: BufferMedium, uuid: string, identity = IDENTITY, tableBytes = TABLE_BYTES): void {
-  formatTable(medium, identity, { uuid, bootId: BOOT_A, tableBytes })
+function format(medium: BufferMedium, uuid: string, identity = sampleIdentity, bytes = tableBytes): void {
+  formatTable(medium, identity, { uuid, bootId: bootA, tableBytes: bytes })
 }
 
-function open(medium: BufferMedium, identity = IDENTITY): Table {
-  return Table.open(medium, { bootId: BOOT_B, identity })
+function open(medium: BufferMedium, identity = sampleIdentity): Table {
+  return Table.open(medium, { bootId: bootB, identity })
 }
 
-const piece = (index: number): PoisonRecord => ({ ...POISON, id: (10 + 2 * index) * MIB, length: MIB })
+const piece = (index: number): PoisonRecord => ({ ...samplePoison, id: (10 + 2 * index) * MiB, length: MiB })
 const ledgerOf = (image: Buffer) => [...readTable(image).state.poison.values()].sort((a, b) => a.id - b.id)
 
 /** A table that has lived: with the checkpoint in either slot, and room for a larger one behind it. */
 function lived(commits: number, pieces: number, bytes: number): BufferMedium {
   const medium = new BufferMedium(Buffer.alloc(bytes))
-  format(medium, OLD_UUID)
+  format(medium, oldUuid)
   const table = open(medium)
   for (let first = 0; first < pieces; first += 20) {
     const some = Array.from({ length: Math.min(20, pieces - first) }, (_, index) => piece(first + index))
@@ -57,12 +57,12 @@ function lived(commits: number, pieces: number, bytes: number): BufferMedium {
 const traces: Record<string, (image: Buffer) => void> = {
   'as it is left by its writer': () => {},
   'whose last commit is ahead of the high-water word': image =>
-    image.writeUInt32LE(readTable(image).sequence - 1, HIGH_WATER_OFFSET),
+    image.writeUInt32LE(readTable(image).sequence - 1, highWaterOffset),
   'whose superblock A is being written': image => void image.fill(0, 0, 8),
   'whose superblock B is being written': image => void image.fill(0, 0x1000, 0x1008),
   'of a writer with features that forbid this one to write': image => {
     const { superblock } = readTable(image)
-    for (const offset of SUPERBLOCK_OFFSETS)
+    for (const offset of superblockOffsets)
       encodeSuperblock({ ...superblock, featuresReadOnlyCompatible: 1 }).copy(image, offset)
   },
 }
@@ -83,7 +83,7 @@ function proveEmpty(
   expect(state.idsUsed).toEqual({ allocation: 0, mapping: 0, retired: 0 })
   expect(diagnostics).toEqual([])
   expect([superblock.uuid, superblock.identity, superblock.layout.tableBytes]).toEqual([
-    NEW_UUID,
+    newUuid,
     identity,
     bytes,
   ])
@@ -103,13 +103,13 @@ function stopEverywhere(
   bytes: number,
 ): number {
   const medium = new RecordingMedium(Buffer.from(before))
-  format(medium, NEW_UUID, identity, bytes)
+  format(medium, newUuid, identity, bytes)
   proveEmpty(new BufferMedium(Buffer.from(medium.buffer)), ledgers.new, identity, bytes)
   const expected = { old: JSON.stringify(ledgers.old), new: JSON.stringify(ledgers.new) }
   let points = 0
   for (const { image, store, order } of crashPoints(before, medium.stores, randomFrom(3), 3)) {
     const { superblock, state } = readTable(image)
-    const isNew = superblock.uuid === NEW_UUID
+    const isNew = superblock.uuid === newUuid
     const found = JSON.stringify(ledgerOf(image))
     if (found !== (isNew ? expected.new : expected.old))
       throw new Error(`store ${store} (${order}): the ledger is ${found}`)
@@ -117,7 +117,7 @@ function stopEverywhere(
       throw new Error(`store ${store} (${order}): more than the ledger is left`)
     if (points % 31 === 0 || (order === 'forward' && medium.stores[store - 1]?.fence)) {
       const again = new BufferMedium(Buffer.from(image))
-      format(again, NEW_UUID, identity, bytes)
+      format(again, newUuid, identity, bytes)
       proveEmpty(again, ledgers.new, identity, bytes)
     }
     points += 1
@@ -128,12 +128,14 @@ function stopEverywhere(
 test.each(Object.keys(traces))('a format over a table %s, stopped after any store', trace => {
   const slots = new Set<number>()
   for (const commits of [1, 60, 120, 180]) {
-    const { buffer } = lived(commits, 30, TABLE_BYTES)
+    const { buffer } = lived(commits, 30, tableBytes)
     traces[trace]!(buffer)
     slots.add(readTable(buffer).superblock.checkpointSlot)
     const ledger = ledgerOf(buffer)
     expect(ledger.length).toBeGreaterThanOrEqual(30)
-    expect(stopEverywhere(buffer, { old: ledger, new: ledger }, IDENTITY, TABLE_BYTES)).toBeGreaterThan(100)
+    expect(stopEverywhere(buffer, { old: ledger, new: ledger }, sampleIdentity, tableBytes)).toBeGreaterThan(
+      100,
+    )
   }
   expect([...slots].sort()).toEqual([0, 1])
 })
@@ -144,7 +146,7 @@ test.each([68, 80, 96, 128, 1024])('a format that makes the table larger, %i KiB
     const { buffer } = lived(commits, 30, kib * 1024)
     slots.add(readTable(buffer).superblock.checkpointSlot)
     const ledger = ledgerOf(buffer)
-    stopEverywhere(buffer, { old: ledger, new: ledger }, IDENTITY, kib * 1024)
+    stopEverywhere(buffer, { old: ledger, new: ledger }, sampleIdentity, kib * 1024)
   }
   expect([...slots].sort()).toEqual([0, 1])
 })
@@ -153,48 +155,48 @@ test('where the checkpoint has no room beside itself, the table stays as large a
   const bytes = 68 * 1024
   const outcome = (medium: BufferMedium, journalBytes: number) => {
     const ledger = ledgerOf(medium.buffer)
-    const options = { uuid: NEW_UUID, bootId: BOOT_A, tableBytes: bytes, journalBytes }
+    const options = { uuid: newUuid, bootId: bootA, tableBytes: bytes, journalBytes }
     try {
-      formatTable(medium, IDENTITY, options)
+      formatTable(medium, sampleIdentity, options)
     } catch (error) {
       expect(error).toMatchObject({ code: 'TableFailed' })
-      proveEmpty(medium, ledger, IDENTITY, TABLE_BYTES)
+      proveEmpty(medium, ledger, sampleIdentity, tableBytes)
       return (error as Error).message
     }
-    proveEmpty(medium, ledger, IDENTITY, bytes)
+    proveEmpty(medium, ledger, sampleIdentity, bytes)
     return 'enlarged'
   }
-  const refusal = `formatting: a table of ${TABLE_BYTES} bytes can't become one of ${bytes} in place`
+  const refusal = `formatting: a table of ${tableBytes} bytes can't become one of ${bytes} in place`
   const full = () => lived(0, 250, bytes)
   expect(outcome(full(), 24 * 1024)).toBe(refusal)
   const inOtherSlot = full()
-  format(inOtherSlot, OLD_UUID)
+  format(inOtherSlot, oldUuid)
   expect(outcome(inOtherSlot, 24 * 1024)).toBe('enlarged')
   // The journal's end would be behind the journal.
   expect(outcome(full(), 4096)).toBe(refusal)
 })
 
 test('a range that has become larger keeps all of it, a smaller one what it still has', () => {
-  const { buffer } = lived(30, 30, TABLE_BYTES)
+  const { buffer } = lived(30, 30, tableBytes)
   const old = ledgerOf(buffer)
-  const larger = { ...IDENTITY, bytes: 2 * IDENTITY.bytes }
-  stopEverywhere(buffer, { old, new: old }, larger, TABLE_BYTES)
+  const larger = { ...sampleIdentity, bytes: 2 * sampleIdentity.bytes }
+  stopEverywhere(buffer, { old, new: old }, larger, tableBytes)
   const cut = piece(20).id + 4096
-  const smaller: RangeIdentity = { ...IDENTITY, source: 'devmem', bytes: cut, alignBytes: 4096 }
+  const smaller: RangeIdentity = { ...sampleIdentity, source: 'devmem', bytes: cut, alignBytes: 4096 }
   const kept = [...old.filter(({ id }) => id < piece(20).id), { ...piece(20), length: 4096 }]
-  stopEverywhere(buffer, { old, new: kept }, smaller, TABLE_BYTES)
+  stopEverywhere(buffer, { old, new: kept }, smaller, tableBytes)
 })
 
 test('memory at another address is other memory, and a table that can not be read says nothing', () => {
-  const elsewhere = lived(12, 30, TABLE_BYTES)
-  const identity = { ...IDENTITY, base: IDENTITY.base + 2 * MIB }
-  format(elsewhere, NEW_UUID, identity)
-  proveEmpty(elsewhere, [], identity, TABLE_BYTES)
-  const damaged = lived(12, 30, TABLE_BYTES)
+  const elsewhere = lived(12, 30, tableBytes)
+  const identity = { ...sampleIdentity, base: sampleIdentity.base + 2 * MiB }
+  format(elsewhere, newUuid, identity)
+  proveEmpty(elsewhere, [], identity, tableBytes)
+  const damaged = lived(12, 30, tableBytes)
   damaged.buffer.fill(0xff, 0x3000, 0x7000)
   expect(() => readTable(damaged.buffer)).toThrow('JournalCorrupt')
-  format(damaged, NEW_UUID)
-  proveEmpty(damaged, [], IDENTITY, TABLE_BYTES)
+  format(damaged, newUuid)
+  proveEmpty(damaged, [], sampleIdentity, tableBytes)
 })
 
 test.each(['throws', 'forgets'])('memory that %s what is written at any one time loses nothing', failing => {
@@ -225,7 +227,7 @@ test.each(['throws', 'forgets'])('memory that %s what is written at any one time
   for (let failAt = 0; ; failAt++) {
     const medium = new FailingMedium(Buffer.from(buffer), failAt)
     try {
-      format(medium, NEW_UUID, IDENTITY, bytes)
+      format(medium, newUuid, sampleIdentity, bytes)
     } catch (error) {
       expect(error).toMatchObject({ code: 'TableFailed' })
       refused += 1

@@ -1,6 +1,6 @@
 import { crc32c, readTable } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
-import { BOOT_A, FREEZE, mapping, POISON, UUID } from './support/sample'
+import { bootA, mapping, sampleFreeze, samplePoison, sampleUuid } from './support/sample'
 
 /** Fields one after the other, as TABLE.md lists them. */
 function bytesOf(
@@ -36,7 +36,7 @@ function entry(sequence: number, epoch: number, records: Buffer[]): Buffer {
   return Buffer.concat([length, bytesOf(['u32', crc32c(Buffer.concat([length, body]), 0)]), body])
 }
 
-const ALLOCATION = {
+const sampleAllocation = {
   id: 5,
   name: 'vm-5/räm',
   uid: 1005,
@@ -54,7 +54,7 @@ const ALLOCATION = {
   digest: '5c'.repeat(32),
 }
 
-const ALLOCATION_PAYLOAD = bytesOf(
+const sampleAllocationPayload = bytesOf(
   ['u64', 0x600000],
   ['u64', 0x200000],
   ['u32', 1005],
@@ -83,7 +83,7 @@ const ALLOCATION_PAYLOAD = bytesOf(
   ['text', '{"a":1}'],
 )
 
-const MAPPING = mapping(3, { metadata: null, guestAddress: 0x1000, state: 'dormant', holder: null })
+const sampleMapping = mapping(3, { metadata: null, guestAddress: 0x1000, state: 'dormant', holder: null })
 
 /** A whole table written by hand from TABLE.md, with a checkpoint in slot 1 and a journal that wraps around the ring's end. */
 function handmade(): Buffer {
@@ -92,14 +92,14 @@ function handmade(): Buffer {
     record(
       1,
       4,
-      POISON.id,
-      bytesOf(['u64', 4096], ['u64', POISON.seenAtMs], ['u8', 1], ['hex', '00'.repeat(7)]),
+      samplePoison.id,
+      bytesOf(['u64', 4096], ['u64', samplePoison.seenAtMs], ['u8', 1], ['hex', '00'.repeat(7)]),
     ),
     record(1, 3, 9, retiredPayload()),
     record(1, 5, 1, bytesOf(['u64', 4], ['u64', 2], ['u64', 9])),
   ])
   const journal = Buffer.concat([
-    entry(41, 1, [record(1, 1, 5, ALLOCATION_PAYLOAD), record(2, 3, 9, Buffer.alloc(0))]),
+    entry(41, 1, [record(1, 1, 5, sampleAllocationPayload), record(2, 3, 9, Buffer.alloc(0))]),
     entry(42, 1, [
       record(
         1,
@@ -108,7 +108,7 @@ function handmade(): Buffer {
         bytesOf(
           ['u64', 1],
           ['u64', 0],
-          ['u64', MAPPING.length],
+          ['u64', sampleMapping.length],
           ['u64', 0x1000],
           ['u32', 1001],
           ['u8', 1],
@@ -124,7 +124,7 @@ function handmade(): Buffer {
         1,
         5,
         0,
-        bytesOf(['u64', 1], ['u64', FREEZE.sinceMs], ['u32', 0], ['u32', 11], ['text', 'live update']),
+        bytesOf(['u64', 1], ['u64', sampleFreeze.sinceMs], ['u32', 0], ['u32', 11], ['text', 'live update']),
       ),
     ]),
     Buffer.alloc(8),
@@ -143,13 +143,13 @@ function handmade(): Buffer {
     ['u32', 0],
     ['u8', 4],
     ['hex', '000000'],
-    ['hex', UUID],
+    ['hex', sampleUuid],
     ['u64', 0x60000000],
     ['u64', 2 ** 40],
     ['u64', 4096],
     ['u64', 1],
     ['u64', 1],
-    ['hex', BOOT_A],
+    ['hex', bootA],
     ['u64', 40],
     ['u64', checkpoint.length],
     ['u32', 1],
@@ -188,27 +188,27 @@ test('a table written by hand from TABLE.md reads as what it says', () => {
   const image = readTable(handmade())
   expect(image.diagnostics).toEqual([])
   expect([image.sequence, image.journalEntries, image.superblock.identity.source]).toEqual([42, 2, 'devmem'])
-  expect([...image.state.allocations.values()]).toEqual([ALLOCATION])
-  expect([...image.state.mappings.values()]).toEqual([MAPPING])
+  expect([...image.state.allocations.values()]).toEqual([sampleAllocation])
+  expect([...image.state.mappings.values()]).toEqual([sampleMapping])
   expect([...image.state.retired.values()]).toEqual([])
-  expect([...image.state.poison.values()]).toEqual([POISON])
-  expect([...image.state.control.values()]).toEqual([FREEZE])
+  expect([...image.state.poison.values()]).toEqual([samplePoison])
+  expect([...image.state.control.values()]).toEqual([sampleFreeze])
   expect(image.state.idsUsed).toEqual({ allocation: 5, mapping: 3, retired: 9 })
 })
 
 test('the writer goes on from it, and writes the same bytes for the same commit', () => {
   const identity = { source: 'devmem', base: 0x60000000, bytes: 2 ** 40, alignBytes: 4096 } as const
   const table = Table.open(new BufferMedium(handmade()), {
-    bootId: BOOT_A,
+    bootId: bootA,
     identity,
   })
-  expect([table.epoch, table.sequence, table.uuid]).toEqual([2, 42, UUID])
+  expect([table.epoch, table.sequence, table.uuid]).toEqual([2, 42, sampleUuid])
 
   const fresh = new BufferMedium(Buffer.alloc(64 * 1024))
-  formatTable(fresh, identity, { uuid: UUID, bootId: BOOT_A, tableBytes: 64 * 1024, journalBytes: 4096 })
-  const again = Table.open(fresh, { bootId: BOOT_A, identity })
-  again.commit([{ put: 'allocation', value: ALLOCATION }])
-  const expected = entry(1, 1, [record(1, 1, 5, ALLOCATION_PAYLOAD)])
+  formatTable(fresh, identity, { uuid: sampleUuid, bootId: bootA, tableBytes: 64 * 1024, journalBytes: 4096 })
+  const again = Table.open(fresh, { bootId: bootA, identity })
+  again.commit([{ put: 'allocation', value: sampleAllocation }])
+  const expected = entry(1, 1, [record(1, 1, 5, sampleAllocationPayload)])
   expect(fresh.buffer.subarray(0x3000, 0x3000 + expected.length + 8)).toEqual(
     Buffer.concat([expected, Buffer.alloc(8)]),
   )
@@ -222,11 +222,21 @@ test.each([
 ] as const)('who says that memory is bad, %s, is written as %i and reads as that', (origin, code) => {
   const medium = new BufferMedium(Buffer.alloc(64 * 1024))
   const identity = { source: 'devmem', base: 0, bytes: 2 ** 40, alignBytes: 4096 } as const
-  formatTable(medium, identity, { uuid: UUID, bootId: BOOT_A, tableBytes: 64 * 1024, journalBytes: 4096 })
-  const table = Table.open(medium, { bootId: BOOT_A, identity })
-  table.commit([{ put: 'poison', value: { ...POISON, origin } }])
-  const payload = bytesOf(['u64', 4096], ['u64', POISON.seenAtMs], ['u8', code], ['hex', '00'.repeat(7)])
-  const expected = entry(1, 1, [record(1, 4, POISON.id, payload)])
+  formatTable(medium, identity, {
+    uuid: sampleUuid,
+    bootId: bootA,
+    tableBytes: 64 * 1024,
+    journalBytes: 4096,
+  })
+  const table = Table.open(medium, { bootId: bootA, identity })
+  table.commit([{ put: 'poison', value: { ...samplePoison, origin } }])
+  const payload = bytesOf(
+    ['u64', 4096],
+    ['u64', samplePoison.seenAtMs],
+    ['u8', code],
+    ['hex', '00'.repeat(7)],
+  )
+  const expected = entry(1, 1, [record(1, 4, samplePoison.id, payload)])
   expect(medium.buffer.subarray(0x3000, 0x3000 + expected.length)).toEqual(expected)
-  expect([...readTable(medium.buffer).state.poison.values()]).toEqual([{ ...POISON, origin }])
+  expect([...readTable(medium.buffer).state.poison.values()]).toEqual([{ ...samplePoison, origin }])
 })

@@ -2,36 +2,36 @@ import fc from 'fast-check'
 import { type Change, readTable, TableState } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
 import {
-  BOOT_A,
-  BOOT_B,
-  IDENTITY,
+  bootA,
+  bootB,
   inAnotherBoot,
   randomFrom,
   randomTransaction,
+  sampleIdentity,
+  sampleUuid,
   snapshot,
-  UUID,
 } from './support/sample'
 
-const TABLE_BYTES = 32 * 1024
+const tableBytes = 32 * 1024
 
 class Real {
-  readonly medium = new BufferMedium(Buffer.alloc(TABLE_BYTES))
-  bootId = BOOT_A
+  readonly medium = new BufferMedium(Buffer.alloc(tableBytes))
+  bootId = bootA
   table: Table
   full = 0
 
   constructor() {
-    formatTable(this.medium, IDENTITY, {
-      uuid: UUID,
-      bootId: BOOT_A,
-      tableBytes: TABLE_BYTES,
+    formatTable(this.medium, sampleIdentity, {
+      uuid: sampleUuid,
+      bootId: bootA,
+      tableBytes: tableBytes,
       journalBytes: 4096,
     })
     this.table = this.open()
   }
 
   open(): Table {
-    return Table.open(this.medium, { bootId: this.bootId, identity: IDENTITY })
+    return Table.open(this.medium, { bootId: this.bootId, identity: sampleIdentity })
   }
 }
 
@@ -115,7 +115,7 @@ test('through any sequence of commits and take-overs, table and dump are what pl
     commit,
     commit,
     commit,
-    fc.constantFrom(BOOT_A, BOOT_B).map(bootId => new Reopen(bootId)),
+    fc.constantFrom(bootA, bootB).map(bootId => new Reopen(bootId)),
     fc.constant(new Compare()),
   ]
   let sequences = 0

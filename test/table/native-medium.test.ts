@@ -2,17 +2,25 @@ import { closeSync, ftruncateSync, readFileSync } from 'node:fs'
 import { crc32c, memfdCreate, TableMap } from '../../native'
 import { crc32c as portableCrc32c, readTable } from '../../protocol/table'
 import { formatTable, NativeMedium, Table } from '../../src/broker/table'
-import { BOOT_A, IDENTITY, mapping, randomFrom, randomTransaction, snapshot, UUID } from './support/sample'
+import {
+  bootA,
+  mapping,
+  randomFrom,
+  randomTransaction,
+  sampleIdentity,
+  sampleUuid,
+  snapshot,
+} from './support/sample'
 
-const TABLE_BYTES = 512 * 1024
+const tableBytes = 512 * 1024
 
 let fd: number
 let medium: NativeMedium
 
 beforeEach(() => {
   fd = memfdCreate('table', { hugePageBytes: 0, allowSealing: false })
-  ftruncateSync(fd, TABLE_BYTES)
-  medium = new NativeMedium(new TableMap(fd, 0, TABLE_BYTES), TABLE_BYTES)
+  ftruncateSync(fd, tableBytes)
+  medium = new NativeMedium(new TableMap(fd, 0, tableBytes), tableBytes)
 })
 
 afterEach(() => {
@@ -21,7 +29,7 @@ afterEach(() => {
 })
 
 function open(): Table {
-  return Table.open(medium, { bootId: BOOT_A, identity: IDENTITY, crc32c })
+  return Table.open(medium, { bootId: bootA, identity: sampleIdentity, crc32c })
 }
 
 test('the addon and the portable CRC32C are the same', () => {
@@ -33,7 +41,7 @@ test('the addon and the portable CRC32C are the same', () => {
 })
 
 test('a table in mapped memory lives through take-overs, and its file is the dump', () => {
-  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES, crc32c })
+  formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: tableBytes, crc32c })
   let table = open()
   const random = randomFrom(21)
   for (let commit = 0; commit < 600; commit++) {
@@ -50,7 +58,7 @@ test('a table in mapped memory lives through take-overs, and its file is the dum
 })
 
 test('memory that goes away under the table fails the commit by name, and the process lives', () => {
-  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: TABLE_BYTES })
+  formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: tableBytes })
   const table = open()
   table.commit([{ put: 'mapping', value: mapping(1) }])
   ftruncateSync(fd, 0)

@@ -1,8 +1,8 @@
 import { readTable } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
-import { allocation, BOOT_A, IDENTITY, MIB, mapping, UUID } from './support/sample'
+import { allocation, bootA, MiB, mapping, sampleIdentity, sampleUuid } from './support/sample'
 
-const COUNT = 100_000
+const count = 100_000
 
 /** Counts what each commit writes: the work that a request pays for, whatever the machine. */
 class CountingMedium extends BufferMedium {
@@ -14,14 +14,14 @@ class CountingMedium extends BufferMedium {
 }
 
 test('with a hundred thousand allocations no commit pays for the whole state, and all of them come back', () => {
-  const medium = new CountingMedium(Buffer.alloc(96 * MIB))
-  formatTable(medium, IDENTITY, { uuid: UUID, bootId: BOOT_A, tableBytes: 96 * MIB })
-  const table = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
-  for (let id = 1; id <= COUNT; id++) table.commit([{ put: 'allocation', value: allocation(id) }])
+  const medium = new CountingMedium(Buffer.alloc(96 * MiB))
+  formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: 96 * MiB })
+  const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
+  for (let id = 1; id <= count; id++) table.commit([{ put: 'allocation', value: allocation(id) }])
 
   let bytesWrittenMax = 0
   const { stateSequence } = readTable(medium.buffer).superblock
-  for (let id = 1; id <= COUNT; id++) {
+  for (let id = 1; id <= count; id++) {
     medium.bytesWritten = 0
     table.commit([{ put: 'mapping', value: mapping(id, { metadata: null }) }])
     table.commit([{ delete: 'mapping', key: id }])
@@ -29,11 +29,11 @@ test('with a hundred thousand allocations no commit pays for the whole state, an
   }
   const image = readTable(medium.buffer)
   expect(image.superblock.stateSequence).toBeGreaterThan(stateSequence)
-  expect(image.state.allocations.size).toBe(COUNT)
+  expect(image.state.allocations.size).toBe(count)
   expect(bytesWrittenMax).toBeLessThan(8 * 1024)
 
-  const again = Table.open(medium, { bootId: BOOT_A, identity: IDENTITY })
-  expect(again.state.allocations.size).toBe(COUNT)
-  expect(again.state.allocations.get(COUNT)).toEqual(allocation(COUNT))
+  const again = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
+  expect(again.state.allocations.size).toBe(count)
+  expect(again.state.allocations.get(count)).toEqual(allocation(count))
   expect(again.state.mappings.size).toBe(0)
 })

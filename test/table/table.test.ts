@@ -1,39 +1,39 @@
 import {
   type AllocationRecord,
   crc32c,
-  HIGH_WATER_OFFSET,
-  JOURNAL_OFFSET,
+  highWaterOffset,
+  journalOffset,
   readTable,
 } from '../../protocol/table'
 import { BufferMedium, formatTable, Table } from '../../src/broker/table'
 import {
   allocation,
-  BOOT_A,
-  BOOT_B,
-  FREEZE,
-  IDENTITY,
-  MIB,
+  bootA,
+  bootB,
+  MiB,
   mapping,
-  POISON,
   randomFrom,
   retired,
+  sampleFreeze,
+  sampleIdentity,
+  samplePoison,
+  sampleUuid,
   snapshot,
-  UUID,
 } from './support/sample'
 
-function fresh(tableBytes = MIB, journalBytes?: number): { medium: BufferMedium; table: Table } {
+function fresh(tableBytes = MiB, journalBytes?: number): { medium: BufferMedium; table: Table } {
   const medium = new BufferMedium(Buffer.alloc(tableBytes))
-  formatTable(medium, IDENTITY, {
-    uuid: UUID,
-    bootId: BOOT_A,
+  formatTable(medium, sampleIdentity, {
+    uuid: sampleUuid,
+    bootId: bootA,
     tableBytes,
     ...(journalBytes ? { journalBytes } : {}),
   })
   return { medium, table: reopen(medium) }
 }
 
-function reopen(medium: BufferMedium, bootId = BOOT_A): Table {
-  return Table.open(medium, { bootId, identity: IDENTITY })
+function reopen(medium: BufferMedium, bootId = bootA): Table {
+  return Table.open(medium, { bootId, identity: sampleIdentity })
 }
 
 test('CRC32C is the published one, whole and in parts', () => {
@@ -50,7 +50,7 @@ test('CRC32C is the published one, whole and in parts', () => {
 test('every kind of entity comes back as it was, in the same boot', () => {
   const { medium, table } = fresh()
   const big = allocation(3, {
-    extents: Array.from({ length: 1024 }, (_, index) => ({ offset: index * 2 * MIB, length: MIB })),
+    extents: Array.from({ length: 1024 }, (_, index) => ({ offset: index * 2 * MiB, length: MiB })),
     shares: Array.from({ length: 1024 }, (_, uid) => ({ uid, access: 'readWrite' as const })),
     metadata: 'ü'.repeat(2048),
     name: '\u{1f600}'.repeat(63),
@@ -61,16 +61,16 @@ test('every kind of entity comes back as it was, in the same boot', () => {
     { put: 'mapping', value: mapping(1, { guestAddress: 2 ** 53 - 1 }) },
     { put: 'mapping', value: mapping(2, { guestAddress: 0, metadata: '' }) },
     { put: 'retired', value: retired(1) },
-    { put: 'poison', value: POISON },
-    { put: 'control', value: FREEZE },
+    { put: 'poison', value: samplePoison },
+    { put: 'control', value: sampleFreeze },
   ])
   const again = reopen(medium)
   expect(again.state.allocations.get(3)).toEqual(big)
   expect(again.state.mappings.get(1)).toEqual(mapping(1, { guestAddress: 2 ** 53 - 1 }))
   expect(again.state.mappings.get(2)).toEqual(mapping(2, { guestAddress: 0, metadata: '' }))
   expect(again.state.retired.get(1)).toEqual(retired(1))
-  expect(again.state.poison.get(POISON.id)).toEqual(POISON)
-  expect(again.state.control.get(0)).toEqual(FREEZE)
+  expect(again.state.poison.get(samplePoison.id)).toEqual(samplePoison)
+  expect(again.state.control.get(0)).toEqual(sampleFreeze)
   expect([again.sequence, again.epoch, again.sameBoot]).toEqual([2, 2, true])
 })
 
@@ -79,20 +79,20 @@ test('holders and a freeze end with their boot, for good, whatever is written or
   table.commit([
     { put: 'allocation', value: allocation(1) },
     { put: 'mapping', value: mapping(1) },
-    { put: 'control', value: FREEZE },
+    { put: 'control', value: sampleFreeze },
   ])
   expect(readTable(medium.buffer).state.control.size).toBe(1)
-  const next = reopen(medium, BOOT_B)
-  expect([next.previousBootId, next.sameBoot]).toEqual([BOOT_A, false])
+  const next = reopen(medium, bootB)
+  expect([next.previousBootId, next.sameBoot]).toEqual([bootA, false])
   expect(next.state.allocations.get(1)).toEqual(allocation(1, { holder: null }))
   expect(next.state.mappings.get(1)).toEqual(mapping(1, { holder: null }))
   expect(next.state.control.size).toBe(0)
   next.commit([{ put: 'mapping', value: mapping(2) }])
-  const last = reopen(medium, BOOT_B)
+  const last = reopen(medium, bootB)
   expect(last.sameBoot).toBe(true)
   expect(last.state.allocations.get(1)?.holder).toBeNull()
   expect(last.state.mappings.get(2)).toEqual(mapping(2))
-  expect(reopen(medium, BOOT_A).state.mappings.get(2)?.holder).toBeNull()
+  expect(reopen(medium, bootA).state.mappings.get(2)?.holder).toBeNull()
 })
 
 test('ids are never used again, also when what had them is gone and the journal is', () => {
@@ -120,9 +120,9 @@ test('what can not be kept exactly is refused before anything is written', () =>
     ['long metadata', { metadata: 'x'.repeat(4097) }],
     ['no extents', { extents: [] }],
     ['too many extents', { extents: Array.from({ length: 1025 }, () => ({ offset: 0, length: 1 })) }],
-    ['an extent beyond the range', { extents: [{ offset: IDENTITY.bytes - 1, length: 2 }] }],
+    ['an extent beyond the range', { extents: [{ offset: sampleIdentity.bytes - 1, length: 2 }] }],
     ['an empty extent', { extents: [{ offset: 0, length: 0 }] }],
-    ['more bytes than extents', { bytes: 4 * MIB + 1 }],
+    ['more bytes than extents', { bytes: 4 * MiB + 1 }],
     ['a fraction', { alignBytes: 1.5 }],
     ['a negative uid', { uid: -1 }],
     ['a large integer', { alignBytes: 2 ** 53 }],
@@ -217,11 +217,11 @@ test('transactions of every size up to the largest are taken, also in the middle
 })
 
 test('impossible sizes are refused by format, and the smallest table works', () => {
-  const medium = new BufferMedium(Buffer.alloc(MIB))
+  const medium = new BufferMedium(Buffer.alloc(MiB))
   const format = (tableBytes: number, journalBytes?: number) =>
-    formatTable(medium, IDENTITY, {
-      uuid: UUID,
-      bootId: BOOT_A,
+    formatTable(medium, sampleIdentity, {
+      uuid: sampleUuid,
+      bootId: bootA,
       tableBytes,
       ...(journalBytes === undefined ? {} : { journalBytes }),
     })
@@ -229,10 +229,10 @@ test('impossible sizes are refused by format, and the smallest table works', () 
     [0],
     [4096],
     [100_000],
-    [2 * MIB],
-    [MIB, 0],
-    [MIB, 100],
-    [MIB, MIB],
+    [2 * MiB],
+    [MiB, 0],
+    [MiB, 100],
+    [MiB, MiB],
     [Number.NaN],
     [32 * 1024, 16 * 1024],
   ] as const) {
@@ -248,15 +248,15 @@ test('impossible sizes are refused by format, and the smallest table works', () 
 test('an entry of an older epoch after one of a newer, the mark of a second writer, is refused', () => {
   const { medium, table: stale } = fresh()
   stale.commit([{ put: 'mapping', value: mapping(1) }])
-  const start = JOURNAL_OFFSET + readTable(medium.buffer).journalEnd
+  const start = journalOffset + readTable(medium.buffer).journalEnd
   const taken = new BufferMedium(Buffer.from(medium.buffer))
   reopen(taken).commit([{ put: 'mapping', value: mapping(2) }])
-  const end = JOURNAL_OFFSET + readTable(taken.buffer).journalEnd
+  const end = journalOffset + readTable(taken.buffer).journalEnd
 
   stale.commit([{ put: 'mapping', value: mapping(2) }])
-  expect(JOURNAL_OFFSET + readTable(medium.buffer).journalEnd).toBe(end)
+  expect(journalOffset + readTable(medium.buffer).journalEnd).toBe(end)
   stale.commit([{ put: 'mapping', value: mapping(3) }])
   medium.buffer.copy(taken.buffer, end, end, end + (end - start) * 2)
-  taken.buffer.writeUInt32LE(3, HIGH_WATER_OFFSET)
+  taken.buffer.writeUInt32LE(3, highWaterOffset)
   expect(() => readTable(taken.buffer)).toThrow('epoch 1 after 2: a second writer')
 })

@@ -6,7 +6,7 @@ import { FreeIndex } from './free-index'
  * Candidates looked at for one aligned extent, before one is taken that is large enough at any offset. Beyond it the
  * fit may be less than the best; where nothing is large enough for sure, the search goes on, so a fit is never missed.
  */
-const CANDIDATES_MAX = 256
+const candidatesMax = 256
 
 /** Bytes. base is the physical address of the range, where alignment is to hold for addresses; unit divides it. */
 export interface ExtentAllocatorOptions {
@@ -184,7 +184,7 @@ export class ExtentAllocator {
     let candidate = this.index.smallest(bytes)
     for (let seen = 0; candidate; seen++) {
       if (this.usable(candidate, align) >= bytes) return candidate
-      const sure = seen === CANDIDATES_MAX ? this.index.smallest(sureBytes) : undefined
+      const sure = seen === candidatesMax ? this.index.smallest(sureBytes) : undefined
       candidate = sure ?? this.index.nextLarger(candidate)
     }
     return undefined

@@ -1,5 +1,5 @@
 import type { FreezeIn, FreezeOut } from '../../../protocol/generated/broker'
-import { FREEZE_ID } from '../../../protocol/table'
+import { freezeId } from '../../../protocol/table'
 import type { Call } from '../../../protocol/wire/responder'
 import { inRange } from '../allocator/extents'
 import type { Broker } from '../broker'
@@ -38,7 +38,7 @@ export function freezeTables(broker: Broker, session: Session, input: FreezeIn):
   const reason = input.reason ?? 'live update'
   if (Buffer.byteLength(reason) > reasonBytesMax)
     invalid('reason', `a reason has at most ${reasonBytesMax} bytes`)
-  const value = { id: FREEZE_ID, reason, uid: session.uid, sinceMs: Date.now() } as const
+  const value = { id: freezeId, reason, uid: session.uid, sinceMs: Date.now() } as const
   const frozen: Range[] = []
   try {
     for (const range of writable(broker)) {
@@ -46,7 +46,7 @@ export function freezeTables(broker: Broker, session: Session, input: FreezeIn):
       frozen.push(range)
     }
   } catch (error) {
-    for (const range of frozen) range.commit([{ delete: 'control', key: FREEZE_ID }])
+    for (const range of frozen) range.commit([{ delete: 'control', key: freezeId }])
     throw error
   }
   broker.log.info({ reason, pid: session.peer.pid }, 'frozen')
@@ -121,8 +121,7 @@ async function endFreeze(broker: Broker, session: Session): Promise<void> {
       broker.inventory.note(allocation, { digest: null })
     await slices.next()
   }
-  for (const range of writable(broker))
-    if (range.freeze) range.commit([{ delete: 'control', key: FREEZE_ID }])
+  for (const range of writable(broker)) if (range.freeze) range.commit([{ delete: 'control', key: freezeId }])
   broker.log.info({ pid: session.peer.pid }, 'thawed')
   broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
   broker.quarantine.checkSoon()

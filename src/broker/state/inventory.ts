@@ -7,7 +7,7 @@ import type {
   MappingRecord,
   RetiredRecord,
 } from '../../../protocol/table'
-import { COUNTED_KINDS, REASON_BYTES_MAX } from '../../../protocol/table'
+import { countedKinds, reasonBytesMax } from '../../../protocol/table'
 import type { Ledger } from '../access/ledger'
 import { boundedText } from '../bounded-text'
 import type { Holder, Leases } from '../lease/process'
@@ -54,14 +54,14 @@ export class Inventory {
 
   /** What numbers a range that can't be read has used is not known; it may be back one day. */
   leapIds(nowMs: number): void {
-    for (const kind of COUNTED_KINDS) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
+    for (const kind of countedKinds) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
   }
 
   addRange(range: Range): void {
     this.ranges.set(range.name, range)
     if (!range.readable) return
     const { state } = range.table
-    for (const kind of COUNTED_KINDS)
+    for (const kind of countedKinds)
       this.lastIds[kind] = Math.max(this.lastIds[kind], range.table.nextId(kind) - 1)
     for (const record of state.allocations.values()) {
       this.index(new Allocation(range, record))
@@ -171,7 +171,7 @@ export class Inventory {
       uid,
       extents,
       state,
-      reason: boundedText(reason, REASON_BYTES_MAX),
+      reason: boundedText(reason, reasonBytesMax),
     }
     allocation.range.commit([
       ...[...allocation.mappings.keys()].map((key): Change => ({ delete: 'mapping', key })),
@@ -218,7 +218,7 @@ export class Inventory {
   }
 
   changeRetired(retired: Retired, change: Pick<RetiredRecord, 'state' | 'reason'>): void {
-    const reason = boundedText(change.reason, REASON_BYTES_MAX)
+    const reason = boundedText(change.reason, reasonBytesMax)
     const record = { ...retired.record, ...change, reason }
     retired.range.commit([{ put: 'retired', value: record }])
     retired.range.retiredBytes[retired.record.state] -= retired.bytes

@@ -2,8 +2,8 @@ import type { Capabilities, Range as RangeView } from '../../../protocol/generat
 import {
   type Change,
   type Extent,
-  FREEZE_ID,
   type FreezeRecord,
+  freezeId,
   type PoisonOrigin,
   type RetiredRecord,
 } from '../../../protocol/table'
@@ -157,7 +157,7 @@ export class Range {
   }
 
   get freeze(): FreezeRecord | undefined {
-    return this.parts?.table.state.control.get(FREEZE_ID)
+    return this.parts?.table.state.control.get(freezeId)
   }
 
   becomeReadOnly(reason: string): void {

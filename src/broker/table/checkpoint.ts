@@ -5,7 +5,7 @@ import {
   encodeIdsUsed,
   entityBytes,
   FieldWriter,
-  IDS_USED_BYTES,
+  idsUsedBytes,
   type Put,
   type RecordContext,
   type Superblock,
@@ -14,10 +14,10 @@ import {
 } from '../../../protocol/table'
 import type { TableMedium } from './table-medium'
 
-const KINDS: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
+const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
 
 /** Written at once; above the largest record, small enough not to be noticed. */
-const SLICE_BYTES = 64 * 1024
+const sliceBytes = 64 * 1024
 
 /** Where a checkpoint begins: the commits after it are replayed over it. */
 export interface CheckpointStart {
@@ -61,7 +61,7 @@ export class Checkpoint {
     this.slot = 1 - superblock.checkpointSlot
     this.slotOffset = slotOffset(superblock.layout, this.slot)
     this.slotBytes = superblock.layout.slotBytes
-    this.slice = new FieldWriter(Buffer.allocUnsafe(SLICE_BYTES))
+    this.slice = new FieldWriter(Buffer.allocUnsafe(sliceBytes))
   }
 
   get done(): boolean {
@@ -92,7 +92,7 @@ export class Checkpoint {
   private copyNext(): void {
     const next = this.entities.next()
     if (next.done) {
-      this.reserve(IDS_USED_BYTES)
+      this.reserve(idsUsedBytes)
       encodeIdsUsed(this.slice, this.state.idsUsed)
       this.complete = true
     } else {
@@ -102,7 +102,7 @@ export class Checkpoint {
   }
 
   private reserve(bytes: number): void {
-    if (this.slice.position + bytes > SLICE_BYTES) this.flush()
+    if (this.slice.position + bytes > sliceBytes) this.flush()
   }
 
   /** Read back at once: the journal that it is to replace is still there. */
@@ -122,7 +122,7 @@ export class Checkpoint {
 }
 
 function* entitiesOf(state: TableState): Iterator<Put> {
-  for (const kind of KINDS) {
+  for (const kind of kinds) {
     for (const value of state.entities(kind).values()) yield { put: kind, value } as Put
   }
 }

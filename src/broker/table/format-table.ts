@@ -1,9 +1,9 @@
 import {
   type Crc32c,
-  HIGH_WATER_OFFSET,
-  JOURNAL_OFFSET,
+  highWaterOffset,
+  journalOffset,
   layoutFault,
-  PAGE_BYTES,
+  pageBytes,
   planLayout,
   crc32c as portableCrc32c,
   type RangeIdentity,
@@ -11,7 +11,7 @@ import {
   type Superblock,
   type TableImage,
   TableUnreadable,
-  WORD_BYTES,
+  wordBytes,
 } from '../../../protocol/table'
 import { emptyTable } from './empty-table'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
@@ -63,8 +63,8 @@ function createTable(
   crc32c: Crc32c,
 ): void {
   voidSuperblocks(medium)
-  medium.write(HIGH_WATER_OFFSET, Buffer.alloc(PAGE_BYTES))
-  medium.write(JOURNAL_OFFSET, Buffer.alloc(WORD_BYTES))
+  medium.write(highWaterOffset, Buffer.alloc(pageBytes))
+  medium.write(journalOffset, Buffer.alloc(wordBytes))
   createSuperblock(
     medium,
     {

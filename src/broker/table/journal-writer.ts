@@ -1,9 +1,9 @@
-import { HIGH_WATER_OFFSET, JOURNAL_OFFSET, type TableLayout, WORD_BYTES } from '../../../protocol/table'
+import { highWaterOffset, journalOffset, type TableLayout, wordBytes } from '../../../protocol/table'
 import type { TableMedium } from './table-medium'
 
 /** Says how far the journal reaches. */
 export function publishHighWater(medium: TableMedium, sequence: number): void {
-  medium.publish(HIGH_WATER_OFFSET, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
+  medium.publish(highWaterOffset, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
 }
 
 /** Appends entries to the ring. start and end are absolute positions; that there is room is the table's care. */
@@ -30,10 +30,10 @@ export class JournalWriter {
    * and that the next append publishes over.
    */
   append(entryAndEnd: Buffer): void {
-    const bytes = entryAndEnd.length - WORD_BYTES
+    const bytes = entryAndEnd.length - wordBytes
     if (this.usedBytes + entryAndEnd.length > this.ringBytes) throw new Error('the journal ring is full')
-    this.write(this.end + WORD_BYTES, entryAndEnd.subarray(WORD_BYTES))
-    const word = JOURNAL_OFFSET + (this.end % this.ringBytes)
+    this.write(this.end + wordBytes, entryAndEnd.subarray(wordBytes))
+    const word = journalOffset + (this.end % this.ringBytes)
     this.medium.publish(word, entryAndEnd.readUInt32LE(0), entryAndEnd.readUInt32LE(4))
     this.end += bytes
   }
@@ -41,7 +41,7 @@ export class JournalWriter {
   private write(position: number, bytes: Buffer): void {
     const at = position % this.ringBytes
     const untilWrap = Math.min(bytes.length, this.ringBytes - at)
-    this.medium.write(JOURNAL_OFFSET + at, bytes.subarray(0, untilWrap))
-    if (untilWrap < bytes.length) this.medium.write(JOURNAL_OFFSET, bytes.subarray(untilWrap))
+    this.medium.write(journalOffset + at, bytes.subarray(0, untilWrap))
+    if (untilWrap < bytes.length) this.medium.write(journalOffset, bytes.subarray(untilWrap))
   }
 }

@@ -1,12 +1,12 @@
 import {
   type Crc32c,
   encodeSuperblock,
-  PAGE_BYTES,
-  SUPERBLOCK_BYTES,
-  SUPERBLOCK_OFFSETS,
+  pageBytes,
   type Superblock,
   type SuperblockChoice,
-  WORD_BYTES,
+  superblockBytes,
+  superblockOffsets,
+  wordBytes,
 } from '../../../protocol/table'
 import type { TableMedium } from './table-medium'
 
@@ -29,7 +29,7 @@ export function updateSuperblock(
 ): Superblock {
   const updated = { ...superblock, ...change, generation: superblock.generation + 1 }
   const bytes = encodeSuperblock(updated, crc32c)
-  SUPERBLOCK_OFFSETS.forEach((_, index) => {
+  superblockOffsets.forEach((_, index) => {
     writeCopy(medium, index, bytes)
   })
   return updated
@@ -38,22 +38,22 @@ export function updateSuperblock(
 /** For a table that is being formatted: both copies are void already. */
 export function createSuperblock(medium: TableMedium, superblock: Superblock, crc32c: Crc32c): void {
   const page = wholePage(encodeSuperblock(superblock, crc32c))
-  SUPERBLOCK_OFFSETS.forEach((_, index) => {
+  superblockOffsets.forEach((_, index) => {
     writeCopy(medium, index, page)
   })
 }
 
 export function voidSuperblocks(medium: TableMedium): void {
-  for (const offset of SUPERBLOCK_OFFSETS) medium.publish(offset, 0, 0)
+  for (const offset of superblockOffsets) medium.publish(offset, 0, 0)
 }
 
 function writeCopy(medium: TableMedium, index: number, bytes: Buffer): void {
-  const offset = SUPERBLOCK_OFFSETS[index]!
+  const offset = superblockOffsets[index]!
   medium.publish(offset, 0, 0)
-  medium.write(offset + WORD_BYTES, bytes.subarray(WORD_BYTES))
+  medium.write(offset + wordBytes, bytes.subarray(wordBytes))
   medium.publish(offset, bytes.readUInt32LE(0), bytes.readUInt32LE(4))
 }
 
 function wholePage(superblock: Buffer): Buffer {
-  return Buffer.concat([superblock, Buffer.alloc(PAGE_BYTES - SUPERBLOCK_BYTES)])
+  return Buffer.concat([superblock, Buffer.alloc(pageBytes - superblockBytes)])
 }

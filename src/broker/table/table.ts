@@ -5,8 +5,8 @@ import {
   type EntityKind,
   entityBytes,
   entryBytesMax,
-  IDS_USED_BYTES,
   type IdsUsed,
+  idsUsedBytes,
   crc32c as portableCrc32c,
   type RangeIdentity,
   type RecordContext,
@@ -83,7 +83,7 @@ export class Table {
     this.replayed = image.journalEntries
     this.sameBoot = superblock.bootId === bootId
     this.diagnostics = image.diagnostics
-    this.stateBytesMax = slotBytes - journalBytes / 4 - IDS_USED_BYTES
+    this.stateBytesMax = slotBytes - journalBytes / 4 - idsUsedBytes
     this.transactionBytesMax = entryBytesMax(superblock.layout)
     this.medium = medium
     this.crc32c = crc32c
@@ -197,7 +197,7 @@ export class Table {
     this.running = new Checkpoint(this.medium, this.superblock, this.current, this.context, this.crc32c, {
       sequence: this.lastSequence,
       journalStart: this.journal.end,
-      stateBytes: this.currentBytes + IDS_USED_BYTES,
+      stateBytes: this.currentBytes + idsUsedBytes,
     })
   }
 

@@ -3,17 +3,17 @@ import {
   type Crc32c,
   changeBytes,
   decodeEntry,
-  ENTRY_HEADER_BYTES,
   type EntityKind,
   encodeEntry,
   entityBytes,
+  entryHeaderBytes,
   type IdsUsed,
   isCounted,
   type RecordContext,
   RecordInvalid,
   sameValue,
   type TableState,
-  WORD_BYTES,
+  wordBytes,
 } from '../../../protocol/table'
 
 /** Changes found possible, and what they cost; nothing is written yet. */
@@ -33,7 +33,7 @@ export function planTransaction(
   state: TableState,
   idsBefore: Readonly<IdsUsed>,
 ): TransactionPlan {
-  let entryBytes = ENTRY_HEADER_BYTES
+  let entryBytes = entryHeaderBytes
   let stateBytesDelta = 0
   const touched = changes.length > 1 ? new Set<string>() : undefined
   for (const change of changes) {
@@ -73,7 +73,7 @@ export class TransactionEncoder {
     changes: readonly Change[],
     entryBytes: number,
   ): { entryAndEnd: Buffer; changes: readonly Change[] } {
-    const bytes = entryBytes + WORD_BYTES
+    const bytes = entryBytes + wordBytes
     if (this.scratch.length < bytes) this.scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
     const entry = this.scratch.subarray(0, entryBytes)
     encodeEntry(entry, sequence, changes, this.context, this.crc32c)

@@ -9,16 +9,16 @@ import type {
   TableView,
 } from '../../../protocol/table'
 
-export const MIB = 1024 * 1024
-export const UUID = '00112233445566778899aabbccddeeff'
-export const BOOT_A = 'a'.repeat(32)
-export const BOOT_B = 'b'.repeat(32)
-export const BOOT_C = 'c'.repeat(32)
-export const IDENTITY: RangeIdentity = {
+export const MiB = 1024 * 1024
+export const sampleUuid = '00112233445566778899aabbccddeeff'
+export const bootA = 'a'.repeat(32)
+export const bootB = 'b'.repeat(32)
+export const bootC = 'c'.repeat(32)
+export const sampleIdentity: RangeIdentity = {
   source: 'devdax',
   base: 0x4000_0000,
   bytes: 2 ** 50,
-  alignBytes: 2 * MIB,
+  alignBytes: 2 * MiB,
 }
 
 export function allocation(id: number, change: Partial<AllocationRecord> = {}): AllocationRecord {
@@ -26,9 +26,9 @@ export function allocation(id: number, change: Partial<AllocationRecord> = {}): 
     id,
     name: `vm-${id}/ram`,
     uid: 1000 + (id % 7),
-    bytes: 4 * MIB,
-    alignBytes: 2 * MIB,
-    extents: [{ offset: id * 8 * MIB, length: 4 * MIB }],
+    bytes: 4 * MiB,
+    alignBytes: 2 * MiB,
+    extents: [{ offset: id * 8 * MiB, length: 4 * MiB }],
     secret: id % 3 ? null : { salt: '0f'.repeat(16), hash: 'a5'.repeat(32) },
     metadata: id % 2 ? null : JSON.stringify({ vm: `göst-${id}`, slot: id }),
     shares: id % 5 ? [] : [{ uid: 77, access: 'read' }],
@@ -44,7 +44,7 @@ export function mapping(id: number, change: Partial<MappingRecord> = {}): Mappin
     id,
     allocationId: 1,
     offset: 0,
-    length: 2 * MIB,
+    length: 2 * MiB,
     access: id % 2 ? 'read' : 'readWrite',
     guestAddress: id % 3 ? id * 4096 : null,
     metadata: id % 4 ? null : JSON.stringify({ slot: id }),
@@ -61,19 +61,19 @@ export function retired(id: number): RetiredRecord {
     allocationId: id,
     name: `gone-${id}`,
     uid: 1000,
-    extents: [{ offset: id * 2 * MIB, length: 2 * MIB }],
+    extents: [{ offset: id * 2 * MiB, length: 2 * MiB }],
     state: id % 2 ? 'scrubbing' : 'quarantined',
     reason: 'pid 4711 may have pinned pages',
   }
 }
 
-export const POISON: PoisonRecord = {
-  id: 6 * MIB,
+export const samplePoison: PoisonRecord = {
+  id: 6 * MiB,
   length: 4096,
   seenAtMs: 1_700_000_000_000,
   origin: 'kernel',
 }
-export const FREEZE: FreezeRecord = { id: 0, reason: 'live update', uid: 0, sinceMs: 1_700_000_000_000 }
+export const sampleFreeze: FreezeRecord = { id: 0, reason: 'live update', uid: 0, sinceMs: 1_700_000_000_000 }
 
 /** Every field of a state, independent of order. */
 export function snapshot(state: TableView): string {
@@ -154,13 +154,15 @@ export function randomTransaction(
     changes.push({
       put: 'poison',
       value: {
-        ...POISON,
-        id: Math.floor(random() * 4) * 2 * MIB,
+        ...samplePoison,
+        id: Math.floor(random() * 4) * 2 * MiB,
         seenAtMs: Math.floor(random() * 2 ** 40),
         origin: (['scrub', 'operator', 'owner'] as const)[Math.floor(random() * 3)]!,
       },
     })
   if (random() < 0.1)
-    changes.push(state.control.has(0) ? { delete: 'control', key: 0 } : { put: 'control', value: FREEZE })
+    changes.push(
+      state.control.has(0) ? { delete: 'control', key: 0 } : { put: 'control', value: sampleFreeze },
+    )
   return changes.length > 0 ? changes : [{ put: 'mapping', value: mapping(nextId('mapping')) }]
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../../../native'
-import { chooseSuperblock, PAGE_BYTES, TableUnreadable } from '../../../../protocol/table'
+import { chooseSuperblock, pageBytes, TableUnreadable } from '../../../../protocol/table'
 import type { RangeSettings } from '../../config/settings'
 import { tableBytesFor } from '../../config/table-size'
 import { SourceError } from '../../failure'
@@ -93,7 +93,7 @@ function map(name: string, { extents }: Instance): NativeMedium {
 /** undefined when there is no superblock that can be read: then any size will do to say so. */
 function tableBytesIn(medium: NativeMedium): number | undefined {
   try {
-    const pages = [medium.read(0, PAGE_BYTES), medium.read(PAGE_BYTES, PAGE_BYTES)] as const
+    const pages = [medium.read(0, pageBytes), medium.read(pageBytes, pageBytes)] as const
     return chooseSuperblock(...pages, native.crc32c).superblock.layout.tableBytes
   } catch (error) {
     if (error instanceof TableUnreadable) return undefined
