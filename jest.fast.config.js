@@ -13,7 +13,7 @@ const leftOut = [
   'page/(browser|follows)',
   'quickstart/',
   'service/(notify|systemd|upgrade)',
-  'source/(devdax-helper|file-work)',
+  'source/devdax-helper',
 ]
 
 /** @type {import('jest').Config} */

@@ -44,7 +44,8 @@ int main(int count, char **words) {
     int pidfd = (int)syscall(SYS_pidfd_open, atoi(words[2]), 0);
     file = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(words[3]), 0);
     if (file < 0) return refused("pidfd_getfd");
-    int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    // A userfaultfd that may block is always ready to poll, with POLLERR: then nothing would be waited for.
+    int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
     struct uffdio_api api = {.api = UFFD_API};
     if (faults < 0 || ioctl(faults, UFFDIO_API, &api) != 0) return refused("userfaultfd");
     memory = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -56,7 +57,7 @@ int main(int count, char **words) {
     pthread_t writer;
     if (pthread_create(&writer, NULL, write_for_ever, NULL) != 0) return refused("pthread_create");
     struct pollfd fault = {.fd = faults, .events = POLLIN};
-    if (poll(&fault, 1, start_ms) != 1) return refused("waiting for the fault");
+    if (poll(&fault, 1, start_ms) != 1 || fault.revents != POLLIN) return refused("waiting for the fault");
     puts("ready");
     fflush(stdout);
     struct pollfd input = {.fd = 0, .events = POLLIN};
