@@ -1,12 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
+import { run } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
 
-const run = promisify(execFile)
 const readme = readFileSync(path.join(packageRoot, 'README.md'), 'utf8')
 
 /** The code blocks of a language, under the heading that begins so. */
@@ -59,12 +58,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const shell = (text: string) =>
-  run('bash', ['-e', '-c', text], { cwd: packageRoot, env: environment, encoding: 'utf8' })
+const shell = (text: string) => run('bash', ['-e', '-c', text], { cwd: packageRoot, env: environment })
 
 test('the example of a configuration is a good one as it stands', async () => {
   // Proves that it needs no user, device or folder that a host may lack. That it starts a broker, the set-up has proved.
-  const { stdout } = await run('membrokerd', ['--config', path.join(folder, 'verbatim.toml'), '--check'], {
+  const stdout = await run('membrokerd', ['--config', path.join(folder, 'verbatim.toml'), '--check'], {
     env: environment,
   })
   expect(stdout).toMatch(/is good: guests\n$/)
@@ -75,13 +73,13 @@ test('the examples for a VMM run word by word, and QEMU finds the memory where i
   const script = `${blocks('ts', 'Use it from a VMM').join('\n')}
     console.log(JSON.stringify([window.length, claimed.map(({ allocation }) => allocation.name), notClaimed]))
     await broker.close()`
-  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], {
+  const stdout = await run(process.execPath, ['--input-type=module', '-e', script], {
     cwd: packageRoot,
     env: environment,
   })
   expect(JSON.parse(stdout)).toEqual([64 * 2 ** 20, ['vm-42/ram'], []])
   const [exec] = blocks('sh', 'Use it for QEMU')
-  expect((await shell(exec!)).stdout).toMatch(
+  expect(await shell(exec!)).toMatch(
     /^4294967296\n-m\n4G\n(.*\n)*.*size=4294967296,mem-path=\/proc\/self\/fd\/3,share=on,align=2097152/,
   )
 })
@@ -95,13 +93,13 @@ test('every line for operators does something, in the order they stand in', asyn
   expect(lines.length).toBeGreaterThan(6)
   for (const line of lines) {
     const command = line.replace('/dev/membroker', `${folder}/guests`).replace(/ +#.*/, '')
-    const { stdout } = await shell(
+    const stdout = await shell(
       command.startsWith('broker-ctl watch') ? `timeout -s INT 2 ${command} || test $? = 124` : command,
     )
     expect([line, stdout]).toEqual([line, expect.stringMatching(/\w/)])
   }
   const completion = readme.match(/`(eval "\$\(broker-ctl completion bash\)")`/)![1]!
-  expect((await shell(`${completion}; complete -p broker-ctl`)).stdout).toContain('_broker_ctl')
+  expect(await shell(`${completion}; complete -p broker-ctl`)).toContain('_broker_ctl')
 })
 
 test('what is typed to install and to start is what package.json has', () => {

@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { promisify } from 'node:util'
+import { run } from '../support/child'
 import { Archive } from './archive'
 import { labFolder } from './cache'
 import { type ModuleSource, moduleName, modulesInOrder } from './closure'
@@ -36,9 +35,6 @@ const wanted = [
 
 /** There for scenarios to load: where it is, it takes soft-reserved memory for the system. */
 const spare = ['kmem']
-
-/** Of the largest module, not compressed; kvm has about a tenth. */
-const moduleBytesMax = 64 * 2 ** 20
 
 /** A kernel from the distribution's packages, unpacked but not installed. */
 export async function fetchKernel(
@@ -116,10 +112,5 @@ function moduleSource(folder: string, busybox: string): ModuleSource {
 }
 
 async function unxz(file: string, busybox: string): Promise<Buffer> {
-  const run = promisify(execFile)
-  const { stdout } = await run(busybox, ['xz', '-dc', file], {
-    encoding: 'buffer',
-    maxBuffer: moduleBytesMax,
-  })
-  return stdout
+  return Buffer.from(await run(busybox, ['xz', '-dc', file], { encoding: 'latin1' }), 'latin1')
 }

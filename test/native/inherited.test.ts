@@ -6,6 +6,7 @@ import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native } from '../../native'
+import { runNow } from '../support/child'
 import { checkFdLeaks, scratchDirectory } from './harness'
 
 checkFdLeaks()
@@ -37,7 +38,7 @@ test('a listening Unix socket tells its path, by path or abstract, and everythin
 
 test('a pipe takes what it has room for and no more, stays a blocking one, and says when nobody reads', () => {
   const fifo = path.join(directory, 'pipe')
-  require('node:child_process').execFileSync('mkfifo', [fifo])
+  runNow('mkfifo', [fifo])
   const reader = openSync(fifo, O_RDWR | O_NONBLOCK)
   const writer = openSync(fifo, O_WRONLY)
   const bytes = Buffer.alloc(10_000, 'x')

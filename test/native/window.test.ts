@@ -125,12 +125,11 @@ test('file writes in flight from a window that is revoked end well, with its byt
 })
 
 test('a revoked range is kept while a write from it is in flight, and given back when nothing holds it', () => {
+  const fifo = path.join(directory, 'fifo')
+  runNow('mkfifo', [fifo])
   const output = childOutput(
     `
-    const { execFileSync } = require('node:child_process')
-    const fifo = process.argv[1] + '/fifo'
-    execFileSync('mkfifo', [fifo])
-    const pipe = fs.openSync(fifo, 'r+')
+    const pipe = fs.openSync(${JSON.stringify(fifo)}, 'r+')
     const fd = addon.memfdCreate('w', { hugePageBytes: 0, allowSealing: true })
     const length = 1 << 20
     fs.ftruncateSync(fd, length)
@@ -160,7 +159,7 @@ test('a revoked range is kept while a write from it is in flight, and given back
       const written = await done
       for (let count = 0; count < 200 && mapped(); count++) { gc(); await new Promise(r => setTimeout(r, 5)) }
       console.log(JSON.stringify({ during, written, got, after: mapped() }))
-    }, 150)`.replace('process.argv[1]', JSON.stringify(directory)),
+    }, 150)`,
     { flags: ['--expose-gc'] },
   )
   expect(JSON.parse(output)).toEqual({ during: true, written: 1 << 20, got: 1 << 20, after: false })

@@ -7,6 +7,8 @@ export interface ChildOptions {
   env?: NodeJS.ProcessEnv
   /** Its standard input. Default: nothing. */
   input?: string
+  /** What its output is. Default: utf8. */
+  encoding?: BufferEncoding
   /** Descriptors that it has as 3 and on. */
   fds?: readonly number[]
   uid?: number
@@ -44,7 +46,7 @@ export function attempt(
   options: ChildOptions = {},
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const { boundMs: bound = boundMs, needs, fds = [], input = '', ...rest } = options
+    const { boundMs: bound = boundMs, needs, fds = [], input = '', encoding = 'utf8', ...rest } = options
     const child = spawn(file, args, {
       ...(rest as SpawnOptions),
       stdio: ['pipe', 'pipe', 'pipe', ...fds],
@@ -54,7 +56,7 @@ export function attempt(
     child.stdin!.on('error', () => {}).end(input)
     const said = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const)
-      child[name]!.setEncoding('utf8').on('data', text => {
+      child[name]!.setEncoding(encoding).on('data', text => {
         said[name] += text
       })
     const timer = setTimeout(() => {
@@ -84,7 +86,7 @@ export async function run(
 
 /** As attempt, for short work in the middle of what must not be interrupted: nothing else happens meanwhile. */
 export function attemptNow(file: string, args: readonly string[] = [], options: ChildOptions = {}): Ended {
-  const { boundMs: bound = boundMs, needs, fds = [], input = '', ...rest } = options
+  const { boundMs: bound = boundMs, needs, fds = [], input = '', encoding = 'utf8', ...rest } = options
   const settings = {
     ...rest,
     input,
@@ -94,7 +96,7 @@ export function attemptNow(file: string, args: readonly string[] = [], options: 
   }
   const { pid, status, signal, stdout, stderr, error } = spawnSync(file, args, {
     ...(settings as SpawnSyncOptions),
-    encoding: 'utf8',
+    encoding,
     timeout: bound,
     killSignal: 'SIGKILL',
   })
