@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { Ledger } from './access/ledger'
+import { Accounts } from './access/accounts'
 import { Policy } from './access/policy'
 import { changesOf } from './config/changes'
 import type { Settings } from './config/settings'
@@ -20,7 +20,7 @@ import { Turns } from './session/turns'
 import { Slices } from './slices'
 import type { FileWork } from './source/file-work'
 import { WorkerFiles } from './source/file-work'
-import type { Allocation } from './state/entries'
+import type { Allocation } from './state/allocation'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
 import { HolderScan } from './worker/holder-scan'
@@ -30,7 +30,7 @@ import { WorkerPool } from './worker/worker-pool'
 export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost {
   readonly startedAt = Date.now()
   readonly leases = new Leases()
-  readonly ledger = new Ledger()
+  readonly accounts = new Accounts()
   readonly events = new Events(Date.now)
   policy: Policy
   readonly inventory: Inventory
@@ -58,7 +58,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     private readonly reread: () => Settings = () => settings,
   ) {
     this.policy = new Policy(settings)
-    this.inventory = new Inventory(this.ledger, this.leases)
+    this.inventory = new Inventory(this.accounts, this.leases)
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this, this.revoker)
     this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
@@ -123,6 +123,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
 
   /** Nothing of it keeps the process alive after this. Ranges are closed by who opened them. */
   close(): void {
+    this.quarantine.close()
     this.leases.close()
     this.kernelLog.close()
     this.workers.close()

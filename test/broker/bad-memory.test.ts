@@ -205,7 +205,7 @@ test('memory that turns out to be bad while it is made for somebody is not given
   await Promise.all([growing, allocating].map(call => expect(call).rejects.toMatchObject(refused)))
   expect(broker.inventory.byName.get('vm')!.record).toMatchObject({ bytes: page, verdict: 'unverified' })
   expect(report()).toEqual({ free: page, bad: bytes - 2 * page })
-  expect(broker.ledger.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })
+  expect(broker.accounts.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })
 })
 
 test.each([

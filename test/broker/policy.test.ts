@@ -1,6 +1,6 @@
-/** Proves what the policy lets a uid do, and that the ledger is exact and never goes below zero. */
+/** Proves what the policy lets a uid do, and that an amount that was charged is given back exactly once. */
 import fc from 'fast-check'
-import { Ledger } from '../../src/broker/access/ledger'
+import { Accounts, type Charge } from '../../src/broker/access/accounts'
 import { Policy } from '../../src/broker/access/policy'
 import { hashSecret, secretMatches } from '../../src/broker/access/secret'
 import { type OwnerLimits, unlimited } from '../../src/broker/config/settings'
@@ -73,12 +73,12 @@ test('an entry of its own comes before being an administrator, and that before t
 
 test('a quota is exact for each resource', () => {
   const policy = policyFor({ bytesMax: 100, allocationsMax: 2, mappingsMax: 1 })
-  const ledger = new Ledger()
-  ledger.charge(5, { bytes: 60, allocations: 1 })
-  policy.checkQuota(ledger, 5, { bytes: 40, allocations: 1, mappings: 1 })
+  const accounts = new Accounts()
+  accounts.charge([5], { bytes: 60, allocations: 1 })
+  policy.checkQuota(accounts, 5, { bytes: 40, allocations: 1, mappings: 1 })
   const refusal = (more: object) => {
     try {
-      policy.checkQuota(ledger, 5, more)
+      policy.checkQuota(accounts, 5, more)
     } catch (error) {
       return (error as Refusal).parameters
     }
@@ -88,33 +88,62 @@ test('a quota is exact for each resource', () => {
   expect(refusal({ allocations: 2 })).toMatchObject({ resource: 'allocations', limit: 2, used: 1 })
   expect(refusal({ mappings: 2 })).toMatchObject({ resource: 'mappings' })
   // One who is over a limit that was lowered can still do what costs nothing of it.
-  ledger.charge(5, { bytes: 100 })
+  accounts.charge([5], { bytes: 100 })
   expect(refusal({ mappings: 1 })).toBeUndefined()
-  expect(() => policy.checkQuota(ledger, 5, { bytes: 1 })).toThrow(Refusal)
+  expect(() => policy.checkQuota(accounts, 5, { bytes: 1 })).toThrow(Refusal)
 })
 
-test('the ledger is the sum of what was charged, knows nobody who uses nothing, and never goes below zero', () => {
-  const amount = fc.integer({ min: 1, max: 1000 })
+test('accounts are the sum of the open charges, and know nobody who uses nothing', () => {
+  const uids = [0, 1, 2, 3]
+  const move = fc.record({
+    kind: fc.constantFrom('charge', 'close', 'move', 'absorb'),
+    payers: fc.uniqueArray(fc.constantFrom(...uids), { minLength: 1, maxLength: 2 }),
+    bytes: fc.integer({ min: 1, max: 1000 }),
+    which: fc.nat(),
+  })
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 3 }), amount, fc.boolean())), moves => {
-      const ledger = new Ledger()
-      const sums = [0, 0, 0, 0]
-      for (const [uid, bytes, back] of moves) {
-        if (back && bytes > sums[uid]!) {
-          expect(
-            () => ledger.of(uid).bytes - bytes < 0 && new Ledger().charge(uid, { bytes: -bytes }),
-          ).toThrow('below zero')
-          continue
+    fc.property(fc.array(move), moves => {
+      const accounts = new Accounts()
+      const open: { charge: Charge; payers: number[]; bytes: number }[] = []
+      for (const { kind, payers, bytes, which } of moves) {
+        const at = which % Math.max(1, open.length)
+        const chosen = open[at]
+        if (kind === 'charge' || !chosen)
+          open.push({ charge: accounts.charge(payers, { bytes }), payers, bytes })
+        else if (kind === 'close') {
+          chosen.charge.close()
+          open.splice(at, 1)
+        } else if (kind === 'move') chosen.charge = chosen.charge.move()
+        else {
+          chosen.charge.absorb(accounts.charge(chosen.payers, { bytes }))
+          chosen.bytes += bytes
         }
-        ledger.charge(uid, { bytes: back ? -bytes : bytes })
-        sums[uid]! += back ? -bytes : bytes
+        const sums = uids.map(uid =>
+          open.reduce((sum, { payers, bytes }) => sum + (payers.includes(uid) ? bytes : 0), 0),
+        )
+        expect(uids.map(uid => accounts.of(uid).bytes)).toEqual(sums)
+        expect([...accounts.entries()].map(([uid]) => uid).sort()).toEqual(uids.filter(uid => sums[uid]! > 0))
       }
-      expect(sums).toEqual([0, 1, 2, 3].map(uid => ledger.of(uid).bytes))
-      expect([...ledger.entries()].map(([uid]) => uid).sort()).toEqual(
-        [0, 1, 2, 3].filter(uid => sums[uid]! > 0),
-      )
     }),
   )
+})
+
+test('a charge is closed, moved or absorbed once; afterwards every use of it throws', () => {
+  const accounts = new Accounts()
+  const ends: Array<(charge: Charge) => void> = [
+    charge => charge.close(),
+    charge => void charge.move(),
+    charge => accounts.charge([5], { bytes: 1 }).absorb(charge),
+  ]
+  const uses = [...ends, (charge: Charge) => charge.absorb(accounts.charge([5], { bytes: 1 }))]
+  for (const end of ends)
+    for (const use of uses) {
+      const charge = accounts.charge([5], { bytes: 1 })
+      end(charge)
+      expect(() => use(charge)).toThrow('is used after its end')
+    }
+  const charge = accounts.charge([5], { bytes: 1 })
+  expect(() => charge.absorb(accounts.charge([6], { bytes: 1 }))).toThrow("can't absorb")
 })
 
 test('only the secret itself matches, and two hashes of it tell nothing of each other', () => {

@@ -53,7 +53,7 @@ test.each([
   if (lost > 0) jest.spyOn(DirectorySource.prototype, 'destroy').mockRejectedValueOnce(new Error('not now'))
   await refusedByFreeze(allocate(broker, session, { name: 'a', bytes: 2 * page }))
   expect(freeBytes()).toBe(free - lost)
-  expect(broker.ledger.of(session.uid)).toEqual({ bytes: 0, allocations: 0, mappings: 0 })
+  expect(broker.accounts.of(session.uid)).toEqual({ bytes: 0, allocations: 0, mappings: 0 })
 })
 
 test.each([
@@ -65,5 +65,5 @@ test.each([
   if (lost > 0) jest.spyOn(DirectorySource.prototype, 'undoGrow').mockRejectedValueOnce(new Error('not now'))
   await refusedByFreeze(grow(broker, session, { name: 'a', bytes: 3 * page }))
   expect(freeBytes()).toBe(free - lost)
-  expect(broker.ledger.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })
+  expect(broker.accounts.of(session.uid)).toEqual({ bytes: page, allocations: 1, mappings: 0 })
 })

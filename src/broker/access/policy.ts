@@ -1,6 +1,6 @@
 import { type OwnerLimits, type Settings, unlimited } from '../config/settings'
 import { refuse } from '../refusal'
-import type { Ledger } from './ledger'
+import { type Accounts, resources, type Used } from './accounts'
 
 /** Whose room in a table a uid's records take: no limit, a share of its own, or beside that one with all the others. */
 export type Standing = 'administrator' | 'owner' | 'other'
@@ -42,14 +42,10 @@ export class Policy {
   }
 
   /** @throws Refusal QuotaExceeded */
-  checkQuota(
-    ledger: Ledger,
-    uid: number,
-    more: { bytes?: number; allocations?: number; mappings?: number },
-  ): void {
+  checkQuota(accounts: Accounts, uid: number, more: Partial<Used>): void {
     const limits = this.limits(uid)
-    const used = ledger.of(uid)
-    for (const resource of ['bytes', 'allocations', 'mappings'] as const) {
+    const used = accounts.of(uid)
+    for (const resource of resources) {
       const requested = more[resource] ?? 0
       const limit = limits[`${resource}Max`]
       if (requested > 0 && used[resource] + requested > limit)

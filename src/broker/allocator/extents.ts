@@ -1,5 +1,9 @@
 import type { Extent } from '../../../protocol/table'
 
+export function bytesOf(extents: readonly Extent[]): number {
+  return extents.reduce((sum, { length }) => sum + length, 0)
+}
+
 /** A piece of an allocation as extents of its range. */
 export function inRange(extents: readonly Extent[], offset: number, length: number): Extent[] {
   const end = offset + length

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Ledger } from '../access/ledger'
+import type { Accounts } from '../access/accounts'
 import type { Settings } from '../config/settings'
 import type { KernelLog } from '../contents/kernel-log'
 import type { Events } from '../session/events'
@@ -17,7 +17,7 @@ export interface ConsoleHost extends SessionHost {
   readonly turns: Turns
   readonly statistics: Statistics
   readonly inventory: Inventory
-  readonly ledger: Ledger
+  readonly accounts: Accounts
   readonly kernelLog: KernelLog
   /** Why every change is refused, undefined when it is not. */
   readonly frozen: string | undefined

@@ -44,10 +44,10 @@ function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: 
     gauge(
       'membroker_unclaimed_allocations',
       'Allocations that no living process holds.',
-      () => inventory.byId.size - inventory.claimed,
+      () => inventory.byId.size - inventory.sum('claimed'),
     ),
     gauge('membroker_verdict_allocations', 'Allocations by what is known of their contents.', () =>
-      Object.entries(inventory.verdicts).map(([verdict, value]) => ({ labels: { verdict }, value })),
+      verdicts.map(verdict => ({ labels: { verdict }, value: inventory.sum(verdict) })),
     ),
     gauge('membroker_mappings', 'Mappings, held or dormant.', () => inventory.mappings.size),
     gauge(
@@ -87,6 +87,8 @@ function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: 
     counter('membroker_digested_bytes_total', 'Memory read for digests.', () => statistics.digestedBytes),
   ]
 }
+
+const verdicts = ['intact', 'changed', 'poisoned', 'unverified'] as const
 
 const memoryStates = ['free', 'allocated', 'quarantined', 'scrubbing', 'poisoned'] as const
 
@@ -167,12 +169,14 @@ function recoveryReadings(broker: ConsoleHost): Reading[] {
 
 function ownerReadings(broker: ConsoleHost): Reading[] {
   const each = (value: (uid: number) => number) => () =>
-    [...broker.ledger.entries()].slice(0, ownersMax).map(([uid]) => ({ labels: { uid }, value: value(uid) }))
+    [...broker.accounts.entries()]
+      .slice(0, ownersMax)
+      .map(([uid]) => ({ labels: { uid }, value: value(uid) }))
   return [
     gauge(
       'membroker_owner_bytes',
       'Memory charged to an owner.',
-      each(uid => broker.ledger.of(uid).bytes),
+      each(uid => broker.accounts.of(uid).bytes),
     ),
     gauge(
       'membroker_owner_max_bytes',

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Digest, SystemError } from '../../../native'
 import type { Extent } from '../../../protocol/table'
-import type { Allocation } from '../state/entries'
+import type { Allocation } from '../state/allocation'
 import { memoryOf } from '../state/range'
 
 /** What came of reading an allocation. */

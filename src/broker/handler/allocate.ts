@@ -113,7 +113,7 @@ async function allocateIn(
 ): Promise<AllocateOut> {
   const { source } = range
   const bytes = checkedSize(range, input.bytes)
-  broker.policy.checkQuota(broker.ledger, uid, { bytes, allocations: 1 })
+  broker.policy.checkQuota(broker.accounts, uid, { bytes, allocations: 1 })
   const alignBytes = Math.max(input.alignBytes ?? 0, source.unitBytes)
   if (alignBytes > source.bytes) refuseSpace(range, bytes)
   const extents = range.allocator.allocate({
@@ -138,7 +138,7 @@ async function allocateIn(
     digest: null,
   }
   const openBy = broker.policy.limits(uid).openByPath ? uid : undefined
-  broker.ledger.charge(uid, { bytes, allocations: 1 })
+  const charge = broker.inventory.chargeMemory(uid, bytes)
   let made = false
   try {
     const reserving = makeMemory(range, 'create', () => source.create(memoryOf(record), openBy, signal))
@@ -148,11 +148,11 @@ async function allocateIn(
     checkGood(range, extents)
     // Found again: meanwhile it may have exited, or been let go by another call of its process that held nothing.
     const living = holder && broker.leases.hold(holder.identity, uid)
-    const allocation = broker.inventory.addAllocation(range, record, living)
+    const allocation = broker.inventory.addAllocation(range, record, charge, living)
     broker.changed('allocated', allocation, { pid: session.peer.pid, bytes })
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
-    broker.ledger.charge(uid, { bytes: -bytes, allocations: -1 })
+    charge.close()
     if (!made || (await undone(broker, source.destroy(memoryOf(record), scrubbingOf(broker, range)))))
       range.free(extents)
     throw error
@@ -170,7 +170,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
     invalid('bytes', `'${record.name}' has ${record.bytes} bytes; an allocation does not shrink`)
   if (bytes === record.bytes) return { allocation: viewAllocation(allocation) }
   const more = bytes - record.bytes
-  broker.policy.checkQuota(broker.ledger, record.uid, { bytes: more })
+  broker.policy.checkQuota(broker.accounts, record.uid, { bytes: more })
   const extension = range.allocator.extend(record.extents, {
     bytes: more,
     align: record.alignBytes,
@@ -179,7 +179,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   if (!extension) refuseSpace(range, more)
   const { extents } = extension
   allocation.busy = 'grow'
-  broker.ledger.charge(record.uid, { bytes: more })
+  const charge = broker.accounts.charge([record.uid], { bytes: more })
   const [before, after] = [memoryOf(record), { ...memoryOf(record), bytes, extents }]
   let made = false
   let grown = false
@@ -194,11 +194,12 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
     checkGood(range, extension.added)
     broker.inventory.changeAllocation(allocation, { bytes, extents, digest: null })
     grown = true
+    allocation.charge.absorb(charge)
     broker.changed('grown', allocation, { pid: session.peer.pid, bytes })
     return { allocation: viewAllocation(allocation) }
   } finally {
     if (!grown) {
-      broker.ledger.charge(record.uid, { bytes: -more })
+      charge.close()
       if (!made || (await undone(broker, range.source.undoGrow?.(before, after)))) range.free(extension.added)
     }
     allocation.busy = undefined

@@ -1,7 +1,7 @@
 import { secretMatches } from '../access/secret'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import type { Allocation } from '../state/entries'
+import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
 
 /** Owners, those it is shared with and administrators know that an allocation exists. */

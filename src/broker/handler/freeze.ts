@@ -8,7 +8,7 @@ import type { Outcome } from '../contents/reading'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { Slices } from '../slices'
-import type { Allocation } from '../state/entries'
+import type { Allocation } from '../state/allocation'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
 

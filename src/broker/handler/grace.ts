@@ -1,7 +1,7 @@
 import { graceFloorMs } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
-import type { Mapping } from '../state/entries'
+import type { Mapping } from '../state/allocation'
 import { invalid } from './arguments'
 
 /**

@@ -13,7 +13,8 @@ import { listAllocationsMax } from '../../../protocol/wire/limits'
 import { toldTo } from '../access/addresses'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
-import type { Allocation, Retired } from '../state/entries'
+import type { Allocation } from '../state/allocation'
+import type { Retired } from '../state/retired'
 import { viewAllocation, viewMapping, viewRetired } from '../state/view'
 import { version } from '../version'
 import { commandsOf } from '../worker/commands'
@@ -45,7 +46,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     frozen: broker.frozen ?? null,
     ranges: inventory.ranges.size,
     allocations: inventory.byId.size,
-    unclaimed: inventory.byId.size - inventory.claimed,
+    unclaimed: inventory.byId.size - inventory.sum('claimed'),
     mappings: inventory.mappings.size,
     clients: broker.sessions.size,
     clientsMax: broker.settings.clientsMax,
@@ -55,7 +56,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
         return { ...view, reason: toldTo(session, view.reason) }
       },
     ),
-    usage: take(broker.ledger.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
+    usage: take(broker.accounts.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
     fdStore: (session.isAdmin && broker.service?.fdStore?.figures()) || null,
   }
 }
@@ -72,7 +73,7 @@ function take<T>(items: Iterable<T>, wanted: (item: T) => boolean): T[] {
 
 /** The wire has no infinity: the largest integer it has stands for "no limit". */
 function usageOf(broker: Broker, uid: number): Usage {
-  const used = broker.ledger.of(uid)
+  const used = broker.accounts.of(uid)
   const limits = broker.policy.limits(uid)
   const finite = (limit: number) => Math.min(limit, Number.MAX_SAFE_INTEGER)
   return {

@@ -14,7 +14,7 @@ import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import type { Allocation, Mapping } from '../state/entries'
+import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
 import { viewMapping } from '../state/view'
 import { invalid, metadataText } from './arguments'
@@ -107,7 +107,7 @@ function checkRoom(broker: Broker, uid: number, { mappings, record }: Allocation
   if (isShare(uid) && shared.length >= sharedMappingsPerAllocationMax)
     refuse('LimitExceeded', { limit: 'sharedMappingsPerAllocation', max: sharedMappingsPerAllocationMax })
   for (const payer of new Set([uid, record.uid]))
-    broker.policy.checkQuota(broker.ledger, payer, { mappings: 1 })
+    broker.policy.checkQuota(broker.accounts, payer, { mappings: 1 })
 }
 
 /** @throws Refusal SourceFailed, PermissionDenied */

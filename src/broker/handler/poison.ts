@@ -9,6 +9,7 @@ import { poisonedPagesPerUidMax, poisonRowsMax } from '../../../protocol/wire/li
 import type { Call } from '../../../protocol/wire/responder'
 import {
   apart,
+  bytesOf,
   inOrder,
   inRange,
   overlap,
@@ -97,7 +98,7 @@ function checkCredible(
   const counts = told.get(broker) ?? new Map<number, number>()
   told.set(broker, counts)
   const count = Math.max(counts.get(uid) ?? 0, ownersPages(broker, uid))
-  const total = count + doubted.reduce((sum, { length }) => sum + length, 0) / source.capabilities.pageBytes
+  const total = count + bytesOf(doubted) / source.capabilities.pageBytes
   if (total > poisonedPagesPerUidMax)
     refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
   counts.set(uid, total)
@@ -112,7 +113,7 @@ function ownersPages(broker: Broker, uid: number): number {
     const bad = entries.map(({ id, length }) => ({ offset: id, length }))
     const extents = owned.flatMap(allocation => (allocation.range === range ? allocation.record.extents : []))
     const parts = extents.flatMap(extent => overlaps(extent, bad))
-    pages += parts.reduce((sum, { length }) => sum + length, 0) / range.source.capabilities.pageBytes
+    pages += bytesOf(parts) / range.source.capabilities.pageBytes
   }
   return pages
 }

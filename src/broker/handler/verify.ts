@@ -9,7 +9,7 @@ import { foundBad } from '../contents/found-bad'
 import type { Outcome } from '../contents/reading'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
-import type { Allocation } from '../state/entries'
+import type { Allocation } from '../state/allocation'
 import { drainedWithin, invalid } from './arguments'
 
 /** What is told of the places that can't be read; ListPoisoned has them all. */

@@ -1,5 +1,6 @@
 import { isEnvironment } from '../failure'
-import type { Mapping, Retired } from '../state/entries'
+import type { Mapping } from '../state/allocation'
+import type { Retired } from '../state/retired'
 import { FairQueue } from '../worker/fair-queue'
 import type { RevocationHost } from './revocation-host'
 import { isLater, type Revoker } from './revoker'
@@ -18,6 +19,7 @@ const workPerOwnerMax = 2
  */
 export class Quarantine {
   private timer: NodeJS.Timeout | undefined
+  private closed = false
   private readonly queue = new FairQueue<number>(workMax, workPerOwnerMax)
   private readonly pending = new Set<Retired | Mapping>()
   private readonly named = new WeakMap<Retired | Mapping, number>()
@@ -28,6 +30,7 @@ export class Quarantine {
   ) {}
 
   checkSoon(): void {
+    if (this.closed) return
     const { retired, mappings } = this.open
     if (this.broker.frozen === undefined) {
       for (const entry of retired)
@@ -38,6 +41,11 @@ export class Quarantine {
     clearTimeout(this.timer)
     if (retired.length > 0 || mappings.length > 0 || this.pending.size > 0)
       this.timer = setTimeout(() => this.checkSoon(), lookEveryMs)
+  }
+
+  close(): void {
+    this.closed = true
+    clearTimeout(this.timer)
   }
 
   private get open(): { retired: Retired[]; mappings: Mapping[] } {

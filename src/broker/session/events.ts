@@ -1,5 +1,5 @@
 import type { Event } from '../../../protocol/generated/broker'
-import type { Allocation, Mapping } from '../state/entries'
+import type { Allocation, Mapping } from '../state/allocation'
 
 /** A change without its number and time, which are added here. */
 export type Change = Omit<Event, 'sequence' | 'time'>

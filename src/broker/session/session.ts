@@ -4,7 +4,7 @@ import type { BrokerMethodName } from '../../../protocol/generated/broker'
 import type { Policy } from '../access/policy'
 import { type Holder, type Leases, type ProcessIdentity, startTimeOf } from '../lease/process'
 import { refuse } from '../refusal'
-import type { Allocation } from '../state/entries'
+import type { Allocation } from '../state/allocation'
 
 /** Who is at the other end, as the kernel says, taken once at connect. pidfd is -1 when there is none. */
 export interface Peer {

@@ -8,11 +8,14 @@ import type {
   RetiredRecord,
 } from '../../../protocol/table'
 import { countedKinds, reasonBytesMax } from '../../../protocol/table'
-import type { Ledger } from '../access/ledger'
+import type { Accounts, Charge } from '../access/accounts'
+import { bytesOf } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import type { Holder, Leases } from '../lease/process'
-import { Allocation, Mapping, Retired } from './entries'
+import { Allocation, Mapping } from './allocation'
 import type { Range } from './range'
+import { Retired } from './retired'
+import type { Sums } from './sums'
 
 const nothing = new BTree<number, Allocation>()
 
@@ -29,21 +32,13 @@ export class Inventory {
   readonly byId = new BTree<number, Allocation>()
   readonly mappings = new Map<number, Mapping>()
   readonly retired = new Map<number, Retired>()
-  /** Allocations that a living process holds. */
-  claimed = 0
-  readonly verdicts: Record<AllocationRecord['verdict'], number> = {
-    intact: 0,
-    changed: 0,
-    poisoned: 0,
-    unverified: 0,
-  }
   /** Mappings whose end is not proved yet. */
   readonly revoking = new Set<Mapping>()
   private readonly related = new Map<number, BTree<number, Allocation>>()
   private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
 
   constructor(
-    readonly ledger: Ledger,
+    private readonly accounts: Accounts,
     readonly leases: Leases,
   ) {}
 
@@ -63,26 +58,30 @@ export class Inventory {
     const { state } = range.table
     for (const kind of countedKinds)
       this.lastIds[kind] = Math.max(this.lastIds[kind], range.table.nextId(kind) - 1)
-    for (const record of state.allocations.values()) {
-      this.index(new Allocation(range, record))
-      this.ledger.charge(record.uid, { bytes: record.bytes, allocations: 1 })
-    }
+    for (const record of state.allocations.values())
+      this.index(new Allocation(range, record, this.chargeMemory(record.uid, record.bytes)))
     for (const record of state.mappings.values()) {
       const allocation = this.byId.get(record.allocationId)
       if (!allocation) throw new Error(`mapping ${record.id} has no allocation ${record.allocationId}`)
-      this.indexMapping(new Mapping(allocation, record))
+      this.indexMapping(allocation, record)
     }
-    for (const record of state.retired.values()) {
-      const retired = new Retired(range, record)
-      this.indexRetired(retired)
-      this.ledger.charge(record.uid, { bytes: retired.bytes, allocations: 1 })
-    }
+    for (const record of state.retired.values()) this.indexRetired(range, record)
   }
 
-  /** The caller has charged the quota, as for changeAllocation: it did so before the memory was made. */
-  addAllocation(range: Range, record: AllocationRecord, holder: Holder | undefined): Allocation {
+  /** An allocation and its bytes; before the memory is made. The allocation gets the charge. */
+  chargeMemory(uid: number, bytes: number): Charge {
+    return this.accounts.charge([uid], { bytes, allocations: 1 })
+  }
+
+  /** Adopts the charge, unless it throws. */
+  addAllocation(
+    range: Range,
+    record: AllocationRecord,
+    charge: Charge,
+    holder: Holder | undefined,
+  ): Allocation {
     range.commit([{ put: 'allocation', value: record }], record.uid)
-    const allocation = new Allocation(range, record)
+    const allocation = new Allocation(range, record, charge)
     this.index(allocation)
     this.setHolder(allocation, holder)
     return allocation
@@ -91,11 +90,9 @@ export class Inventory {
   changeAllocation(allocation: Allocation, change: Partial<AllocationRecord>): void {
     const record = { ...allocation.record, ...change }
     allocation.range.commit([{ put: 'allocation', value: record }], record.uid)
-    allocation.range.allocatedBytes += record.bytes - allocation.record.bytes
     const before = allocation.record.shares
-    this.verdicts[allocation.record.verdict]--
-    this.verdicts[record.verdict]++
     allocation.record = record
+    this.recount(allocation)
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
@@ -103,9 +100,8 @@ export class Inventory {
   note(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
     const record = { ...allocation.record, ...word }
     allocation.range.commit([{ put: 'allocation', value: record }])
-    this.verdicts[allocation.record.verdict]--
-    this.verdicts[record.verdict]++
     allocation.record = record
+    this.recount(allocation)
   }
 
   /** A digest ends, for good, in the commit that lets somebody write. */
@@ -117,8 +113,7 @@ export class Inventory {
     const written = record.access === 'readWrite' ? this.withoutDigest(allocation) : []
     allocation.range.commit([{ put: 'mapping', value: record }, ...written], record.uid)
     if (written.length > 0) allocation.record = { ...allocation.record, digest: null }
-    const mapping = new Mapping(allocation, record)
-    this.indexMapping(mapping)
+    const mapping = this.indexMapping(allocation, record)
     this.setMappingHolder(mapping, holder)
     return mapping
   }
@@ -163,7 +158,7 @@ export class Inventory {
 
   /** The allocation and its mappings end; their extents are not free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
-    const { id, name, uid, extents, bytes } = allocation.record
+    const { id, name, uid, extents } = allocation.record
     const record: RetiredRecord = {
       id: this.newId('retired'),
       allocationId: id,
@@ -184,14 +179,11 @@ export class Inventory {
     this.byId.delete(id)
     for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
       this.relate(owner, allocation)
-    this.verdicts[allocation.record.verdict]--
     allocation.range.startup.unclaimed.delete(id)
-    allocation.range.allocations--
-    allocation.range.allocatedBytes -= bytes
-    const retired = new Retired(allocation.range, record)
+    this.recount(allocation)
+    // What nobody can reuse still counts as its owner's.
+    const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
     retired.pids = pids
-    // The charge goes over to the retired memory: what nobody can reuse still counts as its owner's.
-    this.indexRetired(retired)
     return retired
   }
 
@@ -211,9 +203,7 @@ export class Inventory {
     range.commit(records.map((value): Change => ({ put: 'retired', value })))
     for (const record of records) {
       range.allocator.reserve(record.extents)
-      const retired = new Retired(range, record)
-      this.indexRetired(retired)
-      this.ledger.charge(record.uid, { bytes: retired.bytes, allocations: 1 })
+      this.indexRetired(range, record)
     }
   }
 
@@ -221,23 +211,22 @@ export class Inventory {
     const reason = boundedText(change.reason, reasonBytesMax)
     const record = { ...retired.record, ...change, reason }
     retired.range.commit([{ put: 'retired', value: record }])
-    retired.range.retiredBytes[retired.record.state] -= retired.bytes
-    retired.range.retiredBytes[change.state] += retired.bytes
     retired.record = record
+    this.recount(retired)
   }
 
   free(retired: Retired): void {
     retired.range.commit([{ delete: 'retired', key: retired.record.id }])
     this.retired.delete(retired.record.id)
     retired.range.free(retired.record.extents)
-    retired.range.retiredBytes[retired.record.state] -= retired.bytes
-    this.ledger.charge(retired.record.uid, { bytes: -retired.bytes, allocations: -1 })
+    this.recount(retired)
+    retired.charge.close()
   }
 
   setHolder(allocation: Allocation, holder: Holder | undefined): void {
     const before = allocation.heldBy
     allocation.heldBy = holder
-    this.claimed += Number(holder !== undefined) - Number(before !== undefined)
+    this.recount(allocation)
     if (before && before !== holder) {
       before.allocations.delete(allocation.id)
       this.leases.releaseIdle(before)
@@ -293,23 +282,24 @@ export class Inventory {
   }
 
   private index(allocation: Allocation): void {
-    const { id, name, bytes } = allocation.record
+    const { id, name } = allocation.record
     if (this.byName.has(name)) throw new Error(`two allocations are called '${name}'`)
     this.byName.set(name, allocation)
     this.byId.set(id, allocation)
     this.relate(allocation.record.uid, allocation)
     for (const { uid } of allocation.record.shares) this.relate(uid, allocation)
-    this.verdicts[allocation.record.verdict]++
-    allocation.range.allocations++
-    allocation.range.allocatedBytes += bytes
+    this.recount(allocation)
   }
 
-  private indexMapping(mapping: Mapping): void {
+  /** Of a share, it counts for the owner as well: whom it lets in takes room that it pays for. */
+  private indexMapping(allocation: Allocation, record: MappingRecord): Mapping {
+    const charge = this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
+    const mapping = new Mapping(allocation, record, charge)
     this.mappings.set(mapping.id, mapping)
-    if (mapping.record.state === 'revoking') this.revoking.add(mapping)
-    mapping.allocation.mappings.set(mapping.id, mapping)
-    this.relate(mapping.record.uid, mapping.allocation)
-    this.chargeMapping(mapping, 1)
+    if (record.state === 'revoking') this.revoking.add(mapping)
+    allocation.mappings.set(mapping.id, mapping)
+    this.relate(record.uid, allocation)
+    return mapping
   }
 
   private unindexMapping(mapping: Mapping): void {
@@ -318,17 +308,46 @@ export class Inventory {
     this.revoking.delete(mapping)
     mapping.allocation.mappings.delete(mapping.id)
     this.relate(mapping.record.uid, mapping.allocation)
-    this.chargeMapping(mapping, -1)
+    mapping.charge.close()
     mapping.returned()
   }
 
-  /** Of a share, it counts for the owner as well: whom it lets in takes room that it pays for. */
-  private chargeMapping({ record, allocation }: Mapping, mappings: 1 | -1): void {
-    for (const uid of new Set([record.uid, allocation.record.uid])) this.ledger.charge(uid, { mappings })
+  private indexRetired(
+    range: Range,
+    record: RetiredRecord,
+    charge = this.chargeMemory(record.uid, bytesOf(record.extents)),
+  ): Retired {
+    const retired = new Retired(range, record, charge)
+    this.retired.set(record.id, retired)
+    this.recount(retired)
+    return retired
   }
 
-  private indexRetired(retired: Retired): void {
-    this.retired.set(retired.record.id, retired)
-    retired.range.retiredBytes[retired.record.state] += retired.bytes
+  /** Brings the sums of a range up to date after each change of one allocation or of retired memory. */
+  private recount(entry: Allocation | Retired): void {
+    const { sums } = entry.range
+    const add = (counted: Partial<Sums>, sign: 1 | -1) => {
+      for (const sum of Object.keys(counted) as (keyof Sums)[]) sums[sum] += sign * counted[sum]!
+    }
+    add(entry.counted, -1)
+    entry.counted = this.summandsOf(entry)
+    add(entry.counted, 1)
+  }
+
+  /** What an allocation or retired memory adds to the sums, as it is now. */
+  private summandsOf(entry: Allocation | Retired): Partial<Sums> {
+    if (entry instanceof Retired)
+      return this.retired.has(entry.record.id) ? { [entry.record.state]: entry.bytes } : {}
+    const { id, record, heldBy } = entry
+    if (this.byId.get(id) !== entry) return {}
+    const claimed = heldBy === undefined ? 0 : 1
+    return { allocations: 1, allocatedBytes: record.bytes, claimed, [record.verdict]: 1 }
+  }
+
+  /** Over all ranges. */
+  sum(of: keyof Sums): number {
+    let total = 0
+    for (const { sums } of this.ranges.values()) total += sums[of]
+    return total
   }
 }

@@ -9,7 +9,7 @@ import {
 } from '../../../protocol/table'
 import type { Standing } from '../access/policy'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
-import { wholeUnits } from '../allocator/extents'
+import { bytesOf, wholeUnits } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import { refuse } from '../refusal'
 import type { AllocationMemory, Source } from '../source/source'
@@ -17,6 +17,7 @@ import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLa
 import { BadMemory } from './bad-memory'
 import type { RecordBytes } from './record-bytes'
 import type { Startup } from './startup'
+import { emptySums } from './sums'
 
 /** Of the table's room: kept for what must go through, what one uid may fill, and all without an [[owner]] together. */
 const reserveShare = 8
@@ -33,13 +34,10 @@ export type Recovery = RangeView['table']['recovery']
  * written is readOnly: it hands out what it holds as far as that is known and refuses every change.
  */
 export class Range {
-  /** Bytes in retired extents, by state. */
-  retiredBytes = { scrubbing: 0, quarantined: 0 }
-  allocatedBytes = 0
+  readonly sums = emptySums()
   /** Bad memory that would be free, in whole units. */
   poisonedBytes = 0
   private badMemory: BadMemory | undefined
-  allocations = 0
 
   constructor(
     readonly name: string,
@@ -173,11 +171,11 @@ export class Range {
       reason: this.reason ?? null,
     } as const
     const totals = {
-      allocatedBytes: this.allocatedBytes,
-      quarantinedBytes: this.retiredBytes.quarantined,
-      scrubbingBytes: this.retiredBytes.scrubbing,
+      allocatedBytes: this.sums.allocatedBytes,
+      quarantinedBytes: this.sums.quarantined,
+      scrubbingBytes: this.sums.scrubbing,
       poisonedBytes: this.poisonedBytes,
-      allocations: this.allocations,
+      allocations: this.sums.allocations,
     }
     if (!this.parts)
       return {
@@ -239,7 +237,7 @@ const unknownCapabilities: Capabilities = {
 
 /** What the source is told of retired memory. */
 export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): AllocationMemory {
-  return { id: allocationId, uid, bytes: extents.reduce((sum, { length }) => sum + length, 0), extents }
+  return { id: allocationId, uid, bytes: bytesOf(extents), extents }
 }
 
 /** What the source is told of an allocation's memory. */

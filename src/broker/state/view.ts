@@ -3,7 +3,8 @@ import type {
   Mapping as MappingView,
   Retired as RetiredView,
 } from '../../../protocol/generated/broker'
-import type { Allocation, Mapping, Retired } from './entries'
+import type { Allocation, Mapping } from './allocation'
+import type { Retired } from './retired'
 
 /** What the wire says of each thing. */
 

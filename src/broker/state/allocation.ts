@@ -1,7 +1,8 @@
-import type { AllocationRecord, MappingRecord, RetiredRecord } from '../../../protocol/table'
+import type { AllocationRecord, MappingRecord } from '../../../protocol/table'
+import type { Charge } from '../access/accounts'
 import type { Holder } from '../lease/process'
-import type { ScrubObserver } from '../source/source'
 import type { Range } from './range'
+import type { Sums } from './sums'
 
 /** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
 export class Allocation {
@@ -10,10 +11,13 @@ export class Allocation {
   heldBy: Holder | undefined
   /** The operation that is changing it over several turns of the event loop. */
   busy: string | undefined
+  /** What it adds to the sums of its range. */
+  counted: Partial<Sums> = {}
 
   constructor(
     readonly range: Range,
     public record: AllocationRecord,
+    readonly charge: Charge,
   ) {}
 
   get id(): number {
@@ -51,6 +55,7 @@ export class Mapping {
   constructor(
     readonly allocation: Allocation,
     public record: MappingRecord,
+    readonly charge: Charge,
   ) {}
 
   get id(): number {
@@ -75,22 +80,5 @@ export class Mapping {
   returned(): void {
     for (const resolve of this.waiting) resolve()
     this.waiting.clear()
-  }
-}
-
-/** Extents whose allocation is gone and that are not free yet. */
-export class Retired {
-  /** Who was last seen holding it, in quarantine. */
-  pids: number[] = []
-  /** Its scrubbing, while that is under way. */
-  scrubbing: ScrubObserver | undefined
-
-  constructor(
-    readonly range: Range,
-    public record: RetiredRecord,
-  ) {}
-
-  get bytes(): number {
-    return this.record.extents.reduce((sum, extent) => sum + extent.length, 0)
   }
 }

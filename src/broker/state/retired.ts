@@ -1,0 +1,26 @@
+import type { RetiredRecord } from '../../../protocol/table'
+import type { Charge } from '../access/accounts'
+import { bytesOf } from '../allocator/extents'
+import type { ScrubObserver } from '../source/source'
+import type { Range } from './range'
+import type { Sums } from './sums'
+
+/** Extents whose allocation is gone and that are not free yet. */
+export class Retired {
+  /** Who was last seen holding it, in quarantine. */
+  pids: number[] = []
+  /** Its scrubbing, while that is under way. */
+  scrubbing: ScrubObserver | undefined
+  /** What it adds to the sums of its range. */
+  counted: Partial<Sums> = {}
+
+  constructor(
+    readonly range: Range,
+    public record: RetiredRecord,
+    readonly charge: Charge,
+  ) {}
+
+  get bytes(): number {
+    return bytesOf(this.record.extents)
+  }
+}
