@@ -1,4 +1,22 @@
-const factors: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40, P: 2 ** 50 }
+/** 1024 bytes. */
+export const KiB = 1024
+/** 1024 KiB. */
+export const MiB = 1024 * KiB
+/** 1024 MiB. */
+export const GiB = 1024 * MiB
+/** 1024 GiB. */
+export const TiB = 1024 * GiB
+
+/** Bytes of a unit by its letter, as in 64G and 64GiB; none: bytes. */
+export const unitBytes: Readonly<Record<string, number>> = {
+  '': 1,
+  K: KiB,
+  M: MiB,
+  G: GiB,
+  T: TiB,
+  P: 1024 * TiB,
+  E: 1024 * 1024 * TiB,
+}
 
 /**
  * Bytes from '4G', '512MiB', '2 MB', '4096' (all powers of 1024), or a number of bytes.
@@ -7,7 +25,7 @@ const factors: Record<string, number> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 **
 export function parseSize(text: number | string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([KMGTP]?)(?:i?B)?$/i.exec(String(text).trim())
   if (!match) return undefined
-  const bytes = Number(match[1]) * factors[match[2]!.toUpperCase()]!
+  const bytes = Number(match[1]) * unitBytes[match[2]!.toUpperCase()]!
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
@@ -21,4 +39,16 @@ export function formatSize(bytes: number): string {
     unit++
   }
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
+}
+
+export function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit
+}
+
+export function roundDown(value: number, unit: number): number {
+  return Math.floor(value / unit) * unit
+}
+
+export function isPowerOfTwo(value: number): boolean {
+  return value > 0 && value === 2 ** Math.round(Math.log2(value))
 }

@@ -1,3 +1,4 @@
+import { type SourceKind, sourceKinds, sources } from '../source'
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
 import { FieldReader } from './field-reader'
 import { FieldWriter } from './field-writer'
@@ -18,8 +19,9 @@ export const formatVersion = 1
 export const featuresIncompatible = 0
 export const featuresReadOnlyCompatible = 0
 
-export type SourceKind = 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
-const sources: readonly (SourceKind | null)[] = [null, 'directory', 'memfd', 'devdax', 'devmem', 'pci-bar']
+/** By the number that each has in a superblock. */
+const kinds: (SourceKind | null)[] = [null]
+for (const kind of sourceKinds) kinds[sources[kind].tableCode] = kind
 
 /** Which range a table belongs to; bytes. base is 0 where the source has no physical address. */
 export interface RangeIdentity {
@@ -64,7 +66,7 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c = portab
   writer.u32(superblock.featuresCompatible)
   writer.u32(superblock.featuresIncompatible)
   writer.u32(superblock.featuresReadOnlyCompatible)
-  writer.code(superblock.identity.source, sources)
+  writer.code(superblock.identity.source, kinds)
   writer.zeros(3)
   writer.hex(superblock.uuid, 16)
   writer.u64(superblock.identity.base)
@@ -118,7 +120,7 @@ export function decodeSuperblock(copy: Buffer): Superblock {
   const featuresCompatible = reader.u32()
   const featuresIncompatible = reader.u32()
   const featuresReadOnlyCompatible = reader.u32()
-  const source = reader.code(sources)
+  const source = reader.code(kinds)
   reader.zeros(3)
   const uuid = reader.hex(16)
   const identity = { source, base: reader.u64(), bytes: reader.u64(), alignBytes: reader.u64() }

@@ -1,9 +1,9 @@
 import { statfsSync } from 'node:fs'
 import type { Range } from '../../protocol/generated/broker'
-import { formatSize } from '../../protocol/units'
+import { sources } from '../../protocol/source'
+import { formatSize, MiB } from '../../protocol/units'
 import type { RangeSettings } from './config/settings'
 
-const MiB = 2 ** 20
 const suggestedMost = 512 * MiB
 
 /** What a range has come to: as it is configured, and as it is. */
@@ -34,7 +34,7 @@ Ctrl-C stops the broker; the memory and its table stay.`
 }
 
 function describe({ configured, view }: Started): string {
-  const place = configured.path || 'memfds'
+  const place = configured.path ?? 'memfds'
   if (view.state === 'online') return `It hands out ${formatSize(view.bytes)} of memory kept in ${place}.`
   return `It hands out nothing of range ${view.name}: ${view.reason}
 Once that is mended, start it again; without a configuration, --size and --directory choose how much, and where.`
@@ -50,7 +50,7 @@ function suggestedBytes(ranges: readonly Started[]): number {
 /** Others fill a filesystem too. */
 function freeBytes({ configured, view }: Started): number {
   if (view.state !== 'online') return 0
-  if (configured.source !== 'directory') return view.largestFreeBytes
-  const { blocks, bavail, bsize } = statfsSync(configured.path)
+  if (sources[configured.source].files !== 'inFolder') return view.largestFreeBytes
+  const { blocks, bavail, bsize } = statfsSync(configured.path!)
   return blocks === 0 ? view.largestFreeBytes : Math.min(view.largestFreeBytes, bavail * bsize)
 }

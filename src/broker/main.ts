@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { parseSize } from '../../protocol/units'
+import { sources } from '../../protocol/source'
+import { MiB, parseSize } from '../../protocol/units'
 import { banner } from './banner'
 import { Broker } from './broker'
 import { commandLine, exit, type Options } from './command-line'
 import { ConfigError, embeddedDefault, loadConfig } from './config/config'
+import { tableBytesFor } from './config/range'
 import type { Settings } from './config/settings'
-import { tableBytesFor } from './config/table-size'
 import type { Console } from './console/console'
 import { followKernelLog } from './contents/found-bad'
 import { isEnvironment } from './failure'
@@ -30,7 +31,7 @@ function settingsFrom(options: Options): Settings {
   let bytes: number | undefined
   if (options.size !== undefined) {
     bytes = parseSize(options.size)
-    if (bytes === undefined || bytes < 2 ** 20)
+    if (bytes === undefined || bytes < MiB)
       throw new ConfigError(`--size: '${options.size}' is not a size of at least 1MiB`)
   }
   const settings =
@@ -138,14 +139,14 @@ function startConsole(broker: Broker): Promise<Console | undefined> | undefined 
   return Console.start(broker, broker.settings.console)
 }
 
-/** For programs that are to look at the same memory; sizes in bytes. */
+/** For programs that are to look at the same memory. Sizes are in bytes; a source's own keys have their names in the file. */
 function plain({ socket, ranges }: Settings) {
   return {
     socket,
-    ranges: ranges.map(({ name, source, path, bytes, base, tableBytes, hugePageBytes }) => ({
-      ...{ name, source, path, bytes, hugePageBytes },
-      base: base ?? null,
-      tableBytes: tableBytes ?? tableBytesFor(bytes),
+    ranges: ranges.map(({ alignBytes, format, ...range }) => ({
+      ...{ path: '', base: null, hugePageBytes: range.huge_page ?? 0 },
+      ...range,
+      tableBytes: range.tableBytes ?? tableBytesFor(range.bytes),
     })),
   }
 }
@@ -154,7 +155,7 @@ function plain({ socket, ranges }: Settings) {
 function prepareFormat(settings: Settings, name: string): void {
   const range = settings.ranges.find(candidate => candidate.name === name)
   if (!range) throw new ConfigError(`--format: no range is called '${name}'`)
-  if (range.source !== 'devdax' && range.source !== 'devmem')
+  if (sources[range.source].table !== 'inRange')
     throw new ConfigError(`--format: a ${range.source} range has its table in a file; move that away instead`)
   settings.ranges = [{ ...range, format: true }]
 }

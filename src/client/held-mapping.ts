@@ -1,8 +1,8 @@
 import { SystemError, Window } from '../../native'
 import type { Grant, Mapping as MappingInfo } from '../../protocol/generated/broker'
+import { GiB } from '../../protocol/units'
 import { closeQuietly } from './descriptor'
 import { BrokerError, invalidArgument } from './errors'
-import { GiB } from './units'
 
 /**
  * Node 20 can't make a larger ArrayBuffer over foreign memory, and Buffer.copy() of Node 22 and 24 reads the wrong

@@ -10,6 +10,7 @@ export type {
   ShareRight,
   Usage,
 } from '../../protocol/generated/broker'
+export { GiB, KiB, MiB, TiB } from '../../protocol/units'
 export {
   Allocation,
   type AllocationInfo,
@@ -45,7 +46,6 @@ export type {
   Rebuilt,
 } from './rebuild'
 export { defaultSocket } from './socket-path'
-export { GiB, KiB, MiB, TiB } from './units'
 export type {
   BadMemory,
   FreezeOptions,

@@ -107,8 +107,8 @@ test('formatting keeps it, at whatever write it is stopped', async () => {
   // An operator's --format, on memory that stops taking anything after some writes: what a killed broker leaves.
   const format = async (writes: number) => {
     stop()
-    const spy = jest.spyOn(DirectorySource, 'open').mockImplementation(async (settings, guard, work) => {
-      const opened = await open(settings, guard, work)
+    const spy = jest.spyOn(DirectorySource, 'open').mockImplementation(async (settings, host) => {
+      const opened = await open(settings, host)
       const { medium } = opened
       const [write, publish] = [medium.write.bind(medium), medium.publish.bind(medium)]
       const count = () => {

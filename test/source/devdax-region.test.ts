@@ -60,12 +60,9 @@ function region(parent: string, id: number, bytes: number, devices: Device[]): s
 const settings = (change: Partial<RangeSettings> = {}): RangeSettings => ({
   name: 'r',
   source: 'devdax',
-  path: '',
   bytes: 512 * MiB,
   alignBytes: undefined,
   tableBytes: undefined,
-  preallocate: undefined,
-  hugePageBytes: 0,
   base: 0x40000000,
   ...change,
 })

@@ -40,9 +40,10 @@ test('a grow that can not be undone in time is undone later', async () => {
     tampered: () => {},
     limited: () => {},
     guarded: (_what, work) => work(),
+    files: work,
   } as Partial<SourceHost> as SourceHost
   const settings = { name: 'test', path: folder, bytes: 64 * MiB, tableBytes: MiB } as RangeSettings
-  const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, host, work)
+  const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, host)
   try {
     await source.create(before, undefined)
     await expect(source.grow(grown, before)).rejects.toThrow('still waiting for the kernel')

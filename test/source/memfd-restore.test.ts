@@ -9,6 +9,7 @@ import type { FdStore } from '../../src/broker/service/fd-store'
 import type { Item } from '../../src/broker/service/store-name'
 import { WorkerFiles } from '../../src/broker/source/file-work'
 import { MemfdSource } from '../../src/broker/source/memfd/memfd'
+import type { SourceHost } from '../../src/broker/source/source'
 import { WorkerPool } from '../../src/broker/worker/worker-pool'
 import { StuckInodeLock } from '../program/stuck-inode-lock'
 import { needsRoot } from '../support/needs-root'
@@ -37,9 +38,14 @@ withOthers('a locked memfd does not keep the range from being restored', async (
     [2, other],
   ])
   const store = { takeRange: () => ({ items, doubt: undefined }) } as Partial<FdStore> as FdStore
-  const settings = { name: 'test', bytes: 64 * MiB, hugePageBytes: 0 } as RangeSettings
+  const settings = { name: 'test', bytes: 64 * MiB } as RangeSettings
+  const host = {
+    files: new WorkerFiles(pool),
+    openBy: () => undefined,
+    fdStore: store,
+  } as Partial<SourceHost>
   const lock = await StuckInodeLock.start({ uid, pid: process.pid, fd: stuck })
-  const { source, medium } = await MemfdSource.open(settings, new WorkerFiles(pool), () => undefined, store)
+  const { source, medium } = await MemfdSource.open(settings, host as SourceHost)
   try {
     const pieces = [1, 2].map(id => ({ id, uid, bytes: MiB, extents: [] }))
     await source.restore!(pieces.slice(1), pieces.slice(0, 1), false)

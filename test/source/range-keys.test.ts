@@ -21,27 +21,39 @@ test('addresses are numbers, or hexadecimal text', () => {
 
 test('each source has its own keys', () => {
   expect(
-    parse('source = "devmem"\nbase = "0x60000000"\ntrusted_uids = [0, 64055]').ranges[0]!.trusted,
-  ).toEqual(new Set([0, 64055]))
-  expect(parse('source = "devmem"\nbase = "0x60000000"').ranges[0]!.trusted).toEqual(new Set())
+    parse('source = "devmem"\nbase = "0x60000000"\ntrusted_uids = [0, 64055]').ranges[0]!.trusted_uids,
+  ).toEqual([0, 64055])
+  expect(parse('source = "devmem"\nbase = "0x60000000"').ranges[0]!.trusted_uids).toBeUndefined()
   expect(
     parse('source = "pci-bar"\npath = "/sys/bus/pci/devices/0000:00:05.0/resource0"\ntable_path = "/run/t"')
       .ranges[0],
-  ).toMatchObject({ path: '/sys/bus/pci/devices/0000:00:05.0/resource0', tablePath: '/run/t' })
+  ).toMatchObject({ path: '/sys/bus/pci/devices/0000:00:05.0/resource0', table_path: '/run/t' })
 })
 
 test.each([
   ['source = "devdax"', "broker.toml:1: a devdax range needs 'base'"],
   ['source = "devmem"', "broker.toml:1: a devmem range needs 'base'"],
   ['source = "pci-bar"\npath = "/sys/x/resource0"', "broker.toml:1: a pci-bar range needs 'table_path'"],
-  ['source = "devdax"\nbase = 0\npath = "/x"', 'broker.toml:6: a devdax range has no path'],
-  ['source = "devdax"\nbase = 0\ntrusted_uids = [0]', 'broker.toml:6: a devdax range has no trusted_uids'],
-  ['source = "devmem"\nbase = 0\npreallocate = true', 'broker.toml:6: a devmem range has no preallocate'],
-  ['source = "devmem"\nbase = 0\nhuge_page = "2MiB"', 'broker.toml:6: a devmem range has no huge_page'],
-  ['source = "memfd"\nbase = 0', 'broker.toml:5: a memfd range has no base'],
+  [
+    'source = "devdax"\nbase = 0\npath = "/x"',
+    'broker.toml:6: a devdax range has no path: it is for directory and pci-bar',
+  ],
+  [
+    'source = "devdax"\nbase = 0\ntrusted_uids = [0]',
+    'broker.toml:6: a devdax range has no trusted_uids: it is for devmem',
+  ],
+  [
+    'source = "devmem"\nbase = 0\npreallocate = true',
+    'broker.toml:6: a devmem range has no preallocate: it is for directory and memfd',
+  ],
+  [
+    'source = "devmem"\nbase = 0\nhuge_page = "2MiB"',
+    'broker.toml:6: a devmem range has no huge_page: it is for memfd',
+  ],
+  ['source = "memfd"\nbase = 0', 'broker.toml:5: a memfd range has no base: it is for devdax and devmem'],
   [
     'source = "directory"\npath = "/x"\ntable_path = "/y"',
-    'broker.toml:6: a directory range has no table_path',
+    'broker.toml:6: a directory range has no table_path: it is for pci-bar',
   ],
 ])('%s is refused with its line', (keys, expected) => {
   expect(refusal(keys)).toBe(expected)

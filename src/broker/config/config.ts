@@ -2,16 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import type { ErrorObject } from 'ajv'
-import { parseSize } from '../../../protocol/units'
+import { defaultSource } from '../../../protocol/source'
+import { Mistake, readSize } from '../../../protocol/source/key'
+import { GiB, MiB, roundDown } from '../../../protocol/units'
 import { settleConsole } from './console-settings'
-import { addressOf, overlapping, wrongKey } from './range-keys'
-import { type ConfigFile, configSchema, type OwnerConfig, type RangeConfig } from './schema'
+import { type Fail, overlapping, settleRange, tableBytesFor } from './range'
+import { type ConfigFile, configSchema, type OwnerConfig } from './schema'
 import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
-import { tableBytesFor } from './table-size'
 import { lineOf } from './toml-line'
-
-const GiB = 2 ** 30
-const MiB = 2 ** 20
 
 /** A configuration that can't be used; the message names the file and the line. */
 export class ConfigError extends Error {
@@ -63,13 +61,11 @@ export function embeddedDefault(
     ranges: [
       {
         name: 'default',
-        source: 'directory',
+        source: defaultSource,
         path: directory,
         bytes: overrides.bytes ?? defaultBytes(directory),
         alignBytes: undefined,
         tableBytes: undefined,
-        preallocate: undefined,
-        hugePageBytes: 0,
       },
     ],
     owners: new Map(),
@@ -98,8 +94,8 @@ function defaultBytes(directory: string): number {
 export function defaultRangeBytes(filesystemBytes: number): number {
   const half = filesystemBytes / 2
   if (filesystemBytes === 0 || filesystemBytes >= GiB + tableBytesFor(GiB))
-    return Math.max(GiB, Math.floor(half / GiB) * GiB)
-  return Math.max(MiB, Math.floor(half / MiB) * MiB)
+    return Math.max(GiB, roundDown(half, GiB))
+  return Math.max(MiB, roundDown(half, MiB))
 }
 
 /** Read and check a configuration file. socket: instead of the file's. @throws ConfigError */
@@ -160,15 +156,8 @@ function explain(error: ErrorObject, at: string[]): string {
   }
 }
 
-type Fail = (at: readonly (string | number)[], reason: string) => never
-
 function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Settings {
   const base = embeddedDefault({ bytes: 0, socket: socket ?? '' })
-  const size = (value: number | string | undefined, at: (string | number)[]) => {
-    if (value === undefined) return undefined
-    const bytes = parseSize(value)
-    return bytes ?? fail(at, `${at.at(-1)}: '${value}' is not a size below 2^53 bytes`)
-  }
   const names = new Set<string>()
   const placed: RangeSettings[] = []
   const paths = new Set<string>()
@@ -176,13 +165,13 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
     const at = ['range', index]
     if (names.has(range.name)) fail([...at, 'name'], `two ranges are called '${range.name}'`)
     names.add(range.name)
-    const settings = settleRange(range, at, size, fail)
-    const other = settings.base === undefined ? undefined : overlapping(settings, placed)
+    const settings = settleRange(range, at, fail)
+    const other = overlapping(settings, placed)
     if (other) fail([...at, 'base'], `it overlaps range '${other.name}'`)
     placed.push(settings)
-    if (range.path !== undefined && paths.has(path.resolve(range.path)))
-      fail([...at, 'path'], `two ranges use ${range.path}`)
-    if (range.path !== undefined) paths.add(path.resolve(range.path))
+    if (settings.path === undefined) return settings
+    if (paths.has(path.resolve(settings.path))) fail([...at, 'path'], `two ranges use ${settings.path}`)
+    paths.add(path.resolve(settings.path))
     return settings
   })
 
@@ -193,10 +182,12 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
   ) => {
     for (const range of config.ranges ?? [])
       if (!names.has(range)) fail([...at, 'ranges'], `no range is called '${range}'`)
+    const bytesMax =
+      config.bytes_max === undefined ? fallback.bytesMax : readSize(config.bytes_max, 'bytes_max')
     const countMax = (own: number | undefined, otherwise: number) =>
       own ?? (config.bytes_max === undefined ? otherwise : Infinity)
     return {
-      bytesMax: size(config.bytes_max, [...at, 'bytes_max']) ?? fallback.bytesMax,
+      bytesMax: bytesMax instanceof Mistake ? fail([...at, 'bytes_max'], bytesMax.reason) : bytesMax,
       allocationsMax: countMax(config.allocations_max, fallback.allocationsMax),
       mappingsMax: countMax(config.mappings_max, fallback.mappingsMax),
       ranges: config.ranges,
@@ -250,50 +241,5 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
     revokeGraceMs: file.revoke?.grace_ms ?? base.revokeGraceMs,
     onDeadline: file.revoke?.on_deadline ?? base.onDeadline,
     console: file.console && settleConsole(file.console, (key, reason) => fail(['console', key], reason)),
-  }
-}
-
-function settleRange(
-  range: RangeConfig,
-  at: (string | number)[],
-  size: (value: number | string | undefined, at: (string | number)[]) => number | undefined,
-  fail: Fail,
-): RangeSettings {
-  const bytes = size(range.bytes, [...at, 'bytes'])!
-  const alignBytes = size(range.align, [...at, 'align'])
-  const tableBytes = size(range.table_bytes, [...at, 'table_bytes'])
-  const hugePageBytes = size(range.huge_page, [...at, 'huge_page']) ?? 0
-  if (bytes < MiB && range.source !== 'pci-bar') fail([...at, 'bytes'], 'a range has at least 1MiB')
-  for (const [key, value] of [
-    ['align', alignBytes],
-    ['huge_page', hugePageBytes || undefined],
-  ] as const)
-    if (value !== undefined && (value < 4096 || value > bytes || value !== 2 ** Math.round(Math.log2(value))))
-      fail([...at, key], `${key} must be a power of two, at least 4KiB and at most the range's bytes`)
-  if (
-    tableBytes !== undefined &&
-    (tableBytes % 4096 !== 0 || tableBytes < 256 * 1024 || tableBytes > 2 ** 31)
-  )
-    fail([...at, 'table_bytes'], 'table_bytes must be a multiple of 4KiB from 256KiB to 2GiB')
-  if (range.source === 'directory') {
-    if (range.path === undefined) fail(at, "a directory range needs a 'path'")
-    if (hugePageBytes)
-      fail([...at, 'huge_page'], 'huge_page is for memfd ranges; a directory on hugetlbfs has its own')
-  } else if (range.source === 'memfd' && range.path !== undefined)
-    fail([...at, 'path'], 'a memfd range has no path')
-  const wrong = wrongKey(range)
-  if (wrong) fail(wrong.key === undefined ? at : [...at, wrong.key], wrong.reason)
-  return {
-    name: range.name,
-    source: range.source,
-    path: range.path ?? '',
-    bytes,
-    alignBytes,
-    tableBytes,
-    preallocate: range.preallocate,
-    hugePageBytes,
-    ...(range.base !== undefined && { base: addressOf(range.base) }),
-    ...(range.source === 'devmem' && { trusted: new Set(range.trusted_uids) }),
-    ...(range.table_path !== undefined && { tablePath: range.table_path }),
   }
 }

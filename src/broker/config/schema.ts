@@ -1,17 +1,15 @@
+import { kindsWhere, type SourceKind, sourceKinds, sources } from '../../../protocol/source'
+import { pathSchema, sizeSchema, uidSchema } from '../../../protocol/source/key'
+
 /** What a configuration file may say; the same object drives ajv and the messages. Sizes: bytes, or '64GiB'. */
 
+/** Beside these keys a range has those of its source, in the form that the source's description says. */
 export interface RangeConfig {
   name: string
-  source: 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
-  path?: string
-  base?: number | string
-  trusted_uids?: number[]
-  table_path?: string
+  source: SourceKind
   bytes: number | string
   align?: number | string
   table_bytes?: number | string
-  preallocate?: boolean
-  huge_page?: number | string
 }
 
 export interface OwnerConfig {
@@ -49,21 +47,8 @@ export interface ConfigFile {
   console?: ConsoleConfig
 }
 
-const size = (description: string) => ({
-  anyOf: [
-    { type: 'integer', minimum: 0 },
-    { type: 'string', pattern: '^[0-9]+(\\.[0-9]+)? ?([KMGTP]i?B?|B)?$' },
-  ],
-  description,
-})
-const address = (description: string) => ({
-  type: ['integer', 'string'],
-  minimum: 0,
-  maximum: Number.MAX_SAFE_INTEGER,
-  pattern: '^0x[0-9a-fA-F]{1,13}$',
-  description,
-})
-const path = (description: string) => ({ type: 'string', pattern: '^/', description })
+const size = (description: string) => ({ ...sizeSchema, description })
+const path = (description: string) => ({ ...pathSchema, description })
 const flag = (description: string) => ({ type: 'boolean', description })
 const oneOf = (values: readonly string[], description: string) => ({ enum: values, description })
 const count = (least: number, description: string) => ({ type: 'integer', minimum: least, description })
@@ -76,7 +61,6 @@ const table = (description: string, properties: object, required: string[] = [])
   description,
 })
 
-const uid = { type: 'integer', minimum: 0 }
 const text = { type: 'string', minLength: 1 }
 
 const quota = {
@@ -98,6 +82,25 @@ const quota = {
     'Its files are made its own, so that a program may open /proc/self/fd/N again, as QEMU does. Who owns a file can do ' +
       'more with it than with a descriptor alone. Default: false.',
   ),
+}
+
+/** The keys that only some sources have, each with what it means for which. */
+function sourceKeys(): Record<string, object> {
+  const schemas: Record<string, object> = {}
+  const meanings: Record<string, Map<string, SourceKind[]>> = {}
+  for (const kind of sourceKinds)
+    for (const [name, { schema, help, isNeeded }] of Object.entries(sources[kind].keys)) {
+      schemas[name] = schema
+      meanings[name] ??= new Map()
+      const meaning = `${isNeeded ? ', where it is needed' : ''}: ${help}`
+      meanings[name].set(meaning, [...(meanings[name].get(meaning) ?? []), kind])
+    }
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, schema]) => {
+      const meaning = [...meanings[name]!].map(([text, kinds]) => `${kinds.join(' and ')}${text}`)
+      return [name, { ...schema, description: meaning.join(' ') }]
+    }),
+  )
 }
 
 /** Each key with its meaning: membroker.toml(5) is made from it. */
@@ -144,24 +147,12 @@ export const configSchema = table(
             description: 'Letters, digits, dots, underscores and hyphens, at most 63.',
           },
           source: oneOf(
-            ['directory', 'memfd', 'devdax', 'devmem', 'pci-bar'],
-            'How its memory is got at. "directory": a file per allocation; "memfd": a sealed memfd per allocation; "devdax": ' +
-              'soft-reserved memory, a device-DAX instance per allocation; "devmem": an E820-reserved range through /dev/mem; ' +
-              '"pci-bar": a BAR of a PCI device.',
+            sourceKinds,
+            `How its memory is got at. ${sourceKinds.map(kind => `"${kind}": ${sources[kind].summary}`).join('; ')}.`,
           ),
-          path: path(
-            'directory: where the files are, on tmpfs, hugetlbfs (for huge pages) or a DAX filesystem; a folder that is the ' +
-              "broker's alone. pci-bar: the device's resource file in sysfs.",
+          bytes: size(
+            `How large it is; at least 1 MiB, unless it is a ${kindsWhere(({ bytesMin }) => bytesMin !== undefined).join(' or ')}.`,
           ),
-          base: address(
-            'devdax and devmem, where it is needed: the physical address at which the range begins.',
-          ),
-          trusted_uids: listOf(
-            uid,
-            'devmem: who gets descriptors of it. They reach beyond their allocations. Default: nobody.',
-          ),
-          table_path: path('pci-bar, where it is needed: the file of its allocation table.'),
-          bytes: size('How large it is; at least 1 MiB, unless it is a pci-bar.'),
           align: size(
             'Allocations begin and end on multiples of this, a power of two of at least 4 KiB. Default: the page size of the memory.',
           ),
@@ -169,11 +160,7 @@ export const configSchema = table(
             'Room for the allocation table, a multiple of 4 KiB from 256 KiB to 2 GiB. It counts when the range is first ' +
               "used; the size of a table that is there stays. Default: by the range's size.",
           ),
-          preallocate: flag(
-            'directory and memfd: take the pages of an allocation when it is made, not when they are touched. Default: for ' +
-              'huge pages only.',
-          ),
-          huge_page: size('memfd: the size of its huge pages. Default: ordinary pages.'),
+          ...sourceKeys(),
         },
         ['name', 'source', 'bytes'],
       ),
@@ -189,7 +176,7 @@ export const configSchema = table(
         'What one uid may have; either user or uid says whose. What it has beyond a lowered limit stays. Takes effect at a reload.',
       items: table('', {
         user: { ...text, description: 'A name of this host.' },
-        uid: { ...uid, description: 'The number.' },
+        uid: { ...uidSchema, description: 'The number.' },
         ...quota,
       }),
     },
@@ -198,7 +185,7 @@ export const configSchema = table(
         "others'. Takes effect at a reload.",
       {
         users: listOf(text, 'Names of this host.'),
-        uids: listOf(uid, 'Numbers.'),
+        uids: listOf(uidSchema, 'Numbers.'),
       },
     ),
     revoke: table('How memory comes back from who has it. Takes effect at a reload.', {
@@ -212,8 +199,8 @@ export const configSchema = table(
       on_deadline: oneOf(
         ['quarantine', 'kill', 'take'],
         'And then: leave the memory out of use until the holder is gone, kill the holder (a process that the broker gave a ' +
-          "mapping, or one of the owner's), or (devdax) take the memory away from under it; a hostile holder can race that " +
-          'and crash the kernel. Default: "quarantine".',
+          `mapping, or one of the owner's), or (${kindsWhere(({ can }) => can.forcedRevoke).join(', ')}) take the memory away from under it; a hostile holder can race that and crash the kernel. Default: ` +
+          '"quarantine".',
       ),
     }),
     console: table('The debug console. Without this table there is none. A change waits for a restart.', {

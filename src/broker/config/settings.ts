@@ -1,23 +1,13 @@
+import type { SourceKeys, SourceKind } from '../../../protocol/source'
 import type { ConsoleSettings } from './console-settings'
-import type { RangeConfig } from './schema'
 
-/** What one range is made from. Bytes throughout. */
-export interface RangeSettings {
+/** What one range is made from, with the keys that its source has. Bytes throughout. */
+export interface RangeSettings extends SourceKeys {
   name: string
-  source: RangeConfig['source']
-  /** The directory, or the file of a device's memory. */
-  path: string
+  source: SourceKind
   bytes: number
   alignBytes: number | undefined
   tableBytes: number | undefined
-  preallocate: boolean | undefined
-  hugePageBytes: number
-  /** Physical address, for the sources that have one. */
-  base?: number | undefined
-  /** Uids that get descriptors which reach beyond their allocations (devmem). */
-  trusted?: Set<number>
-  /** Where the table is kept, when it can't be in the range (pci-bar). */
-  tablePath?: string | undefined
   /** Make a new, empty table, whatever is there: an operator's explicit act. */
   format?: boolean
 }

@@ -7,11 +7,7 @@ import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/settings'
 import { guarded, isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
-import { DevdaxSource } from '../source/devdax/devdax'
-import { DevmemSource } from '../source/devmem/devmem'
-import { DirectorySource } from '../source/directory/directory'
-import { MemfdSource } from '../source/memfd/memfd'
-import { PciBarSource } from '../source/pci-bar/pci-bar'
+import { openerOf } from '../source/open'
 import type { OpenedSource, Source, SourceHost } from '../source/source'
 import type { Allocation } from '../state/allocation'
 import { memoryOf, memoryOfRetired, Range, type Recovery } from '../state/range'
@@ -71,7 +67,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
 
   let opened: OpenedSource
   try {
-    opened = await openSource(broker, settings)
+    opened = await openerOf(settings.source)(settings, sourceHost(broker, settings))
   } catch (error) {
     return unusable(explain(broker, error))
   }
@@ -131,26 +127,6 @@ function explain(broker: Broker, error: unknown): string {
   return (error as Error).message
 }
 
-function openSource(broker: Broker, settings: RangeSettings): Promise<OpenedSource> {
-  switch (settings.source) {
-    case 'memfd':
-      return MemfdSource.open(
-        settings,
-        broker.fileWork,
-        sourceHost(broker, settings.name).openBy,
-        broker.service?.fdStore,
-      )
-    case 'directory':
-      return DirectorySource.open(settings, sourceHost(broker, settings.name), broker.fileWork)
-    case 'devdax':
-      return DevdaxSource.open(settings, sourceHost(broker, settings.name))
-    case 'devmem':
-      return DevmemSource.open(settings)
-    case 'pci-bar':
-      return PciBarSource.open(settings)
-  }
-}
-
 /** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
   // A table that is another range's, or a newer broker's, is no reason to lose it.
@@ -161,13 +137,15 @@ function adviceFor({ code, message }: TableUnreadable, source: Source, range: st
 }
 
 /** What the table says of a piece of memory, and who is told when a holder made it something else. */
-function sourceHost(broker: Broker, name: string): SourceHost {
+function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): SourceHost {
   const { inventory } = broker
   let searching = false
   return {
-    regions: broker.settings.ranges.flatMap(({ source, base }) =>
-      source === 'devdax' && base !== undefined ? [base] : [],
+    bases: broker.settings.ranges.flatMap(({ source, base }) =>
+      source === kind && base !== undefined ? [base] : [],
     ),
+    files: broker.fileWork,
+    fdStore: broker.service?.fdStore,
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
     limited: reason => {

@@ -1,8 +1,11 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
-import type { Extent, SourceKind } from '../../../protocol/table'
+import type { SourceKind } from '../../../protocol/source'
+import type { Extent } from '../../../protocol/table'
 import type { ProcessIdentity } from '../lease/process'
+import type { FdStore } from '../service/fd-store'
 import type { NativeMedium } from '../table'
 import type { Holders, ScannedFile } from '../worker/holder-scan'
+import type { FileWork } from './file-work'
 
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
 export interface AllocationMemory {
@@ -50,8 +53,12 @@ export interface SourceHost {
   /** What the range can't do on this host, and why; undefined: it can again. */
   limited(reason: string | undefined): void
   readonly scan: Scan
-  /** Where all of the broker's device-DAX ranges begin. */
-  readonly regions: readonly number[]
+  /** Where all ranges of the same source begin that have a physical address. */
+  readonly bases: readonly number[]
+  /** What takes an inode's lock. */
+  readonly files: FileWork
+  /** Of the service manager; undefined: it keeps nothing. */
+  readonly fdStore: FdStore | undefined
   /** The source can't be relied on any more. */
   broken(reason: string): void
 }

@@ -138,7 +138,6 @@ function kept(commandLine: string) {
     bytes: stretch.end - stretch.start,
     path: '',
     base: stretch.start,
-    hugePageBytes: 0,
     tableBytes: 4096,
   }
   const firmware = [{ start: 0x10_0000, end: 128 * GiB, type: 1 }]

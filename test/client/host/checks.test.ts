@@ -20,7 +20,6 @@ const dax: ConfiguredRange = {
   bytes: GiB,
   path: '',
   base: GiB,
-  hugePageBytes: 0,
   tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 2 ** 26, base: 2 * GiB }
@@ -28,12 +27,11 @@ const files: ConfiguredRange = {
   ...dax,
   name: 'files',
   source: 'directory',
-  base: null,
   path: '/dev/shm/x',
   bytes: 4096,
 }
 const huge: ConfiguredRange = { ...files, name: 'huge', path: '/dev/hugepages/x', bytes: 2 ** 26 }
-const memfd: ConfiguredRange = { ...huge, name: 'memfd', source: 'memfd', path: '', hugePageBytes: 2 ** 21 }
+const memfd: ConfiguredRange = { ...huge, name: 'memfd', source: 'memfd', path: '', huge_page: 2 ** 21 }
 
 let root: string
 beforeEach(() => {

@@ -2,7 +2,7 @@ import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import type { RunningBroker } from '../../../src/client/ctl/host/check'
 import { hugePages, hugetlbfsRoom } from '../../../src/client/ctl/host/check/huge-pages'
-import type { ConfiguredRange } from '../../../src/client/ctl/host/configured-range'
+import type { ConfiguredRange, FolderRange } from '../../../src/client/ctl/host/configured-range'
 import { nodesOf, parseList } from '../../../src/client/ctl/host/process-nodes'
 import { Tree } from './tree'
 
@@ -14,16 +14,14 @@ const memfd: ConfiguredRange = {
   source: 'memfd',
   path: '',
   bytes: 32 * page,
-  base: null,
-  hugePageBytes: page,
+  huge_page: page,
   tableBytes: 4096,
 }
-const directory: ConfiguredRange = {
+const directory: FolderRange = {
   ...memfd,
   source: 'directory',
   path: '/dev/hugepages/x',
   bytes: 31 * page,
-  hugePageBytes: 0,
 }
 
 let tree: Tree
@@ -135,7 +133,7 @@ test('to which nodes a process is bound is read from its policy and its control 
 test('pages of 1 GiB are best had at boot', () => {
   counts(0, 0)
   tree.put('sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages', '0')
-  const gigabytes = { ...memfd, bytes: 2 ** 31, hugePageBytes: 2 ** 30 }
+  const gigabytes = { ...memfd, bytes: 2 ** 31, huge_page: 2 ** 30 }
   expect(check(gigabytes)).toMatchObject({
     result: 'bad',
     mend: expect.stringMatching(/hugepagesz=1G hugepages=2/),

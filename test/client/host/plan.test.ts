@@ -221,7 +221,6 @@ test('whatever is proposed: the kernel makes of its parameters just that range, 
         bytes: asked.size,
         path: '',
         base: found.start,
-        hugePageBytes: 0,
         tableBytes: 4096,
       }
       const next = {

@@ -11,7 +11,6 @@ const dax: ConfiguredRange = {
   bytes: 512 * MiB,
   path: '',
   base: GiB,
-  hugePageBytes: 0,
   tableBytes: 4096,
 }
 const mem: ConfiguredRange = { ...dax, name: 'raw', source: 'devmem', bytes: 128 * MiB, base: 0x6000_0000 }
@@ -222,12 +221,11 @@ test('what modprobe sets need not be on the line', () => {
 
 test('ranges whose memory ends with the kernel are told', () => {
   // Proves that nobody learns after the kexec that a memfd was no place for guests.
-  const memfd: ConfiguredRange = { ...dax, name: 'scratch', source: 'memfd', base: null }
+  const memfd: ConfiguredRange = { ...dax, name: 'scratch', source: 'memfd' }
   const folder: ConfiguredRange = {
     ...dax,
     name: 'files',
     source: 'directory',
-    base: null,
     path: '/dev/shm/x',
   }
   expect(found('', [memfd, folder])).toEqual(['scratch warning volatile', 'files warning volatile'])

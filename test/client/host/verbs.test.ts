@@ -281,6 +281,7 @@ test('membrokerd says what it has read, and nothing else with it', async () => {
         bytes: 2 ** 23,
         base: null,
         hugePageBytes: 2 ** 21,
+        huge_page: 2 ** 21,
         tableBytes: 2 ** 22,
       },
     ],

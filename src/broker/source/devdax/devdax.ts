@@ -1,9 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import type { Capabilities } from '../../../../protocol/generated/broker'
+import { devdax } from '../../../../protocol/source/devdax'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
+import type { OpenSource } from '../open'
 import { scrub } from '../scrub'
 import type {
   AllocationMemory,
@@ -69,11 +71,9 @@ export class DevdaxSource implements Source {
     this.node = region.node
     this.bytes = region.bytes
     this.capabilities = {
-      fdBound: 'kernel',
-      forcedRevoke: true,
+      ...devdax.can,
       survivesBroker: true,
       survivesKexec: true,
-      directMap: true,
       pageBytes: deviceAlign(region, unitBytes),
     }
   }
@@ -86,7 +86,7 @@ export class DevdaxSource implements Source {
     continueAbandoned()
     const helper = new Helper(lock, reason => host.broken(reason))
     try {
-      await clearUnbound(helper, host.regions)
+      await clearUnbound(helper, host.bases)
       const { medium, name, bytes, counting } = await openTable(
         region,
         helper,
@@ -383,6 +383,8 @@ export class DevdaxSource implements Source {
     closeSync(this.lock)
   }
 }
+
+export const open: OpenSource = (settings, host) => DevdaxSource.open(settings, host)
 
 async function holders(device: Device, scan: Scan | undefined): Promise<number[]> {
   return scan ? (await scan(statSync(pathOf(device)))).holders.map(({ pid }) => pid) : []

@@ -1,8 +1,9 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../../../native'
 import { chooseSuperblock, pageBytes, TableUnreadable } from '../../../../protocol/table'
+import { GiB, roundUp } from '../../../../protocol/units'
+import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
-import { tableBytesFor } from '../../config/table-size'
 import { SourceError } from '../../failure'
 import { NativeMedium } from '../../table'
 import type { Scan } from '../source'
@@ -11,8 +12,6 @@ import type { Helper } from './helper'
 import type { Counting } from './page-references'
 import { findRegions, type Instance, listInstances, readInstance } from './region'
 import { checkDriver, checkUnheld, hex, type OwnRegion, removeUnknown } from './takeover'
-
-const GiB = 2 ** 30
 
 /** Sizes in which the kernel can map a device: a larger unit is for addresses only. */
 export function deviceAlign(region: OwnRegion, unitBytes: number): number {
@@ -99,8 +98,4 @@ function tableBytesIn(medium: NativeMedium): number | undefined {
     if (error instanceof TableUnreadable) return undefined
     throw error
   }
-}
-
-function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit
 }

@@ -1,12 +1,14 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
-import { formatSize } from '../../../../protocol/units'
+import { devmem } from '../../../../protocol/source/devmem'
+import { formatSize, roundUp } from '../../../../protocol/units'
+import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
-import { tableBytesFor } from '../../config/table-size'
 import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
+import type { OpenSource } from '../open'
 import { scrub } from '../scrub'
 import type { AllocationMemory, OpenedSource, Proof, Scan, ScrubObserver, Source } from '../source'
 
@@ -27,11 +29,9 @@ export class DevmemSource implements Source {
   /** A grant has one offset into the descriptor. */
   readonly extentsMax = 1
   readonly capabilities: Capabilities = {
-    fdBound: 'none',
-    forcedRevoke: false,
+    ...devmem.can,
     survivesBroker: true,
     survivesKexec: true,
-    directMap: false,
     pageBytes,
   }
   private readonly allocations = new Map<number, AllocationMemory>()
@@ -58,9 +58,9 @@ export class DevmemSource implements Source {
     let lock: number | undefined
     try {
       lock = takeLock(base)
-      const tableBytes = Math.ceil((settings.tableBytes ?? tableBytesFor(bytes)) / unitBytes) * unitBytes
+      const tableBytes = roundUp(settings.tableBytes ?? tableBytesFor(bytes), unitBytes)
       const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
-      const trusted = settings.trusted ?? new Set()
+      const trusted = new Set(settings.trusted_uids)
       return {
         source: new DevmemSource(fd, lock, base, bytes, unitBytes, tableBytes, trusted),
         medium,
@@ -132,6 +132,8 @@ export class DevmemSource implements Source {
     closeSync(this.lock)
   }
 }
+
+export const open: OpenSource = settings => DevmemSource.open(settings)
 
 /** Two brokers with one range: /dev/mem itself is everybody's, so the lock is a file named after the address. */
 function takeLock(base: number): number {

@@ -18,13 +18,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
-import { formatSize } from '../../../../protocol/units'
+import { directory as description } from '../../../../protocol/source/directory'
+import { formatSize, roundDown, roundUp } from '../../../../protocol/units'
+import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
-import { tableBytesFor } from '../../config/table-size'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import { proveByOpening } from '../file-proof'
-import { empty, type FileWork, takeOver } from '../file-work'
+import { empty, takeOver } from '../file-work'
 import { hasOwnPool, PagesOwed } from '../huge-pages'
+import type { OpenSource } from '../open'
 import { Reservations } from '../reservation'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 import { FileSizes } from './file-sizes'
@@ -64,8 +66,8 @@ export class DirectorySource implements Source {
     private readonly filePageBytes: number,
     private readonly preallocate: boolean,
     private readonly host: SourceHost,
-    private readonly work: FileWork,
   ) {
+    const work = host.files
     this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
     this.sizes = new FileSizes(
       {
@@ -94,15 +96,15 @@ export class DirectorySource implements Source {
   }
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
-  static async open(settings: RangeSettings, host: SourceHost, work: FileWork): Promise<OpenedSource> {
-    const directory = path.resolve(settings.path)
+  static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
+    const directory = path.resolve(settings.path!)
     prepareDirectory(directory)
     const lock = takeLock(directory)
     try {
       const { type, bsize, blocks } = statfsSync(directory)
       const options = mountOptions(directory)
       const unitBytes = Math.max(type === hugetlbfs ? bsize : 4096, settings.alignBytes ?? 0)
-      const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
+      const bytes = roundDown(settings.bytes, unitBytes)
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
       const table = await openTable(directory, roundUp(tableBytes, type === hugetlbfs ? bsize : 4096))
       if (blocks > 0 && blocks * bsize < bytes + table.bytes)
@@ -117,18 +119,15 @@ export class DirectorySource implements Source {
         unitBytes,
         boundNode(options),
         {
-          fdBound: 'file',
-          forcedRevoke: false,
+          ...description.can,
           survivesBroker: true,
           survivesKexec: isDax(options),
-          directMap: true,
           pageBytes: type === hugetlbfs ? bsize : 4096,
         },
         type,
         type === hugetlbfs ? bsize : tmpfsPageBytes(options),
         settings.preallocate ?? type === hugetlbfs,
         host,
-        work,
       )
       return {
         source,
@@ -166,7 +165,7 @@ export class DirectorySource implements Source {
     await this.sizes.idle(memory.id)
     const fd = openNow(this.file(memory.id), true)
     try {
-      await this.work.truncate(memory.uid, fd, memory.bytes)
+      await this.host.files.truncate(memory.uid, fd, memory.bytes)
     } catch (error) {
       closeSync(fd)
       // What is late may still happen.
@@ -260,7 +259,7 @@ export class DirectorySource implements Source {
       throw error
     }
     try {
-      await takeOver(this.work, uid, fd)
+      await takeOver(this.host.files, uid, fd)
     } finally {
       closeSync(fd)
     }
@@ -285,7 +284,7 @@ export class DirectorySource implements Source {
     if (fd !== undefined) {
       const remove = async () => {
         // A name that its owner gave the file elsewhere would keep the memory after unlink.
-        await empty(this.work, memory.uid, fd)
+        await empty(this.host.files, memory.uid, fd)
         await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
       }
@@ -305,7 +304,7 @@ export class DirectorySource implements Source {
     if (names < 1) return
     let failure: unknown
     try {
-      await this.work.strip(memory.uid, fd)
+      await this.host.files.strip(memory.uid, fd)
     } catch (error) {
       // More of them than the kernel lists, or no worker: no reason to keep the memory.
       if (!isEnvironment(error)) throw error
@@ -321,7 +320,7 @@ export class DirectorySource implements Source {
   private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
     const fd = openNow(this.file(id), true)
     try {
-      await this.work.truncate(uid, fd, bytes)
+      await this.host.files.truncate(uid, fd, bytes)
     } finally {
       closeSync(fd)
     }
@@ -354,6 +353,8 @@ export class DirectorySource implements Source {
   }
 }
 
+export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
+
 /** Never waits: without O_NONBLOCK an open would wait as long as a holder's lease lasts. */
 function openNow(file: string, writable: boolean): number {
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
@@ -367,10 +368,6 @@ function openIfThere(file: string): number | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-}
-
-function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit
 }
 
 /** Space that the filesystem has left for root; undefined where it has no bound of its own (hugetlbfs without size=). */

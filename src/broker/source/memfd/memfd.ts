@@ -1,15 +1,18 @@
 import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
+import { memfd } from '../../../../protocol/source/memfd'
+import { KiB, roundDown } from '../../../../protocol/units'
+import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
-import { tableBytesFor } from '../../config/table-size'
 import { isEnvironment, SourceError } from '../../failure'
 import type { FdStore, Kept } from '../../service/fd-store'
 import { type Item, storeName } from '../../service/store-name'
 import { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
-import { type FileWork, punchOut, takeOver } from '../file-work'
+import { punchOut, takeOver } from '../file-work'
 import { freeHugePages } from '../huge-pages'
+import type { OpenSource } from '../open'
 import { Reservations } from '../reservation'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 
@@ -39,43 +42,35 @@ export class MemfdSource implements Source {
     readonly capabilities: Capabilities,
     private readonly hugePageBytes: number,
     private readonly preallocate: boolean,
-    private readonly openBy: SourceHost['openBy'],
-    private readonly work: FileWork,
+    private readonly host: SourceHost,
   ) {
-    this.reservations = new Reservations(work, capabilities.pageBytes, () => {
+    this.reservations = new Reservations(host.files, capabilities.pageBytes, () => {
       if (hugePageBytes === 0) return undefined
       const pages = freeHugePages(hugePageBytes)
       return pages === undefined ? undefined : pages * hugePageBytes
     })
   }
 
-  /** openBy: the uid itself where the policy lets it open by path what it holds. */
-  static async open(
-    settings: RangeSettings,
-    work: FileWork,
-    openBy: SourceHost['openBy'],
-    store?: FdStore,
-  ): Promise<OpenedSource> {
-    const pageBytes = settings.hugePageBytes || 4096
+  static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
+    const { fdStore: store } = host
+    const { huge_page: hugePageBytes = 0 } = settings
+    const pageBytes = hugePageBytes || 4 * KiB
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
-    const bytes = Math.floor(settings.bytes / unitBytes) * unitBytes
+    const bytes = roundDown(settings.bytes, unitBytes)
     const source = new MemfdSource(
       settings.name,
       store,
       bytes,
       unitBytes,
       {
-        fdBound: 'file',
-        forcedRevoke: false,
+        ...memfd.can,
         survivesBroker: store !== undefined,
         survivesKexec: false,
-        directMap: true,
         pageBytes,
       },
-      settings.hugePageBytes,
-      settings.preallocate ?? settings.hugePageBytes > 0,
-      openBy,
-      work,
+      hugePageBytes,
+      settings.preallocate ?? hugePageBytes > 0,
+      host,
     )
     const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
     let table: number | undefined
@@ -159,9 +154,9 @@ export class MemfdSource implements Source {
   /** Where a holder keeps it from being done, it is still done before the proof that ends it, and the range goes on. */
   private async takeBack({ uid }: AllocationMemory, fd: number): Promise<void> {
     try {
-      await takeOver(this.work, uid, fd)
-      const owner = this.openBy(uid)
-      if (owner !== undefined) await this.work.chown(uid, fd, owner)
+      await takeOver(this.host.files, uid, fd)
+      const owner = this.host.openBy(uid)
+      if (owner !== undefined) await this.host.files.chown(uid, fd, owner)
     } catch (error) {
       if (!isEnvironment(error)) throw error
     }
@@ -179,7 +174,7 @@ export class MemfdSource implements Source {
 
   async disown({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
-    if (fd !== undefined) await takeOver(this.work, uid, fd)
+    if (fd !== undefined) await takeOver(this.host.files, uid, fd)
   }
 
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
@@ -201,7 +196,7 @@ export class MemfdSource implements Source {
     const fd = this.files.get(id)
     if (fd === undefined) return
     // Freeing a large file's pages takes the kernel a while, closing an empty one does not.
-    await punchOut(this.work, uid, fd, 0, fstatSync(fd).size)
+    await punchOut(this.host.files, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)
     this.store?.remove(this.range, id, uid)
   }
@@ -228,6 +223,8 @@ export class MemfdSource implements Source {
     return fd
   }
 }
+
+export const open: OpenSource = (settings, host) => MemfdSource.open(settings, host)
 
 const nothingKept: Kept = { items: new Map(), doubt: undefined }
 

@@ -15,15 +15,18 @@ import {
 import path from 'node:path'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
+import { pciBar } from '../../../../protocol/source/pci-bar'
+import { KiB } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
 import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from '../counting-mount'
+import type { OpenSource } from '../open'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source } from '../source'
 
 const pageBytes = 4096
-const tableBytes = 256 * 1024
+const tableBytes = 256 * KiB
 
 /**
  * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is
@@ -37,11 +40,9 @@ export class PciBarSource implements Source {
   readonly base = undefined
   readonly byNameOnly = true
   readonly capabilities: Capabilities = {
-    fdBound: 'file',
-    forcedRevoke: false,
+    ...pciBar.can,
     survivesBroker: true,
     survivesKexec: false,
-    directMap: false,
     pageBytes,
   }
   private readonly ids = new Set<number>()
@@ -68,12 +69,12 @@ export class PciBarSource implements Source {
 
   /** @throws SourceError when there is no such BAR of that size */
   static async open(settings: RangeSettings): Promise<OpenedSource> {
-    const resource = settings.path
+    const resource = settings.path!
     const stat = statSync(resource, { throwIfNoEntry: false })
     if (!stat || !/\/resource[0-5](_wc)?$/.test(resource))
       throw new SourceError(`${resource} is no BAR of a PCI device (/sys/bus/pci/devices/ADDRESS/resourceN)`)
     checkBar(resource, stat.size, settings.bytes)
-    const file = settings.tablePath!
+    const file = settings.table_path!
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
     const lock = takeLock(file)
     try {
@@ -147,6 +148,8 @@ export class PciBarSource implements Source {
     closeSync(this.lock)
   }
 }
+
+export const open: OpenSource = settings => PciBarSource.open(settings)
 
 function mountOf(resource: string): { mount: string | undefined; isNew: boolean } {
   const device = path.basename(path.dirname(realpathSync(resource)))

@@ -1,3 +1,4 @@
+import { type SourceDescription, sources } from '../../../../protocol/source'
 import type { BrokerConfiguration, ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
@@ -38,8 +39,8 @@ export interface RunningBroker {
 /** About the host. */
 export interface HostCheck {
   readonly id: string
-  /** Sources of ranges for which it matters; without any such range it is left out. Default: it always matters */
-  readonly sources?: ReadonlyArray<ConfiguredRange['source']>
+  /** Whether it matters for ranges of a source; without any such range it is left out. Default: it always matters */
+  matters?(source: SourceDescription): boolean
   readonly needsRoot?: boolean
   run(subject: Subject): CheckResult
 }
@@ -66,13 +67,13 @@ export function diagnose(
   subject: Subject,
 ): Diagnosis[] {
   const { ranges } = subject.configuration
-  const matters = ({ sources }: Pick<HostCheck, 'sources'>, { source }: ConfiguredRange) =>
-    sources === undefined || sources.includes(source)
+  const matters = (check: Pick<HostCheck, 'matters'>, { source }: ConfiguredRange) =>
+    check.matters?.(sources[source]) ?? true
   const allowed = ({ needsRoot }: Pick<HostCheck, 'needsRoot'>, run: () => CheckResult) =>
     needsRoot && !subject.isRoot ? notApplicable('only root can see this') : run()
   return [
     ...hostChecks
-      .filter(check => check.sources === undefined || ranges.some(range => matters(check, range)))
+      .filter(check => check.matters === undefined || ranges.some(range => matters(check, range)))
       .map(check => ({ id: check.id, range: null, ...allowed(check, () => check.run(subject)) })),
     ...rangeChecks.flatMap(check =>
       ranges

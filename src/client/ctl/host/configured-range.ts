@@ -1,20 +1,17 @@
 import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { type SourceKeys, type SourceKind, sources } from '../../../../protocol/source'
 import { exitCode, Failure } from '../exit'
 import { ownPackage } from '../package'
 import type { Extent } from './extent'
 
-/** A range as the broker reads it from its configuration. Bytes. */
-export interface ConfiguredRange {
+/** A range as the broker reads it from its configuration, with the keys that its source has. Bytes. */
+export interface ConfiguredRange extends Readonly<SourceKeys> {
   readonly name: string
-  readonly source: 'directory' | 'memfd' | 'devdax' | 'devmem' | 'pci-bar'
+  readonly source: SourceKind
   readonly bytes: number
-  readonly path: string
-  /** Physical address, for the sources that have one. */
-  readonly base: number | null
-  readonly hugePageBytes: number
-  /** Of the allocation table; a directory has it beside its allocations, as one more file. */
+  /** Of the allocation table. */
   readonly tableBytes: number
 }
 
@@ -28,7 +25,18 @@ export interface BrokerConfiguration {
 export type PhysicalRange = ConfiguredRange & { readonly base: number }
 
 export function physicalRanges(ranges: readonly ConfiguredRange[]): PhysicalRange[] {
-  return ranges.filter(range => range.base !== null) as PhysicalRange[]
+  return ranges.filter(({ source }) => sources[source].reservation !== undefined) as PhysicalRange[]
+}
+
+/** Of those whose memory is that of files in a folder, with it. */
+export type FolderRange = ConfiguredRange & { readonly path: string }
+
+export function isInFolder(range: ConfiguredRange): range is FolderRange {
+  return sources[range.source].files === 'inFolder'
+}
+
+export function isSoftReserved({ source }: ConfiguredRange): boolean {
+  return sources[source].reservation?.as === 'softReserved'
 }
 
 export function extentOf({ base, bytes }: PhysicalRange): Extent {

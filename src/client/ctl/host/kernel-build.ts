@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { type SourceKind, sources } from '../../../../protocol/source'
 import type { HostFiles } from './host-files'
 
 /** What is known of how a kernel was built; what is not known is undefined. */
@@ -55,17 +56,9 @@ export function builtInLine(options: KernelBuild['options']): BuiltInLine | unde
   return text === '' && !overrides ? undefined : { text, overrides }
 }
 
-const needed: Record<string, { options: string[]; modules: string[] }> = {
-  devdax: {
-    options: ['CONFIG_DEV_DAX', 'CONFIG_DEV_DAX_HMEM', 'CONFIG_EFI_SOFT_RESERVE'],
-    modules: ['device_dax', 'dax_hmem'],
-  },
-  devmem: { options: ['CONFIG_DEVMEM'], modules: [] },
-}
-
 /** What a kernel lacks for a source, in sentences. */
-export function missingFor(source: string, { options, modules }: KernelBuild): string[] {
-  const need = needed[source]
+export function missingFor(source: SourceKind, { options, modules }: KernelBuild): string[] {
+  const need = sources[source].kernel
   if (!need) return []
   const lacks = need.options
     .filter(option => options !== undefined && !['y', 'm'].includes(options.get(option) ?? 'n'))

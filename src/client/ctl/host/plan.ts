@@ -1,18 +1,16 @@
-import { formatSize } from '../../../../protocol/units'
+import { type SourceKind, sources } from '../../../../protocol/source'
+import { formatSize, GiB, isPowerOfTwo, MiB, roundDown, roundUp } from '../../../../protocol/units'
 import { bytesOf, type Extent, overlap, without } from './extent'
 import { sizeParameter } from './memmap'
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './nodes'
-
-const MiB = 2 ** 20
-const GiB = 2 ** 30
 
 /** What the operator asks for. Bytes; undefined where it is left to us. */
 export interface Wish {
   readonly size: number
   readonly align: number | undefined
   readonly node: number | undefined
-  readonly kind: 'devdax' | 'devmem'
+  readonly kind: SourceKind
   readonly leave: number | undefined
 }
 
@@ -44,26 +42,25 @@ export interface Refused {
 const lowestMiB = 16
 /** The units of a device-DAX region; a huge page. */
 const alignMin = 2 * MiB
-/** For each page of device memory the host keeps a structure in its own. */
-const structBytes = 64
 const pageBytes = 4096
 /** At the top of memory: a kernel, its initrd and what kexec adds are loaded from there downwards. */
 const headroom = 512 * MiB
 
 /** Of so much memory; a hypervisor with a few services. */
 export function defaultLeave(total: number): number {
-  return Math.min(16 * GiB, Math.max(GiB, Math.floor(total / 16 / MiB) * MiB))
+  return Math.min(16 * GiB, Math.max(GiB, roundDown(total / 16, MiB)))
 }
 
 /** Choose the memory to reserve. */
 export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const { size, kind } = wish
+  const isSoftReserved = sources[kind].reservation?.as === 'softReserved'
   if (wish.align !== undefined && (wish.align < alignMin || !isPowerOfTwo(wish.align)))
     return { refused: `the alignment must be a power of two of at least ${formatSize(alignMin)}` }
   const unit = wish.align ?? alignMin
   if (size < unit || size % unit !== 0)
     return {
-      refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(Math.ceil(Math.max(size, 1) / unit) * unit)}`,
+      refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(roundUp(Math.max(size, 1), unit))}`,
     }
   const nodes = joined(machine.nodes)
   const known = [...new Set(nodes.map(({ node }) => node))].sort((a, b) => a - b)
@@ -89,7 +86,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
       largest === 0
         ? `${nothing}, and none of any size`
         : `${nothing}; the largest has ${sizeParameter(largest)}${
-            kind === 'devdax' ? '; several ranges may serve as well as one' : ''
+            isSoftReserved ? '; several ranges may serve as well as one' : ''
           }`,
   }
 }
@@ -126,7 +123,7 @@ function lowest<T extends Extent>(
   for (const end of [top - headroom, top])
     for (const floor of [4 * GiB, GiB, 256 * MiB, 0])
       for (const piece of [...free].sort((a, b) => a.start - b.start)) {
-        const start = Math.ceil(Math.max(piece.start, floor) / align) * align
+        const start = roundUp(Math.max(piece.start, floor), align)
         if (start + size <= Math.min(piece.end, end)) return { ...piece, start, end: start + size }
       }
   return undefined
@@ -138,12 +135,13 @@ function judged(
   unit: number,
   total: number,
 ): Stretch | Refused {
-  const overhead = wish.kind === 'devdax' ? overheadOf(wish.size) : 0
+  const { overheadBytesPerPage } = sources[wish.kind].reservation!
+  const overhead = (wish.size / pageBytes) * overheadBytesPerPage
   const left = total - wish.size
   const leave = wish.leave ?? defaultLeave(total)
   if (left - overhead >= leave) return { ...place, left, overhead }
-  const most = Math.floor((total - leave) / (1 + (wish.kind === 'devdax' ? structBytes / pageBytes : 0)))
-  const possible = Math.floor(most / unit) * unit
+  const most = Math.floor((total - leave) / (1 + overheadBytesPerPage / pageBytes))
+  const possible = roundDown(most, unit)
   const kept = `of ${formatSize(total)} the host would keep ${formatSize(Math.max(0, left - overhead))}`
   const needs = overhead === 0 ? '' : ` after ${formatSize(overhead)} for managing the range`
   return {
@@ -153,15 +151,6 @@ function judged(
   }
 }
 
-/** Host memory that goes into managing device memory of that size. */
-export function overheadOf(bytes: number): number {
-  return (bytes / pageBytes) * structBytes
-}
-
 function alignedBytes({ start, end }: Extent, align: number): number {
-  return Math.max(0, Math.floor(end / align) * align - Math.ceil(start / align) * align)
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(Math.log2(value))
+  return Math.max(0, roundDown(end, align) - roundUp(start, align))
 }

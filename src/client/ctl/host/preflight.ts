@@ -1,12 +1,19 @@
+import { sources } from '../../../../protocol/source'
 import { formatSize } from '../../../../protocol/units'
 import { bootMap, randomisation, type TypedExtent } from './boot-map'
 import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
-import { type ConfiguredRange, extentOf, type PhysicalRange, physicalRanges } from './configured-range'
+import {
+  type ConfiguredRange,
+  extentOf,
+  isSoftReserved,
+  type PhysicalRange,
+  physicalRanges,
+} from './configured-range'
 import { contains, type Extent, extentText, overlap, without } from './extent'
 import { type Finding, lost, warning } from './finding'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
 import { memorySize, memoryType, parseMemmap, sizeParameter } from './memmap'
-import { driversOf } from './preflight-devdax'
+import { driversOf } from './preflight-drivers'
 
 /** The kernel that is to come. */
 export interface NextKernel {
@@ -36,9 +43,9 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...randomisationOf(range, map, byLoader, next.firmware),
     ...crashKernelOf(range, parameters),
     ...missingFor(range.source, next.build).map(reason => lost(range, 'driver', reason)),
-    ...(range.source === 'devdax'
+    ...(isSoftReserved(range)
       ? driversOf(range, parameters, next.idleByModprobe)
-      : devmemOf(range, parameters)),
+      : openingOf(range, parameters)),
   ])
   return [
     ...(builtIn?.overrides ? [overridden(builtIn)] : []),
@@ -98,11 +105,11 @@ function memoryOf(
   parameters: readonly Parameter[],
 ): Finding[] {
   const extent = extentOf(range)
-  const wanted = range.source === 'devdax' ? memoryType.softReserved : memoryType.reserved
+  const wanted = memoryType[sources[range.source].reservation!.as]
   const found = map.filter(entry => overlap(entry, extent))
   const [only] = found
   if (found.length === 1 && contains(only!, extent) && only!.type === wanted)
-    return range.source === 'devdax' ? wholeRegion(range, only!) : ownReservation(range, parameters)
+    return isSoftReserved(range) ? wholeRegion(range, only!) : ownReservation(range, parameters)
   const there = found.map(entry => {
     const part = { start: Math.max(entry.start, extent.start), end: Math.min(entry.end, extent.end) }
     const where = contains(entry, extent) ? 'all of it' : extentText(part)
@@ -199,7 +206,7 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   const base = `0x${range.base.toString(16)}`
   const right = [
     `memmap=${size}$${base}`,
-    ...(range.source === 'devdax' ? [`memmap=${size}%${base}-2+0xefffffff`] : []),
+    ...(isSoftReserved(range) ? [`memmap=${size}%${base}-2+0xefffffff`] : []),
   ]
   const says = near.map(({ word }) => `memmap=${word}`).join(' ')
   return near.length === 0
@@ -244,7 +251,8 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
   })
 }
 
-function devmemOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
+/** Whether /dev/mem can be opened. */
+function openingOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
   const lockdown = valuesOf(parameters, 'lockdown').at(-1)
   const findings: Finding[] = []
   if (listOf(parameters, 'iomem').includes('strict'))
@@ -261,15 +269,6 @@ function devmemOf(range: PhysicalRange, parameters: readonly Parameter[]): Findi
 }
 
 function volatile(range: ConfiguredRange): Finding[] {
-  if (range.source === 'memfd')
-    return [warning(range, 'volatile', 'a memfd range does not survive any kexec')]
-  if (range.source === 'directory')
-    return [
-      warning(
-        range,
-        'volatile',
-        `what is in ${range.path} survives a kexec only on a filesystem that does, such as one on DAX`,
-      ),
-    ]
-  return []
+  const reason = sources[range.source].lostByKexec?.({ ...range })
+  return reason === undefined ? [] : [warning(range, 'volatile', reason)]
 }

@@ -1,3 +1,4 @@
+import { type SourceKind, sources } from '../../../../protocol/source'
 import { randomisation } from './boot-map'
 import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from './command-line'
 import { sizeParameter } from './memmap'
@@ -18,18 +19,13 @@ export interface Proposal {
 }
 
 /** commandLine: of the running kernel; to what it has already these are added. */
-export function propose(
-  stretch: Stretch,
-  kind: 'devdax' | 'devmem',
-  name: string,
-  commandLine: string,
-): Proposal {
+export function propose(stretch: Stretch, kind: SourceKind, name: string, commandLine: string): Proposal {
   const size = sizeParameter(stretch.end - stretch.start)
   const base = `0x${stretch.start.toString(16)}`
   const present = parseCommandLine(commandLine)
   const notes: string[] = []
   const parameters = [`memmap=${size}$${base}`]
-  if (kind === 'devdax') {
+  if (sources[kind].reservation?.as === 'softReserved') {
     parameters.push(`memmap=${size}%${base}-2+0xefffffff`)
     if (!switchedOn(present, 'dax_hmem.region_idle')) parameters.push('dax_hmem.region_idle=1')
   }
@@ -86,15 +82,13 @@ function grubby(parameters: readonly string[]): string {
   return `grub2-editenv - set 'membroker=${value}' && ${update('$membroker')}`
 }
 
-function toml({ start, end }: Stretch, kind: 'devdax' | 'devmem', name: string): string {
-  const lines = [
+function toml({ start, end }: Stretch, kind: SourceKind, name: string): string {
+  return [
     '[[range]]',
     `name = "${name}"`,
     `source = "${kind}"`,
     `base = "0x${start.toString(16)}"`,
     `bytes = "${sizeParameter(end - start).replace(/([KMG])$/, '$1iB')}"`,
-  ]
-  if (kind === 'devmem')
-    lines.push('trusted_uids = [0]             # who gets a descriptor that reaches all of the range')
-  return lines.join('\n')
+    ...(sources[kind].reservation?.exampleLines ?? []),
+  ].join('\n')
 }

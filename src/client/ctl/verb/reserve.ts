@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { kindsWhere, type SourceKind } from '../../../../protocol/source'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type Extent, extentText, overlap } from '../host/extent'
 import { HostFiles } from '../host/host-files'
@@ -12,12 +13,15 @@ import { print, sizeArgument, wholeArgument } from '../session'
 import { fields, size } from '../table'
 import { addVerb } from '../verb'
 
+const kinds = kindsWhere(({ reservation }) => reservation !== undefined)
+const [softReservedKind] = kindsWhere(({ reservation }) => reservation?.as === 'softReserved')
+
 interface Options {
   size: number
   node?: number
   align?: number
   leave?: number
-  kind: 'devdax' | 'devmem'
+  kind: SourceKind
   name: string
   memoryMap?: string
   nodes?: string
@@ -30,7 +34,7 @@ export function addReserve(program: Command): void {
     examples: [
       'reserve --size 64G',
       'reserve --size 64G --node 1 --leave 8G',
-      'reserve --size 1G --kind devmem',
+      `reserve --size 1G --kind ${kinds.at(-1)}`,
       'reserve --size 64G --memory-map iomem.txt --nodes zoneinfo.txt   # for another machine',
     ],
     notes: `Reads /proc/iomem, which the kernel shows to root only; needs no broker. The memory is chosen where neither
@@ -44,11 +48,7 @@ kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) a
       'of its start; default: 1G for whole GiB where that is possible, else 2M',
       sizeArgument,
     )
-    .addOption(
-      new Option('--kind <source>', 'the source of the range')
-        .choices(['devdax', 'devmem'])
-        .default('devdax'),
-    )
+    .addOption(new Option('--kind <source>', 'the source of the range').choices(kinds).default(kinds[0]))
     .option(
       '--leave <size>',
       'what the host must keep; default: a sixteenth of its memory, at least 1G, at most 16G',
@@ -76,7 +76,7 @@ function alreadyMarked(marked: readonly Extent[], map: readonly MapEntry[]): str
   return marked.map(extent => {
     const window = cxlMemory(map).find(entry => overlap(entry, extent))
     return window === undefined
-      ? `${extentText(extent)} is soft-reserved already: a devdax range there needs no memmap=.`
+      ? `${extentText(extent)} is soft-reserved already: a ${softReservedKind} range there needs no memmap=.`
       : `${extentText(extent)} is soft-reserved, and in ${window.name}: the CXL drivers take it, and make it the kernel's own memory (kmem), not dax_hmem.`
   })
 }

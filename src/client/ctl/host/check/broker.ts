@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import path from 'node:path'
+import { sourceOf } from '../../../../../protocol/source'
 import { formatSize } from '../../../../../protocol/units'
 import { type Broker, BrokerError, connect } from '../../../index'
 import {
@@ -62,8 +63,8 @@ export async function brokerChecks(
     ])
     // Elsewhere that number is another process's.
     const pid = isOurs(clients, process) ? status.pid : undefined
-    const hasMemfds = ranges.some(({ source }) => source === 'memfd')
-    const ownsPages = ranges.some(({ source }) => source === 'devdax' || source === 'devmem')
+    const hasMemfds = ranges.some(({ source }) => sourceOf(source)?.files === 'unnamed')
+    const ownsPages = ranges.some(({ source }) => sourceOf(source)?.reservation !== undefined)
     const running = new Map(ranges.map(range => [range.name, range]))
     const diagnoses = [
       folder,

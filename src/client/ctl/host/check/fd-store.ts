@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { sourceOf } from '../../../../../protocol/source'
 import type { Range } from '../../../index'
 import { bad, type CheckResult, good, notApplicable, shellWord, warning } from '../check'
 import type { HostFiles } from '../host-files'
@@ -38,7 +39,7 @@ export async function fdStore(
   // Allocations come and go between the two readings.
   for (let attempt = 1; ; attempt++) {
     const online = (await readRanges()).filter(
-      ({ source, state }) => source === 'memfd' && state === 'online',
+      ({ source, state }) => sourceOf(source)?.files === 'unnamed' && state === 'online',
     )
     const rangeNames = online.map(({ name }) => name)
     const store = unit === undefined ? undefined : await storeOf(unit)

@@ -1,5 +1,6 @@
 import path from 'node:path'
-import { formatSize } from '../../../../../protocol/units'
+import { sources } from '../../../../../protocol/source'
+import { formatSize, GiB, KiB, unitBytes } from '../../../../../protocol/units'
 import {
   bad,
   type CheckResult,
@@ -10,34 +11,32 @@ import {
   shellWord,
   warning,
 } from '../check'
-import type { ConfiguredRange } from '../configured-range'
+import { type ConfiguredRange, type FolderRange, isInFolder } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { type Mount, mountOf, optionOf } from '../mounts'
 
-const GiB = 2 ** 30
-
 /** Bytes of the huge pages that a range is made of; undefined where it is made of ordinary ones. */
 function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | undefined {
-  if (range.source === 'memfd') return range.hugePageBytes || undefined
-  const mount = range.source === 'directory' ? mountOf(files, range.path) : undefined
+  if (!isInFolder(range)) return range.huge_page || undefined
+  const mount = mountOf(files, range.path)
   if (mount?.type !== 'hugetlbfs') return undefined
   const size = /^(\d+)([KMG])$/.exec(optionOf(mount, 'pagesize') ?? '')
-  if (size) return Number(size[1]) * 1024 ** ('KMG'.indexOf(size[2]!) + 1)
-  return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * 1024
+  if (size) return Number(size[1]) * unitBytes[size[2]!]!
+  return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * KiB
 }
 
-/** A memfd range has its table in ordinary memory. */
+/** Elsewhere than in the folder the table is in ordinary memory. */
 function pages({ source, bytes, tableBytes }: ConfiguredRange, pageBytes: number): number {
-  const table = source === 'directory' ? Math.ceil(tableBytes / pageBytes) : 0
+  const table = sources[source].table === 'inFolder' ? Math.ceil(tableBytes / pageBytes) : 0
   return Math.ceil(bytes / pageBytes) + table
 }
 
 /** Bytes of the pool's pages that a range has already; undefined where this user can't see it. */
 function heldBytes(range: ConfiguredRange, { files, broker }: Subject): number | undefined {
-  const seen = range.source === 'directory' ? files.bytesIn(range.path) : undefined
+  const seen = isInFolder(range) ? files.bytesIn(range.path) : undefined
   if (seen !== undefined) return seen
   if (broker) return broker.usedBytes.get(range.name) ?? 0
-  return range.source === 'memfd' ? 0 : undefined
+  return isInFolder(range) ? undefined : 0
 }
 
 /** Pages of one size. free: of those that the broker may use; promised: of them, to mappings that have not touched them yet. */
@@ -51,7 +50,7 @@ interface Pool {
 }
 
 function poolOf(files: HostFiles, pageBytes: number, nodes: readonly number[] | undefined): Pool | undefined {
-  const name = `hugepages-${pageBytes / 1024}kB`
+  const name = `hugepages-${pageBytes / KiB}kB`
   const whole = `/sys/kernel/mm/hugepages/${name}`
   const read = (folder: string, file: string) => files.number(`${folder}/${file}`)
   const total = read(whole, 'nr_hugepages')
@@ -85,7 +84,7 @@ function promisedToOwn(mounts: ReadonlyMap<string, { mount: Mount; held: number 
 /** Of all ranges with pages of a size together: they share the pool. */
 export const hugePages: RangeCheck = {
   id: 'hugePages',
-  sources: ['directory', 'memfd'],
+  matters: source => source.files !== undefined,
   run: (range, subject) => {
     const { files, configuration, broker } = subject
     const pageBytes = hugePageBytesOf(range, files)
@@ -94,7 +93,9 @@ export const hugePages: RangeCheck = {
     if (!pool)
       return bad(
         `this machine has no huge pages of ${formatSize(pageBytes)}`,
-        `mount -t hugetlbfs -o pagesize=2M none ${shellWord(range.path)} (or another size of /sys/kernel/mm/hugepages)`,
+        isInFolder(range)
+          ? `mount -t hugetlbfs -o pagesize=2M none ${shellWord(range.path)} (or another size of /sys/kernel/mm/hugepages)`
+          : 'write huge_page = "2MiB", or another size of /sys/kernel/mm/hugepages, into the configuration',
       )
     const sharing = configuration.ranges.filter(other => hugePageBytesOf(other, files) === pageBytes)
     const needed = sharing.reduce((sum, other) => sum + pages(other, pageBytes), 0)
@@ -105,7 +106,7 @@ export const hugePages: RangeCheck = {
       const bytes = heldBytes(other, subject)
       isHidden ||= bytes === undefined
       held += bytes ?? 0
-      const mount = other.source === 'directory' ? mountOf(files, other.path) : undefined
+      const mount = isInFolder(other) ? mountOf(files, other.path) : undefined
       if (!mount) continue
       const known = mounts.get(mount.folder)
       mounts.set(mount.folder, { mount, held: (known?.held ?? 0) + (bytes ?? 0) })
@@ -156,7 +157,7 @@ function judge({ pool, pageBytes, needed, held, isHidden, nodes }: Account): Che
 }
 
 /** A hugetlbfs can be limited to less than the pool. */
-export function hugetlbfsRoom(range: ConfiguredRange, mount: Mount): CheckResult {
+export function hugetlbfsRoom(range: FolderRange, mount: Mount): CheckResult {
   const room = Number(optionOf(mount, 'size') ?? Number.NaN)
   const needed = range.bytes + range.tableBytes
   if (Number.isNaN(room) || room >= needed) return good(`${range.path} is on hugetlbfs`)

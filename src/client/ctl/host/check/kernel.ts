@@ -1,3 +1,4 @@
+import { sources } from '../../../../../protocol/source'
 import { bad, good, type HostCheck, notApplicable, warning } from '../check'
 import { stateOf } from '../drivers'
 import { buildOptions, missingFor } from '../kernel-build'
@@ -6,7 +7,7 @@ import { kmem } from './kmem'
 /** Loaded in this order: dax_hmem makes the device, which device_dax then binds. */
 const modules: HostCheck = {
   id: 'modules',
-  sources: ['devdax'],
+  matters: source => source.reservation?.as === 'softReserved',
   run: ({ files }) => {
     const absent = (['dax_hmem', 'device_dax'] as const).filter(name => stateOf(files, name) === 'absent')
     return absent.length === 0
@@ -20,7 +21,7 @@ const modules: HostCheck = {
 
 const regionIdle: HostCheck = {
   id: 'regionIdle',
-  sources: ['devdax'],
+  matters: source => source.reservation?.as === 'softReserved',
   run: ({ files }) => {
     const value = files.text('/sys/module/dax_hmem/parameters/region_idle')
     if (value === undefined) return notApplicable('dax_hmem is not there, or does not know the parameter')
@@ -41,7 +42,7 @@ const lockdown: HostCheck = {
     if (mode === undefined) return notApplicable('this kernel has no lockdown, or securityfs is not mounted')
     if (mode === 'none') return good('the kernel is not locked down')
     const how = 'boot without lockdown= (with Secure Boot: switch it off, or sign what is to be loaded)'
-    return configuration.ranges.some(({ source }) => source === 'devmem')
+    return configuration.ranges.some(({ source }) => sources[source].reservation?.as === 'reserved')
       ? bad(`the kernel is locked down (${mode}), and nobody may open /dev/mem`, how)
       : warning(`the kernel is locked down (${mode}): kexec takes only signed kernels`, how)
   },
@@ -68,7 +69,7 @@ const kexec: HostCheck = {
 
 const kernelBuild: HostCheck = {
   id: 'kernelBuild',
-  sources: ['devdax', 'devmem'],
+  matters: source => source.kernel !== undefined,
   run: ({ files, configuration }) => {
     const release = files.text('/proc/sys/kernel/osrelease') ?? ''
     const options = buildOptions(files, release)

@@ -1,5 +1,5 @@
 import { bad, good, type HostCheck, type Subject, warning } from '../check'
-import { extentOf, physicalRanges } from '../configured-range'
+import { extentOf, isSoftReserved, physicalRanges } from '../configured-range'
 import { daxDevice } from '../dax-devices'
 import { stateOf } from '../drivers'
 import { type Extent, overlap } from '../extent'
@@ -10,7 +10,7 @@ const driver = '/sys/bus/dax/drivers/kmem'
 /** The driver kmem makes device-DAX memory the kernel's own. */
 export const kmem: HostCheck = {
   id: 'kmem',
-  sources: ['devdax'],
+  matters: source => source.reservation?.as === 'softReserved',
   run: subject => {
     const taken = takenFrom(subject)
     if (taken.length > 0)
@@ -43,9 +43,7 @@ interface Taken {
 
 /** Its devices that have memory of a range, or of which that can't be told. */
 function takenFrom({ files, configuration }: Subject): Taken[] {
-  const wanted = physicalRanges(configuration.ranges)
-    .filter(({ source }) => source === 'devdax')
-    .map(extentOf)
+  const wanted = physicalRanges(configuration.ranges).filter(isSoftReserved).map(extentOf)
   return files
     .list(driver)
     .filter(name => /^dax\d+\.\d+$/.test(name))

@@ -1,6 +1,7 @@
 import { statfsSync } from 'node:fs'
 import path from 'node:path'
-import { formatSize } from '../../../../../protocol/units'
+import { sources } from '../../../../../protocol/source'
+import { formatSize, KiB, MiB, roundUp } from '../../../../../protocol/units'
 import {
   bad,
   good,
@@ -11,7 +12,7 @@ import {
   shellWord,
   warning,
 } from '../check'
-import type { ConfiguredRange } from '../configured-range'
+import { type ConfiguredRange, type FolderRange, isInFolder } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { sizeParameter } from '../memmap'
 import { type Mount, mountOf } from '../mounts'
@@ -29,14 +30,15 @@ function roomOnNodes(mount: Mount, files: HostFiles): { nodes: number[]; bytes: 
       /MemTotal:\s+(\d+) kB/.exec(files.text(`/sys/devices/system/node/node${node}/meminfo`) ?? '')?.[1],
     ),
   )
-  const bytes = sizes.reduce((sum, size) => sum + size, 0) * 1024
+  const bytes = sizes.reduce((sum, size) => sum + size, 0) * KiB
   return Number.isNaN(bytes) ? undefined : { nodes, bytes }
 }
 
 const filesystem: RangeCheck = {
   id: 'filesystem',
-  sources: ['directory'],
-  run: (range, { files }) => {
+  matters: source => source.files === 'inFolder',
+  run: (configured, { files }) => {
+    const range = configured as FolderRange
     const mount = mountOf(files, range.path)
     if (!mount) return notApplicable('no mount was found for it')
     if (mount.type === 'hugetlbfs') return hugetlbfsRoom(range, mount)
@@ -58,23 +60,23 @@ const filesystem: RangeCheck = {
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
           `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, range and table ${formatSize(needed)}`,
-          `mount -o remount,size=${sizeParameter(Math.ceil((needed * 1.02) / 2 ** 20) * 2 ** 20)} ${shellWord(mount.folder)}`,
+          `mount -o remount,size=${sizeParameter(roundUp(needed * 1.02, MiB))} ${shellWord(mount.folder)}`,
         )
   },
 }
 
 /** Of ordinary memory that the kernel may take away. */
 function swappable({ files, configuration }: Subject): ConfiguredRange[] {
-  return configuration.ranges.filter(
-    range =>
-      (range.source === 'memfd' && range.hugePageBytes === 0) ||
-      (range.source === 'directory' && mountOf(files, range.path)?.type === 'tmpfs'),
+  return configuration.ranges.filter(range =>
+    isInFolder(range)
+      ? mountOf(files, range.path)?.type === 'tmpfs'
+      : sources[range.source].files === 'unnamed' && !range.huge_page,
   )
 }
 
 const swap: HostCheck = {
   id: 'swap',
-  sources: ['directory', 'memfd'],
+  matters: source => source.files !== undefined,
   run: subject => {
     const concerned = swappable(subject)
     if (concerned.length === 0) return notApplicable('no range is on tmpfs or in memfds')
@@ -91,11 +93,11 @@ const swap: HostCheck = {
 
 const transparentHugePages: HostCheck = {
   id: 'transparentHugePages',
-  sources: ['directory', 'memfd'],
+  matters: source => source.files !== undefined,
   run: ({ files, configuration }) => {
     const folders = new Map<string, Mount>()
-    for (const { source, path } of configuration.ranges) {
-      const mount = source === 'directory' ? mountOf(files, path) : undefined
+    for (const { path } of configuration.ranges.filter(isInFolder)) {
+      const mount = mountOf(files, path)
       if (mount?.type === 'tmpfs') folders.set(mount.folder, mount)
     }
     const mode = (text?: string) => /\[(\w+)\]/.exec(text ?? '')?.[1]

@@ -1,5 +1,5 @@
 import { bad, type CheckResult, good, notApplicable, type RangeCheck } from '../check'
-import { extentOf, type PhysicalRange } from '../configured-range'
+import { extentOf, isSoftReserved, type PhysicalRange } from '../configured-range'
 import { daxRegions } from '../dax-devices'
 import { extentText, overlap } from '../extent'
 import type { HostFiles } from '../host-files'
@@ -8,7 +8,7 @@ import { cxlMemory, kernelImage, type MapEntry, MemoryMapError, parseMemoryMap }
 /** Somebody is there whom no parameter keeps away. */
 export const occupied: RangeCheck = {
   id: 'occupied',
-  sources: ['devdax', 'devmem'],
+  matters: source => source.reservation !== undefined,
   needsRoot: true,
   run: (range, { files }) => {
     try {
@@ -43,7 +43,7 @@ export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckR
 
 function byCxl(range: PhysicalRange, map: readonly MapEntry[], files: HostFiles): CheckResult | undefined {
   const window = cxlMemory(map).find(entry => overlap(entry, extentOf(range)))
-  if (range.source !== 'devdax' || !window) return undefined
+  if (!isSoftReserved(range) || !window) return undefined
   const isOffered = daxRegions(files).some(
     ({ start, madeBy }) => start === range.base && /^hmem/.test(madeBy),
   )

@@ -1,13 +1,15 @@
 import path from 'node:path'
 import { bad, good, type RangeCheck, shellWord, warning } from '../check'
+import type { FolderRange } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { mountOf } from '../mounts'
 
 /** Whether somebody else can make, or take away, what leads to the range's folder. */
 export const place: RangeCheck = {
   id: 'place',
-  sources: ['directory'],
-  run: (range, { files, broker }) => {
+  matters: source => source.files === 'inFolder',
+  run: (configured, { files, broker }) => {
+    const range = configured as FolderRange
     const trusted = [0, broker?.uid ?? process.getuid!()]
     for (const folder of [...ancestors(range.path), range.path]) {
       const stat = files.stat(folder)

@@ -20,7 +20,7 @@ function regain(range: ConfiguredRange, subject: Subject): string {
 
 const region: RangeCheck = {
   id: 'region',
-  sources: ['devdax'],
+  matters: source => source.reservation?.as === 'softReserved',
   needsRoot: true,
   run: (range, subject) => {
     const there = daxRegions(subject.files)
@@ -42,7 +42,7 @@ const region: RangeCheck = {
 
 const reserved: RangeCheck = {
   id: 'reserved',
-  sources: ['devmem'],
+  matters: source => source.reservation?.as === 'reserved',
   needsRoot: true,
   run: (range, subject) => {
     const { files } = subject
@@ -64,7 +64,7 @@ const reserved: RangeCheck = {
 /** What the running kernel's own parameters say; also without root. */
 const running: RangeCheck = {
   id: 'parameters',
-  sources: ['devdax', 'devmem'],
+  matters: source => source.reservation !== undefined,
   run: (range, subject) => {
     const loss = lossBy(range, { commandLine: subject.files.text('/proc/cmdline') ?? '' }, subject)
     return loss === undefined
@@ -76,7 +76,7 @@ const running: RangeCheck = {
 /** The next cold boot takes its parameters from there. */
 const persisted: RangeCheck = {
   id: 'bootLoader',
-  sources: ['devdax', 'devmem'],
+  matters: source => source.reservation !== undefined,
   run: (range, subject) => {
     const lines = bootLines(subject.files)
     if (lines.length === 0)

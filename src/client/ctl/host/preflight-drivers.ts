@@ -5,7 +5,7 @@ import { memorySize } from './memmap'
 
 const drivers = ['dax_hmem', 'device_dax']
 
-/** Whether the drivers of a devdax range start, and leave it to the broker. */
+/** Whether the drivers of soft-reserved memory start, and leave the range to the broker. */
 export function driversOf(
   range: PhysicalRange,
   parameters: readonly Parameter[],

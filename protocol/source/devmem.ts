@@ -1,0 +1,21 @@
+import { describeSource } from './description'
+import { base, uidsKey } from './key'
+
+export const devmem = describeSource({
+  tableCode: 4,
+  summary: 'an E820-reserved range through /dev/mem',
+  keys: {
+    base,
+    trusted_uids: uidsKey(
+      'who gets descriptors of it. They reach beyond their allocations. Default: nobody.',
+    ),
+  },
+  can: { fdBound: 'none', forcedRevoke: false, directMap: false },
+  table: 'inRange',
+  reservation: {
+    as: 'reserved',
+    overheadBytesPerPage: 0,
+    exampleLines: ['trusted_uids = [0]             # who gets a descriptor that reaches all of the range'],
+  },
+  kernel: { options: ['CONFIG_DEVMEM'], modules: [] },
+})

@@ -1,0 +1,39 @@
+import type { SourceDescription } from './description'
+import { devdax } from './devdax'
+import { devmem } from './devmem'
+import { directory } from './directory'
+import type { ValuesOf } from './key'
+import { memfd } from './memfd'
+import { pciBar } from './pci-bar'
+
+export type { SourceDescription } from './description'
+
+/** The registry of all sources. The broker finds the code of each in src/broker/source, in the folder of its name. */
+const registry = { directory, memfd, devdax, devmem, 'pci-bar': pciBar }
+
+export type SourceKind = keyof typeof registry
+
+export const sources: Readonly<Record<SourceKind, SourceDescription>> = registry
+
+export const sourceKinds = Object.keys(registry) as readonly SourceKind[]
+
+/** What a range has of the keys that only some sources have. */
+export type SourceKeys = ValuesOf<Intersection<(typeof registry)[SourceKind]['keys']>>
+
+type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (
+  all: infer All,
+) => void
+  ? All
+  : never
+
+export function kindsWhere(has: (source: SourceDescription) => boolean): SourceKind[] {
+  return sourceKinds.filter(kind => has(sources[kind]))
+}
+
+/** undefined: a kind that only another version has. */
+export function sourceOf(kind: string): SourceDescription | undefined {
+  return Object.hasOwn(sources, kind) ? sources[kind as SourceKind] : undefined
+}
+
+/** What a broker without a configuration has. */
+export const defaultSource: SourceKind = 'directory'
