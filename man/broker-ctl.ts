@@ -7,7 +7,7 @@ import { bold, definitions, prose, section, subsection, text, title, usage, verb
 
 const common = ['--socket', '--json', '--help']
 
-/** broker-ctl(1): every verb, from what its --help says. */
+/** broker-ctl(1): every verb, from its --help. */
 export function brokerCtlPage(): string {
   const program = buildProgram()
   const helper = program.createHelp()
@@ -21,7 +21,7 @@ export function brokerCtlPage(): string {
     section(
       'DESCRIPTION',
       prose(
-        `broker-ctl asks membrokerd(8), which owns reserved memory and hands it out, over its socket, with the rights of the user who runs it. Sizes are written 4G, 512M, 2MiB (powers of 1024) or as bytes.`,
+        `membrokerd(8) owns reserved memory and hands it out. broker-ctl calls it over its socket, with the rights of the user who runs broker-ctl. Write sizes as 4G, 512M, 2MiB (powers of 1024) or as bytes.`,
       ),
     ),
     section('OPTIONS', prose('Before or after any verb:'), optionList(options)),
@@ -29,13 +29,13 @@ export function brokerCtlPage(): string {
     section(
       'ENVIRONMENT',
       definitions([
-        [bold('MEMBROKER_SOCKET'), "The broker's socket, where --socket does not say."],
-        [bold('NO_COLOR'), 'Where it is set, and FORCE_COLOR is not: no colors, on a terminal neither.'],
-        [bold('FORCE_COLOR'), 'Where it is set: colors also where no terminal is; 0: none.'],
+        [bold('MEMBROKER_SOCKET'), "The broker's socket, without --socket."],
+        [bold('NO_COLOR'), 'If it is set, and FORCE_COLOR is not: no colors, also on a terminal.'],
+        [bold('FORCE_COLOR'), 'If it is set: colors also without a terminal; 0: none.'],
         [bold('TERM'), 'dumb: no colors, no progress, and top prints a single frame.'],
         [
           bold('LC_ALL, LC_CTYPE, LANG'),
-          'Without UTF-8 in the first of them that is set, map and top draw in ASCII.',
+          'If the first of them that is set does not name UTF-8, map and top draw in ASCII.',
         ],
       ]),
     ),

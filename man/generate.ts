@@ -4,7 +4,7 @@ import { brokerCtlPage } from './broker-ctl'
 import { exampleConfiguration, membrokerTomlPage } from './membroker-toml'
 import { membrokerdPage } from './membrokerd'
 
-/** The manual pages by file name, made from what the programs themselves say. */
+/** The manual pages by file name, made from the programs' own help. */
 export function manualPages(root: string): Map<string, string> {
   return new Map([
     ['broker-ctl.1', brokerCtlPage()],

@@ -23,7 +23,7 @@ export function membrokerTomlPage(example: string): string {
     section('NAME', 'membroker.toml \\- configuration of membrokerd'),
     section(
       'DESCRIPTION',
-      prose(`The configuration of membrokerd(8), in TOML; it is named with --config, by custom /etc/membroker.toml. "membrokerd --config FILE --check" reads it only, and reports a mistake with its line. SIGHUP and "broker-ctl reload" have a running broker read it again: what takes effect then says so here, the rest waits for the next start.
+      prose(`The configuration of membrokerd(8), in TOML. --config names it; the usual place is /etc/membroker.toml. "membrokerd --config FILE --check" only reads it, and reports a mistake with its line. At SIGHUP and "broker-ctl reload" a running broker reads it again: this page marks the keys that a reload applies; the others wait for the next start.
 
 A size is a number of bytes, or text such as "64GiB" (KiB, MiB, GiB, TiB, PiB; K, KB, M, ... are the same, powers of 1024). An address is a number, or text such as "0x100000000".`),
     ),
@@ -53,7 +53,7 @@ function described({ description }: Schema, key: string): string {
   return description
 }
 
-/** What may stand behind the equals sign. */
+/** The kind of value behind the equals sign. */
 function kindOf(schema: Schema): string {
   if (schema.enum) return schema.enum.map(value => `"${value}"`).join(' | ')
   if (schema.anyOf) return 'size'

@@ -12,11 +12,11 @@ export function membrokerdPage(): string {
     section('SYNOPSIS', `${bold('membrokerd')} ${usage('[options]')}`),
     section(
       'DESCRIPTION',
-      prose(`membrokerd owns ranges of memory and hands out pieces of them over a Unix socket, to virtual machine monitors and other programs. What it answered is in an allocation table kept with the memory, valid at every instruction: nothing is to be saved before a crash, a kill or a kexec, and a broker that starts anew goes on where the last one was.
+      prose(`membrokerd owns ranges of memory and hands out pieces of them over a Unix socket, to virtual machine monitors and other programs. It keeps every answered change in an allocation table with the memory, which is valid at every instruction. So nobody has to save anything before a crash, a kill or a kexec, and a new broker goes on where the last one was.
 
-A range whose table or memory can't be trusted is read-only, with the reason in the log and in "broker-ctl ranges"; the others go on working. A table that can't be read is never formatted over.
+If membrokerd can't trust a range's table or memory, it makes the range read-only, with the reason in the log and in "broker-ctl ranges"; the others go on. It never formats over a table that it can't read.
 
-Logs go to standard error: JSON lines, or readable ones on a terminal.`),
+It logs to standard error: JSON lines, or readable ones on a terminal.`),
     ),
     section('OPTIONS', optionList(program.createHelp().visibleOptions(program))),
     section(
@@ -24,18 +24,18 @@ Logs go to standard error: JSON lines, or readable ones on a terminal.`),
       definitions([
         [
           bold('SIGHUP'),
-          'Reads the configuration again, as "broker-ctl reload" does. A file that is not good changes nothing.',
+          'Reads the configuration again, as "broker-ctl reload" does. A file with a mistake changes nothing.',
         ],
-        [bold('SIGTERM, SIGINT'), 'End it. Memory and table stay.'],
+        [bold('SIGTERM, SIGINT'), 'Ends the broker. Memory and table stay.'],
       ]),
     ),
     section(
       'FILES',
       definitions([
-        [bold('/etc/membroker.toml'), 'Where a host has its configuration by custom; see membroker.toml(5).'],
+        [bold('/etc/membroker.toml'), 'The usual place of the configuration; see membroker.toml(5).'],
         [
           bold('/run/membroker/broker.sock'),
-          'The socket, unless the configuration or --socket says otherwise.',
+          'The socket, unless the configuration or --socket names another.',
         ],
       ]),
     ),

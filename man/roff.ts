@@ -1,6 +1,6 @@
 /** Text in the man(7) macros of roff. */
 
-/** As it stands, whatever it is: backslashes, hyphens that are to be copied, quotes, and what is not ASCII. */
+/** The text unchanged: with backslashes, hyphens that can be copied, quotes, and characters beyond ASCII. */
 export function literal(text: string): string {
   return [...text].map(character => named[character] ?? ascii(character)).join('')
 }
@@ -20,7 +20,7 @@ function ascii(character: string): string {
   return code < 0x7f ? character : `\\[u${code.toString(16).toUpperCase().padStart(4, '0')}]`
 }
 
-/** One or more lines of running text. A line that would be taken for a macro is not. */
+/** One or more lines of running text. roff takes none of them for a macro. */
 export function text(content: string): string {
   return literal(content).replace(/^(?=\.)/gm, '\\&')
 }
@@ -29,7 +29,7 @@ export function bold(content: string): string {
   return `\\fB${literal(content)}\\fR`
 }
 
-/** What is to be replaced, as in <name>, in italics; the rest in bold. */
+/** Placeholders, as in <name>, in italics; the rest in bold. */
 export function usage(content: string): string {
   return content
     .split(/(<[^>]+>|\[[^\]]+\])/)
@@ -83,7 +83,7 @@ export function verbatim(lines: readonly string[]): string {
   )
 }
 
-/** Terms, in roff, and what they mean. */
+/** Terms, in roff, and their meanings. */
 export function definitions(pairs: ReadonlyArray<readonly [term: string, meaning: string]>): string {
   return pairs.map(([term, meaning]) => `.TP\n${term}\n${text(meaning)}`).join('\n')
 }

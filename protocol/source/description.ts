@@ -1,18 +1,18 @@
 import type { Keys, ValuesOf } from './key'
 
 /**
- * What the broker and broker-ctl must both know of a source, as data: its keys in the configuration, what it can do, and
- * what a host must have for it. The code that gets at the memory is in src/broker/source/NAME.
+ * A source as data for both the broker and broker-ctl: its keys in the configuration, its capabilities, and its needs of a
+ * host. src/broker/source/NAME has the code that reaches the memory.
  */
 export interface SourceDescription<K extends Keys = Keys> {
-  /** Its number in the superblock of a table (TABLE.md). A number is never used for another source. */
+  /** Its number in the superblock of a table (TABLE.md). No other source ever gets the number. */
   readonly tableCode: number
-  /** What it is made of: a phrase for the manual. */
+  /** Its kind of memory: a phrase for the manual. */
   readonly summary: string
   readonly keys: K
-  /** The least that a range may have. Default: 1 MiB. */
+  /** The minimum size of a range. Default: 1 MiB. */
   readonly bytesMin?: number
-  /** What of its capabilities is the same on every host. */
+  /** Those of its capabilities that are the same on every host. */
   readonly can: {
     readonly fdBound: 'kernel' | 'file' | 'none'
     readonly forcedRevoke: boolean
@@ -24,16 +24,16 @@ export interface SourceDescription<K extends Keys = Keys> {
   readonly files?: 'inFolder' | 'unnamed'
   /** Its memory is at a physical address, the key `base`, and every kernel must leave it alone. */
   readonly reservation?: Reservation
-  /** What a kernel must be built with. */
+  /** A kernel must be built with these. */
   readonly kernel?: { readonly options: readonly string[]; readonly modules: readonly string[] }
   /** Why contents can be lost by a kexec, whatever the next kernel does with memory; a sentence. Absent: they are not. */
   lostByKexec?(range: ValuesOf<K>): string | undefined
 }
 
 export interface Reservation {
-  /** What the kernel's memory map must call it. Soft-reserved memory is had from the driver dax_hmem, reserved memory from /dev/mem. */
+  /** Its name in the kernel's memory map. The driver dax_hmem offers soft-reserved memory, /dev/mem reserved memory. */
   readonly as: 'softReserved' | 'reserved'
-  /** Of the host's own memory, for each page of it. */
+  /** The host's own memory that the kernel uses for each page of it. */
   readonly overheadBytesPerPage: number
   /** Further lines of a range in the configuration that reserve proposes. */
   readonly exampleLines: readonly string[]

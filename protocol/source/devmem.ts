@@ -7,7 +7,7 @@ export const devmem = describeSource({
   keys: {
     base,
     trusted_uids: uidsKey(
-      'who gets descriptors of it. They reach beyond their allocations. Default: nobody.',
+      'the uids that get descriptors of it, which reach beyond their allocations. Default: none.',
     ),
   },
   can: { fdBound: 'none', forcedRevoke: false, directMap: false },

@@ -7,8 +7,7 @@ export const directory = describeSource({
   keys: {
     path: needed(
       pathKey(
-        'where the files are, on tmpfs, hugetlbfs (for huge pages) or a DAX filesystem; a folder that is the ' +
-          "broker's alone.",
+        'the folder of its files, on tmpfs, hugetlbfs (for huge pages) or a DAX filesystem; only the broker enters it.',
       ),
     ),
     preallocate,
@@ -17,5 +16,5 @@ export const directory = describeSource({
   table: 'inFolder',
   files: 'inFolder',
   lostByKexec: ({ path }) =>
-    `what is in ${path} survives a kexec only on a filesystem that does, such as one on DAX`,
+    `the files in ${path} survive a kexec only on a filesystem that does, such as one on DAX`,
 })

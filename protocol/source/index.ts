@@ -17,7 +17,7 @@ export const sources: Readonly<Record<SourceKind, SourceDescription>> = registry
 
 export const sourceKinds = Object.keys(registry) as readonly SourceKind[]
 
-/** What a range has of the keys that only some sources have. */
+/** A range's values for the keys that only some sources have. */
 export type SourceKeys = ValuesOf<Intersection<(typeof registry)[SourceKind]['keys']>>
 
 type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never) extends (
@@ -35,5 +35,5 @@ export function sourceOf(kind: string): SourceDescription | undefined {
   return Object.hasOwn(sources, kind) ? sources[kind as SourceKind] : undefined
 }
 
-/** What a broker without a configuration has. */
+/** The source of a broker without a configuration. */
 export const defaultSource: SourceKind = 'directory'

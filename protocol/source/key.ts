@@ -7,12 +7,12 @@ export class Mistake {
 
 /** A key of [[range]] that only some sources have. */
 export interface Key<T> {
-  /** What the file may say, as JSON Schema. */
+  /** The values that the file may have, as JSON Schema. */
   readonly schema: object
-  /** What it means, in sentences for the manual. */
+  /** Its meaning, in sentences for the manual. */
   readonly help: string
   readonly isNeeded?: boolean
-  /** Its value, from what the file says in the schema's form. rangeBytes: how large the range is. */
+  /** Its value, from the file's value in the schema's form. rangeBytes: the size of the range. */
   read(value: never, key: string, rangeBytes: number): T | Mistake
 }
 
@@ -74,5 +74,5 @@ export function readUnit(value: number | string, key: string, rangeBytes: number
 export const base = needed(addressKey('the physical address at which the range begins.'))
 
 export const preallocate = flagKey(
-  'take the pages of an allocation when it is made, not when they are touched. Default: for huge pages only.',
+  "reserve an allocation's pages when it is made, not when a program touches them. Default: for huge pages only.",
 )

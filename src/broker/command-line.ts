@@ -16,34 +16,34 @@ export const exit = { good: 0, failed: 1, usage: 2 } as const
 
 export const exitCodes: Record<number, string> = {
   [exit.good]: 'shut down in order',
-  [exit.failed]: 'could not start, or an internal error',
-  [exit.usage]: 'bad usage or configuration',
+  [exit.failed]: 'the broker could not start, or found an internal error',
+  [exit.usage]: 'wrong usage or configuration',
 }
 
 export const examples = [
-  ['membrokerd', '4 KiB pages on /dev/shm, for trying it out'],
-  ['membrokerd --config /etc/membroker.toml', 'what a host runs'],
-  ['membrokerd --config new.toml --check', 'is it right?'],
+  ['membrokerd', 'try it, with 4 KiB pages on /dev/shm'],
+  ['membrokerd --config /etc/membroker.toml', 'run it on a host'],
+  ['membrokerd --config new.toml --check', 'check a configuration'],
 ] as const
 
-/** Its options, and what --help says. */
+/** Its options and its help. */
 export function commandLine(): Command {
   return new Command('membrokerd')
     .description(
       'Owns reserved memory and hands it to virtual machine monitors as mmap-able file descriptors.',
     )
     .version(version)
-    .option('-c, --config <file>', 'configuration (TOML); without one, a directory on /dev/shm for this user')
-    .option('-s, --socket <path>', 'listen here')
+    .option('-c, --config <file>', 'configuration (TOML); default: a directory on /dev/shm for this user')
+    .option('-s, --socket <path>', 'listen at this path')
     .option('-d, --directory <path>', 'without --config: keep the memory in this directory')
     .option('--size <size>', 'without --config: how much memory, for example 8G')
     .option('-l, --log-level <level>', 'trace, debug, info, warn, error or silent')
     .option(
       '--format <range>',
-      'make an empty table in this range of the configuration, whatever is there, and end',
+      'make an empty table in this range of the configuration, which ends all its allocations, and exit',
     )
-    .option('--check', 'only read the configuration, and say what is wrong with it')
-    .option('--json', 'with --check: print what was read, as JSON')
+    .option('--check', 'only read the configuration, and report mistakes')
+    .option('--json', 'with --check: print the configuration as JSON')
     .addHelpText(
       'after',
       `

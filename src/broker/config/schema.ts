@@ -1,9 +1,9 @@
 import { kindsWhere, type SourceKind, sourceKinds, sources } from '../../../protocol/source'
 import { pathSchema, sizeSchema, uidSchema } from '../../../protocol/source/key'
 
-/** What a configuration file may say; the same object drives ajv and the messages. Sizes: bytes, or '64GiB'. */
+/** The keys of a configuration file; the same object drives ajv and the messages. Sizes: bytes, or '64GiB'. */
 
-/** Beside these keys a range has those of its source, in the form that the source's description says. */
+/** Beside these keys a range has those of its source, in the form that the source's description gives. */
 export interface RangeConfig {
   name: string
   source: SourceKind
@@ -64,27 +64,27 @@ const table = (description: string, properties: object, required: string[] = [])
 const text = { type: 'string', minLength: 1 }
 
 const quota = {
-  bytes_max: size('Memory in all, in whole units of the range (align). Default: no limit.'),
+  bytes_max: size('All its memory, in whole units of the range (align). Default: no limit.'),
   allocations_max: count(
     0,
-    'Allocations. Set it: they take room in the table, which all owners share. Default: no limit.',
+    'Its allocations. Set it: they take room in the table, which all owners share. Default: no limit.',
   ),
   mappings_max: count(
     0,
-    'Mappings that it makes, and that others make of what it shares with them; set it for the same reason. Default: no limit.',
+    "Its mappings, and others' mappings of allocations that it shares. Set it for the same reason. Default: no limit.",
   ),
-  ranges: listOf({ type: 'string' }, 'Names of the ranges it may have memory of. Default: all.'),
+  ranges: listOf({ type: 'string' }, 'The ranges that it may use. Default: all.'),
   names: listOf(
     text,
-    'Names it may give, where * stands for any text: so that nobody takes a name that is meant for another. Default: any.',
+    "The names that it may use; * stands for any text. Set it, so that nobody takes another's name. Default: any.",
   ),
   open_by_path: flag(
-    'Its files are made its own, so that a program may open /proc/self/fd/N again, as QEMU does. Who owns a file can do ' +
-      'more with it than with a descriptor alone. Default: false.',
+    'The broker gives it the files of its new allocations, so that a program may open /proc/self/fd/N again, as QEMU does. ' +
+      "A file's owner can do more with it than with a descriptor alone. Default: false.",
   ),
 }
 
-/** The keys that only some sources have, each with what it means for which. */
+/** The keys that only some sources have, each with its meaning for each source. */
 function sourceKeys(): Record<string, object> {
   const schemas: Record<string, object> = {}
   const meanings: Record<string, Map<string, SourceKind[]>> = {}
@@ -92,7 +92,7 @@ function sourceKeys(): Record<string, object> {
     for (const [name, { schema, help, isNeeded }] of Object.entries(sources[kind].keys)) {
       schemas[name] = schema
       meanings[name] ??= new Map()
-      const meaning = `${isNeeded ? ', where it is needed' : ''}: ${help}`
+      const meaning = `${isNeeded ? ', always needed' : ''}: ${help}`
       meanings[name].set(meaning, [...(meanings[name].get(meaning) ?? []), kind])
     }
   return Object.fromEntries(
@@ -103,13 +103,13 @@ function sourceKeys(): Record<string, object> {
   )
 }
 
-/** Each key with its meaning: membroker.toml(5) is made from it. */
+/** Each key with its meaning; the set-up makes membroker.toml(5) from it. */
 export const configSchema = table(
   '',
   {
     broker: table('The daemon itself.', {
       socket: path(
-        'Where it listens. A socket of the service manager counts instead, where it gives one. Default: ' +
+        'The path of the socket. If the service manager passes a socket, that one counts instead. Default: ' +
           '/run/membroker/broker.sock; not as root, membroker/broker.sock in $XDG_RUNTIME_DIR.',
       ),
       socket_mode: {
@@ -119,25 +119,25 @@ export const configSchema = table(
       },
       log_level: oneOf(
         ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
-        'How much is logged to standard error. Takes effect at a reload. Default: "info".',
+        'How much the broker logs to standard error. A reload applies it. Default: "info".',
       ),
-      clients_max: count(1, 'Connections at once; a VMM has two. Takes effect at a reload. Default: 4096.'),
+      clients_max: count(1, 'Connections at once; a VMM has two. A reload applies it. Default: 4096.'),
       clients_per_uid_max: count(
         1,
-        'Connections of one uid at once. Takes effect at a reload. Default: half of clients_max.',
+        'Connections of one uid at once. A reload applies it. Default: half of clients_max.',
       ),
       strangers_max: count(
         1,
-        'Connections at once of all uids together that may have no memory, have none, and are given no share of any; of ' +
-          'one such uid, half. Each administrator and each [[owner]] has up to 16 of clients_max that nobody else can ' +
-          'take. Takes effect at a reload. Default: a sixteenth of clients_max, at least 16.',
+        'Connections at once of all uids together that may have no memory, have none, and have no share; one such uid gets ' +
+          'at most half of them. Each administrator and each [[owner]] has up to 16 of clients_max that nobody else can ' +
+          'take. A reload applies it. Default: a sixteenth of clients_max, at least 16.',
       ),
     }),
     range: {
       type: 'array',
       minItems: 1,
       description:
-        'Memory that the broker owns; at least one. Ranges are searched for room in this order. A change waits for a restart.',
+        'Memory that the broker owns; at least one. The broker searches ranges for room in this order. A change waits for a restart.',
       items: table(
         '',
         {
@@ -148,17 +148,17 @@ export const configSchema = table(
           },
           source: oneOf(
             sourceKinds,
-            `How its memory is got at. ${sourceKinds.map(kind => `"${kind}": ${sources[kind].summary}`).join('; ')}.`,
+            `The kind of memory. ${sourceKinds.map(kind => `"${kind}": ${sources[kind].summary}`).join('; ')}.`,
           ),
           bytes: size(
-            `How large it is; at least 1 MiB, unless it is a ${kindsWhere(({ bytesMin }) => bytesMin !== undefined).join(' or ')}.`,
+            `Its size; at least 1 MiB, unless it is a ${kindsWhere(({ bytesMin }) => bytesMin !== undefined).join(' or ')}.`,
           ),
           align: size(
             'Allocations begin and end on multiples of this, a power of two of at least 4 KiB. Default: the page size of the memory.',
           ),
           table_bytes: size(
-            'Room for the allocation table, a multiple of 4 KiB from 256 KiB to 2 GiB. It counts when the range is first ' +
-              "used; the size of a table that is there stays. Default: by the range's size.",
+            'Room for the allocation table, a multiple of 4 KiB from 256 KiB to 2 GiB. It counts when the broker first uses ' +
+              "the range; an existing table keeps its size. Default: by the range's size.",
           ),
           ...sourceKeys(),
         },
@@ -166,39 +166,40 @@ export const configSchema = table(
       ),
     },
     defaults: table(
-      'What each uid without an [[owner]] of its own may have. Without it: no memory, and 64 mappings of what is shared with ' +
-        'it. All these uids together fill at most half of an allocation table. Takes effect at a reload.',
+      'The limits of each uid without an [[owner]]. Without this table, such a uid gets no memory, and 64 mappings of ' +
+        'allocations that are shared with it. All these uids together fill at most half of an allocation table. A reload ' +
+        'applies it.',
       quota,
     ),
     owner: {
       type: 'array',
       description:
-        'What one uid may have; either user or uid says whose. What it has beyond a lowered limit stays. Takes effect at a reload.',
+        'The limits of one uid; give either user or uid. An owner beyond a lowered limit keeps its memory. A reload applies it.',
       items: table('', {
-        user: { ...text, description: 'A name of this host.' },
-        uid: { ...uidSchema, description: 'The number.' },
+        user: { ...text, description: "A user's name on this host." },
+        uid: { ...uidSchema, description: "The user's number." },
         ...quota,
       }),
     },
     admin: table(
-      "Who administers the broker, beside root and the broker's own uid: sees everything, freezes, reloads, ends what is " +
-        "others'. Takes effect at a reload.",
+      "Administrators, beside root and the broker's own uid: they see everything, freeze, reload, and may end others' " +
+        'allocations. A reload applies it.',
       {
-        users: listOf(text, 'Names of this host.'),
-        uids: listOf(uidSchema, 'Numbers.'),
+        users: listOf(text, 'Their names on this host.'),
+        uids: listOf(uidSchema, 'Their numbers.'),
       },
     ),
-    revoke: table('How memory comes back from who has it. Takes effect at a reload.', {
+    revoke: table('How the broker gets memory back from its holders. A reload applies it.', {
       grace_ms: {
         type: 'integer',
         minimum: 0,
         maximum: 86_400_000,
         description:
-          'How long a holder is given to let go, in milliseconds, where who asks does not say. Default: 5000.',
+          'The time that a holder has to let go, in milliseconds, if the call does not give one. Default: 5000.',
       },
       on_deadline: oneOf(
         ['quarantine', 'kill', 'take'],
-        'And then: leave the memory out of use until the holder is gone, kill the holder (a process that the broker gave a ' +
+        'After that time: keep the memory out of use until the holder is gone, kill the holder (a process to which the broker gave a ' +
           `mapping, or one of the owner's), or (${kindsWhere(({ can }) => can.forcedRevoke).join(', ')}) take the memory away from under it; a hostile holder can race that and crash the kernel. Default: ` +
           '"quarantine".',
       ),
@@ -209,10 +210,8 @@ export const configSchema = table(
         description:
           'A loopback address and a port; from another host, use a tunnel. Default: "127.0.0.1:9464".',
       },
-      write: flag('Whether it may change anything. Default: false.'),
-      raw_view: flag(
-        'Whether it, and broker-ctl read, may look at the bytes of allocations. Default: false.',
-      ),
+      write: flag('Whether the console may change anything. Default: false.'),
+      raw_view: flag('Whether the console and broker-ctl may read the bytes of allocations. Default: false.'),
       viewers_max: {
         type: 'integer',
         minimum: 1,

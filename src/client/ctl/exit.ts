@@ -17,16 +17,15 @@ export const exitCode = {
   interrupted: 130,
 }
 
-/** What each means, for help and manual. */
+/** The meaning of each, for help and manual. */
 export const exitCodes: Record<number, string> = {
-  [exitCode.good]: 'done; also when whoever reads the output has seen enough',
-  [exitCode.refused]:
-    'refused by the broker or by the command, or something else failed; the error is on stderr',
+  [exitCode.good]: 'done; also when the reader of the output closes it early',
+  [exitCode.refused]: 'the broker or the command refused, or another failure; the error is on stderr',
   [exitCode.usage]: 'wrong usage',
   [exitCode.unreachable]: "the broker can't be reached",
   [exitCode.unsafe]: 'preflight: the next kernel would lose a range',
-  [exitCode.findings]: 'doctor: something is to be mended',
-  [exitCode.damaged]: 'verify: something is changed or poisoned',
+  [exitCode.findings]: 'doctor: there is something to mend',
+  [exitCode.damaged]: 'verify: an allocation is changed or poisoned',
   [exitCode.cannotExecute]: "exec: the command can't be executed",
   [exitCode.notFound]: 'exec: the command was not found',
   [exitCode.interrupted]: 'interrupted (SIGINT, SIGTERM)',
@@ -58,12 +57,12 @@ export class Failure extends Error {
 const hints: Record<string, string> = {
   NotClaimed:
     'broker-ctl exec --map claims an allocation for the command it runs; the library has broker.claim()',
-  NoSpace: 'broker-ctl ranges shows free space, broker-ctl status what is still being scrubbed',
+  NoSpace: 'broker-ctl ranges shows free space, broker-ctl status memory that the broker is still scrubbing',
   QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
   AlreadyClaimed: 'end that process first; its claim ends with it',
   Frozen: 'broker-ctl thaw ends the freeze',
   PermissionDenied:
-    "allocations with a secret need --secret-file; administrators are root, the broker's own user and who is under [admin]",
+    "allocations with a secret need --secret-file; administrators are root, the broker's own user and the users of [admin]",
   ConsoleOff: 'a [console] section in its configuration starts it',
   ConfigInvalid: 'membrokerd --config FILE --check says the same without a broker',
 }
@@ -101,7 +100,7 @@ function classify(error: unknown) {
   if (error instanceof BrokerError && error.code === 'Aborted')
     return {
       code: error.code,
-      message: 'interrupted; what was asked for may still be done',
+      message: 'interrupted; the broker may still carry out the call',
       exit: exitCode.interrupted,
     }
   if (error instanceof BrokerError) {

@@ -41,7 +41,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
 /** The whole command tree. Errors are thrown, not printed: main.ts has one place for that. */
 export function buildProgram(): Command {
   const program = new Command('broker-ctl')
-    .description('Look at and administer the memory broker (membrokerd)')
+    .description('Show and administer the memory broker (membrokerd)')
     .version(version())
     .addOption(socketOption())
     .addOption(jsonOption())

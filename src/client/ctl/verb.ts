@@ -12,12 +12,12 @@ export interface VerbDescription {
 
 const descriptions = new WeakMap<Command, VerbDescription>()
 
-/** What a verb was made from; undefined for a noun that only has verbs. */
+/** The description that a verb was made from; undefined for a noun that only has verbs. */
 export function describedAs(verb: Command): VerbDescription | undefined {
   return descriptions.get(verb)
 }
 
-/** A verb with what all verbs have: --socket, --json, examples and exit codes in its help. */
+/** A verb with the common parts: --socket, --json, examples and exit codes in its help. */
 export function addVerb(parent: Command, description: VerbDescription): Command {
   const { usage, summary, examples, notes } = description
   const lines = examples.map(example => `  broker-ctl ${example}`).join('\n')
@@ -34,8 +34,8 @@ export function addVerb(parent: Command, description: VerbDescription): Command 
 export function socketOption(): Option {
   return new Option(
     '--socket <path>',
-    "the broker's socket; default: $MEMBROKER_SOCKET; or, not as root and where it exists, " +
-      '$XDG_RUNTIME_DIR/membroker/broker.sock; or /run/membroker/broker.sock',
+    "the broker's socket; default: $MEMBROKER_SOCKET; else, for a user other than root, " +
+      '$XDG_RUNTIME_DIR/membroker/broker.sock if it exists; else /run/membroker/broker.sock',
   )
 }
 

@@ -152,7 +152,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   freeze: {
     usage: '[reason]',
-    summary: 'Refuse every change until thaw, while a live update is under way',
+    summary: 'Refuse every change until thaw, during a live update',
     options: { '--digests': '' },
     run: async ({ positional: [reason], options }, { link, say }) => {
       const digests = options.has('--digests')
@@ -172,7 +172,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   clients: {
     usage: '',
-    summary: 'Connected processes, and what they hold',
+    summary: 'Connected processes and their memory',
     run: async (_args, { link }) => showClients((await link.call('ListClients', {})).clients),
   },
   recovery: {
@@ -182,7 +182,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   verify: {
     usage: '',
-    summary: 'Compare what allocations hold with the digests of the last freeze',
+    summary: "Compare allocations' contents with the digests of the last freeze",
     options: { '--prefix': '<prefix>' },
     run: async ({ options }, { link, say }) => {
       const verdicts: Array<{ name: string; verdict: string; detail: string }> = []
@@ -202,12 +202,12 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   'poison list': {
     usage: '',
-    summary: 'The ledger of bad memory',
+    summary: 'List bad memory',
     run: async (_args, { link }) => showPoisoned((await link.call('ListPoisoned', {})).poisoned),
   },
   'poison mark': {
     usage: '[name]',
-    summary: "Have memory kept from everybody: an allocation's, or with --range a range's",
+    summary: 'Report bad memory: of an allocation, or with --range of a range',
     options: { '--range': '<range>', '--offset': '<offset>', '--length': '<size>' },
     run: async ({ positional: [name], options }, { link }) => {
       const range = options.get('--range')
@@ -228,7 +228,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   reload: {
     usage: '',
-    summary: 'Have the broker read its configuration again',
+    summary: 'Make the broker read its configuration again',
     run: async (_args, { link }) => {
       const { changed, needsRestart } = await link.call('Reload', {})
       if (changed.length + needsRestart.length === 0) return 'nothing has changed'
@@ -237,7 +237,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   'log-level': {
     usage: '<level>',
-    summary: 'How much the broker logs: trace, debug, info, warn, error or silent',
+    summary: 'Set how much the broker logs: trace, debug, info, warn, error or silent',
     run: async ({ positional: [level] }, { link }) => {
       await link.call('SetLogLevel', { level: level as SetLogLevelIn['level'] })
       return `log level ${level}`
@@ -245,7 +245,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   help: {
     usage: '[verb...]',
-    summary: 'What can be written here',
+    summary: 'The commands of this line',
     run: async ({ positional }) => help(positional.join(' ')),
   },
 }

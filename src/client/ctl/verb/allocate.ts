@@ -20,13 +20,13 @@ export function addAllocate(program: Command): void {
     summary: 'Reserve memory under a name',
     examples: ['allocate vm-42/ram 4G --align 2M', 'allocate db/cache 512M --node 1 --owner 1001'],
     notes:
-      'broker-ctl does not stay: the allocation waits, unclaimed, for its owner to claim it (exec, or the library).',
+      'broker-ctl then ends: the allocation waits, unclaimed, until its owner claims it (exec, or the library).',
   })
-    .option('--align <size>', "alignment of each extent, where more than the range's own", sizeArgument)
-    .option('--range <range>', 'take it from this range')
-    .option('--node <node>', 'take it from a range of this NUMA node', wholeArgument)
+    .option('--align <size>', "alignment of each extent, if more than the range's own", sizeArgument)
+    .option('--range <range>', 'take memory of this range')
+    .option('--node <node>', 'take memory of a range on this NUMA node', wholeArgument)
     .option('--contiguous', 'one extent or nothing')
-    .option('--metadata <json>', 'a JSON object for the owner to keep with it', jsonObjectArgument)
+    .option('--metadata <json>', 'a JSON object that the broker stores for the owner', jsonObjectArgument)
     .option('--owner <uid>', 'allocate for this uid (administrators)', wholeArgument)
     .addOption(secretOption())
     .action((name: string, size: string, options: Options, command: Command) =>

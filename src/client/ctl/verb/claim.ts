@@ -20,12 +20,12 @@ interface Row {
 export function addClaim(program: Command): void {
   addVerb(program, {
     usage: 'claim [name]',
-    summary: 'Ask whether allocations can be claimed, and see their verdicts; claims nothing',
+    summary: 'Check whether you can claim allocations, and see their verdicts; claims nothing',
     examples: ['claim vm-42/ram', 'claim --prefix vm-42/'],
-    notes: `Nothing changes: nobody becomes the holder, and what freeze --digests has recorded stays, so that verify can still
-compare. To claim, use the library, or exec for a command: the first claim with a mapping for writing ends the digest.`,
+    notes: `Nothing changes: nobody becomes the holder, and the digests of freeze --digests stay, so verify can still compare.
+To claim, use the library, or exec for a command. The first claim with a writable mapping ends the digest.`,
   })
-    .option('--prefix <prefix>', 'all allocations whose names begin so')
+    .option('--prefix <prefix>', 'all allocations whose names begin with it')
     .addOption(secretOption())
     .action((name: string | undefined, options: Options, command: Command) => {
       if ((name === undefined) === (options.prefix === undefined))

@@ -6,7 +6,7 @@ import { addVerb } from '../verb'
 export function addClients(program: Command): void {
   addVerb(program, {
     usage: 'clients',
-    summary: 'Connected processes, and what they hold',
+    summary: 'Connected processes and their memory',
     examples: ['clients', 'clients --json'],
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {

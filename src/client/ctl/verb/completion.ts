@@ -7,13 +7,13 @@ import { addVerb } from '../verb'
 export function addCompletion(program: Command): void {
   addVerb(program, {
     usage: 'completion',
-    summary: 'A completion script for a shell',
+    summary: 'Print a completion script for a shell',
     examples: [
       'completion bash > /etc/bash_completion.d/broker-ctl',
       'completion zsh > /usr/local/share/zsh/site-functions/_broker-ctl',
     ],
   })
-    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh']))
+    .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh']))
     .action((shell: 'bash' | 'zsh') => void process.stdout.write(completionScript(program, shell)))
 
   program.command(namesVerb, { hidden: true }).action((_options, command: Command) =>

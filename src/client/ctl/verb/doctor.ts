@@ -17,11 +17,11 @@ import { version } from '../version'
 export function addDoctor(program: Command): void {
   addVerb(program, {
     usage: 'doctor',
-    summary: 'Look for what is wrong with this host, and say how to mend it; changes nothing',
+    summary: 'Check this host, and say how to mend mistakes; changes nothing',
     examples: ['doctor', 'doctor --config new.toml --json'],
-    notes: `Looks at what the ranges of the configuration need, at the kernel and its parameters, at those of the boot loader,
-and at the running broker, if there is one. Not as root it sees less, and says so. Ends with 5 when there is a warning
-or worse. What is mended by writing to /sys or /proc, or by mounting, lasts until the next boot.`,
+    notes: `Checks the ranges of the configuration, the kernel and its parameters, the boot loader's parameters, and the running
+broker, if there is one. A user other than root sees less, and doctor says so. Exits with 5 after a warning or worse.
+Remedies that write to /sys or /proc, or mount, last until the next boot.`,
   })
     .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
     .action(async (options: { config?: string }, command: Command) => {
@@ -50,7 +50,7 @@ or worse. What is mended by writing to /sys or /proc, or by mounting, lasts unti
     })
 }
 
-/** A configuration that can't be read is one more thing to be mended; the rest is looked at all the same. */
+/** A configuration that can't be read is one more finding; doctor checks the rest all the same. */
 async function configurationOf(
   file: string,
 ): Promise<{ configuration: BrokerConfiguration; read: Diagnosis }> {
@@ -89,5 +89,5 @@ function describe(diagnoses: readonly Diagnosis[], healthy: boolean): string {
     return mend === undefined ? [line] : [line, `${' '.repeat(width + 11)}mend: ${printable(mend)}`]
   })
   const count = diagnoses.filter(({ mend }) => mend !== undefined).length
-  return [...lines, '', healthy ? 'Nothing is to be mended.' : `${count} to be mended.`].join('\n')
+  return [...lines, '', healthy ? 'There is nothing to mend.' : `${count} to mend.`].join('\n')
 }

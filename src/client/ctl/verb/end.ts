@@ -13,7 +13,7 @@ interface EndOptions {
 /** How often to ask how far the broker is. */
 const waitMs = 200
 
-const graceHelp = "how long holders are asked before the range's policy decides"
+const graceHelp = 'time that holders have to let go, before the broker follows on_deadline'
 
 /** Release and revoke: they take their time, and tell each step. */
 export function addEndVerbs(program: Command): void {
@@ -30,11 +30,11 @@ function addRelease(program: Command): void {
       'release vm-42/ram vm-42/rom --grace-ms 5000',
       'release vm-42/ram --wait',
     ],
-    notes: `released: nobody has it any more, and it is free when it is scrubbed. quarantined: no proof exists yet that its last
-holder is gone; the name is free, the memory not.`,
+    notes: `released: nobody reaches the memory, and it is scrubbed. quarantined: there is no proof yet that the last holder is
+gone; the name is free, the memory is not.`,
   })
     .option('--grace-ms <ms>', graceHelp, wholeArgument)
-    .option('--wait', 'until the memory is free again: scrubbed, and out of quarantine')
+    .option('--wait', 'wait until the memory is free: scrubbed, and out of quarantine')
     .addOption(secretOption())
     .action((names: string[], options: EndOptions & { wait?: boolean }, command: Command) =>
       withBroker(command, async session => {

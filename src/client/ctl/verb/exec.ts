@@ -27,7 +27,7 @@ interface Options {
 export function addExec(program: Command): void {
   addVerb(program, {
     usage: 'exec <command> [args...]',
-    summary: 'Run a command that finds memory at given descriptors',
+    summary: 'Run a command with memory at given descriptors',
     examples: [
       `exec --map vm-42/ram --allocate 4G -- qemu-system-x86_64 \\
       -object memory-backend-file,id=ram,size={map.size},mem-path={map.path},share=on,align={map.align} \\
@@ -36,30 +36,30 @@ export function addExec(program: Command): void {
     ],
     notes: `--map ${mapSyntax}
 
-Each allocation is claimed (or made, see --allocate) and mapped; a mapping of the same layout that waits from an
-earlier run is taken over. broker-ctl then becomes the command: same process, its signals and exit status are the
-command's own, and the claim lasts as long as the command.
+broker-ctl claims each allocation (or makes it, see --allocate) and maps it. It takes over a mapping of the same layout
+that an earlier run left. Then it becomes the command: same process, the command's own signals and exit status. The
+claim lasts as long as the command.
 
-In the command's arguments broker-ctl fills in what it needs to know of the first --map: {map.fd}, the descriptor;
-{map.path}, /proc/self/fd/N; {map.size}, in bytes; {map.align}, how the command is to align what it maps, in bytes: the
-unit of the range, and at least 2 MiB. Of the second --map: {map2.fd}, and so on.
+In the command's arguments broker-ctl fills in values of the first --map: {map.fd}, the descriptor; {map.path},
+/proc/self/fd/N; {map.size}, in bytes; {map.align}, the alignment in bytes that the command must use: the unit of the
+range, and at least 2 MiB. For the second --map write {map2.fd}, and so on.
 
-Descriptors are counted up from 3 unless fd= says so. Of those that broker-ctl was started with the command gets the
-standard ones, and what --keep names.
+The descriptors are 3, 4 and so on, unless fd= gives a number. Of broker-ctl's own descriptors, the command inherits
+standard input, output and error, and those of --keep.
 
-MEMBROKER_FDS tells the command: "NAME=FD", separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" where
-the mapping starts at that byte of the descriptor. The command can't be asked to give memory back; on a revoke, the
-range's policy decides after the grace period.
+MEMBROKER_FDS has "NAME=FD" for each, separated by blanks, NAME in percent-encoding; "NAME=FD@OFFSET" if the mapping
+starts at that byte of the descriptor. The broker can't ask the command to give memory back; after the grace period of
+a revoke it follows on_deadline.
 
-A command that opens /proc/self/fd/N anew, as QEMU does, may do so as root, as the broker's own user, or where the
-broker's configuration has open_by_path for its uid.
+A command that opens /proc/self/fd/N again, as QEMU does, needs to run as root, as the broker's own user, or as a uid
+with open_by_path in the broker's configuration.
 
-The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and nothing tells
-what it was. Where a command needs it lower (it uses select()), run it through prlimit: -- prlimit --nofile=1024: COMMAND`,
+The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and keeps no record
+of the old one. For a command that needs a lower limit (it uses select()), use: -- prlimit --nofile=1024: COMMAND`,
   })
     .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
-    .option('--keep <fd>', 'a descriptor that the command is to inherit as it is; may be repeated', keep, [])
-    .option('--allocate <size>', 'make allocations that do not exist, of this size', sizeArgument)
+    .option('--keep <fd>', 'a descriptor that the command inherits unchanged; may be repeated', keep, [])
+    .option('--allocate <size>', 'make missing allocations, of this size', sizeArgument)
     .addOption(secretOption())
     .passThroughOptions()
     .action((name: string, args: string[], options: Options, command: Command) => {

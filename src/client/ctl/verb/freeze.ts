@@ -7,13 +7,13 @@ import { addVerb } from '../verb'
 export function addFreeze(program: Command): void {
   addVerb(program, {
     usage: 'freeze [reason]',
-    summary: 'Refuse every change until thaw, while a live update is under way',
+    summary: 'Refuse every change until thaw, during a live update',
     examples: ['freeze "kexec into 7.2"', 'freeze --digests "kexec into 7.2"'],
-    notes: `A freeze outlives the broker; a new boot ends it. With --digests the broker also records what every allocation
-holds, so that broker-ctl verify can say after the update what came through: stop all who write first. Broken off, it
-leaves the broker frozen; give --digests again, or thaw.`,
+    notes: `A freeze outlives the broker; a new boot ends it. With --digests the broker also records a digest of every
+allocation, and after the update broker-ctl verify compares: stop all writers first. If you interrupt it, the broker
+stays frozen; freeze with --digests again, or thaw.`,
   })
-    .option('--digests', 'record what every allocation holds')
+    .option('--digests', "record a digest of every allocation's contents")
     .action((reason: string | undefined, { digests }: { digests?: boolean }, command: Command) =>
       withBroker(command, async ({ broker, signal, print, progress }) => {
         let totalBytes = 0

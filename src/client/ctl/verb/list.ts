@@ -7,7 +7,7 @@ import { addVerb } from '../verb'
 export function addList(program: Command): void {
   addVerb(program, {
     usage: 'list [prefix]',
-    summary: 'Allocations that you may see',
+    summary: 'The allocations that you may see',
     examples: ['list', 'list vm-42/', "list --json | jq -r '.[].name'"],
   }).action((prefix: string | undefined, _options, command: Command) =>
     withBroker(command, async ({ broker, signal, print, progress }) => {

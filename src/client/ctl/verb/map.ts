@@ -16,14 +16,14 @@ interface Options {
 export function addMap(program: Command): void {
   addVerb(program, {
     usage: 'map [range]',
-    summary: 'What lies where in a range',
+    summary: 'Draw the memory of a range: free, allocated, quarantined, bad',
     examples: ['map', 'map guests --width 100', 'map guests --zoom 0x40000000+1G', 'map --json'],
-    notes: `Each cell is as much memory as the legend says; a cell with several kinds of memory shows the one that needs attention
-most, and how high it is filled where it is partly allocated. With --zoom the extents are listed as well. --json prints
-them all, with their states. Who is no administrator sees free memory and that of others as unknown.
-Where the locale is not UTF-8, only ASCII is drawn.`,
+    notes: `The legend has the size of a cell. A cell with several kinds of memory shows the one that needs attention most; a
+partly allocated cell shows how full it is. --zoom also lists the extents. --json prints all of them, with their states.
+A user who is no administrator sees free memory and others' memory as unknown. map draws in ASCII if the locale is not
+UTF-8.`,
   })
-    .option('--width <cells>', "of the drawing; default: the terminal's", wholeArgument)
+    .option('--width <cells>', "width of the drawing; default: the terminal's", wholeArgument)
     .option('--zoom <offset+length>', 'only this piece of the range', zoomArgument)
     .action((name: string | undefined, options: Options, command: Command) =>
       withBroker(command, async session => {

@@ -29,9 +29,9 @@ export function addOwnerVerbs(program: Command): void {
 function addGrow(program: Command): void {
   addVerb(program, {
     usage: 'grow <name> <size>',
-    summary: 'Make an allocation larger; what it holds stays',
+    summary: 'Make an allocation larger; its contents stay',
     examples: ['grow vm-42/ram 8G'],
-    notes: 'SIZE is the new size of the whole.',
+    notes: 'SIZE is the new size of the whole allocation.',
   })
     .addOption(secretOption())
     .action((name: string, size: string, options: SecretOptions, command: Command) => {
@@ -46,7 +46,7 @@ function addShare(program: Command): void {
     summary: 'Let another uid map an allocation',
     examples: ['share vm-42/ram 107', 'share vm-42/ram 107 --write'],
   })
-    .option('--write', 'for writing too; without it for reading only')
+    .option('--write', 'to read and write; default: to read')
     .addOption(secretOption())
     .action((name: string, uid: string, options: SecretOptions & { write?: boolean }, command: Command) => {
       const access: Access = options.write ? 'readWrite' : 'read'
@@ -66,7 +66,7 @@ function addUnshare(program: Command): void {
     usage: 'unshare <name> <uid>',
     summary: "End another uid's right to map an allocation",
     examples: ['unshare vm-42/ram 107'],
-    notes: 'Mappings it has already stay; broker-ctl revoke ends them.',
+    notes: 'Mappings that the uid already has stay; broker-ctl revoke ends them.',
   })
     .addOption(secretOption())
     .action((name: string, uid: string, options: SecretOptions, command: Command) => {
@@ -87,7 +87,7 @@ function addSetMetadata(program: Command): void {
     summary: "Replace the owner's metadata",
     examples: [`set-metadata vm-42/ram '{"vm":"web-3"}'`, 'set-metadata vm-42/ram --remove'],
   })
-    .option('--remove', 'leave none')
+    .option('--remove', 'remove the metadata')
     .addOption(secretOption())
     .action(
       (

@@ -13,12 +13,12 @@ interface MarkOptions {
 }
 
 export function addPoison(program: Command): void {
-  const noun = program.command('poison').description('Bad memory, which is kept from everybody')
+  const noun = program.command('poison').description('Bad memory, which the broker hands out to nobody')
   addVerb(noun, {
     usage: 'list',
-    summary: 'The ledger of bad memory',
+    summary: 'List bad memory',
     examples: ['poison list'],
-    notes: 'For administrators. It lies in the memory itself, so it outlives the broker and kexec.',
+    notes: 'For administrators. The list lies in the memory itself, so it outlives the broker and kexec.',
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const poisoned = await broker.poisoned({ signal })
@@ -28,17 +28,17 @@ export function addPoison(program: Command): void {
 
   addVerb(noun, {
     usage: 'mark [name]',
-    summary: "Have memory kept from everybody: an allocation's, or with --range a range's",
+    summary: 'Report bad memory: of an allocation, or with --range of a range',
     examples: [
       'poison mark vm-42/ram --offset 0x200000 --length 4K',
       'poison mark --range main --offset 0x40000000 --length 2M',
     ],
-    notes: `Grows to whole pages of the range. What an allocation has of it, it keeps until it is released. There is no way back
-but formatting the range with its table unreadable, so be sure.`,
+    notes: `The broker widens the piece to whole pages of the range. An allocation keeps its bad memory until its release. Be
+sure: only a format of the range with an unreadable table takes memory off the list.`,
   })
-    .option('--range <range>', 'memory of this range, whoever has it; for administrators')
+    .option('--range <range>', 'memory of this range, also of others; for administrators')
     .requiredOption('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', offsetArgument)
-    .requiredOption('--length <size>', 'how much', offsetArgument)
+    .requiredOption('--length <size>', 'number of bytes', offsetArgument)
     .addOption(secretOption())
     .action((name: string | undefined, options: MarkOptions, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {

@@ -21,18 +21,18 @@ interface Options {
 export function addPreflight(program: Command): void {
   addVerb(program, {
     usage: 'preflight',
-    summary: 'Would the next kernel keep the ranges? Refuses a command line that would lose one',
+    summary: 'Check that the next kernel keeps the ranges; refuse a command line that would lose one',
     examples: [
       'preflight && kexec -s -l /boot/vmlinuz-VERSION --initrd=/boot/initrd.img-VERSION --reuse-cmdline && systemctl kexec',
       `preflight --append "$(cat /etc/kernel/cmdline)"`,
       'preflight --kernel-config /boot/config-6.12.0 --modules /lib/modules/6.12.0',
     ],
-    notes: `The line is put together as kexec does it: --append is all of it, with --reuse-cmdline it comes behind that of the
-running kernel; without either it is that of the running kernel. Ranges are read from the configuration, the memory map
-from /sys/firmware/memmap. Needs no broker and no root.
+    notes: `preflight builds the line as kexec does: --append is the whole line; with --reuse-cmdline it comes behind the running
+kernel's; without either, the line is the running kernel's. It reads ranges from the configuration, and the memory map
+from /sys/firmware/memmap. It needs no broker and no root.
 
-The image must be loaded with kexec -s: without it kexec does not see what this kernel has reserved, and may put the next
-one into a range.`,
+Load the image with kexec -s: without it kexec does not see the memory that this kernel reserved, and may put the next
+kernel into a range.`,
   })
     .option('--append <line>', "the next kernel's command line")
     .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")

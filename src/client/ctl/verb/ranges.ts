@@ -7,10 +7,10 @@ import { addVerb } from '../verb'
 export function addRanges(program: Command): void {
   addVerb(program, {
     usage: 'ranges',
-    summary: 'Reserved ranges: how full they are, and what their sources can do',
+    summary: 'The ranges: how full they are, and what their sources can do',
     examples: ['ranges', 'ranges --json'],
-    notes: `CAN: what the source is capable of. bound: the kernel or a file of its own keeps a descriptor inside its
-allocation; revoke: a mapping can be ended by force; restart, kexec: contents survive these.`,
+    notes: `CAN: the source's capabilities. bound: the kernel, or a file of its own, keeps a descriptor inside its allocation;
+revoke: the broker can end a mapping by force; restart, kexec: contents survive these.`,
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const ranges = await broker.ranges({ signal })

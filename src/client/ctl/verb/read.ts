@@ -20,23 +20,23 @@ interface Options {
 export function addRead(program: Command): void {
   addVerb(program, {
     usage: 'read <name>',
-    summary: "Look at an allocation's bytes",
+    summary: "Dump an allocation's bytes",
     examples: [
       'read vm-42/ram --length 64',
       'read vm-42/ram --offset 0x100000 --length 4K',
       'read db/cache --offset 1G --length 16M --raw > piece',
     ],
-    notes: `For administrators, where the broker's configuration has raw_view = true; the broker logs each use. --json prints
-the bytes as base64.`,
+    notes: `For administrators, if the broker's configuration has raw_view = true; the broker logs each use. --json prints the
+bytes as base64.`,
   })
     .option('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', offsetArgument, 0)
-    .option('--length <size>', 'how much; default: 256 bytes, with --raw all that follows', offsetArgument)
+    .option('--length <size>', 'number of bytes; default: 256, with --raw all the rest', offsetArgument)
     .option('--raw', 'the bytes themselves, to standard output')
     .action((name: string, { offset, length, raw }: Options, command: Command) =>
       withBroker(command, async ({ broker, signal, json, print, progress }) => {
         if (raw && json) throw new UsageError('give either --raw or --json')
         if (raw && process.stdout.isTTY)
-          throw new UsageError('--raw writes whatever bytes there are: send them to a file or a program')
+          throw new UsageError('--raw does not write to a terminal: send the bytes to a file or a program')
         const { bytes } = (await broker.get(name, { signal })).allocation
         const left = Math.max(0, bytes - offset)
         const wanted = length ?? (raw ? left : Math.min(left, 256))

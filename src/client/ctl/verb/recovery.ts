@@ -17,7 +17,7 @@ export function addRecovery(program: Command): void {
     summary: 'What the broker found in each range when it started',
     examples: ['recovery', "recovery --json | jq '.[] | {range, kind, unclaimed}'"],
     notes:
-      'For administrators. unclaimed is as of now: allocations from before that nobody has taken up since.',
+      'For administrators. unclaimed, as of now: the allocations of that time that nobody has claimed since.',
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const recoveries = await broker.recovery({ signal })

@@ -30,32 +30,32 @@ interface Options {
 export function addReserve(program: Command): void {
   addVerb(program, {
     usage: 'reserve',
-    summary: 'Kernel parameters that reserve memory for a range, chosen from the memory map; changes nothing',
+    summary: 'Print kernel parameters that reserve memory for a range; changes nothing',
     examples: [
       'reserve --size 64G',
       'reserve --size 64G --node 1 --leave 8G',
       `reserve --size 1G --kind ${kinds.at(-1)}`,
       'reserve --size 64G --memory-map iomem.txt --nodes zoneinfo.txt   # for another machine',
     ],
-    notes: `Reads /proc/iomem, which the kernel shows to root only; needs no broker. The memory is chosen where neither
-firmware, kernel, crash kernel nor other reservations are, on one node, and away from where boot loaders and
-kexec put kernels. To plan for another machine, copy its /proc/iomem (as root) and /proc/zoneinfo.`,
+    notes: `reserve reads /proc/iomem, which the kernel shows to root only; it needs no broker. It chooses memory on one node,
+apart from firmware, kernel, crash kernel and other reservations, and away from the places where boot loaders and kexec
+put kernels. To plan for another machine, copy its /proc/iomem (as root) and /proc/zoneinfo.`,
   })
-    .requiredOption('--size <size>', 'how much', sizeArgument)
-    .option('--node <number>', 'on this NUMA node; default: wherever it fits on one', wholeArgument)
+    .requiredOption('--size <size>', 'size of the range', sizeArgument)
+    .option('--node <number>', 'the NUMA node; default: any with room', wholeArgument)
     .option(
       '--align <size>',
-      'of its start; default: 1G for whole GiB where that is possible, else 2M',
+      'alignment of its start; default: 1G for whole GiB if possible, else 2M',
       sizeArgument,
     )
     .addOption(new Option('--kind <source>', 'the source of the range').choices(kinds).default(kinds[0]))
     .option(
       '--leave <size>',
-      'what the host must keep; default: a sixteenth of its memory, at least 1G, at most 16G',
+      'memory that the host keeps; default: a sixteenth, at least 1G, at most 16G',
       sizeArgument,
     )
     .option('--name <range>', 'name of the range in the configuration', nameArgument, 'guests')
-    .option('--memory-map <file>', "instead of this machine's /proc/iomem")
+    .option('--memory-map <file>', "a copy of another machine's /proc/iomem")
     .option('--nodes <file>', "with --memory-map: that machine's /proc/zoneinfo")
     .action((options: Options, command: Command) => {
       const json = command.optsWithGlobals<{ json?: boolean }>().json === true

@@ -10,10 +10,10 @@ const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 
 export function addServiceVerbs(program: Command): void {
   addVerb(program, {
     usage: 'reload',
-    summary: 'Have the broker read its configuration again',
+    summary: 'Make the broker read its configuration again',
     examples: ['reload'],
-    notes: `For administrators; SIGHUP does the same. No client is dropped. Owners, quotas, administrators, revocation and the log
-level take effect at once, the rest at the next start. A file that is not good changes nothing.`,
+    notes: `For administrators; SIGHUP does the same. No client is disconnected. Owners, quotas, administrators, revocation and
+the log level take effect at once, the rest at the next start. A file with a mistake changes nothing.`,
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const reloaded = await broker.reload({ signal })
@@ -23,7 +23,7 @@ level take effect at once, the rest at the next start. A file that is not good c
 
   addVerb(program, {
     usage: 'log-level',
-    summary: 'How much the broker logs, until its next start or reload',
+    summary: 'Set how much the broker logs, until its next start or reload',
     examples: ['log-level debug'],
     notes: 'For administrators.',
   })
@@ -37,10 +37,10 @@ level take effect at once, the rest at the next start. A file that is not good c
 
   addVerb(program, {
     usage: 'console',
-    summary: "The address of the broker's debug console, for a browser",
+    summary: "Print the address of the broker's debug console, for a browser",
     examples: ['console'],
     notes:
-      'For administrators. The address has the token that opens it: who has it can see what an administrator sees.',
+      "For administrators. The address has the console's token: everybody who has it sees what an administrator sees.",
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const url = await broker.openConsole({ signal })

@@ -10,16 +10,16 @@ export function addTable(program: Command): void {
   const noun = program.command('table').description('Allocation tables, without a broker')
   addVerb(noun, {
     usage: 'dump <file>',
-    summary: 'What an allocation table holds, read from a file or device; changes nothing',
+    summary: "Print an allocation table's contents, from a file or device; changes nothing",
     examples: [
       'table dump /mnt/membroker/table',
       'table dump /dev/mem --offset 0x60000000',
       'table dump copy --json',
     ],
     notes:
-      'Reads a table that a broker has open as well; what is being written at that moment may show as not yet there.',
+      'A broker may have the table open; dump then may miss the change that the broker writes at that moment.',
   })
-    .option('--offset <bytes>', 'where in the file the table begins', wholeArgument, 0)
+    .option('--offset <bytes>', 'offset of the table in the file', wholeArgument, 0)
     .action((file: string, options: { offset: number }, command: Command) => {
       const image = read(file, options.offset)
       print(command.optsWithGlobals<{ json?: boolean }>().json === true, plain(image), () => describe(image))

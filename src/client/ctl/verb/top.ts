@@ -20,10 +20,10 @@ export function addTop(program: Command): void {
     usage: 'top',
     summary: 'Live view: ranges, requests, allocations, clients, events, and what needs attention',
     examples: ['top', 'top --interval 5', 'top --once', 'top --json | jq .rates.requestsPerSecond'],
-    notes: `In a terminal it redraws itself until q; ? shows its keys. Elsewhere, or with --once, it prints one frame of text, measured over
-one interval. --json prints an object per interval: status, ranges, clients, statistics (for administrators) and rates,
-what statistics came to per second since the object before.
-Latencies are upper bounds: "99 % <250 µs" says that 99 % of the requests took less than that in the broker.`,
+    notes: `On a terminal top redraws itself until q; ? shows its keys. Elsewhere, or with --once, it prints one frame of text,
+measured over one interval. --json prints an object per interval: status, ranges, clients, statistics (for
+administrators), and rates: the statistics' growth per second since the object before.
+Latencies are upper bounds: "99 % <250 µs" means that 99 % of the requests took less than that in the broker.`,
   })
     .option('--interval <seconds>', 'time between two readings', secondsArgument, 1)
     .option('--once', 'one frame')

@@ -9,17 +9,17 @@ import { addVerb } from '../verb'
 export function addVerify(program: Command): void {
   addVerb(program, {
     usage: 'verify',
-    summary: 'Compare what allocations hold with the digests of the last freeze --digests',
+    summary: "Compare allocations' contents with the digests of the last freeze --digests",
     examples: [
       'verify',
       'verify --prefix vm-',
       'verify --json | jq -r \'select(.verdict == "changed").name\'',
     ],
-    notes: `For administrators. intact: as it was; changed: not as it was; poisoned: it has bad memory; unverified: it has no
-digest, because it was not there, or was claimed or mapped for writing, or grown, since. --json prints an object a line.
-Exits with ${exitCode.damaged} when anything is changed or poisoned.`,
+    notes: `For administrators. intact: every byte is as it was; changed: not every byte; poisoned: it has bad memory; unverified:
+it has no digest, because it is newer than the freeze, or since then was claimed or mapped for writing, or grew. --json
+prints an object a line. Exits with ${exitCode.damaged} if an allocation is changed or poisoned.`,
   })
-    .option('--prefix <prefix>', 'only names that begin so')
+    .option('--prefix <prefix>', 'only allocations whose names begin with it')
     .action(({ prefix }: { prefix?: string }, command: Command) =>
       withBroker(command, async ({ broker, signal, print, progress }) => {
         const counts: Partial<Record<Verified['verdict'], number>> = {}

@@ -17,11 +17,11 @@ export function addWatch(program: Command): void {
     usage: 'watch',
     summary: 'Follow every change until interrupted',
     examples: ['watch', 'watch --json | jq -c \'select(.type == "event").event\''],
-    notes: `--json prints one object per line, as soon as it is known. Its type is one of
+    notes: `--json prints one object per line, at once. Its type is one of
   snapshot      allocations, mappings: the whole state; first, and with again: true
-                after the broker was away, when changes may have gone unseen
+                after the broker was away, when watch may have missed changes
   event         event: a change, with its sequence number
-  missed        count: so many changes were left out, as this viewer was too slow
+  missed        count: watch was too slow for so many changes, and lost them
   disconnected  the broker went away; watch waits for it
   reconnected   it is back, with its version and pid`,
   }).action((_options, command: Command) => withBroker(command, follow, patientMs))
