@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { lineOf } from '../../protocol/toml-line'
 import { ConfigError, embeddedDefault, loadConfig, parseConfig } from '../../src/broker/config/config'
-import { lineOf } from '../../src/broker/config/toml-line'
 
 const file = '/etc/membroker.toml'
 const parse = (text: string) => parseConfig(text, file)

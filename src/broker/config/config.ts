@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
-import type { ErrorObject } from 'ajv'
 import { defaultSource } from '../../../protocol/source'
 import { Mistake, readSize } from '../../../protocol/source/key'
+import { lineOf } from '../../../protocol/toml-line'
+import { mistakeIn } from '../../../protocol/toml-mistake'
 import { GiB, MiB, roundDown } from '../../../protocol/units'
 import { settleConsole } from './console-settings'
 import { type Fail, overlapping, settleRange, tableBytesFor } from './range'
 import { type ConfigFile, configSchema, type OwnerConfig } from './schema'
 import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
-import { lineOf } from './toml-line'
 
 /** A configuration that can't be used; the message names the file and the line. */
 export class ConfigError extends Error {
@@ -129,31 +129,10 @@ export function parseConfig(text: string, file: string, socket?: string): Settin
   }
   const validate = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true }).compile(configSchema)
   if (!validate(value)) {
-    // An anyOf reports its branches first and itself last: the last error is the one that says what was meant.
-    const error = validate.errors!.at(-1)!
-    const at = error.instancePath.split('/').slice(1)
-    fail(
-      error.keyword === 'additionalProperties' ? [...at, error.params.additionalProperty] : at,
-      explain(error, at),
-    )
+    const { line, reason } = mistakeIn(text, validate.errors!)
+    throw new ConfigError(`${file}:${line}: ${reason}`)
   }
-  return settle(value as ConfigFile, fail, socket)
-}
-
-function explain(error: ErrorObject, at: string[]): string {
-  const where = at.filter(part => !/^\d+$/.test(part)).join('.') || 'the file'
-  switch (error.keyword) {
-    case 'additionalProperties':
-      return `unknown key '${error.params.additionalProperty}' in ${where}`
-    case 'required':
-      return `${where} lacks '${error.params.missingProperty}'`
-    case 'enum':
-      return `${where} must be one of ${error.params.allowedValues.join(', ')}`
-    case 'anyOf':
-      return `${where} must be a size: a number of bytes, or a string such as "64GiB"`
-    default:
-      return `${where} ${error.message}`
-  }
+  return settle(value as unknown as ConfigFile, fail, socket)
 }
 
 function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Settings {
