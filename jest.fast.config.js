@@ -12,8 +12,9 @@ const leftOut = [
   'package/',
   'page/(browser|follows)',
   'quickstart/',
-  'service/(notify|systemd|upgrade)',
+  'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
+  'vm/run',
 ]
 
 /** @type {import('jest').Config} */

@@ -30,6 +30,11 @@ export function brokerCtlPage(): string {
       'ENVIRONMENT',
       definitions([
         [bold('MEMBROKER_SOCKET'), "The broker's socket, without --socket."],
+        [bold('MEMBROKER_VM_DIRECTORY'), 'Folder of the files of VMs, without --directory.'],
+        [
+          bold('MEMBROKER_VM_RUNTIME'),
+          "Folder of the runners' sockets. Default: /run/membroker-vm; not as root, membroker-vm in $XDG_RUNTIME_DIR.",
+        ],
         [bold('NO_COLOR'), 'If it is set, and FORCE_COLOR is not: no colors, also on a terminal.'],
         [bold('FORCE_COLOR'), 'If it is set: colors also without a terminal; 0: none.'],
         [bold('TERM'), 'dumb: no colors, no progress, and top prints a single frame.'],
@@ -43,7 +48,10 @@ export function brokerCtlPage(): string {
       'EXIT STATUS',
       definitions(Object.entries(exitCodes).map(([code, meaning]) => [bold(code), meaning])),
     ),
-    section('SEE ALSO', `${bold('membrokerd')}(8), ${bold('membroker.toml')}(5)`),
+    section(
+      'SEE ALSO',
+      `${bold('membrokerd')}(8), ${bold('membroker.toml')}(5), ${bold('membroker-vm.toml')}(5)`,
+    ),
   ].join('\n')}\n`
 }
 

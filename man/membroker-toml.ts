@@ -4,8 +4,8 @@ import { configSchema } from '../src/broker/config/schema'
 import { version } from '../src/broker/version'
 import { bold, definitions, literal, prose, section, subsection, text, title, verbatim } from './roff'
 
-/** The parts of JSON Schema that the configuration uses. */
-interface Schema {
+/** The parts of JSON Schema that the configurations use. */
+export interface Schema {
   readonly type?: string | readonly string[]
   readonly enum?: readonly string[]
   readonly anyOf?: unknown
@@ -33,7 +33,8 @@ A size is a number of bytes, or text such as "64GiB" (KiB, MiB, GiB, TiB, PiB; K
   ].join('\n')}\n`
 }
 
-function tablePart(name: string, schema: Schema): string {
+/** A table of a configuration, with its keys. */
+export function tablePart(name: string, schema: Schema): string {
   const heading = schema.items ? `[[${name}]]` : `[${name}]`
   const { properties = {}, required = [] } = schema.items ?? schema
   return subsection(

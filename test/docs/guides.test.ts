@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync }
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { brokerErrorNames } from '../../protocol/generated/broker'
+import { buildProgram } from '../../src/client/ctl/program'
 import { findProgram, requireQemu } from '../guest/require-qemu'
 import { attempt, attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
@@ -10,6 +11,12 @@ import { TestBroker } from '../support/test-broker'
 import { blocksOf, commandsOf, guideFolder, guideNames, readGuide } from './guide'
 
 const guides = guideNames()
+/** Verbs of broker-ctl that have verbs. */
+const nouns = new Set(
+  buildProgram()
+    .commands.filter(({ commands }) => commands.length > 0)
+    .map(command => command.name()),
+)
 let folder: string
 let environment: NodeJS.ProcessEnv
 
@@ -74,6 +81,7 @@ const shown: Record<string, RegExp[]> = {
     /-machine none -qmp stdio/,
     /"mem-path":"\/proc\/self\/fd\/99"/,
   ],
+  'vm.md': [/vm-5 +running[\s\S]*vm-5 is saved[\s\S]*vm-5 +saved[\s\S]*vm-5 +running[\s\S]*vm-5 is stopped/],
   'vmm-typescript.md': [/started\nstopped at 20\ngoing on at 20\nstopped at 40/, /vm-demo\/firmware/],
   'vmm-c.md': [/run 1\nrun 2/, /example\/counter/],
   'database.md': [/20000 keys, .* none of them lost/, /first True second b'shared'/],
@@ -108,10 +116,13 @@ test.each(guides)(
         if (at < 0) continue
         const end = words.indexOf('--')
         const own = words.slice(at, end < 0 ? undefined : end)
-        const [program, verb = ''] = own as [string, string?]
-        const hasVerb = program === 'broker-ctl' && /^[a-z][a-z-]*$/.test(verb)
-        const text = hasVerb ? help(program, verb) : help(program)
-        if (hasVerb) expect(text).toContain(`Usage: broker-ctl ${verb}`)
+        const [program, ...rest] = own as [string, ...string[]]
+        const isWord = (word: string | undefined) => word !== undefined && /^[a-z][a-z-]*$/.test(word)
+        const hasVerb = program === 'broker-ctl' && isWord(rest[0])
+        const length = nouns.has(rest[0]!) && isWord(rest[1]) ? 2 : 1
+        const verb = hasVerb ? rest.slice(0, length) : []
+        const text = help(program, ...verb)
+        if (hasVerb) expect(text).toContain(`Usage: broker-ctl ${verb.join(' ')}`)
         for (const option of own.filter(word => /^--[a-z]/.test(word)))
           expect(text).toContain(option.split('=')[0])
       }

@@ -6,6 +6,7 @@ import { manualPages } from '../../man/generate'
 import { literal, prose, text, usage } from '../../man/roff'
 import { configSchema } from '../../src/broker/config/schema'
 import { buildProgram } from '../../src/client/ctl/program'
+import { vmSchema } from '../../src/client/ctl/vm/schema'
 import { findProgram } from '../guest/require-qemu'
 import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
@@ -85,10 +86,13 @@ test('broker-ctl(1) has every verb, its options and its examples', () => {
   expect(roff).toContain('broker\\-ctl exec \\-\\-map vm\\-42/ram')
 })
 
-test('membroker.toml(5) has every key', () => {
+test.each([
+  ['membroker.toml.5', configSchema],
+  ['membroker-vm.toml.5', vmSchema],
+])('%s has every key', (name, configuration) => {
   // Proves that a new key can't be left out, and has its meaning beside it.
-  const roff = page('membroker.toml.5')
-  const { properties } = configSchema as {
+  const roff = page(name)
+  const { properties } = configuration as {
     properties: Record<string, { items?: object; properties?: object }>
   }
   for (const [name, schema] of Object.entries(properties)) {

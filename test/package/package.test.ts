@@ -128,6 +128,7 @@ test('the tarball holds what it needs and nothing of ours alone', async () => {
     'protocol/TABLE.md',
     'protocol/io.membroker.Broker.varlink',
     'dist/man/broker-ctl.1',
+    'dist/man/membroker-vm.toml.5',
     'dist/man/membroker.toml.5',
     'dist/man/membrokerd.8',
     'dist/src/page/page.html',

@@ -24,6 +24,7 @@ import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
 import { addTop } from './verb/top'
 import { addVerify } from './verb/verify'
+import { addVm } from './verb/vm'
 import { addWatch } from './verb/watch'
 import { version } from './version'
 
@@ -33,6 +34,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
     [addStatus, addTop, addRanges, addMap, addList, addShow, addClients, addWatch, addRead, addRecovery],
   ],
   ['For owners of memory:', [addAllocate, addOwnerVerbs, addClaim, addExec, addEndVerbs]],
+  ['Virtual machines:', [addVm]],
   ['For administrators:', [addFreeze, addVerify, addPoison, addServiceVerbs]],
   ['Of this host, without a broker:', [addReserve, addPreflight, addDoctor, addTable]],
   ['For the shell:', [addCompletion]],

@@ -33,6 +33,8 @@ bytes_max = "48MiB"
 open_by_path = true
 `
 
+const units = ['membroker.service', 'membroker.socket', 'dev-membroker.mount', 'membroker-vm@.service']
+
 /** A hypervisor host: systemd, and membroker installed on it with the units of deploy/. */
 export class Host {
   private constructor(readonly systemd: Systemd) {}
@@ -45,7 +47,7 @@ export class Host {
   ): Promise<Host> {
     const host = new Host(await Systemd.boot(files, shared))
     const { systemd } = host
-    for (const unit of ['membroker.service', 'membroker.socket', 'dev-membroker.mount'])
+    for (const unit of units)
       cpSync(path.join(packageRoot, 'deploy', unit), systemd.inside(`/etc/systemd/system/${unit}`))
     host.install(release)
     host.configure(configuration)
@@ -89,8 +91,8 @@ export class Host {
   }
 
   /** Waits for words in the broker's journal, which come a little later than what they tell of. */
-  async logged(wanted: RegExp | string): Promise<void> {
-    const journal = () => this.systemd.journal('membroker.service')
+  async logged(wanted: RegExp | string, unit = 'membroker.service'): Promise<void> {
+    const journal = () => this.systemd.journal(unit)
     await until(
       () => (typeof wanted === 'string' ? journal().includes(wanted) : wanted.test(journal())),
       `in the journal: ${wanted}`,

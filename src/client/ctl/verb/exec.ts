@@ -15,6 +15,7 @@ import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map
 import { fillIn, hasPlaceholder, type MapFacts, mapAlignment } from '../placeholder'
 import { readSecret, type Session, sizeArgument, withBroker } from '../session'
 import { printable } from '../table'
+import { unless } from '../unless'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
@@ -174,16 +175,6 @@ class Holder {
     // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
     const claimed = await unless('PermissionDenied', claiming)
     return claimed ?? { allocation, mappings: [], verdict: allocation.verdict }
-  }
-}
-
-/** The promise's value, or undefined where the broker refuses with that code. */
-async function unless<T>(code: string, promise: Promise<T>): Promise<T | undefined> {
-  try {
-    return await promise
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === code) return undefined
-    throw error
   }
 }
 

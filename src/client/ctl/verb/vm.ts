@@ -1,0 +1,175 @@
+import path from 'node:path'
+import type { Command } from 'commander'
+import type { AllocationInfo } from '../../index'
+import { findExecutable } from '../executable'
+import { exitCode, Failure, UsageError } from '../exit'
+import { type CommonOptions, interruptible, print, withBroker } from '../session'
+import { type Color, count, fields, size, table } from '../table'
+import { Progress } from '../terminal/progress'
+import { addVerb } from '../verb'
+import { qemuArguments } from '../vm/command-line'
+import { askRunner } from '../vm/control'
+import { runtimeRoot, VmPlaces } from '../vm/places'
+import { runVm } from '../vm/run'
+import type { StopMode } from '../vm/schema'
+import { defaultVmDirectory, readVmFile, type VmSettings, vmFile } from '../vm/settings'
+import { surveyVms, type VmSurvey } from '../vm/survey'
+import { userOf } from '../vm/user'
+
+interface DirectoryOption {
+  directory?: string
+}
+
+const directoryOption = [
+  '--directory <path>',
+  `folder of the VMs' files; default: $MEMBROKER_VM_DIRECTORY, or ${defaultVmDirectory}`,
+] as const
+
+const directoryOf = ({ directory }: DirectoryOption) =>
+  directory ?? (process.env.MEMBROKER_VM_DIRECTORY || defaultVmDirectory)
+
+/** The runner has deadlines of its own, and says meanwhile that it lives; this is for one that hangs. */
+const patienceMs = 30_000
+
+export function addVm(program: Command): void {
+  const noun = program.command('vm').description('Virtual machines, each from a file')
+  addRun(noun)
+  addVmList(noun)
+  addStop(noun)
+  addCheck(noun)
+}
+
+function addRun(noun: Command): void {
+  addVerb(noun, {
+    usage: 'run <vm>',
+    summary: 'Run a VM: its guest goes on where it was saved, or boots',
+    examples: ['vm run vm-42', 'vm run vm-42 --discard-state'],
+    notes: `The VM is the file VM.toml in the folder of the VMs; see membroker-vm.toml(5). broker-ctl claims its memory, or makes it,
+starts QEMU on it, and stays until QEMU has ended, with QEMU's exit code. Under systemd it tells when the guest runs.
+
+SIGTERM stops the VM as on_stop in its file says. With "save" the guest's device state is kept beside its memory, so that the
+next run goes on from there: after an update of QEMU, of broker-ctl, or by kexec of the whole host. What was saved is
+used once. Where it is not whole, or belongs to other memory, the guest boots.
+
+When broker-ctl is killed, the kernel kills QEMU with it; the memory stays.`,
+  })
+    .option(...directoryOption)
+    .option('--discard-state', 'boot, whatever was saved')
+    .action(async (name: string, options: DirectoryOption & { discardState?: boolean }, command: Command) => {
+      const { socket } = command.optsWithGlobals<CommonOptions>()
+      const settings = readVmFile(vmFile(directoryOf(options), name))
+      findExecutable(settings.qemu)
+      process.exitCode = await runVm(settings, {
+        socket,
+        runtimeRoot: runtimeRoot(),
+        discardState: options.discardState ?? false,
+      })
+    })
+}
+
+function addVmList(noun: Command): void {
+  addVerb(noun, {
+    usage: 'list',
+    summary: 'The VMs that have a file, and how they stand',
+    examples: ['vm list', 'vm list --json | jq -r \'.[] | select(.state == "failed") | .name\''],
+    notes: `States: starting, running, saving, stopping; saved: the next run goes on from there; stopped; failed; invalid: the file has
+a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
+  })
+    .option(...directoryOption)
+    .action((options: DirectoryOption, command: Command) =>
+      withBroker(command, async ({ broker, signal, print }) => {
+        const allocations: AllocationInfo[] = []
+        for await (const info of broker.list({ signal })) allocations.push(info)
+        const vms = await surveyVms(directoryOf(options), runtimeRoot(), allocations)
+        print(vms, () => (vms.length === 0 ? `no VM has a file in ${directoryOf(options)}` : vmTable(vms)))
+      }),
+    )
+}
+
+function addStop(noun: Command): void {
+  addVerb(noun, {
+    usage: 'stop <vm>',
+    summary: 'Stop a VM as its file says, or as an option does',
+    examples: ['vm stop vm-42', 'vm stop vm-42 --save'],
+    notes: `Waits until the VM has stopped. Where it can't be saved it goes on running, and the error says why.`,
+  })
+    .option('--save', 'keep its device state, so that the next run goes on from there')
+    .option('--powerdown', 'press its power button; it is ended where it is not off in time')
+    .option('--quit', 'pull the plug')
+    .action(async (name: string, options: Partial<Record<StopMode, boolean>>, command: Command) => {
+      const { json = false } = command.optsWithGlobals<CommonOptions>()
+      const modes = (['save', 'powerdown', 'quit'] as const).filter(mode => options[mode])
+      if (modes.length > 1) throw new UsageError(`--${modes[0]} and --${modes[1]} exclude each other`)
+      const progress = new Progress(!json)
+      try {
+        vmFile('', name)
+        const done = await askRunner<{ state: string; forced?: boolean }>(
+          new VmPlaces(runtimeRoot(), name).control,
+          { ask: 'stop', how: modes[0] },
+          { quietMs: patienceMs, signal: interruptible(), onProgress: text => progress.say(text) },
+        )
+        if (!done) throw new Failure('NotRunning', `${name} does not run`, exitCode.refused)
+        progress.clear()
+        const forced = done.forced ? '; it did not switch itself off in time' : ''
+        print(json, { name, ...done }, () => `${name} is ${done.state}${forced}`)
+      } finally {
+        progress.end()
+      }
+    })
+}
+
+function addCheck(noun: Command): void {
+  addVerb(noun, {
+    usage: 'check <file>',
+    summary: "Check a VM's file, and show the command line that it makes; starts nothing",
+    examples: ['vm check /etc/membroker/vm/vm-42.toml'],
+    notes: `The name of the file is that of the VM. {map.path} and the like are filled in when QEMU is started.`,
+  }).action((file: string, _options, command: Command) => {
+    const { json = false } = command.optsWithGlobals<CommonOptions>()
+    const settings = readVmFile(path.resolve(file))
+    userOf(settings.user)
+    const args = qemuArguments({ arguments: settings.arguments, memory: settings.memory, resumes: undefined })
+    const qemu = findExecutable(settings.qemu)
+    print(json, { ...settings, command: [qemu, ...args] }, () => description(settings, [qemu, ...args]))
+  })
+}
+
+function description(settings: VmSettings, command: readonly string[]): string {
+  return [
+    fields([
+      ['vm', settings.name],
+      ['user', settings.user ?? 'who starts it'],
+      ...settings.memory.map(
+        ({ allocation, bytes, range, node }) =>
+          [
+            'memory',
+            `${allocation}: ${size(bytes)}${range ? ` of ${range}` : ''}${node === undefined ? '' : `, node ${node}`}`,
+          ] as const,
+      ),
+      ['state', `${settings.state.allocation}: ${size(settings.state.bytes)}`],
+      ['on stop', settings.onStop],
+    ]),
+    '',
+    command.join(' '),
+  ].join('\n')
+}
+
+const colors: Partial<Record<VmSurvey['state'], Color>> = {
+  running: 'green',
+  failed: 'red',
+  invalid: 'red',
+  unknown: 'yellow',
+}
+
+function vmTable(vms: readonly VmSurvey[]): string {
+  return table(vms, [
+    { title: 'VM', cell: vm => vm.name },
+    { title: 'STATE', cell: vm => vm.state, color: vm => colors[vm.state] },
+    { title: 'PID', cell: vm => count(vm.pid), right: true },
+    { title: 'QEMU', cell: vm => count(vm.qemuPid), right: true },
+    { title: 'MEMORY', cell: vm => (vm.bytes === null ? '-' : size(vm.bytes)), right: true },
+    { title: 'RANGE', cell: vm => [...new Set(vm.allocations.map(({ range }) => range))].join(',') || '-' },
+    { title: 'ALLOCATIONS', cell: vm => vm.allocations.map(({ name }) => name).join(' ') || '-' },
+    { title: 'REASON', cell: vm => vm.reason?.split('\n')[0] ?? '' },
+  ])
+}

@@ -1,0 +1,124 @@
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { connect, createServer, type Server } from 'node:net'
+import { exitCode, Failure } from '../exit'
+import { JsonLines } from './json-lines'
+import type { VmRecord } from './places'
+import { type StopMode, stopModes } from './schema'
+
+/**
+ * How a runner is spoken to: JSON lines on a socket in its folder. {"ask":"state"} or {"ask":"stop","how":"save"}; it
+ * answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or {"error":{"code","message"}}.
+ */
+export interface Controlled {
+  record(): VmRecord
+  /** Undefined: as the file says. Resolves when it is done, or rejects when the guest goes on. */
+  stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>
+}
+
+const connectionsMax = 16
+const heartbeatMs = 5_000
+
+/** @throws Error where the socket can't be made */
+export async function serveControl(socket: string, controlled: Controlled): Promise<Server> {
+  // One that is there is of a runner that has ended: the claim of the VM's state says so.
+  rmSync(socket, { force: true })
+  const server = createServer(connection => {
+    const lines = new JsonLines(connection, {
+      onMessage: request => void answer(request, lines, controlled),
+      onGarbage: () => lines.close(),
+      onEnd: () => {},
+    })
+  })
+  server.maxConnections = connectionsMax
+  server.listen(socket)
+  await once(server, 'listening')
+  return server
+}
+
+async function answer(request: Record<string, unknown>, lines: JsonLines, controlled: Controlled) {
+  let progress = 'the runner is at it'
+  const tell = (text: string) => {
+    progress = text
+    lines.send({ progress })
+  }
+  // Who asks gives up on a runner that says nothing.
+  const heartbeat = setInterval(() => lines.send({ progress }), heartbeatMs)
+  try {
+    if (request.ask === 'state') lines.send({ done: controlled.record() })
+    else if (request.ask === 'stop' && isHow(request.how)) {
+      lines.send({ done: await controlled.stop(request.how, tell) })
+    } else lines.send({ error: { code: 'NotUnderstood', message: 'this runner does not know that request' } })
+  } catch (error) {
+    const code = error instanceof Failure ? error.code : 'Failed'
+    lines.send({ error: { code, message: (error as Error).message } })
+  } finally {
+    clearInterval(heartbeat)
+    lines.end()
+  }
+}
+
+function isHow(how: unknown): how is StopMode | undefined {
+  return how === undefined || stopModes.some(mode => mode === how)
+}
+
+/**
+ * Asks a runner. undefined: none is there.
+ * @param options quietMs: it must say something, were it only progress, in each such time
+ * @throws Failure what the runner says; RunnerGone: it ended before it answered; NoAnswer: it says nothing
+ */
+export function askRunner<T extends object>(
+  socket: string,
+  request: object,
+  options: { quietMs: number; signal?: AbortSignal; onProgress?: (text: string) => void },
+): Promise<T | undefined> {
+  const { quietMs, signal, onProgress } = options
+  return new Promise((resolve, reject) => {
+    const connection = connect(socket)
+    let answered = false
+    let isThere = false
+    const settle = (act: () => void) => {
+      answered = true
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+      connection.destroy()
+      act()
+    }
+    const timer = setTimeout(() => {
+      const message = `the runner said nothing for ${quietMs} ms`
+      settle(() => reject(new Failure('NoAnswer', message, exitCode.refused)))
+    }, quietMs)
+    const onAbort = () =>
+      settle(() =>
+        reject(new Failure('Interrupted', 'interrupted; the runner goes on with it', exitCode.interrupted)),
+      )
+    signal?.addEventListener('abort', onAbort)
+    const lines = new JsonLines(connection, {
+      onMessage: ({ progress, done, error }) => {
+        timer.refresh()
+        if (typeof progress === 'string') onProgress?.(progress)
+        else if (done !== undefined) settle(() => resolve(done as T))
+        else {
+          const { code = 'Failed', message = '' } = (error ?? {}) as { code?: string; message?: string }
+          settle(() => reject(new Failure(code, message, exitCode.refused)))
+        }
+      },
+      onGarbage: () => connection.destroy(),
+      onEnd: error => {
+        if (answered) return
+        const code = (error as NodeJS.ErrnoException | undefined)?.code
+        if (!isThere && (code === 'ENOENT' || code === 'ECONNREFUSED')) settle(() => resolve(undefined))
+        else if (!isThere)
+          settle(() => reject(new Failure('NoAnswer', error?.message ?? 'no connection', exitCode.refused)))
+        else
+          settle(() =>
+            reject(new Failure('RunnerGone', 'the runner ended before it answered', exitCode.refused)),
+          )
+      },
+    })
+    connection.once('connect', () => {
+      isThere = true
+      lines.send(request)
+    })
+  })
+}

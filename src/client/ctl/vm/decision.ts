@@ -1,0 +1,42 @@
+import { exitCode, Failure } from '../exit'
+import type { GuestMemory } from './guest-memory'
+import type { Found, SavedState } from './saved-state'
+
+/** resume: go on from what was saved. boot: from the beginning; reason: why something that was saved is not used. */
+export type Decision =
+  | { readonly kind: 'resume'; readonly state: SavedState }
+  | { readonly kind: 'boot'; readonly reason: string | undefined }
+
+/**
+ * What becomes of a guest, by what was found beside its memory.
+ * @throws Failure where it can't go on, but would if something was mended: nothing is thrown away then
+ */
+export function decide(found: Found, memory: readonly GuestMemory[], discard: boolean): Decision {
+  if (found.kind === 'absent') return { kind: 'boot', reason: undefined }
+  if (discard) return { kind: 'boot', reason: 'what was saved is discarded, as --discard-state says' }
+  if (found.kind === 'damaged')
+    return { kind: 'boot', reason: `what was saved can't be used: ${found.reason}` }
+  const { state } = found
+  const known = new Set(state.memory.map(({ generation }) => generation))
+  if (!memory.some(({ generation }) => known.has(generation)))
+    return { kind: 'boot', reason: 'what was saved belongs to memory that is gone' }
+  const same =
+    state.memory.length === memory.length &&
+    state.memory.every(
+      ({ generation, bytes }, i) => generation === memory[i]!.generation && bytes === memory[i]!.bytes,
+    )
+  if (!same)
+    throw new Failure(
+      'MemoryChanged',
+      'a guest is saved, but with other memory than the file says: put [[memory]] back as it was, or boot with --discard-state',
+      exitCode.refused,
+    )
+  const bad = memory.find(({ verdict }) => verdict === 'changed' || verdict === 'poisoned')
+  if (bad)
+    throw new Failure(
+      'MemoryDamaged',
+      `a guest is saved, but its memory ${bad.allocation} is ${bad.verdict} since: boot with --discard-state`,
+      exitCode.refused,
+    )
+  return { kind: 'resume', state }
+}

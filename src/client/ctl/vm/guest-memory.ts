@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { formatSize } from '../../../../protocol/units'
+import type { AllocationInfo, Broker } from '../../index'
+import { exitCode, Failure } from '../exit'
+import { unless } from '../unless'
+import { runVerb } from './own-program'
+import type { MemorySettings } from './settings'
+
+/** Memory of the guest as it is at the broker. */
+export interface GuestMemory {
+  readonly allocation: string
+  readonly bytes: number
+  /** Made with the memory, and kept with it: other memory of the same name has another. */
+  readonly generation: string
+  readonly verdict: AllocationInfo['verdict']
+}
+
+export interface MemoryOwner {
+  readonly broker: Broker
+  /** Where the broker is, as arguments of broker-ctl. */
+  readonly socket: readonly string[]
+  readonly vm: string
+  readonly secret: string | undefined
+  readonly signal: AbortSignal
+}
+
+const pollMs = 50
+
+/** Finds the guest's memory, or makes it; nobody holds it then. @throws Failure, BrokerError */
+export async function ensureMemory(
+  owner: MemoryOwner,
+  memory: readonly MemorySettings[],
+  waitMs: number,
+): Promise<GuestMemory[]> {
+  const deadline = performance.now() + waitMs
+  const ensured: GuestMemory[] = []
+  for (const settings of memory) {
+    const found = (await find(owner, settings.allocation)) ?? (await make(owner, settings))
+    const info = found.holderPid === null ? found : await unheld(owner, found, deadline)
+    check(info, settings)
+    const generation = await generationOf(owner, info)
+    ensured.push({ allocation: info.name, bytes: settings.bytes, generation, verdict: info.verdict })
+  }
+  return ensured
+}
+
+async function find({ broker, signal }: MemoryOwner, name: string): Promise<AllocationInfo | undefined> {
+  return (await unless('NotFound', broker.get(name, { signal })))?.allocation
+}
+
+/** By another process: the one that allocates holds the memory, and QEMU is to. */
+async function make(owner: MemoryOwner, settings: MemorySettings): Promise<AllocationInfo> {
+  const { allocation, bytes, range, node, alignBytes } = settings
+  const option = (name: string, value: string | number | undefined) =>
+    value === undefined ? [] : [`--${name}`, String(value)]
+  const metadata = JSON.stringify({ vm: owner.vm, generation: randomUUID() })
+  await runVerb(
+    [
+      ...['allocate', allocation, String(bytes), '--metadata', metadata],
+      ...option('range', range),
+      ...option('node', node),
+      ...option('align', alignBytes),
+      ...option('secret-file', owner.secret === undefined ? undefined : '-'),
+      ...owner.socket,
+    ],
+    owner.secret,
+    owner.signal,
+  )
+  return (await owner.broker.get(allocation, { signal: owner.signal })).allocation
+}
+
+/** An earlier QEMU may be on its way out. */
+async function unheld(owner: MemoryOwner, held: AllocationInfo, deadline: number): Promise<AllocationInfo> {
+  for (;;) {
+    const info = await find(owner, held.name)
+    if (info === undefined || info.holderPid === null) return info ?? held
+    if (performance.now() > deadline) {
+      const message = `${info.name} is held by process ${info.holderPid}, which is no child of this runner: end it first`
+      throw new Failure('MemoryHeld', message, exitCode.refused)
+    }
+    await sleep(pollMs, undefined, { signal: owner.signal })
+  }
+}
+
+function check(info: AllocationInfo, { bytes }: MemorySettings): void {
+  const uid = process.geteuid!()
+  if (info.uid !== uid)
+    throw new Failure(
+      'NotPermitted',
+      `${info.name} belongs to uid ${info.uid}, and the VM runs as uid ${uid}`,
+      exitCode.refused,
+    )
+  if (info.bytes < bytes)
+    throw new Failure(
+      'MemorySize',
+      `${info.name} has ${formatSize(info.bytes)}, and the file says ${formatSize(bytes)}: make it larger with ` +
+        `"broker-ctl grow ${info.name} ${bytes}", or end it with "broker-ctl release ${info.name}"`,
+      exitCode.refused,
+    )
+}
+
+/** What an operator has allocated has none yet. */
+async function generationOf(owner: MemoryOwner, info: AllocationInfo): Promise<string> {
+  const metadata = (info.metadata ?? {}) as { generation?: unknown }
+  if (typeof metadata.generation === 'string') return metadata.generation
+  const { broker, secret, signal } = owner
+  const generation = randomUUID()
+  const allocation = await broker.allocation(info.name, { secret, signal })
+  await allocation.setMetadata({ ...metadata, vm: owner.vm, generation }, { signal })
+  return generation
+}

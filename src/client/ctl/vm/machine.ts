@@ -1,0 +1,260 @@
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exitCode, Failure } from '../exit'
+import { isGuestMemory } from './command-line'
+import { describeExit, QemuProcess } from './qemu-process'
+import { Qmp, QmpError } from './qmp'
+
+/** Something that takes QEMU's migration stream as it comes. */
+export type Sink = (bytes: Buffer) => void
+
+const answerMs = 30_000
+const pollMs = 50
+const endMs = 10_000
+const lastWordsMs = 2_000
+
+/** A running QEMU and its monitor. The guest runs when cont() says so. */
+export class Machine {
+  readonly process: QemuProcess
+  private readonly qmp: Qmp
+  /** A folder that only this user gets into. */
+  private readonly folder: string
+
+  private constructor(process: QemuProcess, qmp: Qmp, folder: string) {
+    this.process = process
+    this.qmp = qmp
+    this.folder = folder
+  }
+
+  /**
+   * @param command what starts it; its descriptor 3 becomes the monitor
+   * @param input its standard input
+   * @throws Failure with QEMU's own words
+   */
+  static async start(
+    command: readonly string[],
+    input: string | undefined,
+    folder: string,
+    startMs: number,
+    events: { onGarbage: (text: string) => void; signal: AbortSignal },
+  ): Promise<Machine> {
+    const process = new QemuProcess(command, input)
+    events.signal.addEventListener('abort', () => process.kill())
+    try {
+      const qmp = await Qmp.open(process.monitor, startMs, answerMs)
+      qmp.on('garbage', events.onGarbage)
+      const machine = new Machine(process, qmp, folder)
+      // RAM is a shared mapping of memory that stays: left out of what is saved, and untouched by what is loaded.
+      await machine.run('migrate-set-capabilities', {
+        capabilities: ['x-ignore-shared', 'events'].map(capability => ({ capability, state: true })),
+      })
+      return machine
+    } catch (error) {
+      process.kill()
+      throw await failureOf(process, 'QemuNotStarted', 'QEMU does not start', error)
+    }
+  }
+
+  /** Resolves when QEMU has ended. */
+  get exited() {
+    return this.process.exited
+  }
+
+  async version(): Promise<string> {
+    const { qemu } = (await this.run('query-version')) as {
+      qemu: Record<'major' | 'minor' | 'micro', number>
+    }
+    return `${qemu.major}.${qemu.minor}.${qemu.micro}`
+  }
+
+  /** The versioned name of the machine's type. */
+  async machineType(): Promise<string> {
+    const type = await this.run('qom-get', { path: '/machine', property: 'type' })
+    return String(type).replace(/-machine$/, '')
+  }
+
+  /** As QEMU names it: running, paused, ... */
+  async status(): Promise<string> {
+    return ((await this.run('query-status')) as { status: string }).status
+  }
+
+  /**
+   * Bytes of memory that QEMU has beside the guest's, such as video memory and firmware: a save holds them all.
+   * undefined: this QEMU does not say.
+   */
+  async ownMemoryBytes(): Promise<number | undefined> {
+    let text: unknown
+    try {
+      text = await this.run('human-monitor-command', { 'command-line': 'info ramblock' })
+    } catch (error) {
+      if (error instanceof QmpError && error.kind === 'refused') return undefined
+      throw error
+    }
+    const blocks = [
+      ...String(text).matchAll(/^ *(\S+) +\d+ [KMGT]iB +0x[0-9a-f]+ +(0x[0-9a-f]+) +0x[0-9a-f]+/gm),
+    ]
+    if (blocks.length === 0) return undefined
+    return blocks
+      .filter(([, block]) => !isGuestMemory(block!))
+      .reduce((sum, [, , used]) => sum + Number(used), 0)
+  }
+
+  stop(): Promise<unknown> {
+    return this.run('stop')
+  }
+
+  /** @throws QmpError; kind refused: the guest did not run */
+  cont(): Promise<unknown> {
+    return this.run('cont')
+  }
+
+  powerdown(): Promise<unknown> {
+    return this.run('system_powerdown')
+  }
+
+  /** The device state of the stopped guest, as a stream. @throws Failure SaveFailed, after which the guest can go on */
+  async save(sink: Sink, ms: number): Promise<void> {
+    const listener = await this.listen()
+    const deadline = performance.now() + ms
+    const over = new AbortController()
+    const received = receive(listener.server, sink, over.signal)
+    received.catch(() => {})
+    try {
+      await this.run('migrate', { uri: `unix:${listener.path}` })
+      await this.migrated(deadline, 'saved')
+      await within(received, deadline, () => this.late('its state did not come to an end'))
+    } catch (error) {
+      over.abort()
+      await this.run('migrate_cancel').catch(() => {})
+      await this.settled(performance.now() + endMs).catch(() => {})
+      throw await failureOf(this.process, 'SaveFailed', 'the guest could not be saved', error)
+    } finally {
+      listener.close()
+    }
+  }
+
+  /** Loads a device state into a QEMU that waits for it; the guest is then stopped. @throws Failure LoadFailed */
+  async load(source: Iterable<Buffer>, ms: number): Promise<void> {
+    const deadline = performance.now() + ms
+    const place = this.socketPath('load')
+    try {
+      await this.run('migrate-incoming', { uri: `unix:${place}` })
+      const sending = send(place, source)
+      sending.catch(() => {})
+      await this.migrated(deadline, 'loaded')
+      await sending
+    } catch (error) {
+      throw await failureOf(this.process, 'LoadFailed', 'what was saved does not load', error)
+    } finally {
+      rmSync(place, { force: true })
+    }
+  }
+
+  /** Ends QEMU. Idempotent. */
+  async quit(): Promise<void> {
+    await this.run('quit').catch(() => {})
+    const ended = await Promise.race([this.exited, sleep(endMs, undefined, { ref: false })])
+    if (ended === undefined) this.process.kill()
+    await this.exited
+    this.qmp.close()
+  }
+
+  private run(command: string, args?: object): Promise<unknown> {
+    return this.qmp.execute(command, args)
+  }
+
+  private async migrated(deadline: number, what: string): Promise<void> {
+    const { status, reason } = await this.settled(deadline)
+    if (status !== 'completed') throw new Error(reason ?? `the guest could not be ${what}: ${status}`)
+  }
+
+  /** Waits until a migration, of either direction, is over. */
+  private async settled(deadline: number): Promise<{ status: string; reason: string | undefined }> {
+    for (;;) {
+      const info = (await this.run('query-migrate')) as { status?: string; 'error-desc'?: string }
+      const { status = 'none' } = info
+      if (['completed', 'failed', 'cancelled'].includes(status)) return { status, reason: info['error-desc'] }
+      if (performance.now() > deadline) throw this.late(`its state is ${status}`)
+      await this.nextStep()
+    }
+  }
+
+  /** An event of the migration, or a while. */
+  private async nextStep(): Promise<void> {
+    const over = new AbortController()
+    const event = once(this.qmp, 'event', { signal: over.signal }).catch(() => {})
+    await Promise.race([event, this.exited, sleep(pollMs)])
+    over.abort()
+  }
+
+  private late(what: string): Error {
+    return new Error(`the deadline is over, and ${what}`)
+  }
+
+  private async listen() {
+    const place = this.socketPath('save')
+    rmSync(place, { force: true })
+    const server = createServer()
+    server.listen(place)
+    await once(server, 'listening')
+    return {
+      path: place,
+      server,
+      close: () => {
+        server.close()
+        rmSync(place, { force: true })
+      },
+    }
+  }
+
+  private socketPath(name: string): string {
+    return path.join(this.folder, `${name}.sock`)
+  }
+}
+
+/** One connection, to its end. */
+async function receive(server: Server, sink: Sink, signal: AbortSignal): Promise<void> {
+  const [socket] = (await once(server, 'connection', { signal })) as [Socket]
+  server.close()
+  signal.addEventListener('abort', () => socket.destroy())
+  for await (const bytes of socket) sink(bytes as Buffer)
+}
+
+async function send(place: string, source: Iterable<Buffer>): Promise<void> {
+  const socket = connectSocket(place)
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  for (const bytes of source)
+    if (!socket.write(bytes)) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
+  socket.end()
+}
+
+async function within<T>(promise: Promise<T>, deadline: number, late: () => Error): Promise<T> {
+  const over = new AbortController()
+  const ms = Math.max(0, deadline - performance.now())
+  const timer = sleep(ms, undefined, { signal: over.signal }).then(
+    () => {
+      throw late()
+    },
+    () => new Promise<never>(() => {}),
+  )
+  try {
+    return await Promise.race([promise, timer])
+  } finally {
+    over.abort()
+  }
+}
+
+/** What went wrong, in QEMU's words where it has ended or said any. */
+async function failureOf(process: QemuProcess, code: string, what: string, error: unknown): Promise<Failure> {
+  // Its last words and its end come soon after its monitor's, by other ways.
+  if (error instanceof QmpError && error.kind === 'lost')
+    await Promise.race([process.exited, sleep(lastWordsMs, undefined, { ref: false })])
+  const { exit } = process
+  const reason = exit ? `QEMU ended (${describeExit(exit)})` : (error as Error).message
+  const words = process.lastLines.length > 0 ? `; its last lines:\n${process.lastLines.join('\n')}` : ''
+  return new Failure(code, `${what}: ${reason}${exit ? words : ''}`, exitCode.refused)
+}

@@ -1,0 +1,81 @@
+import { chownSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { exitCode, Failure } from '../exit'
+
+/** Where runners have what is of this boot only: /run/membroker-vm, or this user's own. */
+export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = process.getuid!()): string {
+  const { MEMBROKER_VM_RUNTIME: named, XDG_RUNTIME_DIR: own } = environment
+  if (named) return named
+  if (uid === 0) return '/run/membroker-vm'
+  return path.join(own && path.isAbsolute(own) ? own : `/run/user/${uid}`, 'membroker-vm')
+}
+
+export type VmState = 'starting' | 'running' | 'saving' | 'stopping' | 'saved' | 'stopped' | 'failed'
+
+/** What a runner says of itself, or last said. */
+export interface VmRecord {
+  readonly state: VmState
+  /** Of the runner. */
+  readonly pid: number
+  readonly qemuPid: number | null
+  /** Milliseconds since the Unix epoch. */
+  readonly since: number
+  /** Why, for people; null where the state says it all. */
+  readonly reason: string | null
+}
+
+/** Of Linux, with the 0 at its end. */
+const socketPathBytesMax = 108
+
+/** The folder of one VM's runner; only its user gets into it. */
+export class VmPlaces {
+  readonly folder: string
+
+  constructor(root: string, name: string) {
+    this.folder = path.join(root, name)
+  }
+
+  get control(): string {
+    return path.join(this.folder, 'control.sock')
+  }
+
+  /** Makes the folder, for the user that QEMU runs as. @throws Failure */
+  prepare(uid: number, gid: number): void {
+    try {
+      mkdirSync(path.dirname(this.folder), { recursive: true, mode: 0o755 })
+      try {
+        mkdirSync(this.folder, { mode: 0o700 })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
+      const found = lstatSync(this.folder)
+      if (!found.isDirectory()) throw new Error(`${this.folder} is no folder`)
+      if (process.getuid!() === 0) chownSync(this.folder, uid, gid)
+      else if (found.uid !== uid) throw new Error(`${this.folder} belongs to uid ${found.uid}`)
+    } catch (error) {
+      throw new Failure('RuntimeFolder', (error as Error).message, exitCode.refused)
+    }
+    if (Buffer.byteLength(this.control) >= socketPathBytesMax)
+      throw new Failure('RuntimeFolder', `${this.control} is too long for a socket`, exitCode.refused)
+  }
+
+  /** Replaces the record as a whole. */
+  write(record: VmRecord): void {
+    const part = `${this.file}.part`
+    writeFileSync(part, `${JSON.stringify(record)}\n`)
+    renameSync(part, this.file)
+  }
+
+  /** The last record of this boot; undefined where there is none, or it is not for this user. */
+  read(): VmRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(this.file, 'utf8')) as VmRecord
+    } catch {
+      return undefined
+    }
+  }
+
+  private get file(): string {
+    return path.join(this.folder, 'status.json')
+  }
+}

@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
+import { monitorFd } from './command-line'
+
+/** How a process ended; one of the two is null. Both: it could not be started. */
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+const linesKept = 20
+const lineCharactersMax = 2000
+
+/**
+ * A child that ends when this process does, however that ends: it is killed by the kernel. It has a session of its own,
+ * so that what a terminal sends (Ctrl-C) comes to this process alone.
+ */
+export class QemuProcess {
+  /** Never rejects. */
+  readonly exited: Promise<Exit>
+  /** The other end of its descriptor 3. */
+  readonly monitor: Duplex
+  private readonly child: ChildProcess
+  private readonly lines: string[] = []
+  private unfinished = ''
+  private ended: Exit | undefined
+
+  /** input: what it finds on its standard input. */
+  constructor(command: readonly string[], input: string | undefined) {
+    // From util-linux, as Node can't ask the kernel for it.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'inherit', 'pipe', 'pipe'],
+      detached: true,
+    })
+    this.child = child
+    this.monitor = child.stdio[monitorFd] as Duplex
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(input)
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => this.hear(text))
+    this.exited = new Promise(resolve => {
+      const end = (exit: Exit) => {
+        this.ended = exit
+        resolve(exit)
+      }
+      child.once('error', error => {
+        this.hear(`${error.message}\n`)
+        if (child.pid === undefined) end({ code: null, signal: null })
+      })
+      // Not close: what QEMU has started may keep its standard error open.
+      child.once('exit', (code, signal) => setImmediate(end, { code, signal }))
+    })
+  }
+
+  /** undefined: it could not be started. */
+  get pid(): number | undefined {
+    return this.child.pid
+  }
+
+  get exit(): Exit | undefined {
+    return this.ended
+  }
+
+  /** The last lines that it wrote on standard error. */
+  get lastLines(): readonly string[] {
+    return this.unfinished === '' ? this.lines : [...this.lines, this.unfinished]
+  }
+
+  kill(): void {
+    if (this.ended === undefined) this.child.kill('SIGKILL')
+  }
+
+  private hear(text: string): void {
+    process.stderr.write(text)
+    const lines = (this.unfinished + text).split('\n')
+    this.unfinished = lines.pop()!.slice(0, lineCharactersMax)
+    this.lines.push(...lines.map(line => line.slice(0, lineCharactersMax)))
+    this.lines.splice(0, this.lines.length - linesKept)
+  }
+}
+
+/** For people: 'exit code 1', 'signal SIGKILL'. */
+export function describeExit({ code, signal }: Exit): string {
+  if (signal !== null) return `signal ${signal}`
+  return code === null ? 'it could not be started' : `exit code ${code}`
+}

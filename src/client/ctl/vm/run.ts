@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Broker, BrokerError, connect } from '../../index'
+import { exitCode, Failure } from '../exit'
+import { serveControl } from './control'
+import { VmPlaces } from './places'
+import { Runner } from './runner'
+import { serviceManager } from './service-manager'
+import type { VmSettings } from './settings'
+import { StateMemory } from './state-memory'
+import { become, userOf } from './user'
+
+export interface RunOptions {
+  readonly socket: string | undefined
+  readonly runtimeRoot: string
+  readonly discardState: boolean
+}
+
+/** A runner that was killed a moment ago may still be named as the holder. */
+const leavingMs = 1_000
+const retryMs = 50
+const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+
+/** Runs a VM to its end, in this process. Resolves with the exit code. @throws Failure, BrokerError */
+export async function runVm(settings: VmSettings, options: RunOptions): Promise<number> {
+  const user = userOf(settings.user)
+  const secret = secretOf(settings)
+  const places = new VmPlaces(options.runtimeRoot, settings.name)
+  places.prepare(user.uid, user.gid)
+  become(user)
+
+  const starting = new AbortController()
+  let onStop = () => starting.abort()
+  for (const name of stopSignals) process.on(name, () => onStop())
+  const log = (text: string) => process.stderr.write(`${settings.name}: ${text}\n`)
+  const broker = await connect({
+    socket: options.socket,
+    reconnect: { timeoutMs: settings.startMs },
+    signal: starting.signal,
+  })
+  try {
+    const { state: place, name } = settings
+    const state = await claimState(broker, { ...place, secret }, name, starting.signal)
+    const owner = {
+      broker,
+      socket: options.socket === undefined ? [] : ['--socket', options.socket],
+      vm: name,
+      secret,
+      signal: starting.signal,
+    }
+    const runner = new Runner({ settings, owner, places, state, manager: serviceManager(), log })
+    const control = await serveControl(places.control, {
+      record: () => runner.record(),
+      stop: (how = settings.onStop, progress) => runner.stop(how, progress),
+    })
+    try {
+      await runner.start(options.discardState, starting.signal)
+      let inOrder: Promise<boolean> = Promise.resolve(true)
+      onStop = () => {
+        inOrder = runner.stopByOrder()
+      }
+      if (starting.signal.aborted) onStop()
+      await runner.ended()
+      return (await inOrder) ? exitCode.good : exitCode.refused
+    } catch (error) {
+      if (!starting.signal.aborted) runner.fail((error as Error).message)
+      throw error
+    } finally {
+      await runner.described
+      control.close()
+    }
+  } catch (error) {
+    if (starting.signal.aborted) throw new BrokerError('Aborted', 'interrupted before the guest ran')
+    throw error
+  } finally {
+    await broker.close()
+  }
+}
+
+/** The claim of the state is the right to run the VM: the broker gives it to one process. @throws Failure VmRuns */
+async function claimState(
+  broker: Broker,
+  options: Parameters<typeof StateMemory.take>[1],
+  name: string,
+  signal: AbortSignal,
+): Promise<StateMemory> {
+  for (const end = performance.now() + leavingMs; ; await sleep(retryMs)) {
+    try {
+      return await StateMemory.take(broker, options, signal)
+    } catch (error) {
+      if (!(error instanceof BrokerError) || !['AlreadyClaimed', 'NameTaken'].includes(error.code))
+        throw error
+      if (performance.now() < end) continue
+      if (error.code === 'NameTaken') throw error
+      const { allocation } = await broker.get(options.allocation, { signal })
+      const message = `${name} is run by process ${allocation.holderPid} already`
+      throw new Failure('VmRuns', message, exitCode.refused)
+    }
+  }
+}
+
+/** Read before this process gives its rights up. */
+function secretOf({ secretFile, file }: VmSettings): string | undefined {
+  if (secretFile === undefined) return undefined
+  try {
+    return readFileSync(secretFile, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new Failure('SecretFile', `${file}: secret_file: ${(error as Error).message}`, exitCode.usage)
+  }
+}

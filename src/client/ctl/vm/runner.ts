@@ -1,0 +1,308 @@
+import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { formatSize } from '../../../../protocol/units'
+import { exitCode, Failure } from '../exit'
+import { firstMemoryFd, monitorFd, qemuArguments } from './command-line'
+import { type Decision, decide } from './decision'
+import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
+import { Machine } from './machine'
+import { ownProgram } from './own-program'
+import type { VmPlaces, VmRecord, VmState } from './places'
+import { describeExit } from './qemu-process'
+import {
+  erase,
+  headerBytes,
+  payloadBytesMax,
+  publishSave,
+  readPayload,
+  readSave,
+  type SavedState,
+  writePayload,
+} from './saved-state'
+import type { StopMode } from './schema'
+import type { ServiceManager } from './service-manager'
+import type { VmSettings } from './settings'
+import type { StateMemory } from './state-memory'
+
+const MiB = 2 ** 20
+/** Devices have this much beside QEMU's own memory, by rule; where they have more, a save finds out. */
+const devicesBytes = 2 * MiB
+const loadChunkBytes = MiB
+/** A service manager waits a little longer than the deadlines here. */
+const marginMs = 15_000
+const describeMs = 5_000
+
+export interface RunnerParts {
+  readonly settings: VmSettings
+  readonly owner: MemoryOwner
+  readonly places: VmPlaces
+  /** Claimed: no other runner of this VM is there. */
+  readonly state: StateMemory
+  readonly manager: ServiceManager
+  readonly log: (text: string) => void
+}
+
+/** A VM, from the start of its QEMU to its end. */
+export class Runner {
+  private readonly parts: RunnerParts
+  private current: VmRecord = {
+    state: 'starting',
+    pid: process.pid,
+    qemuPid: null,
+    since: Date.now(),
+    reason: null,
+  }
+  private machine: Machine | undefined
+  private memory: readonly GuestMemory[] = []
+  /** When the broker has been told the newest state, or can't be. */
+  described = Promise.resolve()
+  /** A stop that goes on; at its end QEMU has ended, or the guest runs. */
+  private stopping: Promise<object> | undefined
+
+  constructor(parts: RunnerParts) {
+    this.parts = parts
+  }
+
+  record(): VmRecord {
+    return this.current
+  }
+
+  /** Starts the guest, or has it go on. When this rejects, what was saved is there as before. @throws Failure */
+  async start(discardState: boolean, starting: AbortSignal): Promise<void> {
+    const { settings, owner, places, state, manager, log } = this.parts
+    this.enter('starting')
+    manager.extend(settings.startMs + marginMs)
+    this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
+    const decision = decide(readSave(state), this.memory, discardState)
+    if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
+    this.machine = await Machine.start(
+      this.command(decision),
+      owner.secret,
+      places.folder,
+      settings.startMs,
+      {
+        onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
+        signal: starting,
+      },
+    )
+    try {
+      if (decision.kind === 'resume') await this.resume(this.machine, decision.state)
+      else {
+        erase(state)
+        await this.machine.cont()
+      }
+    } catch (error) {
+      await this.machine.quit()
+      throw error
+    }
+    this.enter('running')
+    manager.ready(decision.kind === 'resume' ? 'running; it went on from where it was saved' : 'running')
+    log(decision.kind === 'resume' ? 'the guest goes on' : 'the guest boots')
+    this.describe('running')
+  }
+
+  /** Resolves when the VM has ended in order. @throws Failure QemuEnded, with QEMU's exit code */
+  async ended(): Promise<void> {
+    const { machine } = this
+    if (!machine) throw new Error('the VM has not been started')
+    const exit = await machine.exited
+    if (this.stopping) await this.stopping.catch(() => {})
+    if (this.current.state === 'saved' || this.current.state === 'stopped') return
+    if (exit.code === 0) {
+      this.enter('stopped', 'the guest switched itself off')
+      this.describe('stopped')
+      return
+    }
+    const signal = exit.signal === null ? 0 : constants.signals[exit.signal]
+    const lines = machine.process.lastLines
+    const words = lines.length === 0 ? '' : `; its last lines:\n${lines.join('\n')}`
+    throw new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, exit.code ?? 128 + signal)
+  }
+
+  /** @throws Failure: the guest goes on */
+  async stop(how: StopMode, progress: (text: string) => void): Promise<object> {
+    const { machine } = this
+    if (this.stopping) throw new Failure('Busy', 'the VM is being stopped already', exitCode.refused)
+    if (!machine || this.current.state !== 'running')
+      throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
+    const stopping = this.stopNow(machine, how, progress)
+    this.stopping = stopping
+    stopping.catch(() => {
+      this.stopping = undefined
+    })
+    return stopping
+  }
+
+  /** As the file says, and where that fails as good as it can be: nobody is there to ask. True: as the file says. */
+  async stopByOrder(): Promise<boolean> {
+    const { settings, manager, log } = this.parts
+    if (this.stopping)
+      return this.stopping.then(
+        () => true,
+        () => false,
+      )
+    manager.stopping()
+    try {
+      await this.stop(settings.onStop, log)
+      return true
+    } catch (error) {
+      log((error as Error).message)
+      if (!this.machine || this.machine.process.exit) return false
+      await this.stop('powerdown', log).catch(reason => log(reason.message))
+      return false
+    }
+  }
+
+  fail(reason: string): void {
+    this.enter('failed', reason)
+  }
+
+  private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
+    const { settings, manager } = this.parts
+    if (how === 'save') {
+      this.enter('saving')
+      manager.extend(settings.saveMs + marginMs)
+      try {
+        await this.save(machine, progress)
+      } catch (error) {
+        if (!machine.process.exit) this.enter('running')
+        throw error
+      }
+      this.enter('saved')
+      await machine.quit()
+      this.describe('saved')
+      return { state: 'saved' }
+    }
+    this.enter('stopping')
+    const forced = how === 'powerdown' ? !(await this.powerdown(machine, progress)) : false
+    if (how === 'quit' || forced) await machine.quit()
+    this.enter('stopped', forced ? 'the guest did not switch itself off in time, and was ended' : undefined)
+    this.describe('stopped')
+    return { state: 'stopped', forced }
+  }
+
+  /** False: the guest is still there at the deadline. */
+  private async powerdown(machine: Machine, progress: (text: string) => void): Promise<boolean> {
+    const { settings, manager } = this.parts
+    manager.extend(settings.powerdownMs + marginMs)
+    progress('the guest is asked to switch itself off')
+    await machine.powerdown()
+    const over = new AbortController()
+    const late = sleep(settings.powerdownMs, 'late', { signal: over.signal }).catch(() => undefined)
+    const first = await Promise.race([machine.exited, late])
+    over.abort()
+    return first !== 'late'
+  }
+
+  private async resume(machine: Machine, saved: SavedState): Promise<void> {
+    const { state, settings, log } = this.parts
+    await machine.load(this.payload(saved), settings.startMs)
+    // Nothing may come between the two. If it was used up after cont, a crash between them would have the guest run twice
+    // from here. If it was used up earlier, a crash would lose it.
+    erase(state)
+    if (!saved.running) {
+      log('the guest was paused when it was saved, and stays paused')
+      return
+    }
+    try {
+      await machine.cont()
+    } catch (error) {
+      const isRefused = (error as { kind?: string }).kind === 'refused'
+      if (isRefused) publishSave(state, saved.payloadBytes, saved)
+      throw error
+    }
+  }
+
+  private *payload({ payloadBytes }: SavedState): Generator<Buffer> {
+    for (let offset = 0; offset < payloadBytes; offset += loadChunkBytes)
+      yield readPayload(this.parts.state, offset, Math.min(loadChunkBytes, payloadBytes - offset))
+  }
+
+  private async save(machine: Machine, progress: (text: string) => void): Promise<void> {
+    const { state, settings } = this.parts
+    const status = await machine.status()
+    const running = status === 'running'
+    if (!running && status !== 'paused')
+      throw new Failure('SaveFailed', `QEMU says the guest is ${status}: it can't be saved`, exitCode.refused)
+    const own = await machine.ownMemoryBytes()
+    if (own !== undefined) await this.makeRoom(own + Math.ceil(own / 128) + devicesBytes, progress)
+    const facts = {
+      memory: this.memory.map(({ generation, bytes }) => ({ generation, bytes })),
+      machine: await machine.machineType(),
+      qemu: await machine.version(),
+      running,
+    }
+    erase(state)
+    for (;;) {
+      progress('the guest is stopped and saved')
+      let bytes = 0
+      try {
+        if (running) await machine.stop()
+        await machine.save(chunk => {
+          if (bytes + chunk.length <= payloadBytesMax(state)) writePayload(state, bytes, chunk)
+          bytes += chunk.length
+        }, settings.saveMs)
+        if (bytes <= payloadBytesMax(state)) {
+          publishSave(state, bytes, { ...facts, savedAt: Date.now() })
+          progress(`${formatSize(bytes)} of device state are saved`)
+          return
+        }
+      } catch (error) {
+        if (running) await machine.cont().catch(() => {})
+        throw error
+      }
+      if (running) await machine.cont()
+      await this.makeRoom(bytes + devicesBytes, progress)
+    }
+  }
+
+  /** While the guest runs. @throws Failure SaveFailed */
+  private async makeRoom(payloadBytes: number, progress: (text: string) => void): Promise<void> {
+    const { state, settings } = this.parts
+    const bytes = headerBytes + payloadBytes
+    if (bytes <= state.bytes) return
+    progress(`${state.name} grows to ${formatSize(bytes)}`)
+    try {
+      await state.grow(bytes, AbortSignal.timeout(settings.saveMs))
+    } catch (error) {
+      const message = `a save needs ${formatSize(bytes)}, ${state.name} has ${formatSize(state.bytes)} and does not grow: ${(error as Error).message}`
+      throw new Failure('SaveFailed', message, exitCode.refused)
+    }
+  }
+
+  private command(decision: Decision): string[] {
+    const { settings, owner } = this.parts
+    const maps = settings.memory.flatMap(({ allocation }, index) => [
+      '--map',
+      `${allocation}:fd=${firstMemoryFd + index}`,
+    ])
+    const args = qemuArguments({
+      arguments: settings.arguments,
+      memory: settings.memory,
+      resumes: decision.kind === 'resume' ? { machine: decision.state.machine } : undefined,
+    })
+    return [
+      ...ownProgram(),
+      ...['exec', ...maps, '--keep', String(monitorFd)],
+      ...(owner.secret === undefined ? [] : ['--secret-file', '-']),
+      ...owner.socket,
+      ...['--', settings.qemu, ...args],
+    ]
+  }
+
+  private enter(state: VmState, reason?: string): void {
+    const { places, manager } = this.parts
+    const qemuPid = this.machine?.process.exit ? null : (this.machine?.process.pid ?? null)
+    this.current = { state, pid: process.pid, qemuPid, since: Date.now(), reason: reason ?? null }
+    places.write(this.current)
+    manager.status(reason ?? state)
+  }
+
+  /** For `vm list` where no runner is. That the broker can't take it changes nothing. */
+  private describe(state: VmState): void {
+    const { settings, state: memory } = this.parts
+    this.described = memory
+      .describe({ vm: settings.name, state, at: Date.now() }, AbortSignal.timeout(describeMs))
+      .catch(() => {})
+  }
+}

@@ -1,0 +1,119 @@
+import { native } from '../../../../native'
+
+/** What a save says of itself. */
+export interface SavedFacts {
+  /** Of each memory in order: the allocation's generation, and its bytes. Only with this very memory the guest goes on. */
+  readonly memory: ReadonlyArray<{ readonly generation: string; readonly bytes: number }>
+  /** The machine's type by its versioned name, which any QEMU that has it means the same by. */
+  readonly machine: string
+  /** Version of the QEMU that saved. */
+  readonly qemu: string
+  /** The guest ran when it was stopped for the save. */
+  readonly running: boolean
+  /** Milliseconds since the Unix epoch. */
+  readonly savedAt: number
+}
+
+export interface SavedState extends SavedFacts {
+  /** Of QEMU's migration stream. */
+  readonly payloadBytes: number
+}
+
+/** Memory that a save lies in: the operations of the addon's table map, with its order of stores. */
+export interface StateBytes {
+  readonly bytes: number
+  read(offset: number, length: number): Buffer
+  write(offset: number, bytes: Uint8Array): void
+  /** After all earlier writes, one store. */
+  publish(offset: number, low: number, high: number): void
+}
+
+/** absent: nothing was saved, or it was used up; damaged: something was, and can't be used, for this reason. */
+export type Found =
+  | { readonly kind: 'saved'; readonly state: SavedState }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'damaged'; readonly reason: string }
+
+/*
+ * The header is the first page, little-endian:
+ *
+ *    0  8  magic; 0: nothing is saved here. The one store that makes a save count, and the one that uses it up
+ *    8  4  version
+ *   12  4  bytes of the text
+ *   16  8  bytes of the payload, which begins at the second page
+ *   24 32  BLAKE3 of the payload
+ *   56  4  CRC32C of bytes 8 to 56 and of the text
+ *   60  4  0
+ *   64     text: SavedFacts as JSON
+ */
+const magic = Buffer.from('MBVMSAVE', 'latin1')
+const version = 1
+const [versionAt, textBytesAt, payloadBytesAt, digestAt, checksumAt, textAt] = [
+  8, 12, 16, 24, 56, 64,
+] as const
+const digestBytes = 32
+export const headerBytes = 4096
+
+/** What of an allocation is left for the payload. */
+export function payloadBytesMax({ bytes }: StateBytes): number {
+  return bytes - headerBytes
+}
+
+/** From now on nothing is saved here. Idempotent. */
+export function erase(memory: StateBytes): void {
+  memory.publish(0, 0, 0)
+}
+
+export function writePayload(memory: StateBytes, offset: number, bytes: Uint8Array): void {
+  memory.write(headerBytes + offset, bytes)
+}
+
+export function readPayload(memory: StateBytes, offset: number, length: number): Buffer {
+  return memory.read(headerBytes + offset, length)
+}
+
+/**
+ * Makes the payload that was written count. Its digest is of what is read back.
+ * @throws RangeError for facts that have no room
+ */
+export function publishSave(memory: StateBytes, payloadBytes: number, facts: SavedFacts): void {
+  const text = Buffer.from(JSON.stringify(facts))
+  if (textAt + text.length > headerBytes) throw new RangeError('the description of the save has no room')
+  const header = Buffer.alloc(headerBytes)
+  header.writeUInt32LE(version, versionAt)
+  header.writeUInt32LE(text.length, textBytesAt)
+  header.writeBigUInt64LE(BigInt(payloadBytes), payloadBytesAt)
+  native.blake3(readPayload(memory, 0, payloadBytes)).copy(header, digestAt)
+  text.copy(header, textAt)
+  header.writeUInt32LE(checksum(header, text.length), checksumAt)
+  memory.write(versionAt, header.subarray(versionAt))
+  memory.publish(0, magic.readUInt32LE(0), magic.readUInt32LE(4))
+}
+
+/** Looks at header and payload; changes nothing. */
+export function readSave(memory: StateBytes): Found {
+  const header = memory.read(0, headerBytes)
+  if (header.readBigUInt64LE(0) === 0n) return { kind: 'absent' }
+  const damaged = (reason: string): Found => ({ kind: 'damaged', reason })
+  if (!header.subarray(0, versionAt).equals(magic)) return damaged('it does not begin as a save does')
+  const found = header.readUInt32LE(versionAt)
+  if (found !== version)
+    return damaged(`it is of version ${found}, and this program knows version ${version}`)
+  const textBytes = header.readUInt32LE(textBytesAt)
+  if (textAt + textBytes > headerBytes || checksum(header, textBytes) !== header.readUInt32LE(checksumAt))
+    return damaged('the checksum of its header is wrong')
+  const payloadBytes = Number(header.readBigUInt64LE(payloadBytesAt))
+  if (payloadBytes > payloadBytesMax(memory)) return damaged('it is longer than its allocation')
+  const digest = native.blake3(readPayload(memory, 0, payloadBytes))
+  if (!digest.equals(header.subarray(digestAt, digestAt + digestBytes)))
+    return damaged('the device state is not what was saved')
+  const facts = JSON.parse(header.toString('utf8', textAt, textAt + textBytes)) as SavedFacts
+  return { kind: 'saved', state: { ...facts, payloadBytes } }
+}
+
+function checksum(header: Buffer, textBytes: number): number {
+  return native.crc32c(
+    header.subarray(textAt, textAt + textBytes),
+    native.crc32c(header.subarray(versionAt, checksumAt)),
+  )
+}

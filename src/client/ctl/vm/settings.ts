@@ -1,0 +1,151 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { lineOf } from '../../../../protocol/toml-line'
+import { mistakeIn } from '../../../../protocol/toml-mistake'
+import { parseSize } from '../../../../protocol/units'
+import { exitCode, Failure, UsageError } from '../exit'
+import { refusedArgument } from './command-line'
+import { defaults, type StopMode, type VmFile, vmSchema } from './schema'
+
+/** Memory of a guest: one allocation. Bytes. */
+export interface MemorySettings {
+  readonly allocation: string
+  readonly bytes: number
+  readonly range: string | undefined
+  readonly node: number | undefined
+  readonly alignBytes: number | undefined
+}
+
+/** A VM, as its file says and the defaults complete it. */
+export interface VmSettings {
+  readonly name: string
+  readonly file: string
+  readonly user: string | undefined
+  readonly qemu: string
+  readonly arguments: readonly string[]
+  readonly onStop: StopMode
+  readonly secretFile: string | undefined
+  readonly memory: readonly MemorySettings[]
+  readonly state: { readonly allocation: string; readonly bytes: number; readonly range: string | undefined }
+  readonly startMs: number
+  readonly saveMs: number
+  readonly powerdownMs: number
+}
+
+export const defaultVmDirectory = '/etc/membroker/vm'
+const ending = '.toml'
+const pageBytes = 4096
+const stateBytesMin = 2 ** 20
+/** Of allocations and socket files too, so that it needs no quoting anywhere. */
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9._+@-]{0,62}$/
+
+/** Names of the VMs that have a file. */
+export function vmNames(directory: string): string[] {
+  if (!existsSync(directory)) return []
+  return readdirSync(directory)
+    .filter(file => file.endsWith(ending) && namePattern.test(path.basename(file, ending)))
+    .map(file => path.basename(file, ending))
+    .sort()
+}
+
+/** @throws UsageError */
+export function vmFile(directory: string, name: string): string {
+  checkName(name)
+  return path.join(directory, `${name}${ending}`)
+}
+
+/** @throws Failure with file and line, exit code 2 */
+export function readVmFile(file: string): VmSettings {
+  const name = path.basename(file, ending)
+  checkName(name)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'NoSuchVm' : 'VmFileUnreadable'
+    throw new Failure(code, `${file}: ${(error as Error).message}`, exitCode.usage)
+  }
+  return parseVmFile(text, file, name)
+}
+
+/** @throws Failure with file and line, exit code 2 */
+export function parseVmFile(text: string, file: string, name: string): VmSettings {
+  // Loaded here: no other verb needs a parser and a schema compiler.
+  const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
+    'resolution-mode': 'import',
+  }})
+  const Ajv = require('ajv') as typeof import('ajv').default
+  const mistake = (line: number, reason: string) =>
+    new Failure('VmFileInvalid', `${file}:${line}: ${reason}`, exitCode.usage)
+  let value: unknown
+  try {
+    value = parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const summary = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '')
+    throw mistake(error.line, `not TOML: ${summary} (column ${error.column})`)
+  }
+  const validate = new Ajv({ allErrors: false, strict: true }).compile(vmSchema)
+  if (!validate(value)) {
+    const { line, reason } = mistakeIn(text, validate.errors!)
+    throw mistake(line, reason)
+  }
+  return settle(value as unknown as VmFile, file, name, (at, reason) => {
+    throw mistake(lineOf(text, at), reason)
+  })
+}
+
+type Fail = (at: readonly (string | number)[], reason: string) => never
+
+function settle(content: VmFile, file: string, name: string, fail: Fail): VmSettings {
+  const { vm = {}, memory, state = {}, deadline = {} } = content
+  const size = (value: number | string | undefined, at: readonly (string | number)[]) => {
+    if (value === undefined) return undefined
+    const bytes = parseSize(value)
+    if (!bytes) return fail(at, `${at.at(-1)}: '${value}' is not a size from 1 to 2^53 bytes`)
+    if (bytes % pageBytes !== 0) return fail(at, `${at.at(-1)}: ${value} is not a multiple of 4KiB`)
+    return bytes
+  }
+  const refused = refusedArgument(vm.arguments ?? [])
+  if (refused) fail(['vm', 'arguments'], `vm.arguments: ${refused}`)
+  const settled = memory.map(({ bytes, range, node, align }, index) => {
+    const at = ['memory', index] as const
+    const alignBytes = size(align, [...at, 'align'])
+    if (alignBytes !== undefined && alignBytes !== 2 ** Math.round(Math.log2(alignBytes)))
+      fail([...at, 'align'], `align: ${align} is not a power of two`)
+    return {
+      allocation: memory.length === 1 ? `${name}/ram` : `${name}/ram-${index}`,
+      bytes: size(bytes, [...at, 'bytes'])!,
+      range,
+      node,
+      alignBytes,
+    }
+  })
+  const stateBytes = size(state.bytes, ['state', 'bytes']) ?? defaults.stateBytes
+  if (stateBytes < stateBytesMin) fail(['state', 'bytes'], 'state.bytes must be at least 1MiB')
+  return {
+    name,
+    file,
+    user: vm.user,
+    qemu: vm.qemu ?? defaults.qemu,
+    arguments: vm.arguments ?? [],
+    onStop: vm.on_stop ?? defaults.onStop,
+    secretFile: vm.secret_file,
+    memory: settled,
+    state: {
+      allocation: `${name}/state`,
+      bytes: stateBytes,
+      range: state.range ?? settled[0]!.range,
+    },
+    startMs: deadline.start_ms ?? defaults.startMs,
+    saveMs: deadline.save_ms ?? defaults.saveMs,
+    powerdownMs: deadline.powerdown_ms ?? defaults.powerdownMs,
+  }
+}
+
+function checkName(name: string): void {
+  if (namePattern.test(name)) return
+  throw new UsageError(
+    `${JSON.stringify(name)} can't be the name of a VM: letters, digits and . _ + @ -, 63 at most, a letter or digit first`,
+  )
+}

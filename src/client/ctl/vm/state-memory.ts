@@ -1,0 +1,106 @@
+import { check, native, SystemError, type TableMap } from '../../../../native'
+import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
+import { unless } from '../unless'
+import type { StateBytes } from './saved-state'
+
+export interface StateMemoryOptions {
+  readonly allocation: string
+  readonly bytes: number
+  readonly range: string | undefined
+  readonly secret: string | undefined
+}
+
+/**
+ * The allocation that a guest's device state is saved in. It is claimed for as long as the runner lives, so no VM has two
+ * of them. Reading and writing survive bad memory: they throw.
+ */
+export class StateMemory implements StateBytes {
+  private readonly allocation: Allocation
+  private mapping: Mapping | undefined
+  private map: TableMap | undefined
+
+  private constructor(allocation: Allocation) {
+    this.allocation = allocation
+  }
+
+  /**
+   * Claims the allocation, or makes it.
+   * @throws BrokerError AlreadyClaimed: another runner has it
+   */
+  static async take(broker: Broker, options: StateMemoryOptions, signal: AbortSignal): Promise<StateMemory> {
+    const { allocation: name, bytes, range, secret } = options
+    const claimed: Claimed = (await unless('NotFound', broker.claim(name, { secret, signal }))) ?? {
+      allocation: await broker.allocate({ name, size: bytes, range, secret, signal }),
+      mappings: [],
+      verdict: 'unverified',
+    }
+    const memory = new StateMemory(claimed.allocation)
+    const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
+    for (const other of claimed.mappings) if (other !== whole) await other.close({ signal })
+    await memory.open(whole, signal)
+    return memory
+  }
+
+  get name(): string {
+    return this.allocation.name
+  }
+
+  get bytes(): number {
+    return this.allocation.size
+  }
+
+  /** @throws BrokerError NoSpace, QuotaExceeded, Frozen, ...; then it is as it was */
+  async grow(bytes: number, signal: AbortSignal): Promise<void> {
+    // Device memory grows only while nobody has it open.
+    this.release()
+    await this.mapping?.close({ signal })
+    this.mapping = undefined
+    try {
+      await this.allocation.grow(bytes, { signal })
+    } finally {
+      await this.open(undefined, signal)
+    }
+  }
+
+  /** For people and `vm list`; what counts is in the memory itself. */
+  async describe(metadata: Record<string, unknown>, signal: AbortSignal): Promise<void> {
+    await this.allocation.setMetadata(metadata, { signal })
+  }
+
+  read(offset: number, length: number): Buffer {
+    const bytes = this.mapped.read(offset, length)
+    if (typeof bytes === 'number') throw new SystemError('read', bytes)
+    return bytes
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    check('write', this.mapped.write(offset, bytes))
+  }
+
+  publish(offset: number, low: number, high: number): void {
+    check('write', this.mapped.publish(offset, low, high))
+  }
+
+  private get mapped(): TableMap {
+    if (this.map && this.mapping?.state === 'held') return this.map
+    throw new BrokerError('MappingRevoked', `the broker has taken ${this.name} back`)
+  }
+
+  private async open(waiting: Mapping | undefined, signal: AbortSignal): Promise<void> {
+    const mapping = waiting ?? (await this.allocation.map({ signal }))
+    const map = new native.TableMap(mapping.fd, mapping.mmapOffset, mapping.length)
+    check('mmap', map.errno)
+    mapping.onRevoke(() => this.release())
+    this.mapping = mapping
+    this.map = map
+  }
+
+  private release(): void {
+    this.map?.close()
+    this.map = undefined
+  }
+}
+
+function isWhole({ size }: Allocation) {
+  return ({ offset, length, access }: Mapping) => offset === 0 && length === size && access === 'readWrite'
+}

@@ -1,0 +1,112 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import type { AllocationInfo } from '../../index'
+import { askRunner } from './control'
+import { VmPlaces, type VmRecord } from './places'
+import { readVmFile, type VmSettings, vmNames } from './settings'
+
+/** A VM as `vm list` shows it. */
+export interface VmSurvey {
+  readonly name: string
+  readonly file: string
+  /** invalid: its file has a mistake; unknown: it runs, and its runner does not answer this user. */
+  readonly state: VmRecord['state'] | 'invalid' | 'unknown'
+  readonly reason: string | null
+  /** Of the runner, while there is one. */
+  readonly pid: number | null
+  readonly qemuPid: number | null
+  readonly bytes: number | null
+  /** Of its memory and its device state that are at the broker. */
+  readonly allocations: ReadonlyArray<{
+    name: string
+    range: string
+    bytes: number
+    holderPid: number | null
+  }>
+}
+
+const answerMs = 2_000
+
+/** Every VM that has a file. allocations: all that this user may see. */
+export function surveyVms(
+  directory: string,
+  runtimeRoot: string,
+  allocations: readonly AllocationInfo[],
+): Promise<VmSurvey[]> {
+  return Promise.all(
+    vmNames(directory).map(name =>
+      surveyOne(path.join(directory, `${name}.toml`), name, runtimeRoot, allocations),
+    ),
+  )
+}
+
+async function surveyOne(
+  file: string,
+  name: string,
+  runtimeRoot: string,
+  all: readonly AllocationInfo[],
+): Promise<VmSurvey> {
+  const places = new VmPlaces(runtimeRoot, name)
+  const own = all.filter(info => info.name === `${name}/state` || isMemoryOf(name, info))
+  const allocations = own.map(({ name, range, bytes, holderPid }) => ({
+    name,
+    range,
+    bytes,
+    holderPid: holderPid ?? null,
+  }))
+  const { settings, mistake } = readable(file)
+  const record = await recordOf(
+    places,
+    own.find(info => info.name === `${name}/state`),
+  )
+  return {
+    name,
+    file,
+    ...record,
+    ...(mistake !== undefined && record.pid === null && { state: 'invalid' as const, reason: mistake }),
+    bytes: settings?.memory.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
+    allocations,
+  }
+}
+
+type Standing = Pick<VmSurvey, 'state' | 'reason' | 'pid' | 'qemuPid'>
+
+async function recordOf(places: VmPlaces, state: AllocationInfo | undefined): Promise<Standing> {
+  const holderPid = state?.holderPid ?? null
+  if (existsSync(places.control)) {
+    const live = await askRunner<VmRecord>(places.control, { ask: 'state' }, { quietMs: answerMs }).catch(
+      () => null,
+    )
+    if (live) return { state: live.state, reason: live.reason, pid: live.pid, qemuPid: live.qemuPid }
+    if (live === null)
+      return { state: 'unknown', reason: 'its runner does not answer', pid: holderPid, qemuPid: null }
+  }
+  if (holderPid !== null)
+    return {
+      state: 'unknown',
+      reason: "its runner's folder is not to be seen",
+      pid: holderPid,
+      qemuPid: null,
+    }
+  const ended = { pid: null, qemuPid: null }
+  if ((state?.metadata as { state?: unknown } | null)?.state === 'saved')
+    return { state: 'saved', reason: null, ...ended }
+  const last = places.read()
+  if (last?.state === 'failed') return { state: 'failed', reason: last.reason, ...ended }
+  // A runner that still says running was killed.
+  const killed = last !== undefined && last.state !== 'stopped' && last.state !== 'saved'
+  if (killed) return { state: 'failed', reason: `its runner ended while it was ${last.state}`, ...ended }
+  return { state: 'stopped', reason: last?.state === 'stopped' ? last.reason : null, ...ended }
+}
+
+function isMemoryOf(name: string, info: AllocationInfo): boolean {
+  return info.name.startsWith(`${name}/`) && /^ram(-\d+)?$/.test(info.name.slice(name.length + 1))
+}
+
+function readable(file: string): { settings?: VmSettings; mistake?: string } {
+  try {
+    return { settings: readVmFile(file) }
+  } catch (error) {
+    return { mistake: (error as Error).message }
+  }
+}

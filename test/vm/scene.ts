@@ -1,0 +1,187 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ctlMain, type Outcome } from '../client/support/ctl'
+import { counterAddress, counterFirmware } from '../guest/counter-guest'
+import { TestBroker, type TestBrokerOptions, until } from '../support/test-broker'
+
+export const ramBytes = 64 * 2 ** 20
+
+export interface VmFileParts {
+  /** More of [vm]. */
+  vm?: string
+  /** Instead of one memory of 64 MiB. */
+  memory?: string
+  /** More tables. */
+  more?: string
+  /** More arguments of QEMU. */
+  arguments?: readonly string[]
+  /** Instead of the machine type. */
+  machine?: string
+}
+
+/** A broker, a folder of VM files, and runners. */
+export class Scene {
+  readonly folder = mkdtempSync('/tmp/mbv-')
+  readonly runs: Run[] = []
+
+  private constructor(readonly broker: TestBroker) {
+    mkdirSync(this.directory)
+    writeFileSync(this.firmware, counterFirmware())
+  }
+
+  static async open(options: TestBrokerOptions = {}): Promise<Scene> {
+    return new Scene(await TestBroker.start(options))
+  }
+
+  get directory(): string {
+    return path.join(this.folder, 'vm')
+  }
+
+  get runtime(): string {
+    return path.join(this.folder, 'run')
+  }
+
+  get firmware(): string {
+    return path.join(this.folder, 'firmware')
+  }
+
+  get environment(): NodeJS.ProcessEnv {
+    const { NOTIFY_SOCKET: _, ...environment } = process.env
+    return {
+      ...environment,
+      MEMBROKER_SOCKET: this.broker.socket,
+      MEMBROKER_VM_DIRECTORY: this.directory,
+      MEMBROKER_VM_RUNTIME: this.runtime,
+      NO_COLOR: '1',
+    }
+  }
+
+  /** The file of a VM with the counting guest. */
+  write(name: string, parts: VmFileParts = {}): string {
+    const { vm = '', memory = '[[memory]]\nbytes = "64MiB"\n', more = '', machine = 'pc' } = parts
+    const args = [
+      ...['-machine', machine, '-accel', 'tcg', '-nodefaults', '-no-user-config', '-display', 'none'],
+      // Without a BIOS nobody routes the timer through the APIC; without an APIC it needs no routing.
+      ...['-cpu', 'qemu64,apic=off', '-bios', this.firmware, '-serial', 'stdio'],
+      ...(parts.arguments ?? []),
+    ]
+    const file = path.join(this.directory, `${name}.toml`)
+    writeFileSync(file, `[vm]\narguments = ${JSON.stringify(args)}\n${vm}\n${memory}\n${more}`)
+    return file
+  }
+
+  run(name: string, ...options: string[]): Run {
+    const run = new Run(this.environment, ['vm', 'run', name, ...options])
+    this.runs.push(run)
+    return run
+  }
+
+  /** Any verb, to its end. */
+  async ctl(...args: string[]): Promise<Outcome> {
+    const run = new Run(this.environment, args)
+    this.runs.push(run)
+    return run.outcome
+  }
+
+  async list(): Promise<Array<Record<string, unknown>>> {
+    const { stdout, stderr, code } = await this.ctl('vm', 'list', '--json')
+    if (code !== 0) throw new Error(stderr)
+    return JSON.parse(stdout)
+  }
+
+  async state(name: string): Promise<unknown> {
+    return (await this.list()).find(vm => vm.name === name)?.state
+  }
+
+  /** Files of allocations in the broker's directory, by the allocation's name. */
+  async file(allocation: string): Promise<string> {
+    const client = this.broker.client()
+    const { allocation: info } = await client.call('GetAllocation', { name: allocation })
+    client.close()
+    return path.join(this.broker.directory, `alloc-${info.id}`)
+  }
+
+  /** The guest's counter, in its memory. */
+  async counter(name: string): Promise<number> {
+    return readFileSync(await this.file(`${name}/ram`)).readUInt32LE(counterAddress)
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.runs.map(run => run.kill()))
+    await this.broker.dispose()
+    rmSync(this.folder, { recursive: true })
+  }
+}
+
+/** A process of broker-ctl whose output is read. */
+export class Run {
+  readonly outcome: Promise<Outcome>
+  private readonly child: ChildProcess
+  stdout = ''
+  stderr = ''
+
+  constructor(env: NodeJS.ProcessEnv, args: readonly string[]) {
+    const child = spawn(process.execPath, [ctlMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = child
+    child.stdout.setEncoding('utf8').on('data', text => {
+      this.stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', text => {
+      this.stderr += text
+    })
+    this.outcome = new Promise(resolve => {
+      child.on('close', (code, signal) => resolve({ code, signal, stdout: this.stdout, stderr: this.stderr }))
+    })
+  }
+
+  get pid(): number {
+    return this.child.pid!
+  }
+
+  get ended(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  /** All counters that the guest printed, in order. */
+  get counters(): number[] {
+    return [...this.stdout.matchAll(/^counter (\d+)\r?$/gm)].map(([, text]) => Number(text))
+  }
+
+  /** Waits until the guest has counted so many times in this run. */
+  async counts(times: number): Promise<void> {
+    await this.until(() => this.counters.length >= times, `${times} counts`)
+  }
+
+  async says(text: RegExp): Promise<void> {
+    await this.until(() => text.test(this.stderr), String(text))
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name)
+  }
+
+  /** SIGKILL, and the end of what it wrote. */
+  async kill(): Promise<Outcome> {
+    if (!this.ended) this.child.kill('SIGKILL')
+    return this.outcome
+  }
+
+  private async until(condition: () => boolean, what: string): Promise<void> {
+    await until(
+      () => condition() || this.ended,
+      `${what}; it said ${this.stderr}\nand ${this.stdout.slice(-300)}`,
+    )
+    if (!condition()) throw new Error(`it ended before ${what}: ${this.stderr}\n${this.stdout.slice(-300)}`)
+  }
+}
+
+/** Each one more than the one before. */
+export function expectGapless(counters: readonly number[]): void {
+  expect(counters).toEqual(counters.map((_, index) => counters[0]! + index))
+}
+
+export async function gone(pid: number): Promise<void> {
+  while (existsSync(`/proc/${pid}`)) await sleep(5)
+}
