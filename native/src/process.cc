@@ -15,9 +15,6 @@
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
 
 namespace membroker {
 
@@ -131,12 +128,6 @@ class DefaultSignals {
 };
 
 }  // namespace
-
-int PidfdOpen(int pid) {
-  // Close-on-exec always, by the kernel.
-  const long fd = syscall(SYS_pidfd_open, pid, 0);
-  return fd < 0 ? -errno : static_cast<int>(fd);
-}
 
 int PidfdSendSignal(int pidfd, int signal) {
   return syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) < 0 ? -errno : 0;

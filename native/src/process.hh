@@ -4,10 +4,11 @@
 #include <utility>
 #include <vector>
 
+#include "pidfd.hh"
+
 // Results below zero are -errno.
 namespace membroker {
 
-int PidfdOpen(int pid);
 int PidfdSendSignal(int pidfd, int signal);
 /** 1: not exited yet; 0: exited. */
 int PidfdIsAlive(int pidfd);

@@ -10,11 +10,10 @@
 
 #include <algorithm>
 
+#include "pidfd.hh"
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
-#endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
 #endif
 
 namespace membroker {
@@ -188,12 +187,12 @@ int PeerOf(int socket, Peer* peer) {
     if (error == EMFILE || error == ENFILE || error == ENOMEM) return -error;
     // Only where the kernel lacks the option: after any other failure the pid may be somebody else's by now.
     if (error == ENOPROTOOPT && credentials.pid > 0) {
-      pidfd = static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0));
-      if (pidfd < 0 && errno != ESRCH) return -errno;
+      pidfd = PidfdOpen(credentials.pid);
+      if (pidfd < 0 && pidfd != -ESRCH) return pidfd;
     }
   }
   if (pidfd >= 0) fcntl(pidfd, F_SETFD, FD_CLOEXEC);
-  *peer = {credentials.pid, credentials.uid, credentials.gid, pidfd};
+  *peer = {credentials.pid, credentials.uid, credentials.gid, pidfd < 0 ? -1 : pidfd};
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { ExitWatch, native, ReadableWatch } from '../../native'
@@ -63,6 +63,11 @@ test('a readable watch calls once for each time that it is asked, and never afte
 test('pidfds of what does not exist are named errors', () => {
   expect(() => native.pidfdOpen(0x3fffff)).toThrow(code('ESRCH'))
   expect(() => native.pidfdOpen(-1)).toThrow(code('EINVAL'))
+  // A number that was a process once may be a thread's now.
+  const thread = readdirSync('/proc/self/task')
+    .map(Number)
+    .find(id => id !== process.pid)!
+  expect(() => native.pidfdOpen(thread)).toThrow(code('ESRCH'))
   expect(() => native.isAlive(999_999)).toThrow(code('EBADF'))
   expect(() => new ExitWatch(999_999, () => {})).toThrow(
     expect.objectContaining({ code: 'EBADF', syscall: 'uv_poll_init' }),
