@@ -55,7 +55,13 @@
       "target_name": "membroker-worker",
       "type": "executable",
       "product_extension": "",
-      "sources": ["src/holders.cc", "src/unix_socket.cc", "src/worker_main.cc"],
+      "sources": [
+        "src/fault_guard.cc",
+        "src/holders.cc",
+        "src/present_pages.cc",
+        "src/unix_socket.cc",
+        "src/worker_main.cc"
+      ],
       "ldflags!": ["-rdynamic"]
     }
   ]

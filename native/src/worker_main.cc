@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "holders.hh"
+#include "present_pages.hh"
 #include "unix_socket.hh"
 #include "worker_area.hh"
 
@@ -38,7 +39,7 @@ constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
-enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip };
+enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip, kPages };
 
 /** Takes a request apart; what lies beyond its end is zero and makes it bad. */
 class Reader {
@@ -102,6 +103,13 @@ int32_t Commands(Reader& request, WorkerArea* area) {
     if (!area->append(&record, 8 + ((record.length + 3) & ~3u))) return static_cast<int32_t>(pid);
   }
   return request.good() ? 0 : -EBADMSG;
+}
+
+int32_t Pages(int fd, Reader& request, WorkerArea* area) {
+  const uint64_t offset = request.take<uint64_t>();
+  const uint64_t length = request.take<uint64_t>();
+  const uint64_t page_bytes = request.take<uint64_t>();
+  return request.good() && fd >= 0 ? PresentPages(fd, offset, length, page_bytes, area) : -EBADMSG;
 }
 
 /** Removes the attributes that an owner can give its file, access lists among them; what the system put there stays. */
@@ -181,6 +189,7 @@ int Run() {
     switch (head.kind) {
       case kHolders: status = Holders(request, &area); break;
       case kCommands: status = Commands(request, &area); break;
+      case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
       default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
     }
     // Before the answer: when that has come, nothing of them is open here.

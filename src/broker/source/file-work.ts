@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs'
 import { operateOnFile } from '../worker/file-operation'
+import { presentPages } from '../worker/present-pages'
 import type { WorkerPool } from '../worker/worker-pool'
 
 /**
@@ -18,6 +19,8 @@ export interface FileWork {
   strip(uid: number, fd: number): Promise<void>
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void>
   punchHole(uid: number, fd: number, offset: number, length: number): Promise<void>
+  /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
+  pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
 }
 
 /** For what takes the kernel a moment once it has the lock. */
@@ -55,6 +58,10 @@ export class WorkerFiles implements FileWork {
 
   punchHole(uid: number, fd: number, offset: number, length: number): Promise<void> {
     return operateOnFile(this.pool, uid, fd, { kind: 'punchHole', offset, length }, memoryMs, lockMs)
+  }
+
+  pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]> {
+    return presentPages(this.pool, uid, fd, { offset, length, pageBytes }, memoryMs, lockMs)
   }
 }
 

@@ -9,6 +9,7 @@ export const requestKind = {
   allocate: 6,
   punchHole: 7,
   strip: 8,
+  pages: 9,
 } as const
 
 type Field = { u32: number } | { u64: number | bigint } | { list: readonly Field[] }

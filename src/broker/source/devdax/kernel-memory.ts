@@ -38,7 +38,9 @@ export class KernelMemory {
     try {
       fd = openSync('/proc/kcore', 'r')
     } catch (error) {
-      throw new SourceError(`/proc/kcore can't be read: ${(error as NodeJS.ErrnoException).code}`)
+      const { code = '' } = error as NodeJS.ErrnoException
+      if (['EMFILE', 'ENFILE', 'ENOMEM'].includes(code)) throw error
+      throw new SourceError(`/proc/kcore can't be read: ${code}`)
     }
     try {
       const segments = readSegments(fd)
@@ -116,11 +118,17 @@ function readAt(fd: number, offset: bigint, length: number): Buffer {
   return bytes
 }
 
+/** A symbol stays where it is as long as the kernel runs, and the list of all of them is long. */
+const addresses = new Map<string, bigint>()
+
 /** Where a symbol of the kernel is. @throws SourceError where it is hidden (kernel.kptr_restrict) */
 export function addressOf(symbol: string): bigint {
+  const known = addresses.get(symbol)
+  if (known !== undefined) return known
   const line = new RegExp(`^([0-9a-f]+) \\w ${symbol}$`, 'm').exec(readFileSync('/proc/kallsyms', 'latin1'))
   const address = BigInt(`0x${line?.[1] ?? 0}`)
   if (address === 0n) throw new SourceError(`/proc/kallsyms does not show where ${symbol} is`)
+  addresses.set(symbol, address)
   return address
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native, Window } from '../../../../native'
 import { SourceError } from '../../failure'
+import { Slices } from '../../slices'
 import { addressOf, KernelMemory, PageTables } from './kernel-memory'
 import type { PhysicalExtent } from './region'
 
@@ -51,6 +52,24 @@ export class PageReferences {
       const tables = new PageTables(references.memory)
       return unitsOf(extents, unitBytes).map(address => references.count(tables, address))
     })
+  }
+
+  /** Of the pages with these frame numbers, large ones by their first; 0 for frame 0. In slices. */
+  static async ofFrames(frames: readonly number[]): Promise<number[]> {
+    const memory = KernelMemory.open()
+    try {
+      const references = new PageReferences(memory)
+      const tables = new PageTables(memory)
+      const slices = new Slices()
+      const counts: number[] = []
+      for (const frame of frames) {
+        counts.push(frame === 0 ? 0 : references.count(tables, frame * Number(pageBytes)))
+        await slices.next()
+      }
+      return counts
+    } finally {
+      memory.close()
+    }
   }
 
   private count(tables: PageTables, address: number): number {

@@ -27,6 +27,7 @@ import { proveByOpening } from '../file-proof'
 import { empty, takeOver } from '../file-work'
 import { hasOwnPool, PagesOwed } from '../huge-pages'
 import type { OpenSource } from '../open'
+import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 import { FileSizes } from './file-sizes'
@@ -66,6 +67,7 @@ export class DirectorySource implements Source {
     private readonly filePageBytes: number,
     private readonly preallocate: boolean,
     private readonly host: SourceHost,
+    private readonly pinned: PinnedPages | undefined,
   ) {
     const work = host.files
     this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
@@ -78,12 +80,7 @@ export class DirectorySource implements Source {
       work,
       host,
     )
-    if (filesystem === hugetlbfs && hasOwnPool(directory))
-      this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
-    else if (filesystem === hugetlbfs)
-      host.limited(
-        'huge pages that stay pinned after a release are not seen: that takes a mount of its own with size=',
-      )
+    if (filesystem === hugetlbfs && !pinned) this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
     this.watch = new DirectoryWatch(directory, {
       changed: names => host.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
@@ -128,6 +125,11 @@ export class DirectorySource implements Source {
         type === hugetlbfs ? bsize : tmpfsPageBytes(options),
         settings.preallocate ?? type === hugetlbfs,
         host,
+        type === hugetlbfs && !hasOwnPool(directory)
+          ? await PinnedPages.open(host.files, bsize, why =>
+              host.limited(`${why}; on a mount of its own with size= they are counted`),
+            )
+          : undefined,
       )
       return {
         source,
@@ -269,7 +271,9 @@ export class DirectorySource implements Source {
     const missing = this.pagesOwed?.missing(id) ?? 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
-    return proveByOpening(() => openNow(this.file(id), true), this.file(id), scan)
+    const open = () => openNow(this.file(id), true)
+    const proof = await proveByOpening(open, this.file(id), scan)
+    return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
   }
 
   descriptorOffset(): number {
@@ -289,6 +293,7 @@ export class DirectorySource implements Source {
         await rm(this.file(id), { force: true })
       }
       try {
+        await this.pinned?.check(memory.uid, id, fd)
         await (this.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
       } finally {
         closeSync(fd)

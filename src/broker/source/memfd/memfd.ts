@@ -13,6 +13,7 @@ import { proveByOpening } from '../file-proof'
 import { punchOut, takeOver } from '../file-work'
 import { freeHugePages } from '../huge-pages'
 import type { OpenSource } from '../open'
+import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 
@@ -43,6 +44,7 @@ export class MemfdSource implements Source {
     private readonly hugePageBytes: number,
     private readonly preallocate: boolean,
     private readonly host: SourceHost,
+    private readonly pinned: PinnedPages | undefined,
   ) {
     this.reservations = new Reservations(host.files, capabilities.pageBytes, () => {
       if (hugePageBytes === 0) return undefined
@@ -71,6 +73,9 @@ export class MemfdSource implements Source {
       hugePageBytes,
       settings.preallocate ?? hugePageBytes > 0,
       host,
+      hugePageBytes > 0
+        ? await PinnedPages.open(host.files, hugePageBytes, why => host.limited(why))
+        : undefined,
     )
     const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
     let table: number | undefined
@@ -180,12 +185,9 @@ export class MemfdSource implements Source {
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
-    return proveByOpening(
-      () => native.reopen(file, true),
-      `/proc/self/fd/${file}`,
-      scan,
-      this.store?.storePid,
-    )
+    const open = () => native.reopen(file, true)
+    const proof = await proveByOpening(open, `/proc/self/fd/${file}`, scan, this.store?.storePid)
+    return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
   }
 
   descriptorOffset(): number {
@@ -195,6 +197,7 @@ export class MemfdSource implements Source {
   async destroy({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
+    await this.pinned?.check(uid, id, fd)
     // Freeing a large file's pages takes the kernel a while, closing an empty one does not.
     await punchOut(this.host.files, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)

@@ -1,0 +1,152 @@
+import { closeSync, fstatSync, ftruncateSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../native'
+import { isEnvironment, SourceError, StillReferenced } from '../failure'
+import { presentPagesMax } from '../worker/present-pages'
+import { PageReferences } from './devdax/page-references'
+import type { FileWork } from './file-work'
+import type { Proof } from './source'
+
+const basePageBytes = 4096
+/** What the last input and output of a process keeps is gone within moments. */
+const settleMs = 200
+/** This kernel, or what it is told to allow, does not let it be seen, now or later. */
+const refused = ['EPERM', 'EACCES', 'ENOSYS', 'EINVAL']
+
+const why = 'a huge page of it is still pinned, by io_uring, a pipe, direct I/O or a device'
+
+/**
+ * Which files, that nobody has open or mapped, have a huge page that somebody keeps pinned: by a buffer registered with
+ * io_uring, a pipe, direct I/O, VFIO. Only the kernel's count of references to each page shows that. A file is looked at
+ * before it goes, and stays until the last of its pages is let go: so all that has to be remembered is the file itself.
+ */
+export class PinnedPages {
+  /** Files with such a page by id: whose they are, and where it is in bytes. */
+  private readonly found = new Map<number, { uid: number; offset: number }>()
+  /** References that a file itself has to each of its pages: it differs by kernel. */
+  private idle: number | undefined
+  private isBlind = false
+
+  private constructor(
+    private readonly work: FileWork,
+    private readonly pageBytes: number,
+    private readonly blind: (why: string) => void,
+  ) {}
+
+  /** blind: told once, when such pages can't be seen on this host. */
+  static async open(work: FileWork, pageBytes: number, blind: (why: string) => void): Promise<PinnedPages> {
+    const pages = new PinnedPages(work, pageBytes, blind)
+    await pages.calibrate()
+    return pages
+  }
+
+  /**
+   * Before a file goes with its bytes: where there is no other page to learn from how the kernel counts, one of its own
+   * is given up. @throws StillReferenced when it has such a page; SystemError when it could not be looked at just now
+   */
+  async check(uid: number, id: number, fd: number): Promise<void> {
+    if (await this.isKept(uid, id, fd)) throw new StillReferenced(why)
+  }
+
+  /** Of a file that nobody has open or mapped: whether check() has refused it, and would again. */
+  async prove(id: number, open: () => number): Promise<Proof> {
+    const found = this.found.get(id)
+    if (!found) return { kind: 'gone' }
+    const fd = open()
+    try {
+      if (!(await this.isKept(found.uid, id, fd))) return { kind: 'gone' }
+      return { kind: 'held', pids: [], unseen: true, why }
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  private async isKept(uid: number, id: number, fd: number): Promise<boolean> {
+    if (this.idle === undefined) await this.calibrateWith(uid, fd)
+    if (this.isBlind) return false
+    // While nothing is learned, nothing is proved.
+    const offset = this.idle === undefined ? 0 : await this.settle(uid, fd, this.found.get(id)?.offset)
+    if (offset === undefined) this.found.delete(id)
+    else this.found.set(id, { uid, offset })
+    return offset !== undefined
+  }
+
+  private async settle(uid: number, fd: number, known: number | undefined): Promise<number | undefined> {
+    const until = performance.now() + (known === undefined ? settleMs : 0)
+    let at = await this.find(uid, fd, known)
+    for (let wait = 5; at !== undefined && performance.now() < until; wait *= 2) {
+      await sleep(wait)
+      at = await this.find(uid, fd, at)
+    }
+    return at
+  }
+
+  /** Where the first one is. known: where one was; it is looked at first, as the others need not be while it is there. */
+  private async find(uid: number, fd: number, known: number | undefined): Promise<number | undefined> {
+    if (known !== undefined && (await this.findIn(uid, fd, known, this.pageBytes)) !== undefined) return known
+    const { size } = fstatSync(fd)
+    const pieceBytes = presentPagesMax * this.pageBytes
+    for (let offset = 0; offset < size; offset += pieceBytes) {
+      const at = await this.findIn(uid, fd, offset, Math.min(pieceBytes, size - offset))
+      if (at !== undefined) return at
+    }
+    return undefined
+  }
+
+  private async findIn(uid: number, fd: number, offset: number, length: number): Promise<number | undefined> {
+    const counts = await this.counts(uid, fd, offset, length)
+    const index = counts.findIndex(count => count > this.idle!)
+    return index < 0 ? undefined : offset + index * this.pageBytes
+  }
+
+  private async counts(uid: number, fd: number, offset: number, length: number): Promise<number[]> {
+    return PageReferences.ofFrames(await this.work.pages(uid, fd, offset, length, this.pageBytes))
+  }
+
+  private async calibrateWith(uid: number, fd: number): Promise<void> {
+    await this.calibrate()
+    const { size } = fstatSync(fd)
+    if (this.idle !== undefined || this.isBlind || size === 0) return
+    await this.work.punchHole(uid, fd, size - this.pageBytes, this.pageBytes)
+    await this.calibrate()
+  }
+
+  /** Where no page is to be had, it is tried again with the next file. */
+  private async calibrate(): Promise<void> {
+    try {
+      // Before a page is taken from the pool.
+      await PageReferences.ofFrames([])
+      this.idle = await this.learn()
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      const { code = '', message } = error as NodeJS.ErrnoException
+      if (!(error instanceof SourceError) && !refused.includes(code)) return
+      this.isBlind = true
+      this.blind(`huge pages that stay pinned after a release are not seen: ${message}`)
+    }
+  }
+
+  /** With a page of the broker's own: its count must be one more while its last bytes are in a pipe. */
+  private async learn(): Promise<number> {
+    const { pageBytes } = this
+    const uid = process.getuid!()
+    const fd = native.memfdCreate('membroker-count', { hugePageBytes: pageBytes, allowSealing: false })
+    try {
+      ftruncateSync(fd, pageBytes)
+      await this.work.allocate(uid, fd, 0, pageBytes)
+      const count = async () => (await this.counts(uid, fd, 0, pageBytes))[0]!
+      const before = await count()
+      const pipe = native.spliceToPipe(fd, 0, pageBytes)
+      const during = await count().finally(() => closeSync(pipe))
+      const after = await count()
+      // A file has one reference to a page of its own, or one to each 4 KiB of it.
+      if (![1, pageBytes / basePageBytes].includes(before) || during !== before + 1 || after !== before)
+        throw new SourceError(
+          `the kernel's counts of references are not understood (${before}, ${during}, ${after})`,
+        )
+      return before
+    } finally {
+      closeSync(fd)
+    }
+  }
+}

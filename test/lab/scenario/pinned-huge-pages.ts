@@ -1,0 +1,98 @@
+import type { Broker } from '../../../src/client'
+import type { Host } from '../inside/host'
+import { MemoryHolder } from '../inside/memory-holder'
+import { type Scenario, stage } from '../scenario'
+
+const MiB = 2 ** 20
+const page = 2 * MiB
+const pages = 16
+const bytes = 4 * page
+const mount = '/run/huge'
+
+const configs = {
+  memfd: `source = "memfd"\nhuge_page = "2MiB"`,
+  directory: `source = "directory"\npath = "${mount}/range"\ntable_bytes = ${page}`,
+}
+type Kind = keyof typeof configs
+const kinds = Object.keys(configs) as Kind[]
+const config = (kind: Kind) =>
+  `[[range]]\nname = "${kind}"\n${configs[kind]}\nbytes = ${bytes}\n[defaults]\nbytes_max = "64MiB"\n`
+
+const freePages = (host: Host) =>
+  Number(host.read('/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages'))
+
+async function prepare(host: Host): Promise<void> {
+  await host.sh(`echo ${pages} > /proc/sys/vm/nr_hugepages`)
+  host.same(freePages(host), pages, 'huge pages that the machine has')
+  await host.sh(`mkdir -p ${mount} && mount -t hugetlbfs -o pagesize=2M none ${mount}`)
+}
+
+async function pinned(host: Host): Promise<void> {
+  await prepare(host)
+  for (const kind of kinds) {
+    const broker = await host.broker(config(kind))
+    const client = await host.connect()
+    for (const way of ['vmsplice', 'uring']) await keptUntilLetGo(host, client, `${kind}-${way}`, way)
+    const free = freePages(host)
+    const holder = await MemoryHolder.start(host, `${kind}-plain`, bytes, ['close'])
+    const allocation = await client.allocation(`${kind}-plain`)
+    host.same(await allocation.release({ graceMs: 300 }), 'released', 'outcome without a pin')
+    host.same(freePages(host), free, 'free huge pages')
+    holder.kill()
+    await holder.ended()
+    await client.close()
+    await broker.stop()
+  }
+}
+
+/** No descriptor and no mapping is left, but a pipe or a ring has a page. */
+async function keptUntilLetGo(host: Host, client: Broker, name: string, way: string): Promise<void> {
+  const free = freePages(host)
+  const holder = await MemoryHolder.start(host, name, bytes, [way, 'close'])
+  const isPinned = holder.lines.some(line => ['registered', 'spliced'].includes(line))
+  host.check(isPinned || way === 'uring', `a page is kept by ${way}`)
+  const allocation = await client.allocation(name)
+  const outcome = await allocation.release({ graceMs: 300 })
+  host.same(outcome, isPinned ? 'quarantined' : 'released', `outcome of ${name}`)
+  if (isPinned) await staysRetired(host, client)
+  holder.kill()
+  await holder.ended()
+  await host.until(async () => (await client.status()).retired.length === 0, 'the memory comes back')
+  host.same(freePages(host), free, 'free huge pages')
+}
+
+async function staysRetired(host: Host, client: Broker): Promise<void> {
+  const { retired } = await client.status()
+  host.say(retired[0]!.reason)
+  host.same([retired.length, retired[0]!.bytes], [1, bytes], 'what is retired, and its bytes')
+  host.check(/a huge page of it is still pinned/.test(retired[0]!.reason), 'the reason names the pin')
+  // It is looked at again once a second.
+  await new Promise(resolve => setTimeout(resolve, 3000))
+  host.same((await client.status()).retired.length, 1, 'what is retired after some looks')
+}
+
+/** A broker that begins while there is no free page to learn from: it learns with one of the file that goes. */
+async function fullPool(host: Host): Promise<void> {
+  const before = await host.broker(config('directory'))
+  const holder = await MemoryHolder.start(host, 'full', bytes, ['vmsplice', 'close'])
+  await host.sh(`echo ${pages - freePages(host)} > /proc/sys/vm/nr_hugepages`)
+  host.same(freePages(host), 0, 'free huge pages')
+  await before.stop('SIGKILL')
+  const broker = await host.broker(config('directory'))
+  const client = await host.connect()
+  const allocation = await client.allocation('full')
+  host.same(await allocation.release({ graceMs: 300 }), 'quarantined', 'outcome with a full pool')
+  await staysRetired(host, client)
+  holder.kill()
+  await holder.ended()
+  await host.until(async () => (await client.status()).retired.length === 0, 'the memory comes back')
+  await client.close()
+  await broker.stop()
+}
+
+const scenario: Scenario = {
+  title:
+    'huge pages that somebody keeps pinned after a release stay on the account until they are let go, memfds as well',
+  steps: [stage('pinned by a pipe or a ring', pinned), stage('with no free page to learn from', fullPool)],
+}
+export default scenario
