@@ -75,7 +75,7 @@ test('more bad memory than a reply has room for', async () => {
   }
   const broker = await TestBroker.start({ directory, bytes })
   try {
-    const first = await broker.client().call('ListPoisoned', {})
+    const first = await broker.ask('ListPoisoned', {})
     expect(first.poisoned).toHaveLength(poisonRowsMax)
     const all: number[] = []
     for await (const { poisoned } of broker.client().stream('ListPoisoned', {}))

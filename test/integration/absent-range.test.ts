@@ -27,8 +27,7 @@ async function allocate(name: string, range: string): Promise<void> {
   await client.call('CreateMapping', { name })
 }
 
-const states = async () =>
-  (await broker.client().call('ListRanges', {})).ranges.map(({ name, state }) => [name, state])
+const states = async () => (await broker.ask('ListRanges', {})).ranges.map(({ name, state }) => [name, state])
 
 test('both ranges are whole again', async () => {
   for (let count = 0; count < 3; count++) await allocate(`before/${count}`, 'absent')
@@ -49,7 +48,7 @@ test('both ranges are whole again', async () => {
     ['absent', 'online'],
   ])
   await allocate('after', 'absent')
-  const { allocations } = await broker.client().call('ListAllocations', {})
+  const { allocations } = await broker.ask('ListAllocations', {})
   expect(allocations).toHaveLength(9)
   expect(new Set(allocations.map(({ id }) => id)).size).toBe(9)
   expect(Math.max(...allocations.map(({ id }) => id))).toBeLessThan(Number.MAX_SAFE_INTEGER)

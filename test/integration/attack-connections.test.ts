@@ -63,7 +63,7 @@ const flood = (other: OtherProcess, connections: number, text: string, times: nu
   )
 
 async function callsOf(method: BrokerMethodName): Promise<number> {
-  const { methods } = await broker.client().call('GetStatistics', {})
+  const { methods } = await broker.ask('GetStatistics', {})
   return methods.find(counted => counted.method === method)!.calls
 }
 
@@ -200,7 +200,7 @@ suite('connections that do nothing', () => {
       await until(() => broker.log.includes('too many clients'), 'some are turned away')
       const owner = await as(third)
       expect(await owner.refusal('Allocate', { name: 'third', bytes: page })).toBeUndefined()
-      const { clients } = await broker.client().call('ListClients', {})
+      const { clients } = await broker.ask('ListClients', {})
       const of = (...uids: number[]) => clients.filter(({ uid }) => uids.includes(uid)).length
       expect(clients.length).toBeLessThanOrEqual(160)
       expect(of(stranger, stranger + 1, stranger + 2)).toBe(20)

@@ -31,7 +31,7 @@ suite('a huge page that is pinned after the release', () => {
     rmSync(mount, { recursive: true })
   })
 
-  const retired = async () => (await broker.client().call('GetStatus', {})).retired
+  const retired = async () => (await broker.ask('GetStatus', {})).retired
 
   /** Allocates, keeps the last page of it in a pipe, and releases it. */
   const pin = (mine: OtherProcess, name: string) =>

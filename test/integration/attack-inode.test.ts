@@ -59,7 +59,7 @@ async function neighbourIsServed(): Promise<void> {
   await other.kill()
 }
 
-const retired = async () => (await broker.client().call('GetStatus', {})).retired
+const retired = async () => (await broker.ask('GetStatus', {})).retired
 const released = () => until(async () => (await retired()).length === 0, 'the memory is free again')
 const size = () => statSync(path.join(directory, 'alloc-1')).size
 

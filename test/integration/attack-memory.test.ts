@@ -48,7 +48,7 @@ function against(options: TenantOptions, body: () => Promise<void>): () => Promi
 }
 
 const client = () => OtherProcess.start(broker.socket, { uid: tenant })
-const retired = async () => (await broker.client().call('GetStatus', {})).retired
+const retired = async () => (await broker.ask('GetStatus', {})).retired
 const released = () => until(async () => (await retired()).length === 0, 'the memory is free again')
 const onBoth = (['directory', 'memfd'] as const).flatMap(source => [
   { source, owner: '', who: 'anybody' },
@@ -92,7 +92,7 @@ suite('a lease', () => {
       expect((await Attacker.start(mine, ['lease'], [fd])).answer).toBe('ready')
       broker.closeClients()
       await broker.restart()
-      const { ranges } = await broker.client().call('ListRanges', {})
+      const { ranges } = await broker.ask('ListRanges', {})
       expect(ranges).toMatchObject([{ state: 'online' }])
     }),
   )

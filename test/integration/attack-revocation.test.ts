@@ -30,9 +30,9 @@ function against(options: TenantOptions, body: () => Promise<void>): () => Promi
 }
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
-const retired = async () => (await broker.client().call('GetStatus', {})).retired
+const retired = async () => (await broker.ask('GetStatus', {})).retired
 const stateOf = async (name: string, mapping: number) =>
-  (await broker.client().call('GetAllocation', { name })).mappings.find(({ id }) => id === mapping)?.state
+  (await broker.ask('GetAllocation', { name })).mappings.find(({ id }) => id === mapping)?.state
 
 /** An owner with a mapping of its own, and a second tenant whom it lends the allocation. */
 async function lend(access: 'read' | 'readWrite'): Promise<{

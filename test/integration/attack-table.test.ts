@@ -84,7 +84,7 @@ test.each(['directory', 'memfd'] as const)(
       )
       expect(answers.map(({ allocation }) => allocation.bytes)).toEqual(sizes)
       expect(new Set(answers.map(({ allocation }) => allocation.id)).size).toBe(sizes.length)
-      expect((await broker.client().call('ListAllocations', {})).allocations).toHaveLength(sizes.length)
+      expect((await broker.ask('ListAllocations', {})).allocations).toHaveLength(sizes.length)
     })
   },
 )

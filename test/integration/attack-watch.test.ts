@@ -83,7 +83,7 @@ suite('a file that is resized and runs as a program', () => {
       const { fd } = await memoryOf(mine, 'program', bytes)
       const file = path.join(directory, 'alloc-1')
       // Its copy of the descriptor is closed when it answers the next call.
-      await broker.client().call('GetStatus', {})
+      await broker.ask('GetStatus', {})
       process.kill(broker.pid, 'SIGSTOP')
       const readable = await mine.run(
         ({ fs }, { fd, text, bytes }) => {
@@ -104,13 +104,13 @@ suite('a file that is resized and runs as a program', () => {
       // Nor does the program that is left running keep the next one from starting.
       broker.closeClients()
       await broker.restart()
-      await expect(broker.client().call('ListRanges', {})).resolves.toMatchObject({
+      await expect(broker.ask('ListRanges', {})).resolves.toMatchObject({
         ranges: [{ state: 'online' }],
       })
       expect(statSync(file).size).toBe(bytes + page)
       await attacker.end()
       await until(() => statSync(file).size === bytes, 'it is put back')
-      const status = await broker.client().call('GetStatus', {})
+      const status = await broker.ask('GetStatus', {})
       expect(status.allocations).toBe(1)
     } finally {
       await end()

@@ -280,7 +280,7 @@ suite('a connection whose process is gone', () => {
       }
       await until(listen, 'both calls are answered')
       expect(told).toContain('io.membroker.Broker.PermissionDenied')
-      const { mappings } = await broker.client().call('GetAllocation', { name: 'with-secret' })
+      const { mappings } = await broker.ask('GetAllocation', { name: 'with-secret' })
       expect(mappings).toHaveLength(1)
       await reborn.end()
     })()

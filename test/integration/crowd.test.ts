@@ -225,7 +225,7 @@ bytes = "16MiB"
       for (const client of state.clients) client.close()
       state.clients = []
     })
-    await until(async () => (await broker.client().call('GetStatus', {})).clients <= 20, 'they are gone')
+    await until(async () => (await broker.ask('GetStatus', {})).clients <= 20, 'they are gone')
     await until(async () => (await answered().catch(() => 0)) > 0, 'the uid gets in again')
   })
 })

@@ -281,7 +281,7 @@ test('a filesystem that is full without memory reserved: the table goes on, the 
       await client.call('SetMetadata', { name: 'thin', metadata: { round } })
     await witness.demandAnswers()
     await broker.restart()
-    expect((await broker.client().call('GetAllocation', { name: 'thin' })).allocation.metadata).toEqual({
+    expect((await broker.ask('GetAllocation', { name: 'thin' })).allocation.metadata).toEqual({
       round: 499,
     })
     rmSync(filler)

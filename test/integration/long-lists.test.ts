@@ -70,7 +70,7 @@ test('what a process held can be claimed by another, all of it, from the moment 
   expect(await outcomes).toEqual({ claimed: count })
   // Somebody was answered when some were claimed and others not yet.
   expect(answers.some(({ unclaimed }) => unclaimed > 0 && unclaimed < count - 1)).toBe(true)
-  await until(async () => (await broker.client().call('GetStatus', {})).unclaimed === 0, 'all are claimed')
+  await until(async () => (await broker.ask('GetStatus', {})).unclaimed === 0, 'all are claimed')
 })
 
 test('a page of a list is found without looking at all there is', async () => {

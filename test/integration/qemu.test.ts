@@ -63,7 +63,7 @@ if (program === undefined) {
     const qemu = await Qemu.boot(options())
     started.push(qemu)
     await qemu.process.counterBeyond(20n)
-    const held = await broker.client().call('GetAllocation', { name: 'vm0/ram' })
+    const held = await broker.ask('GetAllocation', { name: 'vm0/ram' })
     expect(held.allocation.holderPid).toBe(qemu.process.pid)
     expect(held.mappings).toMatchObject([{ state: 'held', pid: qemu.process.pid, length: ramBytes }])
 

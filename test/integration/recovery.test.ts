@@ -285,9 +285,9 @@ test('memory that no commit knows of is removed, missing memory makes the range 
   await broker.kill()
   rmSync(path.join(broker.directory, 'alloc-1'))
   await broker.start()
-  const { ranges } = await broker.client().call('ListRanges', {})
+  const { ranges } = await broker.ask('ListRanges', {})
   expect(ranges[0]).toMatchObject({ state: 'readOnly', reason: expect.stringContaining("'real' (alloc-1)") })
-  expect((await broker.client().call('ListAllocations', {})).allocations).toHaveLength(1)
+  expect((await broker.ask('ListAllocations', {})).allocations).toHaveLength(1)
 })
 
 test.each([
@@ -309,7 +309,7 @@ test.each([
   spoil(path.join(broker.directory, 'table'))
   const before = readdirSync(broker.directory).sort()
   await broker.start()
-  const { ranges } = await broker.client().call('ListRanges', {})
+  const { ranges } = await broker.ask('ListRanges', {})
   expect(ranges[0]).toMatchObject({ state: 'readOnly', reason: expect.stringMatching(reason) })
   await expect(broker.client().call('Allocate', { name: 'new', bytes: page })).rejects.toMatchObject({
     error: 'io.membroker.Broker.RangeReadOnly',

@@ -118,7 +118,7 @@ const begun = async () =>
     .length
 const state = async (mapping: number) =>
   (await owner.call('GetAllocation', { name: 'ram' })).mappings.find(({ id }) => id === mapping)?.state
-const retired = async () => (await broker.client().call('GetStatus', {})).retired
+const retired = async () => (await broker.ask('GetStatus', {})).retired
 const kinds = (events: Event[], mapping: number) =>
   events.filter(event => event.mapping === mapping).map(event => event.kind)
 

@@ -75,7 +75,7 @@ async function hasRoom(uid: number): Promise<void> {
 }
 
 const usageOf = async (uid: number) =>
-  (await broker.client().call('GetStatus', {})).usage.find(usage => usage.uid === uid)?.mappings ?? 0
+  (await broker.ask('GetStatus', {})).usage.find(usage => usage.uid === uid)?.mappings ?? 0
 
 describe('a table has room for owners', () => {
   const small = { range: 'table_bytes = "256KiB"' }

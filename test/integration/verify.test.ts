@@ -105,9 +105,7 @@ if (needsRoot('verification in another boot'))
     // The verdict is the table's: it outlives this broker, but not this boot.
     await broker.kill()
     await broker.start(anotherBoot(broker.folder))
-    expect((await broker.client().call('GetAllocation', { name: 'vm/same' })).allocation.verdict).toBe(
-      'intact',
-    )
+    expect((await broker.ask('GetAllocation', { name: 'vm/same' })).allocation.verdict).toBe('intact')
     await broker.kill()
     await broker.start(anotherBoot(broker.folder, '1'))
     const third = broker.client()
@@ -321,7 +319,7 @@ if (needsRoot('a release in another boot'))
 
 if (needsRoot('a caller that is no administrator'))
   test('only administrators verify, take digests and list bad memory', async () => {
-    const range = (await broker.client().call('ListRanges', {})).ranges[0]!.name
+    const range = (await broker.ask('ListRanges', {})).ranges[0]!.name
     chmodSync(broker.folder, 0o755)
     const stranger = await OtherProcess.start(broker.socket, { uid: 4321 })
     for (const [method, parameters] of [

@@ -132,6 +132,21 @@ export class TestBroker {
     return client
   }
 
+  /** One question, on a connection that is over with it: who asks until something is so does not use up the broker's places. */
+  async ask<Name extends BrokerMethodName>(
+    method: Name,
+    parameters: BrokerMethods[Name]['in'],
+  ): Promise<BrokerMethods[Name]['out']> {
+    const client = this.client()
+    try {
+      return await client.call(method, parameters)
+    } finally {
+      client.close()
+      this.callers.delete(client)
+      await client.closed
+    }
+  }
+
   /** What the broker's descriptors point at; for before-and-after comparisons. */
   openFds(): string[] {
     const folder = `/proc/${this.pid}/fd`
@@ -149,9 +164,7 @@ export class TestBroker {
 
   /** Bytes free in all ranges. */
   async freeBytes(): Promise<number> {
-    const client = this.client()
-    const { ranges } = await client.call('ListRanges', {})
-    client.close()
+    const { ranges } = await this.ask('ListRanges', {})
     return ranges.reduce((sum, range) => sum + range.freeBytes, 0)
   }
 
