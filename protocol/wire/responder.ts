@@ -60,6 +60,18 @@ interface Request {
   readonly oneway: boolean
 }
 
+/** finishing: the peer has sent all its calls and gets its answers. ended: nothing is sent or answered any more. */
+type ConnectionState = 'open' | 'finishing' | 'ended'
+
+/** idle: the next call may have its turn. dispatching: inside onCall. answering: onCall has returned, the last reply is to come. */
+type TurnState = 'idle' | 'dispatching' | 'answering'
+
+/** paused: the channel reads nothing more until calls are carried out or replies are read. */
+type InputState = 'reading' | 'paused'
+
+/** What onHeld said last. */
+type HoldState = 'granted' | 'refused'
+
 /**
  * The answering side of one connection. Calls are answered strictly in order: a call is handed to onCall when the one
  * before it has had its last reply. It is read as an object only then.
@@ -68,12 +80,12 @@ export class Responder implements TurnTaker {
   readonly channel: Channel
   private readonly options: ResponderOptions
   private readonly calls: CallBuffer
-  private state: 'open' | 'finishing' | 'ended' = 'open'
-  private open: OpenCall | undefined
-  private dispatching = false
+  private connection: ConnectionState = 'open'
+  private turn: TurnState = 'idle'
+  private input: InputState = 'reading'
+  private hold: HoldState = 'granted'
   private heldBytes = 0
-  private mayHold = true
-  private paused = false
+  private call: OpenCall | undefined
 
   constructor(open: OpenChannel, options: ResponderOptions) {
     this.options = options
@@ -106,7 +118,7 @@ export class Responder implements TurnTaker {
   }
 
   private receive(bytes: Buffer, fds: number[]): void {
-    if (this.state !== 'open') return
+    if (this.connection !== 'open') return
     // At once, not when its message is whole: descriptors of messages that never end would use up ours.
     if (fds.length > 0) {
       for (const fd of fds) this.options.closeFd(fd)
@@ -125,15 +137,12 @@ export class Responder implements TurnTaker {
 
   private mayDispatch(): boolean {
     return (
-      this.open === undefined &&
-      !this.dispatching &&
-      this.state !== 'ended' &&
-      this.calls.hasMessage &&
-      !this.isDeaf()
+      this.turn === 'idle' && this.connection !== 'ended' && this.calls.hasMessage && !this.outputIsFull()
     )
   }
 
-  private isDeaf(): boolean {
+  /** The peer does not read its replies. */
+  private outputIsFull(): boolean {
     const { channel } = this
     const { outputBytesMax, outputFdsMax } = this.options.limits
     const bytes = channel.queuedBytes
@@ -141,67 +150,79 @@ export class Responder implements TurnTaker {
   }
 
   private dispatch(request: Request): void {
-    this.dispatching = true
+    this.turn = 'dispatching'
     const call = new OpenCall(request, this.channel, this.options, this.answered)
-    this.open = call
+    this.call = call
     try {
       this.options.onCall(call)
     } finally {
-      this.dispatching = false
+      this.turn = this.call ? 'answering' : 'idle'
     }
   }
 
   // Inside onCall the turn goes on by itself: a loop, so that no row of calls overflows the stack.
   private readonly answered = (): void => {
-    this.open = undefined
-    if (!this.dispatching) this.proceed()
+    this.call = undefined
+    if (this.turn === 'dispatching') return
+    this.turn = 'idle'
+    this.proceed()
   }
 
   private drained(): void {
-    this.open?.drained()
+    this.call?.drained()
     this.proceed()
   }
 
   private balance(): void {
-    if (this.state === 'ended') return
-    const { heldBytes, hasMessage } = this.calls
-    if (heldBytes !== this.heldBytes || !this.mayHold) {
-      this.heldBytes = heldBytes
-      this.mayHold = this.options.onHeld(heldBytes)
-    }
-    if (this.state === 'finishing') {
-      if (!hasMessage && this.open === undefined && this.channel.queuedBytes === 0) this.end(undefined)
-      return
-    }
-    if (!this.mayHold && !hasMessage) {
+    if (this.connection === 'ended') return
+    this.reportHeld()
+    const { hasMessage } = this.calls
+    if (this.connection === 'finishing') {
+      if (!hasMessage && this.call === undefined && this.channel.queuedBytes === 0) this.end(undefined)
+    } else if (this.hold === 'refused' && !hasMessage)
       this.end(new Error('too much is kept of calls that its uid has not finished'))
-      return
-    }
-    const enough = !this.mayHold || heldBytes >= this.options.limits.callBytesInFlightMax
-    const paused = (hasMessage && enough) || this.isDeaf()
-    if (paused === this.paused) return
-    this.paused = paused
-    if (paused) this.channel.pause()
+    else this.setInput(this.mustPause() ? 'paused' : 'reading')
+  }
+
+  private reportHeld(): void {
+    const { heldBytes } = this.calls
+    if (heldBytes === this.heldBytes && this.hold === 'granted') return
+    this.heldBytes = heldBytes
+    this.hold = this.options.onHeld(heldBytes) ? 'granted' : 'refused'
+  }
+
+  private mustPause(): boolean {
+    const { heldBytes, hasMessage } = this.calls
+    const enough = this.hold === 'refused' || heldBytes >= this.options.limits.callBytesInFlightMax
+    return (hasMessage && enough) || this.outputIsFull()
+  }
+
+  private setInput(input: InputState): void {
+    if (this.input === input) return
+    this.input = input
+    if (input === 'paused') this.channel.pause()
     else this.channel.resume()
   }
 
-  /** The peer has sent all its calls; it gets its answers. */
   private finish(): void {
-    if (this.state !== 'open') return
-    this.state = 'finishing'
+    if (this.connection !== 'open') return
+    this.connection = 'finishing'
     this.balance()
   }
 
   private end(error: Error | undefined): void {
-    if (this.state === 'ended') return
-    this.state = 'ended'
+    if (this.connection === 'ended') return
+    this.connection = 'ended'
     this.calls.clear()
     if (this.heldBytes > 0) this.options.onHeld(0)
     this.channel.close()
-    this.open?.end()
+    this.call?.end()
     this.options.onClose(error)
   }
 }
+
+/** open: replies are sent. answered: the last one was. ended: the connection is gone, replies are dropped. */
+type CallState = 'open' | 'answered' | 'ended'
 
 class OpenCall implements Call {
   readonly method: string
@@ -211,8 +232,7 @@ class OpenCall implements Call {
   private readonly channel: Channel
   private readonly options: ResponderOptions
   private readonly onAnswered: () => void
-  private answered = false
-  private connectionEnded = false
+  private state: CallState = 'open'
   private endCallbacks: Array<() => void> = []
   private drainCallbacks: Array<() => void> = []
 
@@ -227,7 +247,7 @@ class OpenCall implements Call {
   }
 
   get ended(): boolean {
-    return this.connectionEnded
+    return this.state === 'ended'
   }
 
   reply(parameters: object, fds: readonly number[] = []): void {
@@ -241,7 +261,7 @@ class OpenCall implements Call {
       throw new Error(`several replies to ${this.method}, which was called without more`)
     }
     this.send({ parameters, continues: true }, fds)
-    return !this.connectionEnded && this.channel.queuedBytes <= this.options.limits.outputBytesMax
+    return this.state === 'open' && this.channel.queuedBytes <= this.options.limits.outputBytesMax
   }
 
   fail(error: string, parameters: object = {}): void {
@@ -250,12 +270,12 @@ class OpenCall implements Call {
   }
 
   onEnd(callback: () => void): void {
-    if (this.connectionEnded) callback()
-    else if (!this.answered) this.endCallbacks.push(callback)
+    if (this.state === 'ended') callback()
+    else if (this.state === 'open') this.endCallbacks.push(callback)
   }
 
   onDrain(callback: () => void): void {
-    if (!this.answered && !this.connectionEnded) this.drainCallbacks.push(callback)
+    if (this.state === 'open') this.drainCallbacks.push(callback)
   }
 
   drained(): void {
@@ -263,16 +283,16 @@ class OpenCall implements Call {
   }
 
   end(): void {
-    this.connectionEnded = true
+    this.state = 'ended'
     const callbacks = this.endCallbacks
     this.forget()
     for (const callback of callbacks) callback()
   }
 
   private send(message: object, fds: readonly number[]): void {
-    if (this.answered || this.connectionEnded || this.oneway) {
+    if (this.state !== 'open' || this.oneway) {
       this.closeAll(fds)
-      if (this.answered) throw new Error(`a reply to ${this.method} after its last reply`)
+      if (this.state === 'answered') throw new Error(`a reply to ${this.method} after its last reply`)
       return
     }
     let bytes: Buffer
@@ -290,9 +310,10 @@ class OpenCall implements Call {
   }
 
   private finish(): void {
-    this.answered = true
+    if (this.state !== 'open') return
+    this.state = 'answered'
     this.forget()
-    if (!this.connectionEnded) this.onAnswered()
+    this.onAnswered()
   }
 
   private forget(): void {

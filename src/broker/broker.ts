@@ -26,8 +26,22 @@ import { Statistics } from './statistics'
 import { HolderScan } from './worker/holder-scan'
 import { WorkerPool } from './worker/worker-pool'
 
+export interface BrokerOptions {
+  readonly settings: Settings
+  readonly bootId: string
+  readonly log: Logger
+  /** Left out where no service manager has started it. */
+  readonly service?: ServiceManager
+  /** Gives the configuration as it is now. @throws ConfigError. Left out: it stays as it is. */
+  readonly reread?: () => Settings
+}
+
 /** Everything one broker process is made of; handlers work on this. */
 export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost {
+  settings: Settings
+  readonly bootId: string
+  readonly log: Logger
+  readonly service: ServiceManager | undefined
   readonly startedAt = Date.now()
   readonly leases = new Leases()
   readonly accounts = new Accounts()
@@ -45,18 +59,21 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   readonly statistics = new Statistics()
   readonly fileWork: FileWork = new WorkerFiles(this.workers)
   readonly turns = new Turns()
+  /** Per uid: pages reported as bad without confirmation by the kernel, since start, released memory included. */
+  readonly unconfirmedPages = new Map<number, number>()
+  /** The end of a freeze, while it is under way. */
+  thawing: Promise<void> | undefined
+  private readonly reread: () => Settings
   private lastSessionId = 0
   /** undefined: the configuration has none, or it could not be made. */
   console: Console | undefined
 
-  /** reread gives the configuration as it is now; @throws ConfigError */
-  constructor(
-    public settings: Settings,
-    readonly bootId: string,
-    readonly log: Logger,
-    readonly service?: ServiceManager,
-    private readonly reread: () => Settings = () => settings,
-  ) {
+  constructor({ settings, bootId, log, service, reread = () => settings }: BrokerOptions) {
+    this.settings = settings
+    this.bootId = bootId
+    this.log = log
+    this.service = service
+    this.reread = reread
     this.policy = new Policy(settings)
     this.inventory = new Inventory(this.accounts, this.leases)
     this.revoker = new Revoker(this)
@@ -172,7 +189,6 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       told.add(mapping.allocation)
       this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })
       this.inventory.setMappingHolder(mapping, undefined)
-      mapping.returned()
     }
     for (const id of [...holder.allocations]) {
       await slices.next()

@@ -75,7 +75,7 @@ async function main(): Promise<void> {
     log.warn({ socket: listener.path, configured: settings.socket }, "the service manager's socket is used")
   const listening = (read: Settings) => ({ ...read, ...(listener && { socket: listener.path }) })
   const reread = () => listening(settingsFrom(options))
-  const broker = new Broker(listening(settings), bootId, log, service, reread)
+  const broker = new Broker({ settings: listening(settings), bootId, log, service, reread })
   broker.workers.start()
   if (options.format !== undefined) return format(broker, options.format)
   const dispatch = dispatcher(broker)

@@ -45,7 +45,7 @@ async function start(): Promise<void> {
   settings.ranges[0]!.preallocate = true
   const limits = { ...unlimited, bytesMax: 12 * page, allocationsMax: 4, mappingsMax: 5 }
   for (const uid of uids) settings.owners.set(uid, limits)
-  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
 }
 

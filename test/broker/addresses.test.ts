@@ -29,7 +29,7 @@ describe('a range with an address', () => {
   const directory = mkdtempSync('/dev/shm/membroker-addresses-')
   const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
   settings.defaults = unlimited
-  const broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   const range = () => [...broker.inventory.ranges.values()][0]!
   const sessionOf = (uid: number) => new Session({ pid: process.pid, uid, gid: 0, pidfd: -1 }, broker)
 

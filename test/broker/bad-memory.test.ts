@@ -37,7 +37,7 @@ async function start({ preallocate = false } = {}): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
   settings.ranges[0]!.preallocate = preallocate
   settings.defaults = unlimited
-  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
   session = sessionOf(process.getuid!())
 }

@@ -35,7 +35,7 @@ afterEach(() => rmSync(directory, { recursive: true }))
 
 async function withBroker(body: (broker: Broker, session: Session) => Promise<void>): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
-  const broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
   const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
   const session = new Session(peer, broker)

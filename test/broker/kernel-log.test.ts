@@ -65,7 +65,7 @@ describe('a broker', () => {
       socket: `${directory}/unused`,
     })
     settings.defaults = unlimited
-    broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+    broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
     Object.assign(broker.kernelLog, { file: log })
     await recover(broker)
     await followKernelLog(broker)

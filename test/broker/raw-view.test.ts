@@ -28,7 +28,7 @@ write = true
 bytes_max = "1MiB"
 `
     const settings = parseConfig(text, 'test.toml', path.join(folder, 'broker.sock'))
-    const broker = new Broker(settings, 'b'.repeat(32), pino({ level: 'silent' }))
+    const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: pino({ level: 'silent' }) })
     await recover(broker)
     const viewer = new Viewer('test', settings.console!, broker)
     const { allocation } = await allocate(broker, viewer, { name: 'vm', bytes: 4096, uid: 1000 })

@@ -23,7 +23,7 @@ beforeEach(async () => {
   const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
   // Memory is then made asynchronously, and a freeze can come in between.
   settings.ranges[0]!.preallocate = true
-  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
   session = new Session(
     { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },

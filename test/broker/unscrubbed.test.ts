@@ -31,7 +31,7 @@ const isDirty = (value: boolean) =>
 async function start(): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
   settings.ranges[0]!.tableBytes = 256 * 1024
-  broker = new Broker(settings, '0'.repeat(32), pino({ level: 'silent' }))
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
 }
 

@@ -21,11 +21,8 @@ let session: Session
 
 beforeEach(async () => {
   directory = mkdtempSync('/dev/shm/membroker-unread-')
-  broker = new Broker(
-    embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` }),
-    '0'.repeat(32),
-    pino({ level: 'silent' }),
-  )
+  const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
   await recover(broker)
   session = new Session(
     { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },

@@ -54,7 +54,7 @@ test('before recovery is done the metrics say so and no viewer is let in; afterw
     'test.toml',
     `${folder}/broker.sock`,
   )
-  const broker = new Broker(settings, 'b'.repeat(32), pino({ level: 'silent' }))
+  const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: pino({ level: 'silent' }) })
   const console = (await Console.start(broker, settings.console!))!
   undo.push(() => console.stop())
   const { host, port, hash } = new URL(console.url)

@@ -144,7 +144,7 @@ export class Contents {
     if (this.inventory.byId.get(id) !== allocation) return 'it was released meanwhile'
     if (range.source.byNameOnly) return 'it is no ordinary memory: reading it may do something'
     if (busy !== undefined) return `its ${busy} is under way`
-    const revoking = [...mappings.values()].some(({ record }) => record.state === 'revoking')
+    const revoking = [...mappings.values()].some(({ state }) => state === 'revoking')
     if (revoking || this.undisturbed.has(id)) return 'it is being taken back from a holder'
     return undefined
   }

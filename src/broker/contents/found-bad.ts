@@ -21,12 +21,8 @@ export interface PoisonHost {
   readonly changed: TellChange
 }
 
-/**
- * Where the kernel chooses the pages there is no ledger, and an owner may report the same place in a loop: what of an
- * allocation has been told. With this many places of it nothing more is to be learned from another.
- */
-const told = new WeakMap<Allocation, Extent[]>()
-const toldPlacesMax = 256
+/** With this many bad places of an allocation nothing more is to be learned from another. */
+const reportedPlacesMax = 256
 
 /**
  * Bad memory: into the ledger where the range has one, its allocations' verdicts are poisoned, and their owners hear of
@@ -55,9 +51,9 @@ export function foundBad(
     const { verdict, digest } = allocation.record
     if (verdict === 'poisoned' && digest === null) continue
     attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
-    if (verdict !== 'poisoned' && allocation.record.verdict === 'poisoned') told.delete(allocation)
+    if (verdict !== 'poisoned' && allocation.record.verdict === 'poisoned') allocation.reportedBad = []
   }
-  if (!range.source.ownsPages) news = concerned.flatMap(allocation => untold(allocation, bad))
+  if (!range.source.ownsPages) news = concerned.flatMap(allocation => takeUnreported(allocation, bad))
   if (news.length > 0)
     for (const { message: reason } of refusals)
       broker.log.error({ range: range.name, reason }, 'bad memory could not be recorded')
@@ -78,13 +74,16 @@ export function foundBad(
   return refusals[0]
 }
 
-/** What of the memory is in an allocation and was not told of it before; it counts as told from now on. */
-function untold(allocation: Allocation, bad: readonly Extent[]): Extent[] {
-  const before = told.get(allocation) ?? []
-  if (before.length >= toldPlacesMax) return []
+/**
+ * What of the memory is in an allocation and was not reported before; it counts as reported from now on. Where the kernel
+ * chooses the pages there is no ledger, and an owner may report the same place in a loop.
+ */
+function takeUnreported(allocation: Allocation, bad: readonly Extent[]): Extent[] {
+  const before = allocation.reportedBad
+  if (before.length >= reportedPlacesMax) return []
   const own = allocation.record.extents.flatMap(extent => overlaps(extent, bad))
   const news = own.flatMap(extent => without(extent, before))
-  if (news.length > 0) told.set(allocation, apart([...before, ...news]))
+  if (news.length > 0) allocation.reportedBad = apart([...before, ...news])
   return news
 }
 

@@ -15,9 +15,6 @@ import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText, ro
 import { checkIdle, checkOwner, findVisible } from './authorize'
 import { candidates } from './candidates'
 
-/** Names whose memory is still being made; two calls for one name at once get one allocation. */
-const pending = new WeakMap<Broker, Set<string>>()
-
 export async function allocate(
   broker: Broker,
   session: Session,
@@ -44,14 +41,13 @@ export async function allocate(
 
   const holder = uid === session.uid ? session.becomeHolder() : undefined
   const signal = untilGone(call)
-  const names = pendingNames(broker)
-  names.add(input.name)
+  broker.inventory.namesBeingMade.add(input.name)
   try {
     return await allocateInFirst(broker, ranges, range =>
       allocateIn(broker, session, range, { input, uid, metadata, holder, signal }),
     )
   } finally {
-    names.delete(input.name)
+    broker.inventory.namesBeingMade.delete(input.name)
     if (holder) broker.leases.releaseIdle(holder)
   }
 }
@@ -238,17 +234,8 @@ async function undone(broker: Broker, undoing: Promise<void> | undefined): Promi
   }
 }
 
-function checkFree(broker: Broker, name: string): void {
-  if (broker.inventory.byName.has(name) || pendingNames(broker).has(name)) refuse('NameTaken', { name })
-}
-
-function pendingNames(broker: Broker): Set<string> {
-  let names = pending.get(broker)
-  if (!names) {
-    names = new Set()
-    pending.set(broker, names)
-  }
-  return names
+function checkFree({ inventory }: Broker, name: string): void {
+  if (inventory.byName.has(name) || inventory.namesBeingMade.has(name)) refuse('NameTaken', { name })
 }
 
 function checkedSize(range: Range, bytes: number): number {

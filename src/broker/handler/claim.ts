@@ -154,10 +154,7 @@ function claimOne(
 function dormantOf(allocation: Allocation, uid: number): Mapping[] {
   const right = allocation.record.uid === uid ? 'readWrite' : allocation.sharedWith(uid)
   return [...allocation.mappings.values()].filter(
-    ({ holder, record }) =>
-      !holder &&
-      record.uid === uid &&
-      record.state !== 'revoking' &&
-      (right === 'readWrite' || right === record.access),
+    ({ state, record }) =>
+      state === 'dormant' && record.uid === uid && (right === 'readWrite' || right === record.access),
   )
 }

@@ -21,7 +21,7 @@ export async function freeze(
   input: FreezeIn,
   call: Call,
 ): Promise<FreezeOut | undefined> {
-  if (thawing.has(broker)) refuse('Busy', { name: 'freeze', operation: 'thaw' })
+  if (broker.thawing) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
   if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
   // What the kernel has to say ends with it.
@@ -89,23 +89,18 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   if (outcome.kind === 'unread')
     log.warn({ allocation: name, reason: outcome.reason }, 'no digest was taken of it')
   const digest = outcome.kind === 'digest' ? outcome.digest : null
-  // What was found by comparing with another digest is over.
+  // A new digest resets the old verdict.
   const verdict = record.verdict === 'poisoned' ? 'poisoned' : 'unverified'
   if (digest !== record.digest || verdict !== record.verdict) inventory.note(allocation, { digest, verdict })
   if (verdict !== record.verdict) broker.changed('changed', allocation, { detail: 'verdict' })
 }
 
-/** Thaws that are under way. */
-const thawing = new WeakMap<Broker, Promise<void>>()
-
 export async function thaw(broker: Broker, session: Session): Promise<object> {
   if (broker.frozen === undefined) return {}
-  let running = thawing.get(broker)
-  if (!running) {
-    running = endFreeze(broker, session).finally(() => thawing.delete(broker))
-    thawing.set(broker, running)
-  }
-  await running
+  broker.thawing ??= endFreeze(broker, session).finally(() => {
+    broker.thawing = undefined
+  })
+  await broker.thawing
   return {}
 }
 

@@ -27,9 +27,6 @@ import type { Range } from '../state/range'
 import { drained, invalid, turn } from './arguments'
 import { checkAdmin, checkOwner, findVisible } from './authorize'
 
-/** Pages that uids have reported and of which the kernel knows nothing, since the broker's start: also what they have released. */
-const told = new WeakMap<Broker, Map<number, number>>()
-
 /** Also while frozen: that memory has failed is nobody's wish, and can't wait. */
 export function markPoisoned(broker: Broker, session: Session, input: MarkPoisonedIn): MarkPoisonedOut {
   const { range, extents } = place(broker, session, input)
@@ -95,13 +92,11 @@ function checkCredible(
       reason: `you may only read '${name}', and the kernel's log does not say that this memory is bad`,
     })
   if (!source.ownsPages) return
-  const counts = told.get(broker) ?? new Map<number, number>()
-  told.set(broker, counts)
-  const count = Math.max(counts.get(uid) ?? 0, ownersPages(broker, uid))
+  const count = Math.max(broker.unconfirmedPages.get(uid) ?? 0, ownersPages(broker, uid))
   const total = count + bytesOf(doubted) / source.capabilities.pageBytes
   if (total > poisonedPagesPerUidMax)
     refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
-  counts.set(uid, total)
+  broker.unconfirmedPages.set(uid, total)
 }
 
 /** Of what a uid owns, the pages that are bad on an owner's word only: a restart of the broker forgives nobody these. */

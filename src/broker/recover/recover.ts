@@ -10,7 +10,7 @@ import { Refusal } from '../refusal'
 import { openerOf } from '../source/open'
 import type { OpenedSource, Source, SourceHost } from '../source/source'
 import type { Allocation } from '../state/allocation'
-import { memoryOf, memoryOfRetired, Range, type Recovery } from '../state/range'
+import { memoryOf, memoryOfRetired, Range, type RangeOptions, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
 import { addFinding, newStartup, type Startup } from '../state/startup'
 import { formatTable, Table } from '../table'
@@ -57,13 +57,15 @@ export async function recover(broker: Broker): Promise<void> {
 
 async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes): Promise<Range> {
   const startup = newStartup()
-  const configured = { kind: settings.source, bytes: settings.bytes }
-  const onReadOnly = (range: Range, reason: string) => {
-    broker.events.emit({ kind: 'range', range: range.name, detail: reason })
+  const options: Omit<RangeOptions, 'recovery'> = {
+    name: settings.name,
+    configured: { kind: settings.source, bytes: settings.bytes },
+    startup,
+    onReadOnly: ({ name }, reason) => broker.events.emit({ kind: 'range', range: name, detail: reason }),
+    standing: uid => broker.policy.standing(uid),
   }
-  const standing = (uid: number) => broker.policy.standing(uid)
-  const unusable = (reason: string) =>
-    new Range(settings.name, 'unreadable', undefined, reason, configured, onReadOnly, standing, startup)
+  const unusable = (readOnlyReason: string) =>
+    new Range({ ...options, recovery: 'unreadable', readOnlyReason })
 
   let opened: OpenedSource
   try {
@@ -95,16 +97,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes
       medium: opened.medium,
       recordBytes: new RecordBytes(table.state),
     }
-    const range = new Range(
-      settings.name,
-      recovery,
-      parts,
-      undefined,
-      configured,
-      onReadOnly,
-      standing,
-      startup,
-    )
+    const range = new Range({ ...options, recovery, parts })
     for (const detail of table.diagnostics) {
       addFinding(startup, `the table was repaired: ${detail}`)
       broker.log.warn({ range: range.name, detail }, 'the table was repaired')

@@ -142,7 +142,7 @@ export function rightfulHolders(allocation: Allocation, revoked: Mapping): Set<n
     if (
       mapping !== revoked &&
       mapping.holder &&
-      mapping.record.state === 'held' &&
+      mapping.state === 'held' &&
       (mapping.record.access === 'readWrite' || revoked.record.access === 'read')
     )
       pids.add(mapping.holder.pid)

@@ -22,7 +22,6 @@ export class Quarantine {
   private closed = false
   private readonly queue = new FairQueue<number>(workMax, workPerOwnerMax)
   private readonly pending = new Set<Retired | Mapping>()
-  private readonly named = new WeakMap<Retired | Mapping, number>()
 
   constructor(
     private readonly broker: RevocationHost,
@@ -75,8 +74,8 @@ export class Quarantine {
 
   private isToBeNamed(entry: Retired | Mapping): boolean {
     const now = performance.now()
-    if (now - (this.named.get(entry) ?? Number.NEGATIVE_INFINITY) < nameEveryMs) return false
-    this.named.set(entry, now)
+    if (now - entry.namedAt < nameEveryMs) return false
+    entry.namedAt = now
     return true
   }
 

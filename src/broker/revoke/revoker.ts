@@ -56,7 +56,7 @@ export class Revoker {
       } finally {
         this.revoking.delete(mapping)
         // Without a proof, or with an error on the way, somebody has to look again.
-        if (mapping.record.state === 'revoking') this.broker.quarantine.checkSoon()
+        if (mapping.state === 'revoking') this.broker.quarantine.checkSoon()
       }
     })
     this.revoking.set(mapping, ladder)
@@ -68,9 +68,8 @@ export class Revoker {
     const tell = this.teller(allocation, ladder.tell, mapping)
     this.broker.checkThawed()
     if (!this.broker.inventory.mappings.has(mapping.id)) return 'revoked'
-    if (mapping.record.state !== 'revoking')
-      this.broker.inventory.changeMapping(mapping, { state: 'revoking' })
-    if (mapping.holder && !mapping.givenBack) await this.ask([mapping], ladder, tell)
+    if (mapping.state !== 'revoking') this.broker.inventory.changeMapping(mapping, { state: 'revoking' })
+    if (mapping.hold === 'held') await this.ask([mapping], ladder, tell)
     const remaining = await this.end(allocation, () => this.rightful(mapping), tell, mapping)
     if (remaining.kind === 'held') {
       tell(`quarantined: ${describe(remaining)}`)
@@ -88,7 +87,7 @@ export class Revoker {
    * only the kernel's word counts, and that it gives when nobody at all has the memory open.
    */
   private rightful(mapping: Mapping): Set<number> {
-    return mapping.givenBack || !mapping.holder ? rightfulHolders(mapping.allocation, mapping) : new Set()
+    return mapping.hold === 'held' ? new Set() : rightfulHolders(mapping.allocation, mapping)
   }
 
   /** The mapping is proved to be over. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and is finished later */
@@ -374,9 +373,7 @@ function targetOf({ id, range, record }: Allocation): Target {
 
 /** A living process has another mapping of it that is not being revoked. */
 function isUsedByOthers(allocation: Allocation, mapping: Mapping): boolean {
-  return [...allocation.mappings.values()].some(
-    other => other !== mapping && other.holder !== undefined && other.record.state === 'held',
-  )
+  return [...allocation.mappings.values()].some(other => other !== mapping && other.state === 'held')
 }
 
 /** Whether an error only says that now is not the time. */

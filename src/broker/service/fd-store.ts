@@ -26,6 +26,16 @@ export interface Kept {
   doubt: string | undefined
 }
 
+export interface FdStoreOptions {
+  readonly notify: Notify
+  /** Descriptors it holds at most: FileDescriptorStoreMax= of the unit. */
+  readonly size: number
+  /** The process that has copies of all descriptors in it: it holds no memory on its own account. */
+  readonly storePid: number
+  readonly inherited: Pick<Inherited, 'memfds' | 'strays'>
+  readonly onLost: (name: string, error: Error) => void
+}
+
 /**
  * The service manager's fd store: memfds that it keeps while no broker runs, and passes to the next one. It answers
  * nothing, and drops what is beyond its size without a word, so the size must be known.
@@ -38,23 +48,20 @@ export class FdStore {
   private readonly queue = new PacedQueue<number>(rates, patienceMs)
   private readonly kept: Map<string, number[]>
 
-  constructor(
-    private readonly notify: Notify,
-    /** Descriptors it holds at most: FileDescriptorStoreMax= of the unit. */
-    private readonly size: number,
-    /** The process that has copies of all descriptors in it: it holds no memory on its own account. */
-    readonly storePid: number,
-    private readonly inherited: Pick<Inherited, 'memfds' | 'strays'>,
-    private readonly onLost: (name: string, error: Error) => void,
-  ) {
+  constructor(private readonly options: FdStoreOptions) {
+    const { inherited } = options
     this.kept = new Map(inherited.memfds)
     this.nameBytes = inherited.strays.reduce((sum, name) => sum + costOf(name), 0)
     for (const name of this.kept.keys()) this.enter(keyOfName(name), name)
   }
 
+  get storePid(): number {
+    return this.options.storePid
+  }
+
   figures(): { memfds: number; memfdsMax: number; nameBytes: number; nameBytesMax: number } {
-    const memfds = this.names.size + this.inherited.strays.length
-    return { memfds, memfdsMax: this.size, nameBytes: this.nameBytes, nameBytesMax }
+    const memfds = this.names.size + this.options.inherited.strays.length
+    return { memfds, memfdsMax: this.options.size, nameBytes: this.nameBytes, nameBytesMax }
   }
 
   /** What earlier brokers have left of a range; the caller owns the descriptors. */
@@ -73,7 +80,7 @@ export class FdStore {
         }
       }
     }
-    const stray = this.inherited.strays.find(name => name.endsWith(`.${range}`))
+    const stray = this.options.inherited.strays.find(name => name.endsWith(`.${range}`))
     if (stray !== undefined && !items.has('table'))
       doubt ??= `the fd store has '${stray}', which this version does not know, and not its table`
     return { items, doubt }
@@ -98,7 +105,7 @@ export class FdStore {
       refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
     this.enter(key, name)
     try {
-      await this.queue.run(uid, () => this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]))
+      await this.queue.run(uid, () => this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]))
     } catch (error) {
       this.leave(key)
       throw error
@@ -111,10 +118,10 @@ export class FdStore {
     const name = this.names.get(key)
     if (name === undefined || this.removals.has(key)) return
     const removal = this.queue
-      .run(uid, () => this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
+      .run(uid, () => this.options.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
       .then(
         () => this.leave(key),
-        error => this.onLost(name, error),
+        error => this.options.onLost(name, error),
       )
       .finally(() => this.removals.delete(key))
     this.removals.set(key, removal)

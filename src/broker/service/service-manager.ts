@@ -51,13 +51,14 @@ export class ServiceManager {
     const { memfds, strays } = inherited
     const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size + strays.length) : 0
     if (size > 0 || memfds.size > 0)
-      this.fdStore = new FdStore(
-        (state, fds) => this.notify?.(state, fds) ?? true,
+      this.fdStore = new FdStore({
+        notify: (state, fds) => this.notify?.(state, fds) ?? true,
         size,
-        orders.socket === undefined ? process.ppid : fdStoreProcess(orders.socket),
+        storePid: orders.socket === undefined ? process.ppid : fdStoreProcess(orders.socket),
         inherited,
-        (name, { message }) => log.warn({ name, reason: message }, 'the fd store keeps what is of no use'),
-      )
+        onLost: (name, { message }) =>
+          log.warn({ name, reason: message }, 'the fd store keeps what is of no use'),
+      })
   }
 
   private open(socket: string): Notify | undefined {

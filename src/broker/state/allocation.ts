@@ -1,4 +1,4 @@
-import type { AllocationRecord, MappingRecord } from '../../../protocol/table'
+import type { AllocationRecord, Extent, MappingRecord } from '../../../protocol/table'
 import type { Charge } from '../access/accounts'
 import type { Holder } from '../lease/process'
 import type { Range } from './range'
@@ -13,6 +13,8 @@ export class Allocation {
   busy: string | undefined
   /** What it adds to the sums of its range. */
   counted: Partial<Sums> = {}
+  /** Bad memory of it that was reported, where no table records it; in order, apart. */
+  reportedBad: Extent[] = []
 
   constructor(
     readonly range: Range,
@@ -45,12 +47,20 @@ export class Allocation {
   }
 }
 
+/**
+ * What the process of a mapping has of it. held: it lives, and may reach the memory. givenBack: it says that it has unmapped
+ * and closed; that is not kept, after a restart only the kernel's word counts. dormant: it is gone, and the layout waits
+ * to be claimed.
+ */
+export type Hold = 'held' | 'givenBack' | 'dormant'
+
 export class Mapping {
-  /** The process that has the descriptor, until it is noted that it is gone. */
-  heldBy: Holder | undefined
-  /** Its own process says that it has unmapped and closed. Not kept: after a restart only the kernel's word counts. */
-  givenBack = false
+  private process: Holder | undefined
+  /** Who has given it back; the next process that claims it has not. */
+  private givenBackBy: Holder | undefined
   private readonly waiting = new Set<() => void>()
+  /** When the quarantine last found out who reaches its memory, on the monotonic clock. */
+  namedAt = Number.NEGATIVE_INFINITY
 
   constructor(
     readonly allocation: Allocation,
@@ -62,22 +72,45 @@ export class Mapping {
     return this.record.id
   }
 
-  /** The living process that has the descriptor; undefined: dormant. */
-  get holder(): Holder | undefined {
-    return this.heldBy?.hasExited ? undefined : this.heldBy
+  /** The process that has the descriptor, until it is noted that it is gone. */
+  get heldBy(): Holder | undefined {
+    return this.process
   }
 
-  /** Resolves when its holder has given it back or is gone. */
+  /** The living process that has the descriptor; undefined: dormant. */
+  get holder(): Holder | undefined {
+    return this.process?.hasExited ? undefined : this.process
+  }
+
+  get hold(): Hold {
+    if (!this.holder) return 'dormant'
+    return this.givenBackBy === this.process ? 'givenBack' : 'held'
+  }
+
+  /** As the wire and the table have it: revoking until its end is proved, whatever its process does. */
+  get state(): MappingRecord['state'] {
+    if (this.record.state === 'revoking') return 'revoking'
+    return this.holder ? 'held' : 'dormant'
+  }
+
+  /** Only for the inventory, which knows what its holder holds. */
+  setHolder(holder: Holder | undefined): void {
+    this.process = holder
+    if (!holder) this.wake()
+  }
+
+  giveBack(): void {
+    if (this.hold !== 'held') return
+    this.givenBackBy = this.process
+    this.wake()
+  }
+
+  /** Resolves when its holder gives it back or is gone. */
   untilReturned(): Promise<void> {
     return new Promise(resolve => this.waiting.add(resolve))
   }
 
-  giveBack(): void {
-    this.givenBack = true
-    this.returned()
-  }
-
-  returned(): void {
+  private wake(): void {
     for (const resolve of this.waiting) resolve()
     this.waiting.clear()
   }

@@ -30,6 +30,8 @@ export class Inventory {
   readonly ranges = new Map<string, Range>()
   readonly byName = new BTree<string, Allocation>()
   readonly byId = new BTree<number, Allocation>()
+  /** Of allocations whose memory is still being made: two calls for one name at once get one allocation. */
+  readonly namesBeingMade = new Set<string>()
   readonly mappings = new Map<number, Mapping>()
   readonly retired = new Map<number, Retired>()
   /** Mappings whose end is not proved yet. */
@@ -238,7 +240,7 @@ export class Inventory {
 
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
     const before = mapping.heldBy
-    mapping.heldBy = holder
+    mapping.setHolder(holder)
     if (before && before !== holder) {
       before.mappings.delete(mapping.id)
       this.leases.releaseIdle(before)
@@ -309,7 +311,6 @@ export class Inventory {
     mapping.allocation.mappings.delete(mapping.id)
     this.relate(mapping.record.uid, mapping.allocation)
     mapping.charge.close()
-    mapping.returned()
   }
 
   private indexRetired(

@@ -29,35 +29,52 @@ const reasonBytesMax = 1024
 
 export type Recovery = RangeView['table']['recovery']
 
+/** What an opened range is made of. */
+export interface RangeParts {
+  source: Source
+  table: Table
+  allocator: ExtentAllocator
+  medium: NativeMedium
+  recordBytes: RecordBytes
+}
+
+export interface RangeOptions {
+  name: string
+  configured: { kind: string; bytes: number }
+  recovery: Recovery
+  startup: Startup
+  /** Left out when the range could not be opened at all. */
+  parts?: RangeParts
+  /** Left out when it is online. */
+  readOnlyReason?: string
+  onReadOnly: (range: Range, reason: string) => void
+  standing: (uid: number) => Standing
+}
+
 /**
  * One reserved range: its source, its table and the account of its extents. A range whose table can't be read or
  * written is readOnly: it hands out what it holds as far as that is known and refuses every change.
  */
 export class Range {
+  readonly name: string
+  readonly recovery: Recovery
+  readonly startup: Startup
   readonly sums = emptySums()
   /** Bad memory that would be free, in whole units. */
   poisonedBytes = 0
   private badMemory: BadMemory | undefined
+  private readonly options: RangeOptions
+  private readonly parts: RangeParts | undefined
+  private readOnlyReason: string | undefined
 
-  constructor(
-    readonly name: string,
-    readonly recovery: Recovery,
-    /** undefined when the range could not be opened at all. */
-    private readonly parts:
-      | {
-          source: Source
-          table: Table
-          allocator: ExtentAllocator
-          medium: NativeMedium
-          recordBytes: RecordBytes
-        }
-      | undefined,
-    private readOnlyReason: string | undefined,
-    private readonly configured: { kind: string; bytes: number },
-    private readonly onReadOnly: (range: Range, reason: string) => void,
-    private readonly standing: (uid: number) => Standing,
-    readonly startup: Startup,
-  ) {}
+  constructor(options: RangeOptions) {
+    this.name = options.name
+    this.recovery = options.recovery
+    this.startup = options.startup
+    this.options = options
+    this.parts = options.parts
+    this.readOnlyReason = options.readOnlyReason
+  }
 
   get source(): Source {
     return this.opened().source
@@ -117,14 +134,15 @@ export class Range {
     }
     let othersDelta = 0
     for (const [payer, delta] of deltas) {
-      const standing = this.standing(payer)
+      const standing = this.options.standing(payer)
       if (standing === 'other') othersDelta += delta
       if (standing !== 'administrator')
         check(payer === uid ? 'tableBytesOfUid' : 'tableBytesOfOwner', uidShare, recordBytes.of(payer), delta)
     }
     if (othersDelta <= 0) return
     let others = 0
-    for (const [payer, bytes] of recordBytes.entries()) if (this.standing(payer) === 'other') others += bytes
+    for (const [payer, bytes] of recordBytes.entries())
+      if (this.options.standing(payer) === 'other') others += bytes
     check('tableBytesWithoutOwner', othersShare, others, othersDelta)
   }
 
@@ -161,7 +179,7 @@ export class Range {
   becomeReadOnly(reason: string): void {
     if (this.readOnly) return
     this.readOnlyReason = reason
-    this.onReadOnly(this, reason)
+    this.options.onReadOnly(this, reason)
   }
 
   view(): RangeView {
@@ -181,10 +199,10 @@ export class Range {
       return {
         ...base,
         ...totals,
-        source: this.configured.kind,
+        source: this.options.configured.kind,
         base: null,
         node: null,
-        bytes: this.configured.bytes,
+        bytes: this.options.configured.bytes,
         freeBytes: 0,
         largestFreeBytes: 0,
         freeExtents: 0,

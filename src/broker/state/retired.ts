@@ -9,6 +9,8 @@ import type { Sums } from './sums'
 export class Retired {
   /** Who was last seen holding it, in quarantine. */
   pids: number[] = []
+  /** When the quarantine last found out who reaches it, on the monotonic clock. */
+  namedAt = Number.NEGATIVE_INFINITY
   /** Its scrubbing, while that is under way. */
   scrubbing: ScrubObserver | undefined
   /** What it adds to the sums of its range. */

@@ -42,7 +42,7 @@ export function viewMapping(mapping: Mapping): MappingView {
     metadata: parseMetadata(record.metadata),
     uid: record.uid,
     pid: mapping.holder?.pid ?? null,
-    state: record.state === 'revoking' ? 'revoking' : mapping.holder ? 'held' : 'dormant',
+    state: mapping.state,
   }
 }
 

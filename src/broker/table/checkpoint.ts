@@ -26,12 +26,23 @@ export interface CheckpointStart {
   readonly stateBytes: number
 }
 
+export interface CheckpointOptions {
+  readonly medium: TableMedium
+  /** As it is before the checkpoint. */
+  readonly superblock: Superblock
+  readonly state: TableState
+  readonly context: RecordContext
+  readonly crc32c: Crc32c
+  readonly start: CheckpointStart
+}
+
 /**
  * A checkpoint in the making. It is fuzzy: each entity goes in with the value it has when its turn comes, and the journal
  * from the start over it gives the right state, because records are absolute. A Map's iterator is the cursor: it stays
  * valid through changes, skips what was deleted and comes to what was added.
  */
 export class Checkpoint {
+  readonly start: CheckpointStart
   private readonly medium: TableMedium
   private readonly crc32c: Crc32c
   private readonly context: RecordContext
@@ -45,18 +56,12 @@ export class Checkpoint {
   private crc = 0
   private complete = false
 
-  constructor(
-    medium: TableMedium,
-    superblock: Superblock,
-    state: TableState,
-    context: RecordContext,
-    crc32c: Crc32c,
-    readonly start: CheckpointStart,
-  ) {
+  constructor({ medium, superblock, state, context, crc32c, start }: CheckpointOptions) {
     this.medium = medium
     this.crc32c = crc32c
     this.context = context
     this.state = state
+    this.start = start
     this.entities = entitiesOf(state)
     this.slot = 1 - superblock.checkpointSlot
     this.slotOffset = slotOffset(superblock.layout, this.slot)

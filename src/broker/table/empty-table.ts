@@ -24,14 +24,14 @@ export function emptyTable(
   const { uuid, identity, layout } = becomes
   if (image.highWater !== sequence) publishHighWater(medium, sequence)
   repairSuperblock(medium, image.choice)
-  const checkpoint = new Checkpoint(
+  const checkpoint = new Checkpoint({
     medium,
     superblock,
-    badMemoryOf(image, identity.bytes),
-    { epoch: superblock.epoch, bootEpoch: superblock.bootEpoch, rangeBytes: identity.bytes },
+    state: badMemoryOf(image, identity.bytes),
+    context: { epoch: superblock.epoch, bootEpoch: superblock.bootEpoch, rangeBytes: identity.bytes },
     crc32c,
-    { sequence, journalStart: journalEnd, stateBytes: 0 },
-  )
+    start: { sequence, journalStart: journalEnd, stateBytes: 0 },
+  })
   checkpoint.finish()
   const features = { featuresCompatible: 0, featuresReadOnlyCompatible: 0 }
   const change = { ...checkpoint.published(), ...features, uuid, identity }

@@ -194,11 +194,13 @@ export class Table {
   }
 
   private startCheckpoint(): void {
-    this.running = new Checkpoint(this.medium, this.superblock, this.current, this.context, this.crc32c, {
+    const { medium, superblock, current: state, context, crc32c } = this
+    const start = {
       sequence: this.lastSequence,
       journalStart: this.journal.end,
       stateBytes: this.currentBytes + idsUsedBytes,
-    })
+    }
+    this.running = new Checkpoint({ medium, superblock, state, context, crc32c, start })
   }
 
   private finishCheckpoint(): void {
