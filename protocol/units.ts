@@ -41,6 +41,26 @@ export function formatSize(bytes: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
 }
 
+/** A size or address as the kernel's parameters have it: hexadecimal with 0x, octal with 0, and K, M, G, T, P or E behind. */
+export function parseKernelSize(text: string): number | undefined {
+  return takeKernelSize(text)?.bytes
+}
+
+/** The one that a text begins with, and what follows it. */
+export function takeKernelSize(text: string): { bytes: number; rest: string } | undefined {
+  const match = /^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)([KMGTPE]?)/i.exec(text)
+  if (!match) return undefined
+  const [whole, digits, letter] = match as unknown as [string, string, string]
+  const number = /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits)
+  return { bytes: number * unitBytes[letter.toUpperCase()]!, rest: text.slice(whole.length) }
+}
+
+/** Bytes for a parameter of the kernel or a mount option, as short as it can be without loss. */
+export function formatKernelSize(bytes: number): string {
+  const letter = ['G', 'M', 'K'].find(unit => bytes % unitBytes[unit]! === 0) ?? ''
+  return `${bytes / unitBytes[letter]!}${letter}`
+}
+
 export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit
 }

@@ -1,3 +1,5 @@
+import { roundDown } from '../units'
+
 /** Where things are in a table; offsets and lengths in bytes, from the table's start. TABLE.md is the specification. */
 
 export const pageBytes = 0x1000
@@ -61,5 +63,5 @@ export function entryBytesMax(layout: TableLayout): number {
 }
 
 function pageFloor(bytes: number): number {
-  return Math.floor(bytes / pageBytes) * pageBytes
+  return roundDown(bytes, pageBytes)
 }

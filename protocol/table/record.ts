@@ -1,3 +1,4 @@
+import { roundUp } from '../units'
 import { allocationPayload } from './allocation-payload'
 import type { Change, Entity, EntityKind } from './entity'
 import type { FieldReader } from './field-reader'
@@ -127,5 +128,5 @@ function decodePayload<T>(reader: FieldReader, bytes: number, decode: () => T): 
 }
 
 function padded(bytes: number): number {
-  return Math.ceil(bytes / 8) * 8
+  return roundUp(bytes, 8)
 }

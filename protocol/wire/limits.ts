@@ -1,22 +1,24 @@
+import { KiB, MiB } from '../units'
+
 /** Limits of the protocol, each with its reason. WIRE.md lists the same names and values; a test compares the two. */
 
 /**
  * A call, without its NUL. A name, a secret and metadata at their limits, every character escaped, are 33 KiB. It bounds
  * what a peer that never finishes a message makes the broker hold, and JSON as objects takes up to 20 times its length.
  */
-export const messageBytesMax = 64 * 1024
+export const messageBytesMax = 64 * KiB
 
 /**
  * A reply, without its NUL. The largest that has no pages is a ListAllocations page: 256 of allocationJsonBytesMax,
  * 3 MiB. What can be longer (a Watch snapshot) is sent as several.
  */
-export const replyBytesMax = 4 * 1024 * 1024
+export const replyBytesMax = 4 * MiB
 
 /** An Allocation as JSON: metadata 4096, 64 extents of 55, 64 shares of 41, two names of 510, and numbers: 11.4 KiB. */
-export const allocationJsonBytesMax = 12 * 1024
+export const allocationJsonBytesMax = 12 * KiB
 
 /** A Mapping as JSON: metadata 4096, a name of 510, and numbers: 4.9 KiB. */
-export const mappingJsonBytesMax = 6 * 1024
+export const mappingJsonBytesMax = 6 * KiB
 
 /** Objects and arrays inside each other. JSON.stringify recurses, so an echoed deep value would overflow the stack. */
 export const nestingMax = 64
@@ -28,13 +30,13 @@ export const fdsPerMessageMax = 128
  * Calls of one connection that wait for their turn, in bytes; beyond it the connection is not read until some are
  * answered. One read may overshoot it.
  */
-export const callBytesInFlightMax = 64 * 1024
+export const callBytesInFlightMax = 64 * KiB
 
 /** Calls of one connection answered in a row before the other connections of its uid have their turn. */
 export const callsPerTurnMax = 16
 
 /** Replies a peer has not read yet; beyond it the peer's calls wait. One reply may overshoot it. */
-export const outputBytesMax = 4 * 1024 * 1024
+export const outputBytesMax = 4 * MiB
 
 /** Descriptors in replies a peer has not read yet, as they are still open here; beyond it the peer's calls wait. */
 export const outputFdsMax = 128
@@ -103,4 +105,4 @@ export const responderLimits: ResponderLimits = {
 }
 
 /** Bytes that ReadAllocation shows at once: a screen full. */
-export const readAllocationBytesMax = 16 * 1024
+export const readAllocationBytesMax = 16 * KiB

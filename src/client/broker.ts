@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Client, Poison, Range, Recovery } from '../../protocol/generated/broker'
+import { readAllocationBytesMax } from '../../protocol/wire/limits'
 import { Allocation, type AllocationInfo, type MappingInfo } from './allocation'
 import { ClientState } from './client-state'
 import { violation } from './errors'
@@ -78,9 +79,6 @@ export interface MappingEnd {
   readonly id: number
   readonly info: Readonly<MappingInfo>
 }
-
-/** Most that one call gives, in bytes; see WIRE.md. */
-const readBytesMax = 16 * 1024
 
 /** What listeners throw, or reject with, becomes a process warning: a VMM does not end for it. */
 export interface BrokerEvents {
@@ -326,7 +324,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   async readAllocation(name: string, options: ReadOptions = {}): Promise<Buffer> {
     const { offset = 0, signal } = options
     const length =
-      options.length ?? Math.min(readBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
+      options.length ??
+      Math.min(readAllocationBytesMax, (await this.get(name, { signal })).allocation.bytes - offset)
     const { out } = await this.state.link.call('ReadAllocation', { name, offset, length }, signal)
     const bytes = Buffer.from(out.data, 'base64')
     if (bytes.length !== length)

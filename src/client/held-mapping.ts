@@ -1,6 +1,6 @@
 import { SystemError, Window } from '../../native'
 import type { Grant, Mapping as MappingInfo } from '../../protocol/generated/broker'
-import { GiB } from '../../protocol/units'
+import { GiB, roundUp } from '../../protocol/units'
 import { closeQuietly } from './descriptor'
 import { BrokerError, invalidArgument } from './errors'
 
@@ -86,7 +86,7 @@ export class HeldMapping {
       throw invalidArgument('writable', 'the mapping is for reading only')
     const start = this.mmapOffset + offset
     const pageStart = start - (start % pageBytes)
-    const bytes = Math.ceil((start + length - pageStart) / pageBytes) * pageBytes
+    const bytes = roundUp(start + length - pageStart, pageBytes)
     if (bytes > windowBytesMax) {
       throw invalidArgument(
         'length',

@@ -39,7 +39,7 @@ test.each([
 })
 
 test('the advice names the parameter', () => {
-  expect(refusal(0x10000000, 16 * MiB)).toContain('(memmap=16384K$0x10000000)')
+  expect(refusal(0x10000000, 16 * MiB)).toContain('(memmap=16M$0x10000000)')
 })
 
 test('a map without addresses is no map', () => {

@@ -1,4 +1,5 @@
 import type { Extent } from '../../../protocol/table'
+import { roundUp } from '../../../protocol/units'
 import { ExtentConflict } from './extent-conflict'
 import { FreeIndex } from './free-index'
 
@@ -136,7 +137,7 @@ export class ExtentAllocator {
     if (behind >= request.bytes) return this.extendInPlace(extents, request.bytes)
     const extentsLeft = request.extentsMax - extents.length
     const before = extents.reduce((total, extent) => total + extent.length, 0)
-    const filling = alignUp(before, align) - before
+    const filling = roundUp(before, align) - before
     if (request.contiguous || extentsLeft < 1 || filling > behind) return undefined
     return (
       this.extendInPieces(extents, request.bytes, align, filling, 1) ??
@@ -276,10 +277,6 @@ export class ExtentAllocator {
 
 function alignDown(bytes: number, align: number): number {
   return bytes - (bytes % align)
-}
-
-function alignUp(bytes: number, align: number): number {
-  return Math.ceil(bytes / align) * align
 }
 
 function isPositive(value: number): boolean {

@@ -1,4 +1,5 @@
 import type { Extent } from '../../../protocol/table'
+import { roundUp } from '../../../protocol/units'
 
 export function bytesOf(extents: readonly Extent[]): number {
   return extents.reduce((sum, { length }) => sum + length, 0)
@@ -69,7 +70,7 @@ export function inOrder<E extends Extent>(extents: E[]): E[] {
 /** Grown to whole units. */
 export function wholeUnits({ offset, length }: Extent, unit: number): Extent {
   const start = offset - (offset % unit)
-  return { offset: start, length: Math.ceil((offset + length - start) / unit) * unit }
+  return { offset: start, length: roundUp(offset + length - start, unit) }
 }
 
 /** The same memory, in order, in extents that do not overlap. */

@@ -11,13 +11,14 @@ import {
   writeSync,
 } from 'node:fs'
 import type { Logger } from 'pino'
+import { KiB } from '../../../protocol/units'
 
 const tokenBytes = 32
 /** The token; and of one that has readers, the uids of all who may have seen it. */
 const content = /^([A-Za-z0-9_-]{43})\n(?:readers((?: \d+)+)\n)?$/
 
 /** Beyond what a list of readers needs. */
-const fileBytesMax = 64 * 1024
+const fileBytesMax = 64 * KiB
 
 /**
  * What a proof is for. A browser may go on using a connection to a program that listened before the broker did, for anything

@@ -57,10 +57,6 @@ export function checkSecret(secret: string | null | undefined): void {
     invalid('secret', `a secret has at most ${secretBytesMax} bytes`)
 }
 
-export function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit
-}
-
 /** When the peer has read what was queued for it, or is gone. */
 export function drained(call: Call): Promise<void> {
   return new Promise(resolve => {

@@ -28,7 +28,7 @@ const statusRowsMax = 1000
 const lookedMax = 4096
 
 /** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
-const statusExtentsMax = 32 * 1024
+const statusExtentsMax = 32_768
 
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
   const { inventory } = broker

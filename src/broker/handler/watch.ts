@@ -30,7 +30,7 @@ const backlogMax = 1024
  * The same for administrators until they have read the snapshot: what happens during a long one must not end in a demand
  * for another. Of anybody else thousands may watch, and read nothing.
  */
-const backlogMaxMeanwhile = 16 * 1024
+const backlogMaxMeanwhile = 16_384
 
 /** One viewer: the state in batches, then the changes, never faster than it reads. */
 export async function watch(

@@ -1,7 +1,8 @@
 import { native } from '../../../native'
+import { MiB } from '../../../protocol/units'
 
 /** Lines kept for a reader that is not reading just now. */
-const queuedBytesMax = 2 ** 20
+const queuedBytesMax = MiB
 const retryMs = 20
 /** For a disk to have room again. */
 const retryAfterFailureMs = 1000

@@ -1,4 +1,5 @@
 import type { Extent } from '../../../protocol/table'
+import { GiB, roundUp } from '../../../protocol/units'
 import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
@@ -56,5 +57,5 @@ const chunksMax = 256
 
 /** Small enough that memory becomes free bit by bit, few enough for one commit. */
 function chunkBytes(bytes: number, unit: number): number {
-  return Math.ceil(Math.max(2 ** 30, bytes / chunksMax) / unit) * unit
+  return roundUp(Math.max(GiB, bytes / chunksMax), unit)
 }

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { KiB } from '../../../protocol/units'
 import { refuse } from '../refusal'
 import type { Inherited } from './inherited'
 import type { Notify } from './notify'
@@ -9,7 +10,7 @@ import { type Item, rangeOfStoreName, storeName } from './store-name'
  * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES, of which exec takes 128 KiB
  * (MAX_ARG_STRLEN): with more, the service can never be started again. 4 KiB are left for the names of sockets.
  */
-export const nameBytesMax = 124 * 1024
+export const nameBytesMax = 124 * KiB
 
 /**
  * Messages to the service manager, one to put a memfd into its store and one to take it out. Its loop serves the whole

@@ -1,11 +1,10 @@
+import { KiB, MiB } from '../../../protocol/units'
 import type { Channel } from '../../../protocol/wire/channel'
 import { fdsPerMessageMax, outputBytesMax, outputFdsMax } from '../../../protocol/wire/limits'
 import { Budget } from './budget'
 
-const MiB = 2 ** 20
-
 /** Held of each connection whatever others of its party hold: one read, grown once. */
-const heldBytesGranted = 16 * 1024
+const heldBytesGranted = 16 * KiB
 
 /**
  * What connections make the broker keep: replies that their peers have not read, the descriptors of those, and calls that

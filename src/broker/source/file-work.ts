@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import { GiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
 import type { WorkerPool } from '../worker/worker-pool'
@@ -67,7 +68,7 @@ export class WorkerFiles implements FileWork {
 
 const ownMode = 0o600
 /** Freed in one piece: what the kernel does within a fraction of a second. */
-const freeBytesMax = 2 ** 30
+const freeBytesMax = GiB
 
 /** The file becomes the broker's alone. First the owner: the old one could undo the mode. */
 export async function takeOver(work: FileWork, uid: number, fd: number): Promise<void> {

@@ -1,8 +1,9 @@
+import { MiB } from '../../../protocol/units'
 import { SourceError } from '../failure'
 import { type FileWork, punchOut } from './file-work'
 
 /** Reserved in one piece: what the kernel clears within some hundredths of a second. */
-const pieceBytesMin = 64 * 2 ** 20
+const pieceBytesMin = 64 * MiB
 /** Pieces under way at once, each of another owner. */
 const runningMax = 2
 /** A piece under way for longer keeps no place: somebody may have the file locked. */

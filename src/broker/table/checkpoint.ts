@@ -12,12 +12,13 @@ import {
   slotOffset,
   type TableState,
 } from '../../../protocol/table'
+import { KiB } from '../../../protocol/units'
 import type { TableMedium } from './table-medium'
 
 const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
 
 /** Written at once; above the largest record, small enough not to be noticed. */
-const sliceBytes = 64 * 1024
+const sliceBytes = 64 * KiB
 
 /** Where a checkpoint begins: the commits after it are replayed over it. */
 export interface CheckpointStart {

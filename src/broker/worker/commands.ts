@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { roundUp } from '../../../protocol/units'
 import { boundedText } from '../bounded-text'
 import { NotInTime } from './not-in-time'
 import { encodeRequest, list, u32 } from './request'
@@ -41,7 +42,7 @@ async function read(
       const length = found.readUInt32LE(at + 4)
       const text = found.toString('utf8', at + headBytes, at + headBytes + length)
       into.set(found.readUInt32LE(at), boundedText(text.split('\0').join(' ').trim(), bytesMax))
-      at += headBytes + Math.ceil(length / 4) * 4
+      at += headBytes + roundUp(length, 4)
     }
     if (outcome.kind === 'late') return outcome.pid || undefined
     // The area is full: those that are in it are found, and the next round goes on.

@@ -1,11 +1,12 @@
 import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs'
 import { ExitWatch, native, Socket } from '../../../native'
+import { KiB } from '../../../protocol/units'
 import { WorkerLost } from './not-in-time'
 
 const SIGKILL = 9
 
 // As native/src/worker_area.hh has it.
-const areaBytes = 64 * 1024
+const areaBytes = 64 * KiB
 const areaHeadBytes = 16
 
 /** What a worker shows of the job that it is at. */

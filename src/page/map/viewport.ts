@@ -1,3 +1,5 @@
+import { roundUp } from '../../../protocol/units'
+
 /** The part of a range that is looked at, in bytes. */
 export interface View {
   start: number
@@ -52,7 +54,6 @@ export function within({ start, span }: View, { bytes, unitBytes }: Bounds): Vie
 export function ticks(view: View, about: number): number[] {
   const step = 2 ** Math.ceil(Math.log2(view.span / Math.max(1, about)))
   const marks: number[] = []
-  for (let mark = Math.ceil(view.start / step) * step; mark <= view.start + view.span; mark += step)
-    marks.push(mark)
+  for (let mark = roundUp(view.start, step); mark <= view.start + view.span; mark += step) marks.push(mark)
   return marks
 }

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { parseSize } from '../../../protocol/units'
+import { parseSize, roundDown } from '../../../protocol/units'
 import { hex, printable, size } from '../format'
 import { CallFailed } from '../link/connection'
 import { hexRows } from './hex-rows'
@@ -43,7 +43,7 @@ export function Bytes() {
   }
   if (!allocation)
     return <p class="empty">Select an allocation, in its table or in the map, to look into it.</p>
-  const last = Math.max(0, Math.floor((allocation.bytes - 1) / pageBytes) * pageBytes)
+  const last = Math.max(0, roundDown(allocation.bytes - 1, pageBytes))
   const isOutside = offset === undefined || offset >= allocation.bytes
   return (
     <>

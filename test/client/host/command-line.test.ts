@@ -1,7 +1,8 @@
 import fc from 'fast-check'
+import { formatKernelSize, parseKernelSize } from '../../../protocol/units'
 import { bootMap, randomisation } from '../../../src/client/ctl/host/boot-map'
 import { listOf, parseCommandLine, switchedOn, valuesOf } from '../../../src/client/ctl/host/command-line'
-import { memorySize, memoryType, parseMemmap, sizeParameter } from '../../../src/client/ctl/host/memmap'
+import { memoryType, parseMemmap } from '../../../src/client/ctl/host/memmap'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30
@@ -65,7 +66,7 @@ test.each([
 
 test('sizes have the bases and suffixes of the kernel', () => {
   // Proves that an octal or a small suffix does not move a range.
-  expect(['010', '0x10k', '2T', '1e', '7', 'x'].map(memorySize)).toEqual([
+  expect(['010', '0x10k', '2T', '1e', '7', 'x'].map(parseKernelSize)).toEqual([
     8,
     16_384,
     2 * 2 ** 40,
@@ -79,7 +80,7 @@ test('a size that is written is read as the same', () => {
   // Proves that no byte is lost between what is planned and what the kernel is told.
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2 ** 45 }), bytes => {
-      expect(memorySize(sizeParameter(bytes))).toBe(bytes)
+      expect(parseKernelSize(formatKernelSize(bytes))).toBe(bytes)
     }),
   )
 })

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
+import { parseKernelSize } from '../../../protocol/units'
 import { bootMap } from '../../../src/client/ctl/host/boot-map'
 import { parseCommandLine } from '../../../src/client/ctl/host/command-line'
 import { contains, type Extent, overlap } from '../../../src/client/ctl/host/extent'
-import { memorySize, memoryType } from '../../../src/client/ctl/host/memmap'
+import { memoryType } from '../../../src/client/ctl/host/memmap'
 import { type MapEntry, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined } from '../../../src/client/ctl/host/nodes'
 import { type Machine, plan, type Stretch, type Wish } from '../../../src/client/ctl/host/plan'
@@ -111,7 +112,7 @@ test.each<[string, keyof typeof machines, Wish, RegExp]>([
 test('what a refusal names as possible is possible', () => {
   // Proves that the figures in refusals are not off by the memory that manages the range.
   const text = refusal(machines.twoSocket, wish(250 * GiB, { node: 1, leave: 300 * GiB }))
-  const most = memorySize(/at most (\d+[MG]) can be reserved/.exec(text)![1]!)!
+  const most = parseKernelSize(/at most (\d+[MG]) can be reserved/.exec(text)![1]!)!
   expect(stretchOf(machines.twoSocket, wish(most, { node: 1, leave: 300 * GiB })).node).toBe(1)
   const next = wish(most + 2 * MiB, { node: 1, leave: 300 * GiB })
   expect(refusal(machines.twoSocket, next)).toMatch(/--leave/)

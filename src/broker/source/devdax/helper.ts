@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
+import { MiB } from '../../../../protocol/units'
 import type { CutOrder, CutResult } from './cut'
 import { bytesOf } from './extents'
 import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
@@ -37,7 +38,7 @@ interface Waiting {
  * host so busy that the helper itself starts slowly: a range is not given up for that.
  */
 const orderMs = 120_000
-const bytesPerMs = 8 * 2 ** 20
+const bytesPerMs = 8 * MiB
 /** A helper that was killed is given this long to be gone. */
 const continueMs = 5000
 

@@ -1,8 +1,9 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { MiB } from '../../../../protocol/units'
 import { SourceError } from '../../failure'
 
 const pageBytes = 4096
-const headerBytesMax = 2 ** 20
+const headerBytesMax = MiB
 const loadable = 1
 const note = 4
 

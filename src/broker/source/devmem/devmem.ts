@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } fr
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { devmem } from '../../../../protocol/source/devmem'
-import { formatSize, roundUp } from '../../../../protocol/units'
+import { formatKernelSize, formatSize, parseKernelSize, roundUp } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
@@ -167,23 +167,17 @@ export function checkReserved(base: number, bytes: number, iomem: string, comman
     const other = top.find(entry => entry.start < end && entry.end > base)
     throw new SourceError(
       `${range} is not reserved: the kernel has ${other ? `'${other.name}'` : 'nothing'} there; ` +
-        `reserve it on the kernel's command line (memmap=${bytes / 1024}K$0x${base.toString(16)})`,
+        `reserve it on the kernel's command line (memmap=${formatKernelSize(bytes)}$0x${base.toString(16)})`,
     )
   }
   const ours = [
     ...commandLine.matchAll(/(?:^|[\s,])(?:memmap=)?([0-9a-fx]+[KMGTP]?)\$([0-9a-fx]+[KMGTP]?)/gi),
   ].some(([, size, start]) => {
-    const from = parseAddress(start!)
-    return from <= base && from + parseAddress(size!) >= end
+    const [from, length] = [parseKernelSize(start!) ?? 0, parseKernelSize(size!) ?? 0]
+    return from <= base && from + length >= end
   })
   if (!ours)
     throw new SourceError(
       `${range} is reserved, but not by memmap= on the kernel's command line, so it may be the firmware's`,
     )
-}
-
-/** As the kernel reads it: decimal or 0x, with a suffix. */
-function parseAddress(text: string): number {
-  const suffix = 'KMGTP'.indexOf(text.at(-1)!.toUpperCase())
-  return Number(suffix === -1 ? text : text.slice(0, -1)) * 1024 ** (suffix + 1)
 }

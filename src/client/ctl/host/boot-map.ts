@@ -1,6 +1,7 @@
+import { parseKernelSize } from '../../../../protocol/units'
 import { type Parameter, valuesOf } from './command-line'
 import { type Extent, overlap } from './extent'
-import { type Memmap, memorySize, memoryType, parseMemmap } from './memmap'
+import { type Memmap, memoryType, parseMemmap } from './memmap'
 
 /** Memory of one type, as the firmware or the kernel's own map has it. */
 export interface TypedExtent extends Extent {
@@ -16,7 +17,7 @@ export function bootMap(firmware: readonly TypedExtent[], parameters: readonly P
   for (const { name, value } of parameters) {
     if (value === undefined) continue
     if (name === 'memmap') for (const part of parseMemmap(value)) map = applied(map, part)
-    const limit = name === 'mem' ? memorySize(value) : undefined
+    const limit = name === 'mem' ? parseKernelSize(value) : undefined
     if (limit) map = applied(map, { kind: 'limit', bytes: limit, rest: '' })
   }
   return flattened(map)

@@ -1,3 +1,5 @@
+import { parseKernelSize, takeKernelSize } from '../../../../protocol/units'
+
 /**
  * What one part of memmap= tells the kernel. Bytes throughout.
  *   exactmap: forget the firmware's map
@@ -46,47 +48,17 @@ export function parseMemmap(value: string): Memmap[] {
 
 function parseOne(text: string): Memmap {
   if (text.startsWith('exactmap')) return { kind: 'exactmap' }
-  const size = takeNumber(text)
+  const size = takeKernelSize(text)
   if (!size) return { kind: 'broken', reason: `'${text}' does not begin with a size` }
-  const bytes = size.value
-  const sign = size.rest[0]
-  const at = takeNumber(size.rest.slice(1))
+  const { bytes, rest } = size
+  const sign = rest[0]
+  const at = takeKernelSize(rest.slice(1))
   if (sign !== undefined && sign in added)
-    return { kind: 'add', start: at?.value ?? 0, bytes, type: added[sign]! }
-  if (sign !== '%') return { kind: 'limit', bytes, rest: size.rest }
+    return { kind: 'add', start: at?.bytes ?? 0, bytes, type: added[sign]! }
+  if (sign !== '%') return { kind: 'limit', bytes, rest }
   if (!at) return { kind: 'broken', reason: `'${text}' has no address after '%'` }
   const types = /^(?:-(0x[0-9a-f]+|\d+))?(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(at.rest)
   if (!types) return { kind: 'broken', reason: `'${text}': '${at.rest}' is not -OLDTYPE+NEWTYPE` }
-  const [from, to] = [types[1], types[2]].map(type => (type === undefined ? 0 : whole(type)))
-  return { kind: 'change', start: at.value, bytes, from: from || undefined, to: to || undefined }
-}
-
-/** Of a size or address as the kernel reads it: hexadecimal with 0x, octal with 0, and K, M, G, T, P or E behind. */
-export function memorySize(text: string): number | undefined {
-  return takeNumber(text)?.value
-}
-
-function takeNumber(text: string): { value: number; rest: string } | undefined {
-  const match = /^(0x[0-9a-f]+|0[0-7]*|[1-9]\d*)([KMGTPE]?)/i.exec(text)
-  if (!match) return undefined
-  const shift = 'KMGTPE'.indexOf(match[2]!.toUpperCase()) + 1
-  return {
-    value: whole(match[1]!) * 1024 ** (match[2] === '' ? 0 : shift),
-    rest: text.slice(match[0].length),
-  }
-}
-
-function whole(digits: string): number {
-  return /^0[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number(digits)
-}
-
-/** A number of bytes, written as short as it can be without loss. */
-export function sizeParameter(bytes: number): string {
-  for (const [suffix, factor] of [
-    ['G', 2 ** 30],
-    ['M', 2 ** 20],
-    ['K', 2 ** 10],
-  ] as const)
-    if (bytes % factor === 0) return `${bytes / factor}${suffix}`
-  return String(bytes)
+  const [from, to] = [types[1], types[2]].map(type => (type === undefined ? 0 : parseKernelSize(type)))
+  return { kind: 'change', start: at.bytes, bytes, from: from || undefined, to: to || undefined }
 }

@@ -1,7 +1,15 @@
 import { type SourceKind, sources } from '../../../../protocol/source'
-import { formatSize, GiB, isPowerOfTwo, MiB, roundDown, roundUp } from '../../../../protocol/units'
+import {
+  formatKernelSize,
+  formatSize,
+  GiB,
+  isPowerOfTwo,
+  MiB,
+  roundDown,
+  roundUp,
+} from '../../../../protocol/units'
 import { bytesOf, type Extent, overlap, without } from './extent'
-import { sizeParameter } from './memmap'
+
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './nodes'
 
@@ -60,7 +68,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const unit = wish.align ?? alignMin
   if (size < unit || size % unit !== 0)
     return {
-      refused: `${sizeParameter(size)} is no multiple of ${formatSize(unit)}; ask for ${sizeParameter(roundUp(Math.max(size, 1), unit))}`,
+      refused: `${formatKernelSize(size)} is no multiple of ${formatSize(unit)}; ask for ${formatKernelSize(roundUp(Math.max(size, 1), unit))}`,
     }
   const nodes = joined(machine.nodes)
   const known = [...new Set(nodes.map(({ node }) => node))].sort((a, b) => a - b)
@@ -85,7 +93,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
     refused:
       largest === 0
         ? `${nothing}, and none of any size`
-        : `${nothing}; the largest has ${sizeParameter(largest)}${
+        : `${nothing}; the largest has ${formatKernelSize(largest)}${
             isSoftReserved ? '; several ranges may serve as well as one' : ''
           }`,
   }
@@ -146,7 +154,7 @@ function judged(
   const needs = overhead === 0 ? '' : ` after ${formatSize(overhead)} for managing the range`
   return {
     refused: `${kept}${needs}, less than the ${formatSize(leave)} that --leave asks for; ${
-      possible > 0 ? `at most ${sizeParameter(possible)} can be reserved` : 'nothing can be reserved'
+      possible > 0 ? `at most ${formatKernelSize(possible)} can be reserved` : 'nothing can be reserved'
     }`,
   }
 }

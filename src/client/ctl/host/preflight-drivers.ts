@@ -1,7 +1,7 @@
+import { parseKernelSize } from '../../../../protocol/units'
 import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
 import { extentOf, type PhysicalRange } from './configured-range'
 import { type Finding, lost, warning } from './finding'
-import { memorySize } from './memmap'
 
 const drivers = ['dax_hmem', 'device_dax']
 
@@ -13,7 +13,9 @@ export function driversOf(
 ): Finding[] {
   const findings: Finding[] = []
   const { end } = extentOf(range)
-  const limit = parameters.find(({ name, value }) => name === 'mem' && (memorySize(value ?? '') ?? end) < end)
+  const limit = parameters.find(
+    ({ name, value }) => name === 'mem' && (parseKernelSize(value ?? '') ?? end) < end,
+  )
   // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
   if (limit)
     findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))

@@ -1,5 +1,5 @@
 import { sources } from '../../../../protocol/source'
-import { formatSize } from '../../../../protocol/units'
+import { formatKernelSize, formatSize, parseKernelSize } from '../../../../protocol/units'
 import { bootMap, randomisation, type TypedExtent } from './boot-map'
 import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
 import {
@@ -12,7 +12,7 @@ import {
 import { contains, type Extent, extentText, overlap, without } from './extent'
 import { type Finding, lost, warning } from './finding'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
-import { memorySize, memoryType, parseMemmap, sizeParameter } from './memmap'
+import { memoryType, parseMemmap } from './memmap'
 import { driversOf } from './preflight-drivers'
 
 /** The kernel that is to come. */
@@ -202,7 +202,7 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   )
   if (near.length === 0 && valuesOf(parameters, 'efi_fake_mem').length > 0)
     return 'efi_fake_mem= does not count: few kernels are built with it, and newer ones do not know it'
-  const size = sizeParameter(range.bytes)
+  const size = formatKernelSize(range.bytes)
   const base = `0x${range.base.toString(16)}`
   const right = [
     `memmap=${size}$${base}`,
@@ -230,16 +230,16 @@ function randomisationOf(
   const reason = given
     ? 'the kernel that chooses its own place at random keeps out of the first four reservations of a line, and this is a later one'
     : 'the kernel that chooses its own place at random does not see the form nn%ss, so it may put itself into the range; ' +
-      `put memmap=${sizeParameter(range.bytes)}$0x${range.base.toString(16)} before it (and -2 for the old type), or add nokaslr`
+      `put memmap=${formatKernelSize(range.bytes)}$0x${range.base.toString(16)} before it (and -2 for the old type), or add nokaslr`
   return [lost(range, 'randomisation', reason)]
 }
 
 function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
   return valuesOf(parameters, 'crashkernel').flatMap(value => {
     const [size, at] = value.split('@')
-    const start = at === undefined ? undefined : memorySize(at)
+    const start = at === undefined ? undefined : parseKernelSize(at)
     // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); the largest is what it may come to.
-    const bytes = Math.max(0, ...size!.split(',').map(part => memorySize(part.split(':').at(-1)!) ?? 0))
+    const bytes = Math.max(0, ...size!.split(',').map(part => parseKernelSize(part.split(':').at(-1)!) ?? 0))
     if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
     return [
       lost(

@@ -1,7 +1,8 @@
 import { type SourceKind, sources } from '../../../../protocol/source'
+import { formatKernelSize } from '../../../../protocol/units'
 import { randomisation } from './boot-map'
 import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from './command-line'
-import { sizeParameter } from './memmap'
+
 import type { Stretch } from './plan'
 
 /** How the next kernels are to be told. */
@@ -20,7 +21,7 @@ export interface Proposal {
 
 /** commandLine: of the running kernel; to what it has already these are added. */
 export function propose(stretch: Stretch, kind: SourceKind, name: string, commandLine: string): Proposal {
-  const size = sizeParameter(stretch.end - stretch.start)
+  const size = formatKernelSize(stretch.end - stretch.start)
   const base = `0x${stretch.start.toString(16)}`
   const present = parseCommandLine(commandLine)
   const notes: string[] = []
@@ -88,7 +89,7 @@ function toml({ start, end }: Stretch, kind: SourceKind, name: string): string {
     `name = "${name}"`,
     `source = "${kind}"`,
     `base = "0x${start.toString(16)}"`,
-    `bytes = "${sizeParameter(end - start).replace(/([KMG])$/, '$1iB')}"`,
+    `bytes = "${formatKernelSize(end - start).replace(/([KMG])$/, '$1iB')}"`,
     ...(sources[kind].reservation?.exampleLines ?? []),
   ].join('\n')
 }

@@ -1,3 +1,4 @@
+import { MiB } from '../../../../protocol/units'
 import { bootMap, type TypedExtent } from './boot-map'
 import { parseCommandLine } from './command-line'
 import type { Extent } from './extent'
@@ -27,7 +28,7 @@ function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
 }
 
 /** Two regions of soft-reserved memory side by side would be one. */
-const apart = 2 * 2 ** 20
+const apart = 2 * MiB
 
 function taken(files: HostFiles, commandLine: string): Extent[] {
   const firmware = firmwareMap(files)

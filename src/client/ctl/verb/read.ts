@@ -1,5 +1,7 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
+import { MiB } from '../../../../protocol/units'
+import { readAllocationBytesMax } from '../../../../protocol/wire/limits'
 import { type Broker, BrokerError } from '../../index'
 import { UsageError } from '../exit'
 import { hexDump } from '../hex-dump'
@@ -7,9 +9,6 @@ import { offsetArgument, withBroker } from '../session'
 import { printable, size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
-
-/** What one call gives. */
-const pieceBytes = 16 * 1024
 
 interface Options {
   offset: number
@@ -45,7 +44,7 @@ bytes as base64.`,
             'InvalidArgument',
             `${name} has ${bytes} bytes (${size(bytes)}): it ends before ${offset + wanted}`,
           )
-        if (!raw && wanted > 2 ** 24) throw new UsageError('more than 16 MiB is for --raw')
+        if (!raw && wanted > 16 * MiB) throw new UsageError('more than 16 MiB is for --raw')
         const pieces: Buffer[] = []
         let done = 0
         for await (const piece of read(broker, name, offset, wanted, signal)) {
@@ -71,8 +70,8 @@ async function* read(
   length: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
-  for (let done = 0; done < length; done += pieceBytes) {
-    const piece = { offset: offset + done, length: Math.min(pieceBytes, length - done), signal }
+  for (let done = 0; done < length; done += readAllocationBytesMax) {
+    const piece = { offset: offset + done, length: Math.min(readAllocationBytesMax, length - done), signal }
     yield await broker.readAllocation(name, piece)
   }
 }

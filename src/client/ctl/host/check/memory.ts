@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs'
 import path from 'node:path'
 import { sources } from '../../../../../protocol/source'
-import { formatSize, KiB, MiB, roundUp } from '../../../../../protocol/units'
+import { formatKernelSize, formatSize, KiB, MiB, roundUp } from '../../../../../protocol/units'
 import {
   bad,
   good,
@@ -14,7 +14,7 @@ import {
 } from '../check'
 import { type ConfiguredRange, type FolderRange, isInFolder } from '../configured-range'
 import type { HostFiles } from '../host-files'
-import { sizeParameter } from '../memmap'
+
 import { type Mount, mountOf } from '../mounts'
 import { parseList } from '../process-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
@@ -60,7 +60,7 @@ const filesystem: RangeCheck = {
       ? good(`the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}`)
       : bad(
           `the tmpfs of ${mount.folder} has ${formatSize(blocks * bsize)}, range and table ${formatSize(needed)}`,
-          `mount -o remount,size=${sizeParameter(roundUp(needed * 1.02, MiB))} ${shellWord(mount.folder)}`,
+          `mount -o remount,size=${formatKernelSize(roundUp(needed * 1.02, MiB))} ${shellWord(mount.folder)}`,
         )
   },
 }
