@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../native'
 import { isEnvironment, SourceError, StillReferenced } from '../failure'
 import { presentPagesMax } from '../worker/present-pages'
-import { PageReferences } from './devdax/page-references'
 import type { FileWork } from './file-work'
+import { PageReferences } from './page-references'
 import type { Proof } from './source'
 
 const basePageBytes = 4096

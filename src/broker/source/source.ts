@@ -7,6 +7,12 @@ import type { NativeMedium } from '../table'
 import type { Holders, ScannedFile } from '../worker/holder-scan'
 import type { FileWork } from './file-work'
 
+/** Physical addresses, in bytes; end is exclusive. */
+export interface PhysicalExtent {
+  start: number
+  end: number
+}
+
 /** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
 export interface AllocationMemory {
   id: number

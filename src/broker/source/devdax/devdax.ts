@@ -6,10 +6,12 @@ import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
 import type { OpenSource } from '../open'
+import type { Counting } from '../page-references'
 import { scrub } from '../scrub'
 import type {
   AllocationMemory,
   OpenedSource,
+  PhysicalExtent,
   Proof,
   Scan,
   ScrubObserver,
@@ -20,8 +22,7 @@ import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
-import type { Counting } from './page-references'
-import { type Instance, listInstances, type PhysicalExtent, readInstance } from './region'
+import { type Instance, listInstances, readInstance } from './region'
 import { continueAbandoned } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
 import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'

@@ -1,4 +1,4 @@
-import type { PhysicalExtent } from './region'
+import type { PhysicalExtent } from '../source'
 
 /** Extents of a range as physical ones, neighbours that follow each other joined, as the kernel is to be told. */
 export function physicalExtents(

@@ -3,10 +3,10 @@ import { native } from '../../../../native'
 import { HolderScan } from '../../worker/holder-scan'
 import { WorkerPool } from '../../worker/worker-pool'
 import { prepareMounts } from '../counting-mount'
+import { type Counting, calibrate, unitsReferenced } from '../page-references'
 import { cutInstance } from './cut'
 import type { Answer, CountOrder, Order } from './helper'
 import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
-import { type Counting, calibrate, unitsReferenced } from './page-references'
 
 /**
  * The process that writes to sysfs. Its orders are carried out one after the other, each whole; when the broker is

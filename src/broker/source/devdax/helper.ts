@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import { MiB } from '../../../../protocol/units'
+import type { Counting } from '../page-references'
+import type { PhysicalExtent } from '../source'
 import type { CutOrder, CutResult } from './cut'
 import { bytesOf } from './extents'
 import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
-import type { Counting } from './page-references'
-import type { Instance, PhysicalExtent } from './region'
+import type { Instance } from './region'
 import { continueStopped, recordOf } from './stopped'
 
 export interface CountOrder {

@@ -4,10 +4,11 @@ import { type NewDaxDevice, native, SystemError } from '../../../../native'
 import { formatSize } from '../../../../protocol/units'
 import { SourceError } from '../../failure'
 import { hasMount } from '../counting-mount'
+import { unitsReferenced } from '../page-references'
+import type { PhysicalExtent } from '../source'
 import { makeDevice, makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
 import { bytesOf, describeExtents, sameExtents } from './extents'
-import { unitsReferenced } from './page-references'
-import { type Instance, type PhysicalExtent, readInstance, text } from './region'
+import { type Instance, readInstance, text } from './region'
 
 /**
  * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in

@@ -3,7 +3,7 @@ import path from 'node:path'
 
 /**
  * Who may make the kernel keep references to its memory while it stands still itself: by drivers and rings that work
- * for it. References that are there already are counted elsewhere (devdax/page-references.ts).
+ * for it. References that are there already are counted elsewhere (page-references.ts).
  */
 
 /** Descriptors by which a driver takes user memory for as long as it likes. */

@@ -1,11 +1,6 @@
 import { closeSync, openSync, readdirSync, readlinkSync, readSync, realpathSync } from 'node:fs'
 import path from 'node:path'
-
-/** Physical addresses, in bytes; end is exclusive. */
-export interface PhysicalExtent {
-  start: number
-  end: number
-}
+import type { PhysicalExtent } from '../source'
 
 /** One device of a region, as sysfs shows it. driver is undefined while it is unbound. */
 export interface Instance {

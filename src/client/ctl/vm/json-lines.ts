@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
+import { MiB } from '../../../../protocol/units'
 
 /** A line of a peer that says more is no message. */
-const lineBytesMax = 4 * 2 ** 20
+const lineBytesMax = 4 * MiB
 
 export interface JsonLinesEvents {
   onMessage(message: Record<string, unknown>): void

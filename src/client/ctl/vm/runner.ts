@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatSize } from '../../../../protocol/units'
+import { formatSize, MiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { firstMemoryFd, monitorFd, qemuArguments } from './command-line'
 import { type Decision, decide } from './decision'
@@ -24,7 +24,6 @@ import type { ServiceManager } from './service-manager'
 import type { VmSettings } from './settings'
 import type { StateMemory } from './state-memory'
 
-const MiB = 2 ** 20
 /** Devices have this much beside QEMU's own memory, by rule; where they have more, a save finds out. */
 const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB

@@ -1,3 +1,5 @@
+import { MiB } from '../../../../protocol/units'
+
 /** What the file of a VM may say; the same object drives ajv, the manual page and the messages. */
 
 export interface VmFile {
@@ -20,7 +22,7 @@ export type StopMode = (typeof stopModes)[number]
 export const defaults = {
   qemu: 'qemu-system-x86_64',
   onStop: 'save',
-  stateBytes: 32 * 2 ** 20,
+  stateBytes: 32 * MiB,
   startMs: 120_000,
   saveMs: 60_000,
   powerdownMs: 90_000,

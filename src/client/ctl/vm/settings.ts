@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { lineOf } from '../../../../protocol/toml-line'
 import { mistakeIn } from '../../../../protocol/toml-mistake'
-import { parseSize } from '../../../../protocol/units'
+import { MiB, parseSize } from '../../../../protocol/units'
 import { exitCode, Failure, UsageError } from '../exit'
 import { refusedArgument } from './command-line'
 import { defaults, type StopMode, type VmFile, vmSchema } from './schema'
@@ -35,7 +35,7 @@ export interface VmSettings {
 export const defaultVmDirectory = '/etc/membroker/vm'
 const ending = '.toml'
 const pageBytes = 4096
-const stateBytesMin = 2 ** 20
+const stateBytesMin = MiB
 /** Of allocations and socket files too, so that it needs no quoting anywhere. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._+@-]{0,62}$/
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
-import { MiB } from '../../../../protocol/units'
-import { SourceError } from '../../failure'
+import { MiB } from '../../../protocol/units'
+import { SourceError } from '../failure'
 
 const pageBytes = 4096
 const headerBytesMax = MiB

@@ -1,9 +1,9 @@
 import { closeSync, constants, openSync } from 'node:fs'
-import { native, Window } from '../../../../native'
-import { SourceError } from '../../failure'
-import { Slices } from '../../slices'
+import { native, Window } from '../../../native'
+import { SourceError } from '../failure'
+import { Slices } from '../slices'
 import { addressOf, KernelMemory, PageTables } from './kernel-memory'
-import type { PhysicalExtent } from './region'
+import type { PhysicalExtent } from './source'
 
 const pageBytes = 4096n
 
