@@ -24,10 +24,15 @@ export interface SourceDescription<K extends Keys = Keys> {
   readonly files?: 'inFolder' | 'unnamed'
   /** Its memory is at a physical address, the key `base`, and every kernel must leave it alone. */
   readonly reservation?: Reservation
-  /** A kernel must be built with these. */
-  readonly kernel?: { readonly options: readonly string[]; readonly modules: readonly string[] }
-  /** Why contents can be lost by a kexec, whatever the next kernel does with memory; a sentence. Absent: they are not. */
+  /** What a kernel must be built with for a range with these keys. */
+  kernel?(range: ValuesOf<K>): KernelNeeds | undefined
+  /** Why a kexec loses what a range holds, whatever the next kernel does with its memory; a sentence. */
   lostByKexec?(range: ValuesOf<K>): string | undefined
+}
+
+export interface KernelNeeds {
+  readonly options: readonly string[]
+  readonly modules: readonly string[]
 }
 
 export interface Reservation {

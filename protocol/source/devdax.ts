@@ -9,8 +9,8 @@ export const devdax = describeSource({
   table: 'inRange',
   // For each page of device memory the kernel keeps a structure in its own.
   reservation: { as: 'softReserved', overheadBytesPerPage: 64, exampleLines: [] },
-  kernel: {
+  kernel: () => ({
     options: ['CONFIG_DEV_DAX', 'CONFIG_DEV_DAX_HMEM', 'CONFIG_EFI_SOFT_RESERVE'],
     modules: ['device_dax', 'dax_hmem'],
-  },
+  }),
 })

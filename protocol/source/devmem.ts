@@ -17,5 +17,5 @@ export const devmem = describeSource({
     overheadBytesPerPage: 0,
     exampleLines: ['trusted_uids = [0]             # who gets a descriptor that reaches all of the range'],
   },
-  kernel: { options: ['CONFIG_DEVMEM'], modules: [] },
+  kernel: () => ({ options: ['CONFIG_DEVMEM'], modules: [] }),
 })

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { type SourceKind, sources } from '../../../../protocol/source'
+import { sources } from '../../../../protocol/source'
+import type { ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
 /** What is known of how a kernel was built; what is not known is undefined. */
@@ -56,9 +57,9 @@ export function builtInLine(options: KernelBuild['options']): BuiltInLine | unde
   return text === '' && !overrides ? undefined : { text, overrides }
 }
 
-/** What a kernel lacks for a source, in sentences. */
-export function missingFor(source: SourceKind, { options, modules }: KernelBuild): string[] {
-  const need = sources[source].kernel
+/** What a kernel lacks for a range, in sentences. */
+export function missingFor(range: ConfiguredRange, { options, modules }: KernelBuild): string[] {
+  const need = sources[range.source].kernel?.({ ...range })
   if (!need) return []
   const lacks = need.options
     .filter(option => options !== undefined && !['y', 'm'].includes(options.get(option) ?? 'n'))

@@ -42,7 +42,6 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...installedAt(range, firmware),
     ...randomisationOf(range, map, byLoader, next.firmware),
     ...crashKernelOf(range, parameters),
-    ...missingFor(range.source, next.build).map(reason => lost(range, 'driver', reason)),
     ...(isSoftReserved(range)
       ? driversOf(range, parameters, next.idleByModprobe)
       : openingOf(range, parameters)),
@@ -51,7 +50,10 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...(builtIn?.overrides ? [overridden(builtIn)] : []),
     ...(bytes.length > commandLineBytesMax ? [cutOff(bytes.length)] : []),
     ...findings,
-    ...ranges.flatMap(volatile),
+    ...ranges.flatMap(range => [
+      ...missingFor(range, next.build).map(reason => lost(range, 'driver', reason)),
+      ...volatile(range),
+    ]),
   ]
 }
 

@@ -76,7 +76,7 @@ const kernelBuild: HostCheck = {
     if (options === undefined)
       return notApplicable(`there is no /boot/config-${release} to see what the kernel can do`)
     const build = { options, modules: undefined }
-    const missing = new Set(configuration.ranges.flatMap(({ source }) => missingFor(source, build)))
+    const missing = new Set(configuration.ranges.flatMap(range => missingFor(range, build)))
     return missing.size === 0
       ? good('this kernel has the drivers')
       : bad(
