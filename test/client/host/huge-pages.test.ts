@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { RunningBroker } from '../../../src/client/ctl/host/check'
 import { hugePages, hugetlbfsRoom } from '../../../src/client/ctl/host/check/huge-pages'
 import type { ConfiguredRange, FolderRange } from '../../../src/client/ctl/host/configured-range'
-import { nodesOf, parseList } from '../../../src/client/ctl/host/process-nodes'
+import { nodesOf, parseList } from '../../../src/client/ctl/host/numa-nodes'
 import { Tree } from './tree'
 
 const page = 2 ** 21

@@ -1,6 +1,6 @@
 /** Proves that the doctor tells whether a process follows the kernel's log, by what the process has open. */
 import { closeSync, openSync } from 'node:fs'
-import { kernelLog } from '../../../src/client/ctl/host/check/kernel-log'
+import { kernelLog } from '../../../src/client/ctl/host/check/broker-process'
 import { HostFiles } from '../../../src/client/ctl/host/host-files'
 import { needsRoot } from '../../support/needs-root'
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseMemoryMap } from '../../../src/client/ctl/host/memory-map'
-import { parseNodes } from '../../../src/client/ctl/host/nodes'
+import { parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import type { Machine } from '../../../src/client/ctl/host/plan'
 
 /** Copies of /proc/iomem and /proc/zoneinfo, as operators would send them. */

@@ -1,6 +1,6 @@
 import { bytesOf, without } from '../../../src/client/ctl/host/extent'
 import { MemoryMapError, parseMemoryMap, systemRam } from '../../../src/client/ctl/host/memory-map'
-import { joined, parseNodes } from '../../../src/client/ctl/host/nodes'
+import { joined, parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import { machines } from './machines'
 
 test('a memory map keeps what lies inside what', () => {

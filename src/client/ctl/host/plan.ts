@@ -11,7 +11,7 @@ import {
 import { bytesOf, type Extent, overlap, without } from './extent'
 
 import { type MapEntry, systemRam } from './memory-map'
-import { joined, type NodeSpan } from './nodes'
+import { joined, type NodeSpan } from './numa-nodes'
 
 /** What the operator asks for. Bytes; undefined where it is left to us. */
 export interface Wish {

@@ -5,7 +5,7 @@ import type { Extent } from './extent'
 import { firmwareMap, type HostFiles, initrd } from './host-files'
 import { memoryType } from './memmap'
 import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'
-import { parseNodes } from './nodes'
+import { parseNodes } from './numa-nodes'
 import type { Machine } from './plan'
 
 /** What the running kernel says of the machine. @throws MemoryMapError where it hides the addresses */

@@ -15,13 +15,9 @@ import {
 } from '../check'
 import type { BrokerConfiguration } from '../configured-range'
 import type { HostFiles } from '../host-files'
-import { nodesOf } from '../process-nodes'
+import { nodesOf } from '../numa-nodes'
+import { descriptors, isOurs, kernelLog, uidOf, visibility } from './broker-process'
 import { fdStore } from './fd-store'
-import { kernelLog } from './kernel-log'
-import { isOurs, visibility } from './visibility'
-
-/** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
-const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
 
 /** A busy broker is no broken one. */
 const answerMs = 10_000
@@ -124,27 +120,6 @@ function socketFolder(folder: string): CheckResult {
         `others can put a socket of their own into ${folder}, and the broker refuses to start there`,
         `chmod go-w ${shellWord(folder)}`,
       )
-}
-
-function descriptors(
-  files: HostFiles,
-  { pid, clientsMax }: { pid: number; clientsMax: number },
-): CheckResult {
-  const limits = files.text(`/proc/${pid}/limits`)
-  const soft = /^Max open files\s+(\S+)/m.exec(limits ?? '')?.[1]
-  if (soft === undefined) return notApplicable("only root and the broker's own user can see its limits")
-  const needed = descriptorsFor(clientsMax)
-  return soft === 'unlimited' || Number(soft) >= needed
-    ? good(`the broker may have ${soft} descriptors open`)
-    : warning(
-        `the broker may have ${soft} descriptors open; ${clientsMax} clients may need ${needed}`,
-        `prlimit --pid ${pid} --nofile=${needed}`,
-      )
-}
-
-function uidOf(files: HostFiles, pid: number): number | undefined {
-  const effective = /^Uid:\s+\d+\s+(\d+)/m.exec(files.text(`/proc/${pid}/status`) ?? '')?.[1]
-  return effective === undefined ? undefined : Number(effective)
 }
 
 type State = Pick<

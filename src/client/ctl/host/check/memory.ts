@@ -16,7 +16,7 @@ import { type ConfiguredRange, type FolderRange, isInFolder } from '../configure
 import type { HostFiles } from '../host-files'
 
 import { type Mount, mountOf } from '../mounts'
-import { parseList } from '../process-nodes'
+import { parseList } from '../numa-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
 import { place } from './place'
 
