@@ -1,4 +1,5 @@
 import type { AllocationRecord, ShareRecord, Verdict } from './entity'
+import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
 import { hashBytes, metadataBytesMax, nameBytesMax, saltBytes, sharesMax } from './layout'
 import {
@@ -14,7 +15,6 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
-import { RecordInvalid } from './record-invalid'
 
 const fixedBytes = 32 + encodedHolderBytes
 const encodedShareBytes = 8

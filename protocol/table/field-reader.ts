@@ -1,4 +1,4 @@
-import { RecordInvalid } from './record-invalid'
+import { RecordInvalid } from './errors'
 
 /** Little-endian fields out of a buffer, bounded by end. Everything out of place is RecordInvalid. */
 export class FieldReader {

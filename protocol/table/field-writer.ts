@@ -1,4 +1,4 @@
-import { RecordInvalid } from './record-invalid'
+import { RecordInvalid } from './errors'
 
 /** Little-endian fields into a buffer, refusing what would not read back as it was. */
 export class FieldWriter {

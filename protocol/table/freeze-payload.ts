@@ -1,7 +1,7 @@
 import { type FreezeRecord, freezeId } from './entity'
+import { RecordInvalid } from './errors'
 import { reasonBytesMax } from './layout'
 import { checkEpoch, type PayloadCodec, textBytes } from './payload'
-import { RecordInvalid } from './record-invalid'
 
 const fixedBytes = 24
 

@@ -1,10 +1,10 @@
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
 import type { Change } from './entity'
+import { RecordInvalid } from './errors'
 import { FieldReader } from './field-reader'
 import { FieldWriter } from './field-writer'
 import type { RecordContext } from './payload'
 import { changeBytes, decodeChange, encodeChange, recordHeaderBytes } from './record'
-import { RecordInvalid } from './record-invalid'
 
 /** Word (length u32, CRC u32), sequence u64, epoch u64, record count u32, zero u32. */
 export const entryHeaderBytes = 32

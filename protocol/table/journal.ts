@@ -1,10 +1,9 @@
 import type { Crc32c } from './crc32c'
+import { RecordInvalid, TableUnreadable } from './errors'
 import { decodeEntry, entryHeaderBytes, type JournalEntry } from './journal-entry'
 import { entryBytesMax, wordBytes } from './layout'
 import type { RecordContext } from './payload'
-import { RecordInvalid } from './record-invalid'
 import type { Superblock } from './superblock'
-import { TableUnreadable } from './table-unreadable'
 
 export interface JournalReplay {
   readonly entries: number

@@ -1,4 +1,5 @@
 import type { MappingRecord, MappingState } from './entity'
+import { RecordInvalid } from './errors'
 import { metadataBytesMax } from './layout'
 import {
   accesses,
@@ -8,7 +9,6 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
-import { RecordInvalid } from './record-invalid'
 
 const fixedBytes = 48 + encodedHolderBytes
 const states: readonly (MappingState | null)[] = [null, 'held', 'dormant', 'revoking']

@@ -1,8 +1,8 @@
 import type { Extent, Holder } from './entity'
+import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
 import { extentsMax } from './layout'
-import { RecordInvalid } from './record-invalid'
 
 /** What a record means depends on: the writer's epoch, the first epoch of its boot, and the range's size. */
 export interface RecordContext {

@@ -1,4 +1,5 @@
 import type { RetiredRecord, RetiredState } from './entity'
+import { RecordInvalid } from './errors'
 import { nameBytesMax, reasonBytesMax } from './layout'
 import {
   checkExtentCount,
@@ -8,7 +9,6 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
-import { RecordInvalid } from './record-invalid'
 
 const fixedBytes = 24
 const states: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantined']

@@ -1,6 +1,6 @@
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
+import { RecordInvalid, TableUnreadable } from './errors'
 import { pageBytes } from './layout'
-import { RecordInvalid } from './record-invalid'
 import {
   decodeSuperblock,
   formatVersion,
@@ -11,7 +11,6 @@ import {
   unknownFeatures,
   versionOf,
 } from './superblock'
-import { TableUnreadable } from './table-unreadable'
 
 /**
  * current: the newest; stale: whole, one update behind (a crash between the two copies); writing: not published (a crash

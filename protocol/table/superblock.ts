@@ -1,9 +1,9 @@
 import { type SourceKind, sourceKinds, sources } from '../source'
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
+import { RecordInvalid } from './errors'
 import { FieldReader } from './field-reader'
 import { FieldWriter } from './field-writer'
 import type { TableLayout } from './layout'
-import { RecordInvalid } from './record-invalid'
 
 export const superblockBytes = 256
 const crcOffset = superblockBytes - 4

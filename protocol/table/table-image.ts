@@ -1,4 +1,5 @@
 import { type Crc32c, crc32c as portableCrc32c } from './crc32c'
+import { RecordInvalid, TableUnreadable } from './errors'
 import { FieldReader } from './field-reader'
 import { replayJournal } from './journal'
 import {
@@ -11,11 +12,9 @@ import {
 } from './layout'
 import type { RecordContext } from './payload'
 import { decodeChange, decodeIdsUsed, opPut } from './record'
-import { RecordInvalid } from './record-invalid'
 import { type Superblock, unknownFeatures } from './superblock'
 import { chooseSuperblock, hexFlags, type SuperblockChoice } from './superblock-pair'
 import { TableState } from './table-state'
-import { TableUnreadable } from './table-unreadable'
 
 /** Where a table's bytes come from: a dump, or the memory itself. read() may throw. */
 export interface TableSource {

@@ -10,12 +10,12 @@ import { ConfigError, embeddedDefault, loadConfig } from './config/config'
 import { tableBytesFor } from './config/range'
 import type { Settings } from './config/settings'
 import type { Console } from './console/console'
-import { followKernelLog } from './contents/found-bad'
+import { followKernelLog } from './contents/poison'
 import { isEnvironment } from './failure'
 import { dispatcher } from './handler/dispatch'
 import { makeLog } from './log/log'
-import { LapTimes } from './recover/lap-times'
 import { recover } from './recover/recover'
+import { Stopwatch } from './recover/stopwatch'
 import { InheritedError, takeInherited } from './service/inherited'
 import { ServiceManager } from './service/service-manager'
 import { Server, SocketInUse } from './session/server'
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   const log = makeLog(settings.logLevel)
   process.on('uncaughtException', error => uncaught(log, error))
   // From the start of the process.
-  const tookMs = new LapTimes(0)
+  const tookMs = new Stopwatch(0)
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '')
   const service = new ServiceManager(log, inherited)
   const { listener } = inherited

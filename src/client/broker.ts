@@ -221,7 +221,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /**
    * First the state, then each change as it happens. Begins anew with a snapshot, marked `again`, when the connection
-   * broke; says how much a slow viewer missed. Ends with close(); an aborted signal makes it throw code Aborted.
+   * broke; says how much a slow watcher missed. Ends with close(); an aborted signal makes it throw code Aborted.
    * mine: only what concerns this process.
    */
   watch(

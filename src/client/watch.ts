@@ -22,7 +22,7 @@ export interface WatchEvent {
   readonly event: Event
 }
 
-/** The viewer was too slow, and the broker left out this many changes. */
+/** The watcher was too slow, and the broker left out this many changes. */
 export interface WatchMissed {
   readonly type: 'missed'
   readonly count: number

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Extent } from '../../protocol/table'
-import { ExtentAllocator, ExtentConflict } from '../../src/broker/allocator'
+import { ExtentAllocator, ExtentConflict } from '../../src/broker/allocator/extent-allocator'
 
 const unitBytes = 4096
 

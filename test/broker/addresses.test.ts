@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
 import type { Call } from '../../protocol/wire/responder'
-import { toldTo } from '../../src/broker/access/addresses'
+import { redactedFor } from '../../src/broker/access/addresses'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'
@@ -21,8 +21,8 @@ test.each([
   ['nothing is mapped at 0xffffea0001000000 in the kernel', 'nothing is mapped at (address) in the kernel'],
   ['uid 64055 may use names like vm-42-* only', 'uid 64055 may use names like vm-42-* only'],
 ])('%s', (text, told) => {
-  expect(toldTo({ isAdmin: false }, text)).toBe(told)
-  expect(toldTo({ isAdmin: true }, text)).toBe(text)
+  expect(redactedFor({ isAdmin: false }, text)).toBe(told)
+  expect(redactedFor({ isAdmin: true }, text)).toBe(text)
 })
 
 describe('a range with an address', () => {

@@ -13,8 +13,8 @@ import { overlap } from '../../src/broker/allocator/extents'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'
-import { foundBad } from '../../src/broker/contents/found-bad'
 import { failedPage } from '../../src/broker/contents/kernel-log'
+import { recordPoison } from '../../src/broker/contents/poison'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { getStatus } from '../../src/broker/handler/inspect'
@@ -214,7 +214,7 @@ test.each([
 ])('what only the log of the kernel says of %s memory is known before its device goes', async (_, end) => {
   const [extent] = await extentsOf('vm', 4 * page)
   const failed = { offset: extent!.offset + page, length: page }
-  jest.spyOn(broker.kernelLog, 'badOf').mockImplementation((_, extents) => inEach(extents, failed))
+  jest.spyOn(broker.kernelLog, 'poisonOf').mockImplementation((_, extents) => inEach(extents, failed))
   await end()
   expect(allPoisoned(broker)).toMatchObject([{ ...failed, origin: 'kernel' }])
   expect(broker.inventory.byName.get('vm')?.record.verdict ?? 'poisoned').toBe('poisoned')
@@ -225,7 +225,7 @@ test('pieces that grow into each other become entries that do not overlap, and a
   const heard: Event[] = []
   broker.events.watch(event => heard.push(event), 0)
   const pieces = [0, 2, 3, 5].map(index => ({ offset: index * page, length: page }))
-  foundBad(broker, range(), [{ offset: 2 * page, length: 4 * page }, ...pieces], 'kernel')
+  recordPoison(broker, range(), [{ offset: 2 * page, length: 4 * page }, ...pieces], 'kernel')
   expect(ledger()).toEqual([[0, 8 * page, null]])
   expect(heard).toHaveLength(1)
 })
@@ -248,7 +248,7 @@ test('a report looks at the other allocations once, however many pieces it has',
     }
     Object.defineProperty(record, 'extents', { get })
   }
-  foundBad(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
+  recordPoison(broker, range(), broker.inventory.byName.get('vm')!.record.extents, 'kernel')
   expect(looks).toBe(8)
 })
 
@@ -299,7 +299,7 @@ test('a tenant alone can have only a few pages thrown away', async () => {
   // What is known already may be told again, and an administrator is believed.
   markPoisoned(broker, owner, { name: 'vm', offset: 0, length: page })
   markPoisoned(broker, session, next)
-  expect(range().bad.records).toHaveLength(poisonedPagesPerUidMax + 1)
+  expect(range().poison.records).toHaveLength(poisonedPagesPerUidMax + 1)
 })
 
 test('that limit holds across restarts of the broker, for what the tenant still has', async () => {
@@ -322,7 +322,7 @@ test('who says it is told apart: what the log of the kernel has is its word, the
   const [extent] = await extentsOf('vm', 8 * page)
   share(broker, session, { name: 'vm', uid: reader, access: 'read' })
   const confirmed = { offset: extent!.offset + page, length: page }
-  jest.spyOn(broker.kernelLog, 'badOf').mockImplementation((_, extents) => inEach(extents, confirmed))
+  jest.spyOn(broker.kernelLog, 'poisonOf').mockImplementation((_, extents) => inEach(extents, confirmed))
   const read = (index: number) =>
     markPoisoned(broker, sessionOf(reader), { name: 'vm', offset: index * page, length: page }).poisoned
   expect(() => read(0)).toThrow(
@@ -365,7 +365,7 @@ test('where there is no ledger, a place of an allocation is told once', async ()
   ])
   expect(told).toHaveBeenCalledTimes(3)
   // Its verdict was taken back, so that it is poisoned is news again.
-  broker.inventory.note(broker.inventory.byName.get('vm')!, { verdict: 'unverified' })
+  broker.inventory.recordContents(broker.inventory.byName.get('vm')!, { verdict: 'unverified' })
   say(2)
   expect(places().slice(3)).toEqual([[2, 1]])
   // Another allocation in the same place is another's.
@@ -394,7 +394,7 @@ test('an entry over several allocations is shown with each of them', async () =>
   const [a] = await extentsOf('a', 2 * page)
   const [b] = await extentsOf('b', 2 * page)
   expect(b!.offset).toBe(a!.offset + 2 * page)
-  foundBad(broker, range(), [{ offset: a!.offset + page, length: 4 * page }], 'operator')
+  recordPoison(broker, range(), [{ offset: a!.offset + page, length: 4 * page }], 'operator')
   expect(ledger()).toEqual([
     [a!.offset + page, page, 'a'],
     [b!.offset, 2 * page, 'b'],

@@ -11,7 +11,7 @@ import { nameBytesMax, poisonRowsMax, replyBytesMax, responderLimits } from '../
 import { Responder } from '../../protocol/wire/responder'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
-import { foundBad } from '../../src/broker/contents/found-bad'
+import { recordPoison } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { markPoisoned } from '../../src/broker/handler/poison'
@@ -55,7 +55,7 @@ test('more bad memory than a reply has room for', async () => {
       await allocate(broker, session, { name, bytes: bytes / 2 })
       const range = broker.inventory.ranges.get('default')!
       const every = Array.from({ length: rows }, (_, index) => ({ offset: 2 * index * page, length: page }))
-      expect(foundBad(broker, range, every, 'kernel')).toBeUndefined()
+      expect(recordPoison(broker, range, every, 'kernel')).toBeUndefined()
       const { poisoned } = markPoisoned(broker, session, {
         range: 'default',
         offset: 0,
@@ -91,7 +91,7 @@ test('more bad memory than a reply has room for', async () => {
 
 test('a reply that has no room after all is an error, and the broker goes on', async () => {
   await withBroker(async (broker, session) => {
-    broker.inventory.ranges.get('default')!.startup.findings.push('x'.repeat(replyBytesMax))
+    broker.inventory.ranges.get('default')!.report.findings.push('x'.repeat(replyBytesMax))
     const [ours, theirs] = native.socketPair()
     const dispatch = dispatcher(broker)
     const responder = new Responder(openChannel(ours), {

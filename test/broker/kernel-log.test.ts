@@ -13,8 +13,8 @@ import type { Call } from '../../protocol/wire/responder'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'
-import { followKernelLog } from '../../src/broker/contents/found-bad'
 import { KernelLog } from '../../src/broker/contents/kernel-log'
+import { followKernelLog } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { freeze } from '../../src/broker/handler/freeze'
 import { allPoisoned } from '../../src/broker/handler/poison'
@@ -163,7 +163,7 @@ if (isRoot)
     const share = (user + system) / 1000 / (performance.now() - started)
     await kernelLog.catchUp()
     expect(
-      kernelLog.badOf({ source: { ownsPages: true, base: 0 } } as never, [{ offset: 0, length: 2 ** 40 }]),
+      kernelLog.poisonOf({ source: { ownsPages: true, base: 0 } } as never, [{ offset: 0, length: 2 ** 40 }]),
     ).toEqual([])
     expect(share).toBeLessThan(0.8)
     kernelLog.close()

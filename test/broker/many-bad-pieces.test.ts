@@ -2,7 +2,7 @@
 import type { Extent } from '../../protocol/table'
 import { ExtentAllocator } from '../../src/broker/allocator/extent-allocator'
 import { apart } from '../../src/broker/allocator/extents'
-import { BadMemory } from '../../src/broker/state/bad-memory'
+import { PoisonLedger } from '../../src/broker/state/poison-ledger'
 import { Seeded } from '../support/seeded'
 
 const page = 4096
@@ -18,12 +18,12 @@ function flagged(extents: Iterable<Extent>): Uint8Array {
   return flags
 }
 
-const extentsOf = (bad: BadMemory) => bad.records.map(({ id, length }) => ({ offset: id, length }))
+const extentsOf = (bad: PoisonLedger) => bad.records.map(({ id, length }) => ({ offset: id, length }))
 
 test('told in any order and often in part again, each page is known once, and the others stay free', () => {
   const random = new Seeded(7)
   const truth = new Uint8Array(pages)
-  const bad = new BadMemory(new Map())
+  const bad = new PoisonLedger(new Map())
   const allocator = new ExtentAllocator({ bytes: pages * page, unit: page })
   for (let round = 0; round < 12; round++) {
     const told = apart(
@@ -56,7 +56,9 @@ test('a ledger with entries that overlap, as no broker writes it, keeps out all 
   ] as const
   const record = (first: number, length: number) =>
     ({ id: first * page, length: length * page, seenAtMs: 0, origin: 'kernel' }) as const
-  const bad = new BadMemory(new Map(entries.map(([first, length]) => [first * page, record(first, length)])))
+  const bad = new PoisonLedger(
+    new Map(entries.map(([first, length]) => [first * page, record(first, length)])),
+  )
   const truth = new Uint8Array(pages).fill(1, 0, 110).fill(1, 200, 201)
   for (const extents of [all, each]) expect(flagged(bad.in(extents))).toEqual(truth)
 })

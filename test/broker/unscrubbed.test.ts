@@ -9,7 +9,7 @@ import { extentsPerAllocationMax } from '../../protocol/wire/limits'
 import { touchesAny } from '../../src/broker/allocator/extents'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
-import { foundBad } from '../../src/broker/contents/found-bad'
+import { recordPoison } from '../../src/broker/contents/poison'
 import { recover } from '../../src/broker/recover/recover'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import type { Range } from '../../src/broker/state/range'
@@ -55,7 +55,7 @@ afterEach(() => {
 
 test('a ledger that leaves hundreds of free pieces does not keep the broker from starting', async () => {
   const bad = Array.from({ length: pieces }, (_, index) => ({ offset: 2 * index * page, length: page }))
-  expect(foundBad(broker, range(), bad, 'scrub')).toBeUndefined()
+  expect(recordPoison(broker, range(), bad, 'scrub')).toBeUndefined()
   expect(pieces * recordBytes).toBeGreaterThan(range().table.transactionBytesMax)
   const free = range().allocator.report().freeBytes
   expect(free).toBe(bytes - pieces * page)

@@ -1,5 +1,5 @@
 /**
- * Proves that memory comes back by the ladder and no other way: asked for, waited for, proved to be out of reach, or
+ * Proves that memory comes back step by step and no other way: asked for, waited for, proved to be out of reach, or
  * else held in quarantine or taken from who is killed for it; through every way a descriptor can be kept, two callers
  * at once, and the death of the broker on any step.
  */
@@ -295,7 +295,7 @@ test(
 )
 
 test(
-  'two revokes and two releases at once: each is answered, and the ladder is gone down once',
+  'two revokes and two releases at once: each is answered, and the steps are taken once',
   withBroker('', async () => {
     const [other, mapping] = await holder('waits')
     const both = [broker.client(), broker.client()].map(client =>
@@ -321,7 +321,7 @@ test(
 )
 
 test(
-  'who joins a ladder may shorten its deadline, and never lengthens it',
+  'who joins a revocation may shorten its deadline, and never lengthens it',
   withBroker('', async () => {
     const [, mapping] = await holder('ignores')
     const patient = broker.client().call('RevokeMapping', { mapping, graceMs: 3_600_000 })
@@ -398,7 +398,7 @@ test(
   }),
 )
 
-describe('the broker is killed on a step of the ladder, and the next one finishes it', () => {
+describe('the broker is killed on a step of a revocation, and the next one finishes it', () => {
   test.each<[string, 'ignores' | 'does not watch', 'RevokeMapping' | 'Release']>([
     ['a revoke, while its holder is waited for', 'ignores', 'RevokeMapping'],
     ['a revoke, whose holder is not reached', 'does not watch', 'RevokeMapping'],

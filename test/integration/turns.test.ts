@@ -37,9 +37,9 @@ async function restartWith(attempt: string): Promise<void> {
   writeFileSync(
     program,
     `const { Revoker } = require(${JSON.stringify(revoker)})
-    const { lookOrForce } = Revoker.prototype
-    Revoker.prototype.lookOrForce = async function (of, named) {
-      if (of.record.uid !== ${tenant}) return lookOrForce.call(this, of, named)
+    const { lookOrTake } = Revoker.prototype
+    Revoker.prototype.lookOrTake = async function (of, named) {
+      if (of.record.uid !== ${tenant}) return lookOrTake.call(this, of, named)
       process.stderr.write('an attempt\\n')
       ${attempt}
     }`,

@@ -9,7 +9,7 @@ import { DirectorySource } from '../../src/broker/source/directory/directory'
 import type { FileWork } from '../../src/broker/source/file-work'
 import { WorkerFiles } from '../../src/broker/source/file-work'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
-import { NotInTime } from '../../src/broker/worker/not-in-time'
+import { NotInTime } from '../../src/broker/worker/errors'
 import { WorkerPool } from '../../src/broker/worker/worker-pool'
 import { until } from '../support/test-broker'
 

@@ -10,7 +10,8 @@ import {
   type TableImage,
   TableUnreadable,
 } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import {
   bootA,
   bootB,

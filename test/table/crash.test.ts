@@ -1,5 +1,6 @@
 import { readTable, TableUnreadable } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
   bootA,

@@ -10,7 +10,8 @@ import {
   readTable,
   superblockOffsets,
 } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
   bootA,

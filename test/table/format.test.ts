@@ -1,5 +1,6 @@
 import { crc32c, readTable } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import { bootA, mapping, sampleFreeze, samplePoison, sampleUuid } from './support/sample'
 
 /** Fields one after the other, as TABLE.md lists them. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { type Change, readTable, TableState } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import {
   bootA,
   bootB,

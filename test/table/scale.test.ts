@@ -1,5 +1,6 @@
 import { readTable } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import { allocation, bootA, MiB, mapping, sampleIdentity, sampleUuid } from './support/sample'
 
 const count = 100_000

@@ -5,7 +5,8 @@ import {
   journalOffset,
   readTable,
 } from '../../protocol/table'
-import { BufferMedium, formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
 import {
   allocation,
   bootA,

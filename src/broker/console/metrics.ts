@@ -6,7 +6,7 @@ import type { Range } from '../state/range'
 import { bucketsMicroseconds, type MethodRecord } from '../statistics'
 import { version } from '../version'
 import type { ConsoleHost } from './console-host'
-import { Reading, type Sample } from './reading'
+import { type Sample, SampledMetric } from './sampled-metric'
 
 /** What only the console knows. */
 export interface ConsoleState {
@@ -21,19 +21,22 @@ const ownersMax = 1000
 /** The broker's state for Prometheus. Everything is read when it is asked for: a call pays for none of it. */
 export function metricsOf(broker: ConsoleHost, state: ConsoleState): Registry {
   const registry = new Registry()
-  const readings = [
-    ...brokerReadings(broker, state),
-    ...rangeReadings(broker),
-    ...recoveryReadings(broker),
-    ...ownerReadings(broker),
-    ...callReadings(broker),
-    ...processReadings(),
+  const metrics = [
+    ...brokerMetrics(broker, state),
+    ...rangeMetrics(broker),
+    ...recoveryMetrics(broker),
+    ...ownerMetrics(broker),
+    ...callMetrics(broker),
+    ...processMetrics(),
   ]
-  for (const reading of readings) registry.registerMetric(reading as unknown as Metric)
+  for (const metric of metrics) registry.registerMetric(metric as unknown as Metric)
   return registry
 }
 
-function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: ConsoleState): Reading[] {
+function brokerMetrics(
+  broker: ConsoleHost,
+  { viewers, recovering, rejected }: ConsoleState,
+): SampledMetric[] {
   const { inventory, statistics } = broker
   return [
     gauge('membroker_info', 'Version of the broker, as a label.', () => [{ labels: { version }, value: 1 }]),
@@ -55,7 +58,7 @@ function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: 
       'Mappings whose end is not proved yet.',
       () => inventory.revoking.size,
     ),
-    gauge('membroker_clients', 'Connections, those of viewers included.', () => broker.sessions.size),
+    gauge('membroker_clients', 'Connections, those of the console included.', () => broker.sessions.size),
     gauge('membroker_max_clients', 'Connections of clients at most.', () => broker.settings.clientsMax),
     gauge('membroker_console_viewers', 'Open pages of the console.', viewers),
     counter('membroker_console_rejections_total', 'Requests the console has turned away.', () =>
@@ -65,7 +68,7 @@ function brokerReadings(broker: ConsoleHost, { viewers, recovering, rejected }: 
     counter('membroker_events_total', 'Changes since the start.', () => broker.events.sequence),
     counter(
       'membroker_events_missed_total',
-      'Events that viewers were too slow for.',
+      'Events that watchers were too slow for.',
       () => statistics.eventsMissed,
     ),
     gauge(
@@ -92,7 +95,7 @@ const verdicts = ['intact', 'changed', 'poisoned', 'unverified'] as const
 
 const memoryStates = ['free', 'allocated', 'quarantined', 'scrubbing', 'poisoned'] as const
 
-function rangeReadings(broker: ConsoleHost): Reading[] {
+function rangeMetrics(broker: ConsoleHost): SampledMetric[] {
   type View = ReturnType<Range['view']>
   const views = () => [...broker.inventory.ranges.values()].map(range => range.view())
   const each = (value: (range: View) => number) => () =>
@@ -141,7 +144,7 @@ function rangeReadings(broker: ConsoleHost): Reading[] {
   ]
 }
 
-function recoveryReadings(broker: ConsoleHost): Reading[] {
+function recoveryMetrics(broker: ConsoleHost): SampledMetric[] {
   const ranges = () => [...broker.inventory.ranges.values()]
   const each = (value: (range: Range) => number) => () =>
     ranges().map(range => ({ labels: { range: range.name }, value: value(range) }))
@@ -152,22 +155,22 @@ function recoveryReadings(broker: ConsoleHost): Reading[] {
     gauge(
       'membroker_recovery_duration_seconds',
       'How long taking up a range took at the start.',
-      each(range => range.startup.tookMs / 1000),
+      each(range => range.report.tookMs / 1000),
     ),
     gauge(
       'membroker_recovery_allocations',
       'Allocations found at the start.',
-      each(range => range.startup.allocations),
+      each(range => range.report.allocations),
     ),
     gauge(
       'membroker_recovery_unclaimed_allocations',
       'Allocations found at the start that nobody has claimed since.',
-      each(range => range.startup.unclaimed.size),
+      each(range => range.report.unclaimed.size),
     ),
   ]
 }
 
-function ownerReadings(broker: ConsoleHost): Reading[] {
+function ownerMetrics(broker: ConsoleHost): SampledMetric[] {
   const each = (value: (uid: number) => number) => () =>
     [...broker.accounts.entries()]
       .slice(0, ownersMax)
@@ -186,7 +189,7 @@ function ownerReadings(broker: ConsoleHost): Reading[] {
   ]
 }
 
-function callReadings({ statistics }: ConsoleHost): Reading[] {
+function callMetrics({ statistics }: ConsoleHost): SampledMetric[] {
   const records = brokerMethodNames.map(method => [method, statistics.methods[method]] as const)
   return [
     counter('membroker_calls_total', 'Calls answered, refusals included.', () =>
@@ -197,8 +200,12 @@ function callReadings({ statistics }: ConsoleHost): Reading[] {
         [...errors].map(([error, value]) => ({ labels: { method, error }, value })),
       ),
     ),
-    new Reading('histogram', 'membroker_call_duration_seconds', 'From parsed request to queued reply.', () =>
-      records.filter(([, { calls }]) => calls > 0).flatMap(([method, record]) => histogram(method, record)),
+    new SampledMetric(
+      'histogram',
+      'membroker_call_duration_seconds',
+      'From parsed request to queued reply.',
+      () =>
+        records.filter(([, { calls }]) => calls > 0).flatMap(([method, record]) => histogram(method, record)),
     ),
   ]
 }
@@ -218,7 +225,7 @@ function histogram(method: string, { calls, totalMs, latency }: MethodRecord): S
 }
 
 /** Under the names that every program's have. Not the library's own: those wake an idle broker to sample its event loop. */
-function processReadings(): Reading[] {
+function processMetrics(): SampledMetric[] {
   const [, filesMax = '0'] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
   return [
     counter('process_cpu_seconds_total', 'Time of processors spent.', () => {
@@ -242,5 +249,5 @@ function processReadings(): Reading[] {
 }
 
 type Read = () => number | Sample[]
-const gauge = (name: string, help: string, read: Read) => new Reading('gauge', name, help, read)
-const counter = (name: string, help: string, read: Read) => new Reading('counter', name, help, read)
+const gauge = (name: string, help: string, read: Read) => new SampledMetric('gauge', name, help, read)
+const counter = (name: string, help: string, read: Read) => new SampledMetric('counter', name, help, read)

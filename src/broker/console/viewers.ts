@@ -1,20 +1,53 @@
 import { closeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import type { BrokerMethodName } from '../../../protocol/generated/broker'
 import type { ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
 import type { ConsoleSettings } from '../config/console-settings'
 import { ConnectionBudgets } from '../session/metered-channel'
-import type { Session } from '../session/session'
+import { Session } from '../session/session'
 import type { ConsoleHost } from './console-host'
-import { Viewer } from './viewer'
+import { consoleRefusal } from './permission'
 import { webSocketChannel } from './web-socket-channel'
 
 const pingMs = 5000
 
 /** Two, not one: after a long turn of ours the answer to the last is still in the socket. */
 const unansweredMax = 2
+
+/**
+ * (uid_t)-1, which no process has and nothing can belong to or be shared with. Not the broker's own: an administrator who
+ * opens the console is not thereby the owner of what that uid has.
+ */
+const noUid = 0xffffffff
+
+/** One open page: an administrator's session without a process, and with what the configuration permits it. */
+export class Viewer extends Session {
+  /** Nobody sees the difference, and each time costs the broker a system call, and the machine another process awake. */
+  override readonly gatherEventsMs = 50
+
+  constructor(
+    private readonly address: string,
+    private readonly settings: ConsoleSettings,
+    broker: ConsoleHost,
+  ) {
+    super({ pid: 0, uid: noUid, gid: noUid, pidfd: -1 }, broker)
+  }
+
+  override get isAdmin(): boolean {
+    return true
+  }
+
+  override get command(): string {
+    return `console, ${this.address}`
+  }
+
+  override refusal(method: BrokerMethodName, parameters: unknown): string | undefined {
+    return consoleRefusal(method, parameters, this.settings)
+  }
+}
 
 /** The open pages, each answered as a client is. */
 export class Viewers {

@@ -5,8 +5,8 @@ import type { Proof } from '../source/source'
 import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
 import type { Statistics } from '../statistics'
+import { DigestJob, type Outcome } from './digest-job'
 import type { KernelLog } from './kernel-log'
-import { type Outcome, Reading } from './reading'
 
 /** Threads look at it after each MiB, so only memory that does not answer takes longer. */
 const stopMs = 1000
@@ -34,10 +34,10 @@ export interface Inspection {
  * under them.
  */
 export class Contents {
-  private readonly readings = new Map<number, Reading>()
+  private readonly readings = new Map<number, DigestJob>()
   /** How many want an allocation's memory to be left alone. */
   private readonly undisturbed = new Map<number, number>()
-  private inspecting: { operation: Operation; stopped: boolean; reading?: Reading } | undefined
+  private inspecting: { operation: Operation; stopped: boolean; reading?: DigestJob } | undefined
 
   constructor(
     private readonly inventory: Inventory,
@@ -117,17 +117,17 @@ export class Contents {
   private async read(
     allocation: Allocation,
     skip: Inspection['skip'],
-    started: (reading: Reading) => void,
+    started: (reading: DigestJob) => void,
   ): Promise<Outcome> {
     const reason = this.whyNot(allocation) ?? skip(allocation)
     if (reason !== undefined) return { kind: 'unread', reason }
     const { range, record } = allocation
-    const bad = this.kernelLog.badOf(range, record.extents)
+    const bad = this.kernelLog.poisonOf(range, record.extents)
     if (bad.length > 0)
-      return { kind: 'bad', pieces: bad.flatMap(extent => inAllocation(record.extents, extent)) }
-    let reading: Reading
+      return { kind: 'poisoned', pieces: bad.flatMap(extent => inAllocation(record.extents, extent)) }
+    let reading: DigestJob
     try {
-      reading = Reading.start(allocation)
+      reading = DigestJob.start(allocation)
     } catch (error) {
       return { kind: 'unread', reason: (error as Error).message }
     }

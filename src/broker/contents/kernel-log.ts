@@ -19,7 +19,7 @@ const pauseMs = 25
 const turnsMax = 1024
 
 /** A flood is no reason to flood the broker's own log. */
-const tellLostEveryMs = 60_000
+const reportLostEveryMs = 60_000
 
 /** What somebody who follows the log is told. */
 export interface KernelLogFollower {
@@ -39,8 +39,8 @@ export class KernelLog {
   private fd: number | undefined
   private sequence: number | undefined
   private readonly pages = new Set<number>()
-  private untold: number[] = []
-  private told = { lost: 0, againAt: 0 }
+  private unreportedPages: number[] = []
+  private lostReport = { lost: 0, againAt: 0 }
   private follower: KernelLogFollower | undefined
   private watch: InstanceType<typeof native.ReadableWatch> | undefined
   private timer: NodeJS.Timeout | undefined
@@ -53,10 +53,10 @@ export class KernelLog {
   }
 
   /** Pieces of a range's extents that are bad, as far as the kernel's log has it. */
-  badOf(range: Range, extents: readonly Extent[]): Extent[] {
+  poisonOf(range: Range, extents: readonly Extent[]): Extent[] {
     if (!range.source.ownsPages) return []
     this.readSome()
-    if (this.untold.length > 0) setImmediate(() => this.tell())
+    if (this.unreportedPages.length > 0) setImmediate(() => this.report())
     const pages = inOrder(
       [...this.pages].map(page => ({
         offset: page * kernelPageBytes - range.source.base!,
@@ -78,7 +78,7 @@ export class KernelLog {
   async catchUp(): Promise<void> {
     if (!this.follower) return
     for (let turns = 0; turns < turnsMax && !this.readSome(); turns++) await turn()
-    this.tell()
+    this.report()
   }
 
   close(): void {
@@ -91,20 +91,20 @@ export class KernelLog {
 
   private readable(): void {
     this.readSome()
-    this.tell()
+    this.report()
     this.timer = setTimeout(() => this.watch?.again(), pauseMs).unref()
   }
 
-  private tell(): void {
-    const { follower, untold } = this
+  private report(): void {
+    const { follower, unreportedPages: untold } = this
     if (!follower) return
     if (untold.length > 0) {
-      this.untold = []
+      this.unreportedPages = []
       follower.failed(untold)
     }
-    const lost = this.lostRecords - this.told.lost
-    if (lost === 0 || performance.now() < this.told.againAt) return
-    this.told = { lost: this.lostRecords, againAt: performance.now() + tellLostEveryMs }
+    const lost = this.lostRecords - this.lostReport.lost
+    if (lost === 0 || performance.now() < this.lostReport.againAt) return
+    this.lostReport = { lost: this.lostRecords, againAt: performance.now() + reportLostEveryMs }
     follower.lost(lost)
   }
 
@@ -137,7 +137,7 @@ export class KernelLog {
     const page = failedPage(record)
     if (page === undefined || this.pages.has(page)) return
     this.pages.add(page)
-    this.untold.push(page)
+    this.unreportedPages.push(page)
   }
 }
 

@@ -5,13 +5,13 @@ import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { hashSecret } from '../access/secret'
 import type { Broker } from '../broker'
-import { noteFailed, scrubbingOf } from '../contents/found-bad'
+import { recordKernelFailures, scrubObserver } from '../contents/poison'
 import type { Holder } from '../lease/process'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Range } from '../state/range'
 import { memoryOf } from '../state/range'
-import { viewAllocation } from '../state/view'
+import { viewAllocation } from '../state/wire-view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
 import { candidates } from './candidates'
@@ -150,7 +150,7 @@ async function allocateIn(
     return { allocation: viewAllocation(allocation) }
   } catch (error) {
     charge.close()
-    if (!made || (await undone(broker, source.destroy(memoryOf(record), scrubbingOf(broker, range)))))
+    if (!made || (await undone(broker, source.destroy(memoryOf(record), scrubObserver(broker, range)))))
       range.free(extents)
     throw error
   }
@@ -183,7 +183,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   try {
     if (!(await broker.contents.stop(allocation.id)))
       refuse('Busy', { name: record.name, operation: 'verify' })
-    noteFailed(broker, range, record.extents)
+    recordKernelFailures(broker, range, record.extents)
     const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before, untilGone(call)))
     if (reserving) await reserving
     made = true
@@ -212,7 +212,7 @@ function untilGone(call: Call | undefined): AbortSignal {
 
 /** It was reported while memory was made of it. */
 function checkGood(range: Range, extents: readonly Extent[]): void {
-  if (range.bad.in(extents).length === 0) return
+  if (range.poison.in(extents).length === 0) return
   refuse('SourceFailed', {
     range: range.name,
     operation: 'create',

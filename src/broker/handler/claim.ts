@@ -1,14 +1,14 @@
 import { closeSync } from 'node:fs'
 import type { ClaimIn, ClaimOut, Grant } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { Slices } from '../slices'
 import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
-import { viewAllocation } from '../state/view'
+import { viewAllocation } from '../state/wire-view'
 import { drained, invalid } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
 import { grantOf, openMemory } from './mapping'
@@ -83,7 +83,7 @@ function attempt(broker: Broker, session: Session, allocation: Allocation, asked
   const failed = (outcome: ClaimOut['outcome'], detail: string) => ({
     out: {
       outcome,
-      detail: toldTo(session, detail),
+      detail: redactedFor(session, detail),
       allocation: viewAllocation(allocation),
       grants: [],
     } satisfies ClaimOut,

@@ -8,17 +8,16 @@ import { methodTraits } from '../../../protocol/methods'
 import { replyBytesMax } from '../../../protocol/wire/limits'
 import { type Call, ReplyTooLarge } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { version } from '../version'
+import { openConsole, reload, setLogLevel } from './administration'
 import { allocate, grow } from './allocate'
 import { checkAdmin } from './authorize'
 import { claim } from './claim'
-import { reload, setLogLevel } from './configuration'
-import { openConsole } from './console'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
@@ -113,7 +112,7 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
     const { reason } = parameters
     call.fail(`${brokerInterfaceName}.${error.error}`, {
       ...parameters,
-      ...(typeof reason === 'string' && { reason: toldTo(session, reason) }),
+      ...(typeof reason === 'string' && { reason: redactedFor(session, reason) }),
     })
     return error.error
   }
@@ -133,7 +132,7 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
       range: '',
       operation: syscall,
       code,
-      reason: toldTo(session, message),
+      reason: redactedFor(session, message),
     })
     return 'SourceFailed'
   }

@@ -3,8 +3,8 @@ import { freezeId } from '../../../protocol/table'
 import type { Call } from '../../../protocol/wire/responder'
 import { inRange } from '../allocator/extents'
 import type { Broker } from '../broker'
-import { foundBad } from '../contents/found-bad'
-import type { Outcome } from '../contents/reading'
+import type { Outcome } from '../contents/digest-job'
+import { recordPoison } from '../contents/poison'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { Slices } from '../slices'
@@ -81,9 +81,9 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   const { inventory, log } = broker
   const { range, name, record } = allocation
   if (inventory.byId.get(allocation.id) !== allocation) return
-  if (outcome.kind === 'bad') {
+  if (outcome.kind === 'poisoned') {
     const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
-    foundBad(broker, range, extents, 'kernel')
+    recordPoison(broker, range, extents, 'kernel')
     return
   }
   if (outcome.kind === 'unread')
@@ -91,7 +91,8 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   const digest = outcome.kind === 'digest' ? outcome.digest : null
   // A new digest resets the old verdict.
   const verdict = record.verdict === 'poisoned' ? 'poisoned' : 'unverified'
-  if (digest !== record.digest || verdict !== record.verdict) inventory.note(allocation, { digest, verdict })
+  if (digest !== record.digest || verdict !== record.verdict)
+    inventory.recordContents(allocation, { digest, verdict })
   if (verdict !== record.verdict) broker.changed('changed', allocation, { detail: 'verdict' })
 }
 
@@ -113,7 +114,7 @@ async function endFreeze(broker: Broker, session: Session): Promise<void> {
   for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) {
     const [, allocation] = next
     if (allocation.record.digest !== null && !allocation.range.readOnly)
-      broker.inventory.note(allocation, { digest: null })
+      broker.inventory.recordContents(allocation, { digest: null })
     await slices.next()
   }
   for (const range of writable(broker)) if (range.freeze) range.commit([{ delete: 'control', key: freezeId }])

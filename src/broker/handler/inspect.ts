@@ -10,12 +10,12 @@ import type {
   Usage,
 } from '../../../protocol/generated/broker'
 import { listAllocationsMax } from '../../../protocol/wire/limits'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import type { Retired } from '../state/retired'
-import { viewAllocation, viewMapping, viewRetired } from '../state/view'
+import { viewAllocation, viewMapping, viewRetired } from '../state/wire-view'
 import { version } from '../version'
 import { commandsOf } from '../worker/commands'
 import { invalid } from './arguments'
@@ -53,7 +53,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     retired: take(inventory.retired.values(), entry => mayRead(entry.record.uid) && extentsFit(entry)).map(
       entry => {
         const view = viewRetired(entry)
-        return { ...view, reason: toldTo(session, view.reason) }
+        return { ...view, reason: redactedFor(session, view.reason) }
       },
     ),
     usage: take(broker.accounts.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
@@ -92,7 +92,7 @@ export function listRanges(broker: Broker, session: Session): ListRangesOut {
     ranges: views.map(view => ({
       ...view,
       base: null,
-      reason: typeof view.reason === 'string' ? toldTo(session, view.reason) : null,
+      reason: typeof view.reason === 'string' ? redactedFor(session, view.reason) : null,
     })),
   }
 }

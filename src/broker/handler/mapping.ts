@@ -9,14 +9,14 @@ import type {
 import type { MappingRecord } from '../../../protocol/table'
 import { mappingsPerAllocationMax, sharedMappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
-import { viewMapping } from '../state/view'
+import { viewMapping } from '../state/wire-view'
 import { invalid, metadataText } from './arguments'
 import { checkIdle, checkOwner, findVisible, maySee } from './authorize'
 import { graceFor } from './grace'
@@ -175,7 +175,7 @@ export async function revokeMapping(
   const graceMs = graceFor(broker, session, [mapping], input.graceMs)
   let step = ''
   const outcome = await broker.revoker.revoke(mapping, { graceMs, byHolder }, text => {
-    step = toldTo(session, text)
+    step = redactedFor(session, text)
     if (call.more) call.replyMore({ outcome: 'pending', step } satisfies RevokeMappingOut)
   })
   return { outcome, step }

@@ -3,7 +3,7 @@ import { sharesPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { viewAllocation } from '../state/view'
+import { viewAllocation } from '../state/wire-view'
 import { checkUid, metadataText } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
 

@@ -20,7 +20,7 @@ import {
   without,
 } from '../allocator/extents'
 import type { Broker } from '../broker'
-import { allocationsWith, foundBad } from '../contents/found-bad'
+import { allocationsWith, recordPoison } from '../contents/poison'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Range } from '../state/range'
@@ -32,15 +32,15 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
   const { range, extents } = place(broker, session, input)
   const { pageBytes } = range.source.capabilities
   const pages = extents.map(extent => wholeUnits(extent, pageBytes))
-  const confirmed = broker.kernelLog.badOf(range, pages)
+  const confirmed = broker.kernelLog.poisonOf(range, pages)
   if (!session.isAdmin) {
-    const trusted = [...confirmed, ...range.bad.in(pages)].map(extent => wholeUnits(extent, pageBytes))
+    const trusted = [...confirmed, ...range.poison.in(pages)].map(extent => wholeUnits(extent, pageBytes))
     const doubted = pages.flatMap(page => without(page, apart(trusted)))
     checkCredible(broker, session, range, doubted, input.name!)
   }
   // What the kernel says of it first, and only the rest is the caller's word.
-  if (confirmed.length > 0) foundBad(broker, range, confirmed, 'kernel')
-  const refusal = foundBad(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
+  if (confirmed.length > 0) recordPoison(broker, range, confirmed, 'kernel')
+  const refusal = recordPoison(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
   if (refusal) throw refusal
   return { poisoned: view(broker, range, inOrder(pages)).slice(0, poisonRowsMax) }
 }
@@ -104,7 +104,7 @@ function ownersPages(broker: Broker, uid: number): number {
   const owned = [...broker.inventory.relatedTo(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
   for (const range of new Set(owned.map(allocation => allocation.range))) {
-    const entries = range.bad.records.filter(({ origin }) => origin === 'owner')
+    const entries = range.poison.records.filter(({ origin }) => origin === 'owner')
     const bad = entries.map(({ id, length }) => ({ offset: id, length }))
     const extents = owned.flatMap(allocation => (allocation.range === range ? allocation.record.extents : []))
     const parts = extents.flatMap(extent => overlaps(extent, bad))
@@ -141,7 +141,7 @@ function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[]
   if (!range.readable) return []
   const entryOf = ({ id, length }: { id: number; length: number }) => ({ offset: id, length })
   const isMeant = (part: Extent) => !pages || touchesAny(part, pages)
-  const records = range.bad.records.filter(record => isMeant(entryOf(record)))
+  const records = range.poison.records.filter(record => isMeant(entryOf(record)))
   if (records.length === 0) return []
   const owned = inOrder(
     allocationsWith(broker, range, records.map(entryOf)).flatMap(({ name, record }) =>

@@ -1,6 +1,6 @@
 import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
@@ -23,7 +23,7 @@ export async function release(
   let step = ''
   try {
     const outcome = await broker.revoker.release(allocation, graceMs, text => {
-      step = toldTo(session, text)
+      step = redactedFor(session, text)
       if (call.more) call.replyMore({ outcome: 'pending', step } satisfies ReleaseOut)
     })
     return { outcome, step }

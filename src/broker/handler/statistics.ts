@@ -35,7 +35,7 @@ export function getStatistics(broker: Broker): GetStatisticsOut {
 export function getRecovery(broker: Broker): GetRecoveryOut {
   return {
     recoveries: [...broker.inventory.ranges.values()].map(range => {
-      const { unclaimed, ...found } = range.startup
+      const { unclaimed, ...found } = range.report
       return {
         range: range.name,
         kind: range.recovery,

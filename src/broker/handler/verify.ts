@@ -5,8 +5,8 @@ import type { Call } from '../../../protocol/wire/responder'
 import { inRange } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import type { Broker } from '../broker'
-import { foundBad } from '../contents/found-bad'
-import type { Outcome } from '../contents/reading'
+import type { Outcome } from '../contents/digest-job'
+import { recordPoison } from '../contents/poison'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
@@ -62,42 +62,48 @@ function judge(broker: Broker, allocation: Allocation, before: string | null, ou
   const reason = outcome.kind === 'unread' ? outcome.reason : undefined
   if (inventory.byId.get(allocation.id) !== allocation)
     return { verdict: 'unverified', detail: 'it was released meanwhile' }
-  if (outcome.kind === 'bad') {
+  if (outcome.kind === 'poisoned') {
     const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
-    const refusal = foundBad(broker, range, extents, 'kernel')
+    const refusal = recordPoison(broker, range, extents, 'kernel')
     const pieces = boundedText(
       outcome.pieces.map(({ offset, length }) => `${length} bytes at ${offset}`).join(', '),
       piecesBytesMax,
     )
     const unrecorded = refusal ? `; not recorded: ${refusal.error}` : ''
-    return told(broker, allocation, { verdict: 'poisoned', detail: `can't be read: ${pieces}${unrecorded}` })
+    return reportVerdict(broker, allocation, {
+      verdict: 'poisoned',
+      detail: `can't be read: ${pieces}${unrecorded}`,
+    })
   }
   if (record.verdict === 'poisoned')
-    return told(broker, allocation, { verdict: 'poisoned', detail: 'it has bad memory' })
+    return reportVerdict(broker, allocation, { verdict: 'poisoned', detail: 'it has bad memory' })
   if (outcome.kind === 'digest' && record.digest !== null && record.digest === before)
-    return noted(broker, allocation, outcome.digest === before ? 'intact' : 'changed')
+    return saveVerdict(broker, allocation, outcome.digest === before ? 'intact' : 'changed')
   const detail = reason ?? 'it was claimed, mapped or grown meanwhile'
   // That nothing can be compared now does not take back what was seen to be changed.
-  return noted(broker, allocation, record.verdict === 'changed' ? 'changed' : 'unverified', detail)
+  return saveVerdict(broker, allocation, record.verdict === 'changed' ? 'changed' : 'unverified', detail)
 }
 
-function noted(
+function saveVerdict(
   broker: Broker,
   allocation: Allocation,
   verdict: AllocationRecord['verdict'],
   detail?: string,
 ): Judgement {
   try {
-    if (allocation.record.verdict !== verdict) broker.inventory.note(allocation, { verdict })
+    if (allocation.record.verdict !== verdict) broker.inventory.recordContents(allocation, { verdict })
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     const more = `the verdict could not be recorded: ${error.error}`
-    return told(broker, allocation, { verdict, detail: detail === undefined ? more : `${detail}; ${more}` })
+    return reportVerdict(broker, allocation, {
+      verdict,
+      detail: detail === undefined ? more : `${detail}; ${more}`,
+    })
   }
-  return told(broker, allocation, { verdict, ...(detail !== undefined && { detail }) })
+  return reportVerdict(broker, allocation, { verdict, ...(detail !== undefined && { detail }) })
 }
 
-function told(broker: Broker, allocation: Allocation, judgement: Judgement): Judgement {
+function reportVerdict(broker: Broker, allocation: Allocation, judgement: Judgement): Judgement {
   const { verdict, detail } = judgement
   const text = detail === undefined ? verdict : `${verdict}: ${detail}`
   broker.changed('verified', allocation, { bytes: allocation.record.bytes, detail: text })

@@ -6,14 +6,14 @@ import {
   watchesMax,
 } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { toldTo } from '../access/addresses'
+import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'
 import type { Audience } from '../session/events'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
-import { viewAllocation, viewMapping } from '../state/view'
+import { viewAllocation, viewMapping } from '../state/wire-view'
 import { drained, turn } from './arguments'
 import { maySee } from './authorize'
 
@@ -23,7 +23,7 @@ const batchMax = 64
 /** The worst of them must fit a reply, with keys and brackets around. */
 const batchRoom = replyBytesMax - 256
 
-/** Events kept for a viewer that is not reading just now; more are counted and dropped. */
+/** Events kept for a watcher that is not reading just now; more are counted and dropped. */
 const backlogMax = 1024
 
 /**
@@ -32,7 +32,7 @@ const backlogMax = 1024
  */
 const backlogMaxMeanwhile = 16_384
 
-/** One viewer: the state in batches, then the changes, never faster than it reads. */
+/** One watcher: the state in batches, then the changes, never faster than it reads. */
 export async function watch(
   broker: Broker,
   session: Session,
@@ -41,7 +41,7 @@ export async function watch(
 ): Promise<undefined> {
   const mine = input.mine ?? false
   const pid = mine ? session.peer.pid : undefined
-  if (broker.events.viewersOf(session.uid, pid) >= watchesMax)
+  if (broker.events.watchersOf(session.uid, pid) >= watchesMax)
     refuse('LimitExceeded', { limit: 'watches', max: watchesMax })
   const backlog: Event[] = []
   let missed = 0
@@ -151,7 +151,7 @@ function* heldBy({ inventory }: Broker, holder: Holder | undefined): Generator<A
 function toldOf(session: Session, event: Event): Event {
   const { detail } = event
   if (session.isAdmin || typeof detail !== 'string') return event
-  return { ...event, detail: toldTo(session, detail) }
+  return { ...event, detail: redactedFor(session, detail) }
 }
 
 function maySeeEvent(session: Session, event: Event, audience: Audience): boolean {

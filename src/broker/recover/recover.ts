@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
 import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
-import { ExtentAllocator } from '../allocator/extent-allocator'
-import { ExtentConflict } from '../allocator/extent-conflict'
+import { ExtentAllocator, ExtentConflict } from '../allocator/extent-allocator'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/settings'
 import { guarded, isEnvironment } from '../failure'
@@ -12,10 +11,10 @@ import type { OpenedSource, Source, SourceHost } from '../source/source'
 import type { Allocation } from '../state/allocation'
 import { memoryOf, memoryOfRetired, Range, type RangeOptions, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
-import { addFinding, newStartup, type Startup } from '../state/startup'
+import { addFinding, newRecoveryReport, type RecoveryReport } from '../state/recovery-report'
 import { formatTable, Table } from '../table'
-import { LapTimes } from './lap-times'
 import { retireUnscrubbed } from './retire-unscrubbed'
+import { Stopwatch } from './stopwatch'
 
 /**
  * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
@@ -27,12 +26,12 @@ export async function recover(broker: Broker): Promise<void> {
   broker.service?.recovering()
   for (const [index, settings] of ranges.entries()) {
     broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
-    const took = new LapTimes()
+    const took = new Stopwatch()
     const range = await openRange(broker, settings, took)
     broker.inventory.addRange(range)
-    range.startup.tookMs = Math.round(took.totalMs)
+    range.report.tookMs = Math.round(took.totalMs)
     if (range.reason !== undefined) {
-      addFinding(range.startup, range.reason)
+      addFinding(range.report, range.reason)
       broker.log.error({ range: range.name, reason: range.reason }, 'range is read-only')
     } else
       broker.log.info(
@@ -52,15 +51,15 @@ export async function recover(broker: Broker): Promise<void> {
       'the fd store has memfds of a range that the configuration does not have; they stay',
     )
   for (const { id, range, holder } of broker.inventory.byId.values())
-    if (!holder) range.startup.unclaimed.add(id)
+    if (!holder) range.report.unclaimed.add(id)
 }
 
-async function openRange(broker: Broker, settings: RangeSettings, took: LapTimes): Promise<Range> {
-  const startup = newStartup()
+async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatch): Promise<Range> {
+  const startup = newRecoveryReport()
   const options: Omit<RangeOptions, 'recovery'> = {
     name: settings.name,
     configured: { kind: settings.source, bytes: settings.bytes },
-    startup,
+    report: startup,
     onReadOnly: ({ name }, reason) => broker.events.emit({ kind: 'range', range: name, detail: reason }),
     standing: uid => broker.policy.standing(uid),
   }
@@ -233,7 +232,7 @@ async function openTable(
   return { table, recovery: fresh ? 'fresh' : table.sameBoot ? 'sameBoot' : 'newBoot' }
 }
 
-function found(table: Table, fresh: boolean): Partial<Startup> {
+function found(table: Table, fresh: boolean): Partial<RecoveryReport> {
   const { previousBootId, checkpoint, replayed, epoch, sequence, state } = table
   const { size: allocations } = state.allocations
   if (fresh) return { epoch, sequence, allocations }
@@ -275,13 +274,13 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     // All of it: this is not the memory that the table is about, and what is there is nothing that may be removed.
     if (missing.length === table.state.allocations.size) return range.becomeReadOnly(text)
     // Some of it: the others' owners are not to suffer.
-    addFinding(range.startup, `${text}; it can only be released`)
+    addFinding(range.report, `${text}; it can only be released`)
     broker.log.error({ range: range.name }, `${text}; it can only be released`)
   }
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
-    addFinding(range.startup, `memory of allocation ${id}, which was never committed, was removed`)
+    addFinding(range.report, `memory of allocation ${id}, which was never committed, was removed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }

@@ -4,7 +4,7 @@ import { extentsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import { Refusal } from '../refusal'
 import type { Range } from '../state/range'
-import { addFinding } from '../state/startup'
+import { addFinding } from '../state/recovery-report'
 
 /**
  * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
@@ -23,7 +23,7 @@ export function retireUnscrubbed(broker: Broker, range: Range): void {
     if (!(error instanceof Refusal)) throw error
     // Nobody may have it as it is, and the other ranges have nothing to do with it.
     const reason = `its memory, which was never scrubbed, could not be recorded for it: ${error.message}`
-    addFinding(range.startup, reason)
+    addFinding(range.report, reason)
     broker.log.error({ range: range.name, reason }, 'range is read-only')
     range.becomeReadOnly(reason)
     return

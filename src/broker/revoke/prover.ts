@@ -6,7 +6,7 @@ import type { Proof, Scan } from '../source/source'
 import type { Allocation, Mapping } from '../state/allocation'
 import type { Range } from '../state/range'
 import { scanMs } from '../worker/holder-scan'
-import type { Step } from './ladder'
+import type { Step } from './revocation'
 import type { RevocationHost } from './revocation-host'
 
 /** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
@@ -166,7 +166,7 @@ function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean
 }
 
 /** Kept in the table, which has little room for it. */
-const pidsToldMax = 8
+const pidsNamedMax = 8
 const whyMax = 500
 
 const opaqueReach =
@@ -197,10 +197,10 @@ function isPassing(proof: Proof): boolean {
 }
 
 export function describe(proof: Extract<Proof, { kind: 'held' }>): string {
-  const more = proof.pids.length - pidsToldMax
+  const more = proof.pids.length - pidsNamedMax
   const who =
     proof.pids.length > 0
-      ? `held by process ${proof.pids.slice(0, pidsToldMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+      ? `held by process ${proof.pids.slice(0, pidsNamedMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
       : 'held by a process that was not found'
   const all = proof.unseen && proof.pids.length > 0 ? `${who}, and maybe others` : who
   return proof.why === undefined ? all : `${all} (${proof.why.slice(0, whyMax)})`

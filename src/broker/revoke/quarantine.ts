@@ -82,7 +82,7 @@ export class Quarantine {
   private async reclaim(retired: Retired): Promise<void> {
     if (!this.broker.inventory.retired.has(retired.record.id) || retired.scrubbing) return
     const named = this.isToBeNamed(retired)
-    const proof = await this.revoker.lookOrForce(retired, named)
+    const proof = await this.revoker.lookOrTake(retired, named)
     if (proof.kind === 'held') {
       if (named || proof.pids.length > 0) retired.pids = proof.pids
       return
@@ -98,7 +98,7 @@ export class Quarantine {
     const { inventory } = this.broker
     const { revoker } = this
     if (!inventory.mappings.has(mapping.id) || revoker.isRevoking(mapping)) return
-    const proof = await revoker.lookOrForce(mapping, this.isToBeNamed(mapping))
+    const proof = await revoker.lookOrTake(mapping, this.isToBeNamed(mapping))
     if (proof.kind === 'gone' && inventory.mappings.has(mapping.id) && !revoker.isRevoking(mapping))
       revoker.finish(mapping)
   }

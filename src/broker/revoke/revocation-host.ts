@@ -1,6 +1,6 @@
 import type { Settings } from '../config/settings'
 import type { Contents } from '../contents/contents'
-import type { PoisonHost } from '../contents/found-bad'
+import type { PoisonHost } from '../contents/poison'
 import type { Holder } from '../lease/process'
 import type { HolderScan } from '../worker/holder-scan'
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { noteFailed, scrubbingOf } from '../contents/found-bad'
+import { recordKernelFailures, scrubObserver } from '../contents/poison'
 import { isEnvironment, StillReferenced } from '../failure'
 import { Refusal } from '../refusal'
 import type { AllocationMemory, Proof, Source } from '../source/source'
@@ -7,8 +7,8 @@ import { type Allocation, Mapping } from '../state/allocation'
 import { memoryOf, memoryOfRetired } from '../state/range'
 import type { Retired } from '../state/retired'
 import { scanMs } from '../worker/holder-scan'
-import { Ladder, type Step } from './ladder'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
+import { Revocation, type Step } from './revocation'
 import type { RevocationHost } from './revocation-host'
 
 export type RevokeOutcome = 'revoked' | 'quarantined'
@@ -18,13 +18,13 @@ export type ReleaseOutcome = 'released' | 'quarantined'
 const lookEveryMs = 100
 
 /**
- * The ladder by which memory comes back: ask the holders, wait for them until the deadline, ask the kernel for proof
- * that nobody reaches the memory, and without it do what the policy says: kill who is left, take the memory away from
- * under them where the source can, or quarantine.
+ * Takes memory back, step by step: asks the holders, waits for them until the deadline, and asks the kernel for proof that
+ * nobody reaches the memory. Without proof the policy decides: kill who is left, take the memory from under them where
+ * the source can, or quarantine it.
  */
 export class Revoker {
-  private readonly revoking = new Map<Mapping, Ladder<RevokeOutcome>>()
-  private readonly releasing = new Map<Allocation, Ladder<ReleaseOutcome>>()
+  private readonly revoking = new Map<Mapping, Revocation<RevokeOutcome>>()
+  private readonly releasing = new Map<Allocation, Revocation<ReleaseOutcome>>()
   private readonly prover: Prover
 
   constructor(private readonly broker: RevocationHost) {
@@ -48,28 +48,28 @@ export class Revoker {
     const deadline = performance.now() + graceMs
     const running = this.revoking.get(mapping)
     if (running) return running.join(deadline, step)
-    const ladder = new Ladder<RevokeOutcome>(deadline, async self => {
+    const revocation = new Revocation<RevokeOutcome>(deadline, async self => {
       // Not before it can be found, so that it can be joined from its first step on.
       await Promise.resolve()
       try {
-        return await this.climbDown(mapping, self)
+        return await this.runRevoke(mapping, self)
       } finally {
         this.revoking.delete(mapping)
         // Without a proof, or with an error on the way, somebody has to look again.
         if (mapping.state === 'revoking') this.broker.quarantine.checkSoon()
       }
     })
-    this.revoking.set(mapping, ladder)
-    return ladder.join(deadline, step)
+    this.revoking.set(mapping, revocation)
+    return revocation.join(deadline, step)
   }
 
-  private async climbDown(mapping: Mapping, ladder: Ladder<RevokeOutcome>): Promise<RevokeOutcome> {
+  private async runRevoke(mapping: Mapping, revocation: Revocation<RevokeOutcome>): Promise<RevokeOutcome> {
     const { allocation } = mapping
-    const tell = this.teller(allocation, ladder.tell, mapping)
+    const tell = this.teller(allocation, revocation.tell, mapping)
     this.broker.checkThawed()
     if (!this.broker.inventory.mappings.has(mapping.id)) return 'revoked'
     if (mapping.state !== 'revoking') this.broker.inventory.changeMapping(mapping, { state: 'revoking' })
-    if (mapping.hold === 'held') await this.ask([mapping], ladder, tell)
+    if (mapping.hold === 'held') await this.ask([mapping], revocation, tell)
     const remaining = await this.end(allocation, () => this.rightful(mapping), tell, mapping)
     if (remaining.kind === 'held') {
       tell(`quarantined: ${describe(remaining)}`)
@@ -105,25 +105,25 @@ export class Revoker {
     const running = this.releasing.get(allocation)
     if (running) return running.join(deadline, step)
     allocation.busy = 'release'
-    const ladder = new Ladder<ReleaseOutcome>(deadline, async self => {
+    const revocation = new Revocation<ReleaseOutcome>(deadline, async self => {
       await Promise.resolve()
       try {
-        return await this.releaseAlone(allocation, self)
+        return await this.runRelease(allocation, self)
       } finally {
         this.releasing.delete(allocation)
         allocation.busy = undefined
       }
     })
-    this.releasing.set(allocation, ladder)
-    return ladder.join(deadline, step)
+    this.releasing.set(allocation, revocation)
+    return revocation.join(deadline, step)
   }
 
-  private async releaseAlone(
+  private async runRelease(
     allocation: Allocation,
-    ladder: Ladder<ReleaseOutcome>,
+    revocation: Revocation<ReleaseOutcome>,
   ): Promise<ReleaseOutcome> {
-    const tell = this.teller(allocation, ladder.tell)
-    await this.ask([...allocation.mappings.values()], ladder, tell)
+    const tell = this.teller(allocation, revocation.tell)
+    await this.ask([...allocation.mappings.values()], revocation, tell)
     const reachable = await this.disown(targetOf(allocation), memoryOf(allocation.record))
     const remaining = reachable ?? (await this.end(allocation, () => new Set(), tell))
     this.broker.checkThawed()
@@ -163,8 +163,8 @@ export class Revoker {
   async reclaim(retired: Retired): Promise<void> {
     const { range } = retired
     const { name, uid } = retired.record
-    noteFailed(this.broker, range, retired.record.extents)
-    retired.scrubbing = scrubbingOf(this.broker, range)
+    recordKernelFailures(this.broker, range, retired.record.extents)
+    retired.scrubbing = scrubObserver(this.broker, range)
     try {
       await range.source.destroy(memoryOfRetired(retired.record), retired.scrubbing)
     } catch (error) {
@@ -210,35 +210,35 @@ export class Revoker {
    * done once a second, so only what comes of it is told.
    * named: who has it is to be found out as well.
    */
-  async lookOrForce(of: Retired | Mapping, named: boolean): Promise<Proof> {
+  async lookOrTake(of: Retired | Mapping, named: boolean): Promise<Proof> {
     if (of instanceof Mapping) {
       const { allocation } = of
       const target = targetOf(allocation)
       const rightful = this.rightful(of)
-      const isNamed = named || rightful.size > 0 || this.isTaking(allocation.range.source)
+      const isNamed = named || rightful.size > 0 || this.canTake(allocation.range.source)
       const proof = isNamed
         ? await this.prover.proveExcept(target, rightful, of, scanMs.background)
         : await this.prover.word(target)
       if (
         proof.kind === 'gone' ||
-        isHeld(proof, this.isTaking(allocation.range.source)) ||
+        isHeld(proof, this.canTake(allocation.range.source)) ||
         allocation.busy !== undefined
       )
         return proof
       const silent = () => {}
       const tell = this.teller(allocation, silent, of)
-      return whenGone(tell, step => this.force(allocation, of, proof, step))
+      return whenGone(tell, step => this.forceRevoke(allocation, of, proof, step))
     }
     const { range, record } = of
     const target = { id: record.allocationId, range, uid: record.uid }
     const look = () =>
-      named || this.isTaking(range.source)
+      named || this.canTake(range.source)
         ? this.prover.prove(target, scanMs.background)
         : this.prover.word(target)
     const proof = (await this.disown(target, memoryOfRetired(record))) ?? (await look())
-    if (proof.kind === 'gone' || isHeld(proof, this.isTaking(range.source))) return proof
+    if (proof.kind === 'gone' || isHeld(proof, this.canTake(range.source))) return proof
     const tell = (text: string) => this.broker.log.info({ allocation: record.name }, `quarantine: ${text}`)
-    return whenGone(tell, step => this.cut(target, step))
+    return whenGone(tell, step => this.take(target, step))
   }
 
   /** Why there can be no proof: its owner could still open it by path. */
@@ -262,16 +262,16 @@ export class Revoker {
   }
 
   /** Until every holder has given back what it was asked for, has exited, or the deadline has come. */
-  private async ask(mappings: Mapping[], ladder: Ladder<unknown>, tell: Step): Promise<void> {
+  private async ask(mappings: Mapping[], revocation: Revocation<unknown>, tell: Step): Promise<void> {
     const held = mappings.filter(mapping => mapping.holder !== undefined)
     if (held.length === 0) return
     const { allocation } = held[0]!
     const { source } = allocation.range
     const target = targetOf(allocation)
-    const taking = this.isTaking(source)
+    const taking = this.canTake(source)
     if (!(await this.prover.isReached(target, taking))) return
     // For the wire, which has the time of day.
-    const deadline = Date.now() + Math.round(ladder.deadlineAt - performance.now())
+    const deadline = Date.now() + Math.round(revocation.deadlineAt - performance.now())
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
       .map(mapping => {
@@ -288,8 +288,8 @@ export class Revoker {
     const done = new AbortController()
     void Promise.all(returns).then(() => done.abort())
     // Nobody may say so, and yet nobody reach the memory any more.
-    while (performance.now() < ladder.deadlineAt && !done.signal.aborted) {
-      await ladder.wait(lookEveryMs, done.signal)
+    while (performance.now() < revocation.deadlineAt && !done.signal.aborted) {
+      await revocation.wait(lookEveryMs, done.signal)
       if (done.signal.aborted || !(await this.prover.isReached(target, taking))) return
     }
   }
@@ -303,10 +303,10 @@ export class Revoker {
   ): Promise<Proof> {
     const { source } = allocation.range
     const look = () => this.prover.proveExcept(targetOf(allocation), rightful(), mapping)
-    const taking = this.isTaking(source)
+    const taking = this.canTake(source)
     const proof = await this.prover.settle(look, taking)
     if (proof.kind === 'gone') return proof
-    if (taking) return this.force(allocation, mapping, proof, tell)
+    if (taking) return this.forceRevoke(allocation, mapping, proof, tell)
     if (this.broker.settings.onDeadline !== 'kill') return proof
     // Who rightly has another mapping is not killed for this one.
     const others = mapping ? rightfulHolders(allocation, mapping) : new Set<number>()
@@ -315,41 +315,45 @@ export class Revoker {
     return this.prover.settle(look, taking)
   }
 
-  private isTaking(source: Source): boolean {
-    return this.broker.settings.onDeadline === 'take' && source.cut !== undefined
+  private canTake(source: Source): boolean {
+    return this.broker.settings.onDeadline === 'take' && source.take !== undefined
   }
 
   /**
    * Take the memory away from whoever still reaches it, unless somebody has another mapping of it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
    */
-  private async force(
+  private async forceRevoke(
     allocation: Allocation,
     mapping: Mapping | undefined,
     without: Proof,
     tell: Step,
   ): Promise<Proof> {
     const { source } = allocation.range
-    if (!mapping) return this.cut(targetOf(allocation), tell)
+    if (!mapping) return this.take(targetOf(allocation), tell)
     while (allocation.busy !== undefined) await sleep(lookEveryMs)
     // The other change may have ended the mapping, or have given the memory to someone else.
     if (!this.broker.inventory.mappings.has(mapping.id)) return { kind: 'gone' }
     if (isUsedByOthers(allocation, mapping)) return without
     allocation.busy = 'revoke'
     try {
-      const proof = await this.cut(targetOf(allocation), tell)
-      if (proof.kind === 'gone') await source.mend!(memoryOf(allocation.record))
+      const proof = await this.take(targetOf(allocation), tell)
+      if (proof.kind === 'gone') await source.repair!(memoryOf(allocation.record))
       return proof
     } finally {
       allocation.busy = undefined
     }
   }
 
-  private async cut(target: Target, tell: Step): Promise<Proof> {
+  private async take(target: Target, tell: Step): Promise<Proof> {
     tell('taking the memory away from whoever may still reach it')
     const { range, id } = target
     const { inventory } = this.broker
-    noteFailed(this.broker, range, (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? [])
-    const proof = await this.broker.contents.unread(id, () => range.source.cut!(id))
+    recordKernelFailures(
+      this.broker,
+      range,
+      (inventory.byId.get(id) ?? inventory.retiredAs(id))?.record.extents ?? [],
+    )
+    const proof = await this.broker.contents.unread(id, () => range.source.take!(id))
     tell(
       proof.kind === 'gone'
         ? 'the kernel has ended every descriptor and mapping of it'

@@ -28,50 +28,50 @@ export interface Audience {
   pids: number[]
 }
 
-export type Viewer = (event: Event, audience: Audience) => void
+export type Watcher = (event: Event, audience: Audience) => void
 
 const nobody: Audience = { uids: [], pids: [] }
 
-/** Numbers each change and hands it to the viewers. */
+/** Numbers each change and hands it to the watchers. */
 export class Events {
   sequence = 0
   /** With the uid of each. */
-  private readonly viewers = new Map<Viewer, number>()
+  private readonly watchers = new Map<Watcher, number>()
   /** Every VMM watches what concerns itself; looked up by process, so that a thousand of them cost an event nothing. */
-  private readonly ofProcess = new Map<number, Set<Viewer>>()
+  private readonly ofProcess = new Map<number, Set<Watcher>>()
 
   constructor(private readonly now: () => number) {}
 
   /** How many there are of that process, or without a pid of all that see everything, of that uid. */
-  viewersOf(uid: number, pid?: number): number {
+  watchersOf(uid: number, pid?: number): number {
     if (pid !== undefined) return this.ofProcess.get(pid)?.size ?? 0
     let count = 0
-    for (const other of this.viewers.values()) if (other === uid) count++
+    for (const other of this.watchers.values()) if (other === uid) count++
     return count
   }
 
   /** All events; or with a pid those that concern that process. Returns how to stop. */
-  watch(viewer: Viewer, uid: number, pid?: number): () => void {
+  watch(watcher: Watcher, uid: number, pid?: number): () => void {
     if (pid === undefined) {
-      this.viewers.set(viewer, uid)
-      return () => this.viewers.delete(viewer)
+      this.watchers.set(watcher, uid)
+      return () => this.watchers.delete(watcher)
     }
     const own = this.ofProcess.get(pid) ?? new Set()
-    this.ofProcess.set(pid, own.add(viewer))
+    this.ofProcess.set(pid, own.add(watcher))
     return () => {
-      own.delete(viewer)
+      own.delete(watcher)
       if (own.size === 0 && this.ofProcess.get(pid) === own) this.ofProcess.delete(pid)
     }
   }
 
   emit(change: Change, audienceOf: () => Audience = () => nobody): void {
     this.sequence++
-    if (this.viewers.size === 0 && this.ofProcess.size === 0) return
+    if (this.watchers.size === 0 && this.ofProcess.size === 0) return
     const audience = audienceOf()
     const event: Event = { sequence: this.sequence, time: this.now(), ...change }
-    for (const viewer of this.viewers.keys()) viewer(event, audience)
+    for (const watcher of this.watchers.keys()) watcher(event, audience)
     const pids = new Set(audience.pids)
     if (typeof event.pid === 'number') pids.add(event.pid)
-    for (const pid of pids) for (const viewer of this.ofProcess.get(pid) ?? []) viewer(event, audience)
+    for (const pid of pids) for (const watcher of this.ofProcess.get(pid) ?? []) watcher(event, audience)
   }
 }

@@ -156,9 +156,9 @@ export interface Source {
    * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
    * (the kernel may keep references to its pages for them), or because of what why says.
    */
-  cut?(id: number): Promise<Proof>
+  take?(id: number): Promise<Proof>
   /** Make memory that was cut off usable again. */
-  mend?(memory: AllocationMemory): Promise<void>
+  repair?(memory: AllocationMemory): Promise<void>
 }
 
 /**

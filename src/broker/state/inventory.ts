@@ -99,7 +99,7 @@ export class Inventory {
   }
 
   /** The broker's own word on the contents: possible while frozen, and with the room that is kept for such. */
-  note(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
+  recordContents(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
     const record = { ...allocation.record, ...word }
     allocation.range.commit([{ put: 'allocation', value: record }])
     allocation.record = record
@@ -181,7 +181,7 @@ export class Inventory {
     this.byId.delete(id)
     for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
       this.relate(owner, allocation)
-    allocation.range.startup.unclaimed.delete(id)
+    allocation.range.report.unclaimed.delete(id)
     this.recount(allocation)
     // What nobody can reuse still counts as its owner's.
     const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
@@ -235,7 +235,7 @@ export class Inventory {
     }
     if (!holder) return
     holder.allocations.add(allocation.id)
-    allocation.range.startup.unclaimed.delete(allocation.id)
+    allocation.range.report.unclaimed.delete(allocation.id)
   }
 
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {

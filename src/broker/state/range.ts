@@ -14,9 +14,9 @@ import { boundedText } from '../bounded-text'
 import { refuse } from '../refusal'
 import type { AllocationMemory, Source } from '../source/source'
 import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLarge } from '../table'
-import { BadMemory } from './bad-memory'
+import { PoisonLedger } from './poison-ledger'
 import type { RecordBytes } from './record-bytes'
-import type { Startup } from './startup'
+import type { RecoveryReport } from './recovery-report'
 import { emptySums } from './sums'
 
 /** Of the table's room: kept for what must go through, what one uid may fill, and all without an [[owner]] together. */
@@ -42,7 +42,7 @@ export interface RangeOptions {
   name: string
   configured: { kind: string; bytes: number }
   recovery: Recovery
-  startup: Startup
+  report: RecoveryReport
   /** Left out when the range could not be opened at all. */
   parts?: RangeParts
   /** Left out when it is online. */
@@ -58,11 +58,11 @@ export interface RangeOptions {
 export class Range {
   readonly name: string
   readonly recovery: Recovery
-  readonly startup: Startup
+  readonly report: RecoveryReport
   readonly sums = emptySums()
   /** Bad memory that would be free, in whole units. */
   poisonedBytes = 0
-  private badMemory: BadMemory | undefined
+  private poisonLedger: PoisonLedger | undefined
   private readonly options: RangeOptions
   private readonly parts: RangeParts | undefined
   private readOnlyReason: string | undefined
@@ -70,7 +70,7 @@ export class Range {
   constructor(options: RangeOptions) {
     this.name = options.name
     this.recovery = options.recovery
-    this.startup = options.startup
+    this.report = options.report
     this.options = options
     this.parts = options.parts
     this.readOnlyReason = options.readOnlyReason
@@ -146,9 +146,9 @@ export class Range {
     check('tableBytesWithoutOwner', othersShare, others, othersDelta)
   }
 
-  get bad(): BadMemory {
-    this.badMemory ??= new BadMemory(this.opened().table.state.poison)
-    return this.badMemory
+  get poison(): PoisonLedger {
+    this.poisonLedger ??= new PoisonLedger(this.opened().table.state.poison)
+    return this.poisonLedger
   }
 
   /** Extents can be allocated again, but for bad memory. */
@@ -159,7 +159,7 @@ export class Range {
 
   /** What of the extents is bad is not allocated any more; where it is in use now, when that ends. */
   withhold(extents: readonly Extent[]): void {
-    for (const extent of this.bad.in(extents))
+    for (const extent of this.poison.in(extents))
       this.poisonedBytes += this.allocator.withhold(wholeUnits(extent, this.source.unitBytes))
   }
 
@@ -167,9 +167,9 @@ export class Range {
    * Adds to the ledger what of the extents is not in it. Nobody is given it from now on, also where the table refuses.
    * @throws Refusal RangeReadOnly, TableFull
    */
-  addBad(extents: readonly Extent[], origin: PoisonOrigin): void {
-    this.withhold(this.bad.add(extents, origin, Date.now()))
-    this.bad.record(changes => this.commit(changes))
+  addPoison(extents: readonly Extent[], origin: PoisonOrigin): void {
+    this.withhold(this.poison.add(extents, origin, Date.now()))
+    this.poison.record(changes => this.commit(changes))
   }
 
   get freeze(): FreezeRecord | undefined {

@@ -14,8 +14,8 @@ import {
   wordBytes,
 } from '../../../protocol/table'
 import { emptyTable } from './empty-table'
+import { TableFailed } from './errors'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
-import { TableFailed } from './table-error'
 import type { TableMedium } from './table-medium'
 
 /** uuid and bootId: 32 digits of lower-case hex. journalBytes: a quarter of tableBytes when left out. */

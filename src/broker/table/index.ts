@@ -1,6 +1,5 @@
-export * from './buffer-medium'
+export * from './errors'
 export * from './format-table'
 export * from './native-medium'
 export * from './table'
-export * from './table-error'
 export * from './table-medium'

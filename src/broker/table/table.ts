@@ -20,9 +20,9 @@ import {
   unknownFeatures,
 } from '../../../protocol/table'
 import { Checkpoint } from './checkpoint'
+import { TableFailed, TableFull, TransactionTooLarge } from './errors'
 import { JournalWriter, publishHighWater } from './journal-writer'
 import { repairSuperblock, updateSuperblock } from './superblock-store'
-import { TableFailed, TableFull, TransactionTooLarge } from './table-error'
 import type { TableMedium } from './table-medium'
 import { planTransaction, TransactionEncoder } from './transaction'
 

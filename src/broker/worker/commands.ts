@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { roundUp } from '../../../protocol/units'
 import { boundedText } from '../bounded-text'
-import { NotInTime } from './not-in-time'
+import { NotInTime } from './errors'
 import { encodeRequest, list, u32 } from './request'
 import type { WorkerPool } from './worker-pool'
 

@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs'
 import { check } from '../../../native'
-import { NotInTime } from './not-in-time'
+import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 

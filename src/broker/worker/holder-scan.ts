@@ -1,6 +1,6 @@
 import { startTimeOf } from '../lease/process'
+import { NotInTime } from './errors'
 import { FairQueue } from './fair-queue'
-import { NotInTime } from './not-in-time'
 import { encodeRequest, list, u32, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 

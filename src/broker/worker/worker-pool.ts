@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native, workerFile } from '../../../native'
+import { NotInTime } from './errors'
 import { FairQueue } from './fair-queue'
-import { NotInTime } from './not-in-time'
 import { WorkerProcess } from './worker-process'
 
 /** On whose account a job is; jobs have their turns by owner. A uid where there is one. */

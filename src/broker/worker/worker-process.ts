@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs'
 import { ExitWatch, native, Socket } from '../../../native'
 import { KiB } from '../../../protocol/units'
-import { WorkerLost } from './not-in-time'
+import { WorkerLost } from './errors'
 
 const SIGKILL = 9
 

@@ -1,4 +1,4 @@
-import { BufferMedium } from '../../../src/broker/table'
+import { BufferMedium } from './buffer-medium'
 
 /** One aligned 8-byte store. fence: it came by publish(), after everything before it. */
 export interface Store {

@@ -292,7 +292,7 @@ export class DevdaxSource implements Source {
       : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
   }
 
-  cut(id: number): Promise<Proof> {
+  take(id: number): Promise<Proof> {
     return this.alone(id, () => this.cutAlone(id))
   }
 
@@ -317,7 +317,7 @@ export class DevdaxSource implements Source {
   }
 
   /** Memory whose device was cut off, for those who still have a right to it. */
-  mend(memory: AllocationMemory): Promise<void> {
+  repair(memory: AllocationMemory): Promise<void> {
     return this.alone(memory.id, async () => {
       if (!this.devices.has(memory.id)) await this.remake(memory)
     })

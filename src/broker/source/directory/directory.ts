@@ -230,7 +230,7 @@ export class DirectorySource implements Source {
 
   settled(memory: AllocationMemory): Promise<void> | undefined {
     const expected = this.host.expected(memory.id)
-    return expected && this.sizes.mend(expected)
+    return expected && this.sizes.repair(expected)
   }
 
   private isRight({ size, blocks }: Stats, { bytes }: AllocationMemory): boolean {

@@ -43,7 +43,7 @@ export class FileSizes {
   }
 
   /** undefined: the file is right, or not there. Else it settles when it was put right, or could not be in time. */
-  mend(memory: AllocationMemory): Promise<void> | undefined {
+  repair(memory: AllocationMemory): Promise<void> | undefined {
     const running = this.mending.get(memory.id)
     if (running) return running
     const stat = lstatSync(this.files.file(memory.id), { throwIfNoEntry: false })
@@ -78,7 +78,7 @@ export class FileSizes {
     for (const id of this.waiting) {
       this.waiting.delete(id)
       const memory = this.host.expected(id)
-      if (memory) void this.mend(memory)
+      if (memory) void this.repair(memory)
       else if (this.wrong.has(id)) this.retryIfThere(id)
       if (performance.now() > until) break
     }

@@ -1,5 +1,5 @@
 /** Milliseconds of each step of a start, by its name; for the log. */
-export class LapTimes {
+export class Stopwatch {
   private readonly steps: Record<string, number> = {}
   private readonly from: number
   private last: number

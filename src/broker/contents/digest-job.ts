@@ -11,7 +11,7 @@ export type Outcome =
   /** 32 bytes in lower-case hex. */
   | { kind: 'digest'; digest: string }
   /** Pieces of the allocation that could not be read; the rest could. */
-  | { kind: 'bad'; pieces: Extent[] }
+  | { kind: 'poisoned'; pieces: Extent[] }
   /** Not read; a sentence's end: "not read: ...". */
   | { kind: 'unread'; reason: string }
 
@@ -21,7 +21,7 @@ const { EHWPOISON, ECANCELED } = { EHWPOISON: 133, ECANCELED: 125 }
 const threads = Math.max(1, availableParallelism() - 1)
 
 /** An allocation's memory being read from beginning to end, on threads. */
-export class Reading {
+export class DigestJob {
   readonly outcome: Promise<Outcome>
 
   private constructor(private readonly job: Digest) {
@@ -29,11 +29,11 @@ export class Reading {
   }
 
   /** @throws what the source's open() throws */
-  static start({ range, record }: Allocation): Reading {
+  static start({ range, record }: Allocation): DigestJob {
     const memory = memoryOf(record)
     const fd = range.source.open(memory, false)
     try {
-      return new Reading(new Digest(fd, range.source.descriptorOffset(memory), record.bytes, threads))
+      return new DigestJob(new Digest(fd, range.source.descriptorOffset(memory), record.bytes, threads))
     } finally {
       closeSync(fd)
     }
@@ -60,7 +60,7 @@ export class Reading {
   private async settle(): Promise<Outcome> {
     const errno = await this.job.errno
     if (errno === 0) return { kind: 'digest', digest: this.job.hash()!.toString('hex') }
-    if (errno === -EHWPOISON) return { kind: 'bad', pieces: this.job.bad() }
+    if (errno === -EHWPOISON) return { kind: 'poisoned', pieces: this.job.bad() }
     if (errno === -ECANCELED) return { kind: 'unread', reason: 'the reading was broken off' }
     return { kind: 'unread', reason: new SystemError('reading', errno).message }
   }

@@ -1,6 +1,6 @@
-import type { TableMedium } from './table-medium'
+import type { TableMedium } from '../../../src/broker/table/table-medium'
 
-/** A table in a buffer: for dumps that are to be written to, and for tests. */
+/** A table in a buffer. */
 export class BufferMedium implements TableMedium {
   constructor(readonly buffer: Buffer) {}
 

@@ -1,7 +1,7 @@
 import { boundedText } from '../bounded-text'
 
 /** What was found when a range was taken up. */
-export interface Startup {
+export interface RecoveryReport {
   /** null: none is known. */
   previousBootId: string | null
   startedAt: number
@@ -23,12 +23,12 @@ const findingsMax = 32
 const findingBytesMax = 512
 
 /** Beyond the most that are kept, the last one says so. */
-export function addFinding({ findings }: Startup, text: string): void {
+export function addFinding({ findings }: RecoveryReport, text: string): void {
   if (findings.length < findingsMax) findings.push(boundedText(text, findingBytesMax))
   else findings[findingsMax - 1] = 'there is more; the log has all of it'
 }
 
-export function newStartup(): Startup {
+export function newRecoveryReport(): RecoveryReport {
   return {
     previousBootId: null,
     startedAt: Date.now(),

@@ -7,7 +7,7 @@ export type Step = (text: string) => void
  * One revocation or release under way. Whoever asks for the same joins it, hears of its further steps, and may shorten
  * its deadline, never lengthen it: an owner's patience is not an administrator's.
  */
-export class Ladder<Outcome> {
+export class Revocation<Outcome> {
   private readonly listeners = new Set<Step>()
   private wake = new AbortController()
   readonly outcome: Promise<Outcome>
@@ -15,7 +15,7 @@ export class Ladder<Outcome> {
   constructor(
     /** By the monotonic clock (performance.now()): setting the time of day is nobody's deadline. */
     private deadline: number,
-    run: (ladder: Ladder<Outcome>) => Promise<Outcome>,
+    run: (revocation: Revocation<Outcome>) => Promise<Outcome>,
   ) {
     this.outcome = run(this)
   }

@@ -5,15 +5,15 @@ import { apart, overlaps, touched, without } from '../allocator/extents'
 const recordsPerCommit = 64
 
 /** What of a range is known to be bad: the ledger in its table, and what that had no room for. */
-export class BadMemory {
+export class PoisonLedger {
   private readonly unrecorded = new Map<number, PoisonRecord>()
 
   /** ledger: as the table holds it at any time. */
-  constructor(private readonly ledger: ReadonlyMap<number, PoisonRecord>) {}
+  constructor(private readonly recorded: ReadonlyMap<number, PoisonRecord>) {}
 
   /** In order; they do not overlap. */
   get records(): PoisonRecord[] {
-    return [...this.ledger.values(), ...this.unrecorded.values()].sort((a, b) => a.id - b.id)
+    return [...this.recorded.values(), ...this.unrecorded.values()].sort((a, b) => a.id - b.id)
   }
 
   /** The bad parts of extents. */
@@ -45,7 +45,7 @@ export class BadMemory {
   }
 
   private extents(): Extent[] {
-    const records = [...this.ledger.values(), ...this.unrecorded.values()]
+    const records = [...this.recorded.values(), ...this.unrecorded.values()]
     return apart(records.map(({ id, length }) => ({ offset: id, length })))
   }
 }

@@ -6,7 +6,7 @@ export interface Sample {
 }
 
 /** A metric that is read when it is asked for; the shape that a registry of prom-client takes. */
-export class Reading {
+export class SampledMetric {
   constructor(
     readonly type: 'gauge' | 'counter' | 'histogram',
     readonly name: string,

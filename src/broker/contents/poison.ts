@@ -28,7 +28,7 @@ const reportedPlacesMax = 256
  * Bad memory: into the ledger where the range has one, its allocations' verdicts are poisoned, and their owners hear of
  * it. Nothing of it is given out from now on, also where the table refuses; then that refusal is returned.
  */
-export function foundBad(
+export function recordPoison(
   broker: PoisonHost,
   range: Range,
   extents: readonly Extent[],
@@ -44,13 +44,13 @@ export function foundBad(
     }
   }
   const bad = apart(extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes)))
-  let news = range.bad.outOf(bad)
-  if (range.source.ownsPages) attempt(() => range.addBad(bad, origin))
+  let news = range.poison.outOf(bad)
+  if (range.source.ownsPages) attempt(() => range.addPoison(bad, origin))
   const concerned = allocationsWith(broker, range, bad)
   for (const allocation of concerned) {
     const { verdict, digest } = allocation.record
     if (verdict === 'poisoned' && digest === null) continue
-    attempt(() => broker.inventory.note(allocation, { verdict: 'poisoned', digest: null }))
+    attempt(() => broker.inventory.recordContents(allocation, { verdict: 'poisoned', digest: null }))
     if (verdict !== 'poisoned' && allocation.record.verdict === 'poisoned') allocation.reportedBad = []
   }
   if (!range.source.ownsPages) news = concerned.flatMap(allocation => takeUnreported(allocation, bad))
@@ -88,9 +88,9 @@ function takeUnreported(allocation: Allocation, bad: readonly Extent[]): Extent[
 }
 
 /** With a device the kernel forgets what it knew of its memory: to be called before one goes. */
-export function noteFailed(broker: PoisonHost, range: Range, extents: readonly Extent[]): void {
-  const bad = broker.kernelLog.badOf(range, extents)
-  if (bad.length > 0) foundBad(broker, range, bad, 'kernel')
+export function recordKernelFailures(broker: PoisonHost, range: Range, extents: readonly Extent[]): void {
+  const bad = broker.kernelLog.poisonOf(range, extents)
+  if (bad.length > 0) recordPoison(broker, range, bad, 'kernel')
 }
 
 /**
@@ -103,7 +103,7 @@ export async function followKernelLog(broker: PoisonHost): Promise<void> {
   if (ranges.length === 0) return
   try {
     await kernelLog.follow({
-      failed: pages => recordFailures(broker, pages),
+      failed: pages => recordFailedPages(broker, pages),
       lost: records =>
         log.warn(
           { records },
@@ -121,7 +121,7 @@ export async function followKernelLog(broker: PoisonHost): Promise<void> {
 }
 
 /** Pages that the kernel's log says have failed. */
-function recordFailures(broker: PoisonHost, pages: readonly number[]): void {
+function recordFailedPages(broker: PoisonHost, pages: readonly number[]): void {
   for (const range of rangesWithPages(broker)) {
     const { base = 0, bytes } = range.source
     const bad = pages
@@ -129,7 +129,7 @@ function recordFailures(broker: PoisonHost, pages: readonly number[]): void {
       .filter(({ offset }) => offset >= 0 && offset < bytes)
     if (bad.length === 0) continue
     broker.statistics.failedPages += bad.length
-    foundBad(broker, range, bad, 'kernel')
+    recordPoison(broker, range, bad, 'kernel')
   }
 }
 
@@ -138,10 +138,10 @@ function rangesWithPages({ inventory }: PoisonHost): Range[] {
 }
 
 /** What a source is told that overwrites memory of a range. */
-export function scrubbingOf(broker: PoisonHost, range: Range): ScrubObserver {
+export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   return {
-    good: extents => range.bad.outOf(extents),
-    bad: extents => void foundBad(broker, range, extents, 'scrub'),
+    good: extents => range.poison.outOf(extents),
+    bad: extents => void recordPoison(broker, range, extents, 'scrub'),
   }
 }
 

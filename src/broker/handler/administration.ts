@@ -1,4 +1,4 @@
-import type { ReloadOut, SetLogLevelIn } from '../../../protocol/generated/broker'
+import type { OpenConsoleOut, ReloadOut, SetLogLevelIn } from '../../../protocol/generated/broker'
 import type { Broker } from '../broker'
 import { ConfigError } from '../config/config'
 import { refuse } from '../refusal'
@@ -17,4 +17,16 @@ export function setLogLevel(broker: Broker, session: Session, { level }: SetLogL
   broker.log.info({ level, pid: session.peer.pid }, 'log level')
   broker.log.level = level
   return {}
+}
+
+export function openConsole(broker: Broker): OpenConsoleOut {
+  if (!broker.settings.console) refuse('ConsoleOff', {})
+  if (!broker.console)
+    refuse('SourceFailed', {
+      range: '',
+      operation: 'console',
+      code: 'unavailable',
+      reason: "it could not be started; the broker's log says why",
+    })
+  return { url: broker.console.url }
 }

@@ -1,3 +1,12 @@
+/**
+ * A value that the table's format can't hold, or a record that breaks the format. A writer gets it before anything is
+ * written; a reader turns it into TableUnreadable.
+ */
+export class RecordInvalid extends Error {
+  override readonly name = 'RecordInvalid'
+  readonly code = 'RecordInvalid'
+}
+
 /** Why a table can't be read. Each names one situation; TABLE.md says what an operator can do about it. */
 export type UnreadableReason =
   /** No table here, or a format that never finished. */

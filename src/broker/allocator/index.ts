@@ -1,2 +1,0 @@
-export * from './extent-allocator'
-export * from './extent-conflict'
