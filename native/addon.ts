@@ -64,7 +64,7 @@ export interface Addon {
   /** -EAGAIN: it has not ended. */
   reap(pid: number): number
   /** Writes to a pipe, socket, terminal or file what it takes without waiting, at most 4 KiB; -EAGAIN when nothing. */
-  writeNow(fd: number, bytes: Uint8Array): number
+  writeNonblocking(fd: number, bytes: Uint8Array): number
 
   // Memory
   /** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */

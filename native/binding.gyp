@@ -42,7 +42,7 @@
         "src/table_map_glue.cc",
         "src/unix_socket.cc",
         "src/window_glue.cc",
-        "src/write_now.cc"
+        "src/write_nonblocking.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [

@@ -138,8 +138,8 @@ export function dupFd(fd: number): number {
  * Writes what a pipe, a socket, a terminal or a file takes without waiting, at most 4 KiB; the descriptor may be
  * a blocking one, and stays it. Bytes written; 0 when it takes nothing now. Throws EPIPE when nobody reads any more.
  */
-export function writeNow(fd: number, bytes: Uint8Array): number {
-  const written = addon.writeNow(fd, bytes)
+export function writeNonblocking(fd: number, bytes: Uint8Array): number {
+  const written = addon.writeNonblocking(fd, bytes)
   return written === -constants.errno.EAGAIN ? 0 : check('write', written)
 }
 

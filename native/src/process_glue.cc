@@ -5,7 +5,7 @@
 #include "glue.hh"
 #include "process.hh"
 #include "spawn.hh"
-#include "write_now.hh"
+#include "write_nonblocking.hh"
 
 namespace membroker {
 
@@ -142,18 +142,18 @@ Napi::Value ReapGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), Reap(pid));
 }
 
-Napi::Value WriteNowGlue(const Napi::CallbackInfo& info) {
+Napi::Value WriteNonblockingGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const int fd = args.fd();
   const Bytes bytes = args.bytes();
   if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), WriteNow(fd, bytes.data, bytes.size));
+  return Napi::Number::New(info.Env(), WriteNonblocking(fd, bytes.data, bytes.size));
 }
 
 }  // namespace
 
 void ExportProcesses(Napi::Env env, Napi::Object exports) {
-  exports["writeNow"] = Napi::Function::New<WriteNowGlue>(env, "writeNow");
+  exports["writeNonblocking"] = Napi::Function::New<WriteNonblockingGlue>(env, "writeNonblocking");
   exports["pidfdOpen"] = Napi::Function::New<PidfdOpenGlue>(env, "pidfdOpen");
   exports["pidfdSendSignal"] = Napi::Function::New<PidfdSendSignalGlue>(env, "pidfdSendSignal");
   exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");

@@ -44,22 +44,26 @@ test('a pipe takes what it has room for and no more, stays a blocking one, and s
   const bytes = Buffer.alloc(10_000, 'x')
   let written = 0
   try {
-    for (let count = native.writeNow(writer, bytes); count > 0; count = native.writeNow(writer, bytes)) {
+    for (
+      let count = native.writeNonblocking(writer, bytes);
+      count > 0;
+      count = native.writeNonblocking(writer, bytes)
+    ) {
       expect(count).toBeLessThanOrEqual(4096)
       written += count
     }
     expect(written).toBeGreaterThanOrEqual(65536 - 4096)
-    expect(native.writeNow(writer, bytes)).toBe(0)
+    expect(native.writeNonblocking(writer, bytes)).toBe(0)
     expect(readSync(reader, Buffer.alloc(8192))).toBe(8192)
-    expect(native.writeNow(writer, bytes)).toBe(4096)
+    expect(native.writeNonblocking(writer, bytes)).toBe(4096)
     expect(isBlocking(writer)).toBe(true)
   } finally {
     closeSync(reader)
   }
   // The other end is gone: nobody will ever read it.
-  expect(() => native.writeNow(writer, bytes)).toThrow(
+  expect(() => native.writeNonblocking(writer, bytes)).toThrow(
     expect.objectContaining({ errno: -constants.errno.EPIPE }),
   )
   closeSync(writer)
-  expect(() => native.writeNow(writer, bytes)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+  expect(() => native.writeNonblocking(writer, bytes)).toThrow(expect.objectContaining({ code: 'EBADF' }))
 })

@@ -93,7 +93,7 @@ export class StandardError {
   /** Bytes written; undefined where it fails: the disk is full, or nobody will ever read it (EPIPE). */
   private writeSome(bytes: Buffer): number | undefined {
     try {
-      const written = native.writeNow(this.fd, bytes)
+      const written = native.writeNonblocking(this.fd, bytes)
       if (written > 0) this.isTorn = written < bytes.length
       return written
     } catch {

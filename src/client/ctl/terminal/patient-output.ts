@@ -30,7 +30,7 @@ export class PatientOutput {
 
   private writeSome(bytes: Buffer): number {
     try {
-      return native.writeNow(1, bytes)
+      return native.writeNonblocking(1, bytes)
     } catch (error) {
       // Ends the process, as any other failure to write does.
       process.stdout.emit('error', error)

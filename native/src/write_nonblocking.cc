@@ -1,4 +1,4 @@
-#include "write_now.hh"
+#include "write_nonblocking.hh"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,7 +9,7 @@
 
 namespace membroker {
 
-int WriteNow(int fd, const uint8_t* bytes, size_t size) {
+int WriteNonblocking(int fd, const uint8_t* bytes, size_t size) {
   pollfd ready{fd, POLLOUT, 0};
   int count;
   do count = poll(&ready, 1, 0);
