@@ -40,7 +40,7 @@ export class Holder {
     return this.allocations.size === 0 && this.mappings.size === 0
   }
 
-  /** Adopts pidfd. */
+  /** Adopts pidfd. @throws SystemError */
   start(pidfd: number, onExit: () => void): void {
     this.watch = new native.ExitWatch(pidfd, onExit)
   }
@@ -78,8 +78,9 @@ export class Leases {
     const stale = this.holders.get(identity.pid)
     if (stale) this.exited(stale)
     const holder = new Holder(identity, uid)
-    this.holders.set(identity.pid, holder)
+    // It is none where it can't be watched.
     holder.start(own, () => this.exited(holder))
+    this.holders.set(identity.pid, holder)
     return holder
   }
 

@@ -14,7 +14,7 @@ import type { Statistics } from '../statistics'
 import type { Events } from './events'
 import { ConnectionBudgets } from './metered-channel'
 import { type Place, type PlaceLimits, Places } from './places'
-import { Session, type SessionHost } from './session'
+import { type Peer, Session, type SessionHost } from './session'
 import type { Turns } from './turns'
 
 /** Pending connections the kernel keeps while the broker is busy. */
@@ -81,7 +81,12 @@ export class Server {
       if (given) return new Server(given.fd, lock, undefined, broker)
       removeStale(socket)
       const fd = native.listenUnix(socket, backlog)
-      chmodSync(socket, socketMode)
+      try {
+        chmodSync(socket, socketMode)
+      } catch (error) {
+        closeSync(fd)
+        throw error
+      }
       return new Server(fd, lock, socket, broker)
     } catch (error) {
       closeSync(lock)
@@ -102,27 +107,46 @@ export class Server {
   private accept(fd: number): void {
     const { places } = this
     let place: Place | undefined
+    let own: number | undefined = fd
     try {
       const uid = native.peerUid(fd)
       places.setLimits(this.limits())
       place = places.take(uid, this.isStranger(uid))
+      own = undefined
       if (place) this.welcome(fd, place)
       else this.turnAway(fd, uid)
     } catch (error) {
+      if (own !== undefined) closeSync(own)
       if (!isEnvironment(error)) throw error
       if (place) places.giveBack(place)
-      closeSync(fd)
       this.listener?.pause()
       this.acceptFailed((error as NodeJS.ErrnoException).errno)
     }
   }
 
-  /** @throws SystemError: fd is still open, and nothing was made of it */
+  /** Adopts fd. @throws SystemError: nothing was made of it */
   private welcome(fd: number, place: Place): void {
+    const { broker } = this
+    const session = new Session(peerOf(fd), broker)
+    const { uid, pid } = session.peer
+    let responder: Responder
+    try {
+      responder = this.respond(fd, session, place)
+    } catch (error) {
+      session.close()
+      throw error
+    }
+    broker.sessions.add(session)
+    broker.statistics.connections++
+    this.responders.set(session, responder)
+    broker.log.debug({ client: session.id, pid, uid }, 'client connected')
+    broker.events.emit({ kind: 'connected', uid, pid })
+  }
+
+  /** Adopts fd. @throws SystemError */
+  private respond(fd: number, session: Session, place: Place): Responder {
     const { broker, budgets } = this
-    const peer = native.peerOf(fd)
-    const { uid, pid } = peer
-    const session = new Session(peer, broker)
+    const { uid, pid } = session.peer
     const partyOf = () => (this.isStranger(uid) ? strangers : uid)
     const party = partyOf()
     const open = (events: ChannelEvents): Channel => {
@@ -148,11 +172,7 @@ export class Server {
       },
       onClose: error => this.ended(session, place, error),
     })
-    broker.sessions.add(session)
-    broker.statistics.connections++
-    this.responders.set(session, responder)
-    broker.log.debug({ client: session.id, pid, uid }, 'client connected')
-    broker.events.emit({ kind: 'connected', uid, pid })
+    return responder
   }
 
   /** Told once a second: it may happen thousands of times. */
@@ -220,6 +240,16 @@ export class Server {
     this.listener?.close()
     for (const responder of [...this.responders.values()]) responder.close()
     closeSync(this.lock)
+  }
+}
+
+/** Adopts fd where it fails. @throws SystemError */
+function peerOf(fd: number): Peer {
+  try {
+    return native.peerOf(fd)
+  } catch (error) {
+    closeSync(fd)
+    throw error
   }
 }
 

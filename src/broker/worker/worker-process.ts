@@ -4,6 +4,8 @@ import { KiB } from '../../../protocol/units'
 import { WorkerLost } from './errors'
 
 const SIGKILL = 9
+/** Between two looks at whether a child that can't be watched is gone. */
+const reapEveryMs = 100
 
 // As native/src/worker_area.hh has it.
 const areaBytes = 64 * KiB
@@ -28,6 +30,7 @@ export class WorkerProcess {
   private pending: { resolve(status: number): void; reject(error: Error): void } | undefined
   private answer: Buffer = Buffer.alloc(0)
 
+  /** Adopts the descriptors and the process, also where it fails. */
   private constructor(
     readonly pid: number,
     pidfd: number,
@@ -40,35 +43,48 @@ export class WorkerProcess {
     this.ended = new Promise(resolve => {
       end = resolve
     })
-    new ExitWatch(pidfd, () => {
-      this.pidfd = undefined
-      native.reap(pid)
-      this.drop()
-      end()
-    })
-    this.socket = new Socket(socket, {
-      onData: bytes => this.receive(bytes),
-      // Its exit is told by the pidfd.
-      onEnd: () => this.kill(),
-      onDrain: () => {},
-    })
+    try {
+      new ExitWatch(pidfd, () => {
+        this.pidfd = undefined
+        native.reap(pid)
+        this.drop()
+        end()
+      })
+    } catch (error) {
+      closeSync(socket)
+      closeSync(area)
+      endUnwatched(pid)
+      throw error
+    }
+    try {
+      this.socket = new Socket(socket, {
+        onData: bytes => this.receive(bytes),
+        // Its exit is told by the pidfd.
+        onEnd: () => this.kill(),
+        onDrain: () => {},
+      })
+    } catch (error) {
+      this.kill()
+      throw error
+    }
   }
 
   /** executable: a descriptor of the program. @throws SystemError */
   static spawn(executable: number): WorkerProcess {
-    const fds: number[] = []
+    const own: number[] = []
+    const adopt = (fd: number) => {
+      own.push(fd)
+      return fd
+    }
     try {
-      const area = native.memfdCreate('membroker-worker', { hugePageBytes: 0, allowSealing: false })
-      fds.push(area)
+      const area = adopt(native.memfdCreate('membroker-worker', { hugePageBytes: 0, allowSealing: false }))
       ftruncateSync(area, areaBytes)
-      const [own, other] = native.socketPair()
-      fds.push(own, other)
+      const [socket, other] = native.socketPair().map(adopt) as [number, number]
       const { pid, pidfd } = native.spawnWorker(executable, other, area)
-      closeSync(other)
-      return new WorkerProcess(pid, pidfd, own, area)
-    } catch (error) {
-      for (const fd of fds) closeSync(fd)
-      throw error
+      own.splice(0, 2)
+      return new WorkerProcess(pid, pidfd, socket, area)
+    } finally {
+      for (const fd of own) closeSync(fd)
     }
   }
 
@@ -145,4 +161,17 @@ export class WorkerProcess {
     this.pending = undefined
     pending?.resolve(status)
   }
+}
+
+/** Ends a child that can't be watched. Its number is its own until it is reaped. */
+function endUnwatched(pid: number): void {
+  process.kill(pid, 'SIGKILL')
+  const reap = () => {
+    try {
+      native.reap(pid)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') setTimeout(reap, reapEveryMs).unref()
+    }
+  }
+  reap()
 }

@@ -23,6 +23,7 @@ import { formatSize, roundDown, roundUp } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
+import type { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
 import { empty, takeOver } from '../file-work'
 import { hasOwnPool, PagesOwed } from '../huge-pages'
@@ -97,6 +98,7 @@ export class DirectorySource implements Source {
     const directory = path.resolve(settings.path!)
     prepareDirectory(directory)
     const lock = takeLock(directory)
+    let medium: NativeMedium | undefined
     try {
       const { type, bsize, blocks } = statfsSync(directory)
       const options = mountOptions(directory)
@@ -104,6 +106,7 @@ export class DirectorySource implements Source {
       const bytes = roundDown(settings.bytes, unitBytes)
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
       const table = await openTable(directory, roundUp(tableBytes, type === hugetlbfs ? bsize : 4096))
+      medium = table.medium
       if (blocks > 0 && blocks * bsize < bytes + table.bytes)
         throw new SourceError(
           `${directory} is on a filesystem of ${formatSize(blocks * bsize)}, too small for a range of ` +
@@ -138,6 +141,7 @@ export class DirectorySource implements Source {
         keepTable: () => renameSync(path.join(directory, 'table.new'), path.join(directory, 'table')),
       }
     } catch (error) {
+      medium?.close()
       closeSync(lock)
       throw error
     }
