@@ -37,7 +37,7 @@ function describe({ configured, view }: Started): string {
   const place = configured.path ?? 'memfds'
   if (view.state === 'online') return `It hands out ${formatSize(view.bytes)} of memory kept in ${place}.`
   return `It hands out nothing of range ${view.name}: ${view.reason}
-Once that is mended, start it again; without a configuration, --size and --directory choose how much, and where.`
+Mend that and start it again; without a configuration, --size and --directory choose the size and the place.`
 }
 
 /** A power of two that fits into what is free now with room to spare; 0: nothing does. */

@@ -111,8 +111,8 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       return { changed, needsRestart }
     } catch (error) {
       const { message } = error as Error
-      this.log.error({ reason: message }, 'the configuration was not read again; what was, stays')
-      this.service?.reloaded(`${this.summary()}; the configuration was not read again: ${message}`)
+      this.log.error({ reason: message }, 'the new configuration is wrong; the running one stays')
+      this.service?.reloaded(`${this.summary()}; the new configuration is wrong: ${message}`)
       throw error
     }
   }
@@ -177,7 +177,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   private async holderExited(holder: Holder): Promise<void> {
     this.log.info(
       { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
-      'a holder has exited; what it held can be claimed',
+      'a holder has exited; its allocations can be claimed',
     )
     const slices = new Slices()
     const told = new Set<Allocation>()

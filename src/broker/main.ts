@@ -72,7 +72,10 @@ async function main(): Promise<void> {
   const service = new ServiceManager(log, inherited)
   const { listener } = inherited
   if (listener && listener.path !== settings.socket)
-    log.warn({ socket: listener.path, configured: settings.socket }, "the service manager's socket is used")
+    log.warn(
+      { socket: listener.path, configured: settings.socket },
+      "the broker uses the service manager's socket",
+    )
   const listening = (read: Settings) => ({ ...read, ...(listener && { socket: listener.path }) })
   const reread = () => listening(settingsFrom(options))
   const broker = new Broker({ settings: listening(settings), bootId, log, service, reread })
@@ -125,7 +128,7 @@ async function main(): Promise<void> {
 /** From a callback without a caller, or a promise that nobody waits for. */
 function uncaught(log: Logger, error: unknown): void {
   if (isEnvironment(error)) {
-    log.error({ err: error }, 'the system refused something that the broker did not expect; it goes on')
+    log.error({ err: error }, 'the system refused a call unexpectedly; the broker goes on')
     return
   }
   log.fatal({ err: error }, 'internal error')
@@ -168,8 +171,8 @@ async function format(broker: Broker, name: string): Promise<void> {
   if (reason !== undefined)
     throw Object.assign(new Error(`${name} was not formatted: ${reason}`), { code: 'RangeReadOnly' })
   const { size } = broker.inventory.ranges.get(name)!.table.state.poison
-  const kept = size > 0 ? ` ${size} pieces of bad memory, known from the table before, are kept out.` : ''
-  console.log(`${name} has an empty table; its memory is scrubbed when the broker runs.${kept}`)
+  const kept = size > 0 ? ` ${size} pieces of bad memory, known from the old table, stay out of use.` : ''
+  console.log(`${name} has an empty table; the broker scrubs its memory when it runs.${kept}`)
   process.exit(exit.good)
 }
 

@@ -64,8 +64,8 @@ export function toBrokerError(error: unknown, method: string): unknown {
   if (error.cause instanceof ProtocolViolation) return violation(method, error.cause.reason, error)
   return new BrokerError(
     'ConnectionLost',
-    `the connection broke while ${method} was under way: it may or may not have been done. ` +
-      'Ask for the current state (get, list) before repeating it.',
+    `the connection broke while ${method} was in progress: the broker carried it out entirely, or not at all. ` +
+      'Check the current state (get, list) before you repeat it.',
     { parameters: { method }, cause: error },
   )
 }
@@ -88,7 +88,7 @@ const sentences: Record<string, (p: Parameters) => string> = {
   NoSpace: noSpace,
   QuotaExceeded: quotaExceeded,
   PermissionDenied: p => `permission denied: ${p.reason ?? 'not for this user'}`,
-  AlreadyClaimed: p => `${JSON.stringify(p.name)} is held by process ${p.pid}, which is alive`,
+  AlreadyClaimed: p => `process ${p.pid}, which is alive, holds ${JSON.stringify(p.name)}`,
   NotClaimed: p => `this process does not hold ${JSON.stringify(p.name)}: claim it first`,
   Frozen: p => `the broker is frozen and refuses changes: ${p.reason}`,
   RangeReadOnly: p => `range ${p.range} is read-only: ${p.reason}`,
@@ -97,10 +97,10 @@ const sentences: Record<string, (p: Parameters) => string> = {
   Busy: p => `${JSON.stringify(p.name)} is busy: ${p.operation} is under way`,
   SourceFailed: p => `${p.operation} failed in range ${p.range}: ${p.reason} (${p.code})`,
   ConsoleOff: () => "the debug console is off: the broker's configuration does not start it",
-  ConfigInvalid: p => `the configuration file is not good, the running configuration stays: ${p.reason}`,
+  ConfigInvalid: p => `the configuration file is wrong, the running configuration stays: ${p.reason}`,
   InvalidParameter: p => `the broker does not accept parameter ${p.parameter}`,
   MethodNotFound: p => `the broker does not know the method ${p.method}: it is older than this library`,
-  InterfaceNotFound: p => `what listens at the socket does not speak ${p.interface}`,
+  InterfaceNotFound: p => `the program at the socket does not speak ${p.interface}`,
 }
 
 function describe(code: string, parameters: Parameters): string {
@@ -119,7 +119,7 @@ function quotaExceeded(p: Parameters): string {
   const show = p.resource === 'bytes' ? bytes : String
   return (
     `uid ${p.uid} is over its quota of ${p.resource}: ` +
-    `${show(p.requested)} asked for, ${show(p.used)} of ${show(p.limit)} in use`
+    `${show(p.requested)} requested, ${show(p.used)} of ${show(p.limit)} in use`
   )
 }
 
@@ -132,7 +132,7 @@ const limitsInWords: Record<string, string> = {
     "the service manager's fd store, which keeps the memory over a restart of the broker, is full",
   fdStoreNameBytes:
     "the names in the service manager's fd store leave no room for one more, as all of them go through one variable",
-  sharedMappingsPerAllocation: 'those it is shared with have as many mappings of the allocation as they may',
+  sharedMappingsPerAllocation: 'the uids that it is shared with have the maximum of mappings',
 }
 
 function limitExceeded({ limit, max }: Parameters): string {

@@ -308,7 +308,7 @@ async function greet(
       ? `accepted the connection but did not answer within ${timeoutMs} ms`
       : 'closed the connection without an answer: it may be at its limit of clients, shutting down, or no membrokerd'
     if (!timeout.aborted && !(error instanceof ConnectionLost)) throw toBrokerError(error, 'GetStatus')
-    throw new BrokerError('BrokerUnreachable', `what listens at ${socketPath} ${reason}`, {
+    throw new BrokerError('BrokerUnreachable', `the program at ${socketPath} ${reason}`, {
       parameters: { socket: socketPath },
       cause: error,
     })

@@ -190,12 +190,14 @@ function refusal(name: string, why: NotClaimed | undefined): BrokerError {
   if (!why)
     return new BrokerError('NotFound', `there is no allocation ${quoted} that you may claim`, { parameters })
   if (why.outcome === 'held') {
-    return new BrokerError('AlreadyClaimed', `${quoted} is held by another living process${because}`, {
+    return new BrokerError('AlreadyClaimed', `another living process holds ${quoted}${because}`, {
       parameters,
     })
   }
   if (why.outcome === 'refused') {
-    return new BrokerError('PermissionDenied', `claim of ${quoted} refused${because}`, { parameters })
+    return new BrokerError('PermissionDenied', `the broker refused the claim of ${quoted}${because}`, {
+      parameters,
+    })
   }
-  return new BrokerError('SourceFailed', `${quoted} can't be had now${because}`, { parameters })
+  return new BrokerError('SourceFailed', `${quoted} is not available now${because}`, { parameters })
 }

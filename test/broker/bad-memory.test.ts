@@ -385,7 +385,7 @@ test('where there is no ledger, a verdict that can not be recorded is told once 
   for (let round = 0; round < 3; round++)
     expect(say).toThrow(expect.objectContaining({ error: 'RangeReadOnly' }))
   expect(told.mock.calls.map(([, text]) => text)).toEqual([
-    'bad memory could not be recorded',
+    'the broker could not record bad memory',
     'memory is bad',
   ])
 })

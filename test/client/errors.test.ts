@@ -22,7 +22,7 @@ test('sizes in messages are for people, in parameters for programs', () => {
   expect(error.message).toBe("range main can't serve 1 GiB: 3 GiB free, 1 MiB in one piece (fragmented)")
   const quota = { uid: 7, resource: 'bytes', limit: 2 ** 20, used: 2 ** 19, requested: 2 ** 20 }
   expect(wire('QuotaExceeded', quota).message).toBe(
-    'uid 7 is over its quota of bytes: 1 MiB asked for, 512 KiB of 1 MiB in use',
+    'uid 7 is over its quota of bytes: 1 MiB requested, 512 KiB of 1 MiB in use',
   )
 })
 
@@ -41,7 +41,7 @@ test('a lost connection and a broken protocol are told apart', () => {
   // Proves that callers can decide whether asking again makes sense.
   expect(toBrokerError(new ConnectionLost(undefined), 'Grow')).toMatchObject({
     code: 'ConnectionLost',
-    message: expect.stringContaining('may or may not have been done'),
+    message: expect.stringContaining('carried it out entirely, or not at all'),
   })
   const broken = new ConnectionLost(new ProtocolViolation('a reply to no call'))
   expect(toBrokerError(broken, 'Grow')).toMatchObject({ code: 'ProtocolViolation' })

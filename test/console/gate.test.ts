@@ -354,7 +354,7 @@ test('however many challenges others ask for, a page that has one is let in', ()
   }))
 
 test('the tokens are in no line of the log', () => {
-  expect(broker.log).toContain('the console has turned requests away')
+  expect(broker.log).toContain('the console refused requests')
   expect(broker.log).not.toContain(token)
   expect(broker.log).not.toContain(metricsToken)
 })

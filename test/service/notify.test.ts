@@ -431,7 +431,7 @@ describe('what can’t be understood', () => {
     managed({ environment: { ...store, NOTIFY_SOCKET: 'vsock:2:1' } })
     await manager.answer('start', 'started ')
     expect((await manager.client().call('GetStatus', {})).pid).toBe(manager.pid)
-    await manager.logged(/can not be told anything/)
+    await manager.logged(/can not reach the service manager/)
     expect((await ranges())[0]).toMatchObject({ capabilities: { survivesBroker: false } })
     expect(manager.told).toEqual([])
     expect(await manager.signal(15)).toBe('exited 0')
@@ -468,7 +468,7 @@ describe('what can’t be understood', () => {
     await manager.start()
     rmSync(lost)
     await manager.client().call('Reload', {})
-    await manager.logged(/the service manager could not be told/)
+    await manager.logged(/the broker could not reach the service manager/)
     const client = manager.client()
     // Where the memory could not be kept, it is not promised.
     await expect(client.call('Allocate', { name: 'x', bytes: MiB })).rejects.toMatchObject({

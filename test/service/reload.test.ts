@@ -103,7 +103,7 @@ test.each([
   }
   await expect(reload(spoil(base))).rejects.toMatchObject(refused)
   await until(
-    () => broker.log.includes('the configuration was not read again; what was, stays'),
+    () => broker.log.includes('the new configuration is wrong; the running one stays'),
     'its log line',
   )
   // The owner is still one: put back, the file has nothing new.
@@ -138,7 +138,7 @@ test('SIGHUP does the same, and each is told to viewers', async () => {
   expect(events[1]).toMatchObject({ detail: 'revoke.grace_ms', pid: process.pid, uid: process.getuid!() })
   writeFileSync(broker.configFile, 'spoiled')
   process.kill(broker.pid, 'SIGHUP')
-  await until(() => broker.log.includes('was not read again'), 'the log line')
+  await until(() => broker.log.includes('the new configuration is wrong'), 'the log line')
   expect((await admin.call('GetStatus', {})).pid).toBe(broker.pid)
 })
 

@@ -89,7 +89,7 @@ test('a device of that name is another one', async () => {
   expect(source.present()).toEqual([piece.id])
   await expect(source.destroy(piece)).rejects.toMatchObject({ code: 'EIO' })
   device(base + 32 * MiB)
-  expect(() => source.open(piece, false)).toThrow(/its device is being made again/)
+  expect(() => source.open(piece, false)).toThrow(/the broker is making its device again/)
   expect(await source.prove(piece.id, undefined)).toEqual({ kind: 'gone' })
   // It goes on to the scrubbing, for which it asks for a device of its own.
   await expect(source.destroy(piece)).rejects.toMatchObject({ code: 'ENOMEM' })

@@ -40,7 +40,7 @@ export function defaultSocket(): string {
   const runtime = given && path.isAbsolute(given) ? given : `/run/user/${ownUid}`
   if (!existsSync(runtime))
     throw new ConfigError(
-      `there is no ${runtime} to put the socket in; say where with --socket or broker.socket`,
+      `there is no ${runtime} for the socket; choose a path with --socket or broker.socket`,
     )
   return path.join(runtime, 'membroker', 'broker.sock')
 }

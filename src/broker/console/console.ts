@@ -107,7 +107,7 @@ export class Console {
     try {
       this.token.renew(this.broker.settings.admins)
     } catch (err) {
-      this.broker.log.error({ err }, 'the token of the console can not be kept; the next broker has another')
+      this.broker.log.error({ err }, "the console's token can not be stored; the next broker makes another")
     }
     this.viewers?.close()
   }
@@ -119,7 +119,7 @@ export class Console {
     } catch (err) {
       this.broker.log.error(
         { err },
-        'who may see the token of the console can not be kept; the next broker has another',
+        "the uids that may see the console's token can not be stored; the next broker makes another",
       )
     }
   }

@@ -52,7 +52,7 @@ export class Gate {
       if (this.otherHosts.has(headers.host!) && url === '/' && method === 'GET')
         return { status: 308, reason: 'the console has one address', location: `http://${this.host}/` }
     }
-    return { status: 421, reason: `another host was meant: this is ${this.host}` }
+    return { status: 421, reason: `the request is for another host: this is ${this.host}` }
   }
 
   /** Where no token is asked for. A browser does not name a page's own origin with a GET. */
@@ -89,7 +89,7 @@ export class Gate {
     const [, nonce, proof] = /^([\w-]{72})\.([\w-]{43})$/.exec(text) ?? []
     if (nonce === undefined) return wrongProof
     // Not 401: the token may be right, and the nonce that of the broker before.
-    if (!this.challenges.isOpen(nonce)) return { status: 410, reason: 'the challenge is over' }
+    if (!this.challenges.isOpen(nonce)) return { status: 410, reason: 'the nonce is used or too old' }
     if (!this.token.proves(purpose, nonce, proof!)) return wrongProof
     this.challenges.use(nonce)
     return undefined

@@ -40,16 +40,18 @@ function brokerMetrics(
   const { inventory, statistics } = broker
   return [
     gauge('membroker_info', 'Version of the broker, as a label.', () => [{ labels: { version }, value: 1 }]),
-    gauge('membroker_recovering', '1 while tables are read after a start and no client is served.', () =>
+    gauge('membroker_recovering', '1 while the broker reads tables after a start and serves no client.', () =>
       Number(recovering()),
     ),
-    gauge('membroker_frozen', '1 while every change is refused.', () => Number(broker.frozen !== undefined)),
+    gauge('membroker_frozen', '1 while the broker refuses every change.', () =>
+      Number(broker.frozen !== undefined),
+    ),
     gauge(
       'membroker_unclaimed_allocations',
       'Allocations that no living process holds.',
       () => inventory.byId.size - inventory.sum('claimed'),
     ),
-    gauge('membroker_verdict_allocations', 'Allocations by what is known of their contents.', () =>
+    gauge('membroker_verdict_allocations', 'Allocations by verdict on their contents.', () =>
       verdicts.map(verdict => ({ labels: { verdict }, value: inventory.sum(verdict) })),
     ),
     gauge('membroker_mappings', 'Mappings, held or dormant.', () => inventory.mappings.size),
@@ -61,29 +63,29 @@ function brokerMetrics(
     gauge('membroker_clients', 'Connections, those of the console included.', () => broker.sessions.size),
     gauge('membroker_max_clients', 'Connections of clients at most.', () => broker.settings.clientsMax),
     gauge('membroker_console_viewers', 'Open pages of the console.', viewers),
-    counter('membroker_console_rejections_total', 'Requests the console has turned away.', () =>
+    counter('membroker_console_rejections_total', 'Requests that the console refused.', () =>
       [...rejected].map(([reason, value]) => ({ labels: { reason }, value })),
     ),
     counter('membroker_connections_total', 'Connections since the start.', () => statistics.connections),
     counter('membroker_events_total', 'Changes since the start.', () => broker.events.sequence),
     counter(
       'membroker_events_missed_total',
-      'Events that watchers were too slow for.',
+      'Events that watchers lost because they were too slow.',
       () => statistics.eventsMissed,
     ),
     gauge(
       'membroker_kernel_log_followed',
-      "1 while memory that fails is taken from the kernel's log; 0 where no range needs it, or it can't be read.",
+      "1 while the broker follows the kernel's log for failed memory; 0 if no range needs it, or the log can't be read.",
       () => Number(broker.kernelLog.followed),
     ),
     counter(
       'membroker_kernel_log_lost_records_total',
-      "Records of the kernel's log that were overwritten before they could be read.",
+      "Records of the kernel's log that the kernel overwrote before the broker read them.",
       () => broker.kernelLog.lostRecords,
     ),
     counter(
       'membroker_failed_pages_total',
-      "Pages of 4 KiB in the ranges that the kernel's log has as failed.",
+      "Pages of 4 KiB in the ranges that failed, by the kernel's log.",
       () => statistics.failedPages,
     ),
     counter('membroker_scrubbed_bytes_total', 'Memory scrubbed.', () => statistics.scrubbedBytes),
@@ -113,7 +115,7 @@ function rangeMetrics(broker: ConsoleHost): SampledMetric[] {
     ),
     gauge(
       'membroker_range_largest_free_bytes',
-      'The most that can be had in one extent.',
+      'The largest free extent of a range.',
       each(view => view.largestFreeBytes),
     ),
     gauge(
@@ -128,12 +130,12 @@ function rangeMetrics(broker: ConsoleHost): SampledMetric[] {
     ),
     gauge(
       'membroker_table_state_bytes',
-      "What a range's table holds.",
+      "State in a range's table.",
       each(view => view.table.stateBytes),
     ),
     gauge(
       'membroker_table_state_max_bytes',
-      "What a range's table can hold.",
+      "Room for state in a range's table.",
       each(view => view.table.stateBytesMax),
     ),
     counter(
@@ -149,12 +151,12 @@ function recoveryMetrics(broker: ConsoleHost): SampledMetric[] {
   const each = (value: (range: Range) => number) => () =>
     ranges().map(range => ({ labels: { range: range.name }, value: value(range) }))
   return [
-    gauge('membroker_recovery_info', 'What was found at the start, as a label.', () =>
+    gauge('membroker_recovery_info', 'The kind of recovery at the start, as a label.', () =>
       ranges().map(({ name, recovery }) => ({ labels: { range: name, kind: recovery }, value: 1 })),
     ),
     gauge(
       'membroker_recovery_duration_seconds',
-      'How long taking up a range took at the start.',
+      'Time that the recovery of a range took at the start.',
       each(range => range.report.tookMs / 1000),
     ),
     gauge(
@@ -228,7 +230,7 @@ function histogram(method: string, { calls, totalMs, latency }: MethodRecord): S
 function processMetrics(): SampledMetric[] {
   const [, filesMax = '0'] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
   return [
-    counter('process_cpu_seconds_total', 'Time of processors spent.', () => {
+    counter('process_cpu_seconds_total', 'Processor time that the broker used.', () => {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     }),
@@ -237,12 +239,12 @@ function processMetrics(): SampledMetric[] {
     gauge('process_max_fds', 'Open descriptors at most.', () => Number(filesMax)),
     gauge(
       'process_start_time_seconds',
-      'When it started, since the Unix epoch.',
+      'Time of its start, since the Unix epoch.',
       () => performance.timeOrigin / 1000,
     ),
     counter(
       'nodejs_eventloop_busy_seconds_total',
-      'Time that requests were being answered in.',
+      'Time in which the event loop was busy.',
       () => performance.eventLoopUtilization().active / 1000,
     ),
   ]

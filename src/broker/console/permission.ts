@@ -9,15 +9,15 @@ export function consoleRefusal(
   { write, rawView }: ConsoleSettings,
 ): string | undefined {
   const access = methodTraits[method].console
-  if (method === 'OpenConsole') return "the console's token is given out on the broker's socket only"
+  if (method === 'OpenConsole') return "the broker gives out the console's token on its socket only"
   if (access === 'never')
-    return 'the console is no process, so it can neither hold memory nor be given descriptors'
+    return 'the console is no process, so it can neither hold memory nor receive descriptors'
   if (access === 'change' && !write)
     return `the console only looks; ${method} needs write = true in the configuration's [console]`
   if (access === 'raw' && !rawView) return rawViewOff
   if (method === 'Allocate' && typeof (parameters as AllocateIn).uid !== 'number')
-    return 'the console is nobody to allocate for; give a uid'
+    return 'the console has no uid to allocate for; give a uid'
   return undefined
 }
 
-export const rawViewOff = "memory is shown only with raw_view = true in the configuration's [console]"
+export const rawViewOff = "the broker shows memory only with raw_view = true in the configuration's [console]"

@@ -16,7 +16,7 @@ export class Rejections {
     this.unlogged++
     const now = performance.now()
     if (now - this.loggedAt < logMs) return
-    this.log.warn({ reason, requests: this.unlogged }, 'the console has turned requests away')
+    this.log.warn({ reason, requests: this.unlogged }, 'the console refused requests')
     this.loggedAt = now
     this.unlogged = 0
   }

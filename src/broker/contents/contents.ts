@@ -142,10 +142,10 @@ export class Contents {
   private whyNot(allocation: Allocation): string | undefined {
     const { id, range, busy, mappings } = allocation
     if (this.inventory.byId.get(id) !== allocation) return 'it was released meanwhile'
-    if (range.source.byNameOnly) return 'it is no ordinary memory: reading it may do something'
+    if (range.source.byNameOnly) return 'it is no ordinary memory: reading it may have effects'
     if (busy !== undefined) return `its ${busy} is under way`
     const revoking = [...mappings.values()].some(({ state }) => state === 'revoking')
-    if (revoking || this.undisturbed.has(id)) return 'it is being taken back from a holder'
+    if (revoking || this.undisturbed.has(id)) return 'the broker is taking it back from a holder'
     return undefined
   }
 }

@@ -61,7 +61,7 @@ export class DigestJob {
     const errno = await this.job.errno
     if (errno === 0) return { kind: 'digest', digest: this.job.hash()!.toString('hex') }
     if (errno === -EHWPOISON) return { kind: 'poisoned', pieces: this.job.bad() }
-    if (errno === -ECANCELED) return { kind: 'unread', reason: 'the reading was broken off' }
+    if (errno === -ECANCELED) return { kind: 'unread', reason: 'another operation stopped the reading' }
     return { kind: 'unread', reason: new SystemError('reading', errno).message }
   }
 }

@@ -56,7 +56,7 @@ export function recordPoison(
   if (!range.source.ownsPages) news = concerned.flatMap(allocation => takeUnreported(allocation, bad))
   if (news.length > 0)
     for (const { message: reason } of refusals)
-      broker.log.error({ range: range.name, reason }, 'bad memory could not be recorded')
+      broker.log.error({ range: range.name, reason }, 'the broker could not record bad memory')
   for (const extent of news) {
     broker.log.error({ range: range.name, ...extent, origin }, 'memory is bad')
     let used = false
@@ -107,7 +107,7 @@ export async function followKernelLog(broker: PoisonHost): Promise<void> {
       lost: records =>
         log.warn(
           { records },
-          "the kernel's log was overwritten before it could be read: memory that failed then may not be known",
+          'the kernel overwrote records of its log before the broker read them: memory that failed then may be unknown',
         ),
     })
   } catch (error) {
@@ -115,7 +115,7 @@ export async function followKernelLog(broker: PoisonHost): Promise<void> {
     const { message: reason } = error as Error
     log.warn(
       { ranges, reason },
-      "the kernel's log can't be read (CAP_SYSLOG, dmesg_restrict): memory that fails while it is in use is noticed only by its holder, or when it is scrubbed or verified; after a kexec somebody else may be given it",
+      "the broker can't read the kernel's log (CAP_SYSLOG, dmesg_restrict): only a holder, a scrub or a verify notices memory that fails while it is in use; after a kexec the broker may give it to somebody else",
     )
   }
 }

@@ -26,7 +26,7 @@ export function openConsole(broker: Broker): OpenConsoleOut {
       range: '',
       operation: 'console',
       code: 'unavailable',
-      reason: "it could not be started; the broker's log says why",
+      reason: "the console could not start; the broker's log says why",
     })
   return { url: broker.console.url }
 }

@@ -217,7 +217,7 @@ function checkGood(range: Range, extents: readonly Extent[]): void {
     range: range.name,
     operation: 'create',
     code: 'EHWPOISON',
-    reason: 'the memory chosen for it has just been found to be bad; the next try gets other memory',
+    reason: 'the chosen memory has just turned out to be bad; another try gets other memory',
   })
 }
 
@@ -229,7 +229,7 @@ async function undone(broker: Broker, undoing: Promise<void> | undefined): Promi
   } catch (err) {
     broker.log.error(
       { err },
-      'memory of a refused request could not be taken back; it is out of use until a restart',
+      'the broker could not take memory of a refused request back; it is out of use until a restart',
     )
     return false
   }

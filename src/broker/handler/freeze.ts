@@ -73,7 +73,7 @@ async function takeDigests(broker: Broker, call: Call): Promise<FreezeOut | unde
   })
   if (done) return out('frozen', totalBytes)
   if (!call.ended) refuse('Busy', { name: 'freeze', operation: 'thaw' })
-  broker.log.warn('whoever asked for digests is gone; the freeze and the digests taken so far stay')
+  broker.log.warn('the caller that asked for digests is gone; the freeze and the digests taken so far stay')
   return undefined
 }
 
@@ -87,7 +87,7 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
     return
   }
   if (outcome.kind === 'unread')
-    log.warn({ allocation: name, reason: outcome.reason }, 'no digest was taken of it')
+    log.warn({ allocation: name, reason: outcome.reason }, 'the broker took no digest of an allocation')
   const digest = outcome.kind === 'digest' ? outcome.digest : null
   // A new digest resets the old verdict.
   const verdict = record.verdict === 'poisoned' ? 'poisoned' : 'unverified'

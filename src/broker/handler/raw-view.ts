@@ -27,17 +27,17 @@ export async function readAllocation(
   const { name, offset, length } = input
   const { bytes } = allocation.record
   if (length < 1 || length > readAllocationBytesMax)
-    invalid('length', `from 1 to ${readAllocationBytesMax} bytes are shown at once`)
+    invalid('length', `a length is from 1 to ${readAllocationBytesMax} bytes`)
   if (offset < 0 || offset > bytes - length)
     invalid('offset', `'${name}' has ${bytes} bytes; ${length} at ${offset} are not all inside`)
   if (allocation.range.source.byNameOnly)
     refuse('PermissionDenied', {
-      reason: `'${name}' is no ordinary memory: reading it may do something`,
+      reason: `'${name}' is no ordinary memory: reading it may have effects`,
     })
   const { id, peer, command } = session
   broker.log.warn(
     { client: id, pid: peer.pid, uid: peer.uid, command, allocation: name, offset, length },
-    'bytes of an allocation were shown',
+    'a client read bytes of an allocation',
   )
   return { data: read(allocation, offset, length).toString('base64') }
 }

@@ -124,7 +124,7 @@ function adviceFor({ code, message }: TableUnreadable, source: Source, range: st
   // A table that is another range's, or a newer broker's, is no reason to lose it.
   const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
   return source.startsDirty && !foreign
-    ? `${message}; where nothing is to be saved, 'membrokerd --config FILE --format ${range}' makes an empty table`
+    ? `${message}; if nobody needs its contents, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
 
@@ -172,7 +172,8 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
       // One search for the culprits at a time: whoever resizes its files in a loop is named soon enough.
       if (searching) return
       searching = true
-      const logFailure = (err: unknown) => broker.log.error({ err, id }, 'who has tampered could not be told')
+      const logFailure = (err: unknown) =>
+        broker.log.error({ err, id }, 'the broker could not find out which process tampered')
       broker.revoker
         .look({ id, range, uid })
         .then(proof => {
@@ -280,7 +281,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
-    addFinding(range.report, `memory of allocation ${id}, which was never committed, was removed`)
+    addFinding(range.report, `removed memory of allocation ${id}, which was never committed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
     await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
   }

@@ -170,7 +170,7 @@ const pidsNamedMax = 8
 const whyMax = 500
 
 const opaqueReach =
-  'it has an io_uring with files or buffers, or a device like VFIO, or could not be looked at, so it may still reach it'
+  "it has an io_uring with files or buffers, or a device like VFIO, or the broker can't look into it, so it may still reach the memory"
 
 /** A process of who gives a mapping back that may still have the memory in a way that is not seen; 0: anybody may. */
 function opaqueOf(

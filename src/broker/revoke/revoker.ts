@@ -248,7 +248,7 @@ export class Revoker {
       return undefined
     } catch (error) {
       if (!isEnvironment(error)) throw error
-      const why = `it could not be taken from its owner: ${(error as Error).message}`
+      const why = `the broker could not take it from its owner: ${(error as Error).message}`
       return { kind: 'held', pids: [], unseen: true, why }
     }
   }
@@ -345,7 +345,7 @@ export class Revoker {
   }
 
   private async take(target: Target, tell: Step): Promise<Proof> {
-    tell('taking the memory away from whoever may still reach it')
+    tell('taking the memory away from all who may still reach it')
     const { range, id } = target
     const { inventory } = this.broker
     recordKernelFailures(

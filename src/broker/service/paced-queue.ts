@@ -118,7 +118,7 @@ export class PacedQueue<Key> {
       if (!attempt()) {
         this.stuckAt ??= now
         if (now - this.stuckAt < this.patienceMs) return false
-        throw Object.assign(new Error('the other side does not read what it is told'), {
+        throw Object.assign(new Error('the other side does not read its messages'), {
           code: 'ETIMEDOUT',
           syscall: 'sendmsg',
         })

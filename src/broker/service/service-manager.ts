@@ -57,7 +57,7 @@ export class ServiceManager {
         storePid: orders.socket === undefined ? process.ppid : fdStoreProcess(orders.socket),
         inherited,
         onLost: (name, { message }) =>
-          log.warn({ name, reason: message }, 'the fd store keeps what is of no use'),
+          log.warn({ name, reason: message }, 'the fd store keeps memfds that the broker does not use'),
       })
   }
 
@@ -67,7 +67,7 @@ export class ServiceManager {
     } catch (error) {
       this.log.error(
         { reason: (error as Error).message },
-        'the service manager can not be told anything, so give the unit Type=exec and no WatchdogSec=',
+        'the broker can not reach the service manager, so give the unit Type=exec and no WatchdogSec=',
       )
       return undefined
     }
@@ -127,7 +127,10 @@ export class ServiceManager {
           return
         }
       } catch (error) {
-        this.log.warn({ state, reason: (error as Error).message }, 'the service manager could not be told')
+        this.log.warn(
+          { state, reason: (error as Error).message },
+          'the broker could not reach the service manager',
+        )
       }
       this.unsent.delete(kind)
     }

@@ -182,7 +182,7 @@ export class Server {
     setTimeout(() => {
       this.broker.log.warn(
         { uid, clients: this.responders.size, turnedAway: this.turnedAway },
-        'too many clients; some were turned away, the first of this uid',
+        'too many clients; the broker refused some, the first of this uid',
       )
       this.turnedAway = 0
     }, 1000).unref()

@@ -126,7 +126,7 @@ export class Reservations {
 
 /** @throws SourceError ECANCELED */
 function checkWanted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw failure('ECANCELED', 'whom it was for is gone')
+  if (signal?.aborted) throw failure('ECANCELED', 'the client that it was for is gone')
 }
 
 function failure(code: string, text: string): SourceError {

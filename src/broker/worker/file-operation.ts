@@ -46,7 +46,7 @@ export async function operateOnFile(
   const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs, stuckMs, blame })
   const syscall = syscalls[operation.kind]
   if (outcome.kind === 'late')
-    throw new NotInTime(syscall, `${syscall} has not come back from the kernel in time`)
+    throw new NotInTime(syscall, `${syscall} has not returned from the kernel in time`)
   check(syscall, outcome.status)
 }
 

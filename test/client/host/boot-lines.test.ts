@@ -181,6 +181,8 @@ test.each([
 
 test('where a line ends for the kernel before its end, the proposal says so', () => {
   const notesFor = (before: string) => propose(stretch, 'devdax', 'guests', before).notes
-  expect(notesFor('ro quiet -- splash')).toEqual([expect.stringContaining('must come before it')])
+  expect(notesFor('ro quiet -- splash')).toEqual([
+    expect.stringContaining('Put the new parameters before it'),
+  ])
   expect(notesFor('ro --quiet')).toEqual([])
 })

@@ -90,7 +90,7 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
     'the same, and nothing to lose',
     { told: 0, held: 0, allocations: 0 },
     'warning',
-    /no fd store: what is in small, huge would end/,
+    /no fd store: memory of small, huge would end/,
     `${dropIn(8192)} && ${restart}`,
   ],
 ])('%s: the finding and its mend', (_what, change, result, finding, mend) => {

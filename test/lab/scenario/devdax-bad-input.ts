@@ -168,7 +168,7 @@ async function somebodyElse(host: Host): Promise<void> {
   const device = makeDaxInstance(softReserved.base + 256 * MiB, 2 * MiB)
   await refused(host, {
     ...{ name: rangeName, ...softReserved },
-    expected: /was made in the region since the kernel started/,
+    expected: /is in the region since the kernel started/,
   })
   const fd = openSync(device, 'r+')
   const told = await formatting(host, reservedBroker, rangeName)

@@ -129,7 +129,7 @@ export class DevdaxSource implements Source {
     for (const instance of found.values()) {
       if (newBoot)
         throw new SourceError(
-          `${instance.name} was made in the region since the kernel started, not by the broker`,
+          `${instance.name} is in the region since the kernel started, and the broker did not make it`,
         )
       await removeUnknown(this.helper, this.region, instance, this.host.scan)
     }
@@ -242,7 +242,7 @@ export class DevdaxSource implements Source {
   open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number {
     const device = this.devices.get(memory.id)
     if (!device)
-      throw this.failed.get(memory.id) ?? new InstanceError('ENXIO', 'its device is being made again')
+      throw this.failed.get(memory.id) ?? new InstanceError('ENXIO', 'the broker is making its device again')
     const node = pathOf(device)
     const fd = openSync(node, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).rdev !== device.device) {
@@ -396,10 +396,10 @@ function pathOf({ name, counted }: Device): string {
 }
 
 const cannotTell =
-  "whether the kernel still has references to its pages can't be told, so memory that was given out comes back at the next boot only"
+  "the broker can't see whether the kernel still refers to its pages, so memory that it handed out comes back at the next boot only"
 
 const notForLong =
-  "the mounts by which is told who has memory open are the service's own, so what was given out before its restart comes back at the next boot only"
+  "the mounts by which the broker counts a device's openers end with the service, so memory that it handed out before a restart comes back at the next boot only"
 
 function sizeOf(memory: AllocationMemory): number {
   return memory.extents.reduce((sum, { length }) => sum + length, 0)

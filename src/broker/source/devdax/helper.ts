@@ -157,7 +157,7 @@ export class Helper {
 
   private giveUp(order: Task): void {
     const what = `${'make' in order ? 'making' : 'count' in order || 'calibrate' in order ? 'looking at' : 'removing'} a device`
-    this.stuck = `${what} has not returned from the kernel in time; the region is left alone until the broker restarts`
+    this.stuck = `${what} has not returned from the kernel in time; the broker leaves the region alone until it restarts`
     const pid = this.child?.pid
     this.child?.kill('SIGKILL')
     this.child = undefined

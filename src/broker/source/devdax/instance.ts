@@ -148,12 +148,12 @@ function unmountNode(name: string, reason: Reason): void {
     removeDeviceNode(name, { detach: reason === 'taken' })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
-    throw new InstanceError('EBUSY', `${name} is open or mapped by somebody, or on its way to somebody`)
+    throw new InstanceError('EBUSY', `${name} is open or mapped somewhere, or in flight`)
   }
 }
 
 export const accountLost =
-  'it was given out by a broker in a mount namespace that is gone, and the count of who has it open with it; ' +
+  'a broker in a mount namespace that is gone handed it out, and the count of its openers is gone too; ' +
   'only the next boot ends that'
 
 export function describeReferenced(units: number, unitBytes: number): string {

@@ -87,7 +87,7 @@ export class DirectorySource implements Source {
       blind: error =>
         host.limited(
           error
-            ? `the kernel gives no notices of changed files (${error.message}); all files are looked at every 2 s instead`
+            ? `the kernel gives no notices of changed files (${error.message}); the broker checks all files every 2 s instead`
             : undefined,
         ),
     })
@@ -229,7 +229,9 @@ export class DirectorySource implements Source {
     const fd = openNow(this.file(memory.id), writable)
     if (this.isRight(fstatSync(fd), memory)) return fd
     closeSync(fd)
-    throw Object.assign(new SourceError('a holder has resized it; it is being put right'), { code: 'EBUSY' })
+    throw Object.assign(new SourceError('a holder has resized it; the broker is restoring it'), {
+      code: 'EBUSY',
+    })
   }
 
   settled(memory: AllocationMemory): Promise<void> | undefined {

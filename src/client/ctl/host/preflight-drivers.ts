@@ -41,7 +41,7 @@ export function driversOf(
       warning(
         range,
         'autoOnline',
-        "memhp_default_state= makes memory that the driver kmem is given the kernel's own at once; nobody must give it this range",
+        "memhp_default_state= makes memory of the driver kmem the kernel's own at once; give this range to nobody but the broker",
       ),
     )
   return findings

@@ -86,7 +86,7 @@ function cutOff(bytes: number): Finding {
     range: null,
     result: 'lost',
     id: 'lineTooLong',
-    reason: `the line has ${bytes} bytes and the kernel takes ${commandLineBytesMax}; what is behind is not seen`,
+    reason: `the line has ${bytes} bytes and the kernel takes ${commandLineBytesMax}; it ignores the rest`,
   }
 }
 
@@ -134,11 +134,7 @@ function installedAt(range: PhysicalRange, firmware: readonly TypedExtent[]): Fi
   const missing = without(extentOf(range), usable)
   if (missing.length === 0) return []
   return [
-    warning(
-      range,
-      'noMemory',
-      `the firmware says nothing of memory at ${missing.map(extentText).join(', ')}`,
-    ),
+    warning(range, 'noMemory', `the firmware's map has nothing at ${missing.map(extentText).join(', ')}`),
   ]
 }
 
@@ -192,9 +188,9 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   if (eaten)
     return `the kernel reads memmap=${eaten.word} as the end of all memory; a boot loader or shell that took the $ away leaves this`
   const broken = parts.find(({ part }) => part.kind === 'broken')
-  if (broken?.part.kind === 'broken') return `memmap=${broken.word} is not understood: ${broken.part.reason}`
+  if (broken?.part.kind === 'broken') return `memmap=${broken.word} is wrong: ${broken.part.reason}`
   if (listOf(parameters, 'efi').includes('nosoftreserve') && words.length === 0)
-    return 'efi=nosoftreserve makes nothing of what the firmware has marked'
+    return 'efi=nosoftreserve ignores memory that the firmware has marked'
   if (parts.some(({ part }) => part.kind === 'exactmap'))
     return 'memmap=exactmap drops the map of the firmware'
   const near = parts.filter(
@@ -230,8 +226,8 @@ function randomisationOf(
   if (usedByKernel || !ramForFirmware || off || avoided.some(part => contains(part, extent))) return []
   const given = reservations(parameters).some(part => contains(part, extent))
   const reason = given
-    ? 'the kernel that chooses its own place at random keeps out of the first four reservations of a line, and this is a later one'
-    : 'the kernel that chooses its own place at random does not see the form nn%ss, so it may put itself into the range; ' +
+    ? 'a kernel that places itself at random (KASLR) avoids only the first four reservations of a line, and this is a later one'
+    : 'a kernel that places itself at random (KASLR) does not see the form nn%ss, so it may put itself into the range; ' +
       `put memmap=${formatKernelSize(range.bytes)}$0x${range.base.toString(16)} before it (and -2 for the old type), or add nokaslr`
   return [lost(range, 'randomisation', reason)]
 }
@@ -262,7 +258,7 @@ function openingOf(range: PhysicalRange, parameters: readonly Parameter[]): Find
       warning(
         range,
         'iomem',
-        'iomem=strict keeps /dev/mem out of what a driver has; reserved memory has none, so that it still goes on the kernels tried',
+        'iomem=strict keeps /dev/mem out of memory that a driver has. Reserved memory has no driver, and the range works on the kernels tried',
       ),
     )
   if (lockdown !== undefined && lockdown !== 'none')

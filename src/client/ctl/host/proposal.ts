@@ -33,17 +33,17 @@ export function propose(stretch: Stretch, kind: SourceKind, name: string, comman
   if (!isAvoided(stretch, [...present, ...parseCommandLine(parameters.join(' '))])) {
     parameters.push('nokaslr')
     notes.push(
-      'The kernel that chooses its own place at random keeps out of the first four reservations only, so nokaslr is added.',
+      'A kernel that places itself at random (KASLR) avoids only the first four reservations, so the line has nokaslr.',
     )
   }
   const reserved = valuesOf(present, 'memmap')
   if (reserved.length > 0)
     notes.push(
-      `This kernel was given memmap=${reserved.join(' memmap=')} already; the new parameters go behind them.`,
+      `This kernel's line already has memmap=${reserved.join(' memmap=')}; the new parameters go behind.`,
     )
   if (/(^|\s)--(\s|$)/.test(commandLine))
     notes.push(
-      "This kernel's line has --, behind which all is init's: what is added must come before it, so neither --append nor GRUB_CMDLINE_LINUX behind it will do.",
+      "This kernel's line has --, and everything behind it goes to init. Put the new parameters before it: neither --append nor GRUB_CMDLINE_LINUX does that.",
     )
   if (listOf(present, 'module_blacklist').length > 0 || listOf(present, 'modprobe.blacklist').length > 0)
     notes.push('This kernel has a module blacklist; broker-ctl preflight says whether it matters.')

@@ -61,7 +61,7 @@ function legend({ extents }: Layout, cellBytes: number, style: BlockStyle): stri
   const present = new Set(extents.map(({ state }) => state))
   const named = [...blockStates].reverse().filter(state => present.has(state))
   const words = named.map(
-    state => `${block(state, style)} ${state === 'unknown' ? 'not yours to see' : state}`,
+    state => `${block(state, style)} ${state === 'unknown' ? 'hidden from you' : state}`,
   )
   if (present.has('allocated') && present.has('free')) words.push(`${partBlock(0.5, style)} partly allocated`)
   return [...words, `one cell is ${size(cellBytes)}`].join('   ')

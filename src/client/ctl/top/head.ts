@@ -32,10 +32,7 @@ function warnings(model: Model, canvas: Canvas): string[] {
   const lines: Array<[Color, string]> = []
   const { awaySince, reading, missed } = model
   if (awaySince !== undefined)
-    lines.push([
-      'red',
-      `BROKER AWAY for ${duration(canvas.now - awaySince)}: what follows is from before; reconnecting`,
-    ])
+    lines.push(['red', `BROKER AWAY for ${duration(canvas.now - awaySince)}: the rest is old; reconnecting`])
   if (reading?.status.frozen !== null && reading?.status.frozen !== undefined)
     lines.push(['yellow', `FROZEN: ${reading.status.frozen}`])
   for (const range of reading?.ranges ?? []) {

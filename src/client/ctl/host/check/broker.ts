@@ -140,7 +140,7 @@ function rangeState({ state, reason, quarantinedBytes, poisonedBytes }: State): 
     )
   if (quarantinedBytes > 0)
     return warning(
-      `${formatSize(quarantinedBytes)} of it are in quarantine, held by processes that were to let go`,
+      `${formatSize(quarantinedBytes)} of it are in quarantine: processes still have them`,
       'broker-ctl status names the holders; end them',
     )
   return good('it is online')

@@ -32,7 +32,7 @@ export async function fdStore(
   readRanges: () => Promise<Range[]>,
 ): Promise<CheckResult> {
   const environment = files.text(`/proc/${pid}/environ`)?.split('\0')
-  if (!environment) return notApplicable("only root and the broker's own user can see what it was told")
+  if (!environment) return notApplicable("only root and the broker's own user can see its environment")
   const told = Number(environment.find(text => text.startsWith('FDSTORE='))?.slice(8) ?? 0)
   const isTold = environment.some(text => text.startsWith('NOTIFY_SOCKET='))
   const unit = unitOf(files.text(`/proc/${pid}/cgroup`) ?? '')
@@ -44,7 +44,7 @@ export async function fdStore(
     const rangeNames = online.map(({ name }) => name)
     const store = unit === undefined ? undefined : await storeOf(unit)
     if (unit === undefined || !store || !(isTold || store.mainPid === pid))
-      return notApplicable('no service of the system runs the broker: what is in memfds ends with it')
+      return notApplicable('no system service runs the broker: its memfds end with it')
     const allocations = online.reduce((sum, range) => sum + range.allocations, 0)
     const figures = { unit, ranges: rangeNames, allocations, told, size: store.size, held: store.held, names }
     if (store.held >= needed(figures) || attempt === 3) return judgeFdStore(figures)
@@ -62,7 +62,7 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
   if (told === 0)
     return allocations === 0
       ? warning(
-          `${unit} has no fd store: what is in ${ranges} would end with the broker`,
+          `${unit} has no fd store: memory of ${ranges} would end with the broker`,
           `${enlarge(figures)} && ${restart}`,
         )
       : bad(

@@ -41,7 +41,7 @@ const lockdown: HostCheck = {
     const mode = /\[(\w+)\]/.exec(text ?? '')?.[1]
     if (mode === undefined) return notApplicable('this kernel has no lockdown, or securityfs is not mounted')
     if (mode === 'none') return good('the kernel is not locked down')
-    const how = 'boot without lockdown= (with Secure Boot: switch it off, or sign what is to be loaded)'
+    const how = 'boot without lockdown= (with Secure Boot: switch it off, or sign the kernel)'
     return configuration.ranges.some(({ source }) => sources[source].reservation?.as === 'reserved')
       ? bad(`the kernel is locked down (${mode}), and nobody may open /dev/mem`, how)
       : warning(`the kernel is locked down (${mode}): kexec takes only signed kernels`, how)
