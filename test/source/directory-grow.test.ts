@@ -22,6 +22,7 @@ test('a grow that can not be undone in time is undone later', async () => {
   const grown: AllocationMemory = { ...before, bytes: 2 * MiB, extents: [{ offset: 0, length: 2 * MiB }] }
   /** Real, but that its owner has too many operations that wait for the kernel from the grow on. */
   let isStuck = false
+  let isChanging = false
   const real = new WorkerFiles(pool)
   const unlessStuck = async (work: () => Promise<void>) => {
     if (isStuck) throw new NotInTime('worker', 'an earlier operation is still waiting for the kernel')
@@ -36,7 +37,7 @@ test('a grow that can not be undone in time is undone later', async () => {
     punchHole: (...args) => unlessStuck(() => real.punchHole(...args)),
   } as FileWork
   const host = {
-    expected: () => (isStuck ? undefined : before),
+    expected: () => (isChanging ? undefined : before),
     tampered: () => {},
     limited: () => {},
     guarded: (_what, work) => work(),
@@ -46,12 +47,14 @@ test('a grow that can not be undone in time is undone later', async () => {
   const { source, medium } = await DirectorySource.open({ ...settings, preallocate: true }, host)
   try {
     await source.create(before, undefined)
+    isChanging = true
     await expect(source.grow(grown, before)).rejects.toThrow('still waiting for the kernel')
     const size = () => statSync(path.join(folder, 'alloc-1')).size
     expect(size()).toBe(2 * MiB)
     // The kernel's notice of the change comes while nothing is expected of the file.
     await new Promise(resolve => setTimeout(resolve, 500))
     isStuck = false
+    isChanging = false
     await until(() => size() === MiB, 'the file is as long as the table says')
   } finally {
     medium.close()
