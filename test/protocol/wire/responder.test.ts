@@ -8,10 +8,15 @@ import {
   responderLimits,
 } from '../../../protocol/wire/limits'
 import { encodeMessage, type Message, MessageReader, ProtocolViolation } from '../../../protocol/wire/message'
-import { type Call, Responder } from '../../../protocol/wire/responder'
+import { type Call, Responder, type Turns, type TurnTaker } from '../../../protocol/wire/responder'
 import { atOnce, channelPair } from './memory-channel'
 
-function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = {}, heldMax = Infinity) {
+function setUp(
+  onCall: (call: Call) => void,
+  limits: Partial<ResponderLimits> = {},
+  heldMax = Infinity,
+  turns: Turns = atOnce,
+) {
   const pair = channelPair()
   const received: Message[] = []
   const reader = new MessageReader({
@@ -30,7 +35,7 @@ function setUp(onCall: (call: Call) => void, limits: Partial<ResponderLimits> = 
   const responder = new Responder(pair.far.open, {
     closeFd: pair.ledger.close,
     limits: { ...responderLimits, ...limits },
-    turns: atOnce,
+    turns,
     onHeld: bytes => {
       held.push(bytes)
       return bytes <= heldMax
@@ -249,6 +254,17 @@ describe('the end of the connection', () => {
     const late = jest.fn()
     call.onEnd(late)
     expect(late).toHaveBeenCalledTimes(1)
+  })
+
+  test('ends calls that wait for the turn of their uid', () => {
+    const waiting: TurnTaker[] = []
+    const it = setUp(ignore, {}, Infinity, { ready: connection => waiting.push(connection) })
+    it.send({ method: 'a.b.C' }, { method: 'a.b.D' })
+    it.pump()
+    expect(waiting).toHaveLength(1)
+    it.far.events.onEnd(undefined)
+    expect(waiting[0]!.takeTurn()).toBe(false)
+    expect(it.calls).toEqual([])
   })
 
   test('comes at once for descriptors, also of a call that is not complete: they would use up ours', () => {
