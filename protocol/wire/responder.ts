@@ -3,7 +3,7 @@ import type { Channel, OpenChannel } from './channel'
 import { fdsPerMessageMax, type ResponderLimits, replyBytesMax } from './limits'
 import { encodeMessage, hasUnknownMember, ProtocolViolation, parseMessage } from './message'
 
-/** A reply that the protocol has no room for. Nothing of it was sent, and the call can still be answered. */
+/** A reply beyond the protocol's limits. Nothing of it was sent, and the call can still be answered. */
 export class ReplyTooLarge extends RangeError {
   override readonly name = 'ReplyTooLarge'
 }
@@ -18,27 +18,33 @@ export interface Call {
   readonly oneway: boolean
   /** The connection is gone: replies are dropped and their descriptors closed. */
   readonly ended: boolean
-  /** The last reply. Adopts fds, also when it throws: ReplyTooLarge for one over replyBytesMax or fdsPerMessageMax, before anything is sent; Error after the last reply. */
+  /**
+   * The last reply. Adopts fds, also when it throws: ReplyTooLarge for one over replyBytesMax or fdsPerMessageMax, before
+   * anything is sent; Error after the last reply.
+   */
   reply(parameters: object, fds?: readonly number[]): void
-  /** One of several replies. Throws like reply, and when the call did not ask for more. False: the peer is slow, wait for onDrain; or gone. */
+  /**
+   * One of several replies. Throws like reply, and when the call did not ask for more. False: the peer is slow (wait for
+   * onDrain), or gone.
+   */
   replyMore(parameters: object, fds?: readonly number[]): boolean
   /** The last reply: an error by its qualified name. */
   fail(error: string, parameters?: object): void
-  /** When the connection ends before the last reply; at once when it has ended. */
+  /** Calls back when the connection ends before the last reply; at once when it has ended. */
   onEnd(callback: () => void): void
-  /** Each time the peer has read all that was queued, until the last reply. */
+  /** Calls back each time the peer has read all that was queued, until the last reply. */
   onDrain(callback: () => void): void
 }
 
 /** A connection whose calls have turns. */
 export interface TurnTaker {
-  /** Carries out one call. True: there is another that could be carried out now. */
+  /** Carries out one call. True: it could carry out another one now. */
   takeTurn(): boolean
 }
 
-/** Says whose calls are carried out when. */
+/** Decides when a connection carries out its next call. */
 export interface Turns {
-  /** A call has come that could be carried out: takeTurn() is to be called, at once or later. */
+  /** The connection has a call to carry out: call its takeTurn(), at once or later. */
   ready(connection: TurnTaker): void
 }
 
@@ -47,7 +53,7 @@ export interface ResponderOptions {
   readonly limits: ResponderLimits
   readonly onCall: (call: Call) => void
   readonly turns: Turns
-  /** What is kept of calls that wait, in bytes, whenever that changes. False: it is too much to read more. */
+  /** Reports how many bytes of waiting calls are kept, whenever that changes. False: too many to read more. */
   readonly onHeld: (bytes: number) => boolean
   /** Once, also after close(); ProtocolViolation when the peer's fault ended it, undefined when it or we closed in order. */
   readonly onClose: (error: Error | undefined) => void
@@ -60,21 +66,21 @@ interface Request {
   readonly oneway: boolean
 }
 
-/** finishing: the peer has sent all its calls and gets its answers. ended: nothing is sent or answered any more. */
+/** finishing: the peer has sent all its calls, and gets its answers. ended: nothing is sent or received any more. */
 type ConnectionState = 'open' | 'finishing' | 'ended'
 
 /** idle: the next call may have its turn. dispatching: inside onCall. answering: onCall has returned, the last reply is to come. */
 type TurnState = 'idle' | 'dispatching' | 'answering'
 
-/** paused: the channel reads nothing more until calls are carried out or replies are read. */
+/** paused: the channel reads nothing until calls are carried out or the peer reads replies. */
 type InputState = 'reading' | 'paused'
 
-/** What onHeld said last. */
+/** The last answer of onHeld. */
 type HoldState = 'granted' | 'refused'
 
 /**
- * The answering side of one connection. Calls are answered strictly in order: a call is handed to onCall when the one
- * before it has had its last reply. It is read as an object only then.
+ * The answering side of one connection. It answers calls strictly in order: it parses a call and hands it to onCall only after
+ * the last reply to the call before.
  */
 export class Responder implements TurnTaker {
   readonly channel: Channel
@@ -110,7 +116,7 @@ export class Responder implements TurnTaker {
       if (message !== undefined) this.dispatch(readRequest(parseMessage(message)))
     } catch (error) {
       this.end(error instanceof Error ? error : new Error('a handler threw no Error', { cause: error }))
-      // What a handler throws is a broken invariant of ours, not the peer's fault.
+      // A handler that throws shows a broken invariant of ours, not a fault of the peer.
       if (!(error instanceof ProtocolViolation)) throw error
     }
     this.balance()
@@ -119,7 +125,7 @@ export class Responder implements TurnTaker {
 
   private receive(bytes: Buffer, fds: number[]): void {
     if (this.connection !== 'open') return
-    // At once, not when its message is whole: descriptors of messages that never end would use up ours.
+    // Closed at once, not when the message is whole: messages that never end would use up our descriptors.
     if (fds.length > 0) {
       for (const fd of fds) this.options.closeFd(fd)
       this.end(new ProtocolViolation('descriptors with a call'))
@@ -129,7 +135,7 @@ export class Responder implements TurnTaker {
     this.proceed()
   }
 
-  /** Something has changed that calls may have waited for. */
+  /** Called after each change that a waiting call may have waited for. */
   private proceed(): void {
     if (this.mayDispatch()) this.options.turns.ready(this)
     this.balance()
@@ -160,7 +166,7 @@ export class Responder implements TurnTaker {
     }
   }
 
-  // Inside onCall the turn goes on by itself: a loop, so that no row of calls overflows the stack.
+  // During onCall, takeTurn's caller goes on with the next call: a loop, so that no row of calls overflows the stack.
   private readonly answered = (): void => {
     this.call = undefined
     if (this.turn === 'dispatching') return

@@ -52,7 +52,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   readonly quarantine: Quarantine
   readonly contents: Contents
   readonly kernelLog = new KernelLog()
-  /** For system calls that others can prolong. */
+  /** For system calls that other processes can prolong. */
   readonly workers = new WorkerPool()
   readonly scan = new HolderScan(this.workers)
   readonly sessions = new Set<Session>()
@@ -83,8 +83,8 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   /**
-   * Reads the configuration again: who may do what, limits and the log level are new from the next request on; what
-   * somebody has beyond a new limit stays. Nobody is disconnected. by: who asked for it.
+   * Reads the configuration again. Rights, limits and the log level change from the next request on. A uid keeps what it has
+   * beyond a new limit, and nobody is disconnected. by: the caller who asked for it.
    * @throws ConfigError: nothing has changed
    */
   reload(by: { pid?: number; uid?: number }): { changed: string[]; needsRestart: string[] } {
@@ -125,7 +125,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     return `${ranges.size} ranges, ${byId.size} allocations${trouble}`
   }
 
-  /** Why every change is refused, undefined when it is not. A read-only range refuses for reasons of its own. */
+  /** The reason why the broker refuses every change; undefined: it does not. A read-only range refuses for its own reasons. */
   get frozen(): string | undefined {
     for (const range of this.inventory.ranges.values())
       if (range.freeze && !range.readOnly) return range.freeze.reason
@@ -138,7 +138,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     if (reason !== undefined) refuse('Frozen', { reason })
   }
 
-  /** Nothing of it keeps the process alive after this. Ranges are closed by who opened them. */
+  /** After this nothing of it keeps the process alive. The caller closes the ranges that it opened. */
   close(): void {
     this.quarantine.close()
     this.leases.close()
@@ -150,7 +150,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     return ++this.lastSessionId
   }
 
-  /** Sessions of a process; a VMM has one for calls and often one more for events. */
+  /** The sessions of a process; a VMM has one for calls and often one more for events. */
   sessionsOf(holder: Holder): Session[] {
     return [...this.sessions].filter(session => session.peer.pid === holder.pid && session.holder === holder)
   }
@@ -171,8 +171,8 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   /**
-   * A process that held something is gone: what it held stays, and waits to be claimed. That is so at once, for all of it;
-   * who is told, and the accounts, follow in slices.
+   * A holder has exited. What it held waits to be claimed, all of it from this moment on. The events and the indices follow in
+   * slices.
    */
   private async holderExited(holder: Holder): Promise<void> {
     this.log.info(
@@ -184,7 +184,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     for (const id of [...holder.mappings]) {
       await slices.next()
       const mapping = this.inventory.mappings.get(id)
-      // Another process may have claimed it by now.
+      // Another process may have claimed it meanwhile.
       if (mapping?.heldBy !== holder) continue
       told.add(mapping.allocation)
       this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })

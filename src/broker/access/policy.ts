@@ -2,10 +2,10 @@ import { type OwnerLimits, type Settings, unlimited } from '../config/settings'
 import { refuse } from '../refusal'
 import { type Accounts, resources, type Used } from './accounts'
 
-/** Whose room in a table a uid's records take: no limit, a share of its own, or beside that one with all the others. */
+/** What limits a uid's records in a table: nothing, a share of its own, or also the share of all without an [[owner]]. */
 export type Standing = 'administrator' | 'owner' | 'other'
 
-/** Who may do what; from the configuration, replaced whole when that is read again. */
+/** The rights and limits of uids, from the configuration. A reload replaces the whole policy. */
 export class Policy {
   constructor(private readonly settings: Pick<Settings, 'owners' | 'defaults' | 'admins'>) {}
 
@@ -18,7 +18,7 @@ export class Policy {
     return this.settings.owners.has(uid) ? 'owner' : 'other'
   }
 
-  /** Whether it may have memory of its own. */
+  /** Whether the uid may have memory of its own. */
   isTenant(uid: number): boolean {
     const { bytesMax, allocationsMax } = this.limits(uid)
     return this.standing(uid) !== 'other' || (bytesMax > 0 && allocationsMax > 0)
@@ -34,7 +34,7 @@ export class Policy {
     return this.limits(uid).ranges?.includes(range) ?? true
   }
 
-  /** @throws Refusal PermissionDenied when the uid's names are limited and this is none of them */
+  /** @throws Refusal PermissionDenied when the configuration limits the uid's names and this is none of them */
   checkName(uid: number, name: string): void {
     const { names } = this.limits(uid)
     if (names && !names.some(pattern => matches(pattern, name)))
@@ -54,7 +54,7 @@ export class Policy {
   }
 }
 
-/** `*` stands for any text. Not a regular expression: several stars and a hostile name make one take hours. */
+/** `*` stands for any text. A regular expression would take hours for several stars and a hostile name. */
 function matches(pattern: string, name: string): boolean {
   const [first, ...rest] = pattern.split('*') as [string, ...string[]]
   const last = rest.pop()

@@ -8,34 +8,33 @@ import type { Statistics } from '../statistics'
 import { DigestJob, type Outcome } from './digest-job'
 import type { KernelLog } from './kernel-log'
 
-/** Threads look at it after each MiB, so only memory that does not answer takes longer. */
+/** Threads check for a stop after each MiB, so only memory that does not answer takes longer. */
 const stopMs = 1000
-/** Between two replies that tell how far an inspection is. */
+/** The time between two replies that report the progress of an inspection. */
 const tellEveryMs = 200
 
 export type Operation = 'freeze' | 'verify'
 
-/** One after another of some allocations, as a call asked for it. */
+/** A call that reads several allocations, one after another. */
 export interface Inspection {
   operation: Operation
   allocations: readonly Allocation[]
   call: Call
-  /** A reply on how far it is; what replyMore returned. */
+  /** Replies with the progress; returns what replyMore returned. */
   tell(bytesDone: number): boolean
-  /** bytesDone: with this one. */
+  /** bytesDone: of all allocations up to this one. */
   each(allocation: Allocation, outcome: Outcome, bytesDone: number): void | Promise<void>
-  /** Why one is not to be read at all. */
+  /** The reason not to read an allocation at all. */
   skip(allocation: Allocation): string | undefined
 }
 
 /**
- * Reads what allocations hold. A reading has memory open and mapped, and to the proof that nobody reaches memory, and
- * to a device that is taken away, the broker is somebody like any other: so both end a reading first, and none begins
- * under them.
+ * Reads what allocations hold. While the broker reads memory, it holds it open like a client: a proof that nobody reaches
+ * the memory, and the taking of a device, end the reading first, and no reading begins under them.
  */
 export class Contents {
   private readonly readings = new Map<number, DigestJob>()
-  /** How many want an allocation's memory to be left alone. */
+  /** Per allocation: how many operations need its memory left alone. */
   private readonly undisturbed = new Map<number, number>()
   private inspecting: { operation: Operation; stopped: boolean; reading?: DigestJob } | undefined
 
@@ -59,22 +58,22 @@ export class Contents {
     }
   }
 
-  /** Ends a reading; false where it does not end. */
+  /** Stops the reading of an allocation; false when it does not end in time. */
   async stop(id: number): Promise<boolean> {
     return (await this.readings.get(id)?.stop(stopMs)) ?? true
   }
 
-  /** For who reads memory on his own. @throws Refusal Busy while nothing of the broker's may have it open */
+  /** For code that reads memory itself. @throws Refusal Busy while the broker must not have it open */
   checkMayRead({ id, name }: Allocation): void {
     if (this.undisturbed.has(id)) refuse('Busy', { name, operation: 'revoke' })
   }
 
-  /** Only one at a time: a second would only slow down the first. @throws Refusal Busy */
+  /** Only one inspection at a time: a second would slow down the first. @throws Refusal Busy */
   checkIdle(operation: Operation): void {
     if (this.inspecting) refuse('Busy', { name: operation, operation: this.inspecting.operation })
   }
 
-  /** False when it was stopped, because the caller is gone or by stopInspection(). @throws Refusal Busy */
+  /** False when the caller has gone or stopInspection() has stopped it. @throws Refusal Busy */
   async inspect({ operation, allocations, call, tell, each, skip }: Inspection): Promise<boolean> {
     this.checkIdle(operation)
     const inspecting: NonNullable<typeof this.inspecting> = { operation, stopped: false }

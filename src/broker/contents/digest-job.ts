@@ -6,7 +6,7 @@ import type { Extent } from '../../../protocol/table'
 import type { Allocation } from '../state/allocation'
 import { memoryOf } from '../state/range'
 
-/** What came of reading an allocation. */
+/** The outcome of reading an allocation. */
 export type Outcome =
   /** 32 bytes in lower-case hex. */
   | { kind: 'digest'; digest: string }
@@ -17,10 +17,10 @@ export type Outcome =
 
 const { EHWPOISON, ECANCELED } = { EHWPOISON: 133, ECANCELED: 125 }
 
-/** One core is left to who answers requests. */
+/** One core is left for the event loop, which answers requests. */
 const threads = Math.max(1, availableParallelism() - 1)
 
-/** An allocation's memory being read from beginning to end, on threads. */
+/** Reads an allocation's memory from beginning to end, on threads. */
 export class DigestJob {
   readonly outcome: Promise<Outcome>
 
@@ -47,7 +47,7 @@ export class DigestJob {
     this.job.cancel()
   }
 
-  /** Whether nothing of the memory is open or mapped any more, after so long at most. */
+  /** Cancels it, and waits so long at most. True: none of the memory is open or mapped any more. */
   async stop(mostMs: number): Promise<boolean> {
     this.cancel()
     const abort = new AbortController()

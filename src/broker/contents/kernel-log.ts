@@ -10,29 +10,29 @@ export const kernelPageBytes = 4096
 const recordBytesMax = 8192
 
 /**
- * Everybody can make the kernel write to its log. Following it costs so many records (some milliseconds) at once, then a
- * pause; records that the kernel overwrites meanwhile are counted.
+ * Anybody can make the kernel write to its log. The broker reads so many records at once (some milliseconds), then pauses,
+ * and counts the records that the kernel overwrites meanwhile.
  */
 const recordsPerTurn = 512
 const pauseMs = 25
-/** More than the kernel keeps, so that reading up to the end ends under a flood as well. */
+/** Reads more than the kernel keeps, and ends under a flood too. */
 const turnsMax = 1024
 
 /** A flood is no reason to flood the broker's own log. */
 const reportLostEveryMs = 60_000
 
-/** What somebody who follows the log is told. */
+/** Receives what the log says. */
 export interface KernelLogFollower {
-  /** Page frames that have failed, each told once. */
+  /** Page frames that have failed, each once. */
   failed(pages: readonly number[]): void
   /** So many records were overwritten before they could be read. */
   lost(records: number): void
 }
 
 /**
- * Memory that the kernel knows to be bad. It tells that to whoever uses the memory, by a signal, and to everybody in its
- * log; of device memory there is no other place where it could be asked (/proc/kpageflags leaves it out). The log ends
- * with the kernel, so who wants to know it after a kexec follows it all the time.
+ * The memory that the kernel knows to be bad. The kernel sends a signal to the process that uses a bad page, and writes to its
+ * log. For device memory there is no other place to ask (/proc/kpageflags leaves it out). The log ends with the kernel, so
+ * a broker that needs it after a kexec follows it all the time.
  */
 export class KernelLog {
   lostRecords = 0
@@ -52,7 +52,7 @@ export class KernelLog {
     return this.follower !== undefined
   }
 
-  /** Pieces of a range's extents that are bad, as far as the kernel's log has it. */
+  /** The parts of a range's extents that the kernel's log has as bad. */
   poisonOf(range: Range, extents: readonly Extent[]): Extent[] {
     if (!range.source.ownsPages) return []
     this.readSome()
@@ -66,7 +66,7 @@ export class KernelLog {
     return extents.flatMap(extent => overlaps(extent, pages))
   }
 
-  /** Tells what the log has by now, and from then on each page soon after it has failed. @throws where it can't be read */
+  /** Reports what the log has by now, and from then on each page soon after it fails. @throws where the log can't be read */
   async follow(follower: KernelLogFollower): Promise<void> {
     this.fd ??= openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK)
     this.watch = new native.ReadableWatch(native.dupFd(this.fd), () => this.readable())
@@ -74,7 +74,7 @@ export class KernelLog {
     await this.catchUp()
   }
 
-  /** What has been in the log until now is told when this resolves. */
+  /** Resolves when everything that the log has by now is reported. */
   async catchUp(): Promise<void> {
     if (!this.follower) return
     for (let turns = 0; turns < turnsMax && !this.readSome(); turns++) await turn()
@@ -108,7 +108,7 @@ export class KernelLog {
     follower.lost(lost)
   }
 
-  /** From where it last ended, with one record for each read. Whether that was all there is. */
+  /** Reads on from the last record, one record for each read(). True at the end of the log. */
   private readSome(): boolean {
     try {
       this.fd ??= openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -121,14 +121,14 @@ export class KernelLog {
         if (bytes === 0) return true
         for (const line of this.buffer.toString('latin1', 0, bytes).split('\n')) this.take(line)
       } catch (error) {
-        // EPIPE: records are lost, which the next one's number tells too.
+        // EPIPE: the kernel has overwritten records; the next record's number shows how many.
         if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return true
       }
     }
     return false
   }
 
-  /** A line of a record's dictionary begins with a blank, and a record's text has no line breaks: nothing can be forged. */
+  /** Lines of a record's dictionary begin with a blank, and its text has no line breaks: a program can't forge a record. */
   private take(record: string): void {
     const sequence = Number(/^\d+,(\d+),/.exec(record)?.[1])
     if (!Number.isSafeInteger(sequence)) return
@@ -141,7 +141,7 @@ export class KernelLog {
   }
 }
 
-/** The page frame that a record of /dev/kmsg says has failed. Only the kernel's own: programs may write there too. */
+/** The page frame that failed, from a record of /dev/kmsg. Programs write there too, so only the kernel's records count. */
 export function failedPage(record: string): number | undefined {
   const match = /^(\d+),[^;]*;Memory failure: 0x([0-9a-f]+): /.exec(record)
   if (!match || Number(match[1]) >> 3 !== 0) return undefined

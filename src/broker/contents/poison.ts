@@ -11,7 +11,7 @@ import type { Range } from '../state/range'
 import type { Statistics } from '../statistics'
 import { type KernelLog, kernelPageBytes } from './kernel-log'
 
-/** What finding bad memory needs of the broker. */
+/** What recording poison needs of the broker. */
 export interface PoisonHost {
   readonly inventory: Inventory
   readonly events: Events
@@ -21,12 +21,12 @@ export interface PoisonHost {
   readonly changed: TellChange
 }
 
-/** With this many bad places of an allocation nothing more is to be learned from another. */
+/** With this many bad places reported, another report of the same allocation teaches nothing. */
 const reportedPlacesMax = 256
 
 /**
- * Bad memory: into the ledger where the range has one, its allocations' verdicts are poisoned, and their owners hear of
- * it. Nothing of it is given out from now on, also where the table refuses; then that refusal is returned.
+ * Records bad memory: in the ledger where the range has one, as verdict `poisoned` of its allocations, and as events to their
+ * owners. From now on the broker gives it to nobody, also where the table refuses to record it; then it returns the refusal.
  */
 export function recordPoison(
   broker: PoisonHost,
@@ -75,7 +75,7 @@ export function recordPoison(
 }
 
 /**
- * What of the memory is in an allocation and was not reported before; it counts as reported from now on. Where the kernel
+ * The parts of an allocation's memory that were not reported before; they count as reported from now on. Where the kernel
  * chooses the pages there is no ledger, and an owner may report the same place in a loop.
  */
 function takeUnreported(allocation: Allocation, bad: readonly Extent[]): Extent[] {
@@ -87,15 +87,15 @@ function takeUnreported(allocation: Allocation, bad: readonly Extent[]): Extent[
   return news
 }
 
-/** With a device the kernel forgets what it knew of its memory: to be called before one goes. */
+/** Call it before a device goes: with the device, the kernel forgets which of its pages have failed. */
 export function recordKernelFailures(broker: PoisonHost, range: Range, extents: readonly Extent[]): void {
   const bad = broker.kernelLog.poisonOf(range, extents)
   if (bad.length > 0) recordPoison(broker, range, bad, 'kernel')
 }
 
 /**
- * Follows the kernel's log where pages of a range are the broker's to give: what fails while it is in use is nowhere else,
- * and after a kexec it is nowhere at all. What the log has by now is in the ledger when this resolves.
+ * Follows the kernel's log where the broker gives out the pages of a range itself. Only the log has the pages that fail in use,
+ * and a kexec ends the log. When this resolves, everything that the log has by now is in the ledger.
  */
 export async function followKernelLog(broker: PoisonHost): Promise<void> {
   const { kernelLog, log } = broker
@@ -120,7 +120,7 @@ export async function followKernelLog(broker: PoisonHost): Promise<void> {
   }
 }
 
-/** Pages that the kernel's log says have failed. */
+/** Records the pages that have failed by the kernel's log. */
 function recordFailedPages(broker: PoisonHost, pages: readonly number[]): void {
   for (const range of rangesWithPages(broker)) {
     const { base = 0, bytes } = range.source
@@ -137,7 +137,7 @@ function rangesWithPages({ inventory }: PoisonHost): Range[] {
   return [...inventory.ranges.values()].filter(range => range.readable && range.source.ownsPages)
 }
 
-/** What a source is told that overwrites memory of a range. */
+/** For a source that overwrites memory of a range. */
 export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   return {
     good: extents => range.poison.outOf(extents),
@@ -145,7 +145,7 @@ export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   }
 }
 
-/** Allocations with part of any of these extents, which are in order and do not overlap. Looks at each but once. */
+/** The allocations with part of any of these extents, which are in order and do not overlap. */
 export function allocationsWith(broker: PoisonHost, range: Range, extents: readonly Extent[]): Allocation[] {
   return [...broker.inventory.byId.values()].filter(
     allocation =>

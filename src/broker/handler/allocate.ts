@@ -54,8 +54,8 @@ export async function allocate(
 }
 
 /**
- * In the first of the ranges that has room, by its account and by what its source, its table and the quota say. Any
- * other failure is told at once.
+ * Allocates in the first range that has room: free extents, and no objection of its source, its table or the quota. Any other
+ * failure ends the request at once.
  */
 async function allocateInFirst(
   broker: Broker,
@@ -75,7 +75,7 @@ async function allocateInFirst(
   throw mostHelpful(refusals)
 }
 
-/** The quota's; else that of a source or a table; else that of the range with the most free memory. */
+/** The quota's refusal; else one of a source or a table; else that of the range with the most free memory. */
 function mostHelpful(refusals: readonly Refusal[]): Refusal {
   const freeBytes = (refusal: Refusal) => (refusal as Refusal<'NoSpace'>).parameters.freeBytes
   return (
@@ -98,7 +98,7 @@ interface Request {
   uid: number
   metadata: string | null
   holder: Holder | undefined
-  /** Whom it is for is gone. */
+  /** Aborted when the client that asks has gone. */
   signal: AbortSignal
 }
 
@@ -143,7 +143,7 @@ async function allocateIn(
     made = true
     broker.checkThawed()
     checkGood(range, extents)
-    // Found again: meanwhile it may have exited, or been let go by another call of its process that held nothing.
+    // Looked up again: meanwhile the process may have exited, or another call of it may have dropped the idle holder.
     const living = holder && broker.leases.hold(holder.identity, uid)
     const allocation = broker.inventory.addAllocation(range, record, charge, living)
     broker.changed('allocated', allocation, { pid: session.peer.pid, bytes })
@@ -203,14 +203,14 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   }
 }
 
-/** Memory that is reserved piece by piece for a client that has gone is given up. */
+/** For a client that has gone, a source stops reserving memory piece by piece. */
 function untilGone(call: Call | undefined): AbortSignal {
   const gone = new AbortController()
   call?.onEnd(() => gone.abort())
   return gone.signal
 }
 
-/** It was reported while memory was made of it. */
+/** A page may have been reported as bad while memory was made of it. */
 function checkGood(range: Range, extents: readonly Extent[]): void {
   if (range.poison.in(extents).length === 0) return
   refuse('SourceFailed', {
@@ -221,7 +221,7 @@ function checkGood(range: Range, extents: readonly Extent[]): void {
   })
 }
 
-/** Memory that could not be taken back may still be held, or dirty: it stays out of use until the broker starts again. */
+/** False: the memory may still be held, or dirty, and stays out of use until the broker starts again. */
 async function undone(broker: Broker, undoing: Promise<void> | undefined): Promise<boolean> {
   try {
     await undoing

@@ -37,7 +37,7 @@ export async function claim(
 
 type Asked = Pick<ClaimIn, 'secret' | 'dryRun'>
 
-/** In order of id; one that can't be claimed is reported, and the others go on. */
+/** Claims in order of id. It reports an allocation that can't be claimed, and goes on. */
 async function claimAll(
   broker: Broker,
   session: Session,
@@ -58,7 +58,7 @@ async function claimAll(
   }
 }
 
-/** Each is looked for anew, in slices: between two, others have their turn, and the inventory may change. */
+/** Looks each one up anew, in slices: in between, other calls have their turn and may change the inventory. */
 async function* claimable(
   { inventory }: Broker,
   uid: number,
@@ -74,7 +74,7 @@ async function* claimable(
   }
 }
 
-/** What a holder has resized is put right first. */
+/** The source first repairs memory that a holder has resized. */
 function settledOf({ range, record, mappings }: Allocation): Promise<void> | undefined {
   return mappings.size > 0 ? range.source.settled?.(memoryOf(record)) : undefined
 }
@@ -148,8 +148,8 @@ function claimOne(
 }
 
 /**
- * Layouts of the uid whose process is gone, as far as it still has the right to them. A revocation without proof yet
- * keeps its mapping from coming back.
+ * The layouts of a uid whose processes are gone, as far as it still has the right to them. A mapping whose revocation is not
+ * proved yet does not come back.
  */
 function dormantOf(allocation: Allocation, uid: number): Mapping[] {
   const right = allocation.record.uid === uid ? 'readWrite' : allocation.sharedWith(uid)

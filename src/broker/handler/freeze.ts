@@ -14,7 +14,7 @@ import { invalid } from './arguments'
 
 const reasonBytesMax = 200
 
-/** The freeze stands before anything is read; a frozen broker may be asked for the digests again. */
+/** The broker is frozen before it reads any memory. A client may ask a frozen broker for the digests again. */
 export async function freeze(
   broker: Broker,
   session: Session,
@@ -24,7 +24,7 @@ export async function freeze(
   if (broker.thawing) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
   if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
-  // What the kernel has to say ends with it.
+  // The kernel's log ends with the kernel.
   await broker.kernelLog.catchUp()
   if (!input.digests) return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
   const frozen = await takeDigests(broker, call)
@@ -32,7 +32,7 @@ export async function freeze(
   return frozen
 }
 
-/** In every range's table, so that it holds across restarts. A range that is read-only changes nothing anyway. */
+/** Writes the freeze to every range's table, so that it outlives the broker. A read-only range changes nothing anyway. */
 export function freezeTables(broker: Broker, session: Session, input: FreezeIn): void {
   broker.checkThawed()
   const reason = input.reason ?? 'live update'
@@ -53,7 +53,7 @@ export function freezeTables(broker: Broker, session: Session, input: FreezeIn):
   broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
 }
 
-/** Each is in the table before the next is begun, so what was done stays done however this ends. */
+/** Each digest is in the table before the next is begun, so digests stay however this ends. */
 async function takeDigests(broker: Broker, call: Call): Promise<FreezeOut | undefined> {
   const allocations = [...broker.inventory.byId.values()].filter(({ range }) => !range.readOnly)
   const totalBytes = allocations.reduce((sum, { record }) => sum + record.bytes, 0)
@@ -105,10 +105,10 @@ export async function thaw(broker: Broker, session: Session): Promise<object> {
   return {}
 }
 
-/** In slices, as there may be many digests; until the last is gone everything stays frozen. */
+/** Removes the digests in slices, as there may be many; until the last is gone everything stays frozen. */
 async function endFreeze(broker: Broker, session: Session): Promise<void> {
   broker.contents.stopInspection('freeze')
-  // From here on owners write again. The freeze ends last, so that a crash in between leaves it on.
+  // After the freeze owners write again, so the digests go first. A crash in between leaves the broker frozen.
   const { byId } = broker.inventory
   const slices = new Slices()
   for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) {

@@ -22,8 +22,8 @@ import { checkIdle, checkOwner, findVisible, maySee } from './authorize'
 import { graceFor } from './grace'
 
 /**
- * Synchronous from request to reply: this is what a starting VMM waits for. Only memory that a holder has resized is put
- * right first.
+ * Synchronous from request to reply, because a starting VMM waits for it. Only memory that a holder has resized is repaired
+ * first.
  */
 export function createMapping(
   broker: Broker,
@@ -98,7 +98,7 @@ function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: 
   }
 }
 
-/** @throws Refusal LimitExceeded, QuotaExceeded: of the caller, or of the owner, for whom a mapping counts as well */
+/** @throws Refusal LimitExceeded; QuotaExceeded of the caller or of the owner, who both pay for the mapping */
 function checkRoom(broker: Broker, uid: number, { mappings, record }: Allocation): void {
   if (mappings.size >= mappingsPerAllocationMax)
     refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
@@ -167,7 +167,7 @@ export async function revokeMapping(
     refuse('NotFound', { kind: 'mapping', name: String(input.mapping) })
   const { allocation } = mapping
   const byHolder = mapping.holder !== undefined && mapping.holder === session.holder
-  // A dormant layout may be ended by the uid it was shared with; a living one by its process, the owner, an administrator.
+  // The uid of a share may end its dormant layout; the process, the owner and an administrator may end a living mapping.
   const { uid } = mapping.record
   const ownDormant = !mapping.holder && session.uid === uid && uid !== allocation.record.uid
   if (!byHolder && !ownDormant) checkOwner(session, allocation, input.secret, { admin: true })

@@ -27,7 +27,7 @@ import type { Range } from '../state/range'
 import { drained, invalid, turn } from './arguments'
 import { checkAdmin, checkOwner, findVisible } from './authorize'
 
-/** Also while frozen: that memory has failed is nobody's wish, and can't wait. */
+/** Possible while frozen: a failure of memory can't wait. */
 export function markPoisoned(broker: Broker, session: Session, input: MarkPoisonedIn): MarkPoisonedOut {
   const { range, extents } = place(broker, session, input)
   const { pageBytes } = range.source.capabilities
@@ -38,7 +38,7 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
     const doubted = pages.flatMap(page => without(page, apart(trusted)))
     checkCredible(broker, session, range, doubted, input.name!)
   }
-  // What the kernel says of it first, and only the rest is the caller's word.
+  // The kernel's word first; only the rest is the caller's.
   if (confirmed.length > 0) recordPoison(broker, range, confirmed, 'kernel')
   const refusal = recordPoison(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
   if (refusal) throw refusal
@@ -76,8 +76,8 @@ function place(
 }
 
 /**
- * A tenant could have all memory of the host thrown away, allocation by allocation. What the kernel says is believed
- * of everybody, what only a tenant says (doubted) up to a limit, and only of memory that it may write to anyway.
+ * A tenant could have all memory of the host thrown away, allocation by allocation. The broker believes any caller whom the
+ * kernel confirms. Without that (doubted) it believes a tenant up to a limit, and only for memory that it may write to.
  */
 function checkCredible(
   broker: Broker,
@@ -99,7 +99,7 @@ function checkCredible(
   broker.unconfirmedPages.set(uid, total)
 }
 
-/** Of what a uid owns, the pages that are bad on an owner's word only: a restart of the broker forgives nobody these. */
+/** The pages of a uid's allocations that are in the ledger on an owner's word only. They count after a restart too. */
 function ownersPages(broker: Broker, uid: number): number {
   const owned = [...broker.inventory.relatedTo(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
@@ -113,7 +113,7 @@ function ownersPages(broker: Broker, uid: number): number {
   return pages
 }
 
-/** With more in as many replies as it takes; without, the first rows. */
+/** Sends as many replies as it takes to a call with `more`; otherwise the first rows. */
 export async function listPoisoned(
   broker: Broker,
   _session: Session,
@@ -136,7 +136,7 @@ export function allPoisoned(broker: Broker): Poison[] {
   return ranges.flatMap(range => view(broker, range))
 }
 
-/** The ledger of a range, or of pages of it, with a row for each allocation that has part of an entry. */
+/** The ledger of a range, or of some of its pages, with a row for each allocation that has part of an entry. */
 function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[] {
   if (!range.readable) return []
   const entryOf = ({ id, length }: { id: number; length: number }) => ({ offset: id, length })

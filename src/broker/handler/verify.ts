@@ -12,7 +12,7 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import { drainedWithin, invalid } from './arguments'
 
-/** What is told of the places that can't be read; ListPoisoned has them all. */
+/** The most bytes that name places that can't be read; ListPoisoned has them all. */
 const piecesBytesMax = 1024
 
 interface Judgement {
@@ -45,7 +45,7 @@ export async function verify(
       return record.digest === null ? 'it has no digest' : undefined
     },
     each: async (allocation, outcome, verifiedBytes) => {
-      // Whoever does not read would keep everybody else from verifying, and from freezing with digests.
+      // A caller that does not read keeps everybody else from verifying, and from freezing with digests.
       if (last && !call.replyMore(last) && !(await drainedWithin(call, verifyUnreadMsMax)))
         refuse('LimitExceeded', { limit: 'verifyUnreadMs', max: verifyUnreadMsMax })
       const judged = judge(broker, allocation, digests.get(allocation.id)!, outcome)
@@ -55,7 +55,7 @@ export async function verify(
   return done ? last : undefined
 }
 
-/** Only what was read whole, and had the same digest from beginning to end, is intact or changed. */
+/** Intact or changed is only an allocation that was read whole and kept its digest from beginning to end. */
 function judge(broker: Broker, allocation: Allocation, before: string | null, outcome: Outcome): Judgement {
   const { inventory } = broker
   const { range, record } = allocation
@@ -80,7 +80,7 @@ function judge(broker: Broker, allocation: Allocation, before: string | null, ou
   if (outcome.kind === 'digest' && record.digest !== null && record.digest === before)
     return saveVerdict(broker, allocation, outcome.digest === before ? 'intact' : 'changed')
   const detail = reason ?? 'it was claimed, mapped or grown meanwhile'
-  // That nothing can be compared now does not take back what was seen to be changed.
+  // Where nothing can be compared now, an earlier verdict `changed` stays.
   return saveVerdict(broker, allocation, record.verdict === 'changed' ? 'changed' : 'unverified', detail)
 }
 

@@ -17,9 +17,9 @@ import { retireUnscrubbed } from './retire-unscrubbed'
 import { Stopwatch } from './stopwatch'
 
 /**
- * Opens every configured range and takes up what its table says. In the same boot, processes that held memory may
- * still be running on it: their leases go on. In another, nobody holds anything and everything waits to be claimed.
- * A range that can't be trusted is readOnly with the reason; the others work.
+ * Opens every configured range and recovers it from its table. In the same boot, processes may still run on their memory:
+ * they go on holding it. In another boot nobody holds anything, and everything waits to be claimed. A range that can't be
+ * trusted is read-only, with a reason; the others work.
  */
 export async function recover(broker: Broker): Promise<void> {
   const { ranges } = broker.settings
@@ -41,7 +41,7 @@ export async function recover(broker: Broker): Promise<void> {
   }
   if ([...broker.inventory.ranges.values()].some(range => !range.readable))
     broker.inventory.leapIds(Date.now())
-  // Formatting knows one range only; what is retired then could get a number that another range has.
+  // A broker that formats opens one range only: retired memory could get an id that another range has.
   if (!ranges.some(({ format }) => format))
     for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
@@ -112,23 +112,23 @@ async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatc
   }
 }
 
-/** One range's trouble, whatever it is, is not the others'. What is not an expected kind goes to the log whole. */
+/** A range that fails to open keeps no other from opening. An unexpected error goes to the log whole. */
 function explain(broker: Broker, error: unknown): string {
   if (!isEnvironment(error) && !(error instanceof ExtentConflict))
     broker.log.error({ err: error }, 'opening a range failed')
   return (error as Error).message
 }
 
-/** Memory that was reserved but never formatted, or lost its content in a cold boot, looks like this. */
+/** Advises to format, for memory that was never formatted or lost its content in a cold boot. */
 function adviceFor({ code, message }: TableUnreadable, source: Source, range: string): string {
-  // A table that is another range's, or a newer broker's, is no reason to lose it.
+  // A table of another range, or of a newer broker, must not be lost.
   const foreign = ['IdentityMismatch', 'UnsupportedVersion', 'UnsupportedFeature'].includes(code)
   return source.startsDirty && !foreign
     ? `${message}; if nobody needs its contents, 'membrokerd --config FILE --format ${range}' makes an empty table`
     : message
 }
 
-/** What the table says of a piece of memory, and who is told when a holder made it something else. */
+/** The records of a source's memory, and what the broker does when a holder has changed that memory. */
 function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): SourceHost {
   const { inventory } = broker
   let searching = false
@@ -152,7 +152,7 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
       const allocation = inventory.byId.get(id)
       if (allocation) return allocation.busy ? undefined : memoryOf(allocation.record)
       const retired = inventory.retiredAs(id)
-      // While it is ended, the broker itself resizes it.
+      // While the broker ends it, the broker itself resizes it.
       if (!retired || retired.scrubbing) return undefined
       return { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
     },
@@ -169,7 +169,7 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
       if (!range) return
       if (allocation && bytes < expectedBytes && allocation.record.verdict !== 'changed')
         markChanged(broker, allocation)
-      // One search for the culprits at a time: whoever resizes its files in a loop is named soon enough.
+      // One search for the culprit at a time: a process that resizes files in a loop is named soon enough.
       if (searching) return
       searching = true
       const logFailure = (err: unknown) =>
@@ -197,7 +197,7 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
   }
 }
 
-/** What was cut off is zero now. */
+/** The bytes that a holder cut off are zero now. */
 function markChanged(broker: Broker, allocation: Allocation): void {
   try {
     broker.inventory.changeAllocation(allocation, { verdict: 'changed' })
@@ -240,7 +240,7 @@ function found(table: Table, fresh: boolean): Partial<RecoveryReport> {
   return { previousBootId, checkpoint, replayed, epoch, sequence, allocations }
 }
 
-/** Two ranges that were once two brokers' may disagree about names and numbers; neither is changed to fit. */
+/** Two ranges from two brokers may have the same names and ids. The broker changes neither; the second stays read-only. */
 function conflict(broker: Broker, table: Table): string | undefined {
   const { inventory } = broker
   for (const { id, name } of table.state.allocations.values()) {
@@ -258,7 +258,7 @@ function conflict(broker: Broker, table: Table): string | undefined {
   return undefined
 }
 
-/** Memory and table must agree: leftovers of a crash go, missing memory makes the range read-only. */
+/** Makes memory and table agree: removes leftovers of a crash; a range without any of its memory is read-only. */
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
   await source.restore?.(
@@ -272,9 +272,9 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
     const text = `the memory of ${names.join(', ')}${more} is missing`
-    // All of it: this is not the memory that the table is about, and what is there is nothing that may be removed.
+    // All missing: this is the wrong memory, so the range is read-only, and nothing in it is removed.
     if (missing.length === table.state.allocations.size) return range.becomeReadOnly(text)
-    // Some of it: the others' owners are not to suffer.
+    // Some missing: the rest stays online.
     addFinding(range.report, `${text}; it can only be released`)
     broker.log.error({ range: range.name }, `${text}; it can only be released`)
   }
@@ -287,7 +287,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   }
 }
 
-/** Holders of this boot that still live keep what they hold; the table has forgotten those of another boot. */
+/** Holders of this boot that still live keep what they hold. The table drops the holders of another boot. */
 function resumeLeases(broker: Broker): void {
   const { inventory, leases } = broker
   for (const allocation of inventory.byId.values()) {

@@ -7,9 +7,8 @@ import type { Range } from '../state/range'
 import { addFinding } from '../state/recovery-report'
 
 /**
- * Memory as it was found when the range was formatted may hold anybody's bytes. It is retired before anything else, so
- * that it is scrubbed in the background before it can be had. A table that has never known retired memory has not
- * come as far as that.
+ * Memory of a newly formatted range may hold anybody's bytes. The broker retires all of it first, so that it scrubs it in the
+ * background before it hands it out. A table that never had retired memory has not reached this point.
  */
 export function retireUnscrubbed(broker: Broker, range: Range): void {
   if (!range.readable || range.readOnly || !range.source.startsDirty) return
@@ -21,7 +20,7 @@ export function retireUnscrubbed(broker: Broker, range: Range): void {
     broker.inventory.retireFree(range, inPieces(range.allocator.freeExtents(), chunk), 'never scrubbed')
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
-    // Nobody may have it as it is, and the other ranges have nothing to do with it.
+    // Nobody may have it unscrubbed; the other ranges go on.
     const reason = `its memory, which was never scrubbed, could not be recorded for it: ${error.message}`
     addFinding(range.report, reason)
     broker.log.error({ range: range.name, reason }, 'range is read-only')
@@ -32,9 +31,9 @@ export function retireUnscrubbed(broker: Broker, range: Range): void {
 }
 
 /**
- * Of about chunk bytes, each of as many extents as an allocation may have. Between bad memory there may be thousands of
- * small free extents: an entry for each would be more than the journal takes at once, and several commits would
- * leave a table that looks done after a crash between them.
+ * Pieces of about chunk bytes, each with as many extents as an allocation may have. Between bad memory there may be thousands
+ * of small free extents: a record for each would be more than the journal takes at once, and after a crash between several
+ * commits the table would look complete.
  */
 function inPieces(free: Iterable<Extent>, chunk: number): Extent[][] {
   const pieces: Extent[][] = []

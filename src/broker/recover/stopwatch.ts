@@ -1,10 +1,10 @@
-/** Milliseconds of each step of a start, by its name; for the log. */
+/** Measures the steps of a start, for the log: milliseconds by name. */
 export class Stopwatch {
   private readonly steps: Record<string, number> = {}
   private readonly from: number
   private last: number
 
-  /** from: on the clock of performance.now(). */
+  /** from: a time of performance.now(). */
   constructor(from = performance.now()) {
     this.from = from
     this.last = from

@@ -9,38 +9,39 @@ import { scanMs } from '../worker/holder-scan'
 import type { Step } from './revocation'
 import type { RevocationHost } from './revocation-host'
 
-/** A killed process is given this long to be gone; uninterruptible system calls can take a while. */
+/** How long the broker waits for a killed process to go; uninterruptible system calls can take a while. */
 const killMs = 5000
-/** Descriptors on their way through a socket, and a dead process' last references, are gone within moments. */
+/** How long it waits for descriptors in flight and a dead process' last references, which go within moments. */
 const settleMs = 200
-/** The kernel lets go of what a process had given it for I/O some time after the process is gone. */
+/** The kernel releases buffers that a process had registered for I/O some time after the process is gone. */
 const passMs = 6000
 const waitMsMax = 100
-/** Memory of which it is asked who reaches it. uid: on whose account the question is. */
+
+/** Memory, and the uid on whose account the broker asks who reaches it. */
 export interface Target {
   id: number
   range: Range
   uid: number
 }
 
-/** Asks sources who still reaches memory. */
+/** Asks sources which processes still reach memory. */
 export class Prover {
   constructor(private readonly broker: RevocationHost) {}
 
   /**
-   * What the kernel says by itself, and only where it does not say that nobody reaches the memory, or can't, a scan that
-   * names who does: scans have their turns by owner, the kernel's own word waits for nobody.
+   * Asks the kernel first. Only where the kernel does not answer that nobody reaches the memory, a scan names the processes:
+   * scans have turns by owner, while the kernel's answer waits for nobody.
    */
   prove(target: Target, boundMs: number = scanMs.waitedFor): Promise<Proof> {
     return this.ask(target, file => this.broker.scan.find(target.uid, file, this.concerned(target), boundMs))
   }
 
-  /** Without naming anybody, so cheap enough to be asked again and again. */
+  /** Names nobody, so it is cheap enough to ask again and again. */
   async isReached(target: Target, taking: boolean): Promise<boolean> {
     return isHeld(await (taking ? this.prove(target) : this.word(target)), taking)
   }
 
-  /** The same as a proof: nobody is named where the kernel says by itself whether anybody reaches it. */
+  /** The kernel's answer as a proof. It names nobody where the kernel answers without a scan. */
   word(target: Target): Promise<Proof> {
     return target.range.source.provedByScan ? this.prove(target) : this.ask(target, undefined)
   }
@@ -49,7 +50,7 @@ export class Prover {
     return this.broker.contents.unread(id, () => range.source.prove(id, scan))
   }
 
-  /** Those on record, and the connected processes of those who may have it: looked at first. */
+  /** The processes that a scan looks at first: holders on record, and connected processes of uids that may have the memory. */
   private concerned({ id, uid }: Target): Set<number> {
     const allocation = this.broker.inventory.byId.get(id)
     const uids = new Set([uid, ...(allocation?.record.shares.map(share => share.uid) ?? [])])
@@ -62,8 +63,8 @@ export class Prover {
   }
 
   /**
-   * The same, where others rightly go on reaching it. The kernel's lease can't tell them apart; the memory is not
-   * reused while they do, only the reach of one who says that it has let go is judged: by the scan, as far as it sees.
+   * Like prove, where other processes (rightful) may go on reaching the memory. The kernel's lease can't tell them apart, and
+   * the memory is not reused while they hold it. So the scan, as far as it sees, judges only the process that gives back.
    */
   async proveExcept(
     target: Target,
@@ -79,7 +80,7 @@ export class Prover {
     return pid === undefined ? { kind: 'gone' } : { ...proof, pids: pid > 0 ? [pid] : [], why: opaqueReach }
   }
 
-  /** The first answer that is good, or the last one when it stays bad for as long as such things may take. */
+  /** Looks until nobody holds the memory, or until what passes by itself has had its time. Returns the last answer. */
   async settle(look: () => Promise<Proof>, taking: boolean): Promise<Proof> {
     const begun = performance.now()
     let proof = await look()
@@ -91,7 +92,7 @@ export class Prover {
     return proof
   }
 
-  /** Ends those of the processes that may be, and waits until they are gone. True when there were any. */
+  /** Kills the processes that it may kill, and waits until they are gone. True when there were any. */
   async killHolders(pids: readonly number[], allocation: Allocation, tell: Step): Promise<boolean> {
     const killed = await Promise.all(pids.map(pid => this.kill(pid, allocation, tell)))
     return killed.includes(true)
@@ -105,7 +106,7 @@ export class Prover {
       return false
     }
     try {
-      // Asked with the pidfd in hand: it is of that process, not of one that takes its number later.
+      // With the pidfd open, the answer is about this process, not about one that takes its number later.
       if (!mayKill(pid, allocation) || !native.isAlive(pidfd)) return false
       tell(`the deadline has passed: killing process ${pid}`)
       const gone = this.exit(native.dupFd(pidfd))
@@ -135,7 +136,7 @@ export class Prover {
   }
 }
 
-/** Processes that may go on reaching the allocation, because they hold another mapping of no less access. */
+/** The processes that may go on reaching the allocation: they hold another mapping of no less access. */
 export function rightfulHolders(allocation: Allocation, revoked: Mapping): Set<number> {
   const pids = new Set<number>()
   for (const mapping of allocation.mappings.values())
@@ -150,8 +151,8 @@ export function rightfulHolders(allocation: Allocation, revoked: Mapping): Set<n
 }
 
 /**
- * Only a process that the broker itself gave a mapping or the claim, or that runs as the owner, who could kill it too. A
- * descriptor, like a share, can be given to anybody unasked, also to a daemon the whole host depends on.
+ * The broker kills only a process to which it gave a mapping or the claim itself, or one of the owner, who could kill it too.
+ * Anybody can pass a descriptor or a share to any process unasked, also to a daemon that the whole host depends on.
  */
 function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean {
   const holders = [holder, ...[...mappings.values()].map(mapping => mapping.holder)]
@@ -165,14 +166,14 @@ function mayKill(pid: number, { record, holder, mappings }: Allocation): boolean
   }
 }
 
-/** Kept in the table, which has little room for it. */
+/** The table keeps the reason, and has little room for it. */
 const pidsNamedMax = 8
 const whyMax = 500
 
 const opaqueReach =
   "it has an io_uring with files or buffers, or a device like VFIO, or the broker can't look into it, so it may still reach the memory"
 
-/** A process of who gives a mapping back that may still have the memory in a way that is not seen; 0: anybody may. */
+/** A process of the side that gives back, which may have the memory in a way that no scan sees; 0: any process may. */
 function opaqueOf(
   { record }: Mapping,
   rightful: ReadonlySet<number>,
@@ -206,7 +207,7 @@ export function describe(proof: Extract<Proof, { kind: 'held' }>): string {
   return proof.why === undefined ? all : `${all} (${proof.why.slice(0, whyMax)})`
 }
 
-/** Where memory is to be taken away, what nobody is seen to hold is not worth waiting for. */
+/** With `take`, the broker does not wait for holders that it cannot see. */
 export function isHeld(proof: Proof, taking: boolean): boolean {
   return proof.kind === 'held' && (proof.pids.length > 0 || !taking)
 }

@@ -5,17 +5,17 @@ import { FairQueue } from '../worker/fair-queue'
 import type { RevocationHost } from './revocation-host'
 import { isLater, type Revoker } from './revoker'
 
-/** Between two looks at what nobody could be asked about. A holder's exit is noticed at once. */
+/** The time between two looks. The broker notices the exit of a holder at once. */
 const lookEveryMs = 1000
-/** Between two looks at who has it; whether anybody has is asked each time. */
+/** The time between two looks that name the holders; each look asks whether there are any. */
 const nameEveryMs = 30_000
-/** Entries worked on at once, in all and of one owner: scrubbing takes long, and looking at who has it can. */
+/** The most entries worked on at once, in all and of one owner: scrubbing takes long, and naming holders can. */
 const workMax = 8
 const workPerOwnerMax = 2
 
 /**
- * Finishes what could not be finished: memory in quarantine, revocations without proof, scrubbing that was
- * interrupted. Looks whenever a holder exits and once a second while there is any, in turns by owner.
+ * Finishes what revocation could not: memory in quarantine, mappings without proof, interrupted scrubbing. It looks whenever a
+ * holder exits, and once a second while there is any, in turns by owner.
  */
 export class Quarantine {
   private timer: NodeJS.Timeout | undefined
@@ -58,7 +58,7 @@ export class Quarantine {
     }
   }
 
-  /** Unless it waits for its turn already. A broken invariant is thrown, and ends the process. */
+  /** Does nothing for an entry that waits for its turn already. Throws a broken invariant, which ends the process. */
   private start(entry: Retired | Mapping, uid: number, allocation: string, work: () => Promise<void>): void {
     if (this.pending.has(entry)) return
     this.pending.add(entry)

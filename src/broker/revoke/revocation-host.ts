@@ -17,9 +17,9 @@ export interface RevocationHost extends PoisonHost {
   readonly contents: Contents
   readonly scan: HolderScan
   readonly sessions: Iterable<Connection>
-  /** Looks again at what could not be finished. */
+  /** Finishes later what can't be finished now. */
   readonly quarantine: { checkSoon(): void }
-  /** Why every change is refused, undefined when it is not. */
+  /** The reason why the broker refuses every change; undefined: it does not. */
   readonly frozen: string | undefined
   /** @throws Refusal Frozen */
   checkThawed(): void

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How the way down is reported, one sentence a step. */
+/** Reports one step in a sentence. */
 export type Step = (text: string) => void
 
 /**
- * One revocation or release under way. Whoever asks for the same joins it, hears of its further steps, and may shorten
- * its deadline, never lengthen it: an owner's patience is not an administrator's.
+ * One revocation or release under way. A caller that asks for the same joins it, hears of its further steps, and may shorten
+ * its deadline but never lengthen it: an administrator may have less patience than the owner.
  */
 export class Revocation<Outcome> {
   private readonly listeners = new Set<Step>()
@@ -13,7 +13,7 @@ export class Revocation<Outcome> {
   readonly outcome: Promise<Outcome>
 
   constructor(
-    /** By the monotonic clock (performance.now()): setting the time of day is nobody's deadline. */
+    /** On the monotonic clock (performance.now()): setting the time of day moves no deadline. */
     private deadline: number,
     run: (revocation: Revocation<Outcome>) => Promise<Outcome>,
   ) {
@@ -37,7 +37,7 @@ export class Revocation<Outcome> {
     for (const listener of this.listeners) listener(text)
   }
 
-  /** Until the deadline as it then is, at most so long, or until the signal. */
+  /** Waits until the deadline as it then is, for so long at most, or until the signal. */
   async wait(mostMs: number, signal: AbortSignal): Promise<void> {
     this.wake = new AbortController()
     const ms = Math.max(0, Math.min(mostMs, this.deadline - performance.now()))

@@ -14,7 +14,7 @@ import type { RevocationHost } from './revocation-host'
 export type RevokeOutcome = 'revoked' | 'quarantined'
 export type ReleaseOutcome = 'released' | 'quarantined'
 
-/** Between two looks while holders are given time. */
+/** The time between two looks while holders have time to let go. */
 const lookEveryMs = 100
 
 /**
@@ -49,13 +49,13 @@ export class Revoker {
     const running = this.revoking.get(mapping)
     if (running) return running.join(deadline, step)
     const revocation = new Revocation<RevokeOutcome>(deadline, async self => {
-      // Not before it can be found, so that it can be joined from its first step on.
+      // Begins after the map has it, so that callers can join from its first step on.
       await Promise.resolve()
       try {
         return await this.runRevoke(mapping, self)
       } finally {
         this.revoking.delete(mapping)
-        // Without a proof, or with an error on the way, somebody has to look again.
+        // Without a proof, or after an error, the quarantine looks again.
         if (mapping.state === 'revoking') this.broker.quarantine.checkSoon()
       }
     })
@@ -83,14 +83,17 @@ export class Revoker {
   }
 
   /**
-   * Who may go on reaching the allocation while this mapping ends. Nobody, when its process lives and has not given it back: then
-   * only the kernel's word counts, and that it gives when nobody at all has the memory open.
+   * The processes that may go on reaching the allocation while this mapping ends. There are none while its process lives and has
+   * not given it back: then only the kernel's word counts, which requires that nobody at all has the memory open.
    */
   private rightful(mapping: Mapping): Set<number> {
     return mapping.hold === 'held' ? new Set() : rightfulHolders(mapping.allocation, mapping)
   }
 
-  /** The mapping is proved to be over. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and is finished later */
+  /**
+   * Ends a mapping that nobody reaches any more by proof. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and the
+   * quarantine ends it later
+   */
   finish(mapping: Mapping): void {
     this.broker.checkThawed()
     if (!this.broker.inventory.mappings.has(mapping.id)) return
@@ -157,8 +160,8 @@ export class Revoker {
   }
 
   /**
-   * End retired memory of which it is proved that nobody reaches it. On failure it stays retired, to be tried again;
-   * what the kernel has not got back is in quarantine then. @throws SystemError, StillReferenced
+   * Scrubs and frees retired memory that is proved to be out of reach. After a failure it stays retired, and the quarantine
+   * tries again. @throws SystemError; StillReferenced: the kernel has not got it all back, and it is in quarantine
    */
   async reclaim(retired: Retired): Promise<void> {
     const { range } = retired
@@ -200,15 +203,14 @@ export class Revoker {
     )
   }
 
-  /** Who reaches the memory of an allocation or of a retired one, without doing anything about it. */
+  /** Finds out who reaches memory, and does nothing about it. */
   look(target: Target): Promise<Proof> {
     return this.prover.prove(target)
   }
 
   /**
-   * Without asking or killing anybody: by looking, or where nobody is seen and the policy is to take, by force. It is
-   * done once a second, so only what comes of it is told.
-   * named: who has it is to be found out as well.
+   * Neither asks nor kills anybody. It looks; where it sees nobody and the policy is `take`, it takes the memory. The quarantine
+   * calls it once a second, so it reports only a success. named: also finds out which processes hold the memory.
    */
   async lookOrTake(of: Retired | Mapping, named: boolean): Promise<Proof> {
     if (of instanceof Mapping) {
@@ -241,7 +243,7 @@ export class Revoker {
     return whenGone(tell, step => this.take(target, step))
   }
 
-  /** Why there can be no proof: its owner could still open it by path. */
+  /** Takes the memory from its owner, who could open it by path. Returns why there can be no proof, when that fails. */
   private async disown({ range }: Target, memory: AllocationMemory): Promise<Proof | undefined> {
     try {
       await range.source.disown?.(memory)
@@ -261,7 +263,7 @@ export class Revoker {
     }
   }
 
-  /** Until every holder has given back what it was asked for, has exited, or the deadline has come. */
+  /** Asks the holders, and waits until each has given its mapping back or has exited, or until the deadline. */
   private async ask(mappings: Mapping[], revocation: Revocation<unknown>, tell: Step): Promise<void> {
     const held = mappings.filter(mapping => mapping.holder !== undefined)
     if (held.length === 0) return
@@ -270,7 +272,7 @@ export class Revoker {
     const target = targetOf(allocation)
     const taking = this.canTake(source)
     if (!(await this.prover.isReached(target, taking))) return
-    // For the wire, which has the time of day.
+    // The wire has the time of day.
     const deadline = Date.now() + Math.round(revocation.deadlineAt - performance.now())
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
@@ -287,14 +289,14 @@ export class Revoker {
       })
     const done = new AbortController()
     void Promise.all(returns).then(() => done.abort())
-    // Nobody may say so, and yet nobody reach the memory any more.
+    // A holder may let go of the memory without a word.
     while (performance.now() < revocation.deadlineAt && !done.signal.aborted) {
       await revocation.wait(lookEveryMs, done.signal)
       if (done.signal.aborted || !(await this.prover.isReached(target, taking))) return
     }
   }
 
-  /** Who is left, after what the policy says is done at the deadline. */
+  /** Does what the policy says at the deadline, and returns who is left. */
   private async end(
     allocation: Allocation,
     rightful: () => Set<number>,
@@ -308,7 +310,7 @@ export class Revoker {
     if (proof.kind === 'gone') return proof
     if (taking) return this.forceRevoke(allocation, mapping, proof, tell)
     if (this.broker.settings.onDeadline !== 'kill') return proof
-    // Who rightly has another mapping is not killed for this one.
+    // A process that rightly has another mapping is not killed for this one.
     const others = mapping ? rightfulHolders(allocation, mapping) : new Set<number>()
     const pids = proof.pids.filter(pid => !others.has(pid))
     if (!(await this.prover.killHolders(pids, allocation, tell))) return proof
@@ -320,7 +322,8 @@ export class Revoker {
   }
 
   /**
-   * Take the memory away from whoever still reaches it, unless somebody has another mapping of it. Of a revoked mapping the allocation goes on, so its memory is made usable again. without: the proof so far.
+   * Takes the memory away from every process that still reaches it, unless a living process has another mapping of it. When a
+   * mapping is revoked, its allocation goes on, so the source makes the memory usable again. without: the proof so far.
    */
   private async forceRevoke(
     allocation: Allocation,
@@ -331,7 +334,7 @@ export class Revoker {
     const { source } = allocation.range
     if (!mapping) return this.take(targetOf(allocation), tell)
     while (allocation.busy !== undefined) await sleep(lookEveryMs)
-    // The other change may have ended the mapping, or have given the memory to someone else.
+    // The other operation may have ended the mapping, or have given the memory to another process.
     if (!this.broker.inventory.mappings.has(mapping.id)) return { kind: 'gone' }
     if (isUsedByOthers(allocation, mapping)) return without
     allocation.busy = 'revoke'
@@ -363,7 +366,7 @@ export class Revoker {
   }
 }
 
-/** Tells the steps of an attempt if it comes to something. */
+/** Reports the steps of an attempt only if it succeeds. */
 async function whenGone(tell: Step, attempt: (step: Step) => Promise<Proof>): Promise<Proof> {
   const steps: string[] = []
   const proof = await attempt(text => steps.push(text))
@@ -380,7 +383,7 @@ function isUsedByOthers(allocation: Allocation, mapping: Mapping): boolean {
   return [...allocation.mappings.values()].some(other => other !== mapping && other.state === 'held')
 }
 
-/** Whether an error only says that now is not the time. */
+/** Whether the same may succeed later. */
 export function isLater(error: unknown): boolean {
   return error instanceof Refusal && ['Frozen', 'RangeReadOnly', 'TableFull'].includes(error.error)
 }

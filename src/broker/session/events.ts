@@ -1,10 +1,10 @@
 import type { Event } from '../../../protocol/generated/broker'
 import type { Allocation, Mapping } from '../state/allocation'
 
-/** A change without its number and time, which are added here. */
+/** A change before it has its number and time. */
 export type Change = Omit<Event, 'sequence' | 'time'>
 
-/** Tells a change of an allocation to those who may see it. */
+/** Sends a change of an allocation to the watchers that may see it. */
 export type TellChange = (
   kind: Change['kind'],
   allocation: Allocation,
@@ -20,7 +20,7 @@ export type TellChange = (
   },
 ) => void
 
-/** Who is told of an event. */
+/** The watchers that see an event, beside the administrators'. */
 export interface Audience {
   /** Owners, and uids the allocation is shared with. */
   uids: number[]
@@ -35,14 +35,14 @@ const nobody: Audience = { uids: [], pids: [] }
 /** Numbers each change and hands it to the watchers. */
 export class Events {
   sequence = 0
-  /** With the uid of each. */
+  /** The uid of each. */
   private readonly watchers = new Map<Watcher, number>()
-  /** Every VMM watches what concerns itself; looked up by process, so that a thousand of them cost an event nothing. */
+  /** Each VMM watches what concerns itself. Found by process, so a thousand VMMs cost an event nothing. */
   private readonly ofProcess = new Map<number, Set<Watcher>>()
 
   constructor(private readonly now: () => number) {}
 
-  /** How many there are of that process, or without a pid of all that see everything, of that uid. */
+  /** Counts the watchers of a process; without a pid, those of the uid that see everything. */
   watchersOf(uid: number, pid?: number): number {
     if (pid !== undefined) return this.ofProcess.get(pid)?.size ?? 0
     let count = 0
@@ -50,7 +50,7 @@ export class Events {
     return count
   }
 
-  /** All events; or with a pid those that concern that process. Returns how to stop. */
+  /** Watches all events, or with a pid those that concern that process. Returns a function that ends it. */
   watch(watcher: Watcher, uid: number, pid?: number): () => void {
     if (pid === undefined) {
       this.watchers.set(watcher, uid)

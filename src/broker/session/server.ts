@@ -103,7 +103,7 @@ export class Server {
     )
   }
 
-  /** Who has no place is gone before anything is made for it. */
+  /** Closes a connection without a place before it makes anything for it. */
   private accept(fd: number): void {
     const { places } = this
     let place: Place | undefined
@@ -175,7 +175,7 @@ export class Server {
     return responder
   }
 
-  /** Told once a second: it may happen thousands of times. */
+  /** Logs once a second: it may happen thousands of times. */
   private turnAway(fd: number, uid: number): void {
     closeSync(fd)
     if (this.turnedAway++ > 0) return
@@ -253,7 +253,7 @@ function peerOf(fd: number): Peer {
   }
 }
 
-/** Whoever can rename in the socket's folder can put a socket of its own there, and be told clients' secrets. */
+/** A uid that can rename in the socket's folder can put a socket of its own there, and clients send it their secrets. */
 function prepareFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 })
   const { uid, mode } = statSync(folder)

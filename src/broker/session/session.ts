@@ -6,7 +6,7 @@ import { type Holder, type Leases, type ProcessIdentity, startTimeOf } from '../
 import { refuse } from '../refusal'
 import type { Allocation } from '../state/allocation'
 
-/** Who is at the other end, as the kernel says, taken once at connect. pidfd is -1 when there is none. */
+/** The peer's credentials, which the kernel gives at connect. pidfd is -1 when there is none. */
 export interface Peer {
   pid: number
   uid: number
@@ -26,12 +26,12 @@ export class Session {
   readonly connectedAt = Date.now()
   calls = 0
   watching = false
-  /** How long events may wait for more of them; they are sent together. */
+  /** How long an event may wait for more, to be sent together. */
   readonly gatherEventsMs: number = 0
   /** Allocations whose secret this connection has shown. */
   readonly unlocked = new Set<Allocation>()
   private identity: ProcessIdentity | undefined
-  /** Read once, at first need: a list of thousands of clients is asked for again and again. */
+  /** Read once, at first need: tools list thousands of clients again and again. */
   commandLine: string | undefined
 
   readonly id: number
@@ -82,9 +82,9 @@ export class Session {
   }
 
   /**
-   * Asked for at first need, as most connections never hold anything. The pidfd is of the process that connected, and
-   * while that lives its number is nobody else's: so what was read by number before it is seen to live is its own. A
-   * peer without a pidfd was gone when its connection was accepted; whoever has its number now is another process.
+   * Read at first need, as most connections never hold anything. The pidfd is of the process that connected. As long as that
+   * lives, no other process has its number: so the start time is read by number first, and then the pidfd shows that the process
+   * lives. A peer without a pidfd was gone when the broker accepted its connection; its number is another process' now.
    */
   private process(): ProcessIdentity | undefined {
     if (!this.identity && this.peer.pidfd >= 0) {
@@ -94,7 +94,7 @@ export class Session {
     return this.identity
   }
 
-  /** Why this kind of session may not call a method, whoever is behind it. */
+  /** Why this kind of session may not call a method; undefined: it may. */
   refusal(_method: BrokerMethodName, _parameters: unknown): string | undefined {
     return undefined
   }

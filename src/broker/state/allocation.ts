@@ -4,16 +4,16 @@ import type { Holder } from '../lease/process'
 import type { Range } from './range'
 import type { Sums } from './sums'
 
-/** An allocation as the broker lives with it: its record in the table, and what is only true while processes live. */
+/** An allocation: its record in the table, and the state that lasts only as long as processes live. */
 export class Allocation {
   readonly mappings = new Map<number, Mapping>()
-  /** The process that allocated or claimed it, until it is noted that it is gone. */
+  /** The process that allocated or claimed it, until the inventory notes its end. */
   heldBy: Holder | undefined
-  /** The operation that is changing it over several turns of the event loop. */
+  /** The operation that changes it over several turns of the event loop. */
   busy: string | undefined
   /** What it adds to the sums of its range. */
   counted: Partial<Sums> = {}
-  /** Bad memory of it that was reported, where no table records it; in order, apart. */
+  /** Its poison that was reported and that no table records; in order, without overlaps. */
   reportedBad: Extent[] = []
 
   constructor(
@@ -39,7 +39,7 @@ export class Allocation {
     return this.record.shares.find(share => share.uid === uid)?.access
   }
 
-  /** Whom an event about it concerns. */
+  /** The uids and processes that an event about it concerns. */
   audience(): { uids: number[]; pids: number[] } {
     const pids = [...this.mappings.values()].flatMap(mapping => (mapping.holder ? [mapping.holder.pid] : []))
     if (this.holder) pids.push(this.holder.pid)
@@ -48,15 +48,17 @@ export class Allocation {
 }
 
 /**
- * What the process of a mapping has of it. held: it lives, and may reach the memory. givenBack: it says that it has unmapped
- * and closed; that is not kept, after a restart only the kernel's word counts. dormant: it is gone, and the layout waits
- * to be claimed.
+ * What the process of a mapping has of it.
+ * - held: the process lives and may reach the memory.
+ * - givenBack: the process says that it has unmapped and closed it. The table does not record that: after a restart only the
+ *   kernel's word counts.
+ * - dormant: the process is gone, and the layout waits to be claimed.
  */
 export type Hold = 'held' | 'givenBack' | 'dormant'
 
 export class Mapping {
   private process: Holder | undefined
-  /** Who has given it back; the next process that claims it has not. */
+  /** The process that has given it back; the next one that claims it has not. */
   private givenBackBy: Holder | undefined
   private readonly waiting = new Set<() => void>()
   /** When the quarantine last found out who reaches its memory, on the monotonic clock. */
@@ -72,7 +74,7 @@ export class Mapping {
     return this.record.id
   }
 
-  /** The process that has the descriptor, until it is noted that it is gone. */
+  /** The process that has the descriptor, until the inventory notes its end. */
   get heldBy(): Holder | undefined {
     return this.process
   }
@@ -87,13 +89,13 @@ export class Mapping {
     return this.givenBackBy === this.process ? 'givenBack' : 'held'
   }
 
-  /** As the wire and the table have it: revoking until its end is proved, whatever its process does. */
+  /** The state on the wire. A mapping is revoking until its end is proved, whatever its process does. */
   get state(): MappingRecord['state'] {
     if (this.record.state === 'revoking') return 'revoking'
     return this.holder ? 'held' : 'dormant'
   }
 
-  /** Only for the inventory, which knows what its holder holds. */
+  /** Only the inventory calls it, which keeps the holder's own list too. */
   setHolder(holder: Holder | undefined): void {
     this.process = holder
     if (!holder) this.wake()

@@ -19,18 +19,18 @@ import type { Sums } from './sums'
 
 const nothing = new BTree<number, Allocation>()
 
-/** More than are ever used; and until the year 2248 all of them are safe integers. */
+/** More ids than a broker ever uses in a millisecond; until the year 2248 all of them are safe integers. */
 const idsPerMs = 1024
 
 /**
- * Everything the broker keeps, indexed for requests. Each change goes to the range's table first; what is in memory
- * follows only when that is done, so a refused change has changed nothing.
+ * Everything the broker keeps, indexed for requests. Each change goes to the range's table first and to memory only after
+ * that, so a change that the table refuses changes nothing.
  */
 export class Inventory {
   readonly ranges = new Map<string, Range>()
   readonly byName = new BTree<string, Allocation>()
   readonly byId = new BTree<number, Allocation>()
-  /** Of allocations whose memory is still being made: two calls for one name at once get one allocation. */
+  /** Names of allocations whose memory is still being made: of two calls at once, one gets the name. */
   readonly namesBeingMade = new Set<string>()
   readonly mappings = new Map<number, Mapping>()
   readonly retired = new Map<number, Retired>()
@@ -44,12 +44,12 @@ export class Inventory {
     readonly leases: Leases,
   ) {}
 
-  /** A number never used before in any range; the table keeps the highest one used. */
+  /** An id never used before in any range; the table keeps the highest one used. */
   newId(kind: CountedKind): number {
     return ++this.lastIds[kind]
   }
 
-  /** What numbers a range that can't be read has used is not known; it may be back one day. */
+  /** Skips the ids that a range may have used that can't be read now: it may be back one day. */
   leapIds(nowMs: number): void {
     for (const kind of countedKinds) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
   }
@@ -70,12 +70,12 @@ export class Inventory {
     for (const record of state.retired.values()) this.indexRetired(range, record)
   }
 
-  /** An allocation and its bytes; before the memory is made. The allocation gets the charge. */
+  /** Charges one allocation of so many bytes; a caller does so before it makes the memory. */
   chargeMemory(uid: number, bytes: number): Charge {
     return this.accounts.charge([uid], { bytes, allocations: 1 })
   }
 
-  /** Adopts the charge, unless it throws. */
+  /** Adopts the charge. When it throws, the charge is still the caller's. */
   addAllocation(
     range: Range,
     record: AllocationRecord,
@@ -98,7 +98,7 @@ export class Inventory {
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
-  /** The broker's own word on the contents: possible while frozen, and with the room that is kept for such. */
+  /** Records what the broker itself found out about the contents: also while frozen, and in a table without room for others. */
   recordContents(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
     const record = { ...allocation.record, ...word }
     allocation.range.commit([{ put: 'allocation', value: record }])
@@ -106,7 +106,7 @@ export class Inventory {
     this.recount(allocation)
   }
 
-  /** A digest ends, for good, in the commit that lets somebody write. */
+  /** The commit that lets a process write also removes the digest. */
   private withoutDigest({ record }: Allocation): Change[] {
     return record.digest === null ? [] : [{ put: 'allocation', value: { ...record, digest: null } }]
   }
@@ -133,8 +133,8 @@ export class Inventory {
   }
 
   /**
-   * The allocation, and those of its mappings that this uid left dormant, become the process'. A commit each: together
-   * they may be more than the journal takes at once, and after a crash in between the same process claims the rest.
+   * Gives the process the allocation and its dormant mappings of this uid. Each has its own commit: together they may be
+   * more than the journal takes at once. After a crash in between, the same process claims the rest.
    */
   claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
     const { range } = allocation
@@ -158,7 +158,7 @@ export class Inventory {
     }
   }
 
-  /** The allocation and its mappings end; their extents are not free yet. */
+  /** Ends the allocation and its mappings. Their extents are not free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
     const { id, name, uid, extents } = allocation.record
     const record: RetiredRecord = {
@@ -183,13 +183,13 @@ export class Inventory {
       this.relate(owner, allocation)
     allocation.range.report.unclaimed.delete(id)
     this.recount(allocation)
-    // What nobody can reuse still counts as its owner's.
+    // Memory that nobody can reuse still counts as its owner's.
     const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
     retired.pids = pids
     return retired
   }
 
-  /** Free memory becomes retired, in pieces and in one commit, to be scrubbed before anybody has it. */
+  /** Retires free memory, in pieces and in one commit: the broker scrubs it before it hands it out. */
   retireFree(range: Range, pieces: readonly (readonly Extent[])[], reason: string): void {
     const records = pieces.map(
       (extents): RetiredRecord => ({
@@ -248,19 +248,19 @@ export class Inventory {
     holder?.mappings.add(mapping.id)
   }
 
-  /** Retired memory by the allocation it was. */
+  /** The retired memory of an allocation that has ended. */
   retiredAs(allocationId: number): Retired | undefined {
     for (const retired of this.retired.values())
       if (retired.record.allocationId === allocationId) return retired
     return undefined
   }
 
-  /** What a uid owns, is given a share of, or has a mapping of, by id. Not to be changed. */
+  /** The allocations that a uid owns, has a share of, or has a mapping of, by id. The caller must not change the tree. */
   relatedTo(uid: number): BTree<number, Allocation> {
     return this.related.get(uid) ?? nothing
   }
 
-  /** Finds out anew whether a uid has to do with an allocation. */
+  /** Updates whether a uid is related to an allocation. */
   private relate(uid: number, allocation: Allocation): void {
     const { record, mappings } = allocation
     const related =
@@ -275,7 +275,7 @@ export class Inventory {
     else this.related.set(uid, new BTree([[allocation.id, allocation]]))
   }
 
-  /** Names that begin so, in order. */
+  /** Allocations whose names begin so, in order. */
   *withPrefix(prefix: string): IterableIterator<Allocation> {
     for (const [name, allocation] of this.byName.entries(prefix)) {
       if (!name.startsWith(prefix)) return
@@ -293,7 +293,7 @@ export class Inventory {
     this.recount(allocation)
   }
 
-  /** Of a share, it counts for the owner as well: whom it lets in takes room that it pays for. */
+  /** A mapping of a shared allocation counts for its owner as well, who lets the other uid in. */
   private indexMapping(allocation: Allocation, record: MappingRecord): Mapping {
     const charge = this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
     const mapping = new Mapping(allocation, record, charge)
@@ -324,7 +324,7 @@ export class Inventory {
     return retired
   }
 
-  /** Brings the sums of a range up to date after each change of one allocation or of retired memory. */
+  /** Brings the sums of a range up to date after a change of one allocation or of retired memory. */
   private recount(entry: Allocation | Retired): void {
     const { sums } = entry.range
     const add = (counted: Partial<Sums>, sign: 1 | -1) => {

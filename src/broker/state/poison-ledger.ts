@@ -1,14 +1,14 @@
 import type { Change, Extent, PoisonOrigin, PoisonRecord } from '../../../protocol/table'
 import { apart, overlaps, touched, without } from '../allocator/extents'
 
-/** Records of one commit. */
+/** Records in one commit. */
 const recordsPerCommit = 64
 
-/** What of a range is known to be bad: the ledger in its table, and what that had no room for. */
+/** The poison of a range: the records in its table, and those that the table had no room for. */
 export class PoisonLedger {
   private readonly unrecorded = new Map<number, PoisonRecord>()
 
-  /** ledger: as the table holds it at any time. */
+  /** recorded: the records in the table; the map follows them. */
   constructor(private readonly recorded: ReadonlyMap<number, PoisonRecord>) {}
 
   /** In order; they do not overlap. */
@@ -16,26 +16,26 @@ export class PoisonLedger {
     return [...this.recorded.values(), ...this.unrecorded.values()].sort((a, b) => a.id - b.id)
   }
 
-  /** The bad parts of extents. */
+  /** The poisoned parts of extents. */
   in(extents: readonly Extent[]): Extent[] {
     const bad = this.extents()
     return extents.flatMap(extent => overlaps(extent, bad))
   }
 
-  /** Extents without their bad parts. */
+  /** Extents without their poisoned parts. */
   outOf(extents: readonly Extent[]): Extent[] {
     const bad = this.extents()
     return extents.flatMap(extent => without(extent, touched(extent, bad)))
   }
 
-  /** Returns what was not known. */
+  /** Returns the parts that it did not know. */
   add(extents: readonly Extent[], origin: PoisonOrigin, seenAtMs: number): Extent[] {
     const added = this.outOf(extents)
     for (const { offset: id, length } of added) this.unrecorded.set(id, { id, length, seenAtMs, origin })
     return added
   }
 
-  /** Puts into the table what is not in it yet. Throws what commit throws; the rest then waits for the next time. */
+  /** Records in the table what is not in it yet. Throws what commit throws; the rest then waits for the next call. */
   record(commit: (changes: Change[]) => void): void {
     while (this.unrecorded.size > 0) {
       const some = [...this.unrecorded.values()].slice(0, recordsPerCommit)

@@ -19,12 +19,12 @@ import type { RecordBytes } from './record-bytes'
 import type { RecoveryReport } from './recovery-report'
 import { emptySums } from './sums'
 
-/** Of the table's room: kept for what must go through, what one uid may fill, and all without an [[owner]] together. */
+/** Shares of a table's room: a reserve for changes that must go through, the most for one uid, the most for all without an [[owner]]. */
 const reserveShare = 8
 const uidShare = 4
 const othersShare = 2
 
-/** A reason comes with every refusal and with each range listed. */
+/** Each refusal and each listed range repeats the reason. */
 const reasonBytesMax = 1024
 
 export type Recovery = RangeView['table']['recovery']
@@ -52,15 +52,15 @@ export interface RangeOptions {
 }
 
 /**
- * One reserved range: its source, its table and the account of its extents. A range whose table can't be read or
- * written is readOnly: it hands out what it holds as far as that is known and refuses every change.
+ * One range: its source, its table and its free extents. A range whose table can't be read or written is read-only: it hands
+ * out what it knows of and refuses every change.
  */
 export class Range {
   readonly name: string
   readonly recovery: Recovery
   readonly report: RecoveryReport
   readonly sums = emptySums()
-  /** Bad memory that would be free, in whole units. */
+  /** Poison that would be free otherwise, in whole units. */
   poisonedBytes = 0
   private poisonLedger: PoisonLedger | undefined
   private readonly options: RangeOptions
@@ -101,8 +101,8 @@ export class Range {
   }
 
   /**
-   * uid: for whom, where the change adds to what a client keeps in the table; undefined for what must go through
-   * (freezing, retiring, freeing), for which some room is always left.
+   * uid: who pays for the room that the change takes in the table. Left out for changes that must go through (freezing,
+   * retiring, freeing): the table keeps a reserve for those.
    * @throws Refusal RangeReadOnly, TableFull, LimitExceeded
    */
   commit(changes: Change[], uid?: number): void {
@@ -125,7 +125,7 @@ export class Range {
     recordBytes.apply(deltas)
   }
 
-  /** The room of the caller (uid), of the owner whose allocation it maps, and of all without an [[owner]] together. */
+  /** Checks the shares of the caller (uid), of the owner whose allocation it maps, and of all without an [[owner]]. */
   private checkShares(uid: number, deltas: ReadonlyMap<number, number>): void {
     const { table, recordBytes } = this.opened()
     const check = (limit: string, share: number, used: number, delta: number) => {
@@ -151,20 +151,20 @@ export class Range {
     return this.poisonLedger
   }
 
-  /** Extents can be allocated again, but for bad memory. */
+  /** The extents can be allocated again, except for their poison. */
   free(extents: readonly Extent[]): void {
     this.allocator.free(extents)
     this.withhold(extents)
   }
 
-  /** What of the extents is bad is not allocated any more; where it is in use now, when that ends. */
+  /** Nobody is given the poison in these extents any more. Where it is in use, that holds from the end of that use. */
   withhold(extents: readonly Extent[]): void {
     for (const extent of this.poison.in(extents))
       this.poisonedBytes += this.allocator.withhold(wholeUnits(extent, this.source.unitBytes))
   }
 
   /**
-   * Adds to the ledger what of the extents is not in it. Nobody is given it from now on, also where the table refuses.
+   * Adds extents to the ledger. From now on nobody is given them, also where the table refuses to record them.
    * @throws Refusal RangeReadOnly, TableFull
    */
   addPoison(extents: readonly Extent[], origin: PoisonOrigin): void {
@@ -253,12 +253,12 @@ const unknownCapabilities: Capabilities = {
   pageBytes: 0,
 }
 
-/** What the source is told of retired memory. */
+/** Retired memory, as a source knows it. */
 export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): AllocationMemory {
   return { id: allocationId, uid, bytes: bytesOf(extents), extents }
 }
 
-/** What the source is told of an allocation's memory. */
+/** An allocation's memory, as a source knows it. */
 export function memoryOf({ id, uid, bytes, extents }: AllocationMemory): AllocationMemory {
   return { id, uid, bytes, extents }
 }

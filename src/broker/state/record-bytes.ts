@@ -13,8 +13,8 @@ type OwnedKind = (typeof owned)[number]
 type Owned = AllocationRecord | MappingRecord | RetiredRecord
 
 /**
- * How much of a range's table each uid fills, so that none can fill it for everybody: with its own records, and with the
- * mappings that others have of its allocations. Those count for both.
+ * The bytes that each uid fills in a range's table, so that no uid fills all of it. A uid pays for its own records and for
+ * the mappings that others have of its allocations; those count for both.
  */
 export class RecordBytes {
   private readonly used = new Map<number, number>()
@@ -33,7 +33,7 @@ export class RecordBytes {
     return this.used.entries()
   }
 
-  /** What the changes would add to each uid's bytes; before they are committed. */
+  /** The bytes that the changes add for each uid. The caller asks before it commits them. */
   deltas(changes: readonly Change[]): Map<number, number> {
     const deltas = new Map<number, number>()
     const add = (record: Owned, bytes: number) => {

@@ -1,12 +1,12 @@
 import { boundedText } from '../bounded-text'
 
-/** What was found when a range was taken up. */
+/** What the broker found when it recovered a range. */
 export interface RecoveryReport {
-  /** null: none is known. */
+  /** null: the table names none. */
   previousBootId: string | null
   startedAt: number
   tookMs: number
-  /** Which copy of the table's state was read, and how many journal entries on top of it; null: none. */
+  /** The slot of the checkpoint that was read (null: none), and the number of journal entries replayed over it. */
   checkpoint: number | null
   replayed: number
   epoch: number
@@ -14,7 +14,7 @@ export interface RecoveryReport {
   allocations: number
   /** Sentences for an operator; the log has them too. */
   findings: string[]
-  /** Of the allocations found, those that nobody has claimed since. */
+  /** The allocations found that nobody has claimed since. */
   unclaimed: Set<number>
 }
 
@@ -22,7 +22,7 @@ export interface RecoveryReport {
 const findingsMax = 32
 const findingBytesMax = 512
 
-/** Beyond the most that are kept, the last one says so. */
+/** Keeps a bounded number; then the last finding says that there is more. */
 export function addFinding({ findings }: RecoveryReport, text: string): void {
   if (findings.length < findingsMax) findings.push(boundedText(text, findingBytesMax))
   else findings[findingsMax - 1] = 'there is more; the log has all of it'

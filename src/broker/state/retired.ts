@@ -5,13 +5,13 @@ import type { ScrubObserver } from '../source/source'
 import type { Range } from './range'
 import type { Sums } from './sums'
 
-/** Extents whose allocation is gone and that are not free yet. */
+/** Extents whose allocation has ended and that are not free yet. */
 export class Retired {
-  /** Who was last seen holding it, in quarantine. */
+  /** The processes last seen holding it, in quarantine. */
   pids: number[] = []
   /** When the quarantine last found out who reaches it, on the monotonic clock. */
   namedAt = Number.NEGATIVE_INFINITY
-  /** Its scrubbing, while that is under way. */
+  /** Set while it is being scrubbed. */
   scrubbing: ScrubObserver | undefined
   /** What it adds to the sums of its range. */
   counted: Partial<Sums> = {}

@@ -6,7 +6,7 @@ type Verdict = AllocationRecord['verdict']
 export interface Sums extends Record<Verdict, number>, Record<RetiredRecord['state'], number> {
   allocations: number
   allocatedBytes: number
-  /** Allocations that a process holds, until it is noted that it is gone. */
+  /** Allocations that a process holds, until the inventory notes its end. */
   claimed: number
 }
 

@@ -6,9 +6,9 @@ import type {
 import type { Allocation, Mapping } from './allocation'
 import type { Retired } from './retired'
 
-/** What the wire says of each thing. */
+/** The inventory's entries as the wire shows them. */
 
-/** Processes named as holders of one piece of retired memory. */
+/** The most processes named as holders of one piece of retired memory. */
 const holdersMax = 16
 
 export function viewAllocation(allocation: Allocation): AllocationView {
