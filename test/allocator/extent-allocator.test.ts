@@ -1,3 +1,7 @@
+/**
+ * Proves that extents never overlap, that no unit is lost, that each request gets the best fit, and that wrong
+ * requests change nothing.
+ */
 import fc from 'fast-check'
 import type { Extent } from '../../protocol/table'
 import { ExtentAllocator, ExtentConflict } from '../../src/broker/allocator/extent-allocator'

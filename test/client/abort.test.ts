@@ -1,3 +1,4 @@
+/** Proves that an aborted call rejects at once, and that descriptors of a late reply have an owner. */
 import { abortable } from '../../src/client/abort'
 
 test('a value that arrives after the abort goes to discard, and only then', async () => {

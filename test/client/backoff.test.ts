@@ -1,3 +1,4 @@
+/** Proves that clients come back neither too soon, nor too late, nor all at once. */
 import { backoffMs } from '../../src/client/backoff'
 
 const limits = { minDelayMs: 10, maxDelayMs: 1_000 }

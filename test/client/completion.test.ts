@@ -1,3 +1,4 @@
+/** Proves that the completion scripts follow the command tree, tried in the shells themselves. */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,7 @@
+/**
+ * Proves that `broker-ctl exec` becomes the command: its process, its signals, its exit status, and only the
+ * descriptors that it asked for.
+ */
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,7 @@
+/**
+ * Proves that the verbs of broker-ctl do what they say on a real broker, for programs and for people, with the exit
+ * codes of their help.
+ */
 import { once } from 'node:events'
 import path from 'node:path'
 import { buildProgram } from '../../src/client/ctl/program'

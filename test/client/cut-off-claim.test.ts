@@ -1,3 +1,4 @@
+/** Proves that a rebuild whose connection breaks loses no mapping, and that an aborted one leaves no descriptor. */
 import { openSync } from 'node:fs'
 import { connect } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'

@@ -1,3 +1,7 @@
+/**
+ * Proves that each error of the contract has a sentence for people and parameters for programs, and that unknown
+ * errors stay usable.
+ */
 import { brokerErrorNames } from '../../protocol/generated/broker'
 import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'

@@ -1,3 +1,4 @@
+/** Proves that the library allocates, maps, shows and gives back memory of a real broker, within bounds. */
 import { readSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { type Broker, BrokerError, connect, GiB, KiB, MiB } from '../../src/client'

@@ -1,3 +1,4 @@
+/** Proves that the library reconnects: it repeats reads, reports changes as possibly done, and bounds every wait. */
 import { openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../../protocol/wire/responder'

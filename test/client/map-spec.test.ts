@@ -1,3 +1,4 @@
+/** Proves that `--map` takes every name and option that its help promises, and refuses everything else. */
 import { numberDescriptors, parseMapSpec } from '../../src/client/ctl/map-spec'
 
 const plain = {

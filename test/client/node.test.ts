@@ -1,3 +1,4 @@
+/** Proves that a tmpfs bound to a NUMA node makes a range of that node. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,4 @@
+/** Proves that `require` and `import` give the same objects under the same names. */
 import path from 'node:path'
 import * as sources from '../../src/client'
 import { runNow } from '../support/child'

@@ -1,3 +1,4 @@
+/** Proves that README is true: its configuration is good, its examples run, and its commands exist. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

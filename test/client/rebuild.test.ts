@@ -1,3 +1,4 @@
+/** Proves that rebuild brings every mapping back, after the client, the broker or both were killed. */
 import { readFileSync } from 'node:fs'
 import { type Broker, connect, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'

@@ -1,3 +1,7 @@
+/**
+ * Proves that a revoke runs the handlers first, then empties the windows, and that no handler keeps memory beyond
+ * the deadline.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, connect, MiB } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'

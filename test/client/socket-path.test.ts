@@ -1,3 +1,4 @@
+/** Proves that the library looks for the broker where the documentation says, and says where it looked. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,3 +1,7 @@
+/**
+ * Proves that broker-ctl's tables line up, that no name can send escape sequences to a terminal, and that each
+ * failure has its exit code.
+ */
 import { BrokerError } from '../../src/client'
 import { exitCode, explain, Failure, UsageError } from '../../src/client/ctl/exit'
 import { fields, printable, table } from '../../src/client/ctl/table'

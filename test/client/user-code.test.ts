@@ -1,3 +1,4 @@
+/** Proves that a program's handler that fails costs it a warning, and neither the guest nor the broker's answer. */
 import { openSync } from 'node:fs'
 import { type Broker, connect } from '../../src/client'
 import { TestBroker, until } from '../support/test-broker'

@@ -1,3 +1,4 @@
+/** Proves that the library and broker-ctl freeze with digests, verify, and report bad memory. */
 import { connect, MiB, type Progress } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { TestBroker } from '../support/test-broker'

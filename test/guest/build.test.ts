@@ -1,3 +1,4 @@
+/** Proves that test programs in C compile when their source changes, and only then. */
 import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,4 @@
+/** Proves that a QEMU guest on inherited memory goes on in a new process. */
 import {
   closeSync,
   ftruncateSync,

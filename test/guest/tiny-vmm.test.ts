@@ -1,3 +1,7 @@
+/**
+ * Proves that the small VMM's guest goes on in a new process from the value in its memory, whatever ended the old
+ * one.
+ */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { buildGuest, kvmWorks } from './build'

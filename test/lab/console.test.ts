@@ -1,3 +1,4 @@
+/** Proves that the lab sees every complaint of a kernel on its console, and no other line. */
 import { complaintIn } from './console'
 
 test.each([

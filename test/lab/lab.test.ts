@@ -1,3 +1,4 @@
+/** Proves that the scenarios pass on the default kernel, in QEMU. */
 import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defaultKernel } from './kernels'

@@ -1,3 +1,7 @@
+/**
+ * Proves that the parts of the lab work: choice of a kernel, its modules, the archive, the record of clients, and
+ * parallel runs.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,4 @@
+/** Proves that a process whose environment ends with any of the addon's objects open exits in order. */
 import { runChild } from './harness'
 
 // What is open when the environment ends. Each leaves `state` behind, as far as it has one.

@@ -1,3 +1,4 @@
+/** Proves that digests are BLAKE3, whatever way they are computed, of exactly the bytes asked for. */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,7 @@
+/**
+ * Proves that memory files are sealed, locked, reserved and emptied as the broker needs, and that the lease tells a
+ * sole opener.
+ */
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { native, Window } from '../../native'

@@ -1,3 +1,4 @@
+/** Proves that exit watches, pidfds and exec do what their contract says, also with descriptors that cross. */
 import { spawn } from 'node:child_process'
 import { closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'

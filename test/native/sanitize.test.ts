@@ -1,3 +1,4 @@
+/** Proves that the addon passes its tests under ASan and UBSan, and that these would find a fault. */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { attemptNow } from '../support/child'

@@ -1,3 +1,7 @@
+/**
+ * Proves that scrubbing zeroes every byte of an extent and no other, and ends in order whatever happens to the
+ * file.
+ */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'

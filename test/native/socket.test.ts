@@ -1,3 +1,4 @@
+/** Proves that sockets carry bytes and descriptors in order, and lose no descriptor, whatever either end does. */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'

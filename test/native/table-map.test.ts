@@ -1,3 +1,4 @@
+/** Proves that stores into a table reach its file, and that memory that vanishes is an error and no crash. */
 import { closeSync, ftruncateSync, readSync } from 'node:fs'
 import { constants } from 'node:os'
 import { native, TableMap } from '../../native'

@@ -1,3 +1,4 @@
+/** Proves that a window is the file's memory, and that a revoke empties it safely at any moment. */
 import {
   closeSync,
   ftruncateSync,

@@ -1,3 +1,4 @@
+/** Proves that a tmpfs has a NUMA node only if it is bound to exactly one. */
 import { boundNode } from '../../src/broker/source/directory/mount'
 
 test.each([

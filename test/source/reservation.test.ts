@@ -1,3 +1,7 @@
+/**
+ * Proves that owners have turns for memory in advance, and that no request takes the place of one that could be
+ * served.
+ */
 import {
   closeSync,
   fstatSync,

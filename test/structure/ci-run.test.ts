@@ -1,3 +1,4 @@
+/** Proves that the gate runs every step and forgives none, and that the fast tests leave out only suites that exist. */
 import {
   chmodSync,
   cpSync,

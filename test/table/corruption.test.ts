@@ -1,3 +1,4 @@
+/** Proves that a damaged table gives the exact state or a refusal by name, never a wrong state. */
 import {
   crc32c,
   formatVersion,

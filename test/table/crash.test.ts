@@ -1,3 +1,4 @@
+/** Proves that a table that stops after any store holds the old or the new state, and goes on. */
 import { readTable, TableUnreadable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'

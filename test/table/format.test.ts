@@ -1,3 +1,7 @@
+/**
+ * Proves that a table written by hand from TABLE.md reads as that page says, and that the writer writes the same
+ * bytes.
+ */
 import { crc32c, readTable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'

@@ -1,3 +1,4 @@
+/** Proves that the table is what plain Maps are, through any sequence of commits and take-overs. */
 import fc from 'fast-check'
 import { type Change, readTable, TableState } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'

@@ -1,3 +1,7 @@
+/**
+ * Proves that a table in mapped memory outlives its writers, and that memory that vanishes fails a commit and no
+ * process.
+ */
 import { closeSync, ftruncateSync, readFileSync } from 'node:fs'
 import { crc32c, memfdCreate, TableMap } from '../../native'
 import { crc32c as portableCrc32c, readTable } from '../../protocol/table'

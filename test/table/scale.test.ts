@@ -1,3 +1,4 @@
+/** Proves that no commit pays for the whole state, with a hundred thousand allocations. */
 import { readTable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'

@@ -1,3 +1,7 @@
+/**
+ * Proves that the table keeps every kind of entity, ends with its boot what must end, and refuses what it can't
+ * keep.
+ */
 import {
   type AllocationRecord,
   crc32c,

@@ -1,4 +1,4 @@
-/** The memory map: what lies where is put together from what the broker tells, and drawn in a given width. */
+/** Proves that the memory map shows each extent's state, computed from the broker's answers, in any width. */
 import type { Poison, Range, Retired } from '../../../src/client'
 import { drawMap } from '../../../src/client/ctl/map/draw'
 import { type Findings, layOut, within } from '../../../src/client/ctl/map/layout'

@@ -1,4 +1,4 @@
-/** What a person sees while a command waits, and that nobody else sees it. */
+/** Proves that a person sees a waiting command's progress, and that a program does not. */
 import type { Call } from '../../../protocol/wire/responder'
 import { until } from '../../support/test-broker'
 import { ctlMain, startCtl } from '../support/ctl'

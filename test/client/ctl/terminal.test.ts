@@ -1,4 +1,4 @@
-/** The parts that drawing on a terminal is made of, each on its own. */
+/** Proves that the parts of drawing on a terminal work: cells, bars, colours, keys. */
 
 import { table } from '../../../src/client/ctl/table'
 import { bar, unicodeWanted } from '../../../src/client/ctl/terminal/blocks'

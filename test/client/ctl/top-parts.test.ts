@@ -1,4 +1,4 @@
-/** What top is computed from, without a broker or a terminal. */
+/** Proves that `top` computes its figures, its order and its lists correctly. */
 import type { AllocationInfo, Event, Statistics } from '../../../src/client'
 import { AllocationIndex, type Order } from '../../../src/client/ctl/top/allocation-index'
 import { duration, microseconds, rate } from '../../../src/client/ctl/top/figures'

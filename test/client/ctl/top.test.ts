@@ -1,3 +1,7 @@
+/**
+ * Proves that `top` follows a real broker on a terminal of any size, obeys its keys, and leaves the terminal as it
+ * was.
+ */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect, MiB } from '../../../src/client'

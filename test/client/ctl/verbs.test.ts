@@ -1,4 +1,4 @@
-/** The verbs that look into a broker and steer it, as programs and as people see them, on a real one. */
+/** Proves that the verbs that show and steer a broker do so on a real one, for programs and for people. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { type Broker, connect, KiB, MiB } from '../../../src/client'
 import { hexDump } from '../../../src/client/ctl/hex-dump'

@@ -1,4 +1,4 @@
-/** watch as a source of lines for other programs: whole, at once, and honest about what it did not see. */
+/** Proves that `watch` gives other programs whole lines at once, and says which changes it did not see. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

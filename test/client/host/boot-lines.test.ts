@@ -1,3 +1,4 @@
+/** Proves that the parameters that broker-ctl prints for each boot loader arrive at the kernel unchanged. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

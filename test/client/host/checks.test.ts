@@ -1,3 +1,4 @@
+/** Proves that the doctor finds each fault of a host, and finds none on a good host. */
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

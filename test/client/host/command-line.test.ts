@@ -1,3 +1,4 @@
+/** Proves that broker-ctl reads a kernel's command line, and makes its memory map, as the kernel does. */
 import fc from 'fast-check'
 import { formatKernelSize, parseKernelSize } from '../../../protocol/units'
 import { bootMap, randomisation } from '../../../src/client/ctl/host/boot-map'

@@ -1,3 +1,7 @@
+/**
+ * Proves that the doctor tells loss, the danger of loss and refusals of an fd store apart, and looks at the
+ * broker's unit only.
+ */
 import { type FdStoreFigures, judgeFdStore, unitOf } from '../../../src/client/ctl/host/check/fd-store'
 
 const well: FdStoreFigures = {

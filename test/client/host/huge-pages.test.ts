@@ -1,3 +1,4 @@
+/** Proves that the doctor counts only huge pages that a range can get, and that its remedy leaves others theirs. */
 import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import type { RunningBroker } from '../../../src/client/ctl/host/check'

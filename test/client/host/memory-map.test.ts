@@ -1,3 +1,7 @@
+/**
+ * Proves that broker-ctl reads memory maps and NUMA nodes of real machines correctly, and refuses a map without
+ * addresses.
+ */
 import { bytesOf, without } from '../../../src/client/ctl/host/extent'
 import { MemoryMapError, parseMemoryMap, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined, parseNodes } from '../../../src/client/ctl/host/numa-nodes'

@@ -1,3 +1,7 @@
+/**
+ * Proves that `reserve` proposes only free memory on one node that the next kernel will leave alone, and that a
+ * refusal names what is possible.
+ */
 import fc from 'fast-check'
 import { parseKernelSize } from '../../../protocol/units'
 import { bootMap } from '../../../src/client/ctl/host/boot-map'

@@ -1,3 +1,7 @@
+/**
+ * Proves that preflight refuses every line that loses a range, with a sentence that names the fault, and no line
+ * that keeps all.
+ */
 import type { ConfiguredRange } from '../../../src/client/ctl/host/configured-range'
 import { parseKernelConfig } from '../../../src/client/ctl/host/kernel-build'
 import { type NextKernel, preflight } from '../../../src/client/ctl/host/preflight'

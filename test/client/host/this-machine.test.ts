@@ -1,3 +1,7 @@
+/**
+ * Proves that `reserve` on the running machine leaves alone all memory that firmware, boot loader or another range
+ * use.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,3 +1,4 @@
+/** Proves that `reserve`, `preflight` and `doctor` print what people and programs can use as it stands. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
