@@ -32,7 +32,7 @@ export function generatedFiles(protocolDirectory: string): Map<string, string> {
   return files
 }
 
-/** Replaces generated/. A mistake in a .varlink file leaves it as it is. */
+/** Replaces generated/. A mistake in a .varlink file leaves the folder unchanged. */
 export function generate(protocolDirectory: string): void {
   const files = generatedFiles(protocolDirectory)
   const directory = join(protocolDirectory, 'generated')

@@ -5,7 +5,7 @@ import { validateIn } from './generated/validators'
 import { methodTraits } from './methods'
 import type { InterfaceDescription } from './wire/service'
 
-/** What wire/service.ts needs to know of the broker's interface. */
+/** The broker's interface, as wire/service.ts needs it. */
 export const brokerInterface: InterfaceDescription = {
   name: brokerInterfaceName,
   description: brokerDescription,

@@ -1,15 +1,15 @@
 import type { BrokerMethodName } from './generated/broker'
 
 /**
- * How a method may be repeated when the connection broke before its reply came. read: it changes nothing; settle: done
- * twice it comes to the same; never: the caller has to look what became of it.
+ * Whether a client may repeat a method after the connection broke before its reply. read: it changes nothing; settle:
+ * a second time changes nothing; never: the caller must check the state first.
  */
 export type Repeat = 'read' | 'settle' | 'never'
 
-/** What a debug console may do with a method: always, with `write`, with `raw_view`, or never. */
+/** When a debug console may call a method: always, with `write`, with `raw_view`, or never. */
 export type ConsoleAccess = 'look' | 'change' | 'raw' | 'never'
 
-/** What holds of every call of a method, whatever its parameters. */
+/** Properties of every call of a method, with any parameters. */
 export interface MethodTraits {
   /** A freeze refuses it. */
   readonly frozen: boolean

@@ -1,6 +1,6 @@
 import { lineOf } from './toml-line'
 
-/** Of an error of a JSON Schema validator (ajv) what says where it is, and why. */
+/** The parts of an error of a JSON Schema validator (ajv) that give its place and its reason. */
 export interface SchemaError {
   readonly instancePath: string
   readonly keyword: string
@@ -10,7 +10,7 @@ export interface SchemaError {
 
 /** The first mistake that a validator found in a TOML text: its line, and a sentence for people that names the key. */
 export function mistakeIn(text: string, errors: readonly SchemaError[]): { line: number; reason: string } {
-  // An anyOf reports its branches first and itself last: the last error is the one that says what was meant.
+  // An anyOf reports its branches first and itself last: the last error names the forms that the schema allows.
   const error = errors.at(-1)!
   const at = error.instancePath.split('/').slice(1)
   const key = error.keyword === 'additionalProperties' ? [...at, String(error.params.additionalProperty)] : at

@@ -48,7 +48,7 @@ const open: Style = { additionalProperties: true, reference: name => name }
 
 const primitives: Record<string, JsonSchema> = {
   bool: { type: 'boolean' },
-  // What a JSON number holds exactly in every language.
+  // The integers that every language reads exactly from JSON.
   int: { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER },
   float: { type: 'number' },
   string: { type: 'string' },

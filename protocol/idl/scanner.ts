@@ -43,7 +43,7 @@ export function scan(text: string): Token[] {
       lineStart = piece.lastIndex
       lineIsBlank = true
     } else if (comment !== undefined) {
-      // A comment behind something on its line is no doc comment of what follows.
+      // A comment behind code on its line is no doc comment of the next line.
       if (lineIsBlank) comments.push(comment.replace(/^ /, '').trimEnd())
       lineIsBlank = false
     } else if (word !== undefined || symbol !== undefined) {

@@ -92,7 +92,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     if (!former && stamp !== 0 && written !== 'intact') throw new RecordInvalid('a holder without a pid')
     const current = stamp >= context.bootEpoch
     const holder = current ? (former ?? null) : null
-    // What was compared before the kernel was replaced says nothing of what came through.
+    // A comparison before the kernel was replaced says nothing about the contents after it.
     const verdict = written === 'intact' && !current ? 'unverified' : written
     const extents = decodeExtents(reader, extentCount, context.rangeBytes)
     if (bytes > extentBytes(extents))

@@ -1,4 +1,7 @@
-/** What a table holds. Every value is plain, immutable data; sizes and offsets in bytes, times in ms since the epoch. */
+/**
+ * The contents of a table. Every value is plain, immutable data; sizes and offsets in bytes, times in ms since the
+ * epoch.
+ */
 
 /** A piece of the range: offset from the range's start. */
 export interface Extent {
@@ -106,7 +109,7 @@ export interface EntityByKind {
 export type EntityKind = keyof EntityByKind
 export type Entity = EntityByKind[EntityKind]
 
-/** Kinds whose ids are given out by the table and never used again. */
+/** Kinds whose ids the table gives out, each once. */
 export type CountedKind = 'allocation' | 'mapping' | 'retired'
 
 export type Put = { [K in EntityKind]: { readonly put: K; readonly value: EntityByKind[K] } }[EntityKind]

@@ -1,6 +1,6 @@
 import { RecordInvalid } from './errors'
 
-/** Little-endian fields into a buffer, refusing what would not read back as it was. */
+/** Little-endian fields into a buffer, which refuses values that would not read back equal. */
 export class FieldWriter {
   constructor(
     readonly buffer: Buffer,

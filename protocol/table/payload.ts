@@ -4,16 +4,18 @@ import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
 import { extentsMax } from './layout'
 
-/** What a record means depends on: the writer's epoch, the first epoch of its boot, and the range's size. */
+/**
+ * The meaning of a record depends on these: the writer's epoch, the first epoch of its boot, and the range's size.
+ */
 export interface RecordContext {
-  /** The table's epoch: stamped on what is bound to a boot, and the highest a record can carry. */
+  /** The table's epoch. Records that end with the boot carry it; no record has a higher one. */
   readonly epoch: number
-  /** What was stamped before this epoch belongs to an earlier boot, and is void. */
+  /** A record with an earlier epoch than this belongs to an earlier boot, and is void. */
   readonly bootEpoch: number
   readonly rangeBytes: number
 }
 
-/** How one kind of entity is kept. bytes() is exactly what encode() writes. */
+/** The encoding of one kind of entity. bytes() is exactly the length that encode() writes. */
 export interface PayloadCodec<T> {
   bytes(value: T): number
   encode(writer: FieldWriter, value: T, context: RecordContext): void
@@ -69,8 +71,8 @@ export function checkExtent(extent: Extent, rangeBytes: number): void {
 }
 
 /**
- * The stamp is what makes a holder void after kexec, without a write that a crash could prevent. stamped: also where
- * there is no holder, for something else in the record that ends with the boot.
+ * The stamp makes a holder void after kexec, without a write that a crash could prevent. stamped: also without a
+ * holder, for another field of the record that ends with the boot.
  */
 export function encodeHolder(
   writer: FieldWriter,

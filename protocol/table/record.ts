@@ -33,7 +33,7 @@ const codecs: { readonly [K in EntityKind]: PayloadCodec<Entity> } = {
   control: freezePayload as PayloadCodec<Entity>,
 }
 
-/** Bytes of an entity's record: what it takes of the table's capacity, and of a journal entry. */
+/** Bytes of an entity's record, which it takes of the table's capacity and of a journal entry. */
 export function entityBytes(kind: EntityKind, value: Entity): number {
   return recordHeaderBytes + padded(codecs[kind].bytes(value))
 }

@@ -13,8 +13,8 @@ import {
 } from './superblock'
 
 /**
- * current: the newest; stale: whole, one update behind (a crash between the two copies); writing: not published (a crash
- * within one); damaged: published, but not what was written.
+ * current: the newest; stale: whole, one update behind (a crash between the two copies); writing: not published (a
+ * crash within one); damaged: published, but with other bytes than a writer wrote.
  */
 export type CopyState = 'current' | 'stale' | 'writing' | 'damaged'
 

@@ -42,7 +42,7 @@ export interface Superblock {
   readonly identity: RangeIdentity
   /** One more at each take-over by a writer. */
   readonly epoch: number
-  /** The epoch in which bootId became the writer's boot: what is older belongs to an earlier boot. */
+  /** The epoch in which bootId became the writer's boot: older epochs belong to earlier boots. */
   readonly bootEpoch: number
   readonly bootId: string
   /** The sequence that the checkpoint and an empty journal stand for. */
@@ -89,7 +89,10 @@ export function encodeSuperblock(superblock: Superblock, crc32c: Crc32c = portab
   return bytes
 }
 
-/** Magic, version, flags and CRC stay where they are in every version, so that a newer table is told from a damaged one. */
+/**
+ * Magic, version, flags and CRC stay where they are in every version, so that a reader can tell a newer table from a
+ * damaged one.
+ */
 export function hasMagic(copy: Buffer): boolean {
   return copy.toString('hex', magicOffset, magicOffset + 8) === superblockMagic
 }

@@ -31,7 +31,7 @@ export interface TableImage {
   readonly highWater: number
   readonly journalEnd: number
   readonly journalEntries: number
-  /** What is out of the ordinary, one sentence each: traces of a crash, repairable damage, features that forbid writing. */
+  /** Findings, one sentence each: traces of a crash, repairable damage, features that forbid writing. */
   readonly diagnostics: readonly string[]
 }
 

@@ -10,7 +10,7 @@ import type {
   RetiredRecord,
 } from './entity'
 
-/** Read-only view of what a table holds, by id. */
+/** Read-only view of a table's contents, by id. */
 export interface TableView {
   readonly allocations: ReadonlyMap<number, AllocationRecord>
   readonly mappings: ReadonlyMap<number, MappingRecord>
@@ -19,7 +19,7 @@ export interface TableView {
   readonly control: ReadonlyMap<number, FreezeRecord>
 }
 
-/** Highest id ever used, kept beyond the life of what used it. */
+/** Highest id ever used, also by an entity that is gone. */
 export type IdsUsed = Record<CountedKind, number>
 
 /** The state that a checkpoint and the journal's changes after it make. */

@@ -5,13 +5,13 @@ const nothing: Buffer = Buffer.alloc(0)
 const grownBytesMin = 4096
 
 /**
- * The bytes of calls that have come, cut into messages only as each has its turn: what waits costs its length, and not
- * the twenty times of it that it would cost as objects.
+ * The bytes of received calls. It cuts each message off only at its turn: a waiting call costs its length, and not
+ * twenty times that, as an object would.
  */
 export class CallBuffer {
   private readonly messageBytesMax: number
   private bytes = nothing
-  /** What is not taken yet: from start to end. */
+  /** The bytes that nobody has taken yet: from start to end. */
   private start = 0
   private end = 0
   /** The first NUL from start on; -1: there is none. */
@@ -26,7 +26,7 @@ export class CallBuffer {
     return this.nul !== -1 || this.end - this.start > this.messageBytesMax
   }
 
-  /** What it costs to keep what is here. */
+  /** The memory that the waiting calls cost. */
   get heldBytes(): number {
     return this.bytes.length
   }

@@ -38,7 +38,7 @@ export interface CallerOptions {
   readonly onClose: (error: Error | undefined) => void
 }
 
-/** Who waits for the replies to one call. */
+/** The receiver of the replies to one call. */
 interface Waiter {
   readonly more: boolean
   readonly fdsMax: number
@@ -108,7 +108,7 @@ export class Caller {
     return this.lost !== undefined
   }
 
-  /** Rejects what waits with ConnectionLost. Idempotent. */
+  /** Rejects all waiting calls with ConnectionLost. Idempotent. */
   close(): void {
     this.end(undefined)
   }
@@ -132,7 +132,7 @@ export class Caller {
       this.reader.push(bytes, fds, this.accept)
     } catch (error) {
       this.end(error instanceof Error ? error : new Error('a receiver threw no Error', { cause: error }))
-      // What a receiver of replies throws is a broken invariant of ours, not the peer's fault.
+      // An error that a receiver of replies throws is a broken invariant of ours, not the peer's fault.
       if (!(error instanceof ProtocolViolation)) throw error
     }
   }

@@ -1,4 +1,6 @@
-/** What carries the protocol: an ordered byte stream on which descriptors travel with the bytes they were sent with. */
+/**
+ * The protocol's carrier: an ordered byte stream on which descriptors travel with the bytes that they were sent with.
+ */
 export interface Channel {
   /** Queue bytes with descriptors attached to the first of them. Adopts the descriptors, whatever happens. */
   send(bytes: Uint8Array, fds: readonly number[]): void

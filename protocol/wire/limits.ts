@@ -9,8 +9,8 @@ import { KiB, MiB } from '../units'
 export const messageBytesMax = 64 * KiB
 
 /**
- * A reply, without its NUL. The largest that has no pages is a ListAllocations page: 256 of allocationJsonBytesMax,
- * 3 MiB. What can be longer (a Watch snapshot) is sent as several.
+ * A reply, without its NUL. The largest that has no pages is a ListAllocations page: 256 of allocationJsonBytesMax, 3
+ * MiB. A longer answer (a Watch snapshot) comes in several replies.
  */
 export const replyBytesMax = 4 * MiB
 
@@ -62,7 +62,7 @@ export const extentsPerAllocationMax = 64
 /** As many as fdsPerMessageMax, so that Claim gives an allocation back in one reply. */
 export const mappingsPerAllocationMax = 128
 
-/** Of those, what uids other than the owner's have together: they can't leave the owner without a place. */
+/** Of those, the mappings of all uids but the owner's together: they can't leave the owner without a place. */
 export const sharedMappingsPerAllocationMax = 64
 
 /** Allocations in one page of ListAllocations and in one Watch snapshot batch; replyBytesMax holds that many. */
@@ -89,7 +89,7 @@ export const watchesMax = 64
 /** Bad memory in one reply: with the longest names 0.7 KiB a row, 2.9 MiB. ListPoisoned sends the rest in further ones. */
 export const poisonRowsMax = 4096
 
-/** What one connection may cost the side that answers it. */
+/** Bounds on the cost of one connection for the side that answers it. */
 export interface ResponderLimits {
   readonly messageBytesMax: number
   readonly callBytesInFlightMax: number

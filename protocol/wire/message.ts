@@ -72,7 +72,7 @@ export class MessageReader {
     }
   }
 
-  /** Closes the descriptors of an incomplete message; what is pushed later is dropped. Idempotent. */
+  /** Closes the descriptors of an incomplete message; later pushes are dropped. Idempotent. */
   dispose(): void {
     this.disposed = true
     this.held = nothing

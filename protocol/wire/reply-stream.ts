@@ -3,7 +3,7 @@ export interface ReplyStreamOptions<T> {
   readonly onBacklog: (length: number) => void
   /** The reader ended it before its last item. */
   readonly onAbandon: () => void
-  /** What nobody will take. */
+  /** The items that nobody will take. */
   readonly discard: (item: T) => void
 }
 
@@ -13,8 +13,8 @@ interface Reader<T> {
 }
 
 /**
- * A queue between replies as they arrive and one reader that takes them at its own pace. The reader owns what is
- * queued, also after the connection ended: it takes them all, or calls return().
+ * A queue between replies as they arrive and one reader that takes them at its own pace. The reader owns the queued
+ * replies, also after the connection ended: it takes them all, or calls return().
  */
 export class ReplyStream<T> implements AsyncIterableIterator<T> {
   private readonly options: ReplyStreamOptions<T>

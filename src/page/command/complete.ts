@@ -2,13 +2,13 @@ import { isVerb, verbs } from './verbs'
 import { quoteWord } from './words'
 
 export interface Completion {
-  /** The line as far as it is certain now. */
+  /** The part of the line that is certain now. */
   line: string
-  /** What the last word can become; at most so many as can be looked through. */
+  /** Completions of the last word; at most as many as a person reads. */
   candidates: string[]
 }
 
-/** What there is to name. */
+/** The names to choose from. */
 export interface Names {
   allocations: Iterable<string>
   ranges: Iterable<string>
@@ -17,7 +17,7 @@ export interface Names {
 
 const candidatesMax = 40
 
-/** What a line can become: its verb, its options, its allocation's or mapping's or range's name. */
+/** Completions of a line: its verb, its options, the name of its allocation, mapping or range. */
 export function complete(line: string, names: Names): Completion {
   const start = line.search(/\S*$/)
   const before = line.slice(0, start)
@@ -38,7 +38,7 @@ export function complete(line: string, names: Names): Completion {
   return { line: before + common, candidates }
 }
 
-/** What may stand where the last word does. */
+/** The words that may stand in the place of the last one. */
 function poolOf(
   verb: string | undefined,
   others: readonly string[],

@@ -23,7 +23,7 @@ export function textTable<T>(rows: readonly T[], columns: readonly TextColumn<T>
     .join('\n')
 }
 
-/** Names and values, one pair a line; what is undefined is left out. */
+/** Names and values, one pair a line; without undefined ones. */
 export function textFields(pairs: ReadonlyArray<readonly [name: string, value: string | undefined]>): string {
   const shown = pairs.filter(([, value]) => value !== undefined)
   const width = Math.max(...shown.map(([name]) => name.length))

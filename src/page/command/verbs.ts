@@ -15,7 +15,7 @@ import {
 import { textTable } from './text-table'
 import { type Arguments, type OptionSpec, parseArguments, splitWords, UsageError } from './words'
 
-/** What a command works with: the broker, and where its steps are told. */
+/** The tools of a command: the broker, and the place for its steps. */
 export interface CommandContext {
   link: Pick<Link, 'call' | 'stream'>
   say: (line: string) => void
@@ -250,7 +250,9 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
 }
 
-/** Runs a line. @throws UsageError for what is no command, CallFailed for what the broker refuses */
+/**
+ * Runs a line. @throws UsageError if it is no command, CallFailed if the broker refuses
+ */
 export async function runCommand(line: string, context: CommandContext): Promise<string> {
   const [first, ...rest] = splitWords(line)
   if (first === undefined) return ''

@@ -36,7 +36,7 @@ export interface Arguments {
   options: Map<string, string>
 }
 
-/** Options by name; a value of theirs is what help calls it, '' for those that take none. */
+/** Options by name, with the placeholder of their value; '' for options without one. */
 export type OptionSpec = Readonly<Record<string, string>>
 
 /** Tells options from other words. '--' ends the options. */

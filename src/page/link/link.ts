@@ -7,7 +7,7 @@ import { forgetToken, keepToken } from './token'
 export type LinkState =
   | { kind: 'connecting' }
   | { kind: 'live' }
-  /** The broker does not answer since then, lets no more viewers in, or somebody answers who has another token. */
+  /** Since then the broker does not answer or admits no more viewers, or a program with another token answers. */
   | { kind: 'away'; since: number; attempts: number; but?: 'full' | 'stranger' }
   /** Something answers and does not let this page in. */
   | { kind: 'refused'; why: 'no-token' | 'wrong-token' }
@@ -16,7 +16,7 @@ const firstPauseMs = 250
 const longestPauseMs = 4000
 
 export interface LinkEvents {
-  /** Connected, for the first time or again; what is known of the broker is void, and nothing is watched. */
+  /** Connected, for the first time or again; the page's knowledge of the broker is void, and no Watch runs. */
   onLive(): void
   onWatch(reply: WatchOut): void
 }
@@ -66,7 +66,7 @@ export class Link {
     return this.calls?.call(method, parameters) ?? Promise.reject(new CallFailed('Away'))
   }
 
-  /** For what takes long, a connection of its own, as replies come in the order of the calls. */
+  /** A connection of its own for long calls, as replies come in the order of the calls. */
   stream<Name extends BrokerMethodName>(
     method: Name,
     parameters: BrokerMethods[Name]['in'],

@@ -1,12 +1,12 @@
-/** For an answer: whoever listens there may give none. */
+/** The time for an answer: a program that listens there may give none. */
 export const patience = () => AbortSignal.timeout(10_000)
 
-/** Who answers does not have this page's token. */
+/** The program that answers does not have this page's token. */
 export class NotTheBroker extends Error {}
 
 /**
- * What shows the broker that this page has the token, after the broker has shown that it has it: any program may listen
- * there while the broker is away. The token itself is never sent. Throws NotTheBroker, or when there is no challenge to be had.
+ * The page's proof that it has the token, after the broker's own proof: any program may listen there while the broker
+ * is away. The page never sends the token itself. Throws NotTheBroker, or if it gets no challenge.
  */
 export async function prove(token: string, purpose: 'console' | 'asking'): Promise<string> {
   const own = base64url(crypto.getRandomValues(new Uint8Array(32)))

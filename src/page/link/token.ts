@@ -1,8 +1,8 @@
 const storageKey = 'membroker.token'
 
 /**
- * The token that `broker-ctl console` puts behind the address. It is taken out of the address bar, where shoulders and
- * screenshots see it. undefined when there is none, and none was kept.
+ * The token that `broker-ctl console` puts behind the address. The page takes it out of the address bar, where
+ * bystanders and screenshots see it. undefined: the address has none, and the page has kept none.
  */
 export function takeToken(): string | undefined {
   const given = new URLSearchParams(location.hash.slice(1)).get('token')
@@ -11,8 +11,8 @@ export function takeToken(): string | undefined {
 }
 
 /**
- * For this tab, so that reloading works. Only while the broker is there: what a program that listens in its place answers
- * to a reload is a page that could read it.
+ * Keeps the token in this tab, so that a reload works. Only while the broker is there: a program that listens in its
+ * place could answer a reload with a page that reads the token.
  */
 export function keepToken(token: string): void {
   sessionStorage.setItem(storageKey, token)

@@ -22,7 +22,7 @@ interface Block {
 }
 
 /**
- * What is where in a range, sorted by offset, without overlaps. Asking how many bytes of each paint lie between two
+ * The extents of a range, sorted by offset, without overlaps. Asking how many bytes of each paint lie between two
  * offsets costs the same however many extents lie between them, so that a frame costs what its pixels cost.
  */
 export class ExtentIndex {
@@ -30,10 +30,10 @@ export class ExtentIndex {
   /** Counts the changes that can be seen. */
   version = 0
   private blocks: Block[] = []
-  /** Bytes by paint in all blocks before each one; made when it is asked for after a change. */
+  /** Bytes by paint in all blocks before each one; computed at the first use after a change. */
   private before: Float64Array | undefined
 
-  /** What was there before and overlaps is dropped: the newer knowledge counts. */
+  /** Drops overlapping extents from before: the newer knowledge counts. */
   insert(start: number, length: number, paint: Paint, ref: number): void {
     const end = start + length
     for (let there = this.firstAfter(start); there && there.start < end; there = this.firstAfter(start))

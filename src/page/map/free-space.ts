@@ -23,12 +23,12 @@ const binsMax = 27
 
 const log4 = (value: number) => Math.floor(Math.log2(value) / Math.log2(binFactor))
 
-/** How a range's free memory is scattered. Costs as much as there are extents, so it is asked for once a second. */
+/** How a range's free memory is scattered. Its cost grows with the extents, so the page computes it once a second. */
 export function freeSpace(index: ExtentIndex, bytes: number): FreeSpace {
   const counts = new Float64Array(binsMax)
   const sums = new Float64Array(binsMax)
   const space: FreeSpace = { extents: 0, bytes: 0, largest: 0, bins: [] }
-  // Neighbours are often alike, and a logarithm is what costs most here.
+  // Neighbours are often alike, and the logarithm costs most here.
   let [last, exponent] = [0, 0]
   index.eachGap(bytes, (_start, length) => {
     if (length !== last) exponent = log4(length)

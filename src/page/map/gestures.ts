@@ -1,4 +1,4 @@
-/** What pointers, wheels and fingers on the map mean; fractions are of its width. */
+/** The meaning of pointers, wheels and fingers on the map; fractions are of its width. */
 export interface Gestures {
   zoom(factor: number, fraction: number): void
   pan(fraction: number): void

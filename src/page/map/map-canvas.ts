@@ -14,10 +14,10 @@ const longNameWidth = 90
 export interface Scene {
   map: RangeMap
   view: View
-  /** Extents of what is selected, and the one under the pointer. */
+  /** The selected extents, and the one under the pointer. */
   selected: ReadonlyArray<{ offset: number; length: number }>
   pointed: { start: number; end: number } | undefined
-  /** What is written into extents wide enough for it. */
+  /** The text in extents that are wide enough for it. */
   nameOf: (ref: number) => string | undefined
 }
 
@@ -39,7 +39,7 @@ export class MapCanvas {
   private readonly marks: CanvasRenderingContext2D
   private scale = 1
   private width = 0
-  /** What the memory, and the marks on it, were last drawn of; neither is drawn again for what only changes tables. */
+  /** The inputs of the last drawing of memory and marks; a change of tables alone draws neither again. */
   private drawn: unknown[] = []
   private marked: unknown[] = []
 

@@ -1,4 +1,4 @@
-/** What a piece of a range is drawn as; the order is that of the stack in a column, from the bottom. */
+/** The look of a piece of a range; the order is that of the stack in a column, from the bottom. */
 export const paints = [
   'free',
   'table',
@@ -22,7 +22,7 @@ export const paints = [
 
 export type PaintName = (typeof paints)[number]
 
-/** Index into paints; what the index of extents and the rasteriser work with. */
+/** Index into paints; the index of extents and the rasteriser use it. */
 export type Paint = number
 
 export const paintCount = paints.length

@@ -25,8 +25,8 @@ const bytesBy = new Float64Array(paintCount)
 const poisonBy = new Float64Array(paintCount)
 
 /**
- * Draws a view. A column of pixels stands for the bytes between two offsets; what they are is stacked in it, each paint
- * as high as its share of them, free memory on top.
+ * Draws a view. A column of pixels stands for the bytes between two offsets; it stacks their paints, each as high as
+ * its share, free memory on top.
  */
 export function rasterise({ extents, poison }: Layers, view: View, palette: Palette, out: Raster): void {
   const { width, height, pixels } = out
@@ -56,10 +56,10 @@ export function rasterise({ extents, poison }: Layers, view: View, palette: Pale
   }
 }
 
-/** Least width of an extent, in pixels, that is told from the one before it by a line. */
+/** Least width, in pixels, of an extent with a line before it. */
 const edgedWidth = 6
 
-/** A line before each extent that is wide enough for one, where they are few enough to be told apart. */
+/** A line before each extent that is wide enough for one, if they are few enough to be visible. */
 export function drawEdges({ extents }: Layers, view: View, edge: number, out: Raster): void {
   const { width, height, pixels } = out
   const perColumn = view.span / width

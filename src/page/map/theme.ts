@@ -1,7 +1,7 @@
 import { paints } from './paint'
 import { type Palette, pixelOf } from './raster'
 
-/** The style sheet's colours, for what is drawn on canvases; they differ between light and dark. */
+/** The style sheet's colours, for drawing on canvases; they differ between light and dark. */
 export interface Theme {
   palette: Palette
   edge: number

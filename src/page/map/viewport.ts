@@ -1,12 +1,12 @@
 import { roundUp } from '../../../protocol/units'
 
-/** The part of a range that is looked at, in bytes. */
+/** The visible part of a range, in bytes. */
 export interface View {
   start: number
   span: number
 }
 
-/** What a view must stay within: a range of so many bytes, down to one unit of it. */
+/** The bounds of a view: a range of so many bytes, down to one unit of it. */
 export interface Bounds {
   bytes: number
   unitBytes: number
@@ -26,18 +26,18 @@ export function zoom(view: View, factor: number, fraction: number, bounds: Bound
   return within({ start: view.start + (view.span - span) * fraction, span }, bounds)
 }
 
-/** Move by a fraction of what is seen. */
+/** Move by a fraction of the view. */
 export function pan(view: View, fraction: number, bounds: Bounds): View {
   return within({ start: view.start + view.span * fraction, span: view.span }, bounds)
 }
 
-/** A view with the piece in its middle, large enough to be told from its neighbours. */
+/** A view with the piece in its middle, large enough to stand apart from its neighbours. */
 export function around(start: number, length: number, bounds: Bounds): View {
   const span = Math.min(bounds.bytes, Math.max(bounds.unitBytes, length * 3))
   return within({ start: start + length / 2 - span / 2, span }, bounds)
 }
 
-/** The view as it is, moved only as far as needed to see the piece. */
+/** The same view, moved only as far as needed to see the piece. */
 export function reveal(view: View, start: number, length: number, bounds: Bounds): View {
   if (start >= view.start && start + length <= view.start + view.span) return view
   return length > view.span

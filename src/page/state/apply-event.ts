@@ -1,9 +1,9 @@
 import type { Event, Mapping } from '../../../protocol/generated/broker'
 import type { Inventory } from './inventory'
 
-/** What an event does not tell and has to be asked for. */
+/** Facts that an event lacks, so that the page must ask for them. */
 export interface Wanted {
-  /** This allocation as it is now. */
+  /** This allocation's present state. */
   allocation(name: string): void
   status(): void
   ranges(): void
@@ -11,7 +11,7 @@ export interface Wanted {
   poison(): void
 }
 
-/** A change, as far as the event says what it is; the rest is asked for. */
+/** Applies the facts of an event, and asks for the others. */
 export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): void {
   const { kind, allocation, mapping, pid } = event
   switch (kind) {
@@ -31,7 +31,7 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
       if (event.detail === 'verdict') wanted.allocation(allocation)
       else inventory.outdate(allocation)
       return
-    // What a release asks for (revokeRequested) stays held, as the release may yet be refused.
+    // A mapping that a release asks for (revokeRequested) stays held: the broker may still refuse the release.
     case 'revokeStep':
       if (mapping) inventory.changeMapping(mapping, { state: 'revoking' })
       return

@@ -10,7 +10,7 @@ export class EventLog {
   events: Event[] = []
   /** All that came since the page was opened. */
   received = 0
-  /** What the broker dropped because this viewer was slow. */
+  /** Events that the broker dropped because this viewer was slow. */
   missed = 0
 
   add(event: Event): void {
@@ -32,14 +32,14 @@ export class EventLog {
   }
 }
 
-/** Whether all words of a filter occur in what an event says. */
+/** Whether all words of a filter occur in an event's text. */
 export function eventMatches(event: Event, words: readonly string[]): boolean {
   if (words.length === 0) return true
   const text = eventWords(event).join(' ').toLowerCase()
   return words.every(word => text.includes(word))
 }
 
-/** An event as a row of words: what it is about, then its figures. */
+/** An event as a row of words: its objects, then its figures. */
 export function eventWords(event: Event): string[] {
   const { kind, allocation, range, mapping, uid, pid, detail } = event
   return [

@@ -21,7 +21,7 @@ export interface InventoryListener {
   mapping(old: Mapping | undefined, next: Mapping | undefined): void
 }
 
-/** What the page knows of the broker's state: allocations, their mappings, and where in the ranges they lie. */
+/** The page's copy of the broker's state: allocations, their mappings, and their places in the ranges. */
 export class Inventory {
   readonly allocations = new Map<string, Allocation>()
   readonly byId = new Map<number, Allocation>()
@@ -29,7 +29,7 @@ export class Inventory {
   readonly ranges = new Map<string, RangeMap>()
   readonly owners = new OwnerPaints()
   readonly retired = new Map<number, RetiredPiece>()
-  /** Counts what changed the retired memory, so that an older answer is known for one. */
+  /** Counts changes of retired memory, so that the page recognizes an older answer. */
   retiredVersion = 0
   /** Of these the metadata and shares, which only the detail of one allocation shows, are not known as they are now. */
   readonly outdated = new Set<string>()
@@ -53,7 +53,7 @@ export class Inventory {
     return [...(this.byAllocation.get(allocation)?.values() ?? [])]
   }
 
-  /** An allocation as it is now, with all its mappings. */
+  /** An allocation's present state, with all its mappings. */
   put(allocation: Allocation, mappings: readonly Mapping[]): void {
     const old = this.allocations.get(allocation.name)
     if (old && old.id !== allocation.id) this.forget(old)
@@ -69,7 +69,7 @@ export class Inventory {
     if (this.allocations.has(name)) this.outdated.add(name)
   }
 
-  /** The allocation is gone. Returns what it was. */
+  /** The allocation is gone. Returns its last state. */
   remove(name: string): Allocation | undefined {
     const old = this.allocations.get(name)
     if (old) this.forget(old)
@@ -88,7 +88,7 @@ export class Inventory {
     this.repaint(old.allocation)
   }
 
-  /** What a snapshot or an answer has told of it already is as new. */
+  /** A snapshot or an answer that already has it is as new. */
   addMapping(mapping: Mapping): void {
     const { id, allocation } = mapping
     if (!this.allocations.has(allocation) || this.mappings.has(id)) return
@@ -103,7 +103,7 @@ export class Inventory {
     this.change(old.allocation, { mappings: this.mappingsOf(old.allocation).length })
   }
 
-  /** Its process is gone. What is being taken back still is. */
+  /** Its process is gone. A revocation in progress goes on. */
   mappingLeft(id: number): void {
     const state = this.mappings.get(id)?.state === 'revoking' ? 'revoking' : 'dormant'
     this.changeMapping(id, { state, pid: null })
@@ -138,7 +138,7 @@ export class Inventory {
     if (piece) this.dropRetired(piece)
   }
 
-  /** What the broker says is retired takes the place of what events told. */
+  /** The broker's list of retired memory replaces the one from events. */
   setRetired(retired: readonly Retired[]): void {
     for (const piece of [...this.retired.values()]) this.dropRetired(piece)
     for (const { allocation, range, uid, bytes, state, extents } of retired)

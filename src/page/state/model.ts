@@ -24,13 +24,13 @@ const pollMs = 1000
 /** Between two snapshots that a viewer needs because it was too slow. */
 const snapshotPauseMs = 5000
 
-/** What the viewer has to know before believing what is shown. */
+/** Warnings that the viewer needs to judge the page. */
 export interface Notice {
   time: number
   text: string
 }
 
-/** What the page knows, and how it comes to know it. Views listen to the signal of what they show. */
+/** The page's knowledge, and its sources. Views listen to the signals of the parts that they show. */
 export class Model {
   readonly link: Link
   readonly log = new EventLog()
@@ -50,7 +50,7 @@ export class Model {
   samples: Sample[] = []
   notice: Notice | undefined
   colourBy: ColourBy = 'state'
-  /** What tables do with each change of the inventory. */
+  /** Tables handle each change of the inventory here. */
   readonly rows = new Set<InventoryListener & { reset(): void }>()
   private coming: Inventory | undefined
   private refresher: Refresher
@@ -80,7 +80,7 @@ export class Model {
     this.statusChanged.changed()
   }
 
-  /** Ask for an allocation as it is now. */
+  /** Ask for an allocation's present state. */
   refresh(name: string): void {
     this.refresher.want(name)
   }

@@ -14,7 +14,7 @@ export class RangeMap {
     this.placeTable()
   }
 
-  /** Figures that were asked for again. */
+  /** Figures of a newer answer. */
   update(range: Range): void {
     this.range = range
     this.placeTable()
@@ -24,7 +24,7 @@ export class RangeMap {
     for (const { offset, length } of extents) this.extents.insert(offset, length, paint, ref)
   }
 
-  /** What an allocation has stays: it is newer, or its end is yet to be told. */
+  /** Extents of allocations stay: they are newer, or the event of their end is yet to come. */
   placeBeside(extents: readonly Extent[], paint: number, ref: number): void {
     for (const { offset, length } of extents) {
       const there = this.extents.between(offset, offset + length, Number.POSITIVE_INFINITY)!
@@ -40,7 +40,7 @@ export class RangeMap {
     for (const { offset } of extents) this.extents.repaint(offset, ref, paint)
   }
 
-  /** A table in the memory itself takes its beginning; it is what the range's sums leave over. */
+  /** A table in the memory itself takes its beginning; its size is the rest of the range's sums. */
   private placeTable(): void {
     const { base, state, bytes, freeBytes, allocatedBytes } = this.range
     if (typeof base !== 'number' || (state === 'readOnly' && freeBytes + allocatedBytes === 0)) return

@@ -6,11 +6,11 @@ const inFlightMax = 32
 const gatherMs = 50
 
 /**
- * Asks for allocations that changed, each one once however often it changed while it waited. What was asked before the
- * latest change is not believed but asked again.
+ * Asks for allocations that changed, each one once however often it changed while it waited. It does not believe an
+ * answer to a question from before the latest change, and asks again.
  */
 export class Refresher {
-  /** Names that wait or are asked for, with the number of their latest change. */
+  /** Names that wait or have a question open, with the number of their latest change. */
   private readonly versions = new Map<string, number>()
   private readonly queue: string[] = []
   private lastVersion = 0
@@ -70,7 +70,7 @@ export class Refresher {
             this.answer(name, found)
           } else this.queue.push(name)
         })
-        // The connection is gone, and with it what this was for: a new snapshot follows.
+        // The connection is gone, and the question is void: a new snapshot follows.
         .catch(() => this.versions.delete(name))
         .finally(() => {
           this.inFlight--

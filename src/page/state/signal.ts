@@ -1,4 +1,4 @@
-/** Something that changes, and who wants to know. Listeners are told at most once per animation frame. */
+/** A value that changes, with its listeners. It calls them at most once per animation frame. */
 export class Signal {
   version = 0
   private readonly listeners = new Set<() => void>()
@@ -26,7 +26,9 @@ export class Signal {
 const due = new Set<() => void>()
 let scheduled = false
 
-/** A page in the background gets no frames; nothing is drawn there, and the next frame draws what holds then. */
+/**
+ * A page in the background gets no frames; it draws nothing there, and the next frame draws the state of that moment.
+ */
 function schedule(work: () => void): void {
   requestAnimationFrame(work)
 }

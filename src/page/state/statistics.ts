@@ -3,7 +3,7 @@ import type { GetStatisticsOut, Range } from '../../../protocol/generated/broker
 /** Samples kept: a quarter of an hour, one a second. */
 export const samplesKept = 900
 
-/** What lies between two readings of the broker's counters, and how full the ranges were at the second. */
+/** The difference of two readings of the broker's counters, and the ranges' use at the second. */
 export interface Sample {
   /** Seconds since the Unix epoch. */
   time: number
@@ -14,7 +14,7 @@ export interface Sample {
   eventsPerSecond: number
   scrubbedPerSecond: number
   digestedPerSecond: number
-  /** Microseconds; null when nothing was asked. */
+  /** Microseconds; null without calls. */
   latencyP50: number | null
   latencyP99: number | null
   residentBytes: number

@@ -4,7 +4,7 @@ import { Signal } from './signal'
 export const tabs = ['allocations', 'mappings', 'clients', 'events', 'charts', 'recovery', 'bytes'] as const
 export type Tab = (typeof tabs)[number]
 
-/** What the viewer has chosen to look at; nothing of it is the broker's. */
+/** The viewer's choices; none of them is the broker's state. */
 export class Ui {
   readonly signal = new Signal()
   tab: Tab = 'allocations'

@@ -13,7 +13,7 @@ interface Shown {
   data: Uint8Array
 }
 
-/** What an allocation holds, where the configuration lets the console see it. */
+/** An allocation's bytes, if the configuration lets the console read them. */
 export function Bytes() {
   const { model, ui } = useApp()
   useSignals([ui.signal])

@@ -52,7 +52,7 @@ const columns: readonly Column<Client>[] = [
   },
 ]
 
-/** Connected processes. Their figures are asked for while they are looked at, as no event tells of them. */
+/** Connected processes. The page asks for their figures while the viewer looks at them, as no event has them. */
 export function Clients() {
   const { model } = useApp()
   useSignals([model.clientsChanged])

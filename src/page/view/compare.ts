@@ -6,7 +6,7 @@ export function byText<T>(text: (row: T) => string): (a: T, b: T) => number {
   }
 }
 
-/** What is not there comes first. */
+/** Missing values come first. */
 export function byNumber<T>(value: (row: T) => number | null | undefined): (a: T, b: T) => number {
   return (a, b) => (value(a) ?? -1) - (value(b) ?? -1)
 }

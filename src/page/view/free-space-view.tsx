@@ -18,7 +18,7 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
     last.current = { map, version, space: freeSpace(map.extents, range.bytes) }
   const { bins } = last.current.space
   const most = Math.max(1, ...bins.map(bin => bin.count))
-  // By logarithm: one large piece among thousands of small ones is what one looks for.
+  // By logarithm: the viewer looks for one large piece among thousands of small ones.
   const height = (value: number) =>
     value === 0 ? 0 : Math.max(2, (Math.log2(value + 1) / Math.log2(most + 1)) * barHeight)
   const words = bins.map(bin => `${grouped(bin.count)} of ${size(bin.lower)} and more`).join(', ')

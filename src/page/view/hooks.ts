@@ -47,7 +47,7 @@ export function useSignals(signals: readonly Signal[], pauseMs = calmMs): void {
   }, signals)
 }
 
-/** Renders again every so often, for what only time changes. */
+/** Renders again at intervals, for values that only time changes. */
 export function useClock(everyMs: number): number {
   const [, render] = useReducer((count: number) => count + 1, 0)
   useEffect(() => {

@@ -3,7 +3,7 @@ import { size } from '../format'
 import type { RangeMap } from '../state/range-map'
 import { useApp, useSignals } from './hooks'
 
-/** What the colours mean, and how much there is of the memory that belongs to nobody. */
+/** The meaning of the colours, and the amount of memory that belongs to nobody. */
 export function Legend({ map }: { map: RangeMap }) {
   const { model } = useApp()
   useSignals([model.inventoryChanged, model.statusChanged], 500)

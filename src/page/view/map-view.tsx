@@ -16,7 +16,7 @@ const zoomStep = 2
 const panStep = 0.25
 const nothing: readonly Extent[] = []
 
-/** One range, drawn; and what is under the pointer or chosen with the keyboard, in words. */
+/** One range, drawn; and the piece under the pointer or chosen by keyboard, in words. */
 export function MapView({ name }: { name: string }) {
   const { model, ui } = useApp()
   useSignals([model.inventoryChanged, ui.signal])
@@ -48,7 +48,7 @@ export function MapView({ name }: { name: string }) {
     const { extents } = mapNow()
     const view = viewNow()
     const offset = view.start + fraction * view.span
-    // The columns beside it too: what is thinner than a column can still be pointed at.
+    // The columns beside it too: so that the pointer finds pieces that are thinner than a column.
     const slack = view.span / (area.current?.clientWidth ?? 1)
     const there = extents.at(offset) ?? extents.firstAfter(offset - slack)
     return there && there.start <= offset + slack ? there : freeAt(mapNow(), offset)
@@ -82,7 +82,7 @@ export function MapView({ name }: { name: string }) {
     })
     resized.observe(area.current!)
     const ends = [
-      // Signals come in a frame, and what they tell is drawn in that frame.
+      // Signals come in a frame, and the map draws their changes in that frame.
       model.inventoryChanged.listen(draw),
       ui.signal.listen(draw),
       onThemeChange(() => {

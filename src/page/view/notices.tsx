@@ -8,7 +8,7 @@ const reasons = {
     'What answers there does not have the token of this page. It is another program, or the broker has a new token: then open what broker-ctl console prints.',
 }
 
-/** What the viewer has to know before believing what is shown. */
+/** Warnings that the viewer needs to judge the page. */
 export function Notices() {
   const { model } = useApp()
   useSignals([model.statusChanged, model.link.signal], 0)

@@ -11,7 +11,7 @@ const kinds: Record<Report['kind'], string> = {
   unreadable: "the table can't be read; nothing was changed",
 }
 
-/** How the broker began, and what has become of each allocation since. */
+/** The broker's start, and the state of each allocation since. */
 export function Recovery() {
   const { model } = useApp()
   useSignals([model.recoveryChanged, model.inventoryChanged, model.statusChanged], 500)

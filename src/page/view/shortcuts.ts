@@ -1,7 +1,7 @@
 import { tabs } from '../state/ui'
 import type { App } from './hooks'
 
-/** What the keyboard does outside of fields; the help lists it. */
+/** The keys outside of fields; the help lists it. */
 export const shortcuts: ReadonlyArray<{ keys: string[]; does: string }> = [
   { keys: ['?'], does: 'this help' },
   { keys: tabs.map((_, i) => String(i + 1)), does: `tabs: ${tabs.join(', ')}` },

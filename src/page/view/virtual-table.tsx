@@ -9,7 +9,7 @@ import { grouped } from '../format'
 
 /** Pixels; the style sheet says the same. */
 const rowHeight = 26
-/** Rows drawn beyond what is seen, so that scrolling shows no gaps. */
+/** Rows drawn beyond the visible ones, so that scrolling shows no gaps. */
 const margin = 6
 
 export interface Column<T> {
