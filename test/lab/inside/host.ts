@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { type Broker, connect } from '../../../src/client'
 import type { Share } from '../share'
 import { BrokerProcess } from './broker-process'
@@ -52,8 +52,9 @@ export class Host {
 
   /** @throws Error that shows both when they are not the same as JSON */
   same(actual: unknown, expected: unknown, what: string): void {
-    const [is, ought] = [actual, expected].map(value => JSON.stringify(value))
-    if (is !== ought) throw new Error(`${what}: it is ${is}, and should be ${ought}`)
+    const [is, ought] = [actual, expected].map(value => JSON.stringify(value) ?? 'null')
+    if (!isDeepStrictEqual(JSON.parse(is!), JSON.parse(ought!)))
+      throw new Error(`${what}: it is ${is}, and should be ${ought}`)
   }
 
   /** Keep a value, as JSON, for later stages. */
