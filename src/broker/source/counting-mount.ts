@@ -3,42 +3,42 @@ import path from 'node:path'
 import { native } from '../../../native'
 
 /**
- * Memory that is opened by way of a mount of its own: the kernel counts, by mount, every open file description there is,
- * wherever it has gone, so that "not in use" is a proof. The directory is a mount too, so that nothing of this shows in
- * other namespaces.
+ * The broker opens some memory only through a mount of its own. The kernel counts every open file description of a mount,
+ * wherever it has gone, so a mount that is not in use proves that nobody has the memory open. The directory is a private
+ * mount too, so that other namespaces get no copies.
  */
 const directory = '/run/membroker-devices'
-/** Says in which mount namespace the counts are kept: a copy of a mount counts for itself only. */
+/** Names the mount namespace that has the counts: a copy of a mount counts for itself only. */
 const namespaceFile = path.join(directory, 'namespace')
-/** The directory itself is on a filesystem that is seen in all of them: that it was there before says this much. */
+/** Marks that counts were lost. All namespaces see the directory below the mount, so its existence tells of earlier mounts. */
 const lostFile = path.join(directory, 'lost')
 
-/** Where the mount of this name is, or is to be. */
+/** The place of the mount of this name. */
 export function mountPath(name: string): string {
   return path.join(directory, name)
 }
 
-/** Whether the mount is there, and with it the account of all that was ever opened by way of it. */
+/** Whether the mount is there, and with it the count of everything ever opened through it. */
 export function hasMount(name: string): boolean {
   return isPrepared() && isMount(mountPath(name))
 }
 
-/** Nothing that was opened by way of it is open, mapped or on its way anywhere. */
+/** Nothing that was opened through it is open, mapped or in flight anywhere. */
 export function isClosedEverywhere(name: string): boolean {
   return native.isMountIdle(mountPath(name))
 }
 
-/** Whether the counts last longer than a service whose mounts are its own. */
+/** Whether the counts outlive this process: a service with mounts of its own loses them. */
 export function outlivesService(): boolean {
   return readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt')
 }
 
-/** Something may have been opened in this boot by way of mounts that went away with their namespace. */
+/** In this boot something may have been opened through mounts that went away with their namespace. */
 export function areCountsLost(): boolean {
   return existsSync(directory) && (!isPrepared() || existsSync(lostFile))
 }
 
-/** This process has seen to it. Where somebody unmounts it nevertheless, no count is believed any more. */
+/** This process has prepared the directory. If somebody unmounts it later, the broker believes no count any more. */
 let prepared = false
 
 export function prepareMounts(): void {

@@ -3,9 +3,9 @@ import { native } from '../../../native'
 import type { Proof, Scan } from './source'
 
 /**
- * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one;
- * file names the same. The kernel's write lease is the proof, and asked in one turn of the event loop. The scan of /proc
- * only tells whom to ask: a descriptor on its way through a socket is in no process, so an empty scan proves nothing.
+ * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one; file
+ * is its path. The kernel's write lease is the proof; the broker asks for it in one turn of the event loop. The scan of
+ * /proc only finds processes to ask: a descriptor in flight is in no process, so an empty scan proves nothing.
  * storePid: the process that has copies of the broker's own descriptor, and is no holder.
  */
 export async function proveByOpening(
@@ -31,7 +31,7 @@ function isGone(open: () => number): boolean {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return true
-    // A holder's lease, or a holder that runs it as a program: held in any case.
+    // A holder has a lease, or runs it as a program: it is held in any case.
     if (code === 'EAGAIN' || code === 'ETXTBSY') return false
     throw error
   }

@@ -5,13 +5,14 @@ import { presentPages } from '../worker/present-pages'
 import type { WorkerPool } from '../worker/worker-pool'
 
 /**
- * Operations on files that take the inode's lock, and so wait for as long as whoever else has the file open likes.
- * None of it is done on the event loop or in the shared thread pool. Each ends in bounded time, with ETIMEDOUT when
- * the kernel has not come back; the work may then still be done later. uid: on whose account. fd stays the caller's.
+ * Operations on files that take the inode's lock. Whoever else has the file open can hold that lock for ever, so none of
+ * these runs on the event loop or in libuv's thread pool. Each ends in bounded time: with ETIMEDOUT where the kernel has
+ * not answered, and then the kernel may still do the work later. uid: the owner in whose turn it runs. fd stays the
+ * caller's.
  */
 export interface FileWork {
   truncate(uid: number, fd: number, bytes: number): Promise<void>
-  /** The same, with time for the kernel to free a piece of memory. */
+  /** truncate, with time for the kernel to free memory. */
   shrink(uid: number, fd: number, bytes: number): Promise<void>
   /** fd may only name the file (O_PATH). */
   chown(uid: number, fd: number, owner: number): Promise<void>
@@ -24,9 +25,9 @@ export interface FileWork {
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
 }
 
-/** For what takes the kernel a moment once it has the lock. */
+/** For operations that take the kernel a moment once it has the lock. */
 const lockMs = 2000
-/** For a piece of memory, once it has the lock: that much is cleared or freed in a fraction of it, on a busy host as well. */
+/** For operations that clear or free memory, once the kernel has the lock. A busy host needs a fraction of it. */
 const memoryMs = 30_000
 
 /** File operations in the broker's worker processes. */
@@ -67,17 +68,17 @@ export class WorkerFiles implements FileWork {
 }
 
 const ownMode = 0o600
-/** Freed in one piece: what the kernel does within a fraction of a second. */
+/** The kernel frees that much within a fraction of a second. */
 const freeBytesMax = GiB
 
-/** The file becomes the broker's alone. First the owner: the old one could undo the mode. */
+/** Makes the file the broker's alone. The owner changes first: the old one could undo the mode. */
 export async function takeOver(work: FileWork, uid: number, fd: number): Promise<void> {
   const self = process.getuid!()
   if (fstatSync(fd).uid !== self) await work.chown(uid, fd, self)
   if ((fstatSync(fd).mode & 0o7777) !== ownMode) await work.chmod(uid, fd, ownMode)
 }
 
-/** Frees the memory of a file that is left with no bytes, from its end on. */
+/** Truncates a file to nothing, in steps from its end. */
 export async function empty(work: FileWork, uid: number, fd: number): Promise<void> {
   let { size } = fstatSync(fd)
   do {
@@ -86,7 +87,7 @@ export async function empty(work: FileWork, uid: number, fd: number): Promise<vo
   } while (size > 0)
 }
 
-/** Frees the memory of a file that keeps its size. */
+/** Frees the memory of a part of a file. The file keeps its size. */
 export async function punchOut(
   work: FileWork,
   uid: number,

@@ -2,11 +2,11 @@ import { MiB } from '../../../protocol/units'
 import { SourceError } from '../failure'
 import { type FileWork, punchOut } from './file-work'
 
-/** Reserved in one piece: what the kernel clears within some hundredths of a second. */
+/** The kernel clears that much within some hundredths of a second. */
 const pieceBytesMin = 64 * MiB
-/** Pieces under way at once, each of another owner. */
+/** Pieces that are reserved at once, each of another owner. */
 const runningMax = 2
-/** A piece under way for longer keeps no place: somebody may have the file locked. */
+/** A piece that takes longer gives up its place: somebody may have the file locked. */
 const slowMs = 1000
 
 interface Request {
@@ -14,9 +14,9 @@ interface Request {
   fd: number
   offset: number
   length: number
-  /** What is there already. */
+  /** Bytes that are reserved already. */
   done: number
-  /** There is memory for all of it, as far as others of the broker's requests are concerned. */
+  /** The broker has promised it memory for all of its bytes. */
   admitted: boolean
   signal: AbortSignal | undefined
   resolve(): void
@@ -24,20 +24,20 @@ interface Request {
 }
 
 /**
- * Reserves the memory of a source's files in advance: in pieces, in turns by owner, so that a small request does not
- * wait for somebody's large ones. A request begins only when there is memory for it beside those that have begun: one
- * that must fail takes nothing that another could be served with.
+ * Reserves the memory of a source's files in advance, in pieces and in turns by owner, so that a small request does not
+ * wait for somebody's large ones. A request begins only when there is memory for it beside the promised memory of others:
+ * a request that must fail takes nothing away from one that could succeed.
  */
 export class Reservations {
   /** By owner, in the order of their turns. */
   private readonly waiting = new Map<number, Request[]>()
   private readonly running = new Set<number>()
-  /** Those of them that others wait for. */
+  /** Owners whose piece keeps a place. */
   private readonly places = new Set<number>()
-  /** Bytes that admitted requests are still to get. */
+  /** Bytes that admitted requests have not got yet. */
   private promised = 0
 
-  /** freeBytes: what the kernel could give just now; undefined where that is not known. */
+  /** freeBytes: memory that the kernel could give just now; undefined where nobody knows. */
   constructor(
     private readonly work: FileWork,
     private readonly pageBytes: number,
@@ -66,7 +66,7 @@ export class Reservations {
       const request = queue[0]!
       if (!request.admitted && !request.signal?.aborted) {
         const room = this.hasRoom(request)
-        // A piece under way is in part counted twice: what seems too little is measured again without one.
+        // A piece that runs is in part counted twice. Where the room seems too small, measure again without one.
         if (!room && this.places.size > 0) return
         if (room) {
           request.admitted = true
@@ -74,7 +74,7 @@ export class Reservations {
         }
       }
       queue.shift()
-      // To the end of the row: a Map keeps the order in which keys came.
+      // To the end of the queue: a Map keeps the order of insertion.
       this.waiting.delete(uid)
       if (queue.length > 0) this.waiting.set(uid, queue)
       this.running.add(uid)
@@ -94,7 +94,7 @@ export class Reservations {
   /** One piece of it. */
   private async run(request: Request): Promise<void> {
     const { uid, fd, offset, length, done, admitted, signal } = request
-    // Such a piece can't be waited for: the other owners have its place.
+    // Nobody can wait for such a piece: the other owners get its place.
     const slow = setTimeout(() => this.vacate(uid), slowMs)
     try {
       checkWanted(signal)

@@ -26,9 +26,9 @@ export type Proof =
   /** The kernel says that no descriptor and no mapping exists anywhere. */
   | { kind: 'gone' }
   /**
-   * These processes hold it; others may, when unseen (a descriptor in flight, an unreadable process). why: for people.
-   * passing: what holds it may be no more than the end of a process, worth a moment's wait. opaque: processes that a
-   * scan can't see through.
+   * These processes hold it. unseen: others may hold it too (a descriptor in flight, an unreadable process). why: a phrase
+   * for people. passing: the holder may be a process that is just ending, so a moment's wait is worthwhile. opaque: processes
+   * that the scan could not look into.
    */
   | {
       kind: 'held'
@@ -39,49 +39,49 @@ export type Proof =
       opaque?: ReadonlySet<number>
     }
 
-/** Looks for who holds a file, in bounded time. */
+/** Finds the processes that hold a file, in bounded time. */
 export type Scan = (file: ScannedFile) => Promise<Holders>
 
-/** What a source asks and tells while it watches over its memory. */
+/** What a source asks of the broker, and reports to it. */
 export interface SourceHost {
-  /** The memory of an id as it should be; undefined when that can't be told just now. */
+  /** The memory of an id as the table has it; undefined while the broker changes it. */
   expected(id: number): AllocationMemory | undefined
-  /** It had been resized to so many bytes by a holder, and has been put back; or not yet, for a reason. */
+  /** A holder resized it to so many bytes. The source has put it back; notYet: why it has not. */
   tampered(memory: AllocationMemory, bytes: number, notYet?: string): void
-  /** Its file, empty now, has so many names besides the broker's; failure: why its owner's attributes are still there. */
+  /** Its owner gave the file, now empty, so many further names. failure: why the owner's attributes are still there. */
   left(memory: AllocationMemory, names: number, failure: unknown): void
-  /** Runs the work of a timer or a watch: only a broken invariant gets through. */
+  /** Runs the work of a timer or a watch. Errors of the environment are logged; a broken invariant ends the broker. */
   guarded(what: string, work: () => void): void
-  /** The uid itself where the policy lets it open by path what it holds. */
+  /** The uid itself where the policy lets it open by path the memory that it holds. */
   openBy(uid: number): number | undefined
-  /** Memory that is there, but that nobody can be given until the broker restarts. */
+  /** The memory exists, but nobody can get it before the broker restarts. */
   unavailable(memory: AllocationMemory, reason: string): void
-  /** What the range can't do on this host, and why; undefined: it can again. */
+  /** What the range can't do on this host, and why. undefined: it can do everything again. */
   limited(reason: string | undefined): void
   readonly scan: Scan
-  /** Where all ranges of the same source begin that have a physical address. */
+  /** Physical addresses at which the ranges of this source begin. */
   readonly bases: readonly number[]
-  /** What takes an inode's lock. */
+  /** File operations that take an inode's lock. */
   readonly files: FileWork
-  /** Of the service manager; undefined: it keeps nothing. */
+  /** Where memfds survive the broker; undefined: nowhere. */
   readonly fdStore: FdStore | undefined
-  /** The source can't be relied on any more. */
+  /** The source can't do its work any more: the range becomes read-only. */
   broken(reason: string): void
 }
 
-/** Between a source that overwrites memory and who asked for it. Extents are of the range. */
+/** Follows a scrub for the caller that asked for it. Extents are relative to the range. */
 export interface ScrubObserver {
-  /** What of the extents may be touched: the rest is known to be bad. */
+  /** The parts of the extents that are not known to be bad. Only these may be touched. */
   good(extents: readonly Extent[]): Extent[]
-  /** This turned out to be bad, and was stepped over. */
+  /** The scrub found these to be bad and left them out. */
   bad(extents: readonly Extent[]): void
-  /** The source's, while it overwrites. */
+  /** The source sets it when it begins. */
   progress?: { bytesDone(): number } | undefined
 }
 
 /**
- * How the broker gets at a range's memory. Every method that fails throws an error with a `code` (errno name).
- * A source keeps no record of its own: what exists is what the allocation table says.
+ * Gives the broker access to a range's memory. A method that fails throws an error with a `code` (errno name).
+ * A source keeps no record of its own: the allocation table says what exists.
  */
 export interface Source {
   readonly kind: SourceKind
@@ -93,77 +93,77 @@ export interface Source {
   readonly node: number | undefined
 
   /**
-   * Make zeroed memory for a new allocation. Synchronous unless memory is to be reserved in advance. openBy: a uid that
-   * may open again what it holds by path (/proc/self/fd), where the policy says so. signal: whom it is for is gone.
+   * Makes zeroed memory for a new allocation. Returns a promise only where it reserves pages or tells the fd store. openBy:
+   * a uid that may open it by path (/proc/self/fd). signal: aborted when the caller is gone.
    */
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
-  /** Make it larger; what it holds stays. before: as it was. */
+  /** Makes it larger and keeps its contents. before: as it was. */
   grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): void | Promise<void>
-  /** Undo a grow that could not be recorded. before: as it was, and is to be again. */
+  /** Undoes a grow that the table could not record. before: as it was and shall be again. */
   undoGrow?(before: AllocationMemory, grown: AllocationMemory): Promise<void>
-  /** A new open file description for one mapping of a process, or for the broker itself; the caller owns it. */
+  /** Opens a new file description for one mapping of a process, or for the broker itself. The caller owns it. */
   open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number
-  /** Where in the descriptor byte 0 of the allocation is. */
+  /** The offset of the allocation's first byte in a descriptor. */
   descriptorOffset(memory: AllocationMemory): number
   /**
-   * Where open() would find the memory resized by a holder: settles, in bounded time, when that is put right or can't be
-   * just now. undefined: nothing is to be waited for.
+   * A promise where a holder has resized the memory, so that open() would fail. It settles in bounded time, when the size is
+   * right again or can't be mended just now. undefined: open() needs no wait.
    */
   settled?(memory: AllocationMemory): Promise<void> | undefined
   /**
-   * Nobody may open by path any more what they hold; before the proof that ends an allocation. Without it there is no
-   * proof. @throws SystemError when it could not be done, or not in time
+   * Takes the right to open by path from everybody. The broker calls it before the proof that ends an allocation; a proof
+   * without it is worthless. @throws SystemError when it fails, or not in time
    */
   disown?(memory: AllocationMemory): Promise<void>
   /**
-   * Whether anybody but the broker still reaches the allocation's memory. Without a scan only what the kernel says by
-   * itself counts, and nobody is named.
+   * Whether anybody but the broker still reaches the allocation's memory. Without a scan the source asks only the kernel's
+   * own counts, and names nobody.
    */
   prove(id: number, scan: Scan | undefined): Promise<Proof>
   /**
-   * End the memory for good: nobody else reaches it (see prove), its bytes are zero before they can be used again.
-   * @throws StillReferenced when the kernel has not got all of it back; prove() tells from then on when it has
+   * Ends the memory for good, after prove() has shown that nobody else reaches it. Its bytes are zero before anybody gets
+   * them again. @throws StillReferenced while the kernel still uses some of it; from then on prove() says when it is free
    */
   destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void>
   /** Ids of the allocations whose memory is there. */
   present(): number[]
   close(): void
 
-  // What only some sources have.
+  // Only some sources have the rest.
 
-  /** Only a scan tells that nobody reaches its memory; what was not seen is not proved. */
+  /** The proof rests on scans of processes: what a scan does not see, it does not prove. */
   readonly provedByScan?: boolean
 
   /** Bytes at the range's start that hold its table. */
   readonly tableBytes?: number
-  /** Memory that nobody has scrubbed yet when the range is formatted. */
+  /** Formatting finds memory with old contents, which the broker must scrub before use. */
   readonly startsDirty?: boolean
-  /** Its extents are what they say, not an account of pages that the kernel chooses: bad ones come back to it. */
+  /** An extent is a place in memory. Elsewhere extents only count bytes, and the kernel chooses the pages. */
   readonly ownsPages?: boolean
-  /** Extents an allocation can have at most. */
+  /** Most extents that an allocation can have. */
   readonly extentsMax?: number
-  /** No ordinary memory: had only by who asks for the range. */
+  /** No ordinary memory: a request must name the range. */
   readonly byNameOnly?: boolean
-  /** Whom memory can be given; a sentence why not. */
+  /** Why a uid can't get memory of it; a sentence. */
   refusal?(uid: number): string | undefined
-  /** After opening, before present(): make or take up the memory of these. @throws SourceError */
+  /** Takes up or makes the memory of these. The broker calls it after opening, before present(). @throws SourceError */
   restore?(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void>
   /**
-   * With forcedRevoke: take it away from everybody at once, its content stays. held: not done, because of those named
-   * (the kernel may keep references to its pages for them), or because of what why says.
+   * With forcedRevoke: takes the memory away from everybody at once and keeps its contents. held: it took nothing away. The
+   * named processes are the reason (the kernel may keep references to pages for them), or why says it.
    */
   take?(id: number): Promise<Proof>
-  /** Make memory that was cut off usable again. */
+  /** Makes memory usable again that was taken away. */
   repair?(memory: AllocationMemory): Promise<void>
 }
 
 /**
- * An opened source with the medium of its table. fresh: there has never been one, and it is to be formatted;
- * keepTable then makes it the range's table, so that a crash in the middle of formatting starts over.
+ * An opened source with the medium of its table. fresh: there has never been a table, so the broker formats one. keepTable
+ * then makes it the range's table; a crash before that starts over.
  */
 export interface OpenedSource {
   source: Source

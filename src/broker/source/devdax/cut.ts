@@ -11,22 +11,22 @@ import { Stopped } from './stopped'
 export interface CutOrder {
   directory: string
   name: string
-  /** Not to be stopped: it gives orders, and descriptors it has yet to send may be dead ones. */
+  /** The broker's pid. It must not be stopped: it gives the orders, and it may still have to send descriptors. */
   broker: number
   counting: Counting
 }
 
-/** Nothing was done where somebody is named, or where why says something. */
+/** Where held names somebody, or why says something, nothing was taken away. */
 export type CutResult = { held: { pid: number; reason: string }[]; unseen: boolean; why?: string }
 
-/** Processes that make more processes faster than they are stopped. */
+/** Processes may fork faster than they are stopped. */
 const roundsMax = 8
 
 /**
- * Takes a device away under those who hold it, unless one of them may have the kernel keep references to its pages:
- * then nothing is done and they are named. The holders stand still from before they are looked into until the device
- * is gone. What others of the same user do to their memory in that moment is not seen (process_vm_readv, a descriptor
- * on its way), so this is for programs that are trusted not to attack the host.
+ * Takes a device away under its holders. If the kernel may keep references to pages for one of them, it does nothing and
+ * names them. It stops the holders before it looks into them, and continues them when the device is gone. It does not see
+ * what others of the same user do to their memory meanwhile (process_vm_readv, a descriptor in flight). So it suits
+ * programs that are trusted not to attack the host.
  */
 export async function cutInstance(
   { directory, name, broker, counting }: CutOrder,

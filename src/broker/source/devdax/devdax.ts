@@ -27,22 +27,22 @@ import { continueAbandoned } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
 import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'
 
-/** A device over an allocation's memory. */
+/** The device over an allocation's memory. */
 interface Device extends Made {
   bytes: number
   extents: PhysicalExtent[]
-  /** Whether a descriptor of it was ever given away, so that it may be anywhere. */
+  /** The broker has given a descriptor of it away, which may be anywhere now. */
   given: boolean
-  /** It was only ever opened by its own node, so that the kernel's count says who has it open. */
+  /** Everybody opened it through its own node, so the kernel's count says whether anybody has it open. */
   counted: boolean
-  /** Whose its node is. */
+  /** The uid that owns its node. */
   openBy: number | undefined
 }
 
 /**
- * Soft-reserved memory: one device-DAX instance per allocation, made over exactly the extents that the table says, so
- * the kernel itself keeps a descriptor inside its allocation, and takes it away when the device goes. The table lies
- * in the range's first extent, in a device that no client ever gets. The kernel zeroes none of this memory.
+ * Soft-reserved memory: one device-DAX instance per allocation, over exactly the extents in the table. So the kernel itself
+ * keeps a descriptor inside its allocation, and takes the memory away when the device goes. The table lies in the range's
+ * first extent, in a device that no client ever gets. The kernel zeroes none of this memory.
  */
 export class DevdaxSource implements Source {
   readonly kind = 'devdax'
@@ -55,7 +55,7 @@ export class DevdaxSource implements Source {
   private readonly devices = new Map<number, Device>()
   /** Allocations whose device could not be made, and why. */
   private readonly failed = new Map<number, InstanceError>()
-  /** What is being done to a device; one thing at a time. */
+  /** The last operation on each device; they run one after the other. */
   private readonly last = new Map<number, Promise<unknown>>()
 
   private constructor(
@@ -79,7 +79,7 @@ export class DevdaxSource implements Source {
     }
   }
 
-  /** @throws SourceError when the region is not as configured, or in use by somebody else */
+  /** @throws SourceError when the region is not as configured, or somebody else uses it */
   static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
     const region = findOwnRegion(settings)
     const unitBytes = settings.alignBytes ?? region.alignBytes
@@ -111,8 +111,8 @@ export class DevdaxSource implements Source {
   }
 
   /**
-   * Devices of this boot that are exactly what the table says are taken up, with those who use them; everything else is
-   * made again, and what the table does not know is removed.
+   * Takes up the devices of this boot that are exactly as in the table, with their holders. It makes the others again, and
+   * removes devices that the table does not know.
    */
   async restore(
     kept: readonly AllocationMemory[],
@@ -133,11 +133,11 @@ export class DevdaxSource implements Source {
         )
       await removeUnknown(this.helper, this.region, instance, this.host.scan)
     }
-    // All at once: the helper does them one after the other, without a pause in between.
+    // All orders at once, so that the helper does not pause between them.
     await Promise.all(missing.map(memory => this.remake(memory)))
   }
 
-  /** Takes up the device of an allocation, and out of those found by their first address. False when there is none. */
+  /** Takes up an allocation's device, and takes it out of `found`, which has devices by their first address. False: there is none. */
   private adopt(memory: AllocationMemory, found: Map<number, Instance>, openBy: number | undefined): boolean {
     const extents = physicalExtents(this.base, memory.extents)
     const { start } = extents[0]!
@@ -157,7 +157,7 @@ export class DevdaxSource implements Source {
     return true
   }
 
-  /** A failure is the allocation's alone, but for a region that does not answer any more. */
+  /** A failure concerns this allocation only, unless the region does not answer any more. */
   private async remake(memory: AllocationMemory): Promise<void> {
     try {
       await this.make(memory, this.host.openBy(memory.uid))
@@ -206,7 +206,7 @@ export class DevdaxSource implements Source {
     })
   }
 
-  /** A device can't grow while it is bound, so nobody may have it: it is replaced by a larger one. */
+  /** A bound device can't grow. A larger one replaces it, so nobody may have it open. */
   grow(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
     return this.alone(memory.id, () => this.growAlone(memory, before))
   }
@@ -233,7 +233,7 @@ export class DevdaxSource implements Source {
   undoGrow(before: AllocationMemory, grown: AllocationMemory): Promise<void> {
     return this.alone(before.id, async () => {
       await this.removeAlone(before.id)
-      // Whoever opens by path may have been faster than the table.
+      // An owner that opens by path may have written to it already.
       await this.scrub(beyond(grown.extents, sizeOf(before)))
       await this.remake(before)
     })
@@ -269,7 +269,7 @@ export class DevdaxSource implements Source {
     return this.alone(id, () => this.proveAlone(id, scan))
   }
 
-  /** Nobody has it open, so no reference to its pages can come about any more; and there is none. */
+  /** Nobody has it open, so no new reference to its pages can come about; and the kernel counts none. */
   private async proveAlone(id: number, scan: Scan | undefined): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
@@ -316,7 +316,7 @@ export class DevdaxSource implements Source {
     }
   }
 
-  /** Memory whose device was cut off, for those who still have a right to it. */
+  /** Makes the device again for those who still have a right to the memory. */
   repair(memory: AllocationMemory): Promise<void> {
     return this.alone(memory.id, async () => {
       if (!this.devices.has(memory.id)) await this.remake(memory)
@@ -333,7 +333,7 @@ export class DevdaxSource implements Source {
     await this.scrub(observer ? observer.good(memory.extents) : memory.extents, observer)
   }
 
-  /** The helper asks the kernel once more before it does it. */
+  /** The helper asks the kernel once more before it removes the device. */
   private async removeAlone(id: number): Promise<void> {
     const device = this.devices.get(id)
     if (!device) return
@@ -347,15 +347,15 @@ export class DevdaxSource implements Source {
     }
   }
 
-  /** Also a helper that ended before it could say so may have removed it, and the kernel gives its name to the next one. */
+  /** A helper that ended before it could answer may have removed the device; the kernel then gives its name to another one. */
   private forgetIfGone(id: number, { name, extents }: Device): void {
     const there = readInstance(this.region.directory, name)
     if (!there || !sameExtents(there.extents, extents)) this.devices.delete(id)
   }
 
   /**
-   * Through a device of its own, which nobody else ever had. If the broker ends meanwhile, the next one can tell that by
-   * the mount, as of any other.
+   * Zeroes memory through a device of its own, which nobody else ever had. If the broker ends meanwhile, the next one sees
+   * by the mount that nobody has it open.
    */
   private async scrub(extents: AllocationMemory['extents'], observer?: ScrubObserver): Promise<void> {
     if (extents.length === 0) return
@@ -405,7 +405,7 @@ function sizeOf(memory: AllocationMemory): number {
   return memory.extents.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** What of the extents lies beyond so many bytes. */
+/** The parts of the extents beyond so many bytes. */
 function beyond(extents: AllocationMemory['extents'], bytes: number): AllocationMemory['extents'] {
   let skip = bytes
   return extents.flatMap(({ offset, length }) => {

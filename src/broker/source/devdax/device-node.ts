@@ -5,7 +5,7 @@ import { hasMount, mountPath, prepareMounts } from '../counting-mount'
 
 const nodeName = 'device'
 
-/** Each device is opened by a node on a mount of its own; the one in /dev stays root's and is not used. */
+/** Everybody opens a device through a node on a mount of its own. The node in /dev stays root's, and nobody uses it. */
 export function nodeOf(name: string): string {
   return path.join(mountPath(name), nodeName)
 }
@@ -20,7 +20,7 @@ export function makeDeviceNode(name: string, device: number, uid: number): void 
   }
 }
 
-/** Of what is left of an earlier device of that name, the mount stays, and with it the account of who has what open. */
+/** The mount of an earlier device of that name stays, and with it the count of what is open. */
 function mendDeviceNode(name: string, device: number, uid: number): void {
   if (!hasMount(name)) native.mountPrivate(mountPath(name))
   if (statSync(nodeOf(name), { throwIfNoEntry: false })?.rdev !== device) {
@@ -30,12 +30,12 @@ function mendDeviceNode(name: string, device: number, uid: number): void {
   giveNode(name, uid)
 }
 
-/** Whose it is to open again what it holds, by /proc/self/fd; 0: nobody's. */
+/** The uid may then open the node by /proc/self/fd. 0: nobody may. */
 export function giveNode(name: string, uid: number): void {
   chownSync(nodeOf(name), uid, 0)
 }
 
-/** detach: also while it is open. Throws EBUSY otherwise. */
+/** detach: also while it is open; without it that throws EBUSY. */
 export function removeDeviceNode(name: string, { detach }: { detach: boolean }): void {
   native.unmount(mountPath(name), { detach })
   rmdirSync(mountPath(name))

@@ -1,6 +1,6 @@
 import type { PhysicalExtent } from '../source'
 
-/** Extents of a range as physical ones, neighbours that follow each other joined, as the kernel is to be told. */
+/** A range's extents as physical ones, in the form for the kernel: neighbours that follow each other are joined. */
 export function physicalExtents(
   base: number,
   extents: readonly { offset: number; length: number }[],

@@ -9,11 +9,11 @@ import type { Answer, CountOrder, Order } from './helper'
 import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
 
 /**
- * The process that writes to sysfs. Its orders are carried out one after the other, each whole; when the broker is
- * gone it finishes the one it is at and ends. It inherits the region's lock, so that no new broker comes in between.
+ * The process that writes to sysfs. It carries out its orders one after the other, each whole. When the broker is gone, it
+ * finishes its current order and ends. It inherits the region's lock, so that no new broker comes in between.
  */
 
-/** Held while devices are bound or unbound, against other regions' helpers: see instance.ts, rule 2. */
+/** A lock against other regions' helpers while this one binds or unbinds devices: see instance.ts, rule 2. */
 const busLock = '/sys/bus/dax/drivers/device_dax/new_id'
 const pauseMs = 2
 
@@ -51,7 +51,7 @@ function calibrateOn({ name, extents, unitBytes }: { name: string } & CountOrder
 const orders: Order[] = []
 let working: Promise<void> | undefined
 
-/** All that wait, under one lock: after one of them went well nothing is left half done for the next to look for. */
+/** Carries out all waiting orders under one lock: after one that succeeds, the next need not look for half-done work. */
 async function work(): Promise<void> {
   const lock = lockBus()
   let clean = false
@@ -67,7 +67,7 @@ async function work(): Promise<void> {
         answer = { id: order.id, code, message }
         clean = false
       }
-      // A broker that is gone meanwhile is no reason to leave the next step half done.
+      // If the broker is gone meanwhile, the helper still finishes the step.
       if (process.connected) process.send!(answer, () => {})
     }
   } finally {
@@ -78,7 +78,7 @@ async function work(): Promise<void> {
 
 process.on('message', (order: Order) => {
   orders.push(order)
-  // Not at once: what came with it is done under the same lock.
+  // Not at once: orders that arrived together run under the same lock.
   working ??= Promise.resolve().then(work)
 })
 process.on('disconnect', () => Promise.resolve(working).then(() => process.exit(0)))

@@ -17,11 +17,11 @@ export interface CountOrder {
 type Task =
   | { make: MakeOrder }
   | { remove: { directory: string; name: string; reason: Reason } }
-  /** Units that the kernel has references to, of a device that nobody has open. */
+  /** Counts units of a device with references from the kernel, while nobody has it open. */
   | { count: CountOrder }
-  /** Whether such counts are understood, and can be kept; tried on a device that nobody has open. */
+  /** Tries such counts on a device that nobody has open: whether the helper understands the kernel. */
   | { calibrate: { name: string } & CountOrder }
-  /** As remove, with the care that holders need. */
+  /** Removes a device that has holders. */
   | { cut: CutOrder }
 export type Order = { id: number } & Task
 
@@ -35,33 +35,33 @@ interface Waiting {
 }
 
 /**
- * Binding makes the kernel's accounts of the pages, unbinding ends them: some seconds for a terabyte. The rest is for a
- * host so busy that the helper itself starts slowly: a range is not given up for that.
+ * Binding makes the kernel's structures for the pages, and unbinding frees them: some seconds for a terabyte. The rest is
+ * for a host so busy that the helper itself starts slowly: the broker does not give up a range for that.
  */
 const orderMs = 120_000
 const bytesPerMs = 8 * MiB
-/** A helper that was killed is given this long to be gone. */
+/** The broker waits so long for a killed helper to be gone. */
 const continueMs = 5000
 
 /**
- * The broker's side of helper-main.ts. A write that does not return in time makes the helper stuck for good: what it
- * was at may still happen, so nothing more is asked of the region.
+ * The broker's side of helper-main.ts. If a write does not return in time, the helper counts as stuck for good. Its order may
+ * still take effect later, so the broker asks nothing more of the region.
  */
 export class Helper {
   private child: ChildProcess | undefined
-  /** In the order in which they are carried out. */
+  /** Waiting orders, the current one first. */
   private readonly waiting = new Map<number, Waiting>()
   private timer: NodeJS.Timeout | undefined
   private lastId = 0
   private stuck: string | undefined
 
-  /** onStuck is told once why. lockFd is lent to the helper for its life. */
+  /** onStuck gets the reason, once. The helper borrows lockFd for its life. */
   constructor(
     private readonly lockFd: number,
     private readonly onStuck: (reason: string) => void,
     private readonly program = path.join(__dirname, 'helper-main.js'),
     private readonly limitMs = orderMs,
-    /** When a helper is gone, or is not to be waited for. */
+    /** Called when a helper is gone, or the broker stops waiting for it. */
     private readonly goOn: (pid: number) => void = pid => continueStopped(recordOf(pid)),
   ) {}
 
@@ -110,13 +110,13 @@ export class Helper {
     })
   }
 
-  /** The time of an order begins when it is the helper's next. */
+  /** An order's timeout starts when the helper begins it. */
   private watch(): void {
     clearTimeout(this.timer)
     const [next] = this.waiting
     if (!next) return
     const [id, { order, limitMs }] = next
-    // This process may have stood still itself, with the answer there all the while: it is read before anything is judged.
+    // The broker itself may have stood still. It reads pending answers before it declares the helper stuck.
     const judge = () => setImmediate(() => this.waiting.has(id) && this.giveUp(order))
     this.timer = setTimeout(judge, limitMs)
   }
@@ -148,7 +148,7 @@ export class Helper {
     else waiting.resolve(answer.result)
   }
 
-  /** What it was at is done, half done or not begun: the next order, or the next start of the broker, finds out. */
+  /** Its current order is done, half done or not begun. The next order, or the next start of the broker, finds out. */
   private lost(child: ChildProcess, reason: string): void {
     if (this.child !== child) return
     this.child = undefined
@@ -161,7 +161,7 @@ export class Helper {
     const pid = this.child?.pid
     this.child?.kill('SIGKILL')
     this.child = undefined
-    // It may never end, and who was stopped for its sake is not to wait for that.
+    // It may never end, and the processes that it stopped must not wait for that.
     if (pid !== undefined) setTimeout(() => this.goOn(pid), continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)

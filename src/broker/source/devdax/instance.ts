@@ -11,14 +11,14 @@ import { bytesOf, describeExtents, sameExtents } from './extents'
 import { type Instance, readInstance, text } from './region'
 
 /**
- * What is done to devices of a region, in the order that keeps the kernel whole (each write may block, so this runs in
- * a process of its own: see helper.ts). Three rules:
- * 1. A device that was unbound is never bound again: whoever still has a descriptor of it would corrupt the kernel's
- *    lists when closing it. It loses its memory and is deleted; a new one is made over the same memory.
- * 2. Writing new_id binds every device of the bus that has memory and no driver, not only the one named. So unbinding
- *    and taking the memory away are one step, and nothing is bound while a device is found between the two.
- * 3. Nothing is unbound while the kernel has references to its pages: letting one go afterwards crashes it. When nobody
- *    has the device open, no new reference can come about, so then it is enough to look once.
+ * Operations on the devices of a region, in the order that keeps the kernel whole. Each write may block, so they run in a
+ * process of their own (helper.ts). Three rules:
+ * 1. Never bind a device again that was unbound: whoever still has a descriptor of it would corrupt the kernel's lists by
+ *    closing it. Take its memory away, delete it, and make a new one over the same memory.
+ * 2. Writing new_id binds every device of the bus that has memory and no driver, not only the named one. So unbinding and
+ *    taking the memory away are one step, and nobody binds anything while a device is between the two.
+ * 3. Never unbind a device while the kernel has references to its pages: the kernel crashes when it lets one go afterwards.
+ *    When nobody has the device open, no new reference can come about, so one look is enough.
  */
 
 const bus = '/sys/bus/dax'
@@ -29,7 +29,7 @@ export interface MakeOrder {
   directory: string
   extents: PhysicalExtent[]
   alignBytes: number
-  /** Whose its node is to be, and that it has one of its own; else it is opened by the one in /dev. */
+  /** The owner of the device's own node. undefined: it has no node of its own, and is opened through the one in /dev. */
   uid?: number
 }
 
@@ -50,9 +50,9 @@ export class InstanceError extends SourceError {
 }
 
 /**
- * Why a device may go. unused: nobody was ever given it. proved: the kernel must say that nothing is left of what was
- * given. unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages.
- * taken: whoever still has it stands still and was looked at (cut.ts).
+ * Why a device may go. unused: nobody ever got it. proved: the kernel must say that nobody has it open any more.
+ * unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages. taken: its
+ * holders are stopped, and cut.ts has looked into them.
  */
 export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
@@ -101,7 +101,7 @@ export function deviceOf(directory: string, name: string): number {
 }
 
 /**
- * Gives its memory back to the region; does nothing when it is not there.
+ * Gives a device's memory back to the region. Does nothing when there is no such device.
  * @throws InstanceError EBUSY, with everything as before, when it may not go
  */
 export function removeInstance(directory: string, name: string, reason: Reason): void {
@@ -119,16 +119,16 @@ export function removeInstance(directory: string, name: string, reason: Reason):
   try {
     write(path.join(driver, 'remove_id'), name)
   } catch {
-    // It had not come as far as that.
+    // It had no node yet.
   }
-  // The kernel keeps a region's first device; without memory it is in nobody's way.
+  // The kernel never deletes a region's first device. Without memory it is in nobody's way.
   if (name.endsWith('.0')) return
   write(path.join(directory, 'dax_region/delete'), name)
   if (readInstance(directory, name))
     throw new InstanceError('EBUSY', `${name} is still there after deleting it`)
 }
 
-/** From here on nobody can open it; what is open then is what there is. */
+/** From here on nobody can open it, so the set of open descriptors can only shrink. */
 function removeNode({ name, extents, alignBytes }: Instance, reason: Reason): void {
   const node = hasMount(name) ? statSync(nodeOf(name)) : undefined
   if (!node && reason === 'proved') throw new InstanceError('EBUSY', accountLost)
@@ -163,7 +163,7 @@ export function describeReferenced(units: number, unitBytes: number): string {
   )
 }
 
-/** On the whole bus; before the first device is made. @throws InstanceError EBUSY */
+/** Looks at the whole bus, before the helper makes a device. @throws InstanceError EBUSY */
 export function checkNothingUnbound(): void {
   const unbound = native.findUnboundDax(bus)
   if (unbound !== undefined)

@@ -11,7 +11,7 @@ interface File {
   unitBytes: number
 }
 
-/** How many times each unit of a file is in the page tables of these processes, which stand still. */
+/** How many times each unit of a file is in the page tables of these processes, which are stopped. */
 export function mappedUnits(pids: Iterable<number>, file: File, proc = '/proc'): number[] {
   const mapped = new Array<number>(file.bytes / file.unitBytes).fill(0)
   for (const pid of pids) count(`${proc}/${pid}`, file, mapped)
@@ -29,7 +29,7 @@ function count(own: string, file: File, mapped: number[]): void {
         if (isPresent(pagemap, at)) mapped[(area.offset + at - area.start) / file.unitBytes]!++
     }
   } catch (error) {
-    // A process that was killed meanwhile has nothing mapped.
+    // Somebody killed the process meanwhile: it has nothing mapped.
     if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code!)) throw error
   } finally {
     if (pagemap !== undefined) closeSync(pagemap)

@@ -11,7 +11,7 @@ export interface Instance {
   alignBytes: number
 }
 
-/** A device-DAX region. start is undefined while its first device, which can't be deleted, has a part of it. */
+/** A device-DAX region. start is undefined while its first device, which nobody can delete, has only a part of it. */
 export interface Region {
   /** The directory of its devices, and of dax_region. */
   directory: string
@@ -43,14 +43,14 @@ function readRegion(directory: string): Region {
   const bytes = attribute('size')
   const first = path.join(directory, `dax${id}.0`)
   const firstBytes = number(path.join(first, 'size'))
-  // Without memory of its own, or with all of it, a device names the region's start as its resource.
+  // A device without memory, or with all of it, names the region's start as its resource.
   const start = firstBytes === 0 || firstBytes === bytes ? number(path.join(first, 'resource')) : undefined
   return { directory, id, start, bytes, alignBytes: attribute('align'), node: nodeOf(first) }
 }
 
-/** The node whose memory it is; where that is not known, the one nearest to it. */
+/** The node of its memory; where the kernel does not know it, the nearest one. */
 function nodeOf(device: string): number | undefined {
-  // target_node is not there while it is not known (mem= that ends below the range), nor numa_node in a kernel without NUMA.
+  // There is no target_node where the kernel does not know it (mem= ends below the range), and no numa_node without NUMA.
   const shown = list(device)
   return ['target_node', 'numa_node']
     .filter(name => shown.includes(name))
@@ -97,7 +97,7 @@ export function readAlign(directory: string, name: string): number {
   return number(path.join(directory, name, 'align'))
 }
 
-/** In the order in which the device's offsets run through them. */
+/** In the order of the device's offsets. */
 function readExtents(device: string, entries: string[]): PhysicalExtent[] {
   return entries
     .filter(entry => /^mapping\d+$/.test(entry))
@@ -121,7 +121,7 @@ function list(directory: string): string[] {
 
 const page = Buffer.alloc(4096)
 
-/** An attribute is read by one call and has at most a page; after a kexec, thousands are read before any guest goes on. */
+/** One call reads an attribute, of at most a page: after a kexec the broker reads thousands before any guest goes on. */
 export function text(file: string): string {
   const fd = openSync(file, 'r')
   try {

@@ -6,10 +6,10 @@ import { startTimeOf } from '../../lease/process'
 
 const SIGCONT = 18
 const SIGSTOP = 19
-/** A thread in the middle of I/O stops when that is over. */
+/** A thread in the middle of I/O stops when the I/O is over. */
 const stopMs = 2000
 
-/** Who is to be continued if the process that stopped them ends before it could. */
+/** Lists the stopped processes, so that somebody can continue them if the process that stopped them ends early. */
 const recordsFolder = '/run'
 const recordName = /^membroker-stopped\.\d+$/
 
@@ -19,8 +19,8 @@ export function recordOf(pid: number, folder = recordsFolder): string {
 }
 
 /**
- * Processes held still, so that what is found out about them stays true until go(). When this process ends before that,
- * continueStopped() is to be called for it.
+ * Stops processes, so that whatever the caller finds out about them stays true until go(). If the caller ends before that,
+ * continueStopped() continues them.
  */
 export class Stopped {
   private readonly pidfds = new Map<number, number>()
@@ -36,7 +36,7 @@ export class Stopped {
     return this.pidfds.has(pid)
   }
 
-  /** True when it is still, or gone. */
+  /** True when it is stopped, or gone. */
   async stop(pid: number): Promise<boolean> {
     try {
       this.pidfds.set(pid, native.pidfdOpen(pid))
@@ -63,7 +63,7 @@ export class Stopped {
       try {
         if (!this.already.has(pid)) native.pidfdSendSignal(pidfd, SIGCONT)
       } catch {
-        // It was killed meanwhile.
+        // Somebody killed it meanwhile.
       }
       closeSync(pidfd)
     }
@@ -72,7 +72,7 @@ export class Stopped {
   }
 }
 
-/** Continues those whom a process left stopped; returns their pids. */
+/** Continues the processes that another one left stopped; returns their pids. */
 export function continueStopped(record: string): number[] {
   const pids = readRecord(record).flatMap(({ pid, start }, index) =>
     index > 0 && continueProcess(pid, start) ? [pid] : [],
@@ -81,7 +81,7 @@ export function continueStopped(record: string): number[] {
   return pids
 }
 
-/** Those of processes that are gone; returns whom it has continued. */
+/** Continues the stopped processes of helpers that are gone; returns their pids. */
 export function continueAbandoned(folder = recordsFolder): number[] {
   return readdirSync(folder)
     .filter(name => recordName.test(name))
@@ -93,7 +93,7 @@ export function continueAbandoned(folder = recordsFolder): number[] {
     .flatMap(continueStopped)
 }
 
-/** What is whole of it. */
+/** The complete lines. */
 function readRecord(record: string): { pid: number; start: number }[] {
   try {
     return [...readFileSync(record, 'latin1').matchAll(/^(\d+) (\d+)\n/gm)].map(([, pid, start]) => ({
@@ -106,7 +106,7 @@ function readRecord(record: string): { pid: number; start: number }[] {
   }
 }
 
-/** Asked of its pidfd: a number that another process has taken since is left alone. */
+/** Uses a pidfd: if another process has the number by now, it is left alone. */
 function continueProcess(pid: number, start: number): boolean {
   let pidfd: number
   try {

@@ -13,14 +13,14 @@ import type { Helper } from './helper'
 import { findRegions, type Instance, listInstances, readInstance } from './region'
 import { checkDriver, checkUnheld, hex, type OwnRegion, removeUnknown } from './takeover'
 
-/** Sizes in which the kernel can map a device: a larger unit is for addresses only. */
+/** The size in which the kernel maps a device. A larger unit of the range only rounds addresses. */
 export function deviceAlign(region: OwnRegion, unitBytes: number): number {
   return unitBytes % GiB === 0 ? GiB : region.alignBytes
 }
 
 /**
- * What an earlier broker has unbound and come no further with. In every region that is ours, before anything is bound
- * in one of them (instance.ts, rule 2).
+ * Removes devices that an interrupted attempt left unbound, in every region of ours, before anything is bound in one of them
+ * (instance.ts, rule 2).
  */
 export async function clearUnbound(helper: Helper, starts: readonly number[]): Promise<void> {
   for (const { directory, start } of findRegions()) {
@@ -30,7 +30,10 @@ export async function clearUnbound(helper: Helper, starts: readonly number[]): P
   }
 }
 
-/** The device at the range's start, and what can be relied on of the kernel's counts (why not, as text). One that is bound already is this boot's and is taken up. */
+/**
+ * Opens the device at the range's start; one that is bound already was made in this boot, and is taken up. counting: how the
+ * kernel counts references, or, as text, why the broker can't tell.
+ */
 export async function openTable(
   region: OwnRegion,
   helper: Helper,
@@ -42,8 +45,8 @@ export async function openTable(
   const { format = false } = settings
   const wantedBytes = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
   for (const instance of listInstances(directory)) {
-    // The kernel gives the whole region to its first device where it is not told otherwise; and a new table knows no
-    // device at all.
+    // Without dax_hmem.region_idle the kernel gives the whole region to its first device. A new table knows no device
+    // at all.
     const isFirst = instance.name === `dax${id}.0`
     const isUnknown = format && instance.extents[0]?.start !== start
     if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance, scan)
@@ -89,7 +92,7 @@ function map(name: string, { extents }: Instance): NativeMedium {
   }
 }
 
-/** undefined when there is no superblock that can be read: then any size will do to say so. */
+/** undefined when no superblock can be read: then any size will do to report that. */
 function tableBytesIn(medium: NativeMedium): number | undefined {
   try {
     const pages = [medium.read(0, pageBytes), medium.read(pageBytes, pageBytes)] as const

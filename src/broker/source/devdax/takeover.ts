@@ -12,11 +12,11 @@ import type { Helper } from './helper'
 import { InstanceError } from './instance'
 import { findRegions, type Instance, type Region } from './region'
 
-/** A broker that was killed leaves a helper that finishes the step it is at, and holds the lock until then. */
+/** A killed broker leaves a helper, which finishes its step and holds the lock until then. */
 const lockMs = 5000
 const lockPauseMs = 20
 
-/** A region whose place and sizes are what the configuration says. */
+/** A region with the place and the sizes of the configuration. */
 export interface OwnRegion extends Region {
   start: number
 }
@@ -59,7 +59,7 @@ function missing(base: number, regions: Region[]): string {
   return `no device-DAX region begins at ${hex(base)}; there are: ${there.join(', ')}`
 }
 
-/** Held by the broker and its helper: of two brokers on one region, the second is refused. @throws SourceError */
+/** The broker and its helper hold the lock: a second broker on the region is refused. @throws SourceError */
 export async function lockRegion(region: Region): Promise<number> {
   if (!readdirSync('/sys/bus/dax/drivers').includes('device_dax'))
     throw new SourceError('the module device_dax is not loaded')
@@ -77,7 +77,7 @@ export async function lockRegion(region: Region): Promise<number> {
   }
 }
 
-/** A device that the table does not know may go when it is in nobody's hands. @throws SourceError when it is somebody's */
+/** Removes a device that the table does not know, unless somebody has it. @throws SourceError when somebody does */
 export async function removeUnknown(
   helper: Helper,
   { directory }: Region,
@@ -97,7 +97,7 @@ export async function removeUnknown(
   }
 }
 
-/** @throws SourceError for a device that system memory was made of, or that is somebody's in another way */
+/** @throws SourceError for a device that became system memory, or that another driver has */
 export function checkDriver(name: string, driver: string | undefined): void {
   if (driver !== undefined && driver !== 'device_dax')
     throw new SourceError(
@@ -106,8 +106,8 @@ export function checkDriver(name: string, driver: string | undefined): void {
 }
 
 /**
- * Where the kernel counts who has the device open, it is asked before the device goes; what the scan did not see is
- * then no reason to give up the range. @throws SourceError
+ * Where the kernel counts open descriptors of the device, the helper asks it before it removes the device. So an incomplete
+ * scan is no reason to give up the range. @throws SourceError
  */
 export async function checkUnheld(name: string, scan: Scan): Promise<void> {
   for (const node of [`/dev/${name}`, nodeOf(name)]) {

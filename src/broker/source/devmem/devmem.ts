@@ -16,9 +16,9 @@ const pageBytes = 4096
 const device = '/dev/mem'
 
 /**
- * Memory that the kernel was told is reserved: not in its direct map, without struct pages, mapped through /dev/mem.
- * Nothing keeps such a descriptor inside an allocation, so only uids that the policy trusts get one; and as each of
- * them reaches the whole range anyway, what is proved before reuse is that no process has the memory mapped.
+ * Reserved memory: not in the kernel's direct map, without struct pages, mapped through /dev/mem. Nothing keeps such a
+ * descriptor inside an allocation, so only uids in trusted_uids get one. Each of them reaches the whole range anyway. So
+ * before reuse the broker proves only that no process has the memory mapped.
  */
 export class DevmemSource implements Source {
   readonly kind = 'devmem'
@@ -46,7 +46,7 @@ export class DevmemSource implements Source {
     private readonly trusted: ReadonlySet<number>,
   ) {}
 
-  /** @throws SourceError when the kernel does not keep its hands off all of the range */
+  /** @throws SourceError when the kernel uses a part of the range */
   static async open(settings: RangeSettings): Promise<OpenedSource> {
     const { bytes } = settings
     const base = settings.base!
@@ -135,7 +135,7 @@ export class DevmemSource implements Source {
 
 export const open: OpenSource = settings => DevmemSource.open(settings)
 
-/** Two brokers with one range: /dev/mem itself is everybody's, so the lock is a file named after the address. */
+/** Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. */
 function takeLock(base: number): number {
   mkdirSync('/run/lock', { recursive: true })
   const fd = takeLockFile(`/run/lock/membroker-devmem-${base.toString(16)}`)
@@ -145,8 +145,8 @@ function takeLock(base: number): number {
 }
 
 /**
- * The kernel's memory map says Reserved for all of it, and its command line says that this is our doing: firmware
- * reserves memory too, and writing there breaks the machine. @throws SourceError
+ * The kernel's memory map must say Reserved for all of it, and the command line must show that the operator reserved it:
+ * firmware reserves memory too, and writing there breaks the machine. @throws SourceError
  */
 export function checkReserved(base: number, bytes: number, iomem: string, commandLine: string): void {
   const end = base + bytes

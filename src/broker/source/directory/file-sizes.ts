@@ -3,12 +3,12 @@ import { isEnvironment } from '../../failure'
 import type { FileWork } from '../file-work'
 import type { AllocationMemory, SourceHost } from '../source'
 
-/** What one turn of the event loop may take for looking at files. */
+/** Time in one turn of the event loop for looking at files. */
 const turnMs = 2
-/** Until what could not be put right is tried again. */
+/** Time before the next attempt at a file that could not be put right. */
 const retryMs = 1000
 
-/** How to get at the files whose sizes are watched over. */
+/** Access to the files. */
 export interface SizedFiles {
   file(id: number): string
   /** For writing. Does not wait. */
@@ -18,10 +18,10 @@ export interface SizedFiles {
 }
 
 /**
- * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. This looks at files,
- * a few in a turn of the event loop, and has them put right elsewhere: the kernel makes who truncates a file wait for
- * everybody else who is at it. What can't be put right now (its holder runs it as a program, has a lease on it, or keeps
- * its inode locked) is tried again.
+ * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at files,
+ * a few in a turn of the event loop, and lets worker processes put them right, as truncating waits for the inode's lock. A
+ * file that can't be put right now (its holder runs it as a program, has a lease on it, or keeps its inode locked) is tried
+ * again.
  */
 export class FileSizes {
   private readonly waiting = new Set<number>()
@@ -42,7 +42,7 @@ export class FileSizes {
       this.turn ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
   }
 
-  /** undefined: the file is right, or not there. Else it settles when it was put right, or could not be in time. */
+  /** undefined: the file is right, or not there. Else the promise settles when it is right, or could not be mended in time. */
   repair(memory: AllocationMemory): Promise<void> | undefined {
     const running = this.mending.get(memory.id)
     if (running) return running
@@ -53,7 +53,7 @@ export class FileSizes {
     return mending
   }
 
-  /** A file that could not be put right is looked at again, until it is right or gone. */
+  /** Looks at the file again and again, until it is right or gone. */
   retry(id: number): void {
     this.wrong.add(id)
     this.timer ??= setTimeout(() => {
@@ -62,7 +62,7 @@ export class FileSizes {
     }, retryMs).unref()
   }
 
-  /** When nothing of this is at the file any more. */
+  /** Resolves when no worker is at the file any more. */
   async idle(id: number): Promise<void> {
     await this.mending.get(id)
   }
@@ -85,7 +85,7 @@ export class FileSizes {
     this.look([])
   }
 
-  /** Nothing is expected of it just now: it is being changed, or the broker is starting. */
+  /** The right size is unknown just now: the broker changes the file, or is starting. */
   private retryIfThere(id: number): void {
     if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.retry(id)
     else this.wrong.delete(id)

@@ -13,12 +13,12 @@ export function mountOptions(path: string): string[] {
   return best.options
 }
 
-/** The filesystem is mounted with direct access to persistent memory. */
+/** The filesystem gives direct access to persistent memory. */
 export function isDax(options: readonly string[]): boolean {
   return options.includes('dax') || options.includes('dax=always')
 }
 
-/** The NUMA node on which alone a tmpfs has its memory (mpol=bind:N); with several of them, or a mere preference: undefined. */
+/** The one NUMA node of a tmpfs's memory (mpol=bind:N). undefined: there are several, or it is a mere preference. */
 export function boundNode(options: readonly string[]): number | undefined {
   // The commas of a list of nodes are among the options', too.
   const at = options.findIndex(option => option.startsWith('mpol='))
@@ -26,7 +26,7 @@ export function boundNode(options: readonly string[]): number | undefined {
   return node === undefined || /^\d/.test(options[at + 1] ?? '') ? undefined : Number(node)
 }
 
-/** The pages a tmpfs may give to a file, beyond its end as well: bytes. */
+/** The page size of a tmpfs in bytes. A file may have such a page beyond its end as well. */
 export function tmpfsPageBytes(options: readonly string[]): number {
   const huge = options.some(option => option.startsWith('huge=') && option !== 'huge=never')
   return huge || isForced() ? 2 ** 21 : 4096

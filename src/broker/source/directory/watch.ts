@@ -1,26 +1,25 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { isEnvironment } from '../../failure'
 
-/** A holder that uses write() makes a notice each time; one look serves all of that time. */
+/** A holder that uses write() makes a notice each time. One look serves all notices of that time. */
 const noticeMs = 20
-/** Notices in that time before watching pauses: a holder can make them faster than anybody can take them. */
+/** After so many notices in that time the watch pauses: a holder can make them faster than the broker can read them. */
 const noticesMax = 100
 const pauseMs = 1000
-/** Between two looks at everything while the kernel gives no notices. */
+/** Time between two looks at all files while the kernel gives no notices. */
 const pollMs = 2000
 
-/** Who is told. names: undefined when any file may have changed. */
+/** names: undefined when any file may have changed. */
 export interface WatchEvents {
   changed(names: ReadonlySet<string> | undefined): void
-  /** The kernel gives no notices, for this reason; undefined: it does again. */
+  /** The kernel gives no notices, for this reason. undefined: it does again. */
   blind(error: Error | undefined): void
 }
 
 /**
- * Tells which files of a directory were written to or resized, through the kernel's notices (inotify); ordinary use
- * through mmap makes none. When there are too many it stops listening for a while and then has everything looked at.
- * Anybody can use up the host's inotify instances and watches: without one it has everything looked at in turns, and
- * asks for one again each time.
+ * Reports which files of a directory somebody wrote to or resized, by the kernel's notices (inotify). Ordinary use through
+ * mmap makes none. After too many notices it stops listening for a while, and then reports all files. Anybody can use up the
+ * host's inotify instances and watches: without one it reports all files every two seconds, and asks for a watch each time.
  */
 export class DirectoryWatch {
   private watcher: FSWatcher | undefined
@@ -66,7 +65,7 @@ export class DirectoryWatch {
     else this.timer ??= setTimeout(() => this.tell(this.names), noticeMs).unref()
   }
 
-  /** Listens again then: a change during the look is not missed. */
+  /** Listens first, then reports, so that it misses no change. */
   private lookLater(ms: number): void {
     clearTimeout(this.timer)
     this.watcher?.close()

@@ -29,10 +29,10 @@ const pageBytes = 4096
 const tableBytes = 256 * KiB
 
 /**
- * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is
- * one unit and an allocation has all of it; parts of it can be mapped, not given away. Registers are no memory: the
- * broker neither reads nor scrubs them, and what the device remembers of its last user is the device's affair. The
- * table is a file elsewhere.
+ * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is one
+ * unit, and an allocation has all of it; a client can map parts of it, not get parts. Registers are no memory: the broker
+ * neither reads nor scrubs them, and can't remove what the device remembers of its last user. The table is a file
+ * elsewhere.
  */
 export class PciBarSource implements Source {
   readonly kind = 'pci-bar'
@@ -46,7 +46,7 @@ export class PciBarSource implements Source {
     pageBytes,
   }
   private readonly ids = new Set<number>()
-  /** Nothing was ever opened but by the mount. */
+  /** Everything was opened through the mount, so its count is complete. */
   private isWhole = true
 
   private constructor(
@@ -54,7 +54,7 @@ export class PciBarSource implements Source {
     readonly bytes: number,
     readonly node: number | undefined,
     private readonly lock: number,
-    /** By which it is opened; undefined where the broker may not mount. */
+    /** The mount through which it is opened; undefined where the broker may not mount. */
     private readonly mount: string | undefined,
     private readonly isNewMount: boolean,
   ) {}
@@ -123,7 +123,7 @@ export class PciBarSource implements Source {
     return 0
   }
 
-  /** By the kernel's count of what is open; where that is not to be had, a descriptor in flight is not seen. */
+  /** Asks the kernel's count of what is open. Without a count it does not see descriptors in flight. */
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }
     const counted = !this.provedByScan
@@ -190,7 +190,7 @@ function takeLock(file: string): number {
   return fd
 }
 
-/** A missing table is an empty one: nothing in a BAR is worth refusing for, as nothing of it is kept. */
+/** A missing table counts as an empty one: a BAR keeps nothing that could be lost. */
 async function openTable(file: string): Promise<{ medium: NativeMedium; fresh: boolean }> {
   const fresh = !existsSync(file)
   const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
