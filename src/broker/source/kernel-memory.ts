@@ -21,18 +21,17 @@ const isLarge = 1n << 7n
 const addressMask = 0x000f_ffff_ffff_f000n
 
 /**
- * The running kernel's own memory, read through /proc/kcore as debuggers do: what it says is what the kernel works
- * with. Only for reading, only for root, x86-64 only.
+ * Reads the running kernel's own memory through /proc/kcore, as debuggers do. Only root can, and only x86-64 is known.
  */
 export class KernelMemory {
   private constructor(
     private readonly fd: number,
     private readonly segments: readonly Segment[],
-    /** What the kernel tells those who read its memory: names, sizes and offsets. */
+    /** The kernel's notes for readers of its memory: names, sizes and offsets. */
     readonly facts: ReadonlyMap<string, string>,
   ) {}
 
-  /** @throws SourceError where the kernel does not let itself be read */
+  /** @throws SourceError where the broker can't read the kernel's memory */
   static open(): KernelMemory {
     if (process.arch !== 'x64') throw new SourceError(`page tables of ${process.arch} are not known`)
     let fd: number
@@ -57,19 +56,19 @@ export class KernelMemory {
     }
   }
 
-  /** @throws SourceError when the kernel does not say it */
+  /** @throws SourceError when the kernel's notes lack it */
   fact(name: string): string {
     const value = this.facts.get(name)
     if (value === undefined) throw new SourceError(`the kernel does not tell its ${name}`)
     return value
   }
 
-  /** Of a part of the kernel that is mapped as one: its image, or its map of all memory. */
+  /** From a part that the kernel maps as one: its image, or its map of all memory. */
   readVirtual(address: bigint, length: number): Buffer {
     return this.read(({ virtual }) => virtual, address, length)
   }
 
-  /** Of system memory. */
+  /** From system memory. */
   readPhysical(address: bigint, length: number): Buffer {
     return this.read(({ physical }) => physical, address, length)
   }
@@ -119,10 +118,10 @@ function readAt(fd: number, offset: bigint, length: number): Buffer {
   return bytes
 }
 
-/** A symbol stays where it is as long as the kernel runs, and the list of all of them is long. */
+/** Addresses that were found: a symbol never moves while the kernel runs, and the list of all symbols is long. */
 const addresses = new Map<string, bigint>()
 
-/** Where a symbol of the kernel is. @throws SourceError where it is hidden (kernel.kptr_restrict) */
+/** The address of a symbol of the kernel. @throws SourceError where the kernel hides it (kernel.kptr_restrict) */
 export function addressOf(symbol: string): bigint {
   const known = addresses.get(symbol)
   if (known !== undefined) return known
@@ -133,7 +132,7 @@ export function addressOf(symbol: string): bigint {
   return address
 }
 
-/** Physical addresses of kernel memory that is in no segment of its own, by the kernel's page tables as they are now. */
+/** Finds physical addresses of kernel memory outside all segments, in the kernel's current page tables. */
 export class PageTables {
   private readonly tables = new Map<bigint, Buffer>()
   private readonly root: Buffer

@@ -7,9 +7,9 @@ import type { PhysicalExtent } from './source'
 
 const pageBytes = 4096n
 
-/** What was found out about this kernel's counts. */
+/** How this kernel counts. */
 export interface Counting {
-  /** By how much a page's count is larger for each process that has it mapped. */
+  /** So much larger is a page's count for each process that has it mapped. */
   perMapping: number
 }
 
@@ -17,10 +17,10 @@ export interface Counting {
 const idleCount = 1
 
 /**
- * How many references the kernel holds to the pages of a device: pages in a pipe, pinned for DMA or direct I/O, on
- * their way out of a socket. No interface of the kernel's shows that, and a device must not be taken away while there
- * is one (the kernel crashes when it is let go), nor its memory be given to anybody else. So the counts themselves are
- * read. Whether they are read rightly is tried on this very kernel before it is relied on: see calibrate().
+ * Counts the references that the kernel holds to pages: pages in a pipe, pinned for DMA or direct I/O, on their way out of a
+ * socket. While there is one, nobody may take a device away (the kernel crashes when it lets the page go), nor may anybody
+ * else get the memory. No interface of the kernel shows these references, so the broker reads the counts themselves. Before
+ * it relies on them it tries on the running kernel whether it reads them rightly: see calibrate().
  */
 export class PageReferences {
   private readonly map: bigint
@@ -33,7 +33,7 @@ export class PageReferences {
     this.map = memory.readVirtual(addressOf('vmemmap_base'), 8).readBigUInt64LE()
   }
 
-  /** @throws SourceError where the kernel does not let itself be read */
+  /** @throws SourceError where the broker can't read the kernel's memory */
   private static read<T>(use: (references: PageReferences) => T): T {
     const memory = KernelMemory.open()
     try {
@@ -44,8 +44,8 @@ export class PageReferences {
   }
 
   /**
-   * Of the units (as large as the device's alignment) in these extents, in order. The page tables are read anew each
-   * time: they change as devices come and go.
+   * The counts of the units (as large as the device's alignment) in these extents, in order. It reads the page tables anew
+   * each time: they change as devices come and go.
    */
   static counts(extents: readonly PhysicalExtent[], unitBytes: number): number[] {
     return PageReferences.read(references => {
@@ -54,7 +54,7 @@ export class PageReferences {
     })
   }
 
-  /** Of the pages with these frame numbers, large ones by their first; 0 for frame 0. In slices. */
+  /** The counts of the pages with these frame numbers, of a large page its first; 0 for frame 0. In slices. */
   static async ofFrames(frames: readonly number[]): Promise<number[]> {
     const memory = KernelMemory.open()
     try {
@@ -97,7 +97,7 @@ function unitsOf(extents: readonly PhysicalExtent[], unitBytes: number): number[
 
 /**
  * Tries on the first unit of a device that nobody uses: the count must be one, be one more while the unit's last page
- * is in a pipe, and be one again. @throws SourceError when that is not what is read
+ * is in a pipe, and be one again. @throws SourceError when it reads anything else
  */
 export function calibrate(node: string, extents: readonly PhysicalExtent[], unitBytes: number): Counting {
   const { start } = extents[0]!

@@ -40,14 +40,14 @@ const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6
 /** Linux; Node has no name for it. */
 const O_PATH = 0o10000000
-/** At a start, for files that an interrupted grow has left longer. */
+/** Time at a start for shortening files that an interrupted grow has left longer. */
 const restoreMs = 5000
 
 /**
  * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
- * beside `table` and `lock`. The range is an account of the directory's memory: extents count its bytes, the kernel
- * chooses the pages. A file's pages are zero when new and are never anyone else's while a descriptor, a mapping or
- * a pin of them exists; that is what makes its memory safe to account as free once the file is gone.
+ * beside `table` and `lock`. Extents only count the directory's bytes; the kernel chooses the pages. New pages are zero, and
+ * nobody else gets a page while a descriptor, a mapping or a pin of it exists. So the memory counts as free once the file is
+ * gone.
  */
 export class DirectorySource implements Source {
   readonly kind = 'directory'
@@ -153,7 +153,7 @@ export class DirectorySource implements Source {
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
     const file = this.file(memory.id)
-    // Nobody else knows this file yet: nothing here can be made to wait.
+    // Nobody else knows this file yet, so nobody can make these calls wait.
     const fd = openSync(file, 'wx+', 0o600)
     try {
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
@@ -174,7 +174,7 @@ export class DirectorySource implements Source {
       await this.host.files.truncate(memory.uid, fd, memory.bytes)
     } catch (error) {
       closeSync(fd)
-      // What is late may still happen.
+      // The worker may still do late work.
       this.sizes.retry(memory.id)
       throw error
     }
@@ -208,7 +208,7 @@ export class DirectorySource implements Source {
       .finally(() => closeSync(fd))
   }
 
-  /** A broker that died between making a file longer and saying so in the table leaves it longer. */
+  /** A broker that died between growing a file and committing that to the table leaves the file longer. */
   async restore(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
     this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
@@ -240,7 +240,7 @@ export class DirectorySource implements Source {
   }
 
   private isRight({ size, blocks }: Stats, { bytes }: AllocationMemory): boolean {
-    // Memory can also be hoarded beyond the end (FALLOC_FL_KEEP_SIZE); disk filesystems put some there by themselves.
+    // A holder can also keep memory beyond the end (FALLOC_FL_KEEP_SIZE). Disk filesystems put some there by themselves.
     return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.filePageBytes))
   }
 
@@ -260,7 +260,7 @@ export class DirectorySource implements Source {
     await this.sizes.idle(id)
     let fd: number
     try {
-      // By name alone: a holder's lease, or a holder that runs it as a program, keeps it from being opened.
+      // O_PATH: a holder with a lease, or one that runs the file as a program, prevents any other open.
       fd = openSync(this.file(id), O_PATH | constants.O_NOFOLLOW)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
@@ -293,7 +293,7 @@ export class DirectorySource implements Source {
     const fd = openIfThere(this.file(id))
     if (fd !== undefined) {
       const remove = async () => {
-        // A name that its owner gave the file elsewhere would keep the memory after unlink.
+        // The owner may have given the file another name, which would keep the memory after unlink.
         await empty(this.host.files, memory.uid, fd)
         await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
@@ -309,7 +309,7 @@ export class DirectorySource implements Source {
     if (missing) throw new StillReferenced(whyOwed(missing))
   }
 
-  /** Names that its owner gave the file elsewhere stay; they lead to nothing of the owner's. */
+  /** Further names that the owner gave the file stay. This removes what they could still lead to: the owner's attributes. */
   private async stripNames(memory: AllocationMemory, fd: number): Promise<void> {
     const names = fstatSync(fd).nlink - 1
     if (names < 1) return
@@ -317,7 +317,7 @@ export class DirectorySource implements Source {
     try {
       await this.host.files.strip(memory.uid, fd)
     } catch (error) {
-      // More of them than the kernel lists, or no worker: no reason to keep the memory.
+      // More attributes than the kernel lists, or no worker: no reason to keep the memory.
       if (!isEnvironment(error)) throw error
       failure = error
     }
@@ -366,7 +366,7 @@ export class DirectorySource implements Source {
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
 
-/** Never waits: without O_NONBLOCK an open would wait as long as a holder's lease lasts. */
+/** Never waits: without O_NONBLOCK an open waits as long as a holder's lease lasts. */
 function openNow(file: string, writable: boolean): number {
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
   return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)

@@ -23,9 +23,9 @@ const F_SEAL_GROW = 4
 const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
 
 /**
- * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker does, so a
- * restarted broker begins empty; but where the service manager has an fd store, every memfd has a copy in it, the
- * table's too, and the next broker goes on with them.
+ * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker, so a restarted
+ * broker begins empty. Where the service manager has an fd store, every memfd has a copy there, also the table's, and the
+ * next broker goes on with them.
  */
 export class MemfdSource implements Source {
   readonly kind = 'memfd'
@@ -107,7 +107,7 @@ export class MemfdSource implements Source {
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
-    // Nobody else knows this file yet: nothing here can be made to wait.
+    // Nobody else knows this file yet, so nobody can make these calls wait.
     const fd = native.memfdCreate(`membroker-${memory.id}`, {
       hugePageBytes: this.hugePageBytes,
       allowSealing: true,
@@ -124,7 +124,7 @@ export class MemfdSource implements Source {
     if (this.store || this.preallocate) return this.keep(memory, fd, signal)
   }
 
-  /** In the store before the table says that it is there, and before pages are taken for what the store may refuse. */
+  /** Puts it into the store before the table knows it, and before it takes pages: the store may refuse it. */
   private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
     try {
       await this.store?.put(this.range, id, fd, uid)
@@ -136,7 +136,7 @@ export class MemfdSource implements Source {
     }
   }
 
-  /** What the fd store gave back is what the table says, whatever the kernel called it and whoever it made its owner. */
+  /** Compares the memfds of the fd store with the table. Their own names and owners prove nothing. */
   async restore(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
@@ -151,12 +151,12 @@ export class MemfdSource implements Source {
           `the fd store's '${storeName(this.range, memory.id)}' has ${size} bytes, and the table says ${memory.bytes}; ` +
             'all of the range stays there, out of use',
         )
-      // What is an owner's, the owner may have changed, and be at it now.
+      // An owner may have changed the mode of its file, and may be at it now.
       if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(memory, fd)
     }
   }
 
-  /** Where a holder keeps it from being done, it is still done before the proof that ends it, and the range goes on. */
+  /** A holder can prevent this for a while. The range goes on then: disown() does it again before the proof. */
   private async takeBack({ uid }: AllocationMemory, fd: number): Promise<void> {
     try {
       await takeOver(this.host.files, uid, fd)
@@ -198,7 +198,7 @@ export class MemfdSource implements Source {
     const fd = this.files.get(id)
     if (fd === undefined) return
     await this.pinned?.check(uid, id, fd)
-    // Freeing a large file's pages takes the kernel a while, closing an empty one does not.
+    // The kernel needs a while to free a large file's pages, none to close an empty file.
     await punchOut(this.host.files, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)
     this.store?.remove(this.range, id, uid)
@@ -231,7 +231,7 @@ export const open: OpenSource = (settings, host) => MemfdSource.open(settings, h
 
 const nothingKept: Kept = { items: new Map(), doubt: undefined }
 
-/** Why something can't be what its name in the fd store says. Its own name is no matter: a kernel restores memfds without. */
+/** Why a memfd can't be what its name in the fd store says. Its own name proves nothing: a kernel may lose it. */
 function unusable(range: string, items: ReadonlyMap<Item, number>): string | undefined {
   for (const [item, fd] of items)
     if (!isSealed(fd))
