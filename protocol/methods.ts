@@ -52,6 +52,12 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
   MarkPoisoned: { ...operate, repeat: 'read' },
   Freeze: { ...operate, admin: 'freeze', more: 'progress', repeat: 'never' },
   Thaw: { ...operate, admin: 'thaw', repeat: 'never' },
+  JoinUpdates: { ...look, more: 'always', console: 'never' },
+  AnswerUpdate: { ...operate, console: 'never' },
+  BeginUpdate: { ...operate, admin: 'update the host', more: 'always', repeat: 'never' },
+  ProceedUpdate: { ...operate, admin: 'update the host' },
+  CancelUpdate: { ...operate, admin: 'call an update off', repeat: 'never' },
+  GetUpdate: { ...look, more: 'rows' },
   // It reads all memory.
   Verify: { ...operate, admin: 'verify', more: 'rows', repeat: 'never' },
   Reload: { ...operate, admin: 'reload the configuration' },

@@ -98,12 +98,30 @@ export interface FreezeRecord {
   readonly sinceMs: number
 }
 
+export const updateId = 2
+
+/**
+ * The live update of the host: present while one is under way, and over with the boot. number tells one from the next;
+ * deadlineMs is of CLOCK_MONOTONIC.
+ */
+export interface UpdateRecord {
+  readonly id: typeof updateId
+  readonly number: number
+  readonly state: 'preparing' | 'proceeding'
+  readonly reason: string
+  readonly uid: number
+  readonly sinceMs: number
+  readonly deadlineMs: number
+}
+
+export type ControlRecord = FreezeRecord | UpdateRecord
+
 export interface EntityByKind {
   allocation: AllocationRecord
   mapping: MappingRecord
   retired: RetiredRecord
   poison: PoisonRecord
-  control: FreezeRecord
+  control: ControlRecord
 }
 
 export type EntityKind = keyof EntityByKind

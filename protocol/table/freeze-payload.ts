@@ -19,14 +19,13 @@ export const freezePayload: PayloadCodec<FreezeRecord> = {
     writer.text(value.reason)
   },
 
-  decode(reader, id, context) {
-    if (id !== freezeId) throw new RecordInvalid(`unknown control record ${id}`)
+  decode(reader, _id, context) {
     const epoch = checkEpoch(reader.u64(), context)
     const sinceMs = reader.u64()
     const uid = reader.u32()
     const reasonBytes = reader.u32()
     if (reasonBytes > reasonBytesMax) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
     const reason = reader.text(reasonBytes)
-    return epoch < context.bootEpoch ? undefined : { id, reason, uid, sinceMs }
+    return epoch < context.bootEpoch ? undefined : { id: freezeId, reason, uid, sinceMs }
   },
 }

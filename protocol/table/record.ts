@@ -1,14 +1,15 @@
 import { roundUp } from '../units'
 import { allocationPayload } from './allocation-payload'
-import type { Change, Entity, EntityKind } from './entity'
+import { controlPayload } from './control-payload'
+import { type Change, type Entity, type EntityKind, updateId } from './entity'
 import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
-import { freezePayload } from './freeze-payload'
 import { mappingPayload } from './mapping-payload'
 import type { PayloadCodec, RecordContext } from './payload'
 import { poisonPayload } from './poison-payload'
 import { retiredPayload } from './retired-payload'
+import { featureUpdate } from './superblock'
 import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
@@ -30,7 +31,7 @@ const codecs: { readonly [K in EntityKind]: PayloadCodec<Entity> } = {
   mapping: mappingPayload as PayloadCodec<Entity>,
   retired: retiredPayload as PayloadCodec<Entity>,
   poison: poisonPayload as PayloadCodec<Entity>,
-  control: freezePayload as PayloadCodec<Entity>,
+  control: controlPayload as PayloadCodec<Entity>,
 }
 
 /** Bytes of an entity's record, which it takes of the table's capacity and of a journal entry. */
@@ -40,6 +41,11 @@ export function entityBytes(kind: EntityKind, value: Entity): number {
 
 export function changeBytes(change: Change): number {
   return 'delete' in change ? recordHeaderBytes : entityBytes(change.put, change.value)
+}
+
+/** Incompatible features that a reader must know before it meets this entity. */
+export function featuresOf(kind: EntityKind, value: Entity): number {
+  return kind === 'control' && value.id === updateId ? featureUpdate : 0
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */

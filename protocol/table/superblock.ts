@@ -15,8 +15,11 @@ const versionOffset = 16
 const incompatibleOffset = 28
 export const formatVersion = 1
 
-/** Flags this code understands: none exist yet. */
-export const featuresIncompatible = 0
+/** There may be a control record of an update. */
+export const featureUpdate = 1
+
+/** Flags this code understands. */
+export const featuresIncompatible = featureUpdate
 export const featuresReadOnlyCompatible = 0
 
 /** By the number that each has in a superblock. */

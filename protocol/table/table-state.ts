@@ -1,10 +1,10 @@
 import type {
   AllocationRecord,
   Change,
+  ControlRecord,
   CountedKind,
   Entity,
   EntityKind,
-  FreezeRecord,
   MappingRecord,
   PoisonRecord,
   RetiredRecord,
@@ -16,7 +16,7 @@ export interface TableView {
   readonly mappings: ReadonlyMap<number, MappingRecord>
   readonly retired: ReadonlyMap<number, RetiredRecord>
   readonly poison: ReadonlyMap<number, PoisonRecord>
-  readonly control: ReadonlyMap<number, FreezeRecord>
+  readonly control: ReadonlyMap<number, ControlRecord>
 }
 
 /** Highest id ever used, also by an entity that is gone. */
@@ -28,7 +28,7 @@ export class TableState implements TableView {
   readonly mappings = new Map<number, MappingRecord>()
   readonly retired = new Map<number, RetiredRecord>()
   readonly poison = new Map<number, PoisonRecord>()
-  readonly control = new Map<number, FreezeRecord>()
+  readonly control = new Map<number, ControlRecord>()
   readonly idsUsed: IdsUsed = { allocation: 0, mapping: 0, retired: 0 }
 
   entities(kind: EntityKind): Map<number, Entity> {

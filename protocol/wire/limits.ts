@@ -86,6 +86,25 @@ export const poisonedPagesPerUidMax = 16
 /** Watch calls at once of one uid, or with mine of one process: each change is sent to all of them. */
 export const watchesMax = 64
 
+/** Participants of one uid in updates, with those that left during one: a host's VMs may all run as one. */
+export const participantsPerUidMax = 1024
+
+/** UTF-8 bytes of a participant's name, and of why it failed: every follower of an update is sent them. */
+export const participantNameBytesMax = 255
+export const participantDetailBytesMax = 512
+
+/** Participants in one reply: with everything at its limit 1.8 KiB each, 1.8 MiB. */
+export const participantRowsMax = 1024
+
+/** The longest that an update may wait for its participants. */
+export const updateDeadlineMsMax = 3_600_000
+
+/** How long a begun update stays without anybody who follows it, unless it proceeds: a command that reconnects is back by then. */
+export const updateUnfollowedMsMax = 10_000
+
+/** How long a restarted broker waits for participants to come back before it takes an update for ready. */
+export const participantsReturnMs = 5_000
+
 /** Bad memory in one reply: with the longest names 0.7 KiB a row, 2.9 MiB. ListPoisoned sends the rest in further ones. */
 export const poisonRowsMax = 4096
 

@@ -23,6 +23,7 @@ import { WorkerFiles } from './source/file-work'
 import type { Allocation } from './state/allocation'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
+import { type UpdateHost, Updates } from './update/updates'
 import { HolderScan } from './worker/holder-scan'
 import { WorkerPool } from './worker/worker-pool'
 
@@ -37,7 +38,7 @@ export interface BrokerOptions {
 }
 
 /** Everything one broker process is made of; handlers work on this. */
-export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost {
+export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost, UpdateHost {
   settings: Settings
   readonly bootId: string
   readonly log: Logger
@@ -51,6 +52,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   readonly revoker: Revoker
   readonly quarantine: Quarantine
   readonly contents: Contents
+  readonly updates: Updates
   readonly kernelLog = new KernelLog()
   /** For system calls that other processes can prolong. */
   readonly workers = new WorkerPool()
@@ -79,6 +81,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this, this.revoker)
     this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
+    this.updates = new Updates(this)
     this.leases.onExit = holder => void this.holderExited(holder)
   }
 

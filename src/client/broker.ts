@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { Client, Poison, Range, Recovery } from '../../protocol/generated/broker'
+import type { Client, Participant, Poison, Range, Recovery, Update } from '../../protocol/generated/broker'
 import { readAllocationBytesMax } from '../../protocol/wire/limits'
 import { Allocation, type AllocationInfo, type MappingInfo } from './allocation'
 import { ClientState } from './client-state'
@@ -7,6 +7,7 @@ import { violation } from './errors'
 import type { HeldMapping } from './held-mapping'
 import { Link, type ReconnectOptions } from './link'
 import type { CallOptions, EndOptions, Metadata, RevokeOutcome } from './options'
+import { type ParticipateOptions, type Participation, participate } from './participant'
 import {
   type Claimable,
   type ClaimableOptions,
@@ -20,6 +21,7 @@ import {
 } from './rebuild'
 import type { In, Out } from './reply'
 import { RevokeListener } from './revoke-listener'
+import { type BeginUpdateOptions, beginUpdate, getUpdate, type UpdateProgress } from './update'
 import {
   type BadMemory,
   type FreezeOptions,
@@ -298,6 +300,56 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   async thaw(options: CallOptions = {}): Promise<void> {
     await this.state.link.call('Thaw', {}, options.signal)
+  }
+
+  /**
+   * Be told of live updates of the host, and have them wait for this process: prepare() pauses and saves. It goes on
+   * through restarts of the broker until its signal aborts or close(). Updates wait for it only where its uid is an
+   * administrator's or has allocations.
+   * @throws BrokerError by done and joined: InvalidArgument, LimitExceeded
+   */
+  participate(options: ParticipateOptions): Participation {
+    return participate(this.state.link, options)
+  }
+
+  /**
+   * Begin a live update of the host: all participants prepare. Yields how far that is, until the update is called off;
+   * also states ready, failed and late are no end. Whoever breaks off is waited for 10 seconds, then the update is called
+   * off; so is it when this process is killed. For administrators.
+   * @throws BrokerError PermissionDenied, Busy (there is one), InvalidArgument, TableFull; ConnectionLost where the
+   * connection broke before it was known whether it has begun
+   */
+  beginUpdate(options: BeginUpdateOptions): AsyncGenerator<UpdateProgress, void> {
+    return beginUpdate(this.state.link, options)
+  }
+
+  /**
+   * The kernel is about to be replaced: from here on only cancelUpdate() or the next boot ends the update.
+   * @param id its number (Update.id)
+   * @param options anyway: also where somebody failed or is late. Default: false
+   * @throws BrokerError UpdateNotReady, NotFound, PermissionDenied
+   */
+  async proceedUpdate(
+    id: number,
+    options: CallOptions & { anyway?: boolean | undefined } = {},
+  ): Promise<void> {
+    const { anyway, signal } = options
+    await this.state.link.call('ProceedUpdate', { update: id, anyway }, signal)
+  }
+
+  /**
+   * Call an update off: all that were asked to prepare go on.
+   * @param id its number (Update.id)
+   * @throws BrokerError NotFound, PermissionDenied
+   */
+  async cancelUpdate(id: number, options: CallOptions & { reason?: string | undefined } = {}): Promise<void> {
+    const { reason, signal } = options
+    await this.state.link.call('CancelUpdate', { update: id, reason }, signal)
+  }
+
+  /** The update under way, if any, and who takes part: for administrators all, for others participants of their uid. */
+  update(options: CallOptions = {}): Promise<{ update: Update | undefined; participants: Participant[] }> {
+    return getUpdate(this.state.link, options)
   }
 
   /**

@@ -3,11 +3,13 @@ export type {
   Event,
   Extent,
   MethodStatistics,
+  Participant,
   Poison,
   Range,
   Recovery,
   Retired,
   ShareRight,
+  Update,
   Usage,
 } from '../../protocol/generated/broker'
 export { GiB, KiB, MiB, TiB } from '../../protocol/units'
@@ -36,6 +38,7 @@ export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMa
 export type { ReconnectOptions } from './link'
 export { Mapping, type WindowOptions } from './mapping'
 export type { Access, CallOptions, EndOptions, Metadata, RevokeOutcome, Step, Verdict } from './options'
+export type { ParticipateOptions, Participation, UpdateNotice } from './participant'
 export type {
   Claimable,
   ClaimableOptions,
@@ -46,6 +49,7 @@ export type {
   Rebuilt,
 } from './rebuild'
 export { defaultSocket } from './socket-path'
+export type { BeginUpdateOptions, UpdateProgress } from './update'
 export type {
   BadMemory,
   FreezeOptions,

@@ -53,7 +53,7 @@ export async function* watch(
 }
 
 /** A broker that goes away; replies() waits for it, as long as calls do. */
-function mayComeBack(error: unknown): boolean {
+export function mayComeBack(error: unknown): boolean {
   return error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)
 }
 

@@ -20,11 +20,16 @@ const changes: Partial<Record<BrokerMethodName, object>> = {
   MarkPoisoned: { name: 'vm/ram', offset: 0, length: 4096 },
   Reload: {},
   SetLogLevel: { level: 'silent' },
+  BeginUpdate: { deadlineMs: 1_000 },
+  ProceedUpdate: { update: 1 },
+  CancelUpdate: { update: 1 },
 }
 const never: Partial<Record<BrokerMethodName, object>> = {
   CreateMapping: { name: 'vm/ram' },
   Claim: { name: 'vm/ram' },
   OpenConsole: {},
+  JoinUpdates: { name: 'vm' },
+  AnswerUpdate: { participant: 1, update: 1, outcome: 'ready' },
 }
 const raw: Partial<Record<BrokerMethodName, object>> = {
   ReadAllocation: { name: 'vm/ram', offset: 0, length: 16 },

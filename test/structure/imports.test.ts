@@ -21,7 +21,7 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
 const brokerOrder = [
   ...['version', 'refusal', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
   ...['log', 'service', 'lease', 'allocator', 'table', 'worker', 'config', 'access', 'source', 'state'],
-  ...['session', 'contents', 'revoke', 'console', 'broker', 'handler', 'recover'],
+  ...['session', 'update', 'contents', 'revoke', 'console', 'broker', 'handler', 'recover'],
   ...['banner', 'command-line', 'main'],
 ]
 

@@ -2,6 +2,7 @@
 import { readTable, TableUnreadable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
+import { isDeclared, meetsUnknown } from './support/older-program'
 import { crashPoints, RecordingMedium } from './support/recording-medium'
 import {
   bootA,
@@ -109,6 +110,7 @@ test('a table stopped after any store, in any order of stores, holds the old or 
   let sawNew = false
   let points = 0
   let recoveries = 0
+  let unknown = 0
   const recoveredFrom = new Map<string, number>()
   for (const point of crashPoints(Buffer.alloc(tableBytes), medium.stores, random, 3)) {
     while (index < steps.length - 1 && point.store > steps[index]!.store) {
@@ -129,6 +131,11 @@ test('a table stopped after any store, in any order of stores, holds the old or 
     if (point.store === after.store && point.order === 'forward' && found !== after.after) {
       throw new Error(`${where}: the step is over, and its state is not there`)
     }
+    if (found !== unformatted && meetsUnknown(point.image)) {
+      if (!isDeclared(point.image))
+        throw new Error(`${where}: an older program would take an update for damage`)
+      unknown += 1
+    }
     points += 1
     if (found !== unformatted && point.order === 'forward')
       recoveries += stopRecovery(point.image, found, where, recoveredFrom)
@@ -137,6 +144,7 @@ test('a table stopped after any store, in any order of stores, holds the old or 
     2 * medium.stores.length - medium.stores.filter(store => store.fence).length * 2,
   )
   expect(recoveries).toBeGreaterThan(1000)
+  expect(unknown).toBeGreaterThan(1000)
   expect([...recoveredFrom.keys()].sort()).toEqual([
     '',
     'superblock copy A is writing',
@@ -177,6 +185,8 @@ function stopRecovery(image: Buffer, expected: string, where: string, seen: Map<
     )
     if (!allowed.includes(withoutBoot(found)))
       throw new Error(`${where}: a third state after a stopped recovery`)
+    if (meetsUnknown(point.image) && !isDeclared(point.image))
+      throw new Error(`${where}: an older program would take an update for damage, after a stopped recovery`)
     points += 1
   }
   return points

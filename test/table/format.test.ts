@@ -5,7 +5,7 @@
 import { crc32c, readTable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
-import { bootA, mapping, sampleFreeze, samplePoison, sampleUuid } from './support/sample'
+import { bootA, mapping, sampleFreeze, samplePoison, sampleUpdate, sampleUuid } from './support/sample'
 
 /** Fields one after the other, as TABLE.md lists them. */
 function bytesOf(
@@ -131,6 +131,22 @@ function handmade(): Buffer {
         0,
         bytesOf(['u64', 1], ['u64', sampleFreeze.sinceMs], ['u32', 0], ['u32', 11], ['text', 'live update']),
       ),
+      record(
+        1,
+        5,
+        2,
+        bytesOf(
+          ['u64', 1],
+          ['u64', sampleUpdate.number],
+          ['u64', sampleUpdate.sinceMs],
+          ['u64', sampleUpdate.deadlineMs],
+          ['u32', sampleUpdate.uid],
+          ['u8', 1],
+          ['u8', 0],
+          ['u16', 11],
+          ['text', 'kernel 6.12'],
+        ),
+      ),
     ]),
     Buffer.alloc(8),
   ])
@@ -197,7 +213,7 @@ test('a table written by hand from TABLE.md reads as what it says', () => {
   expect([...image.state.mappings.values()]).toEqual([sampleMapping])
   expect([...image.state.retired.values()]).toEqual([])
   expect([...image.state.poison.values()]).toEqual([samplePoison])
-  expect([...image.state.control.values()]).toEqual([sampleFreeze])
+  expect([...image.state.control.values()]).toEqual([sampleFreeze, sampleUpdate])
   expect(image.state.idsUsed).toEqual({ allocation: 5, mapping: 3, retired: 9 })
 })
 

@@ -11,6 +11,7 @@ import {
 } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
+import { isDeclared, meetsUnknown } from './support/older-program'
 import {
   allocation,
   bootA,
@@ -22,6 +23,7 @@ import {
   sampleFreeze,
   sampleIdentity,
   samplePoison,
+  sampleUpdate,
   sampleUuid,
   snapshot,
 } from './support/sample'
@@ -68,6 +70,7 @@ test('every kind of entity comes back as it was, in the same boot', () => {
     { put: 'retired', value: retired(1) },
     { put: 'poison', value: samplePoison },
     { put: 'control', value: sampleFreeze },
+    { put: 'control', value: sampleUpdate },
   ])
   const again = reopen(medium)
   expect(again.state.allocations.get(3)).toEqual(big)
@@ -76,7 +79,29 @@ test('every kind of entity comes back as it was, in the same boot', () => {
   expect(again.state.retired.get(1)).toEqual(retired(1))
   expect(again.state.poison.get(samplePoison.id)).toEqual(samplePoison)
   expect(again.state.control.get(0)).toEqual(sampleFreeze)
+  expect(again.state.control.get(2)).toEqual(sampleUpdate)
   expect([again.sequence, again.epoch, again.sameBoot]).toEqual([2, 2, true])
+})
+
+test('a program from before updates is kept away only while it would meet one', () => {
+  const { medium, table } = fresh()
+  expect(isDeclared(medium.buffer)).toBe(false)
+  table.commit([{ put: 'control', value: sampleUpdate }])
+  expect(isDeclared(medium.buffer)).toBe(true)
+  table.commit([{ put: 'control', value: { ...sampleUpdate, state: 'proceeding' } }])
+  expect(reopen(medium).state.control.get(2)).toEqual({ ...sampleUpdate, state: 'proceeding' })
+  expect(isDeclared(medium.buffer)).toBe(true)
+  const ended = reopen(medium)
+  ended.commit([{ delete: 'control', key: 2 }])
+  // The journal still has it.
+  expect(meetsUnknown(medium.buffer)).toBe(true)
+  expect(isDeclared(medium.buffer)).toBe(true)
+  const next = reopen(medium)
+  expect([meetsUnknown(medium.buffer), isDeclared(medium.buffer)]).toEqual([false, false])
+  next.commit([{ put: 'control', value: sampleUpdate }])
+  reopen(medium, bootB)
+  expect([meetsUnknown(medium.buffer), isDeclared(medium.buffer)]).toEqual([false, false])
+  expect(snapshot(reopen(medium, bootB).state)).toBe(snapshot(readTable(medium.buffer).state))
 })
 
 test('holders and a freeze end with their boot, for good, whatever is written or not written afterwards', () => {

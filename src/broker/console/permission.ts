@@ -11,7 +11,7 @@ export function consoleRefusal(
   const access = methodTraits[method].console
   if (method === 'OpenConsole') return "the broker gives out the console's token on its socket only"
   if (access === 'never')
-    return 'the console is no process, so it can neither hold memory nor receive descriptors'
+    return 'the console is no process: it neither holds memory, receives descriptors nor takes part in updates'
   if (access === 'change' && !write)
     return `the console only looks; ${method} needs write = true in the configuration's [console]`
   if (access === 'raw' && !rawView) return rawViewOff

@@ -26,6 +26,12 @@ export function checkName(name: string): void {
     invalid('name', "a name's parts between slashes are not empty, '.' or '..'")
 }
 
+/** A text that lists and logs show as it is. */
+export function checkLine(parameter: string, text: string, bytesMax: number): void {
+  if (Buffer.byteLength(text) > bytesMax) invalid(parameter, `at most ${bytesMax} bytes are possible`)
+  if (control.test(text) || !text.isWellFormed()) invalid(parameter, 'control characters are not possible')
+}
+
 export function checkBytes(bytes: number, parameter = 'bytes'): void {
   if (bytes <= 0) invalid(parameter, 'a size is greater than zero')
 }

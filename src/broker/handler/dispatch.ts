@@ -26,6 +26,7 @@ import { listPoisoned, markPoisoned } from './poison'
 import { readAllocation } from './raw-view'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
+import { answerUpdate, beginUpdate, cancelUpdate, getUpdate, joinUpdates, proceedUpdate } from './update'
 import { verify } from './verify'
 import { watch } from './watch'
 
@@ -52,6 +53,12 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Claim: claim,
   Freeze: freeze,
   Thaw: thaw,
+  JoinUpdates: joinUpdates,
+  AnswerUpdate: answerUpdate,
+  BeginUpdate: beginUpdate,
+  ProceedUpdate: proceedUpdate,
+  CancelUpdate: cancelUpdate,
+  GetUpdate: getUpdate,
   Watch: watch,
   ListClients: listClients,
   Verify: verify,

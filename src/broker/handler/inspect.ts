@@ -58,6 +58,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
     ),
     usage: take(broker.accounts.entries(), ([uid]) => mayRead(uid)).map(([uid]) => usageOf(broker, uid)),
     fdStore: (session.isAdmin && broker.service?.fdStore?.figures()) || null,
+    update: broker.updates.update ?? null,
   }
 }
 

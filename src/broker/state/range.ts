@@ -6,6 +6,8 @@ import {
   freezeId,
   type PoisonOrigin,
   type RetiredRecord,
+  type UpdateRecord,
+  updateId,
 } from '../../../protocol/table'
 import type { Standing } from '../access/policy'
 import type { ExtentAllocator } from '../allocator/extent-allocator'
@@ -173,7 +175,11 @@ export class Range {
   }
 
   get freeze(): FreezeRecord | undefined {
-    return this.parts?.table.state.control.get(freezeId)
+    return this.parts?.table.state.control.get(freezeId) as FreezeRecord | undefined
+  }
+
+  get update(): UpdateRecord | undefined {
+    return this.parts?.table.state.control.get(updateId) as UpdateRecord | undefined
   }
 
   becomeReadOnly(reason: string): void {

@@ -33,7 +33,7 @@ export function emptyTable(
     start: { sequence, journalStart: journalEnd, stateBytes: 0 },
   })
   checkpoint.finish()
-  const features = { featuresCompatible: 0, featuresReadOnlyCompatible: 0 }
+  const features = { featuresCompatible: 0, featuresIncompatible: 0, featuresReadOnlyCompatible: 0 }
   const change = { ...checkpoint.published(), ...features, uuid, identity }
   const emptied = updateSuperblock(medium, superblock, change, crc32c)
   if (layout.tableBytes > emptied.layout.tableBytes) enlarge(medium, emptied, layout, crc32c)

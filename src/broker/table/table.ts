@@ -5,6 +5,7 @@ import {
   type EntityKind,
   entityBytes,
   entryBytesMax,
+  featuresOf,
   type IdsUsed,
   idsUsedBytes,
   crc32c as portableCrc32c,
@@ -153,6 +154,7 @@ export class Table {
     const sequence = this.lastSequence + 1
     const encoded = this.encoder.encode(sequence, changes, plan.entryBytes)
     try {
+      this.declare(changes)
       this.makeRoom(plan.entryBytes)
       this.journal.append(encoded.entryAndEnd)
     } catch (error) {
@@ -168,6 +170,15 @@ export class Table {
       // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
       this.failed = new TableFailed(`high-water word of commit ${sequence}`, error)
     }
+  }
+
+  /** A program that does not know a kind of record is told so by the superblock, before it could meet one. */
+  private declare(changes: readonly Change[]): void {
+    let needed = 0
+    for (const change of changes) if ('put' in change) needed |= featuresOf(change.put, change.value)
+    const features = this.superblock.featuresIncompatible | needed
+    if (features !== this.superblock.featuresIncompatible)
+      this.updateSuperblock({ featuresIncompatible: features })
   }
 
   /**
@@ -218,13 +229,16 @@ export class Table {
 
   /**
    * Opening has read the whole state, so it may also pay for a checkpoint: a writer that keeps crashing within one
-   * must not find the ring full. One superblock update carries both.
+   * must not find the ring full. Features that the state does not need any more end with the journal that may have
+   * needed them. One superblock update carries all of it.
    */
   private takeOver(image: TableImage, change: Partial<Superblock>): void {
     if (image.highWater !== image.sequence) publishHighWater(this.medium, image.sequence)
     repairSuperblock(this.medium, image.choice)
-    if (this.journal.usedBytes >= this.superblock.layout.journalBytes / 2) this.startCheckpoint()
-    this.updateSuperblock({ ...change, ...this.completeCheckpoint() })
+    const featuresIncompatible = featuresNeeded(this.current)
+    const outdated = featuresIncompatible !== this.superblock.featuresIncompatible
+    if (outdated || this.journal.usedBytes >= this.superblock.layout.journalBytes / 2) this.startCheckpoint()
+    this.updateSuperblock({ ...change, ...this.completeCheckpoint(), featuresIncompatible })
   }
 
   private updateSuperblock(change: Partial<Superblock>): void {
@@ -250,9 +264,18 @@ function checkWritable(image: TableImage, identity: RangeIdentity): void {
   }
 }
 
+const kinds = ['allocation', 'mapping', 'retired', 'poison', 'control'] as const satisfies EntityKind[]
+
+function featuresNeeded(state: TableState): number {
+  let features = 0
+  for (const kind of kinds)
+    for (const value of state.entities(kind).values()) features |= featuresOf(kind, value)
+  return features
+}
+
 function measure(state: TableState): number {
   let bytes = 0
-  for (const kind of ['allocation', 'mapping', 'retired', 'poison', 'control'] satisfies EntityKind[]) {
+  for (const kind of kinds) {
     for (const value of state.entities(kind).values()) bytes += entityBytes(kind, value)
   }
   return bytes

@@ -23,6 +23,7 @@ import { addShow } from './verb/show'
 import { addStatus } from './verb/status'
 import { addTable } from './verb/table-dump'
 import { addTop } from './verb/top'
+import { addUpdate } from './verb/update'
 import { addVerify } from './verb/verify'
 import { addVm } from './verb/vm'
 import { addWatch } from './verb/watch'
@@ -35,7 +36,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
   ],
   ['For owners of memory:', [addAllocate, addOwnerVerbs, addClaim, addExec, addEndVerbs]],
   ['Virtual machines:', [addVm]],
-  ['For administrators:', [addFreeze, addVerify, addPoison, addServiceVerbs]],
+  ['For administrators:', [addFreeze, addUpdate, addVerify, addPoison, addServiceVerbs]],
   ['Of this host, without a broker:', [addReserve, addPreflight, addDoctor, addTable]],
   ['For the shell:', [addCompletion]],
 ]

@@ -8,6 +8,7 @@ import type {
   Range,
   Recovery,
 } from '../../../protocol/generated/broker'
+import { updateInWords } from '../../../protocol/update-words'
 import { dateAndClock, hex, size } from '../format'
 import { textFields, textTable } from './text-table'
 
@@ -21,6 +22,7 @@ export function showStatus(status: GetStatusOut): string {
       ['boot', status.bootId],
       ['started', dateAndClock(status.startedAt)],
       ['frozen', status.frozen ?? undefined],
+      ['update', status.update ? updateInWords(status.update) : undefined],
       ['ranges', String(status.ranges)],
       ['allocations', `${status.allocations}, ${status.unclaimed} of them unclaimed`],
       ['mappings', String(status.mappings)],

@@ -74,6 +74,10 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
     case 'frozen':
     case 'thawed':
     case 'reloaded':
+    case 'updateBegun':
+    case 'participant':
+    case 'updateProceeds':
+    case 'updateCancelled':
       wanted.status()
       return
     case 'range':

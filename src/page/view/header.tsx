@@ -1,3 +1,4 @@
+import { updateInWords } from '../../../protocol/update-words'
 import { count, dateAndClock, duration, grouped } from '../format'
 import { useApp, useClock, useSignals } from './hooks'
 
@@ -24,6 +25,14 @@ export function Header() {
       {typeof status?.frozen === 'string' && (
         <span class="pill frozen" title="Every change is refused until thaw">
           frozen{status.frozen === '' ? '' : `: ${status.frozen}`}
+        </span>
+      )}
+      {status?.update && (
+        <span
+          class="pill frozen"
+          title={`begun by uid ${status.update.uid} at ${dateAndClock(status.update.begunAt)}`}
+        >
+          {updateInWords(status.update)}
         </span>
       )}
       <dl class="facts">

@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws'
 import type { BrokerMethodName, BrokerMethods } from '../../../protocol/generated/broker'
 import { brokerInterfaceName } from '../../../protocol/generated/broker'
+import { methodTraits } from '../../../protocol/methods'
 import { until } from '../../support/test-broker'
 import { prove } from './prove'
 
@@ -63,7 +64,7 @@ export class PageClient {
 
   async raw(method: BrokerMethodName, parameters: object): Promise<Reply> {
     const at = this.replies.length
-    this.send(method, parameters)
+    this.send(method, parameters, methodTraits[method].more === 'always')
     await until(() => this.replies.length > at || this.closeCode !== undefined, `a reply to ${method}`)
     const reply = this.replies[at]
     if (!reply) throw new Error(`closed: ${this.closeCode}`)

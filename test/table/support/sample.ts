@@ -7,6 +7,7 @@ import type {
   RangeIdentity,
   RetiredRecord,
   TableView,
+  UpdateRecord,
 } from '../../../protocol/table'
 
 export const MiB = 1024 * 1024
@@ -74,6 +75,16 @@ export const samplePoison: PoisonRecord = {
   origin: 'kernel',
 }
 export const sampleFreeze: FreezeRecord = { id: 0, reason: 'live update', uid: 0, sinceMs: 1_700_000_000_000 }
+
+export const sampleUpdate: UpdateRecord = {
+  id: 2,
+  number: 1_700_000_000_001,
+  state: 'preparing',
+  reason: 'kernel 6.12',
+  uid: 1000,
+  sinceMs: 1_700_000_000_000,
+  deadlineMs: 123_456,
+}
 
 /** Every field of a state, independent of order. */
 export function snapshot(state: TableView): string {
@@ -164,5 +175,14 @@ export function randomTransaction(
     changes.push(
       state.control.has(0) ? { delete: 'control', key: 0 } : { put: 'control', value: sampleFreeze },
     )
+  if (random() < 0.1) {
+    const stage = random() < 0.5 ? 'preparing' : 'proceeding'
+    const ends = random() < 0.5 && state.control.has(sampleUpdate.id)
+    changes.push(
+      ends
+        ? { delete: 'control', key: sampleUpdate.id }
+        : { put: 'control', value: { ...sampleUpdate, state: stage } },
+    )
+  }
   return changes.length > 0 ? changes : [{ put: 'mapping', value: mapping(nextId('mapping')) }]
 }

@@ -1,3 +1,4 @@
+import { updateInWords } from '../../../../protocol/update-words'
 import type { Range } from '../../index'
 import { printable, size, time } from '../table'
 import { bar } from '../terminal/blocks'
@@ -35,6 +36,7 @@ function warnings(model: Model, canvas: Canvas): string[] {
     lines.push(['red', `BROKER AWAY for ${duration(canvas.now - awaySince)}: the rest is old; reconnecting`])
   if (reading?.status.frozen !== null && reading?.status.frozen !== undefined)
     lines.push(['yellow', `FROZEN: ${reading.status.frozen}`])
+  if (reading?.status.update) lines.push(['yellow', `UPDATE: ${updateInWords(reading.status.update)}`])
   for (const range of reading?.ranges ?? []) {
     if (range.state === 'readOnly') lines.push(['red', `READ-ONLY ${range.name}: ${range.reason ?? ''}`])
     if (range.quarantinedBytes > 0)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { updateInWords } from '../../../../protocol/update-words'
 import type { Status } from '../../index'
 import { withBroker } from '../session'
 import { count, fields, size, table, time } from '../table'
@@ -24,6 +25,7 @@ function describe(status: Status): string {
     ['boot', status.bootId],
     ['started', time(status.startedAt)],
     ['frozen', status.frozen ?? undefined],
+    ['update', status.update ? updateInWords(status.update) : undefined],
     ['ranges', String(status.ranges)],
     ['allocations', `${status.allocations}, ${status.unclaimed} of them unclaimed`],
     ['mappings', String(status.mappings)],

@@ -1,6 +1,13 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Command } from 'commander'
-import { readTableFrom, type TableImage, type TableSource, TableUnreadable } from '../../../../protocol/table'
+import {
+  freezeId,
+  readTableFrom,
+  type TableImage,
+  type TableSource,
+  TableUnreadable,
+  updateId,
+} from '../../../../protocol/table'
 import { exitCode, Failure } from '../exit'
 import { print, wholeArgument } from '../session'
 import { address, count, fields, size, table } from '../table'
@@ -79,7 +86,8 @@ function plain(image: TableImage) {
     mappings: [...state.mappings.values()],
     retired: [...state.retired.values()],
     poison: [...state.poison.values()],
-    freeze: [...state.control.values()],
+    freeze: [...state.control.values()].filter(({ id }) => id === freezeId),
+    update: [...state.control.values()].filter(({ id }) => id === updateId),
   }
 }
 
@@ -94,7 +102,9 @@ function describe(image: TableImage): string {
       ['sequence', String(image.sequence)],
       ['journal', `${image.journalEntries} entries`],
       ...image.diagnostics.map(sentence => ['note', sentence] as const),
-      ...[...state.control.values()].map(({ reason, uid }) => ['frozen', `${reason} (uid ${uid})`] as const),
+      ...[...state.control.values()].map(
+        ({ id, reason, uid }) => [id === freezeId ? 'frozen' : 'update', `${reason} (uid ${uid})`] as const,
+      ),
     ]),
     section(
       [...state.allocations.values()],

@@ -1,0 +1,273 @@
+import { randomInt } from 'node:crypto'
+import type { Logger } from 'pino'
+import type {
+  AnswerUpdateIn,
+  BeginUpdateOut,
+  Participant as ParticipantView,
+  Update as UpdateView,
+} from '../../../protocol/generated/broker'
+import { type UpdateRecord, updateId } from '../../../protocol/table'
+import { participantsPerUidMax } from '../../../protocol/wire/limits'
+import type { Call } from '../../../protocol/wire/responder'
+import type { Policy } from '../access/policy'
+import { refuse } from '../refusal'
+import type { Events } from '../session/events'
+import type { Session } from '../session/session'
+import type { Inventory } from '../state/inventory'
+import { LiveUpdate, monotonicMs } from './live-update'
+import { type Notice, Participant } from './participant'
+import { UpdateStore } from './update-store'
+
+/** What updates need of the broker. */
+export interface UpdateHost {
+  readonly inventory: Inventory
+  readonly policy: Pick<Policy, 'isAdmin'>
+  readonly events: Events
+  readonly log: Logger
+}
+
+/** More than ever join one broker; all of them are safe integers. */
+const participantsPerStart = 1_000_000
+
+/** Names in one refusal. */
+const namesMax = 8
+
+/**
+ * Live updates of the host, one at a time, and the processes that take part. An update waits for nobody by waiting: each
+ * answer, each deadline and each connection that ends is an event, and what follows is looked at anew.
+ */
+export class Updates {
+  /** By id; also those that have left while the update under way remembers them. */
+  private readonly participants = new Map<number, Participant>()
+  /** From somewhere else at each start: what was meant for a participant of the broker before must reach nobody else. */
+  private lastParticipant = randomInt(2 ** 32) * participantsPerStart
+  private current: LiveUpdate | undefined
+  /** Like the wall clock, so that no broker of this boot uses one again. */
+  private lastNumber = 0
+  private readonly store: UpdateStore
+
+  constructor(private readonly host: UpdateHost) {
+    this.store = new UpdateStore(host.inventory.ranges, host.log)
+  }
+
+  /** After a start of the broker: an update that was under way goes on, until nobody follows it. */
+  recover(): void {
+    const record = this.store.find()
+    if (!record) {
+      this.store.clear()
+      return
+    }
+    this.host.log.info({ update: record.number, state: record.state }, 'an update of the host is under way')
+    this.current = this.live(record, true)
+  }
+
+  join(session: Session, name: string, call: Call): void {
+    const own = [...this.participants.values()].filter(({ uid }) => uid === session.uid)
+    const before = own.find(participant => participant.hasLeft && participant.name === name)
+    if (own.length >= participantsPerUidMax && !before)
+      refuse('LimitExceeded', { limit: 'participants', max: participantsPerUidMax })
+    const participant = new Participant(before?.id ?? ++this.lastParticipant, name, session, call)
+    this.participants.set(participant.id, participant)
+    const { current } = this
+    participant.tell(() => ({ kind: 'joined', update: current?.number ?? null }))
+    call.onEnd(() => this.left(participant))
+    if (!current) return
+    participant.tell(this.prepare(current))
+    if (before) for (const follower of current.followers) follower.forget(before)
+    this.changed(participant)
+  }
+
+  /** A uid answers for its own. */
+  answer(session: Session, { participant: id, update, outcome, detail }: AnswerUpdateIn): void {
+    const participant = this.participants.get(id)
+    if (!participant || participant.uid !== session.uid || participant.hasLeft)
+      refuse('NotFound', { kind: 'participant', name: String(id) })
+    const current = this.underWay(update)
+    participant.answer = { outcome, detail: detail ?? null, afterMs: current.ageMs }
+    this.changed(participant)
+  }
+
+  begin(session: Session, deadlineMs: number, reason: string, call: Call): void {
+    const { current, host } = this
+    if (current)
+      refuse('Busy', { name: 'update', operation: `update ${current.number} (${current.record.reason})` })
+    const now = Date.now()
+    this.lastNumber = Math.max(this.lastNumber + 1, now)
+    const record: UpdateRecord = {
+      id: updateId,
+      number: this.lastNumber,
+      state: 'preparing',
+      reason,
+      uid: session.uid,
+      sinceMs: now,
+      deadlineMs: monotonicMs() + deadlineMs,
+    }
+    this.store.put(record)
+    const begun = this.live(record, false)
+    this.current = begun
+    const { uid, pid } = session.peer
+    host.log.info({ update: record.number, reason, pid, uid }, 'an update of the host begins')
+    host.events.emit({ kind: 'updateBegun', uid, pid, detail: reason })
+    for (const participant of this.participants.values()) participant.tell(this.prepare(begun))
+    this.followIt(begun, call)
+  }
+
+  follow(number: number, call: Call): void {
+    this.followIt(this.underWay(number), call)
+  }
+
+  proceed(session: Session, number: number, anyway: boolean): void {
+    const current = this.underWay(number)
+    if (current.isProceeding) return
+    const { state } = this.view(current)
+    if (state !== 'ready' && !anyway)
+      refuse('UpdateNotReady', { update: number, reason: this.othersThanReady() })
+    const record = { ...current.record, state: 'proceeding' } as const
+    this.store.put(record)
+    current.proceed(record)
+    const { uid, pid } = session.peer
+    this.host.log.info({ update: number, state, pid, uid }, 'the update of the host proceeds')
+    this.host.events.emit({ kind: 'updateProceeds', uid, pid, detail: record.reason })
+    this.changed()
+  }
+
+  cancel(number: number, reason: string, by: { uid?: number; pid?: number } = {}): void {
+    const current = this.underWay(number)
+    this.store.clear()
+    const { log, events } = this.host
+    log.info({ update: number, reason, ...by }, 'the update of the host is called off')
+    events.emit({ kind: 'updateCancelled', ...by, detail: reason })
+    current.end({ ...this.view(current), state: 'cancelled' }, reason)
+    this.current = undefined
+    for (const participant of this.participants.values()) {
+      participant.answer = undefined
+      if (participant.hasLeft) this.participants.delete(participant.id)
+      else participant.tell(() => ({ kind: 'cancel', update: number, reason }))
+    }
+  }
+
+  /** The update under way, for whoever may see the broker's state. */
+  get update(): UpdateView | undefined {
+    return this.current && this.view(this.current)
+  }
+
+  /** Those of a uid, or all. */
+  *list(uid: number | undefined): Generator<ParticipantView> {
+    for (const participant of this.participants.values())
+      if (uid === undefined || participant.uid === uid) yield this.viewParticipant(participant)
+  }
+
+  private live(record: UpdateRecord, isRecovered: boolean): LiveUpdate {
+    this.lastNumber = Math.max(this.lastNumber, record.number)
+    const events = {
+      onTime: () =>
+        this.changed(...[...this.participants.values()].filter(one => this.stateOf(one) === 'late')),
+      onUnfollowed: () => this.cancel(record.number, 'whoever began it is gone'),
+    }
+    return new LiveUpdate(record, events, isRecovered)
+  }
+
+  /** @throws Refusal NotFound */
+  private underWay(number: number): LiveUpdate {
+    const { current } = this
+    if (current?.number !== number) refuse('NotFound', { kind: 'update', name: String(number) })
+    return current
+  }
+
+  private followIt(update: LiveUpdate, call: Call): void {
+    update.follow(
+      call,
+      this.participants.values(),
+      batch =>
+        ({
+          update: this.view(update),
+          participants: batch.map(participant => this.viewParticipant(participant)),
+        }) satisfies BeginUpdateOut,
+    )
+  }
+
+  private prepare(update: LiveUpdate): () => Notice {
+    const { number, record } = update
+    return () => ({ kind: 'prepare', update: number, deadlineMs: update.leftMs, reason: record.reason })
+  }
+
+  /** Whoever was ready stays so: it has saved what it had, and may end. */
+  private left(participant: Participant): void {
+    if (this.participants.get(participant.id) !== participant) return
+    participant.hasLeft = true
+    if (this.current && this.isWaitedFor(participant)) this.changed(participant)
+    else this.participants.delete(participant.id)
+  }
+
+  private changed(...participants: Participant[]): void {
+    const { current, host } = this
+    if (!current) return
+    for (const follower of current.followers) follower.note(...participants)
+    for (const participant of participants) {
+      const { name, state, uid, pid, detail } = this.viewParticipant(participant)
+      const why = detail === null || detail === undefined ? '' : `, ${detail}`
+      host.events.emit({ kind: 'participant', uid, pid, detail: `${name}: ${state}${why}` })
+    }
+  }
+
+  /** Administrators may ask anybody to wait; of the others only whose memory is here. */
+  private isWaitedFor({ uid }: Participant): boolean {
+    return this.host.policy.isAdmin(uid) || this.host.inventory.relatedTo(uid).size > 0
+  }
+
+  private stateOf({ answer, hasLeft }: Participant): ParticipantView['state'] {
+    if (!this.current) return 'idle'
+    if (answer) return answer.outcome
+    if (hasLeft) return 'left'
+    return this.current.isOverdue ? 'late' : 'asked'
+  }
+
+  private view(update: LiveUpdate): UpdateView {
+    const count = { idle: 0, asked: 0, ready: 0, failed: 0, late: 0, left: 0 }
+    for (const participant of this.participants.values())
+      if (this.isWaitedFor(participant)) count[this.stateOf(participant)]++
+    const { number, reason, uid, sinceMs } = update.record
+    return {
+      id: number,
+      reason,
+      uid,
+      state: stateFrom(update, count),
+      begunAt: sinceMs,
+      deadline: update.deadlineAt,
+      waiting: count.asked + count.late,
+      ready: count.ready,
+      failed: count.failed + count.left,
+    }
+  }
+
+  private viewParticipant(participant: Participant): ParticipantView {
+    const { id, name, uid, answer, session } = participant
+    return {
+      ...{ id, name, uid, pid: session.peer.pid },
+      state: this.stateOf(participant),
+      waitedFor: this.isWaitedFor(participant),
+      answeredAfterMs: answer?.afterMs ?? null,
+      detail: answer?.detail ?? null,
+    }
+  }
+
+  private othersThanReady(): string {
+    const others = [...this.participants.values()].filter(
+      participant => this.isWaitedFor(participant) && this.stateOf(participant) !== 'ready',
+    )
+    if (others.length === 0) return 'participants may still come back after the restart of the broker'
+    const named = others.slice(0, namesMax).map(participant => {
+      const { name, state, pid, uid } = this.viewParticipant(participant)
+      return `${name} (${state}, pid ${pid}, uid ${uid})`
+    })
+    const more = others.length > namesMax ? ` and ${others.length - namesMax} more` : ''
+    return `not ready: ${named.join(', ')}${more}`
+  }
+}
+
+function stateFrom(update: LiveUpdate, count: Record<ParticipantView['state'], number>): UpdateView['state'] {
+  if (update.isProceeding) return 'proceeding'
+  if (count.failed + count.left > 0) return 'failed'
+  if (count.late > 0) return 'late'
+  return count.asked > 0 || update.awaitsReturn ? 'preparing' : 'ready'
+}

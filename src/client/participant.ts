@@ -1,0 +1,181 @@
+import { BrokerError, toBrokerError } from './errors'
+import type { Link } from './link'
+import type { Out } from './reply'
+import { warn } from './warning'
+import { mayComeBack } from './watch'
+
+/** What a participant is asked to prepare for. */
+export interface UpdateNotice {
+  /** Its number. */
+  readonly id: number
+  readonly reason: string
+  /** How long the update waits, in milliseconds from when it was asked. */
+  readonly deadlineMs: number
+  /** Aborts when the update is called off while prepare() is still at work. */
+  readonly signal: AbortSignal
+}
+
+export interface ParticipateOptions {
+  /** For people: who is ready, who is late. At most 255 bytes of UTF-8 without control characters. */
+  name: string
+  /**
+   * Pause and save. The broker is told ready when it resolves, failed with the message when it throws or rejects. Called
+   * once for each update, also where the broker is restarted meanwhile.
+   */
+  prepare(update: UpdateNotice): void | Promise<void>
+  /** Go on: the update is called off. After prepare() is done, and only where it was called. */
+  cancelled?(update: { readonly id: number; readonly reason: string }): void | Promise<void>
+  /** Ends the participation. */
+  signal?: AbortSignal | undefined
+}
+
+/** Made by Broker.participate(). */
+export interface Participation {
+  /** Settles when it is over: by its signal, by close() of the broker object, or rejected as the broker refused it. */
+  readonly done: Promise<void>
+  /** Resolves when the broker knows of it for the first time; rejected as done. */
+  readonly joined: Promise<void>
+}
+
+type Message = Out<'JoinUpdates'>
+
+interface Preparing {
+  readonly id: number
+  readonly abort: AbortController
+  wasAsked: boolean
+  /** undefined: still at work. */
+  outcome: { outcome: 'ready' | 'failed'; detail?: string } | undefined
+  readonly work: Promise<void>
+}
+
+const detailBytesMax = 512
+
+/** See Broker.participate(). */
+export function participate(link: Link, options: ParticipateOptions): Participation {
+  let onJoined: () => void = () => {}
+  let onRefused: (error: unknown) => void = () => {}
+  const joined = new Promise<void>((resolve, reject) => {
+    onJoined = resolve
+    onRefused = reject
+  })
+  // Nobody may be waiting; those who do get the rejection from their own await.
+  joined.catch(() => {})
+  const done = new Participant(link, options, onJoined).run()
+  done.then(onJoined, onRefused)
+  return { done, joined }
+}
+
+class Participant {
+  private preparing: Preparing | undefined
+  /** What was told of one update after the other, so that no handler runs beside another. */
+  private handlers: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly link: Link,
+    private readonly options: ParticipateOptions,
+    private readonly onJoined: () => void,
+  ) {}
+
+  async run(): Promise<void> {
+    const { name, signal } = this.options
+    for (let failures = 0; ; failures++) {
+      try {
+        for await (const { out } of this.link.replies('JoinUpdates', { name }, signal)) {
+          failures = 0
+          this.heard(out)
+        }
+      } catch (error) {
+        if (this.isOver) return
+        if (!mayComeBack(error)) throw toBrokerError(error, 'JoinUpdates')
+      }
+      try {
+        await this.link.pause(failures, signal)
+      } catch (error) {
+        if (this.isOver) return
+        throw error
+      }
+    }
+  }
+
+  private get isOver(): boolean {
+    return this.link.closed || this.options.signal?.aborted === true
+  }
+
+  private heard(message: Message): void {
+    const { kind, participant, update } = message
+    this.onJoined()
+    const preparing = this.preparing
+    // While the connection was broken, an update may have ended, and another begun.
+    if (preparing && preparing.id !== update)
+      this.end(preparing, 'it was called off while the broker was away')
+    if (kind === 'cancel' && preparing?.id === update) this.end(preparing!, message.reason ?? '')
+    if (kind === 'prepare' && typeof update === 'number') this.prepare(participant, update, message)
+  }
+
+  private prepare(participant: number, id: number, { reason, deadlineMs }: Message): void {
+    this.preparing ??= this.begin({ id, reason: reason ?? '', deadlineMs: deadlineMs ?? 0 })
+    const preparing = this.preparing
+    preparing.work.then(() => {
+      if (this.preparing === preparing && preparing.outcome)
+        this.answer({ participant, update: id, ...preparing.outcome })
+    })
+  }
+
+  private begin(notice: Omit<UpdateNotice, 'signal'>): Preparing {
+    const abort = new AbortController()
+    const work = this.handlers.then(async () => {
+      try {
+        if (abort.signal.aborted) return
+        preparing.wasAsked = true
+        await this.options.prepare({ ...notice, signal: abort.signal })
+        preparing.outcome = { outcome: 'ready' }
+      } catch (error) {
+        preparing.outcome = { outcome: 'failed', detail: lineOf(error) }
+      }
+    })
+    this.handlers = work
+    const preparing: Preparing = { id: notice.id, abort, wasAsked: false, outcome: undefined, work }
+    return preparing
+  }
+
+  private end(preparing: Preparing, reason: string): void {
+    this.preparing = undefined
+    if (!preparing.outcome) preparing.abort.abort()
+    this.handlers = preparing.work.then(async () => {
+      try {
+        if (preparing.wasAsked) await this.options.cancelled?.({ id: preparing.id, reason })
+      } catch (error) {
+        warn(error)
+      }
+    })
+  }
+
+  /** Whoever has to answer again hears of it by the next prepare. */
+  private answer(answer: {
+    participant: number
+    update: number
+    outcome: 'ready' | 'failed'
+    detail?: string
+  }): void {
+    this.link.call('AnswerUpdate', answer).catch(error => {
+      if (this.link.closed) return
+      const passed =
+        error instanceof BrokerError &&
+        ['NotFound', 'ConnectionLost', 'BrokerUnreachable'].includes(error.code)
+      if (!passed) warn(error)
+    })
+  }
+}
+
+/** As the broker takes it. */
+function lineOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const line = message
+    .toWellFormed()
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]+/g, ' ')
+  return Buffer.from(line)
+    .subarray(0, detailBytesMax)
+    .toString()
+    .replace(/\ufffd+$/, '')
+}

@@ -1,0 +1,58 @@
+import type { Participant, Update } from '../../protocol/generated/broker'
+import { toBrokerError } from './errors'
+import type { Link } from './link'
+import type { CallOptions } from './options'
+import { mayComeBack } from './watch'
+
+export interface BeginUpdateOptions extends CallOptions {
+  /** How long the participants have, in milliseconds; at most an hour. */
+  deadlineMs: number
+  /** For people, at most 200 bytes. Default: 'live update' */
+  reason?: string | undefined
+}
+
+/** How far an update is. */
+export interface UpdateProgress {
+  readonly update: Update
+  /** Those that have changed since the last item; at first all, in one item or several. */
+  readonly participants: Participant[]
+  /** Why it was called off. */
+  readonly detail: string | undefined
+}
+
+/** See Broker.beginUpdate(). */
+export async function* beginUpdate(
+  link: Link,
+  { deadlineMs, reason, signal }: BeginUpdateOptions,
+): AsyncGenerator<UpdateProgress, void> {
+  let begun: number | undefined
+  for (let failures = 0; ; failures++) {
+    try {
+      const asked = begun === undefined ? { deadlineMs, reason } : { update: begun }
+      for await (const { out } of link.replies('BeginUpdate', asked, signal)) {
+        failures = 0
+        begun = out.update.id
+        yield { ...out, detail: out.detail ?? undefined }
+      }
+      return
+    } catch (error) {
+      // Whether it has begun is not known, where the connection broke before the first reply.
+      if (begun === undefined || !mayComeBack(error)) throw toBrokerError(error, 'BeginUpdate')
+    }
+    await link.pause(failures, signal)
+  }
+}
+
+/** See Broker.update(). */
+export async function getUpdate(
+  link: Link,
+  { signal }: CallOptions,
+): Promise<{ update: Update | undefined; participants: Participant[] }> {
+  const participants = new Map<number, Participant>()
+  const add = (out: { participants: Participant[] }) => {
+    for (const participant of out.participants) participants.set(participant.id, participant)
+  }
+  const last = await link.last('GetUpdate', {}, signal, add)
+  add(last)
+  return { update: last.update ?? undefined, participants: [...participants.values()] }
+}
