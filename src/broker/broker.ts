@@ -183,13 +183,13 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       'a holder has exited; its allocations can be claimed',
     )
     const slices = new Slices()
-    const told = new Set<Allocation>()
+    const announced = new Set<Allocation>()
     for (const id of [...holder.mappings]) {
       await slices.next()
       const mapping = this.inventory.mappings.get(id)
       // Another process may have claimed it meanwhile.
       if (mapping?.heldBy !== holder) continue
-      told.add(mapping.allocation)
+      announced.add(mapping.allocation)
       this.changed('dormant', mapping.allocation, { mapping, pid: holder.pid })
       this.inventory.setMappingHolder(mapping, undefined)
     }
@@ -197,7 +197,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       await slices.next()
       const allocation = this.inventory.byId.get(id)
       if (allocation?.heldBy !== holder) continue
-      if (!told.has(allocation)) this.changed('dormant', allocation, { pid: holder.pid })
+      if (!announced.has(allocation)) this.changed('dormant', allocation, { pid: holder.pid })
       this.inventory.setHolder(allocation, undefined)
     }
     this.quarantine.checkSoon()

@@ -96,11 +96,11 @@ export class KernelLog {
   }
 
   private report(): void {
-    const { follower, unreportedPages: untold } = this
+    const { follower, unreportedPages } = this
     if (!follower) return
-    if (untold.length > 0) {
+    if (unreportedPages.length > 0) {
       this.unreportedPages = []
-      follower.failed(untold)
+      follower.failed(unreportedPages)
     }
     const lost = this.lostRecords - this.lostReport.lost
     if (lost === 0 || performance.now() < this.lostReport.againAt) return

@@ -25,14 +25,14 @@ export class ConnectionBudgets {
   metered(channel: Channel, party: number, onTooMuch: () => void): Channel {
     const { output, descriptors } = this
     let counted = { bytes: 0, fds: 0 }
-    let told = false
+    let exceeded = false
     const count = (queuedBytes: number, queuedFds: number) => {
       if (queuedBytes !== counted.bytes) output.use(party, queuedBytes - counted.bytes)
       if (queuedFds !== counted.fds) descriptors.use(party, queuedFds - counted.fds)
       counted = { bytes: queuedBytes, fds: queuedFds }
-      if (told || queuedBytes === 0) return
+      if (exceeded || queuedBytes === 0) return
       if (!output.isOver(party) && (queuedFds === 0 || !descriptors.isOver(party))) return
-      told = true
+      exceeded = true
       onTooMuch()
     }
     /** Nearly always nothing is queued, and then nothing is asked or done but this. */
