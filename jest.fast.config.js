@@ -14,7 +14,7 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
-  'vm/run',
+  'vm/(failure|run)',
 ]
 
 /** @type {import('jest').Config} */

@@ -76,6 +76,9 @@ test.each([
   ['-daemonize', 'daemonize'],
   ['-incoming tcp:0:4444', 'incoming'],
   ['-readconfig /etc/qemu.conf', 'readconfig'],
+  ['-runas nobody', 'runas'],
+  ['-chroot /var/empty', 'chroot'],
+  ['-run-with async-teardown=on,user=nobody', 'run-with'],
   ['-object memory-backend-ram,id=x,size=1G', 'object'],
   ['-object qom-type=memory-backend-file,id=x', 'object'],
   ['-object {"qom-type":"memory-backend-memfd","id":"x"}', 'object'],
@@ -154,6 +157,7 @@ test('deploy/vm.toml has every key under its table, and shows the defaults', () 
     ['deadline.start_ms', String(defaults.startMs)],
     ['deadline.save_ms', String(defaults.saveMs)],
     ['deadline.powerdown_ms', String(defaults.powerdownMs)],
+    ['deadline.answer_ms', String(defaults.answerMs)],
   ] as const)
     expect([key, shown.get(key)]).toEqual([key, standard])
   expect(parse(complete).state.bytes).toBe(defaults.stateBytes)

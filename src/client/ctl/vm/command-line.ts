@@ -16,6 +16,8 @@ const refusedOptions: Readonly<Record<string, string>> = {
   daemonize: 'QEMU stays a child of broker-ctl, which tells the service manager when the guest runs',
   readconfig: "broker-ctl can't see what such a file says; write it into arguments",
   preconfig: 'broker-ctl starts the guest',
+  runas: 'the user is vm.user',
+  chroot: "QEMU and broker-ctl pass the device state through a socket in broker-ctl's folder",
 }
 
 /** Options with a value in which a part is broker-ctl's. */
@@ -31,6 +33,7 @@ const refusedValues: ReadonlyArray<readonly [options: string, value: RegExp, why
     /(^|,)(memdev|mem)=/,
     'each [[memory]] is a NUMA node already; -numa cpu, -numa dist and the like are yours',
   ],
+  ['run-with', /(^|,)(user|chroot)=/, 'the user is vm.user, and QEMU stays in its root'],
   [
     'chardev mon object device netdev blockdev',
     /membroker-/,

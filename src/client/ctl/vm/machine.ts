@@ -11,7 +11,6 @@ import { Qmp, QmpError } from './qmp'
 /** Something that takes QEMU's migration stream as it comes. */
 export type Sink = (bytes: Buffer) => void
 
-const answerMs = 30_000
 const pollMs = 50
 const endMs = 10_000
 const lastWordsMs = 2_000
@@ -38,13 +37,13 @@ export class Machine {
     command: readonly string[],
     input: string | undefined,
     folder: string,
-    startMs: number,
+    deadlines: { readonly startMs: number; readonly answerMs: number },
     events: { onGarbage: (text: string) => void; signal: AbortSignal },
   ): Promise<Machine> {
     const process = new QemuProcess(command, input)
     events.signal.addEventListener('abort', () => process.kill())
     try {
-      const qmp = await Qmp.open(process.monitor, startMs, answerMs)
+      const qmp = await Qmp.open(process.monitor, deadlines.startMs, deadlines.answerMs)
       qmp.on('garbage', events.onGarbage)
       const machine = new Machine(process, qmp, folder)
       // RAM is a shared mapping of memory that stays: left out of what is saved, and untouched by what is loaded.

@@ -74,16 +74,10 @@ export class Runner {
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const decision = decide(readSave(state), this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
-    this.machine = await Machine.start(
-      this.command(decision),
-      owner.secret,
-      places.folder,
-      settings.startMs,
-      {
-        onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
-        signal: starting,
-      },
-    )
+    this.machine = await Machine.start(this.command(decision), owner.secret, places.folder, settings, {
+      onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
+      signal: starting,
+    })
     try {
       if (decision.kind === 'resume') await this.resume(this.machine, decision.state)
       else {
@@ -100,13 +94,13 @@ export class Runner {
     this.describe('running')
   }
 
-  /** Resolves when the VM has ended in order. @throws Failure QemuEnded, with QEMU's exit code */
+  /** Resolves when the VM has been ended, or the guest has switched itself off. @throws Failure QemuEnded, with QEMU's exit code */
   async ended(): Promise<void> {
     const { machine } = this
     if (!machine) throw new Error('the VM has not been started')
     const exit = await machine.exited
     if (this.stopping) await this.stopping.catch(() => {})
-    if (this.current.state === 'saved' || this.current.state === 'stopped') return
+    if (['saved', 'stopped', 'failed'].includes(this.current.state)) return
     if (exit.code === 0) {
       this.enter('stopped', 'the guest switched itself off')
       this.describe('stopped')
@@ -146,8 +140,12 @@ export class Runner {
       return true
     } catch (error) {
       log((error as Error).message)
-      if (!this.machine || this.machine.process.exit) return false
       await this.stop('powerdown', log).catch(reason => log(reason.message))
+      if (this.machine && !this.machine.process.exit) {
+        // A service manager would kill it too, and the runner with it.
+        this.fail('it could not be stopped in order, and was killed')
+        this.machine.process.kill()
+      }
       return false
     }
   }
@@ -157,23 +155,34 @@ export class Runner {
   }
 
   private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
-    const { settings, manager } = this.parts
-    if (how === 'save') {
-      this.enter('saving')
-      manager.extend(settings.saveMs + marginMs)
-      try {
-        await this.save(machine, progress)
-      } catch (error) {
-        if (!machine.process.exit) this.enter('running')
-        throw error
-      }
-      this.enter('saved')
-      await machine.quit()
-      this.describe('saved')
-      return { state: 'saved' }
+    try {
+      return how === 'save'
+        ? await this.saveAndQuit(machine, progress)
+        : await this.end(machine, how, progress)
+    } catch (error) {
+      if (!machine.process.exit) this.enter('running')
+      throw error
     }
+  }
+
+  private async saveAndQuit(machine: Machine, progress: (text: string) => void): Promise<object> {
+    const { settings, manager } = this.parts
+    this.enter('saving')
+    manager.extend(settings.saveMs + marginMs)
+    await this.save(machine, progress)
+    this.enter('saved')
+    await machine.quit()
+    this.describe('saved')
+    return { state: 'saved' }
+  }
+
+  private async end(
+    machine: Machine,
+    how: 'powerdown' | 'quit',
+    progress: (text: string) => void,
+  ): Promise<object> {
     this.enter('stopping')
-    const forced = how === 'powerdown' ? !(await this.powerdown(machine, progress)) : false
+    const forced = how === 'powerdown' && !(await this.powerdown(machine, progress))
     if (how === 'quit' || forced) await machine.quit()
     this.enter('stopped', forced ? 'the guest did not switch itself off in time, and was ended' : undefined)
     this.describe('stopped')

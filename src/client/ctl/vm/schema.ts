@@ -12,7 +12,7 @@ export interface VmFile {
   }
   memory: Array<{ bytes: number | string; range?: string; node?: number; align?: number | string }>
   state?: { bytes?: number | string; range?: string }
-  deadline?: { start_ms?: number; save_ms?: number; powerdown_ms?: number }
+  deadline?: { start_ms?: number; save_ms?: number; powerdown_ms?: number; answer_ms?: number }
 }
 
 export const stopModes = ['save', 'powerdown', 'quit'] as const
@@ -26,6 +26,7 @@ export const defaults = {
   startMs: 120_000,
   saveMs: 60_000,
   powerdownMs: 90_000,
+  answerMs: 30_000,
 } as const
 
 const size = (description: string) => ({
@@ -110,6 +111,7 @@ export const vmSchema = {
       save_ms: milliseconds(
         `Until the guest is saved; then it goes on running. Default: ${defaults.saveMs}.`,
       ),
+      answer_ms: milliseconds(`Until QEMU answers a command on its monitor. Default: ${defaults.answerMs}.`),
       powerdown_ms: milliseconds(
         `Until the guest has switched itself off; then it is ended. Default: ${defaults.powerdownMs}.`,
       ),

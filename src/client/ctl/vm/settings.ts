@@ -30,6 +30,7 @@ export interface VmSettings {
   readonly startMs: number
   readonly saveMs: number
   readonly powerdownMs: number
+  readonly answerMs: number
 }
 
 export const defaultVmDirectory = '/etc/membroker/vm'
@@ -140,6 +141,7 @@ function settle(content: VmFile, file: string, name: string, fail: Fail): VmSett
     startMs: deadline.start_ms ?? defaults.startMs,
     saveMs: deadline.save_ms ?? defaults.saveMs,
     powerdownMs: deadline.powerdown_ms ?? defaults.powerdownMs,
+    answerMs: deadline.answer_ms ?? defaults.answerMs,
   }
 }
 

@@ -1,0 +1,350 @@
+/**
+ * Proves that what goes wrong with a VM is said in plain words, and costs no guest: QEMU that does not start, dies, hangs or
+ * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
+ */
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { requireQemu } from '../guest/require-qemu'
+import { until } from '../support/test-broker'
+import { expectGapless, type Run, Scene } from './scene'
+
+const qemu = requireQemu()
+
+if (qemu === undefined) {
+  test('nothing of this suite ran: QEMU is missing', () => {
+    expect(process.env.CI).toBeFalsy()
+  })
+} else {
+  let scene: Scene
+
+  beforeEach(async () => {
+    scene = await Scene.open()
+  })
+  afterEach(() => scene.dispose())
+
+  /** A VM that counts. */
+  async function counting(name: string, ...options: string[]): Promise<Run> {
+    const run = scene.run(name, ...options)
+    await run.counts(5)
+    return run
+  }
+
+  async function stop(name: string, ...options: string[]) {
+    return scene.ctl('vm', 'stop', name, ...options)
+  }
+
+  /** It counts on, in this run. */
+  async function countsOn(run: Run): Promise<void> {
+    await run.counts(run.counters.length + 10)
+    expectGapless(run.counters)
+  }
+
+  /** The next run goes on from the count in memory. */
+  async function goesOn(name: string, ...options: string[]): Promise<Run> {
+    const left = await scene.counter(name)
+    const run = await counting(name, ...options)
+    expect(run.stderr).toContain('the guest goes on')
+    expect([left, left + 1]).toContain(run.counters[0])
+    expectGapless(run.counters)
+    return run
+  }
+
+  const vm = async (name: string) => (await scene.list()).find(each => each.name === name)!
+
+  test('a second runner is refused, and told who runs the VM', async () => {
+    scene.write('vm-1')
+    const first = await counting('vm-1')
+    const second = await scene.run('vm-1').outcome
+    expect(second).toMatchObject({
+      code: 1,
+      stderr: `broker-ctl: VmRuns: vm-1 is run by process ${first.pid} already\n`,
+    })
+    await countsOn(first)
+    expect(await vm('vm-1')).toMatchObject({ state: 'running', pid: first.pid })
+  })
+
+  test('QEMU that does not start says why, and its exit code is passed on', async () => {
+    scene.write('vm-1', { arguments: ['-device', 'no-such-device'] })
+    const { code, stderr } = await scene.run('vm-1').outcome
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/QemuNotStarted: QEMU does not start: QEMU ended \(exit code 1\); its last lines:/)
+    expect(stderr).toMatch(/'no-such-device' is not a valid device model name/)
+    expect(await vm('vm-1')).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/no-such-device/),
+    })
+    scene.write('vm-2', { vm: 'qemu = "no-such-qemu"' })
+    expect(await scene.run('vm-2').outcome).toMatchObject({
+      code: 127,
+      stderr: expect.stringContaining('no-such-qemu'),
+    })
+  })
+
+  test('QEMU that dies ends the run as it ended; the memory stays', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    const { qemuPid } = await vm('vm-1')
+    const before = await scene.file('vm-1/ram')
+    process.kill(qemuPid as number, 'SIGKILL')
+    expect(await run.outcome).toMatchObject({
+      code: 137,
+      stderr: expect.stringMatching(/QemuEnded: QEMU ended \(signal SIGKILL\)/),
+    })
+    expect(await vm('vm-1')).toMatchObject({ state: 'failed', reason: expect.stringMatching(/SIGKILL/) })
+    const next = await counting('vm-1')
+    expect(next.stderr).toContain('the guest boots')
+    expect(await scene.file('vm-1/ram')).toBe(before)
+  })
+
+  test('QEMU that hangs is not waited for: the stop says so, and SIGTERM ends it', async () => {
+    scene.write('vm-1', { more: '[deadline]\nanswer_ms = 500\nsave_ms = 1000\npowerdown_ms = 500\n' })
+    const run = await counting('vm-1')
+    const { qemuPid } = await vm('vm-1')
+    process.kill(qemuPid as number, 'SIGSTOP')
+    expect(await stop('vm-1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/did not answer within 500 ms/),
+    })
+    process.kill(qemuPid as number, 'SIGCONT')
+    await countsOn(run)
+    process.kill(qemuPid as number, 'SIGSTOP')
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 1 })
+    expect(await vm('vm-1')).toMatchObject({
+      state: 'failed',
+      reason: 'it could not be stopped in order, and was killed',
+    })
+    await counting('vm-1')
+  })
+
+  test('SIGTERM saves, and so does Ctrl-C; before the guest runs they change nothing', async () => {
+    scene.write('vm-1')
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      const run = scene.run('vm-1')
+      await run.counts(5)
+      run.signal(signal)
+      expect(await run.outcome).toMatchObject({ code: 0 })
+      expect(await scene.state('vm-1')).toBe('saved')
+    }
+    // Its QEMU waits for what never comes; and what was saved is there for the next.
+    const waits = path.join(scene.folder, 'waits')
+    writeFileSync(waits, `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
+    chmodSync(waits, 0o755)
+    scene.write('vm-1', { vm: `qemu = "${waits}"` })
+    const run = scene.run('vm-1')
+    await run.says(/it waits/)
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 130, stderr: expect.stringContaining('Aborted') })
+    scene.write('vm-1')
+    await goesOn('vm-1')
+  })
+
+  test('a runner that is killed while QEMU loads leaves what was saved; a QEMU that can not load it, too', async () => {
+    const device = ['-device', 'virtio-rng-pci']
+    scene.write('vm-1', { arguments: device })
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    const wrapper = path.join(scene.folder, 'qemu')
+    writeFileSync(wrapper, `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
+    chmodSync(wrapper, 0o755)
+    scene.write('vm-1', { vm: `qemu = "${wrapper}"` })
+    const killed = scene.run('vm-1')
+    await killed.says(/it waits/)
+    await killed.kill()
+    // Without the device, for which state was saved.
+    scene.write('vm-1')
+    const { code, stderr } = await scene.run('vm-1').outcome
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/LoadFailed: what was saved does not load: QEMU ended \(exit code 1\)/)
+    scene.write('vm-1', { arguments: device })
+    await goesOn('vm-1')
+  })
+
+  test('a guest goes on as the machine that it was, whatever the name in the file means by now', async () => {
+    scene.write('vm-1', { machine: 'pc' })
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    scene.write('vm-1', { machine: 'pc-i440fx-6.2' })
+    await goesOn('vm-1')
+    await stop('vm-1', '--quit')
+    const booted = await counting('vm-1')
+    expect(booted.stderr).toContain('the guest boots')
+    // A QEMU that lacks the machine: here one that pretends to.
+    await stop('vm-1', '--save')
+    const lacks = path.join(scene.folder, 'lacks')
+    const program = `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`
+    writeFileSync(lacks, program)
+    chmodSync(lacks, 0o755)
+    scene.write('vm-1', { vm: `qemu = "${lacks}"` })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('unsupported machine type'),
+    })
+    scene.write('vm-1', { machine: 'pc-i440fx-6.2' })
+    await goesOn('vm-1')
+  })
+
+  test('what was saved and is damaged is not used', async () => {
+    scene.write('vm-1')
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    const file = await scene.file('vm-1/state')
+    const bytes = readFileSync(file)
+    bytes[4096 + 1000]! ^= 1
+    writeFileSync(file, bytes, { flag: 'r+' })
+    const run = await counting('vm-1')
+    expect(run.stderr).toContain(
+      "what was saved can't be used: the device state is not what was saved; it boots",
+    )
+    expect(run.counters[0]).toBe(1)
+  })
+
+  test('what was saved is for its very memory: other memory of the same name boots', async () => {
+    scene.write('vm-1')
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    expect(await scene.ctl('release', 'vm-1/ram')).toMatchObject({ code: 0 })
+    const run = await counting('vm-1')
+    expect(run.stderr).toContain('what was saved belongs to memory that is gone; it boots')
+  })
+
+  test('other memory in the file throws nothing away', async () => {
+    scene.write('vm-1')
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    scene.write('vm-1', { memory: '[[memory]]\nbytes = "32MiB"\n' })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /MemoryChanged: a guest is saved, but with other memory than the file says/,
+      ),
+    })
+    scene.write('vm-1', { memory: '[[memory]]\nbytes = "128MiB"\n' })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /MemorySize: vm-1\/ram has 64 MiB, and the file says 128 MiB: .*broker-ctl grow/,
+      ),
+    })
+    scene.write('vm-1')
+    const next = await goesOn('vm-1')
+    await stop('vm-1', '--save')
+    await next.outcome
+    const booted = await counting('vm-1', '--discard-state')
+    expect(booted.stderr).toContain('what was saved is discarded, as --discard-state says; it boots')
+  })
+
+  test('a state allocation that is too small grows, before the guest is stopped', async () => {
+    scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
+    const run = await counting('vm-1')
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    expect((await run.outcome).code).toBe(0)
+    const { allocations } = (await vm('vm-1')) as { allocations: Array<{ name: string; bytes: number }> }
+    const state = allocations.find(({ name }) => name === 'vm-1/state')!
+    expect(state.bytes).toBeGreaterThan(16 * 2 ** 20)
+    expect(state.bytes).toBeLessThan(32 * 2 ** 20)
+    await goesOn('vm-1')
+  })
+
+  test('where it can not grow the save is refused, and the guest goes on as if nothing had been', async () => {
+    scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
+    const run = await counting('vm-1')
+    const client = scene.broker.client()
+    const { ranges } = await client.call('ListRanges', {})
+    await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    const refused = await stop('vm-1', '--save')
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(
+      /SaveFailed: a save needs 1\d\.\d MiB, vm-1\/state has 1 MiB and does not grow: /,
+    )
+    await countsOn(run)
+    // Room there is again.
+    await client.call('Release', { name: 'full' })
+    await until(async () => (await stop('vm-1', '--save')).code === 0, 'a save that has room')
+    await goesOn('vm-1')
+  })
+
+  test('a range that is full is said before QEMU starts', async () => {
+    scene.write('vm-1', { memory: '[[memory]]\nbytes = "10GiB"\n' })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^broker-ctl: NoSpace: .*\nhint: broker-ctl ranges/m),
+    })
+    expect(await vm('vm-1')).toMatchObject({ state: 'failed', reason: expect.stringMatching(/\d/) })
+  })
+
+  test('with a secret: nothing goes without it', async () => {
+    const secret = path.join(scene.folder, 'secret')
+    scene.write('vm-1', { vm: `secret_file = "${secret}"` })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/SecretFile: .*vm-1\.toml: secret_file: ENOENT/),
+    })
+    writeFileSync(secret, 'open sesame\n')
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    writeFileSync(secret, 'open barley\n')
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/PermissionDenied/),
+    })
+    writeFileSync(secret, 'open sesame\n')
+    await goesOn('vm-1')
+  })
+
+  test('a broker that is killed is not noticed; a guest is saved while it is away', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    await scene.broker.kill()
+    await countsOn(run)
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    expect((await run.outcome).code).toBe(0)
+    await scene.broker.start()
+    await goesOn('vm-1')
+  })
+
+  test('a frozen broker keeps no guest from being saved', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    await scene.ctl('freeze', 'the host is updated')
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    expect((await run.outcome).code).toBe(0)
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Frozen: .*the host is updated/),
+    })
+    await scene.ctl('thaw')
+    await goesOn('vm-1')
+  })
+
+  test('stops that are none say so', async () => {
+    scene.write('vm-1', { vm: 'on_stop = "powerdown"', more: '[deadline]\npowerdown_ms = 300\n' })
+    expect(await stop('vm-1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('vm-1 does not run'),
+    })
+    expect(await stop('vm-1', '--save', '--quit')).toMatchObject({ code: 2 })
+    expect(await stop('../vm-1')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("can't be the name"),
+    })
+    // This guest has no power button.
+    const run = await counting('vm-1')
+    const stopped = await stop('vm-1', '--json')
+    expect(JSON.parse(stopped.stdout)).toEqual({ name: 'vm-1', state: 'stopped', forced: true })
+    expect((await run.outcome).code).toBe(0)
+    expect(await vm('vm-1')).toMatchObject({ state: 'stopped', reason: expect.stringMatching(/in time/) })
+  })
+
+  test('a list shows every file, also one with a mistake', async () => {
+    scene.write('vm-1')
+    scene.write('vm-2', { more: 'what = "ever"\n' })
+    writeFileSync(path.join(scene.directory, 'README'), 'no VM')
+    expect(await scene.list()).toMatchObject([
+      { name: 'vm-1', state: 'stopped', pid: null, allocations: [] },
+      { name: 'vm-2', state: 'invalid', reason: expect.stringMatching(/vm-2\.toml:\d+: unknown key 'what'/) },
+    ])
+    const { stdout } = await scene.ctl('vm', 'list')
+    expect(stdout).toMatch(/^vm-1 +stopped/m)
+  })
+}
