@@ -5,8 +5,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * The promise's outcome, or an Aborted error as soon as the signal fires. A value that arrives after that goes to
- * discard, so that what it owns is not lost; a late rejection is of no interest to anybody.
+ * The promise's outcome, or an Aborted error as soon as the signal fires. A value that arrives later goes to discard,
+ * which frees its descriptors; nobody needs a late rejection.
  */
 export function abortable<T>(
   promise: Promise<T>,

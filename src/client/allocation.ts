@@ -27,8 +27,8 @@ export interface MapOptions extends CallOptions {
 export type ReleaseOutcome = 'released' | 'quarantined'
 
 /**
- * A named, owned, persisted piece of memory. The object is a handle: dropping it changes nothing at the broker.
- * What it tells is as of the last reply; refresh() asks anew.
+ * A named, owned, persisted piece of memory. The object is a handle: dropping it changes nothing at the broker. Its
+ * facts are those of the last reply; refresh() asks again.
  */
 export class Allocation {
   private readonly state: ClientState
@@ -69,7 +69,7 @@ export class Allocation {
     return this.latest.shares
   }
 
-  /** What is known of its contents after a kexec. */
+  /** The broker's verdict on its contents after a kexec. */
   get verdict(): Verdict {
     return this.latest.verdict
   }
@@ -104,7 +104,7 @@ export class Allocation {
   }
 
   /**
-   * Make it larger; what it holds stays where it is.
+   * Make it larger; its contents stay where they are.
    * @param size in bytes, of the whole; rounded up to the range's alignment
    * @throws BrokerError NoSpace, QuotaExceeded, InvalidArgument, TableFull, ...
    */
@@ -114,10 +114,11 @@ export class Allocation {
   }
 
   /**
-   * Some of it is bad (a machine check: SIGBUS with BUS_MCEERR_AR or BUS_MCEERR_AO): once it is released, nobody is
-   * given that memory again. By its owner, and by whom it is shared with.
+   * Report bad memory of it (after a machine check: SIGBUS with BUS_MCEERR_AR or BUS_MCEERR_AO). After its release,
+   * the broker never hands that memory out again. For its owner and for uids that it is shared with.
    * @param where from the allocation's start
-   * @returns the ledger's entries for it; none where the kernel chooses the pages (directory, memfd), and takes bad ones away
+   * @returns the ledger's entries for it; none where the kernel chooses the pages (directory, memfd), and takes bad
+   * ones away
    * @throws BrokerError InvalidArgument, PermissionDenied, LimitExceeded, TableFull, ...
    */
   async markPoisoned(where: BadMemory): Promise<Poison[]> {

@@ -66,7 +66,7 @@ export interface AllocateOptions extends CallOptions {
   contiguous?: boolean | undefined
   /** Kept by the broker for the owner. */
   metadata?: Metadata | undefined
-  /** To be given again at each claim; only its hash is stored. At most 1024 bytes of UTF-8. */
+  /** Each claim must give it again; the broker stores only its hash. At most 1024 bytes of UTF-8. */
   secret?: string | undefined
   /** Uid to allocate for, by administrators. Default: the caller's own */
   owner?: number | undefined
@@ -82,13 +82,13 @@ export interface MappingEnd {
   readonly info: Readonly<MappingInfo>
 }
 
-/** What listeners throw, or reject with, becomes a process warning: a VMM does not end for it. */
+/** An error of a listener, thrown or rejected, becomes a process warning: a VMM does not end for it. */
 export interface BrokerEvents {
   /** The connection broke; calls wait for its return. The error is undefined where the broker closed it in order. */
   disconnected: [error: Error | undefined]
   /** The broker is back, the same or its successor; claims and mappings go on as they were. */
   reconnected: [status: Status]
-  /** The broker took a mapping back; its handlers have run. failures: what they threw. */
+  /** The broker took a mapping back; its handlers have run. failures: the errors that they threw. */
   mappingRevoked: [mapping: MappingEnd, failures: unknown[]]
   /**
    * A mapping that the broker does not know after its restart (a source that does not survive it). Its descriptor and
@@ -148,7 +148,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     return (await this.state.link.call('ListRanges', {}, options.signal)).out.ranges
   }
 
-  /** Connected processes, and what they hold. */
+  /** Connected processes and their memory. */
   async clients(options: CallOptions = {}): Promise<Client[]> {
     return (await this.state.link.call('ListClients', {}, options.signal)).out.clients
   }
@@ -187,8 +187,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * A handle of an existing allocation, without claiming it: for what is shared with this uid, what this process holds
-   * already, and for administration.
+   * A handle of an existing allocation, without claiming it: for an allocation that is shared with this uid or that
+   * this process already holds, and for administration.
    * @throws BrokerError NotFound
    */
   async allocation(name: string, options: ClaimOptions = {}): Promise<Allocation> {
@@ -206,25 +206,25 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * What rebuild() with the same options would take up, and what it could not. Nothing changes: this process becomes no
-   * holder, and what freeze() has recorded for verify() stays.
+   * The allocations that rebuild() with the same options could claim, and those that it could not. Nothing changes:
+   * this process becomes no holder, and the digests of freeze() stay.
    */
   claimable(options: ClaimableOptions = {}): Promise<Claimable> {
     return claimable(this.state, options)
   }
 
   /**
-   * Take up all of this owner's allocations whose names begin with prefix, with their mappings. What can't be taken up
-   * is reported in notClaimed and doesn't hinder the others.
+   * Claim all of this owner's allocations whose names begin with prefix, with their mappings. notClaimed has those
+   * that can't be claimed; they do not stop the others.
    */
   rebuild(options: RebuildOptions = {}): Promise<Rebuilt> {
     return rebuild(this.state, options)
   }
 
   /**
-   * First the state, then each change as it happens. Begins anew with a snapshot, marked `again`, when the connection
-   * broke; says how much a slow watcher missed. Ends with close(); an aborted signal makes it throw code Aborted.
-   * mine: only what concerns this process.
+   * First the state, then each change as it happens. After a broken connection it begins again with a snapshot,
+   * marked `again`. It counts the changes that a slow watcher missed. It ends with close(); an aborted signal makes
+   * it throw code Aborted. mine: only changes that concern this process.
    */
   watch(
     options: { mine?: boolean | undefined; signal?: AbortSignal | undefined } = {},
@@ -233,9 +233,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * End a mapping of another process, as its owner or an administrator: its holder is asked, and after graceMs the
-   * range's policy decides.
-   * A mapping of this object is given up as by its close().
+   * End a mapping of another process, as its owner or an administrator: the broker asks its holder, and after graceMs
+   * follows on_deadline. A mapping of this object ends as by its close().
    * @param mapping its number (MappingInfo.id)
    * @returns quarantined where no proof exists yet that the holder has let go
    */
@@ -256,9 +255,9 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * Refuse every change until thaw(), across restarts of the broker; the reason is told to those refused. With digests
-   * it also records what every allocation holds, for verify(): the freeze stands first, and stays where that is broken
-   * off; then freeze() with digests may be called again.
+   * Refuse every change until thaw(), across restarts of the broker; refused callers get the reason. With digests it
+   * then records a digest of every allocation, for verify(). If you break that off, the freeze stays; call freeze()
+   * with digests again.
    * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
    */
   freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
@@ -266,8 +265,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * Compare what allocations hold with the digests of the last freeze, one after the other; each is yielded as it is
-   * known, in order of id. Breaking off ends it at the broker too. For administrators.
+   * Compare allocations' contents with the digests of the last freeze. Yields each result at once, in order of id. A
+   * break ends the comparison at the broker too. For administrators.
    * @throws BrokerError PermissionDenied, Busy (digests or another verification are under way)
    */
   verify(options: VerifyOptions = {}): AsyncGenerator<Verified, void> {
@@ -279,7 +278,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async poisoned(options: CallOptions = {}): Promise<Poison[]> {
-    // By place: a broker that is replaced meanwhile is asked for all of it again.
+    // By place: the library asks a broker that was replaced meanwhile for all of it again.
     const rows = new Map<string, Poison>()
     const add = ({ poisoned }: { poisoned: Poison[] }) => {
       for (const row of poisoned) rows.set(`${row.range} ${row.offset} ${row.allocation ?? ''}`, row)
@@ -289,10 +288,12 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * A range's memory is bad: nobody is given it again. For administrators; owners have Allocation.markPoisoned().
+   * Report bad memory of a range: the broker never hands it out again. For administrators; owners have
+   * Allocation.markPoisoned().
    * @param where from the range's start
    * @returns the ledger's entries for it
-   * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses), TableFull
+   * @throws BrokerError PermissionDenied, NotFound, InvalidArgument (also for ranges whose pages the kernel chooses),
+   * TableFull
    */
   markPoisoned(range: string, where: BadMemory): Promise<Poison[]> {
     return markPoisoned(this.state.link, { range }, where)
@@ -386,8 +387,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * The address of the debug console, with the token that opens it: whoever has it can do what an administrator can.
-   * For administrators.
+   * The address of the debug console, with its token: everybody who has it has an administrator's rights there. For
+   * administrators.
    * @throws BrokerError ConsoleOff, PermissionDenied
    */
   async openConsole(options: CallOptions = {}): Promise<string> {
@@ -411,8 +412,8 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * End the connection. Windows of its mappings become empty and their descriptors are closed, but nothing is given
-   * up: the broker keeps allocations and layouts for the next claim. Idempotent; calls under way fail with Closed.
+   * End the connection. The windows of its mappings become empty and their descriptors close. The broker keeps
+   * allocations and layouts for the next claim. Idempotent; calls in progress fail with Closed.
    */
   async close(): Promise<void> {
     this.state.link.close()
@@ -437,7 +438,7 @@ export class Broker extends EventEmitter<BrokerEvents> {
     }
   }
 
-  /** To each listener on its own, so that none keeps the event from the next one, or from what the library does after it. */
+  /** Calls each listener separately, so that none keeps the event from the next one, or from the library. */
   private announce<K extends keyof BrokerEvents>(event: K, ...details: BrokerEvents[K]): void {
     for (const listener of this.rawListeners(event)) {
       try {

@@ -9,10 +9,10 @@ import type { RevokeOutcome } from './options'
 import type { In } from './reply'
 import type { RevokeListener } from './revoke-listener'
 
-/** Reasons why a change can't be taken now that end by themselves, or by an operator. */
+/** Reasons for refusing a change now that end by themselves, or by an operator. */
 const passing = new Set(['BrokerUnreachable', 'Busy', 'ConnectionLost', 'Frozen', 'RangeReadOnly'])
 
-/** What the objects of one broker connection share: the way to the broker, and the mappings held through it. */
+/** State that the objects of one broker connection share: the link, and the mappings held through it. */
 export class ClientState {
   readonly link: Link
   readonly revokes: RevokeListener
@@ -26,12 +26,15 @@ export class ClientState {
     this.revokes = revokes
   }
 
-  /** A restarted broker may have been given other ranges. */
+  /** A restarted broker may have other ranges. */
   forgetRanges(): void {
     this.pageBytes = new Map()
   }
 
-  /** What to have in hand before a descriptor is asked for, so that nothing can fail between its arrival and its owner. */
+  /**
+   * Preparations before the library asks for a descriptor, so that nothing can fail between its arrival and its
+   * owner.
+   */
   async prepare(range: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     await abortable(this.revokes.ready(), signal)
     if (range === undefined ? this.pageBytes.size > 0 : this.pageBytes.has(range)) return
@@ -99,8 +102,8 @@ export class ClientState {
   }
 
   /**
-   * As acknowledge(), again and again while the broker is away or frozen: a revoke was asked for, and nothing but this
-   * process' word may prove that it has let go. Ends with the link.
+   * As acknowledge(), again and again while the broker is away or frozen: the broker asked for the mapping, and only
+   * this process' word may prove that it has let go. Ends with the link.
    * @throws BrokerError anything else that the broker answers
    */
   async settle(held: HeldMapping): Promise<void> {

@@ -34,7 +34,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Broker> {
   }
 }
 
-/** Whoever named no socket can't know which one was meant, or where else it was looked for. */
+/** A caller that named no socket can't know which one the library used, or where else it looked. */
 function explained(error: unknown, { why, tried }: SocketChoice): unknown {
   if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') return error
   return new BrokerError(error.code, `${error.message}; this socket is ${why}`, {

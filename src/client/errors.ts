@@ -50,7 +50,7 @@ export function closedError(): BrokerError {
   return new BrokerError('Closed', 'this broker connection was closed by close()')
 }
 
-/** What the wire layer throws, as the error that users see; anything else is a defect and stays what it is. */
+/** An error of the wire layer, as the error that users see; any other error is a defect and stays unchanged. */
 export function toBrokerError(error: unknown, method: string): unknown {
   if (error instanceof VarlinkError) {
     const code = error.error.slice(error.error.lastIndexOf('.') + 1)

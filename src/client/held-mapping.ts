@@ -10,15 +10,15 @@ import { BrokerError, invalidArgument } from './errors'
  */
 export const windowBytesMax = 4 * GiB
 
-/** What a revoke handler is told. */
+/** The argument of a revoke handler. */
 export interface RevokeNotice {
-  /** Who asks and why, where the broker says so. */
+  /** The reason of the revoke, if the broker gives one. */
   readonly detail: string | undefined
   /** When the broker stops asking, in milliseconds since the Unix epoch. */
   readonly deadline: number
   /**
-   * Aborts at the deadline: the memory is taken away then, whatever the handler still does. What a listener of the signal
-   * throws is an uncaught exception, as of every AbortSignal; what the handler throws is not.
+   * Aborts at the deadline: then the library takes the memory away, whatever the handler still does. An error of a
+   * listener of the signal is an uncaught exception, as with every AbortSignal; an error of the handler is not.
    */
   readonly signal: AbortSignal
 }
@@ -32,8 +32,8 @@ export type RevokeHandler = (notice: RevokeNotice) => void | Promise<void>
 export type MappingState = 'held' | 'revoking' | 'lost' | 'closed'
 
 /**
- * What a mapping owns: one descriptor and the windows made from it. Apart from the Mapping that users see, so that
- * the library can answer a revoke notice when the user has dropped the Mapping but still uses a window.
+ * A mapping's possessions: one descriptor and the windows made from it. Apart from the Mapping that users see, so
+ * that the library can answer a revoke notice when the user has dropped the Mapping but still uses a window.
  */
 export class HeldMapping {
   readonly info: MappingInfo

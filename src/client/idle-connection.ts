@@ -1,6 +1,6 @@
 import type { Connection } from './transport'
 
-/** Longer than a program that gives back what it maps takes from one to the next. */
+/** Longer than the pause between two mappings of a program that gives each back. */
 const idleMs = 1_000
 
 /**

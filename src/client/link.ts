@@ -152,7 +152,7 @@ export class Link {
     }
   }
 
-  /** The last reply of such a call; what comes before it goes to onStep. For methods that carry no descriptors. */
+  /** The last reply of such a call; earlier replies go to onStep. For methods that carry no descriptors. */
   async last<M extends Method>(
     method: M,
     parameters: In<M>,

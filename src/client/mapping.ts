@@ -12,7 +12,7 @@ export interface WindowOptions {
   writable?: boolean | undefined
 }
 
-/** Who ends a mapping here and at the broker; undefined where the broker does not know it any more. */
+/** Ends a mapping here and at the broker; undefined if the broker does not know it any more. */
 export interface MappingOwner {
   giveUp(held: HeldMapping, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined>
 }
@@ -75,7 +75,7 @@ export class Mapping {
     return this.held.info.guestAddress ?? undefined
   }
 
-  /** What map() was given. */
+  /** The arguments of map(). */
   get metadata(): unknown {
     return this.held.info.metadata ?? undefined
   }
@@ -93,7 +93,7 @@ export class Mapping {
     return this.held.fd
   }
 
-  /** Where in the descriptor the mapping starts: what to give mmap() for the mapping's first byte. */
+  /** Offset of the mapping's first byte in the descriptor, for mmap(). */
   get mmapOffset(): number {
     return this.held.mmapOffset
   }
@@ -127,9 +127,9 @@ export class Mapping {
 
   /**
    * Called when the broker wants the mapping back. The library waits for all handlers, until the deadline at most;
-   * then it unmaps the windows, closes the descriptor and tells the broker. A handler lets go of everything that it
-   * made of the descriptor: KVM slots, DMA mappings, duplicates, children's copies. One that throws or rejects is told
-   * of by a warning and in `mappingRevoked`; it delays nothing.
+   * then it unmaps the windows, closes the descriptor and tells the broker. A handler ends everything that the
+   * program made from the descriptor: KVM slots, DMA mappings, duplicates, children's copies. A handler that throws
+   * or rejects delays nothing; a warning and `mappingRevoked` report it.
    * @returns a function that takes the handler away again
    */
   onRevoke(handler: RevokeHandler): () => void {
@@ -138,10 +138,10 @@ export class Mapping {
   }
 
   /**
-   * Give the mapping up for good: unmap the windows, close the descriptor, and have the broker forget the layout.
-   * Local resources are gone as soon as it is called, whatever comes of the rest. Idempotent.
-   * @returns quarantined where something else (a duplicate, a child) still holds the memory; undefined where the
-   * broker no longer knew the mapping
+   * Give the mapping up for good: unmap the windows, close the descriptor, and make the broker forget the layout.
+   * Local resources are gone at once, whatever the broker answers. Idempotent.
+   * @returns quarantined if a duplicate or a child still holds the memory; undefined if the broker no longer knew the
+   * mapping
    */
   async close(options: CallOptions = {}): Promise<RevokeOutcome | undefined> {
     unreachable.unregister(this)

@@ -19,9 +19,11 @@ export interface Step {
 }
 
 export interface EndOptions extends CallOptions {
-  /** How long holders are asked before the range's policy decides, in milliseconds. Default: the broker's */
+  /**
+   * Time that holders have to let go before the broker follows on_deadline, in milliseconds. Default: the broker's
+   */
   graceMs?: number | undefined
-  /** Hears of each step but the last, as it is done. */
+  /** Called with each step but the last, at once. */
   onStep?: ((step: Step) => void) | undefined
 }
 

@@ -12,11 +12,11 @@ import type { In, Out } from './reply'
 export interface Claimed {
   readonly allocation: Allocation
   readonly mappings: Mapping[]
-  /** What is known of its contents: intact, changed, poisoned, or unverified. */
+  /** The broker's verdict on its contents: intact, changed, poisoned, or unverified. */
   readonly verdict: Verdict
 }
 
-/** An allocation that could not be taken up; the others were. */
+/** An allocation that the broker did not let this process claim; it claimed the others. */
 export interface NotClaimed {
   readonly name: string | undefined
   /** held: another living process holds it; refused: not with this secret; unavailable: its range can't serve it. */
@@ -29,7 +29,7 @@ export interface Rebuilt {
   readonly notClaimed: NotClaimed[]
 }
 
-/** What a claim would come to. */
+/** The outcome that a claim would have. */
 export interface Claimable {
   /** Of allocations that can be claimed; in order of id. */
   readonly claimable: AllocationInfo[]
@@ -47,7 +47,7 @@ export interface RebuildOptions extends ClaimOptions {
 }
 
 export interface ClaimableOptions extends RebuildOptions {
-  /** Only this one; what prevents its claim is then an error. */
+  /** Only this one; an obstacle to its claim is then an error. */
   name?: string | undefined
 }
 
@@ -97,7 +97,7 @@ async function collect(state: ClientState, parameters: In<'Claim'>, options: Cla
     if (state.claimCutOff) for (const one of claimed.values()) await regrant(state, one, options)
     return { claimed: [...claimed.values()], notClaimed }
   } catch (error) {
-    // Whoever gets an error gets no objects: what came before it must not stay open unseen.
+    // A caller that gets an error gets no objects: the earlier ones must not stay open unseen.
     for (const { mappings } of claimed.values()) for (const { id } of mappings) state.abandon(id)
     throw toBrokerError(error, 'Claim')
   }

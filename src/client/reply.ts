@@ -7,7 +7,7 @@ export type Method = keyof BrokerMethods
 export type In<M extends Method> = BrokerMethods[M]['in']
 export type Out<M extends Method> = BrokerMethods[M]['out']
 
-/** A checked reply. Whoever gets one owns its fds. */
+/** A checked reply. Its receiver owns its fds. */
 export interface Reply<M extends Method> {
   readonly out: Out<M>
   readonly fds: readonly number[]

@@ -4,23 +4,23 @@ import type { HeldMapping, RevokeNotice } from './held-mapping'
 import type { Link } from './link'
 import type { Out } from './reply'
 
-/** Of the time left until a deadline, what the library keeps for unmapping and telling the broker. */
+/** The part of the time before a deadline that the library keeps for unmapping and for its answer to the broker. */
 const reserveShare = 0.2
 const reserveMsMax = 500
-/** A revoke that was asked for while the connection was down carries no deadline: the snapshot only shows that it runs. */
+/** A revoke that began while the connection was down has no deadline: the snapshot only shows that it runs. */
 const unknownDeadlineMs = 1_000
 const retry = { minDelayMs: 10, maxDelayMs: 1_000 }
 
 export interface RevokeEvents {
-  /** The mapping is dropped already; the broker is to be told. failures: what its handlers threw. */
+  /** The library has dropped the mapping; the broker needs the answer. failures: the errors of its handlers. */
   onRevoked(held: HeldMapping, failures: unknown[]): void
   onLost(held: HeldMapping): void
 }
 
 /**
- * What the broker tells this process about its mappings, over a Watch stream of its own: revoke requests, and, each
- * time the stream begins, which mappings it knows. Opened when the first mapping is about to be made, so that no
- * request can fall between the mapping and the first look.
+ * The broker's notices about this process' mappings, over a Watch stream of its own: revoke requests, and, at each
+ * beginning of the stream, the mappings that it knows. The library opens it before the first mapping, so that no
+ * request falls between the mapping and the snapshot.
  */
 export class RevokeListener {
   private readonly link: Link
@@ -69,7 +69,7 @@ export class RevokeListener {
       onReady = resolve
       onFailed = reject
     })
-    // Nobody may be waiting; those who do get the rejection from their own await.
+    // Perhaps nobody waits; a waiter gets the rejection from its own await.
     ready.catch(() => {})
     this.readiness = ready
     const ended = (error?: unknown) => {
@@ -99,7 +99,7 @@ export class RevokeListener {
         onReady()
       }
       if (out.event) this.onEvent(out.event)
-      // What was missed may have been a revoke request; a new stream begins with the state.
+      // A missed event may be a revoke request; a new stream begins with the state.
       if (out.missed) return
     }
   }
@@ -148,7 +148,7 @@ interface Request {
   readonly detail: string | undefined
 }
 
-/** Of a revokeRequested event; nothing of it is known where only the state 'revoking' was seen. */
+/** Of a revokeRequested event; unknown if the library only saw the state 'revoking'. */
 function requestOf({ deadline, detail }: Pick<Event, 'deadline' | 'detail'>): Request {
   const at = deadline ?? Date.now() + unknownDeadlineMs
   return {
@@ -168,7 +168,10 @@ function sameMapping(a: MappingInfo, b: MappingInfo): boolean {
   return a.id === b.id && a.allocation === b.allocation && a.offset === b.offset && a.length === b.length
 }
 
-/** All at once; what they threw. Those that are not done shortly before the deadline are not waited for. */
+/**
+ * Runs all at once and returns their errors. It does not wait for handlers that run until shortly before the
+ * deadline.
+ */
 async function runHandlers(held: HeldMapping, { deadline, endsAtMs, detail }: Request): Promise<unknown[]> {
   const leftMs = Math.max(0, endsAtMs - performance.now())
   const timeMs = leftMs - Math.min(leftMs * reserveShare, reserveMsMax)

@@ -12,7 +12,7 @@ const backlogPatienceMs = 5_000
 /** One connection to the broker. */
 export interface Connection {
   readonly caller: Caller
-  /** Settles when the connection is gone; with what ended it, when that was a failure. */
+  /** Settles when the connection is gone; with the failure that ended it, if any. */
   readonly closed: Promise<Error | undefined>
 }
 

@@ -15,7 +15,7 @@ export interface ProgressOptions extends CallOptions {
 }
 
 export interface FreezeOptions extends ProgressOptions {
-  /** Record what every allocation holds, for verify(). All who write to them must have stopped. Default: false */
+  /** Record a digest of every allocation, for verify(). All writers must have stopped. Default: false */
   digests?: boolean | undefined
 }
 
@@ -24,7 +24,7 @@ export interface VerifyOptions extends ProgressOptions {
   prefix?: string | undefined
 }
 
-/** What came of comparing one allocation with its digest. */
+/** The result of comparing one allocation with its digest. */
 export interface Verified {
   readonly name: string
   readonly verdict: Verdict
@@ -75,7 +75,7 @@ export async function markPoisoned(
   where: { name: string; secret?: string | undefined } | { range: string },
   { offset, length, signal }: BadMemory,
 ): Promise<Poison[]> {
-  // Marking again what is marked changes nothing.
+  // A second report of the same memory changes nothing.
   const { out } = await link.call('MarkPoisoned', { ...where, offset, length }, signal)
   return out.poisoned
 }

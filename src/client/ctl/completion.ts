@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 /** One verb as completion sees it; path '' is the program itself, 'table dump' a verb of a noun. */
 interface Node {
   readonly path: string
-  /** Verbs, or what its argument may be. */
+  /** Verbs, or values of its argument. */
   readonly words: ReadonlyArray<{ readonly word: string; readonly summary: string }>
   /** Has verbs of its own. */
   readonly isNoun: boolean

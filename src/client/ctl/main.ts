@@ -13,7 +13,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Who reads the output may stop when it has seen enough: no reason to complain. */
+/** The reader of the output may stop early: no reason to complain. */
 function onOutputLost(error: NodeJS.ErrnoException): never {
   if (error.code === 'EPIPE') process.exit(exitCode.good)
   process.stderr.write(`broker-ctl: the output can't be written: ${error.message}\n`)

@@ -27,8 +27,8 @@ export function fillIn(args: readonly string[], maps: readonly MapFacts[]): stri
 }
 
 /**
- * How programs are to align what they map of a range: as its units, which a device insists on, and at least as a huge page,
- * which the kernel then can use. A power of two, as QEMU wants it.
+ * The alignment for mappings of a range: its unit, on which a device insists, and at least a huge page, so that the
+ * kernel can use one. A power of two, as QEMU demands.
  */
 export function mapAlignment(alignBytes: number): number {
   const power = 2 ** Math.floor(Math.log2(alignBytes))

@@ -12,7 +12,7 @@ export interface CommonOptions {
   json?: boolean
 }
 
-/** What a verb works with. */
+/** The tools of a verb. */
 export interface Session {
   readonly broker: Broker
   /** Aborts at SIGINT and SIGTERM. */
@@ -20,7 +20,7 @@ export interface Session {
   /** Writes the JSON form or, for people, the text. */
   print(data: unknown, text: () => string): void
   readonly json: boolean
-  /** What is being waited for, where a person sees it. */
+  /** Shows a person the reason of the wait. */
   readonly progress: Progress
 }
 

@@ -251,7 +251,8 @@ export const verbs: Readonly<Record<string, Verb>> = {
 }
 
 /**
- * Runs a line. @throws UsageError if it is no command, CallFailed if the broker refuses
+ * Runs a line.
+ * @throws UsageError if it is no command, CallFailed if the broker refuses
  */
 export async function runCommand(line: string, context: CommandContext): Promise<string> {
   const [first, ...rest] = splitWords(line)

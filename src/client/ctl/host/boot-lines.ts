@@ -2,7 +2,7 @@ import { asGrubReads, asGrubReadsEntry, grubConfigurations, grubVariables } from
 import type { HostFiles } from './host-files'
 import { embeddedLine } from './unified-image'
 
-/** Who reads the file, and so how its parameters have to be written there. */
+/** The reader of the file, which decides how to write its parameters. */
 export type LineKind = 'grub' | 'grubEntry' | 'entry' | 'image' | 'kernelCmdline'
 
 /** A kernel's command line as the kernel gets it from a boot loader. */

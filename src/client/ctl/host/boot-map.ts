@@ -10,7 +10,8 @@ export interface TypedExtent extends Extent {
 
 /**
  * The memory map with which a kernel starts: the firmware's, changed by memmap= and mem= in their order. It is a list
- * in which entries may overlap until the end; then the greater type wins. A change finds only what was there before it.
+ * in which entries may overlap until the end; then the greater type wins. A change applies only to entries from
+ * before it.
  */
 export function bootMap(firmware: readonly TypedExtent[], parameters: readonly Parameter[]): TypedExtent[] {
   let map = [...firmware]

@@ -2,12 +2,12 @@ import { type SourceDescription, sources } from '../../../../protocol/source'
 import type { BrokerConfiguration, ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
-/** What a check came to. notApplicable: it has nothing to look at here, or may not. */
+/** The result of a check. notApplicable: it has nothing to check here, or may not. */
 export interface CheckResult {
   readonly result: 'good' | 'warning' | 'bad' | 'notApplicable'
   /** A sentence. */
   readonly finding: string
-  /** Shell commands that mend it, or what a person has to do where none can. */
+  /** Shell commands that mend it, or else advice to a person. */
   readonly mend?: string
 }
 
@@ -17,7 +17,7 @@ export interface Diagnosis extends CheckResult {
   readonly range: string | null
 }
 
-/** What a check looks at. */
+/** The input of a check. */
 export interface Subject {
   readonly files: HostFiles
   readonly isRoot: boolean
@@ -26,11 +26,11 @@ export interface Subject {
   readonly broker?: RunningBroker | undefined
 }
 
-/** What is known of the broker that runs. */
+/** Facts of the running broker. */
 export interface RunningBroker {
-  /** undefined where that can't be told. */
+  /** undefined: unknown. */
   readonly uid?: number | undefined
-  /** Of each range, with what is to be scrubbed or in quarantine. */
+  /** Of each range, with memory that waits for scrubbing or is in quarantine. */
   readonly usedBytes: ReadonlyMap<string, number>
   /** Nodes from which alone it gets memory; undefined: from all. */
   readonly nodes: readonly number[] | undefined

@@ -4,7 +4,7 @@ export interface Parameter {
   readonly value: string | undefined
 }
 
-/** The longest line that an x86 kernel takes, without its end; it cuts off what is more. */
+/** The longest line that an x86 kernel takes, without its end; it cuts off the rest. */
 export const commandLineBytesMax = 2047
 
 /**

@@ -15,7 +15,7 @@ export interface ConfiguredRange extends Readonly<SourceKeys> {
   readonly tableBytes: number
 }
 
-/** What broker-ctl needs of a configuration. */
+/** The parts of a configuration that broker-ctl needs. */
 export interface BrokerConfiguration {
   readonly socket: string
   readonly ranges: readonly ConfiguredRange[]
@@ -45,7 +45,10 @@ export function extentOf({ base, bytes }: PhysicalRange): Extent {
 
 export const defaultConfiguration = '/etc/membroker.toml'
 
-/** Lets the broker itself read its configuration: one place knows what it means. @throws Failure with its words */
+/**
+ * Lets the broker itself read its configuration: one program knows its meaning.
+ * @throws Failure with its words
+ */
 export async function readConfiguration(file: string): Promise<BrokerConfiguration> {
   const { folder, bin } = ownPackage()
   const program = path.join(folder, bin.membrokerd!)

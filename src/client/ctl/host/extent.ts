@@ -16,7 +16,7 @@ export function bytesOf(extents: readonly Extent[]): number {
   return extents.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
-/** What is left of an extent, in order of address. */
+/** The rest of an extent, in order of address. */
 export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
   const left: Extent[] = []
   let { start } = whole

@@ -6,8 +6,8 @@ const none: GrubVariables = new Map()
 const variable = /\$(?:\{(\w+)\}|(\w+)|[?#*@])/g
 
 /**
- * GRUB's script language, as GRUB 2.06 was seen to read it: a backslash keeps the next character, but not within double
- * quotes; single quotes keep all of theirs; $name is a variable, whose value is not read again.
+ * GRUB's script language, as GRUB 2.06 reads it: a backslash keeps the next character, but not within double quotes;
+ * single quotes keep all of theirs; $name is a variable, whose value is not read again.
  */
 export function asGrubReads(text: string, variables = none): string {
   const token = /\\(.)|'([^']*)'|"([^"]*)"|(\$(?:\{\w+\}|\w+|[?#*@]))|(.)/gs
@@ -23,8 +23,8 @@ function valueIn(variables: GrubVariables) {
 }
 
 /**
- * The options of a boot loader entry, of which GRUB (its command blscfg) makes a line of its script. First it puts values in
- * the place of $name, and there nothing keeps a $ from being one: not even a backslash. What comes out is read as script.
+ * The options of a boot loader entry, of which GRUB (its command blscfg) makes a line of its script. First it
+ * replaces $name by values; nothing protects a $ there, not even a backslash. Then it reads the result as script.
  */
 export function asGrubReadsEntry(options: string, variables: GrubVariables): string {
   const expanded = options.replace(/\$([A-Za-z0-9_]*) ?/g, (_all, name: string) => {

@@ -13,7 +13,7 @@ import type { TypedExtent } from './boot-map'
 import type { Extent } from './extent'
 import { memoryType } from './memmap'
 
-/** Files of this host, or of a tree like its root. What can't be read is undefined. */
+/** Files of this host, or of a tree like its root. Unreadable files are undefined. */
 export class HostFiles {
   constructor(private readonly root = '/') {}
 
@@ -115,7 +115,7 @@ const typeNames: Record<string, number> = {
   'Soft Reserved': memoryType.softReserved,
 }
 
-/** What the firmware said at boot, before any parameter. Every kernel that kexec starts gets the same. */
+/** The firmware's map at boot, before any parameter. Every kernel that kexec starts gets the same. */
 export function firmwareMap(files: HostFiles): TypedExtent[] {
   const folder = '/sys/firmware/memmap'
   return files.list(folder).flatMap(entry => {
@@ -135,7 +135,7 @@ export function initrd(bootParameters: Buffer): Extent | undefined {
   return bytes === 0 ? undefined : { start, end: start + bytes }
 }
 
-/** Whether modprobe is told to give the whole of soft-reserved memory to nobody. */
+/** Whether modprobe's configuration gives the whole of soft-reserved memory to nobody. */
 export function idleByModprobe(files: HostFiles): boolean {
   return ['/etc/modprobe.d', '/lib/modprobe.d', '/usr/lib/modprobe.d'].some(folder =>
     files

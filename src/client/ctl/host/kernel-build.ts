@@ -4,7 +4,7 @@ import { sources } from '../../../../protocol/source'
 import type { ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
-/** What is known of how a kernel was built; what is not known is undefined. */
+/** Known facts of how a kernel was built; unknown ones are undefined. */
 export interface KernelBuild {
   /** Options of its configuration: y, m, or another value; absent where it is not set. */
   readonly options: ReadonlyMap<string, string> | undefined
@@ -44,7 +44,7 @@ function moduleName(file: string): string {
 /** A command line that is built into the kernel. */
 export interface BuiltInLine {
   readonly text: string
-  /** What the boot loader gives is not read. */
+  /** The kernel ignores the line of the boot loader. */
   readonly overrides: boolean
 }
 
@@ -57,7 +57,7 @@ export function builtInLine(options: KernelBuild['options']): BuiltInLine | unde
   return text === '' && !overrides ? undefined : { text, overrides }
 }
 
-/** What a kernel lacks for a range, in sentences. */
+/** The parts that a kernel lacks for a range, in sentences. */
 export function missingFor(range: ConfiguredRange, { options, modules }: KernelBuild): string[] {
   const need = sources[range.source].kernel?.({ ...range })
   if (!need) return []

@@ -1,6 +1,6 @@
 import type { Extent } from './extent'
 
-/** An entry of the kernel's memory map, with what it has inside. */
+/** An entry of the kernel's memory map, with the entries inside it. */
 export interface MapEntry extends Extent {
   readonly name: string
   readonly inside: readonly MapEntry[]
@@ -12,8 +12,9 @@ export class MemoryMapError extends Error {
 }
 
 /**
- * What /proc/iomem says, or a file that was copied from it.
- * @throws MemoryMapError where the kernel hid the addresses, as it does from everybody but root, or it is something else
+ * The contents of /proc/iomem, or of a copy of it.
+ * @throws MemoryMapError where the kernel hid the addresses, as it does from everybody but root, or it is something
+ * else
  */
 export function parseMemoryMap(text: string): MapEntry[] {
   const top: MutableEntry[] = []
@@ -64,7 +65,7 @@ export function kernelImage(map: readonly MapEntry[]): MapEntry[] {
   return [...entriesOf(map)].filter(({ name }) => /^Kernel (code|rodata|data|bss)$/.test(name))
 }
 
-/** What the CXL drivers take: dax_hmem leaves soft-reserved memory in there to them. */
+/** Memory of the CXL drivers: dax_hmem leaves soft-reserved memory in there to them. */
 export function cxlMemory(map: readonly MapEntry[]): MapEntry[] {
   return [...entriesOf(map)].filter(({ name }) => /^CXL Window \d+$/.test(name))
 }

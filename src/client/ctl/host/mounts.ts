@@ -23,7 +23,7 @@ export function mountOf(files: HostFiles, file: string): Mount | undefined {
   return best
 }
 
-/** What stands behind the = of an option. */
+/** The value behind the = of an option. */
 export function optionOf({ options }: Mount, name: string): string | undefined {
   return options.find(option => option.startsWith(`${name}=`))?.slice(name.length + 1)
 }

@@ -9,8 +9,8 @@ export interface NodeSpan extends Extent {
 const pageBytes = 4096
 
 /**
- * From /proc/zoneinfo, or a file that was copied from it. What two nodes span belongs to neither of them here, as it
- * can't be told.
+ * From /proc/zoneinfo, or a file that was copied from it. Memory that two nodes span belongs to neither of them here:
+ * its node is unknown.
  */
 export function parseNodes(text: string): NodeSpan[] {
   const spans: NodeSpan[] = []

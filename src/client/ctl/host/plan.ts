@@ -13,7 +13,7 @@ import { bytesOf, type Extent, overlap, without } from './extent'
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './numa-nodes'
 
-/** What the operator asks for. Bytes; undefined where it is left to us. */
+/** The operator's wish. Bytes; undefined: reserve chooses. */
 export interface Wish {
   readonly size: number
   readonly align: number | undefined
@@ -22,12 +22,12 @@ export interface Wish {
   readonly leave: number | undefined
 }
 
-/** What is known of the machine. */
+/** Facts of the machine. */
 export interface Machine {
   readonly map: readonly MapEntry[]
   /** Empty where it is not known which node has what. */
   readonly nodes: readonly NodeSpan[]
-  /** What else must not be touched: where the boot loader puts the initrd, other reservations. */
+  /** Other memory to avoid: the place where the boot loader puts the initrd, other reservations. */
   readonly taken: readonly Extent[]
 }
 
@@ -46,7 +46,7 @@ export interface Refused {
   readonly refused: string
 }
 
-/** The kernel's and the boot loader's own: real-mode memory, and what they load before anybody can be asked. */
+/** The kernel's and the boot loader's own: real-mode memory, and their first loads. */
 const lowestMiB = 16
 /** The units of a device-DAX region; a huge page. */
 const alignMin = 2 * MiB

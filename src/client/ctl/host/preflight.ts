@@ -18,7 +18,7 @@ import { driversOf } from './preflight-drivers'
 /** The kernel that is to come. */
 export interface NextKernel {
   readonly commandLine: string
-  /** What the firmware says of memory; empty where it is not known, and then all is taken to be RAM. */
+  /** The firmware's map; empty: unknown, and then preflight takes everything for RAM. */
   readonly firmware: readonly TypedExtent[]
   readonly build: KernelBuild
   /** Whether modprobe's configuration sets region_idle, so that the command line need not. */
@@ -27,12 +27,12 @@ export interface NextKernel {
 
 const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
 
-/** What a kernel with this command line would do to the ranges. */
+/** The effect of a kernel with this command line on the ranges. */
 export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
   const builtIn = builtInLine(next.build.options)
   const bytes = Buffer.from(wholeLine(next.commandLine, builtIn))
   const parameters = parsed(bytes)
-  // The kernel chooses its place before it looks at what is built into it.
+  // The kernel chooses its place before it reads its built-in line.
   const byLoader = parsed(Buffer.from(next.commandLine))
   const firmware = next.firmware.length > 0 ? next.firmware : [wholeAddressSpace]
   const ignored = listOf(parameters, 'efi').includes('nosoftreserve')
@@ -61,7 +61,7 @@ function parsed(line: Buffer): Parameter[] {
   return parseCommandLine(line.subarray(0, commandLineBytesMax).toString())
 }
 
-/** What is built in comes first, or alone. */
+/** The built-in line comes first, or alone. */
 function wholeLine(commandLine: string, builtIn: BuiltInLine | undefined): string {
   if (builtIn === undefined) return commandLine
   return builtIn.overrides ? builtIn.text : `${builtIn.text} ${commandLine}`
@@ -76,7 +76,7 @@ function overridden({ text }: BuiltInLine): Finding {
   }
 }
 
-/** With efi=nosoftreserve what the firmware has marked is memory like any other; memmap= is not concerned. */
+/** With efi=nosoftreserve, memory that the firmware has marked is like any other; memmap= is not affected. */
 function asRam(entry: TypedExtent): TypedExtent {
   return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
 }
@@ -177,7 +177,7 @@ function reservations(parameters: readonly Parameter[]): Extent[] {
     )
 }
 
-/** What on the line it comes from, as far as that can be told. */
+/** The word on the line that causes it, if known. */
 function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string | undefined {
   const extent = extentOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
@@ -236,7 +236,7 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
   return valuesOf(parameters, 'crashkernel').flatMap(value => {
     const [size, at] = value.split('@')
     const start = at === undefined ? undefined : parseKernelSize(at)
-    // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); the largest is what it may come to.
+    // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); this takes the largest.
     const bytes = Math.max(0, ...size!.split(',').map(part => parseKernelSize(part.split(':').at(-1)!) ?? 0))
     if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
     return [

@@ -5,7 +5,7 @@ import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from '
 
 import type { Stretch } from './plan'
 
-/** How the next kernels are to be told. */
+/** The ways to pass the line to the next kernels. */
 export interface Proposal {
   /** New parameters, as the kernel is to see them. */
   readonly parameters: readonly string[]
@@ -15,11 +15,11 @@ export interface Proposal {
   readonly grubby: string
   /** The range for the broker's configuration. */
   readonly toml: string
-  /** What is worth knowing, in sentences. */
+  /** Notes, in sentences. */
   readonly notes: readonly string[]
 }
 
-/** commandLine: of the running kernel; to what it has already these are added. */
+/** commandLine: of the running kernel; the new parameters go behind it. */
 export function propose(stretch: Stretch, kind: SourceKind, name: string, commandLine: string): Proposal {
   const size = formatKernelSize(stretch.end - stretch.start)
   const base = `0x${stretch.start.toString(16)}`

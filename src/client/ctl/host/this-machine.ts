@@ -8,7 +8,10 @@ import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'
 import { parseNodes } from './numa-nodes'
 import type { Machine } from './plan'
 
-/** What the running kernel says of the machine. @throws MemoryMapError where it hides the addresses */
+/**
+ * The running kernel's facts of the machine.
+ * @throws MemoryMapError where it hides the addresses
+ */
 export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string; marked: Extent[] } {
   const commandLine = files.text('/proc/cmdline') ?? ''
   const machine = {

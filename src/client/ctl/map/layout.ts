@@ -7,7 +7,7 @@ export interface Piece extends Extent {
   readonly allocation: string | null
 }
 
-/** Part of a range, or all of it: what lies where, without gaps, in order of offset. Neighbours of one kind are one. */
+/** Part of a range, or all of it: its pieces, without gaps, in order of offset. It joins neighbours of one kind. */
 export interface Layout {
   readonly range: string
   /** Physical address of the range, where it has one. */
@@ -27,7 +27,7 @@ export interface Findings {
   readonly allocations: ReadonlyArray<Extent & { name: string }>
   readonly retired: readonly Retired[]
   readonly poison: readonly Poison[]
-  /** An administrator's view: what nobody has is free. */
+  /** An administrator's view: memory without an owner is free. */
   readonly seesAll: boolean
 }
 
@@ -41,7 +41,7 @@ export function layOut({ range, allocations, retired, poison, seesAll }: Finding
   ]
   const table = tableBytes(range)
   if (table > 0) taken.push(piece(0, table, 'table', null))
-  // Where nobody's allocation is hidden, the gaps are what the broker says is free.
+  // If no allocation is hidden, the gaps are the broker's free memory.
   const rest: BlockState = range.table.recovery !== 'unreadable' && seesAll ? 'free' : 'unknown'
   const bad = poison.map(({ offset, length, allocation }) =>
     piece(offset, length, 'poisoned', allocation ?? null),
@@ -66,7 +66,7 @@ export function within(layout: Layout, offset: number, length: number): Layout {
   return { ...layout, offset, length, extents }
 }
 
-/** Of a range that keeps its table in itself, at its start: what is in no other account. */
+/** Of a range that keeps its table in itself, at its start: the bytes that no other figure counts. */
 function tableBytes(range: Range): number {
   const { bytes, freeBytes, allocatedBytes, scrubbingBytes, quarantinedBytes, poisonedBytes } = range
   if (range.table.recovery === 'unreadable') return 0
@@ -81,7 +81,7 @@ function inOrder(pieces: readonly Piece[]): Piece[] {
   return [...pieces].sort((a, b) => a.offset - b.offset)
 }
 
-/** With what is between them. Where two overlap, as the state changed while it was read, the first one stands. */
+/** With the gaps between them. If two overlap, because the state changed during the reading, the first one stands. */
 function filled(pieces: readonly Piece[], bytes: number, rest: BlockState): Piece[] {
   const all: Piece[] = []
   let end = 0
@@ -95,7 +95,7 @@ function filled(pieces: readonly Piece[], bytes: number, rest: BlockState): Piec
   return all
 }
 
-/** What is on top hides what is under it, and keeps the name of that where it has none. */
+/** The upper piece hides the lower one, and takes its name if it has none. */
 function overlaid(under: readonly Piece[], top: readonly Piece[]): Piece[] {
   const all: Piece[] = []
   let next = 0

@@ -1,6 +1,6 @@
 import { type Color, paint } from './color'
 
-/** What a piece of a range is at the moment; unknown: free or another user's, as far as this user may see. */
+/** The present state of a piece of a range; unknown: free or another user's, hidden from this user. */
 export type BlockState = 'allocated' | 'free' | 'scrubbing' | 'quarantined' | 'poisoned' | 'table' | 'unknown'
 
 interface Look {
@@ -19,7 +19,7 @@ const looks: Record<BlockState, Look> = {
   free: { mark: '·', ascii: '.', color: 'dim' },
 }
 
-/** In order of what must not be overlooked. */
+/** In order of importance. */
 export const blockStates = Object.keys(looks) as BlockState[]
 
 const eighths = '▁▂▃▄▅▆▇█'

@@ -4,7 +4,7 @@ const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
 
 const plain = /^[\x20-\x7e]*$/
 const invisible = /^[\p{Mn}\p{Me}\p{Cf}]+$/u
-/** East Asian Wide and Fullwidth (Unicode TR 11), by block, and what is shown as a picture. */
+/** East Asian Wide and Fullwidth (Unicode TR 11), by block, and pictures. */
 const wide =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{17000}-\u{18aff}\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u
 const picture = /\ufe0f/

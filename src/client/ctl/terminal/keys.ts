@@ -36,7 +36,7 @@ const sequences: Record<string, Key> = {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what keys send
 const parts = /\u001b\[[\d;]*[A-Za-z~]|\u001bO[A-Z]|[\s\S]/gu
 
-/** What was typed, from what a terminal in raw mode sends; what has no name here is left out. */
+/** The keys in the bytes of a terminal in raw mode, without keys that have no name here. */
 export function keysIn(input: string): Key[] {
   return [...input.matchAll(parts)]
     .map(([part]) => sequences[part] ?? (/^[^\p{Cc}]$/u.test(part) ? part : undefined))

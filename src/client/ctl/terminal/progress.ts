@@ -1,13 +1,13 @@
 import { clip } from './cells'
 import { isScreen } from './color'
 
-/** What is over sooner is not worth a line. */
+/** A shorter wait is not worth a line. */
 const patienceMs = 400
 const redrawMs = 250
 
 /**
- * One line on stderr that tells what a person waits for, and for how long; gone when it is over. Silent where stderr is
- * no terminal.
+ * One line on stderr with the reason and the length of the wait; it disappears at the end. Silent if stderr is no
+ * terminal.
  */
 export class Progress {
   private readonly stream: NodeJS.WriteStream
@@ -22,7 +22,7 @@ export class Progress {
     this.enabled = wanted && isScreen(stream)
   }
 
-  /** From now on this is what is being done; text may change as often as it likes, the time is of the first. */
+  /** Shows this as the reason of the wait; text may change often, and the time counts from the first. */
   say(text: string): void {
     if (!this.enabled) return
     if (this.text === undefined) {

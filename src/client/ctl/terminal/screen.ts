@@ -13,7 +13,7 @@ export interface Size {
 
 export interface ScreenEvents {
   onKey(key: Key): void
-  /** The size is another one, or what is on the screen has to be made anew. */
+  /** The size has changed, or the screen needs a full redraw. */
   onResize(): void
 }
 
@@ -60,7 +60,7 @@ export class Screen {
     this.in?.pause()
   }
 
-  /** Lines from the top; what is wider or longer than the screen is left out. */
+  /** Lines from the top; cuts lines and columns beyond the screen. */
   draw(frame: readonly string[]): void {
     if (!this.active) return
     const { columns, rows } = this.size
@@ -106,7 +106,7 @@ export class Screen {
 
   private readonly onInput = (text: string) => {
     for (const key of keysIn(text)) {
-      // What the terminal itself would do, were it not in raw mode.
+      // The terminal itself would do this outside of raw mode.
       if (key === 'ctrl-z') process.kill(0, 'SIGTSTP')
       else if (key === 'ctrl-l') this.redraw()
       else this.events.onKey(key)

@@ -1,6 +1,6 @@
 import type { AllocationInfo, Event } from '../../index'
 
-/** What a list of a hundred thousand allocations can afford to keep of each. */
+/** The facts of an allocation that a list of a hundred thousand can afford to keep. */
 export interface Row {
   readonly id: number
   readonly name: string
@@ -47,7 +47,7 @@ const touching = new Set<Event['kind']>([
   'verified',
 ])
 
-/** All allocations there are, by name, kept up by events; in the order that is asked for. */
+/** All allocations, by name, kept up to date by events; in the chosen order. */
 export class AllocationIndex {
   private readonly rows = new Map<string, Row>()
   private version = 0
@@ -57,7 +57,7 @@ export class AllocationIndex {
     return this.rows.size
   }
 
-  /** The state anew; what was seen of those that are still there is kept. */
+  /** Takes a new state; allocations that are still there keep their last change. */
   replace(allocations: Iterable<AllocationInfo>): void {
     const before = new Map(this.rows)
     this.rows.clear()
@@ -86,7 +86,7 @@ export class AllocationIndex {
     this.version++
   }
 
-  /** What the broker said of it just now. */
+  /** The broker's latest answer about it. */
   refresh(info: AllocationInfo): void {
     this.rows.set(info.name, rowOf(info, this.rows.get(info.name)))
     this.version++

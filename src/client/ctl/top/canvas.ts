@@ -2,7 +2,7 @@ import type { BlockStyle } from '../terminal/blocks'
 import { cell, cellsOf, clip } from '../terminal/cells'
 import { type Color, paint } from '../terminal/color'
 
-/** What all parts of a frame are drawn on: so many columns, at one moment. */
+/** The canvas for all parts of a frame: so many columns, at one moment. */
 export class Canvas {
   constructor(
     readonly columns: number,

@@ -27,7 +27,7 @@ interface Column<T> {
   readonly color?: (row: T) => Color | undefined
 }
 
-/** What the person has chosen to see, from where it is scrolled to, in so many lines under its title. */
+/** The chosen list, from its scroll position, in so many lines under its title. */
 export function list(model: Model, ui: Ui, canvas: Canvas, room: number): ListPart {
   const { columns, now } = canvas
   const { reading } = model
@@ -143,7 +143,7 @@ function visible<T>(all: readonly T[], scroll: number, room: number): readonly T
   return all.slice(from, from + room)
 }
 
-/** Names get what the other columns leave. */
+/** Names get the rest of the columns. */
 function nameWidth(columns: number, others: number): number {
   return Math.max(12, columns - others)
 }

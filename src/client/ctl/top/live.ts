@@ -52,7 +52,7 @@ class Top {
     })
     const onHangUp = () => this.quit.abort()
     process.on('SIGHUP', onHangUp)
-    // At once: what else is to be ended may take its time.
+    // At once: the rest of the end may take long.
     this.signal.addEventListener('abort', () => this.screen.close(), { once: true })
     const ticking = setInterval(() => this.draw(), 1000)
     try {
@@ -95,7 +95,7 @@ class Top {
     }
   }
 
-  /** Events say that something became of an allocation; what, only of those that are seen. */
+  /** Events say that an allocation changed; top asks for the details only of visible ones. */
   private async refreshVisible(): Promise<void> {
     const { allocations } = this.model
     const stale = (this.frame?.rows ?? []).filter(row => row.stale)

@@ -2,10 +2,10 @@ import type { Client, Event, Range, Statistics, Status, WatchItem } from '../../
 import { AllocationIndex } from './allocation-index'
 import { type Rates, ratesBetween } from './rates'
 
-/** Kept to be looked through; the broker has no memory of them. */
+/** Kept for scrolling; the broker does not keep them. */
 const eventsMax = 500
 
-/** What one look at the broker brings. */
+/** The results of one reading of the broker. */
 export interface Reading {
   readonly status: Status
   readonly ranges: readonly Range[]
@@ -14,7 +14,7 @@ export interface Reading {
   readonly statistics: Statistics | undefined
 }
 
-/** What is known of the broker; everything that is shown comes from here. */
+/** top's knowledge of the broker; every part of the screen comes from here. */
 export class Model {
   readonly allocations = new AllocationIndex()
   /** The state of all allocations has come. */

@@ -1,6 +1,6 @@
 import type { MethodStatistics, Statistics } from '../../index'
 
-/** What happened between two readings of the broker's counters. */
+/** The difference of two readings of the broker's counters. */
 export interface Rates {
   readonly seconds: number
   readonly requestsPerSecond: number

@@ -4,7 +4,7 @@ import type { Order, Sort } from './allocation-index'
 export const lists = ['allocations', 'clients', 'methods', 'retired', 'events'] as const
 export type List = (typeof lists)[number]
 
-/** What the person looks at. */
+/** The person's choices. */
 export interface Ui {
   readonly list: List
   readonly order: Order
@@ -37,7 +37,7 @@ export const keyHelp: ReadonlyArray<readonly [keys: string, what: string]> = [
   ['?, h', 'this help; any key leaves it'],
 ]
 
-/** What a key makes of it. page: lines of the list that are visible, count: that there are. */
+/** The state after a key. page: visible lines of the list; count: all its lines. */
 export function pressed(ui: Ui, key: Key, page: number, count: number): Ui {
   if (ui.help) return { ...ui, help: false }
   if (ui.typing) return typed(ui, key)

@@ -19,7 +19,7 @@ export function addCompletion(program: Command): void {
   program.command(namesVerb, { hidden: true }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal }) => {
       for await (const { name } of broker.list({ signal })) {
-        // A name that could change what the shell reads is left out.
+        // Leaves out a name that could change the meaning for the shell.
         if (printable(name) === name) process.stdout.write(`${name}\n`)
       }
     }),

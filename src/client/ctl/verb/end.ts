@@ -62,7 +62,7 @@ async function retiredOf({ broker, signal }: Session, name: string): Promise<Ret
   return (await broker.status({ signal })).retired.filter(({ allocation }) => allocation === name)
 }
 
-/** before: what an earlier allocation of that name left. */
+/** before: retired memory of an earlier allocation of that name. */
 async function untilFree(session: Session, name: string, before: readonly Retired[]): Promise<void> {
   const { progress, signal, print } = session
   const earlier = new Set(before.map(({ id }) => id))

@@ -113,7 +113,9 @@ async function filledIn(
   return fillIn(args, facts)
 }
 
-/** @throws UsageError also when nothing was inherited there, or it is what a --map is to have */
+/**
+ * @throws UsageError also if there is no such descriptor, or a --map has its number
+ */
 function keep(text: string, all: number[]): number[] {
   const fd = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
   if (Number.isNaN(fd) || !isOpen(fd)) throw new UsageError(`--keep ${text}: there is no such descriptor`)

@@ -41,7 +41,7 @@ UTF-8.`,
     )
 }
 
-/** What is known of a range, or of all. */
+/** The facts of a range, or of all. */
 async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
   progress.say('looking at all allocations')
   const poison = await knownPoison(broker, signal)

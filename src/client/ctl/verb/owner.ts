@@ -18,7 +18,7 @@ interface SecretOptions {
   secretFile?: string
 }
 
-/** The verbs by which an owner changes an allocation and that answer with what it has become. */
+/** The verbs by which an owner changes an allocation. They print its new state. */
 export function addOwnerVerbs(program: Command): void {
   addGrow(program)
   addShare(program)

@@ -6,7 +6,7 @@ import { addVerb } from '../verb'
 
 const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
 
-/** What an administrator tells the running broker about itself. */
+/** An administrator's orders to the running broker. */
 export function addServiceVerbs(program: Command): void {
   addVerb(program, {
     usage: 'reload',

@@ -26,7 +26,7 @@ export function addShow(program: Command): void {
   )
 }
 
-/** What of it the ledger has, where the caller may see that. */
+/** Its bad memory in the ledger, if the caller may see that. */
 async function badMemory(broker: Broker, name: string, signal: AbortSignal): Promise<Poison[]> {
   try {
     return (await broker.poisoned({ signal })).filter(({ allocation }) => allocation === name)
@@ -57,7 +57,7 @@ function describe(info: AllocationInfo, bad: readonly Poison[]): string {
   ])
 }
 
-/** Who else may map it, and for what. */
+/** The uids that may map it too, and their access. */
 export function sharesText(shares: readonly ShareRight[]): string {
   return shares.map(({ uid, access }) => `uid ${uid} ${access}`).join(', ') || 'none'
 }

@@ -6,7 +6,7 @@ import { paint, printable, size, time } from '../table'
 import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
 
-/** What --json prints, one per line: what the library tells, and the comings and goings of the broker itself. */
+/** The objects of --json, one per line: those of the library, and the broker's own departures and returns. */
 export type WatchLine =
   | WatchItem
   | { type: 'disconnected'; time: number; reason: string | null }
@@ -35,7 +35,7 @@ async function follow({ broker, signal, json, progress }: Session): Promise<void
   }
   tellConnection(broker, line => void tell(line))
   try {
-    // What is not read is not asked for: the broker counts what is left out, and the reader is told.
+    // watch asks only for what its reader reads: the broker counts lost events, and watch prints the count.
     for await (const item of broker.watch({ signal })) await tell(item)
   } catch (error) {
     if (!(error instanceof BrokerError && error.code === 'Aborted')) throw error

@@ -34,7 +34,7 @@ export interface BrokerReport {
   readonly running: RunningBroker | undefined
 }
 
-/** What a running broker says of itself; that none runs is something to know, and no fault of the host's. */
+/** A running broker's own facts; that none runs is a finding, not a fault of the host. */
 export async function brokerChecks(
   socket: string,
   configuration: BrokerConfiguration,

@@ -5,11 +5,11 @@ import type { Range } from '../../../index'
 import { bad, type CheckResult, good, notApplicable, shellWord, warning } from '../check'
 import type { HostFiles } from '../host-files'
 
-/** What the unit in deploy/ has. */
+/** The size in the unit of deploy/. */
 const usualSize = 8192
 const systemctlMs = 10_000
 
-/** What is known of the store that keeps the memfds of a broker over its restart. Numbers are of memfds. */
+/** Figures of the store that keeps the memfds of a broker over its restart. They count memfds. */
 export interface FdStoreFigures {
   readonly unit: string
   /** Of memfd ranges. */
@@ -20,11 +20,14 @@ export interface FdStoreFigures {
   /** Room there is. */
   readonly size: number
   readonly held: number
-  /** What all names in it take of what one variable can pass; undefined: the broker is too old to tell. */
+  /**
+   * The bytes of all names in it, of those that one variable can pass; undefined: the broker is too old to report
+   * them.
+   */
   readonly names: { readonly nameBytes: number; readonly nameBytesMax: number } | undefined
 }
 
-/** The service manager answers nothing to what it is given, so only its own count tells what would come back. */
+/** The service manager does not confirm a memfd, so only its own count shows how many would come back. */
 export async function fdStore(
   files: HostFiles,
   pid: number,
@@ -93,7 +96,10 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
   return good(`the fd store of ${unit} has ${held} of at most ${told} memfds`)
 }
 
-/** Adds to the drop-in that `systemctl edit` opens, where the last word counts. What runs has the new size at once. */
+/**
+ * Adds to the drop-in that `systemctl edit` opens, where the last setting counts. The running service has the new
+ * size at once.
+ */
 function enlarge(figures: FdStoreFigures): string {
   const size = Math.max(usualSize, figures.told, 2 * needed(figures))
   const folder = shellWord(`/etc/systemd/system/${figures.unit}.d`)

@@ -62,7 +62,8 @@ function poolOf(files: HostFiles, pageBytes: number, nodes: readonly number[] | 
   if (nodes === undefined) return { folder: whole, total, free, promised, overcommit }
   const folders = nodes.map(node => `/sys/devices/system/node/node${node}/hugepages/${name}`)
   const sum = (file: string) => folders.reduce((all, folder) => all + (read(folder, file) ?? 0), 0)
-  // For which node's pages a promise was made is not told: only what all nodes together lack is counted here.
+  // The kernel does not say for which node it made a promise: this counts only pages that all nodes together
+  // lack.
   const elsewhere = free - sum('free_hugepages')
   return {
     folder: folders[0]!,

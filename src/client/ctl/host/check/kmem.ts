@@ -41,7 +41,7 @@ interface Taken {
   readonly extent: Extent | undefined
 }
 
-/** Its devices that have memory of a range, or of which that can't be told. */
+/** Its devices that have memory of a range, or whose memory is unknown. */
 function takenFrom({ files, configuration }: Subject): Taken[] {
   const wanted = physicalRanges(configuration.ranges).filter(isSoftReserved).map(extentOf)
   return files

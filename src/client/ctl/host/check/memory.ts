@@ -20,7 +20,7 @@ import { parseList } from '../numa-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
 import { place } from './place'
 
-/** Of a tmpfs that gets memory of some nodes only: what is allocated beyond it has the kernel kill processes. */
+/** For a tmpfs with memory of some nodes only: beyond that memory, the kernel kills processes. */
 function roomOnNodes(mount: Mount, files: HostFiles): { nodes: number[]; bytes: number } | undefined {
   const list = /(?:^|,)mpol=bind(?:=\w+)?:(\d[\d,-]*)/.exec(mount.options.join(','))?.[1]
   if (list === undefined) return undefined

@@ -5,7 +5,7 @@ import { extentText, overlap } from '../extent'
 import type { HostFiles } from '../host-files'
 import { cxlMemory, kernelImage, type MapEntry, MemoryMapError, parseMemoryMap } from '../memory-map'
 
-/** Somebody is there whom no parameter keeps away. */
+/** No parameter keeps this user of the memory away. */
 export const occupied: RangeCheck = {
   id: 'occupied',
   matters: source => source.reservation !== undefined,

@@ -4,7 +4,7 @@ import type { FolderRange } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { mountOf } from '../mounts'
 
-/** Whether somebody else can make, or take away, what leads to the range's folder. */
+/** Whether another user can make or remove a folder on the path to the range's. */
 export const place: RangeCheck = {
   id: 'place',
   matters: source => source.files === 'inFolder',
@@ -45,7 +45,7 @@ function ancestors(file: string): string[] {
   return parent === file ? [] : [...ancestors(parent), parent]
 }
 
-/** What is on tmpfs is gone after a boot; what is mounted comes back over whatever is there. */
+/** A folder on tmpfs is gone after a boot; a mount comes back over any folder there. */
 function isThereForGood(files: HostFiles, folder: string): boolean {
   const mount = mountOf(files, folder)
   return files.stat(folder) !== undefined && (mount?.type !== 'tmpfs' || mount.folder === folder)

@@ -61,7 +61,7 @@ const reserved: RangeCheck = {
   },
 }
 
-/** What the running kernel's own parameters say; also without root. */
+/** The running kernel's own parameters; also without root. */
 const running: RangeCheck = {
   id: 'parameters',
   matters: source => source.reservation !== undefined,

@@ -2,7 +2,7 @@ import { bad, type CheckResult, good, type HostCheck, notApplicable } from '../c
 import type { HostFiles } from '../host-files'
 
 const unit = 'membroker.service'
-/** Where the service manager, and what it starts, look for programs. */
+/** Where the service manager and its services look for programs. */
 const programFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 /** Folders that the unit's settings keep from the service. */
 const hiddenBy: Record<string, readonly string[]> = {
@@ -11,7 +11,7 @@ const hiddenBy: Record<string, readonly string[]> = {
 }
 const reinstall = 'npm install -g --prefix /usr/local ./membroker-*.tgz    # the tarball of npm pack'
 
-/** The service starts what it finds and is let see, which is less than what the operator's shell does. */
+/** The service starts only programs that it may see, which are fewer than the operator's shell finds. */
 export const serviceFiles: HostCheck = {
   id: 'serviceFiles',
   run: ({ files }) => {
