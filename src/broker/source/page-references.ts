@@ -72,6 +72,16 @@ export class PageReferences {
     }
   }
 
+  /** Kernel memory before what a page belongs to: of a file's page the end of its inode. @throws SourceError: it is no file's */
+  static readOwner(frame: number, bytes: number): Buffer {
+    return PageReferences.read(({ memory, map, entryBytes }) => {
+      const field = map + BigInt(frame) * entryBytes + BigInt(memory.fact('OFFSET(page.mapping)'))
+      const owner = memory.readPhysical(new PageTables(memory).physical(field), 8).readBigUInt64LE()
+      if (owner === 0n || (owner & 7n) !== 0n) throw new SourceError('a page is not the page of a file')
+      return memory.readVirtual(owner - BigInt(bytes), bytes)
+    })
+  }
+
   private count(tables: PageTables, address: number): number {
     const page = this.map + (BigInt(address) / pageBytes) * this.entryBytes
     return this.memory.readPhysical(tables.physical(page + this.countOffset), 4).readInt32LE()

@@ -30,6 +30,7 @@ import { hasOwnPool, PagesOwed } from '../huge-pages'
 import type { OpenSource } from '../open'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
+import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 import { FileSizes } from './file-sizes'
 import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './folder'
@@ -69,6 +70,7 @@ export class DirectorySource implements Source {
     private readonly preallocate: boolean,
     private readonly host: SourceHost,
     private readonly pinned: PinnedPages | undefined,
+    private readonly isSole: SoleOpener | undefined,
   ) {
     const work = host.files
     this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
@@ -132,6 +134,9 @@ export class DirectorySource implements Source {
           ? await PinnedPages.open(host.files, bsize, why =>
               host.limited(`${why}; on a mount of its own with size= they are counted`),
             )
+          : undefined,
+        type === hugetlbfs
+          ? await soleOpenerOfHugePages(host.files, bsize, why => host.limited(why))
           : undefined,
       )
       return {
@@ -278,7 +283,7 @@ export class DirectorySource implements Source {
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     const open = () => openNow(this.file(id), true)
-    const proof = await proveByOpening(open, this.file(id), scan)
+    const proof = await proveByOpening(open, this.file(id), scan, undefined, this.isSole)
     return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
   }
 

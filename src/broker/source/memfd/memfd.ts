@@ -15,6 +15,7 @@ import { freeHugePages } from '../huge-pages'
 import type { OpenSource } from '../open'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
+import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
 
 const F_SEAL_SEAL = 1
@@ -45,6 +46,7 @@ export class MemfdSource implements Source {
     private readonly preallocate: boolean,
     private readonly host: SourceHost,
     private readonly pinned: PinnedPages | undefined,
+    private readonly isSole: SoleOpener | undefined,
   ) {
     this.reservations = new Reservations(host.files, capabilities.pageBytes, () => {
       if (hugePageBytes === 0) return undefined
@@ -75,6 +77,9 @@ export class MemfdSource implements Source {
       host,
       hugePageBytes > 0
         ? await PinnedPages.open(host.files, hugePageBytes, why => host.limited(why))
+        : undefined,
+      hugePageBytes > 0
+        ? await soleOpenerOfHugePages(host.files, hugePageBytes, why => host.limited(why))
         : undefined,
     )
     const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
@@ -186,7 +191,8 @@ export class MemfdSource implements Source {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
     const open = () => native.reopen(file, true)
-    const proof = await proveByOpening(open, `/proc/self/fd/${file}`, scan, this.store?.storePid)
+    const path = `/proc/self/fd/${file}`
+    const proof = await proveByOpening(open, path, scan, this.store?.storePid, this.isSole)
     return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
   }
 
