@@ -51,6 +51,13 @@ export interface ReadOptions extends CallOptions {
   length?: number | undefined
 }
 
+export interface Found {
+  readonly allocation: AllocationInfo
+  readonly mappings: MappingInfo[]
+  /** Who else has the memory open, where that was asked; unseen: there may be more. */
+  readonly others: { readonly pids: number[]; readonly unseen: boolean } | undefined
+}
+
 export interface AllocateOptions extends CallOptions {
   /** Unique at the broker; at most 255 bytes of UTF-8. */
   name: string
@@ -166,13 +173,14 @@ export class Broker extends EventEmitter<BrokerEvents> {
 
   /**
    * An allocation and its mappings, of every process, as data.
-   * @throws BrokerError NotFound
+   * @param options holders: also find out which processes without a claim or a mapping have the memory open, as somebody
+   * passed them a descriptor; for its owner and administrators. Takes up to half a second
+   * @throws BrokerError NotFound, PermissionDenied
    */
-  async get(
-    name: string,
-    options: CallOptions = {},
-  ): Promise<{ allocation: AllocationInfo; mappings: MappingInfo[] }> {
-    return (await this.state.link.call('GetAllocation', { name }, options.signal)).out
+  async get(name: string, options: CallOptions & { holders?: boolean | undefined } = {}): Promise<Found> {
+    const { holders, signal } = options
+    const { out } = await this.state.link.call('GetAllocation', { name, holders }, signal)
+    return { ...out, others: out.others ?? undefined }
   }
 
   /**

@@ -24,6 +24,7 @@ export {
   type AllocateOptions,
   Broker,
   type BrokerEvents,
+  type Found,
   type ListOptions,
   type LogLevel,
   type MappingEnd,

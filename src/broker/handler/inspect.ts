@@ -12,6 +12,7 @@ import type {
 import { listAllocationsMax } from '../../../protocol/wire/limits'
 import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
+import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import type { Retired } from '../state/retired'
@@ -28,6 +29,9 @@ const statusRowsMax = 1000
 const lookedMax = 4096
 
 /** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
+/** Processes named as other holders of one allocation. */
+const othersMax = 64
+
 const statusExtentsMax = 32_768
 
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
@@ -124,12 +128,33 @@ export function listAllocations(
   return out(null)
 }
 
-export function getAllocation(broker: Broker, session: Session, input: GetAllocationIn): GetAllocationOut {
-  const allocation = findVisible(broker.inventory, session, input.name)
+export async function getAllocation(
+  broker: Broker,
+  session: Session,
+  { name, holders }: GetAllocationIn,
+): Promise<GetAllocationOut> {
+  const allocation = findVisible(broker.inventory, session, name)
+  const { uid } = allocation.record
+  if (holders && session.uid !== uid && !session.isAdmin)
+    refuse('PermissionDenied', {
+      reason: `'${name}' belongs to uid ${uid}, which alone sees who has it open`,
+    })
+  const others = holders ? await othersOf(broker, allocation) : null
   return {
     allocation: viewAllocation(allocation),
     mappings: [...allocation.mappings.values()].map(viewMapping),
+    others,
   }
+}
+
+/** Who reaches its memory and is not on record for it. */
+async function othersOf(broker: Broker, allocation: Allocation): Promise<GetAllocationOut['others']> {
+  const { id, range, record } = allocation
+  const proof = await broker.revoker.look({ id, range, uid: record.uid })
+  if (proof.kind === 'gone') return { pids: [], unseen: false }
+  const known = new Set(allocation.audience().pids)
+  const pids = proof.pids.filter(pid => !known.has(pid))
+  return { pids: pids.slice(0, othersMax), unseen: proof.unseen || pids.length > othersMax }
 }
 
 export async function listClients(broker: Broker, session: Session): Promise<ListClientsOut> {

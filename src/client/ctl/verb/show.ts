@@ -3,6 +3,7 @@ import {
   type AllocationInfo,
   type Broker,
   BrokerError,
+  type Found,
   type MappingInfo,
   type Poison,
   type ShareRight,
@@ -18,12 +19,28 @@ export function addShow(program: Command): void {
     examples: ['show vm-42/ram'],
   }).action((name: string, _options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
-      const found = await broker.get(name, { signal })
+      const found = await find(broker, name, signal)
       const { allocation, mappings } = found
       const bad = allocation.verdict === 'poisoned' ? await badMemory(broker, allocation.name, signal) : []
-      print(found, () => [describe(allocation, bad), ...mappingTable(mappings)].join('\n\n'))
+      print(found, () => [describe(allocation, bad, found.others), ...mappingTable(mappings)].join('\n\n'))
     }),
   )
+}
+
+/** Only its owner and administrators see who else has it open. */
+async function find(broker: Broker, name: string, signal: AbortSignal): Promise<Found> {
+  try {
+    return await broker.get(name, { holders: true, signal })
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'PermissionDenied') return broker.get(name, { signal })
+    throw error
+  }
+}
+
+function othersText(others: Found['others']): string | undefined {
+  if (!others || others.pids.length === 0) return undefined
+  const more = others.unseen ? '; there may be more' : ''
+  return `process ${others.pids.join(', ')}: somebody passed a descriptor on${more}`
 }
 
 /** Its bad memory in the ledger, if the caller may see that. */
@@ -40,7 +57,7 @@ function places(extents: readonly { offset: number; length: number }[]): string 
   return extents.map(({ offset, length }) => `${address(offset)}+${address(length)}`).join(' ')
 }
 
-function describe(info: AllocationInfo, bad: readonly Poison[]): string {
+function describe(info: AllocationInfo, bad: readonly Poison[], others: Found['others']): string {
   return fields([
     ['name', info.name],
     ['id', String(info.id)],
@@ -49,6 +66,7 @@ function describe(info: AllocationInfo, bad: readonly Poison[]): string {
     ['align', size(info.alignBytes)],
     ['owner', `uid ${info.uid}${info.secret ? ', with a secret' : ''}`],
     ['holder', info.holderPid ? `process ${info.holderPid}` : 'nobody'],
+    ['also open by', othersText(others)],
     ['verdict', info.verdict],
     ['bad memory', bad.length > 0 ? places(bad) : undefined],
     ['extents', places(info.extents)],
