@@ -4,7 +4,7 @@ import { RecordInvalid } from './errors'
 import { FieldReader } from './field-reader'
 import { FieldWriter } from './field-writer'
 import type { RecordContext } from './payload'
-import { changeBytes, decodeChange, encodeChange, recordHeaderBytes } from './record'
+import { decodeChange, encodeChange, recordHeaderBytes } from './record'
 
 /** Word (length u32, CRC u32), sequence u64, epoch u64, record count u32, zero u32. */
 export const entryHeaderBytes = 32
@@ -15,13 +15,10 @@ export interface JournalEntry {
   readonly changes: readonly Change[]
 }
 
-export function entryBytes(changes: readonly Change[]): number {
-  let bytes = entryHeaderBytes
-  for (const change of changes) bytes += changeBytes(change)
-  return bytes
-}
-
-/** Fills entry, which must have exactly entryBytes(); its word too, which is published apart. Throws RecordInvalid. */
+/**
+ * Fills entry, which must have exactly the bytes of the header and of the changes; its word too, which the caller publishes
+ * apart. Throws RecordInvalid.
+ */
 export function encodeEntry(
   entry: Buffer,
   sequence: number,

@@ -8,13 +8,13 @@ import * as service from '../../protocol/generated/service-validators'
 import * as broker from '../../protocol/generated/validators'
 import type { Enum, Struct } from '../../protocol/idl/ast'
 import { parseInterface } from '../../protocol/idl/parser'
-import { printType } from '../../protocol/idl/printer'
 import { brokerInterface } from '../../protocol/interfaces'
 import * as limits from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
 import type { Validator } from '../../protocol/wire/service'
 import { RawClient } from '../support/raw-client'
 import { TestBroker } from '../support/test-broker'
+import { printType } from './idl/printer'
 
 const protocol = join(__dirname, '../../protocol')
 const text = readFileSync(join(protocol, 'WIRE.md'), 'utf8')

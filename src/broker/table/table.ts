@@ -119,10 +119,6 @@ export class Table {
     return this.superblock.uuid
   }
 
-  get tableBytes(): number {
-    return this.superblock.layout.tableBytes
-  }
-
   get stateBytes(): number {
     return this.currentBytes
   }

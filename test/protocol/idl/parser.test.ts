@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import type { Field, Interface, Struct, Type } from '../../../protocol/idl/ast'
 import { parseInterface } from '../../../protocol/idl/parser'
-import { printInterface, printType } from '../../../protocol/idl/printer'
 import { IdlError } from '../../../protocol/idl/scanner'
+import { printInterface, printType } from './printer'
 
 const text = `# About
 #   it all.

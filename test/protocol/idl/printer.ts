@@ -1,4 +1,4 @@
-import type { Interface, Struct, Type } from './ast'
+import type { Interface, Struct, Type } from '../../../protocol/idl/ast'
 
 /** The interface as text that parses to the same, members grouped by kind. */
 export function printInterface({ name, doc, types, methods, errors }: Interface): string {
