@@ -6,13 +6,13 @@ import type { RangeSettings } from './config/settings'
 
 const suggestedMost = 512 * MiB
 
-/** What a range has come to: as it is configured, and as it is. */
+/** A range: its configuration, and its state. */
 export interface Started {
   readonly configured: RangeSettings
   readonly view: Range
 }
 
-/** For who starts a broker by hand: what there is, and what to try. */
+/** For a person who starts a broker by hand: its memory, and commands to try. */
 export function banner(version: string, socket: string, ranges: readonly Started[]): string {
   const environment = socket === '/run/membroker/broker.sock' ? [] : [`export MEMBROKER_SOCKET=${socket}`]
   const suggested = suggestedBytes(ranges)
@@ -40,7 +40,7 @@ function describe({ configured, view }: Started): string {
 Mend that and start it again; without a configuration, --size and --directory choose the size and the place.`
 }
 
-/** A power of two that fits into what is free now with room to spare; 0: nothing does. */
+/** A power of two that fits into the free memory with room to spare; 0: none does. */
 function suggestedBytes(ranges: readonly Started[]): number {
   const free = ranges.map(started => freeBytes(started))
   const half = Math.min(suggestedMost, Math.max(0, ...free) / 2)

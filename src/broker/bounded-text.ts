@@ -2,8 +2,8 @@ const ellipsis = '…'
 const ellipsisBytes = Buffer.byteLength(ellipsis)
 
 /**
- * A text that comes from outside, as it may be stored, logged and sent: well-formed, so that it has a UTF-8 form, and at
- * most bytesMax long in it. What is longer is cut after a whole character, and ends with an ellipsis.
+ * A text from outside, in a form that the broker may store, log and send: well-formed, so that it has a UTF-8 form,
+ * and there at most bytesMax long. A longer text ends after a whole character, with an ellipsis.
  */
 export function boundedText(text: string, bytesMax: number): string {
   const wellFormed = text.toWellFormed()

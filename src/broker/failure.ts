@@ -12,9 +12,9 @@ export class StillReferenced extends SourceError {
 }
 
 /**
- * The one place that tells failures apart. An error of the environment (a system call that failed, memory that can't be
- * had, a refusal) is handled where it occurs, and never ends the broker. Anything else is a broken invariant: what is in
- * memory can't be trusted, the table can, so the process ends and the next one starts from the table.
+ * The one place that tells failures apart. An error of the environment (a system call that failed, memory that can't
+ * be had, a refusal) never ends the broker: the code where it occurs handles it. Anything else is a broken invariant:
+ * memory may be wrong, and the table is right, so the process ends and the next one starts from the table.
  */
 export function isEnvironment(error: unknown): boolean {
   if (error instanceof Refusal || error instanceof SourceError) return true
@@ -23,7 +23,7 @@ export function isEnvironment(error: unknown): boolean {
   return typeof code === 'string' && typeof syscall === 'string'
 }
 
-/** Runs the work of a timer, a watch or another callback that has no caller to handle what it throws. */
+/** Runs the work of a timer, a watch or another callback that has no caller to handle its errors. */
 export function guarded(log: Logger, what: string, work: () => void): void {
   try {
     work()

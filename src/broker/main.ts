@@ -114,7 +114,7 @@ async function main(): Promise<void> {
     )
   }
 
-  // Nothing is to be saved: the table is right after every change. What is under way is taken up at the next start.
+  // There is nothing to save: the table is right after every change. The next start goes on with unfinished work.
   const stop = (signal: NodeJS.Signals) => {
     log.info({ signal }, 'shutting down; memory and table stay')
     service.stopping()

@@ -33,7 +33,7 @@ export class MethodRecord {
   }
 }
 
-/** What the broker counts from its start on. A few additions per call: it is in the way of every grant. */
+/** The broker's counters since its start. They cost every call, so they are a few additions. */
 export class Statistics {
   readonly methods: Readonly<Record<BrokerMethodName, MethodRecord>>
   connections = 0

@@ -1,4 +1,4 @@
-/** What a uid uses of its quota. */
+/** A uid's use of its quota. */
 export interface Used {
   bytes: number
   allocations: number
@@ -7,7 +7,7 @@ export interface Used {
 
 const nothing: Readonly<Used> = { bytes: 0, allocations: 0, mappings: 0 }
 
-/** What every uid uses: the sum of the charges that are open. Retired memory is charged until it is free. */
+/** The use of every uid: the sum of its open charges. Retired memory is charged until it is free. */
 export class Accounts {
   private readonly used = new Map<number, Used>()
 
@@ -19,15 +19,18 @@ export class Accounts {
     return this.used.entries()
   }
 
-  /** Charges the amounts to each of the uids. Whoever gets the charge closes it, or gives it to what it pays for. */
+  /**
+   * Charges the amounts to each of the uids. The receiver of the charge closes it, or gives it to the thing that it
+   * pays for.
+   */
   charge(uids: Iterable<number>, amounts: Partial<Used>): Charge {
     return new Charge(this.used, [...new Set(uids)], { ...nothing, ...amounts })
   }
 }
 
 /**
- * An amount that uids are charged for one thing: an allocation, a mapping, retired memory. It lives in what it pays for,
- * and is closed when that goes. It counts once: moving it gives it to another thing, and using it afterwards throws.
+ * An amount that uids are charged for one thing: an allocation, a mapping, retired memory. It lives in that thing,
+ * and ends with it. It counts once: moving it gives it to another thing, and using it afterwards throws.
  */
 export class Charge {
   private open = true
@@ -46,14 +49,14 @@ export class Charge {
     this.add(-1)
   }
 
-  /** For what takes the place of the thing that was charged. */
+  /** For a thing that takes the place of the charged one. */
   move(): Charge {
     this.end()
     this.add(-1)
     return new Charge(this.used, this.uids, this.amounts)
   }
 
-  /** The thing has grown by what another charge of the same uids has paid for. */
+  /** The thing has grown by an amount for which another charge of the same uids has paid. */
   absorb(more: Charge): void {
     this.checkOpen()
     if (String(more.uids) !== String(this.uids))

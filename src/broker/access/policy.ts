@@ -2,7 +2,10 @@ import { type OwnerLimits, type Settings, unlimited } from '../config/settings'
 import { refuse } from '../refusal'
 import { type Accounts, resources, type Used } from './accounts'
 
-/** What limits a uid's records in a table: nothing, a share of its own, or also the share of all without an [[owner]]. */
+/**
+ * The limit of a uid's records in a table: nothing, a share of its own, or also the share of all without an
+ * [[owner]].
+ */
 export type Standing = 'administrator' | 'owner' | 'other'
 
 /** The rights and limits of uids, from the configuration. A reload replaces the whole policy. */

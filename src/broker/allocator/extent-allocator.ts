@@ -3,15 +3,15 @@ import { roundUp } from '../../../protocol/units'
 import { FreeIndex } from './free-index'
 
 export type ExtentConflictCode =
-  /** Not free where it is to be taken. */
+  /** The caller takes an extent that is not free. */
   | 'ExtentOverlap'
-  /** Free, at least in part, where it is to be given back. */
+  /** The caller gives back an extent that is free, at least in part. */
   | 'ExtentNotTaken'
   | 'ExtentOutOfRange'
   /** Offset or length is not a multiple of the unit. */
   | 'ExtentMisaligned'
 
-/** An extent that contradicts what the allocator knows: a broken table, or a broken caller. Nothing was changed. */
+/** An extent that contradicts the allocator's state: a broken table, or a broken caller. Nothing has changed. */
 export class ExtentConflict extends Error {
   override readonly name = 'ExtentConflict'
 
@@ -24,8 +24,8 @@ export class ExtentConflict extends Error {
 }
 
 /**
- * Candidates looked at for one aligned extent, before one is taken that is large enough at any offset. Beyond it the
- * fit may be less than the best; where nothing is large enough for sure, the search goes on, so a fit is never missed.
+ * Candidates to try for one aligned extent, before the search takes one that is large enough at any offset. Beyond it
+ * the fit may not be the best. If no candidate is certainly large enough, the search goes on, so it misses no fit.
  */
 const candidatesMax = 256
 
@@ -60,8 +60,8 @@ export interface FreeReport {
 }
 
 /**
- * Decides which extents of one range are whose. What allocate() and extend() return is taken at once; free() undoes it
- * when the commit that was to record it fails. Persists nothing.
+ * Decides which extents of one range are in use. allocate() and extend() take extents at once; if the commit that
+ * records them fails, free() undoes it. Persists nothing.
  */
 export class ExtentAllocator {
   readonly bytes: number
@@ -82,7 +82,7 @@ export class ExtentAllocator {
     this.index.give({ offset: 0, length: this.bytes })
   }
 
-  /** Takes exactly these extents: what the table says is in use. All or none; throws ExtentConflict. */
+  /** Takes exactly these extents, which the table has in use. All or none; throws ExtentConflict. */
   reserve(extents: readonly Extent[]): void {
     const taken: Extent[] = []
     try {
@@ -117,7 +117,7 @@ export class ExtentAllocator {
     }
   }
 
-  /** Takes what of the extent is free, so that nobody is given it. Bytes taken; throws ExtentConflict. */
+  /** Takes the free parts of the extent, so that nobody gets them. Returns their bytes; throws ExtentConflict. */
   withhold(extent: Extent): number {
     this.check(extent)
     const end = extent.offset + extent.length
@@ -133,9 +133,9 @@ export class ExtentAllocator {
   }
 
   /**
-   * The best fit; or, when no extent is large enough and contiguous is not asked for, the largest ones and the best fit
-   * for what then remains. Every extent starts aligned, and all but the last are multiples of align, so that alignment
-   * holds within the allocation too. Undefined when there is no room; that is exact where bytes is a multiple of align.
+   * The best fit; or, when no extent is large enough and contiguous is not set, the largest ones and the best fit for
+   * the rest. Every extent starts aligned, and all but the last are multiples of align, so that alignment holds
+   * within the allocation too. Undefined when there is no room; that is exact where bytes is a multiple of align.
    */
   allocate(request: ExtentRequest): readonly Extent[] | undefined {
     const align = this.checkRequest(request)

@@ -18,7 +18,7 @@ export function inRange(extents: readonly Extent[], offset: number, length: numb
   })
 }
 
-/** What of a range's extent is in an allocation, as pieces of that. */
+/** The parts of a range's extent that are in an allocation, as pieces of that. */
 export function inAllocation(extents: readonly Extent[], extent: Extent): Extent[] {
   let start = 0
   return extents.flatMap(own => {
@@ -43,12 +43,12 @@ export function touched<E extends Extent>({ offset, length }: Extent, ordered: r
   return ordered.slice(from, to)
 }
 
-/** What the extent has of these, which are in order and do not overlap. */
+/** The parts of these in the extent. They are in order and do not overlap. */
 export function overlaps(extent: Extent, ordered: readonly Extent[]): Extent[] {
   return touched(extent, ordered).flatMap(other => overlap(extent, other) ?? [])
 }
 
-/** What is left of an extent without others, which are in order. */
+/** The rest of an extent without others, which are in order. */
 export function without(extent: Extent, others: Iterable<Extent>): Extent[] {
   const left: Extent[] = []
   const end = extent.offset + extent.length

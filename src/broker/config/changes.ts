@@ -20,9 +20,9 @@ const atStart: Partial<Record<keyof Settings, string>> = {
   socketMode: 'broker.socket_mode',
 }
 
-/** What a configuration read again means for the running one. */
+/** The effect of a new configuration on the running one. */
 export interface Changes {
-  /** The running settings with what can take effect now. */
+  /** The running settings with the changes that can take effect now. */
   settings: Settings
   /** Keys in the file: those whose new values are in effect, and those that wait for a restart. */
   changed: string[]

@@ -16,7 +16,9 @@ export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
-/** Of one uid that has no [[owner]] and no [defaults], of what is shared with it: two for each of 32 virtual machines. */
+/**
+ * Mappings of shared allocations by one uid without [[owner]] and [defaults]: two for each of 32 virtual machines.
+ */
 export const strangerMappingsMax = 64
 const nothing: OwnerLimits = {
   ...unlimited,
@@ -77,7 +79,7 @@ export function embeddedDefault(
   }
 }
 
-/** Who has no right may ask for it, and see that there is nothing; more is not theirs to do. */
+/** A uid without rights may connect and look; it can do nothing else. */
 function strangersOf(clientsMax: number): number {
   return Math.max(16, Math.ceil(clientsMax / 16))
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { ConsoleConfig } from './schema'
 
-/** The debug console: where it listens and what it may do. */
+/** The debug console: its address and its rights. */
 export interface ConsoleSettings {
   /** A loopback address. */
   host: string
@@ -18,7 +18,7 @@ export interface ConsoleSettings {
 const defaultListen = '127.0.0.1:9464'
 const defaultViewersMax = 16
 
-/** fail gets the key and what is wrong with it. */
+/** fail gets the key and its mistake. */
 export function settleConsole(
   config: ConsoleConfig,
   fail: (key: string, reason: string) => never,

@@ -4,7 +4,7 @@ import { GiB, KiB, MiB, roundUp } from '../../../protocol/units'
 import type { RangeConfig } from './schema'
 import type { RangeSettings } from './settings'
 
-/** Says what is wrong, and at which key. Never returns. */
+/** Reports a mistake at a key. Never returns. */
 export type Fail = (at: readonly (string | number)[], reason: string) => never
 
 /** A range of the file, whose form the schema has checked. at: where in the file it is. */

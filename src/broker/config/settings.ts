@@ -1,7 +1,7 @@
 import type { SourceKeys, SourceKind } from '../../../protocol/source'
 import type { ConsoleSettings } from './console-settings'
 
-/** What one range is made from, with the keys that its source has. Bytes throughout. */
+/** The settings of one range, with the keys of its source. Bytes throughout. */
 export interface RangeSettings extends SourceKeys {
   name: string
   source: SourceKind
@@ -12,14 +12,14 @@ export interface RangeSettings extends SourceKeys {
   format?: boolean
 }
 
-/** What a uid may have; Infinity where nothing limits it. names are glob patterns with `*`. */
+/** The limits of a uid; Infinity: no limit. names are glob patterns with `*`. */
 export interface OwnerLimits {
   bytesMax: number
   allocationsMax: number
   mappingsMax: number
   ranges: string[] | undefined
   names: string[] | undefined
-  /** May open again by /proc/self/fd what it holds, as QEMU does. */
+  /** May open its files again by /proc/self/fd, as QEMU does. */
   openByPath: boolean
 }
 

@@ -8,7 +8,7 @@ import type { Turns } from '../session/turns'
 import type { Inventory } from '../state/inventory'
 import type { Statistics } from '../statistics'
 
-/** What the console needs of the broker: to admit viewers, and to read figures. */
+/** The broker as the console sees it: it admits viewers, and has figures. */
 export interface ConsoleHost extends SessionHost {
   readonly settings: Pick<Settings, 'admins' | 'clientsMax' | 'socket'>
   readonly log: Logger

@@ -25,7 +25,7 @@ const strangersMax = 64
 /** For a request to arrive, and an answer to be taken. */
 const patienceMs = 5000
 
-/** For a viewer that is told to go. */
+/** The time for a viewer to go after the request. */
 const farewellMs = 1000
 
 /** The page's own nonce may be behind it. */
@@ -78,7 +78,7 @@ export class Console {
     this.http.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head))
   }
 
-  /** Listens, or goes on trying to; undefined when it can't be had. */
+  /** Listens, or goes on trying; undefined if there is no console. */
   static async start(broker: ConsoleHost, settings: ConsoleSettings): Promise<Console | undefined> {
     try {
       const started = new Console(broker, settings)
@@ -101,7 +101,7 @@ export class Console {
     return `http://${this.authority}/#token=${this.token.text}`
   }
 
-  /** Whoever has the old token is out, open pages too. */
+  /** The old token ends, and with it open pages. */
   renewToken(why: string): void {
     this.broker.log.warn({ why }, 'the console gets a new token')
     try {
@@ -112,7 +112,7 @@ export class Console {
     this.viewers?.close()
   }
 
-  /** There are more administrators, to whom the token may be given. */
+  /** There are more administrators; they may see the token. */
   admit(): void {
     try {
       this.token.admit(this.broker.settings.admins)

@@ -14,7 +14,7 @@ export interface Rejection {
   location?: string
 }
 
-/** Whom the console lets in. Any user of this host can connect, and any web site can make a browser here try. */
+/** Admission to the console. Any user of this host can connect, and any web site can make a browser here connect. */
 export class Gate {
   private readonly challenges = new Challenges()
   /** As a browser sends it, which leaves the port of HTTP itself out. */
@@ -33,7 +33,7 @@ export class Gate {
     this.otherHosts = new Set(['127.0.0.1', 'localhost', '[::1]'].map(at))
   }
 
-  /** A nonce that a proof can be made of. With one of the page's, also proof that it is the broker who answers. */
+  /** A nonce for a proof. If the page sends a nonce, also the broker's own proof. */
   challenge(nonce?: string): string {
     const challenge = this.challenges.issue()
     return nonce === undefined
@@ -55,13 +55,13 @@ export class Gate {
     return { status: 421, reason: `the request is for another host: this is ${this.host}` }
   }
 
-  /** Where no token is asked for. A browser does not name a page's own origin with a GET. */
+  /** For requests without a token. A browser does not name a page's own origin with a GET. */
   checkOrigin({ headers }: IncomingMessage): Rejection | undefined {
     if (headers.origin === undefined || headers.origin === `http://${headers.host}`) return undefined
     return { status: 403, reason: 'another origin' }
   }
 
-  /** For Prometheus, which sends what it has to whoever listens: it opens nothing else. */
+  /** For Prometheus, which sends its token to any program that listens: the token opens nothing else. */
   checkBearer({ headers }: IncomingMessage): Rejection | undefined {
     const [, candidate] = /^Bearer ([\w-]+)$/.exec(headers.authorization ?? '') ?? []
     if (candidate !== undefined && this.metricsToken.equals(candidate)) return undefined

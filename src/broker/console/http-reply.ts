@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Rejection } from './gate'
 import type { Page } from './page-file'
 
-/** What every answer says. What is sent is only ever shown by a page of ours, and that page only reaches us. */
+/** Headers of every answer. Only a page of ours shows the content, and that page reaches only us. */
 const headers = {
   connection: 'close',
   'cache-control': 'no-store',

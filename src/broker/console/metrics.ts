@@ -8,17 +8,17 @@ import { version } from '../version'
 import type { ConsoleHost } from './console-host'
 import { type Sample, SampledMetric } from './sampled-metric'
 
-/** What only the console knows. */
+/** Figures that only the console has. */
 export interface ConsoleState {
   viewers(): number
   recovering(): boolean
   rejected: ReadonlyMap<string, number>
 }
 
-/** Owners in one answer, as in GetStatus: each is a series of its own for whoever keeps them. */
+/** Owners in one answer, as in GetStatus: each is a series of its own for Prometheus. */
 const ownersMax = 1000
 
-/** The broker's state for Prometheus. Everything is read when it is asked for: a call pays for none of it. */
+/** The broker's state for Prometheus. A request reads everything at that moment: a call pays for none of it. */
 export function metricsOf(broker: ConsoleHost, state: ConsoleState): Registry {
   const registry = new Registry()
   const metrics = [

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** The page as it is sent, and the hashes of what may run in it, as a Content-Security-Policy names them. */
+/**
+ * The bytes of the page, and the hashes of the scripts that may run in it, as a Content-Security-Policy names them.
+ */
 export interface Page {
   html: Buffer
   scripts: string

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 
-/** Between lines in the log: whoever is turned away can come again at once, and must not fill a disk. */
+/** Between lines in the log: a refused client can come again at once, and must not fill a disk. */
 const logMs = 1000
 
 /** Requests that were turned away, by reason. */

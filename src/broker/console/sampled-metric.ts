@@ -5,7 +5,7 @@ export interface Sample {
   suffix?: '_bucket' | '_sum' | '_count'
 }
 
-/** A metric that is read when it is asked for; the shape that a registry of prom-client takes. */
+/** A metric that a request reads at that moment; the shape that a registry of prom-client takes. */
 export class SampledMetric {
   constructor(
     readonly type: 'gauge' | 'counter' | 'histogram',

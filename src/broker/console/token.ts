@@ -17,16 +17,20 @@ const tokenBytes = 32
 /** The token; and of one that has readers, the uids of all who may have seen it. */
 const content = /^([A-Za-z0-9_-]{43})\n(?:readers((?: \d+)+)\n)?$/
 
-/** Beyond what a list of readers needs. */
+/** More than a list of readers needs. */
 const fileBytesMax = 64 * KiB
 
 /**
- * What a proof is for. A browser may go on using a connection to a program that listened before the broker did, for anything
- * but a new WebSocket; so what is sent there must open none. 'broker' is the broker's own, for the page.
+ * The purpose of a proof. A browser may go on using a connection to a program that listened before the broker did,
+ * for anything but a new WebSocket; so a proof that it sends there must open none. 'broker' is the broker's own, for
+ * the page.
  */
 export type Purpose = 'console' | 'asking' | 'broker'
 
-/** What opens the console, or its metrics: 256 random bits as base64url. Kept in a file, so that it outlives the broker. */
+/**
+ * The key to the console, or to its metrics: 256 random bits as base64url. A file keeps it, so that it outlives the
+ * broker.
+ */
 export class Token {
   private constructor(
     private readonly file: string,
@@ -35,8 +39,8 @@ export class Token {
   ) {}
 
   /**
-   * Takes up the file's token, or makes a new one where the file can't be trusted, or where somebody who may have seen it
-   * is to have it no more. readers: who may see it from now on; undefined where the file is passed on. Throws system errors.
+   * Takes the file's token; makes a new one if it can't trust the file, or if a uid that may have seen the token must
+   * lose it. readers: the uids that may see it from now on; undefined: the file goes to others. Throws system errors.
    */
   static keptIn(file: string, log: Logger, readers?: ReadonlySet<number>): Token {
     const kept = read(file)
@@ -66,7 +70,7 @@ export class Token {
     this.keep()
   }
 
-  /** What was there is gone even where this fails: it would tell the next broker what holds no more. */
+  /** The old file is gone even if this fails: it would mislead the next broker. */
   private keep(): void {
     rmSync(this.file, { force: true })
     const readers = this.readers ? `readers ${[...this.readers].sort((a, b) => a - b).join(' ')}\n` : ''
@@ -78,7 +82,7 @@ export class Token {
     return timingSafeEqual(sha256(this.text), sha256(candidate))
   }
 
-  /** Whether whoever made this proof of the nonce has the token, and made it for that. */
+  /** Whether the maker of this proof of the nonce has the token, and made it for this purpose. */
   proves(purpose: Purpose, nonce: string, proof: string): boolean {
     return timingSafeEqual(sha256(this.proofOf(purpose, nonce)), sha256(proof))
   }

@@ -23,7 +23,7 @@ const unansweredMax = 2
  */
 const noUid = 0xffffffff
 
-/** One open page: an administrator's session without a process, and with what the configuration permits it. */
+/** One open page: an administrator's session without a process, with the rights that the configuration gives it. */
 export class Viewer extends Session {
   /** Nobody sees the difference, and each time costs the broker a system call, and the machine another process awake. */
   override readonly gatherEventsMs = 50
@@ -51,7 +51,7 @@ export class Viewer extends Session {
 
 /** The open pages, each answered as a client is. */
 export class Viewers {
-  /** Also those that have been told to go and are not gone yet. */
+  /** Includes those that have to go and are not gone yet. */
   private readonly sockets = new Set<WebSocket>()
   private readonly responders = new Set<Responder>()
   private readonly budgets = new ConnectionBudgets(0)
@@ -70,7 +70,7 @@ export class Viewers {
     return this.count >= this.settings.viewersMax
   }
 
-  /** transport: what the WebSocket goes over. */
+  /** transport: the stream below the WebSocket. */
   admit(socket: WebSocket, transport: Socket): void {
     const { broker } = this
     const address = `${transport.remoteAddress}:${transport.remotePort}`
@@ -117,7 +117,10 @@ export class Viewers {
     broker.events.emit({ kind: 'disconnected', uid: viewer.uid, detail: reason ?? viewer.command })
   }
 
-  /** Who is gone without a word, or reads nothing, answers no ping. Behind too many calls an answer is not read either. */
+  /**
+   * A viewer that vanished, or reads nothing, answers no ping. The broker does not read an answer behind too many
+   * calls either.
+   */
   private keepAsking(socket: WebSocket, viewer: Viewer): void {
     let unanswered = 0
     socket.on('pong', () => {

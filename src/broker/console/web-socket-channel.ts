@@ -3,10 +3,10 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 
-/** RFC 6455: an endpoint ends the connection because of what it received. */
+/** RFC 6455: an endpoint ends the connection because of a received message. */
 const policyViolation = 1008
 
-/** A frame is a message without its NUL. No descriptors travel here. transport: what the WebSocket goes over. */
+/** A frame is a message without its NUL. No descriptors travel here. transport: the stream below the WebSocket. */
 export function webSocketChannel(socket: WebSocket, transport: Socket, events: ChannelEvents): Channel {
   let ended = false
   let corked = false

@@ -8,15 +8,15 @@ const retryMs = 20
 const retryAfterFailureMs = 1000
 
 /**
- * Where log lines go: written in the same turn, so that the last line before a crash is not lost, but never waited for.
- * Whoever does not read the broker's log costs log lines, not the broker; how many were lost is the next line.
+ * The output of log lines. It writes in the same turn, so that a crash does not lose the last line, and never waits.
+ * A reader that does not read costs log lines, not the broker; the next line counts the lost ones.
  */
 export class StandardError {
   dropped = 0
   private readonly queue: Buffer[] = []
   private queuedBytes = 0
   private timer: NodeJS.Timeout | undefined
-  /** What was written last is half a line. */
+  /** The last write ended within a line. */
   private isTorn = false
   /** Lines before those in the queue are missing. */
   private hasFailed = false

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /**
- * The process that reads what is told to the service manager, and has the descriptors of its store: of this process'
- * ancestors the nearest that has the socket open. Between it and us there may be others, such as the shell of a wrapper.
- * Where that can't be seen, the parent.
+ * The process that reads messages to the service manager, and has the descriptors of its store: the nearest ancestor
+ * of this process with the socket open. Others may be between it and us, such as the shell of a wrapper. If that is
+ * not visible, the parent.
  */
 export function fdStoreProcess(notifySocket: string): number {
   const sockets = inodesOf(notifySocket)

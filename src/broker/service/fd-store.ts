@@ -21,7 +21,10 @@ const rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burs
 /** A manager that reloads its units reads nothing for seconds. */
 const patienceMs = 30_000
 
-/** What takeRange finds. doubt: why it can't be told what is what; then nothing of it may be used, or made anew beside it. */
+/**
+ * The result of takeRange. doubt: why the memfds are ambiguous; then the broker may neither use any of them nor make
+ * new ones beside them.
+ */
 export interface Kept {
   items: Map<Item, number>
   doubt: string | undefined
@@ -38,8 +41,8 @@ export interface FdStoreOptions {
 }
 
 /**
- * The service manager's fd store: memfds that it keeps while no broker runs, and passes to the next one. It answers
- * nothing, and drops what is beyond its size without a word, so the size must be known.
+ * The service manager's fd store: memfds that it keeps while no broker runs, and passes to the next one. It confirms
+ * nothing, and silently drops memfds beyond its size, so the broker must know the size.
  */
 export class FdStore {
   /** Names in the store by now, by item and range. */
@@ -65,7 +68,7 @@ export class FdStore {
     return { memfds, memfdsMax: this.options.size, nameBytes: this.nameBytes, nameBytesMax }
   }
 
-  /** What earlier brokers have left of a range; the caller owns the descriptors. */
+  /** The memfds of a range from earlier brokers; the caller owns the descriptors. */
   takeRange(range: string): Kept {
     const items = new Map<Item, number>()
     let doubt: string | undefined
@@ -93,8 +96,8 @@ export class FdStore {
   }
 
   /**
-   * A copy of fd survives this broker when it resolves. uid: in whose turn the manager is told.
-   * @throws Refusal LimitExceeded; Error with code and syscall when the manager can't be told
+   * A copy of fd survives this broker when it resolves. uid: the message to the manager takes this uid's turn.
+   * @throws Refusal LimitExceeded; Error with code and syscall if the broker can't reach the manager
    */
   async put(range: string, item: Item, fd: number, uid: number): Promise<void> {
     const key = keyOf(range, item)

@@ -11,18 +11,18 @@ const varlinkName = 'varlink'
 /** Where each pidfd has an inode number of its own (statfs(2)). */
 const pidfsMagic = 0x50494446
 
-/** What a service manager handed over at start. */
+/** The descriptors that a service manager passed at start. */
 export interface Inherited {
   /** The listening socket, where it is that of a socket unit. */
   listener: { fd: number; path: string } | undefined
   /**
-   * What an earlier broker has left in the fd store, by name: a name that brokers give. Whether it is what the name says,
-   * and whether it is alone, is for its range to judge: it is never taken for nothing.
+   * Memfds of an earlier broker in the fd store, by the name that it gave. The range judges whether they match their
+   * names and are unique; the broker ignores none.
    */
   memfds: Map<string, number[]>
-  /** Names of what else is there and no socket. */
+  /** Names of other descriptors that are no sockets. */
   strays: string[]
-  /** What came and is of no use, a sentence each, for the log. */
+  /** Descriptors that the broker does not use, a sentence each, for the log. */
   complaints: string[]
 }
 
@@ -37,9 +37,9 @@ interface Passed {
 }
 
 /**
- * Takes what LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES tell of (sd_listen_fds(3)), and takes these out of
- * the environment, so that no child thinks they are for it. A descriptor that isn't recognized is left alone: if the
- * variables lie, it may be anything of ours.
+ * Takes the descriptors of LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES (sd_listen_fds(3)), and removes
+ * these from the environment, so that no child believes them. It leaves alone a descriptor that it does not
+ * recognize: if the variables lie, it may be any of ours.
  * @throws InheritedError for more than one listening socket of which none, or more than one, is called 'varlink'
  */
 export function takeInherited(environment: NodeJS.ProcessEnv = process.env): Inherited {
@@ -90,7 +90,7 @@ function socketOrNot(fd: number): boolean | undefined {
   }
 }
 
-/** Known by its name in the store alone: a kernel may restore memfds without what they were called. */
+/** Only its name in the store identifies it: a kernel may restore memfds without their own names. */
 function takeMemfd(inherited: Inherited, { fd, name }: Passed): void {
   if (rangeOfStoreName(name) === undefined) {
     inherited.strays.push(name)

@@ -1,10 +1,10 @@
-/** What may happen in a second, and what at once after a rest. */
+/** Events allowed per second, and at once after a rest. */
 export interface Rate {
   readonly perSecond: number
   readonly burst: number
 }
 
-/** Between two tries of what could not be done yet. */
+/** Between two tries of a message that failed. */
 const retryMs = 50
 /** Buckets kept of keys that have rested; one more than this, and those that are full are forgotten. */
 const restingMax = 256
@@ -82,7 +82,7 @@ export class PacedQueue<Key> {
       const { key, waitMs } = this.next(now)
       if (key === undefined) {
         if (this.waiting.size > 0) this.timer = setTimeout(() => this.work(), waitMs)
-        // Whoever comes next is tried for as long again.
+        // The next one gets the same time again.
         else this.stuckAt = undefined
         return
       }

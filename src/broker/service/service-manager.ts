@@ -14,7 +14,7 @@ const retryMs = 100
 /** Of a sentence for `systemctl status`. */
 const statusBytesMax = 1024
 
-/** What the service manager says to a service by its environment; taken out of it, as no child is meant. */
+/** The service manager's orders in the environment; removed from it, as they are for no child. */
 interface Orders {
   socket: string | undefined
   /** Undefined: no watchdog. */
@@ -32,7 +32,7 @@ export class ServiceManager {
   readonly fdStore: FdStore | undefined
   private notify: Notify | undefined
   private extending: NodeJS.Timeout | undefined
-  /** What its queue had no room for yet: of each kind, by its first word, the newest. */
+  /** Messages for which its queue had no room: the newest of each kind, by its first word. */
   private readonly unsent = new Map<string, string>()
   private retry: NodeJS.Timeout | undefined
   private isReady = false
@@ -47,7 +47,8 @@ export class ServiceManager {
     const orders = takeOrders(environment)
     this.watchdogMs = orders.watchdogMs
     if (orders.socket !== undefined) this.notify = this.open(orders.socket)
-    // What was passed is from a store, whatever the environment says; without a way to tell it anything it is full.
+    // Passed memfds come from a store, whatever the environment says. Without a way to reach the manager, the
+    // store counts as full.
     const { memfds, strays } = inherited
     const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size + strays.length) : 0
     if (size > 0 || memfds.size > 0)
@@ -78,7 +79,7 @@ export class ServiceManager {
     this.send(`STATUS=${line(text)}`)
   }
 
-  /** Recovery takes what it takes: the manager is not to lose patience. Ends with ready(). */
+  /** Asks the manager for more time as long as recovery goes on. Ends with ready(). */
   recovering(): void {
     if (!this.notify || this.extending) return
     const extend = () => this.send(`EXTEND_TIMEOUT_USEC=${extensionMs * 1000}`)
@@ -97,7 +98,10 @@ export class ServiceManager {
     setInterval(feed, Math.max(1, this.watchdogMs / 3)).unref()
   }
 
-  /** The configuration is being read again; reloaded() ends it. Neither is told before ready(), as it would look like it. */
+  /**
+   * The broker is reading its configuration again; reloaded() ends it. It reports neither before ready(), for which
+   * the manager would take them.
+   */
   reloading(): void {
     if (this.isReady) this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
   }
@@ -110,7 +114,7 @@ export class ServiceManager {
     this.send('STOPPING=1')
   }
 
-  /** Never waits: what the manager's queue has no room for is sent when it has. */
+  /** Never waits: if the manager's queue is full, it sends the message later. */
   private send(state: string): void {
     const kind = state.slice(0, state.indexOf('='))
     this.unsent.delete(kind)

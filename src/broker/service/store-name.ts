@@ -1,8 +1,8 @@
-/** What of a range a memfd is. */
+/** The part of a range that a memfd is. */
 export type Item = number | 'table'
 
 /**
- * What a memfd is called in the service manager's fd store. Names there are ASCII without colons, at most 255 bytes; a
+ * The name of a memfd in the service manager's fd store. Names there are ASCII without colons, at most 255 bytes; a
  * range's name has at most 63. All names go through one variable of limited length, so an allocation's is short:
  * '+ID.RANGE' with the id to base 36.
  */
@@ -10,7 +10,7 @@ export function storeName(range: string, item: Item): string {
   return item === 'table' ? `memfd-table.${range}` : `+${item.toString(36)}.${range}`
 }
 
-/** The range of such a name, and what of it; undefined for a name that is none. Version 0.1 wrote 'memfd-ID.RANGE'. */
+/** The range of such a name, and its part; undefined for another name. Version 0.1 wrote 'memfd-ID.RANGE'. */
 export function rangeOfStoreName(name: string): { range: string; item: Item } | undefined {
   const found = /^(?:memfd-(table|[1-9]\d{0,15})|\+([1-9a-z][0-9a-z]{0,10}))\.(.+)$/.exec(name)
   if (!found) return undefined

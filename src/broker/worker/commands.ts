@@ -5,15 +5,15 @@ import { NotInTime } from './errors'
 import { encodeRequest, list, u32 } from './request'
 import type { WorkerPool } from './worker-pool'
 
-/** What is shown of a command line. */
+/** The visible length of a command line. */
 const bytesMax = 256
 const deadlineMs = 500
 const stuckMs = 100
 const headBytes = 8
 
 /**
- * What processes were started as, for people to read: of all within a bounded time, read by a worker, because who is
- * asked about can keep the reader waiting. Where it does, its name stands for it; '' where there is none.
+ * The command lines of processes, for people, within a bounded time. A worker reads them, because a process can keep
+ * its reader waiting; then its name stands in for the line, or '' without one.
  */
 export async function commandsOf(pool: WorkerPool, pids: readonly number[]): Promise<Map<number, string>> {
   const found = new Map<number, string>()
@@ -45,7 +45,7 @@ async function read(
       at += headBytes + roundUp(length, 4)
     }
     if (outcome.kind === 'late') return outcome.pid || undefined
-    // The area is full: those that are in it are found, and the next round goes on.
+    // The area is full: it has some of the lines, and the next round goes on.
     return outcome.status > 0 ? [...into.keys()].at(-1) : undefined
   } catch (error) {
     if (error instanceof NotInTime || typeof (error as NodeJS.ErrnoException).syscall === 'string')

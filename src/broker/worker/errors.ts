@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { SystemError } from '../../../native'
 
-/** What a worker was to do is not done, as far as is known: another process keeps the kernel waiting. */
+/** A worker's job is not done, as far as the broker knows: another process keeps the kernel waiting. */
 export class NotInTime extends SystemError {
   constructor(syscall: string, why: string) {
     super(syscall, constants.errno.ETIMEDOUT)

@@ -4,7 +4,10 @@ import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
-/** Changes of a file that wait for its inode's lock, which whoever has it open can keep for long. Bytes. */
+/**
+ * Changes of a file that wait for its inode's lock. A process that has the file open can keep the lock for long.
+ * Bytes.
+ */
 export type FileOperation =
   | { kind: 'chmod'; mode: number }
   | { kind: 'chown'; uid: number }

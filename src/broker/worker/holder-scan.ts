@@ -11,14 +11,14 @@ export interface ScannedFile {
   parts?: readonly { offset: number; length: number }[]
 }
 
-/** What /proc shows of who has a file open or mapped. */
+/** Processes that have a file open or mapped, as /proc shows them. */
 export interface Holders {
   holders: { pid: number; fds: number; maps: number }[]
-  /** Processes that could not be looked at, or not in time. */
+  /** Processes that the scan could not look into, or not in time. */
   unseen: number
   /**
-   * Processes that may reach the file unseen: by files or buffers of an io_uring, VFIO and the like, or because they could
-   * not be looked at. 0 is among them when the scan did not get through.
+   * Processes that may reach the file unseen: by files or buffers of an io_uring, VFIO and the like, or because the
+   * scan could not look into them. 0 is among them if the scan did not finish.
    */
   opaque: Set<number>
 }
@@ -30,7 +30,7 @@ const stuckMs = 100
 const stuckAgainMs = 20
 const scansMax = 2
 const scansPerOwnerMax = 1
-/** Processes that were stuck before are looked at again, so many in a scan. */
+/** So many processes that were stuck before does a scan look into again. */
 const againMax = 5
 
 const recordBytes = 16
@@ -38,8 +38,8 @@ const flags = { unseen: 1, ring: 2, device: 4 }
 const nobody = 0xffff_ffff
 
 /**
- * Looks through all processes for who holds a file, in workers: a process whose memory lock is not given back costs one
- * worker and a moment, and is "not seen". What is not seen is never taken for proved.
+ * Searches all processes for holders of a file, in workers. A process with a stuck memory lock costs one worker and a
+ * moment, and is "not seen". The broker never takes "not seen" for proof.
  */
 export class HolderScan {
   private readonly queue = new FairQueue<Owner>(scansMax, scansPerOwnerMax)
@@ -48,7 +48,7 @@ export class HolderScan {
 
   constructor(private readonly pool: WorkerPool) {}
 
-  /** first: processes that most likely hold it. Never rejects for what other processes do. */
+  /** first: processes that most likely hold it. Other processes never make it reject. */
   find(
     owner: Owner,
     file: ScannedFile,
@@ -150,7 +150,7 @@ class Scan {
       this.miss(0)
       return undefined
     } catch (error) {
-      // Too many stuck workers, no descriptor, no memory, no process: nobody was seen.
+      // Too many stuck workers, no descriptor, no memory, no process: the scan saw nobody.
       if (!(error instanceof NotInTime) && typeof (error as NodeJS.ErrnoException).syscall !== 'string')
         throw error
       this.miss(0)

@@ -4,7 +4,7 @@ import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
-/** In one job: their numbers fit into what a worker can answer. */
+/** In one job: their numbers fit into a worker's answer. */
 export const presentPagesMax = 4096
 
 /**

@@ -1,4 +1,4 @@
-// What native/src/worker_main.cc reads.
+// The format that native/src/worker_main.cc reads.
 
 export const requestKind = {
   holders: 1,

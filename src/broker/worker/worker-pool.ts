@@ -9,18 +9,18 @@ export type Owner = number | string
 
 export interface Job {
   request: Uint8Array
-  /** Borrowed: the worker gets copies. While it is stuck with them, what they lead to counts as held. */
+  /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
   fds?: readonly number[]
   /** From the call on, waiting for a turn included; Infinity: as long as it takes. */
   deadlineMs: number
   /** A worker that gets nothing from the kernel for so long is stuck: for jobs that show their steps. */
   stuckMs?: number
-  /** What is at fault when the worker never ends: a file; default: the owner. */
+  /** The cause if the worker never ends: a file; default: the owner. */
   blame?: Owner
 }
 
 export type Outcome =
-  /** status: what the worker answered, below zero -errno. */
+  /** status: the worker's answer; below zero: -errno. */
   | { kind: 'done'; status: number; found: Buffer }
   /** pid: the process it was looking into, 0: none, or it had no turn. gone: when the killed worker has ended, if ever. */
   | { kind: 'late'; found: Buffer; pid: number; gone: Promise<void> }
@@ -29,8 +29,9 @@ export type Outcome =
 const runningMax = 16
 const runningPerOwnerMax = 4
 /**
- * Killed workers that have not ended: by the fault of one file or one purpose, of one owner's files, and of all files. Who
- * shares a file with its owner can lock that file, and is not to end what the owner does with others.
+ * Killed workers that have not ended: by the fault of one file or one purpose, of one owner's files, and of all
+ * files. A uid that shares a file with its owner can lock that file, and must not stop work on the owner's other
+ * files.
  */
 const abandonedPerBlameMax = 2
 const abandonedPerOwnerMax = 12

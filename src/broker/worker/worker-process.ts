@@ -11,7 +11,7 @@ const reapEveryMs = 100
 const areaBytes = 64 * KiB
 const areaHeadBytes = 16
 
-/** What a worker shows of the job that it is at. */
+/** A worker's progress in its present job. */
 export interface Progress {
   /** Grows as long as the kernel answers. */
   steps: number
@@ -59,7 +59,7 @@ export class WorkerProcess {
     try {
       this.socket = new Socket(socket, {
         onData: bytes => this.receive(bytes),
-        // Its exit is told by the pidfd.
+        // The pidfd reports its exit.
         onEnd: () => this.kill(),
         onDrain: () => {},
       })
@@ -97,7 +97,7 @@ export class WorkerProcess {
     const { socket } = this
     return new Promise((resolve, reject) => {
       this.pending = { resolve, reject }
-      // The descriptors are closed in any case; what is wrong with the socket is told by the worker's end.
+      // This closes the descriptors in any case; the worker's end shows a fault of the socket.
       socket.send(request, fds)
     })
   }
@@ -107,7 +107,7 @@ export class WorkerProcess {
     return { steps: head.readUInt32LE(0), pid: head.readUInt32LE(4), used: head.readUInt32LE(8) }
   }
 
-  /** A copy of what the job has found so far. */
+  /** A copy of the job's results so far. */
   get found(): Buffer {
     return this.read(areaHeadBytes, this.progress.used)
   }
@@ -116,7 +116,9 @@ export class WorkerProcess {
     return this.socket === undefined
   }
 
-  /** Whether it waits for a processor, not for another process: a busy host is not to be taken for a stuck one. */
+  /**
+   * Whether it waits for a processor, not for another process: the broker must not take a busy host for a stuck one.
+   */
   get isRunnable(): boolean {
     try {
       const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1')
@@ -126,7 +128,7 @@ export class WorkerProcess {
     }
   }
 
-  /** It may take its time, or never end: see ended. What it was at is not answered any more. */
+  /** It may take long, or never end: see ended. Its present job gets no answer any more. */
   kill(): void {
     if (this.pidfd === undefined) return
     try {
