@@ -14,7 +14,7 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
-  'vm/(failure|run)',
+  'vm/(failure|kill|memory|run)',
 ]
 
 /** @type {import('jest').Config} */

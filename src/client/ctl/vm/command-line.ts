@@ -78,10 +78,11 @@ export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): st
       : ['-object', backend, '-numa', `node,nodeid=${index},memdev=${id}`]
   })
   return [
-    ...own,
     ...['-chardev', `socket,id=${monitorId},fd=${monitorFd}`, '-mon', `chardev=${monitorId},mode=control`],
     ...['-S', '-m', `${total}b`],
     ...backends,
+    // After the nodes, which -numa cpu and -numa dist speak of.
+    ...own,
     // The name that the saved guest's type has by itself: q35 is another one in another QEMU.
     ...(resumes ? ['-machine', resumes.machine, '-incoming', 'defer'] : []),
   ]

@@ -1,0 +1,90 @@
+/**
+ * Proves that no kill at any moment loses a guest that was saved, or has it run twice from one save. Runner, QEMU and broker
+ * are killed at random moments of start, save and load; after each, the guest goes on from the count in its memory, or it
+ * boots, and it boots only where it had run since it was saved last, or its save was broken off.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { requireQemu } from '../guest/require-qemu'
+import { Seeded } from '../support/seeded'
+import { expectGapless, type Run, Scene } from './scene'
+
+const rounds = 16
+const seed = Number(process.env.SEED ?? 20_261_126)
+
+if (requireQemu() === undefined) {
+  test('nothing of this suite ran: QEMU is missing', () => {
+    expect(process.env.CI).toBeFalsy()
+  })
+} else {
+  let scene: Scene
+  beforeEach(async () => {
+    scene = await Scene.open()
+  })
+  afterEach(() => scene.dispose())
+
+  /** A run that counts, and what it began with. */
+  async function start(): Promise<{ run: Run; wentOn: boolean }> {
+    const left = await scene.counter('vm-1')
+    const run = scene.run('vm-1')
+    await run.counts(5)
+    const wentOn = run.stderr.includes('the guest goes on')
+    expectGapless(run.counters)
+    if (wentOn) expect([left, left + 1]).toContain(run.counters[0])
+    else expect(run.counters[0]).toBe(1)
+    return { run, wentOn }
+  }
+
+  test(`${rounds} kills while a guest is saved (SEED=${seed})`, async () => {
+    const random = new Seeded(seed)
+    scene.write('vm-1')
+    let run = scene.run('vm-1')
+    await run.counts(5)
+    for (let round = 0; round < rounds; round++) {
+      const victim = random.pick(['runner', 'qemu', 'broker'] as const)
+      const [vm] = (await scene.list()) as [{ qemuPid: number }]
+      const stopping = scene.ctl('vm', 'stop', 'vm-1', '--save')
+      await sleep(random.below(500))
+      if (victim === 'runner') run.signal('SIGKILL')
+      if (victim === 'qemu') killIfThere(vm.qemuPid)
+      if (victim === 'broker') await scene.broker.restart()
+      const saved = (await stopping).code === 0
+      const ended = await run.outcome
+      // Who was told that it is saved has it saved; who was not may have it.
+      const next = await start()
+      if (saved)
+        expect({ round, victim, saved, wentOn: next.wentOn, stderr: ended.stderr }).toMatchObject({
+          wentOn: true,
+        })
+      if (victim === 'broker') expect({ round, saved }).toMatchObject({ saved: true })
+      run = next.run
+    }
+  })
+
+  test(`${rounds} kills while a guest is loaded (SEED=${seed})`, async () => {
+    const random = new Seeded(seed + 1)
+    scene.write('vm-1')
+    let run = scene.run('vm-1')
+    await run.counts(5)
+    for (let round = 0; round < rounds; round++) {
+      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      await run.outcome
+      const left = await scene.counter('vm-1')
+      const killed = scene.run('vm-1')
+      await sleep(random.below(1_500))
+      await killed.kill()
+      const ran = killed.counters.length > 0 || (await scene.counter('vm-1')) !== left
+      const next = await start()
+      // A guest that has not run since goes on; one that has run does not go back.
+      expect({ round, ran, wentOn: next.wentOn, stderr: killed.stderr }).toMatchObject({ wentOn: !ran })
+      run = next.run
+    }
+  })
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
