@@ -64,6 +64,30 @@ suite('reserving memory in advance', () => {
     closeSync(fd)
   })
 
+  test('what there is no room for, or maybe none, does not keep those behind it waiting', async () => {
+    // A piece that does not come back would give up its place after a while: that time does not pass here.
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'performance'] })
+    try {
+      const files = new WorkerFiles(pool)
+      let end = () => {}
+      const running = new Promise<void>(resolve => {
+        end = resolve
+      })
+      jest.spyOn(files, 'allocate').mockImplementation(async uid => {
+        if (uid === 1) await running
+      })
+      const reservations = new Reservations(files, 4096, () => 100 * MiB)
+      const first = reservations.reserve(1, 0, 0, 64 * MiB)
+      await expect(reservations.reserve(2, 0, 0, 2 ** 40)).rejects.toMatchObject({ code: 'ENOSPC' })
+      const doubtful = reservations.reserve(3, 0, 0, 60 * MiB)
+      await reservations.reserve(4, 0, 0, 8 * MiB)
+      end()
+      await Promise.all([first, doubtful])
+    } finally {
+      jest.useRealTimers()
+    }
+  })
+
   test('who has much of it reserved has one turn of two, whatever waits', async () => {
     const order: number[] = []
     const files = new WorkerFiles(pool)

@@ -8,6 +8,8 @@ const pieceBytesMin = 64 * MiB
 const runningMax = 2
 /** A piece that takes longer gives up its place: somebody may have the file locked. */
 const slowMs = 1000
+/** After that many turns of others a request waits no longer behind them. */
+const passedOverMax = 16
 
 interface Request {
   uid: number
@@ -18,6 +20,8 @@ interface Request {
   done: number
   /** The broker has promised it memory for all of its bytes. */
   admitted: boolean
+  /** How often others had their turn because it was not known whether there is memory for it. */
+  passedOver: number
   signal: AbortSignal | undefined
   resolve(): void
   reject(error: unknown): void
@@ -32,8 +36,8 @@ export class Reservations {
   /** By owner, in the order of their turns. */
   private readonly waiting = new Map<number, Request[]>()
   private readonly running = new Set<number>()
-  /** Owners whose piece keeps a place. */
-  private readonly places = new Set<number>()
+  /** Owners whose piece keeps a place, and its bytes. */
+  private readonly places = new Map<number, number>()
   /** Bytes that admitted requests have not got yet. */
   private promised = 0
 
@@ -47,7 +51,8 @@ export class Reservations {
   /** A failure leaves nothing reserved. @throws SystemError, SourceError (ENOSPC, ECANCELED by the signal) */
   reserve(uid: number, fd: number, offset: number, length: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const request = { uid, fd, offset, length, done: 0, admitted: false, signal, resolve, reject }
+      const asked = { uid, fd, offset, length, signal, resolve, reject }
+      const request = { ...asked, done: 0, admitted: false, passedOver: 0 }
       this.enqueue(request)
       this.next()
     })
@@ -65,10 +70,12 @@ export class Reservations {
       if (this.running.has(uid)) continue
       const request = queue[0]!
       if (!request.admitted && !request.signal?.aborted) {
-        const room = this.hasRoom(request)
-        // A piece that runs is in part counted twice. Where the room seems too small, measure again without one.
-        if (!room && this.places.size > 0) return
-        if (room) {
+        const room = this.roomFor(request)
+        if (room === 'unknown') {
+          if (request.passedOver++ < passedOverMax) continue
+          return
+        }
+        if (room === 'enough') {
           request.admitted = true
           this.promised += request.length
         }
@@ -78,7 +85,7 @@ export class Reservations {
       this.waiting.delete(uid)
       if (queue.length > 0) this.waiting.set(uid, queue)
       this.running.add(uid)
-      this.places.add(uid)
+      this.places.set(uid, request.admitted ? this.pieceOf(request) : 0)
       void this.run(request).finally(() => {
         this.running.delete(uid)
         this.next()
@@ -86,9 +93,16 @@ export class Reservations {
     }
   }
 
-  private hasRoom({ length }: Request): boolean {
+  /** A piece that runs is in part counted twice: where that makes the difference, it is known only when none runs. */
+  private roomFor({ length }: Request): 'enough' | 'none' | 'unknown' {
     const free = this.freeBytes()
-    return free === undefined || length <= free - this.promised
+    if (free === undefined || length <= free - this.promised) return 'enough'
+    const running = [...this.places.values()].reduce((sum, bytes) => sum + bytes, 0)
+    return length <= free - this.promised + running ? 'unknown' : 'none'
+  }
+
+  private pieceOf({ done, length }: Request): number {
+    return Math.min(Math.max(pieceBytesMin, this.pageBytes), length - done)
   }
 
   /** One piece of it. */
@@ -99,7 +113,7 @@ export class Reservations {
     try {
       checkWanted(signal)
       if (!admitted) throw failure('ENOSPC', `there is no room for ${length} bytes`)
-      const piece = Math.min(Math.max(pieceBytesMin, this.pageBytes), length - done)
+      const piece = this.pieceOf(request)
       await this.work.allocate(uid, fd, offset + done, piece)
       request.done += piece
       this.promised -= piece
@@ -109,6 +123,8 @@ export class Reservations {
     } catch (error) {
       if (admitted) {
         this.promised -= length - request.done
+        // All that it has got comes back in a moment.
+        if (this.places.has(uid)) this.places.set(uid, length)
         await punchOut(this.work, uid, fd, offset, length).catch(() => {})
       }
       request.reject(error)
