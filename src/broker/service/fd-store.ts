@@ -96,10 +96,11 @@ export class FdStore {
   }
 
   /**
-   * A copy of fd survives this broker when it resolves. uid: the message to the manager takes this uid's turn.
-   * @throws Refusal LimitExceeded; Error with code and syscall if the broker can't reach the manager
+   * A copy of fd survives this broker when it resolves. uid: the message to the manager takes this uid's turn. signal: the
+   * client that it is for is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker can't reach
+   * the manager, or need not any more
    */
-  async put(range: string, item: Item, fd: number, uid: number): Promise<void> {
+  async put(range: string, item: Item, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
     const key = keyOf(range, item)
     await this.removals.get(key)
     const name = storeName(range, item)
@@ -109,7 +110,10 @@ export class FdStore {
       refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
     this.enter(key, name)
     try {
-      await this.queue.run(uid, () => this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]))
+      await this.queue.run(uid, () => {
+        if (signal?.aborted) throw gone()
+        return this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
+      })
     } catch (error) {
       this.leave(key)
       throw error
@@ -140,6 +144,13 @@ export class FdStore {
     this.nameBytes -= costOf(this.names.get(key)!)
     this.names.delete(key)
   }
+}
+
+function gone(): Error {
+  return Object.assign(new Error('the client that it was for is gone'), {
+    code: 'ECANCELED',
+    syscall: 'sendmsg',
+  })
 }
 
 /** With the colon between two names. */

@@ -132,7 +132,7 @@ export class MemfdSource implements Source {
   /** Puts it into the store before the table knows it, and before it takes pages: the store may refuse it. */
   private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
     try {
-      await this.store?.put(this.range, id, fd, uid)
+      await this.store?.put(this.range, id, fd, uid, signal)
       if (this.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
     } catch (error) {
       this.drop(id)
