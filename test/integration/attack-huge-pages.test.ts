@@ -74,6 +74,21 @@ suite('a huge page that is pinned after the release', () => {
     expect(await broker.freeBytes()).toBe(before + 4 * page)
   })
 
+  test('is free again when it is let go, whatever pages others may still take for holes in their files', async () => {
+    const mine = await OtherProcess.start(broker.socket)
+    await expect(pin(mine, 'pinned')).resolves.toMatchObject({ outcome: 'quarantined' })
+    const theirs = await OtherProcess.start(broker.socket)
+    await theirs.run(async ({ client, native, state }, bytes) => {
+      await client.call('Allocate', { name: 'holes', bytes })
+      const { fds } = await client.call('CreateMapping', { name: 'holes' })
+      await native.punchHole(fds[0]!, 0, bytes)
+      // The mount counts what a mapping may need from now on.
+      state.window = new native.Window(fds[0]!, 0, bytes, true)
+    }, 4 * page)
+    await letGo(mine, 'pinned')
+    await until(async () => (await retired()).length === 0, 'it is free again')
+  })
+
   test('of two, one that comes back does not free both', async () => {
     const mine = await OtherProcess.start(broker.socket)
     for (const name of ['first', 'second'])

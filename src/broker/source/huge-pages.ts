@@ -5,14 +5,17 @@ import { FairQueue } from '../worker/fair-queue'
 
 /** Pages of the kernel's pool that nobody has or has been promised, and those that it may still add (overcommit). */
 export function freeHugePages(pageBytes: number): number | undefined {
-  const count = (name: string) =>
-    Number(readFileSync(`/sys/kernel/mm/hugepages/hugepages-${pageBytes / KiB}kB/${name}`, 'latin1'))
+  const count = (name: string) => poolCount(pageBytes, name)
   try {
     const surplus = Math.max(0, count('nr_overcommit_hugepages') - count('surplus_hugepages'))
     return count('free_hugepages') - count('resv_hugepages') + surplus
   } catch {
     return undefined
   }
+}
+
+function poolCount(pageBytes: number, name: string): number {
+  return Number(readFileSync(`/sys/kernel/mm/hugepages/hugepages-${pageBytes / KiB}kB/${name}`, 'latin1'))
 }
 
 /** What the mounted hugetlbfs has of its own: a bound (size=), and no files but those of one directory. */
@@ -25,7 +28,7 @@ export function hasOwnPool(directory: string): boolean {
  * Which huge pages have not come back to a mount's pool though their file is gone. One pinned byte keeps a whole page:
  * a buffer registered with io_uring, a page in a pipe, direct I/O. The mount counts a page until the kernel frees it, so
  * what it counts more beside its files than before a file went is missing of that file. Of several whose pages come
- * back only how many is known; and who punches holes into other files meanwhile can hide as many pages. The broker's own
+ * back only how many is known; and who has holes in other files can hide as many pages. The broker's own
  * files go one at a time, and nothing is measured meanwhile: the pages that one gives back would hide those of another.
  */
 export class PagesOwed {
@@ -68,7 +71,8 @@ export class PagesOwed {
     const owed = this.owed.get(id) ?? 0
     if (owed === 0 || this.isGoing) return owed
     const others = this.sum() - owed
-    const missing = Math.min(owed, Math.max(0, this.besideFiles() - this.base - others))
+    const beside = this.besideFiles() - this.promised()
+    const missing = Math.min(owed, Math.max(0, beside - this.base - others))
     if (missing > 0) this.owed.set(id, missing)
     else this.owed.delete(id)
     return missing
@@ -80,12 +84,26 @@ export class PagesOwed {
 
   private besideFiles(): number {
     const before = this.used()
-    let inFiles = 0
+    const { pages } = this.files()
+    return Math.min(before, this.used()) - pages
+  }
+
+  /** The mount counts these too: pages that a mapping may still need for holes in its file. At most so many. */
+  private promised(): number {
+    return Math.min(this.files().holes, poolCount(this.pageBytes, 'resv_hugepages'))
+  }
+
+  private files(): { pages: number; holes: number } {
+    let pages = 0
+    let holes = 0
     for (const name of readdirSync(this.directory)) {
       const stat = lstatSync(path.join(this.directory, name), { throwIfNoEntry: false })
-      inFiles += Math.round(((stat?.blocks ?? 0) * 512) / this.pageBytes)
+      if (!stat) continue
+      const own = Math.round((stat.blocks * 512) / this.pageBytes)
+      pages += own
+      holes += Math.max(0, Math.ceil(stat.size / this.pageBytes) - own)
     }
-    return Math.min(before, this.used()) - inFiles
+    return { pages, holes }
   }
 
   private used(): number {
