@@ -96,6 +96,7 @@ const sentences: Record<string, (p: Parameters) => string> = {
   LimitExceeded: limitExceeded,
   Busy: p => `${JSON.stringify(p.name)} is busy: ${p.operation} is under way`,
   SourceFailed: p => `${p.operation} failed in range ${p.range}: ${p.reason} (${p.code})`,
+  UpdateNotReady: p => `update ${p.update} of the host can't proceed: ${p.reason}`,
   ConsoleOff: () => "the debug console is off: the broker's configuration does not start it",
   ConfigInvalid: p => `the configuration file is wrong, the running configuration stays: ${p.reason}`,
   InvalidParameter: p => `the broker does not accept parameter ${p.parameter}`,

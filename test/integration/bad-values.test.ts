@@ -279,11 +279,15 @@ test('a nullable parameter that is null is one that is absent, in every method',
     ['MarkPoisoned', { offset: 0, length: page }],
     ['MarkPoisoned', { name: 'vm/ram', offset: 0, length: page }],
     ['Verify', {}],
+    ['GetAllocation', { name: 'vm/ram' }],
     ['Freeze', {}],
     ['Thaw', {}],
+    ['AnswerUpdate', { participant: 1, update: 1, outcome: 'ready' }],
+    ['ProceedUpdate', { update: 1 }],
+    ['CancelUpdate', { update: 1 }],
     ['Release', { name: 'vm/ram' }],
   ]
-  const streams = ['Watch']
+  const streams = ['Watch', 'BeginUpdate']
   const covered = [...calls.map(([method]) => method as string), ...streams]
   const nullable = [...nulls].filter(([, fields]) => fields.length > 0)
   expect(nullable.map(([method]) => method).filter(method => !covered.includes(method))).toEqual([])
