@@ -66,6 +66,14 @@ test.each<[string, Found, GuestMemory[], boolean, object]>([
   expect(decide(found, now, discard)).toMatchObject(expected)
 })
 
+test('when another version of the program saved it, nothing is thrown away', () => {
+  const foreign: Found = { kind: 'foreign', reason: 'it is of version 2' }
+  expect(() => decide(foreign, same, false)).toThrow(
+    expect.objectContaining({ code: 'OtherVersion', exit: 1, message: expect.stringMatching(/version 2/) }),
+  )
+  expect(decide(foreign, same, true).kind).toBe('boot')
+})
+
 test.each<[string, GuestMemory[], string]>([
   ['one memory is another', [same[0]!, memory('c', 8192)], 'MemoryChanged'],
   ['one memory is missing', [same[0]!], 'MemoryChanged'],

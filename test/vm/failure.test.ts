@@ -2,7 +2,7 @@
  * Proves that what goes wrong with a VM is said in plain words, and costs no guest: QEMU that does not start, dies, hangs or
  * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
  */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { requireQemu } from '../guest/require-qemu'
 import { until } from '../support/test-broker'
@@ -158,6 +158,47 @@ if (qemu === undefined) {
     expect(stderr).toMatch(/LoadFailed: what was saved does not load: QEMU ended \(exit code 1\)/)
     scene.write('vm-1', { arguments: device })
     await goesOn('vm-1')
+  })
+
+  test('a stop in the moment in which the guest goes on saves it', async () => {
+    scene.write('vm-1')
+    await counting('vm-1')
+    await stop('vm-1', '--save')
+    // The real QEMU, whose monitor gets no `cont` before this file is there.
+    const go = path.join(scene.folder, 'go')
+    const slow = path.join(scene.folder, 'slow')
+    writeFileSync(slow, slowQemu(qemu, go))
+    chmodSync(slow, 0o755)
+    scene.write('vm-1', { vm: `qemu = "${slow}"` })
+    const run = scene.run('vm-1')
+    await run.says(/asked to go on/)
+    run.signal('SIGTERM')
+    // Nothing shows that a runner has had a signal: it has it, as it answers what was asked later.
+    expect(await vm('vm-1')).toMatchObject({ state: 'starting' })
+    writeFileSync(go, '')
+    expect(await run.outcome).toMatchObject({ code: 0 })
+    scene.write('vm-1')
+    await goesOn('vm-1')
+  })
+
+  test('a runner whose words nobody reads saves its guest', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    run.deafen()
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 0 })
+    await goesOn('vm-1')
+  })
+
+  test('a folder that takes no more files keeps no guest from being saved', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    const part = path.join(scene.runtime, 'vm-1', 'status.json.part')
+    mkdirSync(part)
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await run.outcome).toMatchObject({ code: 0, stderr: expect.stringMatching(/EISDIR/) })
+    await goesOn('vm-1')
+    rmdirSync(part)
   })
 
   test('a guest goes on as the machine that it was, whatever the name in the file means by now', async () => {
@@ -347,4 +388,27 @@ if (qemu === undefined) {
     const { stdout } = await scene.ctl('vm', 'list')
     expect(stdout).toMatch(/^vm-1 +stopped/m)
   })
+}
+
+/** A QEMU that lets its monitor's `cont` wait for a file. It has the descriptors of QEMU's memory too. */
+function slowQemu(program: string, go: string): string {
+  return `#!${process.execPath}
+const { spawn } = require('node:child_process')
+const { existsSync } = require('node:fs')
+const { Socket } = require('node:net')
+const stdio = ['ignore', 'inherit', 'inherit', 'pipe', ...Array(6).fill('ignore'), 10]
+const command = ['--pdeathsig', 'KILL', '--', ${JSON.stringify(program)}, ...process.argv.slice(2)]
+const qemu = spawn('setpriv', command, { stdio })
+qemu.on('exit', code => process.exit(code ?? 1))
+const monitor = new Socket({ fd: 3 })
+qemu.stdio[3].pipe(monitor)
+const pass = bytes => {
+  if (bytes.includes('"cont"') && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
+  else qemu.stdio[3].write(bytes)
+}
+monitor.on('data', bytes => {
+  if (bytes.includes('"cont"')) process.stderr.write('asked to go on\\n')
+  pass(bytes)
+})
+`
 }

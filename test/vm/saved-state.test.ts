@@ -2,6 +2,7 @@
  * Proves that what was saved counts as a whole or not at all, and once: after a crash at any single store of a save the memory
  * says either nothing or all of it; a byte that changed anywhere is noticed; used up stays used up.
  */
+import { native } from '../../native'
 import {
   erase,
   type Found,
@@ -112,6 +113,20 @@ test('any byte of it that changed is noticed', () => {
     copy.content[at]! ^= 1 << random.below(8)
     expect([at, readSave(copy).kind]).toEqual([at, 'damaged'])
   }
+})
+
+test('what a later version of the program saved is not taken for damaged', () => {
+  const memory = new Memory()
+  save(memory, 1)
+  const { content } = memory
+  const textBytes = content.readUInt32LE(12)
+  content.writeUInt32LE(2, 8)
+  const checksum = native.crc32c(content.subarray(64, 64 + textBytes), native.crc32c(content.subarray(8, 56)))
+  content.writeUInt32LE(checksum, 56)
+  expect(readSave(memory)).toEqual({
+    kind: 'foreign',
+    reason: 'it is of version 2, and this program knows version 1',
+  })
 })
 
 test('memory full of anything is no save, and never an exception', () => {

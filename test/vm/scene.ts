@@ -158,6 +158,11 @@ export class Run {
     await this.until(() => text.test(this.stderr), String(text))
   }
 
+  /** From now on nobody reads its standard error. */
+  deafen(): void {
+    this.child.stderr!.destroy()
+  }
+
   signal(name: NodeJS.Signals): void {
     this.child.kill(name)
   }

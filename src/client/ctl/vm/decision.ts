@@ -16,6 +16,12 @@ export function decide(found: Found, memory: readonly GuestMemory[], discard: bo
   if (discard) return { kind: 'boot', reason: 'what was saved is discarded, as --discard-state says' }
   if (found.kind === 'damaged')
     return { kind: 'boot', reason: `what was saved can't be used: ${found.reason}` }
+  if (found.kind === 'foreign')
+    throw new Failure(
+      'OtherVersion',
+      `a guest is saved, but not for this broker-ctl: ${found.reason}. Use the broker-ctl that saved it, or boot with --discard-state`,
+      exitCode.refused,
+    )
   const { state } = found
   const known = new Set(state.memory.map(({ generation }) => generation))
   if (!memory.some(({ generation }) => known.has(generation)))

@@ -21,16 +21,19 @@ export class Machine {
   private readonly qmp: Qmp
   /** A folder that only this user gets into. */
   private readonly folder: string
+  private readonly starting: AbortSignal
 
-  private constructor(process: QemuProcess, qmp: Qmp, folder: string) {
+  private constructor(process: QemuProcess, qmp: Qmp, folder: string, starting: AbortSignal) {
     this.process = process
     this.qmp = qmp
     this.folder = folder
+    this.starting = starting
   }
 
   /**
    * @param command what starts it; its descriptor 3 becomes the monitor
    * @param input its standard input
+   * @param events signal: aborting it kills QEMU, until keep()
    * @throws Failure with QEMU's own words
    */
   static async start(
@@ -41,11 +44,11 @@ export class Machine {
     events: { onGarbage: (text: string) => void; signal: AbortSignal },
   ): Promise<Machine> {
     const process = new QemuProcess(command, input)
-    events.signal.addEventListener('abort', () => process.kill())
+    events.signal.addEventListener('abort', process.kill)
     try {
       const qmp = await Qmp.open(process.monitor, deadlines.startMs, deadlines.answerMs)
       qmp.on('garbage', events.onGarbage)
-      const machine = new Machine(process, qmp, folder)
+      const machine = new Machine(process, qmp, folder, events.signal)
       // RAM is a shared mapping of memory that stays: left out of what is saved, and untouched by what is loaded.
       await machine.run('migrate-set-capabilities', {
         capabilities: ['x-ignore-shared', 'events'].map(capability => ({ capability, state: true })),
@@ -60,6 +63,12 @@ export class Machine {
   /** Resolves when QEMU has ended. */
   get exited() {
     return this.process.exited
+  }
+
+  /** From now on QEMU alone has the guest: aborting the start does not kill it any more. @throws where it has been aborted */
+  keep(): void {
+    this.starting.throwIfAborted()
+    this.starting.removeEventListener('abort', this.process.kill)
   }
 
   async version(): Promise<string> {

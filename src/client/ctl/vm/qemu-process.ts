@@ -65,7 +65,7 @@ export class QemuProcess {
     return this.unfinished === '' ? this.lines : [...this.lines, this.unfinished]
   }
 
-  kill(): void {
+  readonly kill = (): void => {
     if (this.ended === undefined) this.child.kill('SIGKILL')
   }
 

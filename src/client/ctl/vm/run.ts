@@ -29,6 +29,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   places.prepare(user.uid, user.gid)
   become(user)
 
+  // Who reads what it says may go away; the guest stays, and is saved.
+  process.stderr.on('error', () => {})
   const starting = new AbortController()
   let onStop = () => starting.abort()
   for (const name of stopSignals) process.on(name, () => onStop())

@@ -205,6 +205,7 @@ export class Runner {
   private async resume(machine: Machine, saved: SavedState): Promise<void> {
     const { state, settings, log } = this.parts
     await machine.load(this.payload(saved), settings.startMs)
+    machine.keep()
     // Nothing may come between the two. If it was used up after cont, a crash between them would have the guest run twice
     // from here. If it was used up earlier, a crash would lose it.
     erase(state)
@@ -299,10 +300,15 @@ export class Runner {
   }
 
   private enter(state: VmState, reason?: string): void {
-    const { places, manager } = this.parts
+    const { places, manager, log } = this.parts
     const qemuPid = this.machine?.process.exit ? null : (this.machine?.process.pid ?? null)
     this.current = { state, pid: process.pid, qemuPid, since: Date.now(), reason: reason ?? null }
-    places.write(this.current)
+    try {
+      places.write(this.current)
+    } catch (error) {
+      // It is for people. A full /run is no reason to lose a guest, or to keep it from being saved.
+      log(`the state of the VM could not be written down: ${(error as Error).message}`)
+    }
     manager.status(reason ?? state)
   }
 

@@ -28,17 +28,21 @@ export interface StateBytes {
   publish(offset: number, low: number, high: number): void
 }
 
-/** absent: nothing was saved, or it was used up; damaged: something was, and can't be used, for this reason. */
+/**
+ * absent: nothing was saved, or it was used up; damaged: something was, and can't be used, for this reason; foreign: another
+ * version of this program saved it.
+ */
 export type Found =
   | { readonly kind: 'saved'; readonly state: SavedState }
   | { readonly kind: 'absent' }
   | { readonly kind: 'damaged'; readonly reason: string }
+  | { readonly kind: 'foreign'; readonly reason: string }
 
 /*
  * The header is the first page, little-endian:
  *
  *    0  8  magic; 0: nothing is saved here. The one store that makes a save count, and the one that uses it up
- *    8  4  version
+ *    8  4  version; the checksum is at its place in each
  *   12  4  bytes of the text
  *   16  8  bytes of the payload, which begins at the second page
  *   24 32  BLAKE3 of the payload
@@ -96,12 +100,12 @@ export function readSave(memory: StateBytes): Found {
   if (header.readBigUInt64LE(0) === 0n) return { kind: 'absent' }
   const damaged = (reason: string): Found => ({ kind: 'damaged', reason })
   if (!header.subarray(0, versionAt).equals(magic)) return damaged('it does not begin as a save does')
-  const found = header.readUInt32LE(versionAt)
-  if (found !== version)
-    return damaged(`it is of version ${found}, and this program knows version ${version}`)
   const textBytes = header.readUInt32LE(textBytesAt)
   if (textAt + textBytes > headerBytes || checksum(header, textBytes) !== header.readUInt32LE(checksumAt))
     return damaged('the checksum of its header is wrong')
+  const found = header.readUInt32LE(versionAt)
+  if (found !== version)
+    return { kind: 'foreign', reason: `it is of version ${found}, and this program knows version ${version}` }
   const payloadBytes = Number(header.readBigUInt64LE(payloadBytesAt))
   if (payloadBytes > payloadBytesMax(memory)) return damaged('it is longer than its allocation')
   const digest = native.blake3(readPayload(memory, 0, payloadBytes))
