@@ -2,7 +2,7 @@
  * Proves that the file of a VM is understood or refused before anything starts: every mistake by file, line and key, every
  * argument of QEMU's that would take the guest's memory away from the broker; and that deploy/vm.toml has every key.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { qemuArguments, refusedArgument } from '../../src/client/ctl/vm/command-line'
@@ -162,6 +162,23 @@ test('deploy/vm.toml has every key under its table, and shows the defaults', () 
   ] as const)
     expect([key, shown.get(key)]).toEqual([key, standard])
   expect(parse(complete).state.bytes).toBe(defaults.stateBytes)
+})
+
+test('every error of a VM is in the guide', () => {
+  const code = [
+    ...readdirSync(path.join(packageRoot, 'src/client/ctl/vm')).map(name => `vm/${name}`),
+    'verb/vm.ts',
+  ]
+    .map(name => readFileSync(path.join(packageRoot, 'src/client/ctl', name), 'utf8'))
+    .join('\n')
+  const raised = [
+    ...code.matchAll(/(?:new Failure\(|failureOf\((?:this\.)?process,)\s*'([A-Z]\w+)'/g),
+    ...code.matchAll(/const code = .*\? '([A-Z]\w+)' : '[A-Z]\w+'/g),
+  ].map(([, name]) => name!)
+  const guide = readFileSync(path.join(packageRoot, 'docs/vm.md'), 'utf8').split('## Errors')[1]!
+  expect(raised.length).toBeGreaterThan(15)
+  // Failed: whatever a verb that it runs has to say.
+  expect([...new Set(raised)].filter(name => name !== 'Failed' && !guide.includes(`\`${name}\``))).toEqual([])
 })
 
 describe('broker-ctl vm check', () => {

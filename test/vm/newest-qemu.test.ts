@@ -1,0 +1,62 @@
+/**
+ * Proves that a guest goes on over an update of QEMU: saved by this release's QEMU it goes on in the newest of the backports,
+ * and back, as the machine that it was; and that a QEMU which lacks that machine loses nothing.
+ */
+import { requireQemu } from '../guest/require-qemu'
+import { attemptNow } from '../support/child'
+import { newestQemu } from './newest-qemu'
+import { expectGapless, Scene } from './scene'
+
+/** Its packages are fetched, once. */
+const suiteMs = 900_000
+jest.setTimeout(suiteMs)
+
+const own = requireQemu()
+let scene: Scene
+let newest: string | undefined
+
+beforeAll(async () => {
+  scene = await Scene.open()
+  newest = own && (await newestQemu(scene.folder))
+}, suiteMs)
+afterAll(() => scene.dispose())
+
+/** Runs the VM in that QEMU for some counts, and saves it. */
+async function countAndSave(name: string, qemu: string): Promise<{ counters: number[]; stderr: string }> {
+  scene.write(name, { vm: `qemu = "${qemu}"` })
+  const run = scene.run(name)
+  await run.counts(20)
+  expect(await scene.ctl('vm', 'stop', name, '--save')).toMatchObject({ code: 0, stderr: '' })
+  const { code, stderr } = await run.outcome
+  expect(code).toBe(0)
+  expectGapless(run.counters)
+  return { counters: run.counters, stderr }
+}
+
+test('from the one to the other and back', async () => {
+  if (!own || !newest) return
+  const major = (qemu: string) => Number(/version (\d+)/.exec(attemptNow(qemu, ['--version']).stdout)?.[1])
+  expect(major(newest)).toBeGreaterThanOrEqual(11)
+  let last = 0
+  for (const qemu of [own, newest, newest, own]) {
+    const { counters, stderr } = await countAndSave('vm-1', qemu)
+    expect(stderr).toContain(last === 0 ? 'the guest boots' : 'the guest goes on')
+    // What was printed last may not have got through before the end.
+    expect(counters[0]! - last).toBeGreaterThanOrEqual(last === 0 ? 1 : 0)
+    expect(counters[0]! - last).toBeLessThanOrEqual(2)
+    last = counters.at(-1)!
+  }
+})
+
+test('a QEMU that lacks the machine leaves what was saved', async () => {
+  if (!own || !newest || attemptNow(own, ['--version']).stdout.includes('version 11')) return
+  const { counters } = await countAndSave('vm-2', newest)
+  scene.write('vm-2', { vm: `qemu = "${own}"` })
+  expect(await scene.run('vm-2').outcome).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/QemuNotStarted: .*\n?.*unsupported machine type/),
+  })
+  const again = await countAndSave('vm-2', newest)
+  expect(again.stderr).toContain('the guest goes on')
+  expect(again.counters[0]! - counters.at(-1)!).toBeLessThanOrEqual(2)
+})
