@@ -97,13 +97,13 @@ if (qemu === undefined) {
   })
 
   test('QEMU that hangs is not waited for: the stop says so, and SIGTERM ends it', async () => {
-    scene.write('vm-1', { more: '[deadline]\nanswer_ms = 500\nsave_ms = 1000\npowerdown_ms = 500\n' })
+    scene.write('vm-1', { more: '[deadline]\nanswer_ms = 3000\nsave_ms = 3000\npowerdown_ms = 3000\n' })
     const run = await counting('vm-1')
     const { qemuPid } = await vm('vm-1')
     process.kill(qemuPid as number, 'SIGSTOP')
     expect(await stop('vm-1')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/did not answer within 500 ms/),
+      stderr: expect.stringMatching(/did not answer within 3000 ms/),
     })
     process.kill(qemuPid as number, 'SIGCONT')
     await countsOn(run)

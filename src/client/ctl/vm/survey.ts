@@ -25,7 +25,8 @@ export interface VmSurvey {
   }>
 }
 
-const answerMs = 2_000
+/** A runner answers at once; on a host that is busy, later. */
+const answerMs = 10_000
 
 /** Every VM that has a file. allocations: all that this user may see. */
 export function surveyVms(
