@@ -88,7 +88,9 @@ test('SIGHUP is a reload, announced with its time; the end of it says whether it
   manager.configure('[[range]\n')
   manager.signal(1, false)
   await manager.until(() => manager.told.filter(text => text.startsWith('READY=1')).length === 3, 'a reload')
-  expect(manager.told.at(-1)).toMatch(/^READY=1\|STATUS=.*the new configuration is wrong: .*broker.toml:1: not TOML/)
+  expect(manager.told.at(-1)).toMatch(
+    /^READY=1\|STATUS=.*the new configuration is wrong: .*broker.toml:1: not TOML/,
+  )
 })
 
 test('SIGHUP during recovery is not taken for the end of it, which would set the watchdog on the rest', async () => {
