@@ -1,13 +1,15 @@
 import type { Broker } from '../../../src/client'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
-import { type Scenario, stage } from '../scenario'
+import { kexec, type Scenario, stage } from '../scenario'
 
 const MiB = 2 ** 20
 const page = 2 * MiB
 const pages = 16
 const bytes = 4 * page
 const mount = '/run/huge'
+/** Of those that the lab has. */
+const withoutLeases = '7.2'
 
 const configs = {
   memfd: `source = "memfd"\nhuge_page = "2MiB"`,
@@ -106,6 +108,11 @@ async function fullPool(host: Host): Promise<void> {
 const scenario: Scenario = {
   title:
     'huge pages that somebody holds, or keeps pinned after a release, stay on the account until they are let go',
-  steps: [stage('pinned by a pipe or a ring', pinned), stage('with no free page to learn from', fullPool)],
+  steps: [
+    stage('held, and pinned by a pipe or a ring', pinned),
+    stage('with no free page to learn from', fullPool),
+    kexec({ into: withoutLeases }),
+    stage('the same where the kernel gives no lease on huge pages', pinned),
+  ],
 }
 export default scenario
