@@ -3,7 +3,9 @@
  * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
  */
 import { chmodSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
+import { Qmp } from '../../src/client/ctl/vm/qmp'
 import { requireQemu } from '../guest/require-qemu'
 import { until } from '../support/test-broker'
 import { expectGapless, type Run, Scene } from './scene'
@@ -288,12 +290,23 @@ if (qemu === undefined) {
   })
 
   test('where it can not grow the save is refused, and the guest goes on as if nothing had been', async () => {
-    scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
+    const monitor = path.join(scene.folder, 'monitor')
+    scene.write('vm-1', {
+      arguments: ['-device', 'VGA', '-qmp', `unix:${monitor},server=on,wait=off`],
+      more: '[state]\nbytes = "1MiB"\n',
+    })
     const run = await counting('vm-1')
     const client = scene.broker.client()
     const { ranges } = await client.call('ListRanges', {})
     await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    const qmp = await Qmp.open(connect(monitor), 60_000, 60_000)
+    const events: string[] = []
+    qmp.on('event', name => events.push(name))
     const refused = await stop('vm-1', '--save')
+    // It was not stopped for it.
+    await qmp.execute('query-status')
+    expect(events).not.toContain('STOP')
+    qmp.close()
     expect(refused.code).toBe(1)
     expect(refused.stderr).toMatch(
       /SaveFailed: a save needs 1\d\.\d MiB, vm-1\/state has 1 MiB and does not grow: /,
