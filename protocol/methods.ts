@@ -45,6 +45,7 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
   Share: change,
   CreateMapping: { ...change, console: 'never' },
   Claim: { ...change, more: 'rows', console: 'never' },
+  CompleteHandOver: { ...change, repeat: 'settle', console: 'never' },
   RevokeMapping: { ...change, more: 'progress' },
   Release: { ...change, more: 'progress' },
 

@@ -6,6 +6,7 @@ import {
   accesses,
   checkExtentCount,
   decodeExtents,
+  decodeHolder,
   decodeStampedHolder,
   encodedExtentBytes,
   encodedHolderBytes,
@@ -23,7 +24,8 @@ const verdicts: readonly Verdict[] = ['unverified', 'intact', 'changed', 'poison
 const secretFlag = 1
 const metadataFlag = 2
 const digestFlag = 4
-const knownFlags = secretFlag | metadataFlag | digestFlag
+const successorFlag = 8
+const knownFlags = secretFlag | metadataFlag | digestFlag | successorFlag
 
 export const allocationPayload: PayloadCodec<AllocationRecord> = {
   bytes(value) {
@@ -33,6 +35,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
       value.shares.length * encodedShareBytes +
       (value.secret ? saltBytes + hashBytes : 0) +
       (value.digest === null ? 0 : hashBytes) +
+      (value.successor === null ? 0 : encodedHolderBytes) +
       Buffer.byteLength(value.name) +
       (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
     )
@@ -48,7 +51,8 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     writer.u8(
       (value.secret ? secretFlag : 0) |
         (value.metadata === null ? 0 : metadataFlag) |
-        (value.digest === null ? 0 : digestFlag),
+        (value.digest === null ? 0 : digestFlag) |
+        (value.successor === null ? 0 : successorFlag),
     )
     writer.u16(nameBytes)
     writer.u16(metadataBytes)
@@ -67,6 +71,7 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
       writer.hex(value.secret.hash, hashBytes)
     }
     if (value.digest !== null) writer.hex(value.digest, hashBytes)
+    if (value.successor !== null) encodeHolder(writer, value.successor, context)
     writer.text(value.name)
     if (value.metadata !== null) writer.text(value.metadata)
   },
@@ -100,9 +105,11 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     const shares = decodeShares(reader, shareCount)
     const secret = flags & secretFlag ? { salt: reader.hex(saltBytes), hash: reader.hex(hashBytes) } : null
     const digest = flags & digestFlag ? reader.hex(hashBytes) : null
+    const successor = flags & successorFlag ? decodeHolder(reader, context) : null
     const name = reader.text(nameBytes)
     const metadata = flags & metadataFlag ? reader.text(metadataBytes) : null
-    return { id, name, uid, bytes, alignBytes, extents, secret, metadata, shares, holder, verdict, digest }
+    const described = { id, name, uid, bytes, alignBytes, extents, secret, metadata, shares }
+    return { ...described, holder, successor, verdict, digest }
   },
 }
 

@@ -45,6 +45,8 @@ export interface AllocationRecord {
   readonly metadata: string | null
   readonly shares: readonly ShareRecord[]
   readonly holder: Holder | null
+  /** The process that has joined the holder, and is to take its place. */
+  readonly successor: Holder | null
   readonly verdict: Verdict
   readonly digest: string | null
 }
@@ -62,6 +64,8 @@ export interface MappingRecord {
   readonly metadata: string | null
   readonly uid: number
   readonly holder: Holder | null
+  /** The mapping whose place it takes when the hand-over completes; until then it is the successor's. */
+  readonly replaces: number | null
   readonly state: MappingState
 }
 

@@ -15,11 +15,13 @@ const states: readonly (MappingState | null)[] = [null, 'held', 'dormant', 'revo
 
 const guestAddressFlag = 1
 const metadataFlag = 2
-const knownFlags = guestAddressFlag | metadataFlag
+const replacesFlag = 4
+const knownFlags = guestAddressFlag | metadataFlag | replacesFlag
 
 export const mappingPayload: PayloadCodec<MappingRecord> = {
   bytes(value) {
-    return fixedBytes + (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
+    const replaces = value.replaces === null ? 0 : 8
+    return fixedBytes + replaces + (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
   },
 
   encode(writer, value, context) {
@@ -32,12 +34,15 @@ export const mappingPayload: PayloadCodec<MappingRecord> = {
     writer.code(value.access, accesses)
     writer.code(value.state, states)
     writer.u8(
-      (value.guestAddress === null ? 0 : guestAddressFlag) | (value.metadata === null ? 0 : metadataFlag),
+      (value.guestAddress === null ? 0 : guestAddressFlag) |
+        (value.metadata === null ? 0 : metadataFlag) |
+        (value.replaces === null ? 0 : replacesFlag),
     )
     writer.u8(0)
     writer.u32(metadataBytes)
     writer.u32(0)
     encodeHolder(writer, value.holder, context)
+    if (value.replaces !== null) writer.u64(value.replaces)
     if (value.metadata !== null) writer.text(value.metadata)
   },
 
@@ -63,8 +68,11 @@ export const mappingPayload: PayloadCodec<MappingRecord> = {
     if (!(flags & guestAddressFlag) && address !== 0)
       throw new RecordInvalid('a guest address without its flag')
     const holder = decodeHolder(reader, context)
+    const replaces = flags & replacesFlag ? reader.u64() : null
     const metadata = flags & metadataFlag ? reader.text(metadataBytes) : null
     const guestAddress = flags & guestAddressFlag ? address : null
-    return { id, allocationId, offset, length, access, guestAddress, metadata, uid, holder, state }
+    // A successor that is gone with its boot leaves nothing.
+    if (replaces !== null && holder === null) return undefined
+    return { id, allocationId, offset, length, access, guestAddress, metadata, uid, holder, replaces, state }
   },
 }

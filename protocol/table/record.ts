@@ -1,7 +1,14 @@
 import { roundUp } from '../units'
 import { allocationPayload } from './allocation-payload'
 import { controlPayload } from './control-payload'
-import { type Change, type Entity, type EntityKind, updateId } from './entity'
+import {
+  type AllocationRecord,
+  type Change,
+  type Entity,
+  type EntityKind,
+  type MappingRecord,
+  updateId,
+} from './entity'
 import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
@@ -9,7 +16,7 @@ import { mappingPayload } from './mapping-payload'
 import type { PayloadCodec, RecordContext } from './payload'
 import { poisonPayload } from './poison-payload'
 import { retiredPayload } from './retired-payload'
-import { featureUpdate } from './superblock'
+import { featureSuccessor, featureUpdate } from './superblock'
 import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
@@ -45,7 +52,10 @@ export function changeBytes(change: Change): number {
 
 /** Incompatible features that a reader must know before it meets this entity. */
 export function featuresOf(kind: EntityKind, value: Entity): number {
-  return kind === 'control' && value.id === updateId ? featureUpdate : 0
+  if (kind === 'control') return value.id === updateId ? featureUpdate : 0
+  if (kind === 'allocation') return (value as AllocationRecord).successor === null ? 0 : featureSuccessor
+  if (kind === 'mapping') return (value as MappingRecord).replaces === null ? 0 : featureSuccessor
+  return 0
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */

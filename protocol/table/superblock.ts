@@ -18,8 +18,11 @@ export const formatVersion = 1
 /** There may be a control record of an update. */
 export const featureUpdate = 1
 
+/** There may be a successor of a holder, and mappings of one. */
+export const featureSuccessor = 2
+
 /** Flags this code understands. */
-export const featuresIncompatible = featureUpdate
+export const featuresIncompatible = featureUpdate | featureSuccessor
 export const featuresReadOnlyCompatible = 0
 
 /** By the number that each has in a superblock. */

@@ -50,6 +50,8 @@ export class TableState implements TableView {
   apply(change: Change): void {
     if ('delete' in change) {
       this.entities(change.delete).delete(change.key)
+      // Of a record that is void, too: it has had its id.
+      if (isCounted(change.delete)) this.useIds({ [change.delete]: change.key })
       return
     }
     this.entities(change.put).set(change.value.id, change.value)

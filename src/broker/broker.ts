@@ -8,8 +8,9 @@ import type { ConsoleHost } from './console/console-host'
 import { Contents } from './contents/contents'
 import { KernelLog } from './contents/kernel-log'
 import type { PoisonHost } from './contents/poison'
+import { isEnvironment } from './failure'
 import { type Holder, Leases } from './lease/process'
-import { refuse } from './refusal'
+import { Refusal, refuse } from './refusal'
 import { Quarantine } from './revoke/quarantine'
 import type { RevocationHost } from './revoke/revocation-host'
 import { Revoker } from './revoke/revoker'
@@ -20,7 +21,8 @@ import { Turns } from './session/turns'
 import { Slices } from './slices'
 import type { FileWork } from './source/file-work'
 import { WorkerFiles } from './source/file-work'
-import type { Allocation } from './state/allocation'
+import type { Allocation, Mapping } from './state/allocation'
+import { complete, drop, resume } from './state/hand-over'
 import { Inventory } from './state/inventory'
 import { Statistics } from './statistics'
 import { type UpdateHost, Updates } from './update/updates'
@@ -173,6 +175,56 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     )
   }
 
+  /** The successor takes the holder's place, whose mappings end like any others: it is asked, has time, and then proof counts. */
+  completeHandOver(allocation: Allocation): void {
+    const former = allocation.heldBy?.pid
+    this.endMappings(complete(this.inventory, allocation))
+    const pid = allocation.holder!.pid
+    this.log.info({ allocation: allocation.name, pid, former }, 'a hand-over is complete')
+    this.changed('handedOver', allocation, { pid, detail: `from process ${former ?? '(gone)'}` })
+  }
+
+  /** After a start: what the broker before was doing, to its end. */
+  resumeHandOver(allocation: Allocation): void {
+    this.recordHandOver(allocation, () => this.endMappings(resume(this.inventory, allocation)))
+  }
+
+  private leaveHandOver(allocation: Allocation, holder: Holder): void {
+    this.recordHandOver(allocation, () => {
+      if (allocation.successorBy === holder) {
+        drop(this.inventory, allocation)
+        this.changed('successorLeft', allocation, { pid: holder.pid })
+      } else if (allocation.heldBy === holder && allocation.successor) this.completeHandOver(allocation)
+    })
+  }
+
+  /** Nobody waits for it, who could be refused. */
+  private recordHandOver(allocation: Allocation, change: () => void): void {
+    try {
+      change()
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.log.error(
+        { allocation: allocation.name, reason: error.message },
+        'a hand-over could not be recorded',
+      )
+    }
+  }
+
+  private endMappings(mappings: readonly Mapping[]): void {
+    const { revokeGraceMs: graceMs } = this.settings
+    for (const mapping of mappings)
+      this.revoker
+        .revoke(mapping, { graceMs, byHolder: false }, () => {})
+        .catch(error => {
+          if (!(error instanceof Refusal) && !isEnvironment(error)) throw error
+          this.log.warn(
+            { mapping: mapping.id, reason: error.message },
+            'a mapping of a former holder is still there',
+          )
+        })
+  }
+
   /**
    * A holder has exited. What it held waits to be claimed, all of it from this moment on. The events and the indices follow in
    * slices.
@@ -182,6 +234,10 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
       'a holder has exited; its allocations can be claimed',
     )
+    for (const id of [...holder.allocations]) {
+      const allocation = this.inventory.byId.get(id)
+      if (allocation) this.leaveHandOver(allocation, holder)
+    }
     const slices = new Slices()
     const announced = new Set<Allocation>()
     for (const id of [...holder.mappings]) {

@@ -214,6 +214,24 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
+   * As claim(), but where another living process of this owner holds the allocation, join it as its successor: both have it,
+   * with mappings of their own, and which of them writes is their affair. One successor at a time.
+   * @throws BrokerError NotFound, Busy (there is a successor), PermissionDenied, SourceFailed, Frozen, LimitExceeded
+   */
+  takeOver(name: string, options: ClaimOptions = {}): Promise<Claimed> {
+    return claim(this.state, name, { ...options, takeOver: true })
+  }
+
+  /**
+   * Take the place of the holder that this process has joined. The former holder's mappings end like any others: its
+   * process is asked, has time, and then proof counts. Its exit completes the hand-over as well.
+   * @throws BrokerError NotFound, NotClaimed, Frozen
+   */
+  async completeHandOver(name: string, options: CallOptions = {}): Promise<void> {
+    await this.state.link.call('CompleteHandOver', { name }, options.signal)
+  }
+
+  /**
    * The allocations that rebuild() with the same options could claim, and those that it could not. Nothing changes:
    * this process becomes no holder, and the digests of freeze() stay.
    */

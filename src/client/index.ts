@@ -48,6 +48,7 @@ export type {
   NotClaimed,
   RebuildOptions,
   Rebuilt,
+  TakeOverOptions,
 } from './rebuild'
 export { defaultSocket } from './socket-path'
 export type { BeginUpdateOptions, UpdateProgress } from './update'

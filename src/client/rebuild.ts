@@ -14,6 +14,8 @@ export interface Claimed {
   readonly mappings: Mapping[]
   /** The broker's verdict on its contents: intact, changed, poisoned, or unverified. */
   readonly verdict: Verdict
+  /** It joined a living holder, whose place it takes by Broker.completeHandOver() or when that process exits. */
+  readonly joined: boolean
 }
 
 /** An allocation that the broker did not let this process claim; it claimed the others. */
@@ -41,7 +43,12 @@ export interface ClaimOptions extends CallOptions {
   secret?: string | undefined
 }
 
-export interface RebuildOptions extends ClaimOptions {
+export interface TakeOverOptions extends ClaimOptions {
+  /** Join the holder where another living process is that, instead of failing. Default: false */
+  takeOver?: boolean | undefined
+}
+
+export interface RebuildOptions extends TakeOverOptions {
   /** Only names that begin so. Default: every allocation of this owner */
   prefix?: string | undefined
 }
@@ -52,8 +59,9 @@ export interface ClaimableOptions extends RebuildOptions {
 }
 
 /** See Broker.claim(). */
-export async function claim(state: ClientState, name: string, options: ClaimOptions): Promise<Claimed> {
-  const { claimed, notClaimed } = await collect(state, { name, secret: options.secret }, options)
+export async function claim(state: ClientState, name: string, options: TakeOverOptions): Promise<Claimed> {
+  const { secret, takeOver } = options
+  const { claimed, notClaimed } = await collect(state, { name, secret, takeOver }, options)
   const [first] = claimed
   if (first) return first
   throw refusal(name, notClaimed[0])
@@ -61,19 +69,20 @@ export async function claim(state: ClientState, name: string, options: ClaimOpti
 
 /** See Broker.rebuild(). */
 export function rebuild(state: ClientState, options: RebuildOptions): Promise<Rebuilt> {
-  const { prefix = '', secret } = options
-  return collect(state, { prefix, secret }, options)
+  const { prefix = '', secret, takeOver } = options
+  return collect(state, { prefix, secret, takeOver }, options)
 }
 
 /** See Broker.claimable(). */
 export async function claimable(
   { link }: ClientState,
-  { name, prefix = '', secret, signal }: ClaimableOptions,
+  { name, prefix = '', secret, takeOver, signal }: ClaimableOptions,
 ): Promise<Claimable> {
   const which = name === undefined ? { prefix } : { name }
   const found: Claimable = { claimable: [], notClaimed: [] }
   try {
-    for await (const { out, fds } of link.replies('Claim', { ...which, secret, dryRun: true }, signal)) {
+    const asked = { ...which, secret, takeOver, dryRun: true }
+    for await (const { out, fds } of link.replies('Claim', asked, signal)) {
       closeAll(fds)
       if (out.outcome === 'claimable' && out.allocation) found.claimable.push(out.allocation)
       else if (isLeft(out.outcome)) found.notClaimed.push(left(out, out.outcome))
@@ -115,7 +124,8 @@ async function pass(
   state.claimCutOff = true
   try {
     for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
-      if (out.outcome === 'claimed') merge(claimed, takeUp(state, out, fds, options.secret))
+      if (out.outcome === 'claimed' || out.outcome === 'joined')
+        merge(claimed, takeUp(state, out, fds, options.secret))
       else {
         closeAll(fds)
         if (isLeft(out.outcome)) notClaimed.push(left(out, out.outcome))
@@ -133,7 +143,8 @@ async function pass(
 function merge(all: Map<number, Claimed>, next: Claimed): void {
   const { id } = next.allocation.info
   const known = all.get(id)
-  if (known) known.mappings.push(...next.mappings)
+  if (known)
+    known.mappings.push(...next.mappings.filter(({ id }) => known.mappings.every(one => one.id !== id)))
   else all.set(id, next)
 }
 
@@ -172,6 +183,7 @@ function takeUp(
     allocation,
     mappings: state.adopt(out.allocation.range, out.grants, fds),
     verdict: out.allocation.verdict,
+    joined: out.outcome === 'joined',
   }
 }
 

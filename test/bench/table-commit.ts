@@ -30,6 +30,7 @@ export async function measureCommit(): Promise<number> {
     metadata: null,
     shares: [],
     holder: null,
+    successor: null,
     verdict: 'unverified',
     digest: null,
   } as const
@@ -44,6 +45,7 @@ export async function measureCommit(): Promise<number> {
     metadata: '{"slot":0}',
     uid: 0,
     holder: { pid: 1, start: 1 },
+    replaces: null,
     state: 'held',
   }
   const run = (count: number) => {

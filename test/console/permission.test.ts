@@ -28,6 +28,7 @@ const never: Partial<Record<BrokerMethodName, object>> = {
   CreateMapping: { name: 'vm/ram' },
   Claim: { name: 'vm/ram' },
   OpenConsole: {},
+  CompleteHandOver: { name: 'vm/ram' },
   JoinUpdates: { name: 'vm' },
   AnswerUpdate: { participant: 1, update: 1, outcome: 'ready' },
 }

@@ -55,6 +55,7 @@ const sampleAllocation = {
   metadata: '{"a":1}',
   shares: [{ uid: 77, access: 'readWrite' as const }],
   holder: { pid: 4711, start: 2 ** 40 },
+  successor: null,
   verdict: 'changed' as const,
   digest: '5c'.repeat(32),
 }

@@ -94,7 +94,9 @@ class Reopen implements fc.Command<Model, Real> {
 
 function forgetBoot(state: TableState): void {
   for (const [id, value] of state.allocations) state.allocations.set(id, inAnotherBoot(value))
-  for (const [id, value] of state.mappings) state.mappings.set(id, inAnotherBoot(value))
+  for (const [id, value] of state.mappings)
+    if (value.replaces === null) state.mappings.set(id, inAnotherBoot(value))
+    else state.mappings.delete(id)
   state.control.clear()
 }
 

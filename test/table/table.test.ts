@@ -11,7 +11,7 @@ import {
 } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
-import { isDeclared, meetsUnknown } from './support/older-program'
+import { declared, looksDamaged, met } from './support/older-program'
 import {
   allocation,
   bootA,
@@ -83,25 +83,42 @@ test('every kind of entity comes back as it was, in the same boot', () => {
   expect([again.sequence, again.epoch, again.sameBoot]).toEqual([2, 2, true])
 })
 
-test('a program from before updates is kept away only while it would meet one', () => {
+test('a program from before a kind of record is kept away only while it would meet one', () => {
   const { medium, table } = fresh()
-  expect(isDeclared(medium.buffer)).toBe(false)
+  expect(declared(medium.buffer)).toBe(0)
   table.commit([{ put: 'control', value: sampleUpdate }])
-  expect(isDeclared(medium.buffer)).toBe(true)
+  table.commit([{ put: 'allocation', value: allocation(1) }])
+  expect(declared(medium.buffer)).toBe(3)
   table.commit([{ put: 'control', value: { ...sampleUpdate, state: 'proceeding' } }])
   expect(reopen(medium).state.control.get(2)).toEqual({ ...sampleUpdate, state: 'proceeding' })
-  expect(isDeclared(medium.buffer)).toBe(true)
   const ended = reopen(medium)
   ended.commit([{ delete: 'control', key: 2 }])
   // The journal still has it.
-  expect(meetsUnknown(medium.buffer)).toBe(true)
-  expect(isDeclared(medium.buffer)).toBe(true)
+  expect([met(medium.buffer), declared(medium.buffer)]).toEqual([3, 3])
   const next = reopen(medium)
-  expect([meetsUnknown(medium.buffer), isDeclared(medium.buffer)]).toEqual([false, false])
+  expect([met(medium.buffer), declared(medium.buffer)]).toEqual([2, 2])
   next.commit([{ put: 'control', value: sampleUpdate }])
   reopen(medium, bootB)
-  expect([meetsUnknown(medium.buffer), isDeclared(medium.buffer)]).toEqual([false, false])
+  expect([met(medium.buffer), declared(medium.buffer)]).toEqual([0, 0])
+  expect(looksDamaged(medium.buffer)).toBe(false)
   expect(snapshot(reopen(medium, bootB).state)).toBe(snapshot(readTable(medium.buffer).state))
+})
+
+test('a successor and its mappings are there as long as the boot, and leave nothing after it', () => {
+  const { medium, table } = fresh()
+  const joined = mapping(2, { replaces: 1 })
+  table.commit([
+    { put: 'allocation', value: allocation(1) },
+    { put: 'mapping', value: mapping(1) },
+    { put: 'mapping', value: joined },
+  ])
+  const again = reopen(medium)
+  expect(again.state.allocations.get(1)).toEqual(allocation(1))
+  expect(allocation(1).successor).toEqual({ pid: 201, start: 223456790 })
+  expect([...again.state.mappings.values()]).toEqual([mapping(1), joined])
+  const next = reopen(medium, bootB)
+  expect(next.state.allocations.get(1)).toEqual(allocation(1, { holder: null, successor: null }))
+  expect([...next.state.mappings.values()]).toEqual([mapping(1, { holder: null })])
 })
 
 test('holders and a freeze end with their boot, for good, whatever is written or not written afterwards', () => {
@@ -114,7 +131,7 @@ test('holders and a freeze end with their boot, for good, whatever is written or
   expect(readTable(medium.buffer).state.control.size).toBe(1)
   const next = reopen(medium, bootB)
   expect([next.previousBootId, next.sameBoot]).toEqual([bootA, false])
-  expect(next.state.allocations.get(1)).toEqual(allocation(1, { holder: null }))
+  expect(next.state.allocations.get(1)).toEqual(allocation(1, { holder: null, successor: null }))
   expect(next.state.mappings.get(1)).toEqual(mapping(1, { holder: null }))
   expect(next.state.control.size).toBe(0)
   next.commit([{ put: 'mapping', value: mapping(2) }])

@@ -13,7 +13,7 @@ import type { Range } from '../state/range'
 import { memoryOf } from '../state/range'
 import { viewAllocation } from '../state/wire-view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText } from './arguments'
-import { checkIdle, checkOwner, findVisible } from './authorize'
+import { checkIdle, checkNoHandOver, checkOwner, findVisible } from './authorize'
 import { candidates } from './candidates'
 
 export async function allocate(
@@ -131,6 +131,7 @@ async function allocateIn(
     metadata,
     shares: [],
     holder: holder?.identity ?? null,
+    successor: null,
     verdict: 'unverified',
     digest: null,
   }
@@ -160,6 +161,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   const allocation = findVisible(broker.inventory, session, input.name)
   checkOwner(session, allocation, input.secret)
   checkIdle(allocation)
+  checkNoHandOver(allocation)
   checkBytes(input.bytes)
   const { range, record } = allocation
   const bytes = checkedSize(range, input.bytes)

@@ -56,3 +56,10 @@ export function checkAdmin(session: Session, operation: string): void {
 export function checkIdle(allocation: Allocation): void {
   if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })
 }
+
+/** Its layouts stay as they are while a successor takes them over. @throws Refusal Busy, which names both processes */
+export function checkNoHandOver({ name, holder, successor }: Allocation): void {
+  if (!successor) return
+  const operation = `hand-over from process ${holder?.pid ?? '(gone)'} to process ${successor.pid}`
+  refuse('Busy', { name, operation })
+}

@@ -1,5 +1,12 @@
 import { closeSync } from 'node:fs'
-import type { ClaimIn, ClaimOut, Grant } from '../../../protocol/generated/broker'
+import type {
+  ClaimIn,
+  ClaimOut,
+  CompleteHandOverIn,
+  CompleteHandOverOut,
+  Grant,
+} from '../../../protocol/generated/broker'
+import { mappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { redactedFor } from '../access/addresses'
 import type { Broker } from '../broker'
@@ -7,10 +14,11 @@ import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import { Slices } from '../slices'
 import type { Allocation, Mapping } from '../state/allocation'
+import { join } from '../state/hand-over'
 import { memoryOf } from '../state/range'
 import { viewAllocation } from '../state/wire-view'
 import { drained, invalid } from './arguments'
-import { checkIdle, checkOwner, findVisible } from './authorize'
+import { checkIdle, checkNoHandOver, checkOwner, findVisible } from './authorize'
 import { grantOf, openMemory } from './mapping'
 
 export async function claim(
@@ -35,7 +43,12 @@ export async function claim(
   await claimAll(broker, session, prefix, input, call)
 }
 
-type Asked = Pick<ClaimIn, 'secret' | 'dryRun'>
+interface Granted {
+  readonly out: ClaimOut
+  readonly fds: number[]
+}
+
+type Asked = Pick<ClaimIn, 'secret' | 'dryRun' | 'takeOver'>
 
 /** Claims in order of id. It reports an allocation that can't be claimed, and goes on. */
 async function claimAll(
@@ -112,8 +125,8 @@ function claimOne(
   broker: Broker,
   session: Session,
   allocation: Allocation,
-  { secret, dryRun }: Asked,
-): { out: ClaimOut; fds: number[] } {
+  { secret, dryRun, takeOver }: Asked,
+): Granted {
   checkIdle(allocation)
   const asOwner = allocation.record.uid === session.uid
   const mappings = dormantOf(allocation, session.uid)
@@ -122,15 +135,17 @@ function claimOne(
       reason: `'${allocation.name}' belongs to uid ${allocation.record.uid}, you are uid ${session.uid}`,
     })
   if (asOwner) {
-    if (allocation.holder && allocation.holder !== session.holder)
-      refuse('AlreadyClaimed', { name: allocation.name, pid: allocation.holder.pid })
+    const { holder, successor } = allocation
+    if (successor && successor !== session.holder) checkNoHandOver(allocation)
+    if (takeOver && holder && holder !== session.holder) {
+      checkOwner(session, allocation, secret)
+      return joinHolder(broker, session, allocation, dryRun ?? false)
+    }
+    if (holder && holder !== session.holder)
+      refuse('AlreadyClaimed', { name: allocation.name, pid: holder.pid })
     checkOwner(session, allocation, secret)
   }
-  if (dryRun) {
-    const { name, reason } = allocation.range
-    if (reason !== undefined) refuse('RangeReadOnly', { range: name, reason })
-    return { out: { outcome: 'claimable', allocation: viewAllocation(allocation), grants: [] }, fds: [] }
-  }
+  if (dryRun) return wouldClaim(allocation)
   const holder = session.becomeHolder()
   const fds: number[] = []
   try {
@@ -145,6 +160,52 @@ function claimOne(
   broker.changed('claimed', allocation, { pid: holder.pid })
   const grants: Grant[] = mappings.map((mapping, index) => grantOf(mapping, index))
   return { out: { outcome: 'claimed', allocation: viewAllocation(allocation), grants }, fds }
+}
+
+function wouldClaim(allocation: Allocation): Granted {
+  const { name, reason } = allocation.range
+  if (reason !== undefined) refuse('RangeReadOnly', { range: name, reason })
+  return { out: { outcome: 'claimable', allocation: viewAllocation(allocation), grants: [] }, fds: [] }
+}
+
+/** The caller joins the holder as its successor, or once more with descriptors anew. */
+function joinHolder(broker: Broker, session: Session, allocation: Allocation, dryRun: boolean): Granted {
+  if (dryRun) return wouldClaim(allocation)
+  const layouts = [...allocation.mappings.values()].filter(
+    ({ record, state }) => record.uid === session.uid && record.replaces === null && state !== 'revoking',
+  )
+  if (allocation.mappings.size + layouts.length > 2 * mappingsPerAllocationMax)
+    refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
+  const process = session.becomeHolder()
+  const isNew = allocation.successor !== process
+  const fds: number[] = []
+  try {
+    for (const { record } of layouts) fds.push(openMemory(allocation, record.access, process))
+    const mappings = join(broker.inventory, allocation, process, layouts)
+    if (isNew) broker.changed('joined', allocation, { pid: process.pid })
+    const grants = mappings.map((mapping, index) => grantOf(mapping, index))
+    return { out: { outcome: 'joined', allocation: viewAllocation(allocation), grants }, fds }
+  } catch (error) {
+    for (const fd of fds) closeSync(fd)
+    throw error
+  } finally {
+    broker.leases.releaseIdle(process)
+  }
+}
+
+/** Idempotent: a call that lost its reply may be repeated. */
+export async function completeHandOver(
+  broker: Broker,
+  session: Session,
+  { name }: CompleteHandOverIn,
+): Promise<CompleteHandOverOut> {
+  const allocation = findVisible(broker.inventory, session, name)
+  checkIdle(allocation)
+  const { holder } = session
+  if (holder === undefined || (allocation.successor !== holder && allocation.holder !== holder))
+    refuse('NotClaimed', { name })
+  if (allocation.successor === holder) broker.completeHandOver(allocation)
+  return { allocation: viewAllocation(allocation) }
 }
 
 /**

@@ -17,7 +17,7 @@ import { version } from '../version'
 import { openConsole, reload, setLogLevel } from './administration'
 import { allocate, grow } from './allocate'
 import { checkAdmin } from './authorize'
-import { claim } from './claim'
+import { claim, completeHandOver } from './claim'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
@@ -51,6 +51,7 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   RevokeMapping: revokeMapping,
   Release: release,
   Claim: claim,
+  CompleteHandOver: completeHandOver,
   Freeze: freeze,
   Thaw: thaw,
   JoinUpdates: joinUpdates,

@@ -18,7 +18,7 @@ import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
 import { viewMapping } from '../state/wire-view'
 import { invalid, metadataText } from './arguments'
-import { checkIdle, checkOwner, findVisible, maySee } from './authorize'
+import { checkIdle, checkNoHandOver, checkOwner, findVisible, maySee } from './authorize'
 import { graceFor } from './grace'
 
 /**
@@ -45,6 +45,7 @@ function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: 
   const holder = session.becomeHolder()
   try {
     checkMayMap(session, allocation, access, input.secret)
+    if (session.uid === allocation.record.uid) checkNoHandOver(allocation)
     const { record, range } = allocation
     const offset = input.offset ?? 0
     const length = input.length ?? record.bytes - offset
@@ -73,6 +74,7 @@ function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: 
       metadata: metadataText(input.metadata),
       uid: session.uid,
       holder: holder.identity,
+      replaces: null,
       state: 'held',
     }
     const fd = openMemory(allocation, access, holder)

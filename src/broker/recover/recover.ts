@@ -294,11 +294,14 @@ function resumeLeases(broker: Broker): void {
   for (const allocation of inventory.byId.values()) {
     const { holder, uid } = allocation.record
     if (holder) inventory.setHolder(allocation, leases.hold(holder, uid))
+    const { successor } = allocation.record
+    if (successor) inventory.setSuccessor(allocation, leases.hold(successor, uid))
   }
   for (const mapping of inventory.mappings.values()) {
     const { holder, uid } = mapping.record
     if (holder) inventory.setMappingHolder(mapping, leases.hold(holder, uid))
   }
+  for (const allocation of inventory.byId.values()) broker.resumeHandOver(allocation)
   broker.quarantine.checkSoon()
 }
 

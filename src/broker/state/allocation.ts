@@ -9,6 +9,8 @@ export class Allocation {
   readonly mappings = new Map<number, Mapping>()
   /** The process that allocated or claimed it, until the inventory notes its end. */
   heldBy: Holder | undefined
+  /** The process that has joined the holder and is to take its place, until the inventory notes its end. */
+  successorBy: Holder | undefined
   /** The operation that changes it over several turns of the event loop. */
   busy: string | undefined
   /** What it adds to the sums of its range. */
@@ -35,6 +37,10 @@ export class Allocation {
     return this.heldBy?.hasExited ? undefined : this.heldBy
   }
 
+  get successor(): Holder | undefined {
+    return this.successorBy?.hasExited ? undefined : this.successorBy
+  }
+
   sharedWith(uid: number): 'read' | 'readWrite' | undefined {
     return this.record.shares.find(share => share.uid === uid)?.access
   }
@@ -42,7 +48,7 @@ export class Allocation {
   /** The uids and processes that an event about it concerns. */
   audience(): { uids: number[]; pids: number[] } {
     const pids = [...this.mappings.values()].flatMap(mapping => (mapping.holder ? [mapping.holder.pid] : []))
-    if (this.holder) pids.push(this.holder.pid)
+    for (const holder of [this.holder, this.successor]) if (holder) pids.push(holder.pid)
     return { uids: [this.record.uid, ...this.record.shares.map(share => share.uid)], pids }
   }
 }
@@ -67,7 +73,8 @@ export class Mapping {
   constructor(
     readonly allocation: Allocation,
     public record: MappingRecord,
-    readonly charge: Charge,
+    /** undefined while it is a successor's: its predecessor is charged. */
+    public charge: Charge | undefined,
   ) {}
 
   get id(): number {

@@ -176,6 +176,7 @@ export class Inventory {
       { put: 'retired', value: record },
     ])
     for (const mapping of [...allocation.mappings.values()]) this.unindexMapping(mapping)
+    this.setSuccessor(allocation, undefined)
     this.setHolder(allocation, undefined)
     this.byName.delete(name)
     this.byId.delete(id)
@@ -238,6 +239,32 @@ export class Inventory {
     allocation.range.report.unclaimed.delete(allocation.id)
   }
 
+  setSuccessor(allocation: Allocation, successor: Holder | undefined): void {
+    const before = allocation.successorBy
+    allocation.successorBy = successor
+    successor?.allocations.add(allocation.id)
+    if (!before || before === successor || before === allocation.heldBy) return
+    before.allocations.delete(allocation.id)
+    this.leases.releaseIdle(before)
+  }
+
+  /** A successor's mapping becomes one like any other, with its predecessor's charge; in the same commit that one begins to end. */
+  replaceMapping(mapping: Mapping): void {
+    const { allocation } = mapping
+    const former = this.mappings.get(mapping.record.replaces ?? 0)
+    const record = { ...mapping.record, replaces: null }
+    const changes: Change[] = [{ put: 'mapping', value: record }]
+    const ended = former && { ...former.record, state: 'revoking' as const }
+    if (ended) changes.push({ put: 'mapping', value: ended })
+    allocation.range.commit(changes)
+    mapping.record = record
+    mapping.charge = former?.charge?.move() ?? this.chargeMapping(allocation, record)
+    if (!former || !ended) return
+    former.charge = undefined
+    former.record = ended
+    this.revoking.add(former)
+  }
+
   setMappingHolder(mapping: Mapping, holder: Holder | undefined): void {
     const before = mapping.heldBy
     mapping.setHolder(holder)
@@ -294,8 +321,12 @@ export class Inventory {
   }
 
   /** A mapping of a shared allocation counts for its owner as well, who lets the other uid in. */
+  private chargeMapping(allocation: Allocation, record: MappingRecord): Charge {
+    return this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
+  }
+
   private indexMapping(allocation: Allocation, record: MappingRecord): Mapping {
-    const charge = this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
+    const charge = record.replaces === null ? this.chargeMapping(allocation, record) : undefined
     const mapping = new Mapping(allocation, record, charge)
     this.mappings.set(mapping.id, mapping)
     if (record.state === 'revoking') this.revoking.add(mapping)
@@ -310,7 +341,7 @@ export class Inventory {
     this.revoking.delete(mapping)
     mapping.allocation.mappings.delete(mapping.id)
     this.relate(mapping.record.uid, mapping.allocation)
-    mapping.charge.close()
+    mapping.charge?.close()
   }
 
   private indexRetired(

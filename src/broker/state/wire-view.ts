@@ -26,6 +26,7 @@ export function viewAllocation(allocation: Allocation): AllocationView {
     shares: record.shares as AllocationView['shares'],
     mappings: allocation.mappings.size,
     holderPid: allocation.holder?.pid ?? null,
+    successorPid: allocation.successor?.pid ?? null,
     verdict: record.verdict,
   }
 }

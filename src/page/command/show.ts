@@ -111,6 +111,7 @@ export function showAllocation({ allocation, mappings }: GetAllocationOut): stri
     ['align', size(allocation.alignBytes)],
     ['owner', `uid ${allocation.uid}${allocation.secret ? ', with a secret' : ''}`],
     ['holder', allocation.holderPid ? `process ${allocation.holderPid}` : 'nobody'],
+    ['successor', allocation.successorPid ? `process ${allocation.successorPid}` : undefined],
     ['verdict', allocation.verdict],
     ['extents', allocation.extents.map(({ offset, length }) => `${hex(offset)}+${hex(length)}`).join(' ')],
     ['shares', showShares(allocation)],

@@ -18,6 +18,9 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
     case 'allocated':
     case 'grown':
     case 'claimed':
+    case 'joined':
+    case 'handedOver':
+    case 'successorLeft':
     case 'verified':
     case 'tampered':
       if (allocation) wanted.allocation(allocation)

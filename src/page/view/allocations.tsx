@@ -1,4 +1,5 @@
 import type { Allocation } from '../../../protocol/generated/broker'
+import { holderInWords } from '../../../protocol/holder-words'
 import { count, printable, size } from '../format'
 import { byNumber, byText, hasWords } from './compare'
 import { useApp } from './hooks'
@@ -25,7 +26,7 @@ const columns: readonly Column<Allocation>[] = [
   {
     key: 'holder',
     title: 'holder',
-    cell: row => (typeof row.holderPid === 'number' ? row.holderPid : <i>unclaimed</i>),
+    cell: row => (typeof row.holderPid === 'number' ? holderInWords(row) : <i>unclaimed</i>),
     right: true,
     compare: byNumber(row => row.holderPid),
   },

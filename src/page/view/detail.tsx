@@ -82,6 +82,8 @@ function Facts({ allocation, mappings }: { allocation: Allocation; mappings: rea
         <dt>holder</dt>
         <dd>
           {typeof allocation.holderPid === 'number' ? `process ${allocation.holderPid}` : 'nobody: unclaimed'}
+          {typeof allocation.successorPid === 'number' &&
+            `, with process ${allocation.successorPid} as its successor`}
         </dd>
         <dt>verdict</dt>
         <dd>

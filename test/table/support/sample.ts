@@ -34,6 +34,7 @@ export function allocation(id: number, change: Partial<AllocationRecord> = {}): 
     metadata: id % 2 ? null : JSON.stringify({ vm: `göst-${id}`, slot: id }),
     shares: id % 5 ? [] : [{ uid: 77, access: 'read' }],
     holder: id % 4 ? { pid: 100 + id, start: 123456789 + id } : null,
+    successor: id % 8 === 1 ? { pid: 200 + id, start: 223456789 + id } : null,
     verdict: 'unverified',
     digest: id % 6 ? null : '5c'.repeat(32),
     ...change,
@@ -51,6 +52,7 @@ export function mapping(id: number, change: Partial<MappingRecord> = {}): Mappin
     metadata: id % 4 ? null : JSON.stringify({ slot: id }),
     uid: 1001,
     holder: { pid: 4000 + id, start: 2 ** 40 + id },
+    replaces: id % 11 === 7 ? id - 1 : null,
     state: 'held',
     ...change,
   }
@@ -123,7 +125,7 @@ function randomWord(random: () => number): Pick<AllocationRecord, 'verdict' | 'd
 /** What a record is in another boot: nobody holds it, and nothing was compared in it. */
 export function inAnotherBoot<T extends { holder: unknown; verdict?: unknown }>(record: T): T {
   const verdict = record.verdict === 'intact' ? { verdict: 'unverified' } : {}
-  return { ...record, ...verdict, holder: null }
+  return { ...record, ...verdict, holder: null, ...('successor' in record && { successor: null }) }
 }
 
 /** A plausible transaction over state: new, changed and deleted entities of every kind, each at most once. */
@@ -156,7 +158,10 @@ export function randomTransaction(
   if (more < 0.4) changes.push({ put: 'mapping', value: mapping(nextId('mapping')) })
   else if (more < 0.7 && someMapping) changes.push({ delete: 'mapping', key: someMapping.id })
   else if (more < 0.8 && someMapping)
-    changes.push({ put: 'mapping', value: { ...someMapping, holder: null, state: 'dormant' } })
+    changes.push({
+      put: 'mapping',
+      value: { ...someMapping, holder: null, replaces: null, state: 'dormant' },
+    })
   if (random() < 0.3) {
     const gone = pick(state.retired.values())
     if (gone) changes.push({ delete: 'retired', key: gone.id })

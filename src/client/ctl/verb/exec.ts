@@ -23,6 +23,7 @@ interface Options {
   keep: number[]
   allocate?: number
   secretFile?: string
+  takeOver?: boolean
 }
 
 export function addExec(program: Command): void {
@@ -52,6 +53,10 @@ MEMBROKER_FDS has "NAME=FD" for each, separated by blanks, NAME in percent-encod
 starts at that byte of the descriptor. The broker can't ask the command to give memory back; after the grace period of
 a revoke it follows on_deadline.
 
+With --take-over, the command joins a process of the same user that holds an allocation: both have the memory, and the
+command becomes the holder when that process exits. End it when the command has taken over its work. If the command
+exits first, nothing has happened. Every --map needs a layout that the other process has.
+
 A command that opens /proc/self/fd/N again, as QEMU does, needs to run as root, as the broker's own user, or as a uid
 with open_by_path in the broker's configuration.
 
@@ -61,6 +66,7 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
     .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
     .option('--keep <fd>', 'a descriptor that the command inherits unchanged; may be repeated', keep, [])
     .option('--allocate <size>', 'make missing allocations, of this size', sizeArgument)
+    .option('--take-over', 'join processes that hold allocations, and replace them when they exit')
     .addOption(secretOption())
     .passThroughOptions()
     .action((name: string, args: string[], options: Options, command: Command) => {
@@ -168,15 +174,19 @@ class Holder {
       )
     }
     const allocation = await this.broker.allocate({ name, size: allocate, ...options })
-    return { allocation, mappings: [], verdict: allocation.verdict }
+    return { allocation, mappings: [], verdict: allocation.verdict, joined: false }
   }
 
   private async claim(allocation: Allocation): Promise<Claimed> {
-    const claiming = this.broker.claim(allocation.name, { ...this.secret, signal: this.signal })
+    const options = { ...this.secret, signal: this.signal }
+    const { name } = allocation
+    const claiming = this.options.takeOver
+      ? this.broker.takeOver(name, options)
+      : this.broker.claim(name, options)
     if (allocation.info.uid === process.geteuid!()) return claiming
     // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
     const claimed = await unless('PermissionDenied', claiming)
-    return claimed ?? { allocation, mappings: [], verdict: allocation.verdict }
+    return claimed ?? { allocation, mappings: [], verdict: allocation.verdict, joined: false }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { holderInWords } from '../../../../protocol/holder-words'
 import type { AllocationInfo } from '../../index'
 import { withBroker } from '../session'
 import { count, size, table, verdictColor } from '../table'
@@ -29,7 +30,7 @@ export function allocationTable(allocations: readonly AllocationInfo[]): string 
     { title: 'RANGE', cell: row => row.range },
     { title: 'SIZE', cell: row => size(row.bytes), right: true },
     { title: 'UID', cell: row => count(row.uid), right: true },
-    { title: 'HOLDER', cell: row => count(row.holderPid), right: true },
+    { title: 'HOLDER', cell: row => holderInWords(row), right: true },
     { title: 'MAPPINGS', cell: row => count(row.mappings), right: true },
     { title: 'EXTENTS', cell: row => count(row.extents.length), right: true },
     { title: 'VERDICT', cell: row => row.verdict, color: row => verdictColor(row.verdict) },

@@ -66,6 +66,12 @@ function describe(info: AllocationInfo, bad: readonly Poison[], others: Found['o
     ['align', size(info.alignBytes)],
     ['owner', `uid ${info.uid}${info.secret ? ', with a secret' : ''}`],
     ['holder', info.holderPid ? `process ${info.holderPid}` : 'nobody'],
+    [
+      'successor',
+      info.successorPid
+        ? `process ${info.successorPid}, when the holder exits or it completes the hand-over`
+        : undefined,
+    ],
     ['also open by', othersText(others)],
     ['verdict', info.verdict],
     ['bad memory', bad.length > 0 ? places(bad) : undefined],

@@ -33,6 +33,7 @@ export class StateMemory implements StateBytes {
       allocation: await broker.allocate({ name, size: bytes, range, secret, signal }),
       mappings: [],
       verdict: 'unverified',
+      joined: false,
     }
     const memory = new StateMemory(claimed.allocation)
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
