@@ -43,7 +43,11 @@ export function join(
   }
 }
 
-/** Returns the mappings of the former holder, which are to be revoked. @throws Refusal RangeReadOnly: nothing has changed */
+/**
+ * Returns the mappings of the former holder, which are to be revoked. A layout that the successor had no time to join waits,
+ * where the former holder is gone, to be claimed like any other.
+ * @throws Refusal RangeReadOnly: nothing has changed
+ */
 export function complete(inventory: Inventory, allocation: Allocation): Mapping[] {
   const { successorBy: process, heldBy: former } = allocation
   if (!process) return []
@@ -56,7 +60,7 @@ export function complete(inventory: Inventory, allocation: Allocation): Mapping[
     return before ?? []
   })
   const others = [...allocation.mappings.values()].filter(
-    mapping => mapping.heldBy === former && former !== undefined && !replaced.includes(mapping),
+    mapping => mapping.holder !== undefined && mapping.holder === former && !replaced.includes(mapping),
   )
   return [...replaced, ...others]
 }
