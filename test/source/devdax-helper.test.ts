@@ -34,7 +34,7 @@ afterEach(() => {
 function helperOf(program: string, limitMs: number, goOn?: () => void): Helper {
   const file = path.join(folder, 'program.js')
   writeFileSync(file, program)
-  return new Helper(lock, reason => stuck.push(reason), file, limitMs, goOn)
+  return new Helper(lock, reason => stuck.push(reason), { program: file, limitMs, ...(goOn && { goOn }) })
 }
 
 /** Children of this process, however far they have come. */

@@ -42,13 +42,7 @@ beforeEach(() => {
      })
      process.on('disconnect', () => process.exit())`,
   )
-  helper = new Helper(
-    lock,
-    () => {},
-    program,
-    60_000,
-    () => {},
-  )
+  helper = new Helper(lock, () => {}, { program, limitMs: 60_000, goOn: () => {} })
 })
 afterEach(() => {
   helper.close()
@@ -75,17 +69,17 @@ test('a device of that name is another one', async () => {
   device(base + alignBytes)
   const region = { directory: folder, id: 0, start: base, bytes: 64 * MiB, alignBytes, node: undefined }
   const host = { openBy: () => undefined } as unknown as SourceHost
-  const source: DevdaxSource = Reflect.construct(DevdaxSource, [
+  const opened = {
     region,
-    alignBytes,
-    alignBytes,
-    'dax0.9',
+    unitBytes: alignBytes,
+    tableBytes: alignBytes,
+    table: 'dax0.9',
     helper,
     lock,
     host,
-    { perMapping: 0 },
-  ])
-  await source.restore([piece], [], false)
+  }
+  const source: DevdaxSource = Reflect.construct(DevdaxSource, [{ ...opened, counting: { perMapping: 0 } }])
+  await source.recover([piece], [], false)
   expect(source.present()).toEqual([piece.id])
   await expect(source.destroy(piece)).rejects.toMatchObject({ code: 'EIO' })
   device(base + 32 * MiB)

@@ -262,7 +262,7 @@ function conflict(broker: Broker, table: Table): string | undefined {
 /** Makes memory and table agree: removes leftovers of a crash; a range without any of its memory is read-only. */
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
-  await source.restore?.(
+  await source.recover?.(
     [...table.state.allocations.values()].map(memoryOf),
     [...table.state.retired.values()].map(memoryOfRetired),
     range.recovery === 'newBoot',

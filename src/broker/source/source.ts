@@ -107,7 +107,7 @@ export interface Source {
   descriptorOffset(memory: AllocationMemory): number
   /**
    * A promise where a holder has resized the memory, so that open() would fail. It settles in bounded time, when the size is
-   * right again or can't be mended just now. undefined: open() needs no wait.
+   * right again or can't be repaired just now. undefined: open() needs no wait.
    */
   settled?(memory: AllocationMemory): Promise<void> | undefined
   /**
@@ -147,7 +147,7 @@ export interface Source {
   /** Why a uid can't get memory of it; a sentence. */
   refusal?(uid: number): string | undefined
   /** Takes up or makes the memory of these. The broker calls it after opening, before present(). @throws SourceError */
-  restore?(
+  recover?(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,

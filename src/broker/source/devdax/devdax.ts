@@ -39,6 +39,18 @@ interface Device extends Made {
   openBy: number | undefined
 }
 
+interface Opened {
+  readonly region: OwnRegion
+  readonly unitBytes: number
+  readonly tableBytes: number
+  /** The device that holds the table. */
+  readonly table: string
+  readonly helper: Helper
+  readonly lock: number
+  readonly host: SourceHost
+  readonly counting: Counting | string
+}
+
 /**
  * Soft-reserved memory: one device-DAX instance per allocation, over exactly the extents in the table. So the kernel itself
  * keeps a descriptor inside its allocation, and takes the memory away when the device goes. The table lies in the range's
@@ -49,6 +61,8 @@ export class DevdaxSource implements Source {
   readonly base: number
   readonly node: number | undefined
   readonly bytes: number
+  readonly unitBytes: number
+  readonly tableBytes: number
   readonly startsDirty = true
   readonly ownsPages = true
   readonly capabilities: Capabilities
@@ -58,16 +72,10 @@ export class DevdaxSource implements Source {
   /** The last operation on each device; they run one after the other. */
   private readonly last = new Map<number, Promise<unknown>>()
 
-  private constructor(
-    private readonly region: OwnRegion,
-    readonly unitBytes: number,
-    readonly tableBytes: number,
-    private readonly table: string,
-    private readonly helper: Helper,
-    private readonly lock: number,
-    private readonly host: SourceHost,
-    private readonly counting: Counting | string,
-  ) {
+  private constructor(private readonly opened: Opened) {
+    const { region } = opened
+    this.unitBytes = opened.unitBytes
+    this.tableBytes = opened.tableBytes
     this.base = region.start
     this.node = region.node
     this.bytes = region.bytes
@@ -75,7 +83,7 @@ export class DevdaxSource implements Source {
       ...devdax.can,
       survivesBroker: true,
       survivesKexec: true,
-      pageBytes: deviceAlign(region, unitBytes),
+      pageBytes: deviceAlign(region, opened.unitBytes),
     }
   }
 
@@ -88,17 +96,16 @@ export class DevdaxSource implements Source {
     const helper = new Helper(lock, reason => host.broken(reason))
     try {
       await clearUnbound(helper, host.bases)
-      const { medium, name, bytes, counting } = await openTable(
-        region,
-        helper,
-        unitBytes,
-        settings,
-        host.scan,
-      )
+      const {
+        medium,
+        name: table,
+        bytes: tableBytes,
+        counting,
+      } = await openTable(region, helper, unitBytes, settings, host.scan)
       if (typeof counting === 'string') host.limited(`${cannotTell}: ${counting}`)
       else if (!outlivesService()) host.limited(notForLong)
       return {
-        source: new DevdaxSource(region, unitBytes, bytes, name, helper, lock, host, counting),
+        source: new DevdaxSource({ region, unitBytes, tableBytes, table, helper, lock, host, counting }),
         medium,
         fresh: settings.format ?? false,
         keepTable: () => {},
@@ -114,24 +121,24 @@ export class DevdaxSource implements Source {
    * Takes up the devices of this boot that are exactly as in the table, with their holders. It makes the others again, and
    * removes devices that the table does not know.
    */
-  async restore(
+  async recover(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void> {
     const found = new Map(
-      listInstances(this.region.directory)
-        .filter(({ name, bytes }) => name !== this.table && bytes > 0)
+      listInstances(this.opened.region.directory)
+        .filter(({ name, bytes }) => name !== this.opened.table && bytes > 0)
         .map(instance => [instance.extents[0]!.start, instance]),
     )
-    const missing = kept.filter(memory => !this.adopt(memory, found, this.host.openBy(memory.uid)))
+    const missing = kept.filter(memory => !this.adopt(memory, found, this.opened.host.openBy(memory.uid)))
     for (const memory of retired) this.adopt(memory, found, undefined)
     for (const instance of found.values()) {
       if (newBoot)
         throw new SourceError(
           `${instance.name} is in the region since the kernel started, and the broker did not make it`,
         )
-      await removeUnknown(this.helper, this.region, instance, this.host.scan)
+      await removeUnknown(this.opened.helper, this.opened.region, instance, this.opened.host.scan)
     }
     // All orders at once, so that the helper does not pause between them.
     await Promise.all(missing.map(memory => this.remake(memory)))
@@ -150,7 +157,7 @@ export class DevdaxSource implements Source {
       return false
     found.delete(start)
     const { name, bytes } = same
-    const device = deviceOf(this.region.directory, name)
+    const device = deviceOf(this.opened.region.directory, name)
     const counted = hasMount(name)
     if (counted) giveNode(name, openBy ?? 0)
     this.devices.set(memory.id, { name, device, bytes, extents, given: true, counted, openBy })
@@ -160,11 +167,11 @@ export class DevdaxSource implements Source {
   /** A failure concerns this allocation only, unless the region does not answer any more. */
   private async remake(memory: AllocationMemory): Promise<void> {
     try {
-      await this.make(memory, this.host.openBy(memory.uid))
+      await this.make(memory, this.opened.host.openBy(memory.uid))
     } catch (error) {
       if (!(error instanceof InstanceError) || error.code === 'ETIMEDOUT') throw error
       this.failed.set(memory.id, error)
-      this.host.unavailable(memory, error.message)
+      this.opened.host.unavailable(memory, error.message)
     }
   }
 
@@ -183,7 +190,7 @@ export class DevdaxSource implements Source {
   }
 
   private async make(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
-    const counted = typeof this.counting !== 'string'
+    const counted = typeof this.opened.counting !== 'string'
     const extents = physicalExtents(this.base, memory.extents)
     const made = await this.makeDevice(extents, openBy)
     this.failed.delete(memory.id)
@@ -198,11 +205,11 @@ export class DevdaxSource implements Source {
   }
 
   private makeDevice(extents: PhysicalExtent[], openBy: number | undefined): Promise<Made> {
-    return this.helper.make({
-      directory: this.region.directory,
+    return this.opened.helper.make({
+      directory: this.opened.region.directory,
       extents,
       alignBytes: this.capabilities.pageBytes,
-      ...(typeof this.counting !== 'string' && { uid: openBy ?? 0 }),
+      ...(typeof this.opened.counting !== 'string' && { uid: openBy ?? 0 }),
     })
   }
 
@@ -212,7 +219,7 @@ export class DevdaxSource implements Source {
   }
 
   private async growAlone(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
-    const proof = await this.proveAlone(memory.id, this.host.scan)
+    const proof = await this.proveAlone(memory.id, this.opened.host.scan)
     if (proof.kind === 'held') {
       const who =
         proof.why ?? (proof.pids.length > 0 ? `process ${proof.pids.join(', ')} has` : 'somebody has')
@@ -223,7 +230,7 @@ export class DevdaxSource implements Source {
     }
     try {
       await this.removeAlone(memory.id)
-      await this.make(memory, this.host.openBy(memory.uid))
+      await this.make(memory, this.opened.host.openBy(memory.uid))
     } catch (error) {
       if (!this.devices.has(memory.id)) await this.remake(before)
       throw error
@@ -275,7 +282,8 @@ export class DevdaxSource implements Source {
     if (!device?.given) return { kind: 'gone' }
     const { name } = device
     const counted = device.counted && hasMount(name)
-    const uncountable = typeof this.counting === 'string' ? `${cannotTell}: ${this.counting}` : undefined
+    const uncountable =
+      typeof this.opened.counting === 'string' ? `${cannotTell}: ${this.opened.counting}` : undefined
     const lost = uncountable ?? (counted ? undefined : accountLost)
     if (lost !== undefined) {
       const pids = await holders({ ...device, counted }, scan)
@@ -286,7 +294,7 @@ export class DevdaxSource implements Source {
       return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
     }
     const unitBytes = this.capabilities.pageBytes
-    const units = await this.helper.count({ extents: device.extents, unitBytes })
+    const units = await this.opened.helper.count({ extents: device.extents, unitBytes })
     return units === 0
       ? { kind: 'gone' }
       : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
@@ -297,13 +305,14 @@ export class DevdaxSource implements Source {
   }
 
   private async cutAlone(id: number): Promise<Proof> {
-    const proof = await this.proveAlone(id, this.host.scan)
+    const proof = await this.proveAlone(id, this.opened.host.scan)
     const device = this.devices.get(id)
-    if (!device || proof.kind === 'gone' || typeof this.counting === 'string' || !device.counted) return proof
+    if (!device || proof.kind === 'gone' || typeof this.opened.counting === 'string' || !device.counted)
+      return proof
     const { name, bytes } = device
-    const { directory } = this.region
-    const order = { directory, name, broker: process.pid, counting: this.counting }
-    const { held, unseen, why } = await this.helper
+    const { directory } = this.opened.region
+    const order = { directory, name, broker: process.pid, counting: this.opened.counting }
+    const { held, unseen, why } = await this.opened.helper
       .cut(order, bytes)
       .finally(() => this.forgetIfGone(id, device))
     if (held.length === 0 && !unseen) return { kind: 'gone' }
@@ -337,11 +346,11 @@ export class DevdaxSource implements Source {
   private async removeAlone(id: number): Promise<void> {
     const device = this.devices.get(id)
     if (!device) return
-    if (device.given && typeof this.counting === 'string')
-      throw new InstanceError('EBUSY', `${cannotTell}: ${this.counting}`)
+    if (device.given && typeof this.opened.counting === 'string')
+      throw new InstanceError('EBUSY', `${cannotTell}: ${this.opened.counting}`)
     const { name, bytes, given } = device
     try {
-      await this.helper.remove(this.region.directory, name, bytes, given ? 'proved' : 'unused')
+      await this.opened.helper.remove(this.opened.region.directory, name, bytes, given ? 'proved' : 'unused')
     } finally {
       this.forgetIfGone(id, device)
     }
@@ -349,7 +358,7 @@ export class DevdaxSource implements Source {
 
   /** A helper that ended before it could answer may have removed the device; the kernel then gives its name to another one. */
   private forgetIfGone(id: number, { name, extents }: Device): void {
-    const there = readInstance(this.region.directory, name)
+    const there = readInstance(this.opened.region.directory, name)
     if (!there || !sameExtents(there.extents, extents)) this.devices.delete(id)
   }
 
@@ -359,7 +368,7 @@ export class DevdaxSource implements Source {
    */
   private async scrub(extents: AllocationMemory['extents'], observer?: ScrubObserver): Promise<void> {
     if (extents.length === 0) return
-    const { directory } = this.region
+    const { directory } = this.opened.region
     const physical = physicalExtents(this.base, extents)
     const bytes = bytesOf(physical)
     const made = await this.makeDevice(physical, undefined)
@@ -371,7 +380,7 @@ export class DevdaxSource implements Source {
         closeSync(fd)
       }
     } finally {
-      await this.helper.remove(directory, made.name, bytes, 'unused')
+      await this.opened.helper.remove(directory, made.name, bytes, 'unused')
     }
   }
 
@@ -380,8 +389,8 @@ export class DevdaxSource implements Source {
   }
 
   close(): void {
-    this.helper.close()
-    closeSync(this.lock)
+    this.opened.helper.close()
+    closeSync(this.opened.lock)
   }
 }
 

@@ -43,11 +43,25 @@ const bytesPerMs = 8 * MiB
 /** The broker waits so long for a killed helper to be gone. */
 const continueMs = 5000
 
+export interface HelperOptions {
+  readonly program?: string
+  readonly limitMs?: number
+  /** Called when a helper is gone, or the broker stops waiting for it. */
+  readonly goOn?: (pid: number) => void
+}
+
+const defaults: Required<HelperOptions> = {
+  program: path.join(__dirname, 'helper-main.js'),
+  limitMs: orderMs,
+  goOn: pid => continueStopped(recordOf(pid)),
+}
+
 /**
  * The broker's side of helper-main.ts. If a write does not return in time, the helper counts as stuck for good. Its order may
  * still take effect later, so the broker asks nothing more of the region.
  */
 export class Helper {
+  private readonly options: Required<HelperOptions>
   private child: ChildProcess | undefined
   /** Waiting orders, the current one first. */
   private readonly waiting = new Map<number, Waiting>()
@@ -59,11 +73,10 @@ export class Helper {
   constructor(
     private readonly lockFd: number,
     private readonly onStuck: (reason: string) => void,
-    private readonly program = path.join(__dirname, 'helper-main.js'),
-    private readonly limitMs = orderMs,
-    /** Called when a helper is gone, or the broker stops waiting for it. */
-    private readonly goOn: (pid: number) => void = pid => continueStopped(recordOf(pid)),
-  ) {}
+    options: HelperOptions = {},
+  ) {
+    this.options = { ...defaults, ...options }
+  }
 
   async make(order: MakeOrder): Promise<Made> {
     return (await this.ask({ make: order }, bytesOf(order.extents))) as Made
@@ -102,7 +115,7 @@ export class Helper {
     const child = this.running()
     const id = ++this.lastId
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { order, limitMs: this.limitMs + bytes / bytesPerMs, resolve, reject })
+      this.waiting.set(id, { order, limitMs: this.options.limitMs + bytes / bytesPerMs, resolve, reject })
       if (this.waiting.size === 1) this.watch()
       child.send({ id, ...order }, error => {
         if (error) this.settle({ id, code: 'EIO', message: `the helper can't be reached: ${error.message}` })
@@ -123,14 +136,14 @@ export class Helper {
 
   private running(): ChildProcess {
     if (this.child) return this.child
-    const child = fork(this.program, [], {
+    const child = fork(this.options.program, [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.lockFd],
       serialization: 'json',
     })
     child.on('message', answer => this.settle(answer as Answer))
     child.on('error', error => this.lost(child, error.message))
     child.on('exit', (code, signal) => {
-      if (child.pid !== undefined) this.goOn(child.pid)
+      if (child.pid !== undefined) this.options.goOn(child.pid)
       this.lost(child, `it ended (${signal ?? code})`)
     })
     child.unref()
@@ -162,7 +175,7 @@ export class Helper {
     this.child?.kill('SIGKILL')
     this.child = undefined
     // It may never end, and the processes that it stopped must not wait for that.
-    if (pid !== undefined) setTimeout(() => this.goOn(pid), continueMs).unref()
+    if (pid !== undefined) setTimeout(() => this.options.goOn(pid), continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)
   }

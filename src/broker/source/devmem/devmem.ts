@@ -15,6 +15,17 @@ import type { AllocationMemory, OpenedSource, Proof, Scan, ScrubObserver, Source
 const pageBytes = 4096
 const device = '/dev/mem'
 
+interface Opened {
+  readonly fd: number
+  readonly lock: number
+  readonly base: number
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly tableBytes: number
+  /** Uids. */
+  readonly trusted: ReadonlySet<number>
+}
+
 /**
  * Reserved memory: not in the kernel's direct map, without struct pages, mapped through /dev/mem. Nothing keeps such a
  * descriptor inside an allocation, so only uids in trusted_uids get one. Each of them reaches the whole range anyway. So
@@ -23,6 +34,10 @@ const device = '/dev/mem'
 export class DevmemSource implements Source {
   readonly kind = 'devmem'
   readonly provedByScan = true
+  readonly base: number
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly tableBytes: number
   readonly node = undefined
   readonly startsDirty = true
   readonly ownsPages = true
@@ -36,15 +51,12 @@ export class DevmemSource implements Source {
   }
   private readonly allocations = new Map<number, AllocationMemory>()
 
-  private constructor(
-    private readonly fd: number,
-    private readonly lock: number,
-    readonly base: number,
-    readonly bytes: number,
-    readonly unitBytes: number,
-    readonly tableBytes: number,
-    private readonly trusted: ReadonlySet<number>,
-  ) {}
+  private constructor(private readonly opened: Opened) {
+    this.base = opened.base
+    this.bytes = opened.bytes
+    this.unitBytes = opened.unitBytes
+    this.tableBytes = opened.tableBytes
+  }
 
   /** @throws SourceError when the kernel uses a part of the range */
   static async open(settings: RangeSettings): Promise<OpenedSource> {
@@ -62,7 +74,7 @@ export class DevmemSource implements Source {
       const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
       const trusted = new Set(settings.trusted_uids)
       return {
-        source: new DevmemSource(fd, lock, base, bytes, unitBytes, tableBytes, trusted),
+        source: new DevmemSource({ fd, lock, base, bytes, unitBytes, tableBytes, trusted }),
         medium,
         fresh: settings.format ?? false,
         keepTable: () => {},
@@ -75,14 +87,14 @@ export class DevmemSource implements Source {
   }
 
   refusal(uid: number): string | undefined {
-    if (this.trusted.has(uid)) return undefined
+    if (this.opened.trusted.has(uid)) return undefined
     return (
       `uid ${uid} is not trusted with this range: a descriptor of /dev/mem reaches beyond any allocation ` +
       '(trusted_uids in the configuration)'
     )
   }
 
-  async restore(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     for (const memory of [...kept, ...retired]) this.allocations.set(memory.id, memory)
   }
 
@@ -110,7 +122,7 @@ export class DevmemSource implements Source {
     const memory = this.allocations.get(id)
     if (!memory) return { kind: 'gone' }
     if (!scan) return { kind: 'held', pids: [], unseen: true }
-    const { dev, ino } = fstatSync(this.fd)
+    const { dev, ino } = fstatSync(this.opened.fd)
     const parts = memory.extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
     const { holders, unseen } = await scan({ dev, ino, parts })
     const pids = holders.filter(({ maps }) => maps > 0).map(({ pid }) => pid)
@@ -119,7 +131,7 @@ export class DevmemSource implements Source {
 
   async destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void> {
     for (const extent of observer ? observer.good(memory.extents) : memory.extents)
-      await scrub(this.fd, this.base + extent.offset, [extent], observer)
+      await scrub(this.opened.fd, this.base + extent.offset, [extent], observer)
     this.allocations.delete(memory.id)
   }
 
@@ -128,8 +140,8 @@ export class DevmemSource implements Source {
   }
 
   close(): void {
-    closeSync(this.fd)
-    closeSync(this.lock)
+    closeSync(this.opened.fd)
+    closeSync(this.opened.lock)
   }
 }
 

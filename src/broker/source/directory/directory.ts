@@ -42,7 +42,22 @@ const hugetlbfs = 0x958458f6
 /** Linux; Node has no name for it. */
 const O_PATH = 0o10000000
 /** Time at a start for shortening files that an interrupted grow has left longer. */
-const restoreMs = 5000
+const recoverMs = 5000
+
+interface Opened {
+  readonly directory: string
+  readonly lock: number
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly node: number | undefined
+  readonly capabilities: Capabilities
+  readonly filesystem: number
+  readonly filePageBytes: number
+  readonly preallocate: boolean
+  readonly host: SourceHost
+  readonly pinned: PinnedPages | undefined
+  readonly isSole: SoleOpener | undefined
+}
 
 /**
  * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
@@ -53,25 +68,21 @@ const restoreMs = 5000
 export class DirectorySource implements Source {
   readonly kind = 'directory'
   readonly base = undefined
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly node: number | undefined
+  readonly capabilities: Capabilities
   private readonly watch: DirectoryWatch
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
   private readonly pagesOwed: PagesOwed | undefined
 
-  private constructor(
-    private readonly directory: string,
-    private readonly lock: number,
-    readonly bytes: number,
-    readonly unitBytes: number,
-    readonly node: number | undefined,
-    readonly capabilities: Capabilities,
-    private readonly filesystem: number,
-    private readonly filePageBytes: number,
-    private readonly preallocate: boolean,
-    private readonly host: SourceHost,
-    private readonly pinned: PinnedPages | undefined,
-    private readonly isSole: SoleOpener | undefined,
-  ) {
+  private constructor(private readonly opened: Opened) {
+    const { directory, host, capabilities } = opened
+    this.bytes = opened.bytes
+    this.unitBytes = opened.unitBytes
+    this.node = opened.node
+    this.capabilities = capabilities
     const work = host.files
     this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
     this.sizes = new FileSizes(
@@ -83,7 +94,8 @@ export class DirectorySource implements Source {
       work,
       host,
     )
-    if (filesystem === hugetlbfs && !pinned) this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
+    if (opened.filesystem === hugetlbfs && !opened.pinned)
+      this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
     this.watch = new DirectoryWatch(directory, {
       changed: names => host.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
@@ -114,31 +126,31 @@ export class DirectorySource implements Source {
           `${directory} is on a filesystem of ${formatSize(blocks * bsize)}, too small for a range of ` +
             `${formatSize(bytes)} and its table of ${formatSize(table.bytes)}`,
         )
-      const source = new DirectorySource(
+      const isHuge = type === hugetlbfs
+      const source = new DirectorySource({
         directory,
         lock,
         bytes,
         unitBytes,
-        boundNode(options),
-        {
+        node: boundNode(options),
+        capabilities: {
           ...description.can,
           survivesBroker: true,
           survivesKexec: isDax(options),
-          pageBytes: type === hugetlbfs ? bsize : 4096,
+          pageBytes: isHuge ? bsize : 4096,
         },
-        type,
-        type === hugetlbfs ? bsize : tmpfsPageBytes(options),
-        settings.preallocate ?? type === hugetlbfs,
+        filesystem: type,
+        filePageBytes: isHuge ? bsize : tmpfsPageBytes(options),
+        preallocate: settings.preallocate ?? isHuge,
         host,
-        type === hugetlbfs && !hasOwnPool(directory)
-          ? await PinnedPages.open(host.files, bsize, why =>
-              host.limited(`${why}; on a mount of its own with size= they are counted`),
-            )
-          : undefined,
-        type === hugetlbfs
-          ? await soleOpenerOfHugePages(host.files, bsize, why => host.limited(why))
-          : undefined,
-      )
+        pinned:
+          isHuge && !hasOwnPool(directory)
+            ? await PinnedPages.open(host.files, bsize, why =>
+                host.limited(`${why}; on a mount of its own with size= they are counted`),
+              )
+            : undefined,
+        isSole: isHuge ? await soleOpenerOfHugePages(host.files, bsize, why => host.limited(why)) : undefined,
+      })
       return {
         source,
         medium: table.medium,
@@ -153,7 +165,7 @@ export class DirectorySource implements Source {
   }
 
   private file(id: number): string {
-    return path.join(this.directory, `alloc-${id}`)
+    return path.join(this.opened.directory, `alloc-${id}`)
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
@@ -168,7 +180,7 @@ export class DirectorySource implements Source {
       rmSync(file, { force: true })
       throw error
     }
-    if (!this.preallocate) return closeSync(fd)
+    if (!this.opened.preallocate) return closeSync(fd)
     return this.reserve(fd, memory, 0, () => rm(file, { force: true }), signal)
   }
 
@@ -176,14 +188,14 @@ export class DirectorySource implements Source {
     await this.sizes.idle(memory.id)
     const fd = openNow(this.file(memory.id), true)
     try {
-      await this.host.files.truncate(memory.uid, fd, memory.bytes)
+      await this.opened.host.files.truncate(memory.uid, fd, memory.bytes)
     } catch (error) {
       closeSync(fd)
       // The worker may still do late work.
       this.sizes.retry(memory.id)
       throw error
     }
-    if (!this.preallocate) return closeSync(fd)
+    if (!this.opened.preallocate) return closeSync(fd)
     await this.reserve(fd, memory, before.bytes, () => this.undoGrow(before), signal)
   }
 
@@ -214,7 +226,7 @@ export class DirectorySource implements Source {
   }
 
   /** A broker that died between growing a file and committing that to the table leaves the file longer. */
-  async restore(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
     this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
     const longer = kept.filter(memory => {
@@ -227,7 +239,7 @@ export class DirectorySource implements Source {
         this.sizes.retry(memory.id)
       }),
     )
-    await Promise.race([Promise.all(undone), sleep(restoreMs, undefined, { ref: false })])
+    await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -240,13 +252,13 @@ export class DirectorySource implements Source {
   }
 
   settled(memory: AllocationMemory): Promise<void> | undefined {
-    const expected = this.host.expected(memory.id)
+    const expected = this.opened.host.expected(memory.id)
     return expected && this.sizes.repair(expected)
   }
 
   private isRight({ size, blocks }: Stats, { bytes }: AllocationMemory): boolean {
     // A holder can also keep memory beyond the end (FALLOC_FL_KEEP_SIZE). Disk filesystems put some there by themselves.
-    return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.filePageBytes))
+    return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.opened.filePageBytes))
   }
 
   private changed(names: ReadonlySet<string> | undefined): void {
@@ -255,7 +267,7 @@ export class DirectorySource implements Source {
   }
 
   private async lookAtAll(): Promise<void> {
-    for await (const { name } of await opendir(this.directory, { bufferSize: 256 })) {
+    for await (const { name } of await opendir(this.opened.directory, { bufferSize: 256 })) {
       const id = allocationOf(name)
       if (id !== undefined) this.sizes.look([id])
     }
@@ -272,7 +284,7 @@ export class DirectorySource implements Source {
       throw error
     }
     try {
-      await takeOver(this.host.files, uid, fd)
+      await takeOver(this.opened.host.files, uid, fd)
     } finally {
       closeSync(fd)
     }
@@ -283,8 +295,8 @@ export class DirectorySource implements Source {
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     const open = () => openNow(this.file(id), true)
-    const proof = await proveByOpening(open, this.file(id), scan, undefined, this.isSole)
-    return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
+    const proof = await proveByOpening(open, this.file(id), scan, undefined, this.opened.isSole)
+    return (proof.kind === 'gone' && (await this.opened.pinned?.prove(id, open))) || proof
   }
 
   descriptorOffset(): number {
@@ -299,12 +311,12 @@ export class DirectorySource implements Source {
     if (fd !== undefined) {
       const remove = async () => {
         // The owner may have given the file another name, which would keep the memory after unlink.
-        await empty(this.host.files, memory.uid, fd)
+        await empty(this.opened.host.files, memory.uid, fd)
         await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
       }
       try {
-        await this.pinned?.check(memory.uid, id, fd)
+        await this.opened.pinned?.check(memory.uid, id, fd)
         await (this.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
       } finally {
         closeSync(fd)
@@ -320,13 +332,13 @@ export class DirectorySource implements Source {
     if (names < 1) return
     let failure: unknown
     try {
-      await this.host.files.strip(memory.uid, fd)
+      await this.opened.host.files.strip(memory.uid, fd)
     } catch (error) {
       // More attributes than the kernel lists, or no worker: no reason to keep the memory.
       if (!isEnvironment(error)) throw error
       failure = error
     }
-    this.host.left(memory, names, failure)
+    this.opened.host.left(memory, names, failure)
   }
 
   private pagesOf({ bytes }: AllocationMemory): number {
@@ -336,7 +348,7 @@ export class DirectorySource implements Source {
   private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
     const fd = openNow(this.file(id), true)
     try {
-      await this.host.files.truncate(uid, fd, bytes)
+      await this.opened.host.files.truncate(uid, fd, bytes)
     } finally {
       closeSync(fd)
     }
@@ -355,17 +367,17 @@ export class DirectorySource implements Source {
   }
 
   private get keepsPages(): boolean {
-    return this.filesystem === tmpfs || this.filesystem === hugetlbfs
+    return this.opened.filesystem === tmpfs || this.opened.filesystem === hugetlbfs
   }
 
   present(): number[] {
-    return allocationFiles(this.directory)
+    return allocationFiles(this.opened.directory)
   }
 
   close(): void {
     this.watch.close()
     this.sizes.close()
-    closeSync(this.lock)
+    closeSync(this.opened.lock)
   }
 }
 

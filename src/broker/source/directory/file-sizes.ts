@@ -25,7 +25,7 @@ export interface SizedFiles {
  */
 export class FileSizes {
   private readonly waiting = new Set<number>()
-  private readonly mending = new Map<number, Promise<void>>()
+  private readonly repairs = new Map<number, Promise<void>>()
   private readonly wrong = new Set<number>()
   private turn: NodeJS.Immediate | undefined
   private timer: NodeJS.Timeout | undefined
@@ -42,15 +42,15 @@ export class FileSizes {
       this.turn ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
   }
 
-  /** undefined: the file is right, or not there. Else the promise settles when it is right, or could not be mended in time. */
+  /** undefined: the file is right, or not there. Else the promise settles when it is right, or could not be repaired in time. */
   repair(memory: AllocationMemory): Promise<void> | undefined {
-    const running = this.mending.get(memory.id)
+    const running = this.repairs.get(memory.id)
     if (running) return running
     const stat = lstatSync(this.files.file(memory.id), { throwIfNoEntry: false })
     if (!stat || this.files.isRight(stat, memory)) return void this.wrong.delete(memory.id)
-    const mending = this.putRight(memory, stat.size).finally(() => this.mending.delete(memory.id))
-    this.mending.set(memory.id, mending)
-    return mending
+    const repair = this.putRight(memory, stat.size).finally(() => this.repairs.delete(memory.id))
+    this.repairs.set(memory.id, repair)
+    return repair
   }
 
   /** Looks at the file again and again, until it is right or gone. */
@@ -64,7 +64,7 @@ export class FileSizes {
 
   /** Resolves when no worker is at the file any more. */
   async idle(id: number): Promise<void> {
-    await this.mending.get(id)
+    await this.repairs.get(id)
   }
 
   close(): void {

@@ -23,6 +23,21 @@ const F_SEAL_SHRINK = 2
 const F_SEAL_GROW = 4
 const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
 
+interface Opened {
+  /** Its name. */
+  readonly range: string
+  readonly store: FdStore | undefined
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly capabilities: Capabilities
+  /** 0: ordinary pages. */
+  readonly hugePageBytes: number
+  readonly preallocate: boolean
+  readonly host: SourceHost
+  readonly pinned: PinnedPages | undefined
+  readonly isSole: SoleOpener | undefined
+}
+
 /**
  * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker, so a restarted
  * broker begins empty. Where the service manager has an fd store, every memfd has a copy there, also the table's, and the
@@ -31,23 +46,19 @@ const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
 export class MemfdSource implements Source {
   readonly kind = 'memfd'
   readonly base = undefined
+  readonly bytes: number
+  readonly unitBytes: number
+  readonly capabilities: Capabilities
   readonly node = undefined
   private readonly files = new Map<number, number>()
   private table: number | undefined
   private readonly reservations: Reservations
 
-  private constructor(
-    private readonly range: string,
-    private readonly store: FdStore | undefined,
-    readonly bytes: number,
-    readonly unitBytes: number,
-    readonly capabilities: Capabilities,
-    private readonly hugePageBytes: number,
-    private readonly preallocate: boolean,
-    private readonly host: SourceHost,
-    private readonly pinned: PinnedPages | undefined,
-    private readonly isSole: SoleOpener | undefined,
-  ) {
+  private constructor(private readonly opened: Opened) {
+    const { host, capabilities, hugePageBytes } = opened
+    this.bytes = opened.bytes
+    this.unitBytes = opened.unitBytes
+    this.capabilities = capabilities
     this.reservations = new Reservations(host.files, capabilities.pageBytes, () => {
       if (hugePageBytes === 0) return undefined
       const pages = freeHugePages(hugePageBytes)
@@ -61,27 +72,29 @@ export class MemfdSource implements Source {
     const pageBytes = hugePageBytes || 4 * KiB
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = roundDown(settings.bytes, unitBytes)
-    const source = new MemfdSource(
-      settings.name,
+    const source = new MemfdSource({
+      range: settings.name,
       store,
       bytes,
       unitBytes,
-      {
+      capabilities: {
         ...memfd.can,
         survivesBroker: store !== undefined,
         survivesKexec: false,
         pageBytes,
       },
       hugePageBytes,
-      settings.preallocate ?? hugePageBytes > 0,
+      preallocate: settings.preallocate ?? hugePageBytes > 0,
       host,
-      hugePageBytes > 0
-        ? await PinnedPages.open(host.files, hugePageBytes, why => host.limited(why))
-        : undefined,
-      hugePageBytes > 0
-        ? await soleOpenerOfHugePages(host.files, hugePageBytes, why => host.limited(why))
-        : undefined,
-    )
+      pinned:
+        hugePageBytes > 0
+          ? await PinnedPages.open(host.files, hugePageBytes, why => host.limited(why))
+          : undefined,
+      isSole:
+        hugePageBytes > 0
+          ? await soleOpenerOfHugePages(host.files, hugePageBytes, why => host.limited(why))
+          : undefined,
+    })
     const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
     let table: number | undefined
     for (const [item, fd] of items)
@@ -107,14 +120,14 @@ export class MemfdSource implements Source {
   private withTable(fd: number, bytes: number): Omit<OpenedSource, 'fresh'> {
     const medium = new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
     this.table = fd
-    const keepTable = () => this.store?.put(this.range, 'table', fd, process.getuid!())
+    const keepTable = () => this.opened.store?.put(this.opened.range, 'table', fd, process.getuid!())
     return { source: this, medium, keepTable }
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
     // Nobody else knows this file yet, so nobody can make these calls wait.
     const fd = native.memfdCreate(`membroker-${memory.id}`, {
-      hugePageBytes: this.hugePageBytes,
+      hugePageBytes: this.opened.hugePageBytes,
       allowSealing: true,
     })
     try {
@@ -126,23 +139,23 @@ export class MemfdSource implements Source {
       throw error
     }
     this.files.set(memory.id, fd)
-    if (this.store || this.preallocate) return this.keep(memory, fd, signal)
+    if (this.opened.store || this.opened.preallocate) return this.keep(memory, fd, signal)
   }
 
   /** Puts it into the store before the table knows it, and before it takes pages: the store may refuse it. */
   private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
     try {
-      await this.store?.put(this.range, id, fd, uid, signal)
-      if (this.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
+      await this.opened.store?.put(this.opened.range, id, fd, uid, signal)
+      if (this.opened.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
     } catch (error) {
       this.drop(id)
-      this.store?.remove(this.range, id, uid)
+      this.opened.store?.remove(this.opened.range, id, uid)
       throw error
     }
   }
 
   /** Compares the memfds of the fd store with the table. Their own names and owners prove nothing. */
-  async restore(
+  async recover(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,
@@ -153,7 +166,7 @@ export class MemfdSource implements Source {
       const { size, mode, uid } = fstatSync(fd)
       if (size !== memory.bytes)
         throw new SourceError(
-          `the fd store's '${storeName(this.range, memory.id)}' has ${size} bytes, and the table says ${memory.bytes}; ` +
+          `the fd store's '${storeName(this.opened.range, memory.id)}' has ${size} bytes, and the table says ${memory.bytes}; ` +
             'all of the range stays there, out of use',
         )
       // An owner may have changed the mode of its file, and may be at it now.
@@ -164,9 +177,9 @@ export class MemfdSource implements Source {
   /** A holder can prevent this for a while. The range goes on then: disown() does it again before the proof. */
   private async takeBack({ uid }: AllocationMemory, fd: number): Promise<void> {
     try {
-      await takeOver(this.host.files, uid, fd)
-      const owner = this.host.openBy(uid)
-      if (owner !== undefined) await this.host.files.chown(uid, fd, owner)
+      await takeOver(this.opened.host.files, uid, fd)
+      const owner = this.opened.host.openBy(uid)
+      if (owner !== undefined) await this.opened.host.files.chown(uid, fd, owner)
     } catch (error) {
       if (!isEnvironment(error)) throw error
     }
@@ -184,7 +197,7 @@ export class MemfdSource implements Source {
 
   async disown({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
-    if (fd !== undefined) await takeOver(this.host.files, uid, fd)
+    if (fd !== undefined) await takeOver(this.opened.host.files, uid, fd)
   }
 
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
@@ -192,8 +205,8 @@ export class MemfdSource implements Source {
     if (file === undefined) return { kind: 'gone' }
     const open = () => native.reopen(file, true)
     const path = `/proc/self/fd/${file}`
-    const proof = await proveByOpening(open, path, scan, this.store?.storePid, this.isSole)
-    return (proof.kind === 'gone' && (await this.pinned?.prove(id, open))) || proof
+    const proof = await proveByOpening(open, path, scan, this.opened.store?.storePid, this.opened.isSole)
+    return (proof.kind === 'gone' && (await this.opened.pinned?.prove(id, open))) || proof
   }
 
   descriptorOffset(): number {
@@ -203,11 +216,11 @@ export class MemfdSource implements Source {
   async destroy({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
-    await this.pinned?.check(uid, id, fd)
+    await this.opened.pinned?.check(uid, id, fd)
     // The kernel needs a while to free a large file's pages, none to close an empty file.
-    await punchOut(this.host.files, uid, fd, 0, fstatSync(fd).size)
+    await punchOut(this.opened.host.files, uid, fd, 0, fstatSync(fd).size)
     this.drop(id)
-    this.store?.remove(this.range, id, uid)
+    this.opened.store?.remove(this.opened.range, id, uid)
   }
 
   present(): number[] {

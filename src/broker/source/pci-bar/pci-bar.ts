@@ -28,6 +28,16 @@ import type { AllocationMemory, OpenedSource, Proof, Scan, Source } from '../sou
 const pageBytes = 4096
 const tableBytes = 256 * KiB
 
+interface Opened {
+  readonly resource: string
+  readonly bytes: number
+  readonly node: number | undefined
+  readonly lock: number
+  /** The mount through which it is opened; undefined where the broker may not mount. */
+  readonly mount: string | undefined
+  readonly isNewMount: boolean
+}
+
 /**
  * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is one
  * unit, and an allocation has all of it; a client can map parts of it, not get parts. Registers are no memory: the broker
@@ -38,6 +48,8 @@ export class PciBarSource implements Source {
   readonly kind = 'pci-bar'
   /** The kernel may put a BAR elsewhere at each boot. */
   readonly base = undefined
+  readonly bytes: number
+  readonly node: number | undefined
   readonly byNameOnly = true
   readonly capabilities: Capabilities = {
     ...pciBar.can,
@@ -49,18 +61,13 @@ export class PciBarSource implements Source {
   /** Everything was opened through the mount, so its count is complete. */
   private isWhole = true
 
-  private constructor(
-    private readonly resource: string,
-    readonly bytes: number,
-    readonly node: number | undefined,
-    private readonly lock: number,
-    /** The mount through which it is opened; undefined where the broker may not mount. */
-    private readonly mount: string | undefined,
-    private readonly isNewMount: boolean,
-  ) {}
+  private constructor(private readonly opened: Opened) {
+    this.bytes = opened.bytes
+    this.node = opened.node
+  }
 
   get provedByScan(): boolean {
-    return this.mount === undefined || !this.isWhole
+    return this.opened.mount === undefined || !this.isWhole
   }
 
   get unitBytes(): number {
@@ -79,9 +86,10 @@ export class PciBarSource implements Source {
     const lock = takeLock(file)
     try {
       const { medium, fresh } = await openTable(file)
-      const { mount, isNew } = mountOf(resource)
+      const { mount, isNew: isNewMount } = mountOf(resource)
+      const { size: bytes } = stat
       return {
-        source: new PciBarSource(resource, stat.size, nodeOf(resource), lock, mount, isNew),
+        source: new PciBarSource({ resource, bytes, node: nodeOf(resource), lock, mount, isNewMount }),
         medium,
         fresh,
         keepTable: () => {
@@ -94,12 +102,12 @@ export class PciBarSource implements Source {
     }
   }
 
-  async restore(
+  async recover(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void> {
-    this.isWhole = newBoot || !this.isNewMount || kept.length + retired.length === 0
+    this.isWhole = newBoot || !this.opened.isNewMount || kept.length + retired.length === 0
     for (const { id } of [...kept, ...retired]) this.ids.add(id)
   }
 
@@ -112,11 +120,11 @@ export class PciBarSource implements Source {
   }
 
   open(_memory: AllocationMemory, writable: boolean): number {
-    const place = this.mount === undefined ? this.resource : mountPath(this.mount)
+    const place = this.opened.mount === undefined ? this.opened.resource : mountPath(this.opened.mount)
     const fd = openSync(place, writable ? constants.O_RDWR : constants.O_RDONLY)
     if (fstatSync(fd).size === this.bytes) return fd
     closeSync(fd)
-    throw Object.assign(new SourceError(`${this.resource} has changed its size`), { code: 'ENODEV' })
+    throw Object.assign(new SourceError(`${this.opened.resource} has changed its size`), { code: 'ENODEV' })
   }
 
   descriptorOffset(): number {
@@ -127,9 +135,9 @@ export class PciBarSource implements Source {
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }
     const counted = !this.provedByScan
-    if (counted && isClosedEverywhere(this.mount!)) return { kind: 'gone' }
+    if (counted && isClosedEverywhere(this.opened.mount!)) return { kind: 'gone' }
     if (!scan) return { kind: 'held', pids: [], unseen: true }
-    const stat = statSync(this.resource, { throwIfNoEntry: false })
+    const stat = statSync(this.opened.resource, { throwIfNoEntry: false })
     if (!stat) return { kind: 'gone' }
     const { holders, unseen } = await scan(stat)
     if (holders.length === 0 && unseen === 0 && !counted) return { kind: 'gone' }
@@ -145,7 +153,7 @@ export class PciBarSource implements Source {
   }
 
   close(): void {
-    closeSync(this.lock)
+    closeSync(this.opened.lock)
   }
 }
 

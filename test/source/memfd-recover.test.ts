@@ -28,7 +28,7 @@ function memfd(): number {
 
 const withOthers = needsRoot('a memfd that another uid keeps locked') ? test : test.skip
 
-withOthers('a locked memfd does not keep the range from being restored', async () => {
+withOthers('a locked memfd does not keep the range from being recovered', async () => {
   const pool = new WorkerPool()
   const [stuck, other] = [memfd(), memfd()]
   for (const fd of [stuck, other]) fchmodSync(fd, 0o640)
@@ -48,7 +48,7 @@ withOthers('a locked memfd does not keep the range from being restored', async (
   const { source, medium } = await MemfdSource.open(settings, host as SourceHost)
   try {
     const pieces = [1, 2].map(id => ({ id, uid, bytes: MiB, extents: [] }))
-    await source.restore!(pieces.slice(1), pieces.slice(0, 1), false)
+    await source.recover!(pieces.slice(1), pieces.slice(0, 1), false)
     expect(source.present()).toEqual([1, 2])
     expect(fstatSync(other).mode & 0o777).toBe(0o600)
     await expect(source.disown!(pieces[0]!)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
