@@ -37,6 +37,7 @@ class Arguments {
     return good ? static_cast<int64_t>(number) : (fail("an integer in range"), min);
   }
   int fd() { return static_cast<int>(integer(0, INT32_MAX)); }
+  uint32_t uint32() { return static_cast<uint32_t>(integer(0, UINT32_MAX)); }
   int int32() { return static_cast<int>(integer(INT32_MIN, INT32_MAX)); }
   uint64_t size() { return static_cast<uint64_t>(integer(0, kSafeIntegerMax)); }
   bool boolean() {

@@ -1,4 +1,3 @@
-#include "arguments.hh"
 #include "dax_device.hh"
 #include "glue.hh"
 
@@ -59,9 +58,9 @@ Napi::Value FindUnboundDaxGlue(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void ExportDax(Napi::Env env, Napi::Object exports) {
-  exports["makeDaxDevice"] = Napi::Function::New<MakeDaxDeviceGlue>(env, "makeDaxDevice");
-  exports["findUnboundDax"] = Napi::Function::New<FindUnboundDaxGlue>(env, "findUnboundDax");
+void ExportDax(Napi::Env, Napi::Object exports) {
+  Export<MakeDaxDeviceGlue>(exports, "makeDaxDevice");
+  Export<FindUnboundDaxGlue>(exports, "findUnboundDax");
 }
 
 }  // namespace membroker

@@ -4,6 +4,9 @@
 #include <uv.h>
 
 #include <string>
+#include <tuple>
+
+#include "arguments.hh"
 
 // What each part of the addon adds to its exports.
 namespace membroker {
@@ -17,6 +20,30 @@ void ExportMounts(Napi::Env env, Napi::Object exports);
 void ExportWindow(Napi::Env env, Napi::Object exports);
 void ExportSweeps(Napi::Env env, Napi::Object exports);
 void ExportTableMap(Napi::Env env, Napi::Object exports);
+
+/** Adds a function to the addon's exports. */
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+void Export(Napi::Object exports, const char* name) {
+  exports[name] = Napi::Function::New<function>(exports.Env(), name);
+}
+
+template <auto call, auto... take>
+Napi::Value NumberOf(const Napi::CallbackInfo& info) {
+  Arguments args(info);
+  // In braces, so that they are taken in order.
+  const std::tuple<decltype((args.*take)())...> values{(args.*take)()...};
+  if (!args.ok()) return info.Env().Undefined();
+  return Napi::Number::New(info.Env(), static_cast<double>(std::apply(call, values)));
+}
+
+/**
+ * Adds a function that takes its arguments by these members of Arguments, one after another, and returns the number that
+ * call returns.
+ */
+template <auto call, auto... take>
+void ExportNumber(Napi::Object exports, const char* name) {
+  Export<NumberOf<call, take...>>(exports, name);
+}
 
 /** Throws a libuv error with code and syscall, as an error of the environment. */
 inline void ThrowUv(Napi::Env env, const char* syscall, int error) {

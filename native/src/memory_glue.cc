@@ -1,6 +1,5 @@
 #include <errno.h>
 
-#include "arguments.hh"
 #include "async_call.hh"
 #include "blake3.hh"
 #include "crc32c.hh"
@@ -30,33 +29,9 @@ Napi::Value MemfdCreateGlue(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), MemfdCreate(name, huge_page_bytes, sealing.As<Napi::Boolean>()));
 }
 
-Napi::Value AddSealsGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int fd = args.fd();
-  const int seals = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), AddSeals(fd, seals));
-}
-
-Napi::Value ReopenGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int fd = args.fd();
-  const bool writable = args.boolean();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), Reopen(fd, writable));
-}
-
 int DupFd(int fd) {
   const int copy = Fd::dup(fd).take();
   return copy < 0 ? -errno : copy;
-}
-
-template <int (*call)(int)>
-Napi::Value OfFd(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int fd = args.fd();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), call(fd));
 }
 
 template <int (*call)(int, uint64_t, uint64_t)>
@@ -94,14 +69,6 @@ Napi::Value MappedReadGlue(const Napi::CallbackInfo& info) {
   return bytes;
 }
 
-Napi::Value Crc32cGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const Bytes bytes = args.bytes();
-  const auto initial = static_cast<uint32_t>(args.integer(0, UINT32_MAX));
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), Crc32c(bytes.data, bytes.size, initial));
-}
-
 Napi::Value Blake3Glue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const Bytes bytes = args.bytes();
@@ -111,30 +78,27 @@ Napi::Value Blake3Glue(const Napi::CallbackInfo& info) {
   return Napi::Buffer<uint8_t>::Copy(info.Env(), reinterpret_cast<const uint8_t*>(hash.words), sizeof(hash.words));
 }
 
-Napi::Value Crc32cPortableGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const Bytes bytes = args.bytes();
-  const auto initial = static_cast<uint32_t>(args.integer(0, UINT32_MAX));
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), Crc32cPortable(bytes.data, bytes.size, initial));
+template <uint32_t (*call)(const void*, size_t, uint32_t)>
+uint32_t OfBytes(Bytes bytes, uint32_t initial) {
+  return call(bytes.data, bytes.size, initial);
 }
 
 }  // namespace
 
-void ExportMemory(Napi::Env env, Napi::Object exports) {
-  exports["memfdCreate"] = Napi::Function::New<MemfdCreateGlue>(env, "memfdCreate");
-  exports["addSeals"] = Napi::Function::New<AddSealsGlue>(env, "addSeals");
-  exports["getSeals"] = Napi::Function::New<OfFd<GetSeals>>(env, "getSeals");
-  exports["reopen"] = Napi::Function::New<ReopenGlue>(env, "reopen");
-  exports["dupFd"] = Napi::Function::New<OfFd<DupFd>>(env, "dupFd");
-  exports["fallocate"] = Napi::Function::New<OfFdRange<Fallocate>>(env, "fallocate");
-  exports["punchHole"] = Napi::Function::New<OfFdRange<PunchHole>>(env, "punchHole");
-  exports["isSoleOpener"] = Napi::Function::New<OfFd<IsSoleOpener>>(env, "isSoleOpener");
-  exports["lockFile"] = Napi::Function::New<OfFd<LockFile>>(env, "lockFile");
-  exports["mappedRead"] = Napi::Function::New<MappedReadGlue>(env, "mappedRead");
-  exports["crc32c"] = Napi::Function::New<Crc32cGlue>(env, "crc32c");
-  exports["blake3"] = Napi::Function::New<Blake3Glue>(env, "blake3");
-  exports["crc32cPortable"] = Napi::Function::New<Crc32cPortableGlue>(env, "crc32cPortable");
+void ExportMemory(Napi::Env, Napi::Object exports) {
+  Export<MemfdCreateGlue>(exports, "memfdCreate");
+  ExportNumber<AddSeals, &Arguments::fd, &Arguments::int32>(exports, "addSeals");
+  ExportNumber<GetSeals, &Arguments::fd>(exports, "getSeals");
+  ExportNumber<Reopen, &Arguments::fd, &Arguments::boolean>(exports, "reopen");
+  ExportNumber<DupFd, &Arguments::fd>(exports, "dupFd");
+  Export<OfFdRange<Fallocate>>(exports, "fallocate");
+  Export<OfFdRange<PunchHole>>(exports, "punchHole");
+  ExportNumber<IsSoleOpener, &Arguments::fd>(exports, "isSoleOpener");
+  ExportNumber<LockFile, &Arguments::fd>(exports, "lockFile");
+  Export<MappedReadGlue>(exports, "mappedRead");
+  ExportNumber<OfBytes<Crc32c>, &Arguments::bytes, &Arguments::uint32>(exports, "crc32c");
+  Export<Blake3Glue>(exports, "blake3");
+  ExportNumber<OfBytes<Crc32cPortable>, &Arguments::bytes, &Arguments::uint32>(exports, "crc32cPortable");
 }
 
 }  // namespace membroker

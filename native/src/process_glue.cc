@@ -1,6 +1,5 @@
 #include <errno.h>
 
-#include "arguments.hh"
 #include "environment.hh"
 #include "glue.hh"
 #include "process.hh"
@@ -74,28 +73,6 @@ class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
   Napi::FunctionReference on_exit_;
 };
 
-Napi::Value PidfdOpenGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int pid = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), PidfdOpen(pid));
-}
-
-Napi::Value PidfdSendSignalGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int pidfd = args.fd();
-  const int signal = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), PidfdSendSignal(pidfd, signal));
-}
-
-Napi::Value PidfdIsAliveGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int pidfd = args.fd();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), PidfdIsAlive(pidfd));
-}
-
 Napi::Value ExecGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const std::string file = args.string();
@@ -135,31 +112,18 @@ Napi::Value SpawnWorkerGlue(const Napi::CallbackInfo& info) {
   return object;
 }
 
-Napi::Value ReapGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int pid = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), Reap(pid));
-}
-
-Napi::Value WriteNonblockingGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int fd = args.fd();
-  const Bytes bytes = args.bytes();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), WriteNonblocking(fd, bytes.data, bytes.size));
-}
+int Write(int fd, Bytes bytes) { return WriteNonblocking(fd, bytes.data, bytes.size); }
 
 }  // namespace
 
 void ExportProcesses(Napi::Env env, Napi::Object exports) {
-  exports["writeNonblocking"] = Napi::Function::New<WriteNonblockingGlue>(env, "writeNonblocking");
-  exports["pidfdOpen"] = Napi::Function::New<PidfdOpenGlue>(env, "pidfdOpen");
-  exports["pidfdSendSignal"] = Napi::Function::New<PidfdSendSignalGlue>(env, "pidfdSendSignal");
-  exports["isAlive"] = Napi::Function::New<PidfdIsAliveGlue>(env, "isAlive");
-  exports["exec"] = Napi::Function::New<ExecGlue>(env, "exec");
-  exports["spawnWorker"] = Napi::Function::New<SpawnWorkerGlue>(env, "spawnWorker");
-  exports["reap"] = Napi::Function::New<ReapGlue>(env, "reap");
+  ExportNumber<Write, &Arguments::fd, &Arguments::bytes>(exports, "writeNonblocking");
+  ExportNumber<PidfdOpen, &Arguments::int32>(exports, "pidfdOpen");
+  ExportNumber<PidfdSendSignal, &Arguments::fd, &Arguments::int32>(exports, "pidfdSendSignal");
+  ExportNumber<PidfdIsAlive, &Arguments::fd>(exports, "isAlive");
+  Export<ExecGlue>(exports, "exec");
+  Export<SpawnWorkerGlue>(exports, "spawnWorker");
+  ExportNumber<Reap, &Arguments::int32>(exports, "reap");
   exports["ExitWatch"] = ExitWatch::Define(env);
 }
 

@@ -1,4 +1,3 @@
-#include "arguments.hh"
 #include "environment.hh"
 #include "glue.hh"
 #include "unix_socket.hh"
@@ -331,30 +330,6 @@ class Listener final : public Napi::ObjectWrap<Listener>, private LoopUser {
   bool paused_ = false;
 };
 
-Napi::Value ListenUnixGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const std::string path = args.string();
-  const int backlog = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), ListenUnix(path, backlog));
-}
-
-Napi::Value ConnectUnixGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const std::string path = args.string();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), ConnectUnix(path));
-}
-
-Napi::Value SendDatagramGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const std::string path = args.string();
-  const std::string text = args.string();
-  const std::vector<int> fds = args.fds();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), SendDatagram(path, text, fds));
-}
-
 Napi::Value AdoptListenerGlue(const Napi::CallbackInfo& info) {
   Arguments args(info);
   const int fd = args.fd();
@@ -372,13 +347,6 @@ Napi::Value PeerGlue(const Napi::CallbackInfo& info) {
   return PeerResult(info.Env(), fd);
 }
 
-Napi::Value PeerUidGlue(const Napi::CallbackInfo& info) {
-  Arguments args(info);
-  const int fd = args.int32();
-  if (!args.ok()) return info.Env().Undefined();
-  return Napi::Number::New(info.Env(), static_cast<double>(PeerUidOf(fd)));
-}
-
 Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
   int fds[2];
   const int error = SocketPair(fds);
@@ -392,13 +360,13 @@ Napi::Value SocketPairGlue(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void ExportSockets(Napi::Env env, Napi::Object exports) {
-  exports["listenUnix"] = Napi::Function::New<ListenUnixGlue>(env, "listenUnix");
-  exports["connectUnix"] = Napi::Function::New<ConnectUnixGlue>(env, "connectUnix");
-  exports["sendDatagram"] = Napi::Function::New<SendDatagramGlue>(env, "sendDatagram");
-  exports["adoptListener"] = Napi::Function::New<AdoptListenerGlue>(env, "adoptListener");
-  exports["peerOf"] = Napi::Function::New<PeerGlue>(env, "peerOf");
-  exports["peerUid"] = Napi::Function::New<PeerUidGlue>(env, "peerUid");
-  exports["socketPair"] = Napi::Function::New<SocketPairGlue>(env, "socketPair");
+  ExportNumber<ListenUnix, &Arguments::string, &Arguments::int32>(exports, "listenUnix");
+  ExportNumber<ConnectUnix, &Arguments::string>(exports, "connectUnix");
+  ExportNumber<SendDatagram, &Arguments::string, &Arguments::string, &Arguments::fds>(exports, "sendDatagram");
+  Export<AdoptListenerGlue>(exports, "adoptListener");
+  Export<PeerGlue>(exports, "peerOf");
+  ExportNumber<PeerUidOf, &Arguments::int32>(exports, "peerUid");
+  Export<SocketPairGlue>(exports, "socketPair");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);
 }
