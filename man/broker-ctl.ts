@@ -1,7 +1,7 @@
 import type { Argument, Command, Option } from 'commander'
 import { exitCodes } from '../src/client/ctl/exit'
 import { buildProgram } from '../src/client/ctl/program'
-import { describedAs } from '../src/client/ctl/verb'
+import { Verb } from '../src/client/ctl/verb'
 import { version } from '../src/client/ctl/version'
 import { bold, definitions, prose, section, subsection, text, title, usage, verbatim } from './roff'
 
@@ -55,13 +55,13 @@ export function brokerCtlPage(): string {
   ].join('\n')}\n`
 }
 
-interface Verb {
+interface ListedVerb {
   readonly verb: Command
   /** The words before it: 'table '. */
   readonly path: string
 }
 
-function verbs(parent: Command, path: string): Verb[] {
+function verbs(parent: Command, path: string): ListedVerb[] {
   return parent
     .createHelp()
     .visibleCommands(parent)
@@ -79,7 +79,7 @@ function verbPart(verb: Command, path: string): string {
     ...(options.length > 0 ? ['[options]'] : []),
     ...verb.registeredArguments.map(argumentUsage),
   ]
-  const { notes, examples = [] } = describedAs(verb) ?? {}
+  const { notes, examples } = verb instanceof Verb ? verb.described : { examples: [] }
   return subsection(
     usage(words.join(' ')),
     text(`${verb.description()}.`),

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { exitCodeHelp } from './exit'
 
 export interface VerbDescription {
@@ -10,24 +10,28 @@ export interface VerbDescription {
   readonly notes?: string
 }
 
-const descriptions = new WeakMap<Command, VerbDescription>()
-
-/** The description that a verb was made from; undefined for a noun that only has verbs. */
-export function describedAs(verb: Command): VerbDescription | undefined {
-  return descriptions.get(verb)
+/** A verb, and the description that it was made from. A noun that only has verbs is a plain command. */
+export class Verb extends Command {
+  constructor(
+    name: string,
+    readonly described: VerbDescription,
+  ) {
+    super(name)
+  }
 }
 
 /** A verb with the common parts: --socket, --json, examples and exit codes in its help. */
 export function addVerb(parent: Command, description: VerbDescription): Command {
   const { usage, summary, examples, notes } = description
+  const [name, ...words] = usage.split(' ')
   const lines = examples.map(example => `  broker-ctl ${example}`).join('\n')
-  const verb = parent
-    .command(usage)
-    .description(summary)
+  const verb = new Verb(name!, description).copyInheritedSettings(parent).description(summary)
+  for (const word of words) verb.argument(word)
+  verb
     .addOption(socketOption())
     .addOption(jsonOption())
     .addHelpText('after', `${notes ? `\n${notes}\n` : ''}\nExamples:\n${lines}\n${exitCodeHelp}`)
-  descriptions.set(verb, description)
+  parent.addCommand(verb)
   return verb
 }
 
