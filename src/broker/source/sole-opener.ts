@@ -36,8 +36,7 @@ export async function soleOpenerOfHugePages(
   }
   return async fd => {
     try {
-      const { size } = fstatSync(fd)
-      return size === 0 || isSoleByCounts(fd, await frameOf(work, fd, size, pageBytes))
+      return isSoleByCounts(fd, await frameOf(work, fd, pageBytes))
     } catch (error) {
       // What could not be looked at is not proved.
       if (!isEnvironment(error)) throw error
@@ -61,9 +60,9 @@ function hasLeases(pageBytes: number): boolean {
   }
 }
 
-/** Of a page that the file has; where it has none, it gets one. */
-async function frameOf(work: FileWork, fd: number, size: number, pageBytes: number): Promise<number> {
-  const { uid } = fstatSync(fd)
+/** Of a page that the file has; where it has none, it gets one: a file that its holder has emptied is held all the same. */
+async function frameOf(work: FileWork, fd: number, pageBytes: number): Promise<number> {
+  const { uid, size } = fstatSync(fd)
   const pieceBytes = presentPagesMax * pageBytes
   for (let at = 0; at < size; at += pieceBytes) {
     const frames = await work.pages(uid, fd, at, Math.min(pieceBytes, size - at), pageBytes)

@@ -5,6 +5,7 @@
 //   vmsplice  puts the first page into a pipe
 //   poison    makes the kernel believe that the page at 2 MiB is bad; the process is root's
 //   vfio      maps the first 2 MiB for DMA by the device in the only group of /dev/vfio
+//   shrink    truncates the file to nothing, again and again, and keeps the descriptor
 //   close     then unmaps and closes: what is left is only pinned
 // Says on standard output what happens to it, one word and maybe a number a line.
 #define _GNU_SOURCE
@@ -128,6 +129,13 @@ int main(int argc, char** argv) {
   if (has(argc, argv, "uring")) registerBuffers((void*)data);
   if (has(argc, argv, "vmsplice")) splice_((void*)data);
   if (has(argc, argv, "vfio")) mapForDma((void*)data);
+  if (has(argc, argv, "shrink")) {
+    munmap((void*)data, bytes);
+    say("holding %d", getpid());
+    for (;; usleep(500)) {
+      if (ftruncate(fd, 0) < 0) say("refused %d", errno);
+    }
+  }
   if (has(argc, argv, "close")) {
     munmap((void*)data, bytes);
     close(fd);

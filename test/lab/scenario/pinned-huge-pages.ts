@@ -36,6 +36,8 @@ async function pinned(host: Host): Promise<void> {
     const client = await host.connect()
     for (const way of ['vmsplice', 'uring']) await keptUntilLetGo(host, client, `${kind}-${way}`, way)
     await held(host, client, `${kind}-held`)
+    // A memfd is sealed against it.
+    if (kind === 'directory') await held(host, client, `${kind}-emptied`, ['shrink'])
     const free = freePages(host)
     const holder = await MemoryHolder.start(host, `${kind}-plain`, bytes, ['close'])
     const allocation = await client.allocation(`${kind}-plain`)
@@ -49,8 +51,13 @@ async function pinned(host: Host): Promise<void> {
 }
 
 /** Whoever has it open or mapped is named, though kernels from 7.0 on give no lease on huge pages. */
-async function held(host: Host, client: Broker, name: string): Promise<void> {
-  const holder = await MemoryHolder.start(host, name, bytes)
+async function held(
+  host: Host,
+  client: Broker,
+  name: string,
+  ways: readonly string[] = [],
+): Promise<void> {
+  const holder = await MemoryHolder.start(host, name, bytes, ways)
   const allocation = await client.allocation(name)
   host.same(await allocation.release({ graceMs: 300 }), 'quarantined', `outcome of ${name}`)
   host.same((await client.status()).retired[0]!.holders, [holder.pid], 'its holders')
