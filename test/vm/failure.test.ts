@@ -3,10 +3,11 @@
  * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
  */
 import { chmodSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import path from 'node:path'
 import { Qmp } from '../../src/client/ctl/vm/qmp'
 import { requireQemu } from '../guest/require-qemu'
+import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
 import { expectGapless, type Run, Scene } from './scene'
 
@@ -388,6 +389,38 @@ if (qemu === undefined) {
     expect(JSON.parse(stopped.stdout)).toEqual({ name: 'vm-1', state: 'stopped', forced: true })
     expect((await run.outcome).code).toBe(0)
     expect(await vm('vm-1')).toMatchObject({ state: 'stopped', reason: expect.stringMatching(/in time/) })
+  })
+
+  test.each([
+    [
+      'answers what is no record',
+      (socket: Socket) => socket.end('{"done":{"state":["\\u001b[2J"],"reason":7}}\n'),
+    ],
+    [
+      'never comes to an end',
+      (socket: Socket) => {
+        const speaking = setInterval(() => socket.write('{"progress":"soon"}\n'), 100)
+        socket.on('error', () => {}).on('close', () => clearInterval(speaking))
+      },
+    ],
+  ])('a runner that %s keeps nobody from listing the VMs', async (_, hear) => {
+    scene.write('vm-1')
+    const folder = path.join(scene.runtime, 'vm-1')
+    mkdirSync(folder, { recursive: true })
+    runNow('mkfifo', [path.join(folder, 'status.json')])
+    expect(await scene.state('vm-1')).toBe('stopped')
+    const sockets = new Set<Socket>()
+    const server = createServer(socket => {
+      sockets.add(socket)
+      hear(socket.resume())
+    }).listen(path.join(folder, 'control.sock'))
+    try {
+      expect(await vm('vm-1')).toMatchObject({ state: 'unknown', reason: 'its runner does not answer' })
+      expect((await scene.ctl('vm', 'list')).code).toBe(0)
+    } finally {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    }
   })
 
   test('a list shows every file, also one with a mistake', async () => {

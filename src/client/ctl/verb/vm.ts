@@ -4,7 +4,7 @@ import type { AllocationInfo } from '../../index'
 import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type CommonOptions, interruptible, print, withBroker } from '../session'
-import { type Color, count, fields, size, table } from '../table'
+import { type Color, count, fields, printable, size, table } from '../table'
 import { Progress } from '../terminal/progress'
 import { addVerb } from '../verb'
 import { qemuArguments } from '../vm/command-line'
@@ -106,7 +106,7 @@ function addStop(noun: Command): void {
         const done = await askRunner<{ state: string; forced?: boolean }>(
           new VmPlaces(runtimeRoot(), name).control,
           { ask: 'stop', how: modes[0] },
-          { quietMs: patienceMs, signal: interruptible(), onProgress: text => progress.say(text) },
+          { quietMs: patienceMs, signal: interruptible(), onProgress: text => progress.say(printable(text)) },
         )
         if (!done) throw new Failure('NotRunning', `${name} does not run`, exitCode.refused)
         progress.clear()

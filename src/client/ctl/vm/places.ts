@@ -1,5 +1,17 @@
-import { chownSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
+import { KiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 
 /** Where runners have what is of this boot only: /run/membroker-vm, or this user's own. */
@@ -10,7 +22,8 @@ export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = 
   return path.join(own && path.isAbsolute(own) ? own : `/run/user/${uid}`, 'membroker-vm')
 }
 
-export type VmState = 'starting' | 'running' | 'saving' | 'stopping' | 'saved' | 'stopped' | 'failed'
+const vmStates = ['starting', 'running', 'saving', 'stopping', 'saved', 'stopped', 'failed'] as const
+export type VmState = (typeof vmStates)[number]
 
 /** What a runner says of itself, or last said. */
 export interface VmRecord {
@@ -23,6 +36,21 @@ export interface VmRecord {
   /** Why, for people; null where the state says it all. */
   readonly reason: string | null
 }
+
+/** From the VM's user, whom QEMU may have fallen to: the administrator who lists VMs believes no more than this. */
+export function recordFrom(value: unknown): VmRecord | undefined {
+  const { state, pid, qemuPid, since, reason } = (value ?? {}) as Record<keyof VmRecord, unknown>
+  const known = vmStates.find(each => each === state)
+  const isRecord =
+    typeof pid === 'number' &&
+    (qemuPid === null || typeof qemuPid === 'number') &&
+    typeof since === 'number' &&
+    (reason === null || typeof reason === 'string')
+  return known && isRecord ? { state: known, pid, qemuPid, since, reason } : undefined
+}
+
+/** A record with QEMU's last lines has a fraction of it. */
+const recordBytesMax = 256 * KiB
 
 /** Of Linux, with the 0 at its end. */
 const socketPathBytesMax = 108
@@ -68,10 +96,17 @@ export class VmPlaces {
 
   /** The last record of this boot; undefined where there is none, or it is not for this user. */
   read(): VmRecord | undefined {
+    let fd: number | undefined
     try {
-      return JSON.parse(readFileSync(this.file, 'utf8')) as VmRecord
+      // The folder is the user's: a FIFO there must not make anybody wait, nor a link show another's file.
+      fd = openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+      const stat = fstatSync(fd)
+      if (!stat.isFile() || stat.size > recordBytesMax) return undefined
+      return recordFrom(JSON.parse(readFileSync(fd, 'utf8')))
     } catch {
       return undefined
+    } finally {
+      if (fd !== undefined) closeSync(fd)
     }
   }
 

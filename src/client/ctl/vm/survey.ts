@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { AllocationInfo } from '../../index'
 import { askRunner } from './control'
-import { VmPlaces, type VmRecord } from './places'
+import { recordFrom, VmPlaces, type VmRecord } from './places'
 import { readVmFile, type VmSettings, vmNames } from './settings'
 
 /** A VM as `vm list` shows it. */
@@ -75,7 +75,9 @@ type Standing = Pick<VmSurvey, 'state' | 'reason' | 'pid' | 'qemuPid'>
 async function recordOf(places: VmPlaces, state: AllocationInfo | undefined): Promise<Standing> {
   const holderPid = state?.holderPid ?? null
   if (existsSync(places.control)) {
-    const live = await askRunner<VmRecord>(places.control, { ask: 'state' }, { quietMs: answerMs }).catch(
+    const patience = { quietMs: answerMs, signal: AbortSignal.timeout(answerMs) }
+    const live = await askRunner<object>(places.control, { ask: 'state' }, patience).then(
+      answer => answer && (recordFrom(answer) ?? null),
       () => null,
     )
     if (live) return { state: live.state, reason: live.reason, pid: live.pid, qemuPid: live.qemuPid }
