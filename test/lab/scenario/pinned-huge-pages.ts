@@ -51,12 +51,7 @@ async function pinned(host: Host): Promise<void> {
 }
 
 /** Whoever has it open or mapped is named, though kernels from 7.0 on give no lease on huge pages. */
-async function held(
-  host: Host,
-  client: Broker,
-  name: string,
-  ways: readonly string[] = [],
-): Promise<void> {
+async function held(host: Host, client: Broker, name: string, ways: readonly string[] = []): Promise<void> {
   const holder = await MemoryHolder.start(host, name, bytes, ways)
   const allocation = await client.allocation(name)
   host.same(await allocation.release({ graceMs: 300 }), 'quarantined', `outcome of ${name}`)
