@@ -28,10 +28,10 @@ const statusRowsMax = 1000
 /** Allocations looked at for one page: with a prefix that few have, pages may have few rows, or none, before the last. */
 const lookedMax = 4096
 
-/** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
 /** Processes named as other holders of one allocation. */
 const othersMax = 64
 
+/** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
 const statusExtentsMax = 32_768
 
 export function getStatus(broker: Broker, session: Session): GetStatusOut {

@@ -33,7 +33,15 @@ export class Prover {
    * scans have turns by owner, while the kernel's answer waits for nobody.
    */
   prove(target: Target, boundMs: number = scanMs.waitedFor): Promise<Proof> {
-    return this.ask(target, file => this.broker.scan.find(target.uid, file, this.concerned(target), boundMs))
+    return this.ask(target, this.scan(target, boundMs))
+  }
+
+  /**
+   * Names who has memory open, and proves nothing. Any owner may ask it at any time. So it leaves out what takes time for each
+   * page, and stops no digest: while the broker reads the memory, the answer is that there may be others.
+   */
+  look(target: Target): Promise<Proof> {
+    return target.range.source.prove(target.id, this.scan(target, scanMs.waitedFor), false)
   }
 
   /** Names nobody, so it is cheap enough to ask again and again. */
@@ -48,6 +56,10 @@ export class Prover {
 
   private ask({ id, range }: Target, scan: Scan | undefined): Promise<Proof> {
     return this.broker.contents.unread(id, () => range.source.prove(id, scan))
+  }
+
+  private scan(target: Target, boundMs: number): Scan {
+    return file => this.broker.scan.find(target.uid, file, this.concerned(target), boundMs)
   }
 
   /** The processes that a scan looks at first: holders on record, and connected processes of uids that may have the memory. */

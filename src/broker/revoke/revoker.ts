@@ -203,9 +203,9 @@ export class Revoker {
     )
   }
 
-  /** Finds out who reaches memory, and does nothing about it. */
+  /** Names who has memory open, and does nothing about it. */
   look(target: Target): Promise<Proof> {
-    return this.prover.prove(target)
+    return this.prover.look(target)
   }
 
   /**

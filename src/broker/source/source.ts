@@ -117,9 +117,10 @@ export interface Source {
   disown?(memory: AllocationMemory): Promise<void>
   /**
    * Whether anybody but the broker still reaches the allocation's memory. Without a scan the source asks only the kernel's
-   * own counts, and names nobody.
+   * own counts, and names nobody. withPages: false leaves out whether the kernel still uses pages that nobody has open: to
+   * find that out takes time for each page.
    */
-  prove(id: number, scan: Scan | undefined): Promise<Proof>
+  prove(id: number, scan: Scan | undefined, withPages?: boolean): Promise<Proof>
   /**
    * Ends the memory for good, after prove() has shown that nobody else reaches it. Its bytes are zero before anybody gets
    * them again. @throws StillReferenced while the kernel still uses some of it; from then on prove() says when it is free

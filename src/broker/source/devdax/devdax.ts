@@ -272,12 +272,12 @@ export class DevdaxSource implements Source {
     if (device.counted) giveNode(device.name, 0)
   }
 
-  prove(id: number, scan: Scan | undefined): Promise<Proof> {
-    return this.alone(id, () => this.proveAlone(id, scan))
+  prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
+    return this.alone(id, () => this.proveAlone(id, scan, withPages))
   }
 
   /** Nobody has it open, so no new reference to its pages can come about; and the kernel counts none. */
-  private async proveAlone(id: number, scan: Scan | undefined): Promise<Proof> {
+  private async proveAlone(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
     const { name } = device
@@ -293,6 +293,7 @@ export class DevdaxSource implements Source {
       const pids = await holders(device, scan)
       return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
     }
+    if (!withPages) return { kind: 'gone' }
     const unitBytes = this.capabilities.pageBytes
     const units = await this.opened.helper.count({ extents: device.extents, unitBytes })
     return units === 0

@@ -290,13 +290,14 @@ export class DirectorySource implements Source {
     }
   }
 
-  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     const missing = this.pagesOwed?.missing(id) ?? 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     const open = () => openNow(this.file(id), true)
     const proof = await proveByOpening(open, this.file(id), scan, undefined, this.opened.isSole)
-    return (proof.kind === 'gone' && (await this.opened.pinned?.prove(id, open))) || proof
+    if (proof.kind !== 'gone' || !withPages) return proof
+    return (await this.opened.pinned?.prove(id, open)) ?? proof
   }
 
   descriptorOffset(): number {

@@ -200,13 +200,14 @@ export class MemfdSource implements Source {
     if (fd !== undefined) await takeOver(this.opened.host.files, uid, fd)
   }
 
-  async prove(id: number, scan: Scan | undefined): Promise<Proof> {
+  async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
     const open = () => native.reopen(file, true)
     const path = `/proc/self/fd/${file}`
     const proof = await proveByOpening(open, path, scan, this.opened.store?.storePid, this.opened.isSole)
-    return (proof.kind === 'gone' && (await this.opened.pinned?.prove(id, open))) || proof
+    if (proof.kind !== 'gone' || !withPages) return proof
+    return (await this.opened.pinned?.prove(id, open)) ?? proof
   }
 
   descriptorOffset(): number {

@@ -115,8 +115,8 @@ export class Machine {
   }
 
   /** @throws QmpError; kind refused: the guest did not run */
-  cont(): Promise<unknown> {
-    return this.run('cont')
+  cont(answerMs?: number): Promise<unknown> {
+    return this.qmp.execute('cont', undefined, answerMs)
   }
 
   powerdown(): Promise<unknown> {

@@ -214,7 +214,7 @@ export class Runner {
       return
     }
     try {
-      await machine.cont()
+      await machine.cont(settings.startMs)
     } catch (error) {
       const isRefused = (error as { kind?: string }).kind === 'refused'
       if (isRefused) publishSave(state, saved.payloadBytes, saved)
@@ -245,21 +245,20 @@ export class Runner {
     for (;;) {
       progress('the guest is stopped and saved')
       let bytes = 0
+      const fits = () => bytes <= payloadBytesMax(state)
       try {
         if (running) await machine.stop()
         await machine.save(chunk => {
           if (bytes + chunk.length <= payloadBytesMax(state)) writePayload(state, bytes, chunk)
           bytes += chunk.length
         }, settings.saveMs)
-        if (bytes <= payloadBytesMax(state)) {
-          publishSave(state, bytes, { ...facts, savedAt: Date.now() })
-          progress(`${formatSize(bytes)} of device state are saved`)
-          return
-        }
+        if (fits()) publishSave(state, bytes, { ...facts, savedAt: Date.now() })
       } catch (error) {
         if (running) await machine.cont().catch(() => {})
         throw error
       }
+      // From here on the saved state counts, and the guest must not run any more.
+      if (fits()) return progress(`${formatSize(bytes)} of device state are saved`)
       if (running) await machine.cont()
       await this.makeRoom(bytes + devicesBytes, progress)
     }
