@@ -13,22 +13,27 @@ import { check, SystemError } from './system-error'
 
 const addon = loadAddon()
 
-/** ETOOMANYREFS, which node:os has not: the user's descriptors in sockets that nobody has read yet are too many. */
+/** ETOOMANYREFS, which node:os lacks: this user has too many descriptors in sockets that nobody has read yet. */
 const tooManyInFlight = 109
 
-/** A listening socket. A path that begins with NUL is an abstract address. Throws EADDRINUSE where a file is in the way. */
+// Unix sockets. Descriptors are non-blocking and close-on-exec.
+
+/**
+ * A listening stream socket. A path that begins with NUL is an abstract address. Throws EADDRINUSE where a file is in
+ * the way.
+ */
 export function listenUnix(path: string, backlog: number): number {
   return check('listen', addon.listenUnix(path, backlog))
 }
 
-/** A connected socket. Throws EAGAIN when the listener's backlog is full. */
+/** A connected stream socket. Throws EAGAIN when the listener's backlog is full. */
 export function connectUnix(path: string): number {
   return check('connect', addon.connectUnix(path))
 }
 
 /**
- * One datagram to the socket at a path (an abstract address begins with NUL), with copies of descriptors. Never waits:
- * false when the receiver's queue is full.
+ * Sends one datagram to the socket at a path (an abstract address begins with NUL), with copies of fds, which stay the
+ * caller's. It never waits. False: the receiver's queue is full, or this user has too many descriptors in flight.
  */
 export function sendDatagram(path: string, text: string, fds: readonly number[]): boolean {
   const result = addon.sendDatagram(path, text, fds)
@@ -36,27 +41,32 @@ export function sendDatagram(path: string, text: string, fds: readonly number[])
   return check('sendmsg', result) === 0
 }
 
+/** Two stream sockets, connected to each other. */
 export function socketPair(): [number, number] {
   const pair = addon.socketPair()
   if (typeof pair === 'number') throw new SystemError('socketpair', pair)
   return pair
 }
 
-/** The process at the other end of a connection. pidfd is the caller's to close; -1: it is gone. */
+/**
+ * The process that connected, or that listens, at the other end of a connection; fd needs no Socket. pidfd is the
+ * caller's to close. It is -1 where the process is gone, or where the kernel gives none (neither SO_PEERPIDFD nor
+ * pidfd_open).
+ */
 export function peerOf(fd: number): Exclude<ReturnType<NativeSocket['peer']>, number> {
   const peer = addon.peerOf(fd)
   if (typeof peer === 'number') throw new SystemError('getsockopt', peer)
   return peer
 }
 
-/** The uid of the process at the other end of a connection. */
+/** The uid alone of peerOf. */
 export function peerUid(fd: number): number {
   return check('getsockopt', addon.peerUid(fd))
 }
 
 /**
- * Make a listening Unix stream socket that another process made like one of listenUnix; gives its path, which begins
- * with NUL where it is an abstract address. Throws EINVAL for any other descriptor.
+ * Makes a listening Unix stream socket that another process made like one of listenUnix, and returns its path, which
+ * begins with NUL where it is an abstract address, and is '' where it has none. Throws EINVAL for any other descriptor.
  */
 export function adoptListener(fd: number): string {
   const path = addon.adoptListener(fd)
@@ -64,7 +74,12 @@ export function adoptListener(fd: number): string {
   return path
 }
 
-/** Throws ESRCH when there is no such process. */
+// Processes
+
+/**
+ * Throws ESRCH when there is no such process, and also for the number of a thread, or of a process that is about to
+ * end, where kernels give EINVAL or ENOENT.
+ */
 export function pidfdOpen(pid: number): number {
   return check('pidfd_open', addon.pidfdOpen(pid))
 }
@@ -73,14 +88,16 @@ export function pidfdSendSignal(pidfd: number, signal: number): void {
   check('pidfd_send_signal', addon.pidfdSendSignal(pidfd, signal))
 }
 
-/** Whether the process of a pidfd has not exited yet. */
+/** Whether the process of a pidfd has not exited. */
 export function isAlive(pidfd: number): boolean {
   return check('poll', addon.isAlive(pidfd)) === 1
 }
 
 /**
- * Replace this process by another program, looked up in this process' PATH, with descriptors moved to the numbers
- * given and not close-on-exec. Returns only by throwing, with everything as before.
+ * Replaces this process by another program, which it finds in this process' PATH. The program gets descriptors under
+ * the given numbers, the standard streams, and no others (Node marks all it inherits close-on-exec); a source may be
+ * the target of another move. Signals that Node ignores are back at their defaults. Returns only by throwing, with
+ * descriptors, signals and modes as before.
  */
 export function exec(
   file: string,
@@ -92,8 +109,9 @@ export function exec(
 }
 
 /**
- * Starts the program of a descriptor with a socket as its 3 and a file as its 4; nothing else of this process but the
- * standard error stream. Its exit is to be followed by reap().
+ * Starts the program of the descriptor executable. It gets socket as its descriptor 3, area as its 4, the standard
+ * error stream, and no other descriptor of this process. pidfd is the caller's, who calls reap() once that says that
+ * the program has ended.
  */
 export function spawnWorker(
   executable: number,
@@ -105,12 +123,14 @@ export function spawnWorker(
   return spawned
 }
 
-/** Ends a zombie of spawnWorker. Throws EAGAIN when it has not ended. */
+/** Removes a zombie of spawnWorker. Throws EAGAIN while the program runs. */
 export function reap(pid: number): void {
   check('waitpid', addon.reap(pid))
 }
 
-/** Close-on-exec and mode 0600. hugePageBytes 0: ordinary pages. */
+// Files and memory
+
+/** A memory file, close-on-exec and with mode 0600. hugePageBytes 0: ordinary pages. */
 export function memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number {
   return check('memfd_create', addon.memfdCreate(name, options))
 }
@@ -135,77 +155,89 @@ export function dupFd(fd: number): number {
 }
 
 /**
- * Writes what a pipe, a socket, a terminal or a file takes without waiting, at most 4 KiB; the descriptor may be
- * a blocking one, and stays it. Bytes written; 0 when it takes nothing now. Throws EPIPE when nobody reads any more.
+ * Writes what a pipe, a socket, a terminal or a file takes without waiting, at most 4 KiB. The descriptor may be a
+ * blocking one that others share, and stays so. Returns the bytes written: 0 when it takes nothing now. Throws EPIPE
+ * when nobody reads any more.
  */
 export function writeNonblocking(fd: number, bytes: Uint8Array): number {
   const written = addon.writeNonblocking(fd, bytes)
   return written === -constants.errno.EAGAIN ? 0 : check('write', written)
 }
 
-/** Rejects with ENOSPC when the filesystem is full. */
+/** Runs on libuv's thread pool. Rejects with ENOSPC when the filesystem is full. */
 export async function fallocate(fd: number, offset: number, length: number): Promise<void> {
   check('fallocate', await addon.fallocate(fd, offset, length))
 }
 
+/** Runs on libuv's thread pool. */
 export async function punchHole(fd: number, offset: number, length: number): Promise<void> {
   check('fallocate', await addon.punchHole(fd, offset, length))
 }
 
 /**
  * Whether fd is the only open file description of its file anywhere, so that no other descriptor and no mapping of it
- * exists. Copies of fd itself (dup, fork, SCM_RIGHTS) and mappings made through it are the same description and not
- * seen: ask with one that was never given away nor mapped.
+ * exists: only then the kernel grants a write lease. Copies of fd itself (dup, fork, SCM_RIGHTS) and mappings made
+ * through it are the same description, and the kernel does not count them: ask with one that this process never gave
+ * away nor mapped. It needs the file's own uid or CAP_LEASE.
  */
 export function isSoleOpener(fd: number): boolean {
   return check('fcntl', addon.isSoleOpener(fd)) === 1
 }
 
-/** Exclusive open-file-description lock on the whole file, released with the last fd. Throws EAGAIN when another holds it. */
+/**
+ * Takes an exclusive open-file-description lock on the whole file, until the last fd is closed. Throws EAGAIN when
+ * another holds it.
+ */
 export function lockFile(fd: number): void {
   check('fcntl', addon.lockFile(fd))
 }
 
-/** Mounts an empty tmpfs, mode 0700, that is not propagated to other mount namespaces. */
+// Mounts. For root.
+
+/** Mounts an empty tmpfs, mode 0700, that the kernel does not propagate to other mount namespaces. */
 export function mountPrivate(path: string): void {
   check('mount', addon.mountPrivate(path))
 }
 
 /**
- * The same in a new directory, with a character device of that name in it, mode 0600, device as st_rdev has it. All or
- * nothing; throws EEXIST where there is a directory.
+ * Makes the directory path, mounts such a tmpfs there, and makes a character device in it: called name, owned by uid,
+ * mode 0600, device as st_rdev has it. All or nothing. Throws EEXIST where path exists.
  */
 export function mountNode(path: string, name: string, device: number, uid: number): void {
   check('mount', addon.mountNode(path, name, device, uid))
 }
 
-/** Mounts a file over another, not propagated either. */
+/** Mounts a file over another, and the kernel does not propagate that either. */
 export function bindPrivate(file: string, path: string): void {
   check('mount', addon.bindPrivate(file, path))
 }
 
 /**
- * Whether nothing anywhere is open by way of this mount: the kernel counts every open file description, be it mapped,
- * in flight on a socket, or registered with io_uring. Of this mount namespace; a copy of it has mounts of its own.
+ * Whether nothing anywhere is open by way of this mount. The kernel counts every open file description and path:
+ * mapped, in flight on a socket, registered with io_uring, or opened with O_PATH. It counts for the mount in this mount
+ * namespace; a copy of the namespace has mounts of its own.
  */
 export function isMountIdle(path: string): boolean {
   return check('umount2', addon.isMountIdle(path)) === 1
 }
 
-/** Throws EBUSY, without detach, while something is open by way of it. */
+/** Without detach, it throws EBUSY while something is open by way of the mount. */
 export function unmount(path: string, { detach }: { detach: boolean }): void {
   check('umount2', addon.unmount(path, detach))
 }
 
-/** A character device with mode 0600; device as st_rdev has it. */
+/** Makes a character device with mode 0600; device as st_rdev has it. */
 export function makeNode(path: string, device: number): void {
   check('mknod', addon.makeNode(path, device))
 }
 
+// Device-DAX, by sysfs. For root; each write blocks for as long as the kernel likes.
+
 /**
- * Make a device in a region (the directory with dax_region in it), give it these extents (physical addresses), read back
- * that it has them, and bind it to the driver (its directory in sysfs). Its node in the directory nodes is root's alone.
- * Throws nothing: errno tells, and the device is left as it is when a step fails.
+ * Makes a device in a region (the directory with dax_region in it), gives it these extents (physical addresses, end
+ * exclusive), reads back that it has them and nothing else, and only then binds it to the driver (its directory in
+ * sysfs). It makes the device's node in the directory nodes root's alone. It throws nothing: when a step fails, errno
+ * and doing say which, and the device stays as it is.
  */
 export function makeDaxDevice(
   region: string,
@@ -224,12 +256,14 @@ export function findUnboundDax(bus: string): string | undefined {
   return name || undefined
 }
 
-/** A pipe that holds the last page of mapBytes of the file: the page itself, no copy. Nothing stays mapped. */
+/** A pipe that holds the last page of the mapBytes at offset: the file's page itself, no copy. Nothing stays mapped. */
 export function spliceToPipe(fd: number, offset: number, mapBytes: number): number {
   return check('vmsplice', addon.spliceToPipe(fd, offset, mapBytes))
 }
 
-/** Overwrite with zeros on threads of its own; for progress, cancelling and bad memory use Scrub. */
+// Contents
+
+/** Overwrites with zeros, as Scrub does, which also gives progress, bad memory, and a way to cancel. */
 export async function scrub(
   fd: number,
   offset: number,
@@ -239,14 +273,17 @@ export async function scrub(
   check('scrub', await new addon.Scrub(fd, offset, length, threads).errno)
 }
 
-/** Copy of bytes that can only be mapped, in pages of pageBytes, at most 1 MiB. Throws EFAULT, EHWPOISON for bad memory. */
+/**
+ * A copy of at most 1 MiB of a file that can only be mapped, in pages of pageBytes. Throws EFAULT for pages that are
+ * missing, EHWPOISON for bad memory.
+ */
 export function mappedRead(fd: number, offset: number, length: number, pageBytes: number): Buffer {
   const bytes = addon.mappedRead(fd, offset, length, pageBytes)
   if (typeof bytes === 'number') throw new SystemError('mmap', bytes)
   return bytes
 }
 
-/** CRC32C (Castagnoli) of bytes, continuing from initial. */
+/** CRC32C (Castagnoli; reflected, inverted in and out) of bytes, continuing from initial: 0 at first. */
 export function crc32c(bytes: Uint8Array, initial = 0): number {
   return addon.crc32c(bytes, initial)
 }
@@ -256,12 +293,15 @@ export function crc32cPortable(bytes: Uint8Array, initial = 0): number {
   return addon.crc32cPortable(bytes, initial)
 }
 
-/** BLAKE3 of bytes, 32 bytes; lanesMax: how many of its chunks are hashed at once, where the processor can. */
+/**
+ * BLAKE3 of bytes, 32 bytes. lanesMax (16, 8, 4, 1): it hashes at most so many chunks at once, fewer where the
+ * processor can't.
+ */
 export function blake3(bytes: Uint8Array, lanesMax = 16): Buffer {
   return addon.blake3(bytes, lanesMax)
 }
 
-// The classes are the addon's own; addon.ts documents them.
+// The addon's own classes; addon.ts documents them.
 export const { Socket, Listener, ExitWatch, ReadableWatch, Scrub, Digest, Window, TableMap } = addon
 export type Socket = NativeSocket
 export type Listener = NativeListener

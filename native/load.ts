@@ -13,7 +13,7 @@ function packageDirectory(): string {
   }
 }
 
-/** The program that spawnWorker is for; it lies beside the addon. */
+/** The worker program, for spawnWorker; it lies beside the addon. */
 export function workerFile(): string {
   const addon =
     process.env.MEMBROKER_ADDON ??

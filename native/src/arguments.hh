@@ -15,8 +15,8 @@ struct Bytes {
 };
 
 /**
- * Takes the arguments of a call one after another. Where one was wrong, ok() is false and throws a TypeError: not
- * before, because descriptors in later arguments must still be taken to be closed.
+ * Takes the arguments of a call one after another. After a wrong one, ok() returns false and throws a TypeError.
+ * Nothing throws before ok(), so that the caller still takes, and thereby closes, the descriptors in later arguments.
  */
 class Arguments {
  public:

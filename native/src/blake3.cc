@@ -35,7 +35,7 @@ constexpr Blake3Inputs kParents{1, false, kParent, 0, 0};
 
 inline uint32_t RotateRight(uint32_t word, int bits) { return (word >> bits) | (word << (32 - bits)); }
 
-/** One block after another, for what does not fill lanes. */
+/** Takes one block after another, for inputs that do not fill lanes. */
 void Compress(Blake3Value* value, const uint8_t* block, uint32_t length, uint64_t counter, uint32_t flags) {
   uint32_t m[16];
   memcpy(m, block, sizeof(m));
@@ -72,7 +72,7 @@ Blake3Value HashChunk(const uint8_t* data, size_t length, uint64_t counter, uint
   for (size_t done = 0; done < length || done == 0; done += kBlockBytes) {
     const size_t rest = std::min(kBlockBytes, length - done);
     uint8_t block[kBlockBytes] = {};
-    // Of no bytes at all there may be no address.
+    // Where there are no bytes, data may be null.
     if (rest > 0) memcpy(block, data + done, rest);
     const bool last = done + rest == length;
     Compress(&value, block, static_cast<uint32_t>(rest), counter,
@@ -108,7 +108,7 @@ namespace lanes16 {
 #pragma GCC pop_options
 #endif
 
-/** As many of count inputs as fill lanes are hashed; returns how many. */
+/** Hashes as many of count inputs as fill lanes, and returns how many. */
 size_t HashMany(const uint8_t* input, size_t stride, const Blake3Inputs& what, size_t count, uint64_t counter,
                 unsigned lanes_max, Blake3Value* out) {
   size_t done = 0;
@@ -142,15 +142,15 @@ void Blake3Chunks(const uint8_t* data, size_t length, uint64_t counter, bool roo
 }
 
 /**
- * Level by level, two and two, an odd one left over for the next level: that is the tree in which every left side is
- * the largest power of two.
+ * Joins level by level, two and two, and leaves an odd one for the next level: that makes the tree in which every left
+ * side is the largest power of two.
  */
 Blake3Value Blake3Join(std::vector<Blake3Value>& values, bool root, unsigned lanes_max) {
   for (size_t count = values.size(); count > 1; count = (count + 1) / 2) {
     const size_t pairs = count / 2;
     const auto* input = reinterpret_cast<const uint8_t*>(values.data());
     const bool top = count == 2;
-    // In place: a lane's output lies before, or is, the input of the same lanes, which has been read by then.
+    // In place: a lane's output lies before, or is, the input of the same lanes, and HashLanes has read that by then.
     size_t pair = top ? 0 : HashMany(input, kBlockBytes, kParents, pairs, 0, lanes_max, values.data());
     for (; pair < pairs; pair++) {
       Blake3Value value;

@@ -8,9 +8,9 @@
 namespace membroker {
 
 constexpr size_t kBlake3ChunkBytes = 1024;
-/** A power of two of chunks: each is a subtree of its own, whatever comes before and after. */
+/** A power of two of chunks: each unit is a subtree of its own, whatever comes before and after. */
 constexpr size_t kBlake3UnitBytes = 1 << 20;
-/** What the processor has of 16, 8 and 4 lanes is used, up to a limit that tests lower. */
+/** The code uses 16, 8 and 4 lanes, as far as the processor has them, up to a limit that tests lower. */
 constexpr unsigned kBlake3LanesMax = 16;
 
 /** A chaining value; of the root, the hash. */
@@ -25,10 +25,12 @@ struct Blake3Value {
 void Blake3Chunks(const uint8_t* data, size_t length, uint64_t counter, bool root, Blake3Value* out,
                   unsigned lanes_max = kBlake3LanesMax);
 
-/** The top of the tree over these. root: it is the whole input's; a single value is its own top. Overwrites values. */
+/**
+ * The top of the tree over values, which it overwrites; a single value is its own top. root: the tree is the whole
+ * input's.
+ */
 Blake3Value Blake3Join(std::vector<Blake3Value>& values, bool root, unsigned lanes_max = kBlake3LanesMax);
 
-/** Of bytes in one piece. */
 Blake3Value Blake3(const uint8_t* data, size_t length, unsigned lanes_max);
 
 }  // namespace membroker

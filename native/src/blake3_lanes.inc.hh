@@ -1,6 +1,6 @@
-// BLAKE3 of several inputs at once, one in each lane of a vector. Included once for each instruction set, inside a
-// namespace and under its target pragma: inlined from a function without the target, the compiler would already have
-// taken the vectors apart. The includer defines BLAKE3_LANES.
+// BLAKE3 of several inputs at once, one in each lane of a vector. blake3.cc includes this once for each instruction
+// set, inside a namespace and under its target pragma: the compiler takes the vectors of a function without the target
+// apart before it inlines that. The includer defines BLAKE3_LANES.
 
 constexpr int kLanes = BLAKE3_LANES;
 
@@ -81,7 +81,7 @@ inline __attribute__((always_inline)) void Round(Words* v, const Words* m) {
   Mix(v[3], v[4], v[9], v[14], m[s[14]], m[s[15]]);
 }
 
-/** kLanes inputs of whole blocks, stride bytes apart. counter is the first one's; see Blake3Inputs. */
+/** Hashes kLanes inputs of whole blocks, stride bytes apart. counter is the first one's; see Blake3Inputs. */
 void HashLanes(const uint8_t* input, size_t stride, const Blake3Inputs& what, uint64_t counter, Blake3Value* out) {
   Words h[8];
   for (int i = 0; i < 8; i++) h[i] = Splat(kInitial[i]);

@@ -20,10 +20,10 @@ namespace membroker {
 
 namespace {
 
-/** Of every attribute of sysfs. */
+/** The limit of every attribute in sysfs. */
 constexpr size_t kAttributeBytesMax = 4096;
 
-/** 0 or -errno. Without the line's end; each time as it is now. */
+/** The attribute's value at this moment, without the line's end. 0 or -errno. */
 int ReadAttribute(int fd, std::string* text) {
   char bytes[kAttributeBytesMax];
   const ssize_t length = pread(fd, bytes, sizeof bytes, 0);
@@ -33,7 +33,7 @@ int ReadAttribute(int fd, std::string* text) {
   return 0;
 }
 
-/** Paths are relative to a directory. */
+/** path is relative to directory. */
 int ReadAttribute(int directory, const std::string& path, std::string* text) {
   const Fd fd(openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC));
   return fd.valid() ? ReadAttribute(fd.get(), text) : -errno;
@@ -49,7 +49,7 @@ int ReadNumber(int directory, const std::string& path, uint64_t* number) {
   return text.empty() || *end != 0 || errno != 0 ? -EPROTO : 0;
 }
 
-/** One write: sysfs takes a value whole. */
+/** It makes one write: sysfs takes a value whole. */
 int WriteAttribute(int directory, const std::string& path, const std::string& text) {
   const Fd fd(openat(directory, path.c_str(), O_WRONLY | O_CLOEXEC));
   const ssize_t written = fd.valid() ? write(fd.get(), text.data(), text.size()) : -1;
@@ -80,7 +80,7 @@ std::string ValueOf(const std::string& lines, const std::string& name) {
   return text.substr(start, text.find('\n', start) - start);
 }
 
-/** Each step is false when it failed; device then tells of it. */
+/** A step that fails returns false and writes into device what failed. */
 class Maker {
  public:
   Maker(const std::string& region, const std::string& driver) : region_(region), driver_(driver) {}
@@ -92,15 +92,15 @@ class Maker {
   DaxDevice device;
 
  private:
-  /** Paths are relative to it from now on, which spares the kernel a long walk for each. */
+  /** From here on paths are relative to the region, which spares the kernel a long walk for each. */
   bool enter() {
     region_fd_ = Fd(open(region_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     return region_fd_.valid() || fail(-errno, "opening " + region_);
   }
 
   /**
-   * The region's seed is the kernel's name for a device that was never bound: the one made now, or an empty one that
-   * somebody who was ended had come no further with.
+   * The region's seed is the kernel's name for a device that no driver has had yet: the one that create() makes now, or
+   * an empty one that an earlier maker left when it ended.
    */
   bool create() {
     const std::string seed = "dax_region/seed";
@@ -114,7 +114,7 @@ class Maker {
     return !device.name.empty() || fail(-ENODEV, "reading the name of a new device");
   }
 
-  /** Kernels have said yes and added nothing; only what can be read back is there. */
+  /** Kernels have accepted an extent and added nothing, so fill() reads everything back. */
   bool fill(const std::vector<DaxExtent>& extents, uint64_t align_bytes) {
     const std::string place = device.name + "/";
     uint64_t found;
@@ -128,14 +128,14 @@ class Maker {
       if (!put(place + "mapping", text)) return false;
       bytes += extent.end - extent.start;
     }
-    // With the sum of the sizes right, there is no room for another mapping.
+    // The extents fill the whole size, so the device has no other mapping.
     if (!has(place + "size", bytes)) return false;
     uint64_t page_offset = 0;
     for (size_t index = 0; index < extents.size(); index++) {
       const std::string mapping = place + "mapping" + std::to_string(index);
       const DaxExtent& extent = extents[index];
       if (!has(mapping + "/start", extent.start) || !has(mapping + "/end", extent.end - 1)) return false;
-      // Nothing comes before the first one.
+      // The first mapping starts at page 0.
       if (index > 0 && !has(mapping + "/page_offset", page_offset)) return false;
       page_offset += (extent.end - extent.start) / kPageBytes;
     }
@@ -156,7 +156,7 @@ class Maker {
     return true;
   }
 
-  /** As the kernel has made it, unless somebody else's rules for devices said otherwise. */
+  /** The kernel makes the node root's alone; somebody else's udev rules may have changed that. */
   bool guard(const std::string& node) {
     struct stat found;
     const bool good = lstat(node.c_str(), &found) == 0 &&

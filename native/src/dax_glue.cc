@@ -9,7 +9,7 @@ constexpr double kSafeIntegerMax = 9007199254740991.0;
 
 bool IsExtent(double start, double end) { return start >= 0 && start < end && end <= kSafeIntegerMax; }
 
-/** False where it is no list of extents. */
+/** False where value is no list of extents. */
 bool TakeExtents(const Napi::Value& value, std::vector<DaxExtent>* extents) {
   if (!value.IsArray()) return false;
   const Napi::Array array = value.As<Napi::Array>();

@@ -27,7 +27,7 @@ void Hash(void* argument) {
                unit->chunks);
 }
 
-/** After a bad page there is nothing to hash any more, but there may be more bad pages to tell of. */
+/** After a bad page the digest hashes nothing any more, and still looks for more bad pages. */
 void Touch(void* argument) {
   const Unit* unit = static_cast<const Unit*>(argument);
   const volatile uint8_t* memory = unit->base;

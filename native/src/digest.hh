@@ -15,7 +15,7 @@ class Digest final : public Sweep {
     join();
   }
 
-  /** After join, with result 0. */
+  /** Call it after join, when result is 0. */
   const Blake3Value& hash() const { return hash_; }
 
  private:
@@ -25,7 +25,7 @@ class Digest final : public Sweep {
   int readUnit(uint64_t offset, uint64_t length, Blake3Value* chunks);
   int lookAtUnit(uint64_t offset, uint64_t length, Blake3Value* chunks);
 
-  /** Of a file, whose holes a mapping would fill with pages; a device has nothing but mappings. */
+  /** Valid for a file, which it reads: a mapping would fill its holes with pages. A device can only be mapped. */
   Fd file_;
   uint64_t file_offset_ = 0;
   uint64_t page_bytes_ = 0;

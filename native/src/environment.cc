@@ -45,7 +45,7 @@ bool Environment::call(napi_value self, napi_value function, size_t argc, const 
 }
 
 void Environment::resolve(napi_deferred deferred, napi_value value) {
-  // Closing the scope is what runs the promise's reactions.
+  // The promise's reactions run when the scope closes.
   napi_callback_scope scope = nullptr;
   napi_open_callback_scope(env_, nullptr, async_context_, &scope);
   napi_resolve_deferred(env_, deferred, value);
@@ -70,7 +70,7 @@ void Environment::OnCleanup(napi_async_cleanup_hook_handle hook, void* data) {
 
 void Environment::closed() {
   closing_--;
-  // The holder is closed by OnCleanup only, so nothing opens after it.
+  // Only OnCleanup closes the holder, so nothing opens after that.
   if (closing_ != 0 || !uv_is_closing(reinterpret_cast<uv_handle_t*>(&holder_))) return;
   napi_remove_async_cleanup_hook(hook_);
   until_closed_.reset();

@@ -25,13 +25,13 @@ class Environment : public std::enable_shared_from_this<Environment> {
   uv_loop_t* loop() const { return loop_; }
   uint8_t* read_buffer() { return read_buffer_.get(); }
 
-  /** Counted: a handle that waits for nothing from the kernel at the moment but keeps the loop alive. */
+  /** Counts a handle that waits for nothing from the kernel at the moment and still keeps the loop alive. */
   void hold();
   void unhold();
 
   /**
-   * Calls function as Node calls back: microtasks run after it; what it throws becomes an uncaughtException.
-   * False when it was not called, because the environment is coming down.
+   * Calls function as Node calls back: microtasks run after it, and an exception becomes an uncaughtException. False:
+   * the environment is coming down, and function was not called.
    */
   bool call(napi_value self, napi_value function, size_t argc, const napi_value* argv);
   void resolve(napi_deferred deferred, napi_value value);
@@ -55,10 +55,10 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::shared_ptr<Environment> until_closed_;
 };
 
-/** Who is told by a loop handle. */
+/** The object that a loop handle calls. */
 class LoopUser {
  public:
-  /** status below zero: the kernel reports an error on the descriptor; reading or writing tells which. */
+  /** status below zero: the kernel reports an error on the descriptor; a read or write gives it. */
   virtual void onReady(int status, int events) = 0;
   /** The environment is coming down, and the handle is shut after this. */
   virtual void onEnding() {}
@@ -67,11 +67,11 @@ class LoopUser {
   ~LoopUser() = default;
 };
 
-/** A libuv handle that lives until libuv has let go of it, however and whenever its user ends. */
+/** A libuv handle. It lives until libuv has let go of it, however and whenever its user ends. */
 class LoopHandle : public std::enable_shared_from_this<LoopHandle> {
  public:
   virtual ~LoopHandle() = default;
-  /** No call to the user after this. Idempotent. */
+  /** The handle does not call its user after this. Idempotent. */
   void shut();
   bool is_open() const { return user_ != nullptr; }
 
@@ -94,7 +94,7 @@ class LoopHandle : public std::enable_shared_from_this<LoopHandle> {
 /** Waits for events of a descriptor that its user owns and must keep open until shut(). */
 class Poller final : public LoopHandle {
  public:
-  /** Null, and error set to a libuv error, where the descriptor can't be waited for. */
+  /** Null, and a libuv error in error, where libuv can't wait for the descriptor. */
   static std::shared_ptr<Poller> Open(std::shared_ptr<Environment> environment, int fd, LoopUser* user,
                                       int* error);
   /** UV_READABLE, UV_WRITABLE, both, or 0. Keeps the loop alive in each case. */

@@ -10,7 +10,7 @@
 #include <mutex>
 
 // The handler must not allocate: glibc allocates thread-local storage of loaded libraries lazily, except in this
-// model. (musl allocates it when the library is loaded.)
+// model. (musl allocates it when it loads the library.)
 #ifdef __GLIBC__
 #define SIGNAL_SAFE_TLS __attribute__((tls_model("initial-exec")))
 #else
@@ -46,7 +46,7 @@ void Chain(int signal, siginfo_t* info, void* context) {
   memset(&fatal, 0, sizeof(fatal));
   fatal.sa_handler = SIG_DFL;
   sigaction(signal, &fatal, nullptr);
-  // A fault happens again on return; a signal that was sent does not.
+  // A fault happens again on return; a signal that a process sent does not.
   if (sent_by_process) raise(signal);
 }
 

@@ -25,7 +25,7 @@ class Fd {
   Fd& operator=(const Fd&) = delete;
   ~Fd() { reset(); }
 
-  /** Same open file description, close-on-exec; not valid and errno set on failure. */
+  /** The same open file description, close-on-exec. On failure it is not valid, and errno is set. */
   static Fd dup(int fd) { return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
   int get() const { return fd_; }

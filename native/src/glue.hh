@@ -8,7 +8,7 @@
 
 #include "arguments.hh"
 
-// What each part of the addon adds to its exports.
+// Each part of the addon adds its functions and classes to the exports. native/functions.ts and addon.ts document them.
 namespace membroker {
 
 void ExportSockets(Napi::Env env, Napi::Object exports);
@@ -30,15 +30,15 @@ void Export(Napi::Object exports, const char* name) {
 template <auto call, auto... take>
 Napi::Value NumberOf(const Napi::CallbackInfo& info) {
   Arguments args(info);
-  // In braces, so that they are taken in order.
+  // Braces keep the order of evaluation.
   const std::tuple<decltype((args.*take)())...> values{(args.*take)()...};
   if (!args.ok()) return info.Env().Undefined();
   return Napi::Number::New(info.Env(), static_cast<double>(std::apply(call, values)));
 }
 
 /**
- * Adds a function that takes its arguments by these members of Arguments, one after another, and returns the number that
- * call returns.
+ * Adds a function that takes its arguments by the members of Arguments in take, one after another, and returns the
+ * number that call returns.
  */
 template <auto call, auto... take>
 void ExportNumber(Napi::Object exports, const char* name) {

@@ -40,7 +40,7 @@ bool IsGone(int error) { return error == ENOENT || error == ESRCH; }
 
 dev_t DeviceOf(const struct statx& status) { return makedev(status.stx_dev_major, status.stx_dev_minor); }
 
-/** The device of descriptors that are no files: io_uring, VFIO and many more. */
+/** The device number that the kernel gives descriptors that are no files: io_uring, VFIO and many more. */
 dev_t AnonymousDevice() {
   const Fd fd(epoll_create1(EPOLL_CLOEXEC));
   struct stat status;
@@ -72,7 +72,7 @@ class Search {
       if (full != 0 || pid < question_.from || std::binary_search(known.begin(), known.end(), pid)) return;
       if (!look(pid)) full = pid;
     });
-    // Without the list nobody was seen: told as process 0.
+    // Without the list it saw nobody, and says so by a record of process 0.
     if (record_.pid == 0 && record_.flags != 0) area_->append(&record_, sizeof(record_));
     return full;
   }
@@ -165,7 +165,7 @@ class Search {
     });
   }
 
-  /** Filesystems such as btrfs show another device number in maps than in stat; map_files tells the true one. */
+  /** Filesystems such as btrfs show another device number in maps than in stat; map_files has the true one. */
   bool isMapped(const std::string& process, uint64_t begin, uint64_t end, dev_t shown) {
     if (shown == question_.device) return true;
     char range[64];
@@ -173,11 +173,11 @@ class Search {
     return isFile(process + range, process, -1);
   }
 
-  /** fd: the number of the descriptor that the link stands for, -1: it stands for a mapping. */
+  /** fd: the descriptor that the link stands for; -1: it stands for a mapping. */
   bool isFile(const std::string& link, const std::string& process, int fd) {
     area_->step();
-    // Without asking the file's server (FUSE, NFS), which may belong to the very process that is looked into and
-    // never answer.
+    // AT_STATX_DONT_SYNC keeps the kernel from asking the file's server (FUSE, NFS), which may belong to the very
+    // process that this looks into and never answer.
     struct statx status;
     if (statx(AT_FDCWD, link.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_TYPE, &status) == 0) {
       const dev_t device = DeviceOf(status);
@@ -186,15 +186,15 @@ class Search {
       return false;
     }
     const int error = errno;
-    // A FUSE filesystem refuses other users, root too, and a server that is gone answers nobody: the link can be read,
-    // and it is no file of ours.
+    // A FUSE filesystem refuses other users, root too, and a server that is gone answers nobody. Where the kernel still
+    // shows the link, it is no file of ours.
     char target[1];
     const bool shown = error != ENOMEM && !IsGone(error) && readlink(link.c_str(), target, sizeof(target)) >= 0;
     if (!shown) note(error);
     return false;
   }
 
-  /** Descriptors by which a process reaches memory that neither its descriptors nor its mappings show. */
+  /** Notes a descriptor by which a process reaches memory that neither its descriptors nor its mappings show. */
   void noteReach(const std::string& link, const std::string& process, int fd) {
     char target[64];
     const ssize_t length = readlink(link.c_str(), target, sizeof(target) - 1);
@@ -210,7 +210,7 @@ class Search {
     if (device || anonymous) record_.flags |= HolderRecord::kDevice;
   }
 
-  /** What the kernel shows of a ring while nobody works on it: how many files and buffers are registered with it. */
+  /** While nobody works on a ring, the kernel shows how many files and buffers are registered with it. */
   bool isEmptyRing(const std::string& information) {
     const File file(fopen(information.c_str(), "re"));
     if (!file) return IsGone(errno);
@@ -225,7 +225,7 @@ class Search {
     return files == 0 && buffers == 0;
   }
 
-  /** What has vanished holds nothing; everything else is not seen. */
+  /** A process that has vanished holds nothing. After any other error something was not seen. */
   void note(int error) {
     if (error != 0 && !IsGone(error)) record_.flags |= HolderRecord::kUnseen;
   }

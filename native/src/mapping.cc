@@ -46,7 +46,7 @@ void Mapping::replaceByAnonymous() {
   if (!mapped()) return;
   void* data = mmap(data_, mapped_size_, PROT_READ | PROT_WRITE,
                     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  // Without a replacement the memory must still be given up: that is what was promised.
+  // Without a replacement this still gives up the file's memory, as it promised.
   if (data == MAP_FAILED) unmap();
 }
 

@@ -21,11 +21,11 @@ class Mapping {
   /** 0 or -errno. */
   int map(int fd, uint64_t offset, uint64_t length, bool writable);
   void unmap();
-  /** Put private zero pages in place of the file's, keeping the address range. */
+  /** Puts private zero pages in place of the file's, and keeps the address range. Without memory for that it unmaps. */
   void replaceByAnonymous();
 
   uint8_t* data() const { return data_; }
-  /** As asked for; the kernel may have mapped up to a whole huge page. */
+  /** The length that map() got; the kernel may have mapped up to a whole huge page. */
   size_t size() const { return size_; }
   bool mapped() const { return data_ != nullptr; }
 

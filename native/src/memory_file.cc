@@ -36,10 +36,10 @@ int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_se
     flags |= MFD_HUGETLB | (static_cast<unsigned>(__builtin_ctzll(huge_page_bytes)) << kHugeShift);
   }
   Fd fd(memfd_create(name.c_str(), flags));
-  // vm.memfd_noexec=2 refuses memfds that could be executed.
+  // vm.memfd_noexec=2 refuses memfds that a process could execute.
   if (!fd.valid() && errno == EACCES) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
   if (!fd.valid()) return -errno;
-  // Otherwise a holder under another uid could reopen a read-only descriptor writable through /proc/self/fd.
+  // With a wider mode a holder under another uid could reopen a read-only descriptor writable by /proc/self/fd.
   if (fchmod(fd.get(), 0600) < 0) return -errno;
   return fd.take();
 }
@@ -54,7 +54,7 @@ int GetSeals(int fd) {
 int Reopen(int fd, bool writable) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   int opened;
-  // O_NONBLOCK: an open would wait for as long as a holder's lease lasts.
+  // Without O_NONBLOCK an open waits for as long as a holder's lease lasts.
   do opened = open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   while (opened < 0 && errno == EINTR);
   return opened < 0 ? -errno : opened;
@@ -67,8 +67,8 @@ int PunchHole(int fd, uint64_t offset, uint64_t length) {
 }
 
 int IsSoleOpener(int fd) {
-  // Somebody who opens the file while the lease is held makes the kernel signal us. Its choice, SIGIO, would kill
-  // this process; SIGURG is ignored by default.
+  // When somebody opens the file while this process has the lease, the kernel sends this process a signal. Its default,
+  // SIGIO, kills; a process ignores SIGURG by default.
   const int signal_before = fcntl(fd, F_GETSIG);
   if (signal_before < 0 || fcntl(fd, F_SETSIG, SIGURG) < 0) return -errno;
   int result = 1;

@@ -11,7 +11,7 @@ namespace membroker {
 
 namespace {
 
-/** It is done at once, on the event loop. */
+/** MappedRead copies at once, on the event loop. */
 constexpr int64_t kMappedReadBytesMax = 1 << 20;
 
 Napi::Value MemfdCreateGlue(const Napi::CallbackInfo& info) {
@@ -41,7 +41,7 @@ Napi::Value OfFdRange(const Napi::CallbackInfo& info) {
   const uint64_t offset = args.size();
   const uint64_t length = args.size();
   if (!args.ok()) return info.Env().Undefined();
-  // A copy, because the caller may close its own before the thread pool gets to it.
+  // The call gets a copy, because the caller may close its own descriptor before the thread pool gets to it.
   struct State {
     Fd fd;
     int result;

@@ -49,7 +49,8 @@ int BindPrivate(const std::string& file, const std::string& path) {
 }
 
 int IsMountIdle(const std::string& path) {
-  // Marks what is not in use as expired, and only takes away what was marked already and not looked at since.
+  // MNT_EXPIRE marks a mount that nobody uses (EAGAIN), and unmounts it only when it was marked already and nobody has
+  // looked at it since. The stat below takes the mark away again.
   if (umount2(path.c_str(), MNT_EXPIRE | UMOUNT_NOFOLLOW) == 0) return -ENOENT;
   if (errno == EBUSY) return 0;
   if (errno != EAGAIN) return -errno;
@@ -73,7 +74,7 @@ int SpliceToPipe(int fd, uint64_t offset, uint64_t map_bytes) {
   const Fd writer(ends[1]);
   void* const data = mmap(nullptr, map_bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) return -errno;
-  // The last page: of a large one, that is not the page by which the kernel knows it.
+  // This takes the last page, because the kernel knows a large page by its first one.
   struct iovec page{static_cast<char*>(data) + map_bytes - kPageBytes, kPageBytes};
   const ssize_t spliced = vmsplice(writer.get(), &page, 1, 0);
   const int error = spliced < 0 ? errno : EIO;

@@ -10,10 +10,7 @@
 
 namespace membroker {
 
-/**
- * Close-on-exec always, by the kernel. -ESRCH when there is no such process; also where the number is a thread's, or of a
- * process that is about to be gone, which kernels call EINVAL or ENOENT.
- */
+/** native/functions.ts documents it. The kernel makes every pidfd close-on-exec. */
 inline int PidfdOpen(int pid) {
   const long fd = syscall(SYS_pidfd_open, pid, 0);
   if (fd >= 0) return static_cast<int>(fd);

@@ -23,7 +23,7 @@ constexpr uint64_t kFrameBytes = 4096;
 constexpr uint64_t kPresent = 1ull << 63;
 constexpr uint64_t kFrameMask = (1ull << 55) - 1;
 
-/** Touching what is a hole of the file is then a SIGBUS, and takes no page from the pool. */
+/** Until keeper closes, touching a hole of the file raises SIGBUS and takes no page from the pool. */
 int KeepHoles(void* data, uint64_t length, Fd* keeper) {
   for (const int flags : {UFFD_USER_MODE_ONLY, 0}) {
     keeper->reset();

@@ -27,7 +27,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-/** Puts descriptors at given numbers, and what was there back when not told otherwise. */
+/** Puts descriptors at given numbers; the destructor puts back what was there. */
 class Placement {
  public:
   ~Placement() {
@@ -43,7 +43,7 @@ class Placement {
   int place(const std::vector<FdMove>& moves) {
     int above = 3;
     for (const FdMove& move : moves) above = std::max(above, move.to + 1);
-    // All sources leave the target numbers first, so that none is overwritten before it is used.
+    // All sources leave the target numbers first, so that no move overwrites the source of a later one.
     std::vector<Fd> sources;
     for (const FdMove& move : moves) {
       if (move.to < 0) return -EBADF;
@@ -72,13 +72,13 @@ class Placement {
     int flags;
     Fd fd;
   };
-  // Latest first, so that a target used twice ends as it began.
+  // The latest comes first, so that a target used twice ends as it began.
   std::vector<Saved> saved_;
 };
 
 /**
- * Standard streams as programs expect them: Node marks them close-on-exec when it starts, and libuv makes those it
- * uses non-blocking for all who share them.
+ * Makes the standard streams as programs expect them: Node marks them close-on-exec when it starts, and libuv makes
+ * those that it uses non-blocking for all who share them.
  */
 class PlainStdio {
  public:
@@ -104,7 +104,7 @@ class PlainStdio {
   int status_flags_[3];
 };
 
-/** Signals as at login: Node ignores two of them, and the ignored stay ignored over exec. */
+/** Resets signals to what they are at login: Node ignores two, and an ignored signal stays ignored over exec. */
 class DefaultSignals {
  public:
   DefaultSignals() {

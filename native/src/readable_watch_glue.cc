@@ -7,7 +7,7 @@ namespace membroker {
 
 namespace {
 
-/** Tells once that a descriptor can be read, and then only when asked again: who floods it can't keep the loop busy. */
+/** Calls once, and then again only after again(): a peer that floods the descriptor can't keep the loop busy. */
 class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private LoopUser {
  public:
   static Napi::Function Define(Napi::Env env) {

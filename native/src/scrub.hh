@@ -4,7 +4,6 @@
 
 namespace membroker {
 
-/** Overwrites part of a file with zeros. */
 class Scrub final : public Sweep {
  public:
   /** Small enough that cancel is prompt, large enough that threads do not meet on the counter. */

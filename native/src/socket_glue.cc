@@ -6,10 +6,10 @@ namespace membroker {
 
 namespace {
 
-/** Per wake-up, so that one busy peer does not starve the others. */
+/** The limit of reads in one wake-up, so that one busy peer does not starve the others. */
 constexpr int kReadsPerWakeup = 8;
 constexpr int kAcceptsPerWakeup = 32;
-/** At once, of a peer that is not waited for: what is read and can't be looked at yet is kept. */
+/** The limit of one read from a peer with onFinish: the callee keeps what it has read and can't process yet. */
 constexpr size_t kCallBytes = 8 * 1024;
 
 /** An object, or a number that is -errno. */
@@ -50,7 +50,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     has_on_finish_ = events.Get("onFinish").IsFunction();
     int error;
     poller_ = Poller::Open(environment_, fd, this, &error);
-    // UV_EEXIST: another handle polls this descriptor, and owns it.
+    // UV_EEXIST: another handle polls this descriptor and owns it.
     if (error != UV_EEXIST) fd_ = Fd(fd);
     if (!poller_) {
       ThrowUv(info.Env(), "uv_poll_init", error);
@@ -119,7 +119,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
 
   void onReady(int status, int ready) override {
     Napi::HandleScope scope(Env());
-    // Closing from inside a callback drops the reference; this keeps the object until return.
+    // A close from inside a callback drops the reference; self keeps the object until return.
     [[maybe_unused]] const Napi::Object self = Value();
     const bool error = status < 0;
     if (has_on_finish_ && (error || write_errno_ || (ready & (UV_DISCONNECT | UV_PRIORITIZED))) && endIfGone()) return;
@@ -133,7 +133,10 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
 
   bool reading() const { return !paused_ && !finished_; }
 
-  /** Nobody is there to be answered, so what is still unread is not read; the end of a peer that writes on is not waited for. */
+  /**
+   * Nobody waits for an answer any more, so the socket ends at once: it leaves unread bytes, and does not wait for the
+   * end of a peer that writes on.
+   */
   bool endIfGone() {
     const PeerState state = PeerStateOf(fd_.get());
     if (state == PeerState::kOutOfBand) {
@@ -154,7 +157,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     }
   }
 
-  /** What the peer sent before it went away is still read; the end is told after it. */
+  /** The socket still reads what the peer sent before it went away, and calls onEnd after that. */
   void failWrite(int error) {
     write_errno_ = error;
     queue_.clear();
@@ -220,8 +223,8 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     if (!poller_) return;
     const bool writing = queue_.queued() > 0 || write_errno_;
     int events = (reading() ? UV_READABLE : 0) | (writing ? UV_WRITABLE : 0);
-    // The kernel always reports a hang-up; libuv passes it on by way of whatever is waited for. Out-of-band data, which
-    // nothing here sends, is the one thing that does not come by itself.
+    // The kernel always reports a hang-up, and libuv passes it on as whichever event this handle waits for. It waits
+    // for out-of-band data, because nothing here sends that: no other event comes as UV_PRIORITIZED.
     if (has_on_finish_) events |= UV_PRIORITIZED | (reading() ? UV_DISCONNECT : 0);
     poller_->watch(events);
   }

@@ -22,7 +22,7 @@ constexpr int kArea = 4;
 }  // namespace
 
 Spawned SpawnWorker(int executable, int socket, int area) {
-  // Out of the way of the numbers that they get.
+  // Copies lie above the numbers that the worker gets.
   const Fd from_socket(fcntl(socket, F_DUPFD_CLOEXEC, kArea + 1));
   const Fd from_area(from_socket.valid() ? fcntl(area, F_DUPFD_CLOEXEC, kArea + 1) : -1);
   const Fd program(from_area.valid() ? fcntl(executable, F_DUPFD_CLOEXEC, kArea + 1) : -1);
@@ -34,7 +34,7 @@ Spawned SpawnWorker(int executable, int socket, int area) {
   posix_spawnattr_init(&attributes);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&actions, 0, 1);
-  // Node marks it close-on-exec; a copy of itself is not.
+  // Node marks the standard error stream close-on-exec; a dup2 onto itself clears the mark.
   posix_spawn_file_actions_adddup2(&actions, 2, 2);
   posix_spawn_file_actions_adddup2(&actions, from_socket.get(), kSocket);
   posix_spawn_file_actions_adddup2(&actions, from_area.get(), kArea);
@@ -48,12 +48,12 @@ Spawned SpawnWorker(int executable, int socket, int area) {
   char name[] = "membroker-worker";
   char* const arguments[] = {name, nullptr};
   pid_t pid;
-  // Without a copy of this process' memory: glibc makes the child by CLONE_VM | CLONE_VFORK.
+  // This copies none of this process' memory: glibc makes the child by CLONE_VM | CLONE_VFORK.
   const int error = posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error) return {-error, -1};
-  // Nobody else reaps it, so the number is its own.
+  // Nobody else reaps the child, so the number is still its own.
   const int pidfd = PidfdOpen(pid);
   if (pidfd >= 0) return {pid, pidfd};
   kill(pid, SIGKILL);

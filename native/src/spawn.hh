@@ -3,17 +3,14 @@
 namespace membroker {
 
 struct Spawned {
-  /** Or -errno. */
+  /** The pid of a child of this process, or -errno. */
   int pid;
   int pidfd;
 };
 
-/**
- * Starts a program by a descriptor of its file, with nothing of this process but the standard error stream, a socket
- * (3) and a file (4). The pid is this process' child: Reap() when the pidfd says that it has ended.
- */
+// native/functions.ts documents both.
 Spawned SpawnWorker(int executable, int socket, int area);
-/** 0, or -errno: -EAGAIN when it has not ended. */
+/** 0 or -errno. */
 int Reap(int pid);
 
 }  // namespace membroker

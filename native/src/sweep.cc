@@ -15,9 +15,9 @@ namespace membroker {
 namespace {
 
 constexpr unsigned kThreadsMax = 64;
-/** It gives way to who answers requests, and takes what nobody else wants. */
+/** The threads give way to whoever answers requests, and take what nobody else wants. */
 constexpr int kNice = 10;
-/** What the kernel may say of the size of a bad page. */
+/** The sizes that the kernel may report for a bad page. */
 constexpr unsigned kPageBitsMin = 12, kPageBitsMax = 40;
 
 }  // namespace
@@ -29,13 +29,13 @@ int Sweep::start(int fd, uint64_t offset, uint64_t length, unsigned threads, std
   const uint64_t chunks = (length + chunk_bytes_ - 1) / chunk_bytes_;
   const auto count = static_cast<unsigned>(std::min<uint64_t>(std::clamp(threads, 1u, kThreadsMax), chunks));
 
-  // Signals are for Node's threads, but the faults must arrive: a blocked one kills.
+  // Node's threads take the signals, but a thread must take its own faults: a blocked one kills the process.
   sigset_t blocked, before;
   sigfillset(&blocked);
   for (const int fault : {SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
   int error = 0;
-  // One more than there are threads, so that none of them is the last before all are made.
+  // One more than there are threads, so that none of them is the last before start has made all.
   running_ = 1;
   for (unsigned index = 0; index < count && error == 0; index++) {
     running_++;
@@ -55,7 +55,7 @@ int Sweep::start(int fd, uint64_t offset, uint64_t length, unsigned threads, std
 
 void* Sweep::Run(void* sweep) {
   Sweep* self = static_cast<Sweep*>(sweep);
-  // On Linux a thread has a niceness of its own. What it can't have does not matter.
+  // On Linux a thread has a niceness of its own. A failure does not matter.
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);
   self->work();
   if (self->running_.fetch_sub(1) == 1) self->done_();

@@ -13,15 +13,15 @@
 
 namespace membroker {
 
-/** A piece of what is swept, from its start. */
+/** A piece of the part that a sweep goes over; offset counts from the start of the part. */
 struct Piece {
   uint64_t offset;
   uint64_t length;
 };
 
 /**
- * Goes over a part of a file, chunk by chunk, on threads of its own. Memory that the hardware can't give any more is
- * stepped over and noted; anything else that goes wrong ends it. A derived class joins before it is destroyed.
+ * Goes over a part of a file, chunk by chunk, on threads of its own. It notes memory that has failed and steps over it;
+ * any other error ends it. A derived class joins in its destructor.
  */
 class Sweep {
  public:
@@ -29,34 +29,34 @@ class Sweep {
   Sweep& operator=(const Sweep&) = delete;
   virtual ~Sweep() = default;
 
-  /** 0 or -errno. After 0 done is called once, on one of the threads, as the last thing any of them does. */
+  /** 0 or -errno. After 0, one of the threads calls done once, as the last thing that any of them does. */
   int start(int fd, uint64_t offset, uint64_t length, unsigned threads, std::function<void()> done);
   void cancel() { stop(-ECANCELED); }
   void join();
 
   uint64_t bytesDone() const { return bytes_done_.load(std::memory_order_relaxed); }
-  /** After join: 0, -ECANCELED, -EFAULT for pages that are not there, -EHWPOISON when all but bad() was done. */
+  /** Call it after join. NativeSweep.errno in native/addon.ts documents the values. */
   int result() const;
-  /** After join: bad memory, in order, neighbours joined. */
+  /** Call it after join. */
   const std::vector<Piece>& bad() const { return bad_; }
 
  protected:
   explicit Sweep(uint64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {}
 
-  /** Before the threads, on the caller's: 0 or -errno. */
+  /** Runs before the threads, on the caller's thread: 0 or -errno. */
   virtual int open(int fd, uint64_t offset, uint64_t length) = 0;
-  /** One chunk, on any thread: 0 or -errno. */
+  /** Does one chunk, on any of the threads: 0 or -errno. */
   virtual int visit(uint64_t offset, uint64_t length) = 0;
-  /** The threads have ended. */
+  /** Runs on the thread that joins, when the threads have ended. */
   virtual void ended() {}
 
   /**
-   * access(argument) with whatever of the mapping's [offset, offset + length) it has not done yet, as it says by
-   * next(argument, offset): again after each bad page. 0 or -errno.
+   * Calls access(argument), which works through [offset, offset + length) of the mapping. After each bad page it calls
+   * next(argument, offset), which makes access go on at that offset, and then access again. 0 or -errno.
    */
   int overMapping(uint64_t offset, uint64_t length, void (*access)(void*), void* argument,
                   void (*next)(void*, uint64_t));
-  /** first: relative to the start, or before it. */
+  /** first counts from the start of the part, and is negative for a page that begins before it. */
   void foundBad(int64_t first, uint64_t length);
   uint64_t size() const { return size_; }
 

@@ -8,7 +8,7 @@ namespace membroker {
 
 namespace {
 
-/** Of a Sweep: Work. */
+/** Work is a class derived from Sweep. */
 template <typename Work>
 class SweepWrap final : public Napi::ObjectWrap<SweepWrap<Work>>, private LoopUser {
   using Wrap = Napi::ObjectWrap<SweepWrap<Work>>;

@@ -7,17 +7,16 @@
 
 namespace membroker {
 
-/** A shared mapping that is only accessed under the fault guard. Results are 0 or -errno. */
+/** A shared mapping that it only accesses under the fault guard. Results are 0 or -errno. */
 class TableMap {
  public:
   int open(int fd, uint64_t offset, uint64_t length) { return mapping_.map(fd, offset, length, true); }
   void close() { mapping_.unmap(); }
 
-  /** Whether [offset, offset + length) may be accessed: 0, -EBADF after close, -ERANGE. */
+  /** Whether [offset, offset + length) is in the mapping: 0, -EBADF after close, or -ERANGE. */
   int check(uint64_t offset, uint64_t length) const;
   int read(uint64_t offset, void* bytes, size_t length) const;
   int write(uint64_t offset, const void* bytes, size_t length);
-  /** Everything written before is visible before value is. */
   int publish(uint64_t offset, uint64_t value);
 
  private:

@@ -21,7 +21,7 @@ namespace membroker {
 namespace {
 
 constexpr size_t kControlBytes = CMSG_SPACE(kFdsPerMessageMax * sizeof(int));
-/** Small messages gathered into one system call; more gains nothing measurable. */
+/** One system call takes so many small messages; more gains nothing measurable. */
 constexpr size_t kGatherMax = 32;
 
 struct Address {
@@ -46,7 +46,7 @@ Fd NewSocket() { return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CL
 int NumberOf(const Fd& fd) { return fd.get(); }
 int NumberOf(int fd) { return fd; }
 
-/** One sendmsg; bytes sent or -errno. to: where the socket is not connected. */
+/** One sendmsg: bytes sent or -errno. to: the receiver, for a socket that is not connected. */
 template <typename Descriptor>
 ssize_t SendMessage(int socket, iovec* iov, size_t count, const std::vector<Descriptor>& fds, Address* to = nullptr) {
   alignas(cmsghdr) char control[kControlBytes];
@@ -183,9 +183,9 @@ int PeerOf(int socket, Peer* peer) {
   if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) < 0) {
     pidfd = -1;
     const int error = errno;
-    // Out of descriptors: not the peer's fault, and not to be taken for one that is gone.
+    // This process or the host is out of descriptors or memory: the peer is not at fault, and is not gone.
     if (error == EMFILE || error == ENFILE || error == ENOMEM) return -error;
-    // Only where the kernel lacks the option: after any other failure the pid may be somebody else's by now.
+    // PidfdOpen is only for a kernel without the option: after any other failure the pid may be somebody else's by now.
     if (error == ENOPROTOOPT && credentials.pid > 0) {
       pidfd = PidfdOpen(credentials.pid);
       if (pidfd < 0 && pidfd != -ESRCH) return pidfd;
@@ -206,7 +206,7 @@ int64_t PeerUidOf(int socket) {
 PeerState PeerStateOf(int socket) {
   pollfd state{socket, POLLPRI, 0};
   if (poll(&state, 1, 0) < 0) return PeerState::kThere;
-  // Not POLLRDHUP: who has only shut down its sending side waits for answers.
+  // POLLRDHUP does not count: a peer that has only shut down its sending side waits for answers.
   if (state.revents & (POLLHUP | POLLERR | POLLNVAL)) return PeerState::kGone;
   return state.revents & POLLPRI ? PeerState::kOutOfBand : PeerState::kThere;
 }

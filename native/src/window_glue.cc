@@ -10,7 +10,7 @@ namespace membroker {
 
 namespace {
 
-/** Node 20 has no larger external ArrayBuffer. */
+/** Node 20 makes no larger external ArrayBuffer. */
 constexpr uint64_t kWindowBytesMax = uint64_t{4} << 30;
 
 using Share = std::shared_ptr<Mapping>;
@@ -18,12 +18,12 @@ using Share = std::shared_ptr<Mapping>;
 void DropShare(napi_env, void*, void* share) { delete static_cast<Share*>(share); }
 
 /*
- * When the address range goes back to the kernel: when the last of two has let go of the mapping, V8's backing store
- * and the ArrayBuffer object.
+ * The address range goes back to the kernel when both V8's backing store and the ArrayBuffer object have let go of the
+ * mapping.
  *
  * Detaching alone frees the backing store at once, though work in flight on the thread pool may still hold the bare
- * pointer, and unmapping under it crashes or, worse, writes into whatever is mapped there next. No marker in the
- * pool's queue and no delay proves such work to be over. But its rule does: whoever gives memory to the pool keeps
+ * pointer. Unmapping then makes that work crash or, worse, write into whatever the kernel maps there next. No marker in
+ * the pool's queue and no delay proves such work to be over. But its rule does: whoever gives memory to the pool keeps
  * the view alive until the work is done, by a reference to the JavaScript object (fs) or to the backing store
  * (streams, crypto). Until both are gone the range holds private zero pages, which cost address space only.
  */
@@ -81,7 +81,7 @@ class Window final : public Napi::ObjectWrap<Window> {
     mapping_->replaceByAnonymous();
     mapping_.reset();
     address_ = 0;
-    // Weak from now on, so that the range can go while this object stays.
+    // The reference is weak from now on, so that the range can go while this object stays.
     buffer_.Unref();
   }
 

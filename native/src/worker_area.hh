@@ -8,8 +8,8 @@
 namespace membroker {
 
 /**
- * Memory that a worker shares with its broker, which looks at it when the worker does not answer: how far it is, and
- * what it has found until then. Little-endian as the machine; src/broker/worker reads it.
+ * Memory that a worker shares with its broker. When the worker does not answer, the broker sees here how far it is and
+ * what it has found. Little-endian as the machine; src/broker/worker reads it.
  */
 class WorkerArea {
  public:
@@ -21,12 +21,12 @@ class WorkerArea {
     head_->pid.store(0, std::memory_order_relaxed);
     head_->used.store(0, std::memory_order_release);
   }
-  /** This process is looked at next. */
+  /** The worker looks at this process next. */
   void enter(uint32_t pid) {
     head_->pid.store(pid, std::memory_order_release);
     step();
   }
-  /** Something was got from the kernel: a worker without steps is stuck. */
+  /** The kernel has answered the worker: a worker without steps is stuck. */
   void step() { head_->steps.fetch_add(1, std::memory_order_release); }
   /** False when there is no room for it. */
   bool append(const void* bytes, size_t size) {

@@ -1,5 +1,5 @@
-// The worker: a process of the broker's for system calls that others can prolong. It is given one job after another by
-// its broker and may be killed in any of them. src/broker/worker is its other end.
+// The worker: a process of the broker's for system calls that others can prolong. Its broker gives it one job after
+// another and may kill it in any of them. src/broker/worker is its other end.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -41,7 +41,7 @@ constexpr uint32_t kRequestBytesMax = 1 << 20;
 
 enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip, kPages };
 
-/** Takes a request apart; what lies beyond its end is zero and makes it bad. */
+/** Takes a request apart. A field beyond its end is zero and makes the request bad. */
 class Reader {
  public:
   explicit Reader(const std::vector<uint8_t>& bytes) : bytes_(bytes) {}
@@ -83,7 +83,7 @@ int32_t Holders(Reader& request, WorkerArea* area) {
   return request.good() ? static_cast<int32_t>(FindHolders(question, area)) : -EBADMSG;
 }
 
-/** Records of pid, length, and the command line as the process has it, or its name where that is empty. */
+/** Writes records of pid, length, and the command line as the process has it, or its name where that is empty. */
 int32_t Commands(Reader& request, WorkerArea* area) {
   constexpr size_t kBytesMax = 256;
   for (const uint32_t pid : request.list<uint32_t>()) {
@@ -124,7 +124,7 @@ int Strip(int fd) {
   return 0;
 }
 
-/** A descriptor that only names its file (O_PATH) is taken as well where the kernel has a call for it. */
+/** It takes a descriptor that only names its file (O_PATH), too, where the kernel has a call for that. */
 int32_t Operate(uint32_t kind, int fd, Reader& request) {
   const uint64_t first = request.take<uint64_t>();
   const uint64_t second = request.take<uint64_t>();
@@ -168,7 +168,7 @@ bool Receive(uint8_t* bytes, size_t size, std::vector<Fd>* fds) {
 int Run() {
   prctl(PR_SET_NAME, "membroker-work");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // What others have left open for programs to inherit is none of its business.
+  // Close what others have left open for programs to inherit.
   syscall(SYS_close_range, kArea + 1, ~0u, 0);
   void* memory = mmap(nullptr, WorkerArea::kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kArea, 0);
   if (memory == MAP_FAILED) return EXIT_FAILURE;
@@ -192,7 +192,7 @@ int Run() {
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
       default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
     }
-    // Before the answer: when that has come, nothing of them is open here.
+    // Close them before the answer: once the broker has that, nothing of them is open here.
     fds.clear();
     if (send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) return EXIT_SUCCESS;
   }

@@ -5,10 +5,7 @@
 
 namespace membroker {
 
-/**
- * Writes to a descriptor that may be a blocking one, which others may share, what it takes without waiting: at most
- * 4 KiB. Bytes written, or -errno; -EAGAIN when it takes nothing.
- */
+/** native/functions.ts documents it. Bytes written or -errno: -EAGAIN when the descriptor takes nothing. */
 int WriteNonblocking(int fd, const uint8_t* bytes, size_t size);
 
 }  // namespace membroker
