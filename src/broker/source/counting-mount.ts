@@ -33,7 +33,7 @@ export function outlivesService(): boolean {
   return readlinkSync('/proc/self/ns/mnt') === readlinkSync('/proc/1/ns/mnt')
 }
 
-/** In this boot something may have been opened through mounts that went away with their namespace. */
+/** In this boot, mounts went away with their namespace. Something may have been opened through them. */
 export function areCountsLost(): boolean {
   return existsSync(directory) && (!isPrepared() || existsSync(lostFile))
 }

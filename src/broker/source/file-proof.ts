@@ -4,10 +4,11 @@ import type { SoleOpener } from './sole-opener'
 import type { Proof, Scan } from './source'
 
 /**
- * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one; file
- * is its path. The kernel's write lease is the proof; the broker asks for it in one turn of the event loop. The scan of
- * /proc only finds processes to ask: a descriptor in flight is in no process, so an empty scan proves nothing.
- * storePid: the process that has copies of the broker's own descriptor, and is no holder. isSole: where there is no lease.
+ * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one; file is
+ * its path. The kernel's write lease is the proof; the broker asks for it in one turn of the event loop. The scan of /proc only
+ * finds processes to ask: a descriptor in flight is in no process, so an empty scan proves nothing.
+ * storePid: the process that has copies of the broker's own descriptor, and is no holder.
+ * isSole: another way to ask, where the kernel gives no lease.
  */
 export async function proveByOpening(
   open: () => number,
@@ -33,7 +34,7 @@ async function isGone(open: () => number, isSole: SoleOpener): Promise<boolean> 
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return true
-    // A holder has a lease, or runs it as a program: it is held in any case.
+    // A holder has a lease, or runs the file as a program. In both cases somebody holds it.
     if (code === 'EAGAIN' || code === 'ETXTBSY') return false
     throw error
   }

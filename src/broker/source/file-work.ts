@@ -5,10 +5,10 @@ import { presentPages } from '../worker/present-pages'
 import type { WorkerPool } from '../worker/worker-pool'
 
 /**
- * Operations on files that take the inode's lock. Whoever else has the file open can hold that lock for ever, so none of
- * these runs on the event loop or in libuv's thread pool. Each ends in bounded time: with ETIMEDOUT where the kernel has
- * not answered, and then the kernel may still do the work later. uid: the owner in whose turn it runs. fd stays the
- * caller's.
+ * Operations on files that take the inode's lock. Whoever else has the file open can hold that lock for ever, so none of these
+ * runs on the event loop or in libuv's thread pool. Each ends in bounded time. If the kernel has not answered by then, it fails
+ * with ETIMEDOUT, and the kernel may still do the work later.
+ * uid: the owner in whose turn it runs. fd stays the caller's.
  */
 export interface FileWork {
   truncate(uid: number, fd: number, bytes: number): Promise<void>
@@ -68,7 +68,7 @@ export class WorkerFiles implements FileWork {
 }
 
 const ownMode = 0o600
-/** The kernel frees that much within a fraction of a second. */
+/** The kernel frees so many bytes within a fraction of a second. */
 const freeBytesMax = GiB
 
 /** Makes the file the broker's alone. The owner changes first: the old one could undo the mode. */

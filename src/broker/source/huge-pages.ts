@@ -3,7 +3,10 @@ import path from 'node:path'
 import { KiB } from '../../../protocol/units'
 import { FairQueue } from '../worker/fair-queue'
 
-/** Pages of the kernel's pool that nobody has or has been promised, and those that it may still add (overcommit). */
+/**
+ * Counts the pages of the kernel's pool that nobody has and that the kernel has promised to nobody, and those that it may still
+ * add (overcommit).
+ */
 export function freeHugePages(pageBytes: number): number | undefined {
   const count = (name: string) => poolCount(pageBytes, name)
   try {
@@ -18,22 +21,24 @@ function poolCount(pageBytes: number, name: string): number {
   return Number(readFileSync(`/sys/kernel/mm/hugepages/hugepages-${pageBytes / KiB}kB/${name}`, 'latin1'))
 }
 
-/** What the mounted hugetlbfs has of its own: a bound (size=), and no files but those of one directory. */
+/** Whether the mounted hugetlbfs has a bound of its own (size=), and no files but those of one directory. */
 export function hasOwnPool(directory: string): boolean {
   const isMount = lstatSync(directory).dev !== lstatSync(path.dirname(directory)).dev
   return isMount && statfsSync(directory).blocks > 0
 }
 
 /**
- * Which huge pages have not come back to a mount's pool though their file is gone. One pinned byte keeps a whole page:
- * a buffer registered with io_uring, a page in a pipe, direct I/O. The mount counts a page until the kernel frees it, so
- * what it counts more beside its files than before a file went is missing of that file. Of several whose pages come
- * back only how many is known; and who has holes in other files can hide as many pages. The broker's own
- * files go one at a time, and nothing is measured meanwhile: the pages that one gives back would hide those of another.
+ * Counts the huge pages of removed files that have not come back to the mount's pool. One pinned byte keeps a whole page: a
+ * buffer registered with io_uring, a page in a pipe, direct I/O. The mount counts a page until the kernel frees it. So if the
+ * mount counts more beside its files than before a file went, that file still misses the difference. Two limits:
+ * - Of several removed files, the broker knows only how many pages came back, not of which file.
+ * - An owner with holes in its other files can hide as many pinned pages.
+ * The broker removes its own files one at a time, and measures nothing meanwhile: pages that come back from one would hide the
+ * missing pages of another.
  */
 export class PagesOwed {
   private readonly owed = new Map<number, number>()
-  /** What the mount counted beside its files before any of these went. */
+  /** The mount's count beside its files before any of these files went. */
   private base = 0
   private readonly turns = new FairQueue<number>(1)
   private isGoing = false
@@ -43,7 +48,7 @@ export class PagesOwed {
     private readonly pageBytes: number,
   ) {}
 
-  /** Files that an earlier broker has removed, whose pages it has not seen come back. */
+  /** Takes over files that an earlier broker removed and whose pages it has not seen come back. */
   resume(gone: ReadonlyMap<number, number>): void {
     for (const [id, pages] of gone) this.owed.set(id, pages)
     this.base = Math.max(0, this.besideFiles() - this.sum())
@@ -59,7 +64,7 @@ export class PagesOwed {
         await remove()
       } finally {
         this.isGoing = false
-        // Also where it went in part only.
+        // The file may have gone only in part. That counts too.
         this.owed.set(id, pages)
         this.missing(id)
       }
@@ -88,7 +93,7 @@ export class PagesOwed {
     return Math.min(before, this.used()) - pages
   }
 
-  /** The mount counts these too: pages that a mapping may still need for holes in its file. At most so many. */
+  /** The mount also counts pages that a mapping may still need for holes in its file. There are at most so many. */
   private promised(): number {
     return Math.min(this.files().holes, poolCount(this.pageBytes, 'resv_hugepages'))
   }

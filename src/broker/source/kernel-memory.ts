@@ -15,13 +15,14 @@ interface Segment {
   bytes: bigint
 }
 
-/** Of a page table's entry, x86-64. */
+/** Bits of a page table's entry, x86-64. */
 const present = 1n
 const isLarge = 1n << 7n
 const addressMask = 0x000f_ffff_ffff_f000n
 
 /**
- * Reads the running kernel's own memory through /proc/kcore, as debuggers do. Only root can, and only x86-64 is known.
+ * Reads the running kernel's own memory through /proc/kcore, as debuggers do. Only root can do it, and the broker knows only
+ * x86-64.
  */
 export class KernelMemory {
   private constructor(
@@ -63,12 +64,12 @@ export class KernelMemory {
     return value
   }
 
-  /** From a part that the kernel maps as one: its image, or its map of all memory. */
+  /** Reads a part that the kernel maps as one piece: its image, or its map of all memory. */
   readVirtual(address: bigint, length: number): Buffer {
     return this.read(({ virtual }) => virtual, address, length)
   }
 
-  /** From system memory. */
+  /** Reads system memory. */
   readPhysical(address: bigint, length: number): Buffer {
     return this.read(({ physical }) => physical, address, length)
   }
@@ -118,7 +119,9 @@ function readAt(fd: number, offset: bigint, length: number): Buffer {
   return bytes
 }
 
-/** Addresses that were found: a symbol never moves while the kernel runs, and the list of all symbols is long. */
+/**
+ * Keeps the addresses that the broker found: a symbol never moves while the kernel runs, and the list of all symbols is long.
+ */
 const addresses = new Map<string, bigint>()
 
 /** The address of a symbol of the kernel. @throws SourceError where the kernel hides it (kernel.kptr_restrict) */

@@ -9,7 +9,7 @@ const pageBytes = 4096n
 
 /** How this kernel counts. */
 export interface Counting {
-  /** So much larger is a page's count for each process that has it mapped. */
+  /** Each process that has a page mapped adds so much to the page's count. */
   perMapping: number
 }
 
@@ -18,9 +18,9 @@ const idleCount = 1
 
 /**
  * Counts the references that the kernel holds to pages: pages in a pipe, pinned for DMA or direct I/O, on their way out of a
- * socket. While there is one, nobody may take a device away (the kernel crashes when it lets the page go), nor may anybody
- * else get the memory. No interface of the kernel shows these references, so the broker reads the counts themselves. Before
- * it relies on them it tries on the running kernel whether it reads them rightly: see calibrate().
+ * socket. While there is one, nobody may take a device away (the kernel crashes when it lets the page go), and nobody else may
+ * get the memory. No interface of the kernel shows these references, so the broker reads the counts themselves. Before it
+ * relies on them, it tries on the running kernel whether it reads them correctly: see calibrate().
  */
 export class PageReferences {
   private readonly map: bigint
@@ -44,8 +44,8 @@ export class PageReferences {
   }
 
   /**
-   * The counts of the units (as large as the device's alignment) in these extents, in order. It reads the page tables anew
-   * each time: they change as devices come and go.
+   * Returns the counts of the units (as large as the device's alignment) in these extents, in order. It reads the page tables
+   * anew each time: they change as devices come and go.
    */
   static counts(extents: readonly PhysicalExtent[], unitBytes: number): number[] {
     return PageReferences.read(references => {
@@ -54,7 +54,10 @@ export class PageReferences {
     })
   }
 
-  /** The counts of the pages with these frame numbers, of a large page its first; 0 for frame 0. In slices. */
+  /**
+   * Returns the counts of the pages with these frame numbers; for a large page, that of its first page; for frame 0, 0. It runs
+   * in slices.
+   */
   static async ofFrames(frames: readonly number[]): Promise<number[]> {
     const memory = KernelMemory.open()
     try {
@@ -72,7 +75,10 @@ export class PageReferences {
     }
   }
 
-  /** Kernel memory before what a page belongs to: of a file's page the end of its inode. @throws SourceError: it is no file's */
+  /**
+   * Reads the kernel memory before a page's owner. The owner of a file's page is a part of the inode, at its end. @throws
+   * SourceError: it is no file's page
+   */
   static readOwner(frame: number, bytes: number): Buffer {
     return PageReferences.read(({ memory, map, entryBytes }) => {
       const field = map + BigInt(frame) * entryBytes + BigInt(memory.fact('OFFSET(page.mapping)'))
@@ -88,7 +94,7 @@ export class PageReferences {
   }
 }
 
-/** Units with references that mappings do not explain. mapped: how many processes have each unit mapped. */
+/** Counts units with references that mappings do not explain. mapped: how many processes have each unit mapped. */
 export function unitsReferenced(
   extents: readonly PhysicalExtent[],
   unitBytes: number,

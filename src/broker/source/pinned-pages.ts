@@ -8,22 +8,22 @@ import { PageReferences } from './page-references'
 import type { Proof } from './source'
 
 const basePageBytes = 4096
-/** What the last input and output of a process keeps is gone within moments. */
+/** When a process ends, the kernel frees the buffers of its last input and output within moments. */
 const settleMs = 200
-/** This kernel, or what it is told to allow, does not let it be seen, now or later. */
+/** This kernel, or its settings, do not show such pages, now or later. */
 const refused = ['EPERM', 'EACCES', 'ENOSYS', 'EINVAL']
 
 const why = 'a huge page of it is still pinned, by io_uring, a pipe, direct I/O or a device'
 
 /**
- * Which files, that nobody has open or mapped, have a huge page that somebody keeps pinned: by a buffer registered with
- * io_uring, a pipe, direct I/O, VFIO. Only the kernel's count of references to each page shows that. A file is looked at
- * before it goes, and stays until the last of its pages is let go: so all that has to be remembered is the file itself.
+ * Finds huge pages that somebody keeps pinned in files that nobody has open or mapped: by a buffer registered with io_uring, a
+ * pipe, direct I/O, VFIO. Only the kernel's count of references to each page shows that. The broker looks at a file before it
+ * removes it, and keeps it until the holder lets go of the last page. So the broker has to remember only the file itself.
  */
 export class PinnedPages {
-  /** Files with such a page by id: whose they are, and where it is in bytes. */
+  /** Files with such a page, by id: the owner, and the page's offset in bytes. */
   private readonly found = new Map<number, { uid: number; offset: number }>()
-  /** References that a file itself has to each of its pages: it differs by kernel. */
+  /** A file itself has so many references to each of its pages. Kernels differ in this number. */
   private idle: number | undefined
   private isBlind = false
 
@@ -33,7 +33,7 @@ export class PinnedPages {
     private readonly blind: (why: string) => void,
   ) {}
 
-  /** blind: told once, when such pages can't be seen on this host. */
+  /** The broker calls blind once, when this host does not show such pages. */
   static async open(work: FileWork, pageBytes: number, blind: (why: string) => void): Promise<PinnedPages> {
     const pages = new PinnedPages(work, pageBytes, blind)
     await pages.calibrate()
@@ -41,14 +41,15 @@ export class PinnedPages {
   }
 
   /**
-   * Before a file goes with its bytes: where there is no other page to learn from how the kernel counts, one of its own
-   * is given up. @throws StillReferenced when it has such a page; SystemError when it could not be looked at just now
+   * The caller asks this before it removes a file with its bytes. If the broker has no other page from which to learn how the
+   * kernel counts, it gives up one of the file's own. @throws StillReferenced when the file has a pinned page; SystemError when
+   * the broker could not look at it just now
    */
   async check(uid: number, id: number, fd: number): Promise<void> {
     if (await this.isKept(uid, id, fd)) throw new StillReferenced(why)
   }
 
-  /** Of a file that nobody has open or mapped: whether check() has refused it, and would again. */
+  /** For a file that nobody has open or mapped. It says whether check() has refused the file, and would refuse it again. */
   async prove(id: number, open: () => number): Promise<Proof> {
     const found = this.found.get(id)
     if (!found) return { kind: 'gone' }
@@ -64,7 +65,7 @@ export class PinnedPages {
   private async isKept(uid: number, id: number, fd: number): Promise<boolean> {
     if (this.idle === undefined) await this.calibrateWith(uid, fd)
     if (this.isBlind) return false
-    // While nothing is learned, nothing is proved.
+    // As long as the broker has not learned how the kernel counts, it proves nothing.
     const offset = this.idle === undefined ? 0 : await this.settle(uid, fd, this.found.get(id)?.offset)
     if (offset === undefined) this.found.delete(id)
     else this.found.set(id, { uid, offset })
@@ -81,7 +82,10 @@ export class PinnedPages {
     return at
   }
 
-  /** Where the first one is. known: where one was; it is looked at first, as the others need not be while it is there. */
+  /**
+   * Returns the offset of the first pinned page. known: the offset of an earlier find. It looks there first; while that page is
+   * pinned, it need not look at the others.
+   */
   private async find(uid: number, fd: number, known: number | undefined): Promise<number | undefined> {
     if (known !== undefined && (await this.findIn(uid, fd, known, this.pageBytes)) !== undefined) return known
     const { size } = fstatSync(fd)
@@ -111,10 +115,10 @@ export class PinnedPages {
     await this.calibrate()
   }
 
-  /** Where no page is to be had, it is tried again with the next file. */
+  /** If no page is free, the broker tries again with the next file. */
   private async calibrate(): Promise<void> {
     try {
-      // Before a page is taken from the pool.
+      // This fails early, before the broker takes a page from the pool.
       await PageReferences.ofFrames([])
       this.idle = await this.learn()
     } catch (error) {
@@ -126,7 +130,7 @@ export class PinnedPages {
     }
   }
 
-  /** With a page of the broker's own: its count must be one more while its last bytes are in a pipe. */
+  /** Learns from a page of the broker's own: its count must be one more while its last bytes are in a pipe. */
   private async learn(): Promise<number> {
     const { pageBytes } = this
     const uid = process.getuid!()

@@ -2,13 +2,13 @@ import { MiB } from '../../../protocol/units'
 import { SourceError } from '../failure'
 import { type FileWork, punchOut } from './file-work'
 
-/** The kernel clears that much within some hundredths of a second. */
+/** The kernel clears so many bytes within some hundredths of a second. */
 const pieceBytesMin = 64 * MiB
-/** Pieces that are reserved at once, each of another owner. */
+/** The broker reserves so many pieces at once, each for another owner. */
 const runningMax = 2
-/** A piece that takes longer gives up its place: somebody may have the file locked. */
+/** A piece that takes longer gives up its place: somebody may keep the file locked. */
 const slowMs = 1000
-/** After that many turns of others a request waits no longer behind them. */
+/** After so many turns of others a request no longer waits behind them. */
 const passedOverMax = 16
 
 interface Request {
@@ -20,7 +20,7 @@ interface Request {
   done: number
   /** The broker has promised it memory for all of its bytes. */
   admitted: boolean
-  /** How often others had their turn because it was not known whether there is memory for it. */
+  /** How often others had their turn because the broker did not know whether there is memory for it. */
   passedOver: number
   signal: AbortSignal | undefined
   resolve(): void
@@ -36,12 +36,12 @@ export class Reservations {
   /** By owner, in the order of their turns. */
   private readonly waiting = new Map<number, Request[]>()
   private readonly running = new Set<number>()
-  /** Owners whose piece keeps a place, and its bytes. */
+  /** Owners whose piece keeps a place, and the bytes of that piece. */
   private readonly places = new Map<number, number>()
   /** Bytes that admitted requests have not got yet. */
   private promised = 0
 
-  /** freeBytes: memory that the kernel could give just now; undefined where nobody knows. */
+  /** freeBytes: memory that the kernel could give just now. undefined: nobody knows. */
   constructor(
     private readonly work: FileWork,
     private readonly pageBytes: number,
@@ -93,7 +93,7 @@ export class Reservations {
     }
   }
 
-  /** A piece that runs is in part counted twice: where that makes the difference, it is known only when none runs. */
+  /** This counts a running piece twice in part. If the answer depends on that, the broker knows it only when no piece runs. */
   private roomFor({ length }: Request): 'enough' | 'none' | 'unknown' {
     const free = this.freeBytes()
     if (free === undefined || length <= free - this.promised) return 'enough'
@@ -105,10 +105,10 @@ export class Reservations {
     return Math.min(Math.max(pieceBytesMin, this.pageBytes), length - done)
   }
 
-  /** One piece of it. */
+  /** Reserves one piece of the request. */
   private async run(request: Request): Promise<void> {
     const { uid, fd, offset, length, done, admitted, signal } = request
-    // Nobody can wait for such a piece: the other owners get its place.
+    // Nobody can wait for such a piece: another owner gets its place.
     const slow = setTimeout(() => this.vacate(uid), slowMs)
     try {
       checkWanted(signal)
@@ -123,7 +123,7 @@ export class Reservations {
     } catch (error) {
       if (admitted) {
         this.promised -= length - request.done
-        // All that it has got comes back in a moment.
+        // All memory that the request has got comes back in a moment.
         if (this.places.has(uid)) this.places.set(uid, length)
         await punchOut(this.work, uid, fd, offset, length).catch(() => {})
       }

@@ -8,7 +8,7 @@ import type { ScrubObserver } from './source'
 const EHWPOISON = 133
 
 /**
- * Zeroes extents, which follow each other in a descriptor from start on. Without an observer, bad memory is an error.
+ * Zeroes extents. They follow each other in a descriptor from start on. Without an observer, bad memory is an error.
  * @throws SystemError
  */
 export async function scrub(

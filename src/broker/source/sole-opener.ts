@@ -5,19 +5,21 @@ import { presentPagesMax } from '../worker/present-pages'
 import type { FileWork } from './file-work'
 import { PageReferences } from './page-references'
 
-/** Whether a descriptor, which can write, is the only open file description of its file: nobody else has it open or mapped. */
+/**
+ * Whether a descriptor, which can write, is the only open file description of its file. Then nobody else has it open or mapped.
+ */
 export type SoleOpener = (fd: number) => boolean | Promise<boolean>
 
-/** Before a page's owner, which is a part of the inode: there the inode has its counts. */
+/** A page's owner is a part of the inode. The inode has its counts within so many bytes before that part. */
 const inodeBytes = 256
-/** Opened to see which of the numbers there are the counts: no two numbers change like that by chance. */
+/** The broker opens the file so often, to see which numbers are the counts: no two numbers change like that by chance. */
 const extraWriters = 2
 const extraReaders = 3
 
 /**
- * For files of huge pages. The kernel gives a lease on them, or, from Linux 7.0 on, none: then the counts of writers and
- * readers are read that a lease would be decided by, from the inode that the file's pages belong to. blind: told once,
- * where neither can be had, so that nothing is ever proved.
+ * For files of huge pages. Kernels before Linux 7.0 give a lease on them. On later ones the broker reads the counts of writers
+ * and readers by which the kernel would decide on a lease. It finds them in the inode of the file, by way of one of the file's
+ * pages. Where it can have neither, it proves nothing, and calls blind once.
  */
 export async function soleOpenerOfHugePages(
   work: FileWork,
@@ -38,7 +40,7 @@ export async function soleOpenerOfHugePages(
     try {
       return isSoleByCounts(fd, await frameOf(work, fd, pageBytes))
     } catch (error) {
-      // What could not be looked at is not proved.
+      // If the broker could not look at it, it has no proof.
       if (!isEnvironment(error)) throw error
       return false
     }
@@ -60,7 +62,10 @@ function hasLeases(pageBytes: number): boolean {
   }
 }
 
-/** Of a page that the file has; where it has none, it gets one: a file that its holder has emptied is held all the same. */
+/**
+ * Returns the frame of a page of the file. If the file has no page, the broker adds one: a holder can empty a file and still
+ * hold it.
+ */
 async function frameOf(work: FileWork, fd: number, pageBytes: number): Promise<number> {
   const { uid, size } = fstatSync(fd)
   const pieceBytes = presentPagesMax * pageBytes
@@ -74,7 +79,10 @@ async function frameOf(work: FileWork, fd: number, pageBytes: number): Promise<n
   return frame
 }
 
-/** In one turn of the event loop. False as well where the counts are not found: others may be opening and closing it. */
+/**
+ * Runs in one turn of the event loop. It also returns false if it does not find the counts: others may be opening and closing
+ * the file.
+ */
 function isSoleByCounts(fd: number, frame: number): boolean {
   if (frame === 0) return false
   const look = () => PageReferences.readOwner(frame, inodeBytes)
@@ -95,7 +103,7 @@ function isSoleByCounts(fd: number, frame: number): boolean {
   return writers === 1 && readers === 0
 }
 
-/** The one number that has changed like this, as it was first. */
+/** Returns the first value of the one number that has changed like this. */
 function countThat(looks: readonly Buffer[], changes: readonly number[]): number | undefined {
   const found: number[] = []
   for (let at = 0; at < inodeBytes; at += 4) {

@@ -26,9 +26,11 @@ export type Proof =
   /** The kernel says that no descriptor and no mapping exists anywhere. */
   | { kind: 'gone' }
   /**
-   * These processes hold it. unseen: others may hold it too (a descriptor in flight, an unreadable process). why: a phrase
-   * for people. passing: the holder may be a process that is just ending, so a moment's wait is worthwhile. opaque: processes
-   * that the scan could not look into.
+   * These processes hold it.
+   * - unseen: others may hold it too (a descriptor in flight, an unreadable process).
+   * - why: a phrase for people.
+   * - passing: the holder may be a process that is just ending, so a moment's wait is worthwhile.
+   * - opaque: processes that the scan could not look into.
    */
   | {
       kind: 'held'
@@ -46,17 +48,17 @@ export type Scan = (file: ScannedFile) => Promise<Holders>
 export interface SourceHost {
   /** The memory of an id as the table has it; undefined while the broker changes it. */
   expected(id: number): AllocationMemory | undefined
-  /** A holder resized it to so many bytes. The source has put it back; notYet: why it has not. */
+  /** A holder resized it to so many bytes. The source has repaired the size; notYet: why it has not. */
   tampered(memory: AllocationMemory, bytes: number, notYet?: string): void
-  /** Its owner gave the file, now empty, so many further names. failure: why the owner's attributes are still there. */
+  /** The owner gave the file, now empty, so many further names. failure: why the owner's attributes are still there. */
   left(memory: AllocationMemory, names: number, failure: unknown): void
-  /** Runs the work of a timer or a watch. Errors of the environment are logged; a broken invariant ends the broker. */
+  /** Runs the work of a timer or a watch. It logs errors of the environment; a broken invariant ends the broker. */
   guarded(what: string, work: () => void): void
   /** The uid itself where the policy lets it open by path the memory that it holds. */
   openBy(uid: number): number | undefined
-  /** The memory exists, but nobody can get it before the broker restarts. */
+  /** The memory exists, but the broker can't hand it out before it restarts. */
   unavailable(memory: AllocationMemory, reason: string): void
-  /** What the range can't do on this host, and why. undefined: it can do everything again. */
+  /** The range can't do this on this host, for this reason. undefined: it can do everything again. */
   limited(reason: string | undefined): void
   readonly scan: Scan
   /** Physical addresses at which the ranges of this source begin. */
@@ -65,13 +67,13 @@ export interface SourceHost {
   readonly files: FileWork
   /** Where memfds survive the broker; undefined: nowhere. */
   readonly fdStore: FdStore | undefined
-  /** The source can't do its work any more: the range becomes read-only. */
+  /** The source can't do its work any more. The broker makes the range read-only. */
   broken(reason: string): void
 }
 
-/** Follows a scrub for the caller that asked for it. Extents are relative to the range. */
+/** The caller that asked for a scrub follows it by this. Extents are relative to the range. */
 export interface ScrubObserver {
-  /** The parts of the extents that are not known to be bad. Only these may be touched. */
+  /** Returns the parts of the extents that are not known to be bad. The scrub may touch only these. */
   good(extents: readonly Extent[]): Extent[]
   /** The scrub found these to be bad and left them out. */
   bad(extents: readonly Extent[]): void
@@ -97,17 +99,17 @@ export interface Source {
    * a uid that may open it by path (/proc/self/fd). signal: aborted when the caller is gone.
    */
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
-  /** Makes it larger and keeps its contents. before: as it was. */
+  /** Makes it larger and keeps its contents. before: its memory as it was. */
   grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): void | Promise<void>
-  /** Undoes a grow that the table could not record. before: as it was and shall be again. */
+  /** Undoes a grow that the table could not record. before: the memory as it was, and as this restores it. */
   undoGrow?(before: AllocationMemory, grown: AllocationMemory): Promise<void>
   /** Opens a new file description for one mapping of a process, or for the broker itself. The caller owns it. */
   open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number
   /** The offset of the allocation's first byte in a descriptor. */
   descriptorOffset(memory: AllocationMemory): number
   /**
-   * A promise where a holder has resized the memory, so that open() would fail. It settles in bounded time, when the size is
-   * right again or can't be repaired just now. undefined: open() needs no wait.
+   * A promise where a holder has resized the memory, so that open() would fail. It settles in bounded time: when the size is
+   * right again, or when the source can't repair it just now. undefined: open() needs no wait.
    */
   settled?(memory: AllocationMemory): Promise<void> | undefined
   /**
@@ -116,9 +118,9 @@ export interface Source {
    */
   disown?(memory: AllocationMemory): Promise<void>
   /**
-   * Whether anybody but the broker still reaches the allocation's memory. Without a scan the source asks only the kernel's
-   * own counts, and names nobody. withPages: false leaves out whether the kernel still uses pages that nobody has open: to
-   * find that out takes time for each page.
+   * Whether anybody but the broker still reaches the allocation's memory. Without a scan the source asks only the kernel's own
+   * counts, and names nobody. With withPages: false it does not ask whether the kernel still uses pages that nobody has open:
+   * that takes time for each page.
    */
   prove(id: number, scan: Scan | undefined, withPages?: boolean): Promise<Proof>
   /**
@@ -132,7 +134,7 @@ export interface Source {
 
   // Only some sources have the rest.
 
-  /** The proof rests on scans of processes: what a scan does not see, it does not prove. */
+  /** The proof rests on scans of processes. It does not cover what a scan does not see. */
   readonly provedByScan?: boolean
 
   /** Bytes at the range's start that hold its table. */
@@ -154,17 +156,17 @@ export interface Source {
     newBoot: boolean,
   ): Promise<void>
   /**
-   * With forcedRevoke: takes the memory away from everybody at once and keeps its contents. held: it took nothing away. The
-   * named processes are the reason (the kernel may keep references to pages for them), or why says it.
+   * With forcedRevoke: takes the memory away from everybody at once and keeps its contents. held: it took nothing away. Either
+   * the kernel may keep references to pages for the named processes, or why gives another reason.
    */
   take?(id: number): Promise<Proof>
-  /** Makes memory usable again that was taken away. */
+  /** After forcedRevoke: makes the memory usable again. */
   repair?(memory: AllocationMemory): Promise<void>
 }
 
 /**
- * An opened source with the medium of its table. fresh: there has never been a table, so the broker formats one. keepTable
- * then makes it the range's table; a crash before that starts over.
+ * An opened source with the medium of its table. fresh: there has never been a table, so the broker formats one. Then keepTable
+ * makes it the range's table. After a crash before that, the next broker starts over.
  */
 export interface OpenedSource {
   source: Source

@@ -11,22 +11,22 @@ import { Stopped } from './stopped'
 export interface CutOrder {
   directory: string
   name: string
-  /** The broker's pid. It must not be stopped: it gives the orders, and it may still have to send descriptors. */
+  /** The broker's pid. cut() does not stop the broker: it gives the orders, and may still have to send descriptors. */
   broker: number
   counting: Counting
 }
 
-/** Where held names somebody, or why says something, nothing was taken away. */
+/** If held is not empty, or why is set, cut() took nothing away. */
 export type CutResult = { held: { pid: number; reason: string }[]; unseen: boolean; why?: string }
 
 /** Processes may fork faster than they are stopped. */
 const roundsMax = 8
 
 /**
- * Takes a device away under its holders. If the kernel may keep references to pages for one of them, it does nothing and
- * names them. It stops the holders before it looks into them, and continues them when the device is gone. It does not see
- * what others of the same user do to their memory meanwhile (process_vm_readv, a descriptor in flight). So it suits
- * programs that are trusted not to attack the host.
+ * Takes a device away under its holders. It stops the holders before it looks into them, and continues them when the device is
+ * gone. If the kernel may keep references to pages for a holder, it does nothing and names that holder. It does not see what
+ * others of the same user do to the holders' memory meanwhile (process_vm_readv, a descriptor in flight). So it suits programs
+ * that are trusted not to attack the host.
  */
 export async function cutInstance(
   { directory, name, broker, counting }: CutOrder,

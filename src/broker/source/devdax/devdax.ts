@@ -31,7 +31,7 @@ import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './take
 interface Device extends Made {
   bytes: number
   extents: PhysicalExtent[]
-  /** The broker has given a descriptor of it away, which may be anywhere now. */
+  /** The broker has given a descriptor of it away. That descriptor may be anywhere now. */
   given: boolean
   /** Everybody opened it through its own node, so the kernel's count says whether anybody has it open. */
   counted: boolean
@@ -118,8 +118,8 @@ export class DevdaxSource implements Source {
   }
 
   /**
-   * Takes up the devices of this boot that are exactly as in the table, with their holders. It makes the others again, and
-   * removes devices that the table does not know.
+   * Takes up the devices of this boot that are exactly as in the table, with their holders. It makes the other devices again,
+   * and removes devices that the table does not know.
    */
   async recover(
     kept: readonly AllocationMemory[],
@@ -144,7 +144,10 @@ export class DevdaxSource implements Source {
     await Promise.all(missing.map(memory => this.remake(memory)))
   }
 
-  /** Takes up an allocation's device, and takes it out of `found`, which has devices by their first address. False: there is none. */
+  /**
+   * Takes up an allocation's device, and takes it out of `found`, which has devices by their first address. False: there is no
+   * such device.
+   */
   private adopt(memory: AllocationMemory, found: Map<number, Instance>, openBy: number | undefined): boolean {
     const extents = physicalExtents(this.base, memory.extents)
     const { start } = extents[0]!
@@ -213,7 +216,7 @@ export class DevdaxSource implements Source {
     })
   }
 
-  /** A bound device can't grow. A larger one replaces it, so nobody may have it open. */
+  /** A bound device can't grow. A larger device replaces it, so nobody may have it open. */
   grow(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
     return this.alone(memory.id, () => this.growAlone(memory, before))
   }
@@ -276,7 +279,7 @@ export class DevdaxSource implements Source {
     return this.alone(id, () => this.proveAlone(id, scan, withPages))
   }
 
-  /** Nobody has it open, so no new reference to its pages can come about; and the kernel counts none. */
+  /** Nobody has it open, so nobody can make a new reference to its pages. The kernel counts no old one. */
   private async proveAlone(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     const device = this.devices.get(id)
     if (!device?.given) return { kind: 'gone' }
@@ -357,15 +360,18 @@ export class DevdaxSource implements Source {
     }
   }
 
-  /** A helper that ended before it could answer may have removed the device; the kernel then gives its name to another one. */
+  /**
+   * A helper that ended before it could answer may have removed the device. The kernel then gives the device's name to another
+   * one.
+   */
   private forgetIfGone(id: number, { name, extents }: Device): void {
     const there = readInstance(this.opened.region.directory, name)
     if (!there || !sameExtents(there.extents, extents)) this.devices.delete(id)
   }
 
   /**
-   * Zeroes memory through a device of its own, which nobody else ever had. If the broker ends meanwhile, the next one sees
-   * by the mount that nobody has it open.
+   * Zeroes memory through a device of its own, which nobody else ever had. If the broker ends meanwhile, the mount shows the
+   * next broker that nobody has the device open.
    */
   private async scrub(extents: AllocationMemory['extents'], observer?: ScrubObserver): Promise<void> {
     if (extents.length === 0) return
@@ -415,7 +421,7 @@ function sizeOf(memory: AllocationMemory): number {
   return memory.extents.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** The parts of the extents beyond so many bytes. */
+/** Returns the parts of the extents beyond so many bytes. */
 function beyond(extents: AllocationMemory['extents'], bytes: number): AllocationMemory['extents'] {
   let skip = bytes
   return extents.flatMap(({ offset, length }) => {

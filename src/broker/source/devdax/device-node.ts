@@ -20,7 +20,7 @@ export function makeDeviceNode(name: string, device: number, uid: number): void 
   }
 }
 
-/** The mount of an earlier device of that name stays, and with it the count of what is open. */
+/** The mount of an earlier device of that name stays. It counts what is open. */
 function mendDeviceNode(name: string, device: number, uid: number): void {
   if (!hasMount(name)) native.mountPrivate(mountPath(name))
   if (statSync(nodeOf(name), { throwIfNoEntry: false })?.rdev !== device) {
@@ -30,18 +30,18 @@ function mendDeviceNode(name: string, device: number, uid: number): void {
   giveNode(name, uid)
 }
 
-/** The uid may then open the node by /proc/self/fd. 0: nobody may. */
+/** Lets the uid open the node by /proc/self/fd. 0: nobody may open it. */
 export function giveNode(name: string, uid: number): void {
   chownSync(nodeOf(name), uid, 0)
 }
 
-/** detach: also while it is open; without it that throws EBUSY. */
+/** Removes the mount. detach: also while the node is open; without detach that throws EBUSY. */
 export function removeDeviceNode(name: string, { detach }: { detach: boolean }): void {
   native.unmount(mountPath(name), { detach })
   rmdirSync(mountPath(name))
 }
 
-/** As glibc's makedev; beyond 32 bits only for majors that no kernel gives out. */
+/** Encodes like glibc's makedev. Only majors that no kernel gives out need more than 32 bits. */
 export function makeDevice(major: number, minor: number): number {
   return (minor & 0xff) + (major & 0xfff) * 0x100 + Math.floor(minor / 0x100) * 0x100000
 }

@@ -1,6 +1,6 @@
 import type { PhysicalExtent } from '../source'
 
-/** A range's extents as physical ones, in the form for the kernel: neighbours that follow each other are joined. */
+/** A range's extents as physical ones, in the form for the kernel: it joins neighbours that follow each other. */
 export function physicalExtents(
   base: number,
   extents: readonly { offset: number; length: number }[],
@@ -36,7 +36,7 @@ export function bytesOf(extents: readonly PhysicalExtent[]): number {
   return extents.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
-/** As the attribute `mapping` takes it: hexadecimal, the end included. */
+/** The form that the attribute `mapping` takes: hexadecimal, the end included. */
 export function mappingText({ start, end }: PhysicalExtent): string {
   return `${start.toString(16)}-${(end - 1).toString(16)}`
 }

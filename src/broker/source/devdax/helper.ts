@@ -35,8 +35,8 @@ interface Waiting {
 }
 
 /**
- * Binding makes the kernel's structures for the pages, and unbinding frees them: some seconds for a terabyte. The rest is
- * for a host so busy that the helper itself starts slowly: the broker does not give up a range for that.
+ * Binding makes the kernel's structures for the pages, and unbinding frees them: some seconds for a terabyte. The rest is for a
+ * host so busy that the helper itself starts slowly. The broker does not give up a range for that.
  */
 const orderMs = 120_000
 const bytesPerMs = 8 * MiB
@@ -57,8 +57,8 @@ const defaults: Required<HelperOptions> = {
 }
 
 /**
- * The broker's side of helper-main.ts. If a write does not return in time, the helper counts as stuck for good. Its order may
- * still take effect later, so the broker asks nothing more of the region.
+ * The broker's side of helper-main.ts. If a write does not return in time, the helper counts as stuck for good. The kernel may
+ * still carry out its order later, so the broker asks nothing more of the region.
  */
 export class Helper {
   private readonly options: Required<HelperOptions>
@@ -90,7 +90,7 @@ export class Helper {
     return ((await this.ask({ count: order }, bytesOf(order.extents))) as { units: number }).units
   }
 
-  /** A sentence: why not. */
+  /** A sentence that says why not. */
   async calibrate({ name, extents, alignBytes }: Instance): Promise<Counting | string> {
     try {
       const order = { name, extents: [extents[0]!], unitBytes: alignBytes }
@@ -161,7 +161,10 @@ export class Helper {
     else waiting.resolve(answer.result)
   }
 
-  /** Its current order is done, half done or not begun. The next order, or the next start of the broker, finds out. */
+  /**
+   * Nobody knows whether its current order is done, half done or not begun. The next order, or the next start of the broker,
+   * finds out.
+   */
   private lost(child: ChildProcess, reason: string): void {
     if (this.child !== child) return
     this.child = undefined
@@ -174,7 +177,7 @@ export class Helper {
     const pid = this.child?.pid
     this.child?.kill('SIGKILL')
     this.child = undefined
-    // It may never end, and the processes that it stopped must not wait for that.
+    // The helper may never end. The processes that it stopped must not wait for that.
     if (pid !== undefined) setTimeout(() => this.options.goOn(pid), continueMs).unref()
     this.rejectAll('ETIMEDOUT', this.stuck)
     this.onStuck(this.stuck)

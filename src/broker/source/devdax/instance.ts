@@ -13,12 +13,12 @@ import { type Instance, readInstance, text } from './region'
 /**
  * Operations on the devices of a region, in the order that keeps the kernel whole. Each write may block, so they run in a
  * process of their own (helper.ts). Three rules:
- * 1. Never bind a device again that was unbound: whoever still has a descriptor of it would corrupt the kernel's lists by
+ * 1. Never bind a device again after unbinding it: whoever still has a descriptor of it would corrupt the kernel's lists by
  *    closing it. Take its memory away, delete it, and make a new one over the same memory.
  * 2. Writing new_id binds every device of the bus that has memory and no driver, not only the named one. So unbinding and
  *    taking the memory away are one step, and nobody binds anything while a device is between the two.
  * 3. Never unbind a device while the kernel has references to its pages: the kernel crashes when it lets one go afterwards.
- *    When nobody has the device open, no new reference can come about, so one look is enough.
+ *    When nobody has the device open, nobody can make a new reference, so one look is enough.
  */
 
 const bus = '/sys/bus/dax'
@@ -29,7 +29,7 @@ export interface MakeOrder {
   directory: string
   extents: PhysicalExtent[]
   alignBytes: number
-  /** The owner of the device's own node. undefined: it has no node of its own, and is opened through the one in /dev. */
+  /** The owner of the device's own node. undefined: it has no node of its own, and clients open it through the one in /dev. */
   uid?: number
 }
 
@@ -50,9 +50,11 @@ export class InstanceError extends SourceError {
 }
 
 /**
- * Why a device may go. unused: nobody ever got it. proved: the kernel must say that nobody has it open any more.
- * unreferenced: it is not ours, and no process has it; the kernel must say that nothing refers to its pages. taken: its
- * holders are stopped, and cut.ts has looked into them.
+ * Why a device may go.
+ * - unused: nobody ever got it.
+ * - proved: the kernel must say that nobody has it open any more.
+ * - unreferenced: it is not ours, and no process has it. The kernel must say that nothing refers to its pages.
+ * - taken: its holders are stopped, and cut.ts has looked into them.
  */
 export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 
@@ -102,7 +104,7 @@ export function deviceOf(directory: string, name: string): number {
 
 /**
  * Gives a device's memory back to the region. Does nothing when there is no such device.
- * @throws InstanceError EBUSY, with everything as before, when it may not go
+ * @throws InstanceError EBUSY when the device may not go; then everything is as before
  */
 export function removeInstance(directory: string, name: string, reason: Reason): void {
   const found = readInstance(directory, name)
@@ -121,7 +123,7 @@ export function removeInstance(directory: string, name: string, reason: Reason):
   } catch {
     // It had no node yet.
   }
-  // The kernel never deletes a region's first device. Without memory it is in nobody's way.
+  // The kernel never deletes a region's first device. Without memory that device is in nobody's way.
   if (name.endsWith('.0')) return
   write(path.join(directory, 'dax_region/delete'), name)
   if (readInstance(directory, name))

@@ -11,7 +11,7 @@ interface File {
   unitBytes: number
 }
 
-/** How many times each unit of a file is in the page tables of these processes, which are stopped. */
+/** Counts how often each unit of a file is in the page tables of these processes, which are stopped. */
 export function mappedUnits(pids: Iterable<number>, file: File, proc = '/proc'): number[] {
   const mapped = new Array<number>(file.bytes / file.unitBytes).fill(0)
   for (const pid of pids) count(`${proc}/${pid}`, file, mapped)

@@ -11,7 +11,7 @@ const pinners =
   /^(\/dev\/vfio\/|\/dev\/iommu$|\/dev\/infiniband\/|\/dev\/sev$|\/dev\/vhost|anon_inode:.*vfio|anon_inode:.*iommu)/
 const ioUring = 'anon_inode:[io_uring]'
 
-/** The reason, in one phrase; undefined when there is none, or the process is gone. */
+/** The reason, in one phrase. undefined: there is no reason, or the process is gone. */
 export function pinningOf(pid: number, proc = '/proc'): string | undefined {
   const own = path.join(proc, String(pid))
   try {

@@ -11,7 +11,7 @@ export interface Instance {
   alignBytes: number
 }
 
-/** A device-DAX region. start is undefined while its first device, which nobody can delete, has only a part of it. */
+/** A device-DAX region. start is undefined while its first device, which nobody can delete, has only a part of the region. */
 export interface Region {
   /** The directory of its devices, and of dax_region. */
   directory: string
@@ -23,7 +23,7 @@ export interface Region {
 }
 
 /**
- * All regions of the host. Where they are in sysfs differs between kernels; the links in bus/dax/devices lead there.
+ * Finds all regions of the host. Kernels show them in different places in sysfs; the links in bus/dax/devices lead there.
  * sysfs: /sys, or a tree like it.
  */
 export function findRegions(sysfs = '/sys'): Region[] {
@@ -48,9 +48,9 @@ function readRegion(directory: string): Region {
   return { directory, id, start, bytes, alignBytes: attribute('align'), node: nodeOf(first) }
 }
 
-/** The node of its memory; where the kernel does not know it, the nearest one. */
+/** The node of its memory. If the kernel does not know that node, the nearest one. */
 function nodeOf(device: string): number | undefined {
-  // There is no target_node where the kernel does not know it (mem= ends below the range), and no numa_node without NUMA.
+  // The kernel shows no target_node where it does not know it (mem= ends below the range), and no numa_node without NUMA.
   const shown = list(device)
   return ['target_node', 'numa_node']
     .filter(name => shown.includes(name))

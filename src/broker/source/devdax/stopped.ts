@@ -6,20 +6,20 @@ import { startTimeOf } from '../../lease/process'
 
 const SIGCONT = 18
 const SIGSTOP = 19
-/** A thread in the middle of I/O stops when the I/O is over. */
+/** A thread in the middle of I/O stops when its I/O ends. */
 const stopMs = 2000
 
-/** Lists the stopped processes, so that somebody can continue them if the process that stopped them ends early. */
+/** A list of the stopped processes. If the process that stopped them ends early, somebody else continues them by this list. */
 const recordsFolder = '/run'
 const recordName = /^membroker-stopped\.\d+$/
 
-/** Lines "PID START": the process that stops others, then those that it has stopped. */
+/** Lines "PID START": first the process that stops others, then those that it has stopped. */
 export function recordOf(pid: number, folder = recordsFolder): string {
   return path.join(folder, `membroker-stopped.${pid}`)
 }
 
 /**
- * Stops processes, so that whatever the caller finds out about them stays true until go(). If the caller ends before that,
+ * Stops processes, so that the caller's findings about them stay true until go(). If the caller ends before that,
  * continueStopped() continues them.
  */
 export class Stopped {
@@ -72,7 +72,7 @@ export class Stopped {
   }
 }
 
-/** Continues the processes that another one left stopped; returns their pids. */
+/** Continues the processes that another process left stopped; returns their pids. */
 export function continueStopped(record: string): number[] {
   const pids = readRecord(record).flatMap(({ pid, start }, index) =>
     index > 0 && continueProcess(pid, start) ? [pid] : [],
@@ -106,7 +106,7 @@ function readRecord(record: string): { pid: number; start: number }[] {
   }
 }
 
-/** Uses a pidfd: if another process has the number by now, it is left alone. */
+/** Uses a pidfd: if another process has the number by now, it does nothing to that process. */
 function continueProcess(pid: number, start: number): boolean {
   let pidfd: number
   try {

@@ -19,8 +19,8 @@ export function deviceAlign(region: OwnRegion, unitBytes: number): number {
 }
 
 /**
- * Removes devices that an interrupted attempt left unbound, in every region of ours, before anything is bound in one of them
- * (instance.ts, rule 2).
+ * Removes devices that an interrupted attempt left unbound, in every region of ours. It must run before anybody binds a device
+ * in one of them (instance.ts, rule 2).
  */
 export async function clearUnbound(helper: Helper, starts: readonly number[]): Promise<void> {
   for (const { directory, start } of findRegions()) {
@@ -31,8 +31,8 @@ export async function clearUnbound(helper: Helper, starts: readonly number[]): P
 }
 
 /**
- * Opens the device at the range's start; one that is bound already was made in this boot, and is taken up. counting: how the
- * kernel counts references, or, as text, why the broker can't tell.
+ * Opens the device at the range's start. If that device is bound already, a broker made it in this boot, and this one takes it
+ * up. counting: how the kernel counts references, or, as text, why the broker can't tell.
  */
 export async function openTable(
   region: OwnRegion,
@@ -45,8 +45,7 @@ export async function openTable(
   const { format = false } = settings
   const wantedBytes = roundUp(settings.tableBytes ?? tableBytesFor(region.bytes), unitBytes)
   for (const instance of listInstances(directory)) {
-    // Without dax_hmem.region_idle the kernel gives the whole region to its first device. A new table knows no device
-    // at all.
+    // Without dax_hmem.region_idle the kernel gives the whole region to its first device. A new table knows no device at all.
     const isFirst = instance.name === `dax${id}.0`
     const isUnknown = format && instance.extents[0]?.start !== start
     if (instance.bytes > 0 && (isFirst || isUnknown)) await removeUnknown(helper, region, instance, scan)
@@ -92,7 +91,7 @@ function map(name: string, { extents }: Instance): NativeMedium {
   }
 }
 
-/** undefined when no superblock can be read: then any size will do to report that. */
+/** undefined: no superblock is readable. Then any size will do to report that. */
 function tableBytesIn(medium: NativeMedium): number | undefined {
   try {
     const pages = [medium.read(0, pageBytes), medium.read(pageBytes, pageBytes)] as const

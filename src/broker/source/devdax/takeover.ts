@@ -59,7 +59,7 @@ function missing(base: number, regions: Region[]): string {
   return `no device-DAX region begins at ${hex(base)}; there are: ${there.join(', ')}`
 }
 
-/** The broker and its helper hold the lock: a second broker on the region is refused. @throws SourceError */
+/** The broker and its helper hold the lock, so a second broker on the region fails here. @throws SourceError */
 export async function lockRegion(region: Region): Promise<number> {
   if (!readdirSync('/sys/bus/dax/drivers').includes('device_dax'))
     throw new SourceError('the module device_dax is not loaded')
@@ -106,8 +106,8 @@ export function checkDriver(name: string, driver: string | undefined): void {
 }
 
 /**
- * Where the kernel counts open descriptors of the device, the helper asks it before it removes the device. So an incomplete
- * scan is no reason to give up the range. @throws SourceError
+ * Where the kernel counts open descriptors of the device, the helper asks the kernel before it removes the device. So the
+ * broker does not give up the range for an incomplete scan. @throws SourceError
  */
 export async function checkUnheld(name: string, scan: Scan): Promise<void> {
   for (const node of [`/dev/${name}`, nodeOf(name)]) {

@@ -28,8 +28,8 @@ interface Opened {
 
 /**
  * Reserved memory: not in the kernel's direct map, without struct pages, mapped through /dev/mem. Nothing keeps such a
- * descriptor inside an allocation, so only uids in trusted_uids get one. Each of them reaches the whole range anyway. So
- * before reuse the broker proves only that no process has the memory mapped.
+ * descriptor inside an allocation, so only uids in trusted_uids get one. Each of them reaches the whole range anyway. So before
+ * reuse the broker proves only that no process has the memory mapped.
  */
 export class DevmemSource implements Source {
   readonly kind = 'devmem'

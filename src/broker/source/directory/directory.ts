@@ -41,7 +41,7 @@ const tmpfs = 0x01021994
 const hugetlbfs = 0x958458f6
 /** Linux; Node has no name for it. */
 const O_PATH = 0o10000000
-/** Time at a start for shortening files that an interrupted grow has left longer. */
+/** Time at a start for truncating files that an interrupted grow has left too long. */
 const recoverMs = 5000
 
 interface Opened {
@@ -225,7 +225,7 @@ export class DirectorySource implements Source {
       .finally(() => closeSync(fd))
   }
 
-  /** A broker that died between growing a file and committing that to the table leaves the file longer. */
+  /** Truncates files that are too long: a broker can die between growing a file and committing that to the table. */
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
     this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
@@ -384,7 +384,7 @@ export class DirectorySource implements Source {
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
 
-/** Never waits: without O_NONBLOCK an open waits as long as a holder's lease lasts. */
+/** Never waits: without O_NONBLOCK the kernel makes an open wait as long as a holder's lease lasts. */
 function openNow(file: string, writable: boolean): number {
   const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
   return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)

@@ -5,7 +5,7 @@ import type { AllocationMemory, SourceHost } from '../source'
 
 /** Time in one turn of the event loop for looking at files. */
 const turnMs = 2
-/** Time before the next attempt at a file that could not be put right. */
+/** Time before the next attempt at a file that the broker could not repair. */
 const retryMs = 1000
 
 /** Access to the files. */
@@ -18,10 +18,9 @@ export interface SizedFiles {
 }
 
 /**
- * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at files,
- * a few in a turn of the event loop, and lets worker processes put them right, as truncating waits for the inode's lock. A
- * file that can't be put right now (its holder runs it as a program, has a lease on it, or keeps its inode locked) is tried
- * again.
+ * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at files, a
+ * few in a turn of the event loop. Worker processes repair them, as truncating waits for the inode's lock. If a repair fails (a
+ * holder runs the file as a program, has a lease on it, or keeps its inode locked), FileSizes tries again.
  */
 export class FileSizes {
   private readonly waiting = new Set<number>()
@@ -42,7 +41,10 @@ export class FileSizes {
       this.turn ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
   }
 
-  /** undefined: the file is right, or not there. Else the promise settles when it is right, or could not be repaired in time. */
+  /**
+   * undefined: the file is right, or not there. Else the promise settles when the file is right, or when the time for its
+   * repair is over.
+   */
   repair(memory: AllocationMemory): Promise<void> | undefined {
     const running = this.repairs.get(memory.id)
     if (running) return running
@@ -85,7 +87,7 @@ export class FileSizes {
     this.look([])
   }
 
-  /** The right size is unknown just now: the broker changes the file, or is starting. */
+  /** Nobody knows the right size just now: the broker changes the file, or is starting. */
   private retryIfThere(id: number): void {
     if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.retry(id)
     else this.wrong.delete(id)

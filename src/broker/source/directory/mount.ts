@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Options of the mount that a path is on, and of its filesystem. */
+/** The options of a path's mount, and of its filesystem. */
 export function mountOptions(path: string): string[] {
   let best = { point: '', options: [] as string[] }
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')) {
@@ -20,7 +20,7 @@ export function isDax(options: readonly string[]): boolean {
 
 /** The one NUMA node of a tmpfs's memory (mpol=bind:N). undefined: there are several, or it is a mere preference. */
 export function boundNode(options: readonly string[]): number | undefined {
-  // The commas of a list of nodes are among the options', too.
+  // A comma separates options. It also separates the nodes in a list.
   const at = options.findIndex(option => option.startsWith('mpol='))
   const node = /^mpol=bind(?:=\w+)?:(\d+)$/.exec(options[at] ?? '')?.[1]
   return node === undefined || /^\d/.test(options[at + 1] ?? '') ? undefined : Number(node)

@@ -1,9 +1,9 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { isEnvironment } from '../../failure'
 
-/** A holder that uses write() makes a notice each time. One look serves all notices of that time. */
+/** A holder that uses write() makes a notice each time. One look serves all notices of this interval. */
 const noticeMs = 20
-/** After so many notices in that time the watch pauses: a holder can make them faster than the broker can read them. */
+/** After so many notices in that interval the watch pauses: a holder can make them faster than the broker can read them. */
 const noticesMax = 100
 const pauseMs = 1000
 /** Time between two looks at all files while the kernel gives no notices. */
@@ -17,9 +17,9 @@ export interface WatchEvents {
 }
 
 /**
- * Reports which files of a directory somebody wrote to or resized, by the kernel's notices (inotify). Ordinary use through
- * mmap makes none. After too many notices it stops listening for a while, and then reports all files. Anybody can use up the
- * host's inotify instances and watches: without one it reports all files every two seconds, and asks for a watch each time.
+ * Reports which files of a directory somebody wrote to or resized, by the kernel's notices (inotify). Ordinary use through mmap
+ * makes none. After too many notices it stops listening for a while, and then reports all files. Anybody can use up the host's
+ * inotify instances and watches. Without a watch it reports all files every two seconds, and asks for a watch each time.
  */
 export class DirectoryWatch {
   private watcher: FSWatcher | undefined

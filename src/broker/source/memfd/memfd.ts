@@ -39,8 +39,8 @@ interface Opened {
 }
 
 /**
- * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker, so a restarted
- * broker begins empty. Where the service manager has an fd store, every memfd has a copy there, also the table's, and the
+ * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker, so a restarted broker
+ * begins empty. Where the service manager has an fd store, the store keeps a copy of every memfd, also of the table's, and the
  * next broker goes on with them.
  */
 export class MemfdSource implements Source {
@@ -142,7 +142,7 @@ export class MemfdSource implements Source {
     if (this.opened.store || this.opened.preallocate) return this.keep(memory, fd, signal)
   }
 
-  /** Puts it into the store before the table knows it, and before it takes pages: the store may refuse it. */
+  /** Puts the memfd into the store before the table knows it, and before it takes pages: the store may refuse it. */
   private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
     try {
       await this.opened.store?.put(this.opened.range, id, fd, uid, signal)

@@ -33,15 +33,15 @@ interface Opened {
   readonly bytes: number
   readonly node: number | undefined
   readonly lock: number
-  /** The mount through which it is opened; undefined where the broker may not mount. */
+  /** The mount through which the broker opens it; undefined where the broker may not mount. */
   readonly mount: string | undefined
   readonly isNewMount: boolean
 }
 
 /**
- * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR, so the range is one
- * unit, and an allocation has all of it; a client can map parts of it, not get parts. Registers are no memory: the broker
- * neither reads nor scrubs them, and can't remove what the device remembers of its last user. The table is a file
+ * A device's registers or memory, through its resourceN in sysfs. Such a file reaches the whole BAR. So the range is one unit,
+ * and one allocation has all of it; a client can map parts of the BAR, but can't get only a part. Registers are no memory: the
+ * broker neither reads nor scrubs them, and can't remove what the device remembers of its last user. The table is a file
  * elsewhere.
  */
 export class PciBarSource implements Source {
@@ -58,7 +58,7 @@ export class PciBarSource implements Source {
     pageBytes,
   }
   private readonly ids = new Set<number>()
-  /** Everything was opened through the mount, so its count is complete. */
+  /** Every open went through the mount, so its count is complete. */
   private isWhole = true
 
   private constructor(private readonly opened: Opened) {
@@ -131,7 +131,7 @@ export class PciBarSource implements Source {
     return 0
   }
 
-  /** Asks the kernel's count of what is open. Without a count it does not see descriptors in flight. */
+  /** Asks the kernel for its count of open descriptors. Without a count the broker does not see descriptors in flight. */
   async prove(id: number, scan: Scan | undefined): Promise<Proof> {
     if (!this.ids.has(id)) return { kind: 'gone' }
     const counted = !this.provedByScan
@@ -198,7 +198,7 @@ function takeLock(file: string): number {
   return fd
 }
 
-/** A missing table counts as an empty one: a BAR keeps nothing that could be lost. */
+/** A missing table counts as an empty one: a BAR keeps nothing that anybody could lose. */
 async function openTable(file: string): Promise<{ medium: NativeMedium; fresh: boolean }> {
   const fresh = !existsSync(file)
   const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
