@@ -29,12 +29,12 @@ export interface Inspection {
 }
 
 /**
- * Reads what allocations hold. While the broker reads memory, it holds it open like a client: a proof that nobody reaches
- * the memory, and the taking of a device, end the reading first, and no reading begins under them.
+ * Reads what allocations hold. While the broker reads memory, it holds it open like a client. So before a proof that nobody
+ * reaches the memory, and before the broker takes a device away, the reading ends; no reading begins during them.
  */
 export class Contents {
   private readonly readings = new Map<number, DigestJob>()
-  /** Per allocation: how many operations need its memory left alone. */
+  /** Per allocation: how many operations need the broker to leave its memory alone. */
   private readonly undisturbed = new Map<number, number>()
   private inspecting: { operation: Operation; stopped: boolean; reading?: DigestJob } | undefined
 
@@ -58,7 +58,7 @@ export class Contents {
     }
   }
 
-  /** Stops the reading of an allocation; false when it does not end in time. */
+  /** Stops the reading of an allocation. False: the reading does not end in time. */
   async stop(id: number): Promise<boolean> {
     return (await this.readings.get(id)?.stop(stopMs)) ?? true
   }
@@ -68,7 +68,7 @@ export class Contents {
     if (this.undisturbed.has(id)) refuse('Busy', { name, operation: 'revoke' })
   }
 
-  /** Only one inspection at a time: a second would slow down the first. @throws Refusal Busy */
+  /** The broker runs only one inspection at a time: a second would slow down the first. @throws Refusal Busy */
   checkIdle(operation: Operation): void {
     if (this.inspecting) refuse('Busy', { name: operation, operation: this.inspecting.operation })
   }

@@ -10,14 +10,14 @@ import { memoryOf } from '../state/range'
 export type Outcome =
   /** 32 bytes in lower-case hex. */
   | { kind: 'digest'; digest: string }
-  /** Pieces of the allocation that could not be read; the rest could. */
+  /** Pieces of the allocation that the broker could not read. It read the rest. */
   | { kind: 'poisoned'; pieces: Extent[] }
-  /** Not read; a sentence's end: "not read: ...". */
+  /** The broker did not read it, for this reason; the end of a sentence: "not read: ...". */
   | { kind: 'unread'; reason: string }
 
 const { EHWPOISON, ECANCELED } = { EHWPOISON: 133, ECANCELED: 125 }
 
-/** One core is left for the event loop, which answers requests. */
+/** The event loop, which answers requests, keeps one core. */
 const threads = Math.max(1, availableParallelism() - 1)
 
 /** Reads an allocation's memory from beginning to end, on threads. */
@@ -28,7 +28,7 @@ export class DigestJob {
     this.outcome = this.settle()
   }
 
-  /** @throws what the source's open() throws */
+  /** @throws the errors of the source's open() */
   static start({ range, record }: Allocation): DigestJob {
     const memory = memoryOf(record)
     const fd = range.source.open(memory, false)
@@ -47,7 +47,7 @@ export class DigestJob {
     this.job.cancel()
   }
 
-  /** Cancels it, and waits so long at most. True: none of the memory is open or mapped any more. */
+  /** Cancels the job, and waits so long at most. True: it has none of the memory open or mapped any more. */
   async stop(mostMs: number): Promise<boolean> {
     this.cancel()
     const abort = new AbortController()

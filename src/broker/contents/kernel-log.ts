@@ -15,7 +15,7 @@ const recordBytesMax = 8192
  */
 const recordsPerTurn = 512
 const pauseMs = 25
-/** Reads more than the kernel keeps, and ends under a flood too. */
+/** Reads more than the kernel keeps, and still ends under a flood. */
 const turnsMax = 1024
 
 /** A flood is no reason to flood the broker's own log. */
@@ -25,7 +25,7 @@ const reportLostEveryMs = 60_000
 export interface KernelLogFollower {
   /** Page frames that have failed, each once. */
   failed(pages: readonly number[]): void
-  /** So many records were overwritten before they could be read. */
+  /** The kernel overwrote so many records before the broker could read them. */
   lost(records: number): void
 }
 
@@ -52,7 +52,7 @@ export class KernelLog {
     return this.follower !== undefined
   }
 
-  /** The parts of a range's extents that the kernel's log has as bad. */
+  /** Returns the parts of a range's extents that the kernel's log reports as bad. */
   poisonOf(range: Range, extents: readonly Extent[]): Extent[] {
     if (!range.source.ownsPages) return []
     this.readSome()
@@ -66,7 +66,10 @@ export class KernelLog {
     return extents.flatMap(extent => overlaps(extent, pages))
   }
 
-  /** Reports what the log has by now, and from then on each page soon after it fails. @throws where the log can't be read */
+  /**
+   * Reports the present contents of the log, and from then on each page soon after it fails. @throws where it can't read the
+   * log
+   */
   async follow(follower: KernelLogFollower): Promise<void> {
     this.fd ??= openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK)
     this.watch = new native.ReadableWatch(native.dupFd(this.fd), () => this.readable())
@@ -74,7 +77,7 @@ export class KernelLog {
     await this.catchUp()
   }
 
-  /** Resolves when everything that the log has by now is reported. */
+  /** Resolves when it has reported everything that the log has by now. */
   async catchUp(): Promise<void> {
     if (!this.follower) return
     for (let turns = 0; turns < turnsMax && !this.readSome(); turns++) await turn()

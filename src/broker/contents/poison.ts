@@ -21,12 +21,13 @@ export interface PoisonHost {
   readonly changed: TellChange
 }
 
-/** With this many bad places reported, another report of the same allocation teaches nothing. */
+/** If an allocation has so many reported bad places, another report of it teaches nothing. */
 const reportedPlacesMax = 256
 
 /**
  * Records bad memory: in the ledger where the range has one, as verdict `poisoned` of its allocations, and as events to their
- * owners. From now on the broker gives it to nobody, also where the table refuses to record it; then it returns the refusal.
+ * owners. From now on the broker gives it to nobody. That holds even if the table refuses to record it; then this returns the
+ * refusal.
  */
 export function recordPoison(
   broker: PoisonHost,
@@ -75,7 +76,7 @@ export function recordPoison(
 }
 
 /**
- * The parts of an allocation's memory that were not reported before; they count as reported from now on. Where the kernel
+ * Returns the parts of an allocation's memory that nobody reported before. From now on they count as reported. Where the kernel
  * chooses the pages there is no ledger, and an owner may report the same place in a loop.
  */
 function takeUnreported(allocation: Allocation, bad: readonly Extent[]): Extent[] {
@@ -94,8 +95,8 @@ export function recordKernelFailures(broker: PoisonHost, range: Range, extents: 
 }
 
 /**
- * Follows the kernel's log where the broker gives out the pages of a range itself. Only the log has the pages that fail in use,
- * and a kexec ends the log. When this resolves, everything that the log has by now is in the ledger.
+ * Follows the kernel's log where the broker itself chooses the pages of a range. Only the log has the pages that fail in use,
+ * and a kexec ends the log. When this resolves, the ledger has everything that the log has by now.
  */
 export async function followKernelLog(broker: PoisonHost): Promise<void> {
   const { kernelLog, log } = broker
@@ -137,7 +138,7 @@ function rangesWithPages({ inventory }: PoisonHost): Range[] {
   return [...inventory.ranges.values()].filter(range => range.readable && range.source.ownsPages)
 }
 
-/** For a source that overwrites memory of a range. */
+/** Gives a source that overwrites memory of a range what it needs to know of bad memory. */
 export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   return {
     good: extents => range.poison.outOf(extents),
@@ -145,7 +146,7 @@ export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   }
 }
 
-/** The allocations with part of any of these extents, which are in order and do not overlap. */
+/** Returns the allocations with part of any of these extents. The extents are in order and do not overlap. */
 export function allocationsWith(broker: PoisonHost, range: Range, extents: readonly Extent[]): Allocation[] {
   return [...broker.inventory.byId.values()].filter(
     allocation =>

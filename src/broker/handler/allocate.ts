@@ -54,8 +54,8 @@ export async function allocate(
 }
 
 /**
- * Allocates in the first range that has room: free extents, and no objection of its source, its table or the quota. Any other
- * failure ends the request at once.
+ * Allocates in the first range that can serve the request: it has free extents, and neither its source, its table nor the quota
+ * objects. Any other failure ends the request at once.
  */
 async function allocateInFirst(
   broker: Broker,
@@ -85,7 +85,7 @@ function mostHelpful(refusals: readonly Refusal[]): Refusal {
   )
 }
 
-/** Whether another range may have room where this one has not. */
+/** Whether another range may have room although this one has not. */
 function isNoRoom({ error, parameters }: Refusal): boolean {
   if (error !== 'SourceFailed')
     return error === 'NoSpace' || error === 'QuotaExceeded' || error === 'TableFull'
@@ -144,7 +144,7 @@ async function allocateIn(
     made = true
     broker.checkThawed()
     checkGood(range, extents)
-    // Looked up again: meanwhile the process may have exited, or another call of it may have dropped the idle holder.
+    // Looks the holder up again: meanwhile the process may have exited, or another call of it may have dropped the idle holder.
     const living = holder && broker.leases.hold(holder.identity, uid)
     const allocation = broker.inventory.addAllocation(range, record, charge, living)
     broker.changed('allocated', allocation, { pid: session.peer.pid, bytes })
@@ -205,14 +205,14 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   }
 }
 
-/** For a client that has gone, a source stops reserving memory piece by piece. */
+/** When the client has gone, a source stops reserving memory for it piece by piece. */
 function untilGone(call: Call | undefined): AbortSignal {
   const gone = new AbortController()
   call?.onEnd(() => gone.abort())
   return gone.signal
 }
 
-/** A page may have been reported as bad while memory was made of it. */
+/** Somebody may have reported a page as bad while the source made memory of it. */
 function checkGood(range: Range, extents: readonly Extent[]): void {
   if (range.poison.in(extents).length === 0) return
   refuse('SourceFailed', {
@@ -223,7 +223,7 @@ function checkGood(range: Range, extents: readonly Extent[]): void {
   })
 }
 
-/** False: the memory may still be held, or dirty, and stays out of use until the broker starts again. */
+/** False: a process may still hold the memory, or it is dirty. It stays out of use until the broker starts again. */
 async function undone(broker: Broker, undoing: Promise<void> | undefined): Promise<boolean> {
   try {
     await undoing
@@ -252,7 +252,7 @@ function refuseSpace(range: Range, requestedBytes: number): never {
   refuse('NoSpace', { range: range.name, requestedBytes, freeBytes, largestFreeBytes })
 }
 
-/** Turns the source's system errors into the wire's. Stays synchronous where the source is. */
+/** Turns the source's system errors into the wire's. If the source is synchronous, so is this. */
 function makeMemory(range: Range, operation: string, make: () => void | Promise<void>): void | Promise<void> {
   const refuseSource = (error: NodeJS.ErrnoException): never => {
     if (error instanceof Refusal) throw error

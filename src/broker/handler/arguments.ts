@@ -13,10 +13,10 @@ export function invalid(parameter: string, reason: string): never {
   refuse('InvalidArgument', { parameter, reason })
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+// biome-ignore lint/suspicious/noControlCharactersInRegex: this refuses control characters
 const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]/
 
-/** A name is printed, typed and put into paths of other programs' making: no control characters, no path tricks. */
+/** Lists print a name, people type it, and other programs put it into paths: no control characters, no path tricks. */
 export function checkName(name: string): void {
   if (name === '') invalid('name', 'a name is not empty')
   if (Buffer.byteLength(name) > nameBytesMax) invalid('name', `a name has at most ${nameBytesMax} bytes`)
@@ -63,7 +63,7 @@ export function checkSecret(secret: string | null | undefined): void {
     invalid('secret', `a secret has at most ${secretBytesMax} bytes`)
 }
 
-/** When the peer has read what was queued for it, or is gone. */
+/** Settles when the peer has read its queued replies, or is gone. */
 export function drained(call: Call): Promise<void> {
   return new Promise(resolve => {
     call.onDrain(resolve)
@@ -71,7 +71,7 @@ export function drained(call: Call): Promise<void> {
   })
 }
 
-/** As drained; false when that takes longer than ms. */
+/** Like drained; false when that takes longer than ms. */
 export async function drainedWithin(call: Call, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>(resolve => {
@@ -84,7 +84,7 @@ export async function drainedWithin(call: Call, ms: number): Promise<boolean> {
   }
 }
 
-/** When everybody else has had a turn. */
+/** Settles when everybody else has had a turn. */
 export function turn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }

@@ -4,7 +4,7 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
 
-/** Owners, those it is shared with and administrators know that an allocation exists. */
+/** Owners, the uids of shares and administrators know that an allocation exists. */
 export function maySee(session: Session, allocation: Allocation): boolean {
   return (
     session.uid === allocation.record.uid ||
@@ -13,7 +13,7 @@ export function maySee(session: Session, allocation: Allocation): boolean {
   )
 }
 
-/** @throws Refusal NotFound, also for what the caller may not know of */
+/** @throws Refusal NotFound, also for an allocation that the caller may not know of */
 export function findVisible(inventory: Inventory, session: Session, name: string): Allocation {
   const allocation = inventory.byName.get(name)
   if (!allocation || !maySee(session, allocation)) refuse('NotFound', { kind: 'allocation', name })
@@ -46,7 +46,7 @@ export function checkOwner(
   session.unlocked.add(allocation)
 }
 
-/** operation: what only an administrator may do. @throws Refusal PermissionDenied */
+/** operation: something that only an administrator may do. @throws Refusal PermissionDenied */
 export function checkAdmin(session: Session, operation: string): void {
   if (session.isAdmin) return
   refuse('PermissionDenied', { reason: `only an administrator may ${operation}; you are uid ${session.uid}` })
@@ -57,7 +57,7 @@ export function checkIdle(allocation: Allocation): void {
   if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })
 }
 
-/** Its layouts stay as they are while a successor takes them over. @throws Refusal Busy, which names both processes */
+/** The layouts stay as they are while a successor takes them over. @throws Refusal Busy, which names both processes */
 export function checkNoHandOver({ name, holder, successor }: Allocation): void {
   if (!successor) return
   const operation = `hand-over from process ${holder?.pid ?? '(gone)'} to process ${successor.pid}`

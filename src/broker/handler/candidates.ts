@@ -6,8 +6,8 @@ import type { Range } from '../state/range'
 import { invalid } from './arguments'
 
 /**
- * The ranges that an allocation may lie in, in the order in which they are tried: the one asked for, or those of the
- * configuration that the uid may use, on the node asked for. @throws Refusal where there is none
+ * The ranges that an allocation may lie in, in the order of trying: the named one, or those of the configuration that the uid
+ * may use, on the requested node. @throws Refusal where there is none
  */
 export function candidates(broker: Broker, uid: number, input: AllocateIn): Range[] {
   const { ranges } = broker.inventory
@@ -58,7 +58,7 @@ function whyNone(broker: Broker, uid: number): string {
   return `uid ${uid} may use no range`
 }
 
-/** Whether a uid that asks for memory, and not for a certain range, may be given this. */
+/** Whether the broker may give memory of this range to a uid that names no range. */
 function isOrdinary(source: Source, uid: number): boolean {
   return !source.byNameOnly && source.refusal?.(uid) === undefined
 }

@@ -71,7 +71,7 @@ async function claimAll(
   }
 }
 
-/** Looks each one up anew, in slices: in between, other calls have their turn and may change the inventory. */
+/** Looks each allocation up anew, in slices: in between, other calls have their turn and may change the inventory. */
 async function* claimable(
   { inventory }: Broker,
   uid: number,
@@ -103,7 +103,7 @@ function attempt(broker: Broker, session: Session, allocation: Allocation, asked
     fds: [],
   })
   try {
-    // A release may have ended it while earlier replies were being read.
+    // A release may have ended the allocation while the client read earlier replies.
     if (broker.inventory.byId.get(allocation.id) !== allocation)
       return {
         out: { outcome: 'unavailable', detail: 'released meanwhile', grants: [] } satisfies ClaimOut,
@@ -168,7 +168,7 @@ function wouldClaim(allocation: Allocation): Granted {
   return { out: { outcome: 'claimable', allocation: viewAllocation(allocation), grants: [] }, fds: [] }
 }
 
-/** The caller joins the holder as its successor, or once more with descriptors anew. */
+/** The caller joins the holder as its successor. If it has joined already, it gets its descriptors anew. */
 function joinHolder(broker: Broker, session: Session, allocation: Allocation, dryRun: boolean): Granted {
   if (dryRun) return wouldClaim(allocation)
   const layouts = [...allocation.mappings.values()].filter(
@@ -193,7 +193,7 @@ function joinHolder(broker: Broker, session: Session, allocation: Allocation, dr
   }
 }
 
-/** Idempotent: a call that lost its reply may be repeated. */
+/** Idempotent: a client that lost the reply may repeat the call. */
 export async function completeHandOver(
   broker: Broker,
   session: Session,
@@ -209,8 +209,8 @@ export async function completeHandOver(
 }
 
 /**
- * The layouts of a uid whose processes are gone, as far as it still has the right to them. A mapping whose revocation is not
- * proved yet does not come back.
+ * The layouts of a uid whose processes are gone, as far as it still has the right to them. A mapping whose revocation has no
+ * proof yet does not come back.
  */
 function dormantOf(allocation: Allocation, uid: number): Mapping[] {
   const right = allocation.record.uid === uid ? 'readWrite' : allocation.sharedWith(uid)

@@ -30,7 +30,7 @@ import { answerUpdate, beginUpdate, cancelUpdate, getUpdate, joinUpdates, procee
 import { verify } from './verify'
 import { watch } from './watch'
 
-/** A handler: answers the call itself (streams), or returns the reply, at once or later. */
+/** A handler: either it answers the call itself (streams), or it returns the reply, at once or later. */
 type Handler<In> = (
   broker: Broker,
   session: Session,
@@ -73,7 +73,7 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   SetLogLevel: setLogLevel,
 }
 
-/** From a call to its handler, and from what that returns or throws to the reply. */
+/** Leads a call to its handler, and turns the handler's result or error into the reply. */
 export function dispatcher(broker: Broker): (session: Session, call: Call) => void {
   const service = new Service({ vendor: 'membroker', product: 'membrokerd', version, url: '' }, [
     serviceInterface,
@@ -133,7 +133,7 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
     return 'LimitExceeded'
   }
   if (isEnvironment(error)) {
-    // Out of descriptors mostly: this call can't be served, the others can.
+    // Mostly the broker is out of descriptors: it can't serve this call, but it can serve others.
     const { code = 'unknown', syscall = 'source', message } = error as NodeJS.ErrnoException
     broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
     call.fail(`${brokerInterfaceName}.SourceFailed`, {

@@ -14,7 +14,7 @@ import { invalid } from './arguments'
 
 const reasonBytesMax = 200
 
-/** The broker is frozen before it reads any memory. A client may ask a frozen broker for the digests again. */
+/** The broker freezes before it reads any memory. A client may ask a frozen broker for the digests again. */
 export async function freeze(
   broker: Broker,
   session: Session,
@@ -32,7 +32,7 @@ export async function freeze(
   return frozen
 }
 
-/** Writes the freeze to every range's table, so that it outlives the broker. A read-only range changes nothing anyway. */
+/** Writes the freeze to every range's table, so that it outlives the broker. A read-only range refuses changes anyway. */
 export function freezeTables(broker: Broker, session: Session, input: FreezeIn): void {
   broker.checkThawed()
   const reason = input.reason ?? 'live update'
@@ -53,7 +53,7 @@ export function freezeTables(broker: Broker, session: Session, input: FreezeIn):
   broker.events.emit({ kind: 'frozen', uid: session.uid, pid: session.peer.pid, detail: reason })
 }
 
-/** Each digest is in the table before the next is begun, so digests stay however this ends. */
+/** Puts each digest into the table before it begins the next, so digests stay however this ends. */
 async function takeDigests(broker: Broker, call: Call): Promise<FreezeOut | undefined> {
   const allocations = [...broker.inventory.byId.values()].filter(({ range }) => !range.readOnly)
   const totalBytes = allocations.reduce((sum, { record }) => sum + record.bytes, 0)

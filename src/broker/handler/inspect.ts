@@ -22,16 +22,22 @@ import { commandsOf } from '../worker/commands'
 import { invalid } from './arguments'
 import { findVisible, maySee } from './authorize'
 
-/** Rows of retired memory, of usage and of clients in one reply. */
+/** One reply has so many rows at most of retired memory, of usage and of clients. */
 const statusRowsMax = 1000
 
-/** Allocations looked at for one page: with a prefix that few have, pages may have few rows, or none, before the last. */
+/**
+ * The broker looks at so many allocations for one page. If few have the prefix, a page before the last may have few rows or
+ * none.
+ */
 const lookedMax = 4096
 
-/** Processes named as other holders of one allocation. */
+/** A reply names so many processes at most as other holders of one allocation. */
 const othersMax = 64
 
-/** Of the retired memory in a reply, all rows together: 1.7 MiB, which with the rows themselves fit replyBytesMax. */
+/**
+ * One reply has so many extents of retired memory, in all rows together: 1.7 MiB. With the rows themselves they fit
+ * replyBytesMax.
+ */
 const statusExtentsMax = 32_768
 
 export function getStatus(broker: Broker, session: Session): GetStatusOut {
@@ -66,7 +72,7 @@ export function getStatus(broker: Broker, session: Session): GetStatusOut {
   }
 }
 
-/** As many as fit into a reply; the sums over all are in GetStatus and ListRanges. */
+/** Returns as many rows as fit into a reply. The sums over all are in GetStatus and ListRanges. */
 function take<T>(items: Iterable<T>, wanted: (item: T) => boolean): T[] {
   const taken: T[] = []
   for (const item of items) {
@@ -76,7 +82,7 @@ function take<T>(items: Iterable<T>, wanted: (item: T) => boolean): T[] {
   return taken
 }
 
-/** The wire has no infinity: the largest integer it has stands for "no limit". */
+/** The wire has no infinity: its largest integer stands for "no limit". */
 function usageOf(broker: Broker, uid: number): Usage {
   const used = broker.accounts.of(uid)
   const limits = broker.policy.limits(uid)
@@ -116,7 +122,7 @@ export function listAllocations(
   const page: Allocation[] = []
   const out = (next: number | null) => ({ allocations: page.map(viewAllocation), next })
   let looked = 0
-  // An administrator's pages go through everything, anybody else's only through what concerns that uid.
+  // An administrator's pages go through all allocations. Anybody else's go only through those that concern that uid.
   for (const [id, allocation] of (session.isAdmin ? byId : broker.inventory.relatedTo(session.uid)).entries(
     after + 1,
   )) {
@@ -147,7 +153,7 @@ export async function getAllocation(
   }
 }
 
-/** Who reaches its memory and is not on record for it. */
+/** Names the processes that reach an allocation's memory and are not on record for it. */
 async function othersOf(broker: Broker, allocation: Allocation): Promise<GetAllocationOut['others']> {
   const { id, range, record } = allocation
   const proof = await broker.revoker.look({ id, range, uid: record.uid })
@@ -163,7 +169,7 @@ export async function listClients(broker: Broker, session: Session): Promise<Lis
   return { clients: visible.map(viewClient) }
 }
 
-/** Of those that have none yet, all at once. */
+/** Reads the command lines of all sessions that have none yet, at once. */
 export async function readCommands(broker: Broker, sessions: readonly Session[]): Promise<void> {
   const unread = sessions.filter(({ commandLine, peer }) => commandLine === undefined && peer.pid > 0)
   if (unread.length === 0) return

@@ -22,8 +22,8 @@ import { checkIdle, checkNoHandOver, checkOwner, findVisible, maySee } from './a
 import { graceFor } from './grace'
 
 /**
- * Synchronous from request to reply, because a starting VMM waits for it. Only memory that a holder has resized is repaired
- * first.
+ * Synchronous from request to reply, because a starting VMM waits for it. The exception: the broker first repairs memory that a
+ * holder has resized.
  */
 export function createMapping(
   broker: Broker,
@@ -100,7 +100,7 @@ function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: 
   }
 }
 
-/** @throws Refusal LimitExceeded; QuotaExceeded of the caller or of the owner, who both pay for the mapping */
+/** Both the caller and the owner pay for the mapping. @throws Refusal LimitExceeded; QuotaExceeded of either */
 function checkRoom(broker: Broker, uid: number, { mappings, record }: Allocation): void {
   if (mappings.size >= mappingsPerAllocationMax)
     refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })

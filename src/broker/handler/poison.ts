@@ -27,7 +27,7 @@ import type { Range } from '../state/range'
 import { drained, invalid, turn } from './arguments'
 import { checkAdmin, checkOwner, findVisible } from './authorize'
 
-/** Possible while frozen: a failure of memory can't wait. */
+/** Works while frozen too: a failure of memory can't wait. */
 export function markPoisoned(broker: Broker, session: Session, input: MarkPoisonedIn): MarkPoisonedOut {
   const { range, extents } = place(broker, session, input)
   const { pageBytes } = range.source.capabilities
@@ -38,7 +38,7 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
     const doubted = pages.flatMap(page => without(page, apart(trusted)))
     checkCredible(broker, session, range, doubted, input.name!)
   }
-  // The kernel's word first; only the rest is the caller's.
+  // The kernel's word counts first. Only the rest is on the caller's word.
   if (confirmed.length > 0) recordPoison(broker, range, confirmed, 'kernel')
   const refusal = recordPoison(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
   if (refusal) throw refusal
@@ -76,8 +76,9 @@ function place(
 }
 
 /**
- * A tenant could have all memory of the host thrown away, allocation by allocation. The broker believes any caller whom the
- * kernel confirms. Without that (doubted) it believes a tenant up to a limit, and only for memory that it may write to.
+ * A tenant could make the broker throw away all memory of the host, allocation by allocation. If the kernel confirms a report,
+ * the broker believes any caller. Without that (doubted) it believes a tenant up to a limit, and only for memory that the
+ * tenant may write to.
  */
 function checkCredible(
   broker: Broker,
@@ -99,7 +100,7 @@ function checkCredible(
   broker.unconfirmedPages.set(uid, total)
 }
 
-/** The pages of a uid's allocations that are in the ledger on an owner's word only. They count after a restart too. */
+/** Counts the pages of a uid's allocations that are in the ledger only on an owner's word. They count after a restart too. */
 function ownersPages(broker: Broker, uid: number): number {
   const owned = [...broker.inventory.relatedTo(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
@@ -113,7 +114,7 @@ function ownersPages(broker: Broker, uid: number): number {
   return pages
 }
 
-/** Sends as many replies as it takes to a call with `more`; otherwise the first rows. */
+/** Sends as many replies as it takes to a call with `more`; otherwise only the first rows. */
 export async function listPoisoned(
   broker: Broker,
   _session: Session,
@@ -130,13 +131,13 @@ export async function listPoisoned(
   return { poisoned: rows.slice(sent, sent + poisonRowsMax) }
 }
 
-/** The ledgers of all ranges. */
+/** Yields the ledgers of all ranges. */
 export function allPoisoned(broker: Broker): Poison[] {
   const ranges = [...broker.inventory.ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   return ranges.flatMap(range => view(broker, range))
 }
 
-/** The ledger of a range, or of some of its pages, with a row for each allocation that has part of an entry. */
+/** The ledger of a range, or of some of its pages. Each allocation that has part of an entry gets a row. */
 function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[] {
   if (!range.readable) return []
   const entryOf = ({ id, length }: { id: number; length: number }) => ({ offset: id, length })

@@ -12,7 +12,7 @@ import { invalid } from './arguments'
 import { checkIdle, findVisible } from './authorize'
 import { readCommands } from './inspect'
 
-/** Bytes of an allocation, for looking at what is there. Nothing of it stays open. */
+/** Reads bytes of an allocation, for people. It leaves nothing open. */
 export async function readAllocation(
   broker: Broker,
   session: Session,
@@ -22,7 +22,8 @@ export async function readAllocation(
   if (!broker.settings.console?.rawView) refuse('PermissionDenied', { reason: rawViewOff })
   const allocation = findVisible(broker.inventory, session, input.name)
   checkIdle(allocation)
-  // Asked in several steps, and by another process: between two of them the broker would be found as a holder.
+  // A proof takes several steps, in another process. If the broker read the memory between two of them, the proof would find
+  // the broker as a holder.
   broker.contents.checkMayRead(allocation)
   const { name, offset, length } = input
   const { bytes } = allocation.record
@@ -52,7 +53,7 @@ function read({ range, record }: Allocation, offset: number, length: number): Bu
     fd = source.open(memory, false)
     if (source.capabilities.fdBound !== 'file')
       return native.mappedRead(fd, start, length, source.capabilities.pageBytes)
-    // Not by mapping: that would fill the holes of a sparse file.
+    // This reads the file instead of mapping it: a mapping would fill the holes of a sparse file.
     const bytes = Buffer.alloc(length)
     return bytes.subarray(0, readSync(fd, bytes, 0, length, start))
   } catch (error) {

@@ -72,7 +72,7 @@ export function cancelUpdate(
   return {}
 }
 
-/** In batches, so that nobody waits for the whole of it. */
+/** Works in batches, so that nobody waits for all of them. */
 export async function getUpdate(
   { updates }: Broker,
   session: Session,

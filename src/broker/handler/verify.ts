@@ -12,7 +12,7 @@ import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import { drainedWithin, invalid } from './arguments'
 
-/** The most bytes that name places that can't be read; ListPoisoned has them all. */
+/** The list of unreadable places has so many bytes at most; ListPoisoned has all places. */
 const piecesBytesMax = 1024
 
 interface Judgement {
@@ -45,7 +45,7 @@ export async function verify(
       return record.digest === null ? 'it has no digest' : undefined
     },
     each: async (allocation, outcome, verifiedBytes) => {
-      // A caller that does not read keeps everybody else from verifying, and from freezing with digests.
+      // A caller that does not read its replies would keep everybody else from verifying, and from freezing with digests.
       if (last && !call.replyMore(last) && !(await drainedWithin(call, verifyUnreadMsMax)))
         refuse('LimitExceeded', { limit: 'verifyUnreadMs', max: verifyUnreadMsMax })
       const judged = judge(broker, allocation, digests.get(allocation.id)!, outcome)
@@ -55,7 +55,10 @@ export async function verify(
   return done ? last : undefined
 }
 
-/** Intact or changed is only an allocation that was read whole and kept its digest from beginning to end. */
+/**
+ * The verdict is intact or changed only if the broker read the whole allocation, and its digest stayed the same from beginning
+ * to end.
+ */
 function judge(broker: Broker, allocation: Allocation, before: string | null, outcome: Outcome): Judgement {
   const { inventory } = broker
   const { range, record } = allocation
@@ -80,7 +83,7 @@ function judge(broker: Broker, allocation: Allocation, before: string | null, ou
   if (outcome.kind === 'digest' && record.digest !== null && record.digest === before)
     return saveVerdict(broker, allocation, outcome.digest === before ? 'intact' : 'changed')
   const detail = reason ?? 'it was claimed, mapped or grown meanwhile'
-  // Where nothing can be compared now, an earlier verdict `changed` stays.
+  // If the broker can't compare now, it keeps an earlier verdict `changed`.
   return saveVerdict(broker, allocation, record.verdict === 'changed' ? 'changed' : 'unverified', detail)
 }
 

@@ -17,18 +17,18 @@ import { viewAllocation, viewMapping } from '../state/wire-view'
 import { drained, turn } from './arguments'
 import { maySee } from './authorize'
 
-/** Allocations in one reply of the snapshot: what others wait for, about a millisecond. */
+/** Allocations in one reply of the snapshot. Others wait for one reply about a millisecond. */
 const batchMax = 64
 
-/** The worst of them must fit a reply, with keys and brackets around. */
+/** Bytes of a batch. A reply must hold the batch, with keys and brackets around. */
 const batchRoom = replyBytesMax - 256
 
-/** Events kept for a watcher that is not reading just now; more are counted and dropped. */
+/** The broker keeps so many events for a watcher that is not reading just now. It counts and drops further ones. */
 const backlogMax = 1024
 
 /**
- * The same for administrators until they have read the snapshot: what happens during a long one must not end in a demand
- * for another. Of anybody else thousands may watch, and read nothing.
+ * The broker keeps more for administrators until they have read the snapshot: otherwise events during a long snapshot would
+ * make them ask for another one. Thousands of other watchers may watch, and read nothing.
  */
 const backlogMaxMeanwhile = 16_384
 
@@ -63,7 +63,7 @@ export async function watch(
     }
     if (backlog.length === 0) room = backlogMax
   }
-  /** Not at once: whoever made the change gets its reply first. */
+  /** Runs later, so that the client that made the change gets its reply first. */
   const flushSoon = () => {
     if (scheduled) return
     scheduled = true
@@ -76,7 +76,7 @@ export async function watch(
   }
   const stop = broker.events.watch(
     (event, audience) => {
-      // A number that another process has by now is not this one's any more.
+      // If another process has the number by now, the event is not about this one.
       if (mine ? !session.isAlive : !maySeeEvent(session, event, audience)) return
       if (backlog.length >= room) {
         backlog.shift()
@@ -102,7 +102,7 @@ export async function watch(
   flush()
 }
 
-/** A turn of the event loop for each batch, so that nobody waits for the whole of it. */
+/** Takes a turn of the event loop for each batch, so that nobody waits for all of them. */
 async function sendSnapshot(broker: Broker, session: Session, mine: boolean, call: Call): Promise<void> {
   const holder = mine ? session.holder : undefined
   let batch: Allocation[] = []
@@ -131,7 +131,7 @@ async function sendSnapshot(broker: Broker, session: Session, mine: boolean, cal
   send(true)
 }
 
-/** Each is looked for anew, as between two the inventory may change. */
+/** Looks each allocation up anew, as the inventory may change between two. */
 function* visibleTo({ inventory }: Broker, session: Session): Generator<Allocation> {
   const all = () => (session.isAdmin ? inventory.byId : inventory.relatedTo(session.uid))
   for (let next = all().nextHigherPair(0); next; next = all().nextHigherPair(next[0]))

@@ -11,7 +11,7 @@ import type { RevocationHost } from './revocation-host'
 
 /** How long the broker waits for a killed process to go; uninterruptible system calls can take a while. */
 const killMs = 5000
-/** How long it waits for descriptors in flight and a dead process' last references, which go within moments. */
+/** How long it waits for descriptors in flight and for a dead process' last references. Both go within moments. */
 const settleMs = 200
 /** The kernel releases buffers that a process had registered for I/O some time after the process is gone. */
 const passMs = 6000
@@ -29,8 +29,8 @@ export class Prover {
   constructor(private readonly broker: RevocationHost) {}
 
   /**
-   * Asks the kernel first. Only where the kernel does not answer that nobody reaches the memory, a scan names the processes:
-   * scans have turns by owner, while the kernel's answer waits for nobody.
+   * Asks the kernel first. If the kernel says that nobody reaches the memory, that is all. Else a scan names the processes.
+   * Scans have turns by owner; the kernel's answer waits for nobody.
    */
   prove(target: Target, boundMs: number = scanMs.waitedFor): Promise<Proof> {
     return this.ask(target, this.scan(target, boundMs))
@@ -44,7 +44,7 @@ export class Prover {
     return target.range.source.prove(target.id, this.scan(target, scanMs.waitedFor), false)
   }
 
-  /** Names nobody, so it is cheap enough to ask again and again. */
+  /** Names nobody, so the broker can afford to ask again and again. */
   async isReached(target: Target, taking: boolean): Promise<boolean> {
     return isHeld(await (taking ? this.prove(target) : this.word(target)), taking)
   }
@@ -76,7 +76,8 @@ export class Prover {
 
   /**
    * Like prove, where other processes (rightful) may go on reaching the memory. The kernel's lease can't tell them apart, and
-   * the memory is not reused while they hold it. So the scan, as far as it sees, judges only the process that gives back.
+   * the broker does not reuse the memory while they hold it. So the scan, as far as it sees, judges only the process that gives
+   * back.
    */
   async proveExcept(
     target: Target,
@@ -92,7 +93,7 @@ export class Prover {
     return pid === undefined ? { kind: 'gone' } : { ...proof, pids: pid > 0 ? [pid] : [], why: opaqueReach }
   }
 
-  /** Looks until nobody holds the memory, or until what passes by itself has had its time. Returns the last answer. */
+  /** Looks until nobody holds the memory, or until the time for passing holders is over. Returns the last answer. */
   async settle(look: () => Promise<Proof>, taking: boolean): Promise<Proof> {
     const begun = performance.now()
     let proof = await look()
@@ -185,7 +186,7 @@ const whyMax = 500
 const opaqueReach =
   "it has an io_uring with files or buffers, or a device like VFIO, or the broker can't look into it, so it may still reach the memory"
 
-/** A process of the side that gives back, which may have the memory in a way that no scan sees; 0: any process may. */
+/** Returns a process of the side that gives back, which may reach the memory in a way that no scan sees. 0: any process may. */
 function opaqueOf(
   { record }: Mapping,
   rightful: ReadonlySet<number>,

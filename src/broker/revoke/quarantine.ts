@@ -9,13 +9,15 @@ import { isLater, type Revoker } from './revoker'
 const lookEveryMs = 1000
 /** The time between two looks that name the holders; each look asks whether there are any. */
 const nameEveryMs = 30_000
-/** The most entries worked on at once, in all and of one owner: scrubbing takes long, and naming holders can. */
+/**
+ * The quarantine works on so many entries at once, in all and of one owner: scrubbing takes long, and so can naming holders.
+ */
 const workMax = 8
 const workPerOwnerMax = 2
 
 /**
  * Finishes what revocation could not: memory in quarantine, mappings without proof, interrupted scrubbing. It looks whenever a
- * holder exits, and once a second while there is any, in turns by owner.
+ * holder exits, and once a second while it has entries, in turns by owner.
  */
 export class Quarantine {
   private timer: NodeJS.Timeout | undefined
@@ -58,7 +60,7 @@ export class Quarantine {
     }
   }
 
-  /** Does nothing for an entry that waits for its turn already. Throws a broken invariant, which ends the process. */
+  /** Does nothing for an entry that already waits for its turn. Throws a broken invariant, which ends the process. */
   private start(entry: Retired | Mapping, uid: number, allocation: string, work: () => Promise<void>): void {
     if (this.pending.has(entry)) return
     this.pending.add(entry)

@@ -17,9 +17,9 @@ export interface RevocationHost extends PoisonHost {
   readonly contents: Contents
   readonly scan: HolderScan
   readonly sessions: Iterable<Connection>
-  /** Finishes later what can't be finished now. */
+  /** The quarantine finishes later what can't finish now. */
   readonly quarantine: { checkSoon(): void }
-  /** The reason why the broker refuses every change; undefined: it does not. */
+  /** The reason why the broker refuses every change. undefined: it does not refuse. */
   readonly frozen: string | undefined
   /** @throws Refusal Frozen */
   checkThawed(): void

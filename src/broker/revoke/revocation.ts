@@ -13,7 +13,7 @@ export class Revocation<Outcome> {
   readonly outcome: Promise<Outcome>
 
   constructor(
-    /** On the monotonic clock (performance.now()): setting the time of day moves no deadline. */
+    /** On the monotonic clock (performance.now()): a new time of day moves no deadline. */
     private deadline: number,
     run: (revocation: Revocation<Outcome>) => Promise<Outcome>,
   ) {
@@ -37,7 +37,7 @@ export class Revocation<Outcome> {
     for (const listener of this.listeners) listener(text)
   }
 
-  /** Waits until the deadline as it then is, for so long at most, or until the signal. */
+  /** Waits until the deadline, which a caller may shorten meanwhile, or for so long at most, or until the signal. */
   async wait(mostMs: number, signal: AbortSignal): Promise<void> {
     this.wake = new AbortController()
     const ms = Math.max(0, Math.min(mostMs, this.deadline - performance.now()))

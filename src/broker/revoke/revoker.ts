@@ -19,8 +19,8 @@ const lookEveryMs = 100
 
 /**
  * Takes memory back, step by step: asks the holders, waits for them until the deadline, and asks the kernel for proof that
- * nobody reaches the memory. Without proof the policy decides: kill who is left, take the memory from under them where
- * the source can, or quarantine it.
+ * nobody reaches the memory. Without proof the policy decides: kill the remaining holders, take the memory from under them
+ * where the source can, or quarantine it.
  */
 export class Revoker {
   private readonly revoking = new Map<Mapping, Revocation<RevokeOutcome>>()
@@ -35,7 +35,7 @@ export class Revoker {
     return this.revoking.has(mapping)
   }
 
-  /** byHolder: its own process says that it has unmapped and closed. */
+  /** byHolder: the mapping's own process says that it has unmapped and closed it. */
   revoke(
     mapping: Mapping,
     { graceMs, byHolder }: { graceMs: number; byHolder: boolean },
@@ -49,7 +49,7 @@ export class Revoker {
     const running = this.revoking.get(mapping)
     if (running) return running.join(deadline, step)
     const revocation = new Revocation<RevokeOutcome>(deadline, async self => {
-      // Begins after the map has it, so that callers can join from its first step on.
+      // The revocation begins only after the map has it, so callers can join from its first step on.
       await Promise.resolve()
       try {
         return await this.runRevoke(mapping, self)
@@ -83,16 +83,17 @@ export class Revoker {
   }
 
   /**
-   * The processes that may go on reaching the allocation while this mapping ends. There are none while its process lives and has
-   * not given it back: then only the kernel's word counts, which requires that nobody at all has the memory open.
+   * Returns the processes that may go on reaching the allocation while this mapping ends. It returns none while the mapping's
+   * process lives and has not given it back: then only the kernel's word counts, which requires that nobody at all has the
+   * memory open.
    */
   private rightful(mapping: Mapping): Set<number> {
     return mapping.hold === 'held' ? new Set() : rightfulHolders(mapping.allocation, mapping)
   }
 
   /**
-   * Ends a mapping that nobody reaches any more by proof. @throws Refusal Frozen, RangeReadOnly: it stays revoking, and the
-   * quarantine ends it later
+   * Ends a mapping whose memory nobody reaches any more, by proof. @throws Refusal Frozen, RangeReadOnly: it stays revoking,
+   * and the quarantine ends it later
    */
   finish(mapping: Mapping): void {
     this.broker.checkThawed()
@@ -160,8 +161,9 @@ export class Revoker {
   }
 
   /**
-   * Scrubs and frees retired memory that is proved to be out of reach. After a failure it stays retired, and the quarantine
-   * tries again. @throws SystemError; StillReferenced: the kernel has not got it all back, and it is in quarantine
+   * Scrubs and frees retired memory that nobody reaches any more, by proof. After a failure it stays retired, and the
+   * quarantine tries again. @throws SystemError; StillReferenced: the kernel has not got all of it back, and it is in
+   * quarantine
    */
   async reclaim(retired: Retired): Promise<void> {
     const { range } = retired
@@ -209,8 +211,8 @@ export class Revoker {
   }
 
   /**
-   * Neither asks nor kills anybody. It looks; where it sees nobody and the policy is `take`, it takes the memory. The quarantine
-   * calls it once a second, so it reports only a success. named: also finds out which processes hold the memory.
+   * Neither asks nor kills anybody. It looks. If it sees nobody and the policy is `take`, it takes the memory. The quarantine
+   * calls it once a second, so it reports only a success. named: it also finds out which processes hold the memory.
    */
   async lookOrTake(of: Retired | Mapping, named: boolean): Promise<Proof> {
     if (of instanceof Mapping) {
@@ -243,7 +245,7 @@ export class Revoker {
     return whenGone(tell, step => this.take(target, step))
   }
 
-  /** Takes the memory from its owner, who could open it by path. Returns why there can be no proof, when that fails. */
+  /** Takes the memory from its owner, who could open it by path. If that fails, there can be no proof, and it returns why. */
   private async disown({ range }: Target, memory: AllocationMemory): Promise<Proof | undefined> {
     try {
       await range.source.disown?.(memory)
@@ -272,7 +274,7 @@ export class Revoker {
     const target = targetOf(allocation)
     const taking = this.canTake(source)
     if (!(await this.prover.isReached(target, taking))) return
-    // The wire has the time of day.
+    // The wire carries the time of day.
     const deadline = Date.now() + Math.round(revocation.deadlineAt - performance.now())
     const returns = held
       .filter(mapping => mapping.holder !== undefined)
@@ -289,14 +291,14 @@ export class Revoker {
       })
     const done = new AbortController()
     void Promise.all(returns).then(() => done.abort())
-    // A holder may let go of the memory without a word.
+    // A holder may let go of the memory without telling the broker.
     while (performance.now() < revocation.deadlineAt && !done.signal.aborted) {
       await revocation.wait(lookEveryMs, done.signal)
       if (done.signal.aborted || !(await this.prover.isReached(target, taking))) return
     }
   }
 
-  /** Does what the policy says at the deadline, and returns who is left. */
+  /** Carries out the policy at the deadline, and returns the remaining holders. */
   private async end(
     allocation: Allocation,
     rightful: () => Set<number>,
@@ -310,7 +312,7 @@ export class Revoker {
     if (proof.kind === 'gone') return proof
     if (taking) return this.forceRevoke(allocation, mapping, proof, tell)
     if (this.broker.settings.onDeadline !== 'kill') return proof
-    // A process that rightly has another mapping is not killed for this one.
+    // The broker does not kill a process for this mapping if it rightly has another one.
     const others = mapping ? rightfulHolders(allocation, mapping) : new Set<number>()
     const pids = proof.pids.filter(pid => !others.has(pid))
     if (!(await this.prover.killHolders(pids, allocation, tell))) return proof
@@ -383,7 +385,7 @@ function isUsedByOthers(allocation: Allocation, mapping: Mapping): boolean {
   return [...allocation.mappings.values()].some(other => other !== mapping && other.state === 'held')
 }
 
-/** Whether the same may succeed later. */
+/** Whether the same attempt may succeed later. */
 export function isLater(error: unknown): boolean {
   return error instanceof Refusal && ['Frozen', 'RangeReadOnly', 'TableFull'].includes(error.error)
 }

@@ -4,18 +4,18 @@ import type { Holder } from '../lease/process'
 import type { Range } from './range'
 import type { Sums } from './sums'
 
-/** An allocation: its record in the table, and the state that lasts only as long as processes live. */
+/** An allocation: its record in the table, and state that lasts only as long as processes live. */
 export class Allocation {
   readonly mappings = new Map<number, Mapping>()
   /** The process that allocated or claimed it, until the inventory notes its end. */
   heldBy: Holder | undefined
-  /** The process that has joined the holder and is to take its place, until the inventory notes its end. */
+  /** The process that has joined the holder and will take its place, until the inventory notes its end. */
   successorBy: Holder | undefined
-  /** The operation that changes it over several turns of the event loop. */
+  /** The operation that changes the allocation over several turns of the event loop. */
   busy: string | undefined
-  /** What it adds to the sums of its range. */
+  /** The allocation's part of the sums of its range. */
   counted: Partial<Sums> = {}
-  /** Its poison that was reported and that no table records; in order, without overlaps. */
+  /** Its reported poison that no table records; in order, without overlaps. */
   reportedBad: Extent[] = []
 
   constructor(
@@ -45,7 +45,7 @@ export class Allocation {
     return this.record.shares.find(share => share.uid === uid)?.access
   }
 
-  /** The uids and processes that an event about it concerns. */
+  /** The uids and processes that an event about the allocation concerns. */
   audience(): { uids: number[]; pids: number[] } {
     const pids = [...this.mappings.values()].flatMap(mapping => (mapping.holder ? [mapping.holder.pid] : []))
     for (const holder of [this.holder, this.successor]) if (holder) pids.push(holder.pid)
@@ -58,13 +58,13 @@ export class Allocation {
  * - held: the process lives and may reach the memory.
  * - givenBack: the process says that it has unmapped and closed it. The table does not record that: after a restart only the
  *   kernel's word counts.
- * - dormant: the process is gone, and the layout waits to be claimed.
+ * - dormant: the process is gone, and the layout waits for a claim.
  */
 export type Hold = 'held' | 'givenBack' | 'dormant'
 
 export class Mapping {
   private process: Holder | undefined
-  /** The process that has given it back; the next one that claims it has not. */
+  /** The process has given it back. A process that claims it afterwards has not. */
   private givenBackBy: Holder | undefined
   private readonly waiting = new Set<() => void>()
   /** When the quarantine last found out who reaches its memory, on the monotonic clock. */
@@ -73,7 +73,7 @@ export class Mapping {
   constructor(
     readonly allocation: Allocation,
     public record: MappingRecord,
-    /** undefined while it is a successor's: its predecessor is charged. */
+    /** undefined while the mapping is a successor's: its predecessor pays. */
     public charge: Charge | undefined,
   ) {}
 
@@ -96,13 +96,13 @@ export class Mapping {
     return this.givenBackBy === this.process ? 'givenBack' : 'held'
   }
 
-  /** The state on the wire. A mapping is revoking until its end is proved, whatever its process does. */
+  /** The state on the wire. A mapping is revoking until the broker has proved its end, whatever its process does. */
   get state(): MappingRecord['state'] {
     if (this.record.state === 'revoking') return 'revoking'
     return this.holder ? 'held' : 'dormant'
   }
 
-  /** Only the inventory calls it, which keeps the holder's own list too. */
+  /** Only the inventory calls it. It keeps the holder's own list too. */
   setHolder(holder: Holder | undefined): void {
     this.process = holder
     if (!holder) this.wake()

@@ -4,12 +4,13 @@ import type { Allocation, Mapping } from './allocation'
 import type { Inventory } from './inventory'
 
 /**
- * A claim passes from one living process to another. The order of the commits is what a broker relies on that is killed
- * between two of them:
- * - join: first the successor, then its mappings. Whoever finds some of them finds both processes; the successor joins again.
- * - complete: first the allocation's new holder, which decides; then each mapping with its predecessor. Whoever finds the new
- *   holder finishes the rest.
- * - drop: first the mappings, then the successor. Whoever finds a successor that is gone finishes that.
+ * A claim passes from one living process to another. The broker may die between two commits. The next one relies on their
+ * order:
+ * - join: first the successor, then its mappings. If the broker finds some of them, it finds both processes; the successor
+ *   joins again.
+ * - complete: first the allocation's new holder, which decides; then each mapping with its predecessor. If the broker finds the
+ *   new holder, it finishes the rest.
+ * - drop: first the mappings, then the successor. If the broker finds a successor that is gone, it finishes the drop.
  */
 
 /** The mappings that the process has as the allocation's successor. */
@@ -17,7 +18,10 @@ export function joinedMappings({ mappings }: Allocation, process: Holder): Mappi
   return [...mappings.values()].filter(({ record, heldBy }) => record.replaces !== null && heldBy === process)
 }
 
-/** layouts: the mappings that it is to replace. Returns its own, in their order. Throws like Inventory.addMapping, with nothing left. */
+/**
+ * layouts: the mappings that the successor will replace. Returns the successor's own, in the same order. Throws like
+ * Inventory.addMapping; then nothing is left of it.
+ */
 export function join(
   inventory: Inventory,
   allocation: Allocation,
@@ -44,8 +48,8 @@ export function join(
 }
 
 /**
- * Returns the mappings of the former holder, which are to be revoked. A layout that the successor had no time to join waits,
- * where the former holder is gone, to be claimed like any other.
+ * Returns the mappings of the former holder, for the caller to revoke. If the former holder is gone, a layout that the
+ * successor had no time to join waits for a claim like any other.
  * @throws Refusal RangeReadOnly: nothing has changed
  */
 export function complete(inventory: Inventory, allocation: Allocation): Mapping[] {
@@ -65,7 +69,7 @@ export function complete(inventory: Inventory, allocation: Allocation): Mapping[
   return [...replaced, ...others]
 }
 
-/** The successor is gone: nothing has happened. */
+/** The successor is gone, and everything is as if it had never come. */
 export function drop(inventory: Inventory, allocation: Allocation): void {
   for (const mapping of [...allocation.mappings.values()])
     if (mapping.record.replaces !== null) inventory.removeMapping(mapping)
@@ -73,7 +77,7 @@ export function drop(inventory: Inventory, allocation: Allocation): void {
   inventory.setSuccessor(allocation, undefined)
 }
 
-/** After a start, with those who live already in their places. Returns what complete() returns. */
+/** Runs after a start, when the living processes are in their places. Returns what complete() returns. */
 export function resume(inventory: Inventory, allocation: Allocation): Mapping[] {
   const { record, mappings } = allocation
   const provisional = [...mappings.values()].filter(mapping => mapping.record.replaces !== null)

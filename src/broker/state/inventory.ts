@@ -23,18 +23,18 @@ const nothing = new BTree<number, Allocation>()
 const idsPerMs = 1024
 
 /**
- * Everything the broker keeps, indexed for requests. Each change goes to the range's table first and to memory only after
- * that, so a change that the table refuses changes nothing.
+ * Everything the broker keeps, indexed for requests. Each change goes first to the range's table and then to memory. So if the
+ * table refuses a change, nothing changes.
  */
 export class Inventory {
   readonly ranges = new Map<string, Range>()
   readonly byName = new BTree<string, Allocation>()
   readonly byId = new BTree<number, Allocation>()
-  /** Names of allocations whose memory is still being made: of two calls at once, one gets the name. */
+  /** Names of allocations whose memory the broker is still making: of two calls at once, one gets the name. */
   readonly namesBeingMade = new Set<string>()
   readonly mappings = new Map<number, Mapping>()
   readonly retired = new Map<number, Retired>()
-  /** Mappings whose end is not proved yet. */
+  /** Mappings whose end the broker has not proved yet. */
   readonly revoking = new Set<Mapping>()
   private readonly related = new Map<number, BTree<number, Allocation>>()
   private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
@@ -49,7 +49,7 @@ export class Inventory {
     return ++this.lastIds[kind]
   }
 
-  /** Skips the ids that a range may have used that can't be read now: it may be back one day. */
+  /** Skips the ids that an unreadable range may have used: that range may be back one day. */
   leapIds(nowMs: number): void {
     for (const kind of countedKinds) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
   }
@@ -98,7 +98,7 @@ export class Inventory {
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
-  /** Records what the broker itself found out about the contents: also while frozen, and in a table without room for others. */
+  /** Records the broker's own findings about the contents: also while frozen, and in a table without room for other changes. */
   recordContents(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
     const record = { ...allocation.record, ...word }
     allocation.range.commit([{ put: 'allocation', value: record }])
@@ -133,8 +133,8 @@ export class Inventory {
   }
 
   /**
-   * Gives the process the allocation and its dormant mappings of this uid. Each has its own commit: together they may be
-   * more than the journal takes at once. After a crash in between, the same process claims the rest.
+   * Gives the process the allocation and its dormant mappings of this uid. Each has its own commit: together they may be more
+   * than the journal takes at once. After a crash in between, the same process claims the rest.
    */
   claim(allocation: Allocation, mappings: Mapping[], holder: Holder, asOwner: boolean): void {
     const { range } = allocation
@@ -158,7 +158,7 @@ export class Inventory {
     }
   }
 
-  /** Ends the allocation and its mappings. Their extents are not free yet. */
+  /** Ends the allocation and its mappings. Their extents do not become free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
     const { id, name, uid, extents } = allocation.record
     const record: RetiredRecord = {
@@ -248,7 +248,10 @@ export class Inventory {
     this.leases.releaseIdle(before)
   }
 
-  /** A successor's mapping becomes one like any other, with its predecessor's charge; in the same commit that one begins to end. */
+  /**
+   * Makes a successor's mapping one like any other, with its predecessor's charge. The same commit begins the predecessor's
+   * end.
+   */
   replaceMapping(mapping: Mapping): void {
     const { allocation } = mapping
     const former = this.mappings.get(mapping.record.replaces ?? 0)
@@ -302,7 +305,7 @@ export class Inventory {
     else this.related.set(uid, new BTree([[allocation.id, allocation]]))
   }
 
-  /** Allocations whose names begin so, in order. */
+  /** Returns the allocations whose names begin with the prefix, in order. */
   *withPrefix(prefix: string): IterableIterator<Allocation> {
     for (const [name, allocation] of this.byName.entries(prefix)) {
       if (!name.startsWith(prefix)) return
@@ -320,7 +323,7 @@ export class Inventory {
     this.recount(allocation)
   }
 
-  /** A mapping of a shared allocation counts for its owner as well, who lets the other uid in. */
+  /** A mapping of a shared allocation also counts for the owner, who lets the other uid in. */
   private chargeMapping(allocation: Allocation, record: MappingRecord): Charge {
     return this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
   }
@@ -366,7 +369,7 @@ export class Inventory {
     add(entry.counted, 1)
   }
 
-  /** What an allocation or retired memory adds to the sums, as it is now. */
+  /** Computes the present part of an allocation or of retired memory in the sums. */
   private summandsOf(entry: Allocation | Retired): Partial<Sums> {
     if (entry instanceof Retired)
       return this.retired.has(entry.record.id) ? { [entry.record.state]: entry.bytes } : {}

@@ -35,7 +35,9 @@ export class PoisonLedger {
     return added
   }
 
-  /** Records in the table what is not in it yet. Throws what commit throws; the rest then waits for the next call. */
+  /**
+   * Records in the table the poison that is not in it yet. Throws what commit throws; the rest then waits for the next call.
+   */
   record(commit: (changes: Change[]) => void): void {
     while (this.unrecorded.size > 0) {
       const some = [...this.unrecorded.values()].slice(0, recordsPerCommit)

@@ -21,7 +21,10 @@ import type { RecordBytes } from './record-bytes'
 import type { RecoveryReport } from './recovery-report'
 import { emptySums } from './sums'
 
-/** Shares of a table's room: a reserve for changes that must go through, the most for one uid, the most for all without an [[owner]]. */
+/**
+ * Shares of a table's room: the reserve for changes that must go through, the most for one uid, the most for all uids without
+ * an [[owner]].
+ */
 const reserveShare = 8
 const uidShare = 4
 const othersShare = 2
@@ -45,24 +48,24 @@ export interface RangeOptions {
   configured: { kind: string; bytes: number }
   recovery: Recovery
   report: RecoveryReport
-  /** Left out when the range could not be opened at all. */
+  /** Absent when the broker could not open the range at all. */
   parts?: RangeParts
-  /** Left out when it is online. */
+  /** Absent when the range is online. */
   readOnlyReason?: string
   onReadOnly: (range: Range, reason: string) => void
   standing: (uid: number) => Standing
 }
 
 /**
- * One range: its source, its table and its free extents. A range whose table can't be read or written is read-only: it hands
- * out what it knows of and refuses every change.
+ * One range: its source, its table and its free extents. A range whose table the broker can't read or write is read-only: it
+ * hands out what it knows of and refuses every change.
  */
 export class Range {
   readonly name: string
   readonly recovery: Recovery
   readonly report: RecoveryReport
   readonly sums = emptySums()
-  /** Poison that would be free otherwise, in whole units. */
+  /** Poison in otherwise free memory, in whole units. */
   poisonedBytes = 0
   private poisonLedger: PoisonLedger | undefined
   private readonly options: RangeOptions
@@ -103,7 +106,7 @@ export class Range {
   }
 
   /**
-   * uid: who pays for the room that the change takes in the table. Left out for changes that must go through (freezing,
+   * uid: the payer for the room that the change takes in the table. Absent for changes that must go through (freezing,
    * retiring, freeing): the table keeps a reserve for those.
    * @throws Refusal RangeReadOnly, TableFull, LimitExceeded
    */
@@ -153,20 +156,20 @@ export class Range {
     return this.poisonLedger
   }
 
-  /** The extents can be allocated again, except for their poison. */
+  /** Makes the extents available again, except for their poison. */
   free(extents: readonly Extent[]): void {
     this.allocator.free(extents)
     this.withhold(extents)
   }
 
-  /** Nobody is given the poison in these extents any more. Where it is in use, that holds from the end of that use. */
+  /** Gives nobody the poison in these extents any more. Where it is in use, that holds from the end of that use. */
   withhold(extents: readonly Extent[]): void {
     for (const extent of this.poison.in(extents))
       this.poisonedBytes += this.allocator.withhold(wholeUnits(extent, this.source.unitBytes))
   }
 
   /**
-   * Adds extents to the ledger. From now on nobody is given them, also where the table refuses to record them.
+   * Adds extents to the ledger. From now on the broker gives them to nobody, also where the table refuses to record them.
    * @throws Refusal RangeReadOnly, TableFull
    */
   addPoison(extents: readonly Extent[], origin: PoisonOrigin): void {
@@ -249,7 +252,7 @@ export class Range {
   }
 }
 
-/** A range that could not be opened promises nothing. */
+/** A range that the broker could not open promises nothing. */
 const unknownCapabilities: Capabilities = {
   fdBound: 'none',
   forcedRevoke: false,
@@ -259,12 +262,12 @@ const unknownCapabilities: Capabilities = {
   pageBytes: 0,
 }
 
-/** Retired memory, as a source knows it. */
+/** Retired memory, in the form for a source. */
 export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): AllocationMemory {
   return { id: allocationId, uid, bytes: bytesOf(extents), extents }
 }
 
-/** An allocation's memory, as a source knows it. */
+/** An allocation's memory, in the form for a source. */
 export function memoryOf({ id, uid, bytes, extents }: AllocationMemory): AllocationMemory {
   return { id, uid, bytes, extents }
 }

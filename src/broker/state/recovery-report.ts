@@ -1,12 +1,14 @@
 import { boundedText } from '../bounded-text'
 
-/** What the broker found when it recovered a range. */
+/** The broker's findings when it recovered a range. */
 export interface RecoveryReport {
   /** null: the table names none. */
   previousBootId: string | null
   startedAt: number
   tookMs: number
-  /** The slot of the checkpoint that was read (null: none), and the number of journal entries replayed over it. */
+  /**
+   * The slot of the checkpoint that the broker read (null: none), and the number of journal entries that it replayed over it.
+   */
   checkpoint: number | null
   replayed: number
   epoch: number
@@ -14,7 +16,7 @@ export interface RecoveryReport {
   allocations: number
   /** Sentences for an operator; the log has them too. */
   findings: string[]
-  /** The allocations found that nobody has claimed since. */
+  /** The allocations that the broker found, and nobody has claimed since. */
   unclaimed: Set<number>
 }
 
@@ -22,7 +24,7 @@ export interface RecoveryReport {
 const findingsMax = 32
 const findingBytesMax = 512
 
-/** Keeps a bounded number; then the last finding says that there is more. */
+/** Keeps a bounded number of findings. Beyond that, the last one says that there are more. */
 export function addFinding({ findings }: RecoveryReport, text: string): void {
   if (findings.length < findingsMax) findings.push(boundedText(text, findingBytesMax))
   else findings[findingsMax - 1] = 'there is more; the log has all of it'

@@ -5,15 +5,15 @@ import type { ScrubObserver } from '../source/source'
 import type { Range } from './range'
 import type { Sums } from './sums'
 
-/** Extents whose allocation has ended and that are not free yet. */
+/** Extents of an allocation that has ended. They are not free yet. */
 export class Retired {
   /** The processes last seen holding it, in quarantine. */
   pids: number[] = []
   /** When the quarantine last found out who reaches it, on the monotonic clock. */
   namedAt = Number.NEGATIVE_INFINITY
-  /** Set while it is being scrubbed. */
+  /** Set while the broker scrubs it. */
   scrubbing: ScrubObserver | undefined
-  /** What it adds to the sums of its range. */
+  /** Its part of the sums of its range. */
   counted: Partial<Sums> = {}
 
   constructor(

@@ -8,7 +8,7 @@ import type { Retired } from './retired'
 
 /** The inventory's entries as the wire shows them. */
 
-/** The most processes named as holders of one piece of retired memory. */
+/** A reply names so many processes at most as holders of one piece of retired memory. */
 const holdersMax = 16
 
 export function viewAllocation(allocation: Allocation): AllocationView {
