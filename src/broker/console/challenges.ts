@@ -7,12 +7,12 @@ const timeBytes = 6
 const bodyBytes = timeBytes + 16
 
 /**
- * Nonces for pages to prove with that they have the token. A nonce says itself that it is of this broker, and since when, so
- * that asking for many takes no memory and makes nobody else's invalid; only those that were used are kept.
+ * Nonces for a page's proof that it has the token. A nonce itself says that it is of this broker, and since when. So asking for
+ * many takes no memory, and makes nobody else's invalid; the broker keeps only the used ones.
  */
 export class Challenges {
   private readonly key = randomBytes(32)
-  /** When; the oldest first. */
+  /** The time of their use; the oldest first. */
   private readonly used = new Map<string, number>()
 
   /** 72 characters of base64url. */
@@ -22,7 +22,7 @@ export class Challenges {
     return Buffer.concat([body, this.seal(body)]).toString('base64url')
   }
 
-  /** Whether it is ours, not used and not too old. */
+  /** Whether the nonce is ours, unused and not too old. */
   isOpen(nonce: string): boolean {
     const bytes = Buffer.from(nonce, 'base64url')
     const body = bytes.subarray(0, bodyBytes)

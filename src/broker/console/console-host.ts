@@ -8,7 +8,7 @@ import type { Turns } from '../session/turns'
 import type { Inventory } from '../state/inventory'
 import type { Statistics } from '../statistics'
 
-/** The broker as the console sees it: it admits viewers, and has figures. */
+/** The part of the broker that the console sees: it admits viewers, and has figures. */
 export interface ConsoleHost extends SessionHost {
   readonly settings: Pick<Settings, 'admins' | 'clientsMax' | 'socket'>
   readonly log: Logger
@@ -19,6 +19,6 @@ export interface ConsoleHost extends SessionHost {
   readonly inventory: Inventory
   readonly accounts: Accounts
   readonly kernelLog: KernelLog
-  /** Why every change is refused, undefined when it is not. */
+  /** The reason why the broker refuses every change. undefined: it does not refuse. */
   readonly frozen: string | undefined
 }

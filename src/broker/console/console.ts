@@ -16,19 +16,19 @@ import { Rejections } from './rejections'
 import { Token } from './token'
 import { Viewers } from './viewers'
 
-/** Between attempts to listen where another program does. */
+/** Time between attempts to listen where another program listens. */
 const retryMs = 2000
 
-/** Anybody on this host can connect; of more than this the oldest makes room. */
+/** Anybody on this host can connect. Beyond so many, the oldest makes room. */
 const strangersMax = 64
 
-/** For a request to arrive, and an answer to be taken. */
+/** A request must arrive within this time, and the client must take the answer within it. */
 const patienceMs = 5000
 
-/** The time for a viewer to go after the request. */
+/** After the request to close, a viewer has so long to go. */
 const farewellMs = 1000
 
-/** The page's own nonce may be behind it. */
+/** The page's own nonce may follow it. */
 const challenge = /^\/challenge(?:\?([\w-]{43}))?$/
 
 const webSocketOptions = {
@@ -40,7 +40,7 @@ const webSocketOptions = {
   closeTimeout: farewellMs,
 }
 
-/** The page, the metrics, and the protocol over WebSockets, on a loopback port. Its troubles are not the broker's. */
+/** The page, the metrics, and the protocol over WebSockets, on a loopback port. If the console fails, the broker goes on. */
 export class Console {
   private readonly http = createServer({
     maxHeaderSize: 8192,
@@ -78,7 +78,7 @@ export class Console {
     this.http.on('upgrade', (request, socket, head) => this.upgrade(request, socket, head))
   }
 
-  /** Listens, or goes on trying; undefined if there is no console. */
+  /** Listens, or keeps trying. undefined: there is no console. */
   static async start(broker: ConsoleHost, settings: ConsoleSettings): Promise<Console | undefined> {
     try {
       const started = new Console(broker, settings)
@@ -90,18 +90,20 @@ export class Console {
     }
   }
 
-  /** From now on viewers are let in. */
+  /** Lets viewers in from now on. */
   serve(onCall: (session: Session, call: Call) => void): void {
     this.viewers = new Viewers(this.broker, this.settings, onCall)
   }
 
-  /** With the token in the fragment, which a browser never sends. Throws why it does not listen. */
+  /**
+   * The address with the token in the fragment, which a browser never sends. @throws the reason why the console does not listen
+   */
   get url(): string {
     if (this.failure) throw this.failure
     return `http://${this.authority}/#token=${this.token.text}`
   }
 
-  /** The old token ends, and with it open pages. */
+  /** Replaces the token, and closes open pages. */
   renewToken(why: string): void {
     this.broker.log.warn({ why }, 'the console gets a new token')
     try {
@@ -112,7 +114,7 @@ export class Console {
     this.viewers?.close()
   }
 
-  /** There are more administrators; they may see the token. */
+  /** Lets new administrators see the token. */
   admit(): void {
     try {
       this.token.admit(this.broker.settings.admins)
@@ -143,7 +145,7 @@ export class Console {
     }
   }
 
-  /** Resolves after the first attempt, however it ended. */
+  /** Resolves after the first attempt, whatever its result. */
   private listen(): Promise<void> {
     const { broker, http, settings } = this
     return new Promise(resolve => {

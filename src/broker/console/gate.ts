@@ -2,24 +2,26 @@ import type { IncomingMessage } from 'node:http'
 import { Challenges } from './challenges'
 import type { Purpose, Token } from './token'
 
-/** The subprotocol that a page speaks; its proof comes as another one beside it, as a page can set no header. */
+/**
+ * The subprotocol that a page speaks. The page sends its proof as another subprotocol beside it, as a page can set no header.
+ */
 export const subprotocol = 'membroker'
 const proofPrefix = 'membroker.proof.'
 
-/** Why a request is turned away. */
+/** Why the console turns a request away. */
 export interface Rejection {
   status: number
   reason: string
-  /** Where else to ask. */
+  /** The right address to ask. */
   location?: string
 }
 
 /** Admission to the console. Any user of this host can connect, and any web site can make a browser here connect. */
 export class Gate {
   private readonly challenges = new Challenges()
-  /** As a browser sends it, which leaves the port of HTTP itself out. */
+  /** The name as a browser sends it: without the port, if that is HTTP's own. */
   private readonly host: string
-  /** Names under which a browser may look for this address; at some of them another program can listen. */
+  /** A browser may look for this address under these names; at some of them another program can listen. */
   private readonly otherHosts: ReadonlySet<string>
 
   constructor(
@@ -33,7 +35,7 @@ export class Gate {
     this.otherHosts = new Set(['127.0.0.1', 'localhost', '[::1]'].map(at))
   }
 
-  /** A nonce for a proof. If the page sends a nonce, also the broker's own proof. */
+  /** Returns a nonce for a proof. If the page sends a nonce, it adds the broker's own proof. */
   challenge(nonce?: string): string {
     const challenge = this.challenges.issue()
     return nonce === undefined
@@ -42,38 +44,38 @@ export class Gate {
   }
 
   /**
-   * For every request: a site whose name was made to lead here (DNS rebinding) is known by the name. Of this host's names
-   * only the address itself will do, as nobody else can listen there while the broker does.
+   * Checks every request: a site can make its name lead here (DNS rebinding), but the request then carries that name. Of this
+   * host's names the console accepts only the address itself, as nobody else can listen there while the broker does.
    */
   checkHost({ headers, headersDistinct, method, url }: IncomingMessage): Rejection | undefined {
     if (headersDistinct.host?.length === 1) {
       if (headers.host === this.host) return undefined
-      // The browser takes the token behind the address along.
+      // The browser takes along the token that follows the address.
       if (this.otherHosts.has(headers.host!) && url === '/' && method === 'GET')
         return { status: 308, reason: 'the console has one address', location: `http://${this.host}/` }
     }
     return { status: 421, reason: `the request is for another host: this is ${this.host}` }
   }
 
-  /** For requests without a token. A browser does not name a page's own origin with a GET. */
+  /** Checks requests without a token. A browser does not send a page's own origin with a GET. */
   checkOrigin({ headers }: IncomingMessage): Rejection | undefined {
     if (headers.origin === undefined || headers.origin === `http://${headers.host}`) return undefined
     return { status: 403, reason: 'another origin' }
   }
 
-  /** For Prometheus, which sends its token to any program that listens: the token opens nothing else. */
+  /** Checks Prometheus, which sends its token to any program that listens. So this token opens nothing else. */
   checkBearer({ headers }: IncomingMessage): Rejection | undefined {
     const [, candidate] = /^Bearer ([\w-]+)$/.exec(headers.authorization ?? '') ?? []
     if (candidate !== undefined && this.metricsToken.equals(candidate)) return undefined
     return { status: 401, reason: 'the token is missing or wrong' }
   }
 
-  /** For a page that asks why its WebSocket was not opened. */
+  /** Checks a page that asks why its WebSocket did not open. */
   checkAsking({ headers }: IncomingMessage): Rejection | undefined {
     return this.checkProof('asking', /^Proof (.+)$/.exec(headers.authorization ?? '')?.[1])
   }
 
-  /** For the page's WebSocket: its own origin, and a proof that it has the token. */
+  /** Checks the page's WebSocket: its own origin, and a proof that it has the token. */
   checkUpgrade({ headers }: IncomingMessage): Rejection | undefined {
     if (headers.origin !== `http://${headers.host}`) return { status: 403, reason: 'another origin' }
     const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim())
@@ -88,7 +90,7 @@ export class Gate {
   private checkProof(purpose: Purpose, text = ''): Rejection | undefined {
     const [, nonce, proof] = /^([\w-]{72})\.([\w-]{43})$/.exec(text) ?? []
     if (nonce === undefined) return wrongProof
-    // Not 401: the token may be right, and the nonce that of the broker before.
+    // Not 401: the token may be right, and the nonce may be of the earlier broker.
     if (!this.challenges.isOpen(nonce)) return { status: 410, reason: 'the nonce is used or too old' }
     if (!this.token.proves(purpose, nonce, proof!)) return wrongProof
     this.challenges.use(nonce)

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Rejection } from './gate'
 import type { Page } from './page-file'
 
-/** Headers of every answer. Only a page of ours shows the content, and that page reaches only us. */
+/** Headers of every answer. Only our page shows the content, and it reaches only us. */
 const headers = {
   connection: 'close',
   'cache-control': 'no-store',
@@ -15,9 +15,9 @@ const headers = {
 const nothingElse = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
 const noPolicy = ["default-src 'none'", ...nothingElse].join('; ')
 
-/** host: as the request named us, checked by the gate. */
+/** host: our name in the request; the gate has checked it. */
 export function sendPage(response: ServerResponse, page: Page, host: string): void {
-  // A policy can't name an address of IPv6; where 'self' does not cover WebSockets, only the others will do.
+  // A policy can't name an IPv6 address. In a browser whose 'self' does not cover WebSockets, only other addresses work.
   const sockets = host.startsWith('[') ? '' : ` ws://${host}`
   const policy = [
     "default-src 'none'",
@@ -53,7 +53,7 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body)
 }
 
-/** Ends a connection that has asked for an upgrade: the server has let go of it, and its time limits with it. */
+/** Ends a connection that has asked for an upgrade. The server has let go of it, and does not apply its time limits. */
 export function turnAway(socket: Duplex, { status, reason }: Rejection): void {
   const body = `${reason}\n`
   const lines = [

@@ -15,10 +15,10 @@ export interface ConsoleState {
   rejected: ReadonlyMap<string, number>
 }
 
-/** Owners in one answer, as in GetStatus: each is a series of its own for Prometheus. */
+/** One answer has so many owners, as in GetStatus: each is a series of its own for Prometheus. */
 const ownersMax = 1000
 
-/** The broker's state for Prometheus. A request reads everything at that moment: a call pays for none of it. */
+/** The broker's state for Prometheus. A request reads everything at that moment, so calls pay for none of it. */
 export function metricsOf(broker: ConsoleHost, state: ConsoleState): Registry {
   const registry = new Registry()
   const metrics = [
@@ -226,7 +226,7 @@ function histogram(method: string, { calls, totalMs, latency }: MethodRecord): S
   ]
 }
 
-/** Under the names that every program's have. Not the library's own: those wake an idle broker to sample its event loop. */
+/** These names are the same in every program. The library's own metrics would wake an idle broker to sample its event loop. */
 function processMetrics(): SampledMetric[] {
   const [, filesMax = '0'] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
   return [

@@ -21,7 +21,7 @@ export function loadPage(file = path.join(__dirname, '../../page/page.html')): P
 function hashes(html: string, element: 'script' | 'style'): string {
   const blocks = html.matchAll(new RegExp(`<${element}(?:\\s[^>]*)?>([\\s\\S]*?)</${element}>`, 'g'))
   const list = [...blocks].map(([, text]) => {
-    // A browser has turned line ends into one character each before it hashes.
+    // Before a browser hashes a script, it turns each line end into one character.
     const digest = createHash('sha256').update(text!.replace(/\r\n?/g, '\n')).digest('base64')
     return `'sha256-${digest}'`
   })

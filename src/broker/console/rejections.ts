@@ -1,9 +1,9 @@
 import type { Logger } from 'pino'
 
-/** Between lines in the log: a refused client can come again at once, and must not fill a disk. */
+/** Time between lines in the log: a refused client can come again at once, and must not fill a disk. */
 const logMs = 1000
 
-/** Requests that were turned away, by reason. */
+/** Counts the requests that the console turned away, by reason. */
 export class Rejections {
   readonly counts = new Map<string, number>()
   private unlogged = 0

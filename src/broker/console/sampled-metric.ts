@@ -1,11 +1,11 @@
-/** One line of a metric. suffix: of the lines that belong together in a histogram. */
+/** One line of a metric. suffix: tells apart the lines of one histogram. */
 export interface Sample {
   labels?: Record<string, string | number>
   value: number
   suffix?: '_bucket' | '_sum' | '_count'
 }
 
-/** A metric that a request reads at that moment; the shape that a registry of prom-client takes. */
+/** A metric that reads its value at the moment of the request, in the form for prom-client's registry. */
 export class SampledMetric {
   constructor(
     readonly type: 'gauge' | 'counter' | 'histogram',

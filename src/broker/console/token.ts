@@ -14,16 +14,15 @@ import type { Logger } from 'pino'
 import { KiB } from '../../../protocol/units'
 
 const tokenBytes = 32
-/** The token; and of one that has readers, the uids of all who may have seen it. */
+/** A file has the token. If the token has readers, it also has the uids of all who may have seen it. */
 const content = /^([A-Za-z0-9_-]{43})\n(?:readers((?: \d+)+)\n)?$/
 
-/** More than a list of readers needs. */
+/** A list of readers needs less. */
 const fileBytesMax = 64 * KiB
 
 /**
- * The purpose of a proof. A browser may go on using a connection to a program that listened before the broker did,
- * for anything but a new WebSocket; so a proof that it sends there must open none. 'broker' is the broker's own, for
- * the page.
+ * The purpose of a proof. A browser may still use a connection to a program that listened before the broker did, for anything
+ * but a new WebSocket. So a proof that it sends there must open none. 'broker' is the broker's own proof, for the page.
  */
 export type Purpose = 'console' | 'asking' | 'broker'
 
@@ -39,8 +38,8 @@ export class Token {
   ) {}
 
   /**
-   * Takes the file's token; makes a new one if it can't trust the file, or if a uid that may have seen the token must
-   * lose it. readers: the uids that may see it from now on; undefined: the file goes to others. Throws system errors.
+   * Takes the file's token. It makes a new one if it can't trust the file, or if a uid that may have seen the token must lose
+   * it. readers: the uids that may see it from now on; undefined: the file goes to others. @throws system errors
    */
   static keptIn(file: string, log: Logger, readers?: ReadonlySet<number>): Token {
     const kept = read(file)
@@ -56,33 +55,35 @@ export class Token {
     return token
   }
 
-  /** More may see it, if nobody may see it no more. Throws system errors. */
+  /** Lets more uids see it, if no uid must lose it. @throws system errors */
   admit(readers: ReadonlySet<number>): void {
     if (this.readers?.size === readers.size) return
     this.readers = readers
     this.keep()
   }
 
-  /** Another from now on; the old one is worth nothing any more, even where the new one can't be kept. Throws system errors. */
+  /**
+   * Makes another token. The old one is worth nothing any more, even if the file can't keep the new one. @throws system errors
+   */
   renew(readers: ReadonlySet<number>): void {
     this.text = newText()
     this.readers = readers
     this.keep()
   }
 
-  /** The old file is gone even if this fails: it would mislead the next broker. */
+  /** Removes the old file even if the rest fails: it would mislead the next broker. */
   private keep(): void {
     rmSync(this.file, { force: true })
     const readers = this.readers ? `readers ${[...this.readers].sort((a, b) => a - b).join(' ')}\n` : ''
     write(this.file, `${this.text}\n${readers}`)
   }
 
-  /** Takes the same time for every wrong one, whatever its length. */
+  /** Takes the same time for every wrong token, whatever its length. */
   equals(candidate: string): boolean {
     return timingSafeEqual(sha256(this.text), sha256(candidate))
   }
 
-  /** Whether the maker of this proof of the nonce has the token, and made it for this purpose. */
+  /** Whether the maker of this proof of the nonce has the token, and made the proof for this purpose. */
   proves(purpose: Purpose, nonce: string, proof: string): boolean {
     return timingSafeEqual(sha256(this.proofOf(purpose, nonce)), sha256(proof))
   }
@@ -100,7 +101,7 @@ function sha256(value: string): Buffer {
   return createHash('sha256').update(value).digest()
 }
 
-/** Why a token that those have seen is not for these; undefined when it is. */
+/** Why these readers can't have a token that others have seen; undefined when they can. */
 function faultOfReaders(seen: ReadonlySet<number> | undefined, readers: ReadonlySet<number> | undefined) {
   if (!readers) return undefined
   if (!seen) return 'it does not say who has seen the token'
@@ -136,7 +137,7 @@ function read(file: string): Kept {
   }
 }
 
-/** Under another name first: a broker that is killed here leaves no half a token. */
+/** Writes under another name first: a broker that dies here leaves no half of a token. */
 function write(file: string, content: string): void {
   const draft = `${file}.${randomBytes(8).toString('hex')}`
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants

@@ -14,18 +14,18 @@ import { webSocketChannel } from './web-socket-channel'
 
 const pingMs = 5000
 
-/** Two, not one: after a long turn of ours the answer to the last is still in the socket. */
+/** Two, not one: after a long turn of the broker's the answer to the last ping is still in the socket. */
 const unansweredMax = 2
 
 /**
- * (uid_t)-1, which no process has and nothing can belong to or be shared with. Not the broker's own: an administrator who
- * opens the console is not thereby the owner of what that uid has.
+ * (uid_t)-1: no process has it, nothing can belong to it, and nobody can share anything with it. Not the broker's own uid: an
+ * administrator who opens the console does not thereby become the owner of that uid's allocations.
  */
 const noUid = 0xffffffff
 
 /** One open page: an administrator's session without a process, with the rights that the configuration gives it. */
 export class Viewer extends Session {
-  /** Nobody sees the difference, and each time costs the broker a system call, and the machine another process awake. */
+  /** Nobody sees the difference. Each sending costs the broker a system call, and wakes another process. */
   override readonly gatherEventsMs = 50
 
   constructor(
@@ -49,9 +49,9 @@ export class Viewer extends Session {
   }
 }
 
-/** The open pages, each answered as a client is. */
+/** The open pages. The broker answers each as it answers a client. */
 export class Viewers {
-  /** Includes those that have to go and are not gone yet. */
+  /** Includes viewers that must go and are not gone yet. */
   private readonly sockets = new Set<WebSocket>()
   private readonly responders = new Set<Responder>()
   private readonly budgets = new ConnectionBudgets(0)
@@ -118,8 +118,8 @@ export class Viewers {
   }
 
   /**
-   * A viewer that vanished, or reads nothing, answers no ping. The broker does not read an answer behind too many
-   * calls either.
+   * A viewer that vanished, or reads nothing, answers no ping. If too many calls wait, the broker does not read the answer
+   * behind them either.
    */
   private keepAsking(socket: WebSocket, viewer: Viewer): void {
     let unanswered = 0

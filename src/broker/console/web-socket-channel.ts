@@ -3,14 +3,14 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 
-/** RFC 6455: an endpoint ends the connection because of a received message. */
+/** RFC 6455: an endpoint ends the connection because of a message that it received. */
 const policyViolation = 1008
 
-/** A frame is a message without its NUL. No descriptors travel here. transport: the stream below the WebSocket. */
+/** A frame is a message without its NUL, and carries no descriptors. transport: the stream below the WebSocket. */
 export function webSocketChannel(socket: WebSocket, transport: Socket, events: ChannelEvents): Channel {
   let ended = false
   let corked = false
-  /** Frames of a turn of the event loop leave together: each alone would cost a system call. */
+  /** Frames of one turn of the event loop leave together: each alone would cost a system call. */
   const gather = () => {
     if (corked) return
     corked = true

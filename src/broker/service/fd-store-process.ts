@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /**
- * The process that reads messages to the service manager, and has the descriptors of its store: the nearest ancestor
- * of this process with the socket open. Others may be between it and us, such as the shell of a wrapper. If that is
- * not visible, the parent.
+ * The process that reads messages to the service manager, and has the descriptors of its store: the nearest ancestor of this
+ * process with the socket open. Others may be between it and us, such as the shell of a wrapper. If the broker can't see which
+ * one has the socket, it takes the parent.
  */
 export function fdStoreProcess(notifySocket: string): number {
   const sockets = inodesOf(notifySocket)
@@ -11,7 +11,7 @@ export function fdStoreProcess(notifySocket: string): number {
   return process.ppid
 }
 
-/** As the kernel names them among a process' descriptors. Of several with one address only one is still reachable. */
+/** The kernel's names of these sockets among a process' descriptors. Of several with one address, clients reach only one. */
 function inodesOf(address: string): ReadonlySet<string> {
   const lines = textOf('/proc/net/unix').split('\n')
   const found = lines.map(line => /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.*)$/.exec(line))
@@ -27,7 +27,7 @@ function hasOpen(pid: number, sockets: ReadonlySet<string>): boolean {
   }
 }
 
-/** 0 where there is none. */
+/** 0: there is none. */
 function parentOf(pid: number): number {
   return Number(/^\d+ \(.*\) \S (\d+)/s.exec(textOf(`/proc/${pid}/stat`))?.[1] ?? 0)
 }

@@ -7,14 +7,15 @@ import { PacedQueue } from './paced-queue'
 import { type Item, rangeOfStoreName, storeName } from './store-name'
 
 /**
- * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES, of which exec takes 128 KiB
- * (MAX_ARG_STRLEN): with more, the service can never be started again. 4 KiB are left for the names of sockets.
+ * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES. exec takes 128 KiB of it
+ * (MAX_ARG_STRLEN). With more, nobody can ever start the service again. 4 KiB remain for the names of sockets.
  */
 export const nameBytesMax = 124 * KiB
 
 /**
- * Messages to the service manager, one to put a memfd into its store and one to take it out. Its loop serves the whole
- * host: systemd 257 hardly answers anybody at some 250 a second. After a rest, a host's virtual machines start at once.
+ * The pace of messages to the service manager: one puts a memfd into its store, and one takes it out. The manager's loop serves
+ * the whole host: systemd 257 hardly answers anybody at some 250 a second. After a rest, a host's virtual machines start at
+ * once.
  */
 const rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burst: 512 } }
 
@@ -22,8 +23,8 @@ const rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burs
 const patienceMs = 30_000
 
 /**
- * The result of takeRange. doubt: why the memfds are ambiguous; then the broker may neither use any of them nor make
- * new ones beside them.
+ * The result of takeRange. doubt: why the memfds are ambiguous. Then the broker may neither use any of them nor make new ones
+ * beside them.
  */
 export interface Kept {
   items: Map<Item, number>
@@ -32,20 +33,20 @@ export interface Kept {
 
 export interface FdStoreOptions {
   readonly notify: Notify
-  /** Descriptors it holds at most: FileDescriptorStoreMax= of the unit. */
+  /** The store holds so many descriptors at most: FileDescriptorStoreMax= of the unit. */
   readonly size: number
-  /** The process that has copies of all descriptors in it: it holds no memory on its own account. */
+  /** The process that has copies of all descriptors in the store. It holds no memory on its own account. */
   readonly storePid: number
   readonly inherited: Pick<Inherited, 'memfds' | 'strays'>
   readonly onLost: (name: string, error: Error) => void
 }
 
 /**
- * The service manager's fd store: memfds that it keeps while no broker runs, and passes to the next one. It confirms
- * nothing, and silently drops memfds beyond its size, so the broker must know the size.
+ * The service manager's fd store. It keeps memfds while no broker runs, and passes them to the next one. The manager confirms
+ * nothing, and silently drops memfds beyond the store's size, so the broker must know the size.
  */
 export class FdStore {
-  /** Names in the store by now, by item and range. */
+  /** The present names in the store, by item and range. */
   private readonly names = new Map<string, string>()
   private nameBytes: number
   private readonly removals = new Map<string, Promise<void>>()
@@ -68,7 +69,7 @@ export class FdStore {
     return { memfds, memfdsMax: this.options.size, nameBytes: this.nameBytes, nameBytesMax }
   }
 
-  /** The memfds of a range from earlier brokers; the caller owns the descriptors. */
+  /** Returns the memfds of a range from earlier brokers; the caller owns the descriptors. */
   takeRange(range: string): Kept {
     const items = new Map<Item, number>()
     let doubt: string | undefined
@@ -90,15 +91,15 @@ export class FdStore {
     return { items, doubt }
   }
 
-  /** Ranges of which something is kept that nobody has taken. It stays in the store. */
+  /** Returns the ranges that have memfds in the store which nobody has taken. These stay in the store. */
   untakenRanges(): string[] {
     return [...new Set([...this.kept.keys()].map(name => rangeOfStoreName(name)!.range))]
   }
 
   /**
-   * A copy of fd survives this broker when it resolves. uid: the message to the manager takes this uid's turn. signal: the
-   * client that it is for is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker can't reach
-   * the manager, or need not any more
+   * When it resolves, the store has a copy of fd that survives this broker. uid: the message to the manager takes this uid's
+   * turn. signal: aborted when the client is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker
+   * can't reach the manager, or the client is gone
    */
   async put(range: string, item: Item, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
     const key = keyOf(range, item)
@@ -120,7 +121,7 @@ export class FdStore {
     }
   }
 
-  /** Later, in the uid's turn. A broker that ends before leaves it to the next one, which finds it in no table. */
+  /** Removes it later, in the uid's turn. If the broker ends before that, the next one finds it in no table, and removes it. */
   remove(range: string, item: Item, uid: number): void {
     const key = keyOf(range, item)
     const name = this.names.get(key)
@@ -153,7 +154,7 @@ function gone(): Error {
   })
 }
 
-/** With the colon between two names. */
+/** The bytes of a name, with the colon between two names. */
 const costOf = (name: string) => name.length + 1
 
 const keyOf = (range: string, item: Item) => `${item}.${range}`

@@ -4,20 +4,20 @@ import { rangeOfStoreName } from './store-name'
 
 /** The first number after the standard streams, by the service manager's protocol. */
 const firstFd = 3
-/** More than any manager passes; a number beyond it is garbage. */
+/** No manager passes more; a larger number is garbage. */
 const fdsMax = 1_000_000
-/** Of several sockets the one that the Varlink protocol means is called so. */
+/** If there are several sockets, the Varlink protocol means the one with this name. */
 const varlinkName = 'varlink'
-/** Where each pidfd has an inode number of its own (statfs(2)). */
+/** The filesystem on which each pidfd has an inode number of its own (statfs(2)). */
 const pidfsMagic = 0x50494446
 
 /** The descriptors that a service manager passed at start. */
 export interface Inherited {
-  /** The listening socket, where it is that of a socket unit. */
+  /** The listening socket, if a socket unit made it. */
   listener: { fd: number; path: string } | undefined
   /**
-   * Memfds of an earlier broker in the fd store, by the name that it gave. The range judges whether they match their
-   * names and are unique; the broker ignores none.
+   * Memfds of an earlier broker in the fd store, by the name that it gave. The range judges whether they match their names and
+   * are unique; the broker ignores none.
    */
   memfds: Map<string, number[]>
   /** Names of other descriptors that are no sockets. */
@@ -26,7 +26,7 @@ export interface Inherited {
   complaints: string[]
 }
 
-/** Socket activation or an fd store that can't be understood. */
+/** The broker can't understand the socket activation or the fd store. */
 export class InheritedError extends Error {
   override name = 'InheritedError'
 }
@@ -37,10 +37,10 @@ interface Passed {
 }
 
 /**
- * Takes the descriptors of LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES (sd_listen_fds(3)), and removes
- * these from the environment, so that no child believes them. It leaves alone a descriptor that it does not
- * recognize: if the variables lie, it may be any of ours.
- * @throws InheritedError for more than one listening socket of which none, or more than one, is called 'varlink'
+ * Takes the descriptors of LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS and LISTEN_FDNAMES (sd_listen_fds(3)). It removes these from
+ * the environment, so that no child believes them. It leaves alone a descriptor that it does not recognize: if the variables
+ * lie, that may be any of ours.
+ * @throws InheritedError for several listening sockets if not exactly one of them has the name 'varlink'
  */
 export function takeInherited(environment: NodeJS.ProcessEnv = process.env): Inherited {
   const { LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS, LISTEN_FDNAMES } = environment
@@ -64,7 +64,7 @@ export function takeInherited(environment: NodeJS.ProcessEnv = process.env): Inh
   return inherited
 }
 
-/** A pid can be another process' by now; the id of a pidfd, where the kernel has such, can't. */
+/** Another process can have this pid by now. None can have the id of the pidfd, where the kernel has such ids. */
 function isThisProcess(pid: string | undefined, pidfdId: string | undefined): boolean {
   if (pid !== String(process.pid)) return false
   return pidfdId === undefined || (ownPidfdId() ?? pidfdId) === pidfdId
@@ -81,7 +81,7 @@ function ownPidfdId(): string | undefined {
   }
 }
 
-/** undefined: not open. */
+/** undefined: the descriptor is not open. */
 function socketOrNot(fd: number): boolean | undefined {
   try {
     return fstatSync(fd).isSocket()
@@ -90,7 +90,7 @@ function socketOrNot(fd: number): boolean | undefined {
   }
 }
 
-/** Only its name in the store identifies it: a kernel may restore memfds without their own names. */
+/** Only the memfd's name in the store identifies it: a kernel may restore memfds without their own names. */
 function takeMemfd(inherited: Inherited, { fd, name }: Passed): void {
   if (rangeOfStoreName(name) === undefined) {
     inherited.strays.push(name)
@@ -102,7 +102,7 @@ function takeMemfd(inherited: Inherited, { fd, name }: Passed): void {
 
 function chooseListener(inherited: Inherited, sockets: readonly Passed[]): Inherited['listener'] {
   const named = sockets.filter(({ name }) => name === varlinkName)
-  // Before one is touched: the others may be another service's as well.
+  // This runs before the broker touches a socket: the others may be another service's as well.
   for (const other of named.length > 0 ? sockets : [])
     if (other.name !== varlinkName)
       complain(inherited, other, `is left alone, as there is a '${varlinkName}'`)

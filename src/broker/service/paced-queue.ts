@@ -1,12 +1,12 @@
-/** Events allowed per second, and at once after a rest. */
+/** The events that are possible per second, and at once after a rest. */
 export interface Rate {
   readonly perSecond: number
   readonly burst: number
 }
 
-/** Between two tries of a message that failed. */
+/** Time between two attempts at a message that failed. */
 const retryMs = 50
-/** Buckets kept of keys that have rested; one more than this, and those that are full are forgotten. */
+/** The queue keeps so many buckets of keys. Beyond that, it forgets the full ones, whose keys have rested. */
 const restingMax = 256
 
 /** A token bucket. Times are milliseconds of one clock. */
@@ -20,7 +20,7 @@ class Bucket {
     this.tokens = rate.burst
   }
 
-  /** Until there is a token; 0: there is one. */
+  /** Milliseconds until there is a token; 0: there is one. */
   waitMs(now: number): number {
     const { perSecond, burst } = this.rate
     this.tokens = Math.min(burst, this.tokens + ((now - this.filledAt) * perSecond) / 1000)
@@ -53,10 +53,10 @@ export class PacedQueue<Key> {
   private readonly buckets = new Map<Key, Bucket>()
   private readonly all: Bucket
   private timer: NodeJS.Timeout | undefined
-  /** Since when every try was in vain. */
+  /** The beginning of the present row of failed attempts. */
   private stuckAt: number | undefined
 
-  /** patienceMs: after so long of tries in vain, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock. */
+  /** patienceMs: after failed attempts for so long, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock. */
   constructor(
     private readonly rates: { each: Rate; all: Rate },
     private readonly patienceMs: number,
@@ -65,7 +65,9 @@ export class PacedQueue<Key> {
     this.all = new Bucket(rates.all, this.now())
   }
 
-  /** attempt: false when it can't be done yet. Resolves when it is done; at once where nothing is in the way. */
+  /**
+   * attempt: false when it can't do it yet. Resolves when the attempt succeeds; that is at once where nothing is in the way.
+   */
   run(key: Key, attempt: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const jobs = this.waiting.get(key) ?? []
@@ -94,13 +96,13 @@ export class PacedQueue<Key> {
       jobs.shift()
       this.all.take()
       this.bucketOf(key, now).take()
-      // To the end of the row.
+      // This moves the key to the end of the row.
       this.waiting.delete(key)
       if (jobs.length > 0) this.waiting.set(key, jobs)
     }
   }
 
-  /** Whose turn it is; undefined: nobody's, for so long. */
+  /** Returns the key whose turn it is. undefined: no key has its turn for waitMs. */
   private next(now: number): { key: Key | undefined; waitMs: number } {
     let least = Infinity
     const common = this.all.waitMs(now)
@@ -112,7 +114,7 @@ export class PacedQueue<Key> {
     return { key: undefined, waitMs: Math.ceil(least) }
   }
 
-  /** false: it is to be tried again. */
+  /** false: the queue must try it again. */
   private isOver({ attempt, resolve, reject }: Job, now: number): boolean {
     try {
       if (!attempt()) {

@@ -5,34 +5,34 @@ import { fdStoreProcess } from './fd-store-process'
 import type { Inherited } from './inherited'
 import { type Notify, notifyAt } from './notify'
 
-/** While it recovers, the broker asks for so much more time, so often. A table may take a while in one piece. */
+/** While the broker recovers, it asks so often for so much more time. A table may take a while in one piece. */
 const extensionMs = 120_000
 const extendEveryMs = 10_000
-/** Between two tries while the manager's queue is full. */
+/** Time between two attempts while the manager's queue is full. */
 const retryMs = 100
 
-/** Of a sentence for `systemctl status`. */
+/** Bytes of a sentence for `systemctl status`. */
 const statusBytesMax = 1024
 
-/** The service manager's orders in the environment; removed from it, as they are for no child. */
+/** The service manager's orders in the environment. The broker removes them, as they are for no child. */
 interface Orders {
   socket: string | undefined
   /** Undefined: no watchdog. */
   watchdogMs: number | undefined
-  /** 0: no store. */
+  /** 0: there is no store. */
   fdStoreSize: number
 }
 
 /**
- * The service manager (systemd) that started this broker, by sd_notify(3); where there is none, all this does nothing.
- * A message that can't be sent is logged, and costs nothing else.
+ * The service manager (systemd) that started this broker, by sd_notify(3). Without one, all this does nothing. The broker logs
+ * a message that it can't send, and does nothing else about it.
  */
 export class ServiceManager {
-  /** Where memfds survive the broker; undefined when there is none. */
+  /** The store in which memfds survive the broker. undefined: there is none. */
   readonly fdStore: FdStore | undefined
   private notify: Notify | undefined
   private extending: NodeJS.Timeout | undefined
-  /** Messages for which its queue had no room: the newest of each kind, by its first word. */
+  /** Messages for which the manager's queue had no room: the newest of each kind, by its first word. */
   private readonly unsent = new Map<string, string>()
   private retry: NodeJS.Timeout | undefined
   private isReady = false
@@ -74,7 +74,7 @@ export class ServiceManager {
     }
   }
 
-  /** A sentence for `systemctl status`. */
+  /** Sends a sentence for `systemctl status`. */
   status(text: string): void {
     this.send(`STATUS=${line(text)}`)
   }
@@ -87,7 +87,7 @@ export class ServiceManager {
     this.extending = setInterval(extend, extendEveryMs)
   }
 
-  /** Clients are served. From now on the watchdog is fed by the event loop, so that a loop that hangs is noticed. */
+  /** The broker serves clients. From now on the event loop feeds the watchdog, so the manager notices a loop that hangs. */
   ready(status: string): void {
     clearInterval(this.extending)
     this.isReady = true
@@ -99,8 +99,8 @@ export class ServiceManager {
   }
 
   /**
-   * The broker is reading its configuration again; reloaded() ends it. It reports neither before ready(), for which
-   * the manager would take them.
+   * The broker is reading its configuration again; reloaded() ends it. It reports neither before ready(): the manager would
+   * take either for ready.
    */
   reloading(): void {
     if (this.isReady) this.send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
@@ -141,7 +141,7 @@ export class ServiceManager {
   }
 }
 
-/** A message to the manager is lines of KEY=VALUE: a text that had several would say more than it should. */
+/** A message to the manager has lines of KEY=VALUE. A text with several lines would say more than it should. */
 function line(text: string): string {
   return boundedText(text.replace(/[\r\n]+/g, ' '), statusBytesMax)
 }

@@ -1,4 +1,4 @@
-/** The part of a range that a memfd is. */
+/** The part of a range that a memfd holds. */
 export type Item = number | 'table'
 
 /**
@@ -10,7 +10,7 @@ export function storeName(range: string, item: Item): string {
   return item === 'table' ? `memfd-table.${range}` : `+${item.toString(36)}.${range}`
 }
 
-/** The range of such a name, and its part; undefined for another name. Version 0.1 wrote 'memfd-ID.RANGE'. */
+/** Returns the range and the part in such a name; undefined for another name. Version 0.1 wrote 'memfd-ID.RANGE'. */
 export function rangeOfStoreName(name: string): { range: string; item: Item } | undefined {
   const found = /^(?:memfd-(table|[1-9]\d{0,15})|\+([1-9a-z][0-9a-z]{0,10}))\.(.+)$/.exec(name)
   if (!found) return undefined

@@ -1,14 +1,14 @@
-/** How much of something there is for all, and for each party. */
+/** The amount of something for all parties together, and for each party. */
 export interface BudgetLimits {
   readonly ofAll: number
   readonly ofOne: number
-  /** Nobody is over with no more than this. */
+  /** A party with no more than this is never over its budget. */
   readonly granted: number
 }
 
 /**
- * Something that parties use and that runs out. A party may use as much as is left for the others: one alone has half of
- * all, and however many there are, whoever comes next finds room. party: a uid, or what stands for many.
+ * Something that parties use and that runs out. A party may use as much as it leaves for the others: one alone has half of all,
+ * and however many there are, the next one finds room. party: a uid, or a number that stands for many.
  */
 export class Budget {
   private total = 0

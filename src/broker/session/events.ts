@@ -1,7 +1,7 @@
 import type { Event } from '../../../protocol/generated/broker'
 import type { Allocation, Mapping } from '../state/allocation'
 
-/** A change before it has its number and time. */
+/** A change before Events gives it a number and a time. */
 export type Change = Omit<Event, 'sequence' | 'time'>
 
 /** Sends a change of an allocation to the watchers that may see it. */
@@ -35,14 +35,14 @@ const nobody: Audience = { uids: [], pids: [] }
 /** Numbers each change and hands it to the watchers. */
 export class Events {
   sequence = 0
-  /** The uid of each. */
+  /** The uid of each watcher. */
   private readonly watchers = new Map<Watcher, number>()
-  /** Each VMM watches what concerns itself. Found by process, so a thousand VMMs cost an event nothing. */
+  /** Each VMM watches the events that concern itself. An event finds them by process, so a thousand VMMs cost it nothing. */
   private readonly ofProcess = new Map<number, Set<Watcher>>()
 
   constructor(private readonly now: () => number) {}
 
-  /** Counts the watchers of a process; without a pid, those of the uid that see everything. */
+  /** Counts the watchers of a process; without a pid, the uid's watchers that see everything. */
   watchersOf(uid: number, pid?: number): number {
     if (pid !== undefined) return this.ofProcess.get(pid)?.size ?? 0
     let count = 0
@@ -50,7 +50,7 @@ export class Events {
     return count
   }
 
-  /** Watches all events, or with a pid those that concern that process. Returns a function that ends it. */
+  /** Watches all events; with a pid, those that concern that process. Returns a function that ends it. */
   watch(watcher: Watcher, uid: number, pid?: number): () => void {
     if (pid === undefined) {
       this.watchers.set(watcher, uid)

@@ -3,11 +3,11 @@ import type { Channel } from '../../../protocol/wire/channel'
 import { fdsPerMessageMax, outputBytesMax, outputFdsMax } from '../../../protocol/wire/limits'
 import { Budget } from './budget'
 
-/** Held of each connection whatever others of its party hold: one read, grown once. */
+/** Each connection may hold so many bytes whatever others of its party hold: one read, grown once. */
 const heldBytesGranted = 16 * KiB
 
 /**
- * What connections make the broker keep: replies that their peers have not read, the descriptors of those, and calls that
+ * The broker keeps three things for a connection: replies that the peer has not read, the descriptors of those, and calls that
  * wait for their turn. A thousand deaf clients must not fill the memory, nor the table of descriptors.
  */
 export class ConnectionBudgets {
@@ -15,13 +15,16 @@ export class ConnectionBudgets {
   readonly calls = new Budget({ ofAll: 256 * MiB, ofOne: 64 * MiB, granted: MiB })
   readonly descriptors: Budget
 
-  /** descriptorsMax: how many there may be in replies. */
+  /** descriptorsMax: so many descriptors may wait in replies. */
   constructor(descriptorsMax: number) {
     const granted = fdsPerMessageMax + outputFdsMax
     this.descriptors = new Budget({ ofAll: descriptorsMax, ofOne: descriptorsMax / 2, granted })
   }
 
-  /** The channel of one of the party's connections; onTooMuch when with its output a budget is exceeded, at most once. */
+  /**
+   * Returns the channel of one of the party's connections. It calls onTooMuch, at most once, when the channel's output exceeds
+   * a budget.
+   */
   metered(channel: Channel, party: number, onTooMuch: () => void): Channel {
     const { output, descriptors } = this
     let counted = { bytes: 0, fds: 0 }
@@ -35,7 +38,7 @@ export class ConnectionBudgets {
       exceeded = true
       onTooMuch()
     }
-    /** Nearly always nothing is queued, and then nothing is asked or done but this. */
+    /** Nearly always the queue is empty; then this is all the work. */
     const update = () => {
       const queued = channel.queuedBytes
       if (queued > 0 || counted.bytes > 0) count(queued, queued > 0 ? channel.queuedFds : 0)
@@ -61,7 +64,7 @@ export class ConnectionBudgets {
     }
   }
 
-  /** Keeps account of the calls of one of the party's connections; says whether more may be kept. */
+  /** Counts the kept calls of one of the party's connections, and says whether the broker may keep more. */
   held(party: number): (bytes: number) => boolean {
     let counted = 0
     return bytes => {

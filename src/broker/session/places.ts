@@ -1,6 +1,6 @@
 import type { Settings } from '../config/settings'
 
-/** Places of each administrator and of each owner that nobody else can take; of all, at most these shares are such. */
+/** Each administrator and each owner has so many places that nobody else can take. These shares of all places bound them. */
 const reservedMax = 16
 const adminsShare = 1 / 8
 const ownersShare = 1 / 4
@@ -10,27 +10,27 @@ export type PlaceLimits = Pick<
   'clientsMax' | 'clientsPerUidMax' | 'strangersMax' | 'owners' | 'admins'
 >
 
-/** What is taken by a connection, until it is given back. */
+/** A connection takes a place, until it gives it back. */
 export interface Place {
   readonly uid: number
   readonly isStranger: boolean
 }
 
 /**
- * Who may have how many connections. Each administrator and each uid with an [[owner]] has some places that nobody else
- * can take; strangers, who have no right to anything, share a few. So neither a uid, nor two, nor all others together
- * can lock out who has to get in.
+ * Limits the connections of each uid. Each administrator and each uid with an [[owner]] has some places that nobody else can
+ * take; strangers, who have no right to anything, share a few. So neither a uid, nor two, nor all others together can lock out
+ * a uid that must get in.
  */
 export class Places {
   private readonly ofUid = new Map<number, number>()
   private taken = 0
   private strangers = 0
-  /** Places kept for somebody who has not taken them yet. */
+  /** Reserved places that their uids have not taken yet. */
   private kept = 0
   private limits: PlaceLimits | undefined
   private reserved = { admin: 0, owner: 0 }
 
-  /** Nobody loses a place for new limits. */
+  /** New limits take no place away from a connection. */
   setLimits(limits: PlaceLimits): void {
     if (limits === this.limits) return
     this.limits = limits
@@ -47,7 +47,7 @@ export class Places {
     return this.ofUid.get(uid) ?? 0
   }
 
-  /** undefined: there is none for it. */
+  /** undefined: there is no place for it. */
   take(uid: number, isStranger: boolean): Place | undefined {
     const own = this.of(uid)
     const isKept = own < this.reservedOf(uid)

@@ -17,13 +17,13 @@ import { type Place, type PlaceLimits, Places } from './places'
 import { type Peer, Session, type SessionHost } from './session'
 import type { Turns } from './turns'
 
-/** Pending connections the kernel keeps while the broker is busy. */
+/** The kernel keeps so many pending connections while the broker is busy. */
 const backlog = 1024
 
-/** Descriptors in all replies that are not read yet, where that many may be open. */
+/** All replies that clients have not read yet have so many descriptors at most, if the broker may open that many. */
 const repliesFdsMax = 8192
 
-/** Who counts for all uids without rights: no uid. */
+/** A number that is no uid; it counts for all uids without rights. */
 const strangers = -1
 
 /** How many descriptors this process may have open. */
@@ -32,7 +32,7 @@ const descriptorsMax = (() => {
   return soft === 'unlimited' ? Infinity : Number(soft)
 })()
 
-/** Another broker listens there, the path is something else's, or anybody could take it over. */
+/** Another broker listens there, the path belongs to something else, or anybody could take it over. */
 export class SocketInUse extends Error {
   override name = 'SocketInUse'
 }
@@ -55,7 +55,7 @@ export class Server {
   private readonly responders = new Map<Session, Responder>()
   private readonly places = new Places()
   private readonly budgets = new ConnectionBudgets(Math.min(repliesFdsMax, descriptorsMax / 8))
-  /** A socket and a pidfd each; the rest is for memory, proofs and holders. */
+  /** A client needs a socket and a pidfd. The rest is for memory, proofs and holders. */
   private readonly clientsMax = Math.floor((descriptorsMax * 3) / 4 / 2)
   private lessened: { of: Settings; limits: PlaceLimits } | undefined
   private turnedAway = 0
@@ -66,7 +66,7 @@ export class Server {
   private constructor(
     private readonly fd: number,
     private readonly lock: number,
-    /** undefined where the socket is the service manager's and stays for the next broker. */
+    /** undefined where the socket is the service manager's, and stays for the next broker. */
     private readonly path: string | undefined,
     private readonly broker: ServerHost,
   ) {}
@@ -124,7 +124,7 @@ export class Server {
     }
   }
 
-  /** Adopts fd. @throws SystemError: nothing was made of it */
+  /** Adopts fd. @throws SystemError: it has made nothing of fd */
   private welcome(fd: number, place: Place): void {
     const { broker } = this
     const session = new Session(peerOf(fd), broker)
@@ -175,7 +175,7 @@ export class Server {
     return responder
   }
 
-  /** Logs once a second: it may happen thousands of times. */
+  /** Logs once a second: it may turn away thousands in that time. */
   private turnAway(fd: number, uid: number): void {
     closeSync(fd)
     if (this.turnedAway++ > 0) return
@@ -188,7 +188,7 @@ export class Server {
     }, 1000).unref()
   }
 
-  /** It has no right to anything here, now. */
+  /** The uid has no right to anything here, now. */
   private isStranger(uid: number): boolean {
     const { policy, inventory } = this.broker
     return !policy.isTenant(uid) && inventory.relatedTo(uid).size === 0
@@ -223,7 +223,7 @@ export class Server {
     }
   }
 
-  /** Out of descriptors, mostly: those waiting wait until another client leaves. */
+  /** Mostly the broker is out of descriptors. Pending clients wait until another one leaves. */
   private acceptFailed(errno: number | undefined): void {
     this.paused = true
     this.broker.log.error({ errno, clients: this.broker.sessions.size }, 'accepting clients failed; paused')
@@ -234,7 +234,9 @@ export class Server {
     }, 1000).unref()
   }
 
-  /** Every call has been answered or is dropped; the path goes first, so that clients wait for the next broker. */
+  /**
+   * By now the broker has answered or dropped every call. It removes the path first, so that clients wait for the next broker.
+   */
   stop(): void {
     if (this.path !== undefined) rmSync(this.path, { force: true })
     this.listener?.close()
@@ -243,7 +245,7 @@ export class Server {
   }
 }
 
-/** Adopts fd where it fails. @throws SystemError */
+/** Adopts fd if it fails. @throws SystemError */
 function peerOf(fd: number): Peer {
   try {
     return native.peerOf(fd)
@@ -253,7 +255,9 @@ function peerOf(fd: number): Peer {
   }
 }
 
-/** A uid that can rename in the socket's folder can put a socket of its own there, and clients send it their secrets. */
+/**
+ * A uid that can rename files in the socket's folder can put a socket of its own there. Clients would send their secrets to it.
+ */
 function prepareFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 })
   const { uid, mode } = statSync(folder)
@@ -262,7 +266,7 @@ function prepareFolder(folder: string): void {
     throw new SocketInUse(`${folder}, where the socket is to be, can be written to by other users`)
 }
 
-/** Held as long as the broker lives, so that of two brokers started at once one gives way before touching the path. */
+/** The broker holds the lock as long as it lives. So if two brokers start at once, one gives way before it touches the path. */
 function takeLock(socket: string): number {
   const fd = takeLockFile(`${socket}.lock`)
   if (fd === undefined) throw new SocketInUse(`another broker listens on ${socket}`)

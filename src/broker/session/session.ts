@@ -26,12 +26,12 @@ export class Session {
   readonly connectedAt = Date.now()
   calls = 0
   watching = false
-  /** How long an event may wait for more, to be sent together. */
+  /** How long an event may wait for others. The broker sends them together. */
   readonly gatherEventsMs: number = 0
   /** Allocations whose secret this connection has shown. */
   readonly unlocked = new Set<Allocation>()
   private identity: ProcessIdentity | undefined
-  /** Read once, at first need: tools list thousands of clients again and again. */
+  /** The broker reads it once, at first need: tools list thousands of clients again and again. */
   commandLine: string | undefined
 
   readonly id: number
@@ -55,7 +55,7 @@ export class Session {
     return this.commandLine ?? ''
   }
 
-  /** Whether the process that connected still lives; its connection may have been passed on. */
+  /** Whether the process that connected still lives. It may have passed its connection on. */
   get isAlive(): boolean {
     return this.peer.pidfd >= 0 && native.isAlive(this.peer.pidfd)
   }
@@ -66,7 +66,10 @@ export class Session {
     return identity && this.broker.leases.find(identity)
   }
 
-  /** The process as a holder, from now on watched. @throws Refusal PermissionDenied when it is gone or in another world */
+  /**
+   * Makes the process a holder; the broker watches it from now on. @throws Refusal PermissionDenied when it is gone or in
+   * another world
+   */
   becomeHolder(): Holder {
     const identity = this.process()
     const holder = identity && this.broker.leases.hold(identity, this.uid, this.peer.pidfd)
@@ -82,9 +85,10 @@ export class Session {
   }
 
   /**
-   * Read at first need, as most connections never hold anything. The pidfd is of the process that connected. As long as that
-   * lives, no other process has its number: so the start time is read by number first, and then the pidfd shows that the process
-   * lives. A peer without a pidfd was gone when the broker accepted its connection; its number is another process' now.
+   * The broker reads the start time at first need, as most connections never hold anything. The pidfd is of the process that
+   * connected. As long as that process lives, no other has its number. So the broker reads the start time by number first; then
+   * the pidfd shows that the process lives. A peer without a pidfd was gone when the broker accepted its connection; its number
+   * is another process' now.
    */
   private process(): ProcessIdentity | undefined {
     if (!this.identity && this.peer.pidfd >= 0) {

@@ -1,27 +1,27 @@
 import { callsPerTurnMax } from '../../../protocol/wire/limits'
 import type { TurnTaker, Turns as WireTurns } from '../../../protocol/wire/responder'
 
-/** For a party's calls, before the others have their turn. One call may overshoot it. */
+/** A party's calls have so long, before the others have their turn. One call may overshoot it. */
 const sliceMs = 2
 
 interface Party {
-  /** Of its slice. */
+  /** The used part of the party's slice. */
   usedMs: number
-  /** In the order in which they have their turn; a Set, so that a connection waits but once. */
+  /** In the order of their turns; a Set, so that a connection waits only once. */
   readonly waiting: Set<TurnTaker>
 }
 
 /**
- * Turns by party, not by connection: a thousand connections of one uid have no more time than one of another's. A call
- * is carried out within the read that brings it as long as its party has time left and nothing of it waits.
+ * Turns by party, not by connection: a thousand connections of one uid have no more time than one of another's. If the party
+ * has time left and none of its calls waits, the broker carries out a call within the read that brings it.
  */
 export class Turns {
-  /** Those that have used some of their slice, or wait. */
+  /** The parties that have used some of their slice, or wait. */
   private readonly parties = new Map<number, Party>()
   private scheduled = false
   private serving = false
 
-  /** For the connections of one session; partyOf: who it counts as, asked with each call. */
+  /** Serves the connections of one session. It asks partyOf with each call for the party that the session counts as. */
   of(partyOf: () => number): WireTurns {
     return { ready: connection => this.ready(connection, partyOf()) }
   }
@@ -63,7 +63,7 @@ export class Turns {
     if (more) this.wait(party, connection)
   }
 
-  /** A slice for every party that waits; what comes meanwhile is looked at before the next round. */
+  /** Gives a slice to every waiting party. Before the next round, it lets the event loop read new calls. */
   private readonly round = (): void => {
     this.scheduled = false
     for (const [key, party] of this.parties) {

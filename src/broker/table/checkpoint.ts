@@ -17,10 +17,10 @@ import type { TableMedium } from './table-medium'
 
 const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
 
-/** Written at once; above the largest record, small enough not to be noticed. */
+/** Bytes of one write: above the largest record, and so small that nobody notices the write. */
 const sliceBytes = 64 * KiB
 
-/** Where a checkpoint begins: the commits after it are replayed over it. */
+/** The start of a checkpoint. Recovery replays the later commits over it. */
 export interface CheckpointStart {
   readonly sequence: number
   readonly journalStart: number
@@ -29,7 +29,7 @@ export interface CheckpointStart {
 
 export interface CheckpointOptions {
   readonly medium: TableMedium
-  /** As it is before the checkpoint. */
+  /** The superblock before the checkpoint. */
   readonly superblock: Superblock
   readonly state: TableState
   readonly context: RecordContext
@@ -38,9 +38,9 @@ export interface CheckpointOptions {
 }
 
 /**
- * A checkpoint in the making. It is fuzzy: each entity goes in with the value it has when its turn comes, and the journal
- * from the start over it gives the right state, because records are absolute. A Map's iterator is the cursor: it stays
- * valid through changes, skips what was deleted and comes to what was added.
+ * A checkpoint in the making. It is fuzzy: each entity goes in with its value at its turn. Over it, the journal from the start
+ * on gives the right state, because records are absolute. A Map's iterator is the cursor: it stays valid through changes, skips
+ * deleted entries and comes to added ones.
  */
 export class Checkpoint {
   readonly start: CheckpointStart
@@ -74,7 +74,7 @@ export class Checkpoint {
     return this.complete
   }
 
-  /** Copies entities until bytesWanted are in the slot, or all of them are. */
+  /** Copies entities until the slot has bytesWanted, or all of them. */
   advance(bytesWanted: number): void {
     while (!this.complete && this.writtenBytes + this.slice.position < bytesWanted) this.copyNext()
     this.flush()
@@ -84,7 +84,7 @@ export class Checkpoint {
     this.advance(Number.POSITIVE_INFINITY)
   }
 
-  /** What the superblock is to say, once done. */
+  /** The fields of the superblock for the finished checkpoint. */
   published(): Partial<Superblock> {
     return {
       stateSequence: this.start.sequence,
@@ -111,7 +111,7 @@ export class Checkpoint {
     if (this.slice.position + bytes > sliceBytes) this.flush()
   }
 
-  /** Read back at once: the journal that it is to replace is still there. */
+  /** Reads the bytes back at once: the journal that the checkpoint will replace is still there. */
   private flush(): void {
     const bytes = this.slice.buffer.subarray(0, this.slice.position)
     if (bytes.length === 0) return

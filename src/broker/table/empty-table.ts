@@ -11,8 +11,8 @@ import { repairSuperblock, updateSuperblock } from './superblock-store'
 import type { TableMedium } from './table-medium'
 
 /**
- * Makes it another table, of which only bad memory is left: by a checkpoint that has nothing else in it, so that one
- * update of the superblock is the whole change. Ids begin anew: nothing of the old table is known to be scrubbed.
+ * Turns the table into another one that keeps only bad memory. It makes a checkpoint that has nothing else in it, so one update
+ * of the superblock is the whole change. Ids begin anew: nobody knows of any memory of the old table that it is scrubbed.
  */
 export function emptyTable(
   medium: TableMedium,
@@ -39,7 +39,7 @@ export function emptyTable(
   if (layout.tableBytes > emptied.layout.tableBytes) enlarge(medium, emptied, layout, crc32c)
 }
 
-/** A range may have become smaller since. */
+/** The range may have become smaller since. */
 function badMemoryOf({ state }: TableImage, rangeBytes: number): TableState {
   const bad = new TableState()
   for (const record of state.poison.values()) {
@@ -50,8 +50,9 @@ function badMemoryOf({ state }: TableImage, rangeBytes: number): TableState {
 }
 
 /**
- * For a table with an empty journal. Its end keeps its place in memory, where the zero word is, and the checkpoint is
- * copied to where it does not overwrite itself: until the update the old layout holds, then the new one.
+ * For a table with an empty journal. The journal's end keeps its place in memory, where the zero word is. The checkpoint goes
+ * to a place where it does not overwrite itself. So until the update of the superblock the old layout holds, and then the new
+ * one.
  */
 function enlarge(
   medium: TableMedium,

@@ -1,4 +1,4 @@
-/** The state has no room for the change. Changes that don't add to it are always possible. */
+/** The state has no room for the change. A change that adds nothing to the state is always possible. */
 export class TableFull extends Error {
   override readonly name = 'TableFull'
   readonly code = 'TableFull'
@@ -11,7 +11,7 @@ export class TableFull extends Error {
   }
 }
 
-/** One commit can't take that many changes; in several it could. */
+/** One commit can't take so many changes; several could. */
 export class TransactionTooLarge extends Error {
   override readonly name = 'TransactionTooLarge'
   readonly code = 'TransactionTooLarge'
@@ -24,7 +24,10 @@ export class TransactionTooLarge extends Error {
   }
 }
 
-/** The memory under the table failed, now or before. What the table holds can be read; it can't be changed any more. */
+/**
+ * The memory under the table has failed, now or before. The broker can read the table's contents, but can't change them any
+ * more.
+ */
 export class TableFailed extends Error {
   override readonly name = 'TableFailed'
   readonly code = 'TableFailed'

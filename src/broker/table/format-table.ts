@@ -18,7 +18,7 @@ import { TableFailed } from './errors'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
 import type { TableMedium } from './table-medium'
 
-/** uuid and bootId: 32 digits of lower-case hex. journalBytes: a quarter of tableBytes when left out. */
+/** uuid and bootId: 32 digits of lower-case hex. journalBytes: default is a quarter of tableBytes. */
 export interface FormatOptions {
   readonly uuid: string
   readonly bootId: string
@@ -28,9 +28,10 @@ export interface FormatOptions {
 }
 
 /**
- * Makes an empty table, and ends whatever table was there. Only on an operator's word. Memory gets no better by it: what
- * a table that can be read says is bad stays, and a crash leaves the old table or the new one. Where none can be read,
- * a crash leaves none or the new one. Throws RangeError for impossible sizes, TableFailed when the memory fails.
+ * Makes an empty table, and ends the old one. The broker does it only on an operator's word. The new table keeps the bad memory
+ * of an old one that is readable: formatting makes no memory better. Then a crash leaves the old table or the new one. If the
+ * old one is unreadable, a crash leaves none or the new one.
+ * @throws RangeError for impossible sizes; TableFailed when the memory fails
  */
 export function formatTable(medium: TableMedium, identity: RangeIdentity, options: FormatOptions): void {
   const { uuid, bootId, tableBytes, crc32c = portableCrc32c } = options

@@ -6,7 +6,7 @@ export function publishHighWater(medium: TableMedium, sequence: number): void {
   medium.publish(highWaterOffset, sequence >>> 0, (sequence - (sequence >>> 0)) / 0x100000000)
 }
 
-/** Appends entries to the ring. start and end are absolute positions; that there is room is the table's care. */
+/** Appends entries to the ring. start and end are absolute positions. The table makes sure that there is room. */
 export class JournalWriter {
   private readonly medium: TableMedium
   private readonly ringBytes: number
@@ -26,8 +26,8 @@ export class JournalWriter {
   }
 
   /**
-   * entry is followed, in the same buffer, by a zero word: the end that a reader must find once the entry is published,
-   * and that the next append publishes over.
+   * A zero word follows the entry in the same buffer. It is the end that a reader must find after the published entry. The next
+   * append publishes over it.
    */
   append(entryAndEnd: Buffer): void {
     const bytes = entryAndEnd.length - wordBytes

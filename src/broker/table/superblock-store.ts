@@ -11,8 +11,8 @@ import {
 import type { TableMedium } from './table-medium'
 
 /**
- * Brings the copy that was not chosen up to the chosen one. Must come before an update: that begins by making copy A
- * void, and were B void as well, a crash there would leave none.
+ * Brings the other copy up to the chosen one. It must come before an update: an update first makes copy A void. If copy B were
+ * void too, a crash there would leave none.
  */
 export function repairSuperblock(medium: TableMedium, choice: SuperblockChoice): void {
   choice.copies.forEach((copy, index) => {
@@ -20,7 +20,7 @@ export function repairSuperblock(medium: TableMedium, choice: SuperblockChoice):
   })
 }
 
-/** Both copies, A first; each is void (generation 0) while its body is written. */
+/** Writes both copies, A first. Each is void (generation 0) while its body is written. */
 export function updateSuperblock(
   medium: TableMedium,
   superblock: Superblock,
@@ -35,7 +35,7 @@ export function updateSuperblock(
   return updated
 }
 
-/** For a table that is being formatted: both copies are void already. */
+/** For formatting: both copies are void already. */
 export function createSuperblock(medium: TableMedium, superblock: Superblock, crc32c: Crc32c): void {
   const page = wholePage(encodeSuperblock(superblock, crc32c))
   superblockOffsets.forEach((_, index) => {

@@ -35,18 +35,18 @@ export interface OpenOptions {
 }
 
 /**
- * The one writer of a table; that there is only one is the caller's lock. All fractions are of the journal ring: a
- * checkpoint starts at 1/2, is done within the next 1/4, and entries above 1/8 wait for one (TABLE.md, "Why").
+ * The one writer of a table: the caller's lock keeps others away. All fractions are of the journal ring: a checkpoint starts at
+ * 1/2, ends within the next 1/4, and entries above 1/8 wait for one (TABLE.md, "Why").
  */
 export class Table {
-  /** Of the last writer before this one. */
+  /** The boot of the last writer before this one. */
   readonly previousBootId: string
-  /** Which slot's checkpoint was read when it was opened, and how many journal entries on top of it. */
+  /** The slot of the checkpoint that opening read, and the number of journal entries that it replayed over it. */
   readonly checkpoint: number
   readonly replayed: number
   /** Whether holders of the last writer can still be alive. */
   readonly sameBoot: boolean
-  /** What was out of the ordinary when the table was opened, and has been repaired. */
+  /** Irregularities that opening found and repaired. */
   readonly diagnostics: readonly string[]
   readonly stateBytesMax: number
   readonly transactionBytesMax: number
@@ -64,7 +64,7 @@ export class Table {
   private running: Checkpoint | undefined
   private failed: TableFailed | undefined
 
-  /** Takes the table over: one epoch more, in the name of this boot. Throws TableUnreadable. */
+  /** Takes the table over: one epoch more, in the name of this boot. @throws TableUnreadable */
   static open(medium: TableMedium, options: OpenOptions): Table {
     const crc32c = options.crc32c ?? portableCrc32c
     const image = readTableFrom(medium, { crc32c, bootId: options.bootId })
@@ -101,12 +101,12 @@ export class Table {
     this.takeOver(image, { epoch, bootEpoch, bootId })
   }
 
-  /** What the last commit made it. */
+  /** The state after the last commit. */
   get state(): TableView {
     return this.current
   }
 
-  /** Of the last commit; the first one is 1. */
+  /** The number of the last commit; the first one is 1. */
   get sequence(): number {
     return this.lastSequence
   }
@@ -123,19 +123,20 @@ export class Table {
     return this.currentBytes
   }
 
-  /** Set once the memory has failed; then every commit throws it. */
+  /** The table sets it when the memory fails; then every commit throws it. */
   get failure(): TableFailed | undefined {
     return this.failed
   }
 
-  /** An id never used before. Ids of one transaction count up from it. */
+  /** An id that nobody used before. Ids of one transaction count up from it. */
   nextId(kind: CountedKind): number {
     return this.current.idsUsed[kind] + 1
   }
 
   /**
-   * All changes or none. On return they are in the table and in state. Throws, with nothing changed: RecordInvalid,
-   * TableFull, TransactionTooLarge, TableFailed. keepFreeBytes: of the state's room, left for changes that must go through.
+   * Commits all changes or none. On return the table and the state have them. keepFreeBytes: the part of the state's room that
+   * stays for changes that must go through.
+   * @throws RecordInvalid, TableFull, TransactionTooLarge, TableFailed; then nothing has changed
    */
   commit(changes: readonly Change[], keepFreeBytes = 0): void {
     if (this.failed) throw this.failed
@@ -168,7 +169,7 @@ export class Table {
     }
   }
 
-  /** A program that does not know a kind of record is told so by the superblock, before it could meet one. */
+  /** If a program does not know a kind of record, the superblock says so before the program could meet one. */
   private declare(changes: readonly Change[]): void {
     let needed = 0
     for (const change of changes) if ('put' in change) needed |= featuresOf(change.put, change.value)
@@ -224,9 +225,9 @@ export class Table {
   }
 
   /**
-   * Opening has read the whole state, so it may also pay for a checkpoint: a writer that keeps crashing within one
-   * must not find the ring full. Features that the state does not need any more end with the journal that may have
-   * needed them. One superblock update carries all of it.
+   * Opening has read the whole state, so it may also pay for a checkpoint: a writer that keeps crashing within one must not
+   * find the ring full. Features that the state does not need any more end together with the journal that may have needed them.
+   * One superblock update carries all of it.
    */
   private takeOver(image: TableImage, change: Partial<Superblock>): void {
     if (image.highWater !== image.sequence) publishHighWater(this.medium, image.sequence)

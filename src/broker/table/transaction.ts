@@ -16,17 +16,17 @@ import {
   wordBytes,
 } from '../../../protocol/table'
 
-/** Changes found possible, and what they cost; nothing is written yet. */
+/** Possible changes and their cost. Nothing is written yet. */
 export interface TransactionPlan {
   readonly entryBytes: number
-  /** What they add to the state, or take from it. */
+  /** The bytes that the changes add to the state, or take from it. */
   readonly stateBytesDelta: number
 }
 
 /**
- * Throws RecordInvalid for a change that contradicts the state or another one. idsBefore: the highest ids used before
- * this writer. Its own ids may be committed in any order, as memory is made faster for one than for another; that it
- * gives none out twice is its own affair.
+ * @throws RecordInvalid for a change that contradicts the state or another change. idsBefore: the highest ids used before this
+ * writer. The writer may commit its own ids in any order, as sources make memory faster for one than for another. The writer
+ * itself gives no id out twice.
  */
 export function planTransaction(
   changes: readonly Change[],
@@ -53,7 +53,7 @@ export function planTransaction(
   return { entryBytes, stateBytesDelta }
 }
 
-/** Encodes a journal entry, and proves that it reads back as what was meant. */
+/** Encodes a journal entry, and proves that it reads back as the same changes. */
 export class TransactionEncoder {
   private readonly context: RecordContext
   private readonly crc32c: Crc32c
@@ -65,8 +65,9 @@ export class TransactionEncoder {
   }
 
   /**
-   * The entry with a zero word after it, valid until the next call, and the changes as a reader will see them: the
-   * state is made of these, so that memory and table can't differ. Throws RecordInvalid.
+   * Returns the entry with a zero word after it, valid until the next call, and the changes as a reader will see them. The
+   * caller makes the state of these, so that memory and table can't differ.
+   * @throws RecordInvalid
    */
   encode(
     sequence: number,

@@ -12,8 +12,8 @@ const stuckMs = 100
 const headBytes = 8
 
 /**
- * The command lines of processes, for people, within a bounded time. A worker reads them, because a process can keep
- * its reader waiting; then its name stands in for the line, or '' without one.
+ * Reads the command lines of processes, for people, within a bounded time. A worker reads them, because a process can keep its
+ * reader waiting. For such a process the result is its name, or '' without one.
  */
 export async function commandsOf(pool: WorkerPool, pids: readonly number[]): Promise<Map<number, string>> {
   const found = new Map<number, string>()
@@ -27,7 +27,7 @@ export async function commandsOf(pool: WorkerPool, pids: readonly number[]): Pro
   return found
 }
 
-/** The process at which it came no further. */
+/** Returns the process at which the worker stopped. */
 async function read(
   pool: WorkerPool,
   pids: readonly number[],
@@ -54,7 +54,7 @@ async function read(
   }
 }
 
-/** The kernel keeps it apart from the process' memory, so reading it waits for nobody. */
+/** The kernel keeps the name apart from the process' memory, so reading it waits for nobody. */
 function nameOf(pid: number): string {
   try {
     return boundedText(readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), bytesMax)

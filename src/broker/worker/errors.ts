@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { SystemError } from '../../../native'
 
-/** A worker's job is not done, as far as the broker knows: another process keeps the kernel waiting. */
+/** As far as the broker knows, the worker's job is not done: another process keeps the kernel waiting. */
 export class NotInTime extends SystemError {
   constructor(syscall: string, why: string) {
     super(syscall, constants.errno.ETIMEDOUT)
@@ -10,7 +10,7 @@ export class NotInTime extends SystemError {
   }
 }
 
-/** A worker has ended in the middle of its job, by nobody of the broker's. */
+/** A worker has ended in the middle of its job. The broker did not end it. */
 export class WorkerLost extends SystemError {
   constructor() {
     super('worker', constants.errno.EIO)

@@ -1,4 +1,7 @@
-/** Jobs that take a while, a few at a time, in turns by key: one with many of them does not keep the others waiting. */
+/**
+ * Jobs that take a while. The queue runs a few at a time, in turns by key: a key with many jobs does not keep the others
+ * waiting.
+ */
 export class FairQueue<Key> {
   private readonly waiting = new Map<Key, Array<() => void>>()
   private readonly running = new Map<Key, number>()
@@ -40,7 +43,7 @@ export class FairQueue<Key> {
       if (!turn) return
       const [key, queue] = turn
       const start = queue.shift()!
-      // To the end of the row: a Map keeps the order in which keys came.
+      // This moves the key to the end of the row: a Map keeps the order in which keys came.
       this.waiting.delete(key)
       if (queue.length > 0) this.waiting.set(key, queue)
       start()

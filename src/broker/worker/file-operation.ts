@@ -5,8 +5,8 @@ import { encodeRequest, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
 /**
- * Changes of a file that wait for its inode's lock. A process that has the file open can keep the lock for long.
- * Bytes.
+ * Changes of a file that wait for its inode's lock. A process that has the file open can keep the lock for long. Numbers are
+ * bytes.
  */
 export type FileOperation =
   | { kind: 'chmod'; mode: number }
@@ -14,7 +14,7 @@ export type FileOperation =
   | { kind: 'truncate'; bytes: number }
   | { kind: 'allocate'; offset: number; length: number }
   | { kind: 'punchHole'; offset: number; length: number }
-  /** Removes the attributes that an owner can give it. */
+  /** Removes the attributes that an owner can give its file. */
   | { kind: 'strip' }
 
 const syscalls = {
@@ -29,10 +29,11 @@ const syscalls = {
 const keepGroup = 0xffff_ffff
 
 /**
- * One operation on a borrowed descriptor, in a worker; chmod and chown take one that only names its file (O_PATH) too.
- * deadlineMs: Infinity where it may take as long as it likes. stuckMs: how long it may sleep in the kernel, and not work.
- * @throws SystemError with the operation's errno, or when no worker can be started
- * @throws NotInTime when it has not come back: it may still happen, and the file counts as held until it has
+ * Carries out one operation on a borrowed descriptor, in a worker. chmod and chown also take a descriptor that only names its
+ * file (O_PATH).
+ * deadlineMs: Infinity where it may take as long as it likes. stuckMs: it may sleep in the kernel for so long without work.
+ * @throws SystemError with the operation's errno, or when no worker can start
+ * @throws NotInTime when it has not come back. The kernel may still do it, and the file counts as held until it comes back
  */
 export async function operateOnFile(
   pool: WorkerPool,

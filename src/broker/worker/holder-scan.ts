@@ -4,7 +4,7 @@ import { FairQueue } from './fair-queue'
 import { encodeRequest, list, u32, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
-/** A file, and with parts which of its mappings count. */
+/** A file. With parts, only mappings of these count. */
 export interface ScannedFile {
   dev: number
   ino: number
@@ -23,14 +23,14 @@ export interface Holders {
   opaque: Set<number>
 }
 
-/** A scan for which a caller waits; one for nobody. Waiting for a turn counts. */
+/** A caller waits for the one kind of scan, nobody for the other. The time includes waiting for a turn. */
 export const scanMs = { waitedFor: 500, background: 3000 }
-/** Of a process from which the kernel gets nothing; of one that was stuck before. */
+/** A process is stuck if the kernel tells nothing of it for so long; the second is for a process that was stuck before. */
 const stuckMs = 100
 const stuckAgainMs = 20
 const scansMax = 2
 const scansPerOwnerMax = 1
-/** So many processes that were stuck before does a scan look into again. */
+/** A scan looks again into so many processes that were stuck before. */
 const againMax = 5
 
 const recordBytes = 16
@@ -43,12 +43,12 @@ const nobody = 0xffff_ffff
  */
 export class HolderScan {
   private readonly queue = new FairQueue<Owner>(scansMax, scansPerOwnerMax)
-  /** By pid, with the start time: those at which a worker came no further. */
+  /** The processes at which a worker stopped, by pid, with the start time. */
   private readonly stuck = new Map<number, { start: number | undefined; isOver: boolean }>()
 
   constructor(private readonly pool: WorkerPool) {}
 
-  /** first: processes that most likely hold it. Other processes never make it reject. */
+  /** first: the most likely holders. Other processes never make it reject. */
   find(
     owner: Owner,
     file: ScannedFile,
@@ -98,7 +98,7 @@ class Scan {
     return this.found
   }
 
-  /** Through those of the list and then everybody from a pid on; over each that is stuck. */
+  /** Goes through the list, and then through all processes from a pid on. It skips each one that is stuck. */
   private async look(list: readonly number[], from: number, skip: readonly number[], patienceMs: number) {
     let rest = [...list]
     let next = from
@@ -115,7 +115,7 @@ class Scan {
     }
   }
 
-  /** Where to go on, undefined: it is over. */
+  /** Returns where to go on. undefined: the scan is over. */
   private async step(
     first: readonly number[],
     from: number,

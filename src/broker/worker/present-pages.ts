@@ -4,11 +4,12 @@ import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
-/** In one job: their numbers fit into a worker's answer. */
+/** One job reads so many pages: their numbers fit into a worker's answer. */
 export const presentPagesMax = 4096
 
 /**
- * Frame numbers (of 4 KiB) of the huge pages of a part of a file, at most presentPagesMax; 0 for a hole, which stays one.
+ * Returns the frame numbers (of 4 KiB) of the huge pages of a part of a file, at most presentPagesMax; 0 for a hole, which
+ * stays one.
  * offset, length, pageBytes: bytes.
  * @throws SystemError where the kernel does not tell, NotInTime
  */

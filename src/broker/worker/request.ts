@@ -24,7 +24,7 @@ export function encodeRequest(kind: keyof typeof requestKind, fields: readonly F
 
 export const u32 = (value: number): Field => ({ u32: value })
 export const u64 = (value: number): Field => ({ u64: value })
-/** Its items are of several fields each; count says how many items there are. */
+/** Each item has several fields; count says how many items there are. */
 export const list = (items: readonly (readonly Field[])[]): Field[] => [
   u32(items.length),
   { list: items.flat() },

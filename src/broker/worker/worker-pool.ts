@@ -4,44 +4,46 @@ import { NotInTime } from './errors'
 import { FairQueue } from './fair-queue'
 import { WorkerProcess } from './worker-process'
 
-/** On whose account a job is; jobs have their turns by owner. A uid where there is one. */
+/** The owner who pays for a job; jobs have their turns by owner. A uid, if it is one's job. */
 export type Owner = number | string
 
 export interface Job {
   request: Uint8Array
   /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
   fds?: readonly number[]
-  /** From the call on, waiting for a turn included; Infinity: as long as it takes. */
+  /** Milliseconds from the call on. They include waiting for a turn. Infinity: as long as it takes. */
   deadlineMs: number
-  /** A worker that gets nothing from the kernel for so long is stuck: for jobs that show their steps. */
+  /** If the kernel tells a worker nothing for so long, the worker is stuck. For jobs that show their steps. */
   stuckMs?: number
-  /** The cause if the worker never ends: a file; default: the owner. */
+  /** The cause if the worker never ends: a file. Default: the owner. */
   blame?: Owner
 }
 
 export type Outcome =
   /** status: the worker's answer; below zero: -errno. */
   | { kind: 'done'; status: number; found: Buffer }
-  /** pid: the process it was looking into, 0: none, or it had no turn. gone: when the killed worker has ended, if ever. */
+  /**
+   * pid: the process that the worker was looking into; 0: none, or the job had no turn. gone: settles when the killed worker
+   * ends, if ever.
+   */
   | { kind: 'late'; found: Buffer; pid: number; gone: Promise<void> }
 
-/** Jobs under way at once, in all and for one owner. */
+/** So many jobs run at once, in all and for one owner. */
 const runningMax = 16
 const runningPerOwnerMax = 4
 /**
- * Killed workers that have not ended: by the fault of one file or one purpose, of one owner's files, and of all
- * files. A uid that shares a file with its owner can lock that file, and must not stop work on the owner's other
- * files.
+ * So many killed workers may remain: by the fault of one file or one purpose, of one owner's files, and of all files. A uid
+ * that shares a file with its owner can lock that file, and must not stop work on the owner's other files.
  */
 const abandonedPerBlameMax = 2
 const abandonedPerOwnerMax = 12
 const abandonedMax = 128
-/** Workers that are kept for the next job: one always, others for a moment. */
+/** The pool keeps workers for the next job: one always, others for so long. */
 const idleMs = 1000
 
 /**
- * Processes for system calls that another process can prolong: such calls end by SIGKILL only, if at all. A worker that
- * is late is killed, and abandoned if it stays; another takes its place.
+ * Processes for system calls that another process can prolong: such calls end by SIGKILL only, if at all. The pool kills a
+ * worker that is late. If the worker stays, the pool abandons it, and another takes its place.
  */
 export class WorkerPool {
   /** Stays open: an upgrade of the package may remove the file under a running broker. */
@@ -49,14 +51,14 @@ export class WorkerPool {
   private readonly queue = new FairQueue<Owner>(runningMax, runningPerOwnerMax)
   private readonly workers = new Set<WorkerProcess>()
   private readonly idle: WorkerProcess[] = []
-  /** Killed and not ended, with whose fault it is. */
+  /** Killed workers that have not ended, with the fault. */
   private readonly abandoned = new Map<WorkerProcess, { owner: Owner; blame: Owner }>()
   private shrink: NodeJS.Timeout | undefined
   private closed = false
 
   constructor(private readonly file = workerFile()) {}
 
-  /** A first worker, so that one that can't be started is known at once. @throws Error that names the file */
+  /** Starts a first worker, so that the broker knows at once if none can start. @throws Error that names the file */
   start(): void {
     try {
       this.idle.push(this.spawn())
@@ -67,12 +69,12 @@ export class WorkerPool {
     }
   }
 
-  /** Of the workers that are not gone, also of those killed. */
+  /** The pids of the workers that are not gone, also of the killed ones. */
   get pids(): number[] {
     return [...this.workers].map(({ pid }) => pid)
   }
 
-  /** @throws SystemError when no worker can be started; NotInTime, at once, while too many are stuck by the same fault */
+  /** @throws SystemError when no worker can start; NotInTime, at once, while too many are stuck by the same fault */
   async run(owner: Owner, job: Job): Promise<Outcome> {
     const blame = job.blame ?? owner
     this.checkAbandoned(owner, blame)
@@ -121,7 +123,7 @@ export class WorkerPool {
       const wait = () => {
         const ms = Math.min(expires - performance.now(), stuckMs / 2)
         if (ms === Number.POSITIVE_INFINITY) return
-        // This process may have stood still itself, with the answer there all the while: it is read before that.
+        // This process may have stood still itself while the answer was there. So it reads the answer first.
         timer = setTimeout(() => setImmediate(() => answered || look()), Math.max(1, ms))
       }
       wait()
@@ -147,7 +149,7 @@ export class WorkerPool {
       faults.filter(counts).length < max
     const mayRun =
       isLeft(abandonedPerBlameMax, fault => fault.blame === blame) &&
-      // The broker's own scans are of no file, and go on whatever happens to files.
+      // The broker's own scans belong to no file, and go on whatever happens to files.
       (typeof owner !== 'number' ||
         (isLeft(abandonedPerOwnerMax, fault => fault.owner === owner) &&
           isLeft(abandonedMax, fault => typeof fault.owner === 'number')))

@@ -4,7 +4,7 @@ import { KiB } from '../../../protocol/units'
 import { WorkerLost } from './errors'
 
 const SIGKILL = 9
-/** Between two looks at whether a child that can't be watched is gone. */
+/** Time between two looks for the end of a child that the broker can't watch. */
 const reapEveryMs = 100
 
 // As native/src/worker_area.hh has it.
@@ -13,15 +13,15 @@ const areaHeadBytes = 16
 
 /** A worker's progress in its present job. */
 export interface Progress {
-  /** Grows as long as the kernel answers. */
+  /** It grows as long as the kernel answers. */
   steps: number
-  /** The process it looks into; 0: none. */
+  /** The process that the worker looks into; 0: none. */
   pid: number
   /** Bytes of results. */
   used: number
 }
 
-/** One membroker-worker and the broker's end of it. Owns its descriptors; ended once killed or lost, and reaped. */
+/** One membroker-worker and the broker's end of it. It owns its descriptors. It has `ended` once it is killed or lost, and reaped. */
 export class WorkerProcess {
   readonly ended: Promise<void>
   private socket: Socket | undefined
@@ -30,7 +30,7 @@ export class WorkerProcess {
   private pending: { resolve(status: number): void; reject(error: Error): void } | undefined
   private answer: Buffer = Buffer.alloc(0)
 
-  /** Adopts the descriptors and the process, also where it fails. */
+  /** Adopts the descriptors and the process, also if it fails. */
   private constructor(
     readonly pid: number,
     pidfd: number,
@@ -88,7 +88,7 @@ export class WorkerProcess {
     }
   }
 
-  /** One at a time. Adopts fds. Rejects when the worker has ended. */
+  /** Runs one job at a time. Adopts fds. Rejects when the worker has ended. */
   run(request: Uint8Array, fds: readonly number[]): Promise<number> {
     if (!this.socket) {
       for (const fd of fds) closeSync(fd)
@@ -117,7 +117,7 @@ export class WorkerProcess {
   }
 
   /**
-   * Whether it waits for a processor, not for another process: the broker must not take a busy host for a stuck one.
+   * Whether the worker waits for a processor, not for another process: the broker must not take a busy host for a stuck one.
    */
   get isRunnable(): boolean {
     try {
@@ -128,13 +128,13 @@ export class WorkerProcess {
     }
   }
 
-  /** It may take long, or never end: see ended. Its present job gets no answer any more. */
+  /** Kills the worker. Its end may take long, or never come: see ended. Its present job gets no answer any more. */
   kill(): void {
     if (this.pidfd === undefined) return
     try {
       native.pidfdSendSignal(this.pidfd, SIGKILL)
     } catch {
-      // It has ended, and its watch is about to say so.
+      // The worker has ended, and its watch will report that in a moment.
     }
     this.drop()
   }
@@ -165,7 +165,7 @@ export class WorkerProcess {
   }
 }
 
-/** Ends a child that can't be watched. Its number is its own until it is reaped. */
+/** Ends a child that the broker can't watch. No other process gets its number until the broker reaps it. */
 function endUnwatched(pid: number): void {
   process.kill(pid, 'SIGKILL')
   const reap = () => {
