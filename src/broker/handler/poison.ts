@@ -131,7 +131,7 @@ export async function listPoisoned(
   return { poisoned: rows.slice(sent, sent + poisonRowsMax) }
 }
 
-/** Yields the ledgers of all ranges. */
+/** Returns the ledgers of all ranges. */
 export function allPoisoned(broker: Broker): Poison[] {
   const ranges = [...broker.inventory.ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   return ranges.flatMap(range => view(broker, range))

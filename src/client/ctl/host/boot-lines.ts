@@ -2,19 +2,22 @@ import { asGrubReads, asGrubReadsEntry, grubConfigurations, grubVariables } from
 import type { HostFiles } from './host-files'
 import { embeddedLine } from './unified-image'
 
-/** The reader of the file, which decides how to write its parameters. */
+/** The reader of the file. It determines how broker-ctl writes the parameters. */
 export type LineKind = 'grub' | 'grubEntry' | 'entry' | 'image' | 'kernelCmdline'
 
-/** A kernel's command line as the kernel gets it from a boot loader. */
+/** A kernel's command line in the form in which a boot loader passes it. */
 export interface BootLine {
   readonly file: string
   readonly kind: LineKind
   readonly commandLine: string
-  /** The kernel's release, where the name of its image tells. */
+  /** The kernel's release, if the name of its image shows it. */
   readonly release: string | undefined
 }
 
-/** Of every entry that boots Linux, and of the file from which the next ones are made; those for rescue are left out. */
+/**
+ * Returns the lines of every entry that boots Linux, and of the file from which the system makes the next entries. It leaves
+ * out entries for rescue.
+ */
 export function bootLines(files: HostFiles): BootLine[] {
   return [...grubLines(files), ...entryLines(files), ...imageLines(files)].filter(
     ({ commandLine }) =>
@@ -34,7 +37,7 @@ function grubLines(files: HostFiles): BootLine[] {
   )
 }
 
-/** The folder of /boot is read by GRUB where its configuration says so, and systemd-boot has not started this kernel. */
+/** GRUB reads the folder of /boot if its configuration says so. systemd-boot has not started this kernel. */
 function readerOf(
   files: HostFiles,
   folder: string,
@@ -72,7 +75,9 @@ function entryLines(files: HostFiles): BootLine[] {
   return entries
 }
 
-/** Of unified kernel images, and of the file of which those and entries are made when a kernel is installed. */
+/**
+ * Returns the lines of unified kernel images, and of the file from which an installation of a kernel makes those and entries.
+ */
 function imageLines(files: HostFiles): BootLine[] {
   const images = ['/boot/efi/EFI/Linux', '/efi/EFI/Linux', '/boot/EFI/Linux'].flatMap(folder =>
     files
@@ -92,7 +97,7 @@ function imageLines(files: HostFiles): BootLine[] {
   return [...images, { file, kind: 'kernelCmdline', commandLine, release: undefined }]
 }
 
-/** From /boot/vmlinuz-6.1.0, or /MACHINE/6.1.0/linux. */
+/** Takes the release from /boot/vmlinuz-6.1.0, or /MACHINE/6.1.0/linux. */
 function releaseOf(image: string): string | undefined {
   return /\/vmlinuz-([^/]+)$/.exec(image)?.[1] ?? /\/([^/]+)\/linux$/.exec(image)?.[1]
 }

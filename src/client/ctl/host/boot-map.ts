@@ -3,15 +3,14 @@ import { type Parameter, valuesOf } from './command-line'
 import { type Extent, overlap } from './extent'
 import { type Memmap, memoryType, parseMemmap } from './memmap'
 
-/** Memory of one type, as the firmware or the kernel's own map has it. */
+/** Memory of one type, in the firmware's or the kernel's own map. */
 export interface TypedExtent extends Extent {
   readonly type: number
 }
 
 /**
- * The memory map with which a kernel starts: the firmware's, changed by memmap= and mem= in their order. It is a list
- * in which entries may overlap until the end; then the greater type wins. A change applies only to entries from
- * before it.
+ * The memory map with which a kernel starts: the firmware's. Each memmap= and mem= changes it, in their order. Entries of the
+ * list may overlap until the end; then the greater type wins. A change applies only to earlier entries.
  */
 export function bootMap(firmware: readonly TypedExtent[], parameters: readonly Parameter[]): TypedExtent[] {
   let map = [...firmware]
@@ -42,7 +41,7 @@ function applied(map: TypedExtent[], part: Memmap): TypedExtent[] {
   }
 }
 
-/** from undefined: whatever type; to undefined: nothing is left there. */
+/** from undefined: it changes any type. to undefined: it leaves nothing there. */
 function changed(
   map: readonly TypedExtent[],
   extent: Extent,
@@ -77,18 +76,18 @@ function flattened(map: readonly TypedExtent[]): TypedExtent[] {
   return flat
 }
 
-/** At most so many extents are kept free by the kernel that chooses its own place at random. */
+/** A kernel that chooses its own place at random avoids so many spans at most. */
 const avoidedMax = 4
 
-/** Where the kernel's address-space randomisation does not put the kernel. */
+/** The places that the kernel's address-space randomisation avoids. */
 export interface Randomisation {
   readonly off: boolean
   readonly avoided: readonly Extent[]
 }
 
 /**
- * It keeps out of the first four extents of the forms nn$ss, nn#ss and nn!ss, and gives up where one memmap= goes on
- * after the fourth; those in later memmap= it does not see.
+ * It avoids the first four spans of the forms nn$ss, nn#ss and nn!ss. It gives up where one memmap= has more after the fourth.
+ * It does not see spans of a later memmap=.
  */
 export function randomisation(parameters: readonly Parameter[]): Randomisation {
   const avoided: Extent[] = []

@@ -2,12 +2,12 @@ import { type SourceDescription, sources } from '../../../../protocol/source'
 import type { BrokerConfiguration, ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
-/** The result of a check. notApplicable: it has nothing to check here, or may not. */
+/** The result of a check. notApplicable: the check has no object here, or no permission. */
 export interface CheckResult {
   readonly result: 'good' | 'warning' | 'bad' | 'notApplicable'
   /** A sentence. */
   readonly finding: string
-  /** Shell commands that mend it, or else advice to a person. */
+  /** Shell commands that repair it, or else advice to a person. */
   readonly mend?: string
 }
 
@@ -17,12 +17,12 @@ export interface Diagnosis extends CheckResult {
   readonly range: string | null
 }
 
-/** The input of a check. */
+/** The facts that a check reads. */
 export interface Subject {
   readonly files: HostFiles
   readonly isRoot: boolean
   readonly configuration: BrokerConfiguration
-  /** undefined: none answers. */
+  /** undefined: no broker answers. */
   readonly broker?: RunningBroker | undefined
 }
 
@@ -30,16 +30,18 @@ export interface Subject {
 export interface RunningBroker {
   /** undefined: unknown. */
   readonly uid?: number | undefined
-  /** Of each range, with memory that waits for scrubbing or is in quarantine. */
+  /** Of each range: its memory that waits for scrubbing or is in quarantine. */
   readonly usedBytes: ReadonlyMap<string, number>
-  /** Nodes from which alone it gets memory; undefined: from all. */
+  /** The process gets memory only from these nodes. undefined: from all nodes. */
   readonly nodes: readonly number[] | undefined
 }
 
 /** About the host. */
 export interface HostCheck {
   readonly id: string
-  /** Whether it matters for ranges of a source; without any such range it is left out. Default: it always matters */
+  /**
+   * Whether the check matters for ranges of a source. Without any such range, doctor leaves it out. Default: it always matters
+   */
   matters?(source: SourceDescription): boolean
   readonly needsRoot?: boolean
   run(subject: Subject): CheckResult
@@ -55,12 +57,12 @@ export const notApplicable = (finding: string): CheckResult => ({ result: 'notAp
 export const bad = (finding: string, mend: string): CheckResult => ({ result: 'bad', finding, mend })
 export const warning = (finding: string, mend: string): CheckResult => ({ result: 'warning', finding, mend })
 
-/** A path as the shell takes it for one word. */
+/** Quotes a path, so that the shell takes it for one word. */
 export function shellWord(text: string): string {
   return /^[\w./:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** All that concern this configuration, in their order. */
+/** Returns the results of all checks for this configuration, in their order. */
 export function diagnose(
   hostChecks: readonly HostCheck[],
   rangeChecks: readonly RangeCheck[],

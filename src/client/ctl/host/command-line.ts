@@ -1,15 +1,15 @@
-/** One parameter of a kernel's command line; without = it has no value. */
+/** One parameter of a kernel's command line. Without = it has no value. */
 export interface Parameter {
   readonly name: string
   readonly value: string | undefined
 }
 
-/** The longest line that an x86 kernel takes, without its end; it cuts off the rest. */
+/** The longest line that an x86 kernel takes, without its end. The kernel cuts off the rest. */
 export const commandLineBytesMax = 2047
 
 /**
- * The parameters that are the kernel's: those behind `--` are init's. Double quotes keep blanks together, as in the
- * kernel; nothing escapes anything.
+ * Returns the kernel's parameters; init gets those behind `--`. Double quotes keep blanks together, as in the kernel; nothing
+ * escapes anything.
  */
 export function parseCommandLine(text: string): Parameter[] {
   const parameters: Parameter[] = []
@@ -47,22 +47,22 @@ function parameterOf(word: string): Parameter {
   }
 }
 
-/** The kernel takes - and _ in names for the same. */
+/** To the kernel, - and _ in names are the same. */
 export function isNamed(parameter: Parameter, name: string): boolean {
   return parameter.name.replaceAll('-', '_') === name.replaceAll('-', '_')
 }
 
-/** Values of all parameters of a name, in order; those without a value are ''. */
+/** Returns the values of all parameters of a name, in order; '' for one without a value. */
 export function valuesOf(parameters: readonly Parameter[], name: string): string[] {
   return parameters.filter(parameter => isNamed(parameter, name)).map(({ value }) => value ?? '')
 }
 
-/** The words of lists such as modprobe.blacklist=a,b, of all parameters of that name. */
+/** Returns the words of lists such as modprobe.blacklist=a,b, of all parameters of that name. */
 export function listOf(parameters: readonly Parameter[], name: string): string[] {
   return valuesOf(parameters, name).flatMap(value => value.split(',').filter(word => word !== ''))
 }
 
-/** Whether a switch of the kernel is on: the last one counts. */
+/** Whether a switch of the kernel is on. The last one counts. */
 export function switchedOn(parameters: readonly Parameter[], name: string): boolean {
   const last = parameters.filter(parameter => isNamed(parameter, name)).at(-1)
   return last !== undefined && (last.value === undefined || /^(y|1|on|t)/i.test(last.value))

@@ -6,12 +6,12 @@ import { exitCode, Failure } from '../exit'
 import { ownPackage } from '../package'
 import type { Extent } from './extent'
 
-/** A range as the broker reads it from its configuration, with the keys that its source has. Bytes. */
+/** A range that the broker has read from its configuration, with the keys of its source. Bytes. */
 export interface ConfiguredRange extends Readonly<SourceKeys> {
   readonly name: string
   readonly source: SourceKind
   readonly bytes: number
-  /** Of the allocation table. */
+  /** Bytes of the allocation table. */
   readonly tableBytes: number
 }
 
@@ -21,14 +21,14 @@ export interface BrokerConfiguration {
   readonly ranges: readonly ConfiguredRange[]
 }
 
-/** Of those that begin at a physical address, with it. */
+/** Returns the ranges that begin at a physical address, with that address. */
 export type PhysicalRange = ConfiguredRange & { readonly base: number }
 
 export function physicalRanges(ranges: readonly ConfiguredRange[]): PhysicalRange[] {
   return ranges.filter(({ source }) => sources[source].reservation !== undefined) as PhysicalRange[]
 }
 
-/** Of those whose memory is that of files in a folder, with it. */
+/** Returns the ranges whose memory is in files of a folder, with that folder. */
 export type FolderRange = ConfiguredRange & { readonly path: string }
 
 export function isInFolder(range: ConfiguredRange): range is FolderRange {
@@ -45,10 +45,7 @@ export function extentOf({ base, bytes }: PhysicalRange): Extent {
 
 export const defaultConfiguration = '/etc/membroker.toml'
 
-/**
- * Lets the broker itself read its configuration: one program knows its meaning.
- * @throws Failure with its words
- */
+/** Lets the broker itself read its configuration: one program knows its meaning. @throws Failure with the broker's words */
 export async function readConfiguration(file: string): Promise<BrokerConfiguration> {
   const { folder, bin } = ownPackage()
   const program = path.join(folder, bin.membrokerd!)

@@ -4,7 +4,7 @@ import type { HostFiles } from './host-files'
 
 const folder = '/sys/bus/dax/devices'
 
-/** Physical addresses of a device-DAX instance; undefined where the kernel does not show them to this user. */
+/** The physical addresses of a device-DAX instance. undefined: the kernel does not show them to this user. */
 export function daxDevice(files: HostFiles, name: string): Extent | undefined {
   const device = deviceFolder(files, name)
   const start = files.number(`${device}/resource`)
@@ -12,7 +12,7 @@ export function daxDevice(files: HostFiles, name: string): Extent | undefined {
   return start === undefined || bytes === undefined ? undefined : { start, end: start + bytes }
 }
 
-/** The memory that a driver offers in one piece. */
+/** Memory that a driver offers in one piece. */
 export interface DaxRegion {
   readonly start: number
   readonly bytes: number
@@ -20,7 +20,7 @@ export interface DaxRegion {
   readonly madeBy: string
 }
 
-/** In every region the first device, which can't be deleted, says where the region begins. */
+/** In every region, the first device shows where the region begins. Nobody can delete that device. */
 export function daxRegions(files: HostFiles): DaxRegion[] {
   return files
     .list(folder)

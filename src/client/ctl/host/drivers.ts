@@ -1,6 +1,6 @@
 import type { HostFiles } from './host-files'
 
-/** Where a driver shows itself once it runs. One that is built in often has no folder in /sys/module. */
+/** A running driver shows itself here. A built-in one often has no folder in /sys/module. */
 const places = {
   dax_hmem: ['/sys/bus/platform/drivers', 'hmem'],
   device_dax: ['/sys/bus/dax/drivers', 'device_dax'],

@@ -1,4 +1,4 @@
-/** Physical addresses, in bytes; end is exclusive. */
+/** A span of physical addresses, in bytes; end is exclusive. */
 export interface Extent {
   readonly start: number
   readonly end: number
@@ -16,7 +16,7 @@ export function bytesOf(extents: readonly Extent[]): number {
   return extents.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
-/** The rest of an extent, in order of address. */
+/** Returns the rest of a span, in order of address. */
 export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
   const left: Extent[] = []
   let { start } = whole
@@ -29,7 +29,7 @@ export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
   return left
 }
 
-/** As /proc/iomem and sysfs show them: the last address belongs to it. */
+/** Writes a span like /proc/iomem and sysfs: with its last address. */
 export function extentText({ start, end }: Extent): string {
   return `0x${start.toString(16)}-0x${(end - 1).toString(16)}`
 }

@@ -1,6 +1,6 @@
 import type { ConfiguredRange } from './configured-range'
 
-/** lost: the range would not be there, or not be safe. warning: it would, and something is to be known. */
+/** lost: the range would be absent or unsafe. warning: the range would be there, and the operator should know something. */
 export interface Finding {
   readonly range: string | null
   readonly result: 'lost' | 'warning'

@@ -6,8 +6,8 @@ const none: GrubVariables = new Map()
 const variable = /\$(?:\{(\w+)\}|(\w+)|[?#*@])/g
 
 /**
- * GRUB's script language, as GRUB 2.06 reads it: a backslash keeps the next character, but not within double quotes;
- * single quotes keep all of theirs; $name is a variable, whose value is not read again.
+ * GRUB's script language, as GRUB 2.06 reads it. A backslash keeps the next character, but not within double quotes. Single
+ * quotes keep all characters. $name is a variable; GRUB does not read its value again.
  */
 export function asGrubReads(text: string, variables = none): string {
   const token = /\\(.)|'([^']*)'|"([^"]*)"|(\$(?:\{\w+\}|\w+|[?#*@]))|(.)/gs
@@ -23,8 +23,8 @@ function valueIn(variables: GrubVariables) {
 }
 
 /**
- * The options of a boot loader entry, of which GRUB (its command blscfg) makes a line of its script. First it
- * replaces $name by values; nothing protects a $ there, not even a backslash. Then it reads the result as script.
+ * The options of a boot loader entry. GRUB (its command blscfg) makes a line of its script of them. First it replaces $name by
+ * values; nothing protects a $ there, not even a backslash. Then it reads the result as script.
  */
 export function asGrubReadsEntry(options: string, variables: GrubVariables): string {
   const expanded = options.replace(/\$([A-Za-z0-9_]*) ?/g, (_all, name: string) => {
@@ -36,7 +36,7 @@ export function asGrubReadsEntry(options: string, variables: GrubVariables): str
 
 export const grubFolders = ['/boot/grub', '/boot/grub2']
 
-/** GRUB's configurations: file and text. */
+/** GRUB's configurations, each with its file and its text. */
 export function grubConfigurations(files: HostFiles): [file: string, text: string][] {
   const vendors = files.list('/boot/efi/EFI').map(name => `/boot/efi/EFI/${name}`)
   return [...grubFolders, ...vendors].flatMap(folder => {
@@ -45,7 +45,7 @@ export function grubConfigurations(files: HostFiles): [file: string, text: strin
   })
 }
 
-/** Values that GRUB has when it comes to the entries: those that its configuration sets, and over them those it has saved. */
+/** GRUB has these values when it comes to the entries: first those of its configuration, and over them the saved ones. */
 export function grubVariables(files: HostFiles): Map<string, string> {
   const configurations = grubConfigurations(files)
   const set = configurations.flatMap(([, text]) =>

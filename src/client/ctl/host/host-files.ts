@@ -13,7 +13,7 @@ import type { TypedExtent } from './boot-map'
 import type { Extent } from './extent'
 import { memoryType } from './memmap'
 
-/** Files of this host, or of a tree like its root. Unreadable files are undefined. */
+/** Files of this host, or of a tree like its root. undefined stands for an unreadable file. */
 export class HostFiles {
   constructor(private readonly root = '/') {}
 
@@ -37,7 +37,7 @@ export class HostFiles {
     }
   }
 
-  /** Of a file that may be large. */
+  /** Reads a file that may be large. */
   part(file: string, offset: number, length: number): Buffer | undefined {
     let fd: number | undefined
     try {
@@ -51,7 +51,7 @@ export class HostFiles {
     }
   }
 
-  /** undefined where there is no number. */
+  /** undefined: there is no number. */
   number(file: string): number | undefined {
     const text = this.text(file)
     return text === undefined || text === '' || Number.isNaN(Number(text)) ? undefined : Number(text)
@@ -65,7 +65,10 @@ export class HostFiles {
     }
   }
 
-  /** Memory or room that the files of a folder take; none where there is no such folder, undefined where it is hidden. */
+  /**
+   * The bytes of memory or room that the files of a folder take. Without such a folder, none. undefined: this user can't see
+   * it.
+   */
   bytesIn(folder: string): number | undefined {
     try {
       return readdirSync(this.at(folder)).reduce(
@@ -77,7 +80,7 @@ export class HostFiles {
     }
   }
 
-  /** Where links lead. */
+  /** Follows links to their end. */
   realPath(file: string): string | undefined {
     try {
       return `/${path.relative(realpathSync(this.root), realpathSync(this.at(file)))}`
@@ -86,7 +89,7 @@ export class HostFiles {
     }
   }
 
-  /** Owner and mode, of a link itself. */
+  /** Reads owner and mode of a link itself. */
   stat(file: string): { uid: number; mode: number } | undefined {
     try {
       return lstatSync(this.at(file))
@@ -115,7 +118,7 @@ const typeNames: Record<string, number> = {
   'Soft Reserved': memoryType.softReserved,
 }
 
-/** The firmware's map at boot, before any parameter. Every kernel that kexec starts gets the same. */
+/** The firmware's map at boot, before any parameter changes it. Every kernel that kexec starts gets the same map. */
 export function firmwareMap(files: HostFiles): TypedExtent[] {
   const folder = '/sys/firmware/memmap'
   return files.list(folder).flatMap(entry => {
@@ -126,7 +129,7 @@ export function firmwareMap(files: HostFiles): TypedExtent[] {
   })
 }
 
-/** Where the boot loader had put the initrd of the running kernel: it may do the same again. */
+/** The place where the boot loader had put the running kernel's initrd. It may use that place again. */
 export function initrd(bootParameters: Buffer): Extent | undefined {
   if (bootParameters.length < 0x220) return undefined
   const low = (offset: number) => bootParameters.readUInt32LE(offset)

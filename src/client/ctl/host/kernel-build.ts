@@ -4,28 +4,28 @@ import { sources } from '../../../../protocol/source'
 import type { ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
-/** Known facts of how a kernel was built; unknown ones are undefined. */
+/** The known facts of a kernel's build. undefined stands for an unknown fact. */
 export interface KernelBuild {
-  /** Options of its configuration: y, m, or another value; absent where it is not set. */
+  /** Options of its configuration: y, m, or another value. An unset option is absent. */
   readonly options: ReadonlyMap<string, string> | undefined
-  /** Names of its modules, those that are built in included. */
+  /** Names of its modules, including built-in ones. */
   readonly modules: ReadonlySet<string> | undefined
 }
 
-/** Text of /boot/config-VERSION. */
+/** Reads the text of /boot/config-VERSION. */
 export function parseKernelConfig(text: string): Map<string, string> {
   const options = new Map<string, string>()
   for (const [, name, value] of text.matchAll(/^(CONFIG_\w+)=(.*)$/gm)) options.set(name!, value!)
   return options
 }
 
-/** Of a kernel of this host, by its release; undefined where its configuration is not kept. */
+/** Finds the build of a kernel of this host, by its release. undefined: the host does not keep its configuration. */
 export function buildOptions(files: HostFiles, release: string): Map<string, string> | undefined {
   const text = files.text(`/boot/config-${release}`) ?? files.text(`/lib/modules/${release}/config`)
   return text === undefined ? undefined : parseKernelConfig(text)
 }
 
-/** Of a folder such as /lib/modules/VERSION. */
+/** Reads a folder such as /lib/modules/VERSION. */
 export function modulesIn(folder: string): Set<string> {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   const builtIn = files.includes('modules.builtin')
@@ -41,14 +41,14 @@ function moduleName(file: string): string {
     .replaceAll('-', '_')
 }
 
-/** A command line that is built into the kernel. */
+/** A built-in command line of a kernel. */
 export interface BuiltInLine {
   readonly text: string
   /** The kernel ignores the line of the boot loader. */
   readonly overrides: boolean
 }
 
-/** undefined where there is none, or the build is not known. */
+/** undefined: there is none, or nobody knows the build. */
 export function builtInLine(options: KernelBuild['options']): BuiltInLine | undefined {
   if (options?.get('CONFIG_CMDLINE_BOOL') !== 'y') return undefined
   const quoted = options.get('CONFIG_CMDLINE') ?? '""'
@@ -57,7 +57,7 @@ export function builtInLine(options: KernelBuild['options']): BuiltInLine | unde
   return text === '' && !overrides ? undefined : { text, overrides }
 }
 
-/** The parts that a kernel lacks for a range, in sentences. */
+/** Names in sentences the parts that a kernel lacks for a range. */
 export function missingFor(range: ConfiguredRange, { options, modules }: KernelBuild): string[] {
   const need = sources[range.source].kernel?.({ ...range })
   if (!need) return []

@@ -41,7 +41,7 @@ const added: Record<string, number> = {
   '!': memoryType.protected,
 }
 
-/** The parts of a value of memmap=, which commas separate. */
+/** Splits a value of memmap= into its parts; commas separate them. */
 export function parseMemmap(value: string): Memmap[] {
   return value.split(',').map(parseOne)
 }

@@ -6,15 +6,14 @@ export interface MapEntry extends Extent {
   readonly inside: readonly MapEntry[]
 }
 
-/** A memory map that can't be planned with; the message says why. */
+/** broker-ctl can't plan with such a memory map; the message says why. */
 export class MemoryMapError extends Error {
   override readonly name = 'MemoryMapError'
 }
 
 /**
  * The contents of /proc/iomem, or of a copy of it.
- * @throws MemoryMapError where the kernel hid the addresses, as it does from everybody but root, or it is something
- * else
+ * @throws MemoryMapError where the kernel hid the addresses, as it does from everybody but root, or the text is something else
  */
 export function parseMemoryMap(text: string): MapEntry[] {
   const top: MutableEntry[] = []
@@ -47,12 +46,12 @@ interface MutableEntry extends Extent {
   inside: MutableEntry[]
 }
 
-/** Memory that the kernel manages itself; memory given to it later, as "System RAM (kmem)", is something else. */
+/** The kernel's own memory. Memory that a driver has given it later, as "System RAM (kmem)", does not count. */
 export function systemRam(map: readonly MapEntry[]): MapEntry[] {
   return map.filter(({ name }) => name === 'System RAM')
 }
 
-/** All entries, those inside others as well. */
+/** Yields all entries, also those inside others. */
 export function* entriesOf(map: readonly MapEntry[]): Generator<MapEntry> {
   for (const entry of map) {
     yield entry
@@ -60,17 +59,17 @@ export function* entriesOf(map: readonly MapEntry[]): Generator<MapEntry> {
   }
 }
 
-/** Where the running kernel is. */
+/** The place of the running kernel. */
 export function kernelImage(map: readonly MapEntry[]): MapEntry[] {
   return [...entriesOf(map)].filter(({ name }) => /^Kernel (code|rodata|data|bss)$/.test(name))
 }
 
-/** Memory of the CXL drivers: dax_hmem leaves soft-reserved memory in there to them. */
+/** Memory of the CXL drivers: dax_hmem leaves soft-reserved memory in it to them. */
 export function cxlMemory(map: readonly MapEntry[]): MapEntry[] {
   return [...entriesOf(map)].filter(({ name }) => /^CXL Window \d+$/.test(name))
 }
 
-/** Special-purpose memory, wherever it is shown: below the device that a driver has made of it, too. */
+/** Special-purpose memory, also where the kernel shows it below the device that a driver has made of it. */
 export function softReserved(map: readonly MapEntry[]): MapEntry[] {
   return [...entriesOf(map)].filter(({ name }) => name === 'Soft Reserved')
 }

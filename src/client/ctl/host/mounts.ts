@@ -7,7 +7,7 @@ export interface Mount {
   readonly options: readonly string[]
 }
 
-/** The one a path is on: the longest folder that leads there; of several over each other, the last. */
+/** Returns the mount of a path: the longest folder that leads there. Of several over each other, the last. */
 export function mountOf(files: HostFiles, file: string): Mount | undefined {
   let best: Mount | undefined
   for (const line of (files.text('/proc/self/mounts') ?? '').split('\n')) {
@@ -23,7 +23,7 @@ export function mountOf(files: HostFiles, file: string): Mount | undefined {
   return best
 }
 
-/** The value behind the = of an option. */
+/** Returns the value behind the = of an option. */
 export function optionOf({ options }: Mount, name: string): string | undefined {
   return options.find(option => option.startsWith(`${name}=`))?.slice(name.length + 1)
 }

@@ -1,17 +1,14 @@
 import { type Extent, overlap, without } from './extent'
 import type { HostFiles } from './host-files'
 
-/** The addresses that one NUMA node spans; holes belong to them. */
+/** The addresses that one NUMA node spans, including holes. */
 export interface NodeSpan extends Extent {
   readonly node: number
 }
 
 const pageBytes = 4096
 
-/**
- * From /proc/zoneinfo, or a file that was copied from it. Memory that two nodes span belongs to neither of them here:
- * its node is unknown.
- */
+/** Reads /proc/zoneinfo, or a copy of it. Memory that two nodes span belongs to neither of them here: its node is unknown. */
 export function parseNodes(text: string): NodeSpan[] {
   const spans: NodeSpan[] = []
   for (const zone of text.split(/^(?=Node \d+, zone)/m)) {
@@ -28,7 +25,7 @@ export function parseNodes(text: string): NodeSpan[] {
   })
 }
 
-/** One span for each node where nothing of another node lies between its zones. */
+/** Returns one span for each node, if nothing of another node lies between its zones. */
 export function joined(spans: readonly NodeSpan[]): NodeSpan[] {
   const whole: NodeSpan[] = []
   for (const span of [...spans].sort((a, b) => a.start - b.start)) {
@@ -40,8 +37,8 @@ export function joined(spans: readonly NodeSpan[]): NodeSpan[] {
 }
 
 /**
- * NUMA nodes to which a process is bound, by its memory policy (numactl, NUMAPolicy= of its unit) or its control group
- * (AllowedMemoryNodes=); undefined where it may use all that have memory, or where that is hidden.
+ * Returns the NUMA nodes to which a memory policy (numactl, NUMAPolicy= of its unit) or a control group (AllowedMemoryNodes=)
+ * binds a process. undefined: it may use all nodes with memory, or this user can't see the limit.
  */
 export function nodesOf(files: HostFiles, pid: number): number[] | undefined {
   const all = parseList(files.text('/sys/devices/system/node/has_memory') ?? '')
@@ -53,7 +50,7 @@ export function nodesOf(files: HostFiles, pid: number): number[] | undefined {
   return nodes.length === all.length || nodes.length === 0 ? undefined : nodes
 }
 
-/** Such as 0,2-3, as the kernel writes it. */
+/** Reads a list such as 0,2-3, in the kernel's form. */
 export function parseList(text: string): number[] {
   return text
     .trim()

@@ -25,41 +25,41 @@ export interface Wish {
 /** Facts of the machine. */
 export interface Machine {
   readonly map: readonly MapEntry[]
-  /** Empty where it is not known which node has what. */
+  /** Empty: nobody knows which memory is on which node. */
   readonly nodes: readonly NodeSpan[]
-  /** Other memory to avoid: the place where the boot loader puts the initrd, other reservations. */
+  /** Other memory to avoid: the boot loader's place for the initrd, other reservations. */
   readonly taken: readonly Extent[]
 }
 
-/** A stretch of memory to reserve. */
+/** A stretch of memory that the operator could reserve. */
 export interface Stretch extends Extent {
   readonly align: number
   readonly node: number | undefined
-  /** Memory that the host keeps. */
+  /** The host keeps so much memory. */
   readonly left: number
-  /** Of that, what it needs to manage the stretch. */
+  /** The host needs so much of that to manage the stretch. */
   readonly overhead: number
 }
 
-/** Why there is none; a sentence. */
+/** The reason why there is no plan; a sentence. */
 export interface Refused {
   readonly refused: string
 }
 
-/** The kernel's and the boot loader's own: real-mode memory, and their first loads. */
+/** The kernel and the boot loader use this memory: for real mode, and for their first loads. */
 const lowestMiB = 16
 /** The units of a device-DAX region; a huge page. */
 const alignMin = 2 * MiB
 const pageBytes = 4096
-/** At the top of memory: a kernel, its initrd and what kexec adds are loaded from there downwards. */
+/** A kernel, its initrd and kexec's additions go here: they start at the top of memory and go down. */
 const headroom = 512 * MiB
 
-/** Of so much memory; a hypervisor with a few services. */
+/** The host's part of so much memory: enough for a hypervisor with a few services. */
 export function defaultLeave(total: number): number {
   return Math.min(16 * GiB, Math.max(GiB, roundDown(total / 16, MiB)))
 }
 
-/** Choose the memory to reserve. */
+/** Chooses the memory to reserve. */
 export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const { size, kind } = wish
   const isSoftReserved = sources[kind].reservation?.as === 'softReserved'
@@ -99,7 +99,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   }
 }
 
-/** Of memory that nobody uses in a way that would come back at the next boot, each on one node. */
+/** Returns the candidates: memory that nobody would use again at the next boot, each piece on one node. */
 function freeStretches(
   { map, taken }: Machine,
   nodes: readonly NodeSpan[],
@@ -119,8 +119,8 @@ function freeStretches(
 }
 
 /**
- * Below 4 GiB memory is scarce, and boot loaders put kernels and initrds there, from below and from above; kexec begins
- * at the top of all memory. So: low, but not among the first; and not up to the very top where it can be helped.
+ * Below 4 GiB memory is scarce, and boot loaders put kernels and initrds there, from below and from above. kexec begins at the
+ * top of all memory. So the plan takes a low place, but not one of the first, and if possible not up to the very top.
  */
 function lowest<T extends Extent>(
   free: readonly T[],

@@ -16,7 +16,7 @@ export function driversOf(
   const limit = parameters.find(
     ({ name, value }) => name === 'mem' && (parseKernelSize(value ?? '') ?? end) < end,
   )
-  // The range is soft-reserved all the same, but its device says no node, and the broker does not take it.
+  // The kernel soft-reserves the range all the same. But its device names no node, and the broker does not take it.
   if (limit)
     findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
   for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])

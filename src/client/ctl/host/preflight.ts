@@ -15,19 +15,19 @@ import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './k
 import { memoryType, parseMemmap } from './memmap'
 import { driversOf } from './preflight-drivers'
 
-/** The kernel that is to come. */
+/** The next kernel. */
 export interface NextKernel {
   readonly commandLine: string
-  /** The firmware's map; empty: unknown, and then preflight takes everything for RAM. */
+  /** The firmware's map. Empty: it is unknown, and preflight takes everything for RAM. */
   readonly firmware: readonly TypedExtent[]
   readonly build: KernelBuild
-  /** Whether modprobe's configuration sets region_idle, so that the command line need not. */
+  /** Whether modprobe's configuration sets region_idle. Then the command line need not set it. */
   readonly idleByModprobe: boolean
 }
 
 const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
 
-/** The effect of a kernel with this command line on the ranges. */
+/** Returns the effect of a kernel with this command line on the ranges. */
 export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel): Finding[] {
   const builtIn = builtInLine(next.build.options)
   const bytes = Buffer.from(wholeLine(next.commandLine, builtIn))
@@ -61,7 +61,7 @@ function parsed(line: Buffer): Parameter[] {
   return parseCommandLine(line.subarray(0, commandLineBytesMax).toString())
 }
 
-/** The built-in line comes first, or alone. */
+/** The kernel reads its built-in line first, or reads only that line. */
 function wholeLine(commandLine: string, builtIn: BuiltInLine | undefined): string {
   if (builtIn === undefined) return commandLine
   return builtIn.overrides ? builtIn.text : `${builtIn.text} ${commandLine}`
@@ -76,7 +76,7 @@ function overridden({ text }: BuiltInLine): Finding {
   }
 }
 
-/** With efi=nosoftreserve, memory that the firmware has marked is like any other; memmap= is not affected. */
+/** With efi=nosoftreserve, memory that the firmware has marked is like any other. memmap= still works. */
 function asRam(entry: TypedExtent): TypedExtent {
   return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
 }
@@ -138,7 +138,7 @@ function installedAt(range: PhysicalRange, firmware: readonly TypedExtent[]): Fi
   ]
 }
 
-/** The driver makes one region of soft-reserved memory in one piece; the broker wants its own, and no more. */
+/** The driver makes one region of soft-reserved memory in one piece. The broker wants its own region, and no more. */
 function wholeRegion(range: PhysicalRange, found: Extent): Finding[] {
   const extent = extentOf(range)
   if (found.start === extent.start && found.end === extent.end) return []
@@ -152,7 +152,7 @@ function wholeRegion(range: PhysicalRange, found: Extent): Finding[] {
   ]
 }
 
-/** The broker wants to see that this is no reservation of the firmware's. */
+/** The broker must see that the firmware did not make this reservation. */
 function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
   const extent = extentOf(range)
   const ours = reservations(parameters).some(reserved => contains(reserved, extent))
@@ -177,7 +177,7 @@ function reservations(parameters: readonly Parameter[]): Extent[] {
     )
 }
 
-/** The word on the line that causes it, if known. */
+/** The parameter that causes it, if known. */
 function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string | undefined {
   const extent = extentOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
@@ -236,7 +236,7 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
   return valuesOf(parameters, 'crashkernel').flatMap(value => {
     const [size, at] = value.split('@')
     const start = at === undefined ? undefined : parseKernelSize(at)
-    // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M); this takes the largest.
+    // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M). This takes the largest.
     const bytes = Math.max(0, ...size!.split(',').map(part => parseKernelSize(part.split(':').at(-1)!) ?? 0))
     if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
     return [
@@ -249,7 +249,7 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
   })
 }
 
-/** Whether /dev/mem can be opened. */
+/** Whether anybody can open /dev/mem. */
 function openingOf(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
   const lockdown = valuesOf(parameters, 'lockdown').at(-1)
   const findings: Finding[] = []

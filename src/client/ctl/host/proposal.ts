@@ -7,11 +7,11 @@ import type { Stretch } from './plan'
 
 /** The ways to pass the line to the next kernels. */
 export interface Proposal {
-  /** New parameters, as the kernel is to see them. */
+  /** New parameters, in the form for the kernel. */
   readonly parameters: readonly string[]
-  /** The same in the file from which GRUB's configuration is made. */
+  /** The same, in the file from which the system makes GRUB's configuration. */
   readonly grub: string
-  /** The same as a command, where GRUB reads boot loader entries. */
+  /** The same as a command, if GRUB reads boot loader entries. */
   readonly grubby: string
   /** The range for the broker's configuration. */
   readonly toml: string
@@ -19,7 +19,7 @@ export interface Proposal {
   readonly notes: readonly string[]
 }
 
-/** commandLine: of the running kernel; the new parameters go behind it. */
+/** commandLine: the running kernel's; the new parameters follow it. */
 export function propose(stretch: Stretch, kind: SourceKind, name: string, commandLine: string): Proposal {
   const size = formatKernelSize(stretch.end - stretch.start)
   const base = `0x${stretch.start.toString(16)}`
@@ -62,8 +62,8 @@ function isAvoided(stretch: Stretch, parameters: readonly Parameter[]): boolean 
 }
 
 /**
- * In the file the shell takes one level of backslashes away, and what is then in GRUB's own configuration is read by
- * GRUB's script language, which takes the other; without them it would put the empty variable $0 there.
+ * The shell takes one level of backslashes away from the file. GRUB's script language then reads the result in GRUB's own
+ * configuration, and takes the other level. Without them it would put the empty variable $0 there.
  */
 function grubFile(parameters: readonly string[]): string {
   const text = parameters.join(' ').replaceAll('$', '\\\\\\$')
@@ -71,9 +71,9 @@ function grubFile(parameters: readonly string[]): string {
 }
 
 /**
- * In entries GRUB takes every $ for a variable, also behind a backslash. Soft-reserved memory comes about without: the address-space
- * randomisation keeps out of what nn#ss says are ACPI tables (3) as it does out of what is reserved (2). For reserved memory
- * there is a variable, whose value is read once more.
+ * In entries GRUB takes every $ for a variable, also behind a backslash. Soft-reserved memory needs none: the address-space
+ * randomisation avoids the ACPI tables of nn#ss (3) as it avoids reserved memory (2). For reserved memory there is a variable,
+ * whose value GRUB reads once more.
  */
 function grubby(parameters: readonly string[]): string {
   const update = (line: string) => `grubby --update-kernel=ALL --args='${line}'`

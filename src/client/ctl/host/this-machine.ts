@@ -8,10 +8,7 @@ import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'
 import { parseNodes } from './numa-nodes'
 import type { Machine } from './plan'
 
-/**
- * The running kernel's facts of the machine.
- * @throws MemoryMapError where it hides the addresses
- */
+/** Reads the running kernel's facts of the machine. @throws MemoryMapError where it hides the addresses */
 export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string; marked: Extent[] } {
   const commandLine = files.text('/proc/cmdline') ?? ''
   const machine = {
@@ -22,7 +19,7 @@ export function thisMachine(files: HostFiles): { machine: Machine; commandLine: 
   return { machine, commandLine, marked: marked(files, machine.map) }
 }
 
-/** Special-purpose memory of the firmware's, not of a parameter's. Newer kernels do not show it in /proc/iomem. */
+/** Special-purpose memory that the firmware marks, not a parameter. Newer kernels do not show it in /proc/iomem. */
 function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
   const firmware = firmwareMap(files)
   return firmware.length === 0
@@ -30,7 +27,7 @@ function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
     : firmware.filter(({ type }) => type === memoryType.softReserved)
 }
 
-/** Two regions of soft-reserved memory side by side would be one. */
+/** Two regions of soft-reserved memory side by side would become one. */
 const apart = 2 * MiB
 
 function taken(files: HostFiles, commandLine: string): Extent[] {
@@ -47,7 +44,7 @@ function taken(files: HostFiles, commandLine: string): Extent[] {
   ]
 }
 
-/** Memory that came later is not there yet when the next kernel reads its parameters. */
+/** When the next kernel reads its parameters, memory that came later is not there yet. */
 function notThereAtBoot(firmware: readonly TypedExtent[]): Extent[] {
   const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
   return [...ram, { start: Number.MAX_SAFE_INTEGER }].map(({ start }, index) => ({

@@ -1,6 +1,6 @@
 import type { HostFiles } from './host-files'
 
-/** The command line inside a unified kernel image (a PE file); undefined where there is none. */
+/** Reads the command line inside a unified kernel image (a PE file). undefined: there is none. */
 export function embeddedLine(files: HostFiles, file: string): string | undefined {
   const head = files.part(file, 0, 4096)
   if (head === undefined || head.length < 0x40 || head.toString('latin1', 0, 2) !== 'MZ') return undefined

@@ -6,10 +6,10 @@ import type { Layout, Piece } from './layout'
 const linesMax = 16
 const cellsPerLineMin = 8
 const pageBytes = 4096
-/** More would hide the drawing. */
+/** More lines would hide the drawing. */
 const listedMax = 64
 
-/** The drawing, its legend and how fragmented the free memory is; with the extents themselves where they are few. */
+/** The drawing, its legend and the fragmentation of the free memory; if there are few extents, also these. */
 export function drawMap(layout: Layout, width: number, style: BlockStyle, listed: boolean): string[] {
   const digits = Math.max(8, (layout.offset + layout.length).toString(16).length)
   const perLine = powerOfTwoUpTo(Math.max(cellsPerLineMin, width - digits - 4))
@@ -30,7 +30,7 @@ export function drawMap(layout: Layout, width: number, style: BlockStyle, listed
   return listed ? [...parts, '', ...list(layout.extents)] : parts
 }
 
-/** Bytes of each state in one cell. */
+/** The bytes of each state in one cell. */
 type Cell = Map<BlockState, number>
 
 function cellsOfLayout({ offset, length, extents }: Layout, cellBytes: number): Cell[] {

@@ -3,16 +3,16 @@ import type { BlockState } from '../terminal/blocks'
 
 export interface Piece extends Extent {
   readonly state: BlockState
-  /** Whose it is, or was. */
+  /** The present or last owner. */
   readonly allocation: string | null
 }
 
-/** Part of a range, or all of it: its pieces, without gaps, in order of offset. It joins neighbours of one kind. */
+/** A range or a part of it: its pieces, without gaps, in order of offset. It joins neighbours of one kind. */
 export interface Layout {
   readonly range: string
-  /** Physical address of the range, where it has one. */
+  /** The physical address of the range, if it has one. */
   readonly base: number | null
-  /** Of the whole range. */
+  /** Bytes of the whole range. */
   readonly bytes: number
   readonly offset: number
   readonly length: number
@@ -41,7 +41,7 @@ export function layOut({ range, allocations, retired, poison, seesAll }: Finding
   ]
   const table = tableBytes(range)
   if (table > 0) taken.push(piece(0, table, 'table', null))
-  // If no allocation is hidden, the gaps are the broker's free memory.
+  // If the broker hides no allocation, the gaps are its free memory.
   const rest: BlockState = range.table.recovery !== 'unreadable' && seesAll ? 'free' : 'unknown'
   const bad = poison.map(({ offset, length, allocation }) =>
     piece(offset, length, 'poisoned', allocation ?? null),
@@ -60,13 +60,13 @@ export function layOut({ range, allocations, retired, poison, seesAll }: Finding
   }
 }
 
-/** A window on it. */
+/** A window on the range. */
 export function within(layout: Layout, offset: number, length: number): Layout {
   const extents = layout.extents.flatMap(entry => cut(entry, offset, offset + length))
   return { ...layout, offset, length, extents }
 }
 
-/** Of a range that keeps its table in itself, at its start: the bytes that no other figure counts. */
+/** For a range that keeps its table in itself, at its start: the bytes that no other figure counts. */
 function tableBytes(range: Range): number {
   const { bytes, freeBytes, allocatedBytes, scrubbingBytes, quarantinedBytes, poisonedBytes } = range
   if (range.table.recovery === 'unreadable') return 0
@@ -81,7 +81,7 @@ function inOrder(pieces: readonly Piece[]): Piece[] {
   return [...pieces].sort((a, b) => a.offset - b.offset)
 }
 
-/** With the gaps between them. If two overlap, because the state changed during the reading, the first one stands. */
+/** Adds the gaps between the pieces. If two overlap, because the state changed during the reading, the first one stands. */
 function filled(pieces: readonly Piece[], bytes: number, rest: BlockState): Piece[] {
   const all: Piece[] = []
   let end = 0
@@ -117,7 +117,7 @@ function overlaid(under: readonly Piece[], top: readonly Piece[]): Piece[] {
   return all
 }
 
-/** The part of a piece that lies in from..to, if any does. */
+/** Returns the part of a piece in from..to, if there is one. */
 function cut(entry: Piece, from: number, to: number): Piece[] {
   const start = Math.max(entry.offset, from)
   const end = Math.min(entry.offset + entry.length, to)

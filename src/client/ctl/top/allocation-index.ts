@@ -10,10 +10,10 @@ export interface Row {
   holderPid: number | undefined
   mappings: number
   verdict: string
-  /** Seen since the view began. */
+  /** Its last change since the view began. */
   changes: number
   changedAt: number | undefined
-  /** Something happened to it that its event does not tell in full: ask before showing it. */
+  /** An event did not tell all of a change: the view must ask before it shows the allocation. */
   stale: boolean
 }
 
@@ -22,7 +22,7 @@ export type Sort = 'size' | 'changes' | 'mappings' | 'name'
 export interface Order {
   readonly sort: Sort
   readonly reverse: boolean
-  /** Only names that have this in them, in whichever case; '': all. */
+  /** Only names that contain this, in upper or lower case. '': all names. */
   readonly filter: string
 }
 
@@ -47,7 +47,7 @@ const touching = new Set<Event['kind']>([
   'verified',
 ])
 
-/** All allocations, by name, kept up to date by events; in the chosen order. */
+/** All allocations, by name, in the chosen order. Events keep the index up to date. */
 export class AllocationIndex {
   private readonly rows = new Map<string, Row>()
   private version = 0
@@ -57,7 +57,7 @@ export class AllocationIndex {
     return this.rows.size
   }
 
-  /** Takes a new state; allocations that are still there keep their last change. */
+  /** Takes a new state. Allocations that are still there keep their last change. */
   replace(allocations: Iterable<AllocationInfo>): void {
     const before = new Map(this.rows)
     this.rows.clear()
@@ -86,7 +86,7 @@ export class AllocationIndex {
     this.version++
   }
 
-  /** The broker's latest answer about it. */
+  /** Takes the broker's latest answer about it. */
   refresh(info: AllocationInfo): void {
     this.rows.set(info.name, rowOf(info, this.rows.get(info.name)))
     this.version++
@@ -96,7 +96,7 @@ export class AllocationIndex {
     if (this.rows.delete(name)) this.version++
   }
 
-  /** In order; sorted only when something has changed. */
+  /** Returns them in order. It sorts only when something has changed. */
   view(order: Order): readonly Row[] {
     const last = this.sorted
     const same =

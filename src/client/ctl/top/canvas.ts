@@ -20,7 +20,7 @@ export class Canvas {
     return this.paint(cell(text, this.columns), 'inverse')
   }
 
-  /** One text at the left edge and one at the right, which gives way first. */
+  /** One text at the left edge and one at the right. The right one gives way first. */
   ends(left: string, right: string): string {
     const blanks = this.columns - cellsOf(left) - cellsOf(right)
     return blanks < 2 ? clip(left, this.columns) : `${left}${' '.repeat(blanks)}${right}`

@@ -8,7 +8,7 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 86_400)}d ${two(Math.floor(seconds / 3600) % 24)}h`
 }
 
-/** An upper bound: '<250 µs', '<4 ms'; '-' where there is none. */
+/** Writes an upper bound: '<250 µs', '<4 ms'; '-' without one. */
 export function microseconds(bound: number | undefined): string {
   if (bound === undefined) return '-'
   if (bound === Infinity) return 'longer'
@@ -17,7 +17,7 @@ export function microseconds(bound: number | undefined): string {
   return `<${round(bound / 1_000_000)} s`
 }
 
-/** Per second, with as many digits as matter. */
+/** Writes a rate per second, with as many digits as matter. */
 export function rate(value: number): string {
   return value >= 10 || value === 0 ? String(Math.round(value)) : value.toFixed(1)
 }

@@ -13,9 +13,9 @@ import type { Ui } from './ui'
 export interface ListPart {
   readonly title: string
   readonly lines: readonly string[]
-  /** Lines that there are, visible or not. */
+  /** The number of lines, visible or not. */
   readonly total: number
-  /** The allocations that are visible. */
+  /** The visible allocations. */
   readonly shown: readonly Row[]
 }
 
@@ -27,7 +27,7 @@ interface Column<T> {
   readonly color?: (row: T) => Color | undefined
 }
 
-/** The chosen list, from its scroll position, in so many lines under its title. */
+/** Draws the chosen list from its scroll position: so many lines, under its title. */
 export function list(model: Model, ui: Ui, canvas: Canvas, room: number): ListPart {
   const { columns, now } = canvas
   const { reading } = model

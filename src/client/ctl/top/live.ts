@@ -11,10 +11,10 @@ import { draw, type Frame } from './view'
 
 /** Events come by the thousand; a person reads a few frames a second. */
 const eventFrameMs = 250
-/** A whole state is a lot of work for the broker, so a viewer that misses events asks for a new one only so often. */
+/** A whole state is a lot of work for the broker. So a viewer that misses events waits so long before it asks for a new one. */
 const newStateMs = 10_000
 
-/** The view that redraws itself, until it is left by a key (resolves) or by a signal (throws Aborted). */
+/** The view that redraws itself, until a key ends it (it resolves) or a signal (it throws Aborted). */
 export async function live(session: Session, intervalMs: number): Promise<void> {
   await new Top(session, intervalMs).run()
 }
@@ -52,7 +52,7 @@ class Top {
     })
     const onHangUp = () => this.quit.abort()
     process.on('SIGHUP', onHangUp)
-    // At once: the rest of the end may take long.
+    // This runs at once: the rest of the end may take long.
     this.signal.addEventListener('abort', () => this.screen.close(), { once: true })
     const ticking = setInterval(() => this.draw(), 1000)
     try {
@@ -95,7 +95,7 @@ class Top {
     }
   }
 
-  /** Events say that an allocation changed; top asks for the details only of visible ones. */
+  /** Events say that an allocation changed. top asks for the details only of visible ones. */
   private async refreshVisible(): Promise<void> {
     const { allocations } = this.model
     const stale = (this.frame?.rows ?? []).filter(row => row.stale)

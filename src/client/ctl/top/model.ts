@@ -2,7 +2,7 @@ import type { Client, Event, Range, Statistics, Status, WatchItem } from '../../
 import { AllocationIndex } from './allocation-index'
 import { type Rates, ratesBetween } from './rates'
 
-/** Kept for scrolling; the broker does not keep them. */
+/** top keeps so many events for scrolling; the broker keeps none. */
 const eventsMax = 500
 
 /** The results of one reading of the broker. */
@@ -10,22 +10,22 @@ export interface Reading {
   readonly status: Status
   readonly ranges: readonly Range[]
   readonly clients: readonly Client[]
-  /** undefined: only for administrators, or the broker does not have them. */
+  /** undefined: they are only for administrators, or the broker does not have them. */
   readonly statistics: Statistics | undefined
 }
 
-/** top's knowledge of the broker; every part of the screen comes from here. */
+/** top's knowledge of the broker. Every part of the screen comes from here. */
 export class Model {
   readonly allocations = new AllocationIndex()
-  /** The state of all allocations has come. */
+  /** The state of all allocations has arrived. */
   complete = false
   reading: Reading | undefined
   rates: Rates | undefined
   /** The newest last. */
   readonly events: Event[] = []
-  /** Changes that the broker left out for us, since the last whole state. */
+  /** Changes that the broker has dropped for us since the last whole state. */
   missed = 0
-  /** Since when the broker is away, in milliseconds since the Unix epoch. */
+  /** The broker has been away since then, in milliseconds since the Unix epoch. */
   awaySince: number | undefined
   private restarted = false
 

@@ -10,9 +10,9 @@ export interface Rates {
   readonly eventsMissed: number
   readonly scrubbedPerSecond: number
   readonly digestedPerSecond: number
-  /** Of one processor, 0 to 1 and beyond. */
+  /** The share of one processor, from 0 to 1 and beyond. */
   readonly cpuShare: number
-  /** The busiest first; those that were called. */
+  /** The methods that somebody called, the busiest first. */
   readonly methods: readonly MethodRates[]
 }
 
@@ -24,8 +24,8 @@ export interface MethodRates {
 }
 
 /**
- * Upper bounds in microseconds: so many of the calls took less. Infinity: more than the last bucket's bound; undefined:
- * no calls.
+ * Upper bounds in microseconds: so many of the calls took less. Infinity: more than the last bucket's bound. undefined: there
+ * were no calls.
  */
 export interface Latency {
   readonly p50: number | undefined
@@ -33,7 +33,7 @@ export interface Latency {
   readonly max: number | undefined
 }
 
-/** undefined where the readings are of two different brokers, or of the same moment. */
+/** undefined: the readings are of two different brokers, or of the same moment. */
 export function ratesBetween(before: Statistics, after: Statistics): Rates | undefined {
   const seconds = (after.time - before.time) / 1000
   if (seconds <= 0 || after.connections < before.connections) return undefined

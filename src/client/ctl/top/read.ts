@@ -1,7 +1,7 @@
 import { type Broker, BrokerError } from '../../index'
 import type { Reading } from './model'
 
-/** Refusals by which there are no statistics for this user, or at this broker. */
+/** With these refusals, this user gets no statistics, or this broker has none. */
 const without = new Set(['PermissionDenied', 'MethodNotFound'])
 
 export async function readBroker(broker: Broker, signal: AbortSignal): Promise<Reading> {

@@ -10,7 +10,7 @@ export interface Ui {
   readonly order: Order
   /** Lines of the list above its first visible one. */
   readonly scroll: number
-  /** A filter that is being typed. */
+  /** A filter that the person is typing. */
   readonly typing: boolean
   readonly help: boolean
 }
@@ -37,7 +37,7 @@ export const keyHelp: ReadonlyArray<readonly [keys: string, what: string]> = [
   ['?, h', 'this help; any key leaves it'],
 ]
 
-/** The state after a key. page: visible lines of the list; count: all its lines. */
+/** Returns the state after a key. page: visible lines of the list; count: all its lines. */
 export function pressed(ui: Ui, key: Key, page: number, count: number): Ui {
   if (ui.help) return { ...ui, help: false }
   if (ui.typing) return typed(ui, key)

@@ -10,21 +10,21 @@ import { initialUi, keyHelp, lists, type Ui } from './ui'
 
 export interface Frame {
   readonly lines: readonly string[]
-  /** Lines of the list that fit, and that there are. */
+  /** The lines of the list that fit, and all its lines. */
   readonly page: number
   readonly count: number
-  /** The allocations that are shown. */
+  /** The allocations on the screen. */
   readonly rows: readonly Row[]
 }
 
 const eventLines = 4
 const onceRows = 20
 
-/** How a person sees the broker at one moment. now: milliseconds since the Unix epoch. */
+/** Draws the broker's state at one moment for a person. now: milliseconds since the Unix epoch. */
 export function draw(model: Model, ui: Ui, { columns, rows }: Size, style: BlockStyle, now: number): Frame {
   const canvas = new Canvas(columns, style, now)
   if (ui.help) return { lines: help(canvas).slice(0, rows), page: 0, count: 0, rows: [] }
-  // On a small terminal the list and what needs attention count most.
+  // On a small terminal the list and the warnings count most.
   const foot = rows >= 12 ? [footLine(ui, canvas)] : ui.typing ? [filterLine(ui, canvas)] : []
   const tail = rows >= 24 && ui.list !== 'events' ? latestEvents(model, canvas) : []
   const around = foot.length + tail.length
@@ -41,7 +41,7 @@ export function draw(model: Model, ui: Ui, { columns, rows }: Size, style: Block
   }
 }
 
-/** As text that stays: everything at the top, and the first allocations. */
+/** Writes text that stays: everything at the top, and the first allocations. */
 export function drawOnce(model: Model, columns: number, style: BlockStyle, now: number): string[] {
   const canvas = new Canvas(columns, style, now)
   const { title, lines, total } = list(model, initialUi, canvas, onceRows)

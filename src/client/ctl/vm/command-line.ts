@@ -5,7 +5,7 @@ export const firstMemoryFd = 10
 const monitorId = 'membroker-monitor'
 const memoryId = (index: number) => `membroker-ram-${index}`
 
-/** Options that are broker-ctl's to give, and why. */
+/** Options that only broker-ctl may give, and why. */
 const refusedOptions: Readonly<Record<string, string>> = {
   m: 'the size of the memory is in [[memory]]',
   'mem-path': 'the memory is in [[memory]]',
@@ -20,7 +20,7 @@ const refusedOptions: Readonly<Record<string, string>> = {
   chroot: "QEMU and broker-ctl pass the device state through a socket in broker-ctl's folder",
 }
 
-/** Options with a value in which a part is broker-ctl's. */
+/** Options whose value has a part that only broker-ctl may give. */
 const refusedValues: ReadonlyArray<readonly [options: string, value: RegExp, why: string]> = [
   [
     'object',
@@ -41,7 +41,7 @@ const refusedValues: ReadonlyArray<readonly [options: string, value: RegExp, why
   ],
 ]
 
-/** Why these arguments can't be a VM's, as a sentence that names the argument; undefined where they can. */
+/** Says why a VM can't have these arguments, in a sentence that names the argument; undefined where it can. */
 export function refusedArgument(args: readonly string[]): string | undefined {
   for (const [index, arg] of args.entries()) {
     const option = /^--?([A-Za-z].*)$/.exec(arg)?.[1]
@@ -57,16 +57,16 @@ export function refusedArgument(args: readonly string[]): string | undefined {
   return undefined
 }
 
-/** What a VM's QEMU is started with. Placeholders are for `broker-ctl exec`, which has the descriptors. */
+/** The plan of a VM's QEMU. Placeholders are for `broker-ctl exec`, which has the descriptors. */
 export interface QemuPlan {
   readonly arguments: readonly string[]
-  /** Of each memory in order, how much. */
+  /** The bytes of each memory, in order. */
   readonly memory: ReadonlyArray<{ readonly bytes: number }>
-  /** Wait for saved state, of a machine of this type; undefined: boot. */
+  /** QEMU waits for saved state, of a machine of this type. undefined: it boots. */
   readonly resumes: { readonly machine: string } | undefined
 }
 
-/** QEMU's arguments; the guest does not run before it is told to. */
+/** Returns QEMU's arguments. The guest does not run before QEMU gets the order. */
 export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): string[] {
   const total = memory.reduce((sum, { bytes }) => sum + bytes, 0)
   const backends = memory.flatMap(({ bytes }, index) => {
@@ -81,9 +81,9 @@ export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): st
     ...['-chardev', `socket,id=${monitorId},fd=${monitorFd}`, '-mon', `chardev=${monitorId},mode=control`],
     ...['-S', '-m', `${total}b`],
     ...backends,
-    // After the nodes, which -numa cpu and -numa dist speak of.
+    // These follow the nodes, as -numa cpu and -numa dist refer to nodes.
     ...own,
-    // The name that the saved guest's type has by itself: q35 is another one in another QEMU.
+    // The saved guest's type has this name by itself: q35 is a different type in a different QEMU.
     ...(resumes ? ['-machine', resumes.machine, '-incoming', 'defer'] : []),
   ]
 }

@@ -7,21 +7,22 @@ import type { VmRecord } from './places'
 import { type StopMode, stopModes } from './schema'
 
 /**
- * How a runner is spoken to: JSON lines on a socket in its folder. {"ask":"state"} or {"ask":"stop","how":"save"}; it
- * answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or {"error":{"code","message"}}.
+ * The language of a runner: JSON lines on a socket in its folder. A client sends {"ask":"state"} or
+ * {"ask":"stop","how":"save"}. The runner answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or
+ * {"error":{"code","message"}}.
  */
 export interface Controlled {
   record(): VmRecord
-  /** Undefined: as the file says. Resolves when it is done, or rejects when the guest goes on. */
+  /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on. */
   stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>
 }
 
 const connectionsMax = 16
 const heartbeatMs = 5_000
 
-/** @throws Error where the socket can't be made */
+/** @throws Error where it can't make the socket */
 export async function serveControl(socket: string, controlled: Controlled): Promise<Server> {
-  // One that is there is of a runner that has ended: the claim of the VM's state says so.
+  // If a socket is there, its runner has ended: this one holds the claim of the VM's state.
   rmSync(socket, { force: true })
   const server = createServer(connection => {
     const lines = new JsonLines(connection, {
@@ -42,7 +43,7 @@ async function answer(request: Record<string, unknown>, lines: JsonLines, contro
     progress = text
     lines.send({ progress })
   }
-  // Who asks gives up on a runner that says nothing.
+  // A client gives up on a runner that says nothing.
   const heartbeat = setInterval(() => lines.send({ progress }), heartbeatMs)
   try {
     if (request.ask === 'state') lines.send({ done: controlled.record() })
@@ -63,9 +64,9 @@ function isHow(how: unknown): how is StopMode | undefined {
 }
 
 /**
- * Asks a runner. undefined: none is there.
- * @param options quietMs: it must say something, were it only progress, in each such time
- * @throws Failure what the runner says; RunnerGone: it ended before it answered; NoAnswer: it says nothing
+ * Asks a runner. undefined: there is no runner.
+ * @param options quietMs: the runner must say something, even if only progress, in each such time
+ * @throws Failure with the runner's words; RunnerGone: it ended before it answered; NoAnswer: it says nothing
  */
 export function askRunner<T extends object>(
   socket: string,

@@ -2,14 +2,14 @@ import { exitCode, Failure } from '../exit'
 import type { GuestMemory } from './guest-memory'
 import type { Found, SavedState } from './saved-state'
 
-/** resume: go on from what was saved. boot: from the beginning; reason: why something that was saved is not used. */
+/** resume: continue from the saved state. boot: start from the beginning; reason: why the guest does not use a saved state. */
 export type Decision =
   | { readonly kind: 'resume'; readonly state: SavedState }
   | { readonly kind: 'boot'; readonly reason: string | undefined }
 
 /**
- * What becomes of a guest, by what was found beside its memory.
- * @throws Failure where it can't go on, but would if something was mended: nothing is thrown away then
+ * Decides how a guest starts, by the findings beside its memory.
+ * @throws Failure where it can't start now, but could after a repair; then it throws nothing away
  */
 export function decide(found: Found, memory: readonly GuestMemory[], discard: boolean): Decision {
   if (found.kind === 'absent') return { kind: 'boot', reason: undefined }

@@ -7,18 +7,18 @@ import { unless } from '../unless'
 import { runVerb } from './own-program'
 import type { MemorySettings } from './settings'
 
-/** Memory of the guest as it is at the broker. */
+/** The guest's memory as it is at the broker. */
 export interface GuestMemory {
   readonly allocation: string
   readonly bytes: number
-  /** Made with the memory, and kept with it: other memory of the same name has another. */
+  /** broker-ctl makes it with the memory, and the memory keeps it: other memory of the same name has another one. */
   readonly generation: string
   readonly verdict: AllocationInfo['verdict']
 }
 
 export interface MemoryOwner {
   readonly broker: Broker
-  /** Where the broker is, as arguments of broker-ctl. */
+  /** The place of the broker, as arguments of broker-ctl. */
   readonly socket: readonly string[]
   readonly vm: string
   readonly secret: string | undefined
@@ -27,7 +27,7 @@ export interface MemoryOwner {
 
 const pollMs = 50
 
-/** Finds the guest's memory, or makes it; nobody holds it then. @throws Failure, BrokerError */
+/** Finds the guest's memory, or makes it. Afterwards nobody holds it. @throws Failure, BrokerError */
 export async function ensureMemory(
   owner: MemoryOwner,
   memory: readonly MemorySettings[],
@@ -49,7 +49,7 @@ async function find({ broker, signal }: MemoryOwner, name: string): Promise<Allo
   return (await unless('NotFound', broker.get(name, { signal })))?.allocation
 }
 
-/** By another process: the one that allocates holds the memory, and QEMU is to. */
+/** Another process allocates: the allocating process holds the memory, and here QEMU must hold it. */
 async function make(owner: MemoryOwner, settings: MemorySettings): Promise<AllocationInfo> {
   const { allocation, bytes, range, node, alignBytes } = settings
   const option = (name: string, value: string | number | undefined) =>
@@ -70,7 +70,7 @@ async function make(owner: MemoryOwner, settings: MemorySettings): Promise<Alloc
   return (await owner.broker.get(allocation, { signal: owner.signal })).allocation
 }
 
-/** An earlier QEMU may be on its way out. */
+/** An earlier QEMU may be about to end. */
 async function unheld(owner: MemoryOwner, held: AllocationInfo, deadline: number): Promise<AllocationInfo> {
   for (;;) {
     const info = await find(owner, held.name)
@@ -100,7 +100,7 @@ function check(info: AllocationInfo, { bytes }: MemorySettings): void {
     )
 }
 
-/** What an operator has allocated has none yet. */
+/** Memory that an operator has allocated has no generation yet. */
 async function generationOf(owner: MemoryOwner, info: AllocationInfo): Promise<string> {
   const metadata = (info.metadata ?? {}) as { generation?: unknown }
   if (typeof metadata.generation === 'string') return metadata.generation

@@ -1,14 +1,14 @@
 import type { Duplex } from 'node:stream'
 import { MiB } from '../../../../protocol/units'
 
-/** A line of a peer that says more is no message. */
+/** A peer's line that is longer is no message. */
 const lineBytesMax = 4 * MiB
 
 export interface JsonLinesEvents {
   onMessage(message: Record<string, unknown>): void
-  /** A line that is no JSON object; the beginning of it. The next line may be one. */
+  /** The peer sent a line that is no JSON object; this is its beginning. The next line may be one. */
   onGarbage(text: string): void
-  /** Once. The stream is closed. */
+  /** Comes once. The stream is closed. */
   onEnd(error: Error | undefined): void
 }
 
@@ -35,12 +35,12 @@ export class JsonLines {
     })
   }
 
-  /** Nothing is sent after the end. */
+  /** Sends nothing after the end. */
   send(message: object): void {
     if (!this.ended && this.stream.writable) this.stream.write(`${JSON.stringify(message)}\n`)
   }
 
-  /** What was sent goes out first. */
+  /** Closes after the sent objects have gone out. */
   end(): void {
     this.stream.end()
   }

@@ -15,7 +15,7 @@ const pollMs = 50
 const endMs = 10_000
 const lastWordsMs = 2_000
 
-/** A running QEMU and its monitor. The guest runs when cont() says so. */
+/** A running QEMU and its monitor. The guest runs only after cont(). */
 export class Machine {
   readonly process: QemuProcess
   private readonly qmp: Qmp
@@ -31,7 +31,7 @@ export class Machine {
   }
 
   /**
-   * @param command what starts it; its descriptor 3 becomes the monitor
+   * @param command the program that starts QEMU; its descriptor 3 becomes the monitor
    * @param input its standard input
    * @param events signal: aborting it kills QEMU, until keep()
    * @throws Failure with QEMU's own words
@@ -49,7 +49,7 @@ export class Machine {
       const qmp = await Qmp.open(process.monitor, deadlines.startMs, deadlines.answerMs)
       qmp.on('garbage', events.onGarbage)
       const machine = new Machine(process, qmp, folder, events.signal)
-      // RAM is a shared mapping of memory that stays: left out of what is saved, and untouched by what is loaded.
+      // RAM is a shared mapping of memory that stays. So QEMU neither saves nor loads it.
       await machine.run('migrate-set-capabilities', {
         capabilities: ['x-ignore-shared', 'events'].map(capability => ({ capability, state: true })),
       })
@@ -65,7 +65,7 @@ export class Machine {
     return this.process.exited
   }
 
-  /** From now on QEMU alone has the guest: aborting the start does not kill it any more. @throws where it has been aborted */
+  /** From now on QEMU alone has the guest: aborting the start does not kill it any more. @throws if somebody has aborted it */
   keep(): void {
     this.starting.throwIfAborted()
     this.starting.removeEventListener('abort', this.process.kill)
@@ -84,7 +84,7 @@ export class Machine {
     return String(type).replace(/-machine$/, '')
   }
 
-  /** As QEMU names it: running, paused, ... */
+  /** In QEMU's words: running, paused, ... */
   async status(): Promise<string> {
     return ((await this.run('query-status')) as { status: string }).status
   }
@@ -123,7 +123,7 @@ export class Machine {
     return this.run('system_powerdown')
   }
 
-  /** The device state of the stopped guest, as a stream. @throws Failure SaveFailed, after which the guest can go on */
+  /** Sends the device state of the stopped guest as a stream. @throws Failure SaveFailed; then the guest can go on */
   async save(sink: Sink, ms: number): Promise<void> {
     const listener = await this.listen()
     const deadline = performance.now() + ms
@@ -190,7 +190,7 @@ export class Machine {
     }
   }
 
-  /** An event of the migration, or a while. */
+  /** Waits for an event of the migration, but only for a while. */
   private async nextStep(): Promise<void> {
     const over = new AbortController()
     const event = once(this.qmp, 'event', { signal: over.signal }).catch(() => {})
@@ -223,7 +223,7 @@ export class Machine {
   }
 }
 
-/** One connection, to its end. */
+/** Reads one connection to its end. */
 async function receive(server: Server, sink: Sink, signal: AbortSignal): Promise<void> {
   const [socket] = (await once(server, 'connection', { signal })) as [Socket]
   server.close()
@@ -256,9 +256,9 @@ async function within<T>(promise: Promise<T>, deadline: number, late: () => Erro
   }
 }
 
-/** What went wrong, in QEMU's words where it has ended or said any. */
+/** Makes a Failure of an error, in QEMU's words if QEMU has ended or said something. */
 async function failureOf(process: QemuProcess, code: string, what: string, error: unknown): Promise<Failure> {
-  // Its last words and its end come soon after its monitor's, by other ways.
+  // QEMU's last words and its end arrive soon after its monitor's end, on other ways.
   if (error instanceof QmpError && error.kind === 'lost')
     await Promise.race([process.exited, sleep(lastWordsMs, undefined, { ref: false })])
   const { exit } = process

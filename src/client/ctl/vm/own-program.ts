@@ -3,15 +3,15 @@ import path from 'node:path'
 import { exitCode, Failure } from '../exit'
 import { ownPackage } from '../package'
 
-/** What starts broker-ctl again. */
+/** The command that starts broker-ctl again. */
 export function ownProgram(): string[] {
   const { folder, bin } = ownPackage()
   return [process.execPath, path.join(folder, bin['broker-ctl']!)]
 }
 
 /**
- * Runs a verb of broker-ctl in a process of its own, which holds what it makes no longer than it takes.
- * @throws Failure as the verb's
+ * Runs a verb of broker-ctl in a process of its own. That process holds what it makes only as long as it runs.
+ * @throws Failure with the verb's words
  */
 export async function runVerb(args: readonly string[], input: string | undefined, signal: AbortSignal) {
   const [file, ...own] = ownProgram()

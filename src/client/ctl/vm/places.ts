@@ -14,7 +14,7 @@ import path from 'node:path'
 import { KiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 
-/** Where runners have what is of this boot only: /run/membroker-vm, or this user's own. */
+/** The folder for runners' files of this boot only: /run/membroker-vm, or this user's own. */
 export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = process.getuid!()): string {
   const { MEMBROKER_VM_RUNTIME: named, XDG_RUNTIME_DIR: own } = environment
   if (named) return named
@@ -25,19 +25,22 @@ export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = 
 const vmStates = ['starting', 'running', 'saving', 'stopping', 'saved', 'stopped', 'failed'] as const
 export type VmState = (typeof vmStates)[number]
 
-/** What a runner says of itself, or last said. */
+/** A runner's present or last report of itself. */
 export interface VmRecord {
   readonly state: VmState
-  /** Of the runner. */
+  /** The runner's pid. */
   readonly pid: number
   readonly qemuPid: number | null
   /** Milliseconds since the Unix epoch. */
   readonly since: number
-  /** Why, for people; null where the state says it all. */
+  /** The reason, for people; null where the state says it all. */
   readonly reason: string | null
 }
 
-/** From the VM's user, whom QEMU may have fallen to: the administrator who lists VMs believes no more than this. */
+/**
+ * Reads a record of the VM's user. A guest that broke out of QEMU may have written it, so an administrator who lists VMs
+ * believes only these fields.
+ */
 export function recordFrom(value: unknown): VmRecord | undefined {
   const { state, pid, qemuPid, since, reason } = (value ?? {}) as Record<keyof VmRecord, unknown>
   const known = vmStates.find(each => each === state)
@@ -49,13 +52,13 @@ export function recordFrom(value: unknown): VmRecord | undefined {
   return known && isRecord ? { state: known, pid, qemuPid, since, reason } : undefined
 }
 
-/** A record with QEMU's last lines has a fraction of it. */
+/** A record with QEMU's last lines has a fraction of so many bytes. */
 const recordBytesMax = 256 * KiB
 
-/** Of Linux, with the 0 at its end. */
+/** Linux's bound, with the 0 at the end. */
 const socketPathBytesMax = 108
 
-/** The folder of one VM's runner; only its user gets into it. */
+/** The folder of one VM's runner; only its user can enter it. */
 export class VmPlaces {
   readonly folder: string
 
@@ -94,11 +97,11 @@ export class VmPlaces {
     renameSync(part, this.file)
   }
 
-  /** The last record of this boot; undefined where there is none, or it is not for this user. */
+  /** Returns the last record of this boot. undefined: there is none, or this user may not read it. */
   read(): VmRecord | undefined {
     let fd: number | undefined
     try {
-      // The folder is the user's: a FIFO there must not make anybody wait, nor a link show another's file.
+      // The folder is the user's: a FIFO there must make nobody wait, and a link must not show another's file.
       fd = openSync(this.file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
       const stat = fstatSync(fd)
       if (!stat.isFile() || stat.size > recordBytesMax) return undefined

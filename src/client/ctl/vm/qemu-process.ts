@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { monitorFd } from './command-line'
 
-/** How a process ended; one of the two is null. Both: it could not be started. */
+/** How a process ended; one of the two is null. If both are null, it could not start. */
 export interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -12,22 +12,22 @@ const linesKept = 20
 const lineCharactersMax = 2000
 
 /**
- * A child that ends when this process does, however that ends: it is killed by the kernel. It has a session of its own,
- * so that what a terminal sends (Ctrl-C) comes to this process alone.
+ * A child that ends when this process does, in whatever way: the kernel kills it. It has a session of its own, so a signal from
+ * a terminal (Ctrl-C) reaches this process alone.
  */
 export class QemuProcess {
   /** Never rejects. */
   readonly exited: Promise<Exit>
-  /** The other end of its descriptor 3. */
+  /** The other end of the child's descriptor 3. */
   readonly monitor: Duplex
   private readonly child: ChildProcess
   private readonly lines: string[] = []
   private unfinished = ''
   private ended: Exit | undefined
 
-  /** input: what it finds on its standard input. */
+  /** input: the contents of its standard input. */
   constructor(command: readonly string[], input: string | undefined) {
-    // From util-linux, as Node can't ask the kernel for it.
+    // util-linux has this program. Node itself can't ask the kernel for it.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'inherit', 'pipe', 'pipe'],
       detached: true,
@@ -46,12 +46,12 @@ export class QemuProcess {
         this.hear(`${error.message}\n`)
         if (child.pid === undefined) end({ code: null, signal: null })
       })
-      // Not close: what QEMU has started may keep its standard error open.
+      // This does not wait for close: QEMU's own children may keep its standard error open.
       child.once('exit', (code, signal) => setImmediate(end, { code, signal }))
     })
   }
 
-  /** undefined: it could not be started. */
+  /** undefined: the process could not start. */
   get pid(): number | undefined {
     return this.child.pid
   }
@@ -60,7 +60,7 @@ export class QemuProcess {
     return this.ended
   }
 
-  /** The last lines that it wrote on standard error. */
+  /** The last lines that the process wrote on standard error. */
   get lastLines(): readonly string[] {
     return this.unfinished === '' ? this.lines : [...this.lines, this.unfinished]
   }
@@ -78,7 +78,7 @@ export class QemuProcess {
   }
 }
 
-/** For people: 'exit code 1', 'signal SIGKILL'. */
+/** A text for people: 'exit code 1', 'signal SIGKILL'. */
 export function describeExit({ code, signal }: Exit): string {
   if (signal !== null) return `signal ${signal}`
   return code === null ? 'it could not be started' : `exit code ${code}`

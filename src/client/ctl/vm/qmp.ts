@@ -5,7 +5,7 @@ import { JsonLines } from './json-lines'
 /** QEMU refused a command, did not answer it in time, or is gone. The message names the command. */
 export class QmpError extends Error {
   override readonly name = 'QmpError'
-  /** refused: QEMU answered, so nothing else is unknown; lost: it may have done it. */
+  /** refused: QEMU answered, so everything else is known. lost: QEMU may have carried it out. */
   readonly kind: 'refused' | 'lost'
 
   constructor(kind: 'refused' | 'lost', message: string) {
@@ -17,7 +17,7 @@ export class QmpError extends Error {
 export interface QmpEvents {
   /** An event of QEMU's, by its name. */
   event: [name: string, data: Record<string, unknown>]
-  /** A line that is none of the protocol; it is left out. */
+  /** A line outside the protocol; Qmp skips it. */
   garbage: [text: string]
   end: [error: Error | undefined]
 }
@@ -48,8 +48,8 @@ export class Qmp extends EventEmitter<QmpEvents> {
   }
 
   /**
-   * Waits for QEMU's greeting and takes up the capabilities. Adopts the stream.
-   * @param answerMs how long an answer may take
+   * Waits for QEMU's greeting and negotiates the capabilities. Adopts the stream.
+   * @param answerMs the time for an answer
    * @throws QmpError
    */
   static async open(stream: Duplex, greetingMs: number, answerMs: number): Promise<Qmp> {
@@ -64,7 +64,7 @@ export class Qmp extends EventEmitter<QmpEvents> {
     }
   }
 
-  /** What QEMU returns. @throws QmpError */
+  /** Returns QEMU's answer. @throws QmpError */
   execute(command: string, args?: object, answerMs = this.answerMs): Promise<unknown> {
     return this.within(answerMs, command, (resolve, reject) => {
       const id = ++this.lastId
@@ -74,7 +74,7 @@ export class Qmp extends EventEmitter<QmpEvents> {
     })
   }
 
-  /** Idempotent; commands under way reject. */
+  /** Idempotent. Commands under way reject. */
   close(): void {
     this.lines.close()
   }

@@ -16,7 +16,7 @@ export interface RunOptions {
   readonly discardState: boolean
 }
 
-/** A runner that was killed a moment ago may still be named as the holder. */
+/** The broker may still name a runner that somebody killed a moment ago as the holder. */
 const leavingMs = 1_000
 const retryMs = 50
 const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -29,7 +29,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   places.prepare(user.uid, user.gid)
   become(user)
 
-  // Who reads what it says may go away; the guest stays, and is saved.
+  // The reader of standard error may go away. The guest stays, and the runner saves it.
   process.stderr.on('error', () => {})
   const starting = new AbortController()
   let onStop = () => starting.abort()
@@ -101,7 +101,7 @@ async function claimState(
   }
 }
 
-/** Read before this process gives its rights up. */
+/** Reads the secret before this process gives up its rights. */
 function secretOf({ secretFile, file }: VmSettings): string | undefined {
   if (secretFile === undefined) return undefined
   try {

@@ -24,7 +24,7 @@ import type { ServiceManager } from './service-manager'
 import type { VmSettings } from './settings'
 import type { StateMemory } from './state-memory'
 
-/** Devices have this much beside QEMU's own memory, by rule; where they have more, a save finds out. */
+/** By rule, devices have so much beside QEMU's own memory. If they have more, a save finds out. */
 const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB
 /** A service manager waits a little longer than the deadlines here. */
@@ -35,7 +35,7 @@ export interface RunnerParts {
   readonly settings: VmSettings
   readonly owner: MemoryOwner
   readonly places: VmPlaces
-  /** Claimed: no other runner of this VM is there. */
+  /** The runner has claimed it, so the VM has no other runner. */
   readonly state: StateMemory
   readonly manager: ServiceManager
   readonly log: (text: string) => void
@@ -53,9 +53,9 @@ export class Runner {
   }
   private machine: Machine | undefined
   private memory: readonly GuestMemory[] = []
-  /** When the broker has been told the newest state, or can't be. */
+  /** Resolves when the broker knows the newest state, or can't take it. */
   described = Promise.resolve()
-  /** A stop that goes on; at its end QEMU has ended, or the guest runs. */
+  /** A stop under way; at its end QEMU has ended, or the guest runs. */
   private stopping: Promise<object> | undefined
 
   constructor(parts: RunnerParts) {
@@ -66,7 +66,7 @@ export class Runner {
     return this.current
   }
 
-  /** Starts the guest, or has it go on. When this rejects, what was saved is there as before. @throws Failure */
+  /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
   async start(discardState: boolean, starting: AbortSignal): Promise<void> {
     const { settings, owner, places, state, manager, log } = this.parts
     this.enter('starting')
@@ -94,7 +94,10 @@ export class Runner {
     this.describe('running')
   }
 
-  /** Resolves when the VM has been ended, or the guest has switched itself off. @throws Failure QemuEnded, with QEMU's exit code */
+  /**
+   * Resolves when somebody has ended the VM, or the guest has switched itself off. @throws Failure QemuEnded, with QEMU's exit
+   * code
+   */
   async ended(): Promise<void> {
     const { machine } = this
     if (!machine) throw new Error('the VM has not been started')
@@ -126,7 +129,7 @@ export class Runner {
     return stopping
   }
 
-  /** As the file says, and where that fails as good as it can be: nobody is there to ask. True: as the file says. */
+  /** Stops as the file says. If that fails, it does its best: nobody is there to ask. True: it stopped as the file says. */
   async stopByOrder(): Promise<boolean> {
     const { settings, manager, log } = this.parts
     if (this.stopping)
@@ -142,7 +145,7 @@ export class Runner {
       log((error as Error).message)
       await this.stop('powerdown', log).catch(reason => log(reason.message))
       if (this.machine && !this.machine.process.exit) {
-        // A service manager would kill it too, and the runner with it.
+        // A service manager would kill the guest too, and the runner with it.
         this.fail('it could not be stopped in order, and was killed')
         this.machine.process.kill()
       }
@@ -206,8 +209,8 @@ export class Runner {
     const { state, settings, log } = this.parts
     await machine.load(this.payload(saved), settings.startMs)
     machine.keep()
-    // Nothing may come between the two. If it was used up after cont, a crash between them would have the guest run twice
-    // from here. If it was used up earlier, a crash would lose it.
+    // Nothing may come between the two. If erasing came after cont, a crash between them would let the guest run twice from
+    // here. If it came earlier, a crash would lose the guest.
     erase(state)
     if (!saved.running) {
       log('the guest was paused when it was saved, and stays paused')
@@ -264,7 +267,7 @@ export class Runner {
     }
   }
 
-  /** While the guest runs. @throws Failure SaveFailed */
+  /** Runs while the guest runs. @throws Failure SaveFailed */
   private async makeRoom(payloadBytes: number, progress: (text: string) => void): Promise<void> {
     const { state, settings } = this.parts
     const bytes = headerBytes + payloadBytes
@@ -305,13 +308,13 @@ export class Runner {
     try {
       places.write(this.current)
     } catch (error) {
-      // It is for people. A full /run is no reason to lose a guest, or to keep it from being saved.
+      // The record is for people. A full /run is no reason to lose a guest, or not to save it.
       log(`the state of the VM could not be written down: ${(error as Error).message}`)
     }
     manager.status(reason ?? state)
   }
 
-  /** For `vm list` where no runner is. That the broker can't take it changes nothing. */
+  /** Tells the broker the state, for `vm list` without a runner. If the broker can't take it, nothing changes. */
   private describe(state: VmState): void {
     const { settings, state: memory } = this.parts
     this.described = memory

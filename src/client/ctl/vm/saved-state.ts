@@ -1,36 +1,36 @@
 import { native } from '../../../../native'
 
-/** What a save says of itself. */
+/** A save's facts of itself. */
 export interface SavedFacts {
-  /** Of each memory in order: the allocation's generation, and its bytes. Only with this very memory the guest goes on. */
+  /** The generation and the bytes of each memory's allocation, in order. The guest continues only with this very memory. */
   readonly memory: ReadonlyArray<{ readonly generation: string; readonly bytes: number }>
-  /** The machine's type by its versioned name, which any QEMU that has it means the same by. */
+  /** The versioned name of the machine's type: every QEMU that knows the name means the same type. */
   readonly machine: string
-  /** Version of the QEMU that saved. */
+  /** The version of the saving QEMU. */
   readonly qemu: string
-  /** The guest ran when it was stopped for the save. */
+  /** The guest ran before the save stopped it. */
   readonly running: boolean
   /** Milliseconds since the Unix epoch. */
   readonly savedAt: number
 }
 
 export interface SavedState extends SavedFacts {
-  /** Of QEMU's migration stream. */
+  /** Bytes of QEMU's migration stream. */
   readonly payloadBytes: number
 }
 
-/** Memory that a save lies in: the operations of the addon's table map, with its order of stores. */
+/** The memory of a save: the operations of the addon's table map, with its order of stores. */
 export interface StateBytes {
   readonly bytes: number
   read(offset: number, length: number): Buffer
   write(offset: number, bytes: Uint8Array): void
-  /** After all earlier writes, one store. */
+  /** One store, after all earlier writes. */
   publish(offset: number, low: number, high: number): void
 }
 
 /**
- * absent: nothing was saved, or it was used up; damaged: something was, and can't be used, for this reason; foreign: another
- * version of this program saved it.
+ * absent: nobody saved anything, or a guest has used it up. damaged: there is a save, but it is unusable, for this reason.
+ * foreign: another version of this program saved it.
  */
 export type Found =
   | { readonly kind: 'saved'; readonly state: SavedState }
@@ -58,12 +58,12 @@ const [versionAt, textBytesAt, payloadBytesAt, digestAt, checksumAt, textAt] = [
 const digestBytes = 32
 export const headerBytes = 4096
 
-/** What of an allocation is left for the payload. */
+/** The part of an allocation that a payload can fill. */
 export function payloadBytesMax({ bytes }: StateBytes): number {
   return bytes - headerBytes
 }
 
-/** From now on nothing is saved here. Idempotent. */
+/** Removes the save. Idempotent. */
 export function erase(memory: StateBytes): void {
   memory.publish(0, 0, 0)
 }
@@ -77,7 +77,7 @@ export function readPayload(memory: StateBytes, offset: number, length: number):
 }
 
 /**
- * Makes the payload that was written count. Its digest is of what is read back.
+ * Makes the written payload count. It reads the payload back, and takes the digest of that.
  * @throws RangeError for facts that have no room
  */
 export function publishSave(memory: StateBytes, payloadBytes: number, facts: SavedFacts): void {
@@ -94,7 +94,7 @@ export function publishSave(memory: StateBytes, payloadBytes: number, facts: Sav
   memory.publish(0, magic.readUInt32LE(0), magic.readUInt32LE(4))
 }
 
-/** Looks at header and payload; changes nothing. */
+/** Reads header and payload; changes nothing. */
 export function readSave(memory: StateBytes): Found {
   const header = memory.read(0, headerBytes)
   if (header.readBigUInt64LE(0) === 0n) return { kind: 'absent' }

@@ -1,6 +1,6 @@
 import { MiB } from '../../../../protocol/units'
 
-/** What the file of a VM may say; the same object drives ajv, the manual page and the messages. */
+/** The possible contents of a VM's file; the same object drives ajv, the manual page and the messages. */
 
 export interface VmFile {
   vm?: {
@@ -16,7 +16,7 @@ export interface VmFile {
 }
 
 export const stopModes = ['save', 'powerdown', 'quit'] as const
-/** save: for the next run to go on from; powerdown: the guest's power button; quit: the plug. */
+/** save: the next run continues from here. powerdown: the guest's power button. quit: the plug. */
 export type StopMode = (typeof stopModes)[number]
 
 export const defaults = {

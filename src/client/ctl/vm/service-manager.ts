@@ -1,11 +1,11 @@
 import { native } from '../../../../native'
 
-/** Tells systemd, where it started this process with Type=notify, how things stand. */
+/** Reports to systemd, if it started this process with Type=notify. */
 export interface ServiceManager {
   ready(status: string): void
   status(text: string): void
   stopping(): void
-  /** A start or a stop takes this long at most, from now on. */
+  /** From now on, a start or a stop takes so long at most. */
   extend(ms: number): void
 }
 
@@ -15,7 +15,7 @@ export function serviceManager(address = process.env.NOTIFY_SOCKET): ServiceMana
     try {
       native.sendDatagram(address.replace(/^@/, '\0'), message, [])
     } catch {
-      // That it can't be told is no reason to end a guest; it has timeouts of its own.
+      // If the manager does not take the message, the guest goes on; the manager has timeouts of its own.
     }
   }
   return {

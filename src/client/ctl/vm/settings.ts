@@ -16,7 +16,7 @@ export interface MemorySettings {
   readonly alignBytes: number | undefined
 }
 
-/** A VM, as its file says and the defaults complete it. */
+/** A VM: the contents of its file with the defaults. */
 export interface VmSettings {
   readonly name: string
   readonly file: string
@@ -37,7 +37,7 @@ export const defaultVmDirectory = '/etc/membroker/vm'
 const ending = '.toml'
 const pageBytes = 4096
 const stateBytesMin = MiB
-/** Of allocations and socket files too, so that it needs no quoting anywhere. */
+/** Names of allocations and of socket files contain it, so it must need no quoting anywhere. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._+@-]{0,62}$/
 
 /** Names of the VMs that have a file. */
@@ -71,7 +71,7 @@ export function readVmFile(file: string): VmSettings {
 
 /** @throws Failure with file and line, exit code 2 */
 export function parseVmFile(text: string, file: string, name: string): VmSettings {
-  // Loaded here: no other verb needs a parser and a schema compiler.
+  // This loads them only here: no other verb needs a parser and a schema compiler.
   const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
     'resolution-mode': 'import',
   }})

@@ -11,8 +11,8 @@ export interface StateMemoryOptions {
 }
 
 /**
- * The allocation that a guest's device state is saved in. It is claimed for as long as the runner lives, so no VM has two
- * of them. Reading and writing survive bad memory: they throw.
+ * The allocation for a guest's saved device state. The runner claims it for as long as it lives, so a VM never has two runners.
+ * Reading and writing survive bad memory: they throw.
  */
 export class StateMemory implements StateBytes {
   private readonly allocation: Allocation
@@ -50,7 +50,7 @@ export class StateMemory implements StateBytes {
     return this.allocation.size
   }
 
-  /** @throws BrokerError NoSpace, QuotaExceeded, Frozen, ...; then it is as it was */
+  /** @throws BrokerError NoSpace, QuotaExceeded, Frozen, ...; then the allocation is as before */
   async grow(bytes: number, signal: AbortSignal): Promise<void> {
     // Device memory grows only while nobody has it open.
     this.release()
@@ -63,7 +63,7 @@ export class StateMemory implements StateBytes {
     }
   }
 
-  /** For people and `vm list`; what counts is in the memory itself. */
+  /** Describes the state for people and `vm list`. Only the memory itself counts. */
   async describe(metadata: Record<string, unknown>, signal: AbortSignal): Promise<void> {
     await this.allocation.setMetadata(metadata, { signal })
   }

@@ -9,14 +9,14 @@ import { readVmFile, type VmSettings, vmNames } from './settings'
 export interface VmSurvey {
   readonly name: string
   readonly file: string
-  /** invalid: its file has a mistake; unknown: it runs, and its runner does not answer this user. */
+  /** invalid: its file has a mistake. unknown: it runs, and its runner does not answer this user. */
   readonly state: VmRecord['state'] | 'invalid' | 'unknown'
   readonly reason: string | null
-  /** Of the runner, while there is one. */
+  /** The runner's pid, while there is a runner. */
   readonly pid: number | null
   readonly qemuPid: number | null
   readonly bytes: number | null
-  /** Of its memory and its device state that are at the broker. */
+  /** The allocations of its memory and its device state at the broker. */
   readonly allocations: ReadonlyArray<{
     name: string
     range: string
@@ -25,10 +25,10 @@ export interface VmSurvey {
   }>
 }
 
-/** A runner answers at once; on a host that is busy, later. */
+/** A runner answers at once. On a busy host it answers later. */
 const answerMs = 10_000
 
-/** Every VM that has a file. allocations: all that this user may see. */
+/** Returns every VM that has a file. allocations: all that this user may see. */
 export function surveyVms(
   directory: string,
   runtimeRoot: string,
@@ -96,7 +96,7 @@ async function recordOf(places: VmPlaces, state: AllocationInfo | undefined): Pr
     return { state: 'saved', reason: null, ...ended }
   const last = places.read()
   if (last?.state === 'failed') return { state: 'failed', reason: last.reason, ...ended }
-  // A runner that still says running was killed.
+  // Somebody killed a runner whose record still says that it runs.
   const killed = last !== undefined && last.state !== 'stopped' && last.state !== 'saved'
   if (killed) return { state: 'failed', reason: `its runner ended while it was ${last.state}`, ...ended }
   return { state: 'stopped', reason: last?.state === 'stopped' ? last.reason : null, ...ended }

@@ -21,7 +21,7 @@ export function userOf(name: string | undefined): User {
   return uid === own.uid ? own : { name, uid, gid }
 }
 
-/** From now on this process is that user's alone. */
+/** Makes this process that user's alone, for good. */
 export function become({ name, uid, gid }: User): void {
   if (name === undefined) return
   initgroups(name, gid)

@@ -2,15 +2,18 @@ import type { Client } from '../../../index'
 import { bad, type CheckResult, good, notApplicable, warning } from '../check'
 import type { HostFiles } from '../host-files'
 
-/** Each client has a connection and a pidfd; the broker itself, its sources and what is on its way need some. */
+/**
+ * Each client has a connection and a pidfd. The broker itself, its sources and its messages under way need some descriptors
+ * too.
+ */
 const descriptorsFor = (clientsMax: number) => 2 * clientsMax + 1024
 
-/** Whether the broker numbers processes as this one does: it sees this process under the number it has here. */
+/** Whether the broker numbers processes as this one does: it sees this process by the same number. */
 export function isOurs(clients: readonly Client[], self: { pid: number; getuid?: () => number }): boolean {
   return clients.some(({ pid, uid }) => pid === self.pid && uid === self.getuid?.())
 }
 
-/** A process that the broker can't see can't hold memory, as nobody would notice its end. */
+/** A process that the broker can't see can't hold memory: nobody would notice its end. */
 export function visibility(clients: readonly Client[]): CheckResult {
   const unseen = clients.filter(({ pid }) => pid === 0).length
   return unseen === 0
@@ -21,7 +24,7 @@ export function visibility(clients: readonly Client[]): CheckResult {
       )
 }
 
-/** Whether it may have as many descriptors open as its clients need. */
+/** Whether the broker may have as many descriptors open as its clients need. */
 export function descriptors(
   files: HostFiles,
   { pid, clientsMax }: { pid: number; clientsMax: number },
@@ -43,7 +46,7 @@ export function uidOf(files: HostFiles, pid: number): number | undefined {
   return effective === undefined ? undefined : Number(effective)
 }
 
-/** The broker has it open as long as it follows it. */
+/** While the broker follows the log, it has the file open. */
 export function kernelLog(files: HostFiles, pid: number): CheckResult {
   const folder = `/proc/${pid}/fd`
   const links = files.list(folder).map(fd => files.link(`${folder}/${fd}`))

@@ -19,7 +19,7 @@ import { nodesOf } from '../numa-nodes'
 import { descriptors, isOurs, kernelLog, uidOf, visibility } from './broker-process'
 import { fdStore } from './fd-store'
 
-/** A busy broker is no broken one. */
+/** A busy broker is not a broken one. */
 const answerMs = 10_000
 
 const on = (id: string, result: CheckResult, range: string | null = null): Diagnosis => ({
@@ -30,11 +30,11 @@ const on = (id: string, result: CheckResult, range: string | null = null): Diagn
 
 export interface BrokerReport {
   readonly diagnoses: readonly Diagnosis[]
-  /** For the checks of the host; undefined: none answers. */
+  /** The broker's facts for the checks of the host. undefined: no broker answers. */
   readonly running: RunningBroker | undefined
 }
 
-/** A running broker's own facts; that none runs is a finding, not a fault of the host. */
+/** A running broker's own facts. If no broker runs, that is a finding, not a fault of the host. */
 export async function brokerChecks(
   socket: string,
   configuration: BrokerConfiguration,
@@ -57,7 +57,7 @@ export async function brokerChecks(
       readRanges(),
       broker.clients({ signal: options.signal }),
     ])
-    // Elsewhere that number is another process's.
+    // In another pid namespace, that number is another process's.
     const pid = isOurs(clients, process) ? status.pid : undefined
     const hasMemfds = ranges.some(({ source }) => sourceOf(source)?.files === 'unnamed')
     const ownsPages = ranges.some(({ source }) => sourceOf(source)?.reservation !== undefined)

@@ -5,29 +5,26 @@ import type { Range } from '../../../index'
 import { bad, type CheckResult, good, notApplicable, shellWord, warning } from '../check'
 import type { HostFiles } from '../host-files'
 
-/** The size in the unit of deploy/. */
+/** The size that the unit in deploy/ sets. */
 const usualSize = 8192
 const systemctlMs = 10_000
 
-/** Figures of the store that keeps the memfds of a broker over its restart. They count memfds. */
+/** Figures of the store that keeps a broker's memfds over a restart. They count memfds. */
 export interface FdStoreFigures {
   readonly unit: string
-  /** Of memfd ranges. */
+  /** The part of memfd ranges. */
   readonly ranges: readonly string[]
   readonly allocations: number
-  /** Room that the broker counts on ($FDSTORE); 0: it puts nothing in. */
+  /** The broker counts on so much room ($FDSTORE). 0: it puts nothing in. */
   readonly told: number
-  /** Room there is. */
+  /** The store has so much room. */
   readonly size: number
   readonly held: number
-  /**
-   * The bytes of all names in it, of those that one variable can pass; undefined: the broker is too old to report
-   * them.
-   */
+  /** The bytes of all names in the store; one variable must pass them. undefined: the broker is too old to report them. */
   readonly names: { readonly nameBytes: number; readonly nameBytesMax: number } | undefined
 }
 
-/** The service manager does not confirm a memfd, so only its own count shows how many would come back. */
+/** The service manager confirms no memfd. So only its own count shows how many would come back. */
 export async function fdStore(
   files: HostFiles,
   pid: number,
@@ -39,7 +36,7 @@ export async function fdStore(
   const told = Number(environment.find(text => text.startsWith('FDSTORE='))?.slice(8) ?? 0)
   const isTold = environment.some(text => text.startsWith('NOTIFY_SOCKET='))
   const unit = unitOf(files.text(`/proc/${pid}/cgroup`) ?? '')
-  // Allocations come and go between the two readings.
+  // Between the two readings, the broker may make or end allocations.
   for (let attempt = 1; ; attempt++) {
     const online = (await readRanges()).filter(
       ({ source, state }) => sourceOf(source)?.files === 'unnamed' && state === 'online',
@@ -54,7 +51,7 @@ export async function fdStore(
   }
 }
 
-/** Each range has a table. */
+/** Each range has one table. */
 const needed = ({ allocations, ranges }: FdStoreFigures) => allocations + ranges.length
 
 export function judgeFdStore(figures: FdStoreFigures): CheckResult {
@@ -97,8 +94,7 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
 }
 
 /**
- * Adds to the drop-in that `systemctl edit` opens, where the last setting counts. The running service has the new
- * size at once.
+ * Adds to the drop-in that `systemctl edit` opens; there the last setting counts. The running service has the new size at once.
  */
 function enlarge(figures: FdStoreFigures): string {
   const size = Math.max(usualSize, figures.told, 2 * needed(figures))
@@ -113,7 +109,7 @@ export function unitOf(groups: string): string | undefined {
   return group === undefined || /\/user@\d+\.service\//.test(group) ? undefined : group.split('/').at(-1)
 }
 
-/** undefined where no systemd answers. */
+/** undefined: no systemd answers. */
 async function storeOf(unit: string): Promise<{ mainPid: number; size: number; held: number } | undefined> {
   const names = ['MainPID', 'FileDescriptorStoreMax', 'NFileDescriptorStore']
   try {

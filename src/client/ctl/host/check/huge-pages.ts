@@ -15,7 +15,7 @@ import { type ConfiguredRange, type FolderRange, isInFolder } from '../configure
 import type { HostFiles } from '../host-files'
 import { type Mount, mountOf, optionOf } from '../mounts'
 
-/** Bytes of the huge pages that a range is made of; undefined where it is made of ordinary ones. */
+/** The page size in bytes of a range of huge pages. undefined: the range has ordinary pages. */
 function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | undefined {
   if (!isInFolder(range)) return range.huge_page || undefined
   const mount = mountOf(files, range.path)
@@ -25,13 +25,13 @@ function hugePageBytesOf(range: ConfiguredRange, files: HostFiles): number | und
   return (Number(/^Hugepagesize:\s+(\d+) kB$/m.exec(files.text('/proc/meminfo') ?? '')?.[1]) || 2048) * KiB
 }
 
-/** Elsewhere than in the folder the table is in ordinary memory. */
+/** If the table is not in the folder, it is in ordinary memory. */
 function pages({ source, bytes, tableBytes }: ConfiguredRange, pageBytes: number): number {
   const table = sources[source].table === 'inFolder' ? Math.ceil(tableBytes / pageBytes) : 0
   return Math.ceil(bytes / pageBytes) + table
 }
 
-/** Bytes of the pool's pages that a range has already; undefined where this user can't see it. */
+/** The bytes of the pool's pages that a range already has. undefined: this user can't see it. */
 function heldBytes(range: ConfiguredRange, { files, broker }: Subject): number | undefined {
   const seen = isInFolder(range) ? files.bytesIn(range.path) : undefined
   if (seen !== undefined) return seen
@@ -39,13 +39,16 @@ function heldBytes(range: ConfiguredRange, { files, broker }: Subject): number |
   return isInFolder(range) ? undefined : 0
 }
 
-/** Pages of one size. free: of those that the broker may use; promised: of them, to mappings that have not touched them yet. */
+/**
+ * Pages of one size. free: the broker may use these. promised: so many of the free ones belong to mappings that have not
+ * touched them yet.
+ */
 interface Pool {
   readonly folder: string
   readonly total: number
   readonly free: number
   readonly promised: number
-  /** The kernel tries to make so many more when they are needed. */
+  /** The kernel tries to make so many more when somebody needs them. */
   readonly overcommit: number
 }
 
@@ -62,8 +65,7 @@ function poolOf(files: HostFiles, pageBytes: number, nodes: readonly number[] | 
   if (nodes === undefined) return { folder: whole, total, free, promised, overcommit }
   const folders = nodes.map(node => `/sys/devices/system/node/node${node}/hugepages/${name}`)
   const sum = (file: string) => folders.reduce((all, folder) => all + (read(folder, file) ?? 0), 0)
-  // The kernel does not say for which node it made a promise: this counts only pages that all nodes together
-  // lack.
+  // The kernel does not show for which node it made a promise. So this counts only pages that all nodes together lack.
   const elsewhere = free - sum('free_hugepages')
   return {
     folder: folders[0]!,
@@ -74,7 +76,7 @@ function poolOf(files: HostFiles, pageBytes: number, nodes: readonly number[] | 
   }
 }
 
-/** min_size= of a mount is promised to its own files. */
+/** A mount's min_size= is a promise to its own files. */
 function promisedToOwn(mounts: ReadonlyMap<string, { mount: Mount; held: number }>): number {
   return [...mounts.values()].reduce(
     (sum, { mount, held }) => sum + Math.max(0, Number(optionOf(mount, 'min_size') ?? 0) - held),
@@ -82,7 +84,7 @@ function promisedToOwn(mounts: ReadonlyMap<string, { mount: Mount; held: number 
   )
 }
 
-/** Of all ranges with pages of a size together: they share the pool. */
+/** Counts all ranges with pages of one size together: they share the pool. */
 export const hugePages: RangeCheck = {
   id: 'hugePages',
   matters: source => source.files !== undefined,
@@ -127,7 +129,7 @@ export const hugePages: RangeCheck = {
 interface Account {
   readonly pool: Pool
   readonly pageBytes: number
-  /** Pages that are configured, and those of them that the ranges hold. */
+  /** The configured pages, and those of them that the ranges hold. */
   readonly needed: number
   readonly held: number
   readonly isHidden: boolean
@@ -157,7 +159,7 @@ function judge({ pool, pageBytes, needed, held, isHidden, nodes }: Account): Che
     : bad(has, `${mend}${atBoot}`)
 }
 
-/** A hugetlbfs can be limited to less than the pool. */
+/** A hugetlbfs can have a limit below the pool. */
 export function hugetlbfsRoom(range: FolderRange, mount: Mount): CheckResult {
   const room = Number(optionOf(mount, 'size') ?? Number.NaN)
   const needed = range.bytes + range.tableBytes

@@ -4,7 +4,7 @@ import { stateOf } from '../drivers'
 import { buildOptions, missingFor } from '../kernel-build'
 import { kmem } from './kmem'
 
-/** Loaded in this order: dax_hmem makes the device, which device_dax then binds. */
+/** The kernel loads them in this order: dax_hmem makes the device, which device_dax then binds. */
 const modules: HostCheck = {
   id: 'modules',
   matters: source => source.reservation?.as === 'softReserved',

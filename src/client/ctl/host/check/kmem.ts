@@ -7,7 +7,7 @@ import type { HostFiles } from '../host-files'
 
 const driver = '/sys/bus/dax/drivers/kmem'
 
-/** The driver kmem makes device-DAX memory the kernel's own. */
+/** The driver kmem turns device-DAX memory into the kernel's own. */
 export const kmem: HostCheck = {
   id: 'kmem',
   matters: source => source.reservation?.as === 'softReserved',
@@ -41,7 +41,7 @@ interface Taken {
   readonly extent: Extent | undefined
 }
 
-/** Its devices that have memory of a range, or whose memory is unknown. */
+/** kmem's devices that have memory of a range, or whose memory is unknown. */
 function takenFrom({ files, configuration }: Subject): Taken[] {
   const wanted = physicalRanges(configuration.ranges).filter(isSoftReserved).map(extentOf)
   return files
@@ -51,7 +51,7 @@ function takenFrom({ files, configuration }: Subject): Taken[] {
     .filter(({ extent }) => extent === undefined || wanted.some(range => overlap(range, extent)))
 }
 
-/** Blocks of memory go offline before the driver lets go of the device. */
+/** All blocks of memory must go offline before the driver lets go of the device. */
 function takeBack(files: HostFiles, { name, extent }: Taken): string {
   const blockBytes = Number.parseInt(files.text('/sys/devices/system/memory/block_size_bytes') ?? '', 16)
   if (extent === undefined || Number.isNaN(blockBytes))

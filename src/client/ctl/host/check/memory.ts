@@ -20,7 +20,7 @@ import { parseList } from '../numa-nodes'
 import { hugePages, hugetlbfsRoom } from './huge-pages'
 import { place } from './place'
 
-/** For a tmpfs with memory of some nodes only: beyond that memory, the kernel kills processes. */
+/** For a tmpfs with memory of only some nodes: beyond that memory, the kernel kills processes. */
 function roomOnNodes(mount: Mount, files: HostFiles): { nodes: number[]; bytes: number } | undefined {
   const list = /(?:^|,)mpol=bind(?:=\w+)?:(\d[\d,-]*)/.exec(mount.options.join(','))?.[1]
   if (list === undefined) return undefined
@@ -65,7 +65,7 @@ const filesystem: RangeCheck = {
   },
 }
 
-/** Of ordinary memory that the kernel may take away. */
+/** For ordinary memory, which the kernel may take away. */
 function swappable({ files, configuration }: Subject): ConfiguredRange[] {
   return configuration.ranges.filter(range =>
     isInFolder(range)

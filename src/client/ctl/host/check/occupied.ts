@@ -25,10 +25,7 @@ export const occupied: RangeCheck = {
   },
 }
 
-/**
- * Before 6.10, the stub with which a kernel starts on EFI chose a random place and did not heed memmap=; a loader that is not
- * asked for kexec -s does not, either.
- */
+/** Before 6.10, a kernel's EFI stub chose a random place and ignored memmap=. A kexec without -s ignores it too. */
 export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckResult | undefined {
   const part = kernelImage(map).find(entry => overlap(entry, extentOf(range)))
   return (

@@ -39,13 +39,13 @@ export const place: RangeCheck = {
 const elsewhere =
   'give the range a filesystem of its own: install deploy/dev-membroker.mount, and write path = "/dev/membroker"'
 
-/** From the root down, without the path itself. */
+/** Returns the folders from the root down, without the path itself. */
 function ancestors(file: string): string[] {
   const parent = path.dirname(file)
   return parent === file ? [] : [...ancestors(parent), parent]
 }
 
-/** A folder on tmpfs is gone after a boot; a mount comes back over any folder there. */
+/** A boot removes a folder on tmpfs. A mount covers any folder there again. */
 function isThereForGood(files: HostFiles, folder: string): boolean {
   const mount = mountOf(files, folder)
   return files.stat(folder) !== undefined && (mount?.type !== 'tmpfs' || mount.folder === folder)

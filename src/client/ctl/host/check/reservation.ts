@@ -12,7 +12,7 @@ import { occupied } from './occupied'
 const reserveAgain = (range: ConfiguredRange) =>
   `boot with the kernel parameters that reserve 0x${range.base!.toString(16)} (broker-ctl reserve shows the forms)`
 
-/** The same parameters again do not help where somebody is there in spite of them. */
+/** If the memory has a user in spite of the parameters, the same parameters again do not help. */
 function regain(range: ConfiguredRange, subject: Subject): string {
   const there = occupied.run(range, subject)
   return (there.result === 'bad' ? there.mend : undefined) ?? reserveAgain(range)
@@ -61,7 +61,7 @@ const reserved: RangeCheck = {
   },
 }
 
-/** The running kernel's own parameters; also without root. */
+/** Judges the running kernel's own parameters; it needs no root. */
 const running: RangeCheck = {
   id: 'parameters',
   matters: source => source.reservation !== undefined,
@@ -73,7 +73,7 @@ const running: RangeCheck = {
   },
 }
 
-/** The next cold boot takes its parameters from there. */
+/** The next cold boot takes its parameters from these files. */
 const persisted: RangeCheck = {
   id: 'bootLoader',
   matters: source => source.reservation !== undefined,
@@ -108,7 +108,7 @@ const rewrite: Record<LineKind, string> = {
     'write into /etc/kernel/cmdline what broker-ctl reserve shows for the boot loader: the next kernel that is installed gets it',
 }
 
-/** How a kernel that starts with a line would lose a range; isRead: whether it reads the line at all. */
+/** Says how a kernel that starts with a line would lose a range. isRead: whether it reads the line at all. */
 function lossBy(
   range: ConfiguredRange,
   { commandLine, release }: Pick<BootLine, 'commandLine'> & Partial<BootLine>,

@@ -2,16 +2,16 @@ import { bad, type CheckResult, good, type HostCheck, notApplicable } from '../c
 import type { HostFiles } from '../host-files'
 
 const unit = 'membroker.service'
-/** Where the service manager and its services look for programs. */
+/** The service manager and its services look for programs in these folders. */
 const programFolders = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-/** Folders that the unit's settings keep from the service. */
+/** The unit's settings can hide these folders from the service. */
 const hiddenBy: Record<string, readonly string[]> = {
   ProtectHome: ['/root', '/home', '/run/user'],
   PrivateTmp: ['/tmp', '/var/tmp'],
 }
 const reinstall = 'npm install -g --prefix /usr/local ./membroker-*.tgz    # the tarball of npm pack'
 
-/** The service starts only programs that it may see, which are fewer than the operator's shell finds. */
+/** The service can start only programs that it may see: fewer than the operator's shell finds. */
 export const serviceFiles: HostCheck = {
   id: 'serviceFiles',
   run: ({ files }) => {
@@ -52,7 +52,7 @@ const find = (files: HostFiles, command: string) =>
 const isThere = (files: HostFiles, file: string) =>
   files.link(file) !== undefined || files.text(file) !== undefined
 
-/** With its drop-ins, later ones last. */
+/** Reads the unit with its drop-ins, later ones last. */
 function unitText(files: HostFiles): string | undefined {
   const folders = [
     '/etc/systemd/system',

@@ -13,7 +13,7 @@ const node: HostCheck = {
   },
 }
 
-/** Calls it. That it was loaded is known, as this program does not run without it. */
+/** Calls the addon. It is certainly loaded, as this program does not run without it. */
 const addon: HostCheck = {
   id: 'addon',
   run: () => {
