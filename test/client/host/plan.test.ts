@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { parseKernelSize } from '../../../protocol/units'
 import { bootMap } from '../../../src/client/ctl/host/boot-map'
 import { parseCommandLine } from '../../../src/client/ctl/host/command-line'
-import { contains, type Extent, overlap } from '../../../src/client/ctl/host/extent'
+import { type AddressSpan, contains, overlap } from '../../../src/client/ctl/host/extent'
 import { memoryType } from '../../../src/client/ctl/host/memmap'
 import { type MapEntry, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined } from '../../../src/client/ctl/host/numa-nodes'
@@ -179,7 +179,7 @@ test('whatever the machine: a stretch is in one piece of free memory, aligned, a
       expect(found.start).toBeGreaterThanOrEqual(MiB)
       const around = systemRam(machine.map).filter(entry => contains(entry, found))
       expect(around).toHaveLength(1)
-      const reserved: Extent[] = [...around[0]!.inside, ...machine.taken]
+      const reserved: AddressSpan[] = [...around[0]!.inside, ...machine.taken]
       expect(reserved.filter(extent => overlap(extent, found))).toEqual([])
       expect(
         machine.map.filter(({ name }) => name !== 'System RAM').filter(entry => overlap(entry, found)),

@@ -1,10 +1,10 @@
 import { parseKernelSize } from '../../../../protocol/units'
 import { type Parameter, valuesOf } from './command-line'
-import { type Extent, overlap } from './extent'
+import { type AddressSpan, overlap } from './extent'
 import { type Memmap, memoryType, parseMemmap } from './memmap'
 
 /** Memory of one type, in the firmware's or the kernel's own map. */
-export interface TypedExtent extends Extent {
+export interface TypedSpan extends AddressSpan {
   readonly type: number
 }
 
@@ -12,7 +12,7 @@ export interface TypedExtent extends Extent {
  * The memory map with which a kernel starts: the firmware's. Each memmap= and mem= changes it, in their order. Entries of the
  * list may overlap until the end; then the greater type wins. A change applies only to earlier entries.
  */
-export function bootMap(firmware: readonly TypedExtent[], parameters: readonly Parameter[]): TypedExtent[] {
+export function bootMap(firmware: readonly TypedSpan[], parameters: readonly Parameter[]): TypedSpan[] {
   let map = [...firmware]
   for (const { name, value } of parameters) {
     if (value === undefined) continue
@@ -23,7 +23,7 @@ export function bootMap(firmware: readonly TypedExtent[], parameters: readonly P
   return flattened(map)
 }
 
-function applied(map: TypedExtent[], part: Memmap): TypedExtent[] {
+function applied(map: TypedSpan[], part: Memmap): TypedSpan[] {
   switch (part.kind) {
     case 'exactmap':
       return []
@@ -43,11 +43,11 @@ function applied(map: TypedExtent[], part: Memmap): TypedExtent[] {
 
 /** from undefined: it changes any type. to undefined: it leaves nothing there. */
 function changed(
-  map: readonly TypedExtent[],
-  extent: Extent,
+  map: readonly TypedSpan[],
+  extent: AddressSpan,
   from: number | undefined,
   to: number | undefined,
-): TypedExtent[] {
+): TypedSpan[] {
   return map.flatMap(entry => {
     if (!overlap(entry, extent) || (from !== undefined && entry.type !== from)) return [entry]
     const start = Math.max(entry.start, extent.start)
@@ -60,9 +60,9 @@ function changed(
   })
 }
 
-function flattened(map: readonly TypedExtent[]): TypedExtent[] {
+function flattened(map: readonly TypedSpan[]): TypedSpan[] {
   const edges = [...new Set(map.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b)
-  const flat: TypedExtent[] = []
+  const flat: TypedSpan[] = []
   for (const [index, start] of edges.entries()) {
     const end = edges[index + 1]
     if (end === undefined) break
@@ -82,7 +82,7 @@ const avoidedMax = 4
 /** The places that the kernel's address-space randomisation avoids. */
 export interface Randomisation {
   readonly off: boolean
-  readonly avoided: readonly Extent[]
+  readonly avoided: readonly AddressSpan[]
 }
 
 /**
@@ -90,7 +90,7 @@ export interface Randomisation {
  * It does not see spans of a later memmap=.
  */
 export function randomisation(parameters: readonly Parameter[]): Randomisation {
-  const avoided: Extent[] = []
+  const avoided: AddressSpan[] = []
   let off = parameters.some(({ name, value }) => name === 'nokaslr' && value === undefined)
   for (const value of valuesOf(parameters, 'memmap')) {
     if (avoided.length >= avoidedMax) break

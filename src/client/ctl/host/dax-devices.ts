@@ -1,11 +1,11 @@
 import path from 'node:path'
-import type { Extent } from './extent'
+import type { AddressSpan } from './extent'
 import type { HostFiles } from './host-files'
 
 const folder = '/sys/bus/dax/devices'
 
 /** The physical addresses of a device-DAX instance. undefined: the kernel does not show them to this user. */
-export function daxDevice(files: HostFiles, name: string): Extent | undefined {
+export function daxDevice(files: HostFiles, name: string): AddressSpan | undefined {
   const device = deviceFolder(files, name)
   const start = files.number(`${device}/resource`)
   const bytes = files.number(`${device}/size`)

@@ -1,24 +1,24 @@
 /** A span of physical addresses, in bytes; end is exclusive. */
-export interface Extent {
+export interface AddressSpan {
   readonly start: number
   readonly end: number
 }
 
-export function overlap(one: Extent, other: Extent): boolean {
+export function overlap(one: AddressSpan, other: AddressSpan): boolean {
   return one.start < other.end && other.start < one.end
 }
 
-export function contains(outer: Extent, inner: Extent): boolean {
+export function contains(outer: AddressSpan, inner: AddressSpan): boolean {
   return outer.start <= inner.start && inner.end <= outer.end
 }
 
-export function bytesOf(extents: readonly Extent[]): number {
+export function bytesOf(extents: readonly AddressSpan[]): number {
   return extents.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 
 /** Returns the rest of a span, in order of address. */
-export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
-  const left: Extent[] = []
+export function without(whole: AddressSpan, holes: readonly AddressSpan[]): AddressSpan[] {
+  const left: AddressSpan[] = []
   let { start } = whole
   for (const hole of [...holes].sort((a, b) => a.start - b.start)) {
     if (!overlap({ start, end: whole.end }, hole)) continue
@@ -30,6 +30,6 @@ export function without(whole: Extent, holes: readonly Extent[]): Extent[] {
 }
 
 /** Writes a span like /proc/iomem and sysfs: with its last address. */
-export function extentText({ start, end }: Extent): string {
+export function extentText({ start, end }: AddressSpan): string {
   return `0x${start.toString(16)}-0x${(end - 1).toString(16)}`
 }

@@ -9,8 +9,8 @@ import {
   realpathSync,
 } from 'node:fs'
 import path from 'node:path'
-import type { TypedExtent } from './boot-map'
-import type { Extent } from './extent'
+import type { TypedSpan } from './boot-map'
+import type { AddressSpan } from './extent'
 import { memoryType } from './memmap'
 
 /** Files of this host, or of a tree like its root. undefined stands for an unreadable file. */
@@ -119,7 +119,7 @@ const typeNames: Record<string, number> = {
 }
 
 /** The firmware's map at boot, before any parameter changes it. Every kernel that kexec starts gets the same map. */
-export function firmwareMap(files: HostFiles): TypedExtent[] {
+export function firmwareMap(files: HostFiles): TypedSpan[] {
   const folder = '/sys/firmware/memmap'
   return files.list(folder).flatMap(entry => {
     const [start, last] = ['start', 'end'].map(name => files.number(`${folder}/${entry}/${name}`))
@@ -130,7 +130,7 @@ export function firmwareMap(files: HostFiles): TypedExtent[] {
 }
 
 /** The place where the boot loader had put the running kernel's initrd. It may use that place again. */
-export function initrd(bootParameters: Buffer): Extent | undefined {
+export function initrd(bootParameters: Buffer): AddressSpan | undefined {
   if (bootParameters.length < 0x220) return undefined
   const low = (offset: number) => bootParameters.readUInt32LE(offset)
   const start = low(0x218) + low(0xc0) * 2 ** 32

@@ -1,7 +1,7 @@
-import type { Extent } from './extent'
+import type { AddressSpan } from './extent'
 
 /** An entry of the kernel's memory map, with the entries inside it. */
-export interface MapEntry extends Extent {
+export interface MapEntry extends AddressSpan {
   readonly name: string
   readonly inside: readonly MapEntry[]
 }
@@ -41,7 +41,7 @@ export function parseMemoryMap(text: string): MapEntry[] {
   return top
 }
 
-interface MutableEntry extends Extent {
+interface MutableEntry extends AddressSpan {
   name: string
   inside: MutableEntry[]
 }

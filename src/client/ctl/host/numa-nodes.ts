@@ -1,8 +1,8 @@
-import { type Extent, overlap, without } from './extent'
+import { type AddressSpan, overlap, without } from './extent'
 import type { HostFiles } from './host-files'
 
 /** The addresses that one NUMA node spans, including holes. */
-export interface NodeSpan extends Extent {
+export interface NodeSpan extends AddressSpan {
   readonly node: number
 }
 

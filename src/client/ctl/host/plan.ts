@@ -8,7 +8,7 @@ import {
   roundDown,
   roundUp,
 } from '../../../../protocol/units'
-import { bytesOf, type Extent, overlap, without } from './extent'
+import { type AddressSpan, bytesOf, overlap, without } from './extent'
 
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './numa-nodes'
@@ -28,11 +28,11 @@ export interface Machine {
   /** Empty: nobody knows which memory is on which node. */
   readonly nodes: readonly NodeSpan[]
   /** Other memory to avoid: the boot loader's place for the initrd, other reservations. */
-  readonly taken: readonly Extent[]
+  readonly taken: readonly AddressSpan[]
 }
 
 /** A stretch of memory that the operator could reserve. */
-export interface Stretch extends Extent {
+export interface Stretch extends AddressSpan {
   readonly align: number
   readonly node: number | undefined
   /** The host keeps so much memory. */
@@ -103,7 +103,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
 function freeStretches(
   { map, taken }: Machine,
   nodes: readonly NodeSpan[],
-): (Extent & { node: number | undefined })[] {
+): (AddressSpan & { node: number | undefined })[] {
   const low = { start: 0, end: lowestMiB * MiB }
   const pieces = systemRam(map).flatMap(entry => without(entry, [low, ...entry.inside, ...taken]))
   if (nodes.length === 0) return pieces.map(piece => ({ ...piece, node: undefined }))
@@ -122,7 +122,7 @@ function freeStretches(
  * Below 4 GiB memory is scarce, and boot loaders put kernels and initrds there, from below and from above. kexec begins at the
  * top of all memory. So the plan takes a low place, but not one of the first, and if possible not up to the very top.
  */
-function lowest<T extends Extent>(
+function lowest<T extends AddressSpan>(
   free: readonly T[],
   size: number,
   align: number,
@@ -138,7 +138,7 @@ function lowest<T extends Extent>(
 }
 
 function judged(
-  place: Extent & { node: number | undefined; align: number },
+  place: AddressSpan & { node: number | undefined; align: number },
   wish: Wish,
   unit: number,
   total: number,
@@ -159,6 +159,6 @@ function judged(
   }
 }
 
-function alignedBytes({ start, end }: Extent, align: number): number {
+function alignedBytes({ start, end }: AddressSpan, align: number): number {
   return Math.max(0, roundDown(end, align) - roundUp(start, align))
 }

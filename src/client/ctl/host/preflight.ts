@@ -1,6 +1,6 @@
 import { sources } from '../../../../protocol/source'
 import { formatKernelSize, formatSize, parseKernelSize } from '../../../../protocol/units'
-import { bootMap, randomisation, type TypedExtent } from './boot-map'
+import { bootMap, randomisation, type TypedSpan } from './boot-map'
 import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
 import {
   type ConfiguredRange,
@@ -9,7 +9,7 @@ import {
   type PhysicalRange,
   physicalRanges,
 } from './configured-range'
-import { contains, type Extent, extentText, overlap, without } from './extent'
+import { type AddressSpan, contains, extentText, overlap, without } from './extent'
 import { type Finding, lost, warning } from './finding'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
 import { memoryType, parseMemmap } from './memmap'
@@ -19,7 +19,7 @@ import { driversOf } from './preflight-drivers'
 export interface NextKernel {
   readonly commandLine: string
   /** The firmware's map. Empty: it is unknown, and preflight takes everything for RAM. */
-  readonly firmware: readonly TypedExtent[]
+  readonly firmware: readonly TypedSpan[]
   readonly build: KernelBuild
   /** Whether modprobe's configuration sets region_idle. Then the command line need not set it. */
   readonly idleByModprobe: boolean
@@ -77,7 +77,7 @@ function overridden({ text }: BuiltInLine): Finding {
 }
 
 /** With efi=nosoftreserve, memory that the firmware has marked is like any other. memmap= still works. */
-function asRam(entry: TypedExtent): TypedExtent {
+function asRam(entry: TypedSpan): TypedSpan {
   return entry.type === memoryType.softReserved ? { ...entry, type: memoryType.ram } : entry
 }
 
@@ -103,7 +103,7 @@ const typeNames: Record<number, string> = {
 
 function memoryOf(
   range: PhysicalRange,
-  map: readonly TypedExtent[],
+  map: readonly TypedSpan[],
   parameters: readonly Parameter[],
 ): Finding[] {
   const extent = extentOf(range)
@@ -129,7 +129,7 @@ function memoryOf(
 }
 
 /** A parameter can reserve addresses where there is nothing at all. */
-function installedAt(range: PhysicalRange, firmware: readonly TypedExtent[]): Finding[] {
+function installedAt(range: PhysicalRange, firmware: readonly TypedSpan[]): Finding[] {
   const usable = firmware.filter(({ type }) => type === memoryType.ram || type === memoryType.softReserved)
   const missing = without(extentOf(range), usable)
   if (missing.length === 0) return []
@@ -139,7 +139,7 @@ function installedAt(range: PhysicalRange, firmware: readonly TypedExtent[]): Fi
 }
 
 /** The driver makes one region of soft-reserved memory in one piece. The broker wants its own region, and no more. */
-function wholeRegion(range: PhysicalRange, found: Extent): Finding[] {
+function wholeRegion(range: PhysicalRange, found: AddressSpan): Finding[] {
   const extent = extentOf(range)
   if (found.start === extent.start && found.end === extent.end) return []
   return [
@@ -167,7 +167,7 @@ function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]):
       ]
 }
 
-function reservations(parameters: readonly Parameter[]): Extent[] {
+function reservations(parameters: readonly Parameter[]): AddressSpan[] {
   return valuesOf(parameters, 'memmap')
     .flatMap(parseMemmap)
     .flatMap(part =>
@@ -214,9 +214,9 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
 
 function randomisationOf(
   range: PhysicalRange,
-  map: readonly TypedExtent[],
+  map: readonly TypedSpan[],
   parameters: readonly Parameter[],
-  firmware: readonly TypedExtent[],
+  firmware: readonly TypedSpan[],
 ): Finding[] {
   const extent = extentOf(range)
   const usedByKernel = map.some(entry => entry.type === memoryType.ram && overlap(entry, extent))

@@ -1,7 +1,7 @@
 import { MiB } from '../../../../protocol/units'
-import { bootMap, type TypedExtent } from './boot-map'
+import { bootMap, type TypedSpan } from './boot-map'
 import { parseCommandLine } from './command-line'
-import type { Extent } from './extent'
+import type { AddressSpan } from './extent'
 import { firmwareMap, type HostFiles, initrd } from './host-files'
 import { memoryType } from './memmap'
 import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'
@@ -9,7 +9,11 @@ import { parseNodes } from './numa-nodes'
 import type { Machine } from './plan'
 
 /** Reads the running kernel's facts of the machine. @throws MemoryMapError where it hides the addresses */
-export function thisMachine(files: HostFiles): { machine: Machine; commandLine: string; marked: Extent[] } {
+export function thisMachine(files: HostFiles): {
+  machine: Machine
+  commandLine: string
+  marked: AddressSpan[]
+} {
   const commandLine = files.text('/proc/cmdline') ?? ''
   const machine = {
     map: parseMemoryMap(files.text('/proc/iomem') ?? ''),
@@ -20,7 +24,7 @@ export function thisMachine(files: HostFiles): { machine: Machine; commandLine: 
 }
 
 /** Special-purpose memory that the firmware marks, not a parameter. Newer kernels do not show it in /proc/iomem. */
-function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
+function marked(files: HostFiles, map: readonly MapEntry[]): AddressSpan[] {
   const firmware = firmwareMap(files)
   return firmware.length === 0
     ? softReserved(map)
@@ -30,7 +34,7 @@ function marked(files: HostFiles, map: readonly MapEntry[]): Extent[] {
 /** Two regions of soft-reserved memory side by side would become one. */
 const apart = 2 * MiB
 
-function taken(files: HostFiles, commandLine: string): Extent[] {
+function taken(files: HostFiles, commandLine: string): AddressSpan[] {
   const firmware = firmwareMap(files)
   const regions = bootMap(firmware, parseCommandLine(commandLine)).filter(
     ({ type }) => type === memoryType.softReserved,
@@ -45,7 +49,7 @@ function taken(files: HostFiles, commandLine: string): Extent[] {
 }
 
 /** When the next kernel reads its parameters, memory that came later is not there yet. */
-function notThereAtBoot(firmware: readonly TypedExtent[]): Extent[] {
+function notThereAtBoot(firmware: readonly TypedSpan[]): AddressSpan[] {
   const ram = firmware.filter(({ type }) => type === memoryType.ram).sort((a, b) => a.start - b.start)
   return [...ram, { start: Number.MAX_SAFE_INTEGER }].map(({ start }, index) => ({
     start: ram[index - 1]?.end ?? 0,

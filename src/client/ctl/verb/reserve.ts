@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { kindsWhere, type SourceKind } from '../../../../protocol/source'
 import { exitCode, Failure, UsageError } from '../exit'
-import { type Extent, extentText, overlap } from '../host/extent'
+import { type AddressSpan, extentText, overlap } from '../host/extent'
 import { HostFiles } from '../host/host-files'
 import { cxlMemory, type MapEntry, MemoryMapError, parseMemoryMap, softReserved } from '../host/memory-map'
 import { parseNodes } from '../host/numa-nodes'
@@ -72,7 +72,7 @@ put kernels. To plan for another machine, copy its /proc/iomem (as root) and /pr
 }
 
 /** Special-purpose memory of the firmware's, which needs no parameter. */
-function alreadyMarked(marked: readonly Extent[], map: readonly MapEntry[]): string[] {
+function alreadyMarked(marked: readonly AddressSpan[], map: readonly MapEntry[]): string[] {
   return marked.map(extent => {
     const window = cxlMemory(map).find(entry => overlap(entry, extent))
     return window === undefined

@@ -2,7 +2,7 @@ import { bad, good, type HostCheck, type Subject, warning } from '../check'
 import { extentOf, isSoftReserved, physicalRanges } from '../configured-range'
 import { daxDevice } from '../dax-devices'
 import { stateOf } from '../drivers'
-import { type Extent, overlap } from '../extent'
+import { type AddressSpan, overlap } from '../extent'
 import type { HostFiles } from '../host-files'
 
 const driver = '/sys/bus/dax/drivers/kmem'
@@ -38,7 +38,7 @@ export const kmem: HostCheck = {
 
 interface Taken {
   readonly name: string
-  readonly extent: Extent | undefined
+  readonly extent: AddressSpan | undefined
 }
 
 /** kmem's devices that have memory of a range, or whose memory is unknown. */
