@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { Accounts } from './access/accounts'
 import { Policy } from './access/policy'
 import { changesOf } from './config/changes'
+import { Reloads } from './config/reloads'
 import type { Settings } from './config/settings'
 import type { Console } from './console/console'
 import type { ConsoleHost } from './console/console-host'
@@ -36,7 +37,18 @@ export interface BrokerOptions {
   /** Left out where no service manager has started it. */
   readonly service?: ServiceManager
   /** Gives the configuration as it is now. @throws ConfigError. Left out: it stays as it is. */
-  readonly reread?: () => Settings
+  readonly reread?: () => Settings | Promise<Settings>
+}
+
+/** Without pid and uid: a signal. */
+interface ReloadCaller {
+  pid?: number
+  uid?: number
+}
+
+interface Reloaded {
+  changed: string[]
+  needsRestart: string[]
 }
 
 /** Everything one broker process is made of; handlers work on this. */
@@ -67,7 +79,8 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   readonly unconfirmedPages = new Map<number, number>()
   /** The end of a freeze, while it is under way. */
   thawing: Promise<void> | undefined
-  private readonly reread: () => Settings
+  private readonly reread: () => Settings | Promise<Settings>
+  private readonly reloads = new Reloads((callers: readonly ReloadCaller[]) => this.reloadFor(callers))
   private lastSessionId = 0
   /** undefined: the configuration has none, or it could not be made. */
   console: Console | undefined
@@ -88,27 +101,33 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   /**
-   * Reads the configuration again. Rights, limits and the log level change from the next request on. A uid keeps what it has
-   * beyond a new limit, and nobody is disconnected. by: the caller who asked for it.
+   * Reads the configuration again. Rights, limits and the log level change together, from the next request on. A uid keeps what
+   * it has beyond a new limit, and nobody is disconnected. by: the caller who asked for it; it may be gone before the end.
    * @throws ConfigError: nothing has changed
    */
-  reload(by: { pid?: number; uid?: number }): { changed: string[]; needsRestart: string[] } {
+  reload(by: ReloadCaller): Promise<Reloaded> {
+    return this.reloads.ask(by)
+  }
+
+  private async reloadFor(callers: readonly ReloadCaller[]): Promise<Reloaded> {
     this.service?.reloading()
     try {
-      const { settings, changed, needsRestart } = changesOf(this.settings, this.reread())
+      const wanted = await this.reread()
+      const { settings, changed, needsRestart } = changesOf(this.settings, wanted)
       const dismissed = [...this.settings.admins].filter(uid => !settings.admins.has(uid))
       this.settings = settings
       this.policy = new Policy(settings)
       this.log.level = settings.logLevel
-      const { pid, uid } = by
-      this.log.info({ changed, needsRestart, pid }, 'the configuration was read again')
       const detail = changed.join(', ') || 'nothing is new'
-      this.events.emit({
-        kind: 'reloaded',
-        detail,
-        ...(uid !== undefined && { uid }),
-        ...(pid !== undefined && { pid }),
-      })
+      for (const { pid, uid } of callers) {
+        this.log.info({ changed, needsRestart, pid }, 'the configuration was read again')
+        this.events.emit({
+          kind: 'reloaded',
+          detail,
+          ...(uid !== undefined && { uid }),
+          ...(pid !== undefined && { pid }),
+        })
+      }
       if (dismissed.length > 0)
         this.console?.renewToken(`uid ${dismissed.join(', ')} is no administrator any more`)
       else this.console?.admit()

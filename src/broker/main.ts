@@ -6,9 +6,10 @@ import { MiB, parseSize } from '../../protocol/units'
 import { banner } from './banner'
 import { Broker } from './broker'
 import { commandLine, exit, type Options } from './command-line'
-import { ConfigError, embeddedDefault, loadConfig } from './config/config'
+import { ConfigError, embeddedDefault, loadConfig, reloadConfig } from './config/config'
 import { tableBytesFor } from './config/range'
 import type { Settings } from './config/settings'
+import { UserLookup } from './config/users'
 import type { Console } from './console/console'
 import { followKernelLog } from './contents/poison'
 import { isEnvironment } from './failure'
@@ -34,14 +35,20 @@ function settingsFrom(options: Options): Settings {
     if (bytes === undefined || bytes < MiB)
       throw new ConfigError(`--size: '${options.size}' is not a size of at least 1MiB`)
   }
-  const settings =
+  return overruled(
+    options,
     options.config !== undefined
       ? loadConfig(options.config, options.socket)
       : embeddedDefault({
           ...(options.socket !== undefined && { socket: options.socket }),
           ...(options.directory !== undefined && { directory: options.directory }),
           ...(bytes !== undefined && { bytes }),
-        })
+        }),
+  )
+}
+
+/** The command line counts more than the file. */
+function overruled(options: Options, settings: Settings): Settings {
   if (options.logLevel !== undefined) settings.logLevel = options.logLevel
   if (!['trace', 'debug', 'info', 'warn', 'error', 'silent'].includes(settings.logLevel))
     throw new ConfigError(
@@ -77,7 +84,13 @@ async function main(): Promise<void> {
       "the broker uses the service manager's socket",
     )
   const listening = (read: Settings) => ({ ...read, ...(listener && { socket: listener.path }) })
-  const reread = () => listening(settingsFrom(options))
+  const users = new UserLookup()
+  const reread = async () =>
+    listening(
+      options.config === undefined
+        ? settingsFrom(options)
+        : overruled(options, await reloadConfig(options.config, users, options.socket)),
+    )
   const broker = new Broker({ settings: listening(settings), bootId, log, service, reread })
   broker.workers.start()
   if (options.format !== undefined) return format(broker, options.format)
@@ -87,11 +100,9 @@ async function main(): Promise<void> {
   // Without a file there is nothing to read, and the signal says that the terminal is gone.
   if (options.config !== undefined)
     process.on('SIGHUP', () => {
-      try {
-        broker.reload({})
-      } catch (error) {
+      broker.reload({}).catch(error => {
         if (!(error instanceof ConfigError)) throw error
-      }
+      })
     })
   broker.console = await startConsole(broker)
   tookMs.lap('process')

@@ -2,7 +2,8 @@
  * Proves that a configuration read again is in effect for everybody from the next request on, that nobody is dropped
  * and nothing is taken away by it, and that one which is not good changes nothing and says why.
  */
-import { chmodSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import type { WatchOut } from '../../protocol/generated/broker'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
@@ -157,6 +158,72 @@ test('the log level is set by hand until the next reload, and is then that of th
     return reloaded()[1]?.includes('client connected') === true
   }, 'debug lines again')
   expect(reloaded()[0]!.split('"msg":"log level"')[1]).not.toMatch('client connected')
+})
+
+describe('the host’s user database', () => {
+  const asked = () => path.join(broker.folder, 'asked')
+  const answers = () => path.join(broker.folder, 'answers')
+  const admins = (user: string) => `${base}[admin]\nusers = ["${user}"]\n`
+
+  /** The broker asks id; this one notes that, and has no answer while there is no file `answers`. */
+  beforeEach(async () => {
+    writeFileSync(
+      path.join(broker.folder, 'id'),
+      `#!/bin/sh\n>'${asked()}'\nuntil [ -e '${answers()}' ]; do sleep 0.02; done\nPATH=\${PATH#*:} exec id "$@"\n`,
+      { mode: 0o755 },
+    )
+    await broker.kill()
+    await broker.start(['env', `PATH=${broker.folder}:${process.env.PATH}`])
+    admin = broker.client()
+  })
+
+  test('does not answer: everybody else is served meanwhile, and the running configuration stays', async () => {
+    const order: string[] = []
+    const reloading = expect(
+      reload(admins('daemon')).finally(() => order.push('Reload')),
+    ).rejects.toMatchObject({
+      error: 'io.membroker.Broker.ConfigInvalid',
+      parameters: { reason: expect.stringMatching(/broker.toml:7: .* does not answer for 'daemon'/) },
+    })
+    await until(() => existsSync(asked()), 'the question')
+    const other = broker.client()
+    await other.call('Allocate', { name: 'a', bytes: MiB })
+    await other.call('Release', { name: 'a' })
+    order.push('others')
+    await reloading
+    expect(order).toEqual(['others', 'Reload'])
+    expect(await reload(base)).toEqual({ changed: [], needsRestart: [] })
+  })
+
+  test('answers late: who asks meanwhile shares the next reload, of the file as it is then, and a caller may go', async () => {
+    const details: string[] = []
+    const viewer = broker.client()
+    let watches = false
+    const watch = async () => {
+      for await (const { event, snapshotEnd } of viewer.stream('Watch', {})) {
+        watches ||= snapshotEnd === true
+        if (event?.kind === 'reloaded') details.push(event.detail!)
+      }
+    }
+    watch().catch(() => {})
+    await until(() => watches, 'the end of the snapshot')
+    const leaving = broker.client()
+    writeFileSync(broker.configFile, admins('daemon'))
+    const left = expect(leaving.call('Reload', {})).rejects.toThrow()
+    await until(() => existsSync(asked()), 'the question')
+    leaving.close()
+    await left
+    writeFileSync(broker.configFile, `${base}[revoke]\ngrace_ms = 3\n`)
+    process.kill(broker.pid, 'SIGHUP')
+    const next = Promise.all([admin, broker.client()].map(client => client.call('Reload', {})))
+    // What was sent before has arrived when these have their answers.
+    for (let round = 0; round < 3; round++) await broker.ask('GetStatus', {})
+    writeFileSync(answers(), '')
+    rmSync(asked())
+    for (const out of await next) expect(out).toMatchObject({ changed: ['admin', 'revoke.grace_ms'] })
+    await until(() => details.length === 4, 'their events')
+    expect(details).toEqual(['admin', ...Array(3).fill('admin, revoke.grace_ms')])
+  })
 })
 
 /** Whether the process may have so much memory under this name: the error's short name when not. */

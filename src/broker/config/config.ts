@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { defaultSource } from '../../../protocol/source'
@@ -10,6 +9,7 @@ import { settleConsole } from './console-settings'
 import { type Fail, overlapping, settleRange, tableBytesFor } from './range'
 import { type ConfigFile, configSchema, type OwnerConfig } from './schema'
 import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
+import { lookUpAtStart, type Uids, type UserLookup } from './users'
 
 /** A configuration that can't be used; the message names the file and the line. */
 export class ConfigError extends Error {
@@ -26,9 +26,6 @@ const nothing: OwnerLimits = {
   allocationsMax: 0,
   mappingsMax: strangerMappingsMax,
 }
-
-/** For all users of a file. The broker waits, and is not to look hung (WatchdogSec=) for a directory service that is. */
-const userLookupsMs = 5000
 
 const ownUid = process.getuid!()
 
@@ -102,17 +99,41 @@ export function defaultRangeBytes(filesystemBytes: number): number {
 
 /** Read and check a configuration file. socket: instead of the file's. @throws ConfigError */
 export function loadConfig(file: string, socket?: string): Settings {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new ConfigError(`${file}: ${(error as Error).message}`)
-  }
-  return parseConfig(text, file, socket)
+  return parseConfig(read(file), file, socket)
+}
+
+/** The same, for a broker that serves clients meanwhile. @throws ConfigError */
+export async function reloadConfig(file: string, users: UserLookup, socket?: string): Promise<Settings> {
+  const checked = check(read(file), file)
+  return settle(checked, await users.lookUp(usersIn(checked)), socket)
 }
 
 /** @throws ConfigError */
 export function parseConfig(text: string, file: string, socket?: string): Settings {
+  const checked = check(text, file)
+  return settle(checked, lookUpAtStart(usersIn(checked)), socket)
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(`${file}: ${(error as Error).message}`)
+  }
+}
+
+/** A file that the schema allows. */
+interface Checked {
+  content: ConfigFile
+  fail: Fail
+}
+
+function usersIn({ content: { owner = [], admin } }: Checked): Set<string> {
+  const owners = owner.flatMap(({ user }) => (user === undefined ? [] : [user]))
+  return new Set([...owners, ...(admin?.users ?? [])])
+}
+
+function check(text: string, file: string): Checked {
   // Loaded here: the embedded default starts without a parser and a schema compiler.
   const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
     'resolution-mode': 'import',
@@ -134,10 +155,10 @@ export function parseConfig(text: string, file: string, socket?: string): Settin
     const { line, reason } = mistakeIn(text, validate.errors!)
     throw new ConfigError(`${file}:${line}: ${reason}`)
   }
-  return settle(value as unknown as ConfigFile, fail, socket)
+  return { content: value as unknown as ConfigFile, fail }
 }
 
-function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Settings {
+function settle({ content: file, fail }: Checked, users: Uids, socket = file.broker?.socket): Settings {
   const base = embeddedDefault({ bytes: 0, socket: socket ?? '' })
   const names = new Set<string>()
   const placed: RangeSettings[] = []
@@ -176,22 +197,9 @@ function settle(file: ConfigFile, fail: Fail, socket = file.broker?.socket): Set
       openByPath: config.open_by_path ?? false,
     }
   }
-  const patience = performance.now() + userLookupsMs
   const uidOf = (user: string, at: (string | number)[]) => {
-    try {
-      return Number(
-        execFileSync('id', ['-u', '--', user], {
-          encoding: 'utf8',
-          stdio: ['ignore', 'pipe', 'ignore'],
-          timeout: Math.max(1, Math.ceil(patience - performance.now())),
-          killSignal: 'SIGKILL',
-        }),
-      )
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ETIMEDOUT')
-        return fail(at, `the host's user database does not answer for '${user}'; give its number`)
-      return fail(at, `no user is called '${user}' on this host`)
-    }
+    const uid = users.get(user)!
+    return uid instanceof Mistake ? fail(at, uid.reason) : uid
   }
   const owners = new Map<number, OwnerLimits>()
   for (const [index, owner] of (file.owner ?? []).entries()) {

@@ -4,9 +4,9 @@ import { ConfigError } from '../config/config'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 
-export function reload(broker: Broker, session: Session): ReloadOut {
+export async function reload(broker: Broker, session: Session): Promise<ReloadOut> {
   try {
-    return broker.reload(session.peer)
+    return await broker.reload(session.peer)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return refuse('ConfigInvalid', { reason: error.message })
