@@ -224,7 +224,7 @@ async function expectTruth(boundMs = 60_000): Promise<void> {
   }
 }
 
-test('each change alone is what the page shows: nothing that follows mends it', async () => {
+test('each change alone is what the page shows: nothing that follows repairs it', async () => {
   const [owner, heir] = [await Machine.start(), await Machine.start()]
   const name = 'alone'
   const killed = async ({ process }: Machine) => {

@@ -54,7 +54,7 @@ suite('where /dev/shm is small', () => {
     expect(status).toBe(0)
   })
 
-  test('a range that does not fit is not claimed to be there, and its mend is told', async () => {
+  test('the banner does not claim a range that does not fit, and says how to repair that', async () => {
     const { status, stdout } = await withShm(64, followBanner('--size 1G'))
     expect(stdout).toMatch(
       /hands out nothing of range default: .* filesystem of 64 MiB, too small for a range of 1 GiB/,

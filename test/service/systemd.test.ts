@@ -230,68 +230,71 @@ scenario('a broker that hangs is replaced', async host => {
   host.must('daemon-reload')
 })
 
-scenario('the doctor sees memfds that the fd store has no room for, and its commands mend it', async host => {
-  const override = `/etc/systemd/system/${service}.d/override.conf`
-  const restarted = () => {
-    host.must('daemon-reload')
-    host.must('restart', service)
-  }
-  const doctor = () => {
-    const { stdout, stderr } = host.systemd.run('broker-ctl', 'doctor', '--json')
-    if (stdout === '') throw new Error(stderr)
-    const { result, finding, mend } = JSON.parse(stdout).checks.find(
-      ({ id }: { id: string }) => id === 'fdStore',
-    )
-    return { result, finding, mend } as { result: string; finding: string; mend?: string }
-  }
-  const run = (command = '') =>
-    expect(host.systemd.run('sh', '-c', command.split(';')[0]!)).toMatchObject({ status: 0, stderr: '' })
-  const allocate = async (...names: string[]) => {
-    const client = await host.client()
-    for (const name of names)
-      expect(await client.refusal('Allocate', { name, bytes: 2 ** 20, range: 'sealed' })).toBe(undefined)
-  }
-  // The unit as it is, and nothing in the store yet.
-  host.must('stop', 'membroker.socket', service)
-  host.must('start', 'membroker.socket', service)
-  expect(doctor()).toEqual({
-    result: 'good',
-    finding: `the fd store of ${service} has 1 of at most 8192 memfds`,
-  })
+scenario(
+  'the doctor sees memfds that the fd store has no room for, and its commands repair it',
+  async host => {
+    const override = `/etc/systemd/system/${service}.d/override.conf`
+    const restarted = () => {
+      host.must('daemon-reload')
+      host.must('restart', service)
+    }
+    const doctor = () => {
+      const { stdout, stderr } = host.systemd.run('broker-ctl', 'doctor', '--json')
+      if (stdout === '') throw new Error(stderr)
+      const { result, finding, mend } = JSON.parse(stdout).checks.find(
+        ({ id }: { id: string }) => id === 'fdStore',
+      )
+      return { result, finding, mend } as { result: string; finding: string; mend?: string }
+    }
+    const run = (command = '') =>
+      expect(host.systemd.run('sh', '-c', command.split(';')[0]!)).toMatchObject({ status: 0, stderr: '' })
+    const allocate = async (...names: string[]) => {
+      const client = await host.client()
+      for (const name of names)
+        expect(await client.refusal('Allocate', { name, bytes: 2 ** 20, range: 'sealed' })).toBe(undefined)
+    }
+    // The unit as it is, and nothing in the store yet.
+    host.must('stop', 'membroker.socket', service)
+    host.must('start', 'membroker.socket', service)
+    expect(doctor()).toEqual({
+      result: 'good',
+      finding: `the fd store of ${service} has 1 of at most 8192 memfds`,
+    })
 
-  // Smaller than the broker believes; then full, which systemd tells nobody.
-  host.systemd.write(override, '[Service]\nFileDescriptorStoreMax=2\n')
-  restarted()
-  expect(doctor()).toMatchObject({
-    result: 'warning',
-    finding: expect.stringContaining('has room for 2 memfds'),
-  })
-  await allocate('store/1', 'store/2', 'store/3')
-  const lossy = doctor()
-  expect(lossy).toMatchObject({
-    result: 'bad',
-    finding: `the fd store of ${service} has 2 memfds of sealed, and room for 2: 2 more end at the next restart of the broker`,
-  })
-  // The command makes room for what comes; what was refused is not there yet, and the doctor goes on saying so.
-  run(lossy.mend)
-  expect(host.systemd.show(service, 'FileDescriptorStoreMax')).toBe('8192')
-  await allocate('store/4')
-  expect(doctor()).toMatchObject({
-    result: 'bad',
-    finding: expect.stringContaining('has 3 memfds of sealed'),
-  })
+    // Smaller than the broker believes; then full, which systemd tells nobody.
+    host.systemd.write(override, '[Service]\nFileDescriptorStoreMax=2\n')
+    restarted()
+    expect(doctor()).toMatchObject({
+      result: 'warning',
+      finding: expect.stringContaining('has room for 2 memfds'),
+    })
+    await allocate('store/1', 'store/2', 'store/3')
+    const lossy = doctor()
+    expect(lossy).toMatchObject({
+      result: 'bad',
+      finding: `the fd store of ${service} has 2 memfds of sealed, and room for 2: 2 more end at the next restart of the broker`,
+    })
+    // The command makes room for what comes; what was refused is not there yet, and the doctor goes on saying so.
+    run(lossy.mend)
+    expect(host.systemd.show(service, 'FileDescriptorStoreMax')).toBe('8192')
+    await allocate('store/4')
+    expect(doctor()).toMatchObject({
+      result: 'bad',
+      finding: expect.stringContaining('has 3 memfds of sealed'),
+    })
 
-  // None. Stopped first, as a broker believes in a store from which it got something.
-  host.must('stop', 'membroker.socket', service)
-  host.systemd.write(override, '[Service]\nFileDescriptorStoreMax=0\nEnvironment=\n')
-  restarted()
-  const without = doctor()
-  expect(without).toMatchObject({ result: 'warning', finding: expect.stringContaining('has no fd store') })
-  run(without.mend)
-  expect(doctor()).toMatchObject({ result: 'good' })
-  host.systemd.run('rm', override)
-  restarted()
-})
+    // None. Stopped first, as a broker believes in a store from which it got something.
+    host.must('stop', 'membroker.socket', service)
+    host.systemd.write(override, '[Service]\nFileDescriptorStoreMax=0\nEnvironment=\n')
+    restarted()
+    const without = doctor()
+    expect(without).toMatchObject({ result: 'warning', finding: expect.stringContaining('has no fd store') })
+    run(without.mend)
+    expect(doctor()).toMatchObject({ result: 'good' })
+    host.systemd.run('rm', override)
+    restarted()
+  },
+)
 
 scenario(
   'systemd answers while an owner makes and ends memory as fast as it can, and so does the broker',

@@ -1,6 +1,6 @@
 /**
- * Proves that a file which a refused grow has left longer is put right as soon as that can be done, though nothing
- * tells of it: else its owner would have memory that no account has.
+ * Proves that the broker repairs a file that a refused grow has left too long, as soon as it can, though nothing reports the
+ * file. Otherwise its owner would have memory that no account has.
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Proves what becomes of a guest, by what is found beside its memory: it goes on only with exactly the memory it was saved
- * with; where mending something would let it go on, nothing is thrown away.
+ * Proves how a guest starts, by the findings beside its memory. It continues only with exactly the memory of its save. Where a
+ * repair would let it continue, broker-ctl throws nothing away.
  */
 import { decide } from '../../src/client/ctl/vm/decision'
 import type { GuestMemory } from '../../src/client/ctl/vm/guest-memory'

@@ -183,8 +183,8 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
             bytes === expectedBytes
               ? 'memory kept beyond its end'
               : `resized from ${expectedBytes} to ${bytes} bytes`
-          const mended = notYet === undefined ? 'put back' : `not put back yet (${notYet})`
-          const detail = `${what}, ${mended}; held by ${who}`
+          const repaired = notYet === undefined ? 'put back' : `not put back yet (${notYet})`
+          const detail = `${what}, ${repaired}; held by ${who}`
           broker.log.warn(
             { allocation: allocation?.name, id, detail },
             'a holder has tampered with its memory',

@@ -50,7 +50,7 @@ const readByGrub = () =>
   bootLines(new HostFiles(folder)).map(({ kind, commandLine }) => `${kind}: ${commandLine}`)
 
 test('an entry that GRUB reads keeps no $, with or without a backslash, and what is printed for it has none', () => {
-  // Proves that the entries of Fedora and RHEL are read as its command blscfg does it, and the mend of what that does to a $.
+  // Proves that broker-ctl reads the entries of Fedora and RHEL like GRUB's command blscfg, and repairs what that does to a $.
   put('boot/grub2/grub.cfg', 'insmod blscfg\nblscfg\n')
   const as = (options: string) => {
     put('boot/loader/entries/a.conf', `title Linux\nlinux /vmlinuz-6.12.0\noptions root=UUID=1 ${options}\n`)

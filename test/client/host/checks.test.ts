@@ -244,7 +244,7 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
     /took the \$ away/,
     /reserve/,
   ],
-])('%s is found, with what mends it', (_what, spoil, expected, finding, mend) => {
+])('%s is found, with what repairs it', (_what, spoil, expected, finding, mend) => {
   // Proves that each check sees its fault in what the kernel shows.
   spoil()
   const found = ill(all).find(({ result, id }) => `${result} ${id}` === expected)

@@ -64,7 +64,7 @@ test.each([
     `echo 72 >/${pool}/nr_hugepages`,
   ],
 ])('a pool with %s', (_what, set, result, mend) => {
-  // Proves that only pages that can be had count, and that the mend makes room beside what others have.
+  // Proves that only available pages count, and that the repair makes room beside the pages of others.
   set()
   expect(check(memfd)).toMatchObject({ result, ...(mend === undefined ? {} : { mend }) })
 })
@@ -98,7 +98,7 @@ test("what a mount has been promised by min_size= is its files' own", () => {
 })
 
 test("a broker that is bound to a node gets that node's pages only", () => {
-  // Proves that pages of another node do not count, and that the mend is for the right one.
+  // Proves that pages of another node do not count, and that the repair is for the right one.
   counts(64, 64)
   for (const [node, pages] of [
     [0, 60],

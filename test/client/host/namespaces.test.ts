@@ -1,4 +1,4 @@
-/** Proves that a broker or a client in a namespace of its own is told what is wrong, and what mends it. */
+/** Proves that a broker or a client in a namespace of its own learns what is wrong, and what repairs it. */
 import { spawn } from 'node:child_process'
 import { chmodSync, readlinkSync, writeFileSync } from 'node:fs'
 import { outsideUid } from '../../../src/client/ctl/outside-uid'
@@ -49,7 +49,7 @@ itAsRoot(
 )
 
 itAsRoot("in the host's pid namespace it sees also clients that are in one of their own", async () => {
-  // Proves the mend, and that a container of a client's is no reason to complain.
+  // Proves the repair, and that the doctor does not complain of a client's container.
   const broker = await TestBroker.start({ main: {} })
   try {
     const [program, ...args] = [...inPidNamespace, process.execPath, ctlMain, '--socket', broker.socket]
@@ -77,7 +77,7 @@ itAsRoot(
       )
       const unseen = await mapped(165_536, 'exec', '--map', 'vm', '--', 'true')
       expect(unseen.stderr).toMatch(/NotFound: .*\n.*uid 165536 .*give the namespace the mapping it had/)
-      // What is told mends it.
+      // The advice repairs it.
       expect(await mapped(100_000, 'exec', '--map', 'vm', '--', 'true')).toMatchObject({ code: 0 })
     } finally {
       await broker.dispose()

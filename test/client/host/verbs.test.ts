@@ -211,7 +211,7 @@ test('the doctor looks at the broker that the environment names, unless a config
 })
 
 test('the doctor looks for an fd store where there are memfds, and finds none where no unit is', async () => {
-  // Proves that a broker which somebody has started by hand is not told to mend what it can't have.
+  // Proves that the doctor proposes no repair to a broker that somebody has started by hand, and that can have no fd store.
   const sealed = await TestBroker.start({ main: { source: 'memfd' } })
   try {
     const { checks } = JSON.parse(

@@ -266,8 +266,12 @@ async function systemMemory(host: Host): Promise<void> {
   await host.format(devdax(range), range.name)
   const broker = await host.broker(devdax(range))
   const client = await host.connect()
-  const [mended] = await client.ranges()
-  host.same(mended!.state, 'online', `state of the range after the doctor's own command (${mended!.reason})`)
+  const [repaired] = await client.ranges()
+  host.same(
+    repaired!.state,
+    'online',
+    `state of the range after the doctor's own command (${repaired!.reason})`,
+  )
   await client.close()
   await broker.stop()
 }

@@ -106,7 +106,7 @@ async function diagnosis(host: Host, config: string): Promise<Map<string, Check>
 }
 
 /** A range on huge pages, and a pool that has none. */
-async function mend(host: Host): Promise<void> {
+async function repair(host: Host): Promise<void> {
   mkdirSync('/dev/hugepages', { recursive: true })
   await host.sh('mount -t hugetlbfs none /dev/hugepages')
   const toml = `
@@ -203,13 +203,13 @@ async function back(host: Host): Promise<void> {
 }
 
 const scenario: Scenario = {
-  title: 'a bare host gets a range, the commands tell lines that keep it from lines that lose it, and mend',
+  title: 'a bare host gets a range, the commands tell lines that keep it from lines that lose it, and repair',
   unreserved: true,
   steps: [
     stage('reserve proposes parameters from the real map', propose),
     kexec({ loaded: true }),
     stage('the broker starts there, and the rest of memory is right', begin),
-    stage('the doctor finds a fault, and its command mends it', mend),
+    stage('the doctor finds a fault, and its command repairs it', repair),
     stage('preflight tells good lines from bad ones', refuse),
     kexec({ loaded: true }),
     stage('what preflight refused is really lost', lost),

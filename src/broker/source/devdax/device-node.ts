@@ -16,12 +16,12 @@ export function makeDeviceNode(name: string, device: number, uid: number): void 
     native.mountNode(mountPath(name), nodeName, device, uid)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    mendDeviceNode(name, device, uid)
+    repairDeviceNode(name, device, uid)
   }
 }
 
 /** The mount of an earlier device of that name stays. It counts what is open. */
-function mendDeviceNode(name: string, device: number, uid: number): void {
+function repairDeviceNode(name: string, device: number, uid: number): void {
   if (!hasMount(name)) native.mountPrivate(mountPath(name))
   if (statSync(nodeOf(name), { throwIfNoEntry: false })?.rdev !== device) {
     rmSync(nodeOf(name), { force: true })

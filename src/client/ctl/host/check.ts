@@ -54,8 +54,16 @@ export interface RangeCheck extends Omit<HostCheck, 'run'> {
 
 export const good = (finding: string): CheckResult => ({ result: 'good', finding })
 export const notApplicable = (finding: string): CheckResult => ({ result: 'notApplicable', finding })
-export const bad = (finding: string, mend: string): CheckResult => ({ result: 'bad', finding, mend })
-export const warning = (finding: string, mend: string): CheckResult => ({ result: 'warning', finding, mend })
+export const bad = (finding: string, repair: string): CheckResult => ({
+  result: 'bad',
+  finding,
+  mend: repair,
+})
+export const warning = (finding: string, repair: string): CheckResult => ({
+  result: 'warning',
+  finding,
+  mend: repair,
+})
 
 /** Quotes a path, so that the shell takes it for one word. */
 export function shellWord(text: string): string {

@@ -63,12 +63,12 @@ async function configurationOf(
     if (!(error instanceof Failure)) throw error
     const hidden = process.getuid!() !== 0 && /\bEACCES\b/.test(error.message)
     const finding = hidden ? `${file} is for root to read; nothing is known of the ranges` : error.message
-    const mend = `write it as membroker.toml(5) says, and look with: membrokerd --config ${file} --check`
+    const repair = `write it as membroker.toml(5) says, and look with: membrokerd --config ${file} --check`
     return {
       configuration: { socket: chooseSocket().path, ranges: [] },
       read: hidden
         ? { ...about, result: 'notApplicable', finding }
-        : { ...about, result: 'bad', finding, mend },
+        : { ...about, result: 'bad', finding, mend: repair },
     }
   }
 }

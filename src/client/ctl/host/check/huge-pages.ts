@@ -146,7 +146,7 @@ function judge({ pool, pageBytes, needed, held, isHidden, nodes }: Account): Che
     `${held} are the ranges' already, ${available} are free${promised > 0 ? `, ${promised} are promised to others` : ''}`
   if (missing <= 0) return good(has)
   if (isHidden) return notApplicable(`${has}; only root sees how many the ranges hold`)
-  const mend = `echo ${total + missing} >${folder}/nr_hugepages`
+  const repair = `echo ${total + missing} >${folder}/nr_hugepages`
   const atBoot =
     pageBytes < GiB
       ? ''
@@ -154,9 +154,9 @@ function judge({ pool, pageBytes, needed, held, isHidden, nodes }: Account): Che
   return missing <= overcommit
     ? warning(
         `${has}; ${missing} more depend on overcommit, for which the kernel must find ${formatSize(pageBytes)} in one piece when they are allocated`,
-        `${mend}${atBoot}`,
+        `${repair}${atBoot}`,
       )
-    : bad(has, `${mend}${atBoot}`)
+    : bad(has, `${repair}${atBoot}`)
 }
 
 /** A hugetlbfs can have a limit below the pool. */

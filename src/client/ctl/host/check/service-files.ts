@@ -25,23 +25,23 @@ export const serviceFiles: HostCheck = {
 function ofInterpreter(files: HostFiles, text: string, command: string): CheckResult {
   const place = find(files, command)!
   const interpreter = /^#!\/usr\/bin\/env (\S+)/.exec(files.text(place) ?? '')?.[1]
-  const mend = `install Node.js for all users, so that ${interpreter} is in /usr/local/bin or /usr/bin and its files are below /usr or /opt`
-  const found = interpreter === undefined ? undefined : judge(files, text, interpreter, mend)
+  const repair = `install Node.js for all users, so that ${interpreter} is in /usr/local/bin or /usr/bin and its files are below /usr or /opt`
+  const found = interpreter === undefined ? undefined : judge(files, text, interpreter, repair)
   return found ?? good(`${unit} starts ${files.realPath(place) ?? place}`)
 }
 
 /** undefined: the service can start it. */
-function judge(files: HostFiles, text: string, command: string, mend: string): CheckResult | undefined {
+function judge(files: HostFiles, text: string, command: string, repair: string): CheckResult | undefined {
   const place = find(files, command)
   if (place === undefined)
-    return bad(`${unit} finds no ${command} in ${programFolders.slice(0, 4).join(', ')}`, mend)
+    return bad(`${unit} finds no ${command} in ${programFolders.slice(0, 4).join(', ')}`, repair)
   const real = files.realPath(place) ?? files.link(place) ?? place
   const hiding = Object.entries(hiddenBy).find(
     ([name, folders]) =>
       !/^(no|false|0|off)$/i.test(setting(text, name) ?? 'no') &&
       folders.some(folder => real.startsWith(`${folder}/`)),
   )
-  return hiding && bad(`${unit} can't start ${real}: ${hiding[0]}= hides that folder from it`, mend)
+  return hiding && bad(`${unit} can't start ${real}: ${hiding[0]}= hides that folder from it`, repair)
 }
 
 const find = (files: HostFiles, command: string) =>
