@@ -2,7 +2,7 @@
  * Proves that broker-ctl reads memory maps and NUMA nodes of real machines correctly, and refuses a map without
  * addresses.
  */
-import { bytesOf, without } from '../../../src/client/ctl/host/extent'
+import { bytesOf, without } from '../../../src/client/ctl/host/address-span'
 import { MemoryMapError, parseMemoryMap, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined, parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import { machines } from './machines'

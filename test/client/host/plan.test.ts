@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check'
 import { parseKernelSize } from '../../../protocol/units'
+import { type AddressSpan, contains, overlap } from '../../../src/client/ctl/host/address-span'
 import { bootMap } from '../../../src/client/ctl/host/boot-map'
 import { parseCommandLine } from '../../../src/client/ctl/host/command-line'
-import { type AddressSpan, contains, overlap } from '../../../src/client/ctl/host/extent'
 import { memoryType } from '../../../src/client/ctl/host/memmap'
 import { type MapEntry, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined } from '../../../src/client/ctl/host/numa-nodes'

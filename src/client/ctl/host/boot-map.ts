@@ -1,6 +1,6 @@
 import { parseKernelSize } from '../../../../protocol/units'
+import { type AddressSpan, overlap } from './address-span'
 import { type Parameter, valuesOf } from './command-line'
-import { type AddressSpan, overlap } from './extent'
 import { type Memmap, memoryType, parseMemmap } from './memmap'
 
 /** Memory of one type, in the firmware's or the kernel's own map. */

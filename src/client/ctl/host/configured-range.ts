@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { type SourceKeys, type SourceKind, sources } from '../../../../protocol/source'
 import { exitCode, Failure } from '../exit'
 import { ownPackage } from '../package'
-import type { AddressSpan } from './extent'
+import type { AddressSpan } from './address-span'
 
 /** A range that the broker has read from its configuration, with the keys of its source. Bytes. */
 export interface ConfiguredRange extends Readonly<SourceKeys> {
@@ -39,7 +39,7 @@ export function isSoftReserved({ source }: ConfiguredRange): boolean {
   return sources[source].reservation?.as === 'softReserved'
 }
 
-export function extentOf({ base, bytes }: PhysicalRange): AddressSpan {
+export function spanOf({ base, bytes }: PhysicalRange): AddressSpan {
   return { start: base, end: base + bytes }
 }
 

@@ -9,8 +9,8 @@ import {
   realpathSync,
 } from 'node:fs'
 import path from 'node:path'
+import type { AddressSpan } from './address-span'
 import type { TypedSpan } from './boot-map'
-import type { AddressSpan } from './extent'
 import { memoryType } from './memmap'
 
 /** Files of this host, or of a tree like its root. undefined stands for an unreadable file. */

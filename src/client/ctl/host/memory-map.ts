@@ -1,4 +1,4 @@
-import type { AddressSpan } from './extent'
+import type { AddressSpan } from './address-span'
 
 /** An entry of the kernel's memory map, with the entries inside it. */
 export interface MapEntry extends AddressSpan {

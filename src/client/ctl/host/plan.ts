@@ -8,7 +8,7 @@ import {
   roundDown,
   roundUp,
 } from '../../../../protocol/units'
-import { type AddressSpan, bytesOf, overlap, without } from './extent'
+import { type AddressSpan, bytesOf, overlap, without } from './address-span'
 
 import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './numa-nodes'

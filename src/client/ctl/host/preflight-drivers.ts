@@ -1,6 +1,6 @@
 import { parseKernelSize } from '../../../../protocol/units'
 import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
-import { extentOf, type PhysicalRange } from './configured-range'
+import { type PhysicalRange, spanOf } from './configured-range'
 import { type Finding, lost, warning } from './finding'
 
 const drivers = ['dax_hmem', 'device_dax']
@@ -12,7 +12,7 @@ export function driversOf(
   idleByModprobe: boolean,
 ): Finding[] {
   const findings: Finding[] = []
-  const { end } = extentOf(range)
+  const { end } = spanOf(range)
   const limit = parameters.find(
     ({ name, value }) => name === 'mem' && (parseKernelSize(value ?? '') ?? end) < end,
   )

@@ -1,15 +1,15 @@
 import { sources } from '../../../../protocol/source'
 import { formatKernelSize, formatSize, parseKernelSize } from '../../../../protocol/units'
+import { type AddressSpan, contains, overlap, spanText, without } from './address-span'
 import { bootMap, randomisation, type TypedSpan } from './boot-map'
 import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
 import {
   type ConfiguredRange,
-  extentOf,
   isSoftReserved,
   type PhysicalRange,
   physicalRanges,
+  spanOf,
 } from './configured-range'
-import { type AddressSpan, contains, extentText, overlap, without } from './extent'
 import { type Finding, lost, warning } from './finding'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
 import { memoryType, parseMemmap } from './memmap'
@@ -106,7 +106,7 @@ function memoryOf(
   map: readonly TypedSpan[],
   parameters: readonly Parameter[],
 ): Finding[] {
-  const extent = extentOf(range)
+  const extent = spanOf(range)
   const wanted = memoryType[sources[range.source].reservation!.as]
   const found = map.filter(entry => overlap(entry, extent))
   const [only] = found
@@ -114,7 +114,7 @@ function memoryOf(
     return isSoftReserved(range) ? wholeRegion(range, only!) : ownReservation(range, parameters)
   const there = found.map(entry => {
     const part = { start: Math.max(entry.start, extent.start), end: Math.min(entry.end, extent.end) }
-    const where = contains(entry, extent) ? 'all of it' : extentText(part)
+    const where = contains(entry, extent) ? 'all of it' : spanText(part)
     return `${where} would be ${typeNames[entry.type] ?? `memory of type ${entry.type}`}`
   })
   const is = there.length === 0 ? 'nothing would be there' : there.join(', ')
@@ -123,7 +123,7 @@ function memoryOf(
     lost(
       range,
       'memory',
-      `${extentText(extent)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
+      `${spanText(extent)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
     ),
   ]
 }
@@ -131,22 +131,20 @@ function memoryOf(
 /** A parameter can reserve addresses where there is nothing at all. */
 function installedAt(range: PhysicalRange, firmware: readonly TypedSpan[]): Finding[] {
   const usable = firmware.filter(({ type }) => type === memoryType.ram || type === memoryType.softReserved)
-  const missing = without(extentOf(range), usable)
+  const missing = without(spanOf(range), usable)
   if (missing.length === 0) return []
-  return [
-    warning(range, 'noMemory', `the firmware's map has nothing at ${missing.map(extentText).join(', ')}`),
-  ]
+  return [warning(range, 'noMemory', `the firmware's map has nothing at ${missing.map(spanText).join(', ')}`)]
 }
 
 /** The driver makes one region of soft-reserved memory in one piece. The broker wants its own region, and no more. */
 function wholeRegion(range: PhysicalRange, found: AddressSpan): Finding[] {
-  const extent = extentOf(range)
+  const extent = spanOf(range)
   if (found.start === extent.start && found.end === extent.end) return []
   return [
     lost(
       range,
       'region',
-      `the soft-reserved memory around it would be ${extentText(found)}, and the range is ${extentText(extent)}: the ` +
+      `the soft-reserved memory around it would be ${spanText(found)}, and the range is ${spanText(extent)}: the ` +
         "kernel makes one region of it all, which the broker does not take for the range's",
     ),
   ]
@@ -154,7 +152,7 @@ function wholeRegion(range: PhysicalRange, found: AddressSpan): Finding[] {
 
 /** The broker must see that the firmware did not make this reservation. */
 function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
-  const extent = extentOf(range)
+  const extent = spanOf(range)
   const ours = reservations(parameters).some(reserved => contains(reserved, extent))
   return ours
     ? []
@@ -162,7 +160,7 @@ function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]):
         lost(
           range,
           'memory',
-          `${extentText(extent)} would be reserved, but not by one memmap=nn$ss of this line, so that the broker takes it for the firmware's`,
+          `${spanText(extent)} would be reserved, but not by one memmap=nn$ss of this line, so that the broker takes it for the firmware's`,
         ),
       ]
 }
@@ -179,7 +177,7 @@ function reservations(parameters: readonly Parameter[]): AddressSpan[] {
 
 /** The parameter that causes it, if known. */
 function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string | undefined {
-  const extent = extentOf(range)
+  const extent = spanOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
   const parts = words.map(word => ({ word, part: parseMemmap(word)[0]! }))
   const eaten = parts.find(
@@ -218,7 +216,7 @@ function randomisationOf(
   parameters: readonly Parameter[],
   firmware: readonly TypedSpan[],
 ): Finding[] {
-  const extent = extentOf(range)
+  const extent = spanOf(range)
   const usedByKernel = map.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
   const ramForFirmware =
     firmware.length === 0 || firmware.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
@@ -238,7 +236,7 @@ function crashKernelOf(range: PhysicalRange, parameters: readonly Parameter[]): 
     const start = at === undefined ? undefined : parseKernelSize(at)
     // Sizes may depend on the size of memory (512M-2G:64M,2G-:128M). This takes the largest.
     const bytes = Math.max(0, ...size!.split(',').map(part => parseKernelSize(part.split(':').at(-1)!) ?? 0))
-    if (start === undefined || !overlap(extentOf(range), { start, end: start + bytes })) return []
+    if (start === undefined || !overlap(spanOf(range), { start, end: start + bytes })) return []
     return [
       lost(
         range,

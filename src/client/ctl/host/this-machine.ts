@@ -1,7 +1,7 @@
 import { MiB } from '../../../../protocol/units'
+import type { AddressSpan } from './address-span'
 import { bootMap, type TypedSpan } from './boot-map'
 import { parseCommandLine } from './command-line'
-import type { AddressSpan } from './extent'
 import { firmwareMap, type HostFiles, initrd } from './host-files'
 import { memoryType } from './memmap'
 import { type MapEntry, parseMemoryMap, softReserved } from './memory-map'

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { kindsWhere, type SourceKind } from '../../../../protocol/source'
 import { exitCode, Failure, UsageError } from '../exit'
-import { type AddressSpan, extentText, overlap } from '../host/extent'
+import { type AddressSpan, overlap, spanText } from '../host/address-span'
 import { HostFiles } from '../host/host-files'
 import { cxlMemory, type MapEntry, MemoryMapError, parseMemoryMap, softReserved } from '../host/memory-map'
 import { parseNodes } from '../host/numa-nodes'
@@ -76,8 +76,8 @@ function alreadyMarked(marked: readonly AddressSpan[], map: readonly MapEntry[])
   return marked.map(extent => {
     const window = cxlMemory(map).find(entry => overlap(entry, extent))
     return window === undefined
-      ? `${extentText(extent)} is soft-reserved already: a ${softReservedKind} range there needs no memmap=.`
-      : `${extentText(extent)} is soft-reserved, and in ${window.name}: the CXL drivers take it, and make it the kernel's own memory (kmem), not dax_hmem.`
+      ? `${spanText(extent)} is soft-reserved already: a ${softReservedKind} range there needs no memmap=.`
+      : `${spanText(extent)} is soft-reserved, and in ${window.name}: the CXL drivers take it, and make it the kernel's own memory (kmem), not dax_hmem.`
   })
 }
 
@@ -140,7 +140,7 @@ function describe(
   const { node, align, left, overhead } = stretch
   const line = parameters.join(' ')
   return `${fields([
-    ['memory', `${extentText(stretch)}, ${size(stretch.end - stretch.start)}`],
+    ['memory', `${spanText(stretch)}, ${size(stretch.end - stretch.start)}`],
     ['node', node === undefined ? undefined : String(node)],
     ['aligned to', size(align)],
     ['host keeps', `${size(left)}${overhead === 0 ? '' : `, ${size(overhead)} of it to manage the range`}`],

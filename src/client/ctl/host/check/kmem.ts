@@ -1,8 +1,8 @@
+import { type AddressSpan, overlap } from '../address-span'
 import { bad, good, type HostCheck, type Subject, warning } from '../check'
-import { extentOf, isSoftReserved, physicalRanges } from '../configured-range'
+import { isSoftReserved, physicalRanges, spanOf } from '../configured-range'
 import { daxDevice } from '../dax-devices'
 import { stateOf } from '../drivers'
-import { type AddressSpan, overlap } from '../extent'
 import type { HostFiles } from '../host-files'
 
 const driver = '/sys/bus/dax/drivers/kmem'
@@ -43,7 +43,7 @@ interface Taken {
 
 /** kmem's devices that have memory of a range, or whose memory is unknown. */
 function takenFrom({ files, configuration }: Subject): Taken[] {
-  const wanted = physicalRanges(configuration.ranges).filter(isSoftReserved).map(extentOf)
+  const wanted = physicalRanges(configuration.ranges).filter(isSoftReserved).map(spanOf)
   return files
     .list(driver)
     .filter(name => /^dax\d+\.\d+$/.test(name))

@@ -1,7 +1,7 @@
+import { overlap, spanText } from '../address-span'
 import { bad, type CheckResult, good, notApplicable, type RangeCheck } from '../check'
-import { extentOf, isSoftReserved, type PhysicalRange } from '../configured-range'
+import { isSoftReserved, type PhysicalRange, spanOf } from '../configured-range'
 import { daxRegions } from '../dax-devices'
-import { extentText, overlap } from '../extent'
 import type { HostFiles } from '../host-files'
 import { cxlMemory, kernelImage, type MapEntry, MemoryMapError, parseMemoryMap } from '../memory-map'
 
@@ -27,11 +27,11 @@ export const occupied: RangeCheck = {
 
 /** Before 6.10, a kernel's EFI stub chose a random place and ignored memmap=. A kexec without -s ignores it too. */
 export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckResult | undefined {
-  const part = kernelImage(map).find(entry => overlap(entry, extentOf(range)))
+  const part = kernelImage(map).find(entry => overlap(entry, spanOf(range)))
   return (
     part &&
     bad(
-      `the running kernel has put itself there (${part.name} at ${extentText(part)}), whatever its parameters reserve`,
+      `the running kernel has put itself there (${part.name} at ${spanText(part)}), whatever its parameters reserve`,
       'boot with nokaslr too, or a kernel from 6.10 on (or with its fix "x86/efistub: Omit physical KASLR when memory reservations ' +
         'exist"), and load by kexec with -s only',
     )
@@ -39,7 +39,7 @@ export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckR
 }
 
 function byCxl(range: PhysicalRange, map: readonly MapEntry[], files: HostFiles): CheckResult | undefined {
-  const window = cxlMemory(map).find(entry => overlap(entry, extentOf(range)))
+  const window = cxlMemory(map).find(entry => overlap(entry, spanOf(range)))
   if (!isSoftReserved(range) || !window) return undefined
   const isOffered = daxRegions(files).some(
     ({ start, madeBy }) => start === range.base && /^hmem/.test(madeBy),
@@ -47,7 +47,7 @@ function byCxl(range: PhysicalRange, map: readonly MapEntry[], files: HostFiles)
   return isOffered
     ? undefined
     : bad(
-        `it is in ${window.name} (${extentText(window)}): dax_hmem leaves that to the CXL drivers, which make it the kernel's own memory (kmem)`,
+        `it is in ${window.name} (${spanText(window)}): dax_hmem leaves that to the CXL drivers, which make it the kernel's own memory (kmem)`,
         'choose memory outside of it (broker-ctl reserve); or, where this host needs no other CXL memory, boot with module_blacklist=cxl_acpi',
       )
 }

@@ -1,8 +1,8 @@
+import { contains, spanText } from '../address-span'
 import { type BootLine, bootLines, type LineKind } from '../boot-lines'
 import { bad, good, notApplicable, type RangeCheck, type Subject, warning } from '../check'
 import type { ConfiguredRange } from '../configured-range'
 import { daxRegions } from '../dax-devices'
-import { contains, extentText } from '../extent'
 import { firmwareMap, idleByModprobe } from '../host-files'
 import { buildOptions } from '../kernel-build'
 import { MemoryMapError, parseMemoryMap } from '../memory-map'
@@ -32,7 +32,7 @@ const region: RangeCheck = {
         `its region has ${found.bytes} bytes, the configuration says ${range.bytes}`,
         `boot with the parameters it had; only if it is new, write bytes = ${found.bytes} into the configuration`,
       )
-    const list = there.map(({ start, bytes }) => extentText({ start, end: start + bytes })).join(', ')
+    const list = there.map(({ start, bytes }) => spanText({ start, end: start + bytes })).join(', ')
     return bad(
       `no device-DAX region begins at 0x${range.base!.toString(16)}; there ${there.length === 0 ? 'is none' : `are ${list}`}`,
       regain(range, subject),

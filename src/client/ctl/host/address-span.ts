@@ -30,6 +30,6 @@ export function without(whole: AddressSpan, holes: readonly AddressSpan[]): Addr
 }
 
 /** Writes a span like /proc/iomem and sysfs: with its last address. */
-export function extentText({ start, end }: AddressSpan): string {
+export function spanText({ start, end }: AddressSpan): string {
   return `0x${start.toString(16)}-0x${(end - 1).toString(16)}`
 }
