@@ -11,7 +11,7 @@ import type { Range } from '../state/range'
 import type { Statistics } from '../statistics'
 import { type KernelLog, kernelPageBytes } from './kernel-log'
 
-/** What recording poison needs of the broker. */
+/** The part of the broker that recording poison needs. */
 export interface PoisonHost {
   readonly inventory: Inventory
   readonly events: Events
@@ -138,7 +138,7 @@ function rangesWithPages({ inventory }: PoisonHost): Range[] {
   return [...inventory.ranges.values()].filter(range => range.readable && range.source.ownsPages)
 }
 
-/** Gives a source that overwrites memory of a range what it needs to know of bad memory. */
+/** Tells a source that overwrites memory of a range the good parts, and records the bad ones that it finds. */
 export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   return {
     good: extents => range.poison.outOf(extents),

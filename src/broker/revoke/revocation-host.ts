@@ -11,7 +11,7 @@ interface Connection {
   readonly watching: boolean
 }
 
-/** What taking memory back needs of the broker. */
+/** The part of the broker that taking memory back needs. */
 export interface RevocationHost extends PoisonHost {
   readonly settings: Pick<Settings, 'onDeadline'>
   readonly contents: Contents

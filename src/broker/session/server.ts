@@ -37,7 +37,7 @@ export class SocketInUse extends Error {
   override name = 'SocketInUse'
 }
 
-/** What serving clients needs of the broker. */
+/** The part of the broker that serving clients needs. */
 export interface ServerHost extends SessionHost {
   readonly settings: Settings
   readonly service?: Pick<ServiceManager, 'inherited'> | undefined

@@ -14,7 +14,7 @@ export interface Peer {
   pidfd: number
 }
 
-/** What a session needs of the broker. */
+/** The part of the broker that a session needs. */
 export interface SessionHost {
   readonly policy: Policy
   readonly leases: Leases

@@ -13,7 +13,7 @@ export interface PhysicalExtent {
   end: number
 }
 
-/** What a source needs to know of an allocation. Bytes; extents are relative to the range. */
+/** The facts of an allocation that a source needs. Bytes; extents are relative to the range. */
 export interface AllocationMemory {
   id: number
   uid: number
@@ -44,7 +44,7 @@ export type Proof =
 /** Finds the processes that hold a file, in bounded time. */
 export type Scan = (file: ScannedFile) => Promise<Holders>
 
-/** What a source asks of the broker, and reports to it. */
+/** A source asks the broker these questions, and reports these events to it. */
 export interface SourceHost {
   /** The memory of an id as the table has it; undefined while the broker changes it. */
   expected(id: number): AllocationMemory | undefined

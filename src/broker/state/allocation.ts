@@ -54,7 +54,7 @@ export class Allocation {
 }
 
 /**
- * What the process of a mapping has of it.
+ * The relation of a mapping's process to the memory.
  * - held: the process lives and may reach the memory.
  * - givenBack: the process says that it has unmapped and closed it. The table does not record that: after a restart only the
  *   kernel's word counts.

@@ -34,7 +34,7 @@ const reasonBytesMax = 1024
 
 export type Recovery = RangeView['table']['recovery']
 
-/** What an opened range is made of. */
+/** The parts of an opened range. */
 export interface RangeParts {
   source: Source
   table: Table

@@ -20,7 +20,7 @@ export function makeDeviceNode(name: string, device: number, uid: number): void 
   }
 }
 
-/** The mount of an earlier device of that name stays. It counts what is open. */
+/** The mount of an earlier device of that name stays. It counts the open descriptors. */
 function repairDeviceNode(name: string, device: number, uid: number): void {
   if (!hasMount(name)) native.mountPrivate(mountPath(name))
   if (statSync(nodeOf(name), { throwIfNoEntry: false })?.rdev !== device) {

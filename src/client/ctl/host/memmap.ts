@@ -1,13 +1,13 @@
 import { parseKernelSize, takeKernelSize } from '../../../../protocol/units'
 
 /**
- * What one part of memmap= tells the kernel. Bytes throughout.
- *   exactmap: forget the firmware's map
- *   limit:    nn      no RAM from there on; also what follows is no form the kernel knows (rest)
- *   add:      nn@ss, nn#ss, nn$ss, nn!ss   memory of a type is there as well; without an address, from 0 on
- *   change:   nn%ss-old+new   what is of the old type becomes the new one; without old whatever is there,
- *             without new nothing
- *   broken:   what the kernel does not take
+ * One part of memmap=, an order to the kernel. Bytes throughout.
+ *   exactmap: the kernel forgets the firmware's map
+ *   limit:    nn      there is no RAM from there on; also if the rest has no form that the kernel knows
+ *   add:      nn@ss, nn#ss, nn$ss, nn!ss   there is also memory of a type; without an address, from 0 on
+ *   change:   nn%ss-old+new   memory of the old type becomes the new type. Without old, memory of any type does;
+ *             without new, nothing remains there
+ *   broken:   the kernel does not take it
  */
 export type Memmap =
   | { readonly kind: 'exactmap' }
