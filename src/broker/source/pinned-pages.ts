@@ -130,8 +130,12 @@ export class PinnedPages {
     }
   }
 
-  /** Learns from a page of the broker's own: its count must be one more while its last bytes are in a pipe. */
-  private async learn(): Promise<number> {
+  private learn(): Promise<number> {
+    return learnIdleCount(() => this.readOwnPage(), this.pageBytes)
+  }
+
+  /** The counts of a new page of the broker's own. */
+  private async readOwnPage(): Promise<Counts> {
     const { pageBytes } = this
     const uid = process.getuid!()
     const fd = native.memfdCreate('membroker-count', { hugePageBytes: pageBytes, allowSealing: false })
@@ -142,15 +146,36 @@ export class PinnedPages {
       const before = await count()
       const pipe = native.spliceToPipe(fd, 0, pageBytes)
       const during = await count().finally(() => closeSync(pipe))
-      const after = await count()
-      // A file has one reference to a page of its own, or one to each 4 KiB of it.
-      if (![1, pageBytes / basePageBytes].includes(before) || during !== before + 1 || after !== before)
-        throw new SourceError(
-          `the kernel's counts of references are not understood (${before}, ${during}, ${after})`,
-        )
-      return before
+      return { before, during, after: await count() }
     } finally {
       closeSync(fd)
     }
+  }
+}
+
+/** References to a page: before its last bytes are in a pipe, meanwhile, and after that. */
+interface Counts {
+  before: number
+  during: number
+  after: number
+}
+
+const triesMax = 4
+
+/**
+ * Learns how many references a file has to a page of its own: the page has one more while its last bytes are in a pipe. If the
+ * kernel touches the page at that moment, its counts differ, and a new file's page follows. @throws SourceError after several tries
+ */
+export async function learnIdleCount(read: () => Promise<Counts>, pageBytes: number): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const { before, during, after } = await read()
+    // A file has one reference to a page of its own, or one to each 4 KiB of it.
+    if ([1, pageBytes / basePageBytes].includes(before) && during === before + 1 && after === before)
+      return before
+    if (tries === triesMax)
+      throw new SourceError(
+        `the kernel's counts of references are not understood (${before}, ${during}, ${after})`,
+      )
+    await sleep(10 * 4 ** tries)
   }
 }
