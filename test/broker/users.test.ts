@@ -61,6 +61,11 @@ describe.each([
     expect(lookUp(['root'], folder)).toEqual({ root: reason(/'root' can't be looked up: .*ENOENT/) })
   })
 
+  test.each(['kill -9 $$', 'exit 3', 'echo nonsense'])('nor where id fails: %s', script => {
+    replaceId(script)
+    expect(lookUp(['root'])).toEqual({ root: reason(/'root' can't be looked up: id ended/) })
+  })
+
   test('a database that does not answer for one user is waited for a while, and is named with that user', () => {
     replaceId(`[ "$3" = daemon ] && exec sleep 600\nexec ${realId} "$@"`)
     expect(lookUp(['root', 'daemon'])).toEqual({ root: 0, daemon: reason(/does not answer for 'daemon'/) })

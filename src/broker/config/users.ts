@@ -97,12 +97,11 @@ interface Ended {
 }
 
 function uidFrom(name: string, { status, stdout = '', error }: Ended): number | Mistake {
-  if (error)
-    return (error as NodeJS.ErrnoException).code === 'ETIMEDOUT'
-      ? late(name)
-      : new Mistake(`the user '${name}' can't be looked up: ${error.message}`)
-  if (status === 0 && /^\d+\n$/.test(stdout)) return Number(stdout)
-  return new Mistake(`no user is called '${name}' on this host`)
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') return late(name)
+  if (!error && status === 0 && /^\d+\n$/.test(stdout)) return Number(stdout)
+  if (!error && status === 1) return new Mistake(`no user is called '${name}' on this host`)
+  const why = error?.message ?? `id ended ${status === null ? 'by a signal' : `with status ${status}`}`
+  return new Mistake(`the user '${name}' can't be looked up: ${why}`)
 }
 
 function late(name: string): Mistake {
