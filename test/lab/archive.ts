@@ -54,6 +54,7 @@ export class Archive {
   unpacked(folderName: string, choose: () => Promise<readonly string[]>): Promise<string> {
     return whole(path.join(labFolder('packages'), folderName), async unfinished => {
       const names = await choose()
+      await this.refresh()
       this.progress.say(`fetching ${names.join(', ')} from ${this.suite}`)
       const downloads = `${unfinished}.deb`
       mkdirSync(downloads)

@@ -113,7 +113,7 @@ async function otherTables(host: Host): Promise<void> {
   )
   const digests = () => [softReserved, first, second, third, fourth].map(place => withTable(place, digest))
   const laid = digests()
-  const lost = /NotFormatted.*where nothing is to be saved.*--format/
+  const lost = /NotFormatted.*if nobody needs its contents.*--format/
   await refused(
     host,
     { name: rangeName, ...softReserved, more: 'align = "4MiB"', expected: /IdentityMismatch/ },
