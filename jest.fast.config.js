@@ -14,7 +14,7 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
-  'vm/(failure|kill|memory|newest-qemu\\.test|run)',
+  'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run)',
 ]
 
 /** @type {import('jest').Config} */

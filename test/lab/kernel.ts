@@ -28,7 +28,7 @@ export interface Kernel {
  */
 const wanted = [
   ...['virtio', 'virtio_ring', 'virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p'],
-  ...['irqbypass', 'kvm', 'ccp', 'kvm_amd'],
+  ...['irqbypass', 'kvm', 'ccp', 'kvm_amd', 'virtio_net', 'tun', 'bridge'],
   ...['dax_hmem', 'device_dax'],
   ...['hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1'],
 ]
@@ -36,12 +36,27 @@ const wanted = [
 /** There for scenarios to load: where it is, it takes soft-reserved memory for the system. */
 const spare = ['kmem']
 
-/** A kernel from the distribution's packages, unpacked but not installed. */
+/** A kernel of the distribution, ready to boot in the lab. */
 export async function fetchKernel(
   choice: KernelChoice,
   busybox: string,
   progress: Progress,
 ): Promise<Kernel> {
+  const { release, image, modules } = await unpackKernel(choice, progress)
+  return {
+    ...{ label: choice.label, release, image },
+    initrd: await initrd(`initrd-${choice.label}`, [
+      ...initrdEntries(busybox),
+      ...(await moduleEntries(modules, wanted, { spare, busybox })),
+    ]),
+  }
+}
+
+/** A kernel from the distribution's packages, unpacked but not installed. */
+export async function unpackKernel(
+  choice: KernelChoice,
+  progress: Progress,
+): Promise<{ release: string; image: string; modules: string }> {
   const archive = new Archive(choice.suite, choice.security, progress)
   const folder = await unpackedKernel(choice, archive)
   const modules = modulesFolder(folder)
@@ -50,13 +65,7 @@ export async function fetchKernel(
   const places = [path.join(folder, 'boot', `vmlinuz-${release}`), path.join(modules, 'vmlinuz')]
   const image = places.find(existsSync)
   if (image === undefined) throw new Error(`the packages of kernel ${choice.label} have no image`)
-  return {
-    ...{ label: choice.label, release, image },
-    initrd: await initrd(`initrd-${choice.label}`, [
-      ...initrdEntries(busybox),
-      ...(await moduleEntries(modules, busybox)),
-    ]),
-  }
+  return { release, image, modules }
 }
 
 async function unpackedKernel(choice: KernelChoice, archive: Archive): Promise<string> {
@@ -89,8 +98,15 @@ function modulesFolder(folder: string): string {
   return path.join(place, release)
 }
 
-/** /lib/modules/order lists the files in the order in which init loads them. */
-async function moduleEntries(folder: string, busybox: string): Promise<Entry[]> {
+/**
+ * Modules of a folder, and those that they need; /lib/modules/order lists all but the spare ones in the order in which init
+ * loads them. busybox unpacks compressed ones.
+ */
+export async function moduleEntries(
+  folder: string,
+  wanted: readonly string[],
+  { spare = [], busybox }: { spare?: readonly string[]; busybox?: string } = {},
+): Promise<Entry[]> {
   const source = moduleSource(folder, busybox)
   const modules = await modulesInOrder([...wanted, ...spare], source)
   const entries = modules.map(
@@ -101,13 +117,13 @@ async function moduleEntries(folder: string, busybox: string): Promise<Entry[]> 
   return [...entries, { kind: 'text', path: 'lib/modules/order', text: order }]
 }
 
-function moduleSource(folder: string, busybox: string): ModuleSource {
+function moduleSource(folder: string, busybox: string | undefined): ModuleSource {
   const files = new Map<string, string>()
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }))
     if (/\.ko(\.xz)?$/.test(file)) files.set(moduleName(file), path.join(folder, file))
   return {
     find: name => files.get(name),
-    read: file => (file.endsWith('.xz') ? unxz(file, busybox) : readFile(file)),
+    read: file => (file.endsWith('.xz') && busybox !== undefined ? unxz(file, busybox) : readFile(file)),
   }
 }
 

@@ -1,5 +1,6 @@
 import { linkSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
+import { guestFiles } from '../guest/linux/files'
 import { findProgram, installPackage, requireQemu } from '../guest/require-qemu'
 import { Archive } from './archive'
 import { labFolder } from './cache'
@@ -70,12 +71,13 @@ export class Lab {
 
   /**
    * A folder for one run, which boots the first of these kernels, with what can be booted in it from inside:
-   * kernel/LABEL/{vmlinuz,initrd}. Links, so that clearing the cache does not take them away from a run.
+   * kernel/LABEL/{vmlinuz,initrd}, the label of the Linux guest being guest. Links, so that clearing the cache does not take them away from a run.
    */
   async runFiles(name: string, labels: readonly [string, ...string[]]): Promise<RunFiles> {
     const folder = labFolder('run', name)
-    for (const label of new Set(labels)) {
-      const { image, initrd } = await this.kernel(label)
+    const bootable = [...new Set(labels), guestLabel] as const
+    for (const label of bootable) {
+      const { image, initrd } = await (label === guestLabel ? guestFiles(this.progress) : this.kernel(label))
       const place = path.join(folder, bootFolder, label)
       mkdirSync(place, { recursive: true })
       linkSync(image, path.join(place, 'vmlinuz'))
@@ -102,6 +104,8 @@ export class Lab {
 
 /** Of a run's folder: what its machine boots from. */
 export const bootFolder = 'kernel'
+/** Of a run's folder: beside the hosts' kernels, what a Linux guest boots from. */
+export const guestLabel = 'guest'
 
 function unavailable(error: Error): never {
   throw new LabUnavailable(`the distribution's packages can't be had: ${error.message}`, { cause: error })

@@ -72,6 +72,9 @@ function qemuParts(qemu: string): { modules: string[]; data: string[] } {
         .filter(name => name.startsWith('accel-'))
         .map(name => path.join(folder, name))
     : []
-  const data = ['/usr/share/qemu/kvmvapic.bin', '/usr/share/seabios/bios-256k.bin'].filter(existsSync)
+  const data = [
+    ...['/usr/share/qemu/kvmvapic.bin', '/usr/share/qemu/linuxboot_dma.bin'],
+    '/usr/share/seabios/bios-256k.bin',
+  ].filter(existsSync)
   return { modules, data }
 }

@@ -25,6 +25,8 @@ export interface VmFileParts {
 export class Scene {
   readonly folder = mkdtempSync('/tmp/mbv-')
   readonly runs: Run[] = []
+  /** A command that runs the rest of its arguments: each runner is started by it. */
+  launcher: readonly string[] = []
 
   private constructor(readonly broker: TestBroker) {
     mkdirSync(this.directory)
@@ -73,7 +75,7 @@ export class Scene {
   }
 
   run(name: string, ...options: string[]): Run {
-    const run = new Run(this.environment, ['vm', 'run', name, ...options])
+    const run = new Run(this.environment, ['vm', 'run', name, ...options], this.launcher)
     this.runs.push(run)
     return run
   }
@@ -122,8 +124,9 @@ export class Run {
   stdout = ''
   stderr = ''
 
-  constructor(env: NodeJS.ProcessEnv, args: readonly string[]) {
-    const child = spawn(process.execPath, [ctlMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  constructor(env: NodeJS.ProcessEnv, args: readonly string[], launcher: readonly string[] = []) {
+    const [file, ...rest] = [...launcher, process.execPath, ctlMain, ...args] as [string, ...string[]]
+    const child = spawn(file, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.child = child
     child.stdout.setEncoding('utf8').on('data', text => {
       this.stdout += text
@@ -156,6 +159,11 @@ export class Run {
 
   async says(text: RegExp): Promise<void> {
     await this.until(() => text.test(this.stderr), String(text))
+  }
+
+  /** On its serial port. */
+  async guestSays(text: RegExp): Promise<void> {
+    await this.until(() => text.test(this.stdout), String(text))
   }
 
   /** From now on nobody reads its standard error. */

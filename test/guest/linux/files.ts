@@ -1,0 +1,29 @@
+import { initrd } from '../../lab/initrd'
+import { moduleEntries, unpackKernel } from '../../lab/kernel'
+import { defaultKernel, kernelChoice } from '../../lab/kernels'
+import type { Progress } from '../../lab/progress'
+import { buildProgram } from '../build'
+
+/** The guest's devices: its disk, its network, its power button. */
+const wanted = ['virtio_pci', 'virtio_blk', 'virtio_net', 'crc32c_generic', 'ext4', 'evdev', 'button']
+
+/** What a guest boots from: the distribution's kernel, and a first root filesystem with one program and its modules. */
+export interface GuestFiles {
+  readonly image: string
+  readonly initrd: string
+}
+
+/** @throws Error where the distribution's packages or a C compiler can't be had */
+export async function guestFiles(progress: Progress): Promise<GuestFiles> {
+  const program = buildProgram('test/guest/linux/guest.c', ['-static'])
+  if (program === undefined) throw new Error('the Linux guest needs a C compiler')
+  const { image, modules } = await unpackKernel(kernelChoice(defaultKernel), progress)
+  return {
+    image,
+    initrd: await initrd('initrd-guest', [
+      { kind: 'file', path: 'init', file: program, mode: 0o755 },
+      { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
+      ...(await moduleEntries(modules, wanted)),
+    ]),
+  }
+}

@@ -1,0 +1,65 @@
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { attempt, run } from '../../support/child'
+import { findProgram, installPackage } from '../require-qemu'
+import { type DiskRecord, readRecords } from './blocks'
+import type { GuestFiles } from './files'
+
+const diskBytes = 32 * 2 ** 20
+
+export interface LinuxGuest {
+  readonly files: GuestFiles
+  /** A file system that makeDisk() made. */
+  readonly disk: string
+  readonly tap: string
+  readonly address: string
+  readonly accelerator: 'tcg' | 'kvm'
+  /** More of the kernel's command line; guest.c lists what it knows. */
+  readonly parameters?: readonly string[]
+  /** Instead of a network device on the tap. */
+  readonly network?: readonly string[]
+}
+
+/** QEMU's arguments, but for memory and monitor. */
+export function linuxArguments(guest: LinuxGuest): string[] {
+  const { files, disk, tap, address, accelerator, parameters = [] } = guest
+  const quoted = disk.replaceAll(',', ',,')
+  const line = [
+    'console=ttyS0',
+    'quiet',
+    'panic=-1',
+    'no_timer_check',
+    `guest.address=${address}`,
+    ...parameters,
+  ]
+  // In one bridge they differ.
+  const mac = `52:54:00:00:00:${Number(address.split('.').at(-1)).toString(16).padStart(2, '0')}`
+  const network = guest.network ?? [
+    ...['-netdev', `tap,id=network,ifname=${tap},script=no,downscript=no`],
+    ...['-device', `virtio-net-pci,netdev=network,mac=${mac},romfile=`],
+  ]
+  return [
+    ...['-machine', 'pc', '-accel', accelerator, '-cpu', 'qemu64'],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
+    ...['-kernel', files.image, '-initrd', files.initrd, '-append', line.join(' ')],
+    ...['-drive', `file=${quoted},if=none,id=disk,format=raw`, '-device', 'virtio-blk-pci,drive=disk'],
+    ...network,
+  ]
+}
+
+export async function makeDisk(file: string): Promise<void> {
+  if (findProgram('mke2fs') === undefined) installPackage('e2fsprogs', 'mke2fs')
+  writeFileSync(file, '')
+  truncateSync(file, diskBytes)
+  await run('mke2fs', ['-q', '-F', '-t', 'ext4', file])
+}
+
+/** The records on a disk that the guest has unmounted. @throws Error where its file system or a record is not in order */
+export async function recordsOn(disk: string): Promise<DiskRecord[]> {
+  const { status, stdout } = await attempt('e2fsck', ['-f', '-n', disk])
+  if (status !== 0) throw new Error(`the file system is not clean:\n${stdout}`)
+  const copy = `${disk}.records`
+  await run('debugfs', ['-R', `dump /records ${copy}`, disk])
+  const bytes = readFileSync(copy)
+  rmSync(copy)
+  return readRecords(bytes)
+}
