@@ -1,8 +1,8 @@
 import type { Argument, Command, Option } from 'commander'
 import { exitCodes } from '../src/client/ctl/exit'
+import { version } from '../src/client/ctl/package'
 import { buildProgram } from '../src/client/ctl/program'
 import { Verb } from '../src/client/ctl/verb'
-import { version } from '../src/client/ctl/version'
 import { bold, definitions, prose, section, subsection, text, title, usage, verbatim } from './roff'
 
 const common = ['--socket', '--json', '--help']

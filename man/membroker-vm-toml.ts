@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { version } from '../src/client/ctl/version'
+import { version } from '../src/client/ctl/package'
 import { vmSchema } from '../src/client/ctl/vm/schema'
 import { defaultVmDirectory } from '../src/client/ctl/vm/settings'
 import { type Schema, tablePart } from './membroker-toml'

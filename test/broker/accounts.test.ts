@@ -23,7 +23,7 @@ import { release } from '../../src/broker/handler/release'
 import { recover } from '../../src/broker/recover/recover'
 import { Refusal } from '../../src/broker/refusal'
 import { Session } from '../../src/broker/session/session'
-import { emptySums, type Sums } from '../../src/broker/state/sums'
+import { emptySums, type Sums } from '../../src/broker/state/range'
 import { Seeded } from '../support/seeded'
 import { until } from '../support/test-broker'
 

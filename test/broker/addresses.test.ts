@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import pino from 'pino'
 import type { Call } from '../../protocol/wire/responder'
-import { redactedFor } from '../../src/broker/access/addresses'
+import { redactedFor } from '../../src/broker/access/policy'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'

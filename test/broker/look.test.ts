@@ -3,7 +3,7 @@
  * nor stops a digest that the broker is taking.
  */
 import { Prover } from '../../src/broker/revoke/prover'
-import type { RevocationHost } from '../../src/broker/revoke/revocation-host'
+import type { RevocationHost } from '../../src/broker/revoke/revocation'
 import type { Source } from '../../src/broker/source/source'
 import type { Range } from '../../src/broker/state/range'
 

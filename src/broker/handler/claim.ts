@@ -8,7 +8,7 @@ import type {
 } from '../../../protocol/generated/broker'
 import { mappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { redactedFor } from '../access/addresses'
+import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'

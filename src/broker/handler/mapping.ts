@@ -9,7 +9,7 @@ import type {
 import type { MappingRecord } from '../../../protocol/table'
 import { mappingsPerAllocationMax, sharedMappingsPerAllocationMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { redactedFor } from '../access/addresses'
+import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'

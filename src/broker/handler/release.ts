@@ -1,6 +1,6 @@
 import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
 import type { Call } from '../../../protocol/wire/responder'
-import { redactedFor } from '../access/addresses'
+import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'

@@ -6,7 +6,7 @@ import {
   watchesMax,
 } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
-import { redactedFor } from '../access/addresses'
+import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
 import { refuse } from '../refusal'

@@ -6,8 +6,7 @@ import type { Proof, Scan } from '../source/source'
 import type { Allocation, Mapping } from '../state/allocation'
 import type { Range } from '../state/range'
 import { scanMs } from '../worker/holder-scan'
-import type { Step } from './revocation'
-import type { RevocationHost } from './revocation-host'
+import type { RevocationHost, Step } from './revocation'
 
 /** How long the broker waits for a killed process to go; uninterruptible system calls can take a while. */
 const killMs = 5000

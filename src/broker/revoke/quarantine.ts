@@ -1,8 +1,7 @@
 import { isEnvironment } from '../failure'
-import type { Mapping } from '../state/allocation'
-import type { Retired } from '../state/retired'
+import type { Mapping, Retired } from '../state/allocation'
 import { FairQueue } from '../worker/fair-queue'
-import type { RevocationHost } from './revocation-host'
+import type { RevocationHost } from './revocation'
 import { isLater, type Revoker } from './revoker'
 
 /** The time between two looks. The broker notices the exit of a holder at once. */

@@ -1,10 +1,8 @@
 import { closeSync } from 'node:fs'
 import { KiB } from '../../../protocol/units'
 import { refuse } from '../refusal'
-import type { Inherited } from './inherited'
-import type { Notify } from './notify'
-import { PacedQueue } from './paced-queue'
-import { type Item, rangeOfStoreName, storeName } from './store-name'
+import { type Inherited, type Item, rangeOfStoreName, storeName } from './inherited'
+import { type Notify, PacedQueue } from './paced-queue'
 
 /**
  * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES. exec takes 128 KiB of it

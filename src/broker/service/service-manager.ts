@@ -3,7 +3,7 @@ import { boundedText } from '../bounded-text'
 import { FdStore } from './fd-store'
 import { fdStoreProcess } from './fd-store-process'
 import type { Inherited } from './inherited'
-import { type Notify, notifyAt } from './notify'
+import { type Notify, notifyAt } from './paced-queue'
 
 /** While the broker recovers, it asks so often for so much more time. A table may take a while in one piece. */
 const extensionMs = 120_000

@@ -1,6 +1,7 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { SourceKind } from '../../../protocol/source'
 import type { Extent } from '../../../protocol/table'
+import type { RangeSettings } from '../config/settings'
 import type { ProcessIdentity } from '../lease/process'
 import type { FdStore } from '../service/fd-store'
 import type { NativeMedium } from '../table'
@@ -173,4 +174,12 @@ export interface OpenedSource {
   medium: NativeMedium
   fresh: boolean
   keepTable(): void | Promise<void>
+}
+
+/** Opens a range. The file NAME/NAME.ts of each source exports it as `open`. @throws SourceError, or an error with a code (errno name) */
+export type OpenSource = (settings: RangeSettings, host: SourceHost) => Promise<OpenedSource>
+
+/** Finds a source's code by its name, so that the broker loads only the code that it uses. */
+export function openerOf(kind: SourceKind): OpenSource {
+  return (require(`./${kind}/${kind}`) as { open: OpenSource }).open
 }

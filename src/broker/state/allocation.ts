@@ -1,8 +1,9 @@
-import type { AllocationRecord, Extent, MappingRecord } from '../../../protocol/table'
+import type { AllocationRecord, Extent, MappingRecord, RetiredRecord } from '../../../protocol/table'
 import type { Charge } from '../access/accounts'
+import { bytesOf } from '../allocator/extents'
 import type { Holder } from '../lease/process'
-import type { Range } from './range'
-import type { Sums } from './sums'
+import type { ScrubObserver } from '../source/source'
+import type { Range, Sums } from './range'
 
 /** An allocation: its record in the table, and state that lasts only as long as processes live. */
 export class Allocation {
@@ -122,5 +123,27 @@ export class Mapping {
   private wake(): void {
     for (const resolve of this.waiting) resolve()
     this.waiting.clear()
+  }
+}
+
+/** Extents of an allocation that has ended. They are not free yet. */
+export class Retired {
+  /** The processes last seen holding it, in quarantine. */
+  pids: number[] = []
+  /** When the quarantine last found out who reaches it, on the monotonic clock. */
+  namedAt = Number.NEGATIVE_INFINITY
+  /** Set while the broker scrubs it. */
+  scrubbing: ScrubObserver | undefined
+  /** Its part of the sums of its range. */
+  counted: Partial<Sums> = {}
+
+  constructor(
+    readonly range: Range,
+    public record: RetiredRecord,
+    readonly charge: Charge,
+  ) {}
+
+  get bytes(): number {
+    return bytesOf(this.record.extents)
   }
 }

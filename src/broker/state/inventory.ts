@@ -1,21 +1,20 @@
 import BTree from 'sorted-btree'
-import type {
-  AllocationRecord,
-  Change,
-  CountedKind,
-  Extent,
-  MappingRecord,
-  RetiredRecord,
+import {
+  type AllocationRecord,
+  type Change,
+  type CountedKind,
+  countedKinds,
+  type Extent,
+  type MappingRecord,
+  type RetiredRecord,
+  reasonBytesMax,
 } from '../../../protocol/table'
-import { countedKinds, reasonBytesMax } from '../../../protocol/table'
 import type { Accounts, Charge } from '../access/accounts'
 import { bytesOf } from '../allocator/extents'
 import { boundedText } from '../bounded-text'
 import type { Holder, Leases } from '../lease/process'
-import { Allocation, Mapping } from './allocation'
-import type { Range } from './range'
-import { Retired } from './retired'
-import type { Sums } from './sums'
+import { Allocation, Mapping, Retired } from './allocation'
+import type { Range, Sums } from './range'
 
 const nothing = new BTree<number, Allocation>()
 

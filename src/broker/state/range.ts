@@ -1,5 +1,6 @@
 import type { Capabilities, Range as RangeView } from '../../../protocol/generated/broker'
 import {
+  type AllocationRecord,
   type Change,
   type Extent,
   type FreezeRecord,
@@ -19,7 +20,6 @@ import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLa
 import { PoisonLedger } from './poison-ledger'
 import type { RecordBytes } from './record-bytes'
 import type { RecoveryReport } from './recovery-report'
-import { emptySums } from './sums'
 
 /**
  * Shares of a table's room: the reserve for changes that must go through, the most for one uid, the most for all uids without
@@ -270,4 +270,28 @@ export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): 
 /** An allocation's memory, in the form for a source. */
 export function memoryOf({ id, uid, bytes, extents }: AllocationMemory): AllocationMemory {
   return { id, uid, bytes, extents }
+}
+
+type Verdict = AllocationRecord['verdict']
+
+/** Sums over the allocations and the retired memory of a range; `Inventory.recount` keeps them. */
+export interface Sums extends Record<Verdict, number>, Record<RetiredRecord['state'], number> {
+  allocations: number
+  allocatedBytes: number
+  /** Allocations that a process holds, until the inventory notes its end. */
+  claimed: number
+}
+
+export function emptySums(): Sums {
+  return {
+    allocations: 0,
+    allocatedBytes: 0,
+    claimed: 0,
+    intact: 0,
+    changed: 0,
+    poisoned: 0,
+    unverified: 0,
+    scrubbing: 0,
+    quarantined: 0,
+  }
 }

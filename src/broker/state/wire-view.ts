@@ -3,8 +3,7 @@ import type {
   Mapping as MappingView,
   Retired as RetiredView,
 } from '../../../protocol/generated/broker'
-import type { Allocation, Mapping } from './allocation'
-import type { Retired } from './retired'
+import type { Allocation, Mapping, Retired } from './allocation'
 
 /** The inventory's entries as the wire shows them. */
 

@@ -13,7 +13,7 @@ import {
   type TableState,
 } from '../../../protocol/table'
 import { KiB } from '../../../protocol/units'
-import type { TableMedium } from './table-medium'
+import type { TableMedium } from './medium'
 
 const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
 

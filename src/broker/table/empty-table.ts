@@ -7,8 +7,8 @@ import {
 } from '../../../protocol/table'
 import { Checkpoint } from './checkpoint'
 import { publishHighWater } from './journal-writer'
+import type { TableMedium } from './medium'
 import { repairSuperblock, updateSuperblock } from './superblock-store'
-import type { TableMedium } from './table-medium'
 
 /**
  * Turns the table into another one that keeps only bad memory. It makes a checkpoint that has nothing else in it, so one update

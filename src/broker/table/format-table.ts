@@ -15,8 +15,8 @@ import {
 } from '../../../protocol/table'
 import { emptyTable } from './empty-table'
 import { TableFailed } from './errors'
+import type { TableMedium } from './medium'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
-import type { TableMedium } from './table-medium'
 
 /** uuid and bootId: 32 digits of lower-case hex. journalBytes: default is a quarter of tableBytes. */
 export interface FormatOptions {

@@ -1,5 +1,5 @@
 export * from './errors'
 export * from './format-table'
-export * from './native-medium'
+export * from './medium'
+export * from './medium'
 export * from './table'
-export * from './table-medium'

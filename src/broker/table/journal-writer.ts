@@ -1,5 +1,5 @@
 import { highWaterOffset, journalOffset, type TableLayout, wordBytes } from '../../../protocol/table'
-import type { TableMedium } from './table-medium'
+import type { TableMedium } from './medium'
 
 /** Says how far the journal reaches. */
 export function publishHighWater(medium: TableMedium, sequence: number): void {

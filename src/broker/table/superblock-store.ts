@@ -8,7 +8,7 @@ import {
   superblockOffsets,
   wordBytes,
 } from '../../../protocol/table'
-import type { TableMedium } from './table-medium'
+import type { TableMedium } from './medium'
 
 /**
  * Brings the other copy up to the chosen one. It must come before an update: an update first makes copy A void. If copy B were

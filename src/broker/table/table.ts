@@ -23,8 +23,8 @@ import {
 import { Checkpoint } from './checkpoint'
 import { TableFailed, TableFull, TransactionTooLarge } from './errors'
 import { JournalWriter, publishHighWater } from './journal-writer'
+import type { TableMedium } from './medium'
 import { repairSuperblock, updateSuperblock } from './superblock-store'
-import type { TableMedium } from './table-medium'
 import { planTransaction, TransactionEncoder } from './transaction'
 
 /** bootId: the running boot's, 32 digits of lower-case hex. */

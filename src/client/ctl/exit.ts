@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { BrokerError } from '../errors'
-import { outsideUid } from './outside-uid'
 import { printable } from './table'
 
 export const exitCode = {
@@ -126,4 +125,14 @@ function classify(error: unknown) {
   }
   const system = error as { code?: unknown }
   return { code: typeof system?.code === 'string' ? system.code : 'Failed', message, exit: exitCode.refused }
+}
+
+/** A uid as those outside of this user namespace see it, by /proc/self/uid_map: lines of first inside, first outside, count. */
+export function outsideUid(map: string, uid: number): { uid: number; isMapped: boolean } {
+  for (const line of map.trim().split('\n')) {
+    const [inside, outside, count] = line.trim().split(/\s+/).map(Number) as [number, number, number]
+    if (uid >= inside && uid < inside + count)
+      return { uid: outside + uid - inside, isMapped: count !== 2 ** 32 - 1 || outside !== inside }
+  }
+  return { uid, isMapped: true }
 }

@@ -20,3 +20,7 @@ export function ownPackage(): OwnPackage {
   }
   return { folder: __dirname, version: 'unknown', bin: {} }
 }
+
+export function version(): string {
+  return ownPackage().version
+}

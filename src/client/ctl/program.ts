@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { exitCodeHelp } from './exit'
+import { version } from './package'
 import { jsonOption, socketOption } from './verb'
 import { addAllocate } from './verb/allocate'
 import { addClaim } from './verb/claim'
@@ -27,7 +28,6 @@ import { addUpdate } from './verb/update'
 import { addVerify } from './verb/verify'
 import { addVm } from './verb/vm'
 import { addWatch } from './verb/watch'
-import { version } from './version'
 
 const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(program: Command) => void>]> = [
   [

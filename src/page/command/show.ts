@@ -8,7 +8,7 @@ import type {
   Range,
   Recovery,
 } from '../../../protocol/generated/broker'
-import { updateInWords } from '../../../protocol/update-words'
+import { updateInWords } from '../../../protocol/words'
 import { dateAndClock, hex, size } from '../format'
 import { textFields, textTable } from './text-table'
 

@@ -3,7 +3,7 @@ import {
   type BrokerMethods,
   brokerInterfaceName,
 } from '../../../protocol/generated/broker'
-import { prove } from './proof'
+import { prove } from './token'
 
 const subprotocol = 'membroker'
 

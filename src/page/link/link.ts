@@ -1,8 +1,7 @@
 import type { BrokerMethodName, BrokerMethods, WatchOut } from '../../../protocol/generated/broker'
 import { Signal } from '../state/signal'
 import { CallFailed, Connection } from './connection'
-import { NotTheBroker, patience, prove } from './proof'
-import { forgetToken, keepToken } from './token'
+import { forgetToken, keepToken, NotTheBroker, patience, prove } from './token'
 
 export type LinkState =
   | { kind: 'connecting' }

@@ -14,10 +14,9 @@ import { Link } from '../link/link'
 import { applyEvent, type Wanted } from './apply-event'
 import { EventLog } from './event-log'
 import { type ColourBy, Inventory, type InventoryListener } from './inventory'
-import { Refresher } from './refresher'
+import { Refresher, Throttle } from './refresher'
 import { Signal } from './signal'
 import { type Sample, sampleBetween, samplesKept } from './statistics'
-import { Throttle } from './throttle'
 
 const pollMs = 1000
 

@@ -1,9 +1,8 @@
 import type { Allocation } from '../../../protocol/generated/broker'
-import { holderInWords } from '../../../protocol/holder-words'
+import { holderInWords } from '../../../protocol/words'
 import { count, printable, size } from '../format'
-import { byNumber, byText, hasWords } from './compare'
 import { useApp } from './hooks'
-import { LiveTable } from './live-table'
+import { byNumber, byText, hasWords, LiveTable } from './live-table'
 import type { Column } from './virtual-table'
 
 const columns: readonly Column<Allocation>[] = [

@@ -1,9 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { Client } from '../../../protocol/generated/broker'
 import { clock, count, printable } from '../format'
-import { byNumber, byText, hasWords } from './compare'
 import { useApp, useSignals } from './hooks'
-import { Search } from './search'
+import { byNumber, byText, hasWords, Search } from './live-table'
 import { type Column, RowCount, type SortOrder, VirtualTable } from './virtual-table'
 
 const rereadMs = 2000

@@ -3,7 +3,7 @@ import type { Event as Change } from '../../../protocol/generated/broker'
 import { clock, grouped, printable, size } from '../format'
 import { eventMatches, eventsKept } from '../state/event-log'
 import { useApp, useSignals } from './hooks'
-import { Search } from './search'
+import { Search } from './live-table'
 import { focusIds } from './shortcuts'
 import { type Column, RowCount, VirtualTable } from './virtual-table'
 

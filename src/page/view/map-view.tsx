@@ -1,13 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Extent } from '../../../protocol/generated/broker'
-import { count, grouped, hex, size } from '../format'
+import { count, grouped, hex, printable, size } from '../format'
 import type { Piece } from '../map/extent-index'
 import { listen } from '../map/gestures'
 import { MapCanvas } from '../map/map-canvas'
+import { paint } from '../map/paint'
 import { onThemeChange } from '../map/theme'
 import { around, type Bounds, isWhole, pan, reveal, type View, whole, within, zoom } from '../map/viewport'
+import type { Model } from '../state/model'
 import type { RangeMap } from '../state/range-map'
-import { describePiece } from './describe-piece'
 import { useApp, useSignals } from './hooks'
 import { focusIds } from './shortcuts'
 
@@ -220,4 +221,19 @@ function freeAt(map: RangeMap, offset: number): Piece {
     paint: 0,
     ref: Number.NaN,
   }
+}
+
+/** An extent in words. */
+export function describePiece({ inventory }: Model, { range }: RangeMap, piece: Piece): string {
+  const base = range.base ?? 0
+  const place = `${hex(base + piece.start)} – ${hex(base + piece.end)}, ${size(piece.end - piece.start)}`
+  const allocation = inventory.byId.get(piece.ref)
+  if (allocation) {
+    const holder =
+      typeof allocation.holderPid === 'number' ? `held by process ${allocation.holderPid}` : 'unclaimed'
+    return `${printable(allocation.name)}: ${place}, uid ${allocation.uid}, ${holder}, ${allocation.verdict}`
+  }
+  const retired = inventory.retired.get(piece.ref)
+  if (retired) return `${retired.state}, was ${printable(retired.allocation)}: ${place}, uid ${retired.uid}`
+  return piece.paint === paint('table') ? `allocation table: ${place}` : `free: ${place}`
 }

@@ -1,9 +1,8 @@
 import { useState } from 'preact/hooks'
 import type { Mapping } from '../../../protocol/generated/broker'
 import { count, hex, printable, size } from '../format'
-import { byNumber, byText, hasWords } from './compare'
 import { useApp } from './hooks'
-import { LiveTable } from './live-table'
+import { byNumber, byText, hasWords, LiveTable } from './live-table'
 import type { Column } from './virtual-table'
 
 const columns: readonly Column<Mapping>[] = [

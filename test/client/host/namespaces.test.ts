@@ -1,7 +1,7 @@
 /** Proves that a broker or a client in a namespace of its own learns what is wrong, and what repairs it. */
 import { spawn } from 'node:child_process'
 import { chmodSync, readlinkSync, writeFileSync } from 'node:fs'
-import { outsideUid } from '../../../src/client/ctl/outside-uid'
+import { outsideUid } from '../../../src/client/ctl/exit'
 import { needsRoot } from '../../support/needs-root'
 import { TestBroker, until } from '../../support/test-broker'
 import { ctl, ctlMain, outcomeOf } from '../support/ctl'

@@ -1,4 +1,4 @@
-import type { TableMedium } from '../../../src/broker/table/table-medium'
+import type { TableMedium } from '../../../src/broker/table/medium'
 
 /** A table in a buffer. */
 export class BufferMedium implements TableMedium {

@@ -5,12 +5,12 @@ import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
-import type { OpenSource } from '../open'
 import type { Counting } from '../page-references'
 import { scrub } from '../scrub'
 import type {
   AllocationMemory,
   OpenedSource,
+  OpenSource,
   PhysicalExtent,
   Proof,
   Scan,

@@ -8,9 +8,16 @@ import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
-import type { OpenSource } from '../open'
 import { scrub } from '../scrub'
-import type { AllocationMemory, OpenedSource, Proof, Scan, ScrubObserver, Source } from '../source'
+import type {
+  AllocationMemory,
+  OpenedSource,
+  OpenSource,
+  Proof,
+  Scan,
+  ScrubObserver,
+  Source,
+} from '../source'
 
 const pageBytes = 4096
 const device = '/dev/mem'

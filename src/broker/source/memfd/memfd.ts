@@ -7,16 +7,15 @@ import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import type { FdStore, Kept } from '../../service/fd-store'
-import { type Item, storeName } from '../../service/store-name'
+import { type Item, storeName } from '../../service/inherited'
 import { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
 import { punchOut, takeOver } from '../file-work'
 import { freeHugePages } from '../huge-pages'
-import type { OpenSource } from '../open'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
-import type { AllocationMemory, OpenedSource, Proof, Scan, Source, SourceHost } from '../source'
+import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2

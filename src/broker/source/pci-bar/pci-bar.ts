@@ -22,8 +22,7 @@ import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
 import { hasMount, isClosedEverywhere, mountPath, prepareMounts } from '../counting-mount'
-import type { OpenSource } from '../open'
-import type { AllocationMemory, OpenedSource, Proof, Scan, Source } from '../source'
+import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source } from '../source'
 
 const pageBytes = 4096
 const tableBytes = 256 * KiB

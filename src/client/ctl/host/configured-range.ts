@@ -64,3 +64,21 @@ export async function readConfiguration(file: string): Promise<BrokerConfigurati
     throw new Failure('Configuration', words, exitCode.usage)
   }
 }
+
+/** lost: the range would be absent or unsafe. warning: the range would be there, and the operator should know something. */
+export interface Finding {
+  readonly range: string | null
+  readonly result: 'lost' | 'warning'
+  /** Stable, for programs. */
+  readonly id: string
+  /** A sentence. */
+  readonly reason: string
+}
+
+export function lost({ name }: ConfiguredRange, id: string, reason: string): Finding {
+  return { range: name, result: 'lost', id, reason }
+}
+
+export function warning({ name }: ConfiguredRange, id: string, reason: string): Finding {
+  return { range: name, result: 'warning', id, reason }
+}

@@ -1,7 +1,6 @@
 import { parseKernelSize } from '../../../../protocol/units'
 import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
-import { type PhysicalRange, spanOf } from './configured-range'
-import { type Finding, lost, warning } from './finding'
+import { type Finding, lost, type PhysicalRange, spanOf, warning } from './configured-range'
 
 const drivers = ['dax_hmem', 'device_dax']
 

@@ -5,12 +5,14 @@ import { bootMap, randomisation, type TypedSpan } from './boot-map'
 import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
 import {
   type ConfiguredRange,
+  type Finding,
   isSoftReserved,
+  lost,
   type PhysicalRange,
   physicalRanges,
   spanOf,
+  warning,
 } from './configured-range'
-import { type Finding, lost, warning } from './finding'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
 import { memoryType, parseMemmap } from './memmap'
 import { driversOf } from './preflight-drivers'

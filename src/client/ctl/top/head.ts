@@ -1,4 +1,4 @@
-import { updateInWords } from '../../../../protocol/update-words'
+import { updateInWords } from '../../../../protocol/words'
 import type { Range } from '../../index'
 import { printable, size, time } from '../table'
 import { bar } from '../terminal/blocks'

@@ -1,4 +1,13 @@
-import type { Client, Event, Range, Statistics, Status, WatchItem } from '../../index'
+import {
+  type Broker,
+  BrokerError,
+  type Client,
+  type Event,
+  type Range,
+  type Statistics,
+  type Status,
+  type WatchItem,
+} from '../..'
 import { AllocationIndex } from './allocation-index'
 import { type Rates, ratesBetween } from './rates'
 
@@ -64,4 +73,20 @@ export class Model {
     this.awaySince = undefined
     this.restarted = true
   }
+}
+
+/** With these refusals, this user gets no statistics, or this broker has none. */
+const without = new Set(['PermissionDenied', 'MethodNotFound'])
+
+export async function readBroker(broker: Broker, signal: AbortSignal): Promise<Reading> {
+  const [status, ranges, clients, statistics] = await Promise.all([
+    broker.status({ signal }),
+    broker.ranges({ signal }),
+    broker.clients({ signal }),
+    broker.statistics({ signal }).catch(error => {
+      if (error instanceof BrokerError && without.has(error.code)) return undefined
+      throw error
+    }),
+  ])
+  return { status, ranges, clients, statistics }
 }

@@ -9,10 +9,10 @@ import { reservationChecks } from '../host/check/reservation'
 import { softwareChecks } from '../host/check/software'
 import { type BrokerConfiguration, defaultConfiguration, readConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
+import { version } from '../package'
 import { type CommonOptions, interruptible, print } from '../session'
 import { type Color, paint, printable } from '../table'
 import { addVerb } from '../verb'
-import { version } from '../version'
 
 export function addDoctor(program: Command): void {
   addVerb(program, {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { holderInWords } from '../../../../protocol/holder-words'
+import { holderInWords } from '../../../../protocol/words'
 import type { AllocationInfo } from '../../index'
 import { withBroker } from '../session'
 import { count, size, table, verdictColor } from '../table'

@@ -1,8 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { exitCode, UsageError } from '../exit'
-import { defaultConfiguration, physicalRanges, readConfiguration } from '../host/configured-range'
-import type { Finding } from '../host/finding'
+import {
+  defaultConfiguration,
+  type Finding,
+  physicalRanges,
+  readConfiguration,
+} from '../host/configured-range'
 import { firmwareMap, HostFiles, idleByModprobe } from '../host/host-files'
 import { type KernelBuild, modulesIn, parseKernelConfig } from '../host/kernel-build'
 import { preflight } from '../host/preflight'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { updateInWords } from '../../../../protocol/update-words'
+import { updateInWords } from '../../../../protocol/words'
 import type { Status } from '../../index'
 import { withBroker } from '../session'
 import { count, fields, size, table, time } from '../table'

@@ -1,6 +1,6 @@
 import { getSystemErrorName } from 'node:util'
 import type { NativeTableMap } from '../../../native/addon'
-import type { TableMedium } from './table-medium'
+import type { TableSource } from '../../../protocol/table'
 
 /** code is the system's name of the error: EFAULT for a bad page or a truncated file. */
 export class MediumError extends Error {
@@ -51,4 +51,13 @@ export class NativeMedium implements TableMedium {
 
 function failure(errno: number, syscall: string, offset: number): MediumError {
   return new MediumError(getSystemErrorName(errno), syscall, offset)
+}
+
+/**
+ * Memory that a table lives in. Stores of write() may reach it in any order; publish() comes after all of them, is one
+ * aligned 8-byte store, and is there when it returns. Every function throws when the memory fails.
+ */
+export interface TableMedium extends TableSource {
+  write(offset: number, bytes: Uint8Array): void
+  publish(offset: number, low: number, high: number): void
 }

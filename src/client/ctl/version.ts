@@ -1,5 +1,0 @@
-import { ownPackage } from './package'
-
-export function version(): string {
-  return ownPackage().version
-}
