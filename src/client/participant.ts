@@ -19,10 +19,10 @@ export interface ParticipateOptions {
   /** For people: who is ready, who is late. At most 255 bytes of UTF-8 without control characters. */
   name: string
   /**
-   * Pause and save. The broker is told ready when it resolves, failed with the message when it throws or rejects. Called
-   * once for each update, also where the broker is restarted meanwhile.
+   * Pause and save. The broker is told ready when it resolves, with the text that it resolves to for people; failed with the
+   * message when it throws or rejects. Called once for each update, also where the broker is restarted meanwhile.
    */
-  prepare(update: UpdateNotice): void | Promise<void>
+  prepare(update: UpdateNotice): unknown
   /** Go on: the update is called off. After prepare() is done, and only where it was called. */
   cancelled?(update: { readonly id: number; readonly reason: string }): void | Promise<void>
   /** Ends the participation. */
@@ -86,7 +86,7 @@ class Participant {
         }
       } catch (error) {
         if (this.isOver) return
-        if (!mayComeBack(error)) throw toBrokerError(error, 'JoinUpdates')
+        if (!mayComeBack(error) && !isAway(error)) throw toBrokerError(error, 'JoinUpdates')
       }
       try {
         await this.link.pause(failures, signal)
@@ -127,10 +127,14 @@ class Participant {
       try {
         if (abort.signal.aborted) return
         preparing.wasAsked = true
-        await this.options.prepare({ ...notice, signal: abort.signal })
-        preparing.outcome = { outcome: 'ready' }
+        const detail = await this.options.prepare({ ...notice, signal: abort.signal })
+        preparing.outcome = {
+          outcome: 'ready',
+          ...(typeof detail === 'string' && { detail: lineOf(detail) }),
+        }
       } catch (error) {
-        preparing.outcome = { outcome: 'failed', detail: lineOf(error) }
+        const detail = lineOf(error instanceof Error ? error.message : String(error))
+        preparing.outcome = { outcome: 'failed', detail }
       }
     })
     this.handlers = work
@@ -167,10 +171,14 @@ class Participant {
   }
 }
 
+/** A broker that stays away for longer than calls wait for it may come back all the same. */
+function isAway(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'BrokerUnreachable'
+}
+
 /** As the broker takes it. */
-function lineOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  const line = message
+function lineOf(text: string): string {
+  const line = text
     .toWellFormed()
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
     .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]+/g, ' ')

@@ -24,6 +24,8 @@ const state = {
   machine: 'pc-q35-7.2',
   qemu: '7.2.0',
   running: true,
+  update: null,
+  pausedAt: 0,
   savedAt: 0,
   payloadBytes: 7,
 }

@@ -53,6 +53,8 @@ const facts = (n: number): SavedFacts => ({
   machine: 'pc-q35-7.2',
   qemu: '7.2.22',
   running: true,
+  update: null,
+  pausedAt: 1_700_000_000_000 + n,
   savedAt: 1_700_000_000_000 + n,
 })
 const payload = (n: number) => Buffer.alloc(10_000 + n, n + 1)

@@ -198,3 +198,26 @@ export function expectGapless(counters: readonly number[]): void {
 export async function gone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await sleep(5)
 }
+
+/** A QEMU that lets its monitor's `cont` wait for a file. It has the descriptors of QEMU's memory too. */
+export function slowQemu(program: string, go: string): string {
+  return `#!${process.execPath}
+const { spawn } = require('node:child_process')
+const { existsSync } = require('node:fs')
+const { Socket } = require('node:net')
+const stdio = ['ignore', 'inherit', 'inherit', 'pipe', ...Array(6).fill('ignore'), 10]
+const command = ['--pdeathsig', 'KILL', '--', ${JSON.stringify(program)}, ...process.argv.slice(2)]
+const qemu = spawn('setpriv', command, { stdio })
+qemu.on('exit', code => process.exit(code ?? 1))
+const monitor = new Socket({ fd: 3 })
+qemu.stdio[3].pipe(monitor)
+const pass = bytes => {
+  if (bytes.includes('"cont"') && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
+  else qemu.stdio[3].write(bytes)
+}
+monitor.on('data', bytes => {
+  if (bytes.includes('"cont"')) process.stderr.write('asked to go on\\n')
+  pass(bytes)
+})
+`
+}

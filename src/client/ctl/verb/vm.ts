@@ -72,8 +72,8 @@ function addVmList(noun: Command): void {
     usage: 'list',
     summary: 'The VMs that have a file, and how they stand',
     examples: ['vm list', 'vm list --json | jq -r \'.[] | select(.state == "failed") | .name\''],
-    notes: `States: starting, running, saving, stopping; saved: the next run goes on from there; stopped; failed; invalid: the file has
-a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
+    notes: `States: starting, running, saving, stopping; prepared: paused and saved for an update of the host; saved: the next run goes
+on from there; stopped; failed; invalid: the file has a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
   })
     .option(...directoryOption)
     .action((options: DirectoryOption, command: Command) =>
@@ -156,6 +156,7 @@ function description(settings: VmSettings, command: readonly string[]): string {
 
 const colors: Partial<Record<VmSurvey['state'], Color>> = {
   running: 'green',
+  prepared: 'yellow',
   failed: 'red',
   invalid: 'red',
   unknown: 'yellow',

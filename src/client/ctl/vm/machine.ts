@@ -123,8 +123,12 @@ export class Machine {
     return this.run('system_powerdown')
   }
 
-  /** Sends the device state of the stopped guest as a stream. @throws Failure SaveFailed; then the guest can go on */
-  async save(sink: Sink, ms: number): Promise<void> {
+  /**
+   * Sends the device state of the stopped guest as a stream.
+   * @param signal aborting it ends the save
+   * @throws Failure SaveFailed; then the guest can go on
+   */
+  async save(sink: Sink, ms: number, signal?: AbortSignal): Promise<void> {
     const listener = await this.listen()
     const deadline = performance.now() + ms
     const over = new AbortController()
@@ -132,7 +136,7 @@ export class Machine {
     received.catch(() => {})
     try {
       await this.run('migrate', { uri: `unix:${listener.path}` })
-      await this.migrated(deadline, 'saved')
+      await this.migrated(deadline, 'saved', signal)
       await within(received, deadline, () => this.late('its state did not come to an end'))
     } catch (error) {
       over.abort()
@@ -174,14 +178,18 @@ export class Machine {
     return this.qmp.execute(command, args)
   }
 
-  private async migrated(deadline: number, what: string): Promise<void> {
-    const { status, reason } = await this.settled(deadline)
+  private async migrated(deadline: number, what: string, signal?: AbortSignal): Promise<void> {
+    const { status, reason } = await this.settled(deadline, signal)
     if (status !== 'completed') throw new Error(reason ?? `the guest could not be ${what}: ${status}`)
   }
 
   /** Waits until a migration, of either direction, is over. */
-  private async settled(deadline: number): Promise<{ status: string; reason: string | undefined }> {
+  private async settled(
+    deadline: number,
+    signal?: AbortSignal,
+  ): Promise<{ status: string; reason: string | undefined }> {
     for (;;) {
+      signal?.throwIfAborted()
       const info = (await this.run('query-migrate')) as { status?: string; 'error-desc'?: string }
       const { status = 'none' } = info
       if (['completed', 'failed', 'cancelled'].includes(status)) return { status, reason: info['error-desc'] }

@@ -22,7 +22,10 @@ export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = 
   return path.join(own && path.isAbsolute(own) ? own : `/run/user/${uid}`, 'membroker-vm')
 }
 
-const vmStates = ['starting', 'running', 'saving', 'stopping', 'saved', 'stopped', 'failed'] as const
+const vmStates = [
+  ...(['starting', 'running', 'upgrading', 'saving', 'prepared'] as const),
+  ...(['stopping', 'saved', 'stopped', 'failed'] as const),
+] as const
 export type VmState = (typeof vmStates)[number]
 
 /** A runner's present or last report of itself. */

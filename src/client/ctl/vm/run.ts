@@ -8,6 +8,7 @@ import { Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
 import { StateMemory } from './state-memory'
+import { takePart } from './update-part'
 import { become, userOf } from './user'
 
 export interface RunOptions {
@@ -51,6 +52,10 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       signal: starting.signal,
     }
     const runner = new Runner({ settings, owner, places, state, manager: serviceManager(), log })
+    const leaving = new AbortController()
+    const updates = { name, awayMs: settings.awayMs, signal: leaving.signal, log }
+    // An update that begins from here on waits for this VM.
+    await takePart(broker, runner, updates)
     const control = await serveControl(places.control, {
       record: () => runner.record(),
       stop: (how = settings.onStop, progress) => runner.stop(how, progress),
@@ -68,6 +73,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       if (!starting.signal.aborted) runner.fail((error as Error).message)
       throw error
     } finally {
+      leaving.abort()
       await runner.described
       control.close()
     }

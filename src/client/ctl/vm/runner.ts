@@ -1,32 +1,24 @@
+import { once } from 'node:events'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatSize, MiB } from '../../../../protocol/units'
+import { formatSize } from '../../../../protocol/units'
+import type { UpdateNotice } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { firstMemoryFd, monitorFd, qemuArguments } from './command-line'
-import { type Decision, decide } from './decision'
+import { decide } from './decision'
+import { afterPause, downtimeOf } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
+import { loadGuest, saveGuest, useUp } from './guest-state'
 import { Machine } from './machine'
 import { ownProgram } from './own-program'
 import type { VmPlaces, VmRecord, VmState } from './places'
 import { describeExit } from './qemu-process'
-import {
-  erase,
-  headerBytes,
-  payloadBytesMax,
-  publishSave,
-  readPayload,
-  readSave,
-  type SavedState,
-  writePayload,
-} from './saved-state'
+import { erase, readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import type { ServiceManager } from './service-manager'
 import type { VmSettings } from './settings'
 import type { StateMemory } from './state-memory'
 
-/** By rule, devices have so much beside QEMU's own memory. If they have more, a save finds out. */
-const devicesBytes = 2 * MiB
-const loadChunkBytes = MiB
 /** A service manager waits a little longer than the deadlines here. */
 const marginMs = 15_000
 const describeMs = 5_000
@@ -55,8 +47,12 @@ export class Runner {
   private memory: readonly GuestMemory[] = []
   /** Resolves when the broker knows the newest state, or can't take it. */
   described = Promise.resolve()
-  /** A stop under way; at its end QEMU has ended, or the guest runs. */
-  private stopping: Promise<object> | undefined
+  /** Changes of the VM come one after the other. undefined: none is under way. Never rejects. */
+  private underWay: Promise<void> | undefined
+  /** The last save of this QEMU. */
+  private saved: SavedState | undefined
+  /** The reason why the runner itself has ended QEMU. */
+  private failure: Failure | undefined
 
   constructor(parts: RunnerParts) {
     this.parts = parts
@@ -67,31 +63,8 @@ export class Runner {
   }
 
   /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
-  async start(discardState: boolean, starting: AbortSignal): Promise<void> {
-    const { settings, owner, places, state, manager, log } = this.parts
-    this.enter('starting')
-    manager.extend(settings.startMs + marginMs)
-    this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
-    const decision = decide(readSave(state), this.memory, discardState)
-    if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
-    this.machine = await Machine.start(this.command(decision), owner.secret, places.folder, settings, {
-      onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
-      signal: starting,
-    })
-    try {
-      if (decision.kind === 'resume') await this.resume(this.machine, decision.state)
-      else {
-        erase(state)
-        await this.machine.cont()
-      }
-    } catch (error) {
-      await this.machine.quit()
-      throw error
-    }
-    this.enter('running')
-    manager.ready(decision.kind === 'resume' ? 'running; it went on from where it was saved' : 'running')
-    log(decision.kind === 'resume' ? 'the guest goes on' : 'the guest boots')
-    this.describe('running')
+  start(discardState: boolean, starting: AbortSignal): Promise<void> {
+    return this.exclusively(() => this.startNow(discardState, starting))
   }
 
   /**
@@ -102,9 +75,10 @@ export class Runner {
     const { machine } = this
     if (!machine) throw new Error('the VM has not been started')
     const exit = await machine.exited
-    if (this.stopping) await this.stopping.catch(() => {})
+    while (this.underWay) await this.underWay
+    if (this.failure) throw this.failure
     if (['saved', 'stopped', 'failed'].includes(this.current.state)) return
-    if (exit.code === 0) {
+    if (exit.code === 0 && this.current.state !== 'prepared') {
       this.enter('stopped', 'the guest switched itself off')
       this.describe('stopped')
       return
@@ -112,32 +86,25 @@ export class Runner {
     const signal = exit.signal === null ? 0 : constants.signals[exit.signal]
     const lines = machine.process.lastLines
     const words = lines.length === 0 ? '' : `; its last lines:\n${lines.join('\n')}`
-    throw new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, exit.code ?? 128 + signal)
+    const code = exit.signal === null ? exit.code || exitCode.refused : 128 + signal
+    throw new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, code)
   }
 
   /** @throws Failure: the guest goes on */
   async stop(how: StopMode, progress: (text: string) => void): Promise<object> {
     const { machine } = this
-    if (this.stopping) throw new Failure('Busy', 'the VM is being stopped already', exitCode.refused)
-    if (!machine || this.current.state !== 'running')
-      throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
-    const stopping = this.stopNow(machine, how, progress)
-    this.stopping = stopping
-    stopping.catch(() => {
-      this.stopping = undefined
-    })
-    return stopping
+    const { state } = this.current
+    if (this.underWay || !machine || (state !== 'running' && state !== 'prepared'))
+      throw new Failure('Busy', `the VM is ${state}`, exitCode.refused)
+    return this.exclusively(() => this.stopNow(machine, how, progress))
   }
 
   /** Stops as the file says. If that fails, it does its best: nobody is there to ask. True: it stopped as the file says. */
   async stopByOrder(): Promise<boolean> {
     const { settings, manager, log } = this.parts
-    if (this.stopping)
-      return this.stopping.then(
-        () => true,
-        () => false,
-      )
     manager.stopping()
+    while (this.underWay) await this.underWay
+    if (!this.machine || this.machine.process.exit) return this.current.state !== 'failed'
     try {
       await this.stop(settings.onStop, log)
       return true
@@ -153,30 +120,159 @@ export class Runner {
     }
   }
 
+  /**
+   * Pauses and saves the guest for an update of the host; QEMU stays. From its return on what is saved counts, until goOn().
+   * Returns the result for people. @throws Failure: the guest goes on
+   */
+  async prepare({ id, reason, deadlineMs, signal }: UpdateNotice): Promise<string> {
+    const deadline = performance.now() + deadlineMs
+    const over = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(deadlineMs))])
+    while (this.underWay && !over.aborted) await Promise.race([this.underWay, once(over, 'abort')])
+    if (over.aborted) throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
+    return this.exclusively(() =>
+      this.prepareNow(id, reason, Math.min(deadline - performance.now(), this.parts.settings.saveMs), signal),
+    )
+  }
+
+  /**
+   * The update of the host is called off. If the guest can't go on here, QEMU is ended, and ended() rejects. Does nothing
+   * where the guest is not prepared.
+   */
+  async goOn(reason: string): Promise<void> {
+    while (this.underWay) await this.underWay
+    const { machine, saved } = this
+    if (this.current.state !== 'prepared' || !machine || !saved) return
+    this.parts.log(`the update of the host is over: ${reason}`)
+    await this.exclusively(() => this.goOnNow(machine, saved))
+  }
+
   fail(reason: string): void {
     this.enter('failed', reason)
   }
 
+  private async exclusively<T>(change: () => Promise<T>): Promise<T> {
+    const changed = change()
+    const underWay = changed
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => {
+        if (this.underWay === underWay) this.underWay = undefined
+      })
+    this.underWay = underWay
+    return changed.finally(() => underWay)
+  }
+
+  private async startNow(discardState: boolean, starting: AbortSignal): Promise<void> {
+    const { settings, owner, places, state, manager, log } = this.parts
+    this.enter('starting')
+    manager.extend(settings.startMs + marginMs)
+    this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
+    const claimedAt = Date.now()
+    const decision = decide(readSave(state), this.memory, discardState)
+    if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
+    const machineType = decision.kind === 'resume' ? decision.state.machine : undefined
+    const machine = await Machine.start(this.command(machineType), owner.secret, places.folder, settings, {
+      onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
+      signal: starting,
+    })
+    this.machine = machine
+    try {
+      if (decision.kind === 'resume') {
+        const saved = decision.state
+        await loadGuest(machine, state, saved, settings.startMs)
+        machine.keep()
+        const loadedAt = Date.now()
+        await useUp(machine, state, saved, settings.startMs)
+        this.resumed(saved, { startedAt: Math.round(performance.timeOrigin), claimedAt, loadedAt })
+        manager.ready('running; it went on from where it was saved')
+        return
+      }
+      erase(state)
+      await machine.cont()
+    } catch (error) {
+      await machine.quit()
+      throw error
+    }
+    this.enter('running')
+    this.describe('running')
+    manager.ready('running')
+    log('the guest boots')
+  }
+
   private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
     try {
-      return how === 'save'
-        ? await this.saveAndQuit(machine, progress)
-        : await this.end(machine, how, progress)
+      if (this.current.state === 'prepared') progress('it is saved for an update of the host already')
+      else if (how === 'save') await this.save(machine, null, this.parts.settings.saveMs, progress)
+      else return await this.end(machine, how, progress)
+      this.enter('saved')
+      await machine.quit()
+      this.describe('saved')
+      return { state: 'saved' }
     } catch (error) {
       if (!machine.process.exit) this.enter('running')
       throw error
     }
   }
 
-  private async saveAndQuit(machine: Machine, progress: (text: string) => void): Promise<object> {
-    const { settings, manager } = this.parts
+  private async prepareNow(update: number, reason: string, ms: number, signal: AbortSignal): Promise<string> {
+    const { machine } = this
+    if (!machine || machine.process.exit || this.current.state !== 'running')
+      throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
+    if (ms <= 0) throw new Failure('SaveFailed', "the update's deadline has passed", exitCode.refused)
+    try {
+      const saved = await this.save(machine, update, ms, this.parts.log, signal)
+      this.enter('prepared', `for an update of the host: ${reason}`)
+      // Before the broker is frozen.
+      this.describe('saved')
+      await this.described
+      return `${formatSize(saved.payloadBytes)} saved ${afterPause({ pausedAt: saved.pausedAt, runningAt: saved.savedAt })}`
+    } catch (error) {
+      if (!machine.process.exit) this.enter('running')
+      throw error
+    }
+  }
+
+  private async save(
+    machine: Machine,
+    update: number | null,
+    ms: number,
+    progress: (text: string) => void,
+    signal?: AbortSignal,
+  ): Promise<SavedState> {
+    const { memory, saved: last } = this
+    this.saved = undefined
     this.enter('saving')
-    manager.extend(settings.saveMs + marginMs)
-    await this.save(machine, progress)
-    this.enter('saved')
-    await machine.quit()
-    this.describe('saved')
-    return { state: 'saved' }
+    this.parts.manager.extend(ms + marginMs)
+    this.saved = await saveGuest(machine, this.parts.state, { memory, update, ms, signal, last, progress })
+    return this.saved
+  }
+
+  private async goOnNow(machine: Machine, saved: SavedState): Promise<void> {
+    const { settings, state } = this.parts
+    try {
+      // A QEMU that is gone or hangs must not use up what is saved.
+      await machine.status()
+      await useUp(machine, state, saved, settings.startMs)
+    } catch (error) {
+      const message = `the guest does not go on after an update that was called off: ${(error as Error).message}`
+      this.failure = new Failure('NotResumed', message, exitCode.refused)
+      machine.process.kill()
+      return
+    }
+    this.resumed(saved, { startedAt: null, claimedAt: null, loadedAt: null })
+  }
+
+  private resumed(saved: SavedState, steps: Parameters<typeof downtimeOf>[2]): void {
+    const { settings, log } = this.parts
+    this.enter('running')
+    this.describe('running')
+    if (!saved.running) {
+      log('the guest was paused when it was saved, and stays paused')
+      return
+    }
+    log(`the guest goes on ${afterPause(downtimeOf(settings.name, saved, steps))}`)
   }
 
   private async end(
@@ -205,83 +301,7 @@ export class Runner {
     return first !== 'late'
   }
 
-  private async resume(machine: Machine, saved: SavedState): Promise<void> {
-    const { state, settings, log } = this.parts
-    await machine.load(this.payload(saved), settings.startMs)
-    machine.keep()
-    // Nothing may come between the two. If erasing came after cont, a crash between them would let the guest run twice from
-    // here. If it came earlier, a crash would lose the guest.
-    erase(state)
-    if (!saved.running) {
-      log('the guest was paused when it was saved, and stays paused')
-      return
-    }
-    try {
-      await machine.cont(settings.startMs)
-    } catch (error) {
-      const isRefused = (error as { kind?: string }).kind === 'refused'
-      if (isRefused) publishSave(state, saved.payloadBytes, saved)
-      throw error
-    }
-  }
-
-  private *payload({ payloadBytes }: SavedState): Generator<Buffer> {
-    for (let offset = 0; offset < payloadBytes; offset += loadChunkBytes)
-      yield readPayload(this.parts.state, offset, Math.min(loadChunkBytes, payloadBytes - offset))
-  }
-
-  private async save(machine: Machine, progress: (text: string) => void): Promise<void> {
-    const { state, settings } = this.parts
-    const status = await machine.status()
-    const running = status === 'running'
-    if (!running && status !== 'paused')
-      throw new Failure('SaveFailed', `QEMU says the guest is ${status}: it can't be saved`, exitCode.refused)
-    const own = await machine.ownMemoryBytes()
-    if (own !== undefined) await this.makeRoom(own + Math.ceil(own / 128) + devicesBytes, progress)
-    const facts = {
-      memory: this.memory.map(({ generation, bytes }) => ({ generation, bytes })),
-      machine: await machine.machineType(),
-      qemu: await machine.version(),
-      running,
-    }
-    erase(state)
-    for (;;) {
-      progress('the guest is stopped and saved')
-      let bytes = 0
-      const fits = () => bytes <= payloadBytesMax(state)
-      try {
-        if (running) await machine.stop()
-        await machine.save(chunk => {
-          if (bytes + chunk.length <= payloadBytesMax(state)) writePayload(state, bytes, chunk)
-          bytes += chunk.length
-        }, settings.saveMs)
-        if (fits()) publishSave(state, bytes, { ...facts, savedAt: Date.now() })
-      } catch (error) {
-        if (running) await machine.cont().catch(() => {})
-        throw error
-      }
-      // From here on the saved state counts, and the guest must not run any more.
-      if (fits()) return progress(`${formatSize(bytes)} of device state are saved`)
-      if (running) await machine.cont()
-      await this.makeRoom(bytes + devicesBytes, progress)
-    }
-  }
-
-  /** Runs while the guest runs. @throws Failure SaveFailed */
-  private async makeRoom(payloadBytes: number, progress: (text: string) => void): Promise<void> {
-    const { state, settings } = this.parts
-    const bytes = headerBytes + payloadBytes
-    if (bytes <= state.bytes) return
-    progress(`${state.name} grows to ${formatSize(bytes)}`)
-    try {
-      await state.grow(bytes, AbortSignal.timeout(settings.saveMs))
-    } catch (error) {
-      const message = `a save needs ${formatSize(bytes)}, ${state.name} has ${formatSize(state.bytes)} and does not grow: ${(error as Error).message}`
-      throw new Failure('SaveFailed', message, exitCode.refused)
-    }
-  }
-
-  private command(decision: Decision): string[] {
+  private command(machineType: string | undefined): string[] {
     const { settings, owner } = this.parts
     const maps = settings.memory.flatMap(({ allocation }, index) => [
       '--map',
@@ -290,7 +310,7 @@ export class Runner {
     const args = qemuArguments({
       arguments: settings.arguments,
       memory: settings.memory,
-      resumes: decision.kind === 'resume' ? { machine: decision.state.machine } : undefined,
+      resumes: machineType === undefined ? undefined : { machine: machineType },
     })
     return [
       ...ownProgram(),

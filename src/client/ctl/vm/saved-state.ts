@@ -10,7 +10,10 @@ export interface SavedFacts {
   readonly qemu: string
   /** The guest ran before the save stopped it. */
   readonly running: boolean
-  /** Milliseconds since the Unix epoch. */
+  /** The update of the host that asked for it; null: none did. */
+  readonly update: number | null
+  /** When the guest was paused, and when it was saved: milliseconds since the Unix epoch. */
+  readonly pausedAt: number
   readonly savedAt: number
 }
 

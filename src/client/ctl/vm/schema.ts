@@ -12,7 +12,13 @@ export interface VmFile {
   }
   memory: Array<{ bytes: number | string; range?: string; node?: number; align?: number | string }>
   state?: { bytes?: number | string; range?: string }
-  deadline?: { start_ms?: number; save_ms?: number; powerdown_ms?: number; answer_ms?: number }
+  deadline?: {
+    start_ms?: number
+    save_ms?: number
+    powerdown_ms?: number
+    answer_ms?: number
+    away_ms?: number
+  }
 }
 
 export const stopModes = ['save', 'powerdown', 'quit'] as const
@@ -27,6 +33,7 @@ export const defaults = {
   saveMs: 60_000,
   powerdownMs: 90_000,
   answerMs: 30_000,
+  awayMs: 60_000,
 } as const
 
 const size = (description: string) => ({
@@ -110,6 +117,9 @@ export const vmSchema = {
       ),
       save_ms: milliseconds(
         `Until the guest is saved; then it goes on running. Default: ${defaults.saveMs}.`,
+      ),
+      away_ms: milliseconds(
+        `While the guest is saved for an update of the host: how long it stays paused without a connection to the broker. Then it goes on. Default: ${defaults.awayMs}.`,
       ),
       answer_ms: milliseconds(`Until QEMU answers a command on its monitor. Default: ${defaults.answerMs}.`),
       powerdown_ms: milliseconds(

@@ -31,6 +31,7 @@ export interface VmSettings {
   readonly saveMs: number
   readonly powerdownMs: number
   readonly answerMs: number
+  readonly awayMs: number
 }
 
 export const defaultVmDirectory = '/etc/membroker/vm'
@@ -142,6 +143,7 @@ function settle(content: VmFile, file: string, name: string, fail: Fail): VmSett
     saveMs: deadline.save_ms ?? defaults.saveMs,
     powerdownMs: deadline.powerdown_ms ?? defaults.powerdownMs,
     answerMs: deadline.answer_ms ?? defaults.answerMs,
+    awayMs: deadline.away_ms ?? defaults.awayMs,
   }
 }
 

@@ -92,9 +92,9 @@ async function recordOf(places: VmPlaces, state: AllocationInfo | undefined): Pr
       qemuPid: null,
     }
   const ended = { pid: null, qemuPid: null }
-  if ((state?.metadata as { state?: unknown } | null)?.state === 'saved')
-    return { state: 'saved', reason: null, ...ended }
   const last = places.read()
+  if ((state?.metadata as { state?: unknown } | null)?.state === 'saved' || last?.state === 'prepared')
+    return { state: 'saved', reason: null, ...ended }
   if (last?.state === 'failed') return { state: 'failed', reason: last.reason, ...ended }
   // Somebody killed a runner whose record still says that it runs.
   const killed = last !== undefined && last.state !== 'stopped' && last.state !== 'saved'

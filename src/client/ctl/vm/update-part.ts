@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Broker, UpdateNotice } from '../../index'
+
+/** A guest that updates of the host wait for. */
+export interface Preparable {
+  prepare(update: UpdateNotice): Promise<string>
+  /** Does nothing where the guest is not prepared. */
+  goOn(reason: string): Promise<void>
+}
+
+export interface PartOptions {
+  readonly name: string
+  /** A prepared guest goes on after so long without the broker. */
+  readonly awayMs: number
+  /** Ends the participation. */
+  readonly signal: AbortSignal
+  readonly log: (text: string) => void
+}
+
+const joinMs = 5_000
+const againMs = 60_000
+
+/**
+ * Takes part in updates of the host until the signal aborts. Resolves when the broker knows of it, at the latest after some
+ * seconds.
+ */
+export function takePart(broker: Broker, guest: Preparable, options: PartOptions): Promise<void> {
+  const { name, awayMs, signal, log } = options
+  return new Promise(resolve => {
+    const late = setTimeout(resolve, joinMs)
+    const onJoined = () => {
+      clearTimeout(late)
+      resolve()
+    }
+    const keepOn = async () => {
+      let said = ''
+      while (!signal.aborted) {
+        const leaving = new AbortController()
+        const until = AbortSignal.any([signal, leaving.signal])
+        const end = whenAway(broker, awayMs, () => leaving.abort())
+        const { done, joined } = broker.participate({
+          name,
+          prepare: update =>
+            guest.prepare({ ...update, signal: AbortSignal.any([update.signal, leaving.signal]) }),
+          cancelled: ({ reason }) => guest.goOn(reason),
+          signal: until,
+        })
+        joined.then(onJoined, onJoined)
+        const refusal = await done.then(
+          () => undefined,
+          error => (error as Error).message,
+        )
+        end()
+        if (signal.aborted) return
+        if (refusal !== undefined && refusal !== said)
+          log(`updates of the host do not wait for this VM: ${refusal}`)
+        said = refusal ?? ''
+        // Nobody would tell it that the update is over. A broker that comes back asks it anew.
+        await guest.goOn(refusal ?? `the broker has been away for ${awayMs} ms`)
+        if (refusal !== undefined) await sleep(againMs, undefined, { signal }).catch(() => {})
+      }
+    }
+    void keepOn()
+  })
+}
+
+/** Calls onAway once the connection has been broken for so long. Returns the end of that. */
+function whenAway(broker: Broker, ms: number, onAway: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const onLost = () => {
+    timer = setTimeout(onAway, ms)
+  }
+  const onBack = () => clearTimeout(timer)
+  broker.on('disconnected', onLost).on('reconnected', onBack)
+  return () => {
+    onBack()
+    broker.off('disconnected', onLost).off('reconnected', onBack)
+  }
+}

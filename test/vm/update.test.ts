@@ -1,0 +1,206 @@
+/**
+ * Proves that a VM takes part in an update of the host: it is paused and saved before it answers, goes on where it was when the
+ * update is called off, and what was saved counts exactly while the guest does not run, whoever is killed meanwhile.
+ */
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect as connectSocket } from 'node:net'
+import path from 'node:path'
+import { type Broker, connect, type Participant, type UpdateProgress } from '../../src/client'
+import { Qmp } from '../../src/client/ctl/vm/qmp'
+import { requireQemu } from '../guest/require-qemu'
+import { until } from '../support/test-broker'
+import { expectGapless, type Run, Scene, slowQemu } from './scene'
+
+const qemu = requireQemu()
+
+if (qemu === undefined) {
+  test('nothing of this suite ran: QEMU is missing', () => {
+    expect(process.env.CI).toBeFalsy()
+  })
+} else {
+  let scene: Scene
+  let broker: Broker
+
+  beforeEach(async () => {
+    scene = await Scene.open()
+    broker = await connect({ socket: scene.broker.socket, reconnect: { maxDelayMs: 20 } })
+  })
+  afterEach(async () => {
+    await broker.close()
+    await scene.dispose()
+  })
+
+  async function counting(name: string): Promise<Run> {
+    const run = scene.run(name)
+    await run.counts(5)
+    return run
+  }
+
+  async function goesOn(name: string): Promise<Run> {
+    const left = await scene.counter(name)
+    const run = await counting(name)
+    expect(run.stderr).toMatch(/the guest goes on after \d/)
+    expect([left, left + 1]).toContain(run.counters[0])
+    return run
+  }
+
+  async function countsOn(run: Run): Promise<void> {
+    await run.counts(run.counters.length + 10)
+    expectGapless(run.counters)
+  }
+
+  const participant = async (): Promise<Participant | undefined> => (await broker.update()).participants[0]
+  const isSaved = async () => readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
+
+  /** An update that is followed until its end. */
+  class Update {
+    last: UpdateProgress | undefined
+    readonly done: Promise<void>
+    constructor(deadlineMs = 60_000) {
+      this.done = (async () => {
+        for await (const item of broker.beginUpdate({ deadlineMs, reason: 'kernel 7' })) this.last = item
+      })()
+      this.done.catch(() => {})
+    }
+    async is(state: string): Promise<Participant> {
+      await until(() => this.last?.update.state === state, `the update to be ${state}`)
+      return (await participant())!
+    }
+    async cancel(): Promise<void> {
+      await broker.cancelUpdate(this.last!.update.id, { reason: 'thought better of it' })
+      await this.done
+    }
+  }
+
+  /** Saved, and so stopped. */
+  async function expectPrepared(): Promise<void> {
+    expect(await isSaved()).toBe(true)
+    expect(await scene.list()).toMatchObject([
+      { state: 'prepared', reason: expect.stringMatching(/kernel 7/) },
+    ])
+    const left = await scene.counter('vm-1')
+    expect(await scene.counter('vm-1')).toBe(left)
+  }
+
+  test('it is saved before it is ready; called off, it goes on, and the save is void', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    expect(await participant()).toMatchObject({ name: 'vm-1', pid: run.pid, state: 'idle', waitedFor: true })
+    for (let round = 0; round < 2; round++) {
+      const update = new Update()
+      expect(await update.is('ready')).toMatchObject({ detail: expect.stringMatching(/iB saved after \d+/) })
+      await expectPrepared()
+      // The broker that comes back asks again, and the answer is the same.
+      await scene.broker.restart()
+      await until(async () => (await participant())?.state === 'ready', 'the same answer')
+      expect(run.stderr.match(/stopped and saved/g)).toHaveLength(round + 1)
+      await update.cancel()
+      await countsOn(run)
+      expect(await isSaved()).toBe(false)
+      expect(await scene.state('vm-1')).toBe('running')
+    }
+    expect(run.stderr).toMatch(/the update of the host is over: thought better of it/)
+    await run.kill()
+    expect((await counting('vm-1')).stderr).toContain('the guest boots')
+  })
+
+  test('prepared, it is ended with what is saved, by order or by a kill, and goes on from there', async () => {
+    scene.write('vm-1', { vm: 'on_stop = "powerdown"' })
+    let run = await counting('vm-1')
+    const ends = [
+      async () => run.signal('SIGTERM'),
+      async () => expect((await scene.ctl('vm', 'stop', 'vm-1', '--quit')).stdout).toBe('vm-1 is saved\n'),
+      async () => run.signal('SIGKILL'),
+    ]
+    for (const end of ends) {
+      const update = new Update()
+      await update.is('ready')
+      await end()
+      await run.outcome
+      expect(await scene.state('vm-1')).toBe('saved')
+      // Who was ready stays so, and may have ended.
+      expect(await participant()).toMatchObject({ state: 'ready' })
+      await update.cancel()
+      run = await goesOn('vm-1')
+    }
+  })
+
+  test('where it can not be saved, the update is told why, and the guest goes on', async () => {
+    scene.write('vm-1')
+    const run = await counting('vm-1')
+    const [{ qemuPid }] = (await scene.list()) as [{ qemuPid: number }]
+    process.kill(qemuPid, 'SIGSTOP')
+    const update = new Update(2_000)
+    await update.is('late')
+    process.kill(qemuPid, 'SIGCONT')
+    expect(await update.is('failed')).toMatchObject({ detail: expect.stringMatching(/the deadline/) })
+    await countsOn(run)
+    await update.cancel()
+    expect(await isSaved()).toBe(false)
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    await goesOn('vm-1')
+  })
+
+  test('without the broker it does not stay paused for ever; the broker that comes back asks it again', async () => {
+    scene.write('vm-1', { more: '[deadline]\naway_ms = 1500\n' })
+    const run = await counting('vm-1')
+    const update = new Update()
+    await update.is('ready')
+    await scene.broker.kill()
+    await run.says(/the update of the host is over: the broker has been away for 1500 ms/)
+    await countsOn(run)
+    await scene.broker.start()
+    await until(async () => (await participant())?.state === 'ready', 'it prepares again')
+    await expectPrepared()
+    await update.cancel()
+    await countsOn(run)
+  })
+
+  test('an update waits for a guest that starts', async () => {
+    const go = path.join(scene.folder, 'go')
+    const slow = path.join(scene.folder, 'slow')
+    writeFileSync(slow, slowQemu(qemu, go))
+    chmodSync(slow, 0o755)
+    scene.write('vm-1', { vm: `qemu = "${slow}"` })
+    const run = scene.run('vm-1')
+    await run.says(/asked to go on/)
+    const update = new Update()
+    await update.is('preparing')
+    expect(await participant()).toMatchObject({ name: 'vm-1', state: 'asked' })
+    writeFileSync(go, '')
+    await update.is('ready')
+    await expectPrepared()
+    await update.cancel()
+    await run.counts(5)
+    expectGapless(run.counters)
+  })
+
+  test('a paused guest stays paused, and can be saved as often as anybody asks', async () => {
+    const monitor = path.join(scene.folder, 'monitor')
+    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
+    const run = await counting('vm-1')
+    const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    await qmp.execute('stop')
+    for (let round = 0; round < 2; round++) {
+      const update = new Update()
+      await update.is('ready')
+      await expectPrepared()
+      await update.cancel()
+      await until(async () => !(await isSaved()), 'the save to be void')
+      await until(async () => (await scene.state('vm-1')) === 'running', 'it to be over')
+      expect(await qmp.execute('query-status')).toMatchObject({ running: false })
+    }
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    await run.outcome
+    qmp.close()
+    const left = await scene.counter('vm-1')
+    const next = scene.run('vm-1')
+    await next.says(/was paused when it was saved, and stays paused/)
+    const again = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    expect(await again.execute('query-status')).toMatchObject({ running: false })
+    await again.execute('cont')
+    await next.counts(5)
+    expect([left, left + 1]).toContain(next.counters[0])
+    again.close()
+  })
+}
