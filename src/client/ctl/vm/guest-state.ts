@@ -56,6 +56,7 @@ export async function saveGuest(machine: Machine, state: StateMemory, order: Sav
     running,
     update,
   }
+  if (leftMs() === 0) throw failed('the deadline was over before the guest could be stopped')
   erase(state)
   progress('the guest is stopped and saved')
   let bytes = 0
