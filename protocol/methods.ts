@@ -59,6 +59,9 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
   ProceedUpdate: { ...operate, admin: 'update the host' },
   CancelUpdate: { ...operate, admin: 'call an update off', repeat: 'never' },
   GetUpdate: { ...look, more: 'rows' },
+  ReportResumed: { ...operate, console: 'never' },
+  GetUpdateReport: { ...look, more: 'rows' },
+  ForgetUpdateReport: { ...operate, admin: 'forget an update' },
   // It reads all memory.
   Verify: { ...operate, admin: 'verify', more: 'rows', repeat: 'never' },
   Reload: { ...operate, admin: 'reload the configuration' },

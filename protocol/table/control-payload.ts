@@ -1,76 +1,103 @@
-import { type ControlRecord, type FreezeRecord, freezeId, type UpdateRecord, updateId } from './entity'
+import {
+  type ControlRecord,
+  type FreezeRecord,
+  freezeId,
+  outcomeIdMin,
+  reportId,
+  type UpdateRecord,
+  updateId,
+} from './entity'
 import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
-import type { FieldWriter } from './field-writer'
 import { reasonBytesMax } from './layout'
 import { checkEpoch, type PayloadCodec, textBytes } from './payload'
+import { outcomePayload, reportPayload } from './report-payload'
 
-const freezeFixedBytes = 24
-const updateFixedBytes = 40
-const updateStates = [null, 'preparing', 'proceeding'] as const
+const flagUpdate = 1
 
-/** What each control record is, its key says. All of them end with the boot that they were made in. */
-export const controlPayload: PayloadCodec<ControlRecord> = {
+/** Ends with the boot that it was made in. */
+const freezePayload: PayloadCodec<FreezeRecord> = {
   bytes(value) {
-    const fixedBytes = value.id === freezeId ? freezeFixedBytes : updateFixedBytes
-    return fixedBytes + Buffer.byteLength(value.reason)
+    return (value.update === null ? 24 : 32) + Buffer.byteLength(value.reason)
   },
 
   encode(writer, value, context) {
     const reasonBytes = textBytes(value.reason, reasonBytesMax)
     writer.u64(context.epoch)
-    if (value.id === freezeId) encodeFreeze(writer, value, reasonBytes)
-    else encodeUpdate(writer, value, reasonBytes)
+    writer.u64(value.sinceMs)
+    writer.u32(value.uid)
+    writer.u16(reasonBytes)
+    writer.u8(value.update === null ? 0 : flagUpdate)
+    writer.zeros(1)
+    if (value.update !== null) writer.u64(value.update)
     writer.text(value.reason)
   },
 
-  decode(reader, id, context) {
+  decode(reader, _id, context) {
     const epoch = checkEpoch(reader.u64(), context)
-    const record = decodeRecord(reader, id)
-    return epoch < context.bootEpoch ? undefined : record
+    const sinceMs = reader.u64()
+    const uid = reader.u32()
+    const reasonBytes = reader.u16()
+    const flags = reader.u8()
+    if (flags & ~flagUpdate) throw new RecordInvalid(`unknown flags ${flags} of a freeze`)
+    reader.zeros(1)
+    const update = flags & flagUpdate ? reader.u64() : null
+    const reason = decodeReason(reader, reasonBytes)
+    return epoch < context.bootEpoch ? undefined : { id: freezeId, update, reason, uid, sinceMs }
   },
 }
 
-function decodeRecord(reader: FieldReader, id: number): ControlRecord {
-  if (id === freezeId) return decodeFreeze(reader)
-  if (id === updateId) return decodeUpdate(reader)
-  throw new RecordInvalid(`unknown control record ${id}`)
-}
+const updateStates = [null, 'preparing', 'proceeding'] as const
 
-function encodeFreeze(writer: FieldWriter, { sinceMs, uid }: FreezeRecord, reasonBytes: number): void {
-  writer.u64(sinceMs)
-  writer.u32(uid)
-  writer.u32(reasonBytes)
-}
+/** Ends with the boot, too. */
+const updatePayload: PayloadCodec<UpdateRecord> = {
+  bytes(value) {
+    return 40 + Buffer.byteLength(value.reason)
+  },
 
-function decodeFreeze(reader: FieldReader): FreezeRecord {
-  const sinceMs = reader.u64()
-  const uid = reader.u32()
-  return { id: freezeId, reason: decodeReason(reader, reader.u32()), uid, sinceMs }
-}
+  encode(writer, value, context) {
+    const reasonBytes = textBytes(value.reason, reasonBytesMax)
+    writer.u64(context.epoch)
+    writer.u64(value.number)
+    writer.u64(value.sinceMs)
+    writer.u64(value.deadlineMs)
+    writer.u32(value.uid)
+    writer.code(value.state, updateStates)
+    writer.zeros(1)
+    writer.u16(reasonBytes)
+    writer.text(value.reason)
+  },
 
-function encodeUpdate(writer: FieldWriter, value: UpdateRecord, reasonBytes: number): void {
-  writer.u64(value.number)
-  writer.u64(value.sinceMs)
-  writer.u64(value.deadlineMs)
-  writer.u32(value.uid)
-  writer.code(value.state, updateStates)
-  writer.zeros(1)
-  writer.u16(reasonBytes)
-}
-
-function decodeUpdate(reader: FieldReader): UpdateRecord {
-  const number = reader.u64()
-  const sinceMs = reader.u64()
-  const deadlineMs = reader.u64()
-  const uid = reader.u32()
-  const state = reader.code(updateStates)
-  reader.zeros(1)
-  const reason = decodeReason(reader, reader.u16())
-  return { id: updateId, number, state, reason, uid, sinceMs, deadlineMs }
+  decode(reader, _id, context) {
+    const epoch = checkEpoch(reader.u64(), context)
+    const number = reader.u64()
+    const sinceMs = reader.u64()
+    const deadlineMs = reader.u64()
+    const uid = reader.u32()
+    const state = reader.code(updateStates)
+    reader.zeros(1)
+    const reason = decodeReason(reader, reader.u16())
+    if (epoch < context.bootEpoch) return undefined
+    return { id: updateId, number, state, reason, uid, sinceMs, deadlineMs }
+  },
 }
 
 function decodeReason(reader: FieldReader, bytes: number): string {
   if (bytes > reasonBytesMax) throw new RecordInvalid(`reason of ${bytes} bytes`)
   return reader.text(bytes)
+}
+
+/** The key of a control record says what it is. */
+function codecOf(id: number): PayloadCodec<ControlRecord> {
+  if (id === freezeId) return freezePayload as PayloadCodec<ControlRecord>
+  if (id === updateId) return updatePayload as PayloadCodec<ControlRecord>
+  if (id === reportId) return reportPayload as PayloadCodec<ControlRecord>
+  if (id >= outcomeIdMin) return outcomePayload as PayloadCodec<ControlRecord>
+  throw new RecordInvalid(`unknown control record ${id}`)
+}
+
+export const controlPayload: PayloadCodec<ControlRecord> = {
+  bytes: value => codecOf(value.id).bytes(value),
+  encode: (writer, value, context) => codecOf(value.id).encode(writer, value, context),
+  decode: (reader, id, context) => codecOf(id).decode(reader, id, context),
 }

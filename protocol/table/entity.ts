@@ -94,9 +94,13 @@ export interface PoisonRecord {
 
 export const freezeId = 0
 
-/** The freeze: present while one is on. Like holders, it ends with the boot that it was made in. */
+/**
+ * The freeze: present while one is on. Like holders, it ends with the boot that it was made in. update: the number of the
+ * update that it belongs to, and ends with.
+ */
 export interface FreezeRecord {
   readonly id: typeof freezeId
+  readonly update: number | null
   readonly reason: string
   readonly uid: number
   readonly sinceMs: number
@@ -118,7 +122,58 @@ export interface UpdateRecord {
   readonly deadlineMs: number
 }
 
-export type ControlRecord = FreezeRecord | UpdateRecord
+export const reportId = 3
+
+/** The last update of the host, which outlives the boot. Times are of the wall clock; 0: it did not come to that. */
+export interface ReportRecord {
+  readonly id: typeof reportId
+  readonly number: number
+  readonly outcome: 'underWay' | 'cancelled' | 'replaced'
+  readonly uid: number
+  readonly reason: string
+  /** Why it was called off. */
+  readonly detail: string
+  /** Of those that it waited for; not all of them need have a record. */
+  readonly participants: number
+  readonly ready: number
+  readonly begunMs: number
+  readonly deadlineMs: number
+  readonly readyMs: number
+  readonly frozenMs: number
+  readonly proceededMs: number
+  readonly cancelledMs: number
+  /** In the boot that followed: when its kernel started, its first broker, and when that served. */
+  readonly kernelMs: number
+  readonly brokerMs: number
+  readonly servingMs: number
+}
+
+/** Records of participants have ids from here on, in any order. */
+export const outcomeIdMin = 256
+
+/** What came of one participant of the last update. */
+export interface OutcomeRecord {
+  readonly id: number
+  readonly update: number
+  readonly uid: number
+  readonly name: string
+  readonly state: 'asked' | 'ready' | 'failed' | 'late' | 'left'
+  readonly answeredAfterMs: number | null
+  readonly detail: string
+  /** Its own report, once it runs again; 0: it did not say. */
+  readonly resumed: ResumePhases | null
+}
+
+export interface ResumePhases {
+  readonly pausedAt: number
+  readonly savedAt: number
+  readonly startedAt: number
+  readonly claimedAt: number
+  readonly loadedAt: number
+  readonly runningAt: number
+}
+
+export type ControlRecord = FreezeRecord | UpdateRecord | ReportRecord | OutcomeRecord
 
 export interface EntityByKind {
   allocation: AllocationRecord

@@ -4,8 +4,11 @@ import { controlPayload } from './control-payload'
 import {
   type AllocationRecord,
   type Change,
+  type ControlRecord,
   type Entity,
   type EntityKind,
+  type FreezeRecord,
+  freezeId,
   type MappingRecord,
   updateId,
 } from './entity'
@@ -16,7 +19,7 @@ import { mappingPayload } from './mapping-payload'
 import type { PayloadCodec, RecordContext } from './payload'
 import { poisonPayload } from './poison-payload'
 import { retiredPayload } from './retired-payload'
-import { featureSuccessor, featureUpdate } from './superblock'
+import { featureReport, featureSuccessor, featureUpdate } from './superblock'
 import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
@@ -52,10 +55,16 @@ export function changeBytes(change: Change): number {
 
 /** Incompatible features that a reader must know before it meets this entity. */
 export function featuresOf(kind: EntityKind, value: Entity): number {
-  if (kind === 'control') return value.id === updateId ? featureUpdate : 0
+  if (kind === 'control') return featureOfControl(value as ControlRecord)
   if (kind === 'allocation') return (value as AllocationRecord).successor === null ? 0 : featureSuccessor
   if (kind === 'mapping') return (value as MappingRecord).replaces === null ? 0 : featureSuccessor
   return 0
+}
+
+function featureOfControl(value: ControlRecord): number {
+  if (value.id === updateId) return featureUpdate
+  if (value.id === freezeId) return (value as FreezeRecord).update === null ? 0 : featureUpdate
+  return featureReport
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */

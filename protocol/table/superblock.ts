@@ -21,8 +21,11 @@ export const featureUpdate = 1
 /** There may be a successor of a holder, and mappings of one. */
 export const featureSuccessor = 2
 
+/** There may be control records of the last update. */
+export const featureReport = 4
+
 /** Flags this code understands. */
-export const featuresIncompatible = featureUpdate | featureSuccessor
+export const featuresIncompatible = featureUpdate | featureSuccessor | featureReport
 export const featuresReadOnlyCompatible = 0
 
 /** By the number that each has in a superblock. */

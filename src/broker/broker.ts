@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { FreezeRecord } from '../../protocol/table'
 import { Accounts } from './access/accounts'
 import { Policy } from './access/policy'
 import { changesOf, Reloads } from './config/reload'
@@ -8,6 +9,7 @@ import type { ConsoleHost } from './console/console-host'
 import { Contents } from './contents/contents'
 import { KernelLog } from './contents/kernel-log'
 import type { PoisonHost } from './contents/poison'
+import { type ThawHost, thaw } from './contents/thaw'
 import { isEnvironment } from './failure'
 import { type Holder, Leases } from './lease/process'
 import { Refusal, refuse } from './refusal'
@@ -50,7 +52,7 @@ interface Reloaded {
 }
 
 /** Everything one broker process is made of; handlers work on this. */
-export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost, UpdateHost {
+export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionHost, ThawHost, UpdateHost {
   settings: Settings
   readonly bootId: string
   readonly log: Logger
@@ -149,9 +151,28 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
 
   /** The reason why the broker refuses every change; undefined: it does not. A read-only range refuses for its own reasons. */
   get frozen(): string | undefined {
+    return this.freeze?.reason
+  }
+
+  /** The freeze; of several ranges, which have the same, the first. */
+  private get freeze(): FreezeRecord | undefined {
     for (const range of this.inventory.ranges.values())
-      if (range.freeze && !range.readOnly) return range.freeze.reason
+      if (range.freeze && !range.readOnly) return range.freeze
     return undefined
+  }
+
+  /** The update that the freeze belongs to, and since when everything is frozen. */
+  get frozenFor(): { update: number | null; sinceMs: number } | undefined {
+    return this.freeze
+  }
+
+  /** Ends a freeze, if there is one. */
+  async thaw(by: { uid?: number; pid?: number }): Promise<void> {
+    if (this.frozen === undefined) return
+    this.thawing ??= thaw(this, by).finally(() => {
+      this.thawing = undefined
+    })
+    await this.thawing
   }
 
   /** @throws Refusal Frozen */

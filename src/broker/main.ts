@@ -113,6 +113,7 @@ async function main(): Promise<void> {
   broker.console?.serve(dispatch)
   log.info({ socket: broker.settings.socket, pid: process.pid, version, tookMs }, 'ready')
   service.ready(broker.summary())
+  broker.updates.serving()
   if (process.stdout.isTTY || options.config === undefined) {
     const { socket, ranges } = broker.settings
     const view = (name: string) => broker.inventory.ranges.get(name)!.view()

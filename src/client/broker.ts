@@ -1,5 +1,14 @@
 import { EventEmitter } from 'node:events'
-import type { Client, Participant, Poison, Range, Recovery, Update } from '../../protocol/generated/broker'
+import type {
+  Client,
+  Participant,
+  Poison,
+  Range,
+  Recovery,
+  Update,
+  UpdateOutcome,
+  UpdateReport,
+} from '../../protocol/generated/broker'
 import { readAllocationBytesMax } from '../../protocol/wire/limits'
 import { Allocation, type AllocationInfo, type MappingInfo } from './allocation'
 import { ClientState } from './client-state'
@@ -21,7 +30,14 @@ import {
 } from './rebuild'
 import type { In, Out } from './reply'
 import { RevokeListener } from './revoke-listener'
-import { type BeginUpdateOptions, beginUpdate, getUpdate, type UpdateProgress } from './update'
+import {
+  type BeginUpdateOptions,
+  beginUpdate,
+  getUpdate,
+  getUpdateReport,
+  type ResumePhases,
+  type UpdateProgress,
+} from './update'
 import {
   type BadMemory,
   type FreezeOptions,
@@ -351,17 +367,18 @@ export class Broker extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * The kernel is about to be replaced: from here on only cancelUpdate() or the next boot ends the update.
+   * The kernel is about to be replaced: the next boot or cancelUpdate() ends the update. If the kernel is still there after
+   * withinMs, and nobody follows the update, the broker calls it off. A further call sets that time anew.
    * @param id its number (Update.id)
-   * @param options anyway: also where somebody failed or is late. Default: false
+   * @param options anyway: also where somebody failed or is late. Default: false. withinMs: at most an hour. Default: a minute
    * @throws BrokerError UpdateNotReady, NotFound, PermissionDenied
    */
   async proceedUpdate(
     id: number,
-    options: CallOptions & { anyway?: boolean | undefined } = {},
+    options: CallOptions & { anyway?: boolean | undefined; withinMs?: number | undefined } = {},
   ): Promise<void> {
-    const { anyway, signal } = options
-    await this.state.link.call('ProceedUpdate', { update: id, anyway }, signal)
+    const { anyway, withinMs, signal } = options
+    await this.state.link.call('ProceedUpdate', { update: id, anyway, withinMs }, signal)
   }
 
   /**
@@ -377,6 +394,39 @@ export class Broker extends EventEmitter<BrokerEvents> {
   /** The update under way, if any, and who takes part: for administrators all, for others participants of their uid. */
   update(options: CallOptions = {}): Promise<{ update: Update | undefined; participants: Participant[] }> {
     return getUpdate(this.state.link, options)
+  }
+
+  /**
+   * A participant of an update that has ended runs again: its part of the update's report. The first report counts.
+   * @param id the number of the update (UpdateNotice.id)
+   * @param name as in participate()
+   * @throws BrokerError NotFound: there is no report of that update, or the update did not wait for that participant
+   */
+  async reportResumed(
+    id: number,
+    name: string,
+    phases: ResumePhases,
+    { signal }: CallOptions = {},
+  ): Promise<void> {
+    await this.state.link.call('ReportResumed', { update: id, name, ...phases }, signal)
+  }
+
+  /**
+   * The last update, also after the boot that it ended with, and what came of its participants: for administrators of
+   * all, for others of those of their uid.
+   */
+  updateReport(
+    options: CallOptions = {},
+  ): Promise<{ report: UpdateReport | undefined; participants: UpdateOutcome[] }> {
+    return getUpdateReport(this.state.link, options)
+  }
+
+  /**
+   * Remove the last update's report from the table: version 0.1.0 can't read a table that has one.
+   * @throws BrokerError PermissionDenied, Busy: an update is under way
+   */
+  async forgetUpdateReport({ signal }: CallOptions = {}): Promise<void> {
+    await this.state.link.call('ForgetUpdateReport', {}, signal)
   }
 
   /**

@@ -10,6 +10,8 @@ export type {
   Retired,
   ShareRight,
   Update,
+  UpdateOutcome,
+  UpdateReport,
   Usage,
 } from '../../protocol/generated/broker'
 export { GiB, KiB, MiB, TiB } from '../../protocol/units'
@@ -51,7 +53,7 @@ export type {
   TakeOverOptions,
 } from './rebuild'
 export { defaultSocket } from './socket-path'
-export type { BeginUpdateOptions, UpdateProgress } from './update'
+export type { BeginUpdateOptions, ResumePhases, UpdateProgress } from './update'
 export type {
   BadMemory,
   FreezeOptions,

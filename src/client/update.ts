@@ -1,4 +1,4 @@
-import type { Participant, Update } from '../../protocol/generated/broker'
+import type { Participant, Update, UpdateOutcome, UpdateReport } from '../../protocol/generated/broker'
 import { toBrokerError } from './errors'
 import type { Link } from './link'
 import type { CallOptions } from './options'
@@ -9,6 +9,17 @@ export interface BeginUpdateOptions extends CallOptions {
   deadlineMs: number
   /** For people, at most 200 bytes. Default: 'live update' */
   reason?: string | undefined
+}
+
+/** When a participant went through each step, in milliseconds since the epoch; left out: there was no such step. */
+export interface ResumePhases {
+  readonly pausedAt?: number | undefined
+  readonly savedAt?: number | undefined
+  /** Its program started, after the update. */
+  readonly startedAt?: number | undefined
+  readonly claimedAt?: number | undefined
+  readonly loadedAt?: number | undefined
+  readonly runningAt: number
 }
 
 /** How far an update is. */
@@ -55,4 +66,16 @@ export async function getUpdate(
   const last = await link.last('GetUpdate', {}, signal, add)
   add(last)
   return { update: last.update ?? undefined, participants: [...participants.values()] }
+}
+
+/** See Broker.updateReport(). */
+export async function getUpdateReport(
+  link: Link,
+  { signal }: CallOptions,
+): Promise<{ report: UpdateReport | undefined; participants: UpdateOutcome[] }> {
+  const participants: UpdateOutcome[] = []
+  const add = (out: { participants: UpdateOutcome[] }) => participants.push(...out.participants)
+  const last = await link.last('GetUpdateReport', {}, signal, add)
+  add(last)
+  return { report: last.report ?? undefined, participants }
 }

@@ -17,6 +17,8 @@ export interface ProgressOptions extends CallOptions {
 export interface FreezeOptions extends ProgressOptions {
   /** Record a digest of every allocation, for verify(). All writers must have stopped. Default: false */
   digests?: boolean | undefined
+  /** The number of the update that leads to it: the freeze ends with the update. One of before stays as it is. */
+  update?: number | undefined
 }
 
 export interface VerifyOptions extends ProgressOptions {
@@ -58,15 +60,15 @@ export async function* verify(link: Link, options: VerifyOptions): AsyncGenerato
 export async function freeze(
   link: Link,
   reason: string | undefined,
-  { digests, onProgress, signal }: FreezeOptions,
+  { digests, update, onProgress, signal }: FreezeOptions,
 ): Promise<void> {
   if (!digests) {
-    await link.call('Freeze', { reason }, signal)
+    await link.call('Freeze', { reason, update }, signal)
     return
   }
   const tell = ({ digestedBytes, totalBytes }: { digestedBytes: number; totalBytes: number }) =>
     onProgress?.({ doneBytes: digestedBytes, totalBytes })
-  tell(await link.last('Freeze', { reason, digests }, signal, tell))
+  tell(await link.last('Freeze', { reason, digests, update }, signal, tell))
 }
 
 /** See Broker.markPoisoned() and Allocation.markPoisoned(). */

@@ -186,7 +186,7 @@ test('a participant that is killed: unanswered it has left, until it is back; re
   expect((await broker.update()).participants).toEqual([])
 })
 
-test('whoever leads is killed: the update is called off after the stated time, unless it proceeds', async () => {
+test('whoever leads is killed: the update is called off after the stated time, one that proceeds has longer', async () => {
   const a = await participant('vm-a')
   const lead = (more: string) => {
     const leader = new Holder(
@@ -215,7 +215,7 @@ test('whoever leads is killed: the update is called off after the stated time, u
   a.say('ready')
   while ((await second.next()) !== 'proceeding');
   await second.end()
-  // Longer than anything else that ends an update.
+  // Longer than an update waits that does not proceed.
   await new Promise(resolve => setTimeout(resolve, updateUnfollowedMsMax + 500))
   expect((await broker.update()).update).toMatchObject({ state: 'proceeding' })
 })

@@ -23,6 +23,7 @@ const changes: Partial<Record<BrokerMethodName, object>> = {
   BeginUpdate: { deadlineMs: 1_000 },
   ProceedUpdate: { update: 1 },
   CancelUpdate: { update: 1 },
+  ForgetUpdateReport: {},
 }
 const never: Partial<Record<BrokerMethodName, object>> = {
   CreateMapping: { name: 'vm/ram' },
@@ -31,6 +32,7 @@ const never: Partial<Record<BrokerMethodName, object>> = {
   CompleteHandOver: { name: 'vm/ram' },
   JoinUpdates: { name: 'vm' },
   AnswerUpdate: { participant: 1, update: 1, outcome: 'ready' },
+  ReportResumed: { update: 1, name: 'vm', runningAt: 1 },
 }
 const raw: Partial<Record<BrokerMethodName, object>> = {
   ReadAllocation: { name: 'vm/ram', offset: 0, length: 16 },

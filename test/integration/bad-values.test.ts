@@ -285,6 +285,7 @@ test('a nullable parameter that is null is one that is absent, in every method',
     ['AnswerUpdate', { participant: 1, update: 1, outcome: 'ready' }],
     ['ProceedUpdate', { update: 1 }],
     ['CancelUpdate', { update: 1 }],
+    ['ReportResumed', { update: 1, name: 'vm', runningAt: 1 }],
     ['Release', { name: 'vm/ram' }],
   ]
   const streams = ['Watch', 'BeginUpdate']

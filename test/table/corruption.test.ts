@@ -169,7 +169,7 @@ test('versions, features, sizes and ranges it does not know are refused, each by
     return bytes
   }
   expect(codeOf(changed(0x10, formatVersion + 1))).toBe('UnsupportedVersion')
-  expect(codeOf(changed(0x1c, 4))).toBe('UnsupportedFeature')
+  expect(codeOf(changed(0x1c, 8))).toBe('UnsupportedFeature')
   expect(codeOf(changed(0x18, 4))).toBeUndefined()
   expect(codeOf(changed(0xf0, 4))).toBe('SuperblockCorrupt')
   for (const offset of [0x98, 0xa0, 0xa8, 0xb0])

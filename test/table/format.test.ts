@@ -5,7 +5,16 @@
 import { crc32c, readTable } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
-import { bootA, mapping, sampleFreeze, samplePoison, sampleUpdate, sampleUuid } from './support/sample'
+import {
+  bootA,
+  mapping,
+  sampleFreeze,
+  sampleOutcome,
+  samplePoison,
+  sampleReport,
+  sampleUpdate,
+  sampleUuid,
+} from './support/sample'
 
 /** Fields one after the other, as TABLE.md lists them. */
 function bytesOf(
@@ -149,12 +158,13 @@ function handmade(): Buffer {
         ),
       ),
     ]),
+    entry(43, 1, [record(1, 5, 3, reportPayload()), record(1, 5, 300, outcomePayload())]),
     Buffer.alloc(8),
   ])
   const start = 5 * 4096 - 64
   for (let at = 0; at < journal.length; at++) bytes[0x3000 + ((start + at) % 4096)] = journal[at]!
   checkpoint.copy(bytes, 0x3000 + 4096 + 8192)
-  bytes.writeUInt32LE(42, 0x2000)
+  bytes.writeUInt32LE(43, 0x2000)
   const head = bytesOf(
     ['u64', 12],
     ['text', 'MBRTABLE'],
@@ -189,6 +199,51 @@ function handmade(): Buffer {
   return bytes
 }
 
+function reportPayload(): Buffer {
+  const report = sampleReport
+  const { begunMs, deadlineMs, readyMs, frozenMs, proceededMs, cancelledMs, kernelMs, brokerMs, servingMs } =
+    report
+  const times = [
+    begunMs,
+    deadlineMs,
+    readyMs,
+    frozenMs,
+    proceededMs,
+    cancelledMs,
+    kernelMs,
+    brokerMs,
+    servingMs,
+  ]
+  return bytesOf(
+    ['u64', report.number],
+    ...times.map((time): ['u64', number] => ['u64', time]),
+    ['u32', 1000],
+    ['u32', 2],
+    ['u32', 1],
+    ['u8', 2],
+    ['hex', '00'.repeat(7)],
+    ['u16', 11],
+    ['u16', 13],
+    ['text', 'kernel 6.12'],
+    ['text', 'vm-b was late'],
+  )
+}
+
+function outcomePayload(): Buffer {
+  return bytesOf(
+    ['u64', sampleReport.number],
+    ['u64', 0],
+    ['u32', 1000],
+    ['u8', 2],
+    ['u8', 3],
+    ['u16', 6],
+    ['u16', 0],
+    ['hex', '00'.repeat(6)],
+    ...[1, 2, 3, 4, 5, 6].map((time): ['u64', number] => ['u64', time]),
+    ['text', 'vm-300'],
+  )
+}
+
 function retiredPayload(): Buffer {
   return bytesOf(
     ['u64', 2],
@@ -209,12 +264,17 @@ function retiredPayload(): Buffer {
 test('a table written by hand from TABLE.md reads as what it says', () => {
   const image = readTable(handmade())
   expect(image.diagnostics).toEqual([])
-  expect([image.sequence, image.journalEntries, image.superblock.identity.source]).toEqual([42, 2, 'devmem'])
+  expect([image.sequence, image.journalEntries, image.superblock.identity.source]).toEqual([43, 3, 'devmem'])
   expect([...image.state.allocations.values()]).toEqual([sampleAllocation])
   expect([...image.state.mappings.values()]).toEqual([sampleMapping])
   expect([...image.state.retired.values()]).toEqual([])
   expect([...image.state.poison.values()]).toEqual([samplePoison])
-  expect([...image.state.control.values()]).toEqual([sampleFreeze, sampleUpdate])
+  expect([...image.state.control.values()]).toEqual([
+    sampleFreeze,
+    sampleUpdate,
+    sampleReport,
+    sampleOutcome(300),
+  ])
   expect(image.state.idsUsed).toEqual({ allocation: 5, mapping: 3, retired: 9 })
 })
 
@@ -224,7 +284,7 @@ test('the writer goes on from it, and writes the same bytes for the same commit'
     bootId: bootA,
     identity,
   })
-  expect([table.epoch, table.sequence, table.uuid]).toEqual([2, 42, sampleUuid])
+  expect([table.epoch, table.sequence, table.uuid]).toEqual([2, 43, sampleUuid])
 
   const fresh = new BufferMedium(Buffer.alloc(64 * 1024))
   formatTable(fresh, identity, { uuid: sampleUuid, bootId: bootA, tableBytes: 64 * 1024, journalBytes: 4096 })

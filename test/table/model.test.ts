@@ -1,6 +1,6 @@
 /** Proves that the table is what plain Maps are, through any sequence of commits and take-overs. */
 import fc from 'fast-check'
-import { type Change, readTable, TableState } from '../../protocol/table'
+import { type Change, freezeId, readTable, TableState, updateId } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
 import {
@@ -97,7 +97,7 @@ function forgetBoot(state: TableState): void {
   for (const [id, value] of state.mappings)
     if (value.replaces === null) state.mappings.set(id, inAnotherBoot(value))
     else state.mappings.delete(id)
-  state.control.clear()
+  for (const id of [freezeId, updateId]) state.control.delete(id)
 }
 
 class Compare implements fc.Command<Model, Real> {

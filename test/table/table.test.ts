@@ -22,7 +22,9 @@ import {
   retired,
   sampleFreeze,
   sampleIdentity,
+  sampleOutcome,
   samplePoison,
+  sampleReport,
   sampleUpdate,
   sampleUuid,
   snapshot,
@@ -63,6 +65,7 @@ test('every kind of entity comes back as it was, in the same boot', () => {
     name: '\u{1f600}'.repeat(63),
   })
   table.commit([{ put: 'allocation', value: allocation(1) }])
+  const silent = sampleOutcome(256, { answeredAfterMs: null, resumed: null, state: 'late', detail: 'ü' })
   table.commit([
     { put: 'allocation', value: big },
     { put: 'mapping', value: mapping(1, { guestAddress: 2 ** 53 - 1 }) },
@@ -71,6 +74,9 @@ test('every kind of entity comes back as it was, in the same boot', () => {
     { put: 'poison', value: samplePoison },
     { put: 'control', value: sampleFreeze },
     { put: 'control', value: sampleUpdate },
+    { put: 'control', value: sampleReport },
+    { put: 'control', value: silent },
+    { put: 'control', value: sampleOutcome(257) },
   ])
   const again = reopen(medium)
   expect(again.state.allocations.get(3)).toEqual(big)
@@ -80,6 +86,8 @@ test('every kind of entity comes back as it was, in the same boot', () => {
   expect(again.state.poison.get(samplePoison.id)).toEqual(samplePoison)
   expect(again.state.control.get(0)).toEqual(sampleFreeze)
   expect(again.state.control.get(2)).toEqual(sampleUpdate)
+  expect(again.state.control.get(3)).toEqual(sampleReport)
+  expect([256, 257].map(key => again.state.control.get(key))).toEqual([silent, sampleOutcome(257)])
   expect([again.sequence, again.epoch, again.sameBoot]).toEqual([2, 2, true])
 })
 
@@ -102,6 +110,29 @@ test('a program from before a kind of record is kept away only while it would me
   expect([met(medium.buffer), declared(medium.buffer)]).toEqual([0, 0])
   expect(looksDamaged(medium.buffer)).toBe(false)
   expect(snapshot(reopen(medium, bootB).state)).toBe(snapshot(readTable(medium.buffer).state))
+})
+
+test('a freeze of an update says so, and keeps programs away that would take it for damage', () => {
+  const { medium, table } = fresh()
+  const freeze = { ...sampleFreeze, update: sampleUpdate.number }
+  table.commit([{ put: 'control', value: sampleFreeze }])
+  expect(declared(medium.buffer)).toBe(0)
+  table.commit([{ put: 'control', value: freeze }])
+  expect(declared(medium.buffer)).toBe(1)
+  expect(reopen(medium).state.control.get(0)).toEqual(freeze)
+})
+
+test('the report of an update outlives the boot that the update ends with, and goes for good', () => {
+  const { medium, table } = fresh()
+  for (const value of [sampleUpdate, sampleReport, sampleOutcome(256)])
+    table.commit([{ put: 'control', value }])
+  const next = reopen(medium, bootB)
+  expect([...next.state.control.values()]).toEqual([sampleReport, sampleOutcome(256)])
+  expect(declared(medium.buffer)).toBe(4)
+  for (const key of [256, 3]) next.commit([{ delete: 'control', key }])
+  reopen(medium, bootB)
+  expect(declared(medium.buffer)).toBe(0)
+  expect(looksDamaged(medium.buffer)).toBe(false)
 })
 
 test('a successor and its mappings are there as long as the boot, and leave nothing after it', () => {

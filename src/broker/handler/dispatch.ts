@@ -26,7 +26,17 @@ import { listPoisoned, markPoisoned } from './poison'
 import { readAllocation } from './raw-view'
 import { release } from './release'
 import { getRecovery, getStatistics } from './statistics'
-import { answerUpdate, beginUpdate, cancelUpdate, getUpdate, joinUpdates, proceedUpdate } from './update'
+import {
+  answerUpdate,
+  beginUpdate,
+  cancelUpdate,
+  forgetUpdateReport,
+  getUpdate,
+  getUpdateReport,
+  joinUpdates,
+  proceedUpdate,
+  reportResumed,
+} from './update'
 import { verify } from './verify'
 import { watch } from './watch'
 
@@ -60,6 +70,9 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   ProceedUpdate: proceedUpdate,
   CancelUpdate: cancelUpdate,
   GetUpdate: getUpdate,
+  ReportResumed: reportResumed,
+  GetUpdateReport: getUpdateReport,
+  ForgetUpdateReport: forgetUpdateReport,
   Watch: watch,
   ListClients: listClients,
   Verify: verify,

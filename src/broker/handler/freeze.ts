@@ -7,7 +7,6 @@ import type { Outcome } from '../contents/digest-job'
 import { recordPoison } from '../contents/poison'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
-import { Slices } from '../slices'
 import type { Allocation } from '../state/allocation'
 import type { Range } from '../state/range'
 import { invalid } from './arguments'
@@ -23,7 +22,11 @@ export async function freeze(
 ): Promise<FreezeOut | undefined> {
   if (broker.thawing) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
-  if (!input.digests || broker.frozen === undefined) freezeTables(broker, session, input)
+  if (typeof input.update === 'number') broker.updates.checkUnderWay(input.update)
+  // A freeze of before the update stays after it.
+  const isFrozen = broker.frozen !== undefined
+  const isEnough = isFrozen && (input.digests || typeof input.update === 'number')
+  if (!isEnough) freezeTables(broker, session, input)
   // The kernel's log ends with the kernel.
   await broker.kernelLog.catchUp()
   if (!input.digests) return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
@@ -38,7 +41,8 @@ export function freezeTables(broker: Broker, session: Session, input: FreezeIn):
   const reason = input.reason ?? 'live update'
   if (Buffer.byteLength(reason) > reasonBytesMax)
     invalid('reason', `a reason has at most ${reasonBytesMax} bytes`)
-  const value = { id: freezeId, reason, uid: session.uid, sinceMs: Date.now() } as const
+  const update = input.update ?? null
+  const value = { id: freezeId, update, reason, uid: session.uid, sinceMs: Date.now() } as const
   const frozen: Range[] = []
   try {
     for (const range of writable(broker)) {
@@ -97,30 +101,9 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
 }
 
 export async function thaw(broker: Broker, session: Session): Promise<object> {
-  if (broker.frozen === undefined) return {}
-  broker.thawing ??= endFreeze(broker, session).finally(() => {
-    broker.thawing = undefined
-  })
-  await broker.thawing
+  const { uid, pid } = session.peer
+  await broker.thaw({ uid, pid })
   return {}
-}
-
-/** Removes the digests in slices, as there may be many; until the last is gone everything stays frozen. */
-async function endFreeze(broker: Broker, session: Session): Promise<void> {
-  broker.contents.stopInspection('freeze')
-  // After the freeze owners write again, so the digests go first. A crash in between leaves the broker frozen.
-  const { byId } = broker.inventory
-  const slices = new Slices()
-  for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) {
-    const [, allocation] = next
-    if (allocation.record.digest !== null && !allocation.range.readOnly)
-      broker.inventory.recordContents(allocation, { digest: null })
-    await slices.next()
-  }
-  for (const range of writable(broker)) if (range.freeze) range.commit([{ delete: 'control', key: freezeId }])
-  broker.log.info({ pid: session.peer.pid }, 'thawed')
-  broker.events.emit({ kind: 'thawed', uid: session.uid, pid: session.peer.pid })
-  broker.quarantine.checkSoon()
 }
 
 function writable(broker: Broker) {

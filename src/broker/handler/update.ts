@@ -3,15 +3,18 @@ import type {
   BeginUpdateIn,
   CancelUpdateIn,
   GetUpdateOut,
+  GetUpdateReportOut,
   JoinUpdatesIn,
-  Participant,
   ProceedUpdateIn,
+  ReportResumedIn,
 } from '../../../protocol/generated/broker'
 import {
   participantDetailBytesMax,
   participantNameBytesMax,
   participantRowsMax,
   updateDeadlineMsMax,
+  updateWithinMs,
+  updateWithinMsMax,
 } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
@@ -54,21 +57,24 @@ export function beginUpdate(
 export function proceedUpdate(
   { updates }: Broker,
   session: Session,
-  { update, anyway }: ProceedUpdateIn,
+  { update, anyway, withinMs }: ProceedUpdateIn,
 ): object {
-  updates.proceed(session, update, anyway ?? false)
+  const within = withinMs ?? updateWithinMs
+  if (within < 1 || within > updateWithinMsMax)
+    invalid('withinMs', `a kernel is replaced within 1 to ${updateWithinMsMax} milliseconds`)
+  updates.proceed(session, update, anyway ?? false, within)
   return {}
 }
 
-export function cancelUpdate(
+export async function cancelUpdate(
   { updates }: Broker,
   session: Session,
   { update, reason }: CancelUpdateIn,
-): object {
+): Promise<object> {
   const why = reason ?? 'by an administrator'
   checkLine('reason', why, reasonBytesMax)
   const { uid, pid } = session.peer
-  updates.cancel(update, why, { uid, pid })
+  await updates.cancel(update, why, { uid, pid })
   return {}
 }
 
@@ -80,15 +86,54 @@ export async function getUpdate(
   call: Call,
 ): Promise<GetUpdateOut> {
   const update = updates.update ?? null
-  let participants: Participant[] = []
-  for (const participant of updates.list(session.isAdmin ? undefined : session.uid)) {
-    if (participants.length === participantRowsMax) {
-      if (!call.more || call.ended) break
-      if (!call.replyMore({ update, participants } satisfies GetUpdateOut)) await drained(call)
-      await turn()
-      participants = []
-    }
-    participants.push(participant)
-  }
+  const participants = await inBatches(call, updates.list(visibleTo(session)), rows =>
+    call.replyMore({ update, participants: rows } satisfies GetUpdateOut),
+  )
   return { update, participants }
+}
+
+export function reportResumed({ updates }: Broker, session: Session, input: ReportResumedIn): object {
+  for (const [name, value] of Object.entries(input))
+    if (typeof value === 'number' && value < 0) invalid(name, 'times are not negative')
+  updates.resumed(session, input)
+  return {}
+}
+
+export async function getUpdateReport(
+  { updates }: Broker,
+  session: Session,
+  _input: object,
+  call: Call,
+): Promise<GetUpdateReportOut> {
+  const report = updates.report.view ?? null
+  const participants = await inBatches(call, updates.report.list(visibleTo(session)), rows =>
+    call.replyMore({ report, participants: rows } satisfies GetUpdateReportOut),
+  )
+  return { report, participants }
+}
+
+export function forgetUpdateReport({ updates }: Broker): object {
+  updates.forgetReport()
+  return {}
+}
+
+const visibleTo = (session: Session) => (session.isAdmin ? undefined : session.uid)
+
+/** Sends all rows but the last ones, which it returns. */
+async function inBatches<Row>(
+  call: Call,
+  all: Iterable<Row>,
+  send: (rows: Row[]) => boolean,
+): Promise<Row[]> {
+  let rows: Row[] = []
+  for (const row of all) {
+    if (rows.length === participantRowsMax) {
+      if (!call.more || call.ended) break
+      if (!send(rows)) await drained(call)
+      await turn()
+      rows = []
+    }
+    rows.push(row)
+  }
+  return rows
 }

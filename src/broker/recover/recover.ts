@@ -44,7 +44,7 @@ export async function recover(broker: Broker): Promise<void> {
   if (!ranges.some(({ format }) => format))
     for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
-  broker.updates.recover()
+  await broker.updates.recover()
   for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
     broker.log.warn(
       { range },

@@ -7,6 +7,7 @@ import {
   freezeId,
   type PoisonOrigin,
   type RetiredRecord,
+  type TableView,
   type UpdateRecord,
   updateId,
 } from '../../../protocol/table'
@@ -28,6 +29,8 @@ import type { RecoveryReport } from './recovery-report'
 const reserveShare = 8
 const uidShare = 4
 const othersShare = 2
+
+const nothing: TableView['control'] = new Map()
 
 /** Each refusal and each listed range repeats the reason. */
 const reasonBytesMax = 1024
@@ -178,11 +181,15 @@ export class Range {
   }
 
   get freeze(): FreezeRecord | undefined {
-    return this.parts?.table.state.control.get(freezeId) as FreezeRecord | undefined
+    return this.control.get(freezeId) as FreezeRecord | undefined
   }
 
   get update(): UpdateRecord | undefined {
-    return this.parts?.table.state.control.get(updateId) as UpdateRecord | undefined
+    return this.control.get(updateId) as UpdateRecord | undefined
+  }
+
+  get control(): TableView['control'] {
+    return this.parts?.table.state.control ?? nothing
   }
 
   becomeReadOnly(reason: string): void {

@@ -16,17 +16,19 @@ const timerEarlyMs = 5
 export interface LiveUpdateEvents {
   /** The time has come for what only time decides: the deadline, or the return of those who were there before a restart. */
   onTime(): void
-  /** Nobody has followed it for long enough. */
+  /** Nobody has followed it for long enough, and if it proceeds, its kernel was not replaced in time. */
   onUnfollowed(): void
 }
 
 /** One update from its beginning to its end: its clock, and who follows it. */
 export class LiveUpdate {
   readonly followers = new Set<Follower>()
-  readonly deadlineAt: number
+  /** Between the wall clock and the monotonic one, so that the deadline is shown as one time of day. */
+  private readonly clockMs: number
   private readonly begunMs: number
   private readonly timers: NodeJS.Timeout[]
   private unfollowed: NodeJS.Timeout | undefined
+  private isOver = false
   /** Until then those who took part before a restart of the broker may still come back. */
   private readonly returnedMs: number
 
@@ -37,7 +39,7 @@ export class LiveUpdate {
   ) {
     const now = monotonicMs()
     this.begunMs = now - (isRecovered ? Math.max(0, Date.now() - record.sinceMs) : 0)
-    this.deadlineAt = Date.now() + record.deadlineMs - now
+    this.clockMs = Date.now() - now
     this.returnedMs = isRecovered ? now + participantsReturnMs : now
     this.timers = [record.deadlineMs, this.returnedMs]
       .filter(ms => ms > now)
@@ -49,12 +51,17 @@ export class LiveUpdate {
     return this.record.number
   }
 
+  get deadlineAt(): number {
+    return this.clockMs + this.record.deadlineMs
+  }
+
   get isProceeding(): boolean {
     return this.record.state === 'proceeding'
   }
 
+  /** The time for participants is over. */
   get isOverdue(): boolean {
-    return this.leftMs === 0
+    return this.isProceeding || this.leftMs === 0
   }
 
   get leftMs(): number {
@@ -86,19 +93,25 @@ export class LiveUpdate {
 
   proceed(record: UpdateRecord): void {
     this.record = record
-    clearTimeout(this.unfollowed)
+    if (this.followers.size === 0) this.waitForFollower()
+  }
+
+  /** From here on no time ends it. */
+  stop(): void {
+    this.isOver = true
+    for (const timer of [...this.timers, this.unfollowed]) clearTimeout(timer)
   }
 
   end(update: UpdateView, detail: string): void {
-    for (const timer of [...this.timers, this.unfollowed]) clearTimeout(timer)
     const followers = [...this.followers]
     this.followers.clear()
     for (const follower of followers) follower.end({ update, participants: [], detail })
   }
 
   private waitForFollower(): void {
-    if (this.isProceeding) return
+    if (this.isOver) return
     clearTimeout(this.unfollowed)
-    this.unfollowed = setTimeout(() => this.events.onUnfollowed(), updateUnfollowedMsMax)
+    const ms = this.isProceeding ? Math.max(updateUnfollowedMsMax, this.leftMs) : updateUnfollowedMsMax
+    this.unfollowed = setTimeout(() => this.events.onUnfollowed(), ms + timerEarlyMs)
   }
 }

@@ -4,18 +4,20 @@ import type {
   AnswerUpdateIn,
   BeginUpdateOut,
   Participant as ParticipantView,
+  ReportResumedIn,
   Update as UpdateView,
 } from '../../../protocol/generated/broker'
 import { type UpdateRecord, updateId } from '../../../protocol/table'
 import { participantsPerUidMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Policy } from '../access/policy'
-import { refuse } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Events } from '../session/events'
 import type { Session } from '../session/session'
 import type { Inventory } from '../state/inventory'
 import { LiveUpdate, monotonicMs } from './live-update'
 import { type Notice, Participant } from './participant'
+import { Report, type Standing } from './report'
 import { UpdateStore } from './update-store'
 
 /** What updates need of the broker. */
@@ -24,6 +26,11 @@ export interface UpdateHost {
   readonly policy: Pick<Policy, 'isAdmin'>
   readonly events: Events
   readonly log: Logger
+  /** The update that the freeze belongs to, and since when everything is frozen. */
+  readonly frozenFor: { readonly update: number | null; readonly sinceMs: number } | undefined
+  /** A freeze is ending. */
+  readonly thawing: Promise<void> | undefined
+  thaw(by: object): Promise<void>
 }
 
 /** More than ever join one broker; all of them are safe integers. */
@@ -45,16 +52,23 @@ export class Updates {
   /** Like the wall clock, so that no broker of this boot uses one again. */
   private lastNumber = 0
   private readonly store: UpdateStore
+  readonly report: Report
 
   constructor(private readonly host: UpdateHost) {
     this.store = new UpdateStore(host.inventory.ranges, host.log)
+    this.report = new Report(host.inventory.ranges, host.log)
   }
 
-  /** After a start of the broker: an update that was under way goes on, until nobody follows it. */
-  recover(): void {
+  /**
+   * After a start of the broker: an update that was under way goes on, until nobody follows it. The freeze of one that is
+   * over ends.
+   */
+  async recover(): Promise<void> {
     const record = this.store.find()
-    if (!record) {
+    const goesOn = this.report.recover(record)
+    if (!record || !goesOn) {
       this.store.clear()
+      if (typeof this.host.frozenFor?.update === 'number') await this.endFreeze()
       return
     }
     this.host.log.info({ update: record.number, state: record.state }, 'an update of the host is under way')
@@ -91,6 +105,7 @@ export class Updates {
     const { current, host } = this
     if (current)
       refuse('Busy', { name: 'update', operation: `update ${current.number} (${current.record.reason})` })
+    if (host.thawing) refuse('Busy', { name: 'update', operation: 'thaw' })
     const now = Date.now()
     this.lastNumber = Math.max(this.lastNumber + 1, now)
     const record: UpdateRecord = {
@@ -103,6 +118,7 @@ export class Updates {
       deadlineMs: monotonicMs() + deadlineMs,
     }
     this.store.put(record)
+    this.report.begin(record, deadlineMs)
     const begun = this.live(record, false)
     this.current = begun
     const { uid, pid } = session.peer
@@ -116,34 +132,71 @@ export class Updates {
     this.followIt(this.underWay(number), call)
   }
 
-  proceed(session: Session, number: number, anyway: boolean): void {
+  /** withinMs: from now on, the caller's time for the kernel. */
+  proceed(session: Session, number: number, anyway: boolean, withinMs: number): void {
     const current = this.underWay(number)
-    if (current.isProceeding) return
     const { state } = this.view(current)
-    if (state !== 'ready' && !anyway)
+    if (state !== 'ready' && state !== 'proceeding' && !anyway)
       refuse('UpdateNotReady', { update: number, reason: this.othersThanReady() })
-    const record = { ...current.record, state: 'proceeding' } as const
+    this.report.proceeds(this.standing())
+    const record = { ...current.record, state: 'proceeding', deadlineMs: monotonicMs() + withinMs } as const
     this.store.put(record)
+    const isFurther = current.isProceeding
     current.proceed(record)
+    if (isFurther) return
     const { uid, pid } = session.peer
     this.host.log.info({ update: number, state, pid, uid }, 'the update of the host proceeds')
     this.host.events.emit({ kind: 'updateProceeds', uid, pid, detail: record.reason })
     this.changed()
   }
 
-  cancel(number: number, reason: string, by: { uid?: number; pid?: number } = {}): void {
+  /** Participants hear of it when the freeze of the update is over, so that nothing refuses what they do to go on. */
+  async cancel(number: number, reason: string, by: { uid?: number; pid?: number } = {}): Promise<void> {
     const current = this.underWay(number)
+    this.report.cancelled(reason, this.standing())
     this.store.clear()
     const { log, events } = this.host
     log.info({ update: number, reason, ...by }, 'the update of the host is called off')
     events.emit({ kind: 'updateCancelled', ...by, detail: reason })
-    current.end({ ...this.view(current), state: 'cancelled' }, reason)
+    const update = { ...this.view(current), state: 'cancelled' } as const
+    current.stop()
     this.current = undefined
     for (const participant of this.participants.values()) {
       participant.answer = undefined
       if (participant.hasLeft) this.participants.delete(participant.id)
-      else participant.tell(() => ({ kind: 'cancel', update: number, reason }))
     }
+    const told = [...this.participants.values()]
+    if (this.host.frozenFor?.update === number) await this.endFreeze()
+    current.end(update, reason)
+    for (const participant of told) participant.tell(() => ({ kind: 'cancel', update: number, reason }))
+  }
+
+  /** The broker answers its clients. */
+  serving(): void {
+    this.report.serving()
+  }
+
+  /** @throws Refusal NotFound, InvalidArgument, RangeReadOnly */
+  resumed(session: Session, input: ReportResumedIn): void {
+    const resumed = this.report.resumed(session.uid, input)
+    if (!resumed) return
+    const { uid, pid } = session.peer
+    const { pausedAt, runningAt } = resumed
+    const took = pausedAt === 0 ? '' : ` after ${Math.max(0, runningAt - pausedAt)} ms`
+    this.host.log.info({ participant: input.name, ...resumed }, 'a participant runs again')
+    this.host.events.emit({ kind: 'participant', uid, pid, detail: `${input.name}: running${took}` })
+  }
+
+  /** @throws Refusal Busy */
+  forgetReport(): void {
+    const { current } = this
+    if (current) refuse('Busy', { name: 'update', operation: `update ${current.number}` })
+    this.report.forget()
+  }
+
+  /** @throws Refusal NotFound */
+  checkUnderWay(number: number): void {
+    this.underWay(number)
   }
 
   /** The update under way, for whoever may see the broker's state. */
@@ -162,7 +215,13 @@ export class Updates {
     const events = {
       onTime: () =>
         this.changed(...[...this.participants.values()].filter(one => this.stateOf(one) === 'late')),
-      onUnfollowed: () => this.cancel(record.number, 'whoever began it is gone'),
+      onUnfollowed: () => {
+        const { current } = this
+        void this.cancel(
+          record.number,
+          current?.isProceeding ? 'the kernel was not replaced in time' : 'whoever began it is gone',
+        )
+      },
     }
     return new LiveUpdate(record, events, isRecovered)
   }
@@ -172,6 +231,23 @@ export class Updates {
     const { current } = this
     if (current?.number !== number) refuse('NotFound', { kind: 'update', name: String(number) })
     return current
+  }
+
+  private standing(): Standing {
+    const participants = [...this.participants.values()]
+      .filter(participant => this.isWaitedFor(participant))
+      .map(participant => this.viewParticipant(participant))
+    return { participants, frozenMs: this.host.frozenFor?.sinceMs ?? 0 }
+  }
+
+  /** Where a table refuses, an administrator can still thaw. */
+  private async endFreeze(): Promise<void> {
+    try {
+      await this.host.thaw({})
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      this.host.log.error({ reason: error.message }, 'the freeze of an update did not end with it')
+    }
   }
 
   private followIt(update: LiveUpdate, call: Call): void {

@@ -3,8 +3,10 @@ import type {
   Change,
   FreezeRecord,
   MappingRecord,
+  OutcomeRecord,
   PoisonRecord,
   RangeIdentity,
+  ReportRecord,
   RetiredRecord,
   TableView,
   UpdateRecord,
@@ -76,7 +78,13 @@ export const samplePoison: PoisonRecord = {
   seenAtMs: 1_700_000_000_000,
   origin: 'kernel',
 }
-export const sampleFreeze: FreezeRecord = { id: 0, reason: 'live update', uid: 0, sinceMs: 1_700_000_000_000 }
+export const sampleFreeze: FreezeRecord = {
+  id: 0,
+  update: null,
+  reason: 'live update',
+  uid: 0,
+  sinceMs: 1_700_000_000_000,
+}
 
 export const sampleUpdate: UpdateRecord = {
   id: 2,
@@ -86,6 +94,41 @@ export const sampleUpdate: UpdateRecord = {
   uid: 1000,
   sinceMs: 1_700_000_000_000,
   deadlineMs: 123_456,
+}
+
+export const sampleReport: ReportRecord = {
+  id: 3,
+  number: 1_700_000_000_001,
+  outcome: 'cancelled',
+  uid: 1000,
+  reason: 'kernel 6.12',
+  detail: 'vm-b was late',
+  participants: 2,
+  ready: 1,
+  begunMs: 1_700_000_000_001,
+  deadlineMs: 30_000,
+  readyMs: 0,
+  frozenMs: 1_700_000_000_003,
+  proceededMs: 1_700_000_000_004,
+  cancelledMs: 1_700_000_000_005,
+  kernelMs: 1_700_000_000_006,
+  brokerMs: 1_700_000_000_007,
+  servingMs: 1_700_000_000_008,
+}
+
+export function sampleOutcome(id: number, more: Partial<OutcomeRecord> = {}): OutcomeRecord {
+  const resumed = { pausedAt: 1, savedAt: 2, startedAt: 3, claimedAt: 4, loadedAt: 5, runningAt: 6 }
+  return {
+    id,
+    update: sampleReport.number,
+    uid: 1000,
+    name: `vm-${id}`,
+    state: 'ready',
+    answeredAfterMs: 0,
+    detail: '',
+    resumed,
+    ...more,
+  }
 }
 
 /** Every field of a state, independent of order. */
@@ -187,6 +230,13 @@ export function randomTransaction(
       ends
         ? { delete: 'control', key: sampleUpdate.id }
         : { put: 'control', value: { ...sampleUpdate, state: stage } },
+    )
+  }
+  if (random() < 0.1) {
+    const id = 256 + Math.floor(random() * 4)
+    changes.push(
+      { put: 'control', value: sampleReport },
+      state.control.has(id) ? { delete: 'control', key: id } : { put: 'control', value: sampleOutcome(id) },
     )
   }
   return changes.length > 0 ? changes : [{ put: 'mapping', value: mapping(nextId('mapping')) }]

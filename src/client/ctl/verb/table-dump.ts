@@ -2,7 +2,9 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Command } from 'commander'
 import {
   freezeId,
+  outcomeIdMin,
   readTableFrom,
+  reportId,
   type TableImage,
   type TableSource,
   TableUnreadable,
@@ -88,8 +90,12 @@ function plain(image: TableImage) {
     poison: [...state.poison.values()],
     freeze: [...state.control.values()].filter(({ id }) => id === freezeId),
     update: [...state.control.values()].filter(({ id }) => id === updateId),
+    lastUpdate: [...state.control.values()].filter(({ id }) => id === reportId),
+    lastParticipants: [...state.control.values()].filter(({ id }) => id >= outcomeIdMin),
   }
 }
+
+const controlNames = { [freezeId]: 'frozen', [updateId]: 'update', [reportId]: 'last update' }
 
 function describe(image: TableImage): string {
   const { superblock, state } = image
@@ -102,8 +108,10 @@ function describe(image: TableImage): string {
       ['sequence', String(image.sequence)],
       ['journal', `${image.journalEntries} entries`],
       ...image.diagnostics.map(sentence => ['note', sentence] as const),
-      ...[...state.control.values()].map(
-        ({ id, reason, uid }) => [id === freezeId ? 'frozen' : 'update', `${reason} (uid ${uid})`] as const,
+      ...[...state.control.values()].flatMap(record =>
+        'reason' in record
+          ? [[controlNames[record.id], `${record.reason} (uid ${record.uid})`] as const]
+          : [],
       ),
     ]),
     section(
