@@ -3,6 +3,7 @@
 const everything = require('./jest.config')
 
 const leftOut = [
+  'client/exec-path',
   'console/frames',
   'docs/(database-example|guides|libvirt-wrapper)',
   'guest/',

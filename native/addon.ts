@@ -49,6 +49,8 @@ export interface Addon {
   mountPrivate(path: string): number
   mountNode(path: string, name: string, device: number, uid: number): number
   bindPrivate(file: string, path: string): number
+  unshareMounts(): number
+  bindFile(file: number, place: number, writable: boolean): number
   isMountIdle(path: string): number
   unmount(path: string, detach: boolean): number
   makeNode(path: string, device: number): number

@@ -213,6 +213,22 @@ export function bindPrivate(file: string, path: string): void {
 }
 
 /**
+ * Gives the calling thread, and each program that it becomes, a mount namespace of its own. Later mounts of the host reach
+ * it, and its own reach nobody. Other threads stay where they are. Throws EPERM without CAP_SYS_ADMIN.
+ */
+export function unshareMounts(): void {
+  check('unshare', addon.unshareMounts())
+}
+
+/**
+ * Mounts one file over another, both open, with O_PATH too, in this mount namespace. Throws EINVAL where a descriptor
+ * comes from another one.
+ */
+export function bindFile(file: number, place: number, { writable }: { writable: boolean }): void {
+  check('move_mount', addon.bindFile(file, place, writable))
+}
+
+/**
  * Whether nothing anywhere is open by way of this mount. The kernel counts every open file description and path:
  * mapped, in flight on a socket, registered with io_uring, or opened with O_PATH. It counts for the mount in this mount
  * namespace; a copy of the namespace has mounts of its own.

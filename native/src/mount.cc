@@ -2,17 +2,43 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "fd.hh"
 
+// Linux 5.2, and 5.12 for mount_setattr; the C library may be older than the kernel.
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#endif
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+
 namespace membroker {
 
 namespace {
+
+constexpr unsigned kOpenTreeClone = 1;
+constexpr unsigned kMoveFromEmptyPath = 4;
+constexpr unsigned kMoveToEmptyPath = 0x40;
+constexpr uint64_t kAttributeReadOnly = 1;
+
+/** struct mount_attr of the kernel. */
+struct MountAttributes {
+  uint64_t set;
+  uint64_t clear;
+  uint64_t propagation;
+  uint64_t userns_fd;
+};
 
 constexpr size_t kPageBytes = 4096;
 
@@ -46,6 +72,20 @@ int MountNode(const std::string& path, const std::string& name, uint64_t device,
 int BindPrivate(const std::string& file, const std::string& path) {
   if (mount(file.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) < 0) return -errno;
   return MakePrivate(path);
+}
+
+int UnshareMounts() {
+  if (unshare(CLONE_NEWNS) < 0) return -errno;
+  return mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) < 0 ? -errno : 0;
+}
+
+int BindFile(int file, int place, bool writable) {
+  const Fd tree(static_cast<int>(syscall(SYS_open_tree, file, "", AT_EMPTY_PATH | O_CLOEXEC | kOpenTreeClone)));
+  if (!tree.valid()) return -errno;
+  const MountAttributes attributes{writable ? 0 : kAttributeReadOnly, 0, MS_PRIVATE, 0};
+  if (syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return -errno;
+  const unsigned flags = kMoveFromEmptyPath | kMoveToEmptyPath;
+  return syscall(SYS_move_mount, tree.get(), "", place, "", flags) < 0 ? -errno : 0;
 }
 
 int IsMountIdle(const std::string& path) {

@@ -3,6 +3,7 @@ import { numberDescriptors, parseMapSpec } from '../../src/client/ctl/map-spec'
 
 const plain = {
   fd: undefined,
+  path: undefined,
   access: 'readWrite',
   offset: 0,
   length: undefined,
@@ -22,6 +23,7 @@ test('a spec is a name and options in any order', () => {
     guestAddress: 4 * 2 ** 30,
     allocate: 8 * 2 ** 20,
   })
+  expect(parseMapSpec('vm0/ram:path=/run/a b')).toEqual({ ...plain, name: 'vm0/ram', path: '/run/a b' })
   expect(parseMapSpec('vm0/ram,access=read')).toEqual({ ...plain, name: 'vm0/ram', access: 'read' })
 })
 
@@ -35,6 +37,12 @@ test.each([
   ['x:fd=-1', /not a descriptor/],
   ['x:fd=abc', /not a descriptor/],
   ['x:fd=3,fd=4', /twice/],
+  ['x:path=relative', /absolute/],
+  ['x:path=/a/../b', /absolute/],
+  ['x:path=/a//b', /absolute/],
+  ['x:path=/', /absolute/],
+  ['x:path=/a,offset=4K', /without offset/],
+  ['x:path=/a,length=4K', /without length/],
   ['x:access=write', /read or readWrite/],
   ['x:offset=1.0001K', /not a size/],
   ['x:fd=3,colour=red', /not understood/],

@@ -2,12 +2,13 @@
 import { fillIn, mapAlignment } from '../../src/client/ctl/placeholder'
 
 const maps = [
-  { fd: 9, size: 2 ** 32, align: 2 ** 30 },
-  { fd: 10, size: 4096, align: 2 ** 21 },
+  { fd: 9, path: '/proc/self/fd/9', size: 2 ** 32, align: 2 ** 30 },
+  { fd: 10, path: '/run/cache', size: 4096, align: 2 ** 21 },
 ]
 
 test.each([
   ['size={map.size},mem-path={map.path}', 'size=4294967296,mem-path=/proc/self/fd/9'],
+  ['-e {map2.path} -m {map.mib} {map2.mib}', '-e /run/cache -m 4096 0'],
   ['align={map1.align},fd={map2.fd}', 'align=1073741824,fd=10'],
   ['{"mem-path":"{map.path}","align":{map.align}}', '{"mem-path":"/proc/self/fd/9","align":1073741824}'],
   [

@@ -7,6 +7,8 @@ export interface MapSpec {
   readonly name: string
   /** Undefined: the lowest free one from 3. */
   readonly fd: number | undefined
+  /** An absolute path at which the command finds the memory. */
+  readonly path: string | undefined
   readonly access: Access
   readonly offset: number
   /** Undefined: to the end of the allocation. */
@@ -17,10 +19,10 @@ export interface MapSpec {
 }
 
 export const mapSyntax =
-  'NAME[:fd=N][,access=read|readWrite][,offset=SIZE][,length=SIZE][,guest=ADDRESS][,allocate=SIZE]'
+  'NAME[:fd=N][,path=PATH][,access=read|readWrite][,offset=SIZE][,length=SIZE][,guest=ADDRESS][,allocate=SIZE]'
 
 /** Options begin at the first separator that a known key follows, so that names may hold colons and commas. */
-const optionsStart = /[:,](?=(?:fd|access|offset|length|guest|allocate)=)/
+const optionsStart = /[:,](?=(?:fd|path|access|offset|length|guest|allocate)=)/
 
 /** @throws UsageError */
 export function parseMapSpec(text: string): MapSpec {
@@ -30,15 +32,23 @@ export function parseMapSpec(text: string): MapSpec {
     throw new UsageError(`--map ${JSON.stringify(text)} names no allocation; its form is ${mapSyntax}`)
   const options = new Map<string, string>()
   for (const part of start < 0 ? [] : text.slice(start + 1).split(',')) {
-    const [, key, value] = /^(fd|access|offset|length|guest|allocate)=(.+)$/.exec(part) ?? []
+    const [, key, value] = /^(fd|path|access|offset|length|guest|allocate)=(.+)$/.exec(part) ?? []
     if (key === undefined || value === undefined)
       throw new UsageError(`--map: ${JSON.stringify(part)} is not understood; the form is ${mapSyntax}`)
     if (options.has(key)) throw new UsageError(`--map ${name}: ${key} is given twice`)
     options.set(key, value)
   }
+  const place = options.get('path')
+  if (place !== undefined) {
+    checkPath(name, place)
+    for (const key of ['offset', 'length'])
+      if (options.has(key))
+        throw new UsageError(`--map ${name}: a path shows the whole allocation; it goes without ${key}`)
+  }
   return {
     name,
     fd: descriptorNumber(name, options.get('fd')),
+    path: place,
     access: accessOf(name, options.get('access')),
     offset: bytes(name, 'offset', options.get('offset')) ?? 0,
     length: bytes(name, 'length', options.get('length')),
@@ -63,6 +73,14 @@ export function numberDescriptors(specs: readonly MapSpec[], kept: readonly numb
     taken.add(next)
     return next
   })
+}
+
+function checkPath(name: string, text: string): void {
+  const [root, ...parts] = text.split('/')
+  if (root !== '' || parts.some(part => ['', '.', '..'].includes(part)))
+    throw new UsageError(
+      `--map ${name}: path=${text} is not an absolute path without empty parts, "." and ".."`,
+    )
 }
 
 function descriptorNumber(name: string, text: string | undefined): number | undefined {

@@ -3,12 +3,13 @@ import { MiB } from '../index'
 /** Of one --map, for the command's arguments. */
 export interface MapFacts {
   readonly fd: number
+  readonly path: string
   readonly size: number
   readonly align: number
 }
 
 /** {map.size} is of the first --map, {map2.size} of the second. No shell and no JSON gives that text a meaning. */
-const placeholder = /\{map(\d*)\.(fd|path|size|align)\}/g
+const placeholder = /\{map(\d*)\.(fd|path|size|mib|align)\}/g
 
 /** Whether an argument has any. */
 export function hasPlaceholder(args: readonly string[]): boolean {
@@ -18,10 +19,10 @@ export function hasPlaceholder(args: readonly string[]): boolean {
 /** @throws RangeError for a --map that is not there */
 export function fillIn(args: readonly string[], maps: readonly MapFacts[]): string[] {
   return args.map(arg =>
-    arg.replaceAll(placeholder, (text, number: string, what: 'fd' | 'path' | 'size' | 'align') => {
+    arg.replaceAll(placeholder, (text, number: string, what: keyof MapFacts | 'mib') => {
       const facts = maps[number === '' ? 0 : Number(number) - 1]
       if (!facts) throw new RangeError(`${text}: there is no such --map`)
-      return what === 'path' ? `/proc/self/fd/${facts.fd}` : String(facts[what])
+      return String(what === 'mib' ? Math.floor(facts.size / MiB) : facts[what])
     }),
   )
 }

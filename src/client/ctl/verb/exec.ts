@@ -12,6 +12,7 @@ import {
 import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
+import { checkPaths, placeMemory } from '../memory-path'
 import { fillIn, hasPlaceholder, type MapFacts, mapAlignment } from '../placeholder'
 import { readSecret, type Session, sizeArgument, withBroker } from '../session'
 import { printable } from '../table'
@@ -35,6 +36,7 @@ export function addExec(program: Command): void {
       -object memory-backend-file,id=ram,size={map.size},mem-path={map.path},share=on,align={map.align} \\
       -machine q35,memory-backend=ram`,
       'exec --map db/cache --map db/log:access=read -- ./server',
+      'exec --map cache:path=/var/lib/memcached/memory --allocate 1G -- memcached -e {map.path} -m {map.mib}',
     ],
     notes: `--map ${mapSyntax}
 
@@ -42,9 +44,10 @@ broker-ctl claims each allocation (or makes it, see --allocate) and maps it. It 
 that an earlier run left. Then it becomes the command: same process, the command's own signals and exit status. The
 claim lasts as long as the command.
 
-In the command's arguments broker-ctl fills in values of the first --map: {map.fd}, the descriptor; {map.path},
-/proc/self/fd/N; {map.size}, in bytes; {map.align}, the alignment in bytes that the command must use: the unit of the
-range, and at least 2 MiB. For the second --map write {map2.fd}, and so on.
+In the command's arguments broker-ctl fills in values of the first --map: {map.fd}, the descriptor; {map.path}, its
+path, /proc/self/fd/N unless path= gives one; {map.size}, in bytes; {map.mib}, the size in whole MiB; {map.align}, the
+alignment in bytes that the command must use: the unit of the range, and at least 2 MiB. For the second --map write
+{map2.fd}, and so on.
 
 The descriptors are 3, 4 and so on, unless fd= gives a number. Of broker-ctl's own descriptors, the command inherits
 standard input, output and error, and those of --keep.
@@ -60,6 +63,13 @@ exits first, nothing has happened. Every --map needs a layout that the other pro
 A command that opens /proc/self/fd/N again, as QEMU does, needs to run as root, as the broker's own user, or as a uid
 with open_by_path in the broker's configuration.
 
+With path= the command finds the memory at an absolute path as well, where nothing is yet, or an empty file of the user.
+- As root, for memory in files (directory): a mount that only the command and its children see. They need no descriptor
+  to open the path, and can't remove or rename it. The empty file below the mount stays afterwards.
+- Otherwise: a symbolic link to /proc/self/fd/N, which stays too. Every process finds its own descriptor there, so
+  children must inherit it, and the user needs the rights of the paragraph above.
+The command should stay in the foreground: the claim ends with its process, also if a child goes on in the background.
+
 The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and keeps no record
 of the old one. For a command that needs a lower limit (it uses select()), use: -- prlimit --nofile=1024: COMMAND`,
   })
@@ -73,6 +83,7 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
       if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
       const fds = numberDescriptors(options.map, options.keep)
       checkPlaceholders(args, options.map.length)
+      checkPaths(options.map)
       const file = findExecutable(name)
       return withBroker(command, async session => {
         const holder = new Holder(session, options)
@@ -86,7 +97,14 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
         for (const fd of options.keep) moves.push({ from: fd, to: fd })
         if (session.signal.aborted)
           throw new BrokerError('Aborted', 'interrupted before the command was started')
-        const argv = [name, ...(await filledIn(session, args, mappings, fds))]
+        const argv = [name, ...(await filledIn(session, args, options.map, mappings, fds))]
+        placeMemory(
+          options.map.flatMap(({ name, path, access }, i) =>
+            path === undefined
+              ? []
+              : { name, path, fd: mappings[i]!.fd, commandFd: fds[i]!, writable: access === 'readWrite' },
+          ),
+        )
         become(file, argv, describe(options.map, mappings, fds), moves)
       })
     })
@@ -95,7 +113,7 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
 /** Before anything is allocated or claimed. @throws UsageError */
 function checkPlaceholders(args: readonly string[], maps: number): void {
   try {
-    fillIn(args, new Array<MapFacts>(maps).fill({ fd: 0, size: 0, align: 0 }))
+    fillIn(args, new Array<MapFacts>(maps).fill({ fd: 0, path: '', size: 0, align: 0 }))
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
@@ -104,6 +122,7 @@ function checkPlaceholders(args: readonly string[], maps: number): void {
 async function filledIn(
   { broker, signal }: Session,
   args: readonly string[],
+  specs: readonly MapSpec[],
   mappings: readonly Mapping[],
   fds: readonly number[],
 ): Promise<readonly string[]> {
@@ -113,7 +132,9 @@ async function filledIn(
     mappings.map(async ({ info }, index) => {
       const { range } = (await broker.allocation(info.allocation, { signal })).info
       const { alignBytes } = ranges.find(({ name }) => name === range)!
-      return { fd: fds[index]!, size: info.length, align: mapAlignment(alignBytes) }
+      const fd = fds[index]!
+      const path = specs[index]!.path ?? `/proc/self/fd/${fd}`
+      return { fd, path, size: info.length, align: mapAlignment(alignBytes) }
     }),
   )
   return fillIn(args, facts)
