@@ -1,0 +1,298 @@
+/* The way to the broker: the shared connection, and others for calls that may take long. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char interface_name[] = "io.membroker.Broker.";
+
+enum { delay_min_ms = 10, delay_max_ms = 1000, backlog_ms = 5000, backlog_pause_ms = 5 };
+
+mb_code check_broker(const mb_broker *broker, mb_error *error)
+{
+    if (broker == NULL)
+        return fail(error, MB_INVALID_ARGUMENT, "broker: it is NULL");
+    if (broker->closing)
+        return fail(error, MB_CLOSED, "this broker connection was closed by mb_close()");
+    if (broker->pid != getpid())
+        return fail(error, MB_INVALID_ARGUMENT, "broker: process %d made it; a child must connect anew", (int)broker->pid);
+    return MB_OK;
+}
+
+mb_code check_reserved(const uintptr_t reserved[4], mb_error *error)
+{
+    return (reserved[0] | reserved[1] | reserved[2] | reserved[3]) == 0 ? MB_OK : fail(error, MB_INVALID_ARGUMENT, "reserved: this library is older than its header, or it is not zero");
+}
+
+/* As a program's own xorshift: only so that many clients of a restarted broker do not come back in step. */
+static uint64_t random_of(mb_broker *broker)
+{
+    broker->random ^= broker->random << 13;
+    broker->random ^= broker->random >> 7;
+    broker->random ^= broker->random << 17;
+    return broker->random;
+}
+
+int64_t backoff_ms(mb_broker *broker, unsigned attempt)
+{
+    const int64_t doubled = attempt > 10 ? delay_max_ms : (int64_t)delay_min_ms << attempt;
+    const int64_t full = doubled > delay_max_ms ? delay_max_ms : doubled;
+    return full / 2 + (int64_t)(random_of(broker) % (uint64_t)(full / 2 + 1));
+}
+
+void pause_ms(int64_t ms, int64_t deadline)
+{
+    const int64_t left = deadline == INT64_MAX ? ms : deadline - now_ms();
+    const int64_t time = left < ms ? left : ms;
+    const struct timespec pause = {.tv_sec = (time_t)(time / 1000), .tv_nsec = (long)(time % 1000) * 1000000};
+    if (time > 0)
+        nanosleep(&pause, NULL);
+}
+
+mb_code finish_call(struct text *whole, const char *method, const struct text *parameters, bool more, mb_error *error)
+{
+    text_add(whole, "{\"method\":\"");
+    text_add(whole, interface_name);
+    text_add(whole, method);
+    text_add(whole, "\",\"parameters\":{");
+    if (parameters->at != NULL)
+        text_add(whole, parameters->at);
+    text_add(whole, more ? "},\"more\":true}" : "}}");
+    if (whole->no_memory || parameters->no_memory)
+        return fail(error, MB_NO_MEMORY, "no memory for a call");
+    if (parameters->wrong != NULL)
+        return fail(error, MB_INVALID_ARGUMENT, "%s: it is no valid UTF-8, or no JSON object", parameters->wrong);
+    if (whole->used > message_bytes_max)
+        return fail(error, MB_INVALID_ARGUMENT, "parameters: call of %zu bytes, at most %d", whole->used, message_bytes_max);
+    return MB_OK;
+}
+
+/* One call and its first reply. *sent: some of the call left. */
+static mb_code exchange(struct connection *connection, const char *message, size_t bytes, const char *method, int64_t deadline,
+                        struct reply *reply, bool *sent, mb_error *error)
+{
+    mb_code code = connection_send(connection, message, bytes, deadline, sent, error);
+    if (code == MB_OK)
+        code = connection_next(connection, method, deadline, reply, error);
+    if (code == MB_OK && reply->continues) {
+        fds_close(&reply->fds);
+        code = violation(error, method, "several replies to a call without more");
+    }
+    return code;
+}
+
+/* A connection whose other end has proved to be a broker that answers. */
+static mb_code greet(mb_broker *broker, struct connection *connection, int64_t deadline, mb_error *error)
+{
+    static const char hello[] = "{\"method\":\"io.membroker.Broker.GetStatus\",\"parameters\":{}}";
+    struct reply reply;
+    bool sent;
+    int64_t number;
+    mb_code code = connection_open(connection, broker->path, error);
+    if (code != MB_OK)
+        return code;
+    code = exchange(connection, hello, sizeof hello, "GetStatus", deadline, &reply, &sent, error);
+    if (code == MB_OK) {
+        if (reply.fds.count > 0)
+            code = violation(error, "GetStatus", "a reply with descriptors that were not asked for");
+        else if ((code = error_of(&reply, error)) == MB_OK &&
+                 (!json_is_string(json_get(reply.parameters, "version")) ||
+                  !json_is_string(json_get(reply.parameters, "bootId")) ||
+                  !json_integer(json_get(reply.parameters, "pid"), &number) ||
+                  !json_integer(json_get(reply.parameters, "startedAt"), &number)))
+            code = violation(error, "GetStatus", "it is not as the contract says");
+        fds_close(&reply.fds);
+    }
+    if (code != MB_OK)
+        connection_close(connection);
+    if (code == MB_CONNECTION_LOST)
+        return fail(error, MB_BROKER_UNREACHABLE,
+                    "the program at %.200s closed the connection without an answer: it may be at its limit of clients, shutting down, or "
+                    "no membrokerd",
+                    broker->path);
+    if (code == MB_TIMED_OUT)
+        return fail(error, MB_BROKER_UNREACHABLE, "the program at %.200s accepted the connection but did not answer in time", broker->path);
+    return code;
+}
+
+/* Whether the next attempt may find a broker. */
+static bool may_come(mb_code code)
+{
+    return code == MB_BROKER_UNREACHABLE;
+}
+
+/* The shared connection, waiting for it until the deadline where it is down. */
+static mb_code up(mb_broker *broker, int64_t deadline, mb_error *error)
+{
+    if (broker->main.fd >= 0 && !connection_ended(&broker->main))
+        return MB_OK;
+    connection_close(&broker->main);
+    for (unsigned attempt = 0;; attempt++) {
+        const mb_code code = greet(broker, &broker->main, deadline_in(broker->greet_ms), error);
+        if (code == MB_OK || !may_come(code) || now_ms() >= deadline)
+            return code;
+        pause_ms(backoff_ms(broker, attempt), deadline);
+    }
+}
+
+mb_code dial(mb_broker *broker, int64_t deadline, struct connection *connection, mb_error *error)
+{
+    for (unsigned attempt = 0;; attempt++) {
+        const mb_code code = connection_open(connection, broker->path, error);
+        if (code == MB_OK || now_ms() >= deadline)
+            return code;
+        pause_ms(backoff_ms(broker, attempt), deadline);
+    }
+}
+
+mb_code call(mb_broker *broker, const char *method, struct text *parameters, enum repeat repeat, struct reply *reply, mb_error *error)
+{
+    struct text whole = {0};
+    mb_code code = finish_call(&whole, method, parameters, false, error);
+    int64_t give_up_at = deadline_in(broker->reconnect_ms);
+    bool broken = false;
+    text_free(parameters);
+    for (unsigned attempt = 0; code == MB_OK; attempt++) {
+        bool sent = false;
+        code = up(broker, give_up_at, error);
+        if (code != MB_OK)
+            break;
+        code = exchange(&broker->main, whole.at, whole.used + 1, method, deadline_in(broker->call_ms), reply, &sent, error);
+        if (code == MB_OK)
+            break;
+        connection_close(&broker->main);
+        if (code != MB_CONNECTION_LOST)
+            break;
+        if (!broken)
+            give_up_at = deadline_in(broker->reconnect_ms);
+        broken = true;
+        if ((sent && repeat == repeat_never) || now_ms() >= give_up_at) {
+            fail(error, code,
+                 "the connection broke while %s was in progress: the broker carried it out entirely, or not at all. Check the current state "
+                 "before you repeat it",
+                 method);
+            break;
+        }
+        pause_ms(backoff_ms(broker, attempt), give_up_at);
+        code = MB_OK;
+    }
+    text_free(&whole);
+    if (code != MB_OK)
+        return code;
+    code = error_of(reply, error);
+    if (code != MB_OK)
+        fds_close(&reply->fds);
+    return code;
+}
+
+/* ---- Connecting ---- */
+
+static bool exists(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+/* As the TypeScript library chooses: a user's own broker comes first, also when nobody listens at its socket any more. */
+static char *choose_socket(const char *named)
+{
+    if (named == NULL) {
+        const char *const said = getenv("MEMBROKER_SOCKET");
+        named = said != NULL && *said != 0 ? said : NULL;
+    }
+    if (named == NULL && getuid() != 0) {
+        const char *const runtime = getenv("XDG_RUNTIME_DIR");
+        char own[4096];
+        if (runtime != NULL && *runtime == '/')
+            snprintf(own, sizeof own, "%s/membroker/broker.sock", runtime);
+        else
+            snprintf(own, sizeof own, "/run/user/%u/membroker/broker.sock", (unsigned)getuid());
+        if (exists(own))
+            return strdup(own);
+    }
+    return strdup(named == NULL ? MB_DEFAULT_SOCKET : named);
+}
+
+static mb_code open_events(mb_broker *broker, mb_error *error)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    broker->epoll = epoll_create1(EPOLL_CLOEXEC);
+    broker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (broker->epoll < 0 || broker->timer < 0 || epoll_ctl(broker->epoll, EPOLL_CTL_ADD, broker->timer, &event) != 0)
+        return fail_system(error, MB_BROKER_UNREACHABLE, errno, "epoll");
+    return MB_OK;
+}
+
+/* A full backlog drains within the time the broker needs for one accept; beyond that it is stuck. */
+static mb_code connect_first(mb_broker *broker, mb_error *error)
+{
+    const int64_t give_up_at = deadline_in(backlog_ms);
+    for (;;) {
+        const mb_code code = greet(broker, &broker->main, deadline_in(broker->greet_ms), error);
+        if (code != MB_BROKER_UNREACHABLE || error->system_error != EAGAIN || now_ms() >= give_up_at)
+            return code;
+        pause_ms(backlog_pause_ms, give_up_at);
+    }
+}
+
+mb_code mb_connect(const mb_connect_options *options, mb_broker **result, mb_error *error)
+{
+    static const mb_connect_options defaults;
+    mb_error scratch;
+    error = error == NULL ? &scratch : error;
+    options = options == NULL ? &defaults : options;
+    if (check_reserved(options->reserved, error) != MB_OK)
+        return error->code;
+    mb_broker *const broker = calloc(1, sizeof *broker);
+    if (broker == NULL)
+        return fail(error, MB_NO_MEMORY, "no memory for a connection");
+    broker->epoll = broker->timer = -1;
+    connection_init(&broker->main);
+    broker->path = choose_socket(options->socket);
+    broker->pid = getpid();
+    broker->reconnect_ms = options->reconnect_ms == 0 ? 30000 : options->reconnect_ms < 0 ? 0 : options->reconnect_ms;
+    broker->greet_ms = broker->reconnect_ms == 0 ? 30000 : broker->reconnect_ms;
+    broker->call_ms = options->call_ms == 0 ? 60000 : options->call_ms;
+    broker->random = (uint64_t)now_ms() * 2654435761u ^ (uint64_t)broker->pid << 32 ^ (uintptr_t)broker ^ 1;
+    mb_code code = broker->path == NULL ? fail(error, MB_NO_MEMORY, "no memory for a connection") : open_events(broker, error);
+    if (code == MB_OK)
+        code = connect_first(broker, error);
+    if (code == MB_OK)
+        *result = broker;
+    else
+        broker_free(broker);
+    return code;
+}
+
+void mb_close(mb_broker *broker)
+{
+    if (broker == NULL || broker->pid != getpid())
+        return;
+    broker->closing = true;
+    if (broker->depth == 0)
+        broker_free(broker);
+}
+
+void broker_free(mb_broker *broker)
+{
+    while (broker->mappings != NULL)
+        mapping_free(broker->mappings);
+    for (struct stream *stream = broker->streams; stream != NULL; stream = stream->next)
+        stream_end(stream);
+    free_ended(broker);
+    connection_close(&broker->main);
+    if (broker->timer >= 0)
+        close(broker->timer);
+    if (broker->epoll >= 0)
+        close(broker->epoll);
+    free(broker->early);
+    free(broker->path);
+    free(broker);
+}

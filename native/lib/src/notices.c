@@ -1,0 +1,248 @@
+/* The broker's notices about this process' mappings: revoke requests, and at each beginning the mappings that it knows. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A revocation that began while the connection was down has no deadline: the snapshot only shows that it runs. */
+enum { unknown_deadline_ms = 1000, early_max = 65536 };
+
+static int64_t time_of_day(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void ask(mb_mapping *mapping, const struct request *request, json detail)
+{
+    if (mapping->state != MB_HELD)
+        return;
+    mapping->state = MB_REVOKING;
+    mapping->announced = false;
+    mapping->deadline = request->deadline;
+    mapping->deadline_ms = request->deadline_ms;
+    const size_t length = json_string(detail, NULL, 0);
+    if (length > 0 && (mapping->detail = malloc(length + 1)) != NULL)
+        json_string(detail, mapping->detail, length + 1);
+}
+
+static void remember(mb_broker *broker, const struct request *request)
+{
+    if (broker->early_count >= early_max)
+        return;
+    struct request *const rows = with_room(broker->early, broker->early_count, &broker->early_room, sizeof *rows);
+    if (rows == NULL)
+        return;
+    broker->early = rows;
+    rows[broker->early_count++] = *request;
+}
+
+/* deadline: a time of day; 0: unknown. */
+static void asked(mb_broker *broker, int64_t id, int64_t deadline, json detail)
+{
+    const int64_t now = time_of_day();
+    const int64_t at = deadline == 0 ? now + unknown_deadline_ms : deadline;
+    const struct request request = {id, at, now_ms() + (at > now ? at - now : 0)};
+    mb_mapping *const mapping = mapping_of(broker, id);
+    if (mapping != NULL)
+        ask(mapping, &request, detail);
+    else
+        remember(broker, &request);
+}
+
+static void forget(mb_broker *broker, int64_t id)
+{
+    for (size_t index = 0; index < broker->early_count;)
+        if (broker->early[index].mapping == id)
+            broker->early[index] = broker->early[--broker->early_count];
+        else
+            index++;
+}
+
+void note_early(mb_broker *broker, mb_mapping *mapping)
+{
+    for (size_t index = 0; index < broker->early_count; index++)
+        if (broker->early[index].mapping == mapping->info->id)
+            ask(mapping, &broker->early[index], (json){0});
+    forget(broker, mapping->info->id);
+}
+
+static mb_code begin(struct stream *stream, mb_error *error)
+{
+    struct text parameters = {0};
+    mb_broker *const broker = stream->broker;
+    for (mb_mapping *mapping = broker->mappings; mapping != NULL; mapping = mapping->next) {
+        mapping->judged = true;
+        mapping->known = false;
+    }
+    /* The snapshot tells of every request anew. */
+    broker->early_count = 0;
+    text_true(&parameters, "mine", true);
+    const mb_code code = stream_send(stream, "Watch", &parameters, true, error);
+    text_free(&parameters);
+    return code;
+}
+
+/* Ids start anew in a range whose table did not survive, so the id alone proves nothing. */
+static bool same_mapping(const mb_mapping_info *a, const mb_mapping_info *b)
+{
+    return a->id == b->id && a->offset == b->offset && a->length == b->length && strcmp(a->allocation, b->allocation) == 0;
+}
+
+static void take_row(mb_broker *broker, const mb_mapping_info *row)
+{
+    for (mb_mapping *mapping = broker->mappings; mapping != NULL; mapping = mapping->next)
+        if (mapping->fd >= 0 && same_mapping(mapping->info, row))
+            mapping->known = true;
+    if (row->state == MB_REVOKING)
+        asked(broker, row->id, 0, (json){0});
+}
+
+static void end_snapshot(mb_broker *broker)
+{
+    for (mb_mapping *mapping = broker->mappings; mapping != NULL; mapping = mapping->next) {
+        if (!mapping->judged || mapping->known || mapping->fd < 0 || mapping->state == MB_LOST)
+            continue;
+        mapping->state = MB_LOST;
+        mapping->announced = false;
+    }
+    broker->ready = broker->is_up = true;
+}
+
+static void take_event(mb_broker *broker, json event)
+{
+    int64_t id, deadline = 0;
+    const json kind = json_get(event, "kind");
+    if (!json_integer(json_get(event, "mapping"), &id))
+        return;
+    if (json_is(kind, "revoked") || json_is(kind, "dormant"))
+        forget(broker, id);
+    else if (json_is(kind, "revokeRequested")) {
+        json_integer(json_get(event, "deadline"), &deadline);
+        asked(broker, id, deadline, json_get(event, "detail"));
+    }
+}
+
+static bool receive(struct stream *stream, const struct reply *reply)
+{
+    mb_broker *const broker = stream->broker;
+    struct list_builder rows = {0};
+    bool end = false;
+    int64_t missed = 0;
+    if (reply->fds.count > 0 || !list_add(&rows, (json){0}, json_get(reply->parameters, "mappings"))) {
+        list_discard(&rows);
+        violation(&stream->error, "Watch", "it is not as the contract says");
+        return false;
+    }
+    for (size_t index = 0; index < rows.mapping_count; index++)
+        take_row(broker, rows.mappings[index]);
+    list_discard(&rows);
+    if (json_boolean(json_get(reply->parameters, "snapshotEnd"), &end) && end)
+        end_snapshot(broker);
+    take_event(broker, json_get(reply->parameters, "event"));
+    /* A missed event may be a revoke request; a new stream begins with the state. */
+    json_integer(json_get(reply->parameters, "missed"), &missed);
+    return missed == 0 && reply->continues;
+}
+
+static bool refused(struct stream *stream, const mb_error *error)
+{
+    (void)stream;
+    (void)error;
+    return false;
+}
+
+static void lost(struct stream *stream)
+{
+    stream->broker->ready = stream->broker->is_up = false;
+}
+
+static void release(struct stream *stream)
+{
+    free(stream);
+}
+
+mb_code prepare_notices(mb_broker *broker, mb_error *error)
+{
+    if (broker->notices == NULL) {
+        struct stream *const stream = calloc(1, sizeof *stream);
+        if (stream == NULL)
+            return fail(error, MB_NO_MEMORY, "no memory for the notices");
+        stream->begin = begin;
+        stream->receive = receive;
+        stream->refused = refused;
+        stream->lost = lost;
+        stream->release = release;
+        stream_add(broker, stream);
+        broker->notices = stream;
+    }
+    if (broker->ready && connection_hung_up(&broker->notices->connection))
+        stream_restart(broker->notices, true);
+    return broker->ready ? MB_OK : stream_wait(broker->notices, &broker->ready, error);
+}
+
+/* ---- Handlers ---- */
+
+static bool is_waiting(const mb_mapping *mapping)
+{
+    return !mapping->announced && mapping->fd >= 0 && (mapping->state == MB_REVOKING || mapping->state == MB_LOST);
+}
+
+static mb_mapping *next_waiting(const mb_broker *broker)
+{
+    mb_mapping *mapping = broker->mappings;
+    while (mapping != NULL && !is_waiting(mapping))
+        mapping = mapping->next;
+    return mapping;
+}
+
+bool is_due(const mb_broker *broker)
+{
+    return broker->is_up != broker->was_up || next_waiting(broker) != NULL;
+}
+
+static void announce_revoke(mb_broker *broker, mb_mapping *mapping)
+{
+    const int64_t id = mapping->info->id, left = mapping->deadline_ms - now_ms();
+    const mb_revoke_notice notice = {mapping->deadline, left > 0 ? left : 0, mapping->detail};
+    const mb_reply reply = mapping->handler == NULL ? MB_DONE : mapping->handler(mapping->context, mapping, &notice);
+    /* The handler may have closed it. */
+    if (reply != MB_DONE || broker->closing || mapping_of(broker, id) != mapping)
+        return;
+    struct text parameters = {0};
+    mb_error error;
+    mapping_drop(mapping);
+    text_integer(&parameters, "mapping", id);
+    if (run_errand(broker, errand_revoke, &parameters, &error) != MB_OK)
+        warn(broker, &error);
+}
+
+static void announce_connection(mb_broker *broker)
+{
+    const mb_handlers *const handlers = &broker->handlers;
+    const bool first = !broker->was_up && !broker->told_down;
+    broker->was_up = broker->is_up;
+    if (broker->is_up) {
+        if (!first && handlers->reconnected != NULL)
+            handlers->reconnected(handlers->context);
+        return;
+    }
+    broker->told_down = true;
+    if (handlers->disconnected != NULL)
+        handlers->disconnected(handlers->context, &broker->notices->error);
+}
+
+void announce(mb_broker *broker)
+{
+    if (broker->is_up != broker->was_up)
+        announce_connection(broker);
+    for (mb_mapping *mapping; !broker->closing && (mapping = next_waiting(broker)) != NULL;) {
+        mapping->announced = true;
+        if (mapping->state == MB_REVOKING)
+            announce_revoke(broker, mapping);
+        else if (broker->handlers.mapping_lost != NULL)
+            broker->handlers.mapping_lost(broker->handlers.context, mapping);
+    }
+}

@@ -1,0 +1,32 @@
+/* A text that grows: the JSON of calls. */
+#ifndef MB_TEXT_H
+#define MB_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* All zero: empty. What can't be added is remembered, and nothing is added any more. */
+struct text {
+    char *at;
+    size_t used, room;
+    bool no_memory;
+    const char *wrong; /* the parameter that is no UTF-8, or no JSON object */
+};
+
+void text_free(struct text *text);
+
+/* As it is. */
+void text_add(struct text *text, const char *part);
+void text_add_bytes(struct text *text, const char *bytes, size_t count);
+
+/*
+ * Members of an object: ,"name":value. Nothing where the value is NULL. A call begins with the member before, so that each has its comma.
+ */
+void text_string(struct text *text, const char *name, const char *value);
+void text_object(struct text *text, const char *name, const char *value); /* JSON that the caller gave */
+void text_integer(struct text *text, const char *name, int64_t value);
+void text_size(struct text *text, const char *name, uint64_t value);
+void text_true(struct text *text, const char *name, bool value); /* only if it is true */
+
+#endif
