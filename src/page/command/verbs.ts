@@ -123,17 +123,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     summary: 'Take mappings back from their holders, by number',
     options: { '--grace-ms': '<ms>' },
     run: ({ positional, options }, { link, say }) =>
-      inTurn(positional, async text => {
-        const last = lastOf<string>()
-        await link.stream(
-          'RevokeMapping',
-          { mapping: whole(text), ...grace(options) },
-          ({ outcome, step }) => {
-            if (outcome === 'pending') say(`mapping ${text}: ${step}`)
-            last.value = outcome
-          },
-        )
-        return `mapping ${text}: ${last.value}`
+      oneByOne(positional, async text => {
+        const outcome = lastOutcome(`mapping ${text}`, say)
+        await link.stream('RevokeMapping', { mapping: whole(text), ...grace(options) }, outcome.take)
+        return outcome.words()
       }),
   },
   release: {
@@ -141,13 +134,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     summary: 'End allocations: revoke their mappings, scrub and free their memory',
     options: { '--grace-ms': '<ms>' },
     run: ({ positional, options }, { link, say }) =>
-      inTurn(positional, async name => {
-        const last = lastOf<string>()
-        await link.stream('Release', { name, ...grace(options) }, ({ outcome, step }) => {
-          if (outcome === 'pending') say(`${name}: ${step}`)
-          last.value = outcome
-        })
-        return `${name}: ${last.value}`
+      oneByOne(positional, async name => {
+        const outcome = lastOutcome(name, say)
+        await link.stream('Release', { name, ...grace(options) }, outcome.take)
+        return outcome.words()
       }),
   },
   freeze: {
@@ -307,14 +297,22 @@ function grace(options: Map<string, string>): { graceMs?: number } {
   return given(options, '--grace-ms', value => ({ graceMs: whole(value) })) ?? {}
 }
 
-async function inTurn(items: readonly string[], run: (item: string) => Promise<string>): Promise<string> {
+async function oneByOne(items: readonly string[], run: (item: string) => Promise<string>): Promise<string> {
   const results: string[] = []
   for (const item of items) results.push(await run(item))
   return results.join('\n')
 }
 
-function lastOf<T>(): { value: T | undefined } {
-  return { value: undefined }
+/** Says the steps of what ends, and keeps its outcome. */
+function lastOutcome(what: string, say: (line: string) => void) {
+  let last: string | undefined
+  return {
+    take: ({ outcome, step }: { outcome: string; step: string }) => {
+      if (outcome === 'pending') say(`${what}: ${step}`)
+      last = outcome
+    },
+    words: () => `${what}: ${last}`,
+  }
 }
 
 function progress(what: string, done: number, total: number): string {

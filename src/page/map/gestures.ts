@@ -61,18 +61,13 @@ export function listen(element: HTMLElement, gestures: Gestures): () => void {
     gestures.click(fraction(event.clientX))
   }
   const onLeave = () => gestures.point(undefined)
-  element.addEventListener('wheel', onWheel, { passive: false })
-  element.addEventListener('pointerdown', onDown)
-  element.addEventListener('pointermove', onMove)
-  element.addEventListener('pointerup', onUp)
-  element.addEventListener('pointercancel', onUp)
-  element.addEventListener('pointerleave', onLeave)
-  return () => {
-    element.removeEventListener('wheel', onWheel)
-    element.removeEventListener('pointerdown', onDown)
-    element.removeEventListener('pointermove', onMove)
-    element.removeEventListener('pointerup', onUp)
-    element.removeEventListener('pointercancel', onUp)
-    element.removeEventListener('pointerleave', onLeave)
-  }
+  const ending = new AbortController()
+  const { signal } = ending
+  element.addEventListener('wheel', onWheel, { passive: false, signal })
+  element.addEventListener('pointerdown', onDown, { signal })
+  element.addEventListener('pointermove', onMove, { signal })
+  element.addEventListener('pointerup', onUp, { signal })
+  element.addEventListener('pointercancel', onUp, { signal })
+  element.addEventListener('pointerleave', onLeave, { signal })
+  return () => ending.abort()
 }

@@ -2,52 +2,37 @@ import type { Allocation } from '../../../protocol/generated/broker'
 import { holderInWords } from '../../../protocol/words'
 import { count, printable, size } from '../format'
 import { useApp } from './hooks'
-import { byNumber, byText, hasWords, LiveTable } from './live-table'
+import { hasWords, LiveTable } from './live-table'
 import type { Column } from './virtual-table'
 
 const columns: readonly Column<Allocation>[] = [
-  { key: 'id', title: 'id', cell: row => row.id, right: true, compare: byNumber(row => row.id) },
+  { key: 'id', value: row => row.id, right: true },
   {
     key: 'name',
-    title: 'name',
+    value: row => row.name,
     cell: row => <bdi title={printable(row.name)}>{printable(row.name)}</bdi>,
-    compare: byText(row => row.name),
   },
-  { key: 'range', title: 'range', cell: row => row.range, compare: byText(row => row.range) },
-  {
-    key: 'size',
-    title: 'size',
-    cell: row => size(row.bytes),
-    right: true,
-    compare: byNumber(row => row.bytes),
-  },
-  { key: 'uid', title: 'uid', cell: row => row.uid, right: true, compare: byNumber(row => row.uid) },
+  { key: 'range', value: row => row.range },
+  { key: 'size', value: row => row.bytes, cell: row => size(row.bytes), right: true },
+  { key: 'uid', value: row => row.uid, right: true },
   {
     key: 'holder',
-    title: 'holder',
+    value: row => row.holderPid,
     cell: row => (typeof row.holderPid === 'number' ? holderInWords(row) : <i>unclaimed</i>),
     right: true,
-    compare: byNumber(row => row.holderPid),
   },
   {
     key: 'mappings',
     title: 'maps',
+    value: row => row.mappings,
     cell: row => count(row.mappings),
     right: true,
-    compare: byNumber(row => row.mappings),
   },
-  {
-    key: 'extents',
-    title: 'extents',
-    cell: row => count(row.extents.length),
-    right: true,
-    compare: byNumber(row => row.extents.length),
-  },
+  { key: 'extents', value: row => row.extents.length, cell: row => count(row.extents.length), right: true },
   {
     key: 'verdict',
-    title: 'verdict',
+    value: row => row.verdict,
     cell: row => <span class={`verdict ${row.verdict}`}>{row.verdict}</span>,
-    compare: byText(row => row.verdict),
   },
 ]
 

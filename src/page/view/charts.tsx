@@ -4,6 +4,7 @@ import { latency, size } from '../format'
 import { onThemeChange, readTheme } from '../map/theme'
 import type { Sample } from '../state/statistics'
 import { useApp, useSignals } from './hooks'
+import { Swatch } from './legend'
 
 interface ChartProps {
   title: string
@@ -116,7 +117,7 @@ function Chart(props: ChartProps) {
         <h3>{title}</h3>
         {now.map(({ title, text }, i) => (
           <span key={title}>
-            <i class={`swatch series-${i + 1}`} /> {title} <b>{text}</b>
+            <Swatch color={`series-${i + 1}`} /> {title} <b>{text}</b>
           </span>
         ))}
       </figcaption>

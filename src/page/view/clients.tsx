@@ -2,53 +2,31 @@ import { useEffect, useState } from 'preact/hooks'
 import type { Client } from '../../../protocol/generated/broker'
 import { clock, count, printable } from '../format'
 import { useApp, useSignals } from './hooks'
-import { byNumber, byText, hasWords, Search } from './live-table'
-import { type Column, RowCount, type SortOrder, VirtualTable } from './virtual-table'
+import { hasWords, Search, wordsOf } from './live-table'
+import { type Column, compareBy, RowCount, type SortOrder, VirtualTable } from './virtual-table'
 
 const rereadMs = 2000
 
 const columns: readonly Column<Client>[] = [
-  { key: 'pid', title: 'pid', cell: row => row.pid, right: true, compare: byNumber(row => row.pid) },
+  { key: 'pid', value: row => row.pid, right: true },
   {
     key: 'name',
     title: 'command',
+    value: row => row.command,
     cell: row => <bdi title={printable(row.command)}>{printable(row.command)}</bdi>,
-    compare: byText(row => row.command),
   },
-  { key: 'uid', title: 'uid', cell: row => row.uid, right: true, compare: byNumber(row => row.uid) },
-  {
-    key: 'since',
-    title: 'since',
-    cell: row => clock(row.connectedAt),
-    compare: byNumber(row => row.connectedAt),
-  },
-  {
-    key: 'calls',
-    title: 'calls',
-    cell: row => count(row.calls),
-    right: true,
-    compare: byNumber(row => row.calls),
-  },
-  {
-    key: 'allocations',
-    title: 'allocations',
-    cell: row => count(row.allocations),
-    right: true,
-    compare: byNumber(row => row.allocations),
-  },
+  { key: 'uid', value: row => row.uid, right: true },
+  { key: 'since', value: row => row.connectedAt, cell: row => clock(row.connectedAt) },
+  { key: 'calls', value: row => row.calls, cell: row => count(row.calls), right: true },
+  { key: 'allocations', value: row => row.allocations, cell: row => count(row.allocations), right: true },
   {
     key: 'mappings',
     title: 'maps',
+    value: row => row.mappings,
     cell: row => count(row.mappings),
     right: true,
-    compare: byNumber(row => row.mappings),
   },
-  {
-    key: 'watching',
-    title: 'watching',
-    cell: row => (row.watching ? 'yes' : ''),
-    compare: byNumber(row => Number(row.watching)),
-  },
+  { key: 'watching', value: row => Number(row.watching), cell: row => (row.watching ? 'yes' : '') },
 ]
 
 /** Connected processes. The page asks for their figures while the viewer looks at them, as no event has them. */
@@ -63,14 +41,11 @@ export function Clients() {
     const timer = setInterval(read, rereadMs)
     return () => clearInterval(timer)
   }, [model])
-  const words = search
-    .toLowerCase()
-    .split(/\s+/)
-    .filter(word => word !== '')
-  const by = columns.find(column => column.key === order.key)!.compare!
+  const words = wordsOf(search)
+  const by = compareBy(columns, order)
   const rows = model.clients
     .filter(row => hasWords([row.command, `pid ${row.pid}`, `uid ${row.uid}`], words))
-    .sort((a, b) => (order.descending ? by(b, a) : by(a, b)) || a.id - b.id)
+    .sort((a, b) => by(a, b) || a.id - b.id)
   return (
     <>
       <div class="tools">

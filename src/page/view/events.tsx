@@ -3,26 +3,38 @@ import type { Event as Change } from '../../../protocol/generated/broker'
 import { clock, grouped, printable, size } from '../format'
 import { eventMatches, eventsKept } from '../state/event-log'
 import { useApp, useSignals } from './hooks'
-import { Search } from './live-table'
+import { Search, wordsOf } from './live-table'
 import { focusIds } from './shortcuts'
 import { type Column, RowCount, VirtualTable } from './virtual-table'
 
 const columns: readonly Column<Change>[] = [
-  { key: 'sequence', title: '#', cell: row => row.sequence, right: true },
-  { key: 'time', title: 'time', cell: row => clock(row.time, true) },
-  { key: 'kind', title: 'what', cell: row => <span class={`kind ${row.kind}`}>{row.kind}</span> },
+  { key: 'sequence', title: '#', value: row => row.sequence, right: true },
+  { key: 'time', value: row => row.time, cell: row => clock(row.time, true) },
+  {
+    key: 'kind',
+    title: 'what',
+    value: row => row.kind,
+    cell: row => <span class={`kind ${row.kind}`}>{row.kind}</span>,
+  },
   {
     key: 'name',
     title: 'allocation',
+    value: row => row.allocation ?? row.range,
     cell: row => <bdi>{printable(row.allocation ?? row.range ?? '')}</bdi>,
   },
-  { key: 'mapping', title: 'mapping', cell: row => row.mapping ?? '', right: true },
-  { key: 'size', title: 'bytes', cell: row => (row.bytes ? size(row.bytes) : ''), right: true },
-  { key: 'uid', title: 'uid', cell: row => row.uid ?? '', right: true },
-  { key: 'pid', title: 'pid', cell: row => row.pid || '', right: true },
+  { key: 'mapping', value: row => row.mapping, right: true },
+  {
+    key: 'size',
+    title: 'bytes',
+    value: row => row.bytes,
+    cell: row => (row.bytes ? size(row.bytes) : ''),
+    right: true,
+  },
+  { key: 'uid', value: row => row.uid, right: true },
+  { key: 'pid', value: row => row.pid || null, right: true },
   {
     key: 'detail',
-    title: 'detail',
+    value: row => row.detail,
     cell: row => <bdi title={printable(row.detail ?? '')}>{printable(row.detail ?? '')}</bdi>,
   },
 ]
@@ -43,10 +55,7 @@ export function Events() {
     cache.current.length !== events.length ||
     cache.current.search !== search
   ) {
-    const words = search
-      .toLowerCase()
-      .split(/\s+/)
-      .filter(word => word !== '')
+    const words = wordsOf(search)
     const rows = events.slice(-eventsKept).filter(event => eventMatches(event, words))
     cache.current = { events, length: events.length, search, rows }
   }

@@ -32,17 +32,21 @@ export function Legend({ map }: { map: RangeMap }) {
     <ul class="legend" aria-label="Colours">
       {coloured.map(([paint, title]) => (
         <li key={paint}>
-          <i class={`swatch paint-${paint}`} /> {title}
+          <Swatch color={`map-${paint}`} /> {title}
         </li>
       ))}
       {rest.map(([paint, title, bytes]) => (
         <li key={paint} class={bytes === 0 ? 'none' : ''}>
-          <i class={`swatch paint-${paint}`} /> {title}{' '}
-          {bytes !== undefined && bytes > 0 && <b>{size(bytes)}</b>}
+          <Swatch color={`map-${paint}`} /> {title} {bytes !== undefined && bytes > 0 && <b>{size(bytes)}</b>}
         </li>
       ))}
     </ul>
   )
+}
+
+/** A square in a color of the style sheet. */
+export function Swatch({ color }: { color: string }) {
+  return <i class="swatch" style={{ background: `var(--${color})` }} />
 }
 
 function tableBytes(range: Range): number {

@@ -3,7 +3,7 @@ import type { Inventory } from '../state/inventory'
 import { SortedView } from '../state/sorted-view'
 import { useApp, useSignals } from './hooks'
 import { focusIds } from './shortcuts'
-import { type Column, RowCount, type SortOrder, VirtualTable } from './virtual-table'
+import { type Column, compareBy, RowCount, type SortOrder, VirtualTable } from './virtual-table'
 
 export interface LiveTableProps<T> {
   kind: 'allocation' | 'mapping'
@@ -37,15 +37,11 @@ export function LiveTable<T extends object>(props: LiveTableProps<T>) {
     [],
   )
   useMemo(() => {
-    const words = search
-      .toLowerCase()
-      .split(/\s+/)
-      .filter(word => word !== '')
+    const words = wordsOf(search)
     const wanted = filters?.[filter]?.accepts
     const accepts = (row: T) => (wanted?.(row) ?? true) && (words.length === 0 || matches(row, words))
-    const by = columns.find(column => column.key === order.key)?.compare
-    const sign = order.descending ? -1 : 1
-    const compare = (a: T, b: T) => (by ? sign * by(a, b) : 0) || keyOf(a) - keyOf(b)
+    const by = compareBy(columns, order)
+    const compare = (a: T, b: T) => by(a, b) || keyOf(a) - keyOf(b)
     view.reset(all(model.inventory).values(), compare, accepts)
   }, [search, filter, order])
   useEffect(() => {
@@ -95,17 +91,9 @@ export function LiveTable<T extends object>(props: LiveTableProps<T>) {
   )
 }
 
-/** By code units: the order of bytes, and much faster than that of a language. */
-export function byText<T>(text: (row: T) => string): (a: T, b: T) => number {
-  return (a, b) => {
-    const [left, right] = [text(a), text(b)]
-    return left < right ? -1 : left > right ? 1 : 0
-  }
-}
-
-/** Missing values come first. */
-export function byNumber<T>(value: (row: T) => number | null | undefined): (a: T, b: T) => number {
-  return (a, b) => (value(a) ?? -1) - (value(b) ?? -1)
+/** The words of a search. */
+export function wordsOf(search: string): string[] {
+  return search.toLowerCase().split(/\s+/).filter(Boolean)
 }
 
 /** Whether every word is in one of the texts. */

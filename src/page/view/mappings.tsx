@@ -2,51 +2,33 @@ import { useState } from 'preact/hooks'
 import type { Mapping } from '../../../protocol/generated/broker'
 import { count, hex, printable, size } from '../format'
 import { useApp } from './hooks'
-import { byNumber, byText, hasWords, LiveTable } from './live-table'
+import { hasWords, LiveTable } from './live-table'
 import type { Column } from './virtual-table'
 
 const columns: readonly Column<Mapping>[] = [
-  { key: 'id', title: 'id', cell: row => row.id, right: true, compare: byNumber(row => row.id) },
+  { key: 'id', value: row => row.id, right: true },
   {
     key: 'name',
     title: 'allocation',
+    value: row => row.allocation,
     cell: row => <bdi title={printable(row.allocation)}>{printable(row.allocation)}</bdi>,
-    compare: byText(row => row.allocation),
   },
-  {
-    key: 'offset',
-    title: 'offset',
-    cell: row => hex(row.offset),
-    right: true,
-    compare: byNumber(row => row.offset),
-  },
-  {
-    key: 'size',
-    title: 'length',
-    cell: row => size(row.length),
-    right: true,
-    compare: byNumber(row => row.length),
-  },
-  {
-    key: 'access',
-    title: 'access',
-    cell: row => (row.access === 'read' ? 'read' : 'read-write'),
-    compare: byText(row => row.access),
-  },
+  { key: 'offset', value: row => row.offset, cell: row => hex(row.offset), right: true },
+  { key: 'size', title: 'length', value: row => row.length, cell: row => size(row.length), right: true },
+  { key: 'access', value: row => row.access, cell: row => (row.access === 'read' ? 'read' : 'read-write') },
   {
     key: 'guest',
     title: 'guest address',
+    value: row => row.guestAddress,
     cell: row => hex(row.guestAddress),
     right: true,
-    compare: byNumber(row => row.guestAddress),
   },
-  { key: 'uid', title: 'uid', cell: row => row.uid, right: true, compare: byNumber(row => row.uid) },
-  { key: 'pid', title: 'pid', cell: row => count(row.pid), right: true, compare: byNumber(row => row.pid) },
+  { key: 'uid', value: row => row.uid, right: true },
+  { key: 'pid', value: row => row.pid, cell: row => count(row.pid), right: true },
   {
     key: 'state',
-    title: 'state',
+    value: row => row.state,
     cell: row => <span class={`state ${row.state}`}>{row.state}</span>,
-    compare: byText(row => row.state),
   },
 ]
 

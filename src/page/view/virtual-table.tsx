@@ -14,16 +14,28 @@ const margin = 6
 
 export interface Column<T> {
   key: string
-  title: string
-  cell: (row: T) => ComponentChildren
+  /** Default: the key. */
+  title?: string
+  /** Rows are ordered by it: text by code units, which is much faster than by a language; missing values come first. */
+  value: (row: T) => string | number | null | undefined
+  /** Default: the value. */
+  cell?: (row: T) => ComponentChildren
   right?: boolean
-  /** How rows are ordered by this column; without it they can't be. */
-  compare?: (a: T, b: T) => number
 }
 
 export interface SortOrder {
   key: string
   descending: boolean
+}
+
+/** Compares two rows by a column, in the given direction. */
+export function compareBy<T>(columns: readonly Column<T>[], { key, descending }: SortOrder) {
+  const { value } = columns.find(column => column.key === key)!
+  const sign = descending ? -1 : 1
+  return (a: T, b: T): number => {
+    const [left, right] = [value(a) ?? -1, value(b) ?? -1]
+    return left < right ? -sign : left > right ? sign : 0
+  }
 }
 
 export interface VirtualTableProps<T> {
@@ -154,7 +166,7 @@ function Row<T>({ table, columns, row, index, isSelected, onSelect }: RowProps<T
             role={onSelect ? 'gridcell' : 'cell'}
             class={`c-${column.key}${column.right ? ' right' : ''}`}
           >
-            {column.cell(row)}
+            {(column.cell ?? column.value)(row)}
           </span>
         ))}
       </div>
@@ -170,12 +182,12 @@ interface HeadingProps<T> {
 }
 
 function Heading<T>({ column, order, onOrder }: HeadingProps<T>) {
-  const { key, title, right, compare } = column
+  const { key, title = key, right } = column
   const sorted = order?.key === key
   const sort = sorted ? (order.descending ? 'descending' : 'ascending') : undefined
   return (
     <span role="columnheader" aria-sort={sort} class={`c-${key}${right ? ' right' : ''}`}>
-      {compare && onOrder ? (
+      {onOrder ? (
         <button type="button" onClick={() => onOrder({ key, descending: sorted && !order.descending })}>
           {title}
           {sorted && <span aria-hidden="true">{order.descending ? ' ▾' : ' ▴'}</span>}
