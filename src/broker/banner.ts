@@ -37,7 +37,7 @@ function describe({ configured, view }: Started): string {
   const place = configured.path ?? 'memfds'
   if (view.state === 'online') return `It hands out ${formatSize(view.bytes)} of memory kept in ${place}.`
   return `It hands out nothing of range ${view.name}: ${view.reason}
-Mend that and start it again; without a configuration, --size and --directory choose the size and the place.`
+Correct that and start it again; without a configuration, --size and --directory choose the size and the place.`
 }
 
 /** A power of two that fits into the free memory with room to spare; 0: none does. */

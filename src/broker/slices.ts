@@ -1,11 +1,11 @@
 /** How long one piece of work may keep everybody else waiting. */
 const sliceMs = 2
 
-/** Work that grows with somebody's possessions. It runs in slices, and everybody else has a turn between them. */
+/** Work that grows with somebody's possessions. It runs in slices, and calls of others run between them. */
 export class Slices {
   private since = performance.now()
 
-  /** Call it between two steps; undefined while the slice has time left, so that little work stays in one turn. */
+  /** Call it between two steps; undefined while the slice has time left, so that little work stays in one iteration of the event loop. */
   next(): Promise<void> | undefined {
     if (performance.now() - this.since < sliceMs) return undefined
     return new Promise(resolve =>

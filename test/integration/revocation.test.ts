@@ -184,7 +184,7 @@ test(
     const [other, mapping] = await holder('ignores')
     const from = performance.now()
     const seen = await steps(owner, 'RevokeMapping', { mapping, name: 'ram', graceMs: 300 })
-    // A timer counts from the beginning of its turn of the event loop, in whole milliseconds.
+    // A timer counts from the beginning of its iteration of the event loop, in whole milliseconds.
     expect(performance.now() - from).toBeGreaterThan(250)
     expect(seen.map(({ step }) => step)).toContain(`the deadline has passed: killing process ${other.pid}`)
     expect(seen.at(-1)).toMatchObject({ outcome: 'revoked' })

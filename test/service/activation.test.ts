@@ -68,7 +68,7 @@ test.each([
   expect(await answersAt(taken)).toBe(true)
   expect(existsSync(at('own.sock'))).toBe(false)
   const others = names.split(':').filter(name => name.includes('other'))
-  for (const other of others) expect(output).toContain(`('${other}') from the service manager is left alone`)
+  for (const other of others) expect(output).toContain(`('${other}') from the service manager is not used`)
 })
 
 test.each(['other:another', 'varlink:varlink'])(

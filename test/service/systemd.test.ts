@@ -241,10 +241,10 @@ scenario(
     const doctor = () => {
       const { stdout, stderr } = host.systemd.run('broker-ctl', 'doctor', '--json')
       if (stdout === '') throw new Error(stderr)
-      const { result, finding, mend } = JSON.parse(stdout).checks.find(
+      const { result, finding, repair } = JSON.parse(stdout).checks.find(
         ({ id }: { id: string }) => id === 'fdStore',
       )
-      return { result, finding, mend } as { result: string; finding: string; mend?: string }
+      return { result, finding, repair } as { result: string; finding: string; repair?: string }
     }
     const run = (command = '') =>
       expect(host.systemd.run('sh', '-c', command.split(';')[0]!)).toMatchObject({ status: 0, stderr: '' })
@@ -275,7 +275,7 @@ scenario(
       finding: `the fd store of ${service} has 2 memfds of sealed, and room for 2: 2 more end at the next restart of the broker`,
     })
     // The command makes room for what comes; what was refused is not there yet, and the doctor goes on saying so.
-    run(lossy.mend)
+    run(lossy.repair)
     expect(host.systemd.show(service, 'FileDescriptorStoreMax')).toBe('8192')
     await allocate('store/4')
     expect(doctor()).toMatchObject({
@@ -289,7 +289,7 @@ scenario(
     restarted()
     const without = doctor()
     expect(without).toMatchObject({ result: 'warning', finding: expect.stringContaining('has no fd store') })
-    run(without.mend)
+    run(without.repair)
     expect(doctor()).toMatchObject({ result: 'good' })
     host.systemd.run('rm', override)
     restarted()

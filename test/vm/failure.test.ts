@@ -275,7 +275,7 @@ if (qemu === undefined) {
     await stop('vm-1', '--save')
     await next.outcome
     const booted = await counting('vm-1', '--discard-state')
-    expect(booted.stderr).toContain('what was saved is discarded, as --discard-state says; it boots')
+    expect(booted.stderr).toContain('--discard-state discards the saved guest; it boots')
   })
 
   test('a state allocation that is too small grows, before the guest is stopped', async () => {

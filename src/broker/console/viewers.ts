@@ -14,7 +14,7 @@ import { webSocketChannel } from './web-socket-channel'
 
 const pingMs = 5000
 
-/** Two, not one: after a long turn of the broker's the answer to the last ping is still in the socket. */
+/** Two, not one: after the broker was busy for long, the answer to the last ping is still in the socket. */
 const unansweredMax = 2
 
 /**

@@ -10,7 +10,7 @@ const policyViolation = 1008
 export function webSocketChannel(socket: WebSocket, transport: Socket, events: ChannelEvents): Channel {
   let ended = false
   let corked = false
-  /** Frames of one turn of the event loop leave together: each alone would cost a system call. */
+  /** Frames of one iteration of the event loop leave together: each alone would cost a system call. */
   const gather = () => {
     if (corked) return
     corked = true

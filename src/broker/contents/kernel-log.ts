@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextIteration } from 'node:timers/promises'
 import { native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
 import { inOrder, overlaps } from '../allocator/extents'
@@ -13,10 +13,10 @@ const recordBytesMax = 8192
  * Anybody can make the kernel write to its log. The broker reads so many records at once (some milliseconds), then pauses,
  * and counts the records that the kernel overwrites meanwhile.
  */
-const recordsPerTurn = 512
+const recordsPerRead = 512
 const pauseMs = 25
 /** Reads more than the kernel keeps, and still ends under a flood. */
-const turnsMax = 1024
+const readsMax = 1024
 
 /** A flood is no reason to flood the broker's own log. */
 const reportLostEveryMs = 60_000
@@ -80,7 +80,7 @@ export class KernelLog {
   /** Resolves when it has reported everything that the log has by now. */
   async catchUp(): Promise<void> {
     if (!this.follower) return
-    for (let turns = 0; turns < turnsMax && !this.readSome(); turns++) await turn()
+    for (let reads = 0; reads < readsMax && !this.readSome(); reads++) await nextIteration()
     this.report()
   }
 
@@ -118,7 +118,7 @@ export class KernelLog {
     } catch {
       return true
     }
-    for (let records = 0; records < recordsPerTurn; records++) {
+    for (let records = 0; records < recordsPerRead; records++) {
       try {
         const bytes = readSync(this.fd, this.buffer)
         if (bytes === 0) return true

@@ -83,8 +83,3 @@ export async function drainedWithin(call: Call, ms: number): Promise<boolean> {
     clearTimeout(timer)
   }
 }
-
-/** Settles when everybody else has had a turn. */
-export function turn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
-}

@@ -1,3 +1,4 @@
+import { setImmediate as nextIteration } from 'node:timers/promises'
 import type {
   ListPoisonedOut,
   MarkPoisonedIn,
@@ -24,7 +25,7 @@ import { allocationsWith, recordPoison } from '../contents/poison'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Range } from '../state/range'
-import { drained, invalid, turn } from './arguments'
+import { drained, invalid } from './arguments'
 import { checkAdmin, checkOwner, findVisible } from './authorize'
 
 /** Works while frozen too: a failure of memory can't wait. */
@@ -126,7 +127,7 @@ export async function listPoisoned(
   for (; call.more && rows.length - sent > poisonRowsMax && !call.ended; sent += poisonRowsMax) {
     const poisoned = rows.slice(sent, sent + poisonRowsMax)
     if (!call.replyMore({ poisoned } satisfies ListPoisonedOut)) await drained(call)
-    await turn()
+    await nextIteration()
   }
   return { poisoned: rows.slice(sent, sent + poisonRowsMax) }
 }

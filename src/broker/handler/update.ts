@@ -1,3 +1,4 @@
+import { setImmediate as nextIteration } from 'node:timers/promises'
 import type {
   AnswerUpdateIn,
   BeginUpdateIn,
@@ -19,7 +20,7 @@ import {
 import type { Call } from '../../../protocol/wire/responder'
 import type { Broker } from '../broker'
 import type { Session } from '../session/session'
-import { checkLine, drained, invalid, turn } from './arguments'
+import { checkLine, drained, invalid } from './arguments'
 
 const reasonBytesMax = 200
 
@@ -130,7 +131,7 @@ async function inBatches<Row>(
     if (rows.length === participantRowsMax) {
       if (!call.more || call.ended) break
       if (!send(rows)) await drained(call)
-      await turn()
+      await nextIteration()
       rows = []
     }
     rows.push(row)

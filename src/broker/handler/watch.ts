@@ -1,3 +1,4 @@
+import { setImmediate as nextIteration } from 'node:timers/promises'
 import type { Event, WatchIn, WatchOut } from '../../../protocol/generated/broker'
 import {
   allocationJsonBytesMax,
@@ -14,7 +15,7 @@ import type { Audience } from '../session/events'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import { viewAllocation, viewMapping } from '../state/wire-view'
-import { drained, turn } from './arguments'
+import { drained } from './arguments'
 import { maySee } from './authorize'
 
 /** Allocations in one reply of the snapshot. Others wait for one reply about a millisecond. */
@@ -102,7 +103,7 @@ export async function watch(
   flush()
 }
 
-/** Takes a turn of the event loop for each batch, so that nobody waits for all of them. */
+/** Takes an iteration of the event loop for each batch, so that nobody waits for all of them. */
 async function sendSnapshot(broker: Broker, session: Session, mine: boolean, call: Call): Promise<void> {
   const holder = mine ? session.holder : undefined
   let batch: Allocation[] = []
@@ -122,7 +123,7 @@ async function sendSnapshot(broker: Broker, session: Session, mine: boolean, cal
     const bytes = allocationJsonBytesMax + allocation.mappings.size * mappingJsonBytesMax
     if (batch.length === batchMax || (bytes > room && batch.length > 0)) {
       if (!send(false)) await drained(call)
-      await turn()
+      await nextIteration()
       if (call.ended) return
     }
     room -= bytes

@@ -8,7 +8,7 @@ const retryMs = 20
 const retryAfterFailureMs = 1000
 
 /**
- * The output of log lines. It writes in the same turn, so that a crash does not lose the last line, and never waits.
+ * The output of log lines. It writes before the call returns, so that a crash does not lose the last line, and never waits.
  * A reader that does not read costs log lines, not the broker; the next line counts the lost ones.
  */
 export class StandardError {
@@ -41,8 +41,8 @@ export class StandardError {
   /** Before the process ends, a reader gets a last chance. pino calls it after a fatal line. */
   flushSync(waitMs = 500): void {
     const until = performance.now() + waitMs
-    const turn = new Int32Array(new SharedArrayBuffer(4))
-    while (this.writeQueued() === 'blocked' && performance.now() < until) Atomics.wait(turn, 0, 0, 5)
+    const pause = new Int32Array(new SharedArrayBuffer(4))
+    while (this.writeQueued() === 'blocked' && performance.now() < until) Atomics.wait(pause, 0, 0, 5)
   }
 
   private drain(): void {

@@ -104,7 +104,7 @@ function chooseListener(inherited: Inherited, sockets: readonly Passed[]): Inher
   // This runs before the broker touches a socket: the others may be another service's as well.
   for (const other of named.length > 0 ? sockets : [])
     if (other.name !== varlinkName)
-      complain(inherited, other, `is left alone, as there is a '${varlinkName}'`)
+      complain(inherited, other, `is not used: another one has the name '${varlinkName}'`)
   const listeners: { fd: number; path: string }[] = []
   for (const passed of named.length > 0 ? named : sockets) {
     const path = listenerPath(passed.fd)

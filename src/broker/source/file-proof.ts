@@ -5,7 +5,7 @@ import type { Proof, Scan } from './source'
 
 /**
  * Whether anyone but the broker reaches a file. open makes a new descriptor of it for writing, the broker's only one; file is
- * its path. The kernel's write lease is the proof; the broker asks for it in one turn of the event loop. The scan of /proc only
+ * its path. The kernel's write lease is the proof; the broker asks for it in one iteration of the event loop. The scan of /proc only
  * finds processes to ask: a descriptor in flight is in no process, so an empty scan proves nothing.
  * storePid: the process that has copies of the broker's own descriptor, and is no holder.
  * isSole: another way to ask, where the kernel gives no lease.

@@ -80,7 +80,7 @@ async function frameOf(work: FileWork, fd: number, pageBytes: number): Promise<n
 }
 
 /**
- * Runs in one turn of the event loop. It also returns false if it does not find the counts: others may be opening and closing
+ * Runs in one iteration of the event loop. It also returns false if it does not find the counts: others may be opening and closing
  * the file.
  */
 function isSoleByCounts(fd: number, frame: number): boolean {

@@ -12,7 +12,7 @@ export class Allocation {
   heldBy: Holder | undefined
   /** The process that has joined the holder and will take its place, until the inventory notes its end. */
   successorBy: Holder | undefined
-  /** The operation that changes the allocation over several turns of the event loop. */
+  /** The operation that changes the allocation over several iterations of the event loop. */
   busy: string | undefined
   /** The allocation's part of the sums of its range. */
   counted: Partial<Sums> = {}

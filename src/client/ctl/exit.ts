@@ -23,7 +23,7 @@ export const exitCodes: Record<number, string> = {
   [exitCode.usage]: 'wrong usage',
   [exitCode.unreachable]: "the broker can't be reached",
   [exitCode.unsafe]: 'preflight: the next kernel would lose a range',
-  [exitCode.findings]: 'doctor: there is something to mend',
+  [exitCode.findings]: 'doctor: there is something to repair',
   [exitCode.damaged]: 'verify: an allocation is changed or poisoned',
   [exitCode.cannotExecute]: "exec: the command can't be executed",
   [exitCode.notFound]: 'exec: the command was not found',

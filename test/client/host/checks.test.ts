@@ -244,11 +244,14 @@ test.each<[string, () => void, string, RegExp, RegExp]>([
     /took the \$ away/,
     /reserve/,
   ],
-])('%s is found, with what repairs it', (_what, spoil, expected, finding, mend) => {
+])('%s is found, with what repairs it', (_what, spoil, expected, finding, repair) => {
   // Proves that each check sees its fault in what the kernel shows.
   spoil()
   const found = ill(all).find(({ result, id }) => `${result} ${id}` === expected)
-  expect([found?.finding, found?.mend]).toEqual([expect.stringMatching(finding), expect.stringMatching(mend)])
+  expect([found?.finding, found?.repair]).toEqual([
+    expect.stringMatching(finding),
+    expect.stringMatching(repair),
+  ])
 })
 
 test('an entry whose kernel reads no line but its own is found', () => {
@@ -265,11 +268,11 @@ test('an entry whose kernel reads no line but its own is found', () => {
       finding: expect.stringMatching(
         /1 of 2 entries .*a\.conf: .*CONFIG_CMDLINE_OVERRIDE.*; .*kernel's own memory/,
       ),
-      mend: 'boot a kernel that is built without CONFIG_CMDLINE_OVERRIDE',
+      repair: 'boot a kernel that is built without CONFIG_CMDLINE_OVERRIDE',
     },
   ])
   put('efi/loader/entries/a.conf', `linux /1234/6.1.0/linux\noptions quiet`)
-  expect(ill([dax])[0]!.mend).toMatch(/\/etc\/kernel\/cmdline, then for each kernel: kernel-install add/)
+  expect(ill([dax])[0]!.repair).toMatch(/\/etc\/kernel\/cmdline, then for each kernel: kernel-install add/)
   put('efi', undefined)
   put('lib/modules/6.12.0/config', drivers)
   expect(ill([dax])).toEqual([])
@@ -284,9 +287,9 @@ test('a kernel that is inside the reservation is not sent the same way again', (
   put('sys/bus/dax/devices', undefined)
   const found = ill([dax])
   expect(found.map(({ id }) => id)).toEqual(['region', 'occupied'])
-  for (const { mend } of found) {
-    expect(mend).toMatch(/^boot with nokaslr too, or a kernel from 6\.10 on/)
-    expect(mend).not.toMatch(/broker-ctl reserve/)
+  for (const { repair } of found) {
+    expect(repair).toMatch(/^boot with nokaslr too, or a kernel from 6\.10 on/)
+    expect(repair).not.toMatch(/broker-ctl reserve/)
   }
   expect(found[1]!.finding).toMatch(/Kernel code at 0x48000000-0x490027ff/)
 })
@@ -306,11 +309,11 @@ test('memory that the CXL drivers take is no range, unless dax_hmem offers it', 
       id: 'occupied',
       result: 'bad',
       finding: expect.stringMatching(/in CXL Window 0 /),
-      mend: expect.stringMatching(/outside/),
+      repair: expect.stringMatching(/outside/),
     },
   ])
   put('sys/bus/dax/devices', undefined)
-  expect(ill([dax]).map(({ id, mend }) => [id, /CXL/.test(mend!)])).toEqual([
+  expect(ill([dax]).map(({ id, repair }) => [id, /CXL/.test(repair!)])).toEqual([
     ['region', true],
     ['occupied', true],
   ])
@@ -342,7 +345,7 @@ test('what kmem has of others is none of the range', () => {
   put('sys/bus/dax/devices/dax1.0/resource', '0x40000000')
   expect(found()).toEqual(['bad kmem'])
   put('sys/devices/system/memory/block_size_bytes', '8000000')
-  expect(ill([dax])[0]!.mend).toContain(
+  expect(ill([dax])[0]!.repair).toContain(
     'for block in $(seq 8 15); do echo offline >/sys/devices/system/memory/memory$block/state; done; ' +
       'echo dax1.0 >/sys/bus/dax/drivers/kmem/unbind; where',
   )
@@ -354,7 +357,7 @@ test('a tmpfs that is too small is found on the real one', () => {
   // Proves that sizes are those of the filesystem, and that the command's size is enough.
   const [found] = ill([{ ...files, bytes: 2 ** 50 }])
   expect(found).toMatchObject({ id: 'filesystem', result: 'bad', range: 'files' })
-  expect(found!.mend).toBe(
+  expect(found!.repair).toBe(
     `mount -o remount,size=${Math.ceil(((2 ** 50 + 4096) * 1.02) / 2 ** 20)}M /dev/shm`,
   )
 })
@@ -373,7 +376,7 @@ test('a place that a stranger can take before the broker does is found, with one
   expect(found('/dev/shm/guests')).toMatchObject({
     result: 'warning',
     finding: expect.stringMatching(/any user can make \/dev\/shm\/guests before the broker does/),
-    mend: expect.stringMatching(/deploy\/dev-membroker\.mount.*"\/dev\/membroker"/),
+    repair: expect.stringMatching(/deploy\/dev-membroker\.mount.*"\/dev\/membroker"/),
   })
   mode('dev/shm/guests', 0o700)
   expect(found('/dev/shm/guests').result).toBe('warning')
@@ -413,7 +416,7 @@ test('a tmpfs that is bound to nodes with less memory is found', () => {
       id: 'filesystem',
       result: 'bad',
       finding: expect.stringMatching(/bound to node 0, which has 8 KiB/),
-      mend: expect.stringMatching(/mpol=local/),
+      repair: expect.stringMatching(/mpol=local/),
     },
   ])
 })

@@ -97,13 +97,13 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
     /no fd store: memory of small, huge would end/,
     `${dropIn(8192)} && ${restart}`,
   ],
-])('%s: the finding and its mend', (_what, change, result, finding, mend) => {
+])('%s: the finding and its repair', (_what, change, result, finding, repair) => {
   // Proves that loss, the danger of it and refusals are told apart, and that no command to restart comes where it loses memory.
   const found = judgeFdStore({ ...well, ...change })
   expect(found).toEqual({
     result,
     finding: expect.stringMatching(finding),
-    ...(mend !== undefined && { mend }),
+    ...(repair !== undefined && { repair }),
   })
 })
 

@@ -63,10 +63,10 @@ test.each([
     'bad',
     `echo 72 >/${pool}/nr_hugepages`,
   ],
-])('a pool with %s', (_what, set, result, mend) => {
+])('a pool with %s', (_what, set, result, repair) => {
   // Proves that only available pages count, and that the repair makes room beside the pages of others.
   set()
-  expect(check(memfd)).toMatchObject({ result, ...(mend === undefined ? {} : { mend }) })
+  expect(check(memfd)).toMatchObject({ result, ...(repair === undefined ? {} : { repair }) })
 })
 
 test('what a memfd range holds already counts as its own', () => {
@@ -80,7 +80,7 @@ test('what the files of a range hold counts as its own, also without a broker', 
   // Proves that it is counted by what the files take, and that those who can't see that are told so.
   counts(32, 30)
   tree.folder('dev/hugepages/x')
-  expect(check(directory)).toMatchObject({ result: 'bad', mend: `echo 34 >/${pool}/nr_hugepages` })
+  expect(check(directory)).toMatchObject({ result: 'bad', repair: `echo 34 >/${pool}/nr_hugepages` })
   tree.put('dev/hugepages/x/alloc-1', Buffer.alloc(2 * page, 1))
   expect(check(directory).result).toBe('good')
   if (process.getuid!() === 0) return
@@ -112,7 +112,7 @@ test("a broker that is bound to a node gets that node's pages only", () => {
   expect(check(memfd, broker(0, [1]))).toMatchObject({
     result: 'bad',
     finding: expect.stringMatching(/on node 1, to which the broker is bound, has 4 huge pages/),
-    mend: `echo 32 >/sys/devices/system/node/node1/hugepages/${name}/nr_hugepages`,
+    repair: `echo 32 >/sys/devices/system/node/node1/hugepages/${name}/nr_hugepages`,
   })
 })
 
@@ -137,7 +137,7 @@ test('pages of 1 GiB are best had at boot', () => {
   const gigabytes = { ...memfd, bytes: 2 ** 31, huge_page: 2 ** 30 }
   expect(check(gigabytes)).toMatchObject({
     result: 'bad',
-    mend: expect.stringMatching(/hugepagesz=1G hugepages=2/),
+    repair: expect.stringMatching(/hugepagesz=1G hugepages=2/),
   })
 })
 
@@ -153,7 +153,7 @@ test('a hugetlbfs that is limited to less than the range is found', () => {
   expect(hugetlbfsRoom(directory, mount(`rw,pagesize=2M,size=${16 * page}`))).toMatchObject({
     result: 'bad',
     finding: expect.stringMatching(/limited to 32 MiB/),
-    mend: expect.stringMatching(
+    repair: expect.stringMatching(
       /umount \/dev\/hugepages && mount -t hugetlbfs -o pagesize=2M none \/dev\/hugepages/,
     ),
   })

@@ -8,7 +8,7 @@ test('a broker that does not have the log open is warned of, with what that cost
   expect(kernelLog(new HostFiles(), process.pid)).toMatchObject({
     result: 'warning',
     finding: expect.stringMatching(/after a kexec the broker may give it to somebody else$/),
-    mend: expect.stringMatching(/CAP_SYSLOG/),
+    repair: expect.stringMatching(/CAP_SYSLOG/),
   })
   expect(kernelLog(new HostFiles('/nowhere'), process.pid).result).toBe('notApplicable')
 })

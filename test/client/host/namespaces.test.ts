@@ -40,7 +40,7 @@ itAsRoot(
       expect(refused.stderr).toMatch(/has to run in the host's pid namespace/)
       expect(await visibility(broker)).toMatchObject({
         result: 'bad',
-        mend: expect.stringMatching(/host's pid namespace/),
+        repair: expect.stringMatching(/host's pid namespace/),
       })
     } finally {
       await broker.dispose()

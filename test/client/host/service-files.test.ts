@@ -66,10 +66,10 @@ test('a program, or its interpreter, that only the shell finds', () => {
     result: 'bad',
     finding: expect.stringContaining('finds no membrokerd in /usr'),
   })
-  expect(diagnosis().mend).toContain('npm install -g --prefix /usr/local')
+  expect(diagnosis().repair).toContain('npm install -g --prefix /usr/local')
   install('membrokerd', 'opt/membroker/main.js', main)
   expect(diagnosis()).toMatchObject({ result: 'bad', finding: expect.stringContaining('finds no node in') })
-  expect(diagnosis().mend).toContain('Node.js')
+  expect(diagnosis().repair).toContain('Node.js')
 })
 
 test('a drop-in that lets it see the folder, or names another program, is believed', () => {

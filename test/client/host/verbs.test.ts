@@ -195,7 +195,7 @@ test('the doctor sees a running broker, and the folder of its socket', async () 
     const { code, stdout } = await run('doctor', '--config', broker.configFile, '--json')
     expect(code).toBe(5)
     expect(of(JSON.parse(stdout), 'socketFolder')).toMatchObject([
-      { result: 'bad', mend: `chmod go-w ${broker.folder}` },
+      { result: 'bad', repair: `chmod go-w ${broker.folder}` },
     ])
   } finally {
     chmodSync(broker.folder, 0o700)
@@ -231,7 +231,7 @@ test('the doctor without broker or configuration goes on, and says so', async ()
   expect(code).toBe(5)
   expect(stdout).toMatch(/^BAD +region +guests: |^- +region +guests: only root/m)
   expect(stdout).toMatch(/^warning +broker +no broker answers/m)
-  expect(stdout).toMatch(/^ +mend: /m)
+  expect(stdout).toMatch(/^ +repair: /m)
   const without = await run('doctor', '--config', '/nowhere.toml', '--json')
   expect(without.code).toBe(5)
   expect(JSON.parse(without.stdout).checks[0]).toMatchObject({ id: 'configuration', result: 'bad' })

@@ -257,12 +257,12 @@ async function systemMemory(host: Host): Promise<void> {
   const config = '/run/taken.toml'
   writeFileSync(config, devdax(range))
   await host.sh(`broker-ctl doctor --config ${config} --json >/tmp/doctor.json || [ $? = 5 ]`)
-  const checks: { id: string; result: string; mend?: string }[] = JSON.parse(
+  const checks: { id: string; result: string; repair?: string }[] = JSON.parse(
     host.read('/tmp/doctor.json'),
   ).checks
-  const { result, mend } = checks.find(check => check.id === 'kmem')!
+  const { result, repair } = checks.find(check => check.id === 'kmem')!
   host.same(result, 'bad', 'what the doctor says')
-  await host.sh(mend!.split('; where ')[0]!)
+  await host.sh(repair!.split('; where ')[0]!)
   await host.format(devdax(range), range.name)
   const broker = await host.broker(devdax(range))
   const client = await host.connect()

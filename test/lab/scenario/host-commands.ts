@@ -96,7 +96,7 @@ interface Check {
   id: string
   result: string
   finding: string
-  mend?: string
+  repair?: string
 }
 
 async function diagnosis(host: Host, config: string): Promise<Map<string, Check>> {
@@ -121,9 +121,9 @@ bytes = "32MiB"
   const config = '/run/huge.toml'
   writeFileSync(config, toml)
   const ill = (await diagnosis(host, config)).get('hugePages')!
-  host.same([ill.result, typeof ill.mend], ['bad', 'string'], 'the doctor on a pool without pages')
-  host.say(`${ill.finding}: ${ill.mend}`)
-  await host.sh(ill.mend!)
+  host.same([ill.result, typeof ill.repair], ['bad', 'string'], 'the doctor on a pool without pages')
+  host.say(`${ill.finding}: ${ill.repair}`)
+  await host.sh(ill.repair!)
   host.same(
     (await diagnosis(host, config)).get('hugePages')!.result,
     'good',

@@ -305,10 +305,10 @@ export class DevdaxSource implements Source {
   }
 
   take(id: number): Promise<Proof> {
-    return this.alone(id, () => this.cutAlone(id))
+    return this.alone(id, () => this.takeAlone(id))
   }
 
-  private async cutAlone(id: number): Promise<Proof> {
+  private async takeAlone(id: number): Promise<Proof> {
     const proof = await this.proveAlone(id, this.opened.host.scan)
     const device = this.devices.get(id)
     if (!device || proof.kind === 'gone' || typeof this.opened.counting === 'string' || !device.counted)
@@ -317,7 +317,7 @@ export class DevdaxSource implements Source {
     const { directory } = this.opened.region
     const order = { directory, name, broker: process.pid, counting: this.opened.counting }
     const { held, unseen, why } = await this.opened.helper
-      .cut(order, bytes)
+      .take(order, bytes)
       .finally(() => this.forgetIfGone(id, device))
     if (held.length === 0 && !unseen) return { kind: 'gone' }
     const reasons = held.map(({ pid, reason }) => `process ${pid}: ${reason}`)

@@ -4,9 +4,9 @@ import { HolderScan } from '../../worker/holder-scan'
 import { WorkerPool } from '../../worker/worker-pool'
 import { prepareMounts } from '../counting-mount'
 import { type Counting, calibrate, unitsReferenced } from '../page-references'
-import { cutInstance } from './cut'
 import type { Answer, CountOrder, Order } from './helper'
 import { checkNothingUnbound, makeInstance, removeInstance } from './instance'
+import { takeInstance } from './take'
 
 /**
  * The process that writes to sysfs. It carries out its orders one after the other, each whole. When the broker is gone, it
@@ -35,7 +35,7 @@ const workers = new WorkerPool()
 
 async function carryOut(order: Order): Promise<object> {
   if ('make' in order) return makeInstance(order.make)
-  if ('cut' in order) return cutInstance(order.cut, new HolderScan(workers))
+  if ('take' in order) return takeInstance(order.take, new HolderScan(workers))
   if ('count' in order) return { units: unitsReferenced(order.count.extents, order.count.unitBytes) }
   if ('calibrate' in order) return calibrateOn(order.calibrate)
   const { directory, name, reason } = order.remove

@@ -3,11 +3,11 @@ import path from 'node:path'
 import { MiB } from '../../../../protocol/units'
 import type { Counting } from '../page-references'
 import type { PhysicalExtent } from '../source'
-import type { CutOrder, CutResult } from './cut'
 import { bytesOf } from './extents'
 import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
 import type { Instance } from './region'
 import { continueStopped, recordOf } from './stopped'
+import type { TakeOrder, TakeResult } from './take'
 
 export interface CountOrder {
   extents: readonly PhysicalExtent[]
@@ -22,7 +22,7 @@ type Task =
   /** Tries such counts on a device that nobody has open: whether the helper understands the kernel. */
   | { calibrate: { name: string } & CountOrder }
   /** Removes a device that has holders. */
-  | { cut: CutOrder }
+  | { take: TakeOrder }
 export type Order = { id: number } & Task
 
 export type Answer = { id: number; result: object } | { id: number; code: string; message: string }
@@ -101,8 +101,8 @@ export class Helper {
     }
   }
 
-  async cut(order: CutOrder, bytes: number): Promise<CutResult> {
-    return (await this.ask({ cut: order }, bytes)) as CutResult
+  async take(order: TakeOrder, bytes: number): Promise<TakeResult> {
+    return (await this.ask({ take: order }, bytes)) as TakeResult
   }
 
   close(): void {

@@ -54,7 +54,7 @@ export class InstanceError extends SourceError {
  * - unused: nobody ever got it.
  * - proved: the kernel must say that nobody has it open any more.
  * - unreferenced: it is not ours, and no process has it. The kernel must say that nothing refers to its pages.
- * - taken: its holders are stopped, and cut.ts has looked into them.
+ * - taken: its holders are stopped, and take.ts has looked into them.
  */
 export type Reason = 'unused' | 'proved' | 'unreferenced' | 'taken'
 

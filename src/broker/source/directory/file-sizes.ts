@@ -3,7 +3,7 @@ import { isEnvironment } from '../../failure'
 import type { FileWork } from '../file-work'
 import type { AllocationMemory, SourceHost } from '../source'
 
-/** Time in one turn of the event loop for looking at files. */
+/** Time in one iteration of the event loop for looking at files. */
 const turnMs = 2
 /** Time before the next attempt at a file that the broker could not repair. */
 const retryMs = 1000
@@ -19,14 +19,14 @@ export interface SizedFiles {
 
 /**
  * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at files, a
- * few in a turn of the event loop. Worker processes repair them, as truncating waits for the inode's lock. If a repair fails (a
+ * few in an iteration of the event loop. Worker processes repair them, as truncating waits for the inode's lock. If a repair fails (a
  * holder runs the file as a program, has a lease on it, or keeps its inode locked), FileSizes tries again.
  */
 export class FileSizes {
   private readonly waiting = new Set<number>()
   private readonly repairs = new Map<number, Promise<void>>()
   private readonly wrong = new Set<number>()
-  private turn: NodeJS.Immediate | undefined
+  private next: NodeJS.Immediate | undefined
   private timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -38,7 +38,7 @@ export class FileSizes {
   look(ids: Iterable<number>): void {
     for (const id of ids) this.waiting.add(id)
     if (this.waiting.size > 0)
-      this.turn ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
+      this.next ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
   }
 
   /**
@@ -70,12 +70,12 @@ export class FileSizes {
   }
 
   close(): void {
-    clearImmediate(this.turn)
+    clearImmediate(this.next)
     clearTimeout(this.timer)
   }
 
   private lookOn(): void {
-    this.turn = undefined
+    this.next = undefined
     const until = performance.now() + turnMs
     for (const id of this.waiting) {
       this.waiting.delete(id)

@@ -32,9 +32,9 @@ function applied(map: TypedSpan[], part: Memmap): TypedSpan[] {
     case 'add':
       return [...map, { start: part.start, end: part.start + part.bytes, type: part.type }]
     case 'change': {
-      const extent = { start: part.start, end: part.start + part.bytes }
-      if (part.from === undefined && part.to !== undefined) return [...map, { ...extent, type: part.to }]
-      return changed(map, extent, part.from, part.to)
+      const span = { start: part.start, end: part.start + part.bytes }
+      if (part.from === undefined && part.to !== undefined) return [...map, { ...span, type: part.to }]
+      return changed(map, span, part.from, part.to)
     }
     case 'broken':
       return map
@@ -44,14 +44,14 @@ function applied(map: TypedSpan[], part: Memmap): TypedSpan[] {
 /** from undefined: it changes any type. to undefined: it leaves nothing there. */
 function changed(
   map: readonly TypedSpan[],
-  extent: AddressSpan,
+  span: AddressSpan,
   from: number | undefined,
   to: number | undefined,
 ): TypedSpan[] {
   return map.flatMap(entry => {
-    if (!overlap(entry, extent) || (from !== undefined && entry.type !== from)) return [entry]
-    const start = Math.max(entry.start, extent.start)
-    const end = Math.min(entry.end, extent.end)
+    if (!overlap(entry, span) || (from !== undefined && entry.type !== from)) return [entry]
+    const start = Math.max(entry.start, span.start)
+    const end = Math.min(entry.end, span.end)
     return [
       { ...entry, end: start },
       ...(to === undefined ? [] : [{ start, end, type: to }]),

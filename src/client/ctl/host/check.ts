@@ -8,7 +8,7 @@ export interface CheckResult {
   /** A sentence. */
   readonly finding: string
   /** Shell commands that repair it, or else advice to a person. */
-  readonly mend?: string
+  readonly repair?: string
 }
 
 /** A check's result with its id, which is stable, and the range it is about. */
@@ -57,12 +57,12 @@ export const notApplicable = (finding: string): CheckResult => ({ result: 'notAp
 export const bad = (finding: string, repair: string): CheckResult => ({
   result: 'bad',
   finding,
-  mend: repair,
+  repair,
 })
 export const warning = (finding: string, repair: string): CheckResult => ({
   result: 'warning',
   finding,
-  mend: repair,
+  repair,
 })
 
 /** Quotes a path, so that the shell takes it for one word. */

@@ -108,15 +108,15 @@ function memoryOf(
   map: readonly TypedSpan[],
   parameters: readonly Parameter[],
 ): Finding[] {
-  const extent = spanOf(range)
+  const span = spanOf(range)
   const wanted = memoryType[sources[range.source].reservation!.as]
-  const found = map.filter(entry => overlap(entry, extent))
+  const found = map.filter(entry => overlap(entry, span))
   const [only] = found
-  if (found.length === 1 && contains(only!, extent) && only!.type === wanted)
+  if (found.length === 1 && contains(only!, span) && only!.type === wanted)
     return isSoftReserved(range) ? wholeRegion(range, only!) : ownReservation(range, parameters)
   const there = found.map(entry => {
-    const part = { start: Math.max(entry.start, extent.start), end: Math.min(entry.end, extent.end) }
-    const where = contains(entry, extent) ? 'all of it' : spanText(part)
+    const part = { start: Math.max(entry.start, span.start), end: Math.min(entry.end, span.end) }
+    const where = contains(entry, span) ? 'all of it' : spanText(part)
     return `${where} would be ${typeNames[entry.type] ?? `memory of type ${entry.type}`}`
   })
   const is = there.length === 0 ? 'nothing would be there' : there.join(', ')
@@ -125,7 +125,7 @@ function memoryOf(
     lost(
       range,
       'memory',
-      `${spanText(extent)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
+      `${spanText(span)} (${formatSize(range.bytes)}) must be ${typeNames[wanted]}, but ${is}${because ? `: ${because}` : ''}`,
     ),
   ]
 }
@@ -140,13 +140,13 @@ function installedAt(range: PhysicalRange, firmware: readonly TypedSpan[]): Find
 
 /** The driver makes one region of soft-reserved memory in one piece. The broker wants its own region, and no more. */
 function wholeRegion(range: PhysicalRange, found: AddressSpan): Finding[] {
-  const extent = spanOf(range)
-  if (found.start === extent.start && found.end === extent.end) return []
+  const span = spanOf(range)
+  if (found.start === span.start && found.end === span.end) return []
   return [
     lost(
       range,
       'region',
-      `the soft-reserved memory around it would be ${spanText(found)}, and the range is ${spanText(extent)}: the ` +
+      `the soft-reserved memory around it would be ${spanText(found)}, and the range is ${spanText(span)}: the ` +
         "kernel makes one region of it all, which the broker does not take for the range's",
     ),
   ]
@@ -154,15 +154,15 @@ function wholeRegion(range: PhysicalRange, found: AddressSpan): Finding[] {
 
 /** The broker must see that the firmware did not make this reservation. */
 function ownReservation(range: PhysicalRange, parameters: readonly Parameter[]): Finding[] {
-  const extent = spanOf(range)
-  const ours = reservations(parameters).some(reserved => contains(reserved, extent))
+  const span = spanOf(range)
+  const ours = reservations(parameters).some(reserved => contains(reserved, span))
   return ours
     ? []
     : [
         lost(
           range,
           'memory',
-          `${spanText(extent)} would be reserved, but not by one memmap=nn$ss of this line, so that the broker takes it for the firmware's`,
+          `${spanText(span)} would be reserved, but not by one memmap=nn$ss of this line, so that the broker takes it for the firmware's`,
         ),
       ]
 }
@@ -179,7 +179,7 @@ function reservations(parameters: readonly Parameter[]): AddressSpan[] {
 
 /** The parameter that causes it, if known. */
 function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string | undefined {
-  const extent = spanOf(range)
+  const span = spanOf(range)
   const words = valuesOf(parameters, 'memmap').flatMap(value => value.split(','))
   const parts = words.map(word => ({ word, part: parseMemmap(word)[0]! }))
   const eaten = parts.find(
@@ -196,7 +196,7 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   const near = parts.filter(
     ({ part }) =>
       (part.kind === 'add' || part.kind === 'change') &&
-      (overlap(extent, { start: part.start, end: part.start + part.bytes }) || part.bytes === range.bytes),
+      (overlap(span, { start: part.start, end: part.start + part.bytes }) || part.bytes === range.bytes),
   )
   if (near.length === 0 && valuesOf(parameters, 'efi_fake_mem').length > 0)
     return 'efi_fake_mem= does not count: few kernels are built with it, and newer ones do not know it'
@@ -218,13 +218,13 @@ function randomisationOf(
   parameters: readonly Parameter[],
   firmware: readonly TypedSpan[],
 ): Finding[] {
-  const extent = spanOf(range)
-  const usedByKernel = map.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
+  const span = spanOf(range)
+  const usedByKernel = map.some(entry => entry.type === memoryType.ram && overlap(entry, span))
   const ramForFirmware =
-    firmware.length === 0 || firmware.some(entry => entry.type === memoryType.ram && overlap(entry, extent))
+    firmware.length === 0 || firmware.some(entry => entry.type === memoryType.ram && overlap(entry, span))
   const { off, avoided } = randomisation(parameters)
-  if (usedByKernel || !ramForFirmware || off || avoided.some(part => contains(part, extent))) return []
-  const given = reservations(parameters).some(part => contains(part, extent))
+  if (usedByKernel || !ramForFirmware || off || avoided.some(part => contains(part, span))) return []
+  const given = reservations(parameters).some(part => contains(part, span))
   const reason = given
     ? 'a kernel that places itself at random (KASLR) avoids only the first four reservations of a line, and this is a later one'
     : 'a kernel that places itself at random (KASLR) does not see the form nn%ss, so it may put itself into the range; ' +

@@ -17,7 +17,7 @@ import { addVerb } from '../verb'
 export function addDoctor(program: Command): void {
   addVerb(program, {
     usage: 'doctor',
-    summary: 'Check this host, and say how to mend mistakes; changes nothing',
+    summary: 'Check this host, and say how to repair mistakes; changes nothing',
     examples: ['doctor', 'doctor --config new.toml --json'],
     notes: `Checks the ranges of the configuration, the kernel and its parameters, the boot loader's parameters, and the running
 broker, if there is one. A user other than root sees less, and doctor says so. Exits with 5 after a warning or worse.
@@ -68,7 +68,7 @@ async function configurationOf(
       configuration: { socket: chooseSocket().path, ranges: [] },
       read: hidden
         ? { ...about, result: 'notApplicable', finding }
-        : { ...about, result: 'bad', finding, mend: repair },
+        : { ...about, result: 'bad', finding, repair },
     }
   }
 }
@@ -82,12 +82,12 @@ const labels: Record<Diagnosis['result'], readonly [string, Color]> = {
 
 function describe(diagnoses: readonly Diagnosis[], healthy: boolean): string {
   const width = Math.max(...diagnoses.map(({ id }) => id.length))
-  const lines = diagnoses.flatMap(({ id, range, result, finding, mend }) => {
+  const lines = diagnoses.flatMap(({ id, range, result, finding, repair }) => {
     const [label, color] = labels[result]
     const text = printable(`${range === null ? '' : `${range}: `}${finding}`)
     const line = `${paint(label.padEnd(7), color)}  ${id.padEnd(width)}  ${text}`
-    return mend === undefined ? [line] : [line, `${' '.repeat(width + 11)}mend: ${printable(mend)}`]
+    return repair === undefined ? [line] : [line, `${' '.repeat(width + 11)}repair: ${printable(repair)}`]
   })
-  const count = diagnoses.filter(({ mend }) => mend !== undefined).length
-  return [...lines, '', healthy ? 'There is nothing to mend.' : `${count} to mend.`].join('\n')
+  const count = diagnoses.filter(({ repair }) => repair !== undefined).length
+  return [...lines, '', healthy ? 'There is nothing to repair.' : `${count} to repair.`].join('\n')
 }

@@ -13,7 +13,7 @@ export type Decision =
  */
 export function decide(found: Found, memory: readonly GuestMemory[], discard: boolean): Decision {
   if (found.kind === 'absent') return { kind: 'boot', reason: undefined }
-  if (discard) return { kind: 'boot', reason: 'what was saved is discarded, as --discard-state says' }
+  if (discard) return { kind: 'boot', reason: '--discard-state discards the saved guest' }
   if (found.kind === 'damaged')
     return { kind: 'boot', reason: `what was saved can't be used: ${found.reason}` }
   if (found.kind === 'foreign')

@@ -131,7 +131,7 @@ function rangeState({ state, reason, quarantinedBytes, poisonedBytes }: State): 
   if (state === 'readOnly')
     return bad(
       `it is read-only: ${reason ?? 'no reason was given'}`,
-      'mend the reason and restart the broker; format only memory whose contents nobody needs',
+      'remove the reason and restart the broker; format only memory whose contents nobody needs',
     )
   if (poisonedBytes > 0)
     return warning(

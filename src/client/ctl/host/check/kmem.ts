@@ -38,7 +38,7 @@ export const kmem: HostCheck = {
 
 interface Taken {
   readonly name: string
-  readonly extent: AddressSpan | undefined
+  readonly span: AddressSpan | undefined
 }
 
 /** kmem's devices that have memory of a range, or whose memory is unknown. */
@@ -47,16 +47,16 @@ function takenFrom({ files, configuration }: Subject): Taken[] {
   return files
     .list(driver)
     .filter(name => /^dax\d+\.\d+$/.test(name))
-    .map(name => ({ name, extent: daxDevice(files, name) }))
-    .filter(({ extent }) => extent === undefined || wanted.some(range => overlap(range, extent)))
+    .map(name => ({ name, span: daxDevice(files, name) }))
+    .filter(({ span }) => span === undefined || wanted.some(range => overlap(range, span)))
 }
 
 /** All blocks of memory must go offline before the driver lets go of the device. */
-function takeBack(files: HostFiles, { name, extent }: Taken): string {
+function takeBack(files: HostFiles, { name, span }: Taken): string {
   const blockBytes = Number.parseInt(files.text('/sys/devices/system/memory/block_size_bytes') ?? '', 16)
-  if (extent === undefined || Number.isNaN(blockBytes))
+  if (span === undefined || Number.isNaN(blockBytes))
     return `daxctl reconfigure-device --mode=devdax --force ${name}`
-  const [first, last] = [Math.floor(extent.start / blockBytes), Math.ceil(extent.end / blockBytes) - 1]
+  const [first, last] = [Math.floor(span.start / blockBytes), Math.ceil(span.end / blockBytes) - 1]
   return (
     `for block in $(seq ${first} ${last}); do echo offline >/sys/devices/system/memory/memory$block/state; done; ` +
     `echo ${name} >${driver}/unbind`

@@ -15,7 +15,7 @@ const reserveAgain = (range: ConfiguredRange) =>
 /** If the memory has a user in spite of the parameters, the same parameters again do not help. */
 function regain(range: ConfiguredRange, subject: Subject): string {
   const there = occupied.run(range, subject)
-  return (there.result === 'bad' ? there.mend : undefined) ?? reserveAgain(range)
+  return (there.result === 'bad' ? there.repair : undefined) ?? reserveAgain(range)
 }
 
 const region: RangeCheck = {
@@ -48,9 +48,9 @@ const reserved: RangeCheck = {
     const { files } = subject
     if (!files.list('/dev').includes('mem'))
       return bad('there is no /dev/mem', 'boot a kernel with CONFIG_DEVMEM')
-    const extent = { start: range.base!, end: range.base! + range.bytes }
+    const span = { start: range.base!, end: range.base! + range.bytes }
     try {
-      const around = parseMemoryMap(files.text('/proc/iomem') ?? '').find(entry => contains(entry, extent))
+      const around = parseMemoryMap(files.text('/proc/iomem') ?? '').find(entry => contains(entry, span))
       if (around?.name.toLowerCase() === 'reserved') return good('the memory map has it as reserved')
       const what = around ? `'${around.name}'` : 'no one entry'
       return bad(`the memory map has ${what} there, not reserved memory`, regain(range, subject))

@@ -8,16 +8,16 @@ import { pinningOf } from './pinning'
 import { readInstance } from './region'
 import { Stopped } from './stopped'
 
-export interface CutOrder {
+export interface TakeOrder {
   directory: string
   name: string
-  /** The broker's pid. cut() does not stop the broker: it gives the orders, and may still have to send descriptors. */
+  /** The broker's pid. take() does not stop the broker: it gives the orders, and may still have to send descriptors. */
   broker: number
   counting: Counting
 }
 
-/** If held is not empty, or why is set, cut() took nothing away. */
-export type CutResult = { held: { pid: number; reason: string }[]; unseen: boolean; why?: string }
+/** If held is not empty, or why is set, take() took nothing away. */
+export type TakeResult = { held: { pid: number; reason: string }[]; unseen: boolean; why?: string }
 
 /** Processes may fork faster than they are stopped. */
 const roundsMax = 8
@@ -28,10 +28,10 @@ const roundsMax = 8
  * others of the same user do to the holders' memory meanwhile (process_vm_readv, a descriptor in flight). So it suits programs
  * that are trusted not to attack the host.
  */
-export async function cutInstance(
-  { directory, name, broker, counting }: CutOrder,
+export async function takeInstance(
+  { directory, name, broker, counting }: TakeOrder,
   scan: HolderScan,
-): Promise<CutResult> {
+): Promise<TakeResult> {
   const instance = readInstance(directory, name)
   if (!instance) return { held: [], unseen: false }
   const stopped = new Stopped()
@@ -51,10 +51,10 @@ export async function cutInstance(
 }
 
 async function stopHolders(name: string, broker: number, stopped: Stopped, scan: HolderScan) {
-  const held: CutResult['held'] = []
+  const held: TakeResult['held'] = []
   const { dev, ino } = statSync(nodeOf(name))
   for (let round = 0; round < roundsMax; round++) {
-    const found = await scan.find('cut', { dev, ino }, stopped.pids)
+    const found = await scan.find('take', { dev, ino }, stopped.pids)
     const pids = found.holders.map(({ pid }) => pid).filter(pid => pid !== broker && !stopped.has(pid))
     if (pids.length === 0) return { held, unseen: found.unseen }
     for (const pid of pids) {
