@@ -48,6 +48,19 @@ test('from the one to the other and back', async () => {
   }
 })
 
+test('a running guest passes from the one to the other and back', async () => {
+  if (!own || !newest) return
+  scene.write('vm-3')
+  const run = scene.run('vm-3')
+  await run.counts(5)
+  for (const qemu of [newest, newest, own]) {
+    const { code, stderr } = await scene.ctl('vm', 'upgrade', 'vm-3', '--qemu', qemu, '--json')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    await run.counts(run.counters.length + 10)
+    expectGapless(run.counters)
+  }
+})
+
 test('a QEMU that lacks the machine leaves what was saved', async () => {
   if (!own || !newest || attemptNow(own, ['--version']).stdout.includes('version 11')) return
   const { counters } = await countAndSave('vm-2', newest)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { AllocationInfo } from '../../index'
@@ -36,6 +37,7 @@ export function addVm(program: Command): void {
   addRun(noun)
   addVmList(noun)
   addStop(noun)
+  addUpgrade(noun)
   addCheck(noun)
 }
 
@@ -100,22 +102,78 @@ function addStop(noun: Command): void {
       const { json = false } = command.optsWithGlobals<CommonOptions>()
       const modes = (['save', 'powerdown', 'quit'] as const).filter(mode => options[mode])
       if (modes.length > 1) throw new UsageError(`--${modes[0]} and --${modes[1]} exclude each other`)
-      const progress = new Progress(!json)
-      try {
-        vmFile('', name)
-        const done = await askRunner<{ state: string; forced?: boolean }>(
-          new VmPlaces(runtimeRoot(), name).control,
-          { ask: 'stop', how: modes[0] },
-          { quietMs: patienceMs, signal: interruptible(), onProgress: text => progress.say(printable(text)) },
-        )
-        if (!done) throw new Failure('NotRunning', `${name} does not run`, exitCode.refused)
-        progress.clear()
-        const forced = done.forced ? '; it did not switch itself off in time' : ''
-        print(json, { name, ...done }, () => `${name} is ${done.state}${forced}`)
-      } finally {
-        progress.end()
-      }
+      const request = { ask: 'stop', how: modes[0] }
+      const done = await askForChange<{ state: string; forced?: boolean }>(name, request, json)
+      const forced = done.forced ? '; it did not switch itself off in time' : ''
+      print(json, { name, ...done }, () => `${name} is ${done.state}${forced}`)
     })
+}
+
+interface UpgradeAnswer {
+  readonly state: string
+  readonly from: string
+  readonly to: string
+  readonly downtimeMs: number | null
+  readonly changes: string[]
+}
+
+function addUpgrade(noun: Command): void {
+  addVerb(noun, {
+    usage: 'upgrade <vm>',
+    summary: 'Put a newer QEMU, or options that the guest does not see, under a running guest',
+    examples: [
+      'vm upgrade vm-42',
+      'vm upgrade vm-42 --qemu /opt/qemu/bin/qemu-system-x86_64',
+      'vm upgrade vm-42 --dry-run',
+    ],
+    notes: `The runner reads the VM's file again, and starts its QEMU beside the one that runs, on the same memory. That one stops the guest
+and sends its device state; the new one goes on with it, as the machine that it was. No memory is copied.
+
+Until the new QEMU has the guest, any failure leaves it in the old one, where it goes on; the error says why. Options that the
+guest would see (memory, processors, devices) can't change like this: the verb refuses, and names them.
+`,
+  })
+    .option(...directoryOption)
+    .option('--qemu <program>', "instead of the file's: by path, or as found in PATH")
+    .option('--dry-run', 'start the new QEMU and end it again; the guest stays where it is')
+    .action(
+      async (
+        name: string,
+        options: DirectoryOption & { qemu?: string; dryRun?: boolean },
+        command: Command,
+      ) => {
+        const { json = false } = command.optsWithGlobals<CommonOptions>()
+        const file = vmFile(directoryOf(options), name)
+        const settings = readVmFile(file)
+        const found = path.resolve(findExecutable(options.qemu ?? settings.qemu))
+        const qemu = options.qemu === undefined ? undefined : found
+        const { dryRun = false } = options
+        const request = { ask: 'upgrade', text: readFileSync(file, 'utf8'), qemu, dryRun }
+        const { from, to, downtimeMs, ...done } = await askForChange<UpgradeAnswer>(name, request, json)
+        print(json, { name, from, to, downtimeMs, ...done }, () => {
+          if (dryRun) return `${name} runs in QEMU ${from}; QEMU ${to} could take it`
+          const pause = downtimeMs === null ? '' : `; the guest stood still for ${downtimeMs.toFixed(1)} ms`
+          return `${name} runs in QEMU ${to}, before in ${from}${pause}`
+        })
+      },
+    )
+}
+
+/** Asks a VM's runner, and shows how far it is. @throws Failure NotRunning, or the runner's */
+async function askForChange<T extends object>(name: string, request: object, json: boolean): Promise<T> {
+  const progress = new Progress(!json)
+  try {
+    vmFile('', name)
+    const done = await askRunner<T>(new VmPlaces(runtimeRoot(), name).control, request, {
+      quietMs: patienceMs,
+      signal: interruptible(),
+      onProgress: text => progress.say(printable(text)),
+    })
+    if (!done) throw new Failure('NotRunning', `${name} does not run`, exitCode.refused)
+    return done
+  } finally {
+    progress.end()
+  }
 }
 
 function addCheck(noun: Command): void {

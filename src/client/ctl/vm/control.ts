@@ -6,15 +6,26 @@ import { JsonLines } from './json-lines'
 import type { VmRecord } from './places'
 import { type StopMode, stopModes } from './schema'
 
+/** The order to upgrade a VM, as the control socket carries it. */
+export interface UpgradeRequest {
+  /** The contents of the VM's file, which its user may not be able to read. */
+  readonly text: string
+  /** A QEMU other than the file's. */
+  readonly qemu: string | undefined
+  readonly dryRun: boolean
+}
+
 /**
  * The language of a runner: JSON lines on a socket in its folder. A client sends {"ask":"state"} or
- * {"ask":"stop","how":"save"}. The runner answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or
+ * {"ask":"stop","how":"save"} or {"ask":"upgrade","text":FILE,"qemu":PROGRAM,"dryRun":false}. The runner answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or
  * {"error":{"code","message"}}.
  */
 export interface Controlled {
   record(): VmRecord
   /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on. */
   stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>
+  /** Resolves when the guest runs in the new QEMU, or rejects when it goes on in the old one. */
+  upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object>
 }
 
 const connectionsMax = 16
@@ -49,6 +60,9 @@ async function answer(request: Record<string, unknown>, lines: JsonLines, contro
     if (request.ask === 'state') lines.send({ done: controlled.record() })
     else if (request.ask === 'stop' && isHow(request.how)) {
       lines.send({ done: await controlled.stop(request.how, tell) })
+    } else if (request.ask === 'upgrade' && isUpgrade(request)) {
+      const { text, qemu, dryRun } = request
+      lines.send({ done: await controlled.upgrade({ text, qemu, dryRun }, tell) })
     } else lines.send({ error: { code: 'NotUnderstood', message: 'this runner does not know that request' } })
   } catch (error) {
     const code = error instanceof Failure ? error.code : 'Failed'
@@ -61,6 +75,12 @@ async function answer(request: Record<string, unknown>, lines: JsonLines, contro
 
 function isHow(how: unknown): how is StopMode | undefined {
   return how === undefined || stopModes.some(mode => mode === how)
+}
+
+function isUpgrade(request: object): request is UpgradeRequest {
+  const { text, qemu, dryRun } = request as Record<string, unknown>
+  const isNamed = qemu === undefined || typeof qemu === 'string'
+  return typeof text === 'string' && typeof dryRun === 'boolean' && isNamed
 }
 
 /**

@@ -136,7 +136,7 @@ function* payload(state: StateMemory, { payloadBytes }: SavedState): Generator<B
 /**
  * Uses up what was saved, and then the guest goes on, if it ran. Nothing may come between the two. If erasing came after cont,
  * a crash between them would let the guest run twice from here. If it came earlier, a crash would lose the guest.
- * @throws Error also where the guest does not run; if QEMU has refused, what was saved counts again
+ * @throws Error also where the guest does not run; if QEMU can't have carried out the order, what was saved counts again
  */
 export async function useUp(
   machine: Machine,
@@ -149,8 +149,8 @@ export async function useUp(
   try {
     await machine.cont(ms)
   } catch (error) {
-    const isRefused = (error as { kind?: string }).kind === 'refused'
-    if (isRefused) publishSave(state, saved.payloadBytes, saved)
+    const mayRun = (error as { kind?: string }).kind === 'lost'
+    if (!mayRun) publishSave(state, saved.payloadBytes, saved)
     throw error
   }
 }

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { TiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { isGuestMemory } from './command-line'
 import { describeExit, QemuProcess } from './qemu-process'
@@ -12,6 +13,8 @@ import { Qmp, QmpError } from './qmp'
 export type Sink = (bytes: Buffer) => void
 
 const pollMs = 50
+/** Nothing goes over a network: as fast as it can. Bytes a second. */
+const bandwidthMax = TiB
 const endMs = 10_000
 const lastWordsMs = 2_000
 
@@ -22,12 +25,24 @@ export class Machine {
   /** A folder that only this user gets into. */
   private readonly folder: string
   private readonly starting: AbortSignal
+  private readonly lastSwitches: { stoppedAt: number | undefined; resumedAt: number | undefined } = {
+    stoppedAt: undefined,
+    resumedAt: undefined,
+  }
+
+  /** Events so far. */
+  private events = 0
 
   private constructor(process: QemuProcess, qmp: Qmp, folder: string, starting: AbortSignal) {
     this.process = process
     this.qmp = qmp
     this.folder = folder
     this.starting = starting
+    qmp.on('event', (name, _data, at) => {
+      this.events++
+      if (name === 'STOP') this.lastSwitches.stoppedAt = at
+      if (name === 'RESUME') this.lastSwitches.resumedAt = at
+    })
   }
 
   /**
@@ -53,6 +68,7 @@ export class Machine {
       await machine.run('migrate-set-capabilities', {
         capabilities: ['x-ignore-shared', 'events'].map(capability => ({ capability, state: true })),
       })
+      await machine.run('migrate-set-parameters', { 'max-bandwidth': bandwidthMax })
       return machine
     } catch (error) {
       process.kill()
@@ -114,7 +130,7 @@ export class Machine {
     return this.run('stop')
   }
 
-  /** @throws QmpError; kind refused: the guest did not run */
+  /** @throws QmpError; unless its kind is lost, the guest did not run */
   cont(answerMs?: number): Promise<unknown> {
     return this.qmp.execute('cont', undefined, answerMs)
   }
@@ -165,6 +181,45 @@ export class Machine {
     }
   }
 
+  /**
+   * Passes the guest to another QEMU, which waits for one. QEMU stops the guest by itself, as late as it can. Afterwards both
+   * have the guest, stopped.
+   * @param signal aborting it ends this
+   * @throws Failure UpgradeFailed; then end the other QEMU, and takeBack()
+   */
+  async passTo(other: Machine, ms: number, signal: AbortSignal): Promise<void> {
+    const deadline = performance.now() + ms
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const uri = `unix:${this.socketPath('upgrade')}`
+    let failing: Machine = other
+    try {
+      await other.run('migrate-incoming', { uri })
+      failing = this
+      await this.run('migrate', { uri })
+      await this.migrated(deadline, 'sent', either)
+      failing = other
+      await other.migrated(deadline, 'loaded', either)
+    } catch (error) {
+      throw await failureOf(failing.process, 'UpgradeFailed', 'the guest does not pass', error)
+    } finally {
+      over.abort()
+      rmSync(this.socketPath('upgrade'), { force: true })
+    }
+  }
+
+  /** After a failed passTo(), when the other QEMU has ended: the guest goes on here, if it ran. @throws QmpError */
+  async takeBack(running: boolean): Promise<void> {
+    await this.run('migrate_cancel').catch(() => {})
+    await this.settled(performance.now() + endMs).catch(() => {})
+    if (running && (await this.status()) !== 'running') await this.cont()
+  }
+
+  /** When the guest was last stopped, and last went on, by QEMU's clock. */
+  get switches(): Readonly<{ stoppedAt: number | undefined; resumedAt: number | undefined }> {
+    return this.lastSwitches
+  }
+
   /** Ends QEMU. Idempotent. */
   async quit(): Promise<void> {
     await this.run('quit').catch(() => {})
@@ -190,11 +245,12 @@ export class Machine {
   ): Promise<{ status: string; reason: string | undefined }> {
     for (;;) {
       signal?.throwIfAborted()
+      const { events } = this
       const info = (await this.run('query-migrate')) as { status?: string; 'error-desc'?: string }
       const { status = 'none' } = info
       if (['completed', 'failed', 'cancelled'].includes(status)) return { status, reason: info['error-desc'] }
       if (performance.now() > deadline) throw this.late(`its state is ${status}`)
-      await this.nextStep()
+      if (this.events === events) await this.nextStep()
     }
   }
 
@@ -267,7 +323,7 @@ async function within<T>(promise: Promise<T>, deadline: number, late: () => Erro
 /** Makes a Failure of an error, in QEMU's words if QEMU has ended or said something. */
 async function failureOf(process: QemuProcess, code: string, what: string, error: unknown): Promise<Failure> {
   // QEMU's last words and its end arrive soon after its monitor's end, on other ways.
-  if (error instanceof QmpError && error.kind === 'lost')
+  if (error instanceof QmpError && error.kind !== 'refused')
     await Promise.race([process.exited, sleep(lastWordsMs, undefined, { ref: false })])
   const { exit } = process
   const reason = exit ? `QEMU ended (${describeExit(exit)})` : (error as Error).message

@@ -5,18 +5,18 @@ import { JsonLines } from './json-lines'
 /** QEMU refused a command, did not answer it in time, or is gone. The message names the command. */
 export class QmpError extends Error {
   override readonly name = 'QmpError'
-  /** refused: QEMU answered, so everything else is known. lost: QEMU may have carried it out. */
-  readonly kind: 'refused' | 'lost'
+  /** refused: QEMU answered, so everything else is known. unsent: QEMU never got it. lost: QEMU may have carried it out. */
+  readonly kind: 'refused' | 'unsent' | 'lost'
 
-  constructor(kind: 'refused' | 'lost', message: string) {
+  constructor(kind: QmpError['kind'], message: string) {
     super(message)
     this.kind = kind
   }
 }
 
 export interface QmpEvents {
-  /** An event of QEMU's, by its name. */
-  event: [name: string, data: Record<string, unknown>]
+  /** An event of QEMU's, by its name; at: QEMU's clock, in milliseconds since the Unix epoch. */
+  event: [name: string, data: Record<string, unknown>, at: number]
   /** A line outside the protocol; Qmp skips it. */
   garbage: [text: string]
   end: [error: Error | undefined]
@@ -94,7 +94,7 @@ export class Qmp extends EventEmitter<QmpEvents> {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.ended !== undefined) {
-        reject(new QmpError('lost', `${what}: ${this.ended}`))
+        reject(new QmpError('unsent', `${what}: ${this.ended}`))
         return
       }
       const timer = setTimeout(() => {
@@ -122,7 +122,8 @@ export class Qmp extends EventEmitter<QmpEvents> {
     }
     if (typeof message.event === 'string') {
       const { data } = message
-      this.emit('event', message.event, typeof data === 'object' && data !== null ? { ...data } : {})
+      const given = typeof data === 'object' && data !== null ? { ...data } : {}
+      this.emit('event', message.event, given, clockOf(message))
       return
     }
     const call = this.calls.get(Number(message.id))
@@ -142,6 +143,13 @@ export class Qmp extends EventEmitter<QmpEvents> {
     this.calls.clear()
     this.emit('end', error)
   }
+}
+
+/** Of an event. */
+function clockOf({ timestamp }: Record<string, unknown>): number {
+  const { seconds, microseconds } = (timestamp ?? {}) as { seconds?: unknown; microseconds?: unknown }
+  if (typeof seconds !== 'number' || typeof microseconds !== 'number') return Date.now()
+  return seconds * 1000 + microseconds / 1000
 }
 
 function description(error: unknown): string {

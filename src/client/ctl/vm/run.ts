@@ -58,7 +58,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     await takePart(broker, runner, updates)
     const control = await serveControl(places.control, {
       record: () => runner.record(),
-      stop: (how = settings.onStop, progress) => runner.stop(how, progress),
+      stop: (how, progress) => runner.stop(how, progress),
+      upgrade: (request, progress) => runner.upgrade(request, progress),
     })
     try {
       await runner.start(options.discardState, starting.signal)

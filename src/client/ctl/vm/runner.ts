@@ -4,62 +4,59 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../../../../protocol/units'
 import type { UpdateNotice } from '../../index'
 import { exitCode, Failure } from '../exit'
-import { firstMemoryFd, monitorFd, qemuArguments } from './command-line'
+import type { UpgradeRequest } from './control'
 import { decide } from './decision'
 import { afterPause, downtimeOf } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
 import { loadGuest, saveGuest, useUp } from './guest-state'
 import { Machine } from './machine'
-import { ownProgram } from './own-program'
-import type { VmPlaces, VmRecord, VmState } from './places'
+import type { VmRecord, VmState } from './places'
+import { qemuCommand } from './qemu-command'
 import { describeExit } from './qemu-process'
 import { erase, readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
-import type { ServiceManager } from './service-manager'
-import type { VmSettings } from './settings'
-import type { StateMemory } from './state-memory'
+import { parseVmFile, type VmSettings } from './settings'
+import { Standing, type StandingParts } from './standing'
+import { GuestLost, upgrade } from './upgrade'
+import { planUpgrade } from './upgrade-plan'
 
 /** A service manager waits a little longer than the deadlines here. */
 const marginMs = 15_000
-const describeMs = 5_000
 
-export interface RunnerParts {
-  readonly settings: VmSettings
+export interface RunnerParts extends StandingParts {
   readonly owner: MemoryOwner
-  readonly places: VmPlaces
-  /** The runner has claimed it, so the VM has no other runner. */
-  readonly state: StateMemory
-  readonly manager: ServiceManager
-  readonly log: (text: string) => void
 }
 
 /** A VM, from the start of its QEMU to its end. */
 export class Runner {
   private readonly parts: RunnerParts
-  private current: VmRecord = {
-    state: 'starting',
-    pid: process.pid,
-    qemuPid: null,
-    since: Date.now(),
-    reason: null,
-  }
+  /** Of the QEMU that runs. */
+  private settings: VmSettings
+  private readonly standing: Standing
   private machine: Machine | undefined
   private memory: readonly GuestMemory[] = []
-  /** Resolves when the broker knows the newest state, or can't take it. */
-  described = Promise.resolve()
   /** Changes of the VM come one after the other. undefined: none is under way. Never rejects. */
   private underWay: Promise<void> | undefined
   /** The last save of this QEMU. */
   private saved: SavedState | undefined
   /** The reason why the runner itself has ended QEMU. */
   private failure: Failure | undefined
+  /** Ends an upgrade while the guest still runs in the old QEMU. */
+  private upgrading: AbortController | undefined
 
   constructor(parts: RunnerParts) {
     this.parts = parts
+    this.settings = parts.settings
+    this.standing = new Standing(parts)
   }
 
   record(): VmRecord {
-    return this.current
+    return this.standing.record
+  }
+
+  /** Resolves when the broker knows the newest state, or can't take it. */
+  get described(): Promise<void> {
+    return this.standing.described
   }
 
   /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
@@ -76,11 +73,12 @@ export class Runner {
     if (!machine) throw new Error('the VM has not been started')
     const exit = await machine.exited
     while (this.underWay) await this.underWay
+    if (this.machine !== machine) return this.ended()
     if (this.failure) throw this.failure
-    if (['saved', 'stopped', 'failed'].includes(this.current.state)) return
-    if (exit.code === 0 && this.current.state !== 'prepared') {
-      this.enter('stopped', 'the guest switched itself off')
-      this.describe('stopped')
+    if (['saved', 'stopped', 'failed'].includes(this.standing.record.state)) return
+    if (exit.code === 0 && this.standing.record.state !== 'prepared') {
+      this.standing.enter(this.machine, 'stopped', 'the guest switched itself off')
+      this.standing.describe('stopped')
       return
     }
     const signal = exit.signal === null ? 0 : constants.signals[exit.signal]
@@ -91,22 +89,20 @@ export class Runner {
   }
 
   /** @throws Failure: the guest goes on */
-  async stop(how: StopMode, progress: (text: string) => void): Promise<object> {
-    const { machine } = this
-    const { state } = this.current
-    if (this.underWay || !machine || (state !== 'running' && state !== 'prepared'))
-      throw new Failure('Busy', `the VM is ${state}`, exitCode.refused)
-    return this.exclusively(() => this.stopNow(machine, how, progress))
+  async stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object> {
+    const machine = this.free('running', 'prepared')
+    return this.exclusively(() => this.stopNow(machine, how ?? this.settings.onStop, progress))
   }
 
   /** Stops as the file says. If that fails, it does its best: nobody is there to ask. True: it stopped as the file says. */
   async stopByOrder(): Promise<boolean> {
-    const { settings, manager, log } = this.parts
+    const { manager, log } = this.parts
     manager.stopping()
+    this.upgrading?.abort(new Error('the VM is stopped'))
     while (this.underWay) await this.underWay
-    if (!this.machine || this.machine.process.exit) return this.current.state !== 'failed'
+    if (!this.machine || this.machine.process.exit) return this.standing.record.state !== 'failed'
     try {
-      await this.stop(settings.onStop, log)
+      await this.stop(undefined, log)
       return true
     } catch (error) {
       log((error as Error).message)
@@ -121,6 +117,20 @@ export class Runner {
   }
 
   /**
+   * Puts the VM's file as it is by now into effect, with a new QEMU that takes the guest.
+   * @throws Failure: the guest goes on as before
+   */
+  async upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object> {
+    const machine = this.free('running')
+    const file = parseVmFile(request.text, this.settings.file, this.settings.name)
+    const settings = { ...file, qemu: request.qemu ?? file.qemu }
+    const changes = planUpgrade(this.settings, settings)
+    for (const change of changes) progress(change)
+    const done = await this.exclusively(() => this.upgradeNow(machine, settings, request.dryRun, progress))
+    return { ...done, changes }
+  }
+
+  /**
    * Pauses and saves the guest for an update of the host; QEMU stays. From its return on what is saved counts, until goOn().
    * Returns the result for people. @throws Failure: the guest goes on
    */
@@ -128,9 +138,9 @@ export class Runner {
     const deadline = performance.now() + deadlineMs
     const over = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(deadlineMs))])
     while (this.underWay && !over.aborted) await Promise.race([this.underWay, once(over, 'abort')])
-    if (over.aborted) throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
+    if (over.aborted) throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
     return this.exclusively(() =>
-      this.prepareNow(id, reason, Math.min(deadline - performance.now(), this.parts.settings.saveMs), signal),
+      this.prepareNow(id, reason, Math.min(deadline - performance.now(), this.settings.saveMs), signal),
     )
   }
 
@@ -141,13 +151,19 @@ export class Runner {
   async goOn(reason: string): Promise<void> {
     while (this.underWay) await this.underWay
     const { machine, saved } = this
-    if (this.current.state !== 'prepared' || !machine || !saved) return
+    if (this.standing.record.state !== 'prepared' || !machine || !saved) return
     this.parts.log(`the update of the host is over: ${reason}`)
     await this.exclusively(() => this.goOnNow(machine, saved))
   }
 
   fail(reason: string): void {
-    this.enter('failed', reason)
+    this.standing.enter(this.machine, 'failed', reason)
+  }
+
+  /** The QEMU of a VM that is in one of these states, and that nothing is under way with. @throws Failure Busy */
+  private free(...states: VmState[]): Machine {
+    if (this.machine && !this.underWay && states.includes(this.standing.record.state)) return this.machine
+    throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
   }
 
   private async exclusively<T>(change: () => Promise<T>): Promise<T> {
@@ -165,18 +181,16 @@ export class Runner {
   }
 
   private async startNow(discardState: boolean, starting: AbortSignal): Promise<void> {
-    const { settings, owner, places, state, manager, log } = this.parts
-    this.enter('starting')
+    const { owner, state, manager, log } = this.parts
+    const { settings } = this
+    this.standing.enter(this.machine, 'starting')
     manager.extend(settings.startMs + marginMs)
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const claimedAt = Date.now()
     const decision = decide(readSave(state), this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
     const machineType = decision.kind === 'resume' ? decision.state.machine : undefined
-    const machine = await Machine.start(this.command(machineType), owner.secret, places.folder, settings, {
-      onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
-      signal: starting,
-    })
+    const machine = await this.launch(settings, { machineType, takesOver: false }, starting)
     this.machine = machine
     try {
       if (decision.kind === 'resume') {
@@ -195,41 +209,93 @@ export class Runner {
       await machine.quit()
       throw error
     }
-    this.enter('running')
-    this.describe('running')
+    this.standing.enter(this.machine, 'running')
+    this.standing.describe('running')
     manager.ready('running')
     log('the guest boots')
   }
 
+  private launch(
+    settings: VmSettings,
+    how: Parameters<typeof qemuCommand>[1],
+    signal: AbortSignal,
+  ): Promise<Machine> {
+    const { owner, places, log } = this.parts
+    return Machine.start(qemuCommand({ settings, owner }, how), owner.secret, places.folder, settings, {
+      onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
+      signal,
+    })
+  }
+
+  private async upgradeNow(
+    machine: Machine,
+    settings: VmSettings,
+    dryRun: boolean,
+    progress: (text: string) => void,
+  ): Promise<object> {
+    this.standing.enter(this.machine, 'upgrading')
+    this.upgrading = new AbortController()
+    const { signal } = this.upgrading
+    try {
+      const {
+        machine: newer,
+        from,
+        to,
+        downtimeMs,
+      } = await upgrade(machine, {
+        start: machineType => this.launch(settings, { machineType, takesOver: true }, signal),
+        passMs: settings.saveMs,
+        signal,
+        dryRun,
+        progress,
+      })
+      if (newer) {
+        this.machine = newer
+        this.settings = settings
+        this.saved = undefined
+        const after = downtimeMs === undefined ? '' : `; it stood still for ${downtimeMs.toFixed(1)} ms`
+        this.parts.log(`the guest goes on in QEMU ${to}${after}`)
+      }
+      return { state: 'running', from, to, downtimeMs: downtimeMs ?? null }
+    } catch (error) {
+      if (error instanceof GuestLost) this.failure = error
+      if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
+      throw error
+    } finally {
+      this.upgrading = undefined
+      if (!this.machine?.process.exit) this.standing.enter(this.machine, 'running')
+    }
+  }
+
   private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
     try {
-      if (this.current.state === 'prepared') progress('it is saved for an update of the host already')
-      else if (how === 'save') await this.save(machine, null, this.parts.settings.saveMs, progress)
+      if (this.standing.record.state === 'prepared') progress('it is saved for an update of the host already')
+      else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
-      this.enter('saved')
+      this.standing.enter(this.machine, 'saved')
       await machine.quit()
-      this.describe('saved')
+      this.standing.describe('saved')
       return { state: 'saved' }
     } catch (error) {
-      if (!machine.process.exit) this.enter('running')
+      if (!machine.process.exit) this.standing.enter(this.machine, 'running')
       throw error
     }
   }
 
   private async prepareNow(update: number, reason: string, ms: number, signal: AbortSignal): Promise<string> {
     const { machine } = this
-    if (!machine || machine.process.exit || this.current.state !== 'running')
-      throw new Failure('Busy', `the VM is ${this.current.state}`, exitCode.refused)
+    if (!machine || machine.process.exit || this.standing.record.state !== 'running')
+      throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
     if (ms <= 0) throw new Failure('SaveFailed', "the update's deadline has passed", exitCode.refused)
     try {
       const saved = await this.save(machine, update, ms, this.parts.log, signal)
-      this.enter('prepared', `for an update of the host: ${reason}`)
+      this.standing.enter(this.machine, 'prepared', `for an update of the host: ${reason}`)
       // Before the broker is frozen.
-      this.describe('saved')
-      await this.described
+      this.standing.describe('saved')
+      await this.standing.described
       return `${formatSize(saved.payloadBytes)} saved ${afterPause({ pausedAt: saved.pausedAt, runningAt: saved.savedAt })}`
     } catch (error) {
-      if (!machine.process.exit) this.enter('running')
+      if (!machine.process.exit) this.standing.enter(this.machine, 'running')
       throw error
     }
   }
@@ -243,18 +309,18 @@ export class Runner {
   ): Promise<SavedState> {
     const { memory, saved: last } = this
     this.saved = undefined
-    this.enter('saving')
+    this.standing.enter(this.machine, 'saving')
     this.parts.manager.extend(ms + marginMs)
     this.saved = await saveGuest(machine, this.parts.state, { memory, update, ms, signal, last, progress })
     return this.saved
   }
 
   private async goOnNow(machine: Machine, saved: SavedState): Promise<void> {
-    const { settings, state } = this.parts
+    const { settings, parts } = this
     try {
       // A QEMU that is gone or hangs must not use up what is saved.
       await machine.status()
-      await useUp(machine, state, saved, settings.startMs)
+      await useUp(machine, parts.state, saved, settings.startMs)
     } catch (error) {
       const message = `the guest does not go on after an update that was called off: ${(error as Error).message}`
       this.failure = new Failure('NotResumed', message, exitCode.refused)
@@ -265,14 +331,14 @@ export class Runner {
   }
 
   private resumed(saved: SavedState, steps: Parameters<typeof downtimeOf>[2]): void {
-    const { settings, log } = this.parts
-    this.enter('running')
-    this.describe('running')
+    const { log } = this.parts
+    this.standing.enter(this.machine, 'running')
+    this.standing.describe('running')
     if (!saved.running) {
       log('the guest was paused when it was saved, and stays paused')
       return
     }
-    log(`the guest goes on ${afterPause(downtimeOf(settings.name, saved, steps))}`)
+    log(`the guest goes on ${afterPause(downtimeOf(this.settings.name, saved, steps))}`)
   }
 
   private async end(
@@ -280,18 +346,22 @@ export class Runner {
     how: 'powerdown' | 'quit',
     progress: (text: string) => void,
   ): Promise<object> {
-    this.enter('stopping')
+    this.standing.enter(this.machine, 'stopping')
     const forced = how === 'powerdown' && !(await this.powerdown(machine, progress))
     if (how === 'quit' || forced) await machine.quit()
-    this.enter('stopped', forced ? 'the guest did not switch itself off in time, and was ended' : undefined)
-    this.describe('stopped')
+    this.standing.enter(
+      this.machine,
+      'stopped',
+      forced ? 'the guest did not switch itself off in time, and was ended' : undefined,
+    )
+    this.standing.describe('stopped')
     return { state: 'stopped', forced }
   }
 
   /** False: the guest is still there at the deadline. */
   private async powerdown(machine: Machine, progress: (text: string) => void): Promise<boolean> {
-    const { settings, manager } = this.parts
-    manager.extend(settings.powerdownMs + marginMs)
+    const { settings } = this
+    this.parts.manager.extend(settings.powerdownMs + marginMs)
     progress('the guest is asked to switch itself off')
     await machine.powerdown()
     const over = new AbortController()
@@ -299,46 +369,5 @@ export class Runner {
     const first = await Promise.race([machine.exited, late])
     over.abort()
     return first !== 'late'
-  }
-
-  private command(machineType: string | undefined): string[] {
-    const { settings, owner } = this.parts
-    const maps = settings.memory.flatMap(({ allocation }, index) => [
-      '--map',
-      `${allocation}:fd=${firstMemoryFd + index}`,
-    ])
-    const args = qemuArguments({
-      arguments: settings.arguments,
-      memory: settings.memory,
-      resumes: machineType === undefined ? undefined : { machine: machineType },
-    })
-    return [
-      ...ownProgram(),
-      ...['exec', ...maps, '--keep', String(monitorFd)],
-      ...(owner.secret === undefined ? [] : ['--secret-file', '-']),
-      ...owner.socket,
-      ...['--', settings.qemu, ...args],
-    ]
-  }
-
-  private enter(state: VmState, reason?: string): void {
-    const { places, manager, log } = this.parts
-    const qemuPid = this.machine?.process.exit ? null : (this.machine?.process.pid ?? null)
-    this.current = { state, pid: process.pid, qemuPid, since: Date.now(), reason: reason ?? null }
-    try {
-      places.write(this.current)
-    } catch (error) {
-      // The record is for people. A full /run is no reason to lose a guest, or not to save it.
-      log(`the state of the VM could not be written down: ${(error as Error).message}`)
-    }
-    manager.status(reason ?? state)
-  }
-
-  /** Tells the broker the state, for `vm list` without a runner. If the broker can't take it, nothing changes. */
-  private describe(state: VmState): void {
-    const { settings, state: memory } = this.parts
-    this.described = memory
-      .describe({ vm: settings.name, state, at: Date.now() }, AbortSignal.timeout(describeMs))
-      .catch(() => {})
   }
 }

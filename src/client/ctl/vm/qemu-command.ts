@@ -1,0 +1,25 @@
+import { firstMemoryFd, monitorFd, qemuArguments } from './command-line'
+import type { MemoryOwner } from './guest-memory'
+import { ownProgram } from './own-program'
+import type { VmSettings } from './settings'
+
+/** The command that starts a VM's QEMU: `broker-ctl exec`, which becomes QEMU once it has the memory. */
+export function qemuCommand(
+  { settings, owner }: { settings: VmSettings; owner: MemoryOwner },
+  { machineType, takesOver }: { machineType: string | undefined; takesOver: boolean },
+): string[] {
+  const { memory, arguments: own, qemu } = settings
+  const maps = memory.flatMap(({ allocation }, index) => [
+    '--map',
+    `${allocation}:fd=${firstMemoryFd + index}`,
+  ])
+  const resumes = machineType === undefined ? undefined : { machine: machineType }
+  return [
+    ...ownProgram(),
+    ...['exec', ...maps, '--keep', String(monitorFd)],
+    ...(takesOver ? ['--take-over'] : []),
+    ...(owner.secret === undefined ? [] : ['--secret-file', '-']),
+    ...owner.socket,
+    ...['--', qemu, ...qemuArguments({ arguments: own, memory, resumes })],
+  ]
+}
