@@ -66,9 +66,10 @@ function verbs(parent: Command, path: string): ListedVerb[] {
     .createHelp()
     .visibleCommands(parent)
     .filter(child => child.name() !== 'help')
-    .flatMap(child =>
-      child.commands.length > 0 ? verbs(child, `${path}${child.name()} `) : [{ verb: child, path }],
-    )
+    .flatMap(child => [
+      ...(child instanceof Verb ? [{ verb: child, path }] : []),
+      ...verbs(child, `${path}${child.name()} `),
+    ])
 }
 
 function verbPart(verb: Command, path: string): string {

@@ -177,13 +177,13 @@ function isAway(error: unknown): boolean {
 }
 
 /** As the broker takes it. */
-function lineOf(text: string): string {
+export function lineOf(text: string, bytesMax = detailBytesMax): string {
   const line = text
     .toWellFormed()
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
     .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]+/g, ' ')
   return Buffer.from(line)
-    .subarray(0, detailBytesMax)
+    .subarray(0, bytesMax)
     .toString()
     .replace(/\ufffd+$/, '')
 }

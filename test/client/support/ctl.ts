@@ -16,8 +16,9 @@ export interface Outcome {
 export function startCtl(
   socket: string,
   args: readonly string[],
+  more: NodeJS.ProcessEnv = {},
 ): { child: ChildProcess; outcome: Promise<Outcome> } {
-  const env = { ...process.env, MEMBROKER_SOCKET: socket, NO_COLOR: '1' }
+  const env = { ...process.env, MEMBROKER_SOCKET: socket, NO_COLOR: '1', ...more }
   const child = spawn(process.execPath, [ctlMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   return { child, outcome: outcomeOf(child) }
 }

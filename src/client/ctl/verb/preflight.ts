@@ -1,22 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { exitCode, UsageError } from '../exit'
-import {
-  defaultConfiguration,
-  type Finding,
-  physicalRanges,
-  readConfiguration,
-} from '../host/configured-range'
-import { firmwareMap, HostFiles, idleByModprobe } from '../host/host-files'
+import { defaultConfiguration } from '../host/configured-range'
 import { type KernelBuild, modulesIn, parseKernelConfig } from '../host/kernel-build'
-import { preflight } from '../host/preflight'
+import { type CommandLineOptions, checkNextKernel, describeCheck, nextCommandLine } from '../host/next-kernel'
 import { print } from '../session'
-import { paint } from '../table'
 import { addVerb } from '../verb'
 
-interface Options {
-  append?: string
-  reuseCmdline?: boolean
+interface Options extends CommandLineOptions {
   config?: string
   kernelConfig?: string
   modules?: string
@@ -45,25 +36,12 @@ kernel into a range.`,
     .option('--modules <folder>', "the next kernel's modules, /lib/modules/VERSION")
     .action(async (options: Options, command: Command) => {
       const json = command.optsWithGlobals<{ json?: boolean }>().json === true
-      const { ranges } = await readConfiguration(options.config ?? defaultConfiguration)
-      const files = new HostFiles()
-      const commandLine = lineOf(options, files.text('/proc/cmdline') ?? '')
-      const findings = preflight(ranges, {
-        commandLine,
-        firmware: firmwareMap(files),
-        build: buildOf(options),
-        idleByModprobe: idleByModprobe(files),
-      })
-      const good = findings.every(({ result }) => result !== 'lost')
-      if (!good) process.exitCode = exitCode.unsafe
-      const kept = physicalRanges(ranges).map(({ name }) => name)
-      print(json, { good, commandLine, ranges: kept, findings }, () => describe(findings, kept, good))
+      const check = await checkNextKernel(nextCommandLine(options), buildOf(options), options.config)
+      if (!check.good) process.exitCode = exitCode.unsafe
+      print(json, check, () =>
+        [...describeCheck(check), ...(check.good ? ['Load the kernel with kexec -s.'] : [])].join('\n'),
+      )
     })
-}
-
-function lineOf({ append, reuseCmdline }: Options, running: string): string {
-  if (append === undefined) return running
-  return reuseCmdline ? `${running} ${append}` : append
 }
 
 function buildOf({ kernelConfig, modules }: Options): KernelBuild {
@@ -87,14 +65,4 @@ function modulesOption(folder: string): Set<string> {
   const modules = modulesIn(folder)
   if (modules.size === 0) throw new UsageError(`--modules: there are no modules in ${folder}`)
   return modules
-}
-
-function describe(findings: readonly Finding[], kept: readonly string[], good: boolean): string {
-  const lines = findings.map(({ result, range, reason }) => {
-    const label = result === 'lost' ? paint('LOST   ', 'red') : paint('warning', 'yellow')
-    return `${label}  ${range === null ? '' : `${range}: `}${reason}`
-  })
-  if (!good) return [...lines, '', 'Do not boot this: memory that guests have would be lost.'].join('\n')
-  const names = kept.length === 0 ? 'There is no range in reserved memory.' : `Kept: ${kept.join(', ')}.`
-  return [...lines, `${names} Load the kernel with kexec -s.`].join('\n')
 }

@@ -1,14 +1,32 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
 import type { Command } from 'commander'
 import type { Participant, Update } from '../../index'
-import { withBroker } from '../session'
+import { exitCode, Failure, UsageError } from '../exit'
+import { defaultConfiguration } from '../host/configured-range'
+import { HostFiles } from '../host/host-files'
+import {
+  type CommandLineOptions,
+  checkNextKernel,
+  describeCheck,
+  findKernel,
+  type KernelImage,
+  nextCommandLine,
+} from '../host/next-kernel'
+import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
+import { leadUpdate } from '../update/lead'
+import { UpdateLines } from '../update/lines'
+import { planData, planText, risksText } from '../update/plan'
+import { reportData, reportText } from '../update/report'
+import { matcher, surveyHost } from '../update/survey'
 import { addVerb } from '../verb'
 
 const nothing = 'no update is under way'
 
 export function addUpdate(program: Command): void {
-  const noun = program.command('update').description('Live updates of the host, and who takes part')
-  addVerb(noun, {
+  const verb = addLead(program)
+  addVerb(verb, {
     usage: 'status',
     summary: 'The update under way, and its participants',
     examples: ['update status', 'update status --json | jq \'.participants[] | select(.state == "late")\''],
@@ -22,7 +40,7 @@ those of their uid. Only those are waited for whose user is an administrator or 
       )
     }),
   )
-  addVerb(noun, {
+  addVerb(verb, {
     usage: 'cancel',
     summary: 'Call the update off; everybody goes on',
     examples: ['update cancel', "update cancel --reason 'the new kernel was not loaded'"],
@@ -34,6 +52,160 @@ those of their uid. Only those are waited for whose user is an administrator or 
         const { update } = await broker.update({ signal })
         if (update) await broker.cancelUpdate(update.id, { reason, signal })
         print({ cancelled: update?.id ?? null }, () => (update ? 'the update is called off' : nothing))
+      }),
+    )
+  addReport(verb)
+}
+
+interface LeadVerbOptions extends CommandLineOptions {
+  kernel?: string
+  initrd?: string
+  config?: string
+  reason?: string
+  deadline: number
+  within: number
+  go?: string
+  ignore: string[]
+  digests?: boolean
+  dryRun?: boolean
+}
+
+/** A broker that is restarted in the middle is back by then. */
+const brokerBackMs = 30_000
+const loadedFile = '/sys/kernel/kexec_loaded'
+
+function addLead(program: Command): Command {
+  const verb = addVerb(program, {
+    usage: 'update',
+    summary: 'Replace the kernel under all VMs; show updates, and call them off',
+    examples: [
+      'update --dry-run --kernel 6.12.60-1',
+      'update --kernel 6.12.60-1',
+      'update --kernel /boot/vmlinuz-6.12.60 --initrd /boot/initrd.img-6.12.60 --reuse-cmdline --append "quiet"',
+      "update --ignore 'db/*' --go 'kexec -e'",
+      'update report',
+    ],
+    notes: `In this order: the checks of preflight, kexec -s -l, all participants pause and save, freeze, and then the kernel. If
+anything fails before that, everybody goes on, the freeze ends, the kernel is unloaded, and the error says so. When this
+command is killed, the broker does the same after 10 seconds.
+
+Participants are VMs of broker-ctl vm, and programs that take part by the library. The update is refused while a process
+holds memory and takes no part, and where memory does not outlive the kernel. --ignore PATTERN lets allocations and
+participants of these names lose what they have not saved.
+
+Without --kernel, the kernel is the one that kexec has loaded already; give its command line by --append for the checks.
+By default the next command line is the running one.`,
+  })
+  return verb
+    .option('--kernel <file>', 'the next kernel: its release, or its file')
+    .option('--initrd <file>', "default: the kernel's own, if there is one beside it")
+    .option('--append <line>', "the next kernel's command line")
+    .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
+    .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
+    .option('--reason <text>', 'told to the participants, and kept in the report; default: the kernel')
+    .option('--deadline <ms>', 'time for the participants, in milliseconds', wholeArgument, 120_000)
+    .option('--within <ms>', 'time for the kernel to be replaced, in milliseconds', wholeArgument, 60_000)
+    .option(
+      '--go <command>',
+      "replaces the kernel; default: 'systemctl kexec' under systemd, else 'kexec -e'",
+    )
+    .option(
+      '--ignore <pattern>',
+      'names that may lose what they have not saved; * stands for any text; may be repeated',
+      (pattern: string, before: string[]) => [...before, pattern],
+      [] as string[],
+    )
+    .option('--digests', 'record digests of all memory, for verify; participants are paused for longer')
+    .option('--dry-run', 'only check, and say who would be asked and how long it took the last time')
+    .action((options: LeadVerbOptions, command: Command) => lead(options, command))
+}
+
+async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
+  const kernel = options.kernel === undefined ? undefined : findKernel(options.kernel, options.initrd)
+  const isLoaded = kernel === undefined && new HostFiles().text(loadedFile) === '1'
+  if (!kernel && !isLoaded && !options.dryRun)
+    throw new UsageError('no kernel is loaded: name one by --kernel, or load one by kexec -s -l')
+  const commandLine = nextCommandLine(options)
+  const unknown = { options: undefined, modules: undefined }
+  const check = await checkNextKernel(commandLine, kernel?.build ?? unknown, options.config)
+  await withBroker(
+    command,
+    async ({ broker, signal, json, print, progress }) => {
+      const isIgnored = matcher(options.ignore)
+      const survey = await surveyHost(broker, signal)
+      const risks = survey.risks.filter(({ allocation }) => !isIgnored(allocation))
+      if (options.dryRun) {
+        const plan = { check, ...survey, risks, last: await broker.updateReport({ signal }) }
+        process.exitCode = check.good
+          ? risks.length > 0
+            ? exitCode.refused
+            : exitCode.good
+          : exitCode.unsafe
+        print(planData(plan), () => planText(plan))
+        return
+      }
+      const lines = new UpdateLines(!json)
+      for (const line of describeCheck(check)) lines.step('preflight', line)
+      if (!check.good)
+        throw new Failure('Unsafe', 'the next kernel would lose a range; nothing has begun', exitCode.unsafe)
+      if (risks.length > 0)
+        throw new Failure('NotSaved', `${risksText(risks)}; nothing has begun`, exitCode.refused)
+      const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
+      const reason = options.reason ?? (kernel ? path.basename(kernel.image) : 'live update')
+      await leadUpdate(
+        {
+          reason,
+          deadlineMs: options.deadline,
+          withinMs: options.within,
+          digests: options.digests === true,
+          load: kernel && loadCommand(kernel, commandLine),
+          go,
+          isIgnored,
+        },
+        {
+          broker,
+          signal,
+          lines,
+          progress,
+          ready: (update, { participants }) =>
+            print({ update, reason, kernel: kernel?.image ?? null, commandLine, participants, go }, () => ''),
+        },
+      )
+    },
+    brokerBackMs,
+  )
+}
+
+function defaultGo(): string[] {
+  return existsSync('/run/systemd/system') ? ['systemctl', 'kexec'] : ['kexec', '-e']
+}
+
+/** With the command line that was checked, without what the boot loader of the running kernel put before it. */
+function loadCommand({ image, initrd }: KernelImage, commandLine: string): string[] {
+  const line = commandLine.replace(/(^|\s)(BOOT_IMAGE|initrd)=\S*/g, '').trim()
+  const own = initrd === undefined ? [] : [`--initrd=${initrd}`]
+  return ['kexec', '-s', '-l', image, ...own, `--command-line=${line}`]
+}
+
+function addReport(noun: Command): void {
+  addVerb(noun, {
+    usage: 'report',
+    summary: 'The last update: how long each phase and each participant took, and who is not back',
+    examples: ['update report', 'update report --json | jq .phases', 'update report --forget'],
+    notes: `The table keeps the report over the boot, until the next update begins. Participants add their times when they run again.
+Others than administrators see participants of their uid. Version 0.1.0 of membroker can't read a table with a report:
+before you go back to it, use --forget, and restart the broker.`,
+  })
+    .option('--forget', 'remove the report')
+    .action(({ forget }: { forget?: boolean }, command: Command) =>
+      withBroker(command, async ({ broker, signal, print }) => {
+        if (forget) {
+          await broker.forgetUpdateReport({ signal })
+          print({ forgotten: true }, () => 'the report is removed')
+          return
+        }
+        const report = await broker.updateReport({ signal })
+        print(reportData(report), () => reportText(report))
       }),
     )
 }

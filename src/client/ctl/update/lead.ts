@@ -1,0 +1,314 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Broker, BrokerError } from '../../index'
+import { lineOf } from '../../participant'
+import { exitCode, Failure } from '../exit'
+import { size } from '../table'
+import { type Progress, portion } from '../terminal/progress'
+import type { UpdateLines } from './lines'
+import { type Ended, run, start } from './program'
+import { Standing } from './standing'
+
+export interface LeadOptions {
+  readonly reason: string
+  readonly deadlineMs: number
+  /** For the kernel, from the freeze to its end. */
+  readonly withinMs: number
+  readonly digests: boolean
+  /** Loads the next kernel; undefined: it is loaded already. */
+  readonly load: readonly string[] | undefined
+  readonly go: readonly string[]
+  readonly isIgnored: (name: string) => boolean
+}
+
+export interface LeadTools {
+  readonly broker: Broker
+  /** Aborts when somebody interrupts the command. */
+  readonly signal: AbortSignal
+  readonly lines: UpdateLines
+  readonly progress: Progress
+  /** Everything is saved, and the next step replaces the kernel. */
+  readonly ready: (update: number, standing: Standing) => void
+}
+
+const reasonBytesMax = 200
+const unload = ['kexec', '-s', '-u']
+/** After the deadline the broker still has to say so. */
+const lateMs = 3_000
+/** A program that was told to end, or is interrupted, has so long to do so. */
+const endMs = 5_000
+/** Services have this time to stop, which systemd bounds by its own timeouts. */
+export const stopHostMs = 600_000
+
+/** systemctl only asks for what it names, and returns. */
+const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0]!)
+
+/**
+ * Leads an update of the host from the loading of the kernel to its start. Returns when the host goes down, and this process
+ * is told to end. In all other cases the update is called off first.
+ * @throws Failure with a sentence that says why, and who runs
+ */
+export async function leadUpdate(options: LeadOptions, tools: LeadTools): Promise<void> {
+  await new Lead(options, tools).run()
+}
+
+/** The kernel may still be replaced, so nobody may go on. */
+class StillGoing extends Failure {}
+
+class Lead {
+  private readonly standing: Standing
+  private readonly following = new AbortController()
+  private readonly startedAt = Date.now()
+  private id: number | undefined
+  private isLoaded = false
+  /** Why nobody follows it any more. */
+  private ended: Error | undefined
+  private wake: () => void = () => {}
+
+  constructor(
+    private readonly options: LeadOptions,
+    private readonly tools: LeadTools,
+  ) {
+    this.standing = new Standing(options.isIgnored)
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.tools
+    const wake = () => this.wake()
+    signal.addEventListener('abort', wake)
+    try {
+      await this.load()
+      await this.begin()
+      await this.freeze()
+      await this.proceed()
+      await this.go()
+    } catch (error) {
+      throw error instanceof StillGoing ? error : await this.callOff(error as Error)
+    } finally {
+      signal.removeEventListener('abort', wake)
+      this.following.abort()
+    }
+  }
+
+  private async load(): Promise<void> {
+    const { load } = this.options
+    // Most of what has to be written is written before anybody pauses.
+    await this.during('writing caches to the disks', run(['sync'], 'SyncFailed'))
+    if (!load) return
+    this.isLoaded = true
+    await this.during('loading the kernel', run(load, 'LoadFailed'))
+    this.tools.lines.step('kernel', `${load[3]} is loaded`)
+  }
+
+  private async begin(): Promise<void> {
+    const { deadlineMs } = this.options
+    void this.follow()
+    await this.until(() => this.standing.update !== undefined)
+    const deadline = performance.now() + deadlineMs + lateMs
+    const isOverdue = () => performance.now() > deadline
+    const timer = setTimeout(() => this.wake(), deadlineMs + lateMs + 1)
+    try {
+      await this.until(() => this.standing.verdict(isOverdue()).kind !== 'wait')
+    } finally {
+      clearTimeout(timer)
+    }
+    this.check(isOverdue())
+  }
+
+  /** @throws Failure: a participant is not ready */
+  private check(isOverdue: boolean): { anyway: boolean } {
+    const verdict = this.standing.verdict(isOverdue)
+    if (verdict.kind === 'callOff') throw new Failure('NotReady', verdict.why, exitCode.refused)
+    return { anyway: verdict.kind === 'go' && verdict.anyway }
+  }
+
+  private async freeze(): Promise<void> {
+    const { broker, signal, progress, lines } = this.tools
+    const { reason, digests } = this.options
+    await broker.freeze(reason, {
+      update: this.id!,
+      digests,
+      signal,
+      onProgress: ({ doneBytes, totalBytes }) =>
+        progress.say(`frozen; recording ${portion(doneBytes, totalBytes, size)}`),
+    })
+    progress.end()
+    if (!asksSystemd(this.options.go))
+      await this.during('writing caches to the disks', run(['sync'], 'SyncFailed'))
+    const ready = this.standing.participants.filter(({ waitedFor, state }) => waitedFor && state === 'ready')
+    lines.step('frozen', `${ready.length} participants are ready`)
+  }
+
+  private async proceed(): Promise<void> {
+    const { broker, signal } = this.tools
+    this.interrupted()
+    const { anyway } = this.check(true)
+    await broker.proceedUpdate(this.id!, { anyway, withinMs: this.options.withinMs, signal })
+    this.tools.ready(this.id!, this.standing)
+  }
+
+  /** What interrupts from here on does not stop a kernel that is on its way. */
+  private async go(): Promise<void> {
+    const { broker, signal, lines } = this.tools
+    const { go, withinMs } = this.options
+    this.interrupted()
+    lines.step('go', go.join(' '))
+    const ended = await this.program()
+    if (!ended.good) throw new Failure('GoFailed', ended.sentence, exitCode.refused)
+    const within = asksSystemd(go) ? stopHostMs : withinMs
+    if (asksSystemd(go)) await broker.proceedUpdate(this.id!, { withinMs: within }).catch(() => {})
+    lines.step('stopping', 'the host goes down')
+    const timer = setTimeout(() => this.wake(), within + 1)
+    const end = performance.now() + within
+    await this.until(() => performance.now() > end || signal.aborted, false).finally(() =>
+      clearTimeout(timer),
+    )
+    if (signal.aborted) return
+    if (asksSystemd(go) && !(await isRunning()))
+      throw new StillGoing(
+        'StillStopping',
+        `the host still stops after ${within / 1000} s; everything is saved`,
+        exitCode.refused,
+      )
+    throw new Failure(
+      'KernelNotReplaced',
+      `the kernel was not replaced within ${within / 1000} s`,
+      exitCode.refused,
+    )
+  }
+
+  private async program(): Promise<Ended> {
+    const { signal } = this.tools
+    const { go, withinMs } = this.options
+    const { ended, kill } = start(go)
+    const late = new AbortController()
+    const interrupted = new Promise<void>(resolve => {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    const patience = Promise.race([
+      sleep(withinMs, undefined, { signal: late.signal }),
+      interrupted.then(() => sleep(endMs, undefined, { signal: late.signal })),
+    ]).then(
+      () => undefined,
+      () => undefined,
+    )
+    const first = await Promise.race([ended, patience])
+    late.abort()
+    if (first) return first
+    kill()
+    const last = await Promise.race([ended, sleep(endMs, undefined, { ref: false }).then(() => undefined)])
+    if (last) return { ...last, good: false }
+    throw new StillGoing(
+      'StillGoing',
+      `${go.join(' ')} can't be ended, so the kernel may still be replaced; everything is saved`,
+      exitCode.refused,
+    )
+  }
+
+  /** The broker tells of all changes, through its restarts. */
+  private async follow(): Promise<void> {
+    const { broker, lines } = this.tools
+    const { deadlineMs, reason } = this.options
+    const { signal } = this.following
+    try {
+      for await (const { update, participants, detail } of broker.beginUpdate({
+        deadlineMs,
+        reason,
+        signal,
+      })) {
+        if (this.id === undefined)
+          lines.step('update', `${update.id}: ${reason}; ${deadlineMs / 1000} s for the participants`)
+        this.id = update.id
+        this.standing.note(update, participants)
+        lines.note(participants)
+        if (update.state === 'cancelled')
+          throw new Failure('CalledOff', `the update was called off: ${detail ?? ''}`, exitCode.refused)
+        this.wake()
+      }
+    } catch (error) {
+      this.ended = error as Error
+    }
+    this.wake()
+  }
+
+  /** Goes on when the condition holds, which every change may bring. @throws what ended the following; Aborted */
+  private async until(condition: () => boolean, mayInterrupt = true): Promise<void> {
+    for (;;) {
+      if (mayInterrupt) this.interrupted()
+      if (condition()) return
+      // A host that stops stops its broker, too.
+      if (this.ended && (mayInterrupt || this.ended instanceof Failure)) throw this.ended
+      await new Promise<void>(resolve => {
+        this.wake = resolve
+      })
+    }
+  }
+
+  private interrupted(): void {
+    if (this.tools.signal.aborted) throw new BrokerError('Aborted', 'interrupted')
+  }
+
+  private during<T>(text: string, promise: Promise<T>): Promise<T> {
+    return this.tools.progress.during(text, promise)
+  }
+
+  /** Everybody goes on; then the kernel goes. Returns the error with the outcome in it. */
+  private async callOff(met: Error): Promise<Error> {
+    this.tools.progress.end()
+    const error = this.ended instanceof Failure ? this.ended : met
+    const isInterrupted = error instanceof BrokerError && error.code === 'Aborted'
+    const why = isInterrupted ? 'interrupted' : error.message
+    const outcome = await this.cancel(why)
+    const left = this.isLoaded ? await start(unload).ended : undefined
+    const kernel = left && !left.good ? `; the kernel is still loaded (${left.sentence})` : ''
+    const code = isInterrupted
+      ? 'Interrupted'
+      : error instanceof Failure || error instanceof BrokerError
+        ? error.code
+        : 'Failed'
+    const unreachable =
+      error instanceof BrokerError && ['BrokerUnreachable', 'ConnectionLost'].includes(error.code)
+    const exit = isInterrupted
+      ? exitCode.interrupted
+      : error instanceof Failure
+        ? error.exit
+        : unreachable
+          ? exitCode.unreachable
+          : exitCode.refused
+    return new Failure(code, `${why}; ${outcome}${kernel}`, exit)
+  }
+
+  private async cancel(why: string): Promise<string> {
+    const { broker } = this.tools
+    try {
+      const id = this.id ?? (await this.find())
+      if (id === undefined) return 'nothing has begun, and everybody runs'
+      await broker.cancelUpdate(id, { reason: lineOf(why, reasonBytesMax) }).catch(error => {
+        // Somebody else was faster, or the broker itself.
+        if (!(error instanceof BrokerError) || error.code !== 'NotFound') throw error
+      })
+      const { participants } = await broker.update()
+      const gone = this.standing.gone(participants)
+      const but =
+        gone.length === 0
+          ? ''
+          : `, except ${gone.slice(0, 8).join(', ')}${gone.length > 8 ? ', ...' : ''}: saved and ended, so start them`
+      return `the update is called off, and everybody runs${but}`
+    } catch (error) {
+      return `${(error as Error).message}: the broker calls the update off by itself, and then everybody runs`
+    }
+  }
+
+  /** Where the connection broke before the broker's first word. */
+  private async find(): Promise<number | undefined> {
+    const { update } = await this.tools.broker.update()
+    const isOurs = update && update.reason === this.options.reason && update.begunAt >= this.startedAt
+    return isOurs && this.ended instanceof BrokerError && this.ended.code !== 'Busy' ? update.id : undefined
+  }
+}
+
+/** systemd was asked to stop the host, and does not. */
+async function isRunning(): Promise<boolean> {
+  const { sentence } = await start(['systemctl', 'is-system-running']).ended
+  return !sentence.endsWith('stopping')
+}

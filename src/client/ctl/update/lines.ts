@@ -1,0 +1,62 @@
+import type { Participant } from '../../index'
+import { printable } from '../table'
+import { clip } from '../terminal/cells'
+import { isScreen, paint } from '../terminal/color'
+
+/** Lines of the screen that the rest of what is printed keeps. */
+const otherLines = 4
+
+/** Steps of an update, and its participants under them: redrawn in their places on a terminal, else a line for each change. */
+export class UpdateLines {
+  private readonly states = new Map<number, { participant: Participant; text: string }>()
+  private drawn = 0
+
+  constructor(
+    private readonly enabled: boolean,
+    private readonly stream: NodeJS.WriteStream = process.stdout,
+  ) {}
+
+  step(name: string, text: string): void {
+    if (!this.enabled) return
+    this.drawn = 0
+    this.stream.write(`${paint(name.padEnd(10), 'bold')}  ${printable(text)}\n`)
+  }
+
+  note(participants: readonly Participant[]): void {
+    if (!this.enabled) return
+    const isDrawn = isScreen(this.stream)
+    for (const participant of participants) {
+      if (!participant.waitedFor) continue
+      const text = lineOf(participant)
+      if (this.states.get(participant.id)?.text === text) continue
+      this.states.set(participant.id, { participant, text })
+      if (!isDrawn) this.stream.write(`  ${text}\n`)
+    }
+    if (isDrawn) this.draw()
+  }
+
+  /** Those that are waited for first, and as many as the screen has room for. */
+  private draw(): void {
+    const { columns = 80, rows = 24 } = this.stream
+    const all = [...this.states.values()].sort((a, b) => rank(a.participant) - rank(b.participant))
+    const shown = all.slice(0, Math.max(1, rows - otherLines))
+    const lines = shown.map(({ text }) => clip(`  ${text}`, columns - 1))
+    if (all.length > shown.length) lines.push(`  and ${all.length - shown.length} more`)
+    const up = this.drawn > 0 ? `\u001b[${this.drawn}A` : ''
+    this.stream.write(up + lines.map(line => `${line}\u001b[K\n`).join(''))
+    this.drawn = lines.length
+  }
+}
+
+const rank = ({ state }: Participant) => ['failed', 'left', 'late', 'asked', 'ready', 'idle'].indexOf(state)
+
+function lineOf({ name, state, answeredAfterMs, detail }: Participant): string {
+  const after = typeof answeredAfterMs === 'number' ? ` after ${seconds(answeredAfterMs)}` : ''
+  const color = state === 'ready' ? 'green' : state === 'asked' ? undefined : 'yellow'
+  return `${printable(name)}: ${paint(state, color)}${after}${detail ? ` (${printable(detail)})` : ''}`
+}
+
+/** '850 ms', '12.3 s' */
+export function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
+}

@@ -1,0 +1,80 @@
+import { describeCheck, type NextKernelCheck } from '../host/next-kernel'
+import { count, size, table } from '../table'
+import { seconds } from './lines'
+import { hostPhases, type LastUpdate, participantPhases } from './report'
+import type { Risk, Survey } from './survey'
+
+export interface Plan extends Survey {
+  readonly check: NextKernelCheck
+  readonly last: LastUpdate
+}
+
+const namesMax = 8
+
+/** What an update would do now, by the last one's times. */
+export function planData({ check, participants, bytes, risks, last }: Plan) {
+  return {
+    check,
+    participants: participants.map(({ name, uid, pid }, index) => ({
+      ...{ name, uid, pid, bytes: bytes[index] ?? 0 },
+      lastSaveMs: before(last, uid, name)?.saveMs ?? null,
+      lastDowntimeMs: before(last, uid, name)?.downtimeMs ?? null,
+    })),
+    risks,
+    estimateMs: estimate(last),
+  }
+}
+
+export function planText(plan: Plan): string {
+  const { participants, risks, estimateMs } = planData(plan)
+  const rows =
+    participants.length === 0
+      ? 'Nobody would be asked to save.'
+      : table(participants, [
+          { title: 'PARTICIPANT', cell: row => row.name },
+          { title: 'UID', cell: row => count(row.uid), right: true },
+          { title: 'PID', cell: row => count(row.pid), right: true },
+          { title: 'MEMORY', cell: row => size(row.bytes), right: true },
+          {
+            title: 'LAST SAVE',
+            cell: row => (row.lastSaveMs === null ? '-' : seconds(row.lastSaveMs)),
+            right: true,
+          },
+          {
+            title: 'LAST DOWNTIME',
+            cell: row => (row.lastDowntimeMs === null ? '-' : seconds(row.lastDowntimeMs)),
+            right: true,
+          },
+        ])
+  const verdict =
+    risks.length > 0
+      ? `An update would be refused: ${risksText(risks)}.`
+      : estimateMs === null
+        ? 'Nothing speaks against an update. No update before tells how long it takes.'
+        : `Nothing speaks against an update. The last one took ${seconds(estimateMs)}, from its begin to the last participant.`
+  return [...describeCheck(plan.check), '', rows, '', verdict].join('\n')
+}
+
+/** 'vm-b/ram (pid 4711, uid 1000) takes no part in updates; tmp (uid 0) is in range main, which does not outlive the kernel' */
+export function risksText(risks: readonly Risk[]): string {
+  const named = risks.slice(0, namesMax).map(({ kind, allocation, uid, pid, range }) => {
+    const who = `${allocation} (${pid === null ? '' : `pid ${pid}, `}uid ${uid})`
+    return kind === 'takesNoPart'
+      ? `the process of ${who} takes no part`
+      : `${who} is in range ${range}, which does not outlive the kernel`
+  })
+  const more = risks.length - namesMax
+  return `${[...named, ...(more > 0 ? [`${more} more`] : [])].join('; ')}; --ignore lets names lose what they have`
+}
+
+function before({ participants }: LastUpdate, uid: number, name: string) {
+  const found = participants.find(one => one.uid === uid && one.name === name)
+  return found && participantPhases(found)
+}
+
+/** From the begin to the last participant that runs again. */
+function estimate({ report, participants }: LastUpdate): number | null {
+  if (report?.outcome !== 'replaced') return null
+  const last = Math.max(report.servingAt ?? 0, ...participants.map(({ runningAt }) => runningAt ?? 0))
+  return last === 0 ? hostPhases(report).totalMs : Math.max(0, last - report.begunAt)
+}

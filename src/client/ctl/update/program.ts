@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exitCode, Failure } from '../exit'
+
+const wordsMax = 4096
+/** Its words may come a little later than its end, or never, where it left a child behind. */
+const wordsMs = 200
+
+/** How a program ended. */
+export interface Ended {
+  readonly good: boolean
+  /** 'kexec -e ended with 1: its last line' */
+  readonly sentence: string
+}
+
+/** A program of the host, in a process group of its own: what interrupts us does not interrupt it. */
+export function start(command: readonly string[]): { ended: Promise<Ended>; kill(): void } {
+  const name = command.join(' ')
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  let words = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      words = (words + text).slice(-wordsMax)
+    })
+  const ended = new Promise<Ended>(resolve => {
+    child.once('error', error => resolve({ good: false, sentence: `${name}: ${error.message}` }))
+    child.once('exit', async (code, signal) => {
+      if (child.stdout.readable || child.stderr.readable)
+        await Promise.race([new Promise(done => child.once('close', done)), sleep(wordsMs)])
+      const line = words.trim().split('\n').at(-1) ?? ''
+      const how = signal === null ? `ended with ${code}` : `was ended by ${signal}`
+      resolve({ good: code === 0, sentence: `${name} ${how}${line === '' ? '' : `: ${line}`}` })
+    })
+  })
+  return { ended, kill: () => child.kill('SIGKILL') }
+}
+
+/** @throws Failure with the program's words */
+export async function run(command: readonly string[], code: string): Promise<void> {
+  const { good, sentence } = await start(command).ended
+  if (!good) throw new Failure(code, sentence, exitCode.refused)
+}

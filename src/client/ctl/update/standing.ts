@@ -1,0 +1,71 @@
+import type { Participant, Update } from '../../index'
+
+/** Whether the leading program goes on, from what the broker has said. */
+export type Verdict =
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'go'; readonly anyway: boolean }
+  | { readonly kind: 'callOff'; readonly why: string }
+
+const namesMax = 8
+
+/** The participants that the broker has named, over its restarts and theirs. */
+export class Standing {
+  private readonly rows = new Map<string, Participant>()
+  private readonly keys = new Map<number, string>()
+  update: Update | undefined
+
+  constructor(private readonly isIgnored: (name: string) => boolean) {}
+
+  get participants(): Participant[] {
+    return [...this.rows.values()]
+  }
+
+  note(update: Update, participants: readonly Participant[]): void {
+    this.update = update
+    for (const row of participants) {
+      // A restarted broker gives a new number, a restarted participant has a new pid.
+      const key = `${row.uid} ${row.pid} ${row.name}`
+      const before = this.keys.get(row.id)
+      if (before !== undefined) this.rows.delete(before)
+      this.keys.set(row.id, key)
+      this.rows.set(key, row)
+    }
+  }
+
+  /** isOverdue: the deadline is over, also for participants that never came back. */
+  verdict(isOverdue: boolean): Verdict {
+    const { update } = this
+    if (!update) return { kind: 'wait' }
+    const missing = this.participants.filter(({ waitedFor, state }) => waitedFor && state !== 'ready')
+    const needed = missing.filter(({ name }) => !this.isIgnored(name))
+    const failed = needed.filter(({ state }) => state === 'failed' || state === 'left')
+    if (failed.length > 0) return { kind: 'callOff', why: sentence(failed) }
+    if (needed.length > 0) {
+      const isLate = isOverdue || needed.some(({ state }) => state === 'late')
+      return isLate ? { kind: 'callOff', why: sentence(needed) } : { kind: 'wait' }
+    }
+    if (update.state === 'ready') return { kind: 'go', anyway: false }
+    return missing.length > 0 ? { kind: 'go', anyway: true } : { kind: 'wait' }
+  }
+
+  /** Those that are not there to go on: they had saved, and ended. */
+  gone(present: readonly Participant[]): string[] {
+    const names = new Set(present.map(({ uid, name }) => `${uid} ${name}`))
+    return this.participants
+      .filter(
+        ({ state, waitedFor, uid, name }) => waitedFor && state === 'ready' && !names.has(`${uid} ${name}`),
+      )
+      .map(({ name }) => name)
+  }
+}
+
+/** 'vm-a failed: the disk is full; vm-b (pid 4711, uid 1000) is late' */
+function sentence(participants: readonly Participant[]): string {
+  const named = participants.slice(0, namesMax).map(({ name, pid, uid, state, detail }) => {
+    const who = `${name} (pid ${pid}, uid ${uid})`
+    if (state === 'failed') return `${who} failed: ${detail ?? 'without a reason'}`
+    return state === 'left' ? `${who} left` : `${who} is late`
+  })
+  const more = participants.length - namesMax
+  return [...named, ...(more > 0 ? [`${more} more`] : [])].join('; ')
+}

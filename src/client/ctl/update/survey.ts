@@ -1,0 +1,79 @@
+import type { Broker, Participant } from '../../index'
+import { unless } from '../unless'
+
+/** Memory whose state an update would lose, or the memory itself. */
+export interface Risk {
+  readonly kind: 'takesNoPart' | 'memoryEnds'
+  readonly allocation: string
+  readonly uid: number
+  /** The process that holds or maps it; null: nobody does now. */
+  readonly pid: number | null
+  readonly range: string
+}
+
+export interface Survey {
+  /** Those that an update waits for. */
+  readonly participants: readonly Participant[]
+  /** Bytes of the allocations of each participant, in their order. */
+  readonly bytes: readonly number[]
+  readonly risks: readonly Risk[]
+}
+
+/**
+ * Which memory nobody answers for: a process takes part itself, or a participant of its uid does whose name is the
+ * allocation's, or what stands before a slash in it.
+ */
+export async function surveyHost(broker: Broker, signal: AbortSignal): Promise<Survey> {
+  const { participants: all } = await broker.update({ signal })
+  const participants = all.filter(({ waitedFor }) => waitedFor)
+  const ranges = await broker.ranges({ signal })
+  const ending = new Set(
+    ranges.filter(({ capabilities }) => !capabilities.survivesKexec).map(({ name }) => name),
+  )
+  const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
+  const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
+  const bytes = participants.map(() => 0)
+  const risks: Risk[] = []
+  for await (const { name: allocation, uid, range, bytes: size, holderPid, mappings, shares } of broker.list({
+    signal,
+  })) {
+    const risk = (kind: Risk['kind'], pid: number | null) => risks.push({ kind, allocation, uid, pid, range })
+    const named =
+      names.get(`${uid} ${allocation}`) ??
+      prefixesOf(allocation)
+        .map(name => names.get(`${uid} ${name}`))
+        .find(index => index !== undefined)
+    const index = named ?? pids.get(holderPid ?? 0)
+    if (index !== undefined) bytes[index]! += size
+    if (ending.has(range)) risk('memoryEnds', holderPid ?? null)
+    else if (typeof holderPid === 'number' && index === undefined) risk('takesNoPart', holderPid)
+    if (named !== undefined || mappings === 0 || (typeof holderPid === 'number' && shares.length === 0))
+      continue
+    // Others than the holder may map it.
+    const found = await unless('NotFound', broker.get(allocation, { signal }))
+    for (const { state, pid } of found?.mappings ?? [])
+      if (
+        state === 'held' &&
+        typeof pid === 'number' &&
+        pid !== holderPid &&
+        !pids.has(pid) &&
+        !ending.has(range)
+      )
+        risk('takesNoPart', pid)
+  }
+  return { participants, bytes, risks }
+}
+
+/** 'a' and 'a/b' of 'a/b/c'. */
+function prefixesOf(name: string): string[] {
+  const parts = name.split('/')
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
+}
+
+/** `*` stands for any text. */
+export function matcher(patterns: readonly string[]): (name: string) => boolean {
+  const forms = patterns.map(
+    pattern => new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*')}$`, 's'),
+  )
+  return name => forms.some(form => form.test(name))
+}

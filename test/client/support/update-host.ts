@@ -1,0 +1,115 @@
+import type { ChildProcess } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { TestBroker, until } from '../../support/test-broker'
+import { type Outcome, startCtl } from './ctl'
+import { Holder } from './holder'
+
+/** Steps of a program that stands for one of the host's. */
+export type Behaviour = 'succeed' | 'fail' | 'hang'
+
+/** A host to update: a real broker, real participants, and programs that stand for kexec and sync, and record their calls. */
+export class UpdateHost {
+  private readonly holders: Holder[] = []
+  private readonly bin: string
+  private readonly record: string
+  private readonly pids: string
+
+  private constructor(readonly server: TestBroker) {
+    this.bin = path.join(server.folder, 'bin')
+    this.record = path.join(server.folder, 'record')
+    this.pids = path.join(server.folder, 'pids')
+    mkdirSync(this.bin)
+    chmodSync(server.folder, 0o755)
+    const ways =
+      'hang) echo $$ >> $PIDS; exec sleep 600 ;; fail) echo "it is not possible" >&2; exit 1 ;; esac; exit 0'
+    this.program(
+      'kexec',
+      `case "$2" in -l) way=$LOAD ;; -u) way= ;; *) way=$GO ;; esac; case "$way" in ${ways}`,
+    )
+    this.program('sync', `case "$SYNC" in ${ways}`)
+    this.program('systemctl', `case "$1" in kexec) case "$GO" in ${ways} ;; esac; echo "$STATE"; exit 1`)
+  }
+
+  static async start(more = ''): Promise<UpdateHost> {
+    return new UpdateHost(await TestBroker.start({ main: { more } }))
+  }
+
+  private readonly commands: ChildProcess[] = []
+
+  private program(name: string, script: string): void {
+    const file = path.join(this.bin, name)
+    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >> ${this.record}\n${script}\n`, { mode: 0o755 })
+  }
+
+  /** All calls of the host's programs so far. */
+  get calls(): string[] {
+    return existsSync(this.record) ? readFileSync(this.record, 'utf8').trim().split(/ *\n/) : []
+  }
+
+  get image(): string {
+    const file = path.join(this.server.folder, 'vmlinuz')
+    if (!existsSync(file)) writeFileSync(file, '')
+    return file
+  }
+
+  /** A participant that tells the reason of each update that is called off; prepare: its work. */
+  async participant(name: string, prepare = ''): Promise<Holder> {
+    const holder = new Holder(
+      this.server.socket,
+      `const { joined } = broker.participate({
+        name: '${name}',
+        async prepare({ signal }) { ${prepare} },
+        cancelled({ reason }) { tell({ goesOn: reason }) },
+      })
+      await joined
+      tell('joined')`,
+    )
+    this.holders.push(holder)
+    if ((await holder.next()) !== 'joined') throw new Error('the participant did not join')
+    return holder
+  }
+
+  /** broker-ctl update on this host. */
+  update(
+    args: readonly string[] = [],
+    way: { LOAD?: Behaviour; GO?: Behaviour; SYNC?: Behaviour; STATE?: string } = {},
+  ): { child: ChildProcess; outcome: Promise<Outcome>; said: (words: string) => Promise<void> } {
+    const own = [
+      '--config',
+      this.server.configFile,
+      '--kernel',
+      this.image,
+      '--append',
+      'quiet',
+      '--reason',
+      'kernel 7',
+    ]
+    const go = args.includes('--go') ? [] : ['--go', 'kexec -e']
+    const env = { PIDS: this.pids, ...way, PATH: `${this.bin}:${process.env.PATH}` }
+    const { child, outcome } = startCtl(this.server.socket, ['update', ...own, ...go, ...args], env)
+    this.commands.push(child)
+    let stdout = ''
+    child.stdout!.on('data', text => {
+      stdout += text
+    })
+    return { child, outcome, said: words => until(() => stdout.includes(words), words) }
+  }
+
+  async dispose(): Promise<void> {
+    for (const child of this.commands) child.kill('SIGKILL')
+    for (const pid of existsSync(this.pids) ? readFileSync(this.pids, 'utf8').trim().split('\n') : [])
+      kill(Number(pid))
+    await Promise.all(this.holders.map(holder => holder.end()))
+    await this.server.dispose()
+  }
+}
+
+/** It may have ended. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}

@@ -1,0 +1,356 @@
+/**
+ * Proves that 'broker-ctl update' ends in "everybody runs" or "everything is saved", and says which: it succeeds, each of its
+ * steps fails or hangs, it is interrupted or killed, the broker is killed, or somebody else's update, memory or
+ * participant is in the way.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { type Broker, connect, MiB } from '../../src/client'
+import { anotherBoot } from '../support/another-boot'
+import { needsRoot } from '../support/needs-root'
+import { OtherProcess } from '../support/other-process'
+import { until } from '../support/test-broker'
+import { ctl } from './support/ctl'
+import { UpdateHost } from './support/update-host'
+
+const tenant = 65534
+let host: UpdateHost
+let broker: Broker
+
+beforeEach(async () => {
+  host = await UpdateHost.start(`[[owner]]\nuid = ${tenant}\n`)
+  broker = await connect({ socket: host.server.socket, reconnect: { maxDelayMs: 20 } })
+})
+afterEach(async () => {
+  await OtherProcess.killAll()
+  await broker.close()
+  await host.dispose()
+})
+
+const load = () => `kexec -s -l ${host.image} --command-line=quiet`
+const state = async () => (await broker.update()).update?.state
+
+/** Nothing is left of an update: no freeze, no kernel, and whoever was asked goes on. */
+async function everybodyRuns(calls: string[], ...asked: { next(): Promise<unknown> }[]): Promise<void> {
+  for (const one of asked) expect(await one.next()).toMatchObject({ goesOn: expect.any(String) })
+  expect(await state()).toBeUndefined()
+  expect((await broker.status()).frozen).toBeNull()
+  expect(host.calls).toEqual(calls)
+}
+
+test('all are saved, all is frozen, and then the kernel goes; after the boot the report has every step', async () => {
+  if (!needsRoot('another boot')) return
+  await host.participant('vm-a')
+  await host.participant('vm-b')
+  const before = Date.now()
+  const { child, outcome, said } = host.update()
+  await said('the host goes down')
+  expect(host.calls).toEqual(['sync', load(), 'sync', 'kexec -e'])
+  expect(await state()).toBe('proceeding')
+  expect((await broker.status()).frozen).toBe('kernel 7')
+  // As a host that stops ends its processes.
+  child.kill('SIGTERM')
+  const { code, stdout, stderr } = await outcome
+  expect([code, stderr]).toEqual([0, ''])
+  expect(
+    stdout
+      .replace(/[\d.]+ m?s/g, 'T')
+      .replace(/\d{13}/, 'N')
+      .replace(/\/\S+vmlinuz/, 'IMAGE')
+      .split('\n'),
+  ).toEqual([
+    expect.stringMatching(/^preflight {3}warning {2}main: the files in .* survive a kexec only on /),
+    'preflight   There is no range in reserved memory.',
+    'kernel      IMAGE is loaded',
+    'update      N: kernel 7; T for the participants',
+    ...stdout
+      .split('\n')
+      .slice(4, -4)
+      .map(() => expect.stringMatching(/^ {2}vm-[ab]: (asked|ready after T)$/)),
+    'frozen      2 participants are ready',
+    'go          kexec -e',
+    'stopping    the host goes down',
+    '',
+  ])
+
+  await host.server.kill()
+  await host.server.start(anotherBoot(host.server.folder))
+  const { report } = await broker.updateReport()
+  expect(report).toMatchObject({ outcome: 'replaced', reason: 'kernel 7', ready: 2, participants: 2 })
+  const running = Date.now()
+  const phases = { pausedAt: before, savedAt: before + 100, startedAt: running - 300 }
+  const times = { ...phases, claimedAt: running - 200, loadedAt: running - 50, runningAt: running }
+  const reporter = await connect({ socket: host.server.socket })
+  await reporter.reportResumed(report!.id, 'vm-a', times)
+  await reporter.close()
+  const told = JSON.parse((await ctl(host.server.socket, 'update', 'report', '--json')).stdout)
+  expect(told).toMatchObject({
+    report: { id: report!.id },
+    phases: { saveMs: expect.any(Number), freezeMs: expect.any(Number), brokerMs: expect.any(Number) },
+    participants: [
+      { name: 'vm-a', downtimeMs: running - before, saveMs: 100, claimMs: 100, loadMs: 150, runMs: 50 },
+      { name: 'vm-b', downtimeMs: null },
+    ],
+    longest: { downtimeMs: running - before },
+    notBack: [{ name: 'vm-b' }],
+  })
+  const text = (await ctl(host.server.socket, 'update', 'report')).stdout
+  expect(text).toMatch(/outcome +the kernel was replaced\n/)
+  expect(text).toMatch(/ready +2 of 2 participants\n/)
+  expect(text).toMatch(/longest .* are not the kernel's\n/)
+  expect(text).toMatch(/not back +vm-b\n/)
+  expect(text).toMatch(/^PARTICIPANT +STATE +DOWNTIME +SAVE +WAIT +CLAIM +LOAD +RUN/m)
+})
+
+test.each([
+  [
+    'the kernel does not load',
+    { LOAD: 'fail' },
+    [],
+    'LoadFailed',
+    /kexec -s -l .* ended with 1: it is not possible; nothing has begun, and everybody runs/,
+    1,
+  ],
+  [
+    'sync fails',
+    { SYNC: 'fail' },
+    [],
+    'SyncFailed',
+    /sync {1,2}ended with 1: it is not possible; nothing has begun, and everybody runs/,
+    0,
+  ],
+] as const)('%s: nobody is asked', async (_step, way, args, code, sentence, loads) => {
+  const a = await host.participant('vm-a')
+  const { outcome } = host.update(['--json', ...args], way)
+  const ended = await outcome
+  expect(ended.code).toBe(1)
+  const error = JSON.parse(ended.stderr)
+  expect(error.error).toBe(code)
+  expect(error.message).toMatch(sentence)
+  await everybodyRuns(['sync', ...(loads ? [load(), 'kexec -s -u'] : [])])
+  expect((await broker.updateReport()).report).toBeUndefined()
+  await a.end()
+})
+
+test.each([
+  [
+    'a participant fails',
+    "throw new Error('the disk is full')",
+    {},
+    [],
+    'NotReady',
+    /vm-b \(pid \d+, uid 0\) failed: the disk is full/,
+  ],
+  [
+    'a participant is late',
+    'await new Promise(() => {})',
+    {},
+    ['--deadline', '100'],
+    'NotReady',
+    /vm-b \(pid \d+, uid 0\) is late/,
+  ],
+  ['a participant dies', 'process.exit()', {}, [], 'NotReady', /vm-b \(pid \d+, uid 0\) left/],
+  [
+    'the kernel does not start',
+    '',
+    { GO: 'fail' },
+    [],
+    'GoFailed',
+    /kexec -e ended with 1: it is not possible/,
+  ],
+  ['kexec hangs', '', { GO: 'hang' }, ['--within', '300'], 'GoFailed', /kexec -e was ended by SIGKILL/],
+  [
+    'kexec returns',
+    '',
+    {},
+    ['--within', '300'],
+    'KernelNotReplaced',
+    /the kernel was not replaced within 0.3 s/,
+  ],
+  [
+    'systemd refuses',
+    '',
+    { GO: 'fail' },
+    ['--go', 'systemctl kexec'],
+    'GoFailed',
+    /systemctl kexec ended with 1: it is not possible/,
+  ],
+] as const)('%s: the update is called off', async (_step, prepare, way, args, code, sentence) => {
+  if (!needsRoot('uid 0 in sentences')) return
+  const a = await host.participant('vm-a')
+  const b = await host.participant('vm-b', prepare)
+  const ended = await host.update(['--json', ...args], way).outcome
+  expect([ended.code, JSON.parse(ended.stderr).error]).toEqual([1, code])
+  const { message } = JSON.parse(ended.stderr)
+  expect(message).toMatch(sentence)
+  expect(message).toMatch(/; the update is called off, and everybody runs$/)
+  const went = ['GoFailed', 'KernelNotReplaced'].includes(code)
+  const gone = (args as readonly string[]).includes('--go') ? ['systemctl kexec'] : ['sync', 'kexec -e']
+  await everybodyRuns(['sync', load(), ...(went ? gone : []), 'kexec -s -u'], a)
+  await b.end()
+  expect((await broker.updateReport()).report).toMatchObject({
+    outcome: 'cancelled',
+    detail: expect.stringMatching(sentence),
+  })
+})
+
+test('what the next kernel would lose, and a kernel that nobody named, refuse before anything begins', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-update-'))
+  const config = path.join(folder, 'devmem.toml')
+  writeFileSync(
+    config,
+    '[[range]]\nname = "far"\nsource = "devmem"\nbase = "0x4000000000"\nbytes = "1GiB"\ntrusted_uids = [0]\n',
+  )
+  const lost = await host.update(['--config', config]).outcome
+  expect(lost.code).toBe(4)
+  expect(lost.stdout).toMatch(/preflight +LOST/)
+  expect(lost.stderr).toMatch(/Unsafe: the next kernel would lose a range; nothing has begun/)
+  const none = await ctl(host.server.socket, 'update', '--config', host.server.configFile)
+  expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/no kernel is loaded/)])
+  expect(host.calls).toEqual([])
+  rmSync(folder, { recursive: true })
+})
+
+test('memory that would be lost refuses the update, and --ignore allows it by name; a dry run says both', async () => {
+  await broker.allocate({ name: 'scratch/a', size: MiB })
+  const refused = await host.update().outcome
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(
+    /NotSaved: scratch\/a \(pid \d+, uid \d+\) is in range main, which does not outlive the kernel; .*nothing has begun/,
+  )
+  await host.participant('vm-a')
+  const dry = await host.update(['--dry-run', '--json']).outcome
+  expect(dry.code).toBe(1)
+  expect(JSON.parse(dry.stdout)).toMatchObject({
+    check: { good: true, commandLine: 'quiet', ranges: [], findings: [{ id: 'volatile' }] },
+    participants: [
+      {
+        name: 'vm-a',
+        uid: process.getuid!(),
+        pid: expect.any(Number),
+        bytes: 0,
+        lastSaveMs: null,
+        lastDowntimeMs: null,
+      },
+    ],
+    risks: [
+      {
+        kind: 'memoryEnds',
+        allocation: 'scratch/a',
+        uid: process.getuid!(),
+        pid: process.pid,
+        range: 'main',
+      },
+    ],
+    estimateMs: null,
+  })
+  const text = await host.update(['--dry-run', '--ignore', 'scratch/*']).outcome
+  expect(text.code).toBe(0)
+  expect(text.stdout).toMatch(/^PARTICIPANT .*LAST DOWNTIME\nvm-a /m)
+  expect(text.stdout).toMatch(/Nothing speaks against an update/)
+  expect(host.calls).toEqual([])
+  const went = host.update(['--ignore', 'nothing', '--ignore', 'scratch/*'])
+  await went.said('the host goes down')
+  went.child.kill('SIGTERM')
+  expect((await went.outcome).code).toBe(0)
+})
+
+test('one at a time: a second one changes nothing', async () => {
+  await host.participant('vm-a')
+  const first = host.update()
+  await first.said('the host goes down')
+  const second = await host.update(['--json']).outcome
+  expect([second.code, JSON.parse(second.stderr).error]).toEqual([1, 'Busy'])
+  expect(JSON.parse(second.stderr).message).toMatch(/; nothing has begun, and everybody runs$/)
+  expect(await state()).toBe('proceeding')
+  first.child.kill('SIGTERM')
+  expect((await first.outcome).code).toBe(0)
+})
+
+test('a tenant holds it up until the deadline, or not at all where it is ignored', async () => {
+  if (!needsRoot('a participant of another uid')) return
+  const other = await OtherProcess.start(host.server.socket, { uid: tenant })
+  await other.run(async ({ client, connect }) => {
+    await client.call('Allocate', { name: 'db/ram', bytes: 4096 })
+    const stream = connect().stream('JoinUpdates', { name: 'db' })
+    await stream.next()
+    // It never answers.
+    void (async () => {
+      for await (const _ of stream);
+    })().catch(() => {})
+  })
+  const a = await host.participant('vm-a')
+  const late = await host.update(['--ignore', 'db/*', '--deadline', '200']).outcome
+  expect(late.code).toBe(1)
+  expect(late.stderr).toMatch(
+    /NotReady: db \(pid \d+, uid 65534\) is late; the update is called off, and everybody runs/,
+  )
+  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
+  const went = host.update(['--ignore', 'db*'])
+  await went.said('the host goes down')
+  expect(
+    (await broker.updateReport()).participants.map(({ name, state: last }) => [name, last]).sort(),
+  ).toEqual([
+    ['db', 'asked'],
+    ['vm-a', 'ready'],
+  ])
+  went.child.kill('SIGTERM')
+  await went.outcome
+})
+
+test('interrupted while participants save: it is called off; when the kernel goes: it is on its way', async () => {
+  const a = await host.participant(
+    'vm-a',
+    "await new Promise(done => signal.addEventListener('abort', done))",
+  )
+  const { child, outcome, said } = host.update()
+  await said('vm-a: asked')
+  child.kill('SIGINT')
+  const ended = await outcome
+  expect([ended.code, ended.stderr]).toEqual([
+    130,
+    expect.stringMatching(/interrupted; the update is called off, and everybody runs/),
+  ])
+  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
+})
+
+test('the broker is killed at each step, and the update goes on', async () => {
+  const a = await host.participant(
+    'vm-a',
+    "tell('asked'); await new Promise(done => process.stdin.once('data', done))",
+  )
+  const { child, outcome, said } = host.update()
+  expect(await a.next()).toBe('asked')
+  await said('vm-a: asked')
+  await host.server.restart()
+  a.say('ready')
+  await said('the host goes down')
+  await host.server.restart()
+  await until(async () => (await state()) === 'proceeding', 'it proceeds')
+  expect((await broker.status()).frozen).toBe('kernel 7')
+  child.kill('SIGTERM')
+  expect((await outcome).code).toBe(0)
+})
+
+test('the command is killed at random: the broker calls it off, and everybody runs', async () => {
+  const rounds = Number(process.env.MEMBROKER_ROUNDS ?? 4)
+  const hosts = await Promise.all(Array.from({ length: rounds }, () => UpdateHost.start()))
+  await Promise.all(
+    hosts.map(async other => {
+      const a = await other.participant('vm-a', 'await new Promise(done => setTimeout(done, 50))')
+      const { child, outcome, said } = other.update(['--within', '1000'], { GO: 'hang' })
+      await said('kernel')
+      await new Promise(resolve => setTimeout(resolve, Math.random() * 400))
+      child.kill('SIGKILL')
+      await outcome
+      const { update } = await other.server.ask('GetUpdate', {})
+      if (update) {
+        expect(await a.next()).toMatchObject({ goesOn: expect.any(String) })
+        await until(async () => !(await other.server.ask('GetUpdate', {})).update, 'it is called off')
+      }
+      expect((await other.server.ask('GetStatus', {})).frozen).toBeNull()
+      await other.dispose()
+    }),
+  )
+})
