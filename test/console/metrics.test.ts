@@ -5,7 +5,7 @@ import path from 'node:path'
 import { leaksNothing } from '../support/leaks-nothing'
 import { packageRoot } from '../support/package-root'
 import { RawClient } from '../support/raw-client'
-import type { TestBroker } from '../support/test-broker'
+import { type TestBroker, until } from '../support/test-broker'
 import { consoleOf, metricsTokenOf, startConsoleBroker } from './support/console-broker'
 import { Exposition } from './support/exposition'
 import { PageClient } from './support/page-client'
@@ -38,7 +38,51 @@ async function useBroker(): Promise<void> {
   client.closeFd(fds[0]!)
   await client.call('Allocate', { name: 'vm/ram', bytes: page }).catch(() => {})
   await client.call('Allocate', { name: 'other', bytes: page, uid: 12345 })
+  await updateHost()
+  client.close()
 }
+
+/** Two take part, the update is called off, and one says when it ran again; the other is gone. */
+async function updateHost(): Promise<void> {
+  const [a, b, leader, client] = [broker.client(), broker.client(), broker.client(), broker.client()]
+  for (const [participant, name] of [
+    [a, 'vm-a'],
+    [b, 'vm-b'],
+  ] as const)
+    await participant.stream('JoinUpdates', { name }).next()
+  const { value } = await leader.stream('BeginUpdate', { deadlineMs: 60_000 }).next()
+  const { id: update } = value!.update
+  for (const { id: participant } of (await client.call('GetUpdate', {})).participants)
+    await client.call('AnswerUpdate', { participant, update, outcome: 'ready' })
+  const during = await scrape()
+  expect(during.value('membroker_update_state', { state: 'ready' })).toBe(1)
+  expect(during.value('membroker_update_participants', { state: 'ready' })).toBe(2)
+  await client.call('Freeze', { update })
+  await client.call('ProceedUpdate', { update })
+  await client.call('CancelUpdate', { update })
+  const now = Date.now()
+  await client.call('ReportResumed', { update, name: 'vm-a', pausedAt: now - 1500, runningAt: now })
+  for (const one of [a, b, leader, client]) one.close()
+}
+
+test('an update of the host: its state, its participants, and what the last one took', () =>
+  leaksNothing(broker, async () => {
+    await updateHost()
+    let after = await scrape()
+    await until(async () => {
+      after = await scrape()
+      return after.value('membroker_last_update_participants', { outcome: 'missing' }) === 1
+    }, 'the connection of vm-b is gone')
+    expect(after.value('membroker_last_update_participants', { outcome: 'back' })).toBe(1)
+    for (const state of ['preparing', 'ready', 'failed', 'late', 'proceeding'])
+      expect(after.value('membroker_update_state', { state })).toBe(0)
+    const downtimes = after.lines.filter(({ name }) => name === 'membroker_last_update_downtime_seconds')
+    expect(downtimes).toMatchObject([
+      { labels: { participant: 'vm-a', uid: String(process.getuid!()) }, value: 1.5 },
+    ])
+    for (const phase of ['save', 'freeze'])
+      expect(after.value('membroker_last_update_phase_seconds', { phase })).toBeGreaterThanOrEqual(0)
+  }))
 
 test('names, types, units and buckets are by the conventions', () =>
   leaksNothing(broker, async () => {
@@ -67,6 +111,9 @@ test('names, types, units and buckets are by the conventions', () =>
           'reason',
           'version',
           'le',
+          'phase',
+          'outcome',
+          'participant',
         ]).toContain(label)
     }
     const series = lines.map(({ name, labels }) => JSON.stringify([name, Object.entries(labels).sort()]))
@@ -206,6 +253,8 @@ describe('what is deployed asks for what there is', () => {
       'table_state_bytes',
       'range_read_only',
       'frozen',
+      'update_participants{state',
+      'last_update_participants{outcome="missing"}',
     ])
       expect(alerts).toContain(`membroker_${metric}`)
     expect(alerts).toContain('up{job="membroker"} == 0')

@@ -7,6 +7,7 @@ import type { Session, SessionHost } from '../session/session'
 import type { Turns } from '../session/turns'
 import type { Inventory } from '../state/inventory'
 import type { Statistics } from '../statistics'
+import type { Updates } from '../update/updates'
 
 /** The part of the broker that the console sees: it admits viewers, and has figures. */
 export interface ConsoleHost extends SessionHost {
@@ -19,6 +20,7 @@ export interface ConsoleHost extends SessionHost {
   readonly inventory: Inventory
   readonly accounts: Accounts
   readonly kernelLog: KernelLog
+  readonly updates: Updates
   /** The reason why the broker refuses every change. undefined: it does not refuse. */
   readonly frozen: string | undefined
 }

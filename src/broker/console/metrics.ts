@@ -6,6 +6,8 @@ import type { Range } from '../state/range'
 import { bucketsMicroseconds, type MethodRecord } from '../statistics'
 import { version } from '../version'
 import type { ConsoleHost } from './console-host'
+import { counter, gauge, type Sample, SampledMetric } from './sampled-metric'
+import { updateMetrics } from './update-metrics'
 
 /** Figures that only the console has. */
 export interface ConsoleState {
@@ -25,6 +27,7 @@ export function metricsOf(broker: ConsoleHost, state: ConsoleState): Registry {
     ...rangeMetrics(broker),
     ...recoveryMetrics(broker),
     ...ownerMetrics(broker),
+    ...updateMetrics(broker),
     ...callMetrics(broker),
     ...processMetrics(),
   ]
@@ -247,36 +250,4 @@ function processMetrics(): SampledMetric[] {
       () => performance.eventLoopUtilization().active / 1000,
     ),
   ]
-}
-
-type Read = () => number | Sample[]
-const gauge = (name: string, help: string, read: Read) => new SampledMetric('gauge', name, help, read)
-const counter = (name: string, help: string, read: Read) => new SampledMetric('counter', name, help, read)
-
-/** One line of a metric. suffix: tells apart the lines of one histogram. */
-export interface Sample {
-  labels?: Record<string, string | number>
-  value: number
-  suffix?: '_bucket' | '_sum' | '_count'
-}
-
-/** A metric that reads its value at the moment of the request, in the form for prom-client's registry. */
-export class SampledMetric {
-  constructor(
-    readonly type: 'gauge' | 'counter' | 'histogram',
-    readonly name: string,
-    readonly help: string,
-    private readonly read: () => number | Sample[],
-  ) {}
-
-  async get(): Promise<object> {
-    const result = this.read()
-    const samples = typeof result === 'number' ? [{ value: result }] : result
-    const values = samples.map(({ labels = {}, value, suffix }: Sample) => ({
-      labels,
-      value,
-      metricName: this.name + (suffix ?? ''),
-    }))
-    return { name: this.name, help: this.help, type: this.type, values, aggregator: 'sum' }
-  }
 }

@@ -5,6 +5,7 @@ import type {
   BeginUpdateOut,
   Participant as ParticipantView,
   ReportResumedIn,
+  UpdateOutcome,
   Update as UpdateView,
 } from '../../../protocol/generated/broker'
 import { type UpdateRecord, updateId } from '../../../protocol/table'
@@ -185,6 +186,17 @@ export class Updates {
     const took = pausedAt === 0 ? '' : ` after ${Math.max(0, runningAt - pausedAt)} ms`
     this.host.log.info({ participant: input.name, ...resumed }, 'a participant runs again')
     this.host.events.emit({ kind: 'participant', uid, pid, detail: `${input.name}: running${took}` })
+  }
+
+  /** Participants of the last update that neither have reported that they run again, nor take part by now. */
+  missing(): UpdateOutcome[] {
+    if (this.current) return []
+    const present = new Set<string>()
+    for (const { uid, name, hasLeft } of this.participants.values())
+      if (!hasLeft) present.add(`${uid} ${name}`)
+    return [...this.report.list(undefined)].filter(
+      ({ uid, name, runningAt }) => typeof runningAt !== 'number' && !present.has(`${uid} ${name}`),
+    )
   }
 
   /** @throws Refusal Busy */

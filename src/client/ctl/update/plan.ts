@@ -1,12 +1,13 @@
+import { participantPhases } from '../../../../protocol/update-phases'
 import { describeCheck, type NextKernelCheck } from '../host/next-kernel'
 import { count, size, table } from '../table'
 import { seconds } from './lines'
-import { hostPhases, type LastUpdate, participantPhases } from './report'
+import type { LastUpdate } from './report'
 import type { Risk, Survey } from './survey'
 
 export interface Plan extends Survey {
   readonly check: NextKernelCheck
-  readonly last: LastUpdate
+  readonly last: Omit<LastUpdate, 'present'>
 }
 
 const namesMax = 8
@@ -17,8 +18,8 @@ export function planData({ check, participants, bytes, risks, last }: Plan) {
     check,
     participants: participants.map(({ name, uid, pid }, index) => ({
       ...{ name, uid, pid, bytes: bytes[index] ?? 0 },
-      lastSaveMs: before(last, uid, name)?.saveMs ?? null,
-      lastDowntimeMs: before(last, uid, name)?.downtimeMs ?? null,
+      lastSaveMs: before(last, uid, name)?.save ?? null,
+      lastDowntimeMs: before(last, uid, name)?.downtime ?? null,
     })),
     risks,
     estimateMs: estimate(last),
@@ -67,14 +68,17 @@ export function risksText(risks: readonly Risk[]): string {
   return `${[...named, ...(more > 0 ? [`${more} more`] : [])].join('; ')}; --ignore lets names lose what they have`
 }
 
-function before({ participants }: LastUpdate, uid: number, name: string) {
+function before({ participants }: Plan['last'], uid: number, name: string) {
   const found = participants.find(one => one.uid === uid && one.name === name)
   return found && participantPhases(found)
 }
 
 /** From the begin to the last participant that runs again. */
-function estimate({ report, participants }: LastUpdate): number | null {
+function estimate({ report, participants }: Plan['last']): number | null {
   if (report?.outcome !== 'replaced') return null
-  const last = Math.max(report.servingAt ?? 0, ...participants.map(({ runningAt }) => runningAt ?? 0))
-  return last === 0 ? hostPhases(report).totalMs : Math.max(0, last - report.begunAt)
+  const last = participants.reduce(
+    (most, { runningAt }) => Math.max(most, runningAt ?? 0),
+    report.servingAt ?? 0,
+  )
+  return last === 0 ? null : Math.max(0, last - report.begunAt)
 }

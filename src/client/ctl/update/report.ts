@@ -1,91 +1,61 @@
-import type { UpdateOutcome, UpdateReport } from '../../index'
+import { hostPhases, longestDowntime, participantPhases } from '../../../../protocol/update-phases'
+import type { Participant, UpdateOutcome, UpdateReport } from '../../index'
 import { fields, table, time } from '../table'
 import { seconds } from './lines'
 
 export interface LastUpdate {
   readonly report: UpdateReport | undefined
   readonly participants: readonly UpdateOutcome[]
+  /** Those that take part in updates now. */
+  readonly present: readonly Pick<Participant, 'uid' | 'name'>[]
 }
 
-/** A step of the host or of a participant; null: it is not known, or there was none. */
-export type Phases<Name extends string> = Record<Name, number | null>
-
-const between = (from: number | null | undefined, to: number | null | undefined) =>
-  typeof from === 'number' && typeof to === 'number' ? Math.max(0, to - from) : null
-
-/** Of the host. ours: from the begin to the go, and from the broker's start to its first answer. */
-export function hostPhases(report: UpdateReport) {
-  const { begunAt, readyAt, frozenAt, proceededAt, kernelAt, brokerAt, servingAt } = report
-  return {
-    saveMs: between(begunAt, readyAt),
-    freezeMs: between(readyAt ?? frozenAt, proceededAt),
-    stopMs: between(proceededAt, kernelAt),
-    bootMs: between(kernelAt, brokerAt),
-    brokerMs: between(brokerAt, servingAt),
-    totalMs: between(begunAt, servingAt),
-  }
-}
-
-/** Of a participant. waitMs: until the others are saved, the kernel is replaced, and its program starts. */
-export function participantPhases(one: UpdateOutcome) {
-  const { pausedAt, savedAt, startedAt, claimedAt, loadedAt, runningAt } = one
-  return {
-    downtimeMs: between(pausedAt, runningAt),
-    saveMs: between(pausedAt, savedAt),
-    waitMs: between(savedAt, startedAt),
-    claimMs: between(startedAt, claimedAt),
-    loadMs: between(claimedAt, loadedAt),
-    runMs: between(loadedAt ?? claimedAt ?? startedAt ?? savedAt, runningAt),
-  }
-}
-
-/** The part of the longest downtime that this software took: all but the kernel's stop and boot. */
-export function ourShare({ report, participants }: LastUpdate): { ourMs: number; downtimeMs: number } | null {
-  const longest = participants
-    .map(one => between(one.pausedAt, one.runningAt))
-    .reduce<number | null>((most, ms) => (ms === null ? most : Math.max(most ?? 0, ms)), null)
-  if (!report || longest === null) return null
-  const { stopMs, bootMs } = hostPhases(report)
-  return { downtimeMs: longest, ourMs: Math.max(0, longest - (stopMs ?? 0) - (bootMs ?? 0)) }
-}
-
-export function missing({ report, participants }: LastUpdate): UpdateOutcome[] {
+/** Those that neither say so nor take part by now. A program that takes part need not report. */
+export function missing({ report, participants, present }: LastUpdate): UpdateOutcome[] {
   if (!report || report.outcome === 'underWay') return []
-  return participants.filter(({ runningAt }) => typeof runningAt !== 'number')
+  const there = new Set(present.map(({ uid, name }) => `${uid} ${name}`))
+  return participants.filter(
+    ({ uid, name, runningAt }) => typeof runningAt !== 'number' && !there.has(`${uid} ${name}`),
+  )
 }
 
 export function reportData(last: LastUpdate) {
   const { report, participants } = last
   return {
     report: report ?? null,
-    phases: report ? hostPhases(report) : null,
-    participants: participants.map(one => ({ ...one, ...participantPhases(one) })),
-    longest: ourShare(last),
+    phases: report ? inMs(hostPhases(report)) : null,
+    participants: participants.map(one => ({ ...one, ...inMs(participantPhases(one)) })),
+    longest: (report && longestDowntime(report, participants)) ?? null,
     notBack: missing(last).map(({ name, uid }) => ({ name, uid })),
   }
+}
+
+/** { save: 200 } as { saveMs: 200 }; null: not known. */
+function inMs(phases: Record<string, number | undefined>): Record<string, number | null> {
+  return Object.fromEntries(Object.entries(phases).map(([name, ms]) => [`${name}Ms`, ms ?? null]))
 }
 
 export function reportText(last: LastUpdate): string {
   const { report, participants } = last
   if (!report) return 'there was no update'
   const phases = hostPhases(report)
-  const share = ourShare(last)
+  const longest = longestDowntime(report, participants)
   const absent = missing(last)
-  const show = (ms: number | null) => (ms === null ? undefined : seconds(ms))
+  const show = (ms: number | undefined) => (ms === undefined ? undefined : seconds(ms))
   const head = fields([
     ['update', `${report.id}: ${report.reason}`],
     ['outcome', outcomeOf(report)],
     ['begun', `${time(report.begunAt)} by uid ${report.uid}`],
     ['ready', `${report.ready} of ${report.participants} participants${counted(report)}`],
-    ['save', show(phases.saveMs)],
-    ['freeze', show(phases.freezeMs)],
-    ['stop', show(phases.stopMs)],
-    ['boot', show(phases.bootMs)],
-    ['broker', show(phases.brokerMs)],
+    ['save', show(phases.save)],
+    ['freeze', show(phases.freeze)],
+    ['stop', show(phases.stop)],
+    ['boot', show(phases.boot)],
+    ['broker', show(phases.broker)],
     [
       'longest',
-      share
-        ? `${seconds(share.downtimeMs)}, of which ${seconds(share.ourMs)} (${percent(share.ourMs, share.downtimeMs)} %) are not the kernel's`
+      longest
+        ? `${seconds(longest.downtime)}, of which ${seconds(longest.ours)} (${percent(longest.ours, longest.downtime)} %) are not the kernel's`
         : undefined,
     ],
     ['not back', absent.length > 0 ? names(absent) : undefined],
@@ -117,7 +87,7 @@ function rows(participants: readonly UpdateOutcome[]): string {
   const column = (title: string, key: keyof ReturnType<typeof participantPhases>) => ({
     title,
     right: true,
-    cell: (row: (typeof all)[number]) => (row[key] === null ? '-' : seconds(row[key])),
+    cell: (row: (typeof all)[number]) => (row[key] === undefined ? '-' : seconds(row[key])),
   })
   return table(all, [
     { title: 'PARTICIPANT', cell: row => row.name },
@@ -126,12 +96,12 @@ function rows(participants: readonly UpdateOutcome[]): string {
       cell: row => row.state,
       color: row => (row.state === 'ready' ? undefined : 'yellow'),
     },
-    column('DOWNTIME', 'downtimeMs'),
-    column('SAVE', 'saveMs'),
-    column('WAIT', 'waitMs'),
-    column('CLAIM', 'claimMs'),
-    column('LOAD', 'loadMs'),
-    column('RUN', 'runMs'),
+    column('DOWNTIME', 'downtime'),
+    column('SAVE', 'save'),
+    column('WAIT', 'wait'),
+    column('CLAIM', 'claim'),
+    column('LOAD', 'load'),
+    column('RUN', 'run'),
     { title: 'DETAIL', cell: row => row.detail ?? '' },
   ])
 }

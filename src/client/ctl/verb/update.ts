@@ -204,7 +204,8 @@ before you go back to it, use --forget, and restart the broker.`,
           print({ forgotten: true }, () => 'the report is removed')
           return
         }
-        const report = await broker.updateReport({ signal })
+        const { participants: present } = await broker.update({ signal })
+        const report = { ...(await broker.updateReport({ signal })), present }
         print(reportData(report), () => reportText(report))
       }),
     )
