@@ -8,6 +8,7 @@ import { fetchKernel, type Kernel } from './kernel'
 import { kernelChoice } from './kernels'
 import type { Progress } from './progress'
 import { projectDisk } from './project'
+import { guestLabel } from './share'
 import { fetchTools, type Tools } from './tools'
 
 /** Old ones that are kept in the cache of each kind, however long nobody asked for them. */
@@ -104,8 +105,6 @@ export class Lab {
 
 /** Of a run's folder: what its machine boots from. */
 export const bootFolder = 'kernel'
-/** Of a run's folder: beside the hosts' kernels, what a Linux guest boots from. */
-export const guestLabel = 'guest'
 
 function unavailable(error: Error): never {
   throw new LabUnavailable(`the distribution's packages can't be had: ${error.message}`, { cause: error })

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 
 import path from 'node:path'
 import { bootFolder, type Lab } from './lab'
 import { type MachineOptions, runMachine, runShell } from './machine'
+import { Peers } from './outside'
 import type { Progress } from './progress'
 import { loadScenario, minutesMaxDefault, type Scenario } from './scenario'
 import { Share, type StepResult } from './share'
@@ -52,13 +53,17 @@ export async function runScenario(
   const consoleFile = share.at('console.log')
   appendFileSync(consoleFile, '')
   const from = performance.now()
+  const peers = await Peers.of(scenario.outside ?? {})
   const machine = {
     ...{ qemu: lab.qemu, files },
-    ...{ parameters: scenario.parameters ?? [], machine: scenario.machine ?? [] },
+    ...{ parameters: scenario.parameters ?? [] },
+    machine: [...(scenario.machine ?? []), ...peers.machineArguments],
     unreserved: scenario.unreserved ?? false,
   }
   const secondsMax = (scenario.minutesMax ?? minutesMaxDefault) * 60
+  peers.start(share)
   const end = await runMachine(machine, { secondsMax, consoleFile, signal: options.signal })
+  peers.close()
   const seconds = (performance.now() - from) / 1000
   stopFollowing()
   const steps = share.results

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Host } from './inside/host'
+import type { Outside } from './outside'
 
 /** What is done on one kernel. What it starts goes on when it has returned, until the next kexec. */
 export interface Stage {
@@ -30,6 +31,8 @@ export interface Scenario {
   readonly minutesMax?: number
   /** More arguments for the machine's QEMU. */
   readonly machine?: readonly string[]
+  /** Guests that somebody outside of the machine talks to, by name: the machine has a network device for them. */
+  readonly outside?: Outside
   /** More parameters of every kernel. */
   readonly parameters?: readonly string[]
   /** Begin on a host where nothing is reserved yet. */

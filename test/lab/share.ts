@@ -1,6 +1,9 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
+/** Of a run's folder kernel/: beside the hosts' kernels, what a Linux guest boots from. */
+export const guestLabel = 'guest'
+
 /** What the outside and the inside of the lab tell each other, as files of a folder that both have. */
 export interface RunState {
   scenario: string

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs'
 import path from 'node:path'
+import { findProgram } from '../guest/require-qemu'
 import { packageRoot } from '../support/package-root'
 import type { Archive } from './archive'
 import { librariesOf } from './closure'
@@ -7,7 +8,7 @@ import { disk } from './disk'
 import type { Entry } from './entry'
 
 export interface Tools {
-  /** Everything but kernel and project: Node, kexec, QEMU and their libraries; the lab's /usr. */
+  /** Everything but kernel and project: Node, kexec, QEMU and more programs, with their libraries; the lab's /usr. */
   disk: string
   /** Statically linked: what the initrd starts with, and this machine can run too. */
   busybox: string
@@ -21,7 +22,8 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
   const busybox = path.join(folder, 'bin/busybox')
   const kexec = path.join(folder, 'sbin/kexec')
   const { modules, data } = qemuParts(qemu)
-  const libraries = await librariesOf([process.execPath, qemu, ...modules])
+  const programs = ['setpriv', 'mke2fs', 'e2fsck', 'debugfs'].map(name => findProgram(name)!)
+  const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
   const files = [...libraries, ...kexecLibraries, ...modules, ...data].map(file =>
@@ -33,6 +35,7 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     fromFile('/sbin/kexec', kexec, 0o755),
     fromFile('/bin/node', process.execPath, 0o755),
     fromFile('/bin/qemu-system-x86_64', realpathSync(qemu), 0o755),
+    ...programs.map(file => fromFile(`/bin/${path.basename(file)}`, realpathSync(file), 0o755)),
     ...new Map(files.map(entry => [entry.path, entry])).values(),
   ]
   return { disk: await disk('tools', entries), busybox }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { run } from '../../support/child'
 import { packageRoot } from '../../support/package-root'
 import { findProgram, installPackage } from '../require-qemu'
-import type { PeerStatus } from './stream-peer'
+import { type PeerStatus, wentOn } from './stream-peer'
 
 const hostAddress = '10.77.0.1'
 const peerMain = path.join(packageRoot, 'dist/test/guest/linux/peer-main.js')
@@ -97,14 +97,7 @@ export class PeerProcess {
   /** Waits until the guest has sent, received and written something after this call. */
   async progress(what: string): Promise<PeerStatus> {
     const before = await this.status()
-    return this.until(
-      ({ frames, received, records, monotonicSeconds }) =>
-        frames > before.frames + 5 &&
-        received > before.received + 1000 &&
-        records > before.records + 2 &&
-        monotonicSeconds > before.monotonicSeconds,
-      what,
-    )
+    return this.until(after => wentOn(before, after), what)
   }
 
   async close(): Promise<void> {

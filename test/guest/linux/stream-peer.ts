@@ -2,7 +2,8 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { blockBytes, checkOrder, dueBytes, type Frame, readFrame } from './blocks'
 
-const port = 7000
+/** Where the guest listens. */
+export const guestPort = 7000
 const retryMs = 100
 /** What is under way to the guest at once, and how often there is more. */
 const chunkBytes = 1000
@@ -14,15 +15,26 @@ export interface PeerStatus {
   readonly frames: number
   readonly boot: number
   readonly records: number
-  /** Bytes that the guest has got, all of them the right ones. */
+  /** Bytes written to the guest; those that it has got, all of them the right ones. */
+  readonly sent: number
   readonly received: number
   /** Seconds of the guest's clocks between the first frame and the last. */
   readonly monotonicSeconds: number
   readonly realtimeSeconds: number
-  /** The longest time between two arrivals since it was asked for last. */
-  readonly longestGapMs: number
+  /** Times between two arrivals, in order, where they were long. */
+  readonly pausesMs: readonly number[]
   /** Why the connection is of no use any more. */
   readonly failure: string | undefined
+}
+
+/** Whether the guest has sent, received, written and counted time between the two. */
+export function wentOn(before: PeerStatus, after: PeerStatus): boolean {
+  return (
+    after.frames > before.frames + 5 &&
+    after.received > before.received + chunkBytes &&
+    after.records > before.records + 2 &&
+    after.monotonicSeconds > before.monotonicSeconds
+  )
 }
 
 /**
@@ -37,26 +49,31 @@ export class StreamPeer {
   private first: Frame | undefined
   private last: Frame | undefined
   private arrived = 0
-  private longestGapMs = 0
+  private readonly pausesMs: number[] = []
   private failure: string | undefined
   private closed = false
+  /** It writes nothing. */
+  quiet = false
   private readonly writing = setInterval(() => this.write(), writeMs)
 
-  /** Connects, again and again until the guest answers. */
+  /**
+   * Connects, again and again until the guest answers.
+   * @param longMs a longer time between two arrivals is a pause
+   */
   constructor(
     readonly host: string,
-    readonly hostPort = port,
+    readonly hostPort = guestPort,
+    readonly longMs = 100,
   ) {
     void this.connect()
   }
 
   status(): PeerStatus {
-    const { frames, first, last, longestGapMs, failure } = this
-    this.longestGapMs = 0
+    const { frames, first, last, sent, pausesMs, failure } = this
     const seconds = (clock: 'monotonic' | 'realtime') =>
       first && last ? Number(last[clock] - first[clock]) / 1e9 : 0
     return {
-      ...{ frames, longestGapMs, failure },
+      ...{ frames, sent, pausesMs, failure },
       ...{ boot: last?.boot ?? 0, records: last?.records ?? 0, received: last?.received ?? 0 },
       ...{ monotonicSeconds: seconds('monotonic'), realtimeSeconds: seconds('realtime') },
     }
@@ -88,7 +105,7 @@ export class StreamPeer {
   private take(bytes: Buffer): void {
     if (this.failure !== undefined) return
     const now = performance.now()
-    if (this.arrived !== 0) this.longestGapMs = Math.max(this.longestGapMs, now - this.arrived)
+    if (this.arrived !== 0 && now - this.arrived > this.longMs) this.pausesMs.push(now - this.arrived)
     this.arrived = now
     const all = this.rest.length > 0 ? Buffer.concat([this.rest, bytes]) : bytes
     let at = 0
@@ -118,7 +135,7 @@ export class StreamPeer {
 
   private write(): void {
     const { last, socket, sent } = this
-    if (this.failure !== undefined || last?.received !== sent) return
+    if (this.quiet || this.failure !== undefined || last?.received !== sent) return
     this.sent += chunkBytes
     socket!.write(dueBytes(sent, chunkBytes))
   }

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { DiskRecord } from '../../guest/linux/blocks'
+import { linuxArguments, makeDisk, recordsOn } from '../../guest/linux/machine'
+import { type PeerStatus, wentOn } from '../../guest/linux/stream-peer'
+import { peerFile, quietFile } from '../outside'
+import { guestLabel } from '../share'
+import { readGrowing } from './growing-file'
+import type { Host } from './host'
+
+const directory = '/etc/membroker/vm'
+const ramBytes = 128 * 2 ** 20
+
+/** The bridge between the machine's network device and the guests' taps. */
+export async function bringUpBridge(host: Host, taps: readonly string[]): Promise<void> {
+  await host.sh(
+    [
+      'ip link add br0 type bridge',
+      'ip link set eth0 master br0',
+      'ip link set eth0 up',
+      ...taps.map(tap => `tunctl -t ${tap}; ip link set ${tap} master br0; ip link set ${tap} up`),
+      'ip link set br0 up',
+    ].join('\n'),
+  )
+}
+
+/** A Linux guest under KVM as a VM of broker-ctl, with a tap of its name, a disk that survives kexec, and a peer outside. */
+export class LinuxVm {
+  private runner: ChildProcess | undefined
+
+  constructor(
+    private readonly host: Host,
+    readonly name: string,
+  ) {}
+
+  get disk(): string {
+    return this.host.file(`${this.name}.disk`)
+  }
+
+  private get log(): string {
+    return this.host.file(`${this.name}.log`)
+  }
+
+  async makeDisk(): Promise<void> {
+    await makeDisk(this.disk)
+  }
+
+  /** Its file, which each kernel's host has anew. */
+  write(address: string): void {
+    const folder = this.host.file(`kernel/${guestLabel}`)
+    const files = { image: `${folder}/vmlinuz`, initrd: `${folder}/initrd` }
+    const { name, disk } = this
+    // Each interrupt of a guest costs an emulated host some milliseconds.
+    const parameters = ['guest.tick_us=50000', 'guest.record_us=200000']
+    const guest = { files, disk, tap: name, address, accelerator: 'kvm' as const, parameters }
+    mkdirSync(directory, { recursive: true })
+    writeFileSync(
+      `${directory}/${name}.toml`,
+      `[vm]\narguments = ${JSON.stringify(linuxArguments(guest))}\n[[memory]]\nbytes = ${ramBytes}\n`,
+    )
+  }
+
+  /** Waits until it has said that the guest boots, or goes on. */
+  async run(says: 'the guest boots' | 'the guest goes on'): Promise<void> {
+    const before = readGrowing(this.log).length
+    const log = openSync(this.log, 'a')
+    this.runner = spawn('broker-ctl', ['vm', 'run', this.name], { stdio: ['ignore', log, log] })
+    closeSync(log)
+    const said = () => readGrowing(this.log).subarray(before).toString('utf8')
+    await this.host.until(() => said().includes(says) || this.ended, `${this.name}: ${says}`)
+    if (!said().includes(says)) throw new Error(`${this.name} ended before ${says}:\n${said()}`)
+  }
+
+  async stop(how: 'save' | 'powerdown'): Promise<void> {
+    await this.host.ctl('vm', 'stop', this.name, `--${how}`)
+    await this.host.until(() => this.ended, `the end of the runner of ${this.name}`)
+    this.host.same(this.runner!.exitCode, 0, `exit code of the runner of ${this.name}`)
+  }
+
+  /** The peer's, outside. */
+  status(): PeerStatus {
+    const status = JSON.parse(readFileSync(this.host.file(peerFile(this.name)), 'utf8')) as PeerStatus
+    if (status.failure !== undefined) throw new Error(`${this.name}: ${status.failure}`)
+    return status
+  }
+
+  /** Waits until all that the peer has written is with the guest. The peer writes nothing more before the guest goes on. */
+  async settle(): Promise<void> {
+    writeFileSync(this.host.file(quietFile), '')
+    const isSettled = ({ sent, received }: PeerStatus) => sent === received
+    const before = this.status().frames
+    await this.host.until(
+      () => this.status().frames > before + 10 && isSettled(this.status()),
+      `${this.name} has all that was written to it`,
+    )
+  }
+
+  /** Waits until the connection that was there from the beginning has carried something both ways. */
+  async progress(what: string): Promise<PeerStatus> {
+    rmSync(this.host.file(quietFile), { force: true })
+    const before = this.status()
+    await this.host.until(() => wentOn(before, this.status()), `${this.name}: ${what}`)
+    return this.status()
+  }
+
+  records(): Promise<DiskRecord[]> {
+    return recordsOn(this.disk)
+  }
+
+  private get ended(): boolean {
+    return this.runner!.exitCode !== null || this.runner!.signalCode !== null
+  }
+}
