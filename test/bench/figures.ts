@@ -1,5 +1,6 @@
 import type { ConsoleCost } from './console-cost'
 import type { Restart } from './restart'
+import type { Pauses, UpgradeCost } from './upgrade'
 
 /** One measurement beside what the same system calls cost a C program in the same run. */
 export interface Figure {
@@ -18,18 +19,20 @@ export interface Results {
   figures?: readonly Figure[]
   restarts?: readonly Restart[]
   console?: ConsoleCost
+  upgrades?: readonly UpgradeCost[]
 }
 
-export function print({ figures, restarts, console: cost }: Results, json: boolean): void {
+export function print({ figures, restarts, console: cost, upgrades }: Results, json: boolean): void {
   if (json) {
     const rows = figures?.map(figure => ({ ...figure, ratio: figure.nanoseconds / figure.floor }))
-    const results = { figures: rows, restarts, console: cost }
+    const results = { figures: rows, restarts, console: cost, upgrades }
     console.log(JSON.stringify({ node: process.version, arch: process.arch, ...results }, null, 2))
     return
   }
   if (figures) printFigures(figures)
   if (restarts) printRestarts(restarts)
   if (cost) printConsoleCost(cost)
+  if (upgrades) printUpgrades(upgrades)
 }
 
 function printFigures(figures: readonly Figure[]): void {
@@ -75,6 +78,28 @@ function printConsoleCost(cost: ConsoleCost): void {
     `with: a viewer that follows ${eventsPerSecond.toFixed(0)} events a second of ${allocations} allocations and asks what the page asks, ${viewer.missed} events missed; /metrics read each 2 s
 without: ${baseline}; medians of ${turns} turns
 the viewer is a process of its own and takes ${perSecond(viewer.cpuMicroseconds / 1000)} ms of processor time in a second`,
+  )
+}
+
+function printUpgrades(upgrades: readonly UpgradeCost[]): void {
+  const pauses = (times: Pauses | undefined) =>
+    times === undefined
+      ? ''
+      : `${times.median.toFixed(1)} (${times.least.toFixed(1)} to ${times.most.toFixed(1)})`
+  printTable([
+    ['the guest stands still, ms', 'vm upgrade', 'script', 'cpr-transfer', 'ratio', 'more', 'undisturbed'],
+    ...upgrades.map(({ qemu, load, ways: { membroker, script, cpr }, undisturbed }) => {
+      const best = Math.min(script!.median, cpr?.median ?? Number.POSITIVE_INFINITY)
+      return [
+        `QEMU ${qemu}, ${load} guest of 1 GiB`,
+        ...[pauses(membroker), pauses(script), pauses(cpr)],
+        ...[(membroker!.median / best).toFixed(2), (membroker!.median - best).toFixed(1)],
+        pauses(undisturbed),
+      ]
+    }),
+  ])
+  console.log(
+    `medians (least to most) of ${upgrades[0]?.upgrades} upgrades each; ratio and more: against the better of the two others`,
   )
 }
 

@@ -14,6 +14,7 @@ import { type Figure, percentile, print, type Results } from './figures'
 import type { Restart } from './restart'
 import { measureCommit } from './table-commit'
 import { measureTmpfsRestart } from './tmpfs-restart'
+import { measureUpgrades } from './upgrade'
 
 const { values: options } = parseArgs({
   options: {
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
     claims: { type: 'string', default: '100,1000,10000' },
     'console-allocations': { type: 'string', default: '100000' },
     'console-turns': { type: 'string', default: '12' },
+    'upgrade-boots': { type: 'string', default: '3' },
+    upgrades: { type: 'string', default: '5' },
     only: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -212,21 +215,23 @@ async function measureRequests(): Promise<Figure[]> {
   }
 }
 
-const parts = ['requests', 'restarts', 'console'] as const
+const parts = ['requests', 'restarts', 'console', 'upgrade'] as const
 
 async function main(): Promise<void> {
   if (options.help) {
     console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
-                 [--console-allocations N] [--console-turns N] [--only ${parts.join('|')}]
+                 [--console-allocations N] [--console-turns N] [--upgrade-boots N] [--upgrades N]
+                 [--only ${parts.join('|')}]
 
 Measures the broker against test/bench/floor.c, which does the same system calls without any of the work, and what a
-viewer of the console and /metrics cost the same broker's requests.
+viewer of the console and /metrics cost the same broker's requests. Only when it is named, upgrade: how long a guest stands
+still while its QEMU is replaced, against a script with two QEMUs and QEMU's own cpr-transfer.
 The ratios are what to look at; absolute times belong to this machine and moment.`)
     return
   }
   const { only } = options
   if (only !== undefined && !parts.some(part => part === only)) throw new Error(`--only ${parts.join('|')}`)
-  const wants = (part: (typeof parts)[number]) => only === undefined || only === part
+  const wants = (part: (typeof parts)[number]) => (only === undefined ? part !== 'upgrade' : only === part)
   const results: Results = {}
   if (wants('requests')) results.figures = await measureRequests()
   if (wants('restarts')) {
@@ -239,6 +244,12 @@ The ratios are what to look at; absolute times belong to this machine and moment
         allocations: Number(options['console-allocations']),
         turns: Number(options['console-turns']),
       },
+      progress,
+    )
+  if (wants('upgrade'))
+    results.upgrades = await measureUpgrades(
+      Number(options['upgrade-boots']),
+      Number(options.upgrades),
       progress,
     )
   print(results, options.json)

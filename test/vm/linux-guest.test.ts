@@ -57,7 +57,12 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
   })
 
   function write(qemu: string): void {
-    const args = linuxArguments({ files: files!, disk, tap: 'tap0', address, accelerator: 'tcg' })
+    const args = linuxArguments({
+      files: files!,
+      disk,
+      network: { tap: 'tap0', address },
+      accelerator: 'tcg',
+    })
     const file = path.join(scene.directory, `${name}.toml`)
     writeFileSync(
       file,

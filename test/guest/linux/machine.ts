@@ -10,39 +10,34 @@ export interface LinuxGuest {
   readonly files: GuestFiles
   /** A file system that makeDisk() made. */
   readonly disk: string
-  readonly tap: string
-  readonly address: string
+  /** Its tap in the host's bridge, and its address there. Left out: it has no network. */
+  readonly network?: { readonly tap: string; readonly address: string }
   readonly accelerator: 'tcg' | 'kvm'
   /** More of the kernel's command line; guest.c lists what it knows. */
   readonly parameters?: readonly string[]
-  /** Instead of a network device on the tap. */
-  readonly network?: readonly string[]
 }
 
 /** QEMU's arguments, but for memory and monitor. */
 export function linuxArguments(guest: LinuxGuest): string[] {
-  const { files, disk, tap, address, accelerator, parameters = [] } = guest
+  const { files, disk, network, accelerator, parameters = [] } = guest
   const quoted = disk.replaceAll(',', ',,')
-  const line = [
-    'console=ttyS0',
-    'quiet',
-    'panic=-1',
-    'no_timer_check',
-    `guest.address=${address}`,
-    ...parameters,
-  ]
-  // In one bridge they differ.
-  const mac = `52:54:00:00:00:${Number(address.split('.').at(-1)).toString(16).padStart(2, '0')}`
-  const network = guest.network ?? [
-    ...['-netdev', `tap,id=network,ifname=${tap},script=no,downscript=no`],
-    ...['-device', `virtio-net-pci,netdev=network,mac=${mac},romfile=`],
-  ]
+  const address = network === undefined ? [] : [`guest.address=${network.address}`]
+  const line = ['console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', ...address, ...parameters]
   return [
     ...['-machine', 'pc', '-accel', accelerator, '-cpu', 'qemu64'],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
     ...['-kernel', files.image, '-initrd', files.initrd, '-append', line.join(' ')],
     ...['-drive', `file=${quoted},if=none,id=disk,format=raw`, '-device', 'virtio-blk-pci,drive=disk'],
-    ...network,
+    ...(network === undefined ? [] : networkArguments(network)),
+  ]
+}
+
+function networkArguments({ tap, address }: NonNullable<LinuxGuest['network']>): string[] {
+  // In one bridge they differ.
+  const mac = `52:54:00:00:00:${Number(address.split('.').at(-1)).toString(16).padStart(2, '0')}`
+  return [
+    ...['-netdev', `tap,id=network,ifname=${tap},script=no,downscript=no`],
+    ...['-device', `virtio-net-pci,netdev=network,mac=${mac},romfile=`],
   ]
 }
 

@@ -52,7 +52,8 @@ export class LinuxVm {
     const { name, disk } = this
     // Each interrupt of a guest costs an emulated host some milliseconds.
     const parameters = ['guest.tick_us=50000', 'guest.record_us=200000']
-    const guest = { files, disk, tap: name, address, accelerator: 'kvm' as const, parameters }
+    const network = { tap: name, address }
+    const guest = { files, disk, network, accelerator: 'kvm' as const, parameters }
     mkdirSync(directory, { recursive: true })
     writeFileSync(
       `${directory}/${name}.toml`,
