@@ -12,6 +12,7 @@ const leftOut = [
   'native/sanitize',
   'package/',
   'page/(browser|follows)',
+  'program/(lmdb|memcached)',
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',

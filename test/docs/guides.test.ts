@@ -7,6 +7,7 @@ import { buildProgram } from '../../src/client/ctl/program'
 import { findProgram, requireQemu } from '../guest/require-qemu'
 import { attempt, attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
+import { isPackaged, packagedProgram } from '../support/packaged-program'
 import { TestBroker } from '../support/test-broker'
 import { blocksOf, commandsOf, guideFolder, guideNames, readGuide } from './guide'
 
@@ -35,9 +36,13 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** QEMU is installed where that can be; what else a block needs is part of the project's own set-up. */
-const isThere = (program: string) =>
-  program === 'qemu-system-x86_64' ? requireQemu() !== undefined : findProgram(program) !== undefined
+/** QEMU is installed where that can be; what else a block needs is packaged, or part of the project's own set-up. */
+async function isThere(program: string): Promise<boolean> {
+  if (program === 'qemu-system-x86_64') return requireQemu() !== undefined
+  const bin = path.join(folder, 'bin')
+  if (findProgram(program) !== undefined) return true
+  return isPackaged(program) && (await packagedProgram(program, bin)) !== undefined
+}
 const running = guides.filter(name => blocksOf(readGuide(name)).some(({ run }) => run))
 
 test('there are commands to run', () => {
@@ -50,11 +55,10 @@ test.each(running)(
     const broker = await TestBroker.start()
     try {
       const blocks = blocksOf(readGuide(name)).filter(({ run }) => run)
-      const script = blocks.flatMap(({ text, needs }) => {
-        if (needs === undefined || isThere(needs)) return [text]
-        process.stderr.write(`\nLEFT OUT of ${name}: a block that needs ${needs}.\n\n`)
-        return []
-      })
+      const script: string[] = []
+      for (const { text, needs } of blocks)
+        if (needs === undefined || (await isThere(needs))) script.push(text)
+        else process.stderr.write(`\nLEFT OUT of ${name}: a block that needs ${needs}.\n\n`)
       const { status, stdout, stderr } = await attempt(
         'bash',
         ['-euxo', 'pipefail', '-c', script.join('\n')],
@@ -85,6 +89,7 @@ const shown: Record<string, RegExp[]> = {
   'vmm-typescript.md': [/started\nstopped at 20\ngoing on at 20\nstopped at 40/, /vm-demo\/firmware/],
   'vmm-c.md': [/run 1\nrun 2/, /example\/counter/],
   'database.md': [/20000 keys, .* none of them lost/, /first True second b'shared'/],
+  'programs.md': [/^kept/m, /Entries: 100000/],
   'live-update.md': [/kexec into the next kernel/, /sameBoot|fresh/],
 }
 

@@ -1,14 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { needsRoot } from './needs-root'
 
-/** What one suite takes at most. */
-const wanted = 16
-
 /**
  * Whether there are free huge pages of 2 MiB (global-setup.js has asked for them) and this is root, who mounts them. Where
  * not, says what is left out; in CI that is a failure.
  */
-export function needsHugePages(what: string): boolean {
+export function needsHugePages(what: string, wanted = 16): boolean {
   if (!needsRoot(what)) return false
   const [, free = '0'] = /^HugePages_Free:\s+(\d+)$/m.exec(readFileSync('/proc/meminfo', 'latin1')) ?? []
   if (Number(free) >= wanted) return true
