@@ -24,7 +24,6 @@
         "src/digest.cc",
         "src/environment.cc",
         "src/fault_guard.cc",
-        "src/mapped_read.cc",
         "src/mapping.cc",
         "src/memory_file.cc",
         "src/memory_glue.cc",
@@ -41,8 +40,7 @@
         "src/table_map.cc",
         "src/table_map_glue.cc",
         "src/unix_socket.cc",
-        "src/window_glue.cc",
-        "src/write_nonblocking.cc"
+        "src/window_glue.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": [

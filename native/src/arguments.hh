@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fd.hh"
@@ -68,42 +69,18 @@ class Arguments {
     return value.As<Napi::Object>();
   }
   std::vector<int> fds() {
-    const Napi::Value value = skip();
-    std::vector<int> numbers;
-    if (!value.IsArray()) {
-      fail("an array of descriptors");
-      return numbers;
-    }
-    const Napi::Array array = value.As<Napi::Array>();
-    const uint32_t length = array.Length();
-    for (uint32_t index = 0; index < length; index++) {
-      const Napi::Value element = array.Get(index);
-      if (!element.IsNumber() || element.As<Napi::Number>().Int32Value() < 0) {
-        fail("an array of descriptors");
-        break;
-      }
-      numbers.push_back(element.As<Napi::Number>().Int32Value());
-    }
-    return numbers;
+    return list<int>("an array of descriptors", [](const Napi::Value& value, int* fd) {
+      if (!value.IsNumber()) return false;
+      *fd = value.As<Napi::Number>().Int32Value();
+      return *fd >= 0;
+    });
   }
   std::vector<std::string> strings() {
-    const Napi::Value value = skip();
-    std::vector<std::string> strings;
-    if (!value.IsArray()) {
-      fail("an array of strings");
-      return strings;
-    }
-    const Napi::Array array = value.As<Napi::Array>();
-    const uint32_t length = array.Length();
-    for (uint32_t index = 0; index < length; index++) {
-      const Napi::Value element = array.Get(index);
-      if (!element.IsString()) {
-        fail("an array of strings");
-        break;
-      }
-      strings.push_back(element.As<Napi::String>().Utf8Value());
-    }
-    return strings;
+    return list<std::string>("an array of strings", [](const Napi::Value& value, std::string* text) {
+      if (!value.IsString()) return false;
+      *text = value.As<Napi::String>().Utf8Value();
+      return true;
+    });
   }
   bool fail(const char* wanted) {
     if (error_.empty()) error_ = "argument " + std::to_string(next_) + " must be " + wanted;
@@ -116,6 +93,24 @@ class Arguments {
   }
 
  private:
+  /** Also after a wrong element it returns the elements before that: they may be descriptors to close. */
+  template <typename T, typename Take>
+  std::vector<T> list(const char* wanted, Take take) {
+    const Napi::Value value = skip();
+    const Napi::Array array = value.As<Napi::Array>();
+    const uint32_t length = value.IsArray() ? array.Length() : (fail(wanted), 0);
+    std::vector<T> taken;
+    for (uint32_t index = 0; index < length; index++) {
+      T element;
+      if (!take(array.Get(index), &element)) {
+        fail(wanted);
+        break;
+      }
+      taken.push_back(std::move(element));
+    }
+    return taken;
+  }
+
   static constexpr int64_t kSafeIntegerMax = (int64_t{1} << 53) - 1;
 
   const Napi::CallbackInfo& info_;

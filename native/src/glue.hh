@@ -7,6 +7,8 @@
 #include <tuple>
 
 #include "arguments.hh"
+#include "environment.hh"
+#include "fd.hh"
 
 // Each part of the addon adds its functions and classes to the exports. native/functions.ts and addon.ts document them.
 namespace membroker {
@@ -52,5 +54,35 @@ inline void ThrowUv(Napi::Env env, const char* syscall, int error) {
   thrown.Set("syscall", Napi::String::New(env, syscall));
   thrown.ThrowAsJavaScriptException();
 }
+
+/** A class of the addon that owns a descriptor and waits for its events. */
+class PolledFd : protected LoopUser {
+ protected:
+  explicit PolledFd(Napi::Env env) : environment_(Environment::Of(env)) {}
+  ~PolledFd() { shut(); }
+
+  /** Adopts fd. False: it has thrown. */
+  bool open(int fd) {
+    int error;
+    poller_ = Poller::Open(environment_, fd, this, &error);
+    // UV_EEXIST: another handle polls this descriptor and owns it.
+    if (error != UV_EEXIST) fd_ = Fd(fd);
+    if (!poller_) ThrowUv(environment_->env(), "uv_poll_init", error);
+    return poller_ != nullptr;
+  }
+
+  void shut() {
+    if (!poller_) return;
+    poller_->shut();
+    poller_.reset();
+    fd_.reset();
+  }
+
+  void onEnding() override { shut(); }
+
+  std::shared_ptr<Environment> environment_;
+  std::shared_ptr<Poller> poller_;
+  Fd fd_;
+};
 
 }  // namespace membroker

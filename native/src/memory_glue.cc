@@ -4,7 +4,7 @@
 #include "blake3.hh"
 #include "crc32c.hh"
 #include "glue.hh"
-#include "mapped_read.hh"
+#include "mapping.hh"
 #include "memory_file.hh"
 
 namespace membroker {

@@ -18,5 +18,7 @@ struct FdMove {
 };
 int Exec(const std::string& file, const std::vector<std::string>& argv, const std::vector<std::string>& environment,
          const std::vector<FdMove>& moves);
+/** Bytes written; -EAGAIN when the descriptor takes nothing. */
+int WriteNonblocking(int fd, const uint8_t* bytes, size_t size);
 
 }  // namespace membroker

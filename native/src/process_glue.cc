@@ -1,40 +1,29 @@
 #include <errno.h>
 
-#include "environment.hh"
 #include "glue.hh"
 #include "process.hh"
 #include "spawn.hh"
-#include "write_nonblocking.hh"
 
 namespace membroker {
 
 namespace {
 
-class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
+class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private PolledFd {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "ExitWatch", {InstanceMethod<&ExitWatch::Close>("close")});
   }
 
   explicit ExitWatch(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ExitWatch>(info), environment_(Environment::Of(info.Env())) {
+      : Napi::ObjectWrap<ExitWatch>(info), PolledFd(info.Env()) {
     Arguments args(info);
     const int pidfd = args.fd();
     const Napi::Function on_exit = args.function();
-    if (!args.ok()) return;
-    int error;
-    poller_ = Poller::Open(environment_, pidfd, this, &error);
-    if (error != UV_EEXIST) pidfd_ = Fd(pidfd);
-    if (!poller_) {
-      ThrowUv(info.Env(), "uv_poll_init", error);
-      return;
-    }
+    if (!args.ok() || !open(pidfd)) return;
     on_exit_ = Napi::Persistent(on_exit);
     Ref();
     poller_->watch(UV_READABLE);
   }
-
-  ~ExitWatch() { shut(); }
 
  private:
   void Close(const Napi::CallbackInfo&) { finish(); }
@@ -42,7 +31,7 @@ class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
   void onReady(int, int) override {
     Napi::HandleScope scope(Env());
     [[maybe_unused]] const Napi::Object self = Value();
-    if (PidfdIsAlive(pidfd_.get()) == 1) {
+    if (PidfdIsAlive(fd_.get()) == 1) {
       poller_->watch(UV_READABLE);
       return;
     }
@@ -51,8 +40,6 @@ class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
     environment_->call(self, on_exit, 0, nullptr);
   }
 
-  void onEnding() override { shut(); }
-
   void finish() {
     if (!poller_) return;
     shut();
@@ -60,16 +47,6 @@ class ExitWatch final : public Napi::ObjectWrap<ExitWatch>, private LoopUser {
     Unref();
   }
 
-  void shut() {
-    if (!poller_) return;
-    poller_->shut();
-    poller_.reset();
-    pidfd_.reset();
-  }
-
-  std::shared_ptr<Environment> environment_;
-  std::shared_ptr<Poller> poller_;
-  Fd pidfd_;
   Napi::FunctionReference on_exit_;
 };
 

@@ -1,6 +1,3 @@
-#include "arguments.hh"
-#include "environment.hh"
-#include "fd.hh"
 #include "glue.hh"
 
 namespace membroker {
@@ -8,7 +5,7 @@ namespace membroker {
 namespace {
 
 /** Calls once, and then again only after again(): a peer that floods the descriptor can't keep the loop busy. */
-class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private LoopUser {
+class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private PolledFd {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(
@@ -17,24 +14,15 @@ class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private Loop
   }
 
   explicit ReadableWatch(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ReadableWatch>(info), environment_(Environment::Of(info.Env())) {
+      : Napi::ObjectWrap<ReadableWatch>(info), PolledFd(info.Env()) {
     Arguments args(info);
     const int fd = args.fd();
     const Napi::Function on_readable = args.function();
-    if (!args.ok()) return;
-    int error;
-    poller_ = Poller::Open(environment_, fd, this, &error);
-    if (error != UV_EEXIST) fd_ = Fd(fd);
-    if (!poller_) {
-      ThrowUv(info.Env(), "uv_poll_init", error);
-      return;
-    }
+    if (!args.ok() || !open(fd)) return;
     on_readable_ = Napi::Persistent(on_readable);
     Ref();
     poller_->watch(UV_READABLE);
   }
-
-  ~ReadableWatch() { shut(); }
 
  private:
   void Again(const Napi::CallbackInfo&) {
@@ -56,18 +44,6 @@ class ReadableWatch final : public Napi::ObjectWrap<ReadableWatch>, private Loop
     environment_->call(self, on_readable, 0, nullptr);
   }
 
-  void onEnding() override { shut(); }
-
-  void shut() {
-    if (!poller_) return;
-    poller_->shut();
-    poller_.reset();
-    fd_.reset();
-  }
-
-  std::shared_ptr<Environment> environment_;
-  std::shared_ptr<Poller> poller_;
-  Fd fd_;
   Napi::FunctionReference on_readable_;
 };
 

@@ -1,4 +1,3 @@
-#include "environment.hh"
 #include "glue.hh"
 #include "unix_socket.hh"
 
@@ -24,7 +23,7 @@ Napi::Value PeerResult(Napi::Env env, int fd) {
   return object;
 }
 
-class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
+class Socket final : public Napi::ObjectWrap<Socket>, private PolledFd {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Socket",
@@ -35,7 +34,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   }
 
   explicit Socket(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<Socket>(info), environment_(Environment::Of(info.Env())) {
+      : Napi::ObjectWrap<Socket>(info), PolledFd(info.Env()) {
     Arguments args(info);
     const int fd = args.fd();
     const Napi::Object events = args.object();
@@ -48,20 +47,11 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
       }
     }
     has_on_finish_ = events.Get("onFinish").IsFunction();
-    int error;
-    poller_ = Poller::Open(environment_, fd, this, &error);
-    // UV_EEXIST: another handle polls this descriptor and owns it.
-    if (error != UV_EEXIST) fd_ = Fd(fd);
-    if (!poller_) {
-      ThrowUv(info.Env(), "uv_poll_init", error);
-      return;
-    }
+    if (!open(fd)) return;
     events_ = Napi::Persistent(events);
     Ref();
     update();
   }
-
-  ~Socket() { shut(); }
 
  private:
   Napi::Value Send(const Napi::CallbackInfo& info) {
@@ -112,7 +102,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
 
   void Close(const Napi::CallbackInfo&) {
     if (!poller_) return;
-    shut();
+    drop();
     events_.Reset();
     Unref();
   }
@@ -129,7 +119,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     if (poller_) update();
   }
 
-  void onEnding() override { shut(); }
+  void onEnding() override { drop(); }
 
   bool reading() const { return !paused_ && !finished_; }
 
@@ -206,7 +196,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   void end(int error) {
     end_errno_ = error;
     const Napi::Object events = events_.Value();
-    shut();
+    drop();
     events_.Reset();
     Unref();
     napi_value number;
@@ -229,17 +219,12 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
     poller_->watch(events);
   }
 
-  void shut() {
-    if (!poller_) return;
-    poller_->shut();
-    poller_.reset();
+  /** Also drops what is still to be sent. */
+  void drop() {
+    shut();
     queue_.clear();
-    fd_.reset();
   }
 
-  std::shared_ptr<Environment> environment_;
-  std::shared_ptr<Poller> poller_;
-  Fd fd_;
   Napi::ObjectReference events_;
   SendQueue queue_;
   bool has_on_finish_ = false;
@@ -249,7 +234,7 @@ class Socket final : public Napi::ObjectWrap<Socket>, private LoopUser {
   int end_errno_ = 0;
 };
 
-class Listener final : public Napi::ObjectWrap<Listener>, private LoopUser {
+class Listener final : public Napi::ObjectWrap<Listener>, private PolledFd {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "Listener",
@@ -258,26 +243,17 @@ class Listener final : public Napi::ObjectWrap<Listener>, private LoopUser {
   }
 
   explicit Listener(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<Listener>(info), environment_(Environment::Of(info.Env())) {
+      : Napi::ObjectWrap<Listener>(info), PolledFd(info.Env()) {
     Arguments args(info);
     const int fd = args.fd();
     const Napi::Function on_connection = args.function();
     const Napi::Function on_error = args.function();
-    if (!args.ok()) return;
-    int error;
-    poller_ = Poller::Open(environment_, fd, this, &error);
-    if (error != UV_EEXIST) fd_ = Fd(fd);
-    if (!poller_) {
-      ThrowUv(info.Env(), "uv_poll_init", error);
-      return;
-    }
+    if (!args.ok() || !open(fd)) return;
     on_connection_ = Napi::Persistent(on_connection);
     on_error_ = Napi::Persistent(on_error);
     Ref();
     poller_->watch(UV_READABLE);
   }
-
-  ~Listener() { shut(); }
 
  private:
   void Pause(const Napi::CallbackInfo&) { setPaused(true); }
@@ -311,23 +287,11 @@ class Listener final : public Napi::ObjectWrap<Listener>, private LoopUser {
     if (poller_) setPaused(paused_);
   }
 
-  void onEnding() override { shut(); }
-
   void setPaused(bool paused) {
     paused_ = paused;
     if (poller_) poller_->watch(paused ? 0 : UV_READABLE);
   }
 
-  void shut() {
-    if (!poller_) return;
-    poller_->shut();
-    poller_.reset();
-    fd_.reset();
-  }
-
-  std::shared_ptr<Environment> environment_;
-  std::shared_ptr<Poller> poller_;
-  Fd fd_;
   Napi::FunctionReference on_connection_;
   Napi::FunctionReference on_error_;
   bool paused_ = false;

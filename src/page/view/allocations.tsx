@@ -6,15 +6,15 @@ import { hasWords, LiveTable } from './live-table'
 import type { Column } from './virtual-table'
 
 const columns: readonly Column<Allocation>[] = [
-  { key: 'id', value: row => row.id, right: true },
+  { key: 'id', wide: true, value: row => row.id, right: true },
   {
     key: 'name',
     value: row => row.name,
     cell: row => <bdi title={printable(row.name)}>{printable(row.name)}</bdi>,
   },
-  { key: 'range', value: row => row.range },
+  { key: 'range', wide: true, value: row => row.range },
   { key: 'size', value: row => row.bytes, cell: row => size(row.bytes), right: true },
-  { key: 'uid', value: row => row.uid, right: true },
+  { key: 'uid', wide: true, value: row => row.uid, right: true },
   {
     key: 'holder',
     value: row => row.holderPid,
@@ -23,12 +23,19 @@ const columns: readonly Column<Allocation>[] = [
   },
   {
     key: 'mappings',
+    wide: true,
     title: 'maps',
     value: row => row.mappings,
     cell: row => count(row.mappings),
     right: true,
   },
-  { key: 'extents', value: row => row.extents.length, cell: row => count(row.extents.length), right: true },
+  {
+    key: 'extents',
+    wide: true,
+    value: row => row.extents.length,
+    cell: row => count(row.extents.length),
+    right: true,
+  },
   {
     key: 'verdict',
     value: row => row.verdict,

@@ -16,17 +16,23 @@ const columns: readonly Column<Client>[] = [
     cell: row => <bdi title={printable(row.command)}>{printable(row.command)}</bdi>,
   },
   { key: 'uid', value: row => row.uid, right: true },
-  { key: 'since', value: row => row.connectedAt, cell: row => clock(row.connectedAt) },
-  { key: 'calls', value: row => row.calls, cell: row => count(row.calls), right: true },
+  { key: 'since', wide: true, value: row => row.connectedAt, cell: row => clock(row.connectedAt) },
+  { key: 'calls', wide: true, value: row => row.calls, cell: row => count(row.calls), right: true },
   { key: 'allocations', value: row => row.allocations, cell: row => count(row.allocations), right: true },
   {
     key: 'mappings',
+    wide: true,
     title: 'maps',
     value: row => row.mappings,
     cell: row => count(row.mappings),
     right: true,
   },
-  { key: 'watching', value: row => Number(row.watching), cell: row => (row.watching ? 'yes' : '') },
+  {
+    key: 'watching',
+    wide: true,
+    value: row => Number(row.watching),
+    cell: row => (row.watching ? 'yes' : ''),
+  },
 ]
 
 /** Connected processes. The page asks for their figures while the viewer looks at them, as no event has them. */

@@ -8,7 +8,7 @@ import { focusIds } from './shortcuts'
 import { type Column, RowCount, VirtualTable } from './virtual-table'
 
 const columns: readonly Column<Change>[] = [
-  { key: 'sequence', title: '#', value: row => row.sequence, right: true },
+  { key: 'sequence', wide: true, title: '#', value: row => row.sequence, right: true },
   { key: 'time', value: row => row.time, cell: row => clock(row.time, true) },
   {
     key: 'kind',
@@ -22,18 +22,20 @@ const columns: readonly Column<Change>[] = [
     value: row => row.allocation ?? row.range,
     cell: row => <bdi>{printable(row.allocation ?? row.range ?? '')}</bdi>,
   },
-  { key: 'mapping', value: row => row.mapping, right: true },
+  { key: 'mapping', wide: true, value: row => row.mapping, right: true },
   {
     key: 'size',
+    wide: true,
     title: 'bytes',
     value: row => row.bytes,
     cell: row => (row.bytes ? size(row.bytes) : ''),
     right: true,
   },
-  { key: 'uid', value: row => row.uid, right: true },
-  { key: 'pid', value: row => row.pid || null, right: true },
+  { key: 'uid', wide: true, value: row => row.uid, right: true },
+  { key: 'pid', wide: true, value: row => row.pid || null, right: true },
   {
     key: 'detail',
+    wide: true,
     value: row => row.detail,
     cell: row => <bdi title={printable(row.detail ?? '')}>{printable(row.detail ?? '')}</bdi>,
   },

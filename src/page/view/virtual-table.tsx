@@ -21,6 +21,8 @@ export interface Column<T> {
   /** Default: the value. */
   cell?: (row: T) => ComponentChildren
   right?: boolean
+  /** A narrow window has no room for it. */
+  wide?: boolean
 }
 
 export interface SortOrder {
@@ -138,6 +140,8 @@ export function VirtualTable<T>(props: VirtualTableProps<T>) {
   )
 }
 
+const classOf = <T,>({ right, wide }: Column<T>) => `${right ? 'right' : ''} ${wide ? 'wide' : ''}`.trim()
+
 interface RowProps<T> {
   table: string
   columns: readonly Column<T>[]
@@ -161,11 +165,7 @@ function Row<T>({ table, columns, row, index, isSelected, onSelect }: RowProps<T
         onClick={() => onSelect?.(row)}
       >
         {columns.map(column => (
-          <span
-            key={column.key}
-            role={onSelect ? 'gridcell' : 'cell'}
-            class={`c-${column.key}${column.right ? ' right' : ''}`}
-          >
+          <span key={column.key} role={onSelect ? 'gridcell' : 'cell'} class={classOf(column)}>
             {(column.cell ?? column.value)(row)}
           </span>
         ))}
@@ -182,11 +182,11 @@ interface HeadingProps<T> {
 }
 
 function Heading<T>({ column, order, onOrder }: HeadingProps<T>) {
-  const { key, title = key, right } = column
+  const { key, title = key } = column
   const sorted = order?.key === key
   const sort = sorted ? (order.descending ? 'descending' : 'ascending') : undefined
   return (
-    <span role="columnheader" aria-sort={sort} class={`c-${key}${right ? ' right' : ''}`}>
+    <span role="columnheader" aria-sort={sort} class={classOf(column)}>
       {onOrder ? (
         <button type="button" onClick={() => onOrder({ key, descending: sorted && !order.descending })}>
           {title}
