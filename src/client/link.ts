@@ -307,7 +307,8 @@ async function greet(
     const reason = timeout.aborted
       ? `accepted the connection but did not answer within ${timeoutMs} ms`
       : 'closed the connection without an answer: it may be at its limit of clients, shutting down, or no membrokerd'
-    if (!timeout.aborted && !(error instanceof ConnectionLost)) throw toBrokerError(error, 'GetStatus')
+    const hungUp = error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)
+    if (!timeout.aborted && !hungUp) throw toBrokerError(error, 'GetStatus')
     throw new BrokerError('BrokerUnreachable', `the program at ${socketPath} ${reason}`, {
       parameters: { socket: socketPath },
       cause: error,

@@ -39,4 +39,12 @@ export function buildSanitized(name: string, compiler = process.env.CC ?? 'cc'):
   return program
 }
 
+/** Of a program under the sanitizers: a leak is an exit code. */
+export const sanitizedEnvironment = {
+  ...process.env,
+  ASAN_OPTIONS: 'detect_leaks=1:exitcode=99',
+  UBSAN_OPTIONS: 'print_stacktrace=1',
+  PYTHONDONTWRITEBYTECODE: '1',
+}
+
 export const buildDriver = () => buildSanitized('driver.c')

@@ -36,6 +36,7 @@ export interface Call {
   /** The process that does it; each has a connection of its own, made at its first step. */
   readonly by: string
   readonly do: Operation
+  /** '@m' as id is the number of the mapping m, '@socket' the broker's socket. */
   readonly with?: Arguments
   /** What the result has, at least. */
   readonly gives?: unknown
@@ -43,10 +44,18 @@ export interface Call {
   readonly fails?: string | { readonly code: string; readonly parameters: Arguments }
   /** The steps after it go on meanwhile; it is over before this process' next step. */
   readonly meanwhile?: true
+  /** Asked again until it gives that. */
+  readonly until?: true
 }
 
-/** Something happens to the broker, or to a process. */
-export type Happening = { readonly broker: 'kill' | 'start' | 'restart' } | { readonly ends: string }
+/**
+ * Something happens to the broker, or to a process; an operator begins an update of the host, waits until all are ready, or calls it
+ * off.
+ */
+export type Happening =
+  | { readonly broker: 'kill' | 'start' | 'restart' }
+  | { readonly ends: string }
+  | { readonly update: 'begin' | 'ready' | 'cancel' }
 
 export interface Case {
   readonly name: string
@@ -234,6 +243,248 @@ export const cases: readonly Case[] = [
         gives: { claimed: [{ joined: false, mappings: [] }] },
       },
       { by: 'b', do: 'release', with: { name: ram, secret: 'ß' }, gives: 'ended' },
+    ],
+  },
+  {
+    name: 'rebuild: all layouts come back to the next process, with their bytes',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: 2 * MiB, metadata: { slot: 1 } } },
+      { by: 'a', do: 'allocate', with: { name: `${own}/vga`, size: MiB } },
+      { by: 'a', do: 'allocate', with: { name: `${own}/locked`, size: MiB, secret: 'other' } },
+      {
+        by: 'a',
+        do: 'map',
+        with: { as: 'low', name: ram, length: MiB, guestAddress: 0, metadata: { n: 1 } },
+      },
+      {
+        by: 'a',
+        do: 'map',
+        with: { as: 'high', name: ram, offset: MiB, guestAddress: 3 * MiB, access: 'read' },
+      },
+      { by: 'a', do: 'map', with: { as: 'vga', name: `${own}/vga` } },
+      { by: 'a', do: 'write', with: { mapping: 'low', text: 'here before' } },
+      { by: 'b', do: 'allocate', with: { name: `${own}/theirs`, size: MiB } },
+      { ends: 'a' },
+      {
+        by: 'c',
+        do: 'claim',
+        with: { as: 'x', prefix: `${own}/` },
+        gives: {
+          claimed: [
+            {
+              allocation: { name: ram, metadata: { slot: 1 }, holderPid: 'c' },
+              joined: false,
+              mappings: [
+                {
+                  offset: 0,
+                  length: MiB,
+                  guestAddress: 0,
+                  metadata: { n: 1 },
+                  access: 'readWrite',
+                  pid: 'c',
+                  state: 'held',
+                },
+                { offset: MiB, length: MiB, guestAddress: 3 * MiB, access: 'read' },
+              ],
+            },
+            { allocation: { name: `${own}/vga` }, mappings: [{ offset: 0, length: MiB }] },
+          ],
+          notClaimed: [
+            { name: `${own}/locked`, outcome: 'refused' },
+            { name: `${own}/theirs`, outcome: 'held' },
+          ],
+        },
+      },
+      { by: 'c', do: 'read', with: { mapping: 'x0', length: 20 }, gives: 'here before' },
+      {
+        by: 'c',
+        do: 'claim',
+        with: { as: 'y', prefix: `${own}/none` },
+        gives: { claimed: [], notClaimed: [] },
+      },
+      { by: 'c', do: 'closeMapping', with: { mapping: 'x1' } },
+      { by: 'c', do: 'closeMapping', with: { mapping: 'x0' }, gives: 'ended' },
+      {
+        by: 'd',
+        do: 'map',
+        with: { as: 'none', name: ram },
+        fails: { code: 'AlreadyClaimed', parameters: { pid: 'c' } },
+      },
+    ],
+  },
+  {
+    name: 'the memory of a guest lies at its addresses',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: 4 * MiB } },
+      { by: 'a', do: 'map', with: { as: 'low', name: ram, length: MiB, guestAddress: 64 * KiB } },
+      {
+        by: 'a',
+        do: 'map',
+        with: { as: 'high', name: ram, offset: MiB, length: 2 * MiB, guestAddress: 4096 * MiB },
+      },
+      {
+        by: 'a',
+        do: 'guest',
+        with: { mappings: ['high', 'low'] },
+        gives: { high: 'guest 0', low: 'guest 1' },
+      },
+      { by: 'a', do: 'release', with: { name: ram, graceMs: 20_000 }, gives: 'ended' },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: {} },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: {} },
+      { by: 'a', do: 'state', with: { mapping: 'low' }, gives: 'closed' },
+      { by: 'a', do: 'closeMapping', with: { mapping: 'high' }, gives: 'gone' },
+    ],
+  },
+  {
+    name: 'a revoke: the holder is asked, lets go, and the owner has the proof',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: MiB } },
+      { by: 'a', do: 'map', with: { as: 'm', name: ram } },
+      { by: 'a', do: 'write', with: { mapping: 'm', text: 'x' } },
+      { by: 'b', do: 'revoke', with: { id: '@m', graceMs: 20_000 }, gives: 'ended', meanwhile: true },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: { mapping: 'm' } },
+      { by: 'b', do: 'get', with: { name: ram }, gives: { mappings: [] } },
+      { by: 'a', do: 'state', with: { mapping: 'm' }, gives: 'closed' },
+      { by: 'a', do: 'write', with: { mapping: 'm', text: 'x' }, fails: 'MappingRevoked' },
+      { by: 'a', do: 'closeMapping', with: { mapping: 'm' }, gives: 'gone' },
+      // The handler's own time: the process closes it by itself.
+      { by: 'a', do: 'map', with: { as: 'late', name: ram, later: true } },
+      { by: 'b', do: 'revoke', with: { id: '@late', graceMs: 20_000 }, gives: 'ended', meanwhile: true },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: { mapping: 'late' } },
+      { by: 'a', do: 'state', with: { mapping: 'late' }, gives: 'revoking' },
+      { by: 'a', do: 'closeMapping', with: { mapping: 'late' }, gives: 'ended' },
+      { by: 'b', do: 'get', with: { name: ram }, gives: { mappings: [] } },
+    ],
+  },
+  {
+    name: 'hand-over: a successor joins a living holder, and takes its place',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: MiB } },
+      { by: 'a', do: 'map', with: { as: 'm', name: ram, guestAddress: 0 } },
+      { by: 'a', do: 'write', with: { mapping: 'm', text: 'from a' } },
+      {
+        by: 'b',
+        do: 'claim',
+        with: { as: 'x', name: ram, takeOver: true },
+        gives: {
+          claimed: [
+            {
+              joined: true,
+              allocation: { holderPid: 'a', successorPid: 'b' },
+              mappings: [{ guestAddress: 0, pid: 'b' }],
+            },
+          ],
+        },
+      },
+      { by: 'b', do: 'read', with: { mapping: 'x0', length: 10 }, gives: 'from a' },
+      { by: 'c', do: 'claim', with: { as: 'y', name: ram, takeOver: true }, fails: 'Busy' },
+      { by: 'b', do: 'completeHandOver', with: { name: ram }, gives: 'completed' },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: { mapping: 'm' } },
+      {
+        by: 'b',
+        do: 'get',
+        with: { name: ram },
+        gives: { allocations: [{ holderPid: 'b' }], mappings: [{ pid: 'b', state: 'held' }] },
+        until: true,
+      },
+    ],
+  },
+  {
+    name: 'a restart of the broker: mappings, memory and claims go on, calls wait',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: MiB } },
+      { by: 'a', do: 'map', with: { as: 'm', name: ram } },
+      { by: 'a', do: 'watch', with: { mine: true }, gives: 'watching' },
+      {
+        by: 'a',
+        do: 'await',
+        with: { event: 'snapshot' },
+        gives: { again: false, mappings: [{ allocation: ram }] },
+      },
+      { broker: 'kill' },
+      { by: 'a', do: 'write', with: { mapping: 'm', text: 'still here' }, gives: 'written' },
+      { by: 'a', do: 'await', with: { event: 'disconnected' }, gives: {} },
+      {
+        by: 'a',
+        do: 'get',
+        with: { name: ram },
+        gives: { mappings: [{ state: 'held', pid: 'a' }] },
+        meanwhile: true,
+      },
+      { broker: 'start' },
+      { by: 'a', do: 'await', with: { event: 'reconnected' }, gives: {} },
+      { by: 'a', do: 'await', with: { event: 'snapshot' }, gives: { again: true } },
+      { by: 'a', do: 'read', with: { mapping: 'm', length: 20 }, gives: 'still here' },
+      { by: 'a', do: 'grow', with: { name: ram, size: 2 * MiB }, gives: { bytes: 2 * MiB } },
+      { broker: 'restart' },
+      // Nobody noticed the end of the connection: nothing was sent, so the call waits too.
+      { by: 'a', do: 'map', with: { as: 'n', name: ram, offset: MiB }, gives: { length: MiB } },
+      {
+        by: 'b',
+        do: 'claim',
+        with: { as: 'x', name: ram },
+        fails: { code: 'AlreadyClaimed', parameters: { pid: 'a' } },
+      },
+      { by: 'b', do: 'revoke', with: { id: '@n', graceMs: 20_000 }, gives: 'ended', meanwhile: true },
+      { by: 'a', do: 'await', with: { event: 'revoke' }, gives: { mapping: 'n' } },
+      { by: 'b', do: 'get', with: { name: ram }, gives: { mappings: [{}] } },
+    ],
+  },
+  {
+    name: 'nobody listens: said at once, and after the time to wait',
+    steps: [
+      { by: 'a', do: 'status' },
+      { by: 'a', do: 'close', gives: 'closed' },
+      { by: 'a', do: 'connect', with: { socket: '/nowhere/broker.sock' }, fails: 'BrokerUnreachable' },
+      { by: 'a', do: 'connect', with: { socket: '/tmp' }, fails: 'BrokerUnreachable' },
+      { by: 'a', do: 'connect', with: { socket: `/tmp/${'x'.repeat(200)}` }, fails: 'BrokerUnreachable' },
+      { by: 'a', do: 'connect', with: { socket: '@socket', reconnectMs: 300 }, gives: 'connected' },
+      { by: 'a', do: 'allocate', with: { name: ram, size: MiB } },
+      { broker: 'kill' },
+      { by: 'a', do: 'get', with: { name: ram }, fails: 'BrokerUnreachable' },
+      { broker: 'start' },
+      { by: 'a', do: 'get', with: { name: ram }, gives: { allocations: [{ holderPid: 'a' }] }, until: true },
+    ],
+  },
+  {
+    name: 'a watch: the state, then each change',
+    steps: [
+      { by: 'b', do: 'allocate', with: { name: ram, size: MiB } },
+      { by: 'a', do: 'watch', gives: 'watching' },
+      {
+        by: 'a',
+        do: 'await',
+        with: { event: 'snapshot' },
+        gives: { again: false, allocations: [{ name: ram }], mappings: [] },
+      },
+      { by: 'b', do: 'allocate', with: { name: `${own}/new`, size: MiB } },
+      {
+        by: 'a',
+        do: 'await',
+        with: { event: 'allocated' },
+        gives: { kind: 'allocated', allocation: `${own}/new`, bytes: MiB },
+      },
+      { by: 'b', do: 'grow', with: { name: ram, size: 3 * MiB } },
+      { by: 'a', do: 'await', with: { event: 'grown' }, gives: { allocation: ram, bytes: 3 * MiB } },
+      { by: 'a', do: 'unwatch', gives: 'unwatched' },
+      { by: 'a', do: 'status', gives: {} },
+    ],
+  },
+  {
+    name: 'a participant in updates: ready, called off, and again',
+    steps: [
+      { by: 'a', do: 'participate', with: { name: '' }, fails: 'InvalidArgument' },
+      { by: 'a', do: 'participate', with: { name: `${own} ä` }, gives: 'joined' },
+      { update: 'begin' },
+      { by: 'a', do: 'await', with: { event: 'prepare' }, gives: { reason: 'a new kernel', hasTime: true } },
+      { by: 'a', do: 'await', with: { event: 'cancelled' }, gives: { reason: 'not today' }, meanwhile: true },
+      { update: 'ready' },
+      { update: 'cancel' },
+      { by: 'a', do: 'status', gives: {} },
+      { update: 'begin' },
+      { by: 'a', do: 'await', with: { event: 'prepare' }, gives: { hasTime: true } },
+      { by: 'a', do: 'leave', gives: 'left' },
+      { update: 'cancel' },
     ],
   },
 ]

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { packageRoot } from '../support/package-root'
-import { buildDriver } from './build-driver'
+import { buildDriver, sanitizedEnvironment } from './build-driver'
 import type { Arguments, Operation } from './cases'
 
 /** A library, and how its driver runs. */
-export const languages = ['typescript', 'c'] as const
+export const languages = ['typescript', 'c', 'python'] as const
 export type Language = (typeof languages)[number]
 
 export interface Answer {
@@ -18,6 +18,7 @@ export interface Answer {
 const commands: Record<Language, () => [string, ...string[]]> = {
   typescript: () => [process.execPath, path.join(packageRoot, 'dist/test/clients/driver.js')],
   c: () => [buildDriver()],
+  python: () => ['python3', path.join(packageRoot, 'test/clients/driver.py')],
 }
 
 /** A process of its own with one of the client libraries. */
@@ -33,11 +34,7 @@ export class Driver {
     const [file, ...args] = commands[language]()
     this.child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        ASAN_OPTIONS: 'detect_leaks=1:exitcode=99',
-        UBSAN_OPTIONS: 'print_stacktrace=1',
-      },
+      env: sanitizedEnvironment,
     })
     this.child.stderr!.setEncoding('utf8').on('data', text => {
       this.said += text

@@ -708,13 +708,37 @@ static void handle(const char *line, size_t length)
         free(held[--held_count]);
 }
 
+/* The lines that are whole. */
+static size_t handle_lines(char *input, size_t used)
+{
+    for (char *end; (end = memchr(input, '\n', used)) != NULL;) {
+        const size_t length = (size_t)(end - input);
+        handle(input, length);
+        used -= length + 1;
+        memmove(input, end + 1, used);
+    }
+    return used;
+}
+
+/* An event loop, as a program has one that the broker may ask for its memory. */
 int main(void)
 {
-    char *line = NULL;
-    size_t room = 0;
-    for (ssize_t length; (length = getline(&line, &room, stdin)) > 0;)
-        handle(line, (size_t)length - (line[length - 1] == '\n'));
-    free(line);
+    static char input[1 << 20];
+    size_t used = 0;
+    for (;;) {
+        struct pollfd both[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+        if (broker != NULL)
+            both[1].fd = mb_fd(broker);
+        poll(both, 2, -1);
+        if (broker != NULL && both[1].revents != 0)
+            mb_dispatch(broker, 0, NULL);
+        if (both[0].revents == 0)
+            continue;
+        const ssize_t count = read(STDIN_FILENO, input + used, sizeof input - used);
+        if (count <= 0)
+            break;
+        used = handle_lines(input, used + (size_t)count);
+    }
     mb_close(broker);
     while (event_count > 0)
         free(events[--event_count].details);

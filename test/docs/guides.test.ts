@@ -30,7 +30,7 @@ beforeAll(() => {
   for (const [name, file] of Object.entries<string>(programs))
     symlinkSync(path.join(packageRoot, file), path.join(bin, name))
   // What a guide refers to from the project's folder, in a folder where it may leave something.
-  for (const name of ['docs', 'deploy', 'dist'])
+  for (const name of ['docs', 'deploy', 'dist', 'native'])
     symlinkSync(path.join(packageRoot, name), path.join(folder, name))
   environment = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
 })
@@ -88,6 +88,7 @@ const shown: Record<string, RegExp[]> = {
   'vm.md': [/vm-5 +running[\s\S]*vm-5 is saved[\s\S]*vm-5 +saved[\s\S]*vm-5 +running[\s\S]*vm-5 is stopped/],
   'vmm-typescript.md': [/started\nstopped at 20\ngoing on at 20\nstopped at 40/, /vm-demo\/firmware/],
   'vmm-c.md': [/run 1\nrun 2/, /example\/counter/],
+  'vmm-python.md': [/run 1\nrun 2/],
   'database.md': [/20000 keys, .* none of them lost/, /first True second b'shared'/],
   'programs.md': [/^kept/m, /Entries: 100000/],
   'live-update.md': [/kexec into the next kernel/, /sameBoot|fresh/],

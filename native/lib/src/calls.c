@@ -49,9 +49,9 @@ mb_code mb_get_status(mb_broker *broker, mb_status *status, mb_error *error)
 
 /* Methods that a second time changes nothing; the TypeScript library's table of traits is protocol/methods.ts. */
 static const char *const repeatable[] = {
-    "GetStatus",     "ListRanges",    "ListAllocations", "GetAllocation", "ListClients",   "ListPoisoned",
-    "GetRecovery",   "GetStatistics", "ReadAllocation",  "OpenConsole",   "MarkPoisoned",  "CompleteHandOver",
-    "AnswerUpdate",  "ProceedUpdate", "GetUpdate",       "Reload",        "SetLogLevel",
+    "GetStatus", "ListRanges", "ListAllocations", "GetAllocation", "ListClients", "ListPoisoned", "GetRecovery", "GetStatistics",
+    "ReadAllocation", "OpenConsole", "MarkPoisoned", "CompleteHandOver", "AnswerUpdate", "ProceedUpdate", "GetUpdate",
+    "GetUpdateReport", "ForgetUpdateReport", "ReportResumed", "Reload", "SetLogLevel",
 };
 
 static enum repeat repeat_of(const char *method)

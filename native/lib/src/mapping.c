@@ -68,8 +68,10 @@ mb_mapping *adopt_grant(mb_broker *broker, const char *method, json grant, struc
     mapping->mmap_offset = (uint64_t)offset;
     mapping->fd = fds->at[index];
     fds->at[index] = -1;
-    mapping->next = broker->mappings;
-    broker->mappings = mapping;
+    mb_mapping **place = &broker->mappings;
+    while (*place != NULL)
+        place = &(*place)->next;
+    *place = mapping;
     note_early(broker, mapping);
     return mapping;
 }
