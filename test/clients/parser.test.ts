@@ -80,7 +80,10 @@ function mutated(random: Seeded): Buffer {
       message,
       Buffer.from('}'.repeat(64)),
     ])
-  return message.includes(0) ? Buffer.alloc(0) : message
+  // Of a member that occurs twice, the libraries in TypeScript and Python see the last value only; C sees all.
+  const hidden =
+    /\\ud800(?!\\udc00)|(?<!\\ud800)\\udc00/.test(message.toString('latin1')) && isMessage(message)
+  return hidden || message.includes(0) ? Buffer.alloc(0) : message
 }
 
 function isMessage(message: Buffer): boolean {
@@ -94,8 +97,12 @@ function isMessage(message: Buffer): boolean {
 
 const random = new Seeded(seed)
 const messages = Array.from({ length: count }, () => mutated(random))
-const input = messages.map(message => `${message.toString('hex')}
-`).join('')
+const input = messages
+  .map(
+    message => `${message.toString('hex')}
+`,
+  )
+  .join('')
 const expected = messages.map(isMessage)
 
 const inPython = `
