@@ -5,7 +5,8 @@ const everything = require('./jest.config')
 const leftOut = [
   'client/(exec-path|update-command)',
   'console/frames',
-  'docs/(database-example|guides|libvirt-wrapper)',
+  'client/libvirt-qemu',
+  'docs/(database-example|guides)',
   'guest/',
   'integration/(attack-(huge-pages|inode|memory|revocation|watch)|availability|kill-rounds|qemu|revocation|turns)',
   'lab/lab\\.test',

@@ -10,6 +10,7 @@ import { addDoctor } from './verb/doctor'
 import { addEndVerbs } from './verb/end'
 import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
+import { addLibvirtQemu } from './verb/libvirt-qemu'
 import { addList } from './verb/list'
 import { addMap } from './verb/map'
 import { addOwnerVerbs } from './verb/owner'
@@ -35,7 +36,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
     [addStatus, addTop, addRanges, addMap, addList, addShow, addClients, addWatch, addRead, addRecovery],
   ],
   ['For owners of memory:', [addAllocate, addOwnerVerbs, addClaim, addExec, addEndVerbs]],
-  ['Virtual machines:', [addVm]],
+  ['Virtual machines:', [addVm, addLibvirtQemu]],
   ['For administrators:', [addFreeze, addUpdate, addVerify, addPoison, addServiceVerbs]],
   ['Of this host, without a broker:', [addReserve, addPreflight, addDoctor, addTable]],
   ['For the shell:', [addCompletion]],

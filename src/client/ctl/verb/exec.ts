@@ -1,22 +1,11 @@
-import { fstatSync } from 'node:fs'
 import type { Command } from 'commander'
-import { exec } from '../../../../native'
-import {
-  type Allocation,
-  type Broker,
-  BrokerError,
-  type Claimed,
-  type Mapping,
-  type MappingInfo,
-} from '../../index'
 import { findExecutable } from '../executable'
-import { exitCode, Failure, UsageError } from '../exit'
+import { UsageError } from '../exit'
+import { keepArgument, launch } from '../launch'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
-import { checkPaths, placeMemory } from '../memory-path'
-import { fillIn, hasPlaceholder, type MapFacts, mapAlignment } from '../placeholder'
-import { readSecret, type Session, sizeArgument, withBroker } from '../session'
-import { printable } from '../table'
-import { unless } from '../unless'
+import { checkPaths } from '../memory-path'
+import { fillIn, hasPlaceholder, type MapFacts } from '../placeholder'
+import { sizeArgument, withBroker } from '../session'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
@@ -74,39 +63,28 @@ The command's soft limit of open files is its hard limit: Node.js raises it befo
 of the old one. For a command that needs a lower limit (it uses select()), use: -- prlimit --nofile=1024: COMMAND`,
   })
     .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
-    .option('--keep <fd>', 'a descriptor that the command inherits unchanged; may be repeated', keep, [])
+    .option(
+      '--keep <fd>',
+      'a descriptor that the command inherits unchanged; may be repeated',
+      keepArgument,
+      [],
+    )
     .option('--allocate <size>', 'make missing allocations, of this size', sizeArgument)
     .option('--take-over', 'join processes that hold allocations, and replace them when they exit')
     .addOption(secretOption())
     .passThroughOptions()
     .action((name: string, args: string[], options: Options, command: Command) => {
       if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
-      const fds = numberDescriptors(options.map, options.keep)
+      numberDescriptors(options.map, options.keep)
       checkPlaceholders(args, options.map.length)
       checkPaths(options.map)
       const file = findExecutable(name)
-      return withBroker(command, async session => {
-        const holder = new Holder(session, options)
-        const mappings: Mapping[] = []
-        for (const spec of options.map) {
-          session.progress.say(`claiming and mapping ${printable(spec.name)}`)
-          mappings.push(await holder.mapping(spec))
-        }
-        session.progress.end()
-        const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
-        for (const fd of options.keep) moves.push({ from: fd, to: fd })
-        if (session.signal.aborted)
-          throw new BrokerError('Aborted', 'interrupted before the command was started')
-        const argv = [name, ...(await filledIn(session, args, options.map, mappings, fds))]
-        placeMemory(
-          options.map.flatMap(({ name, path, access }, i) =>
-            path === undefined
-              ? []
-              : { name, path, fd: mappings[i]!.fd, commandFd: fds[i]!, writable: access === 'readWrite' },
-          ),
-        )
-        become(file, argv, describe(options.map, mappings, fds), moves)
-      })
+      const maps = options.map.map(map => ({ ...map, allocate: map.allocate ?? options.allocate }))
+      const argv = async (facts: () => Promise<MapFacts[]>) => [
+        name,
+        ...(hasPlaceholder(args) ? fillIn(args, await facts()) : args),
+      ]
+      return withBroker(command, session => launch(session, { ...options, file, maps, argv }))
     })
 }
 
@@ -119,144 +97,6 @@ function checkPlaceholders(args: readonly string[], maps: number): void {
   }
 }
 
-async function filledIn(
-  { broker, signal }: Session,
-  args: readonly string[],
-  specs: readonly MapSpec[],
-  mappings: readonly Mapping[],
-  fds: readonly number[],
-): Promise<readonly string[]> {
-  if (!hasPlaceholder(args)) return args
-  const ranges = await broker.ranges({ signal })
-  const facts = await Promise.all(
-    mappings.map(async ({ info }, index) => {
-      const { range } = (await broker.allocation(info.allocation, { signal })).info
-      const { alignBytes } = ranges.find(({ name }) => name === range)!
-      const fd = fds[index]!
-      const path = specs[index]!.path ?? `/proc/self/fd/${fd}`
-      return { fd, path, size: info.length, align: mapAlignment(alignBytes) }
-    }),
-  )
-  return fillIn(args, facts)
-}
-
-/**
- * @throws UsageError also if there is no such descriptor, or a --map has its number
- */
-function keep(text: string, all: number[]): number[] {
-  const fd = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (Number.isNaN(fd) || !isOpen(fd)) throw new UsageError(`--keep ${text}: there is no such descriptor`)
-  return [...all, fd]
-}
-
 function collect(text: string, all: MapSpec[]): MapSpec[] {
   return [...all, parseMapSpec(text)]
-}
-
-/** Claims each allocation once, however many mappings of it are wanted. */
-class Holder {
-  private readonly broker: Broker
-  private readonly signal: AbortSignal
-  private readonly options: Options
-  private readonly secret: { secret?: string }
-  private readonly claimed = new Map<string, Claimed>()
-
-  constructor({ broker, signal }: Session, options: Options) {
-    this.broker = broker
-    this.signal = signal
-    this.options = options
-    this.secret = readSecret(options.secretFile)
-  }
-
-  async mapping(spec: MapSpec): Promise<Mapping> {
-    const { allocation, mappings } = await this.hold(spec)
-    const waiting = mappings.findIndex(mapping => sameLayout(mapping.info, spec, allocation))
-    if (waiting >= 0) return mappings.splice(waiting, 1)[0]!
-    const { access, offset, length, guestAddress } = spec
-    return allocation.map({ access, offset, length, guestAddress, signal: this.signal })
-  }
-
-  private async hold(spec: MapSpec): Promise<Claimed> {
-    const known = this.claimed.get(spec.name)
-    if (known) return known
-    const claimed = await this.take(spec)
-    this.claimed.set(spec.name, { ...claimed, mappings: [...claimed.mappings] })
-    return this.claimed.get(spec.name)!
-  }
-
-  private async take({ name, allocate = this.options.allocate }: MapSpec): Promise<Claimed> {
-    const options = { ...this.secret, signal: this.signal }
-    const existing = await unless('NotFound', this.broker.allocation(name, options))
-    if (existing) return this.claim(existing)
-    if (allocate === undefined) {
-      throw new BrokerError(
-        'NotFound',
-        `there is no allocation ${JSON.stringify(name)}; --allocate SIZE would make it`,
-      )
-    }
-    const allocation = await this.broker.allocate({ name, size: allocate, ...options })
-    return { allocation, mappings: [], verdict: allocation.verdict, joined: false }
-  }
-
-  private async claim(allocation: Allocation): Promise<Claimed> {
-    const options = { ...this.secret, signal: this.signal }
-    const { name } = allocation
-    const claiming = this.options.takeOver
-      ? this.broker.takeOver(name, options)
-      : this.broker.claim(name, options)
-    if (allocation.info.uid === process.geteuid!()) return claiming
-    // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
-    const claimed = await unless('PermissionDenied', claiming)
-    return claimed ?? { allocation, mappings: [], verdict: allocation.verdict, joined: false }
-  }
-}
-
-function sameLayout(info: MappingInfo, spec: MapSpec, allocation: Allocation): boolean {
-  return (
-    info.offset === spec.offset &&
-    info.length === (spec.length ?? allocation.size - spec.offset) &&
-    info.access === spec.access &&
-    (spec.guestAddress === undefined || info.guestAddress === spec.guestAddress)
-  )
-}
-
-function describe(specs: readonly MapSpec[], mappings: readonly Mapping[], fds: readonly number[]): string {
-  return specs
-    .map(({ name }, i) => {
-      const { mmapOffset } = mappings[i]!
-      const encoded = encodeURIComponent(name).replaceAll('%2F', '/')
-      return `${encoded}=${fds[i]}${mmapOffset === 0 ? '' : `@${mmapOffset}`}`
-    })
-    .join(' ')
-}
-
-function become(file: string, argv: string[], fds: string, moves: Move[]): void {
-  const environment = { ...process.env, MEMBROKER_FDS: fds }
-  const pairs = Object.entries(environment).map(([key, value]) => `${key}=${value}`)
-  try {
-    exec(file, argv, pairs, [...standardStreams(), ...moves])
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const exit = code === 'ENOENT' ? exitCode.notFound : exitCode.cannotExecute
-    throw new Failure('CannotExecute', `${file}: ${(error as Error).message}`, exit)
-  }
-}
-
-interface Move {
-  from: number
-  to: number
-}
-
-/** Node makes every descriptor that it starts with close-on-exec, these too. */
-function standardStreams(): Move[] {
-  return [0, 1, 2].filter(isOpen).map(fd => ({ from: fd, to: fd }))
-}
-
-function isOpen(fd: number): boolean {
-  try {
-    fstatSync(fd)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -38,7 +38,7 @@ export async function ensureMemory(
   for (const settings of memory) {
     const found = (await find(owner, settings.allocation)) ?? (await make(owner, settings))
     const info = found.holderPid === null ? found : await unheld(owner, found, deadline)
-    check(info, settings)
+    check(info, settings, owner.vm)
     const generation = await generationOf(owner, info)
     ensured.push({ allocation: info.name, bytes: settings.bytes, generation, verdict: info.verdict })
   }
@@ -83,7 +83,14 @@ async function unheld(owner: MemoryOwner, held: AllocationInfo, deadline: number
   }
 }
 
-function check(info: AllocationInfo, { bytes }: MemorySettings): void {
+function check(info: AllocationInfo, { bytes }: MemorySettings, vm: string): void {
+  const other = info.metadata?.vm ?? vm
+  if (other !== vm)
+    throw new Failure(
+      'MemoryOfAnother',
+      `${info.name} is the memory of ${JSON.stringify(other)}; "broker-ctl release ${info.name}" ends it`,
+      exitCode.refused,
+    )
   const uid = process.geteuid!()
   if (info.uid !== uid)
     throw new Failure(
