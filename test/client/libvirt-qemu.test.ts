@@ -221,9 +221,19 @@ describe('memory of another machine', () => {
       'vm-file/ram',
       '8M',
       '--metadata',
-      '{"vm":"vm-file"}',
+      '{"vm":"vm-file","generation":"1"}',
     ])
     expect(run(domain('file')).stderr).toMatch(/vm-file.*broker-ctl vm/)
+  })
+
+  test('a VM of the same name as the allocation does not get the memory of a domain', () => {
+    run(domain('twin'))
+    writeFileSync(path.join(folder, 'vm-twin.toml'), '[vm]\n[[memory]]\nbytes = "8MiB"\n')
+    const args = ['vm', 'run', 'vm-twin', '--directory', folder, '--socket', broker.socket]
+    const { status, stderr } = attemptNow(process.execPath, [ctl, ...args], {
+      env: { ...process.env, MEMBROKER_VM_RUNTIME: path.join(folder, 'run') },
+    })
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`MemoryOfAnother: vm-twin/ram`)])
   })
 
   test('memory that an operator has made belongs to the first domain that starts on it, if it is large enough', () => {

@@ -20,13 +20,13 @@ export async function checkMemory(
   if (info.uid !== uid)
     throw failure('NotPermitted', `${info.name} belongs to uid ${info.uid}, and QEMU runs as uid ${uid}`)
   const metadata = info.metadata ?? {}
-  const { vm, uuid: owner } = metadata
+  const { vm, generation, uuid: owner } = metadata
   if (owner !== undefined && owner !== uuid)
     throw failure(
       'MemoryOfAnother',
       `${info.name} is the memory of a domain with the UUID ${owner}, and this one has ${uuid}. If that domain is gone, ${release}`,
     )
-  if (owner === undefined && vm !== undefined)
+  if (owner === undefined && generation !== undefined)
     throw failure(
       'MemoryOfAnother',
       `${info.name} is the memory of the VM ${vm} of "broker-ctl vm"; ${release}`,

@@ -38,7 +38,7 @@ export async function ensureMemory(
   for (const settings of memory) {
     const found = (await find(owner, settings.allocation)) ?? (await make(owner, settings))
     const info = found.holderPid === null ? found : await unheld(owner, found, deadline)
-    check(info, settings, owner.vm)
+    check(info, settings)
     const generation = await generationOf(owner, info)
     ensured.push({ allocation: info.name, bytes: settings.bytes, generation, verdict: info.verdict })
   }
@@ -83,12 +83,12 @@ async function unheld(owner: MemoryOwner, held: AllocationInfo, deadline: number
   }
 }
 
-function check(info: AllocationInfo, { bytes }: MemorySettings, vm: string): void {
-  const other = info.metadata?.vm ?? vm
-  if (other !== vm)
+function check(info: AllocationInfo, { bytes }: MemorySettings): void {
+  const { uuid } = info.metadata ?? {}
+  if (uuid !== undefined)
     throw new Failure(
       'MemoryOfAnother',
-      `${info.name} is the memory of ${JSON.stringify(other)}; "broker-ctl release ${info.name}" ends it`,
+      `${info.name} is the memory of the libvirt domain with the UUID ${uuid}; "broker-ctl release ${info.name}" ends it`,
       exitCode.refused,
     )
   const uid = process.geteuid!()
