@@ -4,6 +4,7 @@ const everything = require('./jest.config')
 
 const leftOut = [
   'client/(exec-path|update-command)',
+  'clients/rust',
   'console/frames',
   'client/libvirt-qemu',
   'docs/(database-example|guides)',

@@ -18,26 +18,36 @@ const strict = [
 ]
 const sanitized = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer']
 
-export const librarySources = readdirSync(path.join(library, 'src'))
+const librarySources = readdirSync(path.join(library, 'src'))
   .filter(name => name.endsWith('.c'))
   .map(name => path.join(library, 'src', name))
 
-/** A C program of this folder with the library's own sources, under the sanitizers; built when one of them is newer. */
-export function buildSanitized(name: string, compiler = process.env.CC ?? 'cc'): string {
-  const source = path.join(packageRoot, 'test/clients', name)
-  const headers = [
-    ...readdirSync(path.join(library, 'src')).map(file => path.join(library, 'src', file)),
-    path.join(library, 'membroker.h'),
-  ]
-  const program = path.join(cacheFolder(), `clients-${path.basename(name, '.c')}-${path.basename(compiler)}`)
-  const newest = Math.max(...[source, ...headers].map(file => statSync(file).mtimeMs))
+/**
+ * A C program (its path in the package) with the library's own sources, in the cache folder under a name; built when one of them is newer.
+ */
+export function buildWithLibrary(
+  file: string,
+  name: string,
+  flags: readonly string[],
+  compiler = process.env.CC ?? 'cc',
+): string {
+  const source = path.join(packageRoot, file)
+  const headers = readdirSync(path.join(library, 'src')).map(header => path.join(library, 'src', header))
+  const program = path.join(cacheFolder(), name)
+  const newest = Math.max(
+    ...[source, path.join(library, 'membroker.h'), ...headers].map(input => statSync(input).mtimeMs),
+  )
   const built = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (built > newest) return program
   const unfinished = `${program}.${process.pid}`
-  runNow(compiler, [...strict, ...sanitized, '-o', unfinished, source, ...librarySources])
+  runNow(compiler, [...strict, `-I${library}`, ...flags, '-o', unfinished, source, ...librarySources])
   renameSync(unfinished, program)
   return program
 }
+
+/** A program of this folder, under the sanitizers. */
+export const buildSanitized = (name: string) =>
+  buildWithLibrary(`test/clients/${name}`, `clients-${path.basename(name, '.c')}`, sanitized)
 
 /** Of a program under the sanitizers: a leak is an exit code. */
 export const sanitizedEnvironment = {

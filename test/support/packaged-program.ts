@@ -8,6 +8,7 @@ const programs = {
   memcached: ['memcached', 'usr/bin/memcached'],
   mdb_load: ['lmdb-utils', 'usr/bin/mdb_load'],
   sshd: ['openssh-server', 'usr/sbin/sshd'],
+  rustc: ['rustc', 'usr/bin/rustc'],
 } as const
 export type PackagedProgram = keyof typeof programs
 
