@@ -13,18 +13,22 @@ export class PatientOutput {
   /** Resolves when all is written, or when the signal says that nobody waits for it. */
   write(text: string, signal: AbortSignal): Promise<void> {
     this.queue.push(Buffer.from(text))
-    this.writing ??= this.drain(signal).finally(() => {
-      this.writing = undefined
-    })
+    this.writing ??= this.drain(signal)
     return this.writing
   }
 
   private async drain(signal: AbortSignal): Promise<void> {
-    for (let first = this.queue[0]; first && !signal.aborted; first = this.queue[0]) {
-      const written = this.writeSome(first)
-      if (written === 0) await new Promise(resolve => setTimeout(resolve, retryMs))
-      else if (written === first.length) this.queue.shift()
-      else this.queue[0] = first.subarray(written)
+    // write() has to know of it first, so that what is written next begins another, once the last look at the queue is over.
+    await undefined
+    try {
+      for (let first = this.queue[0]; first && !signal.aborted; first = this.queue[0]) {
+        const written = this.writeSome(first)
+        if (written === 0) await new Promise(resolve => setTimeout(resolve, retryMs))
+        else if (written === first.length) this.queue.shift()
+        else this.queue[0] = first.subarray(written)
+      }
+    } finally {
+      this.writing = undefined
     }
   }
 

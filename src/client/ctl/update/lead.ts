@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { participantsReturnMs, updateWithinMsMax } from '../../../../protocol/wire/limits'
 import { type Broker, BrokerError } from '../../index'
 import { lineOf } from '../../participant'
 import { exitCode, Failure } from '../exit'
@@ -36,6 +37,9 @@ const unload = ['kexec', '-s', '-u']
 const lateMs = 3_000
 /** A program that was told to end, or is interrupted, has so long to do so. */
 const endMs = 5_000
+/** Before anybody is paused; an interruption ends it earlier. */
+const longMs = 600_000
+const pollMs = 250
 /** Services have this time to stop, which systemd bounds by its own timeouts. */
 export const stopHostMs = 600_000
 
@@ -82,7 +86,7 @@ class Lead {
       await this.proceed()
       await this.go()
     } catch (error) {
-      throw error instanceof StillGoing ? error : await this.callOff(error as Error)
+      throw error instanceof StillGoing ? await this.leave(error) : await this.callOff(error as Error)
     } finally {
       signal.removeEventListener('abort', wake)
       this.following.abort()
@@ -92,10 +96,12 @@ class Lead {
   private async load(): Promise<void> {
     const { load } = this.options
     // Most of what has to be written is written before anybody pauses.
-    await this.during('writing caches to the disks', run(['sync'], 'SyncFailed'))
+    const { progress, signal } = this.tools
+    const patience = [longMs, signal] as const
+    await progress.during('writing caches to the disks', run(['sync'], 'SyncFailed', ...patience))
     if (!load) return
     this.isLoaded = true
-    await this.during('loading the kernel', run(load, 'LoadFailed'))
+    await progress.during('loading the kernel', run(load, 'LoadFailed', ...patience))
     this.tools.lines.step('kernel', `${load[3]} is loaded`)
   }
 
@@ -122,18 +128,20 @@ class Lead {
   }
 
   private async freeze(): Promise<void> {
-    const { broker, signal, progress, lines } = this.tools
-    const { reason, digests } = this.options
+    const { broker, signal, lines } = this.tools
+    const { reason, digests, withinMs } = this.options
+    let told = 0
     await broker.freeze(reason, {
       update: this.id!,
       digests,
       signal,
-      onProgress: ({ doneBytes, totalBytes }) =>
-        progress.say(`frozen; recording ${portion(doneBytes, totalBytes, size)}`),
+      onProgress: ({ doneBytes, totalBytes }) => {
+        if (doneBytes - told < totalBytes / 10) return
+        told = doneBytes
+        lines.step('digests', portion(doneBytes, totalBytes, size))
+      },
     })
-    progress.end()
-    if (!asksSystemd(this.options.go))
-      await this.during('writing caches to the disks', run(['sync'], 'SyncFailed'))
+    if (!asksSystemd(this.options.go)) await run(['sync'], 'SyncFailed', withinMs, signal)
     const ready = this.standing.participants.filter(({ waitedFor, state }) => waitedFor && state === 'ready')
     lines.step('frozen', `${ready.length} participants are ready`)
   }
@@ -248,8 +256,10 @@ class Lead {
     if (this.tools.signal.aborted) throw new BrokerError('Aborted', 'interrupted')
   }
 
-  private during<T>(text: string, promise: Promise<T>): Promise<T> {
-    return this.tools.progress.during(text, promise)
+  /** Only an administrator knows by now whether the kernel is still on its way: the broker does not call the update off soon. */
+  private async leave(error: StillGoing): Promise<Error> {
+    await this.tools.broker.proceedUpdate(this.id!, { withinMs: updateWithinMsMax }).catch(() => {})
+    return error
   }
 
   /** Everybody goes on; then the kernel goes. Returns the error with the outcome in it. */
@@ -259,8 +269,12 @@ class Lead {
     const isInterrupted = error instanceof BrokerError && error.code === 'Aborted'
     const why = isInterrupted ? 'interrupted' : error.message
     const outcome = await this.cancel(why)
-    const left = this.isLoaded ? await start(unload).ended : undefined
-    const kernel = left && !left.good ? `; the kernel is still loaded (${left.sentence})` : ''
+    const kernel = this.isLoaded
+      ? await run(unload, 'UnloadFailed', endMs).then(
+          () => '',
+          (failed: Error) => `; the kernel is still loaded (${failed.message})`,
+        )
+      : ''
     const code = isInterrupted
       ? 'Interrupted'
       : error instanceof Failure || error instanceof BrokerError
@@ -287,8 +301,7 @@ class Lead {
         // Somebody else was faster, or the broker itself.
         if (!(error instanceof BrokerError) || error.code !== 'NotFound') throw error
       })
-      const { participants } = await broker.update()
-      const gone = this.standing.gone(participants)
+      const gone = await this.gone()
       const but =
         gone.length === 0
           ? ''
@@ -296,6 +309,14 @@ class Lead {
       return `the update is called off, and everybody runs${but}`
     } catch (error) {
       return `${(error as Error).message}: the broker calls the update off by itself, and then everybody runs`
+    }
+  }
+
+  /** Those that had saved and ended. After a restart of the broker the others need a moment to come back. */
+  private async gone(): Promise<string[]> {
+    for (const end = performance.now() + participantsReturnMs; ; await sleep(pollMs)) {
+      const gone = this.standing.gone((await this.tools.broker.update()).participants)
+      if (gone.length === 0 || performance.now() > end) return gone
     }
   }
 
@@ -309,6 +330,10 @@ class Lead {
 
 /** systemd was asked to stop the host, and does not. */
 async function isRunning(): Promise<boolean> {
-  const { sentence } = await start(['systemctl', 'is-system-running']).ended
-  return !sentence.endsWith('stopping')
+  const asked = run(['systemctl', 'is-system-running'], 'Systemctl', endMs)
+  const words = await asked.then(
+    () => 'running',
+    (error: Error) => error.message,
+  )
+  return !words.endsWith('stopping')
 }

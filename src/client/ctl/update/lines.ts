@@ -1,25 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Participant } from '../../index'
 import { printable } from '../table'
 import { clip } from '../terminal/cells'
 import { isScreen, paint } from '../terminal/color'
+import { PatientOutput } from '../terminal/patient-output'
 
 /** Lines of the screen that the rest of what is printed keeps. */
 const otherLines = 4
 
-/** Steps of an update, and its participants under them: redrawn in their places on a terminal, else a line for each change. */
+/** At the end, for a reader that is slow. */
+const flushMs = 1_000
+
+/**
+ * Steps of an update, and its participants under them: redrawn in their places on a terminal, else a line for each change.
+ * Participants are paused meanwhile, so nobody waits for the reader, and the update goes on when the reader is gone.
+ */
 export class UpdateLines {
+  private readonly output = new PatientOutput()
+  private readonly over = new AbortController()
+  private written: Promise<void> = Promise.resolve()
   private readonly states = new Map<number, { participant: Participant; text: string }>()
   private drawn = 0
 
   constructor(
     private readonly enabled: boolean,
     private readonly stream: NodeJS.WriteStream = process.stdout,
-  ) {}
+  ) {
+    stream.removeAllListeners('error')
+    stream.on('error', () => this.over.abort())
+  }
+
+  /** Whatever else is to be said. */
+  write(text: string): void {
+    if (this.over.signal.aborted) return
+    this.written = this.output.write(text, this.over.signal).catch(() => {})
+  }
+
+  /** After this, nothing is written any more. */
+  async end(): Promise<void> {
+    await Promise.race([this.written, sleep(flushMs, undefined, { ref: false })])
+    this.over.abort()
+  }
 
   step(name: string, text: string): void {
     if (!this.enabled) return
     this.drawn = 0
-    this.stream.write(`${paint(name.padEnd(10), 'bold')}  ${printable(text)}\n`)
+    this.write(`${paint(name.padEnd(10), 'bold')}  ${printable(text)}\n`)
   }
 
   note(participants: readonly Participant[]): void {
@@ -30,7 +56,7 @@ export class UpdateLines {
       const text = lineOf(participant)
       if (this.states.get(participant.id)?.text === text) continue
       this.states.set(participant.id, { participant, text })
-      if (!isDrawn) this.stream.write(`  ${text}\n`)
+      if (!isDrawn) this.write(`  ${text}\n`)
     }
     if (isDrawn) this.draw()
   }
@@ -43,7 +69,7 @@ export class UpdateLines {
     const lines = shown.map(({ text }) => clip(`  ${text}`, columns - 1))
     if (all.length > shown.length) lines.push(`  and ${all.length - shown.length} more`)
     const up = this.drawn > 0 ? `\u001b[${this.drawn}A` : ''
-    this.stream.write(up + lines.map(line => `${line}\u001b[K\n`).join(''))
+    this.write(up + lines.map(line => `${line}\u001b[K\n`).join(''))
     this.drawn = lines.length
   }
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { BrokerError } from '../../index'
 import { exitCode, Failure } from '../exit'
 
 const wordsMax = 4096
@@ -35,8 +36,26 @@ export function start(command: readonly string[]): { ended: Promise<Ended>; kill
   return { ended, kill: () => child.kill('SIGKILL') }
 }
 
-/** @throws Failure with the program's words */
-export async function run(command: readonly string[], code: string): Promise<void> {
-  const { good, sentence } = await start(command).ended
-  if (!good) throw new Failure(code, sentence, exitCode.refused)
+/**
+ * Nobody waits for a program that hangs in the kernel, where it can't be ended.
+ * @throws Failure with the program's words, or that it takes too long; Aborted
+ */
+export async function run(
+  command: readonly string[],
+  code: string,
+  boundMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { ended, kill } = start(command)
+  const late = sleep(boundMs, 'late' as const, { ref: false, ...(signal && { signal }) }).catch(
+    () => 'aborted' as const,
+  )
+  const first = await Promise.race([ended, late])
+  if (typeof first !== 'string') {
+    if (!first.good) throw new Failure(code, first.sentence, exitCode.refused)
+    return
+  }
+  kill()
+  if (first === 'aborted') throw new BrokerError('Aborted', 'interrupted')
+  throw new Failure(code, `${command.join(' ')} has not ended after ${boundMs / 1000} s`, exitCode.refused)
 }

@@ -21,11 +21,12 @@ export function missing({ report, participants, present }: LastUpdate): UpdateOu
 
 export function reportData(last: LastUpdate) {
   const { report, participants } = last
+  const longest = report && longestDowntime(report, participants)
   return {
     report: report ?? null,
     phases: report ? inMs(hostPhases(report)) : null,
     participants: participants.map(one => ({ ...one, ...inMs(participantPhases(one)) })),
-    longest: (report && longestDowntime(report, participants)) ?? null,
+    longest: longest ? inMs(longest) : null,
     notBack: missing(last).map(({ name, uid }) => ({ name, uid })),
   }
 }

@@ -167,10 +167,12 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           signal,
           lines,
           progress,
-          ready: (update, { participants }) =>
-            print({ update, reason, kernel: kernel?.image ?? null, commandLine, participants, go }, () => ''),
+          ready: (update, { participants }) => {
+            const ready = { update, reason, kernel: kernel?.image ?? null, commandLine, participants, go }
+            if (json) lines.write(`${JSON.stringify(ready)}\n`)
+          },
         },
-      )
+      ).finally(() => lines.end())
     },
     brokerBackMs,
   )
