@@ -11,9 +11,8 @@ const common = ['--socket', '--json', '--help']
 export function brokerCtlPage(): string {
   const program = buildProgram()
   const helper = program.createHelp()
-  const options = helper
-    .visibleOptions(program)
-    .filter(({ long }) => common.includes(long ?? '') || long === '--version')
+  const options = helper.visibleOptions(program)
+  const isCommon = ({ long }: Option) => common.includes(long ?? '')
   return `${[
     title('broker-ctl', 1, version()),
     section('NAME', `broker\\-ctl \\- ${text(lowered(program.description()))}`),
@@ -24,7 +23,13 @@ export function brokerCtlPage(): string {
         `membrokerd(8) owns reserved memory and hands it out. broker-ctl calls it over its socket, with the rights of the user who runs broker-ctl. Write sizes as 4G, 512M, 2MiB (powers of 1024) or as bytes.`,
       ),
     ),
-    section('OPTIONS', prose('Before or after any verb:'), optionList(options)),
+    section(
+      'OPTIONS',
+      prose('Before or after any verb:'),
+      optionList(options.filter(isCommon)),
+      prose('Before the verb:'),
+      optionList(options.filter(option => !isCommon(option))),
+    ),
     section('VERBS', ...verbs(program, '').map(({ verb, path }) => verbPart(verb, path))),
     section(
       'ENVIRONMENT',

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { findProgram } from '../guest/require-qemu'
 import { Archive } from '../lab/archive'
 import { Progress } from '../lab/progress'
 
@@ -7,6 +8,7 @@ import { Progress } from '../lab/progress'
 const programs = {
   memcached: ['memcached', 'usr/bin/memcached'],
   mdb_load: ['lmdb-utils', 'usr/bin/mdb_load'],
+  ssh: ['openssh-client', 'usr/bin/ssh'],
   sshd: ['openssh-server', 'usr/sbin/sshd'],
   rustc: ['rustc', 'usr/bin/rustc'],
 } as const
@@ -15,11 +17,13 @@ export type PackagedProgram = keyof typeof programs
 export const isPackaged = (name: string): name is PackagedProgram => name in programs
 
 /**
- * The program as a script in the folder, beside one for each further program of its package, with the libraries of its
- * release. Nothing is installed. Where the archive can't be had: throws in CI; elsewhere says so and returns undefined.
+ * The program as it is installed, or else as a script in the folder, beside one for each further program of its package, with the libraries of its
+ * release. Where the archive can't be had: throws in CI; elsewhere says so and returns undefined.
  */
 export async function packagedProgram(name: PackagedProgram, folder: string): Promise<string | undefined> {
   const [packageName, place] = programs[name]
+  const installed = findProgram(name)
+  if (installed !== undefined) return installed
   try {
     const archive = new Archive('bookworm', false, new Progress())
     const unpacked = await archive.unpacked(`${packageName}-bookworm`, () =>

@@ -23,7 +23,7 @@ export function completionScript(program: Command, shell: 'bash' | 'zsh'): strin
 
 function walk(command: Command, path: string): Node[] {
   const visible = command.commands.filter(child => !child.name().startsWith('__'))
-  const options = command.options.filter(option => option.long)
+  const options = command.options.filter(option => option.long && !option.hidden)
   const own: Node = {
     path,
     words: [
@@ -34,7 +34,9 @@ function walk(command: Command, path: string): Node[] {
     ],
     isNoun: visible.length > 0,
     options: [...options.map(option => option.long!), '--help'],
-    valued: options.filter(option => option.required).map(option => option.long!),
+    valued: options
+      .filter(option => option.required)
+      .flatMap(({ long, short }) => [long!, ...(short ? [short] : [])]),
     takesName:
       command.registeredArguments.some(argument => argument.name() === 'name') &&
       command.name() !== 'allocate',

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { exitCodeHelp } from './exit'
 import { version } from './package'
+import { addHost } from './remote'
 import { jsonOption, socketOption } from './verb'
 import { addAllocate } from './verb/allocate'
 import { addClaim } from './verb/claim'
@@ -53,6 +54,7 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .addHelpText('after', exitCodeHelp)
+  addHost(program)
   for (const [heading, verbs] of groups) {
     program.commandsGroup(heading)
     for (const add of verbs) add(program)

@@ -8,6 +8,8 @@ export interface VerbDescription {
   readonly examples: readonly string[]
   /** Paragraphs after the options. */
   readonly notes?: string
+  /** The reason why -H does not run it on another host. */
+  readonly staysHere?: string
 }
 
 /** A verb, and the description that it was made from. A noun that only has verbs is a plain command. */

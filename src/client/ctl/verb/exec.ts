@@ -20,6 +20,7 @@ export function addExec(program: Command): void {
   addVerb(program, {
     usage: 'exec <command> [args...]',
     summary: 'Run a command with memory at given descriptors',
+    staysHere: 'the command would end with the connection; start it there, as a service',
     examples: [
       `exec --map vm-42/ram --allocate 4G -- qemu-system-x86_64 \\
       -object memory-backend-file,id=ram,size={map.size},mem-path={map.path},share=on,align={map.align} \\

@@ -44,6 +44,7 @@ export function addVm(program: Command): void {
 function addRun(noun: Command): void {
   addVerb(noun, {
     usage: 'run <vm>',
+    staysHere: 'the VM would end with the connection; start membroker-vm@.service there',
     summary: 'Run a VM: its guest goes on where it was saved, or boots',
     examples: ['vm run vm-42', 'vm run vm-42 --discard-state'],
     notes: `The VM is the file VM.toml in the folder of the VMs; see membroker-vm.toml(5). broker-ctl claims its memory, or makes it,
