@@ -13,6 +13,7 @@ export interface Addon {
   peerOf(fd: number): ReturnType<NativeSocket['peer']>
   peerUid(fd: number): number
   adoptListener(fd: number): string | number
+  openTap(name: string, vnetHeader: boolean): number
 
   pidfdOpen(pid: number): number
   pidfdSendSignal(pidfd: number, signal: number): number

@@ -39,6 +39,7 @@
         "src/sweep_glue.cc",
         "src/table_map.cc",
         "src/table_map_glue.cc",
+        "src/tap.cc",
         "src/unix_socket.cc",
         "src/window_glue.cc"
       ],

@@ -74,6 +74,14 @@ export function adoptListener(fd: number): string {
   return path
 }
 
+/**
+ * A tap device of the network, by its name; the kernel makes one where there is none and this process may. Throws EBUSY
+ * where a process has it open, and EINVAL where its flags are others, or the name is one of another kind of device.
+ */
+export function openTap(name: string, vnetHeader: boolean): number {
+  return check('TUNSETIFF', addon.openTap(name, vnetHeader))
+}
+
 // Processes
 
 /**

@@ -1,4 +1,5 @@
 #include "glue.hh"
+#include "tap.hh"
 #include "unix_socket.hh"
 
 namespace membroker {
@@ -334,6 +335,7 @@ void ExportSockets(Napi::Env env, Napi::Object exports) {
   Export<PeerGlue>(exports, "peerOf");
   ExportNumber<PeerUidOf, &Arguments::int32>(exports, "peerUid");
   Export<SocketPairGlue>(exports, "socketPair");
+  ExportNumber<OpenTap, &Arguments::string, &Arguments::boolean>(exports, "openTap");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);
 }

@@ -1,12 +1,13 @@
 /**
  * Proves that no kill at any moment loses a guest that was saved, or has it run twice from one save. Runner, QEMU and broker
- * are killed at random moments of start, save and load; after each, the guest goes on from the count in its memory, or it
+ * are killed at random moments of start, save, load and upgrade; after each, the guest goes on from the count in its memory, or it
  * boots, and it boots only where it had run since it was saved last, or its save was broken off.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { requireQemu } from '../guest/require-qemu'
 import { Seeded } from '../support/seeded'
+import { until } from '../support/test-broker'
 import { expectGapless, type Run, Scene } from './scene'
 
 const rounds = 16
@@ -97,6 +98,44 @@ if (requireQemu() === undefined) {
     }
     // Killed between the last store and the guest's first count, which is ten milliseconds of a second.
     expect(unseen).toBeLessThan(rounds / 2)
+  })
+
+  test(`${rounds} kills while a guest passes to another QEMU (SEED=${seed})`, async () => {
+    const random = new Seeded(seed + 2)
+    scene.write('vm-1')
+    let run = scene.run('vm-1')
+    await run.counts(5)
+    let passed = 0
+    for (let round = 0; round < rounds; round++) {
+      const victim = random.pick(['runner', 'old', 'new', 'broker'] as const)
+      const [vm] = (await scene.list()) as [{ qemuPid: number }]
+      const upgrading = scene.ctl('vm', 'upgrade', 'vm-1')
+      await sleep(random.below(1_000))
+      if (victim === 'runner') run.signal('SIGKILL')
+      if (victim === 'old') killIfThere(vm.qemuPid)
+      if (victim === 'new') {
+        const client = scene.broker.client()
+        const { allocation } = await client.call('GetAllocation', { name: 'vm-1/ram' })
+        client.close()
+        if (typeof allocation.successorPid === 'number') killIfThere(allocation.successorPid)
+      }
+      if (victim === 'broker') await scene.broker.restart()
+      const upgraded = (await upgrading).code === 0
+      const before = run.counters.length
+      await until(() => run.ended || run.counters.length > before + 5, 'the guest to count, or to be gone')
+      // One QEMU alone counts, and none that counts again.
+      expectGapless(run.counters)
+      const about = { round, victim, upgraded, ended: run.ended, stderr: run.stderr }
+      if (victim === 'broker') expect(about).toMatchObject({ ended: false })
+      if (victim === 'runner') expect(about).toMatchObject({ ended: true })
+      if (upgraded) passed++
+      if (!run.ended) continue
+      await run.outcome
+      const next = await start()
+      expect({ ...about, wentOn: next.wentOn }).toMatchObject({ wentOn: false })
+      run = next.run
+    }
+    expect(passed).toBeGreaterThan(0)
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * Proves that a guest is saved and goes on whatever memory it has: memfds, huge pages, several NUMA nodes in several ranges;
+ * Proves that a guest is saved, goes on, and passes to another QEMU whatever memory it has: memfds, huge pages, several NUMA nodes in several ranges;
  * and as a user of its own, who has what its [[owner]] says.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -35,7 +35,7 @@ if (requireQemu() === undefined) {
     (source === 'directory' ? `path = "${folder()}"\n` : '') +
     more
 
-  /** Boot, save, go on; nothing of its count is lost. */
+  /** Boot, save, go on, pass to another QEMU; nothing of its count is lost. */
   async function savedAndResumed(on: Scene, parts: VmFileParts): Promise<void> {
     on.write('vm-1', parts)
     const first = on.run('vm-1')
@@ -48,6 +48,8 @@ if (requireQemu() === undefined) {
     // What was printed last may not have got through before the end.
     expect(second.counters[0]! - first.counters.at(-1)!).toBeGreaterThanOrEqual(0)
     expect(second.counters[0]! - first.counters.at(-1)!).toBeLessThanOrEqual(2)
+    expect(await on.ctl('vm', 'upgrade', 'vm-1')).toMatchObject({ code: 0, stderr: '' })
+    await second.counts(second.counters.length + 10)
     expectGapless(second.counters)
   }
 

@@ -199,8 +199,38 @@ export async function gone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await sleep(5)
 }
 
-/** A QEMU that lets its monitor's `cont` wait for a file. It has the descriptors of QEMU's memory too. */
+/** A QEMU that lets its monitor's `cont` wait for a file. */
 export function slowQemu(program: string, go: string): string {
+  return proxyQemu(
+    program,
+    `const pass = bytes => {
+  if (bytes.includes('"cont"') && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
+  else qemu.stdio[3].write(bytes)
+}
+monitor.on('data', bytes => {
+  if (bytes.includes('"cont"')) process.stderr.write('asked to go on\\n')
+  pass(bytes)
+})
+`,
+  )
+}
+
+/** A QEMU that dies or hangs as it gets a command on its monitor. */
+export function faultyQemu(program: string, command: string, fault: 'dies' | 'hangs'): string {
+  return proxyQemu(
+    program,
+    `let isHung = false
+monitor.on('data', bytes => {
+  isHung ||= bytes.includes('"' + ${JSON.stringify(command)} + '"')
+  if (!isHung) return qemu.stdio[3].write(bytes)
+  if (${fault === 'dies'}) process.exit(3)
+})
+`,
+  )
+}
+
+/** A QEMU whose monitor a script handles; qemu, monitor. It has the descriptors of QEMU's memory too. */
+function proxyQemu(program: string, script: string): string {
   return `#!${process.execPath}
 const { spawn } = require('node:child_process')
 const { existsSync } = require('node:fs')
@@ -211,13 +241,5 @@ const qemu = spawn('setpriv', command, { stdio })
 qemu.on('exit', code => process.exit(code ?? 1))
 const monitor = new Socket({ fd: 3 })
 qemu.stdio[3].pipe(monitor)
-const pass = bytes => {
-  if (bytes.includes('"cont"') && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
-  else qemu.stdio[3].write(bytes)
-}
-monitor.on('data', bytes => {
-  if (bytes.includes('"cont"')) process.stderr.write('asked to go on\\n')
-  pass(bytes)
-})
-`
+${script}`
 }

@@ -2,12 +2,15 @@
  * Proves that a newer QEMU takes a guest from the one that runs it, with no count lost and no memory copied; and that whatever
  * goes wrong on the way leaves the guest in the old one.
  */
+import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import path from 'node:path'
+import { connect } from '../../src/client'
 import { Qmp } from '../../src/client/ctl/vm/qmp'
 import { requireQemu } from '../guest/require-qemu'
+import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
-import { expectGapless, gone, type Run, Scene } from './scene'
+import { expectGapless, faultyQemu, gone, type Run, Scene, slowQemu } from './scene'
 
 const qemu = requireQemu()
 
@@ -109,5 +112,164 @@ if (qemu === undefined) {
     again.close()
     await countsOn(run)
     expect((await scene.ctl('vm', 'stop', 'vm-1')).stdout).toBe('vm-1 is stopped\n')
+  })
+
+  /** A program in the scene's folder. */
+  function program(name: string, text: string): string {
+    const file = path.join(scene.folder, name)
+    writeFileSync(file, text)
+    chmodSync(file, 0o755)
+    return file
+  }
+
+  test('whatever becomes of the new QEMU, the guest goes on in the old one, and its monitor is reached as before', async () => {
+    const monitor = path.join(scene.folder, 'monitor')
+    scene.write('vm-1', {
+      arguments: ['-qmp', `unix:${monitor},server=on,wait=off`],
+      more: '[deadline]\nstart_ms = 4000\nsave_ms = 4000\nanswer_ms = 4000\n',
+    })
+    const run = await counting('vm-1')
+    const { qemuPid } = await vm()
+    const lacks = program('lacks', `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`)
+    const faults = (
+      [
+        ...(['qmp_capabilities', 'qom-get', 'migrate-incoming', 'query-migrate'] as const).map(
+          command => [command, 'dies'] as const,
+        ),
+        ['qom-get', 'hangs'],
+        ['query-migrate', 'hangs'],
+      ] as const
+    ).map(([command, fault]) => program(`${command}-${fault}`, faultyQemu(qemu, command, fault)))
+    for (const other of [lacks, ...faults]) {
+      const { code, stderr } = await upgrade('--qemu', other)
+      expect({ other, code, stderr }).toEqual({
+        other,
+        code: 1,
+        stderr: expect.stringMatching(
+          /^broker-ctl: (UpgradeFailed|QemuNotStarted): the guest goes on in the old QEMU\. /,
+        ),
+      })
+      if (other === lacks) expect(stderr).toContain('unsupported machine type')
+      await countsOn(run)
+      expect(await vm()).toMatchObject({ state: 'running', qemuPid })
+      const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+      expect(await qmp.execute('query-status')).toMatchObject({ running: true })
+      qmp.close()
+    }
+    expect(readdirSync(scene.folder).filter(name => name.startsWith('monitor'))).toEqual(['monitor'])
+    expect(await upgrade()).toMatchObject({ code: 0 })
+    await countsOn(run)
+  })
+
+  test.each(['dies', 'hangs'] as const)(
+    'a new QEMU that %s as it is told to run the guest never runs beside the old one',
+    async fault => {
+      scene.write('vm-1', { more: '[deadline]\nanswer_ms = 4000\n' })
+      const run = await counting('vm-1')
+      const { qemuPid } = await vm()
+      const other = program('faulty', faultyQemu(qemu, 'cont', fault))
+      const { code, stderr } = await upgrade('--qemu', other)
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^broker-ctl: UpgradeLost: /),
+      })
+      expect(await run.outcome).toMatchObject({ code: 1, stderr: expect.stringMatching(/UpgradeLost/) })
+      await gone(qemuPid)
+      const next = await counting('vm-1')
+      expect(next.stderr).toContain('the guest boots')
+    },
+  )
+
+  test('one upgrade at a time; SIGTERM and an update of the host end one that still can end', async () => {
+    scene.write('vm-1')
+    const hangs = program('hangs', faultyQemu(qemu, 'qom-get', 'hangs'))
+    const run = await counting('vm-1')
+    const first = upgrade('--qemu', hangs)
+    await until(async () => (await vm()).state === 'upgrading', 'the upgrade')
+    expect(await upgrade()).toMatchObject({ stderr: expect.stringMatching(/Busy: the VM is upgrading/) })
+    expect(await scene.ctl('vm', 'stop', 'vm-1')).toMatchObject({ stderr: expect.stringMatching(/Busy/) })
+    const broker = await connect({ socket: scene.broker.socket })
+    try {
+      for await (const { update, participants } of broker.beginUpdate({ deadlineMs: 60_000 })) {
+        if (update.state !== 'ready') continue
+        expect(participants).toMatchObject([{ name: 'vm-1', state: 'ready' }])
+        expect(await first).toMatchObject({ stderr: expect.stringMatching(/an update of the host begins/) })
+        await broker.cancelUpdate(update.id)
+      }
+    } finally {
+      await broker.close()
+    }
+    await countsOn(run)
+    const second = upgrade('--qemu', hangs)
+    await until(async () => (await vm()).state === 'upgrading', 'the upgrade')
+    run.signal('SIGTERM')
+    expect((await run.outcome).code).toBe(0)
+    expect((await second).code).toBe(1)
+    const next = await counting('vm-1')
+    expect(next.stderr).toContain('the guest goes on')
+  })
+
+  test('without the broker, and while it is frozen, an upgrade is refused; one under way needs it no more', async () => {
+    scene.write('vm-1', { more: '[deadline]\nstart_ms = 8000\n' })
+    const run = await counting('vm-1')
+    await scene.ctl('freeze', 'for this test')
+    expect(await upgrade()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/goes on in the old QEMU.*Frozen/s),
+    })
+    await scene.ctl('thaw')
+    await scene.broker.kill()
+    expect((await upgrade()).code).toBe(1)
+    await countsOn(run)
+    await scene.broker.start()
+    const go = path.join(scene.folder, 'go')
+    const done = upgrade('--qemu', program('slow', slowQemu(qemu, go)))
+    await run.says(/asked to go on/)
+    await scene.broker.kill()
+    writeFileSync(go, '')
+    expect(await done).toMatchObject({ code: 0 })
+    await countsOn(run)
+    await scene.broker.start()
+    expect(await upgrade()).toMatchObject({ code: 0 })
+    await countsOn(run)
+  })
+
+  test('a tap device that broker-ctl opens, and a locked disk, pass on; a tap that QEMU opens is busy', async () => {
+    if (!needsRoot('tap devices')) return
+    const disk = path.join(scene.folder, 'disk.raw')
+    writeFileSync(disk, Buffer.alloc(2 ** 20))
+    const args = (netdev: string) => [
+      ...['-netdev', netdev, '-device', 'virtio-net-pci,netdev=net0,romfile='],
+      ...['-drive', `file=${disk},format=raw,if=virtio,cache=none,file.locking=on`],
+    ]
+    scene.write('vm-1', {
+      arguments: args('tap,id=net0,fd=50'),
+      more: '[[tap]]\nname = "mbr0"\nfd = 50\n',
+    })
+    scene.launcher = ['unshare', '--net', '--']
+    const run = scene.run('vm-1')
+    await run.counts(5)
+    for (let round = 0; round < 2; round++) {
+      expect(await upgrade()).toMatchObject({ code: 0, stderr: '' })
+      await countsOn(run)
+      const { qemuPid } = await vm()
+      expect(readFileSync(`/proc/${qemuPid}/fdinfo/50`, 'utf8')).toMatch(/^iff:\s*mbr0$/m)
+      // The image's lock is the new QEMU's.
+      const images = readdirSync(`/proc/${qemuPid}/fd`).filter(
+        fd => readlinkSync(`/proc/${qemuPid}/fd/${fd}`) === disk,
+      )
+      const locks = images.map(fd => readFileSync(`/proc/${qemuPid}/fdinfo/${fd}`, 'utf8'))
+      expect(locks.join('')).toMatch(/^lock:.*OFDLCK/m)
+    }
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--quit')).toMatchObject({ code: 0 })
+    await run.outcome
+    scene.write('vm-1', { arguments: args('tap,id=net0,ifname=mbr0,script=no,downscript=no') })
+    const byName = scene.run('vm-1')
+    await byName.counts(5)
+    expect(await upgrade()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/goes on in the old QEMU.*Device or resource busy/s),
+    })
+    await countsOn(byName)
   })
 }

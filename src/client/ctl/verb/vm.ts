@@ -205,6 +205,7 @@ function description(settings: VmSettings, command: readonly string[]): string {
             `${allocation}: ${size(bytes)}${range ? ` of ${range}` : ''}${node === undefined ? '' : `, node ${node}`}`,
           ] as const,
       ),
+      ...settings.taps.map(({ name, fd }) => ['tap', `${name}, as descriptor ${fd}`] as const),
       ['state', `${settings.state.allocation}: ${size(settings.state.bytes)}`],
       ['on stop', settings.onStop],
     ]),

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { isGuestMemory } from './command-line'
-import { describeExit, QemuProcess } from './qemu-process'
+import { describeExit, type Inherited, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
 
 /** Something that takes QEMU's migration stream as it comes. */
@@ -48,17 +48,19 @@ export class Machine {
   /**
    * @param command the program that starts QEMU; its descriptor 3 becomes the monitor
    * @param input its standard input
+   * @param inherited more descriptors that it inherits
    * @param events signal: aborting it kills QEMU, until keep()
    * @throws Failure with QEMU's own words
    */
   static async start(
     command: readonly string[],
     input: string | undefined,
+    inherited: readonly Inherited[],
     folder: string,
     deadlines: { readonly startMs: number; readonly answerMs: number },
     events: { onGarbage: (text: string) => void; signal: AbortSignal },
   ): Promise<Machine> {
-    const process = new QemuProcess(command, input)
+    const process = new QemuProcess(command, input, inherited)
     events.signal.addEventListener('abort', process.kill)
     try {
       const qmp = await Qmp.open(process.monitor, deadlines.startMs, deadlines.answerMs)

@@ -8,7 +8,8 @@ export function qemuCommand(
   { settings, owner }: { settings: VmSettings; owner: MemoryOwner },
   { machineType, takesOver }: { machineType: string | undefined; takesOver: boolean },
 ): string[] {
-  const { memory, arguments: own, qemu } = settings
+  const { memory, taps, arguments: own, qemu } = settings
+  const kept = [monitorFd, ...taps.map(({ fd }) => fd)]
   const maps = memory.flatMap(({ allocation }, index) => [
     '--map',
     `${allocation}:fd=${firstMemoryFd + index}`,
@@ -16,7 +17,7 @@ export function qemuCommand(
   const resumes = machineType === undefined ? undefined : { machine: machineType }
   return [
     ...ownProgram(),
-    ...['exec', ...maps, '--keep', String(monitorFd)],
+    ...['exec', ...maps, ...kept.flatMap(fd => ['--keep', String(fd)])],
     ...(takesOver ? ['--take-over'] : []),
     ...(owner.secret === undefined ? [] : ['--secret-file', '-']),
     ...owner.socket,

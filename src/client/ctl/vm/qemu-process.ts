@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { monitorFd } from './command-line'
 
@@ -6,6 +6,12 @@ import { monitorFd } from './command-line'
 export interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
+}
+
+/** A descriptor that the child gets too. */
+export interface Inherited {
+  readonly from: number
+  readonly to: number
 }
 
 const linesKept = 20
@@ -25,11 +31,19 @@ export class QemuProcess {
   private unfinished = ''
   private ended: Exit | undefined
 
-  /** input: the contents of its standard input. */
-  constructor(command: readonly string[], input: string | undefined) {
+  /**
+   * @param input the contents of its standard input
+   * @param inherited descriptors of this process, and their numbers in the child
+   */
+  constructor(command: readonly string[], input: string | undefined, inherited: readonly Inherited[]) {
+    const stdio: StdioOptions = [input === undefined ? 'ignore' : 'pipe', 'inherit', 'pipe', 'pipe']
+    for (const { from, to } of inherited) {
+      while (stdio.length < to) stdio.push('ignore')
+      stdio[to] = from
+    }
     // util-linux has this program. Node itself can't ask the kernel for it.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'inherit', 'pipe', 'pipe'],
+      stdio,
       detached: true,
     })
     this.child = child

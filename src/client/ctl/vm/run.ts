@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../../native'
 import { type Broker, BrokerError, connect } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { serveControl } from './control'
 import { VmPlaces } from './places'
+import type { Inherited } from './qemu-process'
 import { Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
@@ -26,6 +28,7 @@ const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 export async function runVm(settings: VmSettings, options: RunOptions): Promise<number> {
   const user = userOf(settings.user)
   const secret = secretOf(settings)
+  const inherited = openTaps(settings)
   const places = new VmPlaces(options.runtimeRoot, settings.name)
   places.prepare(user.uid, user.gid)
   become(user)
@@ -51,7 +54,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       secret,
       signal: starting.signal,
     }
-    const runner = new Runner({ settings, owner, places, state, manager: serviceManager(), log })
+    const runner = new Runner({ settings, owner, inherited, places, state, manager: serviceManager(), log })
     const leaving = new AbortController()
     const updates = { name, awayMs: settings.awayMs, signal: leaving.signal, log }
     // An update that begins from here on waits for this VM.
@@ -106,6 +109,17 @@ async function claimState(
       throw new Failure('VmRuns', message, exitCode.refused)
     }
   }
+}
+
+/** Opens devices that the VM's user may not open. @throws Failure TapDevice */
+function openTaps({ taps, file }: VmSettings): Inherited[] {
+  return taps.map(({ name, fd, vnetHeader }) => {
+    try {
+      return { from: native.openTap(name, vnetHeader), to: fd }
+    } catch (error) {
+      throw new Failure('TapDevice', `${file}: tap '${name}': ${(error as Error).message}`, exitCode.refused)
+    }
+  })
 }
 
 /** Reads the secret before this process gives up its rights. */

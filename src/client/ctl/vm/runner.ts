@@ -12,10 +12,11 @@ import { loadGuest, saveGuest, useUp } from './guest-state'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
 import { qemuCommand } from './qemu-command'
-import { describeExit } from './qemu-process'
+import { describeExit, type Inherited } from './qemu-process'
 import { erase, readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
+import { SocketFiles } from './socket-files'
 import { Standing, type StandingParts } from './standing'
 import { GuestLost, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
@@ -25,6 +26,8 @@ const marginMs = 15_000
 
 export interface RunnerParts extends StandingParts {
   readonly owner: MemoryOwner
+  /** Devices of the host, for each QEMU of the VM. */
+  readonly inherited: readonly Inherited[]
 }
 
 /** A VM, from the start of its QEMU to its end. */
@@ -136,6 +139,7 @@ export class Runner {
    */
   async prepare({ id, reason, deadlineMs, signal }: UpdateNotice): Promise<string> {
     const deadline = performance.now() + deadlineMs
+    this.upgrading?.abort(new Error('an update of the host begins'))
     const over = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(deadlineMs))])
     while (this.underWay && !over.aborted) await Promise.race([this.underWay, once(over, 'abort')])
     if (over.aborted) throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
@@ -220,8 +224,9 @@ export class Runner {
     how: Parameters<typeof qemuCommand>[1],
     signal: AbortSignal,
   ): Promise<Machine> {
-    const { owner, places, log } = this.parts
-    return Machine.start(qemuCommand({ settings, owner }, how), owner.secret, places.folder, settings, {
+    const { owner, inherited, places, log } = this.parts
+    const command = qemuCommand({ settings, owner }, how)
+    return Machine.start(command, owner.secret, inherited, places.folder, settings, {
       onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
       signal,
     })
@@ -236,6 +241,7 @@ export class Runner {
     this.standing.enter(this.machine, 'upgrading')
     this.upgrading = new AbortController()
     const { signal } = this.upgrading
+    const sockets = new SocketFiles(this.settings.arguments)
     try {
       const {
         machine: newer,
@@ -250,6 +256,7 @@ export class Runner {
         progress,
       })
       if (newer) {
+        sockets.drop()
         this.machine = newer
         this.settings = settings
         this.saved = undefined
@@ -262,6 +269,7 @@ export class Runner {
       if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
       throw error
     } finally {
+      sockets.restore()
       this.upgrading = undefined
       if (!this.machine?.process.exit) this.standing.enter(this.machine, 'running')
     }

@@ -11,6 +11,7 @@ export interface VmFile {
     secret_file?: string
   }
   memory: Array<{ bytes: number | string; range?: string; node?: number; align?: number | string }>
+  tap?: Array<{ name: string; fd: number; vnet_hdr?: boolean }>
   state?: { bytes?: number | string; range?: string }
   deadline?: {
     start_ms?: number
@@ -58,6 +59,11 @@ const table = (description: string, properties: object, required: readonly strin
   description,
 })
 
+export const firstTapFd = 50
+const tapsMax = 32
+const tapDescription =
+  'A tap device of the host. broker-ctl opens it before it becomes the user, and QEMU inherits it: "-netdev", "tap,id=net0,fd=50". "vm upgrade" passes it on; a device that QEMU opens by its name is busy for the next QEMU.'
+
 export const vmSchema = {
   type: 'object',
   additionalProperties: false,
@@ -102,6 +108,28 @@ export const vmSchema = {
       ),
       description:
         'Memory of the guest: an allocation, NAME/ram. Of several, each is a NUMA node of the guest in this order, with an allocation of its own: NAME/ram-0, NAME/ram-1 and so on.',
+    },
+    tap: {
+      type: 'array',
+      maxItems: tapsMax,
+      items: table(
+        tapDescription,
+        {
+          name: text('Its name on the host, such as "tap0". Where there is none, the kernel makes one.'),
+          fd: {
+            type: 'integer',
+            minimum: firstTapFd,
+            maximum: firstTapFd + tapsMax - 1,
+            description: `The number of its descriptor in QEMU, ${firstTapFd} to ${firstTapFd + tapsMax - 1}.`,
+          },
+          vnet_hdr: {
+            type: 'boolean',
+            description: 'Packets have a header for offloads, which virtio-net uses. Default: true.',
+          },
+        },
+        ['name', 'fd'],
+      ),
+      description: tapDescription,
     },
     state: table('Where the device state is kept while the guest is saved: the allocation NAME/state.', {
       bytes: size(

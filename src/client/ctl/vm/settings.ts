@@ -16,6 +16,13 @@ export interface MemorySettings {
   readonly alignBytes: number | undefined
 }
 
+/** A tap device of the host, for a descriptor of QEMU. */
+export interface TapSettings {
+  readonly name: string
+  readonly fd: number
+  readonly vnetHeader: boolean
+}
+
 /** A VM: the contents of its file with the defaults. */
 export interface VmSettings {
   readonly name: string
@@ -26,6 +33,7 @@ export interface VmSettings {
   readonly onStop: StopMode
   readonly secretFile: string | undefined
   readonly memory: readonly MemorySettings[]
+  readonly taps: readonly TapSettings[]
   readonly state: { readonly allocation: string; readonly bytes: number; readonly range: string | undefined }
   readonly startMs: number
   readonly saveMs: number
@@ -38,6 +46,8 @@ export const defaultVmDirectory = '/etc/membroker/vm'
 const ending = '.toml'
 const pageBytes = 4096
 const stateBytesMin = MiB
+/** Linux's bound, without the 0 at the end. */
+const interfaceBytesMax = 15
 /** Names of allocations and of socket files contain it, so it must need no quoting anywhere. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._+@-]{0,62}$/
 
@@ -100,7 +110,7 @@ export function parseVmFile(text: string, file: string, name: string): VmSetting
 type Fail = (at: readonly (string | number)[], reason: string) => never
 
 function settle(content: VmFile, file: string, name: string, fail: Fail): VmSettings {
-  const { vm = {}, memory, state = {}, deadline = {} } = content
+  const { vm = {}, memory, tap = [], state = {}, deadline = {} } = content
   const size = (value: number | string | undefined, at: readonly (string | number)[]) => {
     if (value === undefined) return undefined
     const bytes = parseSize(value)
@@ -134,6 +144,7 @@ function settle(content: VmFile, file: string, name: string, fail: Fail): VmSett
     onStop: vm.on_stop ?? defaults.onStop,
     secretFile: vm.secret_file,
     memory: settled,
+    taps: settleTaps(tap, vm.arguments ?? [], fail),
     state: {
       allocation: `${name}/state`,
       bytes: stateBytes,
@@ -145,6 +156,22 @@ function settle(content: VmFile, file: string, name: string, fail: Fail): VmSett
     answerMs: deadline.answer_ms ?? defaults.answerMs,
     awayMs: deadline.away_ms ?? defaults.awayMs,
   }
+}
+
+function settleTaps(
+  taps: NonNullable<VmFile['tap']>,
+  args: readonly string[],
+  fail: Fail,
+): readonly TapSettings[] {
+  return taps.map(({ name, fd, vnet_hdr: vnetHeader = true }, index) => {
+    if (Buffer.byteLength(name) > interfaceBytesMax)
+      fail(['tap', index, 'name'], `name: '${name}' is longer than ${interfaceBytesMax} bytes`)
+    const isTaken = taps.findIndex(other => other.fd === fd || other.name === name) !== index
+    if (isTaken) fail(['tap', index], 'another tap has the same name or fd')
+    const isUsed = args.some(arg => new RegExp(`(^|,)fd=${fd}(,|$)`).test(arg))
+    if (!isUsed) fail(['tap', index, 'fd'], `no argument has fd=${fd}: "-netdev", "tap,id=net0,fd=${fd}"`)
+    return { name, fd, vnetHeader }
+  })
 }
 
 function checkName(name: string): void {

@@ -30,6 +30,7 @@ export function planUpgrade(now: VmSettings, then: VmSettings): string[] {
     ...(now.user === then.user ? [] : [`another user: ${then.user ?? 'none'}`]),
     ...(now.secretFile === then.secretFile ? [] : ['another secret_file']),
     ...memoryChanges(now, then),
+    ...(JSON.stringify(now.taps) === JSON.stringify(then.taps) ? [] : ['another [[tap]]']),
   ]
   const changes = now.qemu === then.qemu ? [] : [`qemu: ${now.qemu} -> ${then.qemu}`]
   const [before, after] = [optionsOf(now.arguments), optionsOf(then.arguments)]

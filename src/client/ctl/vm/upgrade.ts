@@ -46,7 +46,7 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
   const from = await old.version()
   order.progress('the new QEMU starts')
   const machine = await order.start(machineType).catch(error => {
-    throw goesOn(error)
+    throw goesOn(error, order.signal)
   })
   try {
     const to = await machine.version()
@@ -63,7 +63,7 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
     return { machine, from, to, downtimeMs: running ? downtime(old, machine) : undefined }
   } catch (error) {
     await end(machine)
-    throw goesOn(error)
+    throw goesOn(error, order.signal)
   }
 }
 
@@ -103,9 +103,10 @@ async function end(machine: Machine): Promise<void> {
   await machine.exited
 }
 
-function goesOn(error: unknown): Failure {
+function goesOn(error: unknown, signal: AbortSignal): Failure {
   if (error instanceof GuestLost || error instanceof GuestStuck) return error
-  const { code, message } = error instanceof Failure ? error : failed((error as Error).message)
+  const cause = signal.aborted ? failed((signal.reason as Error).message) : error
+  const { code, message } = cause instanceof Failure ? cause : failed((cause as Error).message)
   return new Failure(code, `the guest goes on in the old QEMU. ${message}`, exitCode.refused)
 }
 
