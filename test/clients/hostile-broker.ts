@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -19,6 +19,8 @@ export interface Script {
   readonly close?: boolean
   /** Send byte by byte. */
   readonly slow?: boolean
+  /** Only the first such call gets it. */
+  readonly once?: boolean
 }
 
 export const allocation = {
@@ -75,11 +77,16 @@ const good: Record<string, object> = {
   Watch: { parameters: { allocations: [], mappings: [], snapshotEnd: true }, continues: true },
 }
 
+const openNull = (count: number) => Array.from({ length: count }, () => openSync('/dev/null', 'r'))
+
 /** A program at a socket that answers one method as its script says: byte for byte, with as many descriptors as it likes. */
 export class HostileBroker {
   private readonly folder = mkdtempSync(path.join(tmpdir(), 'membroker-hostile-'))
   readonly socket = path.join(this.folder, 's')
   script: Script | undefined
+  /** Instead of what a broker says, by method. */
+  says: Record<string, Piece> = {}
+  readonly calls: string[] = []
   private readonly listener = new Listener(
     listenUnix(this.socket, 16),
     fd => this.serve(fd),
@@ -110,13 +117,16 @@ export class HostileBroker {
 
   private async answer(socket: InstanceType<typeof Socket>, method: string): Promise<void> {
     const { script } = this
+    this.calls.push(method)
     if (script?.method !== method) {
-      socket.send(Buffer.from(`${JSON.stringify(good[method] ?? {})}\0`), [])
+      const { bytes, fds = 0 } = this.says[method] ?? { bytes: `${JSON.stringify(good[method] ?? {})}\0` }
+      socket.send(Buffer.from(bytes), openNull(fds))
       return
     }
+    if (script.once) this.script = undefined
     for (const { bytes, fds = 0 } of script.pieces) {
       const all = Buffer.from(bytes)
-      const descriptors = Array.from({ length: fds }, () => openSync('/dev/null', 'r'))
+      const descriptors = openNull(fds)
       if (script.slow) {
         for (const [index] of all.entries()) {
           socket.send(all.subarray(index, index + 1), index === 0 ? descriptors : [])
@@ -138,5 +148,3 @@ export class HostileBroker {
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
-
-export { closeSync }

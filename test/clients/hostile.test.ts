@@ -278,4 +278,42 @@ for (const language of languages) {
     }
     await driver.end()
   })
+
+  test(`${language}: a claim that was cut off brings every mapping, also those whose descriptors never came`, async () => {
+    const ofNumber = (id: number) => ({ ...mapping, id, offset: id * 4096, guestAddress: id * 4096, pid: 42 })
+    const held = { ...allocation, holderPid: 42, mappings: 2 }
+    const found = (id: number) => ({ mapping: ofNumber(id), fileDescriptor: 0, mmapOffset: 0 })
+    broker.says = {
+      Claim: message({ parameters: { outcome: 'claimed', allocation: held, grants: [] } }),
+      GetAllocation: message({ parameters: { allocation: held, mappings: [ofNumber(7), ofNumber(8)] } }),
+      CreateMapping: message({ parameters: { grant: found(9) } }, 1),
+      RevokeMapping: message({ parameters: { outcome: 'revoked', step: '' } }),
+    }
+    const driver = new Driver(language)
+    expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    // The first allocation's reply comes, and half of the next.
+    const pieces = [
+      message(
+        { parameters: { outcome: 'claimed', allocation: held, grants: [found(7)] }, continues: true },
+        1,
+      ),
+      raw('{"par', 1),
+    ]
+    broker.script = { method: 'Claim', pieces, close: true, once: true }
+    broker.calls.length = 0
+    const { result } = await driver.call('claim', { as: 'x', prefix: '' })
+    const { claimed } = result as {
+      claimed: Array<{ mappings: Array<{ id: number; guestAddress: number }> }>
+    }
+    expect(claimed.map(({ mappings }) => mappings.map(({ id }) => id))).toEqual([[7, 9]])
+    expect(broker.calls.filter(name => name !== 'ListRanges' && name !== 'Watch')).toEqual([
+      'Claim',
+      'Claim',
+      'GetAllocation',
+      'CreateMapping',
+      'RevokeMapping',
+    ])
+    broker.says = {}
+    await driver.end()
+  })
 }

@@ -19,15 +19,43 @@ export function buildProgram(source: string, flags: readonly string[] = []): str
   return build(source, path.basename(source, '.c'), flags)
 }
 
+/**
+ * The same for a program under a name, with libmembroker's own sources: C99, and what the flags say, as sanitizers. A change of the library
+ * counts as one of the program.
+ */
+export function buildWithLibrary(
+  source: string,
+  name: string,
+  flags: readonly string[] = [],
+): string | undefined {
+  const library = path.join(packageRoot, 'native/lib')
+  const sources = readdirSync(path.join(library, 'src'))
+    .filter(file => file.endsWith('.c'))
+    .map(file => path.join(library, 'src', file))
+  const strict = ['-std=c99', '-pedantic', '-Wshadow', '-D_GNU_SOURCE', `-I${library}`]
+  return build(
+    source,
+    name,
+    [...strict, ...flags, ...sources],
+    [path.join(library, 'membroker.h'), ...sources],
+  )
+}
+
 /** The same for a shared library. */
 export function buildLibrary(source: string): string | undefined {
   return build(source, `${path.basename(source, '.c')}.so`, ['-shared', '-fPIC'])
 }
 
-function build(source: string, name: string, flags: readonly string[]): string | undefined {
+function build(
+  source: string,
+  name: string,
+  flags: readonly string[],
+  more: readonly string[] = [],
+): string | undefined {
   const sourcePath = path.resolve(packageRoot, source)
   const binary = path.join(cacheFolder(), name)
-  if (existsSync(binary) && statSync(binary).mtimeMs > newestMs(sourcePath)) return binary
+  if (existsSync(binary) && statSync(binary).mtimeMs > Math.max(...[sourcePath, ...more].map(newestMs)))
+    return binary
 
   // Test workers may build at once: each builds its own file, the last rename wins, and all are the same.
   const unfinished = `${binary}.${process.pid}`
@@ -54,7 +82,7 @@ function newestMs(source: string): number {
 
 /** The tiny virtual machine monitor, compiled; undefined where the machine has no C compiler or is not a PC, as its guest is. */
 export function buildGuest(): string | undefined {
-  return process.arch === 'x64' ? buildProgram('test/guest/tiny-vmm.c') : undefined
+  return process.arch === 'x64' ? buildWithLibrary('test/guest/tiny-vmm.c', 'tiny-vmm') : undefined
 }
 
 /** Whether this process can really create a virtual machine with a virtual CPU: a /dev/kvm that is there may still refuse. */

@@ -1,9 +1,11 @@
 /*
  * A whole virtual machine monitor for one tiny guest that counts: what a VMM does with memory it was handed,
- * and nothing else. The memory is an inherited file descriptor, and every byte of the guest lives in it.
+ * and nothing else. The memory is an inherited file descriptor, or the broker's; every byte of the guest lives in it.
  *
  *   tiny-vmm --fd N --size BYTES --boot [--tick-every K]    write the guest and a zero counter, then run
  *   tiny-vmm --fd N --size BYTES --resume                   write nothing: run the guest that is there
+ *   tiny-vmm --name NAME --size BYTES --boot [...]          the same in new memory of the broker, by libmembroker
+ *   tiny-vmm --name NAME --resume                           the same in the broker's memory of that name
  *   tiny-vmm --probe                                        only find out whether KVM works
  * Each takes --device PATH, instead of /dev/kvm.
  *
@@ -12,12 +14,16 @@
  *   0x2000  the guest's code, 16-bit real mode; it holds K, so --resume does not need it
  *   0x2002  K, 32 bits, little-endian
  *
+ * When the broker wants its memory back, the guest stops, and the program says "revoked" and ends.
+ *
  * Standard output, a line each, flushed: "resumed N" (with --resume, before the guest runs), then "counter N"
  * each K increments. The guest's registers are not saved anywhere: its state is the memory.
  *
  * Exit status: 0 ended by SIGTERM or SIGINT; 1 failed, or no guest in the memory; 2 bad arguments;
  * 3 the memory went away; 4 no KVM. All but 0 come with one line on standard error.
  */
+#include <membroker.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -67,13 +73,21 @@ struct options {
     int fd;
     uint64_t size;
     uint32_t tick_every;
-    const char *device;
+    const char *device, *name;
     bool boot, resume, probe;
 };
 
 struct machine {
     int kvm, vm, vcpu;
     struct kvm_run *run;
+};
+
+/* Of an inherited descriptor, or of the broker. */
+struct memory {
+    uint8_t *bytes;
+    uint64_t size;
+    mb_broker *broker; /* NULL: of a descriptor */
+    mb_mapping *mapping;
 };
 
 static volatile sig_atomic_t ending;
@@ -97,13 +111,13 @@ static void on_bus_error(int signal)
     _exit(exit_memory_gone);
 }
 
-_Noreturn static void fail(int status, const char *what)
+__attribute__((noreturn)) static void fail(int status, const char *what)
 {
     fprintf(stderr, "tiny-vmm: %s: %s\n", what, strerror(errno));
     exit(status);
 }
 
-_Noreturn static void fail_plainly(int status, const char *what)
+__attribute__((noreturn)) static void fail_plainly(int status, const char *what)
 {
     fprintf(stderr, "tiny-vmm: %s\n", what);
     exit(status);
@@ -134,6 +148,7 @@ static struct options parse_options(int argc, char **argv)
     static const struct option known[] = {
         {"fd", required_argument, NULL, 'f'},
         {"size", required_argument, NULL, 's'},
+        {"name", required_argument, NULL, 'n'},
         {"boot", no_argument, NULL, 'b'},
         {"tick-every", required_argument, NULL, 't'},
         {"resume", no_argument, NULL, 'r'},
@@ -152,14 +167,16 @@ static struct options parse_options(int argc, char **argv)
         case 'r': options.resume = true; break;
         case 'p': options.probe = true; break;
         case 'd': options.device = optarg; break;
+        case 'n': options.name = optarg; break;
         default: exit(exit_usage); /* getopt has said why */
         }
     }
     if (options.probe)
         return options;
-    if (optind < argc || options.fd < 0 || options.size % page_size || !options.size ||
+    const bool knows_size = options.name != NULL && options.resume;
+    if (optind < argc || (options.fd < 0) == (options.name == NULL) || options.size % page_size || !options.size != knows_size ||
         options.boot == options.resume || (options.resume && options.tick_every))
-        fail_plainly(exit_usage, "usage: tiny-vmm --fd N --size BYTES (--boot [--tick-every K] | --resume)");
+        fail_plainly(exit_usage, "usage: tiny-vmm (--fd N | --name NAME) --size BYTES (--boot [--tick-every K] | --resume)");
     if (!options.tick_every)
         options.tick_every = tick_every_default;
     return options;
@@ -249,11 +266,67 @@ static void print_line(const char *word, uint64_t counter)
         fail(exit_failed, "standard output");
 }
 
-static void run_guest(const struct machine *machine, const uint8_t *memory)
+static void must(mb_code code, const mb_error *error)
+{
+    if (code != MB_OK)
+        fail_plainly(exit_failed, error->message);
+}
+
+/* New memory to boot in, or the memory in which a guest was. */
+static void take_memory(struct memory *memory, const struct options *options)
+{
+    mb_error error;
+    mb_rebuilt *rebuilt;
+    void *bytes;
+    must(mb_connect(NULL, &memory->broker, &error), &error);
+    if (options->boot) {
+        must(mb_allocate(memory->broker, options->name, options->size, NULL, NULL, &error), &error);
+        must(mb_map(memory->broker, options->name, NULL, &memory->mapping, &error), &error);
+    } else {
+        must(mb_claim(memory->broker, options->name, NULL, &rebuilt, &error), &error);
+        if (rebuilt->claimed[0].mapping_count != 1)
+            fail_plainly(exit_failed, "no guest in this memory to resume");
+        memory->mapping = rebuilt->claimed[0].mappings[0];
+        mb_rebuilt_free(rebuilt);
+    }
+    must(mb_mapping_memory(memory->mapping, &bytes, &error), &error);
+    memory->bytes = bytes;
+    memory->size = mb_mapping_get_info(memory->mapping)->length;
+}
+
+static void map_memory(struct memory *memory, const struct options *options)
+{
+    void *const bytes = mmap(NULL, options->size, PROT_READ | PROT_WRITE, MAP_SHARED, options->fd, 0);
+    if (bytes == MAP_FAILED)
+        fail(exit_failed, "mmap of the memory");
+    memory->bytes = bytes;
+    memory->size = options->size;
+}
+
+/* The guest does not run now. Without slots nothing of KVM reaches the memory; the library unmaps it and closes the descriptor. */
+static mb_reply on_revoke(void *context, mb_mapping *mapping, const mb_revoke_notice *notice)
+{
+    const struct machine *const machine = context;
+    (void)notice;
+    add_slot(machine, 0, 0, NULL, 0);
+    if (mb_mapping_get_info(mapping)->length > low_memory_max)
+        add_slot(machine, 1, high_memory_address, NULL, 0);
+    puts("revoked");
+    ending = 1;
+    return MB_DONE;
+}
+
+static void run_guest(const struct machine *machine, const struct memory *guest)
 {
     const struct timespec pause = {.tv_nsec = pause_ns};
+    const uint8_t *const memory = guest->bytes;
+    mb_error error;
     running = machine->run;
     while (!ending) {
+        if (guest->broker)
+            must(mb_dispatch(guest->broker, 0, &error), &error);
+        if (ending)
+            break;
         if (ioctl(machine->vcpu, KVM_RUN, 0)) {
             if (errno == EINTR)
                 continue;
@@ -266,9 +339,9 @@ static void run_guest(const struct machine *machine, const uint8_t *memory)
              * Where KVM emulates real mode, memory that is gone is not an EFAULT but a failed instruction or a
              * device access. Looking at the memory tells: if it is gone, this ends in on_bus_error.
              */
-            const char *guest = holds_guest(memory) ? "whole" : "overwritten";
+            const char *code = holds_guest(memory) ? "whole" : "overwritten";
             fprintf(stderr, "tiny-vmm: the guest went astray: exit reason %u, its code is %s\n",
-                    machine->run->exit_reason, guest);
+                    machine->run->exit_reason, code);
             exit(exit_failed);
         }
         print_line("counter", read_counter(memory));
@@ -283,19 +356,24 @@ int main(int argc, char **argv)
     if (options.probe)
         return 0;
 
-    uint8_t *memory = mmap(NULL, options.size, PROT_READ | PROT_WRITE, MAP_SHARED, options.fd, 0);
-    if (memory == MAP_FAILED)
-        fail(exit_failed, "mmap of the memory");
+    struct memory memory = {0};
+    if (options.name)
+        take_memory(&memory, &options);
+    else
+        map_memory(&memory, &options);
     install_handlers();
     if (options.boot)
-        write_guest(memory, options.tick_every);
-    else if (!holds_guest(memory))
+        write_guest(memory.bytes, options.tick_every);
+    else if (!holds_guest(memory.bytes))
         fail_plainly(exit_failed, "no guest in this memory to resume");
     else
-        print_line("resumed", read_counter(memory));
+        print_line("resumed", read_counter(memory.bytes));
 
-    plug_memory(&machine, memory, options.size);
+    plug_memory(&machine, memory.bytes, memory.size);
     reset_vcpu(&machine);
-    run_guest(&machine, memory);
+    if (memory.mapping)
+        mb_mapping_on_revoke(memory.mapping, on_revoke, &machine);
+    run_guest(&machine, &memory);
+    mb_close(memory.broker);
     return 0;
 }

@@ -4,8 +4,9 @@
  */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
+import { TestBroker } from '../support/test-broker'
 import { buildGuest, kvmWorks } from './build'
-import type { GuestProcess } from './guest-process'
+import { GuestProcess } from './guest-process'
 import { readTinyGuestCounter, startTinyVmm, type TinyVmmOptions, tinyGuestCounterOffset } from './tiny-vmm'
 
 const bytes = 2 * 1024 * 1024
@@ -75,6 +76,37 @@ describe('tiny-vmm', () => {
       writeSync(fd, counter, 0, counter.length, tinyGuestCounterOffset)
       const second = start({ start: 'resume' })
       expect(await second.counterBeyond(2n ** 32n)).toBe(2n ** 32n + 999n)
+    })
+
+    test('with memory of its own from the broker: it goes on after a kill, and gives it back when asked', async () => {
+      const broker = await TestBroker.start({ main: { graceMs: 100_000 } })
+      const run = (...how: string[]) => {
+        const vmm = new GuestProcess([program, '--name', 'tiny/ram', ...how], {
+          env: { MEMBROKER_SOCKET: broker.socket },
+        })
+        started.push(vmm)
+        return vmm
+      }
+      try {
+        const first = run('--size', String(bytes), '--boot', '--tick-every', '7')
+        await first.counterBeyond(70n)
+        await first.kill()
+        await broker.restart()
+        const second = run('--resume')
+        const resumed = BigInt(
+          (await second.line(line => line.startsWith('resumed '))).slice('resumed '.length),
+        )
+        expect(resumed).toBeGreaterThanOrEqual(first.counter!)
+        await second.counterBeyond(resumed + 70n)
+        // The owner takes it back: no kernel structure of KVM may reach it any more.
+        expect(await broker.client().call('Release', { name: 'tiny/ram', graceMs: 100_000 })).toMatchObject({
+          outcome: 'released',
+        })
+        await second.line(line => line === 'revoked')
+        expect(await second.exited).toEqual({ code: 0, signal: null })
+      } finally {
+        await broker.dispose()
+      }
     })
 
     test('SIGTERM ends it cleanly', async () => {

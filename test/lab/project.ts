@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { buildLibrary, buildProgram } from '../guest/build'
+import { buildGuest, buildLibrary, buildProgram, buildWithLibrary } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { labFolder } from './cache'
 import { command } from './command'
@@ -23,6 +23,7 @@ export async function projectDisk(): Promise<string> {
       ...(await dependencies(root)),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
+      file(place, root, 'test/clients/driver.py'),
       // What the package's install script would build here.
       file(place, root, 'native/build/Release/membroker.node'),
       { ...file(place, root, 'native/build/Release/membroker-worker'), mode: 0o755 },
@@ -67,18 +68,21 @@ export const bandwidthLibrary = `/opt/${bandwidthFile}`
 function programEntries(root: string): FileEntry[] {
   const folder = path.join(root, 'test/lab/program')
   const sources = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.c')) : []
-  const programs = ['test/guest/tiny-vmm.c', ...sources.map(name => path.join(folder, name))]
+  const programs = sources.map(name => path.join(folder, name))
   const entry = (built: string | undefined, place: string): FileEntry => {
     if (built === undefined) throw new Error('the lab needs a C compiler for its programs')
     return { kind: 'file', path: place, file: built, mode: 0o755 }
   }
   return [
     ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
+    entry(buildGuest(), 'bin/tiny-vmm'),
+    entry(buildWithLibrary('test/clients/driver.c', 'c-client'), 'bin/c-client'),
     entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
   ]
 }
 
-function tree(folder: string, place: string): FileEntry[] {
+/** The files of a folder, at a place. */
+export function tree(folder: string, place: string): FileEntry[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true, encoding: 'utf8' })
     .filter(entry => entry.isFile())
     .map(entry => path.relative(folder, path.join(entry.parentPath, entry.name)))

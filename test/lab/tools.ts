@@ -6,6 +6,7 @@ import type { Archive } from './archive'
 import { librariesOf } from './closure'
 import { disk } from './disk'
 import type { Entry } from './entry'
+import { tree } from './project'
 
 export interface Tools {
   /** Everything but kernel and project: Node, kexec, QEMU and more programs, with their libraries; the lab's /usr. */
@@ -21,18 +22,27 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
   ])
   const busybox = path.join(folder, 'bin/busybox')
   const kexec = path.join(folder, 'sbin/kexec')
+  const python = await archive.unpacked('python-3.11', async () => [
+    ...(await archive.withLibraries('python3.11-minimal')),
+    'libpython3.11-stdlib',
+  ])
+  const interpreter = path.join(python, 'usr/bin/python3.11')
   const { modules, data } = qemuParts(qemu)
   const programs = ['setpriv', 'mke2fs', 'e2fsck', 'debugfs'].map(name => findProgram(name)!)
   const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
-  const files = [...libraries, ...kexecLibraries, ...modules, ...data].map(file =>
+  const pythonLibraries = await librariesOf([interpreter], path.join(python, 'usr/lib/x86_64-linux-gnu'))
+  const files = [...libraries, ...kexecLibraries, ...pythonLibraries, ...modules, ...data].map(file => {
     // What came with a package goes where the package would have put it.
-    fromFile(file.startsWith(folder) ? file.slice(folder.length) : file, realpathSync(file)),
-  )
+    const origin = [folder, python].find(place => file.startsWith(place)) ?? ''
+    return fromFile(file.slice(origin.length), realpathSync(file))
+  })
   const entries: Entry[] = [
     { kind: 'link', path: 'bin/env', target: '/bin/busybox' },
     fromFile('/sbin/kexec', kexec, 0o755),
+    fromFile('/bin/python3', interpreter, 0o755),
+    ...tree(path.join(python, 'usr/lib/python3.11'), 'lib/python3.11'),
     fromFile('/bin/node', process.execPath, 0o755),
     fromFile('/bin/qemu-system-x86_64', realpathSync(qemu), 0o755),
     ...programs.map(file => fromFile(`/bin/${path.basename(file)}`, realpathSync(file), 0o755)),

@@ -1,6 +1,7 @@
 import { TableMap, Window } from '../../../native'
 import type { Allocation } from '../../../src/client'
 import type { Layout } from '../../../src/client/ctl/map/layout'
+import { askClient, clientDrivers } from '../inside/client-driver'
 import type { Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
@@ -75,6 +76,71 @@ async function allocate(host: Host): Promise<void> {
   await grown.close()
   host.same(await wall.release(), 'released', 'the wall')
   await client.close()
+}
+
+const clients = Object.entries(clientDrivers)
+
+/** Programs in C and Python allocate, map and write, and end without giving back. */
+async function allocateByOthers(host: Host): Promise<void> {
+  for (const [language, command] of clients) {
+    const ram = `${language}/ram`
+    const answers = await askClient(host, command, [
+      { op: 'allocate', args: { name: ram, size: 2 * unit, metadata: { slot: 3 } } },
+      { op: 'map', args: { as: 'low', name: ram, length: unit, guestAddress: 0 } },
+      {
+        op: 'map',
+        args: {
+          as: 'high',
+          name: ram,
+          offset: unit,
+          guestAddress: 4 * 1024 * MiB,
+          metadata: { part: 'high' },
+        },
+      },
+      { op: 'write', args: { mapping: 'low', offset: 77, text: `low of ${language}` } },
+      { op: 'write', args: { mapping: 'high', offset: 99, text: `high of ${language}` } },
+    ])
+    host.same(answers.slice(3), ['written', 'written'], `memory written in ${language}`)
+  }
+}
+
+interface RebuiltByOther {
+  claimed: Array<{
+    allocation: { metadata: unknown }
+    mappings: Array<{ offset: number; length: number; guestAddress: number; metadata?: unknown }>
+  }>
+}
+
+/** The next programs in C and Python rebuild it under the new kernel: layouts, metadata and bytes. */
+async function rebuildByOthers(host: Host): Promise<void> {
+  for (const [language, command] of clients) {
+    const [rebuilt, ...rest] = await askClient(host, command, [
+      { op: 'claim', args: { as: 'again', prefix: `${language}/` } },
+      { op: 'read', args: { mapping: 'again0', offset: 77, length: 40 } },
+      { op: 'read', args: { mapping: 'again1', offset: 99, length: 40 } },
+      { op: 'release', args: { name: `${language}/ram` } },
+    ])
+    const [one] = (rebuilt as RebuiltByOther).claimed
+    host.same(one!.allocation.metadata, { slot: 3 }, `metadata in ${language}`)
+    host.same(
+      one!.mappings.map(({ offset, length, guestAddress, metadata = null }) => [
+        offset,
+        length,
+        guestAddress,
+        metadata,
+      ]),
+      [
+        [0, unit, 0, null],
+        [unit, unit, 4 * 1024 * MiB, { part: 'high' }],
+      ],
+      `layout in ${language}`,
+    )
+    host.same(
+      rest,
+      [`low of ${language}`, `high of ${language}`, 'ended'],
+      `bytes and release in ${language}`,
+    )
+  }
 }
 
 /** Reading past the end of a device is SIGBUS; the addon's guard tells it. */
@@ -154,8 +220,10 @@ const scenario: Scenario = {
     'devdax: allocations are exactly what the table says, before and after kexec and a restart of the broker',
   steps: [
     stage('allocate, map, fill and grow', allocate),
+    stage('programs in C and Python allocate, map and write', allocateByOthers),
     kexec(),
     stage('claim, release, and find free memory zero', claim),
+    stage('programs in C and Python rebuild what those before the kexec had', rebuildByOthers),
     stage('restart the broker under a mapping', restart),
   ],
 }
