@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { labFolder, whole } from './cache'
 import { command } from './command'
@@ -41,12 +41,18 @@ export class Archive {
     return [...printed.matchAll(/^ *(?:Pre)?Depends: (\S+)$/gm)].map(match => match[1]!)
   }
 
-  /** A package and the libraries it needs, those that these need included; not the C library, which every system has. */
-  async withLibraries(name: string): Promise<string[]> {
-    const all = new Set([name])
+  /** Packages and the libraries they need, those that these need included; not the C library, which every system has. */
+  async withLibraries(...names: string[]): Promise<string[]> {
+    await this.refresh()
+    const printed = await this.apt('apt-cache', ['depends', '--recurse', '--important', ...names])
+    const needs = new Map<string, string[]>()
+    for (const block of printed.split(/\n(?=\S)/)) {
+      const found = [...block.matchAll(/^ *(?:Pre)?Depends: (\S+)$/gm)].map(match => match[1]!)
+      needs.set(block.split('\n', 1)[0]!, found)
+    }
+    const all = new Set(names)
     for (const next of all)
-      for (const needed of await this.dependencies(next))
-        if (/^lib(?!c6$|gcc-s1$)/.test(needed)) all.add(needed)
+      for (const needed of needs.get(next) ?? []) if (/^lib(?!c6$|gcc-s1$)/.test(needed)) all.add(needed)
     return [...all]
   }
 
@@ -103,6 +109,16 @@ export class Archive {
       'APT::Architecture=amd64',
     ]
     return command(program, [...settings.flatMap(setting => ['-o', setting]), ...args], { cwd })
+  }
+}
+
+/** Moves what would hide the links to /usr on a merged system, if the folder were laid over its root. Idempotent. */
+export function mergeUsr(folder: string): void {
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    const place = path.join(folder, name)
+    if (!existsSync(place)) continue
+    cpSync(place, path.join(folder, 'usr', name), { recursive: true, verbatimSymlinks: true, force: true })
+    rmSync(place, { recursive: true })
   }
 }
 

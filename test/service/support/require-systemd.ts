@@ -1,6 +1,6 @@
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import { Archive } from '../../lab/archive'
+import { Archive, mergeUsr } from '../../lab/archive'
 import { Progress } from '../../lab/progress'
 import { attemptNow } from '../../support/child'
 import { needsRoot } from '../../support/needs-root'
@@ -49,16 +49,7 @@ async function packages(suite: string): Promise<string> {
     // What was built for a later C library needs it.
     ...(suite === namedSuite ? ['libc6', 'libgcc-s1'] : []),
   ])
-  // Folders of the packages would hide the links that these are on a merged system.
-  for (const name of ['bin', 'sbin', 'lib']) {
-    if (!existsSync(path.join(folder, name))) continue
-    cpSync(path.join(folder, name), path.join(folder, 'usr', name), {
-      recursive: true,
-      verbatimSymlinks: true,
-      force: true,
-    })
-    rmSync(path.join(folder, name), { recursive: true })
-  }
+  mergeUsr(folder)
   if (!existsSync(path.join(folder, 'usr', program)))
     throw new Error(`the package brought only ${readdirSync(folder)}`)
   return folder
