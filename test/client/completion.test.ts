@@ -10,7 +10,7 @@ import { runNow } from '../support/child'
 function complete(...words: string[]): string[] {
   const directory = mkdtempSync(path.join(tmpdir(), 'membroker-completion-'))
   const stub = path.join(directory, 'broker-ctl')
-  writeFileSync(stub, '#!/bin/sh\nprintf "%s\\n" vm-1/ram "odd name"\n')
+  writeFileSync(stub, '#!/bin/sh\n[ "$1" = __vms ] && echo vm-1 || printf "%s\\n" vm-1/ram "odd name"\n')
   chmodSync(stub, 0o755)
   const quoted = ['broker-ctl', ...words].map(word => `'${word}'`).join(' ')
   const script = `${completionScript(buildProgram(), 'bash')}
@@ -34,6 +34,8 @@ test('bash offers verbs, their options, and names where a verb takes one', () =>
   expect(complete('show', 'vm')).toEqual(['vm-1/ram'])
   expect(complete('--socket', '/x', 'show', 'od')).toEqual(['odd\\ name'])
   expect(complete('allocate', 'vm')).toEqual([])
+  expect(complete('vm', 'upgrade', '')).toContain('vm-1')
+  expect(complete('vm', 'stop', 'v')).toEqual(['vm-1'])
   expect(complete('--socket', 'st')).toEqual([])
   expect(complete('exec', '--', 'r')).toEqual([])
 })

@@ -10,11 +10,13 @@ interface Node {
   readonly options: readonly string[]
   /** Options that take a value. */
   readonly valued: readonly string[]
-  readonly takesName: boolean
+  /** The verb that prints the possible values of its argument. */
+  readonly printer: string | undefined
 }
 
-/** Verb that prints allocation names, for the scripts only. */
+/** Verbs that print names of allocations and of VMs, for the scripts only. */
 export const namesVerb = '__names'
+export const vmsVerb = '__vms'
 
 export function completionScript(program: Command, shell: 'bash' | 'zsh'): string {
   const nodes = walk(program, '')
@@ -37,14 +39,18 @@ function walk(command: Command, path: string): Node[] {
     valued: options
       .filter(option => option.required)
       .flatMap(({ long, short }) => [long!, ...(short ? [short] : [])]),
-    takesName:
-      command.registeredArguments.some(argument => argument.name() === 'name') &&
-      command.name() !== 'allocate',
+    printer: printerFor(command),
   }
   return [
     own,
     ...visible.flatMap(child => walk(child, path === '' ? child.name() : `${path} ${child.name()}`)),
   ]
+}
+
+function printerFor(command: Command): string | undefined {
+  const takes = (name: string) => command.registeredArguments.some(argument => argument.name() === name)
+  if (takes('vm')) return vmsVerb
+  return takes('name') && command.name() !== 'allocate' ? namesVerb : undefined
 }
 
 /** Shell lines that set path, the verb so far, from words[1..current-1]. */
@@ -70,9 +76,9 @@ function pathFinder(nodes: readonly Node[], array: string, current: string, firs
 }
 
 function bash(nodes: readonly Node[]): string {
-  const cases = nodes.map(({ path, words, options, takesName }) => {
+  const cases = nodes.map(({ path, words, options, printer }) => {
     const all = [...words.map(({ word }) => word), ...options].join(' ')
-    return `    '${path}') candidates='${all}'${takesName ? ' names=1' : ''} ;;`
+    return `    '${path}') candidates='${all}'${printer === undefined ? '' : ` names=${printer}`} ;;`
   })
   return `# bash completion for broker-ctl; made by: broker-ctl completion bash
 _broker_ctl() {
@@ -87,7 +93,7 @@ ${cases.join('\n')}
     local name
     while IFS= read -r name; do
       [[ $name == "$current"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
-    done < <(broker-ctl ${namesVerb} 2>/dev/null)
+    done < <(broker-ctl "$names" 2>/dev/null)
   fi
 }
 complete -o default -F _broker_ctl broker-ctl
@@ -96,14 +102,14 @@ complete -o default -F _broker_ctl broker-ctl
 
 function zsh(nodes: readonly Node[]): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
-  const cases = nodes.map(({ path, words, options, takesName }) => {
+  const cases = nodes.map(({ path, words, options, printer }) => {
     const described = words
       .map(({ word, summary }) => quoted(`${word}:${summary.replaceAll(':', '\\:')}`))
       .join(' ')
     const lines = [
       words.length > 0 ? `verbs=(${described}); _describe -t verbs verb verbs` : '',
       `compadd -- ${options.join(' ')}`,
-      takesName ? `compadd -- \${(f)"$(broker-ctl ${namesVerb} 2>/dev/null)"}` : '',
+      printer === undefined ? '' : `compadd -- \${(f)"$(broker-ctl ${printer} 2>/dev/null)"}`,
     ]
     return `    '${path}') ${lines.filter(line => line !== '').join('; ')} ;;`
   })

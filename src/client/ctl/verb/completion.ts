@@ -1,8 +1,9 @@
 import { Argument, type Command } from 'commander'
-import { completionScript, namesVerb } from '../completion'
+import { completionScript, namesVerb, vmsVerb } from '../completion'
 import { withBroker } from '../session'
 import { printable } from '../table'
 import { addVerb } from '../verb'
+import { vmDirectory, vmNames } from '../vm/settings'
 
 export function addCompletion(program: Command): void {
   addVerb(program, {
@@ -24,4 +25,7 @@ export function addCompletion(program: Command): void {
       }
     }),
   )
+  program.command(vmsVerb, { hidden: true }).action(() => {
+    for (const name of vmNames(vmDirectory())) process.stdout.write(`${name}\n`)
+  })
 }

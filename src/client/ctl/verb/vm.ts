@@ -13,7 +13,7 @@ import { askRunner } from '../vm/control'
 import { runtimeRoot, VmPlaces } from '../vm/places'
 import { runVm } from '../vm/run'
 import type { StopMode } from '../vm/schema'
-import { defaultVmDirectory, readVmFile, type VmSettings, vmFile } from '../vm/settings'
+import { defaultVmDirectory, readVmFile, type VmSettings, vmDirectory, vmFile } from '../vm/settings'
 import { surveyVms, type VmSurvey } from '../vm/survey'
 import { userOf } from '../vm/user'
 
@@ -26,8 +26,7 @@ const directoryOption = [
   `folder of the VMs' files; default: $MEMBROKER_VM_DIRECTORY, or ${defaultVmDirectory}`,
 ] as const
 
-const directoryOf = ({ directory }: DirectoryOption) =>
-  directory ?? (process.env.MEMBROKER_VM_DIRECTORY || defaultVmDirectory)
+const directoryOf = ({ directory }: DirectoryOption) => vmDirectory(directory)
 
 /** The runner has deadlines of its own, and says meanwhile that it lives; this is for one that hangs. */
 const patienceMs = 30_000

@@ -78,6 +78,8 @@ export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): st
       : ['-object', backend, '-numa', `node,nodeid=${index},memdev=${id}`]
   })
   return [
+    // QEMU 11.1 warns that -mon is deprecated. Earlier ones do not know its successor, -object monitor-qmp, and to find out which
+    // one this is takes another start of QEMU.
     ...['-chardev', `socket,id=${monitorId},fd=${monitorFd}`, '-mon', `chardev=${monitorId},mode=control`],
     ...['-S', '-m', `${total}b`],
     ...backends,

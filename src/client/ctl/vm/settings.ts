@@ -43,6 +43,12 @@ export interface VmSettings {
 }
 
 export const defaultVmDirectory = '/etc/membroker/vm'
+
+/** The folder of the VMs' files. */
+export function vmDirectory(named?: string): string {
+  return named ?? (process.env.MEMBROKER_VM_DIRECTORY || defaultVmDirectory)
+}
+
 const ending = '.toml'
 const pageBytes = 4096
 const stateBytesMin = MiB

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { exitCode, Failure } from '../exit'
 
 export interface User {
@@ -30,19 +30,17 @@ export function become({ name, uid, gid }: User): void {
 }
 
 function lookUp(what: '-u' | '-g', name: string): number {
-  try {
-    return Number(
-      execFileSync('id', [what, '--', name], {
-        encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'ignore'],
-        timeout: lookupMs,
-      }),
-    )
-  } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === 'ETIMEDOUT'
-        ? `the host's user database does not answer for '${name}'`
-        : `no user is called '${name}' on this host`
-    throw new Failure('NoSuchUser', reason, exitCode.usage)
-  }
+  const { error, status, stdout } = spawnSync('id', [what, '--', name], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: lookupMs,
+  })
+  if (!error && status === 0 && /^\d+\n$/.test(stdout)) return Number(stdout)
+  if (!error && status === 1)
+    throw new Failure('NoSuchUser', `no user is called '${name}' on this host`, exitCode.usage)
+  const isLate = (error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT'
+  const ended = status === null ? 'id was ended by a signal' : `id ended with status ${status}`
+  const why = isLate ? "the host's user database does not answer" : (error?.message ?? ended)
+  // Another try may have more luck, so a service manager may make one.
+  throw new Failure('UserLookup', `the user '${name}' can't be looked up: ${why}`, exitCode.refused)
 }
