@@ -82,6 +82,8 @@ if (qemu === undefined) {
     expect(await scene.counter('vm-1')).toBe(left)
   }
 
+  const reported = async () => (await broker.updateReport()).participants[0]!
+
   test('it is saved before it is ready; called off, it goes on, and the save is void', async () => {
     scene.write('vm-1')
     const run = await counting('vm-1')
@@ -98,6 +100,9 @@ if (qemu === undefined) {
       await countsOn(run)
       expect(await isSaved()).toBe(false)
       expect(await scene.state('vm-1')).toBe('running')
+      await until(async () => (await reported()).runningAt !== null, 'its part of the report')
+      const { pausedAt, savedAt, runningAt } = await reported()
+      expect([pausedAt, savedAt, runningAt]).toEqual([pausedAt, savedAt, runningAt].sort())
     }
     expect(run.stderr).toMatch(/the update of the host is over: thought better of it/)
     await run.kill()

@@ -5,6 +5,7 @@ import type { AllocationInfo, Broker } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
 import { runVerb } from './own-program'
+import { type Patience, withRoom } from './room'
 import type { MemorySettings } from './settings'
 
 /** The guest's memory as it is at the broker. */
@@ -23,6 +24,7 @@ export interface MemoryOwner {
   readonly vm: string
   readonly secret: string | undefined
   readonly signal: AbortSignal
+  readonly patience: Patience
 }
 
 const pollMs = 50
@@ -55,18 +57,15 @@ async function make(owner: MemoryOwner, settings: MemorySettings): Promise<Alloc
   const option = (name: string, value: string | number | undefined) =>
     value === undefined ? [] : [`--${name}`, String(value)]
   const metadata = JSON.stringify({ vm: owner.vm, generation: randomUUID() })
-  await runVerb(
-    [
-      ...['allocate', allocation, String(bytes), '--metadata', metadata],
-      ...option('range', range),
-      ...option('node', node),
-      ...option('align', alignBytes),
-      ...option('secret-file', owner.secret === undefined ? undefined : '-'),
-      ...owner.socket,
-    ],
-    owner.secret,
-    owner.signal,
-  )
+  const args = [
+    ...['allocate', allocation, String(bytes), '--metadata', metadata],
+    ...option('range', range),
+    ...option('node', node),
+    ...option('align', alignBytes),
+    ...option('secret-file', owner.secret === undefined ? undefined : '-'),
+    ...owner.socket,
+  ]
+  await withRoom(owner.broker, owner.patience, () => runVerb(args, owner.secret, owner.signal))
   return (await owner.broker.get(allocation, { signal: owner.signal })).allocation
 }
 

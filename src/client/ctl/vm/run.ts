@@ -6,7 +6,7 @@ import { exitCode, Failure } from '../exit'
 import { serveControl } from './control'
 import { VmPlaces } from './places'
 import type { Inherited } from './qemu-process'
-import { Runner } from './runner'
+import { marginMs, Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
 import { StateMemory } from './state-memory'
@@ -46,15 +46,26 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   })
   try {
     const { state: place, name } = settings
-    const state = await claimState(broker, { ...place, secret }, name, starting.signal)
+    const manager = serviceManager()
+    const patience = {
+      deadline: performance.now() + settings.startMs,
+      signal: starting.signal,
+      onWait: () => {
+        manager.extend(settings.startMs + marginMs)
+        manager.status('waiting for memory that the broker is scrubbing')
+        log('there is no room until the broker has scrubbed more memory')
+      },
+    }
+    const state = await claimState(broker, { ...place, secret, patience }, name, starting.signal)
     const owner = {
       broker,
       socket: options.socket === undefined ? [] : ['--socket', options.socket],
       vm: name,
       secret,
       signal: starting.signal,
+      patience,
     }
-    const runner = new Runner({ settings, owner, inherited, places, state, manager: serviceManager(), log })
+    const runner = new Runner({ settings, owner, inherited, places, state, manager, log })
     const leaving = new AbortController()
     const updates = { name, awayMs: settings.awayMs, signal: leaving.signal, log }
     // An update that begins from here on waits for this VM.

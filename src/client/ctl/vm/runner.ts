@@ -6,7 +6,7 @@ import type { UpdateNotice } from '../../index'
 import { exitCode, Failure } from '../exit'
 import type { UpgradeRequest } from './control'
 import { decide } from './decision'
-import { afterPause, downtimeOf } from './downtime'
+import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
 import { loadGuest, saveGuest, useUp } from './guest-state'
 import { Machine } from './machine'
@@ -22,7 +22,7 @@ import { GuestLost, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
 
 /** A service manager waits a little longer than the deadlines here. */
-const marginMs = 15_000
+export const marginMs = 15_000
 
 export interface RunnerParts extends StandingParts {
   readonly owner: MemoryOwner
@@ -335,18 +335,20 @@ export class Runner {
       machine.process.kill()
       return
     }
-    this.resumed(saved, { startedAt: null, claimedAt: null, loadedAt: null })
+    this.resumed(saved, { startedAt: undefined, claimedAt: undefined, loadedAt: undefined })
   }
 
   private resumed(saved: SavedState, steps: Parameters<typeof downtimeOf>[2]): void {
     const { log } = this.parts
     this.standing.enter(this.machine, 'running')
     this.standing.describe('running')
-    if (!saved.running) {
-      log('the guest was paused when it was saved, and stays paused')
-      return
-    }
-    log(`the guest goes on ${afterPause(downtimeOf(this.settings.name, saved, steps))}`)
+    const downtime = downtimeOf(this.settings.name, saved, steps)
+    log(
+      saved.running
+        ? `the guest goes on ${afterPause(downtime)}`
+        : 'the guest was paused when it was saved, and stays paused',
+    )
+    void reportDowntime(this.parts.owner.broker, downtime)
   }
 
   private async end(

@@ -1,6 +1,7 @@
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
+import { type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
 export interface StateMemoryOptions {
@@ -8,6 +9,7 @@ export interface StateMemoryOptions {
   readonly bytes: number
   readonly range: string | undefined
   readonly secret: string | undefined
+  readonly patience: Patience
 }
 
 /**
@@ -28,9 +30,11 @@ export class StateMemory implements StateBytes {
    * @throws BrokerError AlreadyClaimed: another runner has it
    */
   static async take(broker: Broker, options: StateMemoryOptions, signal: AbortSignal): Promise<StateMemory> {
-    const { allocation: name, bytes, range, secret } = options
+    const { allocation: name, bytes, range, secret, patience } = options
     const claimed: Claimed = (await unless('NotFound', broker.claim(name, { secret, signal }))) ?? {
-      allocation: await broker.allocate({ name, size: bytes, range, secret, signal }),
+      allocation: await withRoom(broker, patience, () =>
+        broker.allocate({ name, size: bytes, range, secret, signal }),
+      ),
       mappings: [],
       verdict: 'unverified',
       joined: false,
