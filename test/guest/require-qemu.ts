@@ -22,6 +22,17 @@ export function requireQemu(): string | undefined {
   return undefined
 }
 
+/** Declares tests that need QEMU; where it is missing, one test in their place, which fails in CI. */
+export function withQemu(tests: () => void): void {
+  if (requireQemu() !== undefined) {
+    tests()
+    return
+  }
+  test('nothing of this suite ran: QEMU is missing', () => {
+    expect(process.env.CI).toBeFalsy()
+  })
+}
+
 /** The program's path in PATH; undefined when it is not there. */
 export function findProgram(name: string): string | undefined {
   for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {

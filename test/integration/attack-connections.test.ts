@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { type BrokerMethodName, brokerInterfaceName } from '../../protocol/generated/broker'
 import { messageBytesMax, outputFdsMax } from '../../protocol/wire/limits'
 import { Attacker } from '../program/attacker'
-import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
+import { againstTenants, neighbour, startWithTenants, tenant } from '../program/tenants'
 import { leaksNothing } from '../support/leaks-nothing'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
@@ -19,14 +19,9 @@ const MiB = 2 ** 20
 const stranger = 65520
 let broker: TestBroker
 
-/** A test body with a broker of its own; nothing may be left when it is done. */
-function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const started = await startWithTenants(options)
-    broker = started.broker
-    await leaksNothing(broker, body).finally(started.end)
-  }
-}
+const against = againstTenants(started => {
+  broker = started.broker
+})
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const call = (method: BrokerMethodName, parameters: object = {}, more = false) =>

@@ -8,8 +8,7 @@ import path from 'node:path'
 import { graceFloorMs } from '../../protocol/wire/limits'
 import { buildProgram } from '../guest/build'
 import { Attacker, type Granted, mapFor, memoryOf } from '../program/attacker'
-import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
-import { leaksNothing } from '../support/leaks-nothing'
+import { againstTenants, neighbour, tenant } from '../program/tenants'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { type TestBroker, until } from '../support/test-broker'
@@ -20,14 +19,9 @@ const dayMs = 86_400_000
 const kill = { rest: '[revoke]\ngrace_ms = 100\non_deadline = "kill"\n' }
 let broker: TestBroker
 
-/** A test body with a broker of its own; nothing may be left when it is done. */
-function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const started = await startWithTenants(options)
-    broker = started.broker
-    await leaksNothing(broker, body).finally(started.end)
-  }
-}
+const against = againstTenants(started => {
+  broker = started.broker
+})
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const retired = async () => (await broker.ask('GetStatus', {})).retired

@@ -9,8 +9,7 @@ import path from 'node:path'
 import { nestingMax } from '../../protocol/wire/limits'
 import { buildLibrary } from '../guest/build'
 import { Attacker } from '../program/attacker'
-import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
-import { leaksNothing } from '../support/leaks-nothing'
+import { againstTenants, neighbour, tenant } from '../program/tenants'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
@@ -22,14 +21,9 @@ const page = 4096
 const MiB = 2 ** 20
 let broker: TestBroker
 
-/** A test body with a broker of its own; nothing may be left when it is done. */
-function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const started = await startWithTenants(options)
-    broker = started.broker
-    await leaksNothing(broker, body).finally(started.end)
-  }
-}
+const against = againstTenants(started => {
+  broker = started.broker
+})
 
 function oldKernel(): string {
   const library = buildLibrary('test/program/old-kernel.c')

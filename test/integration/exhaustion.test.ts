@@ -183,7 +183,8 @@ table_bytes = "256KiB"
   })
 })
 
-test('a filesystem without room for memory reserved in advance', async () => {
+/** A range of 16 MiB, which it reserves in advance, on a filesystem of 24 MiB. */
+async function startOnSmallFilesystem(): Promise<{ mount: string; directory: string }> {
   const mount = mountTmpfs(24 * MiB)
   const directory = path.join(mount, 'range')
   mkdirSync(directory, { mode: 0o700 })
@@ -196,6 +197,11 @@ bytes = "16MiB"
 preallocate = true
 `
   await start({ config })
+  return { mount, directory }
+}
+
+test('a filesystem without room for memory reserved in advance', async () => {
+  const { mount, directory } = await startOnSmallFilesystem()
   await leaksNothing(broker, async () => {
     const client = broker.client()
     await client.call('Allocate', { name: 'kept', bytes: MiB })
@@ -223,18 +229,7 @@ preallocate = true
 })
 
 test('calls of one process at once, of which all but one fail: that one makes it the holder', async () => {
-  const mount = mountTmpfs(24 * MiB)
-  const directory = path.join(mount, 'range')
-  mkdirSync(directory, { mode: 0o700 })
-  const config = `
-[[range]]
-name = "default"
-source = "directory"
-path = "${directory}"
-bytes = "16MiB"
-preallocate = true
-`
-  await start({ config })
+  const { mount } = await startOnSmallFilesystem()
   await leaksNothing(broker, async () => {
     writeFileSync(path.join(mount, 'filler'), Buffer.alloc(12 * MiB))
     const other = await OtherProcess.start(broker.socket)

@@ -6,8 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { sharedMappingsPerAllocationMax } from '../../protocol/wire/limits'
 import { strangerMappingsMax } from '../../src/broker/config/config'
 import { memoryOf } from '../program/attacker'
-import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
-import { leaksNothing } from '../support/leaks-nothing'
+import { againstTenants, neighbour, tenant } from '../program/tenants'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import type { TestBroker } from '../support/test-broker'
@@ -17,13 +16,9 @@ const strangers = [65001, 65002, 65003, 65004, 65005, 65006]
 let broker: TestBroker
 let rooms = 0
 
-function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const started = await startWithTenants(options)
-    broker = started.broker
-    await leaksNothing(broker, body).finally(started.end)
-  }
-}
+const against = againstTenants(started => {
+  broker = started.broker
+})
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const test = needsRoot('attacks by clients of other uids') ? it : it.skip
 

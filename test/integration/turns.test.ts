@@ -6,8 +6,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { mapFor, memoryOf } from '../program/attacker'
-import { neighbour, startWithTenants, type TenantOptions, tenant } from '../program/tenants'
-import { leaksNothing } from '../support/leaks-nothing'
+import { againstTenants, neighbour, tenant } from '../program/tenants'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
@@ -18,13 +17,9 @@ const MiB = 2 ** 20
 let broker: TestBroker
 let directory: string
 
-function against(options: TenantOptions, body: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    const started = await startWithTenants(options)
-    ;({ broker, directory } = started)
-    await leaksNothing(broker, body).finally(started.end)
-  }
-}
+const against = againstTenants(started => {
+  ;({ broker, directory } = started)
+})
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const retired = async () => (await broker.ask('GetStatus', {})).retired

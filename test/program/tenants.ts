@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { leaksNothing } from '../support/leaks-nothing'
 import { OtherProcess } from '../support/other-process'
 import { TestBroker } from '../support/test-broker'
 
@@ -43,4 +44,13 @@ ${options.rest ?? ''}
     rmSync(directory, { recursive: true, force: true })
   }
   return { broker, directory, end }
+}
+
+/** Makes bodies of tests, each with a broker of its own, which `began` receives; nothing may be left when one is done. */
+export function againstTenants(began: (started: { broker: TestBroker; directory: string }) => void) {
+  return (options: TenantOptions, body: () => Promise<void>) => async () => {
+    const started = await startWithTenants(options)
+    began(started)
+    await leaksNothing(started.broker, body).finally(started.end)
+  }
 }

@@ -19,20 +19,15 @@ import {
   randomFrom,
   randomTransaction,
   sampleIdentity,
-  sampleUuid,
+  smallTable,
   snapshot,
 } from './support/sample'
 
-const tableBytes = 32 * 1024
+const { tableBytes } = smallTable
 
 function grown(commits: number): Buffer {
   const medium = new BufferMedium(Buffer.alloc(tableBytes))
-  formatTable(medium, sampleIdentity, {
-    uuid: sampleUuid,
-    bootId: bootA,
-    tableBytes: tableBytes,
-    journalBytes: 4096,
-  })
+  formatTable(medium, sampleIdentity, smallTable)
   const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
   const random = randomFrom(commits)
   for (let commit = 0; commit < commits; commit++) {

@@ -13,11 +13,11 @@ import {
   randomFrom,
   randomTransaction,
   sampleIdentity,
-  sampleUuid,
+  smallTable,
   snapshot,
 } from './support/sample'
 
-const tableBytes = 32 * 1024
+const { tableBytes } = smallTable
 const seed = Number(process.env.CRASH_SEED ?? 20221117)
 const unformatted = 'unformatted'
 
@@ -37,12 +37,7 @@ function live(
   const steps: Step[] = [{ store: 0, after: unformatted, what: 'nothing' }]
   const step = (what: string, after: string) => steps.push({ store: medium.stores.length, after, what })
   const format = () => {
-    formatTable(medium, sampleIdentity, {
-      uuid: sampleUuid,
-      bootId: bootA,
-      tableBytes: tableBytes,
-      journalBytes: 4096,
-    })
+    formatTable(medium, sampleIdentity, smallTable)
     step('format', snapshot(readTable(medium.buffer).state))
   }
   const open = (bootId: string) => {
@@ -215,12 +210,7 @@ test('a table whose memory fails at any operation keeps its state, refuses every
   for (let operations = 0; operations < 420; operations++) {
     const random = randomFrom(seed)
     const medium = new FailingMedium(Buffer.alloc(tableBytes))
-    formatTable(medium, sampleIdentity, {
-      uuid: sampleUuid,
-      bootId: bootA,
-      tableBytes: tableBytes,
-      journalBytes: 4096,
-    })
+    formatTable(medium, sampleIdentity, smallTable)
     const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
     medium.left = operations
     let before = snapshot(table.state)

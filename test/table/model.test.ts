@@ -10,11 +10,11 @@ import {
   randomFrom,
   randomTransaction,
   sampleIdentity,
-  sampleUuid,
+  smallTable,
   snapshot,
 } from './support/sample'
 
-const tableBytes = 32 * 1024
+const { tableBytes } = smallTable
 
 class Real {
   readonly medium = new BufferMedium(Buffer.alloc(tableBytes))
@@ -23,12 +23,7 @@ class Real {
   full = 0
 
   constructor() {
-    formatTable(this.medium, sampleIdentity, {
-      uuid: sampleUuid,
-      bootId: bootA,
-      tableBytes: tableBytes,
-      journalBytes: 4096,
-    })
+    formatTable(this.medium, sampleIdentity, smallTable)
     this.table = this.open()
   }
 

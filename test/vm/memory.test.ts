@@ -3,17 +3,13 @@
  * and as a user of its own, who has what its [[owner]] says.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { attemptNow } from '../support/child'
 import { needsHugePages } from '../support/needs-huge-pages'
 import { needsRoot } from '../support/needs-root'
 import { expectGapless, Scene, type VmFileParts } from './scene'
 
-if (requireQemu() === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(() => {
   let scene: Scene | undefined
   const folders: string[] = []
 
@@ -122,4 +118,4 @@ if (requireQemu() === undefined) {
       stderr: expect.stringMatching(/PermissionDenied/),
     })
   })
-}
+})

@@ -2,14 +2,10 @@
  * Proves that a VM is a file and a verb: `vm run` boots its guest on broker memory, `vm stop --save` ends it with nothing
  * lost, the next `vm run` goes on from the very count, and does so once.
  */
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { expectGapless, Scene } from './scene'
 
-if (requireQemu() === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(() => {
   let scene: Scene
 
   beforeEach(async () => {
@@ -46,4 +42,4 @@ if (requireQemu() === undefined) {
     expect(third.stderr).toContain('the guest boots')
     expect(third.counters[0]).toBe(1)
   })
-}
+})

@@ -24,6 +24,9 @@ export const sampleIdentity: RangeIdentity = {
   alignBytes: 2 * MiB,
 }
 
+/** A format with room for few commits, so that checkpoints come soon. */
+export const smallTable = { uuid: sampleUuid, bootId: bootA, tableBytes: 32 * 1024, journalBytes: 4096 }
+
 export function allocation(id: number, change: Partial<AllocationRecord> = {}): AllocationRecord {
   return {
     id,
