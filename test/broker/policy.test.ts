@@ -1,8 +1,7 @@
 /** Proves what the policy lets a uid do, and that an amount that was charged is given back exactly once. */
 import fc from 'fast-check'
 import { Accounts, type Charge } from '../../src/broker/access/accounts'
-import { Policy } from '../../src/broker/access/policy'
-import { hashSecret, secretMatches } from '../../src/broker/access/secret'
+import { hashSecret, Policy, secretMatches } from '../../src/broker/access/policy'
 import { type OwnerLimits, unlimited } from '../../src/broker/config/settings'
 import { Refusal } from '../../src/broker/refusal'
 

@@ -1,8 +1,7 @@
 /** Proves that the charts' figures are what lies between two readings of the broker's counters. */
 import type { GetStatisticsOut, Range } from '../../protocol/generated/broker'
-import { duration, grouped, latency, printable } from '../../src/page/format'
+import { duration, grouped, hexRows, latency, printable } from '../../src/page/format'
 import { percentile, sampleBetween } from '../../src/page/state/statistics'
-import { hexRows } from '../../src/page/view/hex-rows'
 
 const reading = (change: Partial<GetStatisticsOut> = {}): GetStatisticsOut => ({
   time: 1000,

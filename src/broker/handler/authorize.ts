@@ -1,4 +1,4 @@
-import { secretMatches } from '../access/secret'
+import { secretMatches } from '../access/policy'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'

@@ -19,7 +19,7 @@ import { memoryOf } from '../state/range'
 import { viewMapping } from '../state/wire-view'
 import { invalid, metadataText } from './arguments'
 import { checkIdle, checkNoHandOver, checkOwner, findVisible, maySee } from './authorize'
-import { graceFor } from './grace'
+import { graceFor } from './release'
 
 /**
  * Synchronous from request to reply, because a starting VMM waits for it. The exception: the broker first repairs memory that a

@@ -1,12 +1,14 @@
 import type { ReleaseIn, ReleaseOut } from '../../../protocol/generated/broker'
+import { graceFloorMs } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
 import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
+import type { Mapping } from '../state/allocation'
+import { invalid } from './arguments'
 import { checkIdle, checkOwner, findVisible } from './authorize'
-import { graceFor } from './grace'
 
 export async function release(
   broker: Broker,
@@ -33,4 +35,24 @@ export async function release(
     broker.log.error({ err: error, allocation: allocation.name }, 'release failed')
     return refuse('SourceFailed', { range: range.name, operation: 'release', code, reason: message })
   }
+}
+
+/**
+ * How long the holders of the mappings have to let go. Where the deadline kills them or takes their memory, a caller
+ * that is no administrator leaves holders of other uids at least graceFloorMs, or grace_ms where that is less.
+ */
+export function graceFor(
+  { settings }: Broker,
+  session: Session,
+  mappings: Iterable<Mapping>,
+  asked: number | null | undefined,
+): number {
+  const { onDeadline, revokeGraceMs } = settings
+  const graceMs = asked ?? revokeGraceMs
+  if (graceMs < 0 || graceMs > 86_400_000)
+    invalid('graceMs', 'a grace period is from 0 to 86400000 ms, a day')
+  if (onDeadline === 'quarantine' || session.isAdmin) return graceMs
+  for (const { holder, record } of mappings)
+    if (holder && record.uid !== session.uid) return Math.max(graceMs, Math.min(graceFloorMs, revokeGraceMs))
+  return graceMs
 }

@@ -71,3 +71,31 @@ export function verdictColor(verdict: string): Color | undefined {
   if (verdict === 'intact') return 'green'
   return verdict === 'unverified' ? undefined : 'red'
 }
+
+/** '4.2 s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
+  const two = (value: number) => String(value).padStart(2, '0')
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${two(Math.floor(seconds / 60) % 60)}m`
+  return `${Math.floor(seconds / 86_400)}d ${two(Math.floor(seconds / 3600) % 24)}h`
+}
+
+/** Writes an upper bound: '<250 µs', '<4 ms'; '-' without one. */
+export function microseconds(bound: number | undefined): string {
+  if (bound === undefined) return '-'
+  if (bound === Infinity) return 'longer'
+  if (bound < 1000) return `<${bound} µs`
+  if (bound < 1_000_000) return `<${round(bound / 1000)} ms`
+  return `<${round(bound / 1_000_000)} s`
+}
+
+/** Writes a rate per second, with as many digits as matter. */
+export function rate(value: number): string {
+  return value >= 10 || value === 0 ? String(Math.round(value)) : value.toFixed(1)
+}
+
+function round(value: number): string {
+  return Number.isInteger(value) || value >= 10 ? String(Math.round(value)) : value.toFixed(1)
+}

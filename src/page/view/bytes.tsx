@@ -1,8 +1,7 @@
 import { useState } from 'preact/hooks'
 import { parseSize, roundDown } from '../../../protocol/units'
-import { hex, printable, size } from '../format'
+import { hex, hexRows, printable, size } from '../format'
 import { CallFailed } from '../link/connection'
-import { hexRows } from './hex-rows'
 import { useApp, useSignals } from './hooks'
 
 const pageBytes = 1024

@@ -1,7 +1,7 @@
 /** Proves that `top` computes its figures, its order and its lists correctly. */
 import type { AllocationInfo, Event, Statistics } from '../../../src/client'
+import { duration, microseconds, rate } from '../../../src/client/ctl/table'
 import { AllocationIndex, type Order } from '../../../src/client/ctl/top/allocation-index'
-import { duration, microseconds, rate } from '../../../src/client/ctl/top/figures'
 import { ratesBetween } from '../../../src/client/ctl/top/rates'
 import { initialUi, pressed } from '../../../src/client/ctl/top/ui'
 import { allocation } from '../support/records'

@@ -1,7 +1,7 @@
 /** Proves that the verbs that show and steer a broker do so on a real one, for programs and for people. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { type Broker, connect, KiB, MiB } from '../../../src/client'
-import { hexDump } from '../../../src/client/ctl/hex-dump'
+import { hexDump } from '../../../src/client/ctl/verb/read'
 import { TestBroker } from '../../support/test-broker'
 import { ctl } from '../support/ctl'
 

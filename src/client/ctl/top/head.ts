@@ -1,11 +1,10 @@
 import { updateInWords } from '../../../../protocol/words'
 import type { Range } from '../../index'
-import { printable, size, time } from '../table'
+import { duration, microseconds, printable, rate, size, time } from '../table'
 import { bar } from '../terminal/blocks'
 import { cell } from '../terminal/cells'
 import type { Color } from '../terminal/color'
 import type { Canvas } from './canvas'
-import { duration, microseconds, rate } from './figures'
 import type { Model } from './model'
 
 /** Everything above the list: the broker, what needs attention, traffic, ranges. */

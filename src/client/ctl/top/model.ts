@@ -7,7 +7,7 @@ import {
   type Statistics,
   type Status,
   type WatchItem,
-} from '../..'
+} from '../../index'
 import { AllocationIndex } from './allocation-index'
 import { type Rates, ratesBetween } from './rates'
 
