@@ -184,6 +184,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   /** After this nothing of it keeps the process alive. The caller closes the ranges that it opened. */
   close(): void {
     this.quarantine.close()
+    this.updates.close()
     this.leases.close()
     this.kernelLog.close()
     this.workers.close()

@@ -16,17 +16,25 @@ import { UpdateHost } from './support/update-host'
 
 const tenant = 65534
 let host: UpdateHost
+let others: UpdateHost[]
 let broker: Broker
 
 beforeEach(async () => {
+  others = []
   host = await UpdateHost.start(`[[owner]]\nuid = ${tenant}\n`)
   broker = await connect({ socket: host.server.socket, reconnect: { maxDelayMs: 20 } })
 })
 afterEach(async () => {
   await OtherProcess.killAll()
   await broker.close()
-  await host.dispose()
+  await Promise.all([host, ...others].map(one => one.dispose()))
 })
+
+async function another(): Promise<UpdateHost> {
+  const other = await UpdateHost.start()
+  others.push(other)
+  return other
+}
 
 const load = () => `kexec -s -l ${host.image} --command-line=quiet`
 const state = async () => (await broker.update()).update?.state
@@ -335,9 +343,53 @@ test('the broker is killed at each step, and the update goes on', async () => {
   expect((await outcome).code).toBe(0)
 })
 
+test('the reader of its output goes away: the update goes on', async () => {
+  await host.participant('vm-a')
+  const { child, outcome } = host.update()
+  child.stdout!.destroy()
+  await until(() => host.calls.includes('kexec -e'), 'the kernel goes')
+  child.kill('SIGTERM')
+  expect((await outcome).code).toBe(0)
+})
+
+test('the broker is killed at random: everything is saved when the kernel goes, else everybody runs', async () => {
+  const rounds = Number(process.env.MEMBROKER_ROUNDS ?? 3)
+  for (let round = 0; round < rounds; round++) {
+    const other = await another()
+    await other.participant('vm-a', 'await new Promise(done => setTimeout(done, 100))')
+    const { child, outcome } = other.update(['--json'])
+    const ended = outcome.then(() => true)
+    await until(() => other.calls.length > 0, 'it begins')
+    for (const wait of [500, 300, 200]) {
+      await new Promise(resolve => setTimeout(resolve, Math.random() * wait))
+      await other.server.restart()
+    }
+    const calledOff = await Promise.race([
+      ended,
+      until(() => other.calls.includes('kexec -e'), 'the kernel goes').then(() => false),
+    ])
+    if (!calledOff) {
+      await until(async () => {
+        const { update } = await other.server.ask('GetUpdate', {})
+        return update?.state === 'proceeding'
+      }, 'it proceeds')
+      child.kill('SIGTERM')
+    }
+    const { code, stderr } = await outcome
+    if (calledOff) {
+      expect([code, JSON.parse(stderr).message]).toEqual([
+        expect.any(Number),
+        expect.stringMatching(/everybody runs$/),
+      ])
+      await until(async () => !(await other.server.ask('GetUpdate', {})).update, 'it is called off')
+      expect((await other.server.ask('GetStatus', {})).frozen).toBeNull()
+    } else expect(code).toBe(0)
+  }
+})
+
 test('the command is killed at random: the broker calls it off, and everybody runs', async () => {
   const rounds = Number(process.env.MEMBROKER_ROUNDS ?? 4)
-  const hosts = await Promise.all(Array.from({ length: rounds }, () => UpdateHost.start()))
+  const hosts = await Promise.all(Array.from({ length: rounds }, another))
   await Promise.all(
     hosts.map(async other => {
       const a = await other.participant('vm-a', 'await new Promise(done => setTimeout(done, 50))')
@@ -352,7 +404,6 @@ test('the command is killed at random: the broker calls it off, and everybody ru
         await until(async () => !(await other.server.ask('GetUpdate', {})).update, 'it is called off')
       }
       expect((await other.server.ask('GetStatus', {})).frozen).toBeNull()
-      await other.dispose()
     }),
   )
 })

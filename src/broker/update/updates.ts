@@ -172,6 +172,11 @@ export class Updates {
     for (const participant of told) participant.tell(() => ({ kind: 'cancel', update: number, reason }))
   }
 
+  /** No timer of it is left. */
+  close(): void {
+    this.current?.stop()
+  }
+
   /** The broker answers its clients. */
   serving(): void {
     this.report.serving()

@@ -1,0 +1,185 @@
+/**
+ * Proves that a broker killed before any single commit of an update leaves either the update under way or nothing of it: no
+ * freeze without its update, and a report that says how it ended, in the same boot and in the next; and that a report fits
+ * its part of a table, however many take part.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import pino from 'pino'
+import { native } from '../../native'
+import type { Participant } from '../../protocol/generated/broker'
+import { updateId } from '../../protocol/table'
+import { outcomesMax, outcomesShare } from '../../protocol/wire/limits'
+import type { Call } from '../../protocol/wire/responder'
+import { Broker } from '../../src/broker/broker'
+import { embeddedDefault } from '../../src/broker/config/config'
+import { freeze } from '../../src/broker/handler/freeze'
+import { recover } from '../../src/broker/recover/recover'
+import { Session } from '../../src/broker/session/session'
+import { Range } from '../../src/broker/state/range'
+import { Report } from '../../src/broker/update/report'
+
+class Killed extends Error {}
+
+const [bootA, bootB] = ['a'.repeat(32), 'b'.repeat(32)]
+let folders: string[]
+let opened: Broker[]
+
+beforeEach(() => {
+  folders = []
+  opened = []
+})
+afterEach(() => {
+  jest.restoreAllMocks()
+  opened.forEach(close)
+  for (const folder of folders) rmSync(folder, { recursive: true })
+})
+
+/** A broker on two ranges; tableBytes: of each. */
+async function open(bootId: string, directories: readonly string[], tableBytes?: number): Promise<Broker> {
+  const settings = embeddedDefault({
+    directory: directories[0]!,
+    bytes: 2 ** 20,
+    socket: `${directories[0]}/s`,
+  })
+  const [range] = settings.ranges
+  settings.ranges = directories.map((path, index) => ({
+    ...range!,
+    name: `range-${index}`,
+    path,
+    ...(tableBytes !== undefined && { tableBytes }),
+  }))
+  const broker = new Broker({ settings, bootId, log: pino({ level: 'silent' }) })
+  await recover(broker)
+  broker.updates.serving()
+  opened.push(broker)
+  return broker
+}
+
+function close(broker: Broker): void {
+  broker.close()
+  for (const range of broker.inventory.ranges.values()) range.close()
+  opened = opened.filter(other => other !== broker)
+}
+
+function places(count: number): string[] {
+  const made = Array.from({ length: count }, () => mkdtempSync('/dev/shm/membroker-update-crash-'))
+  folders.push(...made)
+  return made
+}
+
+/** A call that takes all replies. */
+const call = () =>
+  ({
+    more: true,
+    ended: false,
+    replyMore: () => true,
+    reply() {},
+    onEnd() {},
+    onDrain() {},
+  }) as unknown as Call
+
+/** A whole update, from the first participant to its end. */
+async function update(broker: Broker): Promise<void> {
+  const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
+  const session = new Session(peer, broker)
+  const { updates } = broker
+  for (const name of ['vm-a', 'vm-b']) updates.join(session, name, call())
+  updates.begin(session, 60_000, 'kernel', call())
+  const { id } = updates.update!
+  for (const { id: participant } of [...updates.list(undefined)])
+    updates.answer(session, { participant, update: id, outcome: 'ready' })
+  await freeze(broker, session, { update: id }, call())
+  updates.proceed(session, id, false, 60_000)
+  await updates.cancel(id, 'kexec failed')
+  updates.resumed(session, { update: id, name: 'vm-a', runningAt: Date.now() })
+}
+
+test('killed before any commit: the update is under way, or over with its freeze, and its report says which', async () => {
+  const seen = new Set<string>()
+  for (let deaths = 0; ; deaths++) {
+    const directories = places(2)
+    const first = await open(bootA!, directories)
+    let left = deaths
+    const commit = Range.prototype.commit
+    jest.spyOn(Range.prototype, 'commit').mockImplementation(function (this: Range, ...args) {
+      if (left-- === 0) throw new Killed()
+      commit.apply(this, args)
+    })
+    const died = await update(first).then(
+      () => false,
+      error => {
+        if (!(error instanceof Killed)) throw error
+        return true
+      },
+    )
+    jest.restoreAllMocks()
+    close(first)
+    for (const bootId of [bootA!, bootA!, bootB!]) {
+      const next = await open(bootId, directories)
+      const { update: current, report } = next.updates
+      const outcome = report.view?.outcome
+      const found = [current?.state, next.frozenFor?.update === current?.id && current !== undefined, outcome]
+      if (next.frozen !== undefined)
+        expect({ deaths, found }).toMatchObject({ found: [expect.anything(), true, 'underWay'] })
+      if (current) expect([report.view?.id, outcome]).toEqual([current.id, 'underWay'])
+      else expect(['cancelled', 'replaced', undefined]).toContain(outcome)
+      if (bootId === bootB) expect(current).toBeUndefined()
+      seen.add(`${bootId[0]}: ${current?.state ?? 'none'}, ${outcome}`)
+      close(next)
+    }
+    if (!died) break
+  }
+  // All that there is was met.
+  expect([...seen].sort()).toEqual([
+    'a: none, cancelled',
+    'a: none, undefined',
+    'a: preparing, underWay',
+    'a: proceeding, underWay',
+    'b: none, cancelled',
+    'b: none, replaced',
+    'b: none, undefined',
+  ])
+})
+
+test.each([
+  [32 * 1024, 2_000, 1],
+  [4 * 2 ** 20, 2_000, 500],
+  [64 * 2 ** 20, 5_000, outcomesMax],
+])(
+  'a report in a table of %i bytes: of %i participants it lists at least %i, and fills its part at most',
+  async (tableBytes, many, least) => {
+    const broker = await open(bootA!, places(1), tableBytes)
+    const { ranges } = broker.inventory
+    const report = new Report(ranges, broker.log)
+    const record = {
+      id: updateId,
+      number: 1,
+      state: 'preparing',
+      reason: 'kernel',
+      uid: 0,
+      sinceMs: Date.now(),
+      deadlineMs: 1,
+    } as const
+    const participants = Array.from(
+      { length: many },
+      (_, index): Participant => ({
+        ...{ id: index, name: `vm-${index}`, uid: 1000, pid: 1, waitedFor: true },
+        ...{ state: 'ready', answeredAfterMs: index, detail: null },
+      }),
+    )
+    const { table } = [...ranges.values()][0]!
+    const empty = table.stateBytes
+    for (let round = 0; round < 2; round++) {
+      report.begin(record, 60_000)
+      report.proceeds({ participants, frozenMs: Date.now() })
+      const { listed, ...view } = report.view!
+      expect(view).toMatchObject({ participants: many, ready: many })
+      expect(listed).toBeGreaterThanOrEqual(least)
+      expect(listed).toBeLessThanOrEqual(outcomesMax)
+      // And the report itself.
+      expect(table.stateBytes - empty).toBeLessThanOrEqual(table.stateBytesMax / outcomesShare + 256)
+    }
+    report.forget()
+    expect(table.stateBytes).toBe(empty)
+  },
+)
