@@ -4,7 +4,7 @@ const everything = require('./jest.config')
 
 const leftOut = [
   'client/(exec-path|update-command)',
-  'clients/rust',
+  'clients/(clients|hostile|install|rust)',
   'console/frames',
   'client/libvirt-qemu',
   'docs/(database-example|guides)',

@@ -181,7 +181,7 @@ typedef struct mb_allocation {
     uint64_t align_bytes;
     uint32_t uid;
     int32_t holder_pid;    /**< The living process that allocated or claimed it; 0: none. */
-    int32_t successor_pid; /**< See mb_take_over of mb_claim_options; 0: none. */
+    int32_t successor_pid; /**< See take_over of mb_claim_options; 0: none. */
     bool secret;           /**< The owner's calls need it. */
     mb_verdict verdict;
     int64_t mappings; /**< How many there are. */

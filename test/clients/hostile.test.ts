@@ -245,7 +245,6 @@ for (const language of languages) {
           return after === before
         },
         `${language}: ${attack.name} leaves ${after - before} descriptors`,
-        20_000,
       )
     }
     expect(found).toEqual(attacks.map(({ name, do: what, fails }) => ({ attack: `${what}: ${name}`, fails })))
@@ -272,7 +271,7 @@ for (const language of languages) {
     const driver = new Driver(language)
     for (const [code, pieces, close] of greetings) {
       broker.script = { method: 'GetStatus', pieces, close }
-      expect((await driver.call('connect', { socket: broker.socket, reconnectMs: 200 })).error?.code).toBe(
+      expect((await driver.call('connect', { socket: broker.socket, reconnectMs: 60_000 })).error?.code).toBe(
         code,
       )
     }
