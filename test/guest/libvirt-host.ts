@@ -13,7 +13,8 @@ import { counterFirmware } from './counter-guest'
 export type Release = 'bookworm' | 'trixie'
 
 const user = 'libvirt-qemu'
-const uid = 64055
+/** The next uid is that of a domain with a user of its own. */
+export const uid = 64055
 const programPath = '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const commandMs = 120_000
 
@@ -31,6 +32,12 @@ bytes = "64MiB"
 user = "${user}"
 bytes_max = "64MiB"
 names = ["vm-*"]
+open_by_path = true
+
+[[owner]]
+uid = ${uid + 1}
+bytes_max = "8MiB"
+names = ["vm-apart/*"]
 open_by_path = true
 `,
 }

@@ -6,7 +6,7 @@ import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
 import { counterAddress } from './counter-guest'
-import { LibvirtHost, type Release } from './libvirt-host'
+import { LibvirtHost, type Release, uid } from './libvirt-host'
 import { requireQemu } from './require-qemu'
 
 const MiB = 2 ** 20
@@ -29,7 +29,7 @@ const twoCells = `<memory unit='MiB'>8</memory>${backing}<vcpu>2</vcpu>${machine
   <devices>${emulator}</devices>`
 
 interface Shown {
-  allocation: { id: number; holderPid: number | null; metadata: object; bytes: number }
+  allocation: { id: number; holderPid: number | null; metadata: object; bytes: number; uid: number }
   mappings: Array<{ id: number }>
 }
 
@@ -169,6 +169,18 @@ describe.each<[Release, RegExp]>(
     for (const name of ['vm-cells/ram-0', 'vm-cells/ram-1'])
       expect(show(name).allocation).toMatchObject({ bytes: 4 * MiB, holderPid: expect.any(Number) })
     host.virsh('destroy', 'cells')
+  })
+
+  test('a domain with a user of its own has memory that is its own', () => {
+    const label = `<label>+${uid + 1}:+${uid + 1}</label>`
+    const rest = twoCells.replace(
+      '</devices>',
+      `</devices><seclabel type='static' model='dac' relabel='yes'>${label}</seclabel>`,
+    )
+    host.define('apart', rest)
+    host.virsh('start', 'apart')
+    expect(show('vm-apart/ram-1').allocation).toMatchObject({ uid: uid + 1, holderPid: expect.any(Number) })
+    host.virsh('destroy', 'apart')
   })
 
   test.each([
