@@ -8,20 +8,24 @@ import { type Entry, modeOf, nameOf } from './entry'
 const spare = { inodes: 128, KiB: 4096 }
 
 /**
- * A read-only disk of the lab's, as an image in the cache; the name changes with the contents. What is large goes onto a
- * disk: it is read as it is needed, where an initrd is copied and digested as a whole at every boot.
+ * A disk of the lab's, as an image in the cache; the name changes with the contents. What is large goes onto a disk: it is
+ * read as it is needed, where an initrd is copied and digested as a whole at every boot.
+ * @param writableKiB room for what a machine writes; with it the disk has a journal. Left out: the disk is for reading only
  */
-export async function disk(name: string, entries: readonly Entry[]): Promise<string> {
+export async function disk(name: string, entries: readonly Entry[], writableKiB = 0): Promise<string> {
   const file = path.join(labFolder('disks'), `${await nameOf(name, entries)}.img`)
   return whole(file, async unfinished => {
     const folder = `${unfinished}.files`
     try {
       mkdirSync(folder)
-      const KiB = entries.map(entry => put(folder, entry)).reduce((sum, size) => sum + size, spare.KiB)
+      const KiB = entries
+        .map(entry => put(folder, entry))
+        .reduce((sum, size) => sum + size, spare.KiB + writableKiB)
+      const type = writableKiB > 0 ? 'ext4' : 'ext2'
       await command('mke2fs', [
-        ...['-q', '-F', '-t', 'ext2', '-b', '4096', '-m', '0', '-O', '^resize_inode,^dir_index'],
-        // Folders are not among the entries.
-        ...['-N', String(2 * entries.length + spare.inodes), '-E', 'root_owner=0:0'],
+        ...['-q', '-F', '-t', type, '-b', '4096', '-m', '0', '-O', '^resize_inode,^dir_index'],
+        // Folders are not among the entries; nor is what a machine writes.
+        ...['-N', String(2 * entries.length + spare.inodes + writableKiB / 16), '-E', 'root_owner=0:0'],
         ...['-d', folder, unfinished, `${KiB}k`],
       ])
     } finally {

@@ -9,6 +9,7 @@ import { kernelChoice } from './kernels'
 import type { Progress } from './progress'
 import { projectDisk } from './project'
 import { guestLabel } from './share'
+import { systemdHost } from './systemd-host'
 import { fetchTools, type Tools } from './tools'
 
 /** Old ones that are kept in the cache of each kind, however long nobody asked for them. */
@@ -30,11 +31,21 @@ export interface RunFiles {
   initrd: string
   /** In the order in which init.sh expects them: the tools, the project. */
   disks: readonly string[]
+  /** The root of a host of its own, for root=/dev/vdc. What a machine writes there is gone when it ends. */
+  root: string | undefined
+}
+
+export interface RunFilesOptions {
+  /** The first of them is booted. */
+  kernels: readonly [string, ...string[]]
+  /** Whether the distribution's systemd is process 1, on a root that is kept over kexec. */
+  systemd?: boolean | undefined
 }
 
 /** Kernels and what runs on them, ready to boot. */
 export class Lab {
   private readonly kernels = new Map<string, Promise<Kernel>>()
+  private hostRoot: Promise<string> | undefined
 
   private constructor(
     readonly qemu: string,
@@ -59,7 +70,7 @@ export class Lab {
     progress.say('the lab: tools and project')
     const tools = await fetchTools(new Archive('bookworm', false, progress), qemu).catch(unavailable)
     const lab = new Lab(qemu, tools, await projectDisk(), progress)
-    for (const prefix of ['project-', 'tools-']) forgetOld(labFolder('disks'), prefix)
+    for (const prefix of ['project-', 'tools-', 'host-']) forgetOld(labFolder('disks'), prefix)
     return lab
   }
 
@@ -74,9 +85,9 @@ export class Lab {
    * A folder for one run, which boots the first of these kernels, with what can be booted in it from inside:
    * kernel/LABEL/{vmlinuz,initrd}, the label of the Linux guest being guest. Links, so that clearing the cache does not take them away from a run.
    */
-  async runFiles(name: string, labels: readonly [string, ...string[]]): Promise<RunFiles> {
+  async runFiles(name: string, { kernels, systemd = false }: RunFilesOptions): Promise<RunFiles> {
     const folder = labFolder('run', name)
-    const bootable = [...new Set(labels), guestLabel] as const
+    const bootable = [...new Set(kernels), guestLabel] as const
     for (const label of bootable) {
       const { image, initrd } = await (label === guestLabel ? guestFiles(this.progress) : this.kernel(label))
       const place = path.join(folder, bootFolder, label)
@@ -84,14 +95,19 @@ export class Lab {
       linkSync(image, path.join(place, 'vmlinuz'))
       linkSync(initrd, path.join(place, 'initrd'))
     }
-    const disks = [this.tools.disk, this.project].map((image, index) => {
-      const link = path.join(folder, bootFolder, `disk${index}`)
-      linkSync(image, link)
-      return link
-    })
-    const [first] = labels
-    const place = path.join(folder, bootFolder, first)
-    return { folder, image: path.join(place, 'vmlinuz'), initrd: path.join(place, 'initrd'), disks }
+    const linked = (image: string, link: string) => {
+      linkSync(image, path.join(folder, bootFolder, link))
+      return path.join(folder, bootFolder, link)
+    }
+    const disks = [this.tools.disk, this.project].map((image, index) => linked(image, `disk${index}`))
+    const root = systemd ? linked(await this.host(), 'root') : undefined
+    const place = path.join(folder, bootFolder, kernels[0])
+    return { folder, image: path.join(place, 'vmlinuz'), initrd: path.join(place, 'initrd'), disks, root }
+  }
+
+  private host(): Promise<string> {
+    this.hostRoot ??= systemdHost(this.tools, this.progress).catch(unavailable)
+    return this.hostRoot
   }
 
   private async fetch(label: string): Promise<Kernel> {

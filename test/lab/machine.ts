@@ -39,19 +39,29 @@ const patience = [
   'sysctl.kernel.hung_task_timeout_secs=0',
 ]
 
+/** Without udev nobody says that a terminal is there. */
+const rootParameters = ['root=/dev/vdc', 'systemd.getty_auto=no', 'systemd.show_status=no']
+
 function qemuArguments(options: MachineOptions, serial: readonly string[]): string[] {
   const { files, parameters, machine } = options
-  const { folder, image, initrd, disks } = files
+  const { folder, image, initrd, disks, root } = files
   // 3 GiB and the pc machine: all of it lies below 4 GiB, around the reserved ranges.
   const hardware = ['-machine', 'pc', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '3G', '-smp', '2']
   const reserving = options.unreserved ? [] : reservingParameters
-  const always = ['console=ttyS0', 'panic=1', ...patience, ...reserving]
+  const always = [
+    'console=ttyS0',
+    'panic=1',
+    ...patience,
+    ...reserving,
+    ...(root === undefined ? [] : rootParameters),
+  ]
   const quoted = (file: string) => file.replaceAll(',', ',,')
   return [
     ...hardware,
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', image, '-initrd', initrd, '-append', [...always, ...parameters].join(' ')],
     ...disks.flatMap(file => ['-drive', `file=${quoted(file)},if=virtio,format=raw,readonly=on`]),
+    ...(root === undefined ? [] : ['-drive', `file=${quoted(root)},if=virtio,format=raw,snapshot=on`]),
     ...['-virtfs', `local,path=${quoted(folder)},mount_tag=lab,security_model=none,multidevs=remap`],
     ...['-device', 'edu'],
     ...['-object', 'memory-backend-ram,id=shared,size=1M', '-device', 'ivshmem-plain,memdev=shared'],

@@ -44,7 +44,10 @@ export async function runScenario(
 ): Promise<Report> {
   const scenario = loadScenario(name)
   const into = options.into ?? options.kernel
-  const files = await lab.runFiles(runName(name), [options.kernel, ...labelsOf(scenario, into)])
+  const files = await lab.runFiles(runName(name), {
+    kernels: [options.kernel, ...labelsOf(scenario, into)],
+    systemd: scenario.systemd,
+  })
   const share = new Share(files.folder)
   share.state = { scenario: name, step: 0, kernel: options.kernel, into, memory: {} }
   const labels = new Set([options.kernel, ...labelsOf(scenario, into)])
@@ -119,7 +122,7 @@ async function inFolder(
   { kernel, kernels }: ShellOptions,
   use: (machine: MachineOptions) => Promise<number>,
 ): Promise<number> {
-  const files = await lab.runFiles(runName(name), [kernel, ...kernels])
+  const files = await lab.runFiles(runName(name), { kernels: [kernel, ...kernels] })
   try {
     return await use({ qemu: lab.qemu, files, parameters: [], machine: [] })
   } finally {
@@ -132,7 +135,9 @@ function runName(name: string): string {
 }
 
 function labelsOf({ steps }: Scenario, into: string): string[] {
-  return steps.flatMap(step => (step.kind === 'kexec' ? [step.into ?? into] : []))
+  return steps.flatMap(step =>
+    step.kind === 'kexec' ? [step.into ?? into] : step.kind === 'update' ? [into] : [],
+  )
 }
 
 /** Why the scenario is not done although the machine ended in order. */
@@ -142,7 +147,7 @@ function failureOf({ steps }: Scenario, share: Share): string | undefined {
   const { step } = share.state
   const next = steps[step]
   if (!next) return undefined
-  const title = next.kind === 'stage' ? next.title : 'kexec'
+  const title = next.kind === 'kexec' ? 'kexec' : next.title
   return `the machine went away in step ${step + 1} of ${steps.length}: ${title}`
 }
 

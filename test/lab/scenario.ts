@@ -21,10 +21,17 @@ export interface Kexec {
   readonly without: readonly string[]
 }
 
+/** What is done on a kernel, and replaces it: programs of the host do that, in order, with those of the lab among the rest. */
+export interface Update {
+  readonly kind: 'update'
+  readonly title: string
+  readonly run: (host: Host) => Promise<unknown>
+}
+
 export interface Scenario {
   /** One sentence: what is proved. */
   readonly title: string
-  readonly steps: ReadonlyArray<Stage | Kexec>
+  readonly steps: ReadonlyArray<Stage | Update | Kexec>
   /** It measures more than it proves, and takes its time: run when it is named only. */
   readonly report?: boolean
   /** For the whole of it, from the start of the machine. Default: minutesMaxDefault */
@@ -35,6 +42,8 @@ export interface Scenario {
   readonly outside?: Outside
   /** More parameters of every kernel. */
   readonly parameters?: readonly string[]
+  /** Process 1 is the distribution's systemd, on a root that is kept over kexec; its units run the steps. */
+  readonly systemd?: boolean
   /** Begin on a host where nothing is reserved yet. */
   readonly unreserved?: boolean
 }
@@ -47,6 +56,10 @@ export const oneProcessor = ['-smp', '1'] as const
 
 export function stage(title: string, run: Stage['run']): Stage {
   return { kind: 'stage', title, run }
+}
+
+export function update(title: string, run: Update['run']): Update {
+  return { kind: 'update', title, run }
 }
 
 export function kexec(options: { into?: string; loaded?: boolean; without?: readonly string[] } = {}): Kexec {

@@ -27,7 +27,7 @@ export interface StepResult {
   /** What the stage measured. */
   figures: Record<string, number>
   /** Why it failed; undefined when it did not. */
-  failure?: string
+  failure?: string | undefined
 }
 
 export class Share {

@@ -11,6 +11,8 @@ import { tree } from './project'
 export interface Tools {
   /** Everything but kernel and project: Node, kexec, QEMU and more programs, with their libraries; the lab's /usr. */
   disk: string
+  /** What is on that disk, by its path in /usr. */
+  entries: readonly Entry[]
   /** Statically linked: what the initrd starts with, and this machine can run too. */
   busybox: string
 }
@@ -48,11 +50,11 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     ...programs.map(file => fromFile(`/bin/${path.basename(file)}`, realpathSync(file), 0o755)),
     ...new Map(files.map(entry => [entry.path, entry])).values(),
   ]
-  return { disk: await disk('tools', entries), busybox }
+  return { disk: await disk('tools', entries), entries, busybox }
 }
 
 /** A file by its place in a system where /bin, /lib and the like are links into /usr. */
-function fromFile(place: string, file: string, mode?: number): Entry {
+export function fromFile(place: string, file: string, mode?: number): Entry {
   return { kind: 'file', path: place.replace(/^\/(usr\/)?/, ''), file, ...(mode !== undefined && { mode }) }
 }
 
@@ -65,17 +67,22 @@ export function initrdEntries(busybox: string): Entry[] {
     { kind: 'link', path: 'lib64', target: 'usr/lib64' },
     { kind: 'link', path: 'lib/x86_64-linux-gnu', target: '/usr/lib/x86_64-linux-gnu' },
     { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
-    ...['proc', 'sys', 'tmp', 'run', 'root', 'lab', 'etc', 'usr', 'opt'].map(
+    ...['proc', 'sys', 'tmp', 'run', 'root', 'host', 'lab', 'etc', 'usr', 'opt'].map(
       (name): Entry => ({ kind: 'folder', path: name }),
     ),
-    {
-      kind: 'text',
-      path: 'etc/passwd',
-      text: 'root:x:0:0::/root:/bin/sh\nvmm:x:1000:1000::/tmp:/bin/sh\nother:x:1001:1001::/tmp:/bin/sh\n',
-    },
-    { kind: 'text', path: 'etc/group', text: 'root:x:0:\nvmm:x:1000:\nother:x:1001:\n' },
+    ...userEntries,
   ]
 }
+
+/** Users and groups of all the lab's hosts. */
+export const userEntries: readonly Entry[] = [
+  {
+    kind: 'text',
+    path: 'etc/passwd',
+    text: 'root:x:0:0::/root:/bin/sh\nvmm:x:1000:1000::/tmp:/bin/sh\nother:x:1001:1001::/tmp:/bin/sh\n',
+  },
+  { kind: 'text', path: 'etc/group', text: 'root:x:0:\nvmm:x:1000:\nother:x:1001:\n' },
+]
 
 /** QEMU's accelerators are libraries that it looks for beside itself. */
 function qemuParts(qemu: string): { modules: string[]; data: string[] } {

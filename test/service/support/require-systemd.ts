@@ -1,14 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs'
-import path from 'node:path'
-import { Archive, mergeUsr } from '../../lab/archive'
+import { existsSync } from 'node:fs'
 import { Progress } from '../../lab/progress'
+import { namedSuite, systemdPackages, systemdProgram } from '../../lab/systemd-packages'
 import { attemptNow } from '../../support/child'
 import { needsRoot } from '../../support/needs-root'
-
-const program = 'lib/systemd/systemd'
-
-/** SYSTEMD_SUITE=trixie: that of another release, whatever this machine has. */
-const namedSuite = process.env.SYSTEMD_SUITE
 
 /** What a root filesystem needs over this machine's own to have systemd. */
 export interface SystemdFiles {
@@ -24,8 +18,8 @@ export async function requireSystemd(): Promise<SystemdFiles | undefined> {
   if (!needsRoot('everything under a real systemd')) return undefined
   try {
     checkNamespaces()
-    const own = namedSuite === undefined && existsSync(`/${program}`)
-    return { folder: own ? undefined : await packages(namedSuite ?? 'bookworm') }
+    const own = namedSuite === undefined && existsSync(`/${systemdProgram}`)
+    return { folder: own ? undefined : await systemdPackages(new Progress()) }
   } catch (error) {
     const message = `a systemd can't be run here: ${(error as Error).message}`
     if (process.env.CI) throw new Error(message, { cause: error })
@@ -40,17 +34,4 @@ function checkNamespaces(): void {
   const apart = ['--mount', '--pid', '--fork', '--cgroup', '--propagation', 'private']
   const { status, stderr } = attemptNow('unshare', [...apart, 'sh', '-c', script])
   if (status !== 0) throw new Error(stderr.trim())
-}
-
-async function packages(suite: string): Promise<string> {
-  const archive = new Archive(suite, false, new Progress())
-  const folder = await archive.unpacked(`systemd-${suite}`, async () => [
-    ...(await archive.withLibraries('systemd')),
-    // What was built for a later C library needs it.
-    ...(suite === namedSuite ? ['libc6', 'libgcc-s1'] : []),
-  ])
-  mergeUsr(folder)
-  if (!existsSync(path.join(folder, 'usr', program)))
-    throw new Error(`the package brought only ${readdirSync(folder)}`)
-  return folder
 }
