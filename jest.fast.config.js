@@ -18,7 +18,7 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
-  'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run)',
+  'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
 ]
 
 /** @type {import('jest').Config} */

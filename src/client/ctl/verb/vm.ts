@@ -74,8 +74,8 @@ function addVmList(noun: Command): void {
     usage: 'list',
     summary: 'The VMs that have a file, and how they stand',
     examples: ['vm list', 'vm list --json | jq -r \'.[] | select(.state == "failed") | .name\''],
-    notes: `States: starting, running, saving, stopping; prepared: paused and saved for an update of the host; saved: the next run goes
-on from there; stopped; failed; invalid: the file has a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
+    notes: `States: starting, running, upgrading, saving, stopping; prepared: paused and saved for an update of the host; saved: the next
+run goes on from there; stopped; failed; invalid: the file has a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
   })
     .option(...directoryOption)
     .action((options: DirectoryOption, command: Command) =>
