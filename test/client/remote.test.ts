@@ -4,16 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -98,7 +89,14 @@ suite('by a real sshd', () => {
     for (const key of ['host', 'user'])
       runNow(keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', path.join(folder, key)])
     for (const place of [here, there]) mkdirSync(place)
-    symlinkSync(path.join(packageRoot, 'dist/src/client/ctl/main.js'), path.join(there, 'broker-ctl'))
+    const verbs = path.join(folder, 'verbs')
+    mkdirSync(verbs)
+    write('there/broker-ctl', [
+      '#!/bin/sh',
+      `: > ${verbs}/$$`,
+      `exec ${path.join(packageRoot, 'dist/src/client/ctl/main.js')} "$@"`,
+    ])
+    chmodSync(path.join(there, 'broker-ctl'), 0o755)
     const port = await freePort()
     write('server.conf', [
       `Port ${port}`,
@@ -159,14 +157,12 @@ suite('by a real sshd', () => {
     const stdio: ['pipe', 'pipe', 'pipe'] = ['pipe', 'pipe', 'pipe']
     return spawn(process.execPath, [main, '-H', 'there', ...args], { env: environment(), stdio })
   }
-  /** Processes of broker-ctl on the other host. */
+  /** Living processes of broker-ctl on the other host. */
   const there = () =>
-    readdirSync('/proc').filter(pid => {
+    readdirSync(path.join(folder, 'verbs')).filter(pid => {
       try {
-        return (
-          /^\d+$/.test(pid) &&
-          readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`${folder}/there/broker-ctl`)
-        )
+        process.kill(Number(pid), 0)
+        return true
       } catch {
         return false
       }
