@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildProgram } from '../guest/build'
 import { type GuestFiles, guestFiles } from '../guest/linux/files'
-import { linuxArguments, makeDisk } from '../guest/linux/machine'
+import { type LinuxGuest, linuxArguments, makeDisk, vmFile } from '../guest/linux/machine'
 import { requireQemu } from '../guest/require-qemu'
 import { Progress } from '../lab/progress'
 import { attemptNow } from '../support/child'
@@ -132,22 +132,19 @@ function summary(times: readonly number[]): Pauses {
   return { median: percentile(times, 50), least: Math.min(...times), most: Math.max(...times) }
 }
 
-function argumentsOf({ files, folder, load }: Setting): string[] {
+function guestOf({ files, folder, load }: Setting): LinuxGuest {
   const parameters = [
     `memmap=64K$0x${ticksAddress.toString(16)}`,
     ...[`guest.ticks=0x${ticksAddress.toString(16)}`, `guest.tick_us=${tickUs}`, ...loads[load]],
   ]
-  return linuxArguments({ files, disk: path.join(folder, 'disk'), accelerator: 'tcg', parameters })
+  return { files, disk: path.join(folder, 'disk'), accelerator: 'tcg', parameters }
 }
 
 async function startVm(setting: Setting): Promise<Passing> {
   await makeDisk(path.join(setting.folder, 'disk'))
   const scene = await Scene.open({ bytes: 2 * ramBytes, logLevel: 'info' })
-  const args = JSON.stringify(argumentsOf(setting))
-  writeFileSync(
-    path.join(scene.directory, `${vm}.toml`),
-    `[vm]\nqemu = "${setting.qemu}"\narguments = ${args}\n[[memory]]\nbytes = ${ramBytes}\n`,
-  )
+  const { qemu } = setting
+  writeFileSync(path.join(scene.directory, `${vm}.toml`), vmFile(guestOf(setting), { qemu, ramBytes }))
   const run: Run = scene.run(vm)
   await run.guestSays(/guest: ready/)
   return {
@@ -167,7 +164,7 @@ async function startScript(setting: Setting, way: Exclude<Way, 'membroker'>): Pr
   truncateSync(memory, ramBytes)
   const script = path.join(packageRoot, 'test/bench/upgrade-floor.sh')
   const mode = way === 'cpr' ? 'cpr' : 'shared'
-  const args = [script, mode, memory, String(ramBytes), setting.qemu, ...argumentsOf(setting)]
+  const args = [script, mode, memory, String(ramBytes), setting.qemu, ...linuxArguments(guestOf(setting))]
   const child = spawn('bash', args, { stdio: ['pipe', 'pipe', 'pipe'] })
   let said = ''
   child.stderr.setEncoding('utf8').on('data', text => {

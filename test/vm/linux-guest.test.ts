@@ -1,6 +1,6 @@
 /**
  * Proves that a Linux guest of the distribution goes on over each event of its host that needs no other kernel: a save and
- * a run, a save and a run in another QEMU, the broker's end, QEMU's end while it loads. The connection from before stays
+ * a run, the broker's end, an upgrade of QEMU, QEMU's end while it loads. The connection from before stays
  * open, each byte of its stream comes once and in order, counters and clocks go on, and the disk is in order. Where nothing
  * was saved, QEMU's end is one crash: the guest boots with all that it had written.
  */
@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { VmPlaces } from '../../src/client/ctl/vm/places'
 import { type GuestFiles, guestFiles } from '../guest/linux/files'
-import { linuxArguments, makeDisk, recordsOn } from '../guest/linux/machine'
+import { makeDisk, recordsOn, vmFile } from '../guest/linux/machine'
 import { GuestNetwork, type PeerProcess } from '../guest/linux/network'
 import { requireQemu } from '../guest/require-qemu'
 import { Progress } from '../lab/progress'
@@ -57,17 +57,13 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
   })
 
   function write(qemu: string): void {
-    const args = linuxArguments({
+    const guest = {
       files: files!,
       disk,
-      network: { tap: 'tap0', address },
-      accelerator: 'tcg',
-    })
-    const file = path.join(scene.directory, `${name}.toml`)
-    writeFileSync(
-      file,
-      `[vm]\nqemu = "${qemu}"\narguments = ${JSON.stringify(args)}\n[[memory]]\nbytes = "128MiB"\n`,
-    )
+      network: { tap: 'tap0', address, fd: 50 },
+      accelerator: 'tcg' as const,
+    }
+    writeFileSync(path.join(scene.directory, `${name}.toml`), vmFile(guest, { qemu, ramBytes: 2 ** 27 }))
   }
 
   function step(title: string, run: () => Promise<void>): void {
@@ -102,11 +98,18 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     await peer.progress('the guest goes on with another broker')
   })
 
-  step('over a save, and a run in the newest QEMU', async () => {
+  async function upgrade(): Promise<void> {
+    expect(await scene.ctl('vm', 'upgrade', name)).toMatchObject({ code: 0, stderr: '' })
+    expect(await peer.progress('the guest goes on after an upgrade')).toMatchObject({ boot: 1 })
+  }
+
+  step('over an upgrade of QEMU, to the newest too, and a save there', async () => {
+    await upgrade()
     const newest = await newestQemu(scene.folder)
     if (newest === undefined) return
-    await save()
     write(newest)
+    await upgrade()
+    await save()
     await goOn('the guest goes on in the newest QEMU')
   })
 

@@ -10,11 +10,27 @@ export interface LinuxGuest {
   readonly files: GuestFiles
   /** A file system that makeDisk() made. */
   readonly disk: string
-  /** Its tap in the host's bridge, and its address there. Left out: it has no network. */
-  readonly network?: { readonly tap: string; readonly address: string }
+  /**
+   * Its tap in the host's bridge, and its address there. fd: where QEMU inherits the tap from broker-ctl; left out: QEMU opens
+   * the tap by its name. Without it all, the guest has no network.
+   */
+  readonly network?: { readonly tap: string; readonly address: string; readonly fd?: number }
   readonly accelerator: 'tcg' | 'kvm'
   /** More of the kernel's command line; guest.c lists what it knows. */
   readonly parameters?: readonly string[]
+}
+
+/** The VM's file (TOML). */
+export function vmFile(guest: LinuxGuest, { qemu, ramBytes }: { qemu?: string; ramBytes: number }): string {
+  const { tap, fd } = guest.network ?? {}
+  return [
+    '[vm]',
+    ...(qemu === undefined ? [] : [`qemu = ${JSON.stringify(qemu)}`]),
+    `arguments = ${JSON.stringify(linuxArguments(guest))}`,
+    `[[memory]]\nbytes = ${ramBytes}`,
+    ...(fd === undefined ? [] : [`[[tap]]\nname = "${tap}"\nfd = ${fd}`]),
+    '',
+  ].join('\n')
 }
 
 /** QEMU's arguments, but for memory and monitor. */
@@ -32,11 +48,12 @@ export function linuxArguments(guest: LinuxGuest): string[] {
   ]
 }
 
-function networkArguments({ tap, address }: NonNullable<LinuxGuest['network']>): string[] {
+function networkArguments({ tap, address, fd }: NonNullable<LinuxGuest['network']>): string[] {
   // In one bridge they differ.
   const mac = `52:54:00:00:00:${Number(address.split('.').at(-1)).toString(16).padStart(2, '0')}`
+  const device = fd === undefined ? `ifname=${tap},script=no,downscript=no` : `fd=${fd}`
   return [
-    ...['-netdev', `tap,id=network,ifname=${tap},script=no,downscript=no`],
+    ...['-netdev', `tap,id=network,${device}`],
     ...['-device', `virtio-net-pci,netdev=network,mac=${mac},romfile=`],
   ]
 }

@@ -10,7 +10,7 @@ import { BrokerProcess } from './broker-process'
 const run = promisify(execFile)
 const outputBytesMax = 2 ** 26
 
-const configFile = '/run/broker.toml'
+export const brokerConfiguration = '/run/broker.toml'
 export const brokerSocket = '/run/membroker/broker.sock'
 
 /** The machine a stage runs on, as the stage sees it. */
@@ -94,15 +94,22 @@ export class Host {
 
   /** Make an empty table in a range of this configuration (TOML), as an operator does with memory that is new. */
   async format(config: string, range: string): Promise<void> {
-    writeFileSync(configFile, config)
-    await this.exec('membrokerd', ['--config', configFile, '--socket', brokerSocket, '--format', range])
+    writeFileSync(brokerConfiguration, config)
+    await this.exec('membrokerd', [
+      '--config',
+      brokerConfiguration,
+      '--socket',
+      brokerSocket,
+      '--format',
+      range,
+    ])
   }
 
   /** A broker on this configuration (TOML); its log is a file of the run. */
   broker(config: string, options: { socket?: string; logLevel?: string } = {}): Promise<BrokerProcess> {
     const { socket = brokerSocket, logLevel = 'debug' } = options
-    writeFileSync(configFile, config)
-    const args = ['--config', configFile, '--socket', socket, '--log-level', logLevel]
+    writeFileSync(brokerConfiguration, config)
+    const args = ['--config', brokerConfiguration, '--socket', socket, '--log-level', logLevel]
     return BrokerProcess.start(args, this.file('broker.log'))
   }
 

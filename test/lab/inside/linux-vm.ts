@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { DiskRecord } from '../../guest/linux/blocks'
-import { linuxArguments, makeDisk, recordsOn } from '../../guest/linux/machine'
+import { makeDisk, recordsOn, vmFile } from '../../guest/linux/machine'
 import { type PeerStatus, wentOn } from '../../guest/linux/stream-peer'
 import { peerFile, quietFile } from '../outside'
 import { guestLabel } from '../share'
@@ -55,10 +55,7 @@ export class LinuxVm {
     const network = { tap: name, address }
     const guest = { files, disk, network, accelerator: 'kvm' as const, parameters }
     mkdirSync(directory, { recursive: true })
-    writeFileSync(
-      `${directory}/${name}.toml`,
-      `[vm]\narguments = ${JSON.stringify(linuxArguments(guest))}\n[[memory]]\nbytes = ${ramBytes}\n`,
-    )
+    writeFileSync(`${directory}/${name}.toml`, vmFile(guest, { ramBytes }))
   }
 
   /** Waits until it has said that the guest boots, or goes on. */
@@ -87,6 +84,7 @@ export class LinuxVm {
 
   /** Waits until all that the peer has written is with the guest. The peer writes nothing more before the guest goes on. */
   async settle(): Promise<void> {
+    this.host.remember(this.pausesName, this.status().pausesMs.length)
     writeFileSync(this.host.file(quietFile), '')
     const isSettled = ({ sent, received }: PeerStatus) => sent === received
     const before = this.status().frames
@@ -104,8 +102,19 @@ export class LinuxVm {
     return this.status()
   }
 
+  /** The longest time without a byte since settle(). */
+  measurePause(): void {
+    const { pausesMs } = this.status()
+    const longest = Math.max(...pausesMs.slice(this.host.recall<number>(this.pausesName)))
+    this.host.measure(`${this.name}PauseSeconds`, Math.round(longest) / 1000)
+  }
+
   records(): Promise<DiskRecord[]> {
     return recordsOn(this.disk)
+  }
+
+  private get pausesName(): string {
+    return `pauses of ${this.name}`
   }
 
   private get ended(): boolean {
