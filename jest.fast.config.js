@@ -3,7 +3,7 @@
 const everything = require('./jest.config')
 
 const leftOut = [
-  'client/(exec-path|update-command)',
+  'client/(exec-path|remote|update-command)',
   'clients/(clients|hostile|install|rust)',
   'console/frames',
   'client/libvirt-qemu',
