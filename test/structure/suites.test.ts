@@ -1,5 +1,5 @@
 /** Proves that each suite opens by saying what it proves, and that documents do not fall back into riddles. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { packageRoot } from '../support/package-root'
 
@@ -8,6 +8,7 @@ const under = (folder: string, form: RegExp) =>
   readdirSync(path.join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
     .filter(name => form.test(name))
     .map(name => path.join(folder, name))
+    .filter(name => statSync(path.join(packageRoot, name)).isFile())
 
 test('the first words of each suite are a comment that begins with "Proves"', () => {
   const suites = under('test', /\.test\.tsx?$/)
