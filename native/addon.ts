@@ -14,6 +14,8 @@ export interface Addon {
   peerUid(fd: number): number
   adoptListener(fd: number): string | number
   openTap(name: string, vnetHeader: boolean): number
+  tapHeaderBytes(fd: number): number
+  setTapHeaderBytes(fd: number, bytes: number): number
 
   pidfdOpen(pid: number): number
   pidfdSendSignal(pidfd: number, signal: number): number

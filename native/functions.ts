@@ -82,6 +82,15 @@ export function openTap(name: string, vnetHeader: boolean): number {
   return check('TUNSETIFF', addon.openTap(name, vnetHeader))
 }
 
+/** The length of the header before each packet of a tap device. It is the device's, so all who have it open share it. */
+export function tapHeaderBytes(fd: number): number {
+  return check('TUNGETVNETHDRSZ', addon.tapHeaderBytes(fd))
+}
+
+export function setTapHeaderBytes(fd: number, bytes: number): void {
+  check('TUNSETVNETHDRSZ', addon.setTapHeaderBytes(fd, bytes))
+}
+
 // Processes
 
 /**

@@ -336,6 +336,8 @@ void ExportSockets(Napi::Env env, Napi::Object exports) {
   ExportNumber<PeerUidOf, &Arguments::int32>(exports, "peerUid");
   Export<SocketPairGlue>(exports, "socketPair");
   ExportNumber<OpenTap, &Arguments::string, &Arguments::boolean>(exports, "openTap");
+  ExportNumber<TapHeaderBytes, &Arguments::int32>(exports, "tapHeaderBytes");
+  ExportNumber<SetTapHeaderBytes, &Arguments::int32, &Arguments::int32>(exports, "setTapHeaderBytes");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);
 }

@@ -23,4 +23,11 @@ int OpenTap(const std::string& name, bool vnet_header) {
   return fd.take();
 }
 
+int TapHeaderBytes(int fd) {
+  int bytes = 0;
+  return ioctl(fd, TUNGETVNETHDRSZ, &bytes) < 0 ? -errno : bytes;
+}
+
+int SetTapHeaderBytes(int fd, int bytes) { return ioctl(fd, TUNSETVNETHDRSZ, &bytes) < 0 ? -errno : 0; }
+
 }  // namespace membroker

@@ -2,9 +2,11 @@
 
 #include <string>
 
-// native/functions.ts documents the function. Results below zero are -errno.
+// native/functions.ts documents the functions. Results below zero are -errno.
 namespace membroker {
 
 int OpenTap(const std::string& name, bool vnet_header);
+int TapHeaderBytes(int fd);
+int SetTapHeaderBytes(int fd, int bytes);
 
 }  // namespace membroker

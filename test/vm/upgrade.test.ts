@@ -2,7 +2,7 @@
  * Proves that a newer QEMU takes a guest from the one that runs it, with no count lost and no memory copied; and that whatever
  * goes wrong on the way leaves the guest in the old one.
  */
-import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import path from 'node:path'
 import { connect } from '../../src/client'
@@ -231,6 +231,50 @@ if (qemu === undefined) {
     await countsOn(run)
     await scene.broker.start()
     expect(await upgrade()).toMatchObject({ code: 0 })
+    await countsOn(run)
+  })
+
+  test('a new QEMU sets the header length of a tap device; the guest that goes on in the old one has its own again', async () => {
+    if (!needsRoot('tap devices')) return
+    const length = path.join(scene.folder, 'length')
+    const lengthNow = () => Number(readFileSync(length, 'utf8') || 0)
+    // As a guest's driver would, this sets the length, and then tells it; beside the first QEMU alone.
+    const watched = program(
+      'watched',
+      `#!/usr/bin/python3
+import fcntl, os, struct, sys, time
+def child():
+    time.sleep(1)
+    fcntl.ioctl(50, 0x400454d8, struct.pack('i', 12))
+    while os.getppid() == parent:
+        bytes, = struct.unpack('i', fcntl.ioctl(50, 0x800454d7, struct.pack('i', 0)))
+        open(${JSON.stringify(`${length}.new`)}, 'w').write(str(bytes))
+        os.rename(${JSON.stringify(`${length}.new`)}, ${JSON.stringify(length)})
+        time.sleep(0.02)
+parent = os.getpid()
+if not os.path.exists(${JSON.stringify(length)}):
+    open(${JSON.stringify(length)}, 'w').close()
+    if os.fork() == 0:
+        os.closerange(0, 3)
+        child()
+        os._exit(0)
+os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
+`,
+    )
+    scene.write('vm-1', {
+      vm: `qemu = ${JSON.stringify(watched)}`,
+      arguments: ['-netdev', 'tap,id=net0,fd=50', '-device', 'virtio-net-pci,netdev=net0,romfile='],
+      more: '[[tap]]\nname = "mbr0"\nfd = 50\n',
+    })
+    scene.launcher = ['unshare', '--net', '--']
+    const run = scene.run('vm-1')
+    await run.counts(5)
+    await until(() => lengthNow() === 12, 'the length is set')
+    expect(await upgrade('--dry-run')).toMatchObject({ code: 0 })
+    rmSync(length)
+    writeFileSync(length, '')
+    await until(() => lengthNow() > 0, 'the length is read')
+    expect(lengthNow()).toBe(12)
     await countsOn(run)
   })
 

@@ -18,6 +18,7 @@ import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
 import { SocketFiles } from './socket-files'
 import { Standing, type StandingParts } from './standing'
+import { TapHeaders } from './tap-headers'
 import { GuestLost, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
 
@@ -242,6 +243,7 @@ export class Runner {
     this.upgrading = new AbortController()
     const { signal } = this.upgrading
     const sockets = new SocketFiles(this.settings.arguments)
+    const headers = new TapHeaders(this.parts.inherited)
     try {
       const {
         machine: newer,
@@ -249,7 +251,8 @@ export class Runner {
         to,
         downtimeMs,
       } = await upgrade(machine, {
-        start: machineType => this.launch(settings, { machineType, takesOver: true }, signal),
+        start: machineType =>
+          headers.keepDuring(this.launch(settings, { machineType, takesOver: true }, signal)),
         passMs: settings.saveMs,
         signal,
         dryRun,
@@ -265,6 +268,7 @@ export class Runner {
       }
       return { state: 'running', from, to, downtimeMs: downtimeMs ?? null }
     } catch (error) {
+      headers.restore()
       if (error instanceof GuestLost) this.failure = error
       if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
       throw error
