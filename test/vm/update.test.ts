@@ -180,6 +180,49 @@ if (qemu === undefined) {
     expectGapless(run.counters)
   })
 
+  const monitored = async () => {
+    const monitor = path.join(scene.folder, 'monitor')
+    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
+    const run = await counting('vm-1')
+    return { run, qmp: await Qmp.open(connectSocket(monitor), 60_000, 60_000) }
+  }
+
+  test('a save of before the guest ran on is not true of it, whatever state QEMU says that it is in', async () => {
+    const { run, qmp } = await monitored()
+    const first = new Update()
+    await first.is('ready')
+    await first.cancel()
+    await countsOn(run)
+    // Its owner makes a copy of its own.
+    await qmp.execute('stop')
+    await qmp.execute('migrate', { uri: 'exec:cat >/dev/null' })
+    const isPassed = async () =>
+      ((await qmp.execute('query-status')) as { status: string }).status === 'postmigrate'
+    await until(isPassed, 'the copy')
+    const second = new Update()
+    expect((await second.is('failed')).detail).toMatch(/postmigrate/)
+    expect(await isSaved()).toBe(false)
+    await second.cancel()
+    await qmp.execute('cont')
+    await countsOn(run)
+    qmp.close()
+  })
+
+  test('a prepared guest that its owner lets run is saved again', async () => {
+    const { run, qmp } = await monitored()
+    const update = new Update()
+    await update.is('ready')
+    await expectPrepared()
+    await qmp.execute('cont')
+    await run.says(/somebody let the guest run/)
+    await until(async () => (await scene.state('vm-1')) === 'prepared', 'it to be saved again')
+    await expectPrepared()
+    qmp.close()
+    await run.kill()
+    await update.cancel()
+    await countsOn(await goesOn('vm-1'))
+  })
+
   test('a paused guest stays paused, and can be saved as often as anybody asks', async () => {
     const monitor = path.join(scene.folder, 'monitor')
     scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })

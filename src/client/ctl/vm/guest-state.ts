@@ -25,8 +25,8 @@ export interface SaveOrder {
   readonly ms: number
   /** Aborting it ends the save, and the guest goes on. */
   readonly signal?: AbortSignal | undefined
-  /** The last save of this very QEMU. */
-  readonly last: SavedState | undefined
+  /** The last save of this very QEMU, and how often the guest had run by then. */
+  readonly last: { readonly state: SavedState; readonly timesRun: number } | undefined
   progress(text: string): void
 }
 
@@ -38,10 +38,10 @@ export async function saveGuest(machine: Machine, state: StateMemory, order: Sav
   const { memory, update, progress, signal, last } = order
   const deadline = performance.now() + order.ms
   const status = await machine.status()
-  // QEMU saves a stopped guest once. The guest has not run since, so that save is true of it, and it is still here.
-  if (status === 'postmigrate' && last) {
-    const again = { ...last, update, pausedAt: Date.now(), savedAt: Date.now() }
-    publishSave(state, last.payloadBytes, again)
+  // QEMU saves a stopped guest once. Where the guest has not run since, that save is true of it, and it is still here.
+  if (status === 'postmigrate' && last?.timesRun === machine.timesRun) {
+    const again = { ...last.state, update, pausedAt: Date.now(), savedAt: Date.now() }
+    publishSave(state, again.payloadBytes, again)
     return again
   }
   const running = status === 'running'
@@ -65,6 +65,7 @@ export async function saveGuest(machine: Machine, state: StateMemory, order: Sav
   try {
     signal?.throwIfAborted()
     if (running) await machine.stop()
+    const { timesRun } = machine
     await machine.save(
       chunk => {
         if (excess.length === 0 && bytes + chunk.length <= payloadBytesMax(state))
@@ -76,6 +77,7 @@ export async function saveGuest(machine: Machine, state: StateMemory, order: Sav
       signal,
     )
     if (excess.length > 0) await writeExcess(state, bytes, excess, leftMs(), progress)
+    if (machine.timesRun !== timesRun) throw failed('somebody let the guest run meanwhile')
     const saved = { ...facts, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
     publishSave(state, bytes, saved)
     progress(`${formatSize(bytes)} of device state are saved`)

@@ -32,6 +32,9 @@ export class Machine {
 
   /** Events so far. */
   private events = 0
+  private runs = 0
+  /** The guest runs from now on, whoever let it. */
+  onRun: () => void = () => {}
 
   private constructor(process: QemuProcess, qmp: Qmp, folder: string, starting: AbortSignal) {
     this.process = process
@@ -41,7 +44,10 @@ export class Machine {
     qmp.on('event', (name, _data, at) => {
       this.events++
       if (name === 'STOP') this.lastSwitches.stoppedAt = at
-      if (name === 'RESUME') this.lastSwitches.resumedAt = at
+      if (name !== 'RESUME') return
+      this.lastSwitches.resumedAt = at
+      this.runs++
+      this.onRun()
     })
   }
 
@@ -220,6 +226,11 @@ export class Machine {
   /** When the guest was last stopped, and last went on, by QEMU's clock. */
   get switches(): Readonly<{ stoppedAt: number | undefined; resumedAt: number | undefined }> {
     return this.lastSwitches
+  }
+
+  /** How often the guest has begun to run: the same as before where it has not run since. */
+  get timesRun(): number {
+    return this.runs
   }
 
   /** Ends QEMU. Idempotent. */

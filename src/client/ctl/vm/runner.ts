@@ -41,8 +41,9 @@ export class Runner {
   private memory: readonly GuestMemory[] = []
   /** Changes of the VM come one after the other. undefined: none is under way. Never rejects. */
   private underWay: Promise<void> | undefined
-  /** The last save of this QEMU. */
+  /** The last save of this QEMU, and how often the guest had run before. */
   private saved: SavedState | undefined
+  private savedRuns = 0
   /** The reason why the runner itself has ended QEMU. */
   private failure: Failure | undefined
   /** Ends an upgrade while the guest still runs in the old QEMU. */
@@ -196,7 +197,7 @@ export class Runner {
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
     const machineType = decision.kind === 'resume' ? decision.state.machine : undefined
     const machine = await this.launch(settings, { machineType, takesOver: false }, starting)
-    this.machine = machine
+    this.use(machine)
     try {
       if (decision.kind === 'resume') {
         const saved = decision.state
@@ -218,6 +219,31 @@ export class Runner {
     this.standing.describe('running')
     manager.ready('running')
     log('the guest boots')
+  }
+
+  private use(machine: Machine): void {
+    this.machine = machine
+    machine.onRun = () => void this.hasRun(machine)
+  }
+
+  /** Somebody else's order by a monitor lets a prepared guest run: what was saved is not true of it any more. */
+  private async hasRun(machine: Machine): Promise<void> {
+    while (this.underWay) await this.underWay
+    const { saved } = this
+    const { state, reason } = this.standing.record
+    if (machine !== this.machine || state !== 'prepared' || !saved || machine.timesRun === this.savedRuns)
+      return
+    this.parts.log('somebody let the guest run during an update of the host; it is saved again')
+    await this.exclusively(async () => {
+      try {
+        erase(this.parts.state)
+        await this.save(machine, saved.update, this.settings.saveMs, this.parts.log)
+        this.standing.enter(machine, 'prepared', reason ?? undefined)
+      } catch (error) {
+        this.parts.log(`an update of the host loses this guest: ${(error as Error).message}`)
+        if (!machine.process.exit) this.standing.enter(machine, 'running')
+      }
+    })
   }
 
   private launch(
@@ -260,7 +286,7 @@ export class Runner {
       })
       if (newer) {
         sockets.drop()
-        this.machine = newer
+        this.use(newer)
         this.settings = settings
         this.saved = undefined
         const after = downtimeMs === undefined ? '' : `; it stood still for ${downtimeMs.toFixed(1)} ms`
@@ -319,11 +345,13 @@ export class Runner {
     progress: (text: string) => void,
     signal?: AbortSignal,
   ): Promise<SavedState> {
-    const { memory, saved: last } = this
+    const { memory } = this
+    const last = this.saved && { state: this.saved, timesRun: this.savedRuns }
     this.saved = undefined
     this.standing.enter(this.machine, 'saving')
     this.parts.manager.extend(ms + marginMs)
     this.saved = await saveGuest(machine, this.parts.state, { memory, update, ms, signal, last, progress })
+    this.savedRuns = machine.timesRun
     return this.saved
   }
 
