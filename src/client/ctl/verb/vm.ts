@@ -130,8 +130,7 @@ function addUpgrade(noun: Command): void {
 and sends its device state; the new one goes on with it, as the machine that it was. No memory is copied.
 
 Until the new QEMU has the guest, any failure leaves it in the old one, where it goes on; the error says why. Options that the
-guest would see (memory, processors, devices) can't change like this: the verb refuses, and names them.
-`,
+guest would see (memory, processors, devices) can't change like this: the verb refuses, and names them.`,
   })
     .option(...directoryOption)
     .option('--qemu <program>', "instead of the file's: by path, or as found in PATH")
