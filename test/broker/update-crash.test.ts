@@ -141,6 +141,28 @@ test('killed before any commit: the update is under way, or over with its freeze
   ])
 })
 
+test('a broker starts after an update whatever the clock of the next boot says', async () => {
+  const directories = places(1)
+  const before = await open(bootA!, directories)
+  const record = {
+    id: updateId,
+    number: 1,
+    state: 'preparing',
+    reason: 'kernel',
+    uid: 0,
+    deadlineMs: 1,
+  } as const
+  new Report(before.inventory.ranges, before.log).begin({ ...record, sinceMs: Date.now() }, 60_000)
+  close(before)
+  jest.spyOn(Date, 'now').mockReturnValue(1)
+  try {
+    const { updates } = await open(bootB!, directories)
+    expect(updates.report.view).toMatchObject({ outcome: 'replaced', kernelAt: null })
+  } finally {
+    jest.restoreAllMocks()
+  }
+})
+
 test.each([
   [32 * 1024, 2_000, 1],
   [4 * 2 ** 20, 2_000, 500],

@@ -49,9 +49,10 @@ export class Report {
       return this.store.report?.outcome !== 'cancelled'
     }
     if (report?.outcome === 'underWay') {
-      const now = Date.now()
-      const kernelMs = Math.round(now - os.uptime() * 1000)
-      const brokerMs = Math.round(now - process.uptime() * 1000)
+      // A clock that nobody has set yet may say that the boot was before 1970.
+      const secondsAgo = (seconds: number) => Math.max(0, Math.round(Date.now() - seconds * 1000))
+      const kernelMs = secondsAgo(os.uptime())
+      const brokerMs = secondsAgo(process.uptime())
       this.store.put({ ...report, outcome: 'replaced', kernelMs, brokerMs })
     }
     return false
