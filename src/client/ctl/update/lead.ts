@@ -95,8 +95,11 @@ class Lead {
 
   private async load(): Promise<void> {
     const { load } = this.options
+    const { broker, progress, signal } = this.tools
+    const { update } = await broker.update({ signal })
+    // The kernel that is loaded is the other's: its host would start without one, and lose all memory.
+    if (update) throw new BrokerError('Busy', `update ${update.id} (${update.reason}) is under way`)
     // Most of what has to be written is written before anybody pauses.
-    const { progress, signal } = this.tools
     const patience = [longMs, signal] as const
     await progress.during('writing caches to the disks', run(['sync'], 'SyncFailed', ...patience))
     if (!load) return
@@ -268,13 +271,9 @@ class Lead {
     const error = this.ended instanceof Failure ? this.ended : met
     const isInterrupted = error instanceof BrokerError && error.code === 'Aborted'
     const why = isInterrupted ? 'interrupted' : error.message
-    const outcome = await this.cancel(why)
-    const kernel = this.isLoaded
-      ? await run(unload, 'UnloadFailed', endMs).then(
-          () => '',
-          (failed: Error) => `; the kernel is still loaded (${failed.message})`,
-        )
-      : ''
+    const isOthers = this.id === undefined && error instanceof BrokerError && error.code === 'Busy'
+    const outcome = isOthers ? 'nothing else has begun' : await this.cancel(why)
+    const kernel = this.isLoaded ? await this.unload(isOthers) : ''
     const code = isInterrupted
       ? 'Interrupted'
       : error instanceof Failure || error instanceof BrokerError
@@ -290,6 +289,15 @@ class Lead {
           ? exitCode.unreachable
           : exitCode.refused
     return new Failure(code, `${why}; ${outcome}${kernel}`, exit)
+  }
+
+  /** isOthers: somebody else's update may go by it by now. */
+  private async unload(isOthers: boolean): Promise<string> {
+    if (isOthers) return '; the kernel stays loaded'
+    return run(unload, 'UnloadFailed', endMs).then(
+      () => '',
+      (failed: Error) => `; the kernel is still loaded (${failed.message})`,
+    )
   }
 
   private async cancel(why: string): Promise<string> {

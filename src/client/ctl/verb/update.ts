@@ -87,7 +87,7 @@ function addLead(program: Command): Command {
     ],
     notes: `In this order: the checks of preflight, kexec -s -l, all participants pause and save, freeze, and then the kernel. If
 anything fails before that, everybody goes on, the freeze ends, the kernel is unloaded, and the error says so. When this
-command is killed, the broker does the same after 10 seconds.
+command is killed, the broker does the same after 10 seconds, but for the kernel, which stays loaded: kexec -u unloads it.
 
 Participants are VMs of broker-ctl vm, and programs that take part by the library. The update is refused while a process
 holds memory and takes no part, and where memory does not outlive the kernel. --ignore PATTERN lets allocations and
