@@ -3,7 +3,7 @@
  * steps fails or hangs, it is interrupted or killed, the broker is killed, or somebody else's update, memory or
  * participant is in the way.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, connect, MiB } from '../../src/client'
@@ -278,6 +278,24 @@ test('one at a time: a second one changes nothing', async () => {
   expect(await state()).toBe('proceeding')
   first.child.kill('SIGTERM')
   expect((await first.outcome).code).toBe(0)
+})
+
+test('without the kernel that was loaded nothing goes: systemd would take another one', async () => {
+  if (!needsRoot('a mount')) return
+  // A kernel that can't kexec has no such file.
+  const folder = path.join(host.server.folder, 'kernel')
+  mkdirSync(folder)
+  const loaded = path.join(folder, 'kexec_loaded')
+  writeFileSync(loaded, '1\n')
+  const a = await host.participant('vm-a', `require('node:fs').writeFileSync('${loaded}', '0\\n')`)
+  const mount = `mount --bind ${folder} /sys/kernel && exec "$@"`
+  const { outcome } = host.update([], {}, ['unshare', '--mount', '--', 'sh', '-c', mount, 'sh'])
+  const { code, stderr } = await outcome
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/NotLoaded: somebody has unloaded the next kernel; .* everybody runs\n$/),
+  ])
+  await everybodyRuns(['sync', load(), 'sync', 'kexec -s -u'], a)
 })
 
 test('a tenant holds it up until the deadline, or not at all where it is ignored', async () => {

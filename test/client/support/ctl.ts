@@ -17,9 +17,11 @@ export function startCtl(
   socket: string,
   args: readonly string[],
   more: NodeJS.ProcessEnv = {},
+  launcher: readonly string[] = [],
 ): { child: ChildProcess; outcome: Promise<Outcome> } {
   const env = { ...process.env, MEMBROKER_SOCKET: socket, NO_COLOR: '1', ...more }
-  const child = spawn(process.execPath, [ctlMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [file, ...rest] = [...launcher, process.execPath, ctlMain, ...args] as [string, ...string[]]
+  const child = spawn(file, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   return { child, outcome: outcomeOf(child) }
 }
 

@@ -70,10 +70,11 @@ export class UpdateHost {
     return holder
   }
 
-  /** broker-ctl update on this host. */
+  /** broker-ctl update on this host; launcher: a command that runs it. */
   update(
     args: readonly string[] = [],
     way: { LOAD?: Behaviour; GO?: Behaviour; SYNC?: Behaviour; STATE?: string } = {},
+    launcher: readonly string[] = [],
   ): { child: ChildProcess; outcome: Promise<Outcome>; said: (words: string) => Promise<void> } {
     const own = [
       '--config',
@@ -87,7 +88,7 @@ export class UpdateHost {
     ]
     const go = args.includes('--go') ? [] : ['--go', 'kexec -e']
     const env = { PIDS: this.pids, ...way, PATH: `${this.bin}:${process.env.PATH}` }
-    const { child, outcome } = startCtl(this.server.socket, ['update', ...own, ...go, ...args], env)
+    const { child, outcome } = startCtl(this.server.socket, ['update', ...own, ...go, ...args], env, launcher)
     this.commands.push(child)
     let stdout = ''
     child.stdout!.on('data', text => {

@@ -18,6 +18,8 @@ export interface LeadOptions {
   /** Loads the next kernel; undefined: it is loaded already. */
   readonly load: readonly string[] | undefined
   readonly go: readonly string[]
+  /** Whether a kernel is loaded, as the running one says. */
+  readonly hasNextKernel: () => boolean
   readonly isIgnored: (name: string) => boolean
 }
 
@@ -64,6 +66,7 @@ class Lead {
   private readonly startedAt = Date.now()
   private id: number | undefined
   private isLoaded = false
+  private hadNextKernel = false
   /** Why nobody follows it any more. */
   private ended: Error | undefined
   private wake: () => void = () => {}
@@ -102,10 +105,12 @@ class Lead {
     // Most of what has to be written is written before anybody pauses.
     const patience = [longMs, signal] as const
     await progress.during('writing caches to the disks', run(['sync'], 'SyncFailed', ...patience))
-    if (!load) return
-    this.isLoaded = true
-    await progress.during('loading the kernel', run(load, 'LoadFailed', ...patience))
-    this.tools.lines.step('kernel', `${load[3]} is loaded`)
+    if (load) {
+      this.isLoaded = true
+      await progress.during('loading the kernel', run(load, 'LoadFailed', ...patience))
+      this.tools.lines.step('kernel', `${load[3]} is loaded`)
+    }
+    this.hadNextKernel = this.options.hasNextKernel()
   }
 
   private async begin(): Promise<void> {
@@ -160,8 +165,11 @@ class Lead {
   /** What interrupts from here on does not stop a kernel that is on its way. */
   private async go(): Promise<void> {
     const { broker, signal, lines } = this.tools
-    const { go, withinMs } = this.options
+    const { go, withinMs, hasNextKernel } = this.options
     this.interrupted()
+    // systemctl would load one of its own choice, with a command line that nobody has checked.
+    if (this.hadNextKernel && !hasNextKernel())
+      throw new Failure('NotLoaded', 'somebody has unloaded the next kernel', exitCode.refused)
     lines.step('go', go.join(' '))
     const ended = await this.program()
     if (!ended.good) throw new Failure('GoFailed', ended.sentence, exitCode.refused)

@@ -122,7 +122,8 @@ By default the next command line is the running one.`,
 
 async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
   const kernel = options.kernel === undefined ? undefined : findKernel(options.kernel, options.initrd)
-  const isLoaded = kernel === undefined && new HostFiles().text(loadedFile) === '1'
+  const hasNextKernel = () => new HostFiles().text(loadedFile) === '1'
+  const isLoaded = kernel === undefined && hasNextKernel()
   if (!kernel && !isLoaded && !options.dryRun)
     throw new UsageError('no kernel is loaded: name one by --kernel, or load one by kexec -s -l')
   const commandLine = nextCommandLine(options)
@@ -160,6 +161,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           digests: options.digests === true,
           load: kernel && loadCommand(kernel, commandLine),
           go,
+          hasNextKernel,
           isIgnored,
         },
         {
