@@ -19,7 +19,6 @@ const programAddress = 0x7c00
 
 /** Hertz of the PC's timer. */
 const timerClock = 1_193_182
-const timerDivisor = Math.round(timerClock / countsPerSecond)
 
 const low = (word: number) => word & 0xff
 const high = (word: number) => word >> 8
@@ -58,7 +57,7 @@ const interruptHandler = [
 const timerVector = 0x20
 
 /** At 0000:programAddress in RAM. */
-const program = [
+const program = (timerDivisor: number) => [
   ...[0xeb, interruptHandler.length], //                             jmp over the handler
   ...interruptHandler,
   ...[0x31, 0xc0], //                                                xor ax, ax
@@ -137,11 +136,12 @@ function word(value: number): [number, number] {
   return [value & 0xff, (value >> 8) & 0xff]
 }
 
-/** The firmware image, for QEMU's -bios. */
-export function counterFirmware(): Buffer {
+/** The firmware image, for QEMU's -bios. perSecond: counts, at least 19. */
+export function counterFirmware(perSecond = countsPerSecond): Buffer {
+  const counting = program(Math.round(timerClock / perSecond))
   const hltAndInc = 6
-  const next = programAddress + program.length - hltAndInc
-  const whole = [...program, ...printer(programAddress + program.length, next)]
+  const next = programAddress + counting.length - hltAndInc
+  const whole = [...counting, ...printer(programAddress + counting.length, next)]
   const firmware = Buffer.alloc(firmwareBytes)
   firmware.set(loader(whole.length), 0)
   firmware.set(whole, programOffset)

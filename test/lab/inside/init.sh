@@ -44,6 +44,8 @@ case " $cmdline " in
       exec switch_root /host /sbin/init
     fi
     echo "no root at $root" >/dev/kmsg
+    # What an operator does in a rescue shell.
+    test -f /lab/rescue && sh /lab/rescue
     exit 1
     ;;
 esac

@@ -1,0 +1,32 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Host } from './host'
+
+/** broker-ctl update as an operator runs it, with the kernel that comes next unless a --kernel says otherwise. */
+export class UpdateCommand {
+  /** What it has printed, on both streams. */
+  said = ''
+  private readonly child: ChildProcess
+
+  constructor(host: Host, ...options: string[]) {
+    const { image, initrd } = host.nextKernel
+    const args = ['update', '--kernel', image, '--initrd', initrd, ...options]
+    this.child = spawn('broker-ctl', args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.said += text
+        host.say(text)
+      })
+  }
+
+  /** Resolves with its exit code, or the signal that ended it. */
+  async ended(): Promise<number | NodeJS.Signals> {
+    const { child } = this
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'close')
+    return child.exitCode ?? child.signalCode!
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL')
+  }
+}
