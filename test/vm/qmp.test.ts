@@ -72,12 +72,13 @@ test('answers are matched by their number, in whatever order and pieces they com
   const [first, second] = [qmp.execute('query-status'), qmp.execute('qom-get', { path: '/machine' })]
   const [one, two] = [await next(), await next()]
   expect(two).toMatchObject({ execute: 'qom-get', arguments: { path: '/machine' } })
-  const text = `${JSON.stringify({ event: 'STOP', timestamp: {} })}\r\n${JSON.stringify({ return: 'Zwei µ', id: two.id })}\n`
+  const timestamp = { seconds: 1_767_225_600, microseconds: 250_000 }
+  const text = `${JSON.stringify({ event: 'STOP', timestamp })}\r\n${JSON.stringify({ return: 'Zwei µ', id: two.id })}\n`
   for (const byte of Buffer.from(text)) peer.write(Buffer.from([byte]))
   expect(await second).toBe('Zwei µ')
   say({ return: { status: 'running' }, id: one.id })
   expect(await first).toEqual({ status: 'running' })
-  expect(events).toEqual([['STOP', {}]])
+  expect(events).toEqual([['STOP', {}, 1_767_225_600_250]])
 })
 
 test('a refusal is in the words of QEMU, and costs nothing else', async () => {
@@ -131,7 +132,7 @@ test('when QEMU is gone, all that waits is told, and all that comes', async () =
     message: expect.stringMatching(/^query-status: QEMU is gone/),
   })
   await expect(qmp.execute('cont')).rejects.toMatchObject({
-    kind: 'lost',
+    kind: 'unsent',
     message: expect.stringMatching(/^cont: QEMU is gone/),
   })
 })
