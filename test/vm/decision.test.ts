@@ -49,7 +49,7 @@ test.each<[string, Found, GuestMemory[], boolean, object]>([
     false,
     { kind: 'resume' },
   ],
-  ['it is to be discarded', saved, same, true, { kind: 'boot', reason: expect.stringMatching(/discarded/) }],
+  ['it is to be discarded', saved, same, true, { kind: 'boot', reason: expect.stringMatching(/discards/) }],
   [
     'it is damaged',
     { kind: 'damaged', reason: 'so it is' },
