@@ -161,6 +161,47 @@ if (qemu === undefined) {
     await countsOn(run)
   })
 
+  test('a paused guest whose upgrade fails is saved and upgraded as before', async () => {
+    const monitor = path.join(scene.folder, 'monitor')
+    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
+    const run = await counting('vm-1')
+    const { qemuPid } = await vm()
+    const faulty = program('faulty', faultyQemu(qemu, 'query-migrate', 'dies'))
+    const fails = async () =>
+      expect(await upgrade('--qemu', faulty)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/UpgradeFailed: the guest goes on in the old QEMU/),
+      })
+    const paused = async () => {
+      const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+      if (((await qmp.execute('query-status')) as { running: boolean }).running) await qmp.execute('stop')
+      return qmp
+    }
+    ;(await paused()).close()
+    await fails()
+    await fails()
+    expect(await vm()).toMatchObject({ state: 'running', qemuPid })
+    expect(await upgrade()).toMatchObject({ code: 0, stderr: '' })
+    const qmp = await paused()
+    await qmp.execute('cont')
+    await countsOn(run)
+    await qmp.execute('stop')
+    qmp.close()
+    await fails()
+    // Nothing counts as saved while its owner may let it run.
+    expect(readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0)).toBe(0n)
+    run.signal('SIGTERM')
+    expect((await run.outcome).code).toBe(0)
+    const left = await scene.counter('vm-1')
+    const next = scene.run('vm-1')
+    await next.says(/was paused when it was saved, and stays paused/)
+    const again = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    await again.execute('cont')
+    again.close()
+    await next.counts(5)
+    expect([left, left + 1]).toContain(next.counters[0])
+  })
+
   test.each(['dies', 'hangs'] as const)(
     'a new QEMU that %s as it is told to run the guest never runs beside the old one',
     async fault => {

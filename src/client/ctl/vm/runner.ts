@@ -19,7 +19,7 @@ import { parseVmFile, type VmSettings } from './settings'
 import { SocketFiles } from './socket-files'
 import { Standing, type StandingParts } from './standing'
 import { TapHeaders } from './tap-headers'
-import { GuestLost, upgrade } from './upgrade'
+import { GuestLost, type UpgradeOrder, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
 
 /** A service manager waits a little longer than the deadlines here. */
@@ -279,6 +279,8 @@ export class Runner {
       } = await upgrade(machine, {
         start: machineType =>
           headers.keepDuring(this.launch(settings, { machineType, takesOver: true }, signal)),
+        isSaved: this.saved !== undefined && this.savedRuns === machine.timesRun,
+        save: () => this.saveToPass(machine, settings.saveMs, progress),
         passMs: settings.saveMs,
         signal,
         dryRun,
@@ -303,6 +305,22 @@ export class Runner {
       this.upgrading = undefined
       if (!this.machine?.process.exit) this.standing.enter(this.machine, 'running')
     }
+  }
+
+  /**
+   * The owner may let the guest run in the old QEMU, so what is saved does not count; but the next save finds it. Nobody aborts
+   * this: QEMU may have sent the guest by then, and does so once.
+   */
+  private async saveToPass(
+    machine: Machine,
+    ms: number,
+    progress: (text: string) => void,
+  ): ReturnType<UpgradeOrder['save']> {
+    const { state } = this.parts
+    const saved = await this.save(machine, null, ms, progress)
+    erase(state)
+    this.standing.enter(machine, 'upgrading')
+    return { running: saved.running, load: newer => loadGuest(newer, state, saved, ms) }
   }
 
   private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {

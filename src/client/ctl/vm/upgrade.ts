@@ -4,6 +4,13 @@ import type { Machine } from './machine'
 export interface UpgradeOrder {
   /** Starts the QEMU that takes the guest, as a machine of this versioned type. */
   start(machineType: string): Promise<Machine>
+  /** QEMU sends a stopped guest once. This save is that, and true until the guest runs. */
+  readonly isSaved: boolean
+  /**
+   * Saves a stopped guest, and returns what loads that into the new QEMU: so it is there if the new one fails. running: it
+   * was not stopped after all, and is now.
+   */
+  save(): Promise<{ readonly running: boolean; load(machine: Machine): Promise<void> }>
   /** The time for passing the guest. */
   readonly passMs: number
   /** Aborting it ends the upgrade while the guest still runs in the old QEMU. */
@@ -32,7 +39,8 @@ class GuestStuck extends Failure {}
  * Replaces a QEMU by another one that has the same memory. Only one runs the guest at any time:
  *
  * 1. The new QEMU starts beside the old one, and waits. The guest runs in the old one.
- * 2. The old QEMU stops the guest and sends it. Until the new one has it, the old one can go on.
+ * 2. The old QEMU stops the guest and sends it. Until the new one has it, the old one can go on. A guest that is paused already
+ *    is saved, and the new QEMU loads that.
  * 3. The new QEMU is told to run it. From the order on the guest may have run there, so the old one never goes on.
  * 4. The old QEMU is ended.
  *
@@ -41,7 +49,8 @@ class GuestStuck extends Failure {}
 export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgraded> {
   const status = await old.status()
   const running = status === 'running'
-  if (!running && status !== 'paused') throw failed(`QEMU says the guest is ${status}: it can't pass`)
+  const isStopped = status === 'paused' || (status === 'postmigrate' && order.isSaved)
+  if (!running && !isStopped) throw failed(`QEMU says the guest is ${status}: it can't pass`)
   const machineType = await old.machineType()
   const from = await old.version()
   order.progress('the new QEMU starts')
@@ -68,10 +77,18 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
 }
 
 async function pass(old: Machine, machine: Machine, running: boolean, order: UpgradeOrder): Promise<void> {
+  const { timesRun } = old
+  let runs = running
   try {
-    await old.passTo(machine, order.passMs, order.signal)
+    if (running) await old.passTo(machine, order.passMs, order.signal)
+    else {
+      const saved = await order.save()
+      runs = saved.running
+      await saved.load(machine)
+    }
+    if (old.timesRun !== timesRun) throw failed('somebody let the guest run meanwhile')
     machine.keep()
-    if (running) await machine.cont()
+    if (runs) await machine.cont()
   } catch (error) {
     await end(machine)
     const mayHaveRun = (error as { kind?: string }).kind === 'lost'
@@ -81,7 +98,7 @@ async function pass(old: Machine, machine: Machine, running: boolean, order: Upg
       throw new GuestLost('UpgradeLost', message, exitCode.refused)
     }
     const why = (error as Error).message
-    await old.takeBack(running).catch(reason => {
+    await old.takeBack(runs).catch(reason => {
       throw new GuestStuck(
         'UpgradeFailed',
         `the guest is paused: ${why}; and the old QEMU does not go on: ${reason.message}`,
