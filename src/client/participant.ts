@@ -35,12 +35,19 @@ export interface Participation {
   readonly done: Promise<void>
   /** Resolves when the broker knows of it for the first time; rejected as done. */
   readonly joined: Promise<void>
+  /**
+   * What prepare() has saved is lost, for example as somebody went on: the broker is told failed with this reason in place of
+   * ready. Does nothing where the last answer is not ready, or the update is over.
+   */
+  fail(reason: string): void
 }
 
 type Message = Out<'JoinUpdates'>
 
 interface Preparing {
   readonly id: number
+  /** Its number at the broker that asked last. */
+  participant: number
   readonly abort: AbortController
   wasAsked: boolean
   /** undefined: still at work. */
@@ -60,9 +67,10 @@ export function participate(link: Link, options: ParticipateOptions): Participat
   })
   // Nobody may be waiting; those who do get the rejection from their own await.
   joined.catch(() => {})
-  const done = new Participant(link, options, onJoined).run()
+  const participant = new Participant(link, options, onJoined)
+  const done = participant.run()
   done.then(onJoined, onRefused)
-  return { done, joined }
+  return { done, joined, fail: reason => participant.fail(reason) }
 }
 
 class Participant {
@@ -97,6 +105,13 @@ class Participant {
     }
   }
 
+  fail(reason: string): void {
+    const { preparing } = this
+    if (this.isOver || preparing?.outcome?.outcome !== 'ready') return
+    preparing.outcome = { outcome: 'failed', detail: lineOf(reason) }
+    this.answer(preparing)
+  }
+
   private get isOver(): boolean {
     return this.link.closed || this.options.signal?.aborted === true
   }
@@ -113,15 +128,13 @@ class Participant {
   }
 
   private prepare(participant: number, id: number, { reason, deadlineMs }: Message): void {
-    this.preparing ??= this.begin({ id, reason: reason ?? '', deadlineMs: deadlineMs ?? 0 })
+    this.preparing ??= this.begin(participant, { id, reason: reason ?? '', deadlineMs: deadlineMs ?? 0 })
     const preparing = this.preparing
-    preparing.work.then(() => {
-      if (this.preparing === preparing && preparing.outcome)
-        this.answer({ participant, update: id, ...preparing.outcome })
-    })
+    preparing.participant = participant
+    preparing.work.then(() => this.answer(preparing))
   }
 
-  private begin(notice: Omit<UpdateNotice, 'signal'>): Preparing {
+  private begin(participant: number, notice: Omit<UpdateNotice, 'signal'>): Preparing {
     const abort = new AbortController()
     const work = this.handlers.then(async () => {
       try {
@@ -138,7 +151,8 @@ class Participant {
       }
     })
     this.handlers = work
-    const preparing: Preparing = { id: notice.id, abort, wasAsked: false, outcome: undefined, work }
+    const { id } = notice
+    const preparing: Preparing = { id, participant, abort, wasAsked: false, outcome: undefined, work }
     return preparing
   }
 
@@ -155,13 +169,10 @@ class Participant {
   }
 
   /** Whoever has to answer again hears of it by the next prepare. */
-  private answer(answer: {
-    participant: number
-    update: number
-    outcome: 'ready' | 'failed'
-    detail?: string
-  }): void {
-    this.link.call('AnswerUpdate', answer).catch(error => {
+  private answer(preparing: Preparing): void {
+    const { id: update, participant, outcome } = preparing
+    if (this.preparing !== preparing || !outcome) return
+    this.link.call('AnswerUpdate', { participant, update, ...outcome }).catch(error => {
       if (this.link.closed) return
       const passed =
         error instanceof BrokerError &&

@@ -40,8 +40,11 @@ async function participant(name: string): Promise<Holder> {
     server.socket,
     `
     let settle
-    require('readline').createInterface({ input: process.stdin }).on('line', line => settle(line))
-    const { joined } = broker.participate({
+    require('readline').createInterface({ input: process.stdin }).on('line', line => {
+      if (line === 'lost') fail('somebody went on')
+      else settle(line)
+    })
+    const { joined, fail } = broker.participate({
       name: ${JSON.stringify(name)},
       async prepare({ id, reason, signal }) {
         const said = new Promise(resolve => { settle = resolve })
@@ -117,6 +120,29 @@ test('all are asked, answer and are waited for; then the update proceeds or is c
   for (const one of [a, b]) expect(await one.next()).toEqual({ cancelled: 'the kernel did not load' })
   expect((await broker.update()).participants.map(({ state }) => state)).toEqual(['idle', 'idle'])
   await expect(broker.cancelUpdate(follower.id)).rejects.toMatchObject({ code: 'NotFound' })
+})
+
+test('ready is taken back, also from the broker that comes back, and only while the update waits for it', async () => {
+  const a = await participant('vm-a')
+  a.say('lost')
+  const first = begin()
+  await a.next()
+  a.say('lost')
+  a.say('ready')
+  await first.until('ready')
+  a.say('lost')
+  await first.until('failed')
+  expect(first.names.get('vm-a')).toMatchObject({ state: 'failed', detail: 'somebody went on' })
+  await server.restart()
+  await until(async () => (await broker.update()).participants[0]?.state === 'failed', 'the same answer')
+  await broker.cancelUpdate((await broker.update()).update!.id)
+  expect(await a.next()).toMatchObject({ cancelled: expect.any(String) })
+  a.say('lost')
+  const second = begin()
+  expect(await a.next()).toEqual({ prepare: 'kernel' })
+  a.say('ready')
+  await second.until('ready')
+  await broker.cancelUpdate(second.id)
 })
 
 test('who fails is named with the reason; who is late is named at the deadline; an answer after it counts', async () => {
@@ -249,6 +275,7 @@ test.each(['SIGKILL', 'SIGTERM'] as const)(
     await other.proceedUpdate(id)
     await server.restart(signal)
     await until(async () => (await other.update()).update?.state === 'proceeding', 'it still proceeds')
+    await until(async () => (await other.update()).participants.length === 2, 'both are back again')
     await other.cancelUpdate(id, { reason: 'kexec failed' })
     for (const one of [a, b]) expect(await one.next()).toEqual({ cancelled: 'kexec failed' })
     await follower.done

@@ -223,6 +223,27 @@ if (qemu === undefined) {
     await countsOn(await goesOn('vm-1'))
   })
 
+  test('a prepared guest that its owner lets run, and that can not be saved again, is not ready any more', async () => {
+    const { run, qmp } = await monitored()
+    const update = new Update()
+    await update.is('ready')
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': 'none-such' })
+    await qmp.execute('cont')
+    expect((await update.is('failed')).detail).toMatch(/could not be saved: .*none-such/)
+    await countsOn(run)
+    expect(await isSaved()).toBe(false)
+    // The broker that comes back hears the same.
+    await scene.broker.restart()
+    await until(async () => (await participant())?.state === 'failed', 'the same answer')
+    await update.cancel()
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': '' })
+    qmp.close()
+    const second = new Update()
+    await second.is('ready')
+    await second.cancel()
+    await countsOn(run)
+  })
+
   test('a paused guest stays paused, and can be saved as often as anybody asks', async () => {
     const monitor = path.join(scene.folder, 'monitor')
     scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })

@@ -49,6 +49,9 @@ export class Runner {
   /** Ends an upgrade while the guest still runs in the old QEMU. */
   private upgrading: AbortController | undefined
 
+  /** A prepared guest runs, and could not be saved again. */
+  onUnprepared: (reason: string) => void = () => {}
+
   constructor(parts: RunnerParts) {
     this.parts = parts
     this.settings = parts.settings
@@ -240,7 +243,7 @@ export class Runner {
         await this.save(machine, saved.update, this.settings.saveMs, this.parts.log)
         this.standing.enter(machine, 'prepared', reason ?? undefined)
       } catch (error) {
-        this.parts.log(`an update of the host loses this guest: ${(error as Error).message}`)
+        this.onUnprepared((error as Error).message)
         if (!machine.process.exit) this.standing.enter(machine, 'running')
       }
     })

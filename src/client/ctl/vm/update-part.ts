@@ -6,6 +6,8 @@ export interface Preparable {
   prepare(update: UpdateNotice): Promise<string>
   /** Does nothing where the guest is not prepared. */
   goOn(reason: string): Promise<void>
+  /** Called when it is not prepared any more. */
+  onUnprepared: (reason: string) => void
 }
 
 export interface PartOptions {
@@ -38,13 +40,17 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
         const leaving = new AbortController()
         const until = AbortSignal.any([signal, leaving.signal])
         const end = whenAway(broker, awayMs, () => leaving.abort())
-        const { done, joined } = broker.participate({
+        const { done, joined, fail } = broker.participate({
           name,
           prepare: update =>
             guest.prepare({ ...update, signal: AbortSignal.any([update.signal, leaving.signal]) }),
           cancelled: ({ reason }) => guest.goOn(reason),
           signal: until,
         })
+        guest.onUnprepared = reason => {
+          log(`the guest is not ready for the update of the host any more: ${reason}`)
+          fail(reason)
+        }
         joined.then(onJoined, onJoined)
         const refusal = await done.then(
           () => undefined,
