@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, connect, MiB } from '../../src/client'
+import { Ignored, type Named } from '../../src/client/ctl/update/ignored'
 import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
@@ -329,7 +330,7 @@ test('a tenant holds it up until the deadline, or not at all where it is ignored
   await went.outcome
 })
 
-test('interrupted while participants save: it is called off; when the kernel goes: it is on its way', async () => {
+test('interrupted while participants save: it is called off', async () => {
   const a = await host.participant(
     'vm-a',
     "await new Promise(done => signal.addEventListener('abort', done))",
@@ -343,6 +344,68 @@ test('interrupted while participants save: it is called off; when the kernel goe
     expect.stringMatching(/interrupted; the update is called off, and everybody runs/),
   ])
   await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
+})
+
+test('interrupted when the kernel is on its way: nobody goes on, and it says so', async () => {
+  const a = await host.participant('vm-a')
+  const { child, outcome, said } = host.update()
+  await said('the host goes down')
+  child.kill('SIGINT')
+  const ended = await outcome
+  expect([ended.code, ended.stderr]).toEqual([
+    130,
+    expect.stringMatching(/Interrupted: .* on its way, and everything is saved and paused.* within 60 s/),
+  ])
+  expect(await state()).toBe('proceeding')
+  expect((await ctl(host.server.socket, 'update', 'cancel')).code).toBe(0)
+  await everybodyRuns(['sync', load(), 'sync', 'kexec -e'], a)
+})
+
+test('a freeze that does not end with the update is named', async () => {
+  await broker.freeze('by hand')
+  await host.participant('vm-a', "throw new Error('the disk is full')")
+  const { code, stderr } = await host.update().outcome
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/everybody runs; but the broker is still frozen \(by hand\): 'broker-ctl thaw' /),
+  ])
+  await broker.thaw()
+})
+
+test('a tenant names its participant as another is called: --ignore NAME stands for neither of them', async () => {
+  if (!needsRoot('a participant of another uid')) return
+  const [ours, theirs] = [0, tenant].map(uid => ({ uid, name: 'vm-a' })) as [Named, Named]
+  // Also where it joins when the update is under way.
+  const byName = new Ignored(['vm-*'])
+  expect([byName.has(ours), byName.has(ours, [ours]), byName.has(ours, [ours, theirs])]).toEqual([
+    true,
+    true,
+    false,
+  ])
+  const other = await OtherProcess.start(host.server.socket, { uid: tenant })
+  await other.run(async ({ client, connect }) => {
+    await client.call('Allocate', { name: 'db/ram', bytes: 4096 })
+    const stream = connect().stream('JoinUpdates', { name: 'vm-a' })
+    await stream.next()
+    // It never answers.
+    void (async () => {
+      for await (const _ of stream);
+    })().catch(() => {})
+  })
+  const a = await host.participant('vm-a', "throw new Error('the disk is full')")
+  const ambiguous = await host.update(['--ignore', 'vm-*']).outcome
+  expect(ambiguous.stderr).toMatch(
+    /Ambiguous: .* several users: write which of (0:vm-a, 65534:vm-a|65534:vm-a, 0:vm-a) is meant; nothing has/,
+  )
+  expect(host.calls).toEqual([])
+  const theirsOnly = ['--ignore', `${tenant}:*`]
+  const failed = await host.update(theirsOnly).outcome
+  expect(failed.stderr).toMatch(/NotReady: vm-a \(pid \d+, uid 0\) failed: the disk is full; /)
+  expect(await a.next()).toMatchObject({ goesOn: expect.any(String) })
+  const went = host.update([...theirsOnly, '--ignore', '0:vm-a'])
+  await went.said('the host goes down')
+  went.child.kill('SIGTERM')
+  expect((await went.outcome).code).toBe(0)
 })
 
 test('the broker is killed at each step, and the update goes on', async () => {

@@ -15,7 +15,7 @@ export interface CommonOptions {
 /** The tools of a verb. */
 export interface Session {
   readonly broker: Broker
-  /** Aborts at SIGINT and SIGTERM. */
+  /** Aborts at SIGINT and SIGTERM; its reason is that name. */
   readonly signal: AbortSignal
   /** Writes the JSON form or, for people, the text. */
   print(data: unknown, text: () => string): void
@@ -32,7 +32,7 @@ export const patientMs = 2 ** 31 - 1
 /** Broken off by the user, once; a second time the default applies and the process ends. */
 export function interruptible(): AbortSignal {
   const abort = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abort.abort())
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abort.abort(name))
   return abort.signal
 }
 

@@ -5,6 +5,7 @@ import { lineOf } from '../../participant'
 import { exitCode, Failure } from '../exit'
 import { size } from '../table'
 import { type Progress, portion } from '../terminal/progress'
+import type { Ignored } from './ignored'
 import type { UpdateLines } from './lines'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
@@ -20,12 +21,12 @@ export interface LeadOptions {
   readonly go: readonly string[]
   /** Whether a kernel is loaded, as the running one says. */
   readonly hasNextKernel: () => boolean
-  readonly isIgnored: (name: string) => boolean
+  readonly ignored: Ignored
 }
 
 export interface LeadTools {
   readonly broker: Broker
-  /** Aborts when somebody interrupts the command. */
+  /** Aborts when somebody interrupts the command. Its reason is the name of the process's signal. */
   readonly signal: AbortSignal
   readonly lines: UpdateLines
   readonly progress: Progress
@@ -59,6 +60,8 @@ export async function leadUpdate(options: LeadOptions, tools: LeadTools): Promis
 
 /** The kernel may still be replaced, so nobody may go on. */
 class StillGoing extends Failure {}
+/** Nobody follows it, and the broker's time for the kernel is as before. */
+class OnItsWay extends Failure {}
 
 class Lead {
   private readonly standing: Standing
@@ -75,7 +78,7 @@ class Lead {
     private readonly options: LeadOptions,
     private readonly tools: LeadTools,
   ) {
-    this.standing = new Standing(options.isIgnored)
+    this.standing = new Standing(options.ignored)
   }
 
   async run(): Promise<void> {
@@ -89,6 +92,7 @@ class Lead {
       await this.proceed()
       await this.go()
     } catch (error) {
+      if (error instanceof OnItsWay) throw error
       throw error instanceof StillGoing ? await this.leave(error) : await this.callOff(error as Error)
     } finally {
       signal.removeEventListener('abort', wake)
@@ -181,7 +185,14 @@ class Lead {
     await this.until(() => performance.now() > end || signal.aborted, false).finally(() =>
       clearTimeout(timer),
     )
-    if (signal.aborted) return
+    // By SIGTERM the host ends its processes.
+    if (signal.aborted && signal.reason === 'SIGTERM') return
+    if (signal.aborted)
+      throw new OnItsWay(
+        'Interrupted',
+        `interrupted; the kernel is on its way, and everything is saved and paused. If it is not replaced within ${within / 1000} s, the broker calls the update off; 'broker-ctl update cancel' does that now`,
+        exitCode.interrupted,
+      )
     if (asksSystemd(go) && !(await isRunning()))
       throw new StillGoing(
         'StillStopping',
@@ -317,22 +328,29 @@ class Lead {
         // Somebody else was faster, or the broker itself.
         if (!(error instanceof BrokerError) || error.code !== 'NotFound') throw error
       })
-      const gone = await this.gone()
+      const { gone, frozen } = await this.remains()
       const but =
         gone.length === 0
           ? ''
           : `, except ${gone.slice(0, 8).join(', ')}${gone.length > 8 ? ', ...' : ''}: saved and ended, so start them`
-      return `the update is called off, and everybody runs${but}`
+      const still =
+        frozen === null ? '' : `; but the broker is still frozen (${frozen}): 'broker-ctl thaw' ends that`
+      return `the update is called off, and everybody runs${but}${still}`
     } catch (error) {
       return `${(error as Error).message}: the broker calls the update off by itself, and then everybody runs`
     }
   }
 
-  /** Those that had saved and ended. After a restart of the broker the others need a moment to come back. */
-  private async gone(): Promise<string[]> {
+  /**
+   * gone: those that had saved and ended; after a restart of the broker the others need a moment to come back. frozen: the
+   * reason of a freeze that has not ended with the update, as it began before, or as a table refuses its end.
+   */
+  private async remains(): Promise<{ gone: string[]; frozen: string | null }> {
+    const { broker } = this.tools
     for (const end = performance.now() + participantsReturnMs; ; await sleep(pollMs)) {
-      const gone = this.standing.gone((await this.tools.broker.update()).participants)
-      if (gone.length === 0 || performance.now() > end) return gone
+      const gone = this.standing.gone((await broker.update()).participants)
+      const frozen = (await broker.status()).frozen ?? null
+      if ((gone.length === 0 && frozen === null) || performance.now() > end) return { gone, frozen }
     }
   }
 

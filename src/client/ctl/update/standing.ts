@@ -1,4 +1,5 @@
 import type { Participant, Update } from '../../index'
+import type { Ignored } from './ignored'
 
 /** Whether the leading program goes on, from what the broker has said. */
 export type Verdict =
@@ -14,7 +15,7 @@ export class Standing {
   private readonly keys = new Map<number, string>()
   update: Update | undefined
 
-  constructor(private readonly isIgnored: (name: string) => boolean) {}
+  constructor(private readonly ignored: Ignored) {}
 
   get participants(): Participant[] {
     return [...this.rows.values()]
@@ -36,8 +37,9 @@ export class Standing {
   verdict(isOverdue: boolean): Verdict {
     const { update } = this
     if (!update) return { kind: 'wait' }
-    const missing = this.participants.filter(({ waitedFor, state }) => waitedFor && state !== 'ready')
-    const needed = missing.filter(({ name }) => !this.isIgnored(name))
+    const asked = this.participants.filter(({ waitedFor }) => waitedFor)
+    const missing = asked.filter(({ state }) => state !== 'ready')
+    const needed = missing.filter(one => !this.ignored.has(one, asked))
     const failed = needed.filter(({ state }) => state === 'failed' || state === 'left')
     if (failed.length > 0) return { kind: 'callOff', why: sentence(failed) }
     if (needed.length > 0) {

@@ -69,11 +69,3 @@ function prefixesOf(name: string): string[] {
   const parts = name.split('/')
   return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'))
 }
-
-/** `*` stands for any text. */
-export function matcher(patterns: readonly string[]): (name: string) => boolean {
-  const forms = patterns.map(
-    pattern => new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*')}$`, 's'),
-  )
-  return name => forms.some(form => form.test(name))
-}

@@ -15,11 +15,12 @@ import {
 } from '../host/next-kernel'
 import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
+import { Ignored, type Named } from '../update/ignored'
 import { leadUpdate } from '../update/lead'
 import { UpdateLines } from '../update/lines'
 import { planData, planText, risksText } from '../update/plan'
 import { reportData, reportText } from '../update/report'
-import { matcher, surveyHost } from '../update/survey'
+import { surveyHost } from '../update/survey'
 import { addVerb } from '../verb'
 
 const nothing = 'no update is under way'
@@ -72,6 +73,7 @@ interface LeadVerbOptions extends CommandLineOptions {
 
 /** A broker that is restarted in the middle is back by then. */
 const brokerBackMs = 30_000
+const namesMax = 8
 const loadedFile = '/sys/kernel/kexec_loaded'
 
 function addLead(program: Command): Command {
@@ -91,7 +93,8 @@ command is killed, the broker does the same after 10 seconds, but for the kernel
 
 Participants are VMs of broker-ctl vm, and programs that take part by the library. The update is refused while a process
 holds memory and takes no part, and where memory does not outlive the kernel. --ignore PATTERN lets allocations and
-participants of these names lose what they have not saved.
+participants of these names lose what they have not saved. Participants choose their names: where several users have one of
+the same name, write UID:NAME.
 
 Without --kernel, the kernel is the one that kexec has loaded already; give its command line by --append for the checks.
 By default the next command line is the running one.`,
@@ -111,7 +114,7 @@ By default the next command line is the running one.`,
     )
     .option(
       '--ignore <pattern>',
-      'names that may lose what they have not saved; * stands for any text; may be repeated',
+      'names, or UID:NAME, that may lose what they have not saved; * stands for any text; may be repeated',
       (pattern: string, before: string[]) => [...before, pattern],
       [] as string[],
     )
@@ -132,9 +135,12 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
   await withBroker(
     command,
     async ({ broker, signal, json, print, progress }) => {
-      const isIgnored = matcher(options.ignore)
+      const ignored = new Ignored(options.ignore)
       const survey = await surveyHost(broker, signal)
-      const risks = survey.risks.filter(({ allocation }) => !isIgnored(allocation))
+      const ambiguous = ignored.ambiguous(survey.participants)
+      if (ambiguous.length > 0)
+        throw new Failure('Ambiguous', `${ambiguousText(ambiguous)}; nothing has begun`, exitCode.refused)
+      const risks = survey.risks.filter(({ allocation: name, uid }) => !ignored.has({ uid, name }))
       if (options.dryRun) {
         const plan = { check, ...survey, risks, last: await broker.updateReport({ signal }) }
         process.exitCode = check.good
@@ -162,7 +168,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           load: kernel && loadCommand(kernel, commandLine),
           go,
           hasNextKernel,
-          isIgnored,
+          ignored,
         },
         {
           broker,
@@ -178,6 +184,12 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
     },
     brokerBackMs,
   )
+}
+
+function ambiguousText(participants: readonly Named[]): string {
+  const named = participants.slice(0, namesMax).map(({ uid, name }) => `${uid}:${name}`)
+  const more = participants.length > named.length ? ', ...' : ''
+  return `--ignore names participants of several users: write which of ${named.join(', ')}${more} is meant`
 }
 
 function defaultGo(): string[] {
