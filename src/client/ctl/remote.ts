@@ -39,7 +39,7 @@ export function addHost(program: Command): void {
 function checkedHost(text: string): string {
   if (!/^(?:\w[\w.-]*@)?(?:\w[\w.:-]*|\[[\da-fA-F:.]+(?:%\w+)?\])$/.test(text))
     throw new UsageError(
-      `--host ${JSON.stringify(text)} is not [user@]host; port and key belong into ~/.ssh/config`,
+      `--host ${JSON.stringify(text)} is not [user@]host; port and key belong in ~/.ssh/config`,
     )
   return text
 }
