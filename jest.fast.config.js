@@ -3,8 +3,9 @@
 const everything = require('./jest.config')
 
 const leftOut = [
-  'client/(exec-path|remote|update-command)',
+  'client/(exec-path|hand-over|remote|update|update-command)\\.test',
   'clients/(clients|hostile|install|rust)',
+  'broker/users',
   'console/frames',
   'client/libvirt-qemu',
   'docs/(database-example|guides)',
@@ -18,12 +19,12 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
+  'table/format-over',
   'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
 ]
 
 /** @type {import('jest').Config} */
 module.exports = {
   ...everything,
-  maxWorkers: 2,
   testPathIgnorePatterns: [...leftOut.map(name => `/test/${name}`), '/node_modules/'],
 }

@@ -281,6 +281,18 @@ suite('a connection whose process is gone', () => {
   })
 })
 
+/** The socket is there a moment before anybody listens at it. */
+async function listening(socket: string): Promise<TestClient> {
+  let client: TestClient | undefined
+  await until(() => {
+    try {
+      client = new TestClient(socket)
+    } catch {}
+    return client !== undefined
+  }, 'it listens')
+  return client!
+}
+
 suite('a broker that may not give files away', () => {
   let own: ChildProcess | undefined
   let folder: string
@@ -314,8 +326,7 @@ suite('a broker that may not give files away', () => {
       gid: tenant,
       stdio: 'ignore',
     })
-    await until(() => readdirSync(folder).includes('broker.sock'), 'it listens')
-    const client = new TestClient(socket)
+    const client = await listening(socket)
     const fds = () => readdirSync(`/proc/${own!.pid}/fd`).length
     await client.call('GetStatus', {})
     const before = { fds: fds(), files: readdirSync(memory) }
