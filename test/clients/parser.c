@@ -1,7 +1,9 @@
 /*
  * Reads messages, each a line of hexadecimal digits, and says of each whether the library takes it for a message: a line of 1 and 0. What it takes it also reads in every way, and each goes through a connection in pieces, with descriptors.
  */
-#include "../../native/lib/src/internal.h"
+#include "../../native/lib/src/error.h"
+#include "../../native/lib/src/info.h"
+#include "../../native/lib/src/mapping.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,7 +69,7 @@ static void through_connection(char *message, size_t length)
         for (mb_code code = MB_OK; code == MB_OK;) {
             code = connection_next(&connection, "Fuzz", now_ms(), &reply, &error);
             if (code == MB_OK) {
-                error_of(&reply, &error);
+                error_of(reply.error, reply.parameters, &error);
                 fds_close(&reply.fds);
             } else if (code != MB_TIMED_OUT)
                 sent = length + 1;

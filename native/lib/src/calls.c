@@ -1,26 +1,18 @@
 /* The functions of the header that are one call. */
-#include "internal.h"
+#include "error.h"
+#include "info.h"
+#include "link.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static mb_code no_descriptors(struct reply *reply, const char *method, mb_error *error)
-{
-    if (reply->fds.count == 0)
-        return MB_OK;
-    fds_close(&reply->fds);
-    return violation(error, method, "a reply with descriptors that were not asked for");
-}
-
 mb_code mb_get_status(mb_broker *broker, mb_status *status, mb_error *error)
 {
-    mb_error scratch;
     struct reply reply;
     struct text none = {0};
-    error = error == NULL ? &scratch : error;
-    if (check_broker(broker, error) != MB_OK || call(broker, "GetStatus", &none, repeat_harmless, &reply, error) != MB_OK ||
-        no_descriptors(&reply, "GetStatus", error) != MB_OK)
+    error = ERROR_OR_OWN(error);
+    if (check_broker(broker, error) != MB_OK || plain_call(broker, "GetStatus", &none, repeat_harmless, &reply, error) != MB_OK)
         return error->code;
     mb_status found = {0};
     int64_t pid;
@@ -87,10 +79,9 @@ static void add_members(struct text *parameters, const char *object)
 
 mb_code mb_call(mb_broker *broker, const char *method, const char *object, char **result, mb_error *error)
 {
-    mb_error scratch;
     struct reply reply;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (check_broker(broker, error) != MB_OK)
         return error->code;
     if (!is_method(method))
@@ -101,8 +92,7 @@ mb_code mb_call(mb_broker *broker, const char *method, const char *object, char 
             return fail(error, MB_INVALID_ARGUMENT, "parameters: %s", problem);
         add_members(&parameters, object);
     }
-    if (call(broker, method, &parameters, repeat_of(method), &reply, error) != MB_OK ||
-        no_descriptors(&reply, method, error) != MB_OK)
+    if (plain_call(broker, method, &parameters, repeat_of(method), &reply, error) != MB_OK)
         return error->code;
     struct text text = {0};
     if (reply.parameters.at == NULL)
@@ -122,7 +112,7 @@ static mb_code change(mb_broker *broker, const char *method, struct text *parame
 {
     struct reply reply;
     struct list_builder builder = {0};
-    if (call(broker, method, parameters, repeat_of(method), &reply, error) != MB_OK || no_descriptors(&reply, method, error) != MB_OK)
+    if (plain_call(broker, method, parameters, repeat_of(method), &reply, error) != MB_OK)
         return error->code;
     if (!list_add_allocation(&builder, json_get(reply.parameters, "allocation"))) {
         list_discard(&builder);
@@ -152,9 +142,8 @@ mb_code mb_allocate(mb_broker *broker, const char *name, uint64_t bytes, const m
                     mb_error *error)
 {
     static const mb_allocate_options defaults;
-    mb_error scratch;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     options = options == NULL ? &defaults : options;
     if (check_reserved(options->reserved, error) != MB_OK || begin(broker, name, &parameters, error) != MB_OK)
         return error->code;
@@ -174,14 +163,12 @@ mb_code mb_allocate(mb_broker *broker, const char *name, uint64_t bytes, const m
 
 mb_code mb_get(mb_broker *broker, const char *name, mb_list **list, mb_error *error)
 {
-    mb_error scratch;
     struct reply reply;
     struct text parameters = {0};
     struct list_builder builder = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (begin(broker, name, &parameters, error) != MB_OK ||
-        call(broker, "GetAllocation", &parameters, repeat_harmless, &reply, error) != MB_OK ||
-        no_descriptors(&reply, "GetAllocation", error) != MB_OK)
+        plain_call(broker, "GetAllocation", &parameters, repeat_harmless, &reply, error) != MB_OK)
         return error->code;
     const json mappings = json_get(reply.parameters, "mappings");
     if (!list_add_allocation(&builder, json_get(reply.parameters, "allocation")) || !json_is_array(mappings) ||
@@ -195,10 +182,9 @@ mb_code mb_get(mb_broker *broker, const char *name, mb_list **list, mb_error *er
 
 mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **list, mb_error *error)
 {
-    mb_error scratch;
     struct list_builder builder = {0};
     int64_t after = 0;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     mb_code code = check_broker(broker, error);
     for (bool more = true; code == MB_OK && more;) {
         struct text parameters = {0};
@@ -207,9 +193,7 @@ mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **lis
         text_string(&parameters, "prefix", prefix);
         if (after > 0)
             text_integer(&parameters, "after", after);
-        code = call(broker, "ListAllocations", &parameters, repeat_harmless, &reply, error);
-        if (code == MB_OK)
-            code = no_descriptors(&reply, "ListAllocations", error);
+        code = plain_call(broker, "ListAllocations", &parameters, repeat_harmless, &reply, error);
         if (code != MB_OK)
             break;
         const json rows = json_get(reply.parameters, "allocations"), following = json_get(reply.parameters, "next");
@@ -231,9 +215,8 @@ mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **lis
 
 mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error)
 {
-    mb_error scratch;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (begin(broker, name, &parameters, error) != MB_OK)
         return error->code;
     text_size(&parameters, "bytes", bytes);
@@ -244,9 +227,8 @@ mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char 
 mb_code mb_set_metadata(mb_broker *broker, const char *name, const char *metadata, const char *secret, mb_list **allocation,
                         mb_error *error)
 {
-    mb_error scratch;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (begin(broker, name, &parameters, error) != MB_OK)
         return error->code;
     text_object(&parameters, "metadata", metadata);
@@ -257,9 +239,8 @@ mb_code mb_set_metadata(mb_broker *broker, const char *name, const char *metadat
 mb_code mb_share(mb_broker *broker, const char *name, uint32_t uid, mb_access access, const char *secret, mb_list **allocation,
                  mb_error *error)
 {
-    mb_error scratch;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (begin(broker, name, &parameters, error) != MB_OK)
         return error->code;
     text_integer(&parameters, "uid", uid);
@@ -271,9 +252,8 @@ mb_code mb_share(mb_broker *broker, const char *name, uint32_t uid, mb_access ac
 
 mb_code mb_complete_hand_over(mb_broker *broker, const char *name, mb_error *error)
 {
-    mb_error scratch;
     struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     return begin(broker, name, &parameters, error) != MB_OK ? error->code
                                                              : change(broker, "CompleteHandOver", &parameters, NULL, error);
 }

@@ -1,5 +1,10 @@
 /* Claims: what a process gets back after it, the broker or the kernel was replaced. */
-#include "internal.h"
+#include "error.h"
+#include "grant.h"
+#include "info.h"
+#include "link.h"
+#include "mapping.h"
+#include "notices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +83,7 @@ static mb_code take_up(mb_broker *broker, const struct reply *reply, bool joined
         if (mapping != NULL && code != MB_OK)
             mapping_free(mapping);
     }
-    close_left(fds);
+    fds_close(fds);
     return code;
 }
 
@@ -102,7 +107,7 @@ static mb_code leave(const struct reply *reply, mb_obstacle obstacle, struct col
 static mb_code receive(mb_broker *broker, struct reply *reply, struct collection *all, mb_error *error)
 {
     static const char *const obstacles[] = {"held", "refused", "unavailable"};
-    mb_code code = error_of(reply, error);
+    mb_code code = error_of(reply->error, reply->parameters, error);
     if (code != MB_OK)
         return code;
     const json outcome = json_get(reply->parameters, "outcome");
@@ -298,9 +303,8 @@ static mb_code rebuild(mb_broker *broker, const char *name, const char *prefix, 
                        mb_error *error)
 {
     static const mb_claim_options defaults;
-    mb_error scratch;
     struct collection all = {0};
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     options = options == NULL ? &defaults : options;
     if (check_broker(broker, error) != MB_OK || check_reserved(options->reserved, error) != MB_OK)
         return error->code;
@@ -320,8 +324,7 @@ static mb_code rebuild(mb_broker *broker, const char *name, const char *prefix, 
 
 mb_code mb_claim(mb_broker *broker, const char *name, const mb_claim_options *options, mb_rebuilt **rebuilt, mb_error *error)
 {
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (name == NULL)
         return fail(error, MB_INVALID_ARGUMENT, "name: it is NULL");
     return rebuild(broker, name, NULL, options, rebuilt, error);

@@ -1,8 +1,8 @@
 #include "connection.h"
+#include "error.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,8 @@ int left_ms(int64_t deadline)
 void fds_close(struct fds *fds)
 {
     for (size_t index = 0; index < fds->count; index++)
-        close(fds->at[index]);
+        if (fds->at[index] >= 0)
+            close(fds->at[index]);
     fds->count = 0;
 }
 
@@ -305,34 +306,4 @@ mb_code connection_next(struct connection *connection, const char *method, int64
         if (code != MB_OK)
             return code;
     }
-}
-
-static void set_name(mb_error *error)
-{
-    snprintf(error->name, sizeof error->name, "%s", mb_code_name(error->code));
-    memcpy(error->parameters, "{}", 3);
-    error->system_error = 0;
-}
-
-mb_code fail(mb_error *error, mb_code code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    error->code = code;
-    set_name(error);
-    return code;
-}
-
-mb_code fail_system(mb_error *error, mb_code code, int system_error, const char *what)
-{
-    fail(error, code, "%s: %s", what, strerror(system_error));
-    error->system_error = system_error;
-    return code;
-}
-
-mb_code violation(mb_error *error, const char *method, const char *reason)
-{
-    return fail(error, MB_PROTOCOL_VIOLATION, "the broker's reply to %s can't be used: %s", method, reason);
 }

@@ -1,9 +1,8 @@
 /* One connection to the broker: calls out, replies with their descriptors in. The socket never blocks; waiting is by deadline. */
-#ifndef MB_CONNECTION_H
-#define MB_CONNECTION_H
+#pragma once
 
-#include "json.h"
 #include "../membroker.h"
+#include "json.h"
 
 enum { fds_per_message_max = 128, message_bytes_max = 65536, reply_bytes_max = 4194304 };
 
@@ -12,7 +11,7 @@ struct fds {
     int at[fds_per_message_max];
     size_t count;
 };
-void fds_close(struct fds *fds);
+void fds_close(struct fds *fds); /* those that nobody has taken out, which leaves -1 */
 
 struct connection {
     int fd; /* -1: there is none */
@@ -38,11 +37,6 @@ int64_t deadline_in(int64_t ms);
 /* For poll(): what is left until then, at most a day. */
 int left_ms(int64_t deadline);
 
-/* Sets an error, with a sentence; returns its code. */
-mb_code fail(mb_error *error, mb_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-mb_code fail_system(mb_error *error, mb_code code, int system_error, const char *what);
-mb_code violation(mb_error *error, const char *method, const char *reason);
-
 void connection_init(struct connection *connection);
 /* Idempotent. */
 void connection_close(struct connection *connection);
@@ -56,5 +50,3 @@ bool connection_ended(const struct connection *connection);
 mb_code connection_send(struct connection *connection, const char *message, size_t bytes, int64_t deadline, bool *sent, mb_error *error);
 /* The next reply, if it is here or comes until the deadline. MB_TIMED_OUT: not yet; for any other error the connection is of no use. */
 mb_code connection_next(struct connection *connection, const char *method, int64_t deadline, struct reply *reply, mb_error *error);
-
-#endif

@@ -1,203 +1,121 @@
-/* What mb_dispatch() does: streams, in the order in which they are due. */
-#include "internal.h"
+/* A connection from mb_connect() to mb_close(), and the turns of mb_dispatch() in between. */
+#include "dispatch.h"
+#include "error.h"
+#include "link.h"
+#include "mapping.h"
+#include "notices.h"
+#include "stream.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* Replies of one stream in a row: a flood must not keep the others waiting. */
-enum { replies_per_turn = 64 };
-
-void stream_add(mb_broker *broker, struct stream *stream)
+void broker_free(mb_broker *broker)
 {
-    stream->broker = broker;
-    connection_init(&stream->connection);
-    stream->retry_at = now_ms();
-    stream->next = broker->streams;
-    broker->streams = stream;
+    while (broker->mappings != NULL)
+        mapping_free(broker->mappings);
+    while (broker->streams != NULL)
+        stream_end(broker->streams);
+    connection_close(&broker->main);
+    if (broker->timer >= 0)
+        close(broker->timer);
+    if (broker->epoll >= 0)
+        close(broker->epoll);
+    free(broker->early);
+    free(broker->path);
+    free(broker);
 }
 
-static void hang_up(struct stream *stream)
+enum { backlog_ms = 5000, backlog_pause_ms = 5 };
+
+static bool exists(const char *path)
 {
-    /* A forked child may have a copy of the descriptor, which would stay in the epoll set. */
-    if (stream->connection.fd >= 0)
-        epoll_ctl(stream->broker->epoll, EPOLL_CTL_DEL, stream->connection.fd, NULL);
-    connection_close(&stream->connection);
-    if (stream->lost != NULL)
-        stream->lost(stream);
+    struct stat status;
+    return stat(path, &status) == 0;
 }
 
-/* Its handler may be running on a reply that lies in the connection: that ends in free_ended(). */
-void stream_end(struct stream *stream)
+/* As the TypeScript library chooses: a user's own broker comes first, also when nobody listens at its socket any more. */
+static char *choose_socket(const char *named)
 {
-    stream->lost = NULL;
-    stream->ended = true;
-}
-
-void stream_restart(struct stream *stream, bool soon)
-{
-    hang_up(stream);
-    stream->retry_at = now_ms() + (soon ? 0 : backoff_ms(stream->broker, stream->failures));
-    if (!soon)
-        stream->failures++;
-}
-
-void free_ended(mb_broker *broker)
-{
-    if (broker->depth > 0)
-        return;
-    for (struct stream **place = &broker->streams; *place != NULL;) {
-        struct stream *const stream = *place;
-        if (!stream->ended) {
-            place = &stream->next;
-            continue;
-        }
-        *place = stream->next;
-        hang_up(stream);
-        stream->release(stream);
+    if (named == NULL) {
+        const char *const said = getenv("MEMBROKER_SOCKET");
+        named = said != NULL && *said != 0 ? said : NULL;
     }
+    if (named == NULL && getuid() != 0) {
+        const char *const runtime = getenv("XDG_RUNTIME_DIR");
+        char own[4096];
+        if (runtime != NULL && *runtime == '/')
+            snprintf(own, sizeof own, "%s/membroker/broker.sock", runtime);
+        else
+            snprintf(own, sizeof own, "/run/user/%u/membroker/broker.sock", (unsigned)getuid());
+        if (exists(own))
+            return strdup(own);
+    }
+    return strdup(named == NULL ? MB_DEFAULT_SOCKET : named);
 }
 
-void warn(mb_broker *broker, const mb_error *error)
-{
-    if (broker->handlers.warning == NULL)
-        return;
-    broker->depth++;
-    broker->handlers.warning(broker->handlers.context, error);
-    broker->depth--;
-}
-
-mb_code stream_send(struct stream *stream, const char *method, const struct text *parameters, bool more, mb_error *error)
-{
-    struct text whole = {0};
-    bool sent;
-    stream->method = method;
-    mb_code code = finish_call(&whole, method, parameters, more, error);
-    /* The socket is empty, and a call is short: it does not wait. */
-    if (code == MB_OK)
-        code = connection_send(&stream->connection, whole.at, whole.used + 1, now_ms(), &sent, error);
-    text_free(&whole);
-    return code;
-}
-
-static mb_code open_stream(struct stream *stream, mb_error *error)
+static mb_code open_events(mb_broker *broker, mb_error *error)
 {
     struct epoll_event event = {.events = EPOLLIN};
-    mb_code code = connection_open(&stream->connection, stream->broker->path, error);
-    if (code == MB_OK && epoll_ctl(stream->broker->epoll, EPOLL_CTL_ADD, stream->connection.fd, &event) != 0)
-        code = fail_system(error, MB_BROKER_UNREACHABLE, errno, "epoll_ctl");
+    broker->epoll = epoll_create1(EPOLL_CLOEXEC);
+    broker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (broker->epoll < 0 || broker->timer < 0 || epoll_ctl(broker->epoll, EPOLL_CTL_ADD, broker->timer, &event) != 0)
+        return fail_system(error, MB_BROKER_UNREACHABLE, errno, "epoll");
+    return MB_OK;
+}
+
+/* A full backlog drains within the time the broker needs for one accept; beyond that it is stuck. */
+static mb_code connect_first(mb_broker *broker, mb_error *error)
+{
+    const int64_t give_up_at = deadline_in(backlog_ms);
+    for (;;) {
+        const mb_code code = greet(broker, &broker->main, deadline_in(broker->greet_ms), error);
+        if (code != MB_BROKER_UNREACHABLE || error->system_error != EAGAIN || now_ms() >= give_up_at)
+            return code;
+        pause_ms(backlog_pause_ms, give_up_at);
+    }
+}
+
+mb_code mb_connect(const mb_connect_options *options, mb_broker **result, mb_error *error)
+{
+    static const mb_connect_options defaults;
+    error = ERROR_OR_OWN(error);
+    options = options == NULL ? &defaults : options;
+    if (check_reserved(options->reserved, error) != MB_OK)
+        return error->code;
+    mb_broker *const broker = calloc(1, sizeof *broker);
+    if (broker == NULL)
+        return fail(error, MB_NO_MEMORY, "no memory for a connection");
+    broker->epoll = broker->timer = -1;
+    connection_init(&broker->main);
+    broker->path = choose_socket(options->socket);
+    broker->pid = getpid();
+    broker->reconnect_ms = options->reconnect_ms == 0 ? 30000 : options->reconnect_ms < 0 ? 0 : options->reconnect_ms;
+    broker->greet_ms = broker->reconnect_ms == 0 ? 30000 : broker->reconnect_ms;
+    broker->call_ms = options->call_ms == 0 ? 60000 : options->call_ms;
+    broker->random = (uint64_t)now_ms() * 2654435761u ^ (uint64_t)broker->pid << 32 ^ (uintptr_t)broker ^ 1;
+    mb_code code = broker->path == NULL ? fail(error, MB_NO_MEMORY, "no memory for a connection") : open_events(broker, error);
     if (code == MB_OK)
-        code = stream->begin(stream, error);
-    return code;
-}
-
-static void handle(struct stream *stream, struct reply *reply)
-{
-    mb_error error;
-    const mb_code code = error_of(reply, &error);
-    stream->failures = 0;
-    if (code == MB_OK) {
-        stream->error.code = MB_OK;
-        const bool good = stream->receive(stream, reply);
-        fds_close(&reply->fds);
-        if (!good && !stream->ended)
-            stream_restart(stream, stream->error.code == MB_OK);
-        return;
-    }
-    stream->error = error;
-    if (!stream->refused(stream, &error) && !stream->ended)
-        stream_restart(stream, false);
-}
-
-/* One step, without waiting. False: there is nothing to do now. */
-static bool step(struct stream *stream)
-{
-    struct reply reply;
-    mb_error error;
-    mb_code code;
-    if (stream->ended || stream->idle || stream->broker->closing)
-        return false;
-    if (stream->connection.fd < 0) {
-        if (now_ms() < stream->retry_at)
-            return false;
-        code = open_stream(stream, &error);
-    } else {
-        code = connection_next(&stream->connection, stream->method, now_ms(), &reply, &error);
-        if (code == MB_TIMED_OUT)
-            return false;
-        if (code == MB_OK)
-            handle(stream, &reply);
-    }
-    if (code != MB_OK) {
-        stream->error = error;
-        stream_restart(stream, false);
-    }
-    return true;
-}
-
-/* A failure after which another try may go well. */
-static bool may_pass(mb_code code)
-{
-    return code == MB_OK || code == MB_BROKER_UNREACHABLE || code == MB_CONNECTION_LOST;
-}
-
-mb_code stream_wait(struct stream *stream, const bool *good, mb_error *error)
-{
-    mb_broker *const broker = stream->broker;
-    const int64_t deadline = deadline_in(broker->reconnect_ms > 0 ? broker->reconnect_ms : broker->greet_ms);
-    stream->error.code = MB_OK;
-    mb_code code = MB_OK;
-    while (!*good) {
-        if (step(stream)) {
-            code = stream->error.code;
-            if (!*good && !may_pass(code))
-                break;
-            continue;
-        }
-        if (now_ms() >= deadline) {
-            code = code != MB_OK ? code : fail(&stream->error, MB_BROKER_UNREACHABLE, "the broker did not answer in time");
-            break;
-        }
-        struct pollfd one = {.fd = stream->connection.fd, .events = POLLIN};
-        const int64_t until = one.fd < 0 && stream->retry_at < deadline ? stream->retry_at : deadline;
-        poll(&one, one.fd >= 0, left_ms(until));
-    }
-    if (*good)
-        code = MB_OK;
+        code = connect_first(broker, error);
+    if (code == MB_OK)
+        *result = broker;
     else
-        *error = stream->error;
-    arm(broker);
+        broker_free(broker);
     return code;
 }
 
-/* Whether a reply lies in the buffer that no socket will tell of. */
-static bool has_buffered(const struct stream *stream)
+void mb_close(mb_broker *broker)
 {
-    const struct connection *const from = &stream->connection;
-    return from->used > from->looked && memchr(from->in + from->looked, 0, from->used - from->looked) != NULL;
-}
-
-void arm(mb_broker *broker)
-{
-    const int64_t now = now_ms();
-    int64_t at = is_due(broker) ? now : INT64_MAX;
-    for (const struct stream *stream = broker->streams; stream != NULL; stream = stream->next) {
-        if (stream->ended || stream->idle)
-            continue;
-        const int64_t due = stream->connection.fd < 0 ? stream->retry_at : has_buffered(stream) ? now : INT64_MAX;
-        at = due < at ? due : at;
-    }
-    struct itimerspec when = {{0, 0}, {0, 0}};
-    if (at != INT64_MAX) {
-        const int64_t wait = at > now ? at - now : 0;
-        when.it_value.tv_sec = (time_t)(wait / 1000);
-        when.it_value.tv_nsec = (long)(wait % 1000) * 1000000 + 1; /* 0 would stop it */
-    }
-    timerfd_settime(broker->timer, 0, &when, NULL);
+    if (broker == NULL || broker->pid != getpid())
+        return;
+    broker->closing = true;
+    if (broker->depth == 0)
+        broker_free(broker);
 }
 
 int mb_fd(const mb_broker *broker)
@@ -212,10 +130,9 @@ void mb_set_handlers(mb_broker *broker, const mb_handlers *handlers)
 
 mb_code mb_dispatch(mb_broker *broker, int timeout_ms, mb_error *error)
 {
-    mb_error scratch;
     struct epoll_event events[8];
     uint64_t expirations;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (check_broker(broker, error) != MB_OK)
         return error->code;
     if (broker->depth > 0)
@@ -225,13 +142,10 @@ mb_code mb_dispatch(mb_broker *broker, int timeout_ms, mb_error *error)
     if (read(broker->timer, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
         return fail_system(error, MB_INVALID_ARGUMENT, errno, "read of the timer");
     broker->depth++;
-    /* Handlers may add streams, at the list's head; none is freed while depth is not 0. */
-    for (struct stream *stream = broker->streams; stream != NULL; stream = stream->next)
-        for (int count = 0; count < replies_per_turn && step(stream); count++)
-            continue;
+    streams_turn(broker);
     announce(broker);
     broker->depth--;
-    free_ended(broker);
+    streams_free_ended(broker);
     if (broker->closing) {
         if (!broker->releasing)
             broker_free(broker);

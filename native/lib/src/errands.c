@@ -1,5 +1,7 @@
 /* Calls that nobody waits for: that a mapping is given back, and the answers of participants. */
-#include "internal.h"
+#include "errands.h"
+#include "error.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +34,7 @@ static bool next(struct errands *errands)
     free(done);
     if (errands->first != NULL)
         return begin(stream, &error) == MB_OK;
-    stream_restart(stream, true);
-    stream->idle = true;
+    stream_rest(stream);
     return true;
 }
 
@@ -65,6 +66,8 @@ static void release(struct stream *stream)
     free(errands);
 }
 
+static const struct stream_kind stream_kind = {begin, receive, refused, release, NULL};
+
 static struct errands *errands_of(mb_broker *broker, enum errand_kind kind)
 {
     if (broker->errands[kind] != NULL)
@@ -73,12 +76,8 @@ static struct errands *errands_of(mb_broker *broker, enum errand_kind kind)
     if (errands == NULL)
         return NULL;
     errands->method = kind == errand_revoke ? "RevokeMapping" : "AnswerUpdate";
-    errands->stream.begin = begin;
-    errands->stream.receive = receive;
-    errands->stream.refused = refused;
-    errands->stream.release = release;
     errands->stream.idle = true;
-    stream_add(broker, &errands->stream);
+    stream_add(broker, &errands->stream, &stream_kind);
     broker->errands[kind] = errands;
     return errands;
 }

@@ -1,6 +1,7 @@
-#include "internal.h"
+#include "error.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,31 @@ const char *mb_code_name(mb_code code)
         if (names[index].code == code)
             return names[index].name;
     return "UnknownError";
+}
+
+mb_code fail(mb_error *error, mb_code code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    error->code = code;
+    snprintf(error->name, sizeof error->name, "%s", mb_code_name(code));
+    memcpy(error->parameters, "{}", 3);
+    error->system_error = 0;
+    return code;
+}
+
+mb_code fail_system(mb_error *error, mb_code code, int system_error, const char *what)
+{
+    fail(error, code, "%s: %s", what, strerror(system_error));
+    error->system_error = system_error;
+    return code;
+}
+
+mb_code violation(mb_error *error, const char *method, const char *reason)
+{
+    return fail(error, MB_PROTOCOL_VIOLATION, "the broker's reply to %s can't be used: %s", method, reason);
 }
 
 static json parameters_of(const mb_error *error)
@@ -129,12 +155,12 @@ static void tell(mb_error *error, const char *sentence)
     }
 }
 
-mb_code error_of(const struct reply *reply, mb_error *error)
+mb_code error_of(json qualified_name, json parameters, mb_error *error)
 {
-    if (reply->error.at == NULL)
+    if (qualified_name.at == NULL)
         return MB_OK;
     char qualified[256];
-    json_string(reply->error, qualified, sizeof qualified);
+    json_string(qualified_name, qualified, sizeof qualified);
     const char *const dot = strrchr(qualified, '.');
     const char *const name = dot == NULL ? qualified : dot + 1;
     mb_code code = MB_UNKNOWN_ERROR;
@@ -143,9 +169,9 @@ mb_code error_of(const struct reply *reply, mb_error *error)
             code = names[index].code;
     fail(error, code, "the broker refused with %.100s", name);
     snprintf(error->name, sizeof error->name, "%.63s", name);
-    const size_t length = json_length(reply->parameters);
+    const size_t length = json_length(parameters);
     if (length > 0 && length < sizeof error->parameters) {
-        memcpy(error->parameters, reply->parameters.at, length);
+        memcpy(error->parameters, parameters.at, length);
         error->parameters[length] = 0;
     }
     for (size_t index = 0; index < sizeof sentences / sizeof *sentences; index++)

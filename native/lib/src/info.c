@@ -1,5 +1,5 @@
 /* What the broker says, as structures. Every member that the contract demands must be there and of its type. */
-#include "internal.h"
+#include "info.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -2,8 +2,7 @@
  * JSON without memory of its own. json_check() looks at a whole text once; afterwards the other functions walk in it, and can't leave it.
  * A value is the place of its text.
  */
-#ifndef MB_JSON_H
-#define MB_JSON_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,5 +53,3 @@ size_t json_length(json value);
 
 /* Whether these bytes are UTF-8. */
 bool utf8_check(const char *text, size_t length);
-
-#endif

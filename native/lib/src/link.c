@@ -1,19 +1,13 @@
 /* The way to the broker: the shared connection, and others for calls that may take long. */
-#include "internal.h"
+#include "link.h"
+#include "error.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char interface_name[] = "io.membroker.Broker.";
 
-enum { delay_min_ms = 10, delay_max_ms = 1000, backlog_ms = 5000, backlog_pause_ms = 5 };
+enum { delay_min_ms = 10, delay_max_ms = 1000 };
 
 mb_code check_broker(const mb_broker *broker, mb_error *error)
 {
@@ -88,8 +82,15 @@ static mb_code exchange(struct connection *connection, const char *message, size
     return code;
 }
 
-/* A connection whose other end has proved to be a broker that answers. */
-static mb_code greet(mb_broker *broker, struct connection *connection, int64_t deadline, mb_error *error)
+mb_code no_descriptors(struct reply *reply, const char *method, mb_error *error)
+{
+    if (reply->fds.count == 0)
+        return MB_OK;
+    fds_close(&reply->fds);
+    return violation(error, method, "a reply with descriptors that were not asked for");
+}
+
+mb_code greet(mb_broker *broker, struct connection *connection, int64_t deadline, mb_error *error)
 {
     static const char hello[] = "{\"method\":\"io.membroker.Broker.GetStatus\",\"parameters\":{}}";
     struct reply reply;
@@ -99,17 +100,15 @@ static mb_code greet(mb_broker *broker, struct connection *connection, int64_t d
     if (code != MB_OK)
         return code;
     code = exchange(connection, hello, sizeof hello, "GetStatus", deadline, &reply, &sent, error);
-    if (code == MB_OK) {
-        if (reply.fds.count > 0)
-            code = violation(error, "GetStatus", "a reply with descriptors that were not asked for");
-        else if ((code = error_of(&reply, error)) == MB_OK &&
-                 (!json_is_string(json_get(reply.parameters, "version")) ||
-                  !json_is_string(json_get(reply.parameters, "bootId")) ||
-                  !json_integer(json_get(reply.parameters, "pid"), &number) ||
-                  !json_integer(json_get(reply.parameters, "startedAt"), &number)))
-            code = violation(error, "GetStatus", "it is not as the contract says");
-        fds_close(&reply.fds);
-    }
+    if (code == MB_OK)
+        code = no_descriptors(&reply, "GetStatus", error);
+    if (code == MB_OK)
+        code = error_of(reply.error, reply.parameters, error);
+    if (code == MB_OK && (!json_is_string(json_get(reply.parameters, "version")) ||
+                          !json_is_string(json_get(reply.parameters, "bootId")) ||
+                          !json_integer(json_get(reply.parameters, "pid"), &number) ||
+                          !json_integer(json_get(reply.parameters, "startedAt"), &number)))
+        code = violation(error, "GetStatus", "it is not as the contract says");
     if (code != MB_OK)
         connection_close(connection);
     if (code == MB_CONNECTION_LOST)
@@ -186,113 +185,15 @@ mb_code call(mb_broker *broker, const char *method, struct text *parameters, enu
     text_free(&whole);
     if (code != MB_OK)
         return code;
-    code = error_of(reply, error);
+    code = error_of(reply->error, reply->parameters, error);
     if (code != MB_OK)
         fds_close(&reply->fds);
     return code;
 }
 
-/* ---- Connecting ---- */
-
-static bool exists(const char *path)
+mb_code plain_call(mb_broker *broker, const char *method, struct text *parameters, enum repeat repeat, struct reply *reply,
+                   mb_error *error)
 {
-    struct stat status;
-    return stat(path, &status) == 0;
-}
-
-/* As the TypeScript library chooses: a user's own broker comes first, also when nobody listens at its socket any more. */
-static char *choose_socket(const char *named)
-{
-    if (named == NULL) {
-        const char *const said = getenv("MEMBROKER_SOCKET");
-        named = said != NULL && *said != 0 ? said : NULL;
-    }
-    if (named == NULL && getuid() != 0) {
-        const char *const runtime = getenv("XDG_RUNTIME_DIR");
-        char own[4096];
-        if (runtime != NULL && *runtime == '/')
-            snprintf(own, sizeof own, "%s/membroker/broker.sock", runtime);
-        else
-            snprintf(own, sizeof own, "/run/user/%u/membroker/broker.sock", (unsigned)getuid());
-        if (exists(own))
-            return strdup(own);
-    }
-    return strdup(named == NULL ? MB_DEFAULT_SOCKET : named);
-}
-
-static mb_code open_events(mb_broker *broker, mb_error *error)
-{
-    struct epoll_event event = {.events = EPOLLIN};
-    broker->epoll = epoll_create1(EPOLL_CLOEXEC);
-    broker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (broker->epoll < 0 || broker->timer < 0 || epoll_ctl(broker->epoll, EPOLL_CTL_ADD, broker->timer, &event) != 0)
-        return fail_system(error, MB_BROKER_UNREACHABLE, errno, "epoll");
-    return MB_OK;
-}
-
-/* A full backlog drains within the time the broker needs for one accept; beyond that it is stuck. */
-static mb_code connect_first(mb_broker *broker, mb_error *error)
-{
-    const int64_t give_up_at = deadline_in(backlog_ms);
-    for (;;) {
-        const mb_code code = greet(broker, &broker->main, deadline_in(broker->greet_ms), error);
-        if (code != MB_BROKER_UNREACHABLE || error->system_error != EAGAIN || now_ms() >= give_up_at)
-            return code;
-        pause_ms(backlog_pause_ms, give_up_at);
-    }
-}
-
-mb_code mb_connect(const mb_connect_options *options, mb_broker **result, mb_error *error)
-{
-    static const mb_connect_options defaults;
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
-    options = options == NULL ? &defaults : options;
-    if (check_reserved(options->reserved, error) != MB_OK)
-        return error->code;
-    mb_broker *const broker = calloc(1, sizeof *broker);
-    if (broker == NULL)
-        return fail(error, MB_NO_MEMORY, "no memory for a connection");
-    broker->epoll = broker->timer = -1;
-    connection_init(&broker->main);
-    broker->path = choose_socket(options->socket);
-    broker->pid = getpid();
-    broker->reconnect_ms = options->reconnect_ms == 0 ? 30000 : options->reconnect_ms < 0 ? 0 : options->reconnect_ms;
-    broker->greet_ms = broker->reconnect_ms == 0 ? 30000 : broker->reconnect_ms;
-    broker->call_ms = options->call_ms == 0 ? 60000 : options->call_ms;
-    broker->random = (uint64_t)now_ms() * 2654435761u ^ (uint64_t)broker->pid << 32 ^ (uintptr_t)broker ^ 1;
-    mb_code code = broker->path == NULL ? fail(error, MB_NO_MEMORY, "no memory for a connection") : open_events(broker, error);
-    if (code == MB_OK)
-        code = connect_first(broker, error);
-    if (code == MB_OK)
-        *result = broker;
-    else
-        broker_free(broker);
-    return code;
-}
-
-void mb_close(mb_broker *broker)
-{
-    if (broker == NULL || broker->pid != getpid())
-        return;
-    broker->closing = true;
-    if (broker->depth == 0)
-        broker_free(broker);
-}
-
-void broker_free(mb_broker *broker)
-{
-    while (broker->mappings != NULL)
-        mapping_free(broker->mappings);
-    for (struct stream *stream = broker->streams; stream != NULL; stream = stream->next)
-        stream_end(stream);
-    free_ended(broker);
-    connection_close(&broker->main);
-    if (broker->timer >= 0)
-        close(broker->timer);
-    if (broker->epoll >= 0)
-        close(broker->epoll);
-    free(broker->early);
-    free(broker->path);
-    free(broker);
+    const mb_code code = call(broker, method, parameters, repeat, reply, error);
+    return code == MB_OK ? no_descriptors(reply, method, error) : code;
 }

@@ -1,11 +1,11 @@
-/* Mappings: a descriptor, the memory behind it, and their end. */
-#include "internal.h"
+#include "mapping.h"
+#include "error.h"
+#include "info.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 mb_mapping *mapping_of(mb_broker *broker, int64_t id)
@@ -14,6 +14,70 @@ mb_mapping *mapping_of(mb_broker *broker, int64_t id)
         if (mapping->info->id == id && mapping->fd >= 0)
             return mapping;
     return NULL;
+}
+
+/* A revocation that began while the connection was down has no deadline: the snapshot only shows that it runs. */
+enum { unknown_deadline_ms = 1000, early_max = 65536 };
+
+static int64_t time_of_day(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void ask(mb_mapping *mapping, const struct request *request, json detail)
+{
+    if (mapping->state != MB_HELD)
+        return;
+    mapping->state = MB_REVOKING;
+    mapping->announced = false;
+    mapping->deadline = request->deadline;
+    mapping->deadline_ms = request->deadline_ms;
+    const size_t length = json_string(detail, NULL, 0);
+    if (length > 0 && (mapping->detail = malloc(length + 1)) != NULL)
+        json_string(detail, mapping->detail, length + 1);
+}
+
+static void remember(mb_broker *broker, const struct request *request)
+{
+    if (broker->early_count >= early_max)
+        return;
+    struct request *const rows = with_room(broker->early, broker->early_count, &broker->early_room, sizeof *rows);
+    if (rows == NULL)
+        return;
+    broker->early = rows;
+    rows[broker->early_count++] = *request;
+}
+
+void request_revoke(mb_broker *broker, int64_t id, int64_t deadline, json detail)
+{
+    const int64_t now = time_of_day();
+    const int64_t at = deadline == 0 ? now + unknown_deadline_ms : deadline;
+    const struct request request = {id, at, now_ms() + (at > now ? at - now : 0)};
+    mb_mapping *const mapping = mapping_of(broker, id);
+    if (mapping != NULL)
+        ask(mapping, &request, detail);
+    else
+        remember(broker, &request);
+}
+
+void forget_request(mb_broker *broker, int64_t id)
+{
+    for (size_t index = 0; index < broker->early_count;)
+        if (broker->early[index].mapping == id)
+            broker->early[index] = broker->early[--broker->early_count];
+        else
+            index++;
+}
+
+/* The broker may have asked for it already. */
+static void note_early(mb_broker *broker, mb_mapping *mapping)
+{
+    for (size_t index = 0; index < broker->early_count; index++)
+        if (broker->early[index].mapping == mapping->info->id)
+            ask(mapping, &broker->early[index], (json){0});
+    forget_request(broker, mapping->info->id);
 }
 
 /* Each descriptor belongs to exactly one grant, and each grant has one. */
@@ -35,14 +99,6 @@ const char *check_grants(json grant, json grants, const struct fds *fds)
     for (json_each each = json_begin(grants); good && json_next(&each);)
         good = check_grant(each.value, fds, seen, &count);
     return good && count == fds->count ? NULL : "not each descriptor has its grant, and each grant its own";
-}
-
-void close_left(struct fds *fds)
-{
-    for (size_t index = 0; index < fds->count; index++)
-        if (fds->at[index] >= 0)
-            close(fds->at[index]);
-    fds->count = 0;
 }
 
 mb_mapping *adopt_grant(mb_broker *broker, const char *method, json grant, struct fds *fds, mb_error *error)
@@ -109,53 +165,6 @@ void mapping_free(mb_mapping *mapping)
     free(mapping);
 }
 
-mb_code create_mapping(mb_broker *broker, const char *name, const mb_map_options *options, mb_mapping **mapping, mb_error *error)
-{
-    struct text parameters = {0};
-    struct reply reply;
-    text_string(&parameters, "name", name);
-    if (options->offset > 0)
-        text_size(&parameters, "offset", options->offset);
-    if (options->length > 0)
-        text_size(&parameters, "length", options->length);
-    if (options->access != MB_READ_WRITE)
-        text_string(&parameters, "access", "read");
-    if (options->has_guest_address)
-        text_size(&parameters, "guestAddress", options->guest_address);
-    text_object(&parameters, "metadata", options->metadata);
-    text_string(&parameters, "secret", options->secret);
-    if (call(broker, "CreateMapping", &parameters, repeat_never, &reply, error) != MB_OK)
-        return error->code;
-    const json grant = json_get(reply.parameters, "grant");
-    const char *const problem = json_is_object(grant) ? check_grants(grant, (json){0}, &reply.fds) : "it has no grant";
-    if (problem != NULL) {
-        fds_close(&reply.fds);
-        return violation(error, "CreateMapping", problem);
-    }
-    mb_mapping *const made = adopt_grant(broker, "CreateMapping", grant, &reply.fds, error);
-    close_left(&reply.fds);
-    if (made == NULL)
-        return error->code;
-    *mapping = made;
-    return MB_OK;
-}
-
-mb_code mb_map(mb_broker *broker, const char *name, const mb_map_options *options, mb_mapping **mapping, mb_error *error)
-{
-    static const mb_map_options defaults;
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
-    options = options == NULL ? &defaults : options;
-    if (check_broker(broker, error) != MB_OK || check_reserved(options->reserved, error) != MB_OK)
-        return error->code;
-    if (name == NULL)
-        return fail(error, MB_INVALID_ARGUMENT, "name: it is NULL");
-    if (options->access != MB_READ_WRITE && options->access != MB_READ)
-        return fail(error, MB_INVALID_ARGUMENT, "access: it is neither MB_READ_WRITE nor MB_READ");
-    const mb_code code = prepare_notices(broker, error);
-    return code != MB_OK ? code : create_mapping(broker, name, options, mapping, error);
-}
-
 const mb_mapping_info *mb_mapping_get_info(const mb_mapping *mapping)
 {
     return mapping->info;
@@ -182,275 +191,15 @@ void mb_mapping_on_revoke(mb_mapping *mapping, mb_revoke_handler handler, void *
     mapping->context = context;
 }
 
-static mb_code check_held(const mb_mapping *mapping, mb_error *error)
+static bool is_waiting(const mb_mapping *mapping)
 {
-    if (mapping->fd >= 0)
-        return MB_OK;
-    return fail(error, MB_MAPPING_REVOKED, "mapping %lld of %.255s is closed or was revoked", (long long)mapping->info->id,
-                mapping->info->allocation);
+    return !mapping->announced && mapping->fd >= 0 && (mapping->state == MB_REVOKING || mapping->state == MB_LOST);
 }
 
-static mb_code map_at(mb_mapping *mapping, void *place, int flags, mb_error *error)
+mb_mapping *next_waiting(const mb_broker *broker)
 {
-    const mb_mapping_info *const info = mapping->info;
-    const int protection = info->access == MB_READ ? PROT_READ : PROT_READ | PROT_WRITE;
-    if (info->length == 0 || info->length > SIZE_MAX / 2)
-        return fail(error, MB_MAP_FAILED, "a mapping of %llu bytes", (unsigned long long)info->length);
-    void *const memory =
-        mmap(place, (size_t)info->length, protection, MAP_SHARED | flags, mapping->fd, (off_t)mapping->mmap_offset);
-    if (memory == MAP_FAILED)
-        return fail_system(error, MB_MAP_FAILED, errno, "mmap");
-    mapping->memory = memory;
-    mapping->in_guest = place != NULL;
-    return MB_OK;
-}
-
-mb_code mb_mapping_memory(mb_mapping *mapping, void **memory, mb_error *error)
-{
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
-    if (check_broker(mapping->broker, error) != MB_OK || check_held(mapping, error) != MB_OK)
-        return error->code;
-    if (mapping->memory == NULL && map_at(mapping, NULL, 0, error) != MB_OK)
-        return error->code;
-    *memory = mapping->memory;
-    return MB_OK;
-}
-
-/* The guest's addresses that the mappings have, from the lowest to the end of the highest. */
-static mb_code guest_span(mb_mapping *const *mappings, size_t count, uint64_t *low, uint64_t *high, mb_error *error)
-{
-    *low = UINT64_MAX;
-    *high = 0;
-    for (size_t index = 0; index < count; index++) {
-        const mb_mapping_info *const info = mappings[index]->info;
-        if (check_held(mappings[index], error) != MB_OK)
-            return error->code;
-        if (!info->has_guest_address || mappings[index]->memory != NULL)
-            return fail(error, MB_INVALID_ARGUMENT, "mappings: mapping %lld has no guest address, or is mapped already",
-                        (long long)info->id);
-        const uint64_t end = info->guest_address + info->length;
-        if (end <= info->guest_address)
-            return fail(error, MB_INVALID_ARGUMENT, "mappings: mapping %lld is empty or too large", (long long)info->id);
-        for (size_t other = 0; other < index; other++) {
-            const mb_mapping_info *const before = mappings[other]->info;
-            if (before->guest_address < end && info->guest_address < before->guest_address + before->length)
-                return fail(error, MB_INVALID_ARGUMENT, "mappings: %lld and %lld overlap in the guest", (long long)before->id,
-                            (long long)info->id);
-        }
-        *low = info->guest_address < *low ? info->guest_address : *low;
-        *high = end > *high ? end : *high;
-    }
-    if (count == 0 || *high - *low > SIZE_MAX / 2)
-        return fail(error, MB_INVALID_ARGUMENT, "mappings: there are none, or they span too much");
-    return MB_OK;
-}
-
-/* Every page of the stretch is aligned as huge pages of 1 GiB demand of MAP_FIXED, relative to the guest's addresses. */
-static uint8_t *reserve(uint64_t low, uint64_t length, mb_error *error)
-{
-    const uint64_t align = (uint64_t)1 << 30;
-    uint8_t *const all =
-        mmap(NULL, (size_t)(length + align), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED) {
-        fail_system(error, MB_MAP_FAILED, errno, "mmap of the guest's addresses");
-        return NULL;
-    }
-    const uint64_t at = (uint64_t)(uintptr_t)all, skip = (low - at) & (align - 1);
-    if (skip > 0)
-        munmap(all, (size_t)skip);
-    if (align - skip > 0)
-        munmap(all + skip + length, (size_t)(align - skip));
-    return all + skip;
-}
-
-mb_code mb_guest_map(mb_mapping *const *mappings, size_t count, mb_guest *guest, mb_error *error)
-{
-    mb_error scratch;
-    uint64_t low, high;
-    error = error == NULL ? &scratch : error;
-    if (guest_span(mappings, count, &low, &high, error) != MB_OK)
-        return error->code;
-    uint8_t *const memory = reserve(low, high - low, error);
-    if (memory == NULL)
-        return error->code;
-    for (size_t index = 0; index < count; index++) {
-        if (map_at(mappings[index], memory + (mappings[index]->info->guest_address - low), MAP_FIXED, error) == MB_OK)
-            continue;
-        for (size_t mapped = 0; mapped < index; mapped++)
-            mappings[mapped]->memory = NULL;
-        munmap(memory, (size_t)(high - low));
-        return error->code;
-    }
-    guest->memory = memory;
-    guest->guest_address = low;
-    guest->length = high - low;
-    return MB_OK;
-}
-
-void mb_guest_unmap(mb_broker *broker, mb_guest *guest)
-{
-    if (guest->memory == NULL)
-        return;
-    for (mb_mapping *mapping = broker->mappings; mapping != NULL; mapping = mapping->next) {
-        const uintptr_t at = (uintptr_t)mapping->memory, from = (uintptr_t)guest->memory;
-        if (mapping->memory != NULL && at >= from && at < from + guest->length) {
-            mapping->memory = NULL;
-            mapping->in_guest = false;
-        }
-    }
-    munmap(guest->memory, (size_t)guest->length);
-    memset(guest, 0, sizeof *guest);
-}
-
-/* ---- Ends ---- */
-
-/* The next reply; the notices go on meanwhile where the caller may run handlers. */
-static mb_code next_step(mb_broker *broker, struct connection *connection, const char *method, int64_t deadline, bool dispatching,
-                         struct reply *reply, mb_error *error)
-{
-    for (;;) {
-        const mb_code code = connection_next(connection, method, dispatching ? now_ms() : deadline, reply, error);
-        if (code != MB_TIMED_OUT || !dispatching || now_ms() >= deadline)
-            return code;
-        struct pollfd both[] = {{.fd = connection->fd, .events = POLLIN}, {.fd = broker->epoll, .events = POLLIN}};
-        if (poll(both, 2, left_ms(deadline)) > 0 && both[1].revents != 0 && mb_dispatch(broker, 0, error) != MB_OK)
-            return error->code;
-        if (broker->closing)
-            return fail(error, MB_CLOSED, "this broker connection was closed by mb_close()");
-    }
-}
-
-static mb_code one_end(mb_broker *broker, const struct text *whole, const char *method, int64_t deadline, bool dispatching,
-                       mb_outcome *outcome, mb_error *error)
-{
-    struct connection connection;
-    struct reply reply;
-    bool sent;
-    mb_code code = dial(broker, deadline_in(broker->reconnect_ms), &connection, error);
-    if (code != MB_OK)
-        return code;
-    code = connection_send(&connection, whole->at, whole->used + 1, deadline, &sent, error);
-    for (bool more = true; code == MB_OK && more;) {
-        code = next_step(broker, &connection, method, deadline, dispatching, &reply, error);
-        if (code != MB_OK)
-            break;
-        more = reply.continues;
-        const json result = json_get(reply.parameters, "outcome");
-        if (reply.fds.count > 0) {
-            fds_close(&reply.fds);
-            code = violation(error, method, "a reply with descriptors that were not asked for");
-        } else if ((code = error_of(&reply, error)) == MB_OK && !more) {
-            if (json_is(result, "revoked") || json_is(result, "released"))
-                *outcome = MB_ENDED_WITH_PROOF;
-            else if (json_is(result, "quarantined"))
-                *outcome = MB_QUARANTINED;
-            else
-                code = violation(error, method, "its outcome is none of the contract's");
-        }
-    }
-    connection_close(&connection);
-    return code;
-}
-
-mb_code end_call(mb_broker *broker, const char *method, struct text *parameters, int64_t deadline, bool repeatable, bool dispatching,
-                 mb_outcome *outcome, mb_error *error)
-{
-    struct text whole = {0};
-    mb_code code = finish_call(&whole, method, parameters, true, error);
-    text_free(parameters);
-    if (code == MB_OK) {
-        const int64_t give_up_at = deadline_in(broker->reconnect_ms);
-        for (unsigned attempt = 0;; attempt++) {
-            code = one_end(broker, &whole, method, deadline, dispatching, outcome, error);
-            if (code != MB_CONNECTION_LOST || !repeatable || now_ms() >= give_up_at)
-                break;
-            pause_ms(backoff_ms(broker, attempt), give_up_at);
-        }
-    }
-    text_free(&whole);
-    return code;
-}
-
-mb_code mb_mapping_close(mb_mapping *mapping, mb_outcome *outcome, mb_error *error)
-{
-    mb_error scratch;
-    mb_outcome found = MB_ALREADY_GONE;
-    struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
-    if (mapping == NULL)
-        return MB_OK;
-    mb_broker *const broker = mapping->broker;
-    if (check_broker(broker, error) != MB_OK)
-        return error->code;
-    const bool tell = mapping->state == MB_HELD || mapping->state == MB_REVOKING;
-    text_integer(&parameters, "mapping", mapping->info->id);
-    mapping_free(mapping);
-    if (!tell)
-        text_free(&parameters);
-    else if (end_call(broker, "RevokeMapping", &parameters, deadline_in(broker->call_ms), true, false, &found, error) != MB_OK &&
-             error->code != MB_NOT_FOUND)
-        return error->code;
-    if (outcome != NULL)
-        *outcome = found;
-    return MB_OK;
-}
-
-static void add_end_options(struct text *parameters, const mb_end_options *options)
-{
-    if (options->has_grace)
-        text_integer(parameters, "graceMs", options->grace_ms);
-    text_string(parameters, "secret", options->secret);
-}
-
-static const mb_end_options end_defaults;
-
-static int64_t end_deadline(const mb_end_options *options)
-{
-    return options->timeout_ms <= 0 ? INT64_MAX : deadline_in(options->timeout_ms);
-}
-
-mb_code mb_release(mb_broker *broker, const char *name, const mb_end_options *options, mb_outcome *outcome, mb_error *error)
-{
-    mb_error scratch;
-    mb_outcome found;
-    struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
-    options = options == NULL ? &end_defaults : options;
-    if (check_broker(broker, error) != MB_OK || check_reserved(options->reserved, error) != MB_OK)
-        return error->code;
-    if (name == NULL)
-        return fail(error, MB_INVALID_ARGUMENT, "name: it is NULL");
-    if (broker->depth > 0)
-        return fail(error, MB_INVALID_ARGUMENT, "broker: a handler can't release");
-    text_string(&parameters, "name", name);
-    add_end_options(&parameters, options);
-    broker->releasing = true;
-    const mb_code code = end_call(broker, "Release", &parameters, end_deadline(options), false, true, &found, error);
-    broker->releasing = false;
-    if (broker->closing)
-        broker_free(broker);
-    if (code == MB_OK && outcome != NULL)
-        *outcome = found;
-    return code;
-}
-
-mb_code mb_revoke(mb_broker *broker, int64_t id, const mb_end_options *options, mb_outcome *outcome, mb_error *error)
-{
-    mb_error scratch;
-    mb_outcome found;
-    struct text parameters = {0};
-    error = error == NULL ? &scratch : error;
-    options = options == NULL ? &end_defaults : options;
-    if (check_broker(broker, error) != MB_OK || check_reserved(options->reserved, error) != MB_OK)
-        return error->code;
-    mb_mapping *const own = mapping_of(broker, id);
-    if (own != NULL)
-        mapping_drop(own);
-    text_integer(&parameters, "mapping", id);
-    add_end_options(&parameters, options);
-    const mb_code code = end_call(broker, "RevokeMapping", &parameters, end_deadline(options), own != NULL, false, &found, error);
-    if (code == MB_OK && outcome != NULL)
-        *outcome = found;
-    return code;
+    mb_mapping *mapping = broker->mappings;
+    while (mapping != NULL && !is_waiting(mapping))
+        mapping = mapping->next;
+    return mapping;
 }

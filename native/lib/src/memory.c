@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "memory.h"
 
 #include <stdlib.h>
 

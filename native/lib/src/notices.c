@@ -1,73 +1,13 @@
 /* The broker's notices about this process' mappings: revoke requests, and at each beginning the mappings that it knows. */
-#include "internal.h"
+#include "notices.h"
+#include "errands.h"
+#include "error.h"
+#include "info.h"
+#include "mapping.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-/* A revocation that began while the connection was down has no deadline: the snapshot only shows that it runs. */
-enum { unknown_deadline_ms = 1000, early_max = 65536 };
-
-static int64_t time_of_day(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static void ask(mb_mapping *mapping, const struct request *request, json detail)
-{
-    if (mapping->state != MB_HELD)
-        return;
-    mapping->state = MB_REVOKING;
-    mapping->announced = false;
-    mapping->deadline = request->deadline;
-    mapping->deadline_ms = request->deadline_ms;
-    const size_t length = json_string(detail, NULL, 0);
-    if (length > 0 && (mapping->detail = malloc(length + 1)) != NULL)
-        json_string(detail, mapping->detail, length + 1);
-}
-
-static void remember(mb_broker *broker, const struct request *request)
-{
-    if (broker->early_count >= early_max)
-        return;
-    struct request *const rows = with_room(broker->early, broker->early_count, &broker->early_room, sizeof *rows);
-    if (rows == NULL)
-        return;
-    broker->early = rows;
-    rows[broker->early_count++] = *request;
-}
-
-/* deadline: a time of day; 0: unknown. */
-static void asked(mb_broker *broker, int64_t id, int64_t deadline, json detail)
-{
-    const int64_t now = time_of_day();
-    const int64_t at = deadline == 0 ? now + unknown_deadline_ms : deadline;
-    const struct request request = {id, at, now_ms() + (at > now ? at - now : 0)};
-    mb_mapping *const mapping = mapping_of(broker, id);
-    if (mapping != NULL)
-        ask(mapping, &request, detail);
-    else
-        remember(broker, &request);
-}
-
-static void forget(mb_broker *broker, int64_t id)
-{
-    for (size_t index = 0; index < broker->early_count;)
-        if (broker->early[index].mapping == id)
-            broker->early[index] = broker->early[--broker->early_count];
-        else
-            index++;
-}
-
-void note_early(mb_broker *broker, mb_mapping *mapping)
-{
-    for (size_t index = 0; index < broker->early_count; index++)
-        if (broker->early[index].mapping == mapping->info->id)
-            ask(mapping, &broker->early[index], (json){0});
-    forget(broker, mapping->info->id);
-}
 
 static mb_code begin(struct stream *stream, mb_error *error)
 {
@@ -97,7 +37,7 @@ static void take_row(mb_broker *broker, const mb_mapping_info *row)
         if (mapping->fd >= 0 && same_mapping(mapping->info, row))
             mapping->known = true;
     if (row->state == MB_REVOKING)
-        asked(broker, row->id, 0, (json){0});
+        request_revoke(broker, row->id, 0, (json){0});
 }
 
 static void end_snapshot(mb_broker *broker)
@@ -118,10 +58,10 @@ static void take_event(mb_broker *broker, json event)
     if (!json_integer(json_get(event, "mapping"), &id))
         return;
     if (json_is(kind, "revoked") || json_is(kind, "dormant"))
-        forget(broker, id);
+        forget_request(broker, id);
     else if (json_is(kind, "revokeRequested")) {
         json_integer(json_get(event, "deadline"), &deadline);
-        asked(broker, id, deadline, json_get(event, "detail"));
+        request_revoke(broker, id, deadline, json_get(event, "detail"));
     }
 }
 
@@ -164,43 +104,20 @@ static void release(struct stream *stream)
     free(stream);
 }
 
+static const struct stream_kind stream_kind = {begin, receive, refused, release, lost};
+
 mb_code prepare_notices(mb_broker *broker, mb_error *error)
 {
     if (broker->notices == NULL) {
         struct stream *const stream = calloc(1, sizeof *stream);
         if (stream == NULL)
             return fail(error, MB_NO_MEMORY, "no memory for the notices");
-        stream->begin = begin;
-        stream->receive = receive;
-        stream->refused = refused;
-        stream->lost = lost;
-        stream->release = release;
-        stream_add(broker, stream);
+        stream_add(broker, stream, &stream_kind);
         broker->notices = stream;
     }
     if (broker->ready && connection_hung_up(&broker->notices->connection))
         stream_restart(broker->notices, true);
     return broker->ready ? MB_OK : stream_wait(broker->notices, &broker->ready, error);
-}
-
-/* ---- Handlers ---- */
-
-static bool is_waiting(const mb_mapping *mapping)
-{
-    return !mapping->announced && mapping->fd >= 0 && (mapping->state == MB_REVOKING || mapping->state == MB_LOST);
-}
-
-static mb_mapping *next_waiting(const mb_broker *broker)
-{
-    mb_mapping *mapping = broker->mappings;
-    while (mapping != NULL && !is_waiting(mapping))
-        mapping = mapping->next;
-    return mapping;
-}
-
-bool is_due(const mb_broker *broker)
-{
-    return broker->is_up != broker->was_up || next_waiting(broker) != NULL;
 }
 
 static void announce_revoke(mb_broker *broker, mb_mapping *mapping)

@@ -1,5 +1,9 @@
 /* A participant in updates of the host. */
-#include "internal.h"
+#include "errands.h"
+#include "error.h"
+#include "info.h"
+#include "link.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +92,7 @@ static bool receive(struct stream *stream, const struct reply *reply)
 
 static bool refused(struct stream *stream, const mb_error *error)
 {
-    stream_restart(stream, true);
-    stream->idle = true;
+    stream_rest(stream);
     if (((mb_participation *)stream)->joined)
         warn(stream->broker, error);
     return true;
@@ -101,10 +104,11 @@ static void release(struct stream *stream)
     free(stream);
 }
 
+static const struct stream_kind stream_kind = {begin, receive, refused, release, NULL};
+
 mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_participation **result, mb_error *error)
 {
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (check_broker(broker, error) != MB_OK || check_reserved(participant->reserved, error) != MB_OK)
         return error->code;
     if (participant->name == NULL || participant->prepare == NULL)
@@ -120,11 +124,7 @@ mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_
     }
     participation->participant = *participant;
     participation->participant.name = name;
-    participation->stream.begin = begin;
-    participation->stream.receive = receive;
-    participation->stream.refused = refused;
-    participation->stream.release = release;
-    stream_add(broker, &participation->stream);
+    stream_add(broker, &participation->stream, &stream_kind);
     const mb_code code = stream_wait(&participation->stream, &participation->joined, error);
     if (code == MB_OK)
         *result = participation;
@@ -135,8 +135,7 @@ mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_
 
 mb_code mb_participation_answer(mb_participation *participation, int64_t update, bool ready, const char *detail, mb_error *error)
 {
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (check_broker(participation->stream.broker, error) != MB_OK)
         return error->code;
     if (participation->preparing == 0 || participation->preparing != update)
@@ -158,9 +157,6 @@ mb_code mb_participation_answer(mb_participation *participation, int64_t update,
 
 void mb_participation_end(mb_participation *participation)
 {
-    if (participation == NULL)
-        return;
-    mb_broker *const broker = participation->stream.broker;
-    stream_end(&participation->stream);
-    free_ended(broker);
+    if (participation != NULL)
+        stream_end(&participation->stream);
 }

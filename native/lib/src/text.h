@@ -1,6 +1,5 @@
 /* A text that grows: the JSON of calls. */
-#ifndef MB_TEXT_H
-#define MB_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,5 +27,3 @@ void text_object(struct text *text, const char *name, const char *value); /* JSO
 void text_integer(struct text *text, const char *name, int64_t value);
 void text_size(struct text *text, const char *name, uint64_t value);
 void text_true(struct text *text, const char *name, bool value); /* only if it is true */
-
-#endif

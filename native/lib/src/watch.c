@@ -1,5 +1,8 @@
 /* A program's own watch of the broker's state. */
-#include "internal.h"
+#include "error.h"
+#include "info.h"
+#include "link.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +106,7 @@ static bool receive(struct stream *stream, const struct reply *reply)
 /* A refusal does not pass by itself: the watch is over. */
 static bool refused(struct stream *stream, const mb_error *error)
 {
-    stream_restart(stream, true);
-    stream->idle = true;
+    stream_rest(stream);
     warn(stream->broker, error);
     return true;
 }
@@ -116,10 +118,11 @@ static void release(struct stream *stream)
     free(watch);
 }
 
+static const struct stream_kind stream_kind = {begin, receive, refused, release, NULL};
+
 mb_code mb_watch_begin(mb_broker *broker, bool mine, mb_watch_handler handler, void *context, mb_watch **result, mb_error *error)
 {
-    mb_error scratch;
-    error = error == NULL ? &scratch : error;
+    error = ERROR_OR_OWN(error);
     if (check_broker(broker, error) != MB_OK)
         return error->code;
     if (handler == NULL)
@@ -130,11 +133,7 @@ mb_code mb_watch_begin(mb_broker *broker, bool mine, mb_watch_handler handler, v
     watch->mine = mine;
     watch->handler = handler;
     watch->context = context;
-    watch->stream.begin = begin;
-    watch->stream.receive = receive;
-    watch->stream.refused = refused;
-    watch->stream.release = release;
-    stream_add(broker, &watch->stream);
+    stream_add(broker, &watch->stream, &stream_kind);
     arm(broker);
     *result = watch;
     return MB_OK;
@@ -142,9 +141,6 @@ mb_code mb_watch_begin(mb_broker *broker, bool mine, mb_watch_handler handler, v
 
 void mb_watch_end(mb_watch *watch)
 {
-    if (watch == NULL)
-        return;
-    mb_broker *const broker = watch->stream.broker;
-    stream_end(&watch->stream);
-    free_ended(broker);
+    if (watch != NULL)
+        stream_end(&watch->stream);
 }
