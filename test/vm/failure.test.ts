@@ -9,7 +9,7 @@ import { Qmp } from '../../src/client/ctl/vm/qmp'
 import { requireQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
-import { expectGapless, type Run, Scene, slowQemu } from './scene'
+import { expectGapless, type Run, refusingQemu, Scene, slowQemu } from './scene'
 
 const qemu = requireQemu()
 
@@ -317,6 +317,44 @@ if (qemu === undefined) {
     await client.call('Release', { name: 'full' })
     await until(async () => (await stop('vm-1', '--save')).code === 0, 'a save that has room')
     await goesOn('vm-1')
+  })
+
+  test('a paused guest that QEMU has sent, and that has no room, is not lost: QEMU does not send it again, and need not', async () => {
+    const monitor = path.join(scene.folder, 'monitor')
+    const unsure = path.join(scene.folder, 'unsure')
+    // How much a save needs is found out only by saving.
+    writeFileSync(unsure, refusingQemu(qemu, 'human-monitor-command'))
+    chmodSync(unsure, 0o755)
+    writeFileSync(scene.firmware, Buffer.concat([Buffer.alloc(2 ** 21, 1), readFileSync(scene.firmware)]))
+    scene.write('vm-1', {
+      vm: `qemu = "${unsure}"`,
+      arguments: ['-qmp', `unix:${monitor},server=on,wait=off`],
+      more: '[state]\nbytes = "1MiB"\n',
+    })
+    const run = await counting('vm-1')
+    const client = scene.broker.client()
+    const { ranges } = await client.call('ListRanges', {})
+    await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    const qmp = await Qmp.open(connect(monitor), 60_000, 60_000)
+    await qmp.execute('stop')
+    for (let attempt = 0; attempt < 2; attempt++)
+      expect(await stop('vm-1', '--save')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/SaveFailed: a save needs 2\.\d MiB, vm-1\/state has 1 MiB/),
+      })
+    expect(await qmp.execute('query-status')).toMatchObject({ status: 'postmigrate' })
+    qmp.close()
+    await client.call('Release', { name: 'full' })
+    await until(async () => (await stop('vm-1', '--save')).code === 0, 'a save that has room')
+    expect((await run.outcome).code).toBe(0)
+    const left = await scene.counter('vm-1')
+    const next = scene.run('vm-1')
+    await next.says(/was paused when it was saved, and stays paused/)
+    const again = await Qmp.open(connect(monitor), 60_000, 60_000)
+    await again.execute('cont')
+    again.close()
+    await next.counts(5)
+    expect([left, left + 1]).toContain(next.counters[0])
   })
 
   test('a range that is full is said before QEMU starts', async () => {

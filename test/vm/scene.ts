@@ -229,6 +229,19 @@ monitor.on('data', bytes => {
   )
 }
 
+/** A QEMU that refuses a command. */
+export function refusingQemu(program: string, command: string): string {
+  return proxyQemu(
+    program,
+    `monitor.on('data', bytes => {
+  if (!bytes.includes('"' + ${JSON.stringify(command)} + '"')) return qemu.stdio[3].write(bytes)
+  for (const line of bytes.toString().trim().split('\\n'))
+    monitor.write(JSON.stringify({ error: { desc: 'refused' }, id: JSON.parse(line).id }) + '\\n')
+})
+`,
+  )
+}
+
 /** A QEMU whose monitor a script handles; qemu, monitor. It has the descriptors of QEMU's memory too. */
 function proxyQemu(program: string, script: string): string {
   return `#!${process.execPath}

@@ -8,6 +8,7 @@ import {
   payloadBytesMax,
   publishSave,
   readPayload,
+  type SavedFacts,
   type SavedState,
   writePayload,
 } from './saved-state'
@@ -25,80 +26,129 @@ export interface SaveOrder {
   readonly ms: number
   /** Aborting it ends the save, and the guest goes on. */
   readonly signal?: AbortSignal | undefined
-  /** The last save of this very QEMU, and how often the guest had run by then. */
-  readonly last: { readonly state: SavedState; readonly timesRun: number } | undefined
   progress(text: string): void
 }
 
-/**
- * Stops the guest and saves it. From its return on what is saved counts, and the guest must not run.
- * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before
- */
-export async function saveGuest(machine: Machine, state: StateMemory, order: SaveOrder): Promise<SavedState> {
-  const { memory, update, progress, signal, last } = order
-  const deadline = performance.now() + order.ms
-  const status = await machine.status()
-  // QEMU saves a stopped guest once. Where the guest has not run since, that save is true of it, and it is still here.
-  if (status === 'postmigrate' && last?.timesRun === machine.timesRun) {
-    const again = { ...last.state, update, pausedAt: Date.now(), savedAt: Date.now() }
-    publishSave(state, again.payloadBytes, again)
-    return again
+/** A stopped guest as its QEMU has sent it. */
+interface SentGuest {
+  readonly machine: Machine
+  readonly timesRun: number
+  readonly facts: Omit<SavedFacts, 'update' | 'pausedAt' | 'savedAt'>
+  readonly bytes: number
+  /** The end of these bytes, which may not be in the state's memory. */
+  readonly unwritten: readonly Buffer[]
+}
+
+/** Saves guests. QEMU sends a stopped guest once; until it has run, each save is what was sent. */
+export class GuestSaver {
+  private sent: SentGuest | undefined
+
+  constructor(private readonly state: StateMemory) {}
+
+  /** QEMU has sent its guest, which has not run since. */
+  has(machine: Machine): boolean {
+    return this.sent?.machine === machine && this.sent.timesRun === machine.timesRun
   }
-  const running = status === 'running'
-  if (!running && status !== 'paused') throw failed(`QEMU says the guest is ${status}: it can't be saved`)
-  const own = await machine.ownMemoryBytes()
-  const leftMs = () => Math.max(0, deadline - performance.now())
-  if (own !== undefined) await makeRoom(state, own + Math.ceil(own / 128) + devicesBytes, leftMs(), progress)
-  const facts = {
-    memory: memory.map(({ generation, bytes }) => ({ generation, bytes })),
-    machine: await machine.machineType(),
-    qemu: await machine.version(),
-    running,
-    update,
+
+  /**
+   * Stops the guest and saves it. From its return on what is saved counts, and the guest must not run.
+   * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before; or it is stopped as before, and can be saved
+   */
+  async save(machine: Machine, order: SaveOrder): Promise<SavedState> {
+    const deadline = performance.now() + order.ms
+    const leftMs = () => Math.max(0, deadline - performance.now())
+    const status = await machine.status()
+    const running = status === 'running'
+    const isSent = status === 'postmigrate' && this.has(machine)
+    if (!running && !isSent && status !== 'paused')
+      throw failed(`QEMU says the guest is ${status}: it can't be saved`)
+    const facts = isSent ? this.sent!.facts : await this.prepare(machine, running, order, leftMs)
+    const pausedAt = Date.now()
+    try {
+      if (!isSent) this.sent = await this.send(machine, facts, order, leftMs)
+      order.signal?.throwIfAborted()
+      if (leftMs() === 0) throw failed('the deadline was over before the guest was saved')
+      return await this.store(machine, pausedAt, order, leftMs())
+    } catch (error) {
+      if (running) await machine.cont().catch(() => {})
+      throw error instanceof Failure ? error : failed((error as Error).message)
+    }
   }
-  if (leftMs() === 0) throw failed('the deadline was over before the guest could be stopped')
-  erase(state)
-  progress('the guest is stopped and saved')
-  let bytes = 0
-  const excess: Buffer[] = []
-  const pausedAt = Date.now()
-  try {
+
+  /** Does all that can be done while the guest runs. */
+  private async prepare(
+    machine: Machine,
+    running: boolean,
+    { memory, progress }: SaveOrder,
+    leftMs: () => number,
+  ): Promise<SentGuest['facts']> {
+    const own = await machine.ownMemoryBytes()
+    if (own !== undefined)
+      await makeRoom(this.state, own + Math.ceil(own / 128) + devicesBytes, leftMs(), progress)
+    const facts = {
+      memory: memory.map(({ generation, bytes }) => ({ generation, bytes })),
+      machine: await machine.machineType(),
+      qemu: await machine.version(),
+      running,
+    }
+    if (leftMs() === 0) throw failed('the deadline was over before the guest could be stopped')
+    erase(this.state)
+    progress('the guest is stopped and saved')
+    return facts
+  }
+
+  private async send(
+    machine: Machine,
+    facts: SentGuest['facts'],
+    { signal }: SaveOrder,
+    leftMs: () => number,
+  ): Promise<SentGuest> {
+    const { state } = this
     signal?.throwIfAborted()
-    if (running) await machine.stop()
+    if (facts.running) await machine.stop()
     const { timesRun } = machine
-    await machine.save(
-      chunk => {
-        if (excess.length === 0 && bytes + chunk.length <= payloadBytesMax(state))
-          writePayload(state, bytes, chunk)
-        else excess.push(chunk)
-        bytes += chunk.length
-      },
-      leftMs(),
-      signal,
-    )
-    if (excess.length > 0) await writeExcess(state, bytes, excess, leftMs(), progress)
-    if (machine.timesRun !== timesRun) throw failed('somebody let the guest run meanwhile')
-    const saved = { ...facts, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
+    const unwritten: Buffer[] = []
+    let bytes = 0
+    const take = (chunk: Buffer) => {
+      // If the save fails, a guest that ran goes on. Of a paused one this is all that there is, whatever becomes of the memory.
+      const fits = facts.running && unwritten.length === 0 && bytes + chunk.length <= payloadBytesMax(state)
+      if (!fits || !isWritten(state, bytes, chunk)) unwritten.push(chunk)
+      bytes += chunk.length
+    }
+    await machine.save(take, leftMs(), signal)
+    return { machine, timesRun, facts, bytes, unwritten }
+  }
+
+  private async store(
+    machine: Machine,
+    pausedAt: number,
+    { update, progress }: SaveOrder,
+    ms: number,
+  ): Promise<SavedState> {
+    const { state } = this
+    const { facts, bytes, unwritten } = this.sent!
+    erase(state)
+    await makeRoom(state, bytes, ms, progress)
+    let offset = bytes - unwritten.reduce((sum, chunk) => sum + chunk.length, 0)
+    for (const chunk of unwritten) {
+      writePayload(state, offset, chunk)
+      offset += chunk.length
+    }
+    if (!this.has(machine)) throw failed('somebody let the guest run meanwhile')
+    const saved = { ...facts, update, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
     publishSave(state, bytes, saved)
     progress(`${formatSize(bytes)} of device state are saved`)
     return saved
-  } catch (error) {
-    if (running) await machine.cont().catch(() => {})
-    throw error instanceof Failure ? error : failed((error as Error).message)
   }
 }
 
-/** Makes room for a save that has more bytes than QEMU's memory let expect, and writes their end. */
-async function writeExcess(
-  state: StateMemory,
-  bytes: number,
-  excess: readonly Buffer[],
-  ms: number,
-  progress: (text: string) => void,
-): Promise<void> {
-  const whole = Buffer.concat(excess)
-  await makeRoom(state, bytes, ms, progress)
-  writePayload(state, bytes - whole.length, whole)
+function isWritten(state: StateMemory, offset: number, chunk: Buffer): boolean {
+  try {
+    writePayload(state, offset, chunk)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** @throws Failure SaveFailed */

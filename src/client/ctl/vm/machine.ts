@@ -148,9 +148,10 @@ export class Machine {
   }
 
   /**
-   * Sends the device state of the stopped guest as a stream.
+   * Sends the device state of the stopped guest as a stream, once: it resolves also where it is late or aborted, but complete.
+   * @param sink must not throw
    * @param signal aborting it ends the save
-   * @throws Failure SaveFailed; then the guest can go on
+   * @throws Failure SaveFailed; then QEMU can send the guest again
    */
   async save(sink: Sink, ms: number, signal?: AbortSignal): Promise<void> {
     const listener = await this.listen()
@@ -163,9 +164,10 @@ export class Machine {
       await this.migrated(deadline, 'saved', signal)
       await within(received, deadline, () => this.late('its state did not come to an end'))
     } catch (error) {
+      const isRefused = error instanceof QmpError && error.kind === 'refused'
+      // If it was too late to cancel, all of it is on its way, and QEMU does not send it again.
+      if (!isRefused && !(await this.cancelled()) && (await isThere(received, endMs))) return
       over.abort()
-      await this.run('migrate_cancel').catch(() => {})
-      await this.settled(performance.now() + endMs).catch(() => {})
       throw await failureOf(this.process, 'SaveFailed', 'the guest could not be saved', error)
     } finally {
       listener.close()
@@ -218,8 +220,7 @@ export class Machine {
 
   /** After a failed passTo(), when the other QEMU has ended: the guest goes on here, if it ran. @throws QmpError */
   async takeBack(running: boolean): Promise<void> {
-    await this.run('migrate_cancel').catch(() => {})
-    await this.settled(performance.now() + endMs).catch(() => {})
+    await this.cancelled()
     if (running && (await this.status()) !== 'running') await this.cont()
   }
 
@@ -244,6 +245,13 @@ export class Machine {
 
   private run(command: string, args?: object): Promise<unknown> {
     return this.qmp.execute(command, args)
+  }
+
+  /** Ends an outgoing migration. False: QEMU has sent the guest before. */
+  private async cancelled(): Promise<boolean> {
+    await this.run('migrate_cancel').catch(() => {})
+    const end = await this.settled(performance.now() + endMs).catch(() => undefined)
+    return end?.status !== 'completed'
   }
 
   private async migrated(deadline: number, what: string, signal?: AbortSignal): Promise<void> {
@@ -331,6 +339,13 @@ async function within<T>(promise: Promise<T>, deadline: number, late: () => Erro
   } finally {
     over.abort()
   }
+}
+
+async function isThere(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  return within(promise, performance.now() + ms, () => new Error('late')).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Makes a Failure of an error, in QEMU's words if QEMU has ended or said something. */

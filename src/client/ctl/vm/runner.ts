@@ -8,7 +8,7 @@ import type { UpgradeRequest } from './control'
 import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
-import { loadGuest, saveGuest, useUp } from './guest-state'
+import { GuestSaver, loadGuest, useUp } from './guest-state'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
 import { qemuCommand } from './qemu-command'
@@ -41,9 +41,9 @@ export class Runner {
   private memory: readonly GuestMemory[] = []
   /** Changes of the VM come one after the other. undefined: none is under way. Never rejects. */
   private underWay: Promise<void> | undefined
-  /** The last save of this QEMU, and how often the guest had run before. */
+  private readonly saver: GuestSaver
+  /** The last save of this QEMU. */
   private saved: SavedState | undefined
-  private savedRuns = 0
   /** The reason why the runner itself has ended QEMU. */
   private failure: Failure | undefined
   /** Ends an upgrade while the guest still runs in the old QEMU. */
@@ -56,6 +56,7 @@ export class Runner {
     this.parts = parts
     this.settings = parts.settings
     this.standing = new Standing(parts)
+    this.saver = new GuestSaver(parts.state)
   }
 
   record(): VmRecord {
@@ -234,8 +235,7 @@ export class Runner {
     while (this.underWay) await this.underWay
     const { saved } = this
     const { state, reason } = this.standing.record
-    if (machine !== this.machine || state !== 'prepared' || !saved || machine.timesRun === this.savedRuns)
-      return
+    if (machine !== this.machine || state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
     await this.exclusively(async () => {
       try {
@@ -282,7 +282,7 @@ export class Runner {
       } = await upgrade(machine, {
         start: machineType =>
           headers.keepDuring(this.launch(settings, { machineType, takesOver: true }, signal)),
-        isSaved: this.saved !== undefined && this.savedRuns === machine.timesRun,
+        isSaved: this.saver.has(machine),
         save: () => this.saveToPass(machine, settings.saveMs, progress),
         passMs: settings.saveMs,
         signal,
@@ -367,12 +367,10 @@ export class Runner {
     signal?: AbortSignal,
   ): Promise<SavedState> {
     const { memory } = this
-    const last = this.saved && { state: this.saved, timesRun: this.savedRuns }
     this.saved = undefined
     this.standing.enter(this.machine, 'saving')
     this.parts.manager.extend(ms + marginMs)
-    this.saved = await saveGuest(machine, this.parts.state, { memory, update, ms, signal, last, progress })
-    this.savedRuns = machine.timesRun
+    this.saved = await this.saver.save(machine, { memory, update, ms, signal, progress })
     return this.saved
   }
 
