@@ -1,19 +1,13 @@
+import type { Columns, Fields } from '../../../protocol/columns'
 import { formatSize } from '../../../protocol/units'
 import { cellsOf } from './terminal/cells'
 import { type Color, paint } from './terminal/color'
 
+export { address, type CellColor, count, verdictColor } from '../../../protocol/columns'
 export { type Color, paint }
 
-/** Cells of one column; numbers and sizes stand right. */
-export interface Column<T> {
-  readonly title: string
-  readonly cell: (row: T) => string
-  readonly right?: boolean
-  readonly color?: (row: T) => Color | undefined
-}
-
 /** Aligned columns under their titles, without trailing blanks. */
-export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+export function table<T>(rows: readonly T[], columns: Columns<T>): string {
   const cells = rows.map(row => columns.map(column => printable(column.cell(row))))
   const widths = columns.map((column, i) =>
     cells.reduce((most, line) => Math.max(most, cellsOf(line[i]!)), column.title.length),
@@ -34,7 +28,7 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): str
 }
 
 /** Names and values, one pair per line. */
-export function fields(pairs: ReadonlyArray<readonly [name: string, value: string | undefined]>): string {
+export function fields(pairs: Fields): string {
   const shown = pairs.filter(([, value]) => value !== undefined)
   const width = Math.max(...shown.map(([name]) => name.length))
   return shown.map(([name, value]) => `${paint(name.padEnd(width), 'dim')}  ${printable(value!)}`).join('\n')
@@ -53,23 +47,9 @@ export function printable(text: string): string {
 
 export const size = formatSize
 
-export function count(value: number | null | undefined): string {
-  return value === undefined || value === null ? '-' : String(value)
-}
-
-/** A physical or guest-physical address. */
-export function address(value: number | null | undefined): string {
-  return value === undefined || value === null ? '-' : `0x${value.toString(16)}`
-}
-
 /** UTC, as the log has it. */
 export function time(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ')
-}
-
-export function verdictColor(verdict: string): Color | undefined {
-  if (verdict === 'intact') return 'green'
-  return verdict === 'unverified' ? undefined : 'red'
 }
 
 /** '4.2 s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. */

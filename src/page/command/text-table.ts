@@ -1,15 +1,10 @@
+import type { Columns, Fields } from '../../../protocol/columns'
 import { printable } from '../format'
 
-export interface TextColumn<T> {
-  title: string
-  cell: (row: T) => string
-  right?: boolean
-}
-
 /** Aligned columns under their titles. */
-export function textTable<T>(rows: readonly T[], columns: readonly TextColumn<T>[]): string {
+export function textTable<T>(rows: readonly T[], columns: Columns<T>): string {
   const lines = [
-    columns.map(({ title }) => title.toUpperCase()),
+    columns.map(({ title }) => title),
     ...rows.map(row => columns.map(({ cell }) => printable(cell(row)))),
   ]
   const widths = columns.map((_, i) => Math.max(...lines.map(line => line[i]!.length)))
@@ -24,7 +19,7 @@ export function textTable<T>(rows: readonly T[], columns: readonly TextColumn<T>
 }
 
 /** Names and values, one pair a line; without undefined ones. */
-export function textFields(pairs: ReadonlyArray<readonly [name: string, value: string | undefined]>): string {
+export function textFields(pairs: Fields): string {
   const shown = pairs.filter(([, value]) => value !== undefined)
   const width = Math.max(...shown.map(([name]) => name.length))
   return shown.map(([name, value]) => `${name.padEnd(width)}  ${printable(value!)}`).join('\n')

@@ -1,18 +1,10 @@
+import { allocationColumns, clientColumns, recoveryFields, sharesText } from '../../../protocol/columns'
 import type { Allocation, SetLogLevelIn } from '../../../protocol/generated/broker'
 import { parseSize } from '../../../protocol/units'
-import { size } from '../format'
+import { dateAndClock, size } from '../format'
 import type { Link } from '../link/link'
-import {
-  showAllocation,
-  showAllocations,
-  showClients,
-  showPoisoned,
-  showRanges,
-  showRecoveries,
-  showShares,
-  showStatus,
-} from './show'
-import { textTable } from './text-table'
+import { showAllocation, showPoisoned, showRanges, showStatus } from './show'
+import { textFields, textTable } from './text-table'
 import { type Arguments, type OptionSpec, parseArguments, splitWords, UsageError } from './words'
 
 /** The tools of a command: the broker, and the place for its steps. */
@@ -51,7 +43,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
         ...(prefix && { prefix }),
         limit: listPage,
       })
-      const text = showAllocations(allocations)
+      const text = textTable(allocations, allocationColumns)
       return next ? `${text}\n… and more: give a prefix, or use the table of allocations` : text
     },
   },
@@ -83,14 +75,17 @@ export const verbs: Readonly<Record<string, Verb>> = {
         ...given(options, '--contiguous', () => ({ contiguous: true })),
         ...given(options, '--metadata', value => ({ metadata: jsonObject(value) })),
       })
-      return showAllocations([allocation])
+      return textTable([allocation], allocationColumns)
     },
   },
   grow: {
     usage: '<name> <size>',
     summary: 'Make an allocation larger; size is the new size of the whole',
     run: async ({ positional: [name, text] }, { link }) =>
-      showAllocations([(await link.call('Grow', { name: name!, bytes: bytes(text!) })).allocation]),
+      textTable(
+        [(await link.call('Grow', { name: name!, bytes: bytes(text!) })).allocation],
+        allocationColumns,
+      ),
   },
   share: {
     usage: '<name> <uid>',
@@ -115,7 +110,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
       if ((json === undefined) !== options.has('--remove'))
         throw new UsageError('give either a JSON object or --remove')
       const metadata = json === undefined ? null : jsonObject(json)
-      return showAllocations([(await link.call('SetMetadata', { name: name!, metadata })).allocation])
+      return textTable(
+        [(await link.call('SetMetadata', { name: name!, metadata })).allocation],
+        allocationColumns,
+      )
     },
   },
   revoke: {
@@ -163,12 +161,16 @@ export const verbs: Readonly<Record<string, Verb>> = {
   clients: {
     usage: '',
     summary: 'Connected processes and their memory',
-    run: async (_args, { link }) => showClients((await link.call('ListClients', {})).clients),
+    run: async (_args, { link }) =>
+      textTable((await link.call('ListClients', {})).clients, clientColumns(dateAndClock)),
   },
   recovery: {
     usage: '',
     summary: 'What the broker found in each range when it started',
-    run: async (_args, { link }) => showRecoveries((await link.call('GetRecovery', {})).recoveries),
+    run: async (_args, { link }) =>
+      (await link.call('GetRecovery', {})).recoveries
+        .map(found => textFields(recoveryFields(found, dateAndClock)))
+        .join('\n\n'),
   },
   verify: {
     usage: '',
@@ -184,9 +186,9 @@ export const verbs: Readonly<Record<string, Verb>> = {
       })
       if (verdicts.length === 0) return 'nothing to verify'
       return textTable(verdicts, [
-        { title: 'name', cell: row => row.name },
-        { title: 'verdict', cell: row => row.verdict },
-        { title: 'detail', cell: row => row.detail },
+        { title: 'NAME', cell: row => row.name },
+        { title: 'VERDICT', cell: row => row.verdict },
+        { title: 'DETAIL', cell: row => row.detail },
       ])
     },
   },
@@ -282,9 +284,9 @@ function help(name: string): string {
   if (name !== '' && !isVerb(name)) throw new UsageError(`there is no verb ${name}`)
   if (name !== '') return `${usageOf(name)}\n${verbs[name]!.summary}`
   return textTable(Object.keys(verbs), [
-    { title: 'command', cell: verb => `${verb} ${verbs[verb]!.usage}`.trim() },
-    { title: 'what it does', cell: verb => verbs[verb]!.summary },
-    { title: 'options', cell: verb => Object.keys(verbs[verb]!.options ?? {}).join(' ') },
+    { title: 'COMMAND', cell: verb => `${verb} ${verbs[verb]!.usage}`.trim() },
+    { title: 'WHAT IT DOES', cell: verb => verbs[verb]!.summary },
+    { title: 'OPTIONS', cell: verb => Object.keys(verbs[verb]!.options ?? {}).join(' ') },
   ])
 }
 
@@ -320,7 +322,7 @@ function progress(what: string, done: number, total: number): string {
 }
 
 function sharesOf(allocation: Allocation): string {
-  return `${allocation.name}: shared with ${showShares(allocation)}`
+  return `${allocation.name}: shared with ${sharesText(allocation.shares)}`
 }
 
 function bytes(text: string): number {

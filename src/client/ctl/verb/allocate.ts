@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
+import { allocationColumns } from '../../../../protocol/columns'
 import { jsonObjectArgument, readSecret, sizeArgument, wholeArgument, withBroker } from '../session'
-import { printable } from '../table'
+import { printable, table } from '../table'
 import { addVerb, secretOption } from '../verb'
-import { allocationTable } from './list'
 
 interface Options {
   align?: number
@@ -47,7 +47,7 @@ export function addAllocate(program: Command): void {
         })
         // The broker names broker-ctl as the holder, which it is for an instant.
         const info = { ...allocation.info, holderPid: null }
-        print(info, () => allocationTable([info]))
+        print(info, () => table([info], allocationColumns))
       }),
     )
 }

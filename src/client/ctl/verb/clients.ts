@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import { clientColumns } from '../../../../protocol/columns'
 import { withBroker } from '../session'
-import { count, table, time } from '../table'
+import { table, time } from '../table'
 import { addVerb } from '../verb'
 
 export function addClients(program: Command): void {
@@ -11,18 +12,7 @@ export function addClients(program: Command): void {
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const clients = await broker.clients({ signal })
-      print(clients, () =>
-        table(clients, [
-          { title: 'PID', cell: row => count(row.pid), right: true },
-          { title: 'UID', cell: row => count(row.uid), right: true },
-          { title: 'SINCE', cell: row => time(row.connectedAt) },
-          { title: 'CALLS', cell: row => count(row.calls), right: true },
-          { title: 'ALLOCATIONS', cell: row => count(row.allocations), right: true },
-          { title: 'MAPPINGS', cell: row => count(row.mappings), right: true },
-          { title: 'WATCHING', cell: row => (row.watching ? 'yes' : '-') },
-          { title: 'COMMAND', cell: row => row.command },
-        ]),
-      )
+      print(clients, () => table(clients, clientColumns(time)))
     }),
   )
 }

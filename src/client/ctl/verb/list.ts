@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { holderInWords } from '../../../../protocol/words'
+import { allocationColumns } from '../../../../protocol/columns'
 import type { AllocationInfo } from '../../index'
 import { withBroker } from '../session'
-import { count, size, table, verdictColor } from '../table'
+import { table } from '../table'
 import { addVerb } from '../verb'
 
 export function addList(program: Command): void {
@@ -18,21 +18,8 @@ export function addList(program: Command): void {
         progress.say(`${allocations.length} allocations so far`)
       }
       print(allocations, () =>
-        allocations.length === 0 ? 'no allocations that you may see' : allocationTable(allocations),
+        allocations.length === 0 ? 'no allocations that you may see' : table(allocations, allocationColumns),
       )
     }),
   )
-}
-
-export function allocationTable(allocations: readonly AllocationInfo[]): string {
-  return table(allocations, [
-    { title: 'NAME', cell: row => row.name },
-    { title: 'RANGE', cell: row => row.range },
-    { title: 'SIZE', cell: row => size(row.bytes), right: true },
-    { title: 'UID', cell: row => count(row.uid), right: true },
-    { title: 'HOLDER', cell: row => holderInWords(row), right: true },
-    { title: 'MAPPINGS', cell: row => count(row.mappings), right: true },
-    { title: 'EXTENTS', cell: row => count(row.extents.length), right: true },
-    { title: 'VERDICT', cell: row => row.verdict, color: row => verdictColor(row.verdict) },
-  ])
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { allocationColumns, sharesText } from '../../../../protocol/columns'
 import type { Access, Allocation, AllocationInfo } from '../../index'
 import { UsageError } from '../exit'
 import {
@@ -9,10 +10,8 @@ import {
   wholeArgument,
   withBroker,
 } from '../session'
-import { fields, printable } from '../table'
+import { fields, printable, table } from '../table'
 import { addVerb, secretOption } from '../verb'
-import { allocationTable } from './list'
-import { sharesText } from './show'
 
 interface SecretOptions {
   secretFile?: string
@@ -111,7 +110,7 @@ function change(
   name: string,
   options: SecretOptions,
   apply: (allocation: Allocation, session: Session) => Promise<void>,
-  describe = (info: AllocationInfo) => allocationTable([info]),
+  describe = (info: AllocationInfo) => table([info], allocationColumns),
 ): Promise<void> {
   return withBroker(command, async session => {
     const { broker, signal, print, progress } = session

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import type { Poison } from '../../index'
+import { poisonColumns } from '../../../../protocol/columns'
 import { UsageError } from '../exit'
 import { offsetArgument, readSecret, withBroker } from '../session'
-import { address, size, table, time } from '../table'
+import { table, time } from '../table'
 import { addVerb, secretOption } from '../verb'
 
 interface MarkOptions {
@@ -22,7 +22,9 @@ export function addPoison(program: Command): void {
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const poisoned = await broker.poisoned({ signal })
-      print(poisoned, () => (poisoned.length === 0 ? 'no memory is known to be bad' : rows(poisoned)))
+      print(poisoned, () =>
+        poisoned.length === 0 ? 'no memory is known to be bad' : table(poisoned, poisonColumns(time)),
+      )
     }),
   )
 
@@ -55,19 +57,8 @@ sure: only a format of the range with an unreadable table takes memory off the l
         print(poisoned, () =>
           poisoned.length === 0
             ? 'its verdict is poisoned; the kernel itself keeps bad pages of this range from everybody'
-            : rows(poisoned),
+            : table(poisoned, poisonColumns(time)),
         )
       }),
     )
-}
-
-function rows(poisoned: readonly Poison[]): string {
-  return table(poisoned, [
-    { title: 'RANGE', cell: row => row.range },
-    { title: 'OFFSET', cell: row => address(row.offset), right: true },
-    { title: 'LENGTH', cell: row => size(row.length), right: true },
-    { title: 'ALLOCATION', cell: row => row.allocation ?? '-' },
-    { title: 'SEEN', cell: row => time(row.seenAt) },
-    { title: 'BY', cell: row => row.origin },
-  ])
 }

@@ -5,7 +5,7 @@ import type { AllocationInfo } from '../../index'
 import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type CommonOptions, interruptible, print, withBroker } from '../session'
-import { type Color, count, fields, printable, size, table } from '../table'
+import { type CellColor, count, fields, printable, size, table } from '../table'
 import { Progress } from '../terminal/progress'
 import { addVerb } from '../verb'
 import { qemuArguments } from '../vm/command-line'
@@ -212,7 +212,7 @@ function description(settings: VmSettings, command: readonly string[]): string {
   ].join('\n')
 }
 
-const colors: Partial<Record<VmSurvey['state'], Color>> = {
+const colors: Partial<Record<VmSurvey['state'], CellColor>> = {
   running: 'green',
   prepared: 'yellow',
   failed: 'red',
