@@ -2,8 +2,9 @@
  * Proves that nobody can make the broker wait: while a uid without a right, or an owner, runs each of the attacks of
  * attacks.ts, two tenants allocate, map, revoke and release, an administrator looks at everything, and the broker is killed
  * and started. No call of theirs is blocked for a second, beyond the bounded look at all processes that some ask for; what
- * the machine itself is late is measured beside it and does not count. Nobody is refused or lied to, the broker lives, and
- * afterwards nothing is left of it. The slowest calls are told at the end.
+ * the machine itself is late, and how long the broker waits for a processor, is measured beside it and does not count.
+ * Nobody is refused or lied to, the broker lives, and afterwards nothing is left of it. The slowest calls are told at the
+ * end.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -76,6 +77,7 @@ const place = (): Place => ({
   socket: broker.socket,
   control: path.join(broker.folder, 'control.sock'),
   launcher: [],
+  schedstat: () => `/proc/${broker.pid}/schedstat`,
   as: uid => OtherProcess.start(broker.socket, { uid }),
   kill: async () => void (await broker.kill()),
   start: () => broker.start(),
@@ -86,6 +88,7 @@ const unit = (host: Host): Place => ({
   socket,
   control: '/run/control.sock',
   launcher: host.systemd.launcher,
+  schedstat: () => host.systemd.inside(`/proc/${host.brokerPid}/schedstat`),
   as: uid => host.client(uid),
   kill: async () => {
     const { brokerPid } = host

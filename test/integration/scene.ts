@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Judged, type Restart, slowest } from '../support/load/judgement'
 import { becomeControl, LoadClient } from '../support/load/load'
+import { RunQueue } from '../support/load/run-queue'
 import { now, type Report } from '../support/load/timed'
 import type { OtherProcess } from '../support/other-process'
 import { type Attack, neighbour, type Stage, tenant } from './attacks'
@@ -11,6 +12,8 @@ export interface Place {
   /** Where the control listens. */
   readonly control: string
   readonly launcher: readonly string[]
+  /** /proc/PID/schedstat of the broker that runs now, for this process. */
+  schedstat(): string
   as(uid: number): Promise<OtherProcess>
   kill(): Promise<void>
   /** Resolves when the broker serves. */
@@ -53,6 +56,7 @@ export async function play(place: Place, attack: Attack, phaseMs: number): Promi
     await begin(neighbour),
     await LoadClient.start(await place.as(0), { control, round: 'administrator', input: [], expected }),
   ]
+  const queue = new RunQueue(place.schedstat())
   let end = await attack.begin(stage)
   try {
     await sleep(phaseMs)
@@ -61,25 +65,34 @@ export async function play(place: Place, attack: Attack, phaseMs: number): Promi
     const started = now()
     await place.start()
     restart.ready = now()
+    queue.follow(place.schedstat())
     if (attack.again) {
       await end?.()
       end = await attack.again(stage)
     }
     await sleep(phaseMs)
     const reports = await Promise.all(clients.map(client => client.stop()))
-    return outcome(attack, reports, restart, restart.ready - started)
+    queue.stop()
+    return outcome(attack, reports, queue, restart, restart.ready - started)
   } finally {
+    queue.stop()
     await end?.()
   }
 }
 
-function outcome({ name }: Attack, reports: Report[], restart: Restart, startMs: number): Outcome {
-  const worst = slowest(reports, restart)
+function outcome(
+  { name }: Attack,
+  reports: Report[],
+  queue: RunQueue,
+  restart: Restart,
+  startMs: number,
+): Outcome {
+  const worst = slowest(reports, queue, restart)
   const ms = (value: number) => `${Math.round(value)} ms`
   const rounds = reports.map(report => report.rounds).join('/')
   const residentMiB = Math.max(...reports.map(report => report.residentBytesMax)) / 2 ** 20
   const text =
-    `${name}: slowest ${worst.what} ${ms(worst.tookMs)} (control ${ms(worst.noiseMs)}), start ${ms(startMs)}, ` +
+    `${name}: slowest ${worst.what} ${ms(worst.tookMs)} (control ${ms(worst.noiseMs)}, queued ${ms(worst.queuedMs)}), start ${ms(startMs)}, ` +
     `rounds ${rounds}, ${Math.round(residentMiB)} MiB`
   return { reports, worst, startMs, text }
 }

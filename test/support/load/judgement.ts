@@ -1,3 +1,4 @@
+import type { RunQueue } from './run-queue'
 import type { Report, Timed } from './timed'
 
 /** The bound on blocking. */
@@ -12,6 +13,8 @@ export interface Judged extends Timed {
   tookMs: number
   /** How late the control was at that time. */
   noiseMs: number
+  /** How long the broker was ready to run at that time, and had no processor. */
+  queuedMs: number
   /** What the machine does not explain. */
   blockedMs: number
 }
@@ -23,27 +26,22 @@ export interface Restart {
 }
 
 /** The call that was blocked longest; 0 ms: nobody was. */
-export function slowest(reports: readonly Report[], restart?: Restart): Judged {
+export function slowest(reports: readonly Report[], queue: RunQueue, restart?: Restart): Judged {
   const pings = reports.flatMap(report => report.pings)
-  const judged = reports.flatMap(report => report.calls).map(call => judge(call, pings, restart))
+  const judged = reports.flatMap(report => report.calls).map(call => judge(call, pings, queue, restart))
   return judged.reduce((worst, next) => (next.blockedMs > worst.blockedMs ? next : worst))
 }
 
 /** While no broker runs, nobody is blocked by it. */
-function judge(call: Timed, pings: readonly Timed[], restart: Restart | undefined): Judged {
+function judge(call: Timed, pings: readonly Timed[], queue: RunQueue, restart?: Restart): Judged {
   const isOver = restart !== undefined && call.from < restart.ready && call.to > restart.killed
   const from = isOver && call.to > restart.ready ? restart.ready : call.from
   const to = isOver && call.to <= restart.ready ? Math.max(from, restart.killed) : call.to
   const noiseMs = pings
     .filter(ping => ping.to >= from && ping.from <= to)
     .reduce((worst, ping) => Math.max(worst, ping.to - ping.from), 0)
+  const queuedMs = queue.waitedMs(from, to)
   const tookMs = to - from
-  return {
-    what: call.what,
-    from,
-    to,
-    tookMs,
-    noiseMs,
-    blockedMs: Math.max(0, tookMs - hops * noiseMs),
-  }
+  const blockedMs = Math.max(0, tookMs - hops * noiseMs - queuedMs)
+  return { what: call.what, from, to, tookMs, noiseMs, queuedMs, blockedMs }
 }
