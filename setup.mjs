@@ -2,7 +2,7 @@
 // Each step is left out when its result is newer than everything it is made from.
 //   --force  build everything
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -91,7 +91,9 @@ if (isStale(generated, at('package-lock.json'), ...contract.map(name => at('prot
 }
 
 const stamp = at('dist/.complete')
-const sources = ['src', 'protocol', 'native', 'man', 'test', 'docs', 'tsconfig.json'].map(name => at(name))
+const sources = ['src', 'protocol', 'program', 'native', 'man', 'test', 'docs', 'tsconfig.json'].map(name =>
+  at(name),
+)
 if (isStale(stamp, ...sources)) {
   if (force) rmSync(at('dist'), { recursive: true, force: true })
   else removeOrphans('dist')
@@ -104,7 +106,8 @@ if (isStale(stamp, ...sources)) {
     at('src/page/build.mjs'),
     at('dist/src/page/page.html'),
   ])
-  for (const bin of ['dist/src/broker/main.js', 'dist/src/client/ctl/main.js']) chmodSync(at(bin), 0o755)
+  step('bundling the programs', process.execPath, [at('program/build.mjs'), at('dist/program')])
+  step("recording the programs' compiled code", process.execPath, [at('program/record.mjs')])
   step('writing the manual pages', process.execPath, [at('dist/man/generate.js')])
   writeFileSync(stamp, '')
 }

@@ -1,6 +1,6 @@
 import type { Argument, Command, Option } from 'commander'
+import { version } from '../src/broker/version'
 import { exitCodes } from '../src/client/ctl/exit'
-import { version } from '../src/client/ctl/package'
 import { buildProgram } from '../src/client/ctl/program'
 import { Verb } from '../src/client/ctl/verb'
 import { bold, definitions, prose, section, subsection, text, title, usage, verbatim } from './roff'
@@ -14,7 +14,7 @@ export function brokerCtlPage(): string {
   const options = helper.visibleOptions(program)
   const isCommon = ({ long }: Option) => common.includes(long ?? '')
   return `${[
-    title('broker-ctl', 1, version()),
+    title('broker-ctl', 1, version),
     section('NAME', `broker\\-ctl \\- ${text(lowered(program.description()))}`),
     section('SYNOPSIS', `${bold('broker-ctl')} ${usage('[options] <verb> [arguments]')}`),
     section(

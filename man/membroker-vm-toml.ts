@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { version } from '../src/client/ctl/package'
+import { version } from '../src/broker/version'
 import { vmSchema } from '../src/client/ctl/vm/schema'
 import { defaultVmDirectory } from '../src/client/ctl/vm/settings'
 import { type Schema, tablePart } from './membroker-toml'
@@ -11,7 +11,7 @@ export function membrokerVmTomlPage(root: string): string {
   const { properties = {} } = vmSchema as Schema
   const example = readFileSync(path.join(root, 'deploy/vm.toml'), 'utf8')
   return `${[
-    title('membroker-vm.toml', 5, version()),
+    title('membroker-vm.toml', 5, version),
     section('NAME', 'membroker\\-vm.toml \\- a virtual machine that broker\\-ctl runs'),
     section(
       'DESCRIPTION',

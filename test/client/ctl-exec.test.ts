@@ -72,7 +72,7 @@ test('descriptors that are to be kept reach the command, at their numbers, besid
   const { stdout, stderr } = attemptNow(
     process.execPath,
     [
-      ...[path.join(packageRoot, 'dist/src/client/ctl/main.js'), '--socket', server.socket, 'exec'],
+      ...[path.join(packageRoot, 'dist/program/broker-ctl.js'), '--socket', server.socket, 'exec'],
       ...['--keep', '3', '--keep', '7', '--map', 'k/ram', '--allocate', '4K', '--'],
       ...[
         'sh',

@@ -194,7 +194,7 @@ test('exec --take-over: the command takes the place of a process that exits', as
   const command = spawn(
     process.execPath,
     [
-      `${packageRoot}/dist/src/client/ctl/main.js`,
+      `${packageRoot}/dist/program/broker-ctl.js`,
       ...['exec', '--socket', server.socket, '--take-over', '--map', 'db', '--', 'sleep', '1000'],
     ],
     { stdio: 'ignore' },

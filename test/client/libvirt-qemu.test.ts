@@ -22,7 +22,7 @@ import { TestBroker } from '../support/test-broker'
 
 const MiB = 2 ** 20
 const ramBytes = 8 * MiB
-const ctl = path.join(packageRoot, 'dist/src/client/ctl/main.js')
+const ctl = path.join(packageRoot, 'dist/program/broker-ctl.js')
 const qemu = requireQemu()
 
 let broker: TestBroker

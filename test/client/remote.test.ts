@@ -94,7 +94,7 @@ suite('by a real sshd', () => {
     write('there/broker-ctl', [
       '#!/bin/sh',
       `: > ${verbs}/$$`,
-      `exec ${path.join(packageRoot, 'dist/src/client/ctl/main.js')} "$@"`,
+      `exec ${path.join(packageRoot, 'dist/program/broker-ctl.js')} "$@"`,
     ])
     chmodSync(path.join(there, 'broker-ctl'), 0o755)
     const port = await freePort()
@@ -150,7 +150,7 @@ suite('by a real sshd', () => {
     PATH: `${folder}/here:${process.env.PATH}`,
     MEMBROKER_SOCKET: '/nowhere',
   })
-  const main = path.join(packageRoot, 'dist/src/client/ctl/main.js')
+  const main = path.join(packageRoot, 'dist/program/broker-ctl.js')
   const ctl = (args: string[], input = '') =>
     attempt(process.execPath, [main, '-H', 'there', ...args], { env: environment(), input })
   const start = (...args: string[]) => {

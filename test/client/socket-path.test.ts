@@ -80,7 +80,7 @@ asRoot('a user who is not root', () => {
   test('finds the broker that the same user has started, without naming a socket', async () => {
     // Proves that the broker's default and the library's are the same place.
     const started = start(
-      path.join(packageRoot, 'dist/src/broker/main.js'),
+      path.join(packageRoot, 'dist/program/membrokerd.js'),
       '--directory',
       path.join(directory, 'memory'),
       '--size',

@@ -47,8 +47,8 @@ echo '${user}:x:${uid}:${uid}::/var/lib/libvirt:/usr/sbin/nologin' >>/etc/passwd
 echo '${user}:x:${uid}:' >>/etc/group
 grep -q ^kvm: /etc/group || echo 'kvm:x:${uid - 1}:' >>/etc/group
 mkdir -p /etc/libvirt /run/membroker /var/lib/libvirt
-ln -sfn /opt/membroker/dist/src/broker/main.js /usr/local/bin/membrokerd
-ln -sfn /opt/membroker/dist/src/client/ctl/main.js /usr/local/bin/broker-ctl
+ln -sfn /opt/membroker/dist/program/membrokerd.js /usr/local/bin/membrokerd
+ln -sfn /opt/membroker/dist/program/broker-ctl.js /usr/local/bin/broker-ctl
 ln -sfn /opt/membroker/deploy/membroker-qemu /usr/local/bin/membroker-qemu-system-x86_64
 `
 

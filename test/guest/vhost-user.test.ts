@@ -12,7 +12,7 @@ import { TestBroker, until } from '../support/test-broker'
 import { requireQemu } from './require-qemu'
 
 const MiB = 2 ** 20
-const ctl = path.join(packageRoot, 'dist/src/client/ctl/main.js')
+const ctl = path.join(packageRoot, 'dist/program/broker-ctl.js')
 /** The broker kills no process of root that it gave nothing. */
 const uid = 64055
 const qemu = needsRoot('vhost-user') ? requireQemu() : undefined

@@ -320,7 +320,7 @@ suite('a broker that may not give files away', () => {
       `[[range]]\nname = "default"\nsource = "directory"\npath = "${memory}"\nbytes = "16MiB"\n` +
         `[[owner]]\nuid = 0\n${opened}\n`,
     )
-    const main = path.join(packageRoot, 'dist/src/broker/main.js')
+    const main = path.join(packageRoot, 'dist/program/membrokerd.js')
     own = spawn(process.execPath, [main, '--config', config, '--socket', socket], {
       uid: tenant,
       gid: tenant,

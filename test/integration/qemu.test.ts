@@ -43,7 +43,7 @@ if (program === undefined) {
     ramBytes,
     launcher: [
       process.execPath,
-      path.join(packageRoot, 'dist/src/client/ctl/main.js'),
+      path.join(packageRoot, 'dist/program/broker-ctl.js'),
       'exec',
       '--map',
       'vm0/ram:fd=9',

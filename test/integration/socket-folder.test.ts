@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 function start(socket: string) {
-  const main = path.join(packageRoot, 'dist/src/broker/main.js')
+  const main = path.join(packageRoot, 'dist/program/membrokerd.js')
   const memory = path.join(folder, 'memory')
   const args = [main, '--socket', socket, '--directory', memory, '--size', '16M']
   // It must end by itself: one that listens would be ended by the signal.

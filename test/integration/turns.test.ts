@@ -40,6 +40,8 @@ async function restartWith(attempt: string): Promise<void> {
     }`,
   )
   await broker.kill()
+  // Of the bundle nobody can replace a part.
+  broker.program = path.join(packageRoot, 'dist/src/broker/main.js')
   await broker.start(['env', `NODE_OPTIONS=--require=${program}`])
 }
 

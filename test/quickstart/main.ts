@@ -54,11 +54,11 @@ function start(command: string, args: string[]): Child {
   return child
 }
 const node = (file: string, ...args: string[]) => start(process.execPath, [at(file), ...args])
-const ctl = (...args: string[]) => node('src/client/ctl/main.js', ...args)
+const ctl = (...args: string[]) => node('program/broker-ctl.js', ...args)
 
 async function startBroker(): Promise<Child> {
   const broker = node(
-    'src/broker/main.js',
+    'program/membrokerd.js',
     '--socket',
     environment.MEMBROKER_SOCKET!,
     '--directory',

@@ -30,11 +30,11 @@ const withShm = (mib: number, script: string) => {
 
 /** Starts a broker as npm start does, and does what its banner says. */
 const followBanner = (options: string) => `
-  "$node" "$dist/src/broker/main.js" --socket "$folder/b.sock" ${options} >"$folder/out" 2>"$folder/log" &
+  "$node" "$dist/program/membrokerd.js" --socket "$folder/b.sock" ${options} >"$folder/out" 2>"$folder/log" &
   until grep -q Ctrl-C "$folder/out"; do kill -0 $! || exit 9; sleep 0.1; done
   cat "$folder/out"
   sed -n 's/^  npx broker-ctl //p' "$folder/out" | while read -r line; do
-    MEMBROKER_SOCKET="$folder/b.sock" "$node" "$dist/src/client/ctl/main.js" $line || exit 8
+    MEMBROKER_SOCKET="$folder/b.sock" "$node" "$dist/program/broker-ctl.js" $line || exit 8
   done
   code=$?; kill $!; wait $!; exit $code`
 

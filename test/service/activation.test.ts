@@ -35,7 +35,7 @@ function start(names: readonly string[], variables = ''): void {
   for (const [index] of names.entries()) sockets.push(native.listenUnix(at(`${'abc'[index]}.sock`), 8))
   output = ''
   const script = `export LISTEN_PID=$$ LISTEN_FDS=${names.length} LISTEN_FDNAMES=${names.join(':')} ${variables}; exec "$0" "$@"`
-  const main = path.join(packageRoot, 'dist/src/broker/main.js')
+  const main = path.join(packageRoot, 'dist/program/membrokerd.js')
   const args = [main, '--directory', at('memory'), '--size', '16M', '--socket', at('own.sock')]
   child = spawn('sh', ['-c', script, process.execPath, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', ...sockets],

@@ -79,7 +79,7 @@ test.each([
   try {
     const copy = path.join(folder, 'membroker.toml')
     writeFileSync(copy, content)
-    const main = path.join(packageRoot, 'dist/src/broker/main.js')
+    const main = path.join(packageRoot, 'dist/program/membrokerd.js')
     const { status, stdout, stderr } = attemptNow(process.execPath, [main, '--config', copy, '--check'])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/is good: guests/)

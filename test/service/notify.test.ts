@@ -480,7 +480,7 @@ describe('what can’t be understood', () => {
   })
 
   test('the same broker runs without any of it', () => {
-    const main = path.join(packageRoot, 'dist/src/broker/main.js')
+    const main = path.join(packageRoot, 'dist/program/membrokerd.js')
     managed()
     const output = runNow(process.execPath, [main, '--config', manager.configFile, '--check'], {
       env: bareEnvironment({ LISTEN_FDS: 'many', NOTIFY_SOCKET: '/nowhere' }),

@@ -8,6 +8,7 @@ import { packageRoot } from '../support/package-root'
 const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   protocol: { imports: [], node: ['node:buffer'] },
   native: { imports: [], node: 'any' },
+  program: { imports: [], node: 'any' },
   // Runs in a browser: no addon, nothing of Node, and of the broker only what the wire says.
   'src/page': { imports: ['protocol'], node: [] },
   'src/broker': { imports: ['protocol', 'native'], node: 'any' },

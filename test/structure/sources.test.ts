@@ -10,6 +10,7 @@ import { packageRoot } from '../support/package-root'
 /** Files that may name sources all the same, each with the reason. */
 const exceptions: Record<string, string> = {
   'protocol/source/index.ts': 'the registry',
+  'src/broker/source/openers.ts': 'the code of each',
   'src/broker/service/inherited.ts': 'names in the fd store, of which version 0.1 wrote memfd-ID',
   'src/client/ctl/host/check/kmem.ts': "a mode of daxctl's, which has the same name",
 }

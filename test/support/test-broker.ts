@@ -33,6 +33,7 @@ export class TestBroker {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'membroker-test-'))
   readonly directory: string
   readonly socket = path.join(this.folder, 'broker.sock')
+  program = path.join(packageRoot, 'dist/program/membrokerd.js')
   process: ChildProcess | undefined
   log = ''
   private readonly callers = new Set<TestClient>()
@@ -74,14 +75,7 @@ export class TestBroker {
       this.options.config === undefined && this.options.main === undefined
         ? ['--directory', this.directory, '--size', String(this.options.bytes ?? 256 * MiB)]
         : ['--config', this.configFile]
-    return [
-      path.join(packageRoot, 'dist/src/broker/main.js'),
-      '--socket',
-      this.socket,
-      '--log-level',
-      this.options.logLevel ?? 'debug',
-      ...range,
-    ]
+    return [this.program, '--socket', this.socket, '--log-level', this.options.logLevel ?? 'debug', ...range]
   }
 
   /** launcher: as runBy, for this once. Resolves when the broker accepts connections; rejects with its output when it ends before that. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import path from 'node:path'
 import type { Duplex } from 'node:stream'
+import { ownPackage } from '../../../native'
 import type { Rejection } from './gate'
 
 /** Headers of every answer. Only our page shows the content, and it reaches only us. */
@@ -79,7 +80,7 @@ export interface Page {
 }
 
 /** The bundle that setup.mjs makes of src/page: one file that needs no other. @throws ENOENT */
-export function loadPage(file = path.join(__dirname, '../../page/page.html')): Page {
+export function loadPage(file = path.join(ownPackage().folder, 'dist/src/page/page.html')): Page {
   const html = readFileSync(file)
   const text = html.toString()
   return { html, scripts: hashes(text, 'script'), styles: hashes(text, 'style') }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { native } from '../../../native'
 import { type RangeIdentity, TableUnreadable } from '../../../protocol/table'
 import { ExtentAllocator, ExtentConflict } from '../allocator/extent-allocator'
@@ -6,7 +5,8 @@ import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/settings'
 import { guarded, isEnvironment } from '../failure'
 import { Refusal } from '../refusal'
-import { type OpenedSource, openerOf, type Source, type SourceHost } from '../source/source'
+import { openerOf } from '../source/openers'
+import type { OpenedSource, Source, SourceHost } from '../source/source'
 import type { Allocation } from '../state/allocation'
 import { memoryOf, memoryOfRetired, Range, type RangeOptions, type Recovery } from '../state/range'
 import { RecordBytes } from '../state/record-bytes'
@@ -225,7 +225,7 @@ async function openTable(
   }
   const { crc32c } = native
   if (fresh) {
-    const uuid = randomUUID().replaceAll('-', '')
+    const uuid = crypto.randomUUID().replaceAll('-', '')
     formatTable(medium, identity, { uuid, bootId, tableBytes: medium.bytes, crc32c })
   }
   const table = Table.open(medium, { identity, bootId, crc32c })

@@ -176,10 +176,5 @@ export interface OpenedSource {
   keepTable(): void | Promise<void>
 }
 
-/** Opens a range. The file NAME/NAME.ts of each source exports it as `open`. @throws SourceError, or an error with a code (errno name) */
+/** Opens a range. The file NAME/NAME.ts of each source exports it as `open`; openers.ts lists them. @throws SourceError, or an error with a code (errno name) */
 export type OpenSource = (settings: RangeSettings, host: SourceHost) => Promise<OpenedSource>
-
-/** Finds a source's code by its name, so that the broker loads only the code that it uses. */
-export function openerOf(kind: SourceKind): OpenSource {
-  return (require(`./${kind}/${kind}`) as { open: OpenSource }).open
-}

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { exitCode, explain } from './exit'
 import { buildProgram } from './program'
 

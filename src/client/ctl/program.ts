@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import { ownPackage } from '../../../native'
 import { exitCodeHelp } from './exit'
-import { version } from './package'
 import { addHost } from './remote'
 import { jsonOption, socketOption } from './verb'
 import { addAllocate } from './verb/allocate'
@@ -47,7 +47,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
 export function buildProgram(): Command {
   const program = new Command('broker-ctl')
     .description('Show and administer the memory broker (membrokerd)')
-    .version(version())
+    .version(ownPackage().version)
     .addOption(socketOption())
     .addOption(jsonOption())
     .enablePositionalOptions()

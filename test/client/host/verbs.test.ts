@@ -45,7 +45,7 @@ afterAll(async () => {
 
 const run = (...args: string[]) => ctl(broker.socket, ...args)
 const daemon = (...args: string[]) =>
-  attempt(process.execPath, [path.join(packageRoot, 'dist/src/broker/main.js'), ...args])
+  attempt(process.execPath, [path.join(packageRoot, 'dist/program/membrokerd.js'), ...args])
 const good =
   'memmap=1G$0x3f0000000000 memmap=1G%0x3f0000000000-2+0xefffffff memmap=64M$4T dax_hmem.region_idle=1'
 

@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { packageRoot } from '../../support/package-root'
 
-export const ctlMain = path.join(packageRoot, 'dist/src/client/ctl/main.js')
+export const ctlMain = path.join(packageRoot, 'dist/program/broker-ctl.js')
 
 export interface Outcome {
   code: number | null

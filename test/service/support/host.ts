@@ -58,8 +58,8 @@ export class Host {
   /** Puts the programs of a package in the PATH, as npm does: links into it. */
   install(release: string): void {
     for (const [name, program] of [
-      ['membrokerd', 'dist/src/broker/main.js'],
-      ['broker-ctl', 'dist/src/client/ctl/main.js'],
+      ['membrokerd', 'dist/program/membrokerd.js'],
+      ['broker-ctl', 'dist/program/broker-ctl.js'],
     ] as const)
       this.systemd.run('ln', '-sfn', path.join(release, program), `/usr/local/bin/${name}`)
   }

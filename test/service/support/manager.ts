@@ -42,7 +42,7 @@ export class Manager {
         ...Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
         '--',
         process.execPath,
-        path.join(options.release ?? packageRoot, 'dist/src/broker/main.js'),
+        path.join(options.release ?? packageRoot, 'dist/program/membrokerd.js'),
         ...['--config', this.configFile, '--socket', this.socket, '--log-level', 'debug'],
       ],
       { stdio: ['pipe', 'pipe', 'pipe'] },

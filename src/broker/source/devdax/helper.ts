@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
+import { ownPackage } from '../../../../native'
 import { MiB } from '../../../../protocol/units'
 import type { Counting } from '../page-references'
 import type { PhysicalExtent } from '../source'
@@ -51,7 +52,7 @@ export interface HelperOptions {
 }
 
 const defaults: Required<HelperOptions> = {
-  program: path.join(__dirname, 'helper-main.js'),
+  program: path.join(ownPackage().folder, 'dist/program/devdax-helper.js'),
   limitMs: orderMs,
   goOn: pid => continueStopped(recordOf(pid)),
 }

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { ownPackage } from '../../../../native'
 import { type SourceKeys, type SourceKind, sources } from '../../../../protocol/source'
 import { exitCode, Failure } from '../exit'
-import { ownPackage } from '../package'
 import type { AddressSpan } from './address-span'
 
 /** A range that the broker has read from its configuration, with the keys of its source. Bytes. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { formatSize } from '../../../../protocol/units'
 import type { Allocation, CallOptions } from '../../index'
 import { exitCode, Failure } from '../exit'
@@ -38,7 +37,7 @@ export async function checkMemory(
       `${info.name} has ${formatSize(info.bytes)}, and the domain needs ${formatSize(bytes)}: ` +
         `"broker-ctl grow ${info.name} ${bytes}" makes it larger, ${release}`,
     )
-  await allocation.setMetadata({ ...metadata, vm: name, uuid, generation: randomUUID() }, options)
+  await allocation.setMetadata({ ...metadata, vm: name, uuid, generation: crypto.randomUUID() }, options)
 }
 
 function failure(code: string, message: string): Failure {

@@ -1,6 +1,11 @@
 /** Text as a terminal shows it: in cells, of which a character takes none, one or two. */
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
+let segmenter: Intl.Segmenter | undefined
+/** Made when the first text needs it: that takes as long as the rest of a short verb. */
+const graphemesOf = (text: string) => {
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' })
+  return segmenter.segment(text)
+}
 
 const plain = /^[\x20-\x7e]*$/
 const invisible = /^[\p{Mn}\p{Me}\p{Cf}]+$/u
@@ -16,7 +21,7 @@ const sequence = /\u001b\[[\d;]*m/g
 export function cellsOf(text: string): number {
   if (plain.test(text)) return text.length
   let cells = 0
-  for (const { segment } of segmenter.segment(text.replace(sequence, ''))) cells += cellsOfOne(segment)
+  for (const { segment } of graphemesOf(text.replace(sequence, ''))) cells += cellsOfOne(segment)
   return cells
 }
 
@@ -35,7 +40,7 @@ export function clip(text: string, cells: number, mark = '…'): string {
   let coloured = false
   let from = 0
   const take = (part: string): boolean => {
-    for (const { segment } of segmenter.segment(part)) {
+    for (const { segment } of graphemesOf(part)) {
       room -= cellsOfOne(segment)
       if (room < 0) return false
       out += segment

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { ownPackage } from '../../../../native'
 import { chooseSocket } from '../../socket-path'
 import { exitCode, Failure } from '../exit'
 import { type Diagnosis, diagnose } from '../host/check'
@@ -9,7 +10,6 @@ import { reservationChecks } from '../host/check/reservation'
 import { softwareChecks } from '../host/check/software'
 import { type BrokerConfiguration, defaultConfiguration, readConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
-import { version } from '../package'
 import { type CommonOptions, interruptible, print } from '../session'
 import { type Color, paint, printable } from '../table'
 import { addVerb } from '../verb'
@@ -31,7 +31,7 @@ Remedies that write to /sys or /proc, or mount, last until the next boot.`,
       const files = new HostFiles()
       const address = socket ?? (named || configuration.socket)
       const { diagnoses: ofBroker, running } = await brokerChecks(address, configuration, files, {
-        version: version(),
+        version: ownPackage().version,
         signal: interruptible(),
       })
       const subject = { files, isRoot: process.getuid!() === 0, configuration, broker: running }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../../../../protocol/units'
 import type { AllocationInfo, Broker } from '../../index'
@@ -56,7 +55,7 @@ async function make(owner: MemoryOwner, settings: MemorySettings): Promise<Alloc
   const { allocation, bytes, range, node, alignBytes } = settings
   const option = (name: string, value: string | number | undefined) =>
     value === undefined ? [] : [`--${name}`, String(value)]
-  const metadata = JSON.stringify({ vm: owner.vm, generation: randomUUID() })
+  const metadata = JSON.stringify({ vm: owner.vm, generation: crypto.randomUUID() })
   const args = [
     ...['allocate', allocation, String(bytes), '--metadata', metadata],
     ...option('range', range),
@@ -111,7 +110,7 @@ async function generationOf(owner: MemoryOwner, info: AllocationInfo): Promise<s
   const metadata = (info.metadata ?? {}) as { generation?: unknown }
   if (typeof metadata.generation === 'string') return metadata.generation
   const { broker, secret, signal } = owner
-  const generation = randomUUID()
+  const generation = crypto.randomUUID()
   const allocation = await broker.allocation(info.name, { secret, signal })
   await allocation.setMetadata({ ...metadata, vm: owner.vm, generation }, { signal })
   return generation

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import path from 'node:path'
+import { ownPackage } from '../../../../native'
 import { exitCode, Failure } from '../exit'
-import { ownPackage } from '../package'
 
 /** The command that starts broker-ctl again. */
 export function ownProgram(): string[] {
