@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 
-export interface OwnPackage {
+interface OwnPackage {
   readonly folder: string
   readonly version: string
   /** Programs, by name; files relative to the folder. */

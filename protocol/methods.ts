@@ -7,10 +7,10 @@ import type { BrokerMethodName } from './generated/broker'
 export type Repeat = 'read' | 'settle' | 'never'
 
 /** When a debug console may call a method: always, with `write`, with `raw_view`, or never. */
-export type ConsoleAccess = 'look' | 'change' | 'raw' | 'never'
+type ConsoleAccess = 'look' | 'change' | 'raw' | 'never'
 
 /** Properties of every call of a method, with any parameters. */
-export interface MethodTraits {
+interface MethodTraits {
   /** A freeze refuses it. */
   readonly frozen: boolean
   /** "only an administrator may ..."; absent: others may call it as well. */

@@ -1,7 +1,7 @@
 import { lineOf } from './toml-line'
 
 /** The parts of an error of a JSON Schema validator (ajv) that give its place and its reason. */
-export interface SchemaError {
+interface SchemaError {
   readonly instancePath: string
   readonly keyword: string
   readonly params: Readonly<Record<string, unknown>>

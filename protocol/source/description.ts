@@ -30,12 +30,12 @@ export interface SourceDescription<K extends Keys = Keys> {
   lostByKexec?(range: ValuesOf<K>): string | undefined
 }
 
-export interface KernelNeeds {
+interface KernelNeeds {
   readonly options: readonly string[]
   readonly modules: readonly string[]
 }
 
-export interface Reservation {
+interface Reservation {
   /** Its name in the kernel's memory map. The driver dax_hmem offers soft-reserved memory, /dev/mem reserved memory. */
   readonly as: 'softReserved' | 'reserved'
   /** The host's own memory that the kernel uses for each page of it. */

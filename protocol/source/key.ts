@@ -44,7 +44,7 @@ export const needed = <T>(key: Key<T>): Key<T> => ({ ...key, isNeeded: true })
 
 export const pathKey = (help: string): Key<string> => ({ schema: pathSchema, help, read: asItIs })
 
-export const flagKey = (help: string): Key<boolean> => ({ schema: { type: 'boolean' }, help, read: asItIs })
+const flagKey = (help: string): Key<boolean> => ({ schema: { type: 'boolean' }, help, read: asItIs })
 
 export const uidsKey = (help: string): Key<readonly number[]> => ({
   schema: { type: 'array', items: uidSchema },
@@ -53,7 +53,7 @@ export const uidsKey = (help: string): Key<readonly number[]> => ({
 })
 
 /** A physical address: a number, or hexadecimal with 0x. */
-export const addressKey = (help: string): Key<number> => ({ schema: addressSchema, help, read: Number })
+const addressKey = (help: string): Key<number> => ({ schema: addressSchema, help, read: Number })
 
 /** The size of a page or another unit of the range. */
 export const unitKey = (help: string): Key<number> => ({ schema: sizeSchema, help, read: readUnit })

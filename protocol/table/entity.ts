@@ -9,7 +9,7 @@ export interface Extent {
   readonly length: number
 }
 
-export type Access = 'read' | 'readWrite'
+type Access = 'read' | 'readWrite'
 
 /**
  * A process of the running boot: start is field 22 of /proc/PID/stat, in clock ticks. The table forgets holders when the
@@ -175,7 +175,7 @@ export interface ResumePhases {
 
 export type ControlRecord = FreezeRecord | UpdateRecord | ReportRecord | OutcomeRecord
 
-export interface EntityByKind {
+interface EntityByKind {
   allocation: AllocationRecord
   mapping: MappingRecord
   retired: RetiredRecord

@@ -8,7 +8,7 @@ export class RecordInvalid extends Error {
 }
 
 /** Why a table can't be read. Each names one situation; TABLE.md says what an operator can do about it. */
-export type UnreadableReason =
+type UnreadableReason =
   /** No table here, or a format that never finished. */
   | 'NotFormatted'
   /** No superblock copy is whole. */

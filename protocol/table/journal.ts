@@ -5,7 +5,7 @@ import { entryBytesMax, wordBytes } from './layout'
 import type { RecordContext } from './payload'
 import type { Superblock } from './superblock'
 
-export interface JournalReplay {
+interface JournalReplay {
   readonly entries: number
   /** Of the last entry; the checkpoint's when there is none. */
   readonly sequence: number

@@ -10,8 +10,8 @@ export const journalOffset = 0x3000
 /** One aligned 8-byte store: the unit that a crash can't tear. */
 export const wordBytes = 8
 
-export const journalBytesMin = pageBytes
-export const tableBytesMin = 8 * pageBytes
+const journalBytesMin = pageBytes
+const tableBytesMin = 8 * pageBytes
 
 /** Longer names serve nobody, and a name must not fill the table. */
 export const nameBytesMax = 255

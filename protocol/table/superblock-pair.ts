@@ -16,7 +16,7 @@ import {
  * current: the newest; stale: whole, one update behind (a crash between the two copies); writing: not published (a
  * crash within one); damaged: published, but with other bytes than a writer wrote.
  */
-export type CopyState = 'current' | 'stale' | 'writing' | 'damaged'
+type CopyState = 'current' | 'stale' | 'writing' | 'damaged'
 
 export interface SuperblockChoice {
   readonly superblock: Superblock

@@ -9,7 +9,7 @@ export const superblockBytes = 256
 const crcOffset = superblockBytes - 4
 
 /** "MBRTABLE" */
-export const superblockMagic = '4d42525441424c45'
+const superblockMagic = '4d42525441424c45'
 const magicOffset = 8
 const versionOffset = 16
 const incompatibleOffset = 28
@@ -25,8 +25,8 @@ export const featureSuccessor = 2
 export const featureReport = 4
 
 /** Flags this code understands. */
-export const featuresIncompatible = featureUpdate | featureSuccessor | featureReport
-export const featuresReadOnlyCompatible = 0
+const featuresIncompatible = featureUpdate | featureSuccessor | featureReport
+const featuresReadOnlyCompatible = 0
 
 /** By the number that each has in a superblock. */
 const kinds: (SourceKind | null)[] = [null]

@@ -35,7 +35,7 @@ export interface TableImage {
   readonly diagnostics: readonly string[]
 }
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly crc32c?: Crc32c
   /** Read as a writer of this boot will: holders and a freeze of another boot are void. Default: as the last writer saw it. */
   readonly bootId?: string

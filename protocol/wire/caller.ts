@@ -4,7 +4,7 @@ import { encodeMessage, hasUnknownMember, type Message, MessageReader, ProtocolV
 import { ReplyStream } from './reply-stream'
 
 /** A reply's parameters, and the descriptors sent with it; whoever receives it owns them. */
-export interface Reply {
+interface Reply {
   parameters: Record<string, unknown>
   fds: number[]
 }
@@ -32,7 +32,7 @@ export class ConnectionLost extends Error {
   }
 }
 
-export interface CallerOptions {
+interface CallerOptions {
   readonly closeFd: (fd: number) => void
   /** Once, also after close(); ProtocolViolation when the peer's fault ended it, undefined when it or we closed in order. */
   readonly onClose: (error: Error | undefined) => void

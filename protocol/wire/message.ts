@@ -18,7 +18,7 @@ export interface Message {
   fds: number[]
 }
 
-export interface MessageReaderOptions {
+interface MessageReaderOptions {
   /** The longest message, in bytes without its NUL. */
   readonly bytesMax: number
   readonly fdsMax: number

@@ -1,4 +1,4 @@
-export interface ReplyStreamOptions<T> {
+interface ReplyStreamOptions<T> {
   /** How many items wait to be taken, whenever that changes; 0 once no more can come. */
   readonly onBacklog: (length: number) => void
   /** The reader ended it before its last item. */

@@ -48,7 +48,7 @@ export interface Turns {
   ready(connection: TurnTaker): void
 }
 
-export interface ResponderOptions {
+interface ResponderOptions {
   readonly closeFd: (fd: number) => void
   readonly limits: ResponderLimits
   readonly onCall: (call: Call) => void

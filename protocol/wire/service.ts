@@ -6,12 +6,12 @@ export interface Validator {
   errors?: readonly ValidationError[] | null | undefined
 }
 
-export interface ValidationError {
+interface ValidationError {
   readonly instancePath: string
   readonly params: { readonly additionalProperty?: unknown; readonly missingProperty?: unknown }
 }
 
-export interface MethodDescription {
+interface MethodDescription {
   readonly validateIn: Validator
   /** Makes sense only with more. */
   readonly streams: boolean
@@ -25,7 +25,7 @@ export interface InterfaceDescription {
   readonly methods: ReadonlyMap<string, MethodDescription>
 }
 
-export interface ServiceInfo {
+interface ServiceInfo {
   readonly vendor: string
   readonly product: string
   readonly version: string
@@ -33,7 +33,7 @@ export interface ServiceInfo {
 }
 
 /** A call whose method exists and whose parameters are of its type. */
-export interface Route {
+interface Route {
   readonly interface: string
   readonly method: string
 }
@@ -99,7 +99,7 @@ export class Service {
 }
 
 /** The parameter a validation failed at, as a path of names and indices: `mapping`, `extents/0/length`. */
-export function invalidParameter(error: ValidationError | undefined): string {
+function invalidParameter(error: ValidationError | undefined): string {
   if (error === undefined) return ''
   const member = error.params.missingProperty ?? error.params.additionalProperty
   const path = member === undefined ? error.instancePath : `${error.instancePath}/${member}`

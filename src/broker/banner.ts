@@ -7,7 +7,7 @@ import type { RangeSettings } from './config/settings'
 const suggestedMost = 512 * MiB
 
 /** A range: its configuration, and its state. */
-export interface Started {
+interface Started {
   readonly configured: RangeSettings
   readonly view: Range
 }

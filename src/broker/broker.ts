@@ -30,7 +30,7 @@ import { type UpdateHost, Updates } from './update/updates'
 import { HolderScan } from './worker/holder-scan'
 import { WorkerPool } from './worker/worker-pool'
 
-export interface BrokerOptions {
+interface BrokerOptions {
   readonly settings: Settings
   readonly bootId: string
   readonly log: Logger

@@ -33,7 +33,7 @@ export function guarded(log: Logger, what: string, work: () => void): void {
 }
 
 /** Logs an error of the environment. Throws a broken invariant again. */
-export function survive(log: Logger, what: string, error: unknown): void {
+function survive(log: Logger, what: string, error: unknown): void {
   if (!isEnvironment(error)) throw error
   log.error({ err: error }, `${what} failed`)
 }

@@ -23,7 +23,7 @@ export interface ReconnectOptions {
 
 type Reconnect = Backoff & { readonly timeoutMs: number }
 
-export interface LinkEvents {
+interface LinkEvents {
   onDisconnected(error: Error | undefined): void
   onReconnected(status: Out<'GetStatus'>): void
 }
@@ -66,11 +66,6 @@ export class Link {
 
   get closed(): boolean {
     return this.state.name === 'closed'
-  }
-
-  /** Aborts when the link is closed. */
-  get closing(): AbortSignal {
-    return this.closer.signal
   }
 
   /**

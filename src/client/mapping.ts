@@ -13,7 +13,7 @@ export interface WindowOptions {
 }
 
 /** Ends a mapping here and at the broker; undefined if the broker does not know it any more. */
-export interface MappingOwner {
+interface MappingOwner {
   giveUp(held: HeldMapping, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined>
 }
 

@@ -11,7 +11,7 @@ const reserveMsMax = 500
 const unknownDeadlineMs = 1_000
 const retry = { minDelayMs: 10, maxDelayMs: 1_000 }
 
-export interface RevokeEvents {
+interface RevokeEvents {
   /** The library has dropped the mapping; the broker needs the answer. failures: the errors of its handlers. */
   onRevoked(held: HeldMapping, failures: unknown[]): void
   onLost(held: HeldMapping): void

@@ -1,7 +1,7 @@
 import { connect } from '../../src/client'
 
 /** The best passes, in bytes a second: over a window of the client library, and over a C program's own mmap. */
-export interface Bandwidth {
+interface Bandwidth {
   window: number
   mmap: number
   /** Of the window to mmap. */

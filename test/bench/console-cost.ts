@@ -9,14 +9,14 @@ import { fill, isHole, nameOf, startCrowdedBroker } from './crowded-broker'
 import { percentile } from './figures'
 import type { ViewerReport } from './viewer'
 
-export interface ConsoleCostOptions {
+interface ConsoleCostOptions {
   allocations: number
   /** How often a viewer comes, follows and goes. */
   turns: number
 }
 
 /** Nanoseconds, the medians of the turns; and the median of the turns' ratios. */
-export interface Compared {
+interface Compared {
   name: string
   with: number
   without: number

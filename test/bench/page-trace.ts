@@ -49,7 +49,7 @@ export interface FrameFigures {
   longest: string
 }
 
-export type Part = 'script' | 'style' | 'layout' | 'paint' | 'other'
+type Part = 'script' | 'style' | 'layout' | 'paint' | 'other'
 
 /** What frames cost, as Chromium itself recorded it. */
 export function frameFigures(trace: Buffer): FrameFigures {

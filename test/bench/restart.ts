@@ -19,7 +19,7 @@ export interface Restart {
 }
 
 /** A program that started a broker, and the client that claimed everything from it. */
-export interface Restarted {
+interface Restarted {
   figures: Restart
   child: ChildProcess
   client: Broker

@@ -26,7 +26,7 @@ const vm = 'vm-1'
 
 /** Ways for a guest to pass to another QEMU. */
 type Way = 'membroker' | 'script' | 'cpr'
-export type Load = keyof typeof loads
+type Load = keyof typeof loads
 
 export interface Pauses {
   /** Milliseconds for which the guest stood still. */

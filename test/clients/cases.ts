@@ -52,7 +52,7 @@ export interface Call {
  * Something happens to the broker, or to a process; an operator begins an update of the host, waits until all are ready, or calls it
  * off.
  */
-export type Happening =
+type Happening =
   | { readonly broker: 'kill' | 'start' | 'restart' }
   | { readonly ends: string }
   | { readonly update: 'begin' | 'ready' | 'cancel' }

@@ -48,11 +48,6 @@ export class Driver {
     return this.child.pid!
   }
 
-  /** What it has said to people: a sanitizer's report. */
-  get errors(): string {
-    return this.said
-  }
-
   async call(op: Operation, args: Arguments = {}): Promise<Answer> {
     const before = this.before
     const answer = (async () => {

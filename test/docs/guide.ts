@@ -5,7 +5,7 @@ import { packageRoot } from '../support/package-root'
 export const guideFolder = path.join(packageRoot, 'docs')
 
 /** A block of code of a guide. */
-export interface Block {
+interface Block {
   /** The first word after the fence. */
   language: string
   /** Whether tests run it. */

@@ -8,7 +8,7 @@
 /** Guest-physical address of the 32-bit little-endian counter; in QEMU's RAM file the offset is the same. */
 export const counterAddress = 0x1000
 /** Counts in a second. */
-export const countsPerSecond = 100
+const countsPerSecond = 100
 
 /** QEMU takes firmware only in multiples of this; mapped at 0xf0000 and at the top of 4 GiB. */
 const firmwareBytes = 0x10000

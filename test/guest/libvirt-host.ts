@@ -69,7 +69,7 @@ async function packages(release: Release): Promise<string> {
   return folder
 }
 
-export interface Done {
+interface Done {
   status: number | null
   stdout: string
   stderr: string

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** QEMU refused a command; code is QEMU's error class. */
-export class QmpError extends Error {
+class QmpError extends Error {
   constructor(
     readonly code: string,
     command: string,

@@ -3,8 +3,6 @@ import { GuestProcess, type GuestProcessOptions } from './guest-process'
 
 /** Where the tiny guest's 64-bit little-endian counter is, as an offset in the descriptor (tiny-vmm.c, counter_address). */
 export const tinyGuestCounterOffset = 0x1000
-/** The least memory the tiny guest runs in. */
-export const tinyGuestBytesMin = 0x3000
 
 const childFd = 3
 

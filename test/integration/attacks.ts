@@ -12,7 +12,7 @@ const MiB = 2 ** 20
 export const tenant = 65534
 export const neighbour = 65533
 export const villain = 65532
-export const strangers = [65531, 65530, 65529, 65528] as const
+const strangers = [65531, 65530, 65529, 65528] as const
 const stranger = strangers[0]
 
 /** Where the attacks happen. */

@@ -10,7 +10,6 @@ export type Entry =
   | { kind: 'device'; path: string; major: number; minor: number }
 
 export type FileEntry = Extract<Entry, { kind: 'file' | 'text' }>
-export type LinkEntry = Extract<Entry, { kind: 'link' }>
 
 /** Entries by their paths: a folder before what is in it. */
 export function inOrder(entries: readonly Entry[]): Entry[] {

@@ -35,7 +35,7 @@ export interface RunFiles {
   root: string | undefined
 }
 
-export interface RunFilesOptions {
+interface RunFilesOptions {
   /** The first of them is booted. */
   kernels: readonly [string, ...string[]]
   /** Whether the distribution's systemd is process 1, on a root that is kept over kexec. */

@@ -16,7 +16,7 @@ export interface MachineOptions {
 }
 
 /** How a machine ended. */
-export interface MachineEnd {
+interface MachineEnd {
   /** undefined: by itself, in order. */
   failure: string | undefined
   /** The kernel's complaints, and the lines that came after the first. */

@@ -7,7 +7,7 @@ import type { Progress } from './progress'
 import { loadScenario, minutesMaxDefault, type Scenario } from './scenario'
 import { Share, type StepResult } from './share'
 
-export interface RunOptions {
+interface RunOptions {
   /** Label of the kernel to begin with. */
   kernel: string
   /** Label of the kernel to go into where the scenario names none. Default: the same */
@@ -82,7 +82,7 @@ export async function runScenario(
   return report
 }
 
-export interface ShellOptions {
+interface ShellOptions {
   /** Label of the kernel to boot. */
   kernel: string
   /** Labels of those that can be gone into from there. */

@@ -5,7 +5,7 @@ import path from 'node:path'
 export const guestLabel = 'guest'
 
 /** What the outside and the inside of the lab tell each other, as files of a folder that both have. */
-export interface RunState {
+interface RunState {
   scenario: string
   /** Index of the step that comes next. */
   step: number

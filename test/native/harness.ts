@@ -21,7 +21,7 @@ export function childArguments(script: string, flags: string[] = []): string[] {
   return [...flags, '-e', prelude + script]
 }
 
-export interface ChildOptions {
+interface ChildOptions {
   flags?: string[]
   uid?: number
   /** Most descriptors the child may have. */

@@ -6,7 +6,7 @@ import { boundMs } from './chromium'
 
 const MiB = 2 ** 20
 
-export interface ConsoleOptions {
+interface ConsoleOptions {
   write?: boolean
   rawView?: boolean
   bytes?: number

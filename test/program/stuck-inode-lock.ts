@@ -7,10 +7,6 @@ import { buildProgram } from '../guest/build'
 export class StuckInodeLock {
   private constructor(private readonly child: ChildProcess) {}
 
-  get pid(): number {
-    return this.child.pid!
-  }
-
   /** On the file of a descriptor of another process, which may then close it. */
   static async start(file: { uid: number; pid: number; fd: number }): Promise<StuckInodeLock> {
     const binary = buildProgram('test/program/stuck-inode-lock.c')

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { buildProgram } from '../guest/build'
 
-export interface StuckMemoryLockOptions {
+interface StuckMemoryLockOptions {
   /** Whose processes they are. */
   uid: number
   /** Default: 1. */

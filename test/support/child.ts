@@ -2,7 +2,7 @@
 // bound has what was waited for and what the program had said.
 import { type SpawnOptions, type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process'
 
-export interface ChildOptions {
+interface ChildOptions {
   cwd?: string
   env?: NodeJS.ProcessEnv
   /** Its standard input. Default: nothing. */

@@ -12,7 +12,7 @@ const programs = {
   sshd: ['openssh-server', 'usr/sbin/sshd'],
   rustc: ['rustc', 'usr/bin/rustc'],
 } as const
-export type PackagedProgram = keyof typeof programs
+type PackagedProgram = keyof typeof programs
 
 export const isPackaged = (name: string): name is PackagedProgram => name in programs
 

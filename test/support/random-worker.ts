@@ -4,7 +4,7 @@ import type { Seeded } from './seeded'
 const page = 4096
 const allocationsMax = 8
 
-export type Operation =
+type Operation =
   | { kind: 'allocate' | 'grow'; name: string; bytes: number }
   | { kind: 'map'; name: string; bytes: number; value: number }
   | { kind: 'unmap' | 'release'; name: string }

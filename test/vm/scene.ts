@@ -6,8 +6,6 @@ import { ctlMain, type Outcome } from '../client/support/ctl'
 import { counterAddress, counterFirmware } from '../guest/counter-guest'
 import { TestBroker, type TestBrokerOptions, until } from '../support/test-broker'
 
-export const ramBytes = 64 * 2 ** 20
-
 export interface VmFileParts {
   /** More of [vm]. */
   vm?: string

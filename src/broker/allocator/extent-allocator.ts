@@ -2,7 +2,7 @@ import type { Extent } from '../../../protocol/table'
 import { roundUp } from '../../../protocol/units'
 import { FreeIndex } from './free-index'
 
-export type ExtentConflictCode =
+type ExtentConflictCode =
   /** The caller takes an extent that is not free. */
   | 'ExtentOverlap'
   /** The caller gives back an extent that is free, at least in part. */
@@ -30,7 +30,7 @@ export class ExtentConflict extends Error {
 const candidatesMax = 256
 
 /** Bytes. base is the physical address of the range, where alignment is to hold for addresses; unit divides it. */
-export interface ExtentAllocatorOptions {
+interface ExtentAllocatorOptions {
   readonly bytes: number
   readonly unit: number
   readonly base?: number
@@ -40,7 +40,7 @@ export interface ExtentAllocatorOptions {
  * bytes: a multiple of the unit; align: a multiple of it too (default: the unit). contiguous: one extent or nothing.
  * extentsMax bounds the extents of the whole allocation.
  */
-export interface ExtentRequest {
+interface ExtentRequest {
   readonly bytes: number
   readonly align?: number
   readonly contiguous?: boolean
@@ -48,12 +48,12 @@ export interface ExtentRequest {
 }
 
 /** added is what free() takes to undo it; extents the allocation's new ones, in order. */
-export interface Extension {
+interface Extension {
   readonly extents: readonly Extent[]
   readonly added: readonly Extent[]
 }
 
-export interface FreeReport {
+interface FreeReport {
   readonly freeBytes: number
   readonly largestFreeBytes: number
   readonly freeExtents: number

@@ -33,7 +33,7 @@ const ownUid = process.getuid!()
  * Where the broker listens when nobody says otherwise. The client library looks in the same places.
  * @throws ConfigError when this user has no folder that is nobody else's
  */
-export function defaultSocket(): string {
+function defaultSocket(): string {
   if (ownUid === 0) return '/run/membroker/broker.sock'
   const given = process.env.XDG_RUNTIME_DIR
   const runtime = given && path.isAbsolute(given) ? given : `/run/user/${ownUid}`

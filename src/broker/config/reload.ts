@@ -21,7 +21,7 @@ const atStart: Partial<Record<keyof Settings, string>> = {
 }
 
 /** The effect of a new configuration on the running one. */
-export interface Changes {
+interface Changes {
   /** The running settings with the changes that can take effect now. */
   settings: Settings
   /** Keys in the file: those whose new values are in effect, and those that wait for a restart. */
@@ -59,7 +59,7 @@ function rangesBetween({ ranges: before }: Settings, { ranges: after }: Settings
 }
 
 /** Reads a configuration again for everybody who has asked for it. */
-export type Reread<Caller, Result> = (callers: readonly Caller[]) => Promise<Result>
+type Reread<Caller, Result> = (callers: readonly Caller[]) => Promise<Result>
 
 /** One reload at a time. Who asks while one is under way shares the next: it reads the file after all of them have asked. */
 export class Reloads<Caller, Result> {

@@ -10,7 +10,7 @@ import { counter, gauge, type Sample, SampledMetric } from './sampled-metric'
 import { updateMetrics } from './update-metrics'
 
 /** Figures that only the console has. */
-export interface ConsoleState {
+interface ConsoleState {
   viewers(): number
   recovering(): boolean
   rejected: ReadonlyMap<string, number>

@@ -13,10 +13,10 @@ const stopMs = 1000
 /** The time between two replies that report the progress of an inspection. */
 const tellEveryMs = 200
 
-export type Operation = 'freeze' | 'verify'
+type Operation = 'freeze' | 'verify'
 
 /** A call that reads several allocations, one after another. */
-export interface Inspection {
+interface Inspection {
   operation: Operation
   allocations: readonly Allocation[]
   call: Call

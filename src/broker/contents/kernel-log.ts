@@ -22,7 +22,7 @@ const readsMax = 1024
 const reportLostEveryMs = 60_000
 
 /** Receives what the log says. */
-export interface KernelLogFollower {
+interface KernelLogFollower {
   /** Page frames that have failed, each once. */
   failed(pages: readonly number[]): void
   /** The kernel overwrote so many records before the broker could read them. */

@@ -57,10 +57,6 @@ export class Leases {
   /** Called once when a holder's process has exited; its allocations and mappings are still listed in it. */
   onExit: (holder: Holder) => void = () => {}
 
-  all(): Iterable<Holder> {
-    return this.holders.values()
-  }
-
   find(identity: ProcessIdentity): Holder | undefined {
     const holder = this.holders.get(identity.pid)
     return holder?.identity.start === identity.start ? holder : undefined

@@ -9,8 +9,8 @@ import { scanMs } from '../worker/holder-scan'
 import { describe, isHeld, Prover, rightfulHolders, type Target } from './prover'
 import { Revocation, type RevocationHost, type Step } from './revocation'
 
-export type RevokeOutcome = 'revoked' | 'quarantined'
-export type ReleaseOutcome = 'released' | 'quarantined'
+type RevokeOutcome = 'revoked' | 'quarantined'
+type ReleaseOutcome = 'released' | 'quarantined'
 
 /** The time between two looks while holders have time to let go. */
 const lookEveryMs = 100

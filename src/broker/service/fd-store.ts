@@ -8,7 +8,7 @@ import { type Notify, PacedQueue } from './paced-queue'
  * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES. exec takes 128 KiB of it
  * (MAX_ARG_STRLEN). With more, nobody can ever start the service again. 4 KiB remain for the names of sockets.
  */
-export const nameBytesMax = 124 * KiB
+const nameBytesMax = 124 * KiB
 
 /**
  * The pace of messages to the service manager: one puts a memfd into its store, and one takes it out. The manager's loop serves
@@ -29,7 +29,7 @@ export interface Kept {
   doubt: string | undefined
 }
 
-export interface FdStoreOptions {
+interface FdStoreOptions {
   readonly notify: Notify
   /** The store holds so many descriptors at most: FileDescriptorStoreMax= of the unit. */
   readonly size: number

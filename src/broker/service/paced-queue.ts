@@ -1,7 +1,7 @@
 import { native } from '../../../native'
 
 /** The events that are possible per second, and at once after a rest. */
-export interface Rate {
+interface Rate {
   readonly perSecond: number
   readonly burst: number
 }

@@ -1,5 +1,5 @@
 /** The amount of something for all parties together, and for each party. */
-export interface BudgetLimits {
+interface BudgetLimits {
   readonly ofAll: number
   readonly ofOne: number
   /** A party with no more than this is never over its budget. */

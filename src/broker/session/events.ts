@@ -2,7 +2,7 @@ import type { Event } from '../../../protocol/generated/broker'
 import type { Allocation, Mapping } from '../state/allocation'
 
 /** A change before Events gives it a number and a time. */
-export type Change = Omit<Event, 'sequence' | 'time'>
+type Change = Omit<Event, 'sequence' | 'time'>
 
 /** Sends a change of an allocation to the watchers that may see it. */
 export type TellChange = (
@@ -28,7 +28,7 @@ export interface Audience {
   pids: number[]
 }
 
-export type Watcher = (event: Event, audience: Audience) => void
+type Watcher = (event: Event, audience: Audience) => void
 
 const nobody: Audience = { uids: [], pids: [] }
 

@@ -38,7 +38,7 @@ export class SocketInUse extends Error {
 }
 
 /** The part of the broker that serving clients needs. */
-export interface ServerHost extends SessionHost {
+interface ServerHost extends SessionHost {
   readonly settings: Settings
   readonly service?: Pick<ServiceManager, 'inherited'> | undefined
   readonly inventory: Inventory

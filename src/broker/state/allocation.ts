@@ -61,7 +61,7 @@ export class Allocation {
  *   kernel's word counts.
  * - dormant: the process is gone, and the layout waits for a claim.
  */
-export type Hold = 'held' | 'givenBack' | 'dormant'
+type Hold = 'held' | 'givenBack' | 'dormant'
 
 export class Mapping {
   private process: Holder | undefined

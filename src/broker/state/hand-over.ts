@@ -14,7 +14,7 @@ import type { Inventory } from './inventory'
  */
 
 /** The mappings that the process has as the allocation's successor. */
-export function joinedMappings({ mappings }: Allocation, process: Holder): Mapping[] {
+function joinedMappings({ mappings }: Allocation, process: Holder): Mapping[] {
   return [...mappings.values()].filter(({ record, heldBy }) => record.replaces !== null && heldBy === process)
 }
 

@@ -21,13 +21,13 @@ const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poiso
 const sliceBytes = 64 * KiB
 
 /** The start of a checkpoint. Recovery replays the later commits over it. */
-export interface CheckpointStart {
+interface CheckpointStart {
   readonly sequence: number
   readonly journalStart: number
   readonly stateBytes: number
 }
 
-export interface CheckpointOptions {
+interface CheckpointOptions {
   readonly medium: TableMedium
   /** The superblock before the checkpoint. */
   readonly superblock: Superblock

@@ -19,7 +19,7 @@ import type { TableMedium } from './medium'
 import { createSuperblock, voidSuperblocks } from './superblock-store'
 
 /** uuid and bootId: 32 digits of lower-case hex. journalBytes: default is a quarter of tableBytes. */
-export interface FormatOptions {
+interface FormatOptions {
   readonly uuid: string
   readonly bootId: string
   readonly tableBytes: number

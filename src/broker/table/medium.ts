@@ -3,7 +3,7 @@ import type { NativeTableMap } from '../../../native/addon'
 import type { TableSource } from '../../../protocol/table'
 
 /** code is the system's name of the error: EFAULT for a bad page or a truncated file. */
-export class MediumError extends Error {
+class MediumError extends Error {
   override readonly name = 'MediumError'
 
   constructor(

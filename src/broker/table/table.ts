@@ -28,7 +28,7 @@ import { repairSuperblock, updateSuperblock } from './superblock-store'
 import { planTransaction, TransactionEncoder } from './transaction'
 
 /** bootId: the running boot's, 32 digits of lower-case hex. */
-export interface OpenOptions {
+interface OpenOptions {
   readonly bootId: string
   readonly identity: RangeIdentity
   readonly crc32c?: Crc32c

@@ -17,7 +17,7 @@ import {
 } from '../../../protocol/table'
 
 /** Possible changes and their cost. Nothing is written yet. */
-export interface TransactionPlan {
+interface TransactionPlan {
   readonly entryBytes: number
   /** The bytes that the changes add to the state, or take from it. */
   readonly stateBytesDelta: number

@@ -13,7 +13,7 @@ export function monotonicMs(): number {
 /** A timer and this clock round differently; what it is set for must have come when it fires. */
 const timerEarlyMs = 5
 
-export interface LiveUpdateEvents {
+interface LiveUpdateEvents {
   /** The time has come for what only time decides: the deadline, or the return of those who were there before a restart. */
   onTime(): void
   /** Nobody has followed it for long enough, and if it proceeds, its kernel was not replaced in time. */

@@ -5,7 +5,7 @@ import type { Session } from '../session/session'
 export type Notice = Omit<JoinUpdatesOut, 'participant'>
 
 /** What it said to the update under way. */
-export interface Answer {
+interface Answer {
   readonly outcome: AnswerUpdateIn['outcome']
   readonly detail: string | null
   readonly afterMs: number

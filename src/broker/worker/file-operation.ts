@@ -8,7 +8,7 @@ import type { Owner, WorkerPool } from './worker-pool'
  * Changes of a file that wait for its inode's lock. A process that has the file open can keep the lock for long. Numbers are
  * bytes.
  */
-export type FileOperation =
+type FileOperation =
   | { kind: 'chmod'; mode: number }
   | { kind: 'chown'; uid: number }
   | { kind: 'truncate'; bytes: number }

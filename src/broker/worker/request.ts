@@ -1,6 +1,6 @@
 // The format that native/src/worker_main.cc reads.
 
-export const requestKind = {
+const requestKind = {
   holders: 1,
   commands: 2,
   chmod: 3,

@@ -7,7 +7,7 @@ import { WorkerProcess } from './worker-process'
 /** The owner who pays for a job; jobs have their turns by owner. A uid, if it is one's job. */
 export type Owner = number | string
 
-export interface Job {
+interface Job {
   request: Uint8Array
   /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
   fds?: readonly number[]
@@ -19,7 +19,7 @@ export interface Job {
   blame?: Owner
 }
 
-export type Outcome =
+type Outcome =
   /** status: the worker's answer; below zero: -errno. */
   | { kind: 'done'; status: number; found: Buffer }
   /**

@@ -12,7 +12,7 @@ const areaBytes = 64 * KiB
 const areaHeadBytes = 16
 
 /** A worker's progress in its present job. */
-export interface Progress {
+interface Progress {
   /** It grows as long as the kernel answers. */
   steps: number
   /** The process that the worker looks into; 0: none. */

@@ -18,7 +18,7 @@ import { printable } from './table'
 import { unless } from './unless'
 
 /** A command, and the memory that it gets. */
-export interface Launch {
+interface Launch {
   readonly file: string
   readonly maps: readonly MapSpec[]
   /** Descriptors of this process that the command inherits unchanged. */

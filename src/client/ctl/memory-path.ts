@@ -21,7 +21,7 @@ const O_PATH = 0o10000000
 const noFollow = O_PATH | constants.O_NOFOLLOW
 
 /** Memory that the command finds at a path. */
-export interface PathMemory {
+interface PathMemory {
   readonly name: string
   readonly path: string
   /** This process' descriptor of it, and the command's. */

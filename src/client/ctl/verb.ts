@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { exitCodeHelp } from './exit'
 
-export interface VerbDescription {
+interface VerbDescription {
   /** As commander takes it: 'grow <name> <size>'. */
   readonly usage: string
   readonly summary: string

@@ -1,7 +1,7 @@
 import { isVerb, verbs } from './verbs'
 import { quoteWord } from './words'
 
-export interface Completion {
+interface Completion {
   /** The part of the line that is certain now. */
   line: string
   /** Completions of the last word; at most as many as a person reads. */
@@ -9,7 +9,7 @@ export interface Completion {
 }
 
 /** The names to choose from. */
-export interface Names {
+interface Names {
   allocations: Iterable<string>
   ranges: Iterable<string>
   mappings: Iterable<number>

@@ -8,12 +8,12 @@ import { textFields, textTable } from './text-table'
 import { type Arguments, type OptionSpec, parseArguments, splitWords, UsageError } from './words'
 
 /** The tools of a command: the broker, and the place for its steps. */
-export interface CommandContext {
+interface CommandContext {
   link: Pick<Link, 'call' | 'stream'>
   say: (line: string) => void
 }
 
-export interface Verb {
+interface Verb {
   /** As broker-ctl writes it: <needed>, [may be left out], ... for one or more. */
   usage: string
   summary: string

@@ -14,7 +14,7 @@ export type LinkState =
 const firstPauseMs = 250
 const longestPauseMs = 4000
 
-export interface LinkEvents {
+interface LinkEvents {
   /** Connected, for the first time or again; the page's knowledge of the broker is void, and no Watch runs. */
   onLive(): void
   onWatch(reply: WatchOut): void

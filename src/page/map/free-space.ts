@@ -1,7 +1,7 @@
 import type { ExtentIndex } from './extent-index'
 
 /** Free extents of at least lower and less than upper bytes. */
-export interface Bin {
+interface Bin {
   lower: number
   upper: number
   count: number

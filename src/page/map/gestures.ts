@@ -1,5 +1,5 @@
 /** The meaning of pointers, wheels and fingers on the map; fractions are of its width. */
-export interface Gestures {
+interface Gestures {
   zoom(factor: number, fraction: number): void
   pan(fraction: number): void
   point(fraction: number | undefined): void

@@ -11,7 +11,7 @@ const markMin = 3
 /** A name that is longer is cut off rather than left out. */
 const longNameWidth = 90
 
-export interface Scene {
+interface Scene {
   map: RangeMap
   view: View
   /** The selected extents, and the one under the pointer. */

@@ -20,7 +20,7 @@ export const paints = [
   'poisoned',
 ] as const
 
-export type PaintName = (typeof paints)[number]
+type PaintName = (typeof paints)[number]
 
 /** Index into paints; the index of extents and the rasteriser use it. */
 export type Paint = number
@@ -31,7 +31,7 @@ export function paint(name: PaintName): Paint {
   return paints.indexOf(name)
 }
 
-export const ownerSlots = 8
+const ownerSlots = 8
 const firstOwner = paint('owner-1')
 
 /** Which owner has which colour: the first eight seen have their own, for as long as the page is open. */

@@ -9,7 +9,7 @@ export interface Raster {
   pixels: Uint32Array
 }
 
-export interface Layers {
+interface Layers {
   extents: ExtentIndex
   /** Drawn over the extents, and never lost among them: a column with any of it shows it. */
   poison: ExtentIndex

@@ -40,7 +40,7 @@ export function eventMatches(event: Event, words: readonly string[]): boolean {
 }
 
 /** An event as a row of words: its objects, then its figures. */
-export function eventWords(event: Event): string[] {
+function eventWords(event: Event): string[] {
   const { kind, allocation, range, mapping, uid, pid, detail } = event
   return [
     kind,

@@ -6,7 +6,7 @@ import { RangeMap } from './range-map'
 export type ColourBy = 'state' | 'owner'
 
 /** Memory of an allocation that is gone and not yet free; scrubbing or quarantined. */
-export interface RetiredPiece {
+interface RetiredPiece {
   ref: number
   allocation: string
   range: string

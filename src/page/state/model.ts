@@ -24,7 +24,7 @@ const pollMs = 1000
 const snapshotPauseMs = 5000
 
 /** Warnings that the viewer needs to judge the page. */
-export interface Notice {
+interface Notice {
   time: number
   text: string
 }

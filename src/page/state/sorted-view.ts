@@ -1,4 +1,4 @@
-export type Compare<T> = (a: T, b: T) => number
+type Compare<T> = (a: T, b: T) => number
 
 /**
  * The rows of a table: those that are accepted, in order, kept so while they come, change and go. Rows are never

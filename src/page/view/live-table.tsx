@@ -5,7 +5,7 @@ import { useApp, useSignals } from './hooks'
 import { focusIds } from './shortcuts'
 import { type Column, compareBy, RowCount, type SortOrder, VirtualTable } from './virtual-table'
 
-export interface LiveTableProps<T> {
+interface LiveTableProps<T> {
   kind: 'allocation' | 'mapping'
   name: string
   columns: readonly Column<T>[]
@@ -101,7 +101,7 @@ export function hasWords(texts: readonly string[], words: readonly string[]): bo
   return words.every(word => texts.some(text => text.toLowerCase().includes(word)))
 }
 
-export interface SearchProps {
+interface SearchProps {
   value: string
   onChange: (value: string) => void
   what: string

@@ -224,7 +224,7 @@ function freeAt(map: RangeMap, offset: number): Piece {
 }
 
 /** An extent in words. */
-export function describePiece({ inventory }: Model, { range }: RangeMap, piece: Piece): string {
+function describePiece({ inventory }: Model, { range }: RangeMap, piece: Piece): string {
   const base = range.base ?? 0
   const place = `${hex(base + piece.start)} – ${hex(base + piece.end)}, ${size(piece.end - piece.start)}`
   const allocation = inventory.byId.get(piece.ref)

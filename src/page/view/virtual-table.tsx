@@ -40,7 +40,7 @@ export function compareBy<T>(columns: readonly Column<T>[], { key, descending }:
   }
 }
 
-export interface VirtualTableProps<T> {
+interface VirtualTableProps<T> {
   name: string
   columns: readonly Column<T>[]
   rows: readonly T[]

@@ -7,7 +7,7 @@ import { buildProgram } from '../../guest/build'
 import { until } from '../../support/test-broker'
 import { VirtualTerminal } from './virtual-terminal'
 
-export interface Ended {
+interface Ended {
   status: number
   /** The terminal has the settings it began with. */
   restored: boolean

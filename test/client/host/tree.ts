@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Diagnosis, RangeCheck, RunningBroker } from '../../../src/client/ctl/host/check'
@@ -21,11 +21,6 @@ export class Tree {
 
   folder(name: string): void {
     mkdirSync(path.join(this.root, name), { recursive: true })
-  }
-
-  link(name: string, target: string): void {
-    mkdirSync(path.dirname(path.join(this.root, name)), { recursive: true })
-    symlinkSync(target, path.join(this.root, name))
   }
 
   remove(name = ''): void {

@@ -7,7 +7,7 @@ import { type Call, Responder } from '../../../protocol/wire/responder'
 import { channelOf } from '../../../src/client/transport'
 import { atOnce } from '../../protocol/wire/memory-channel'
 
-export const prefix = 'io.membroker.Broker.'
+const prefix = 'io.membroker.Broker.'
 
 export const status = {
   version: '0',

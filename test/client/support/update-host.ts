@@ -6,7 +6,7 @@ import { type Outcome, startCtl } from './ctl'
 import { Holder } from './holder'
 
 /** Steps of a program that stands for one of the host's. */
-export type Behaviour = 'succeed' | 'fail' | 'hang'
+type Behaviour = 'succeed' | 'fail' | 'hang'
 
 /** A host to update: a real broker, real participants, and programs that stand for kexec and sync, and record their calls. */
 export class UpdateHost {

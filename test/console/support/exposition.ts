@@ -1,5 +1,5 @@
 /** One line: a value with its labels. */
-export interface Line {
+interface Line {
   name: string
   labels: Record<string, string>
   value: number

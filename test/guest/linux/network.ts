@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { run } from '../../support/child'
 import { packageRoot } from '../../support/package-root'
 import { findProgram, installPackage } from '../require-qemu'
 import { type PeerStatus, wentOn } from './stream-peer'
@@ -43,11 +42,6 @@ export class GuestNetwork {
   /** A command that runs the rest of its arguments in it. */
   get enter(): readonly [string, ...string[]] {
     return ['nsenter', '-t', String(this.holder.pid), '-n', '--']
-  }
-
-  run(...command: string[]): Promise<string> {
-    const [file, ...args] = [...this.enter, ...command] as [string, ...string[]]
-    return run(file, args)
   }
 
   /** A peer of the guest with that address. */

@@ -40,10 +40,6 @@ export class BrokerProcess {
     return new BrokerProcess(child, logFile, performance.now() - from)
   }
 
-  get pid(): number {
-    return this.process.pid!
-  }
-
   /** End it and wait for its end; the memory stays. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
     const { process } = this

@@ -9,7 +9,7 @@ export const clientDrivers = {
 } as const
 
 /** What a driver of test/clients is to do. */
-export interface Request {
+interface Request {
   readonly op: string
   readonly args: object
 }

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { release } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual, promisify } from 'node:util'
 import { type Broker, connect } from '../../../src/client'
@@ -23,11 +22,6 @@ export class Host {
   constructor(share: Share, memory: Record<string, unknown>) {
     this.share = share
     this.memory = memory
-  }
-
-  /** As uname -r says it. */
-  get kernel(): string {
-    return release()
   }
 
   /** Files of the kernel that a kexec goes into, where a step names none. */

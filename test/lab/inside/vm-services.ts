@@ -94,7 +94,7 @@ export async function installServices(host: Host, services: Services): Promise<v
 }
 
 /** Check that everything runs at its first try, each VM with this status. */
-export async function checkRunning(host: Host, vms: readonly string[], status: string): Promise<void> {
+async function checkRunning(host: Host, vms: readonly string[], status: string): Promise<void> {
   host.same(await stateOf(host, 'membroker.service'), 'active', 'state of the broker')
   for (const unit of vms.map(unitOf)) {
     const shown = await host.exec('systemctl', ['show', '-p', 'ActiveState,NRestarts,StatusText', unit])

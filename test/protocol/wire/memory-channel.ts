@@ -37,7 +37,7 @@ export const atOnce: Turns = {
 }
 
 /** One direction's kernel buffer; a read ends after the first piece with descriptors, as the kernel's does. */
-export class MemoryChannel implements Channel {
+class MemoryChannel implements Channel {
   events!: ChannelEvents
   peer!: MemoryChannel
   readonly outgoing: Piece[] = []
@@ -101,7 +101,7 @@ export class MemoryChannel implements Channel {
   }
 }
 
-export interface ChannelPair {
+interface ChannelPair {
   ledger: FdLedger
   near: MemoryChannel
   far: MemoryChannel

@@ -21,7 +21,7 @@ import type { SystemdFiles } from './require-systemd'
 const commandMs = 120_000
 const bootMs = 120_000
 
-export interface Done {
+interface Done {
   status: number | null
   stdout: string
   stderr: string

@@ -20,7 +20,7 @@ export async function becomeControl(control: OtherProcess, socket: string): Prom
 
 type Rounds = typeof rounds
 
-export interface LoadOptions<Name extends keyof Rounds> {
+interface LoadOptions<Name extends keyof Rounds> {
   /** The control's socket. */
   control: string
   /** What it does: see rounds.ts. */

@@ -14,11 +14,7 @@ export type Round = (loop: Loop, round: number) => Promise<void>
  * Allocates, maps, writes, gives back and releases, in the given ranges by turns. outcomes: what the end of one mapping of two
  * may be besides 'revoked'.
  */
-export function tenant(
-  prefix: string,
-  ranges: readonly string[],
-  outcomes: readonly 'quarantined'[] = [],
-): Round {
+function tenant(prefix: string, ranges: readonly string[], outcomes: readonly 'quarantined'[] = []): Round {
   return async (loop, round) => {
     const name = `${prefix}/${round}`
     await loop.call('Allocate', { name, bytes: MiB, range: ranges[round % ranges.length]! })
@@ -38,7 +34,7 @@ export function tenant(
 }
 
 /** Looks at everything. */
-export function administrator(): Round {
+function administrator(): Round {
   return async loop => {
     for (const method of ['GetStatus', 'ListClients', 'ListRanges', 'ListAllocations'] as const)
       await loop.call(method, {})
@@ -48,14 +44,14 @@ export function administrator(): Round {
 }
 
 /** Asks who is connected. */
-export function lookAtClients(): Round {
+function lookAtClients(): Round {
   return async loop => {
     await loop.call('ListClients', {})
   }
 }
 
 /** Maps what it holds, or what is shared with it, and gives it back. */
-export function remap(names: readonly string[]): Round {
+function remap(names: readonly string[]): Round {
   return async loop => {
     for (const name of names) {
       const { grant, fds } = await loop.call('CreateMapping', { name })
@@ -66,7 +62,7 @@ export function remap(names: readonly string[]): Round {
 }
 
 /** Maps what is shared with it, as often as it may, and keeps the mappings. */
-export function hoard(names: readonly string[]): Round {
+function hoard(names: readonly string[]): Round {
   const metadata = { text: 'x'.repeat(4000) }
   return async loop => {
     for (const name of names) {
@@ -77,7 +73,7 @@ export function hoard(names: readonly string[]): Round {
 }
 
 /** Makes so many allocations at once, and ends them. */
-export function churn(prefix: string, range: string, count: number, bytes: number): Round {
+function churn(prefix: string, range: string, count: number, bytes: number): Round {
   return async loop => {
     const names = Array.from({ length: count }, (_, index) => `${prefix}/${index}`)
     await Promise.allSettled(names.map(name => loop.client.call('Allocate', { name, range, bytes })))
@@ -87,7 +83,7 @@ export function churn(prefix: string, range: string, count: number, bytes: numbe
 }
 
 /** Freezes the broker with digests of all memory, and thaws it. */
-export function freeze(): Round {
+function freeze(): Round {
   return async loop => {
     await loop.call('Freeze', { digests: true })
     await loop.call('Thaw', {})
@@ -95,7 +91,7 @@ export function freeze(): Round {
 }
 
 /** Revokes mappings of a holder that does not answer, and asks for the allocation's end. */
-export function takeBack(mappings: readonly number[]): Round {
+function takeBack(mappings: readonly number[]): Round {
   return async loop => {
     await Promise.allSettled(
       mappings.map(mapping => loop.client.call('RevokeMapping', { mapping, graceMs: 200 })),

@@ -1,7 +1,7 @@
 import { BufferMedium } from './buffer-medium'
 
 /** One aligned 8-byte store. fence: it came by publish(), after everything before it. */
-export interface Store {
+interface Store {
   readonly offset: number
   readonly bytes: Buffer
   readonly fence: boolean
@@ -27,7 +27,7 @@ export class RecordingMedium extends BufferMedium {
   }
 }
 
-export interface CrashPoint {
+interface CrashPoint {
   /** What the memory holds; valid until the next point. */
   readonly image: Buffer
   /** Stores before this one are there; of its group, those that order says. */

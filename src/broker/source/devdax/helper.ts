@@ -44,7 +44,7 @@ const bytesPerMs = 8 * MiB
 /** The broker waits so long for a killed helper to be gone. */
 const continueMs = 5000
 
-export interface HelperOptions {
+interface HelperOptions {
   readonly program?: string
   readonly limitMs?: number
   /** Called when a helper is gone, or the broker stops waiting for it. */

@@ -65,7 +65,7 @@ export function listInstances(directory: string): Instance[] {
     .filter(instance => instance !== undefined)
 }
 
-export function instanceNames(directory: string): string[] {
+function instanceNames(directory: string): string[] {
   return list(directory).filter(name => /^dax\d+\.\d+$/.test(name))
 }
 
@@ -84,7 +84,7 @@ export function readInstance(directory: string, name: string): Instance | undefi
 }
 
 /** undefined when it is not bound, or there is no such device. */
-export function readDriver(directory: string, name: string): string | undefined {
+function readDriver(directory: string, name: string): string | undefined {
   try {
     return path.basename(readlinkSync(path.join(directory, name, 'driver')))
   } catch (error) {
@@ -93,7 +93,7 @@ export function readDriver(directory: string, name: string): string | undefined 
   }
 }
 
-export function readAlign(directory: string, name: string): number {
+function readAlign(directory: string, name: string): number {
   return number(path.join(directory, name, 'align'))
 }
 

@@ -38,7 +38,7 @@ interface Opened {
  * descriptor inside an allocation, so only uids in trusted_uids get one. Each of them reaches the whole range anyway. So before
  * reuse the broker proves only that no process has the memory mapped.
  */
-export class DevmemSource implements Source {
+class DevmemSource implements Source {
   readonly kind = 'devmem'
   readonly provedByScan = true
   readonly base: number

@@ -9,7 +9,7 @@ const turnMs = 2
 const retryMs = 1000
 
 /** Access to the files. */
-export interface SizedFiles {
+interface SizedFiles {
   file(id: number): string
   /** For writing. Does not wait. */
   open(id: number): number

@@ -10,7 +10,7 @@ const pauseMs = 1000
 const pollMs = 2000
 
 /** names: undefined when any file may have changed. */
-export interface WatchEvents {
+interface WatchEvents {
   changed(names: ReadonlySet<string> | undefined): void
   /** The kernel gives no notices, for this reason. undefined: it does again. */
   blind(error: Error | undefined): void

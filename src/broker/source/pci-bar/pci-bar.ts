@@ -43,7 +43,7 @@ interface Opened {
  * broker neither reads nor scrubs them, and can't remove what the device remembers of its last user. The table is a file
  * elsewhere.
  */
-export class PciBarSource implements Source {
+class PciBarSource implements Source {
   readonly kind = 'pci-bar'
   /** The kernel may put a BAR elsewhere at each boot. */
   readonly base = undefined

@@ -102,7 +102,7 @@ function releaseOf(image: string): string | undefined {
 }
 
 /** Reads the command line inside a unified kernel image (a PE file). undefined: there is none. */
-export function embeddedLine(files: HostFiles, file: string): string | undefined {
+function embeddedLine(files: HostFiles, file: string): string | undefined {
   const head = files.part(file, 0, 4096)
   if (head === undefined || head.length < 0x40 || head.toString('latin1', 0, 2) !== 'MZ') return undefined
   const header = head.readUInt32LE(0x3c)

@@ -80,7 +80,7 @@ function flattened(map: readonly TypedSpan[]): TypedSpan[] {
 const avoidedMax = 4
 
 /** The places that the kernel's address-space randomisation avoids. */
-export interface Randomisation {
+interface Randomisation {
   readonly off: boolean
   readonly avoided: readonly AddressSpan[]
 }

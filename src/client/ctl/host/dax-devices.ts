@@ -13,7 +13,7 @@ export function daxDevice(files: HostFiles, name: string): AddressSpan | undefin
 }
 
 /** Memory that a driver offers in one piece. */
-export interface DaxRegion {
+interface DaxRegion {
   readonly start: number
   readonly bytes: number
   /** The driver that made it: hmem for soft-reserved memory, cxl_dax_region, a pmem's. */

@@ -7,7 +7,7 @@ const places = {
   kmem: ['/sys/bus/dax/drivers', 'kmem'],
 } as const
 
-export type Driver = keyof typeof places
+type Driver = keyof typeof places
 
 export function stateOf(files: HostFiles, driver: Driver): 'absent' | 'loaded' | 'builtIn' {
   if (isBuiltIn(files, driver)) return 'builtIn'

@@ -1,6 +1,6 @@
 import type { HostFiles } from './host-files'
 
-export type GrubVariables = ReadonlyMap<string, string>
+type GrubVariables = ReadonlyMap<string, string>
 
 const none: GrubVariables = new Map()
 const variable = /\$(?:\{(\w+)\}|(\w+)|[?#*@])/g
@@ -34,7 +34,7 @@ export function asGrubReadsEntry(options: string, variables: GrubVariables): str
   return asGrubReads(expanded, variables)
 }
 
-export const grubFolders = ['/boot/grub', '/boot/grub2']
+const grubFolders = ['/boot/grub', '/boot/grub2']
 
 /** GRUB's configurations, each with its file and its text. */
 export function grubConfigurations(files: HostFiles): [file: string, text: string][] {

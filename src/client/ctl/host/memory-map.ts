@@ -52,7 +52,7 @@ export function systemRam(map: readonly MapEntry[]): MapEntry[] {
 }
 
 /** Yields all entries, also those inside others. */
-export function* entriesOf(map: readonly MapEntry[]): Generator<MapEntry> {
+function* entriesOf(map: readonly MapEntry[]): Generator<MapEntry> {
   for (const entry of map) {
     yield entry
     yield* entriesOf(entry.inside)

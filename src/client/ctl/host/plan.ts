@@ -42,7 +42,7 @@ export interface Stretch extends AddressSpan {
 }
 
 /** The reason why there is no plan; a sentence. */
-export interface Refused {
+interface Refused {
   readonly refused: string
 }
 
@@ -55,7 +55,7 @@ const pageBytes = 4096
 const headroom = 512 * MiB
 
 /** The host's part of so much memory: enough for a hypervisor with a few services. */
-export function defaultLeave(total: number): number {
+function defaultLeave(total: number): number {
   return Math.min(16 * GiB, Math.max(GiB, roundDown(total / 16, MiB)))
 }
 

@@ -11,7 +11,7 @@ export interface Domain {
   readonly memories: readonly DomainMemory[]
 }
 
-export interface DomainMemory {
+interface DomainMemory {
   readonly allocation: string
   readonly bytes: number
   /** Where its backend is on the command line. */

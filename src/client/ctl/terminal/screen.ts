@@ -11,7 +11,7 @@ export interface Size {
   readonly rows: number
 }
 
-export interface ScreenEvents {
+interface ScreenEvents {
   onKey(key: Key): void
   /** The size has changed, or the screen needs a full redraw. */
   onResize(): void

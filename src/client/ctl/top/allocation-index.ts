@@ -53,10 +53,6 @@ export class AllocationIndex {
   private version = 0
   private sorted: { version: number; order: Order; rows: readonly Row[] } | undefined
 
-  get size(): number {
-    return this.rows.size
-  }
-
   /** Takes a new state. Allocations that are still there keep their last change. */
   replace(allocations: Iterable<AllocationInfo>): void {
     const before = new Map(this.rows)

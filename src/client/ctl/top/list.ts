@@ -9,7 +9,7 @@ import type { Model } from './model'
 import type { Latency, MethodRates } from './rates'
 import type { Ui } from './ui'
 
-export interface ListPart {
+interface ListPart {
   readonly title: string
   readonly lines: readonly string[]
   /** The number of lines, visible or not. */

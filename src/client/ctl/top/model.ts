@@ -15,7 +15,7 @@ import { type Rates, ratesBetween } from './rates'
 const eventsMax = 500
 
 /** The results of one reading of the broker. */
-export interface Reading {
+interface Reading {
   readonly status: Status
   readonly ranges: readonly Range[]
   readonly clients: readonly Client[]

@@ -2,7 +2,7 @@ import type { Key } from '../terminal/keys'
 import type { Order, Sort } from './allocation-index'
 
 export const lists = ['allocations', 'clients', 'methods', 'retired', 'events'] as const
-export type List = (typeof lists)[number]
+type List = (typeof lists)[number]
 
 /** The person's choices. */
 export interface Ui {

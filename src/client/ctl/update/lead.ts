@@ -10,7 +10,7 @@ import type { UpdateLines } from './lines'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
 
-export interface LeadOptions {
+interface LeadOptions {
   readonly reason: string
   readonly deadlineMs: number
   /** For the kernel, from the freeze to its end. */
@@ -24,7 +24,7 @@ export interface LeadOptions {
   readonly ignored: Ignored
 }
 
-export interface LeadTools {
+interface LeadTools {
   readonly broker: Broker
   /** Aborts when somebody interrupts the command. Its reason is the name of the process's signal. */
   readonly signal: AbortSignal
@@ -44,7 +44,7 @@ const endMs = 5_000
 const longMs = 600_000
 const pollMs = 250
 /** Services have this time to stop, which systemd bounds by its own timeouts. */
-export const stopHostMs = 600_000
+const stopHostMs = 600_000
 
 /** systemctl only asks for what it names, and returns. */
 const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0]!)

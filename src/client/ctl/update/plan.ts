@@ -5,7 +5,7 @@ import { seconds } from './lines'
 import type { LastUpdate } from './report'
 import type { Risk, Survey } from './survey'
 
-export interface Plan extends Survey {
+interface Plan extends Survey {
   readonly check: NextKernelCheck
   readonly last: Omit<LastUpdate, 'present'>
 }

@@ -11,7 +11,7 @@ export interface LastUpdate {
 }
 
 /** Those that neither say so nor take part by now. A program that takes part need not report. */
-export function missing({ report, participants, present }: LastUpdate): UpdateOutcome[] {
+function missing({ report, participants, present }: LastUpdate): UpdateOutcome[] {
   if (!report || report.outcome === 'underWay') return []
   const there = new Set(present.map(({ uid, name }) => `${uid} ${name}`))
   return participants.filter(

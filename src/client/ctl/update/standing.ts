@@ -2,7 +2,7 @@ import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
 
 /** Whether the leading program goes on, from what the broker has said. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'wait' }
   | { readonly kind: 'go'; readonly anyway: boolean }
   | { readonly kind: 'callOff'; readonly why: string }

@@ -7,7 +7,7 @@ import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
 
 /** The objects of --json, one per line: those of the library, and the broker's own departures and returns. */
-export type WatchLine =
+type WatchLine =
   | WatchItem
   | { type: 'disconnected'; time: number; reason: string | null }
   | { type: 'reconnected'; time: number; version: string; pid: number }

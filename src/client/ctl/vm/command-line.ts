@@ -58,7 +58,7 @@ export function refusedArgument(args: readonly string[]): string | undefined {
 }
 
 /** The plan of a VM's QEMU. Placeholders are for `broker-ctl exec`, which has the descriptors. */
-export interface QemuPlan {
+interface QemuPlan {
   readonly arguments: readonly string[]
   /** The bytes of each memory, in order. */
   readonly memory: ReadonlyArray<{ readonly bytes: number }>

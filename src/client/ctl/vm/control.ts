@@ -20,7 +20,7 @@ export interface UpgradeRequest {
  * {"ask":"stop","how":"save"} or {"ask":"upgrade","text":FILE,"qemu":PROGRAM,"dryRun":false}. The runner answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or
  * {"error":{"code","message"}}.
  */
-export interface Controlled {
+interface Controlled {
   record(): VmRecord
   /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on. */
   stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>

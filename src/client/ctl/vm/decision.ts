@@ -3,7 +3,7 @@ import type { GuestMemory } from './guest-memory'
 import type { Found, SavedState } from './saved-state'
 
 /** resume: continue from the saved state. boot: start from the beginning; reason: why the guest does not use a saved state. */
-export type Decision =
+type Decision =
   | { readonly kind: 'resume'; readonly state: SavedState }
   | { readonly kind: 'boot'; readonly reason: string | undefined }
 

@@ -4,7 +4,7 @@ import type { SavedFacts } from './saved-state'
 const reportMs = 30_000
 
 /** The steps of a guest over a pause, in milliseconds since the Unix epoch. undefined: this pause has no such step. */
-export interface Downtime {
+interface Downtime {
   readonly vm: string
   /** The update of the host that it was for. */
   readonly update: number | null

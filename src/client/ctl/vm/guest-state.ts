@@ -19,7 +19,7 @@ const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB
 
 /** The order to save a guest. */
-export interface SaveOrder {
+interface SaveOrder {
   readonly memory: readonly GuestMemory[]
   /** The update of the host that asks for it. */
   readonly update: number | null

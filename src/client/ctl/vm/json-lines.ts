@@ -4,7 +4,7 @@ import { MiB } from '../../../../protocol/units'
 /** A peer's line that is longer is no message. */
 const lineBytesMax = 4 * MiB
 
-export interface JsonLinesEvents {
+interface JsonLinesEvents {
   onMessage(message: Record<string, unknown>): void
   /** The peer sent a line that is no JSON object; this is its beginning. The next line may be one. */
   onGarbage(text: string): void

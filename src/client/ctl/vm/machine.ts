@@ -10,7 +10,7 @@ import { describeExit, type Inherited, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
 
 /** Something that takes QEMU's migration stream as it comes. */
-export type Sink = (bytes: Buffer) => void
+type Sink = (bytes: Buffer) => void
 
 const pollMs = 50
 /** Nothing goes over a network: as fast as it can. Bytes a second. */

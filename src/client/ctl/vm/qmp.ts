@@ -14,7 +14,7 @@ export class QmpError extends Error {
   }
 }
 
-export interface QmpEvents {
+interface QmpEvents {
   /** An event of QEMU's, by its name; at: QEMU's clock, in milliseconds since the Unix epoch. */
   event: [name: string, data: Record<string, unknown>, at: number]
   /** A line outside the protocol; Qmp skips it. */

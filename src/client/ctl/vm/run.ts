@@ -13,7 +13,7 @@ import { StateMemory } from './state-memory'
 import { takePart } from './update-part'
 import { become, userOf } from './user'
 
-export interface RunOptions {
+interface RunOptions {
   readonly socket: string | undefined
   readonly runtimeRoot: string
   readonly discardState: boolean

@@ -25,7 +25,7 @@ import { planUpgrade } from './upgrade-plan'
 /** A service manager waits a little longer than the deadlines here. */
 export const marginMs = 15_000
 
-export interface RunnerParts extends StandingParts {
+interface RunnerParts extends StandingParts {
   readonly owner: MemoryOwner
   /** Devices of the host, for each QEMU of the VM. */
   readonly inherited: readonly Inherited[]

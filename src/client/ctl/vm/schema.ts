@@ -59,7 +59,7 @@ const table = (description: string, properties: object, required: readonly strin
   description,
 })
 
-export const firstTapFd = 50
+const firstTapFd = 50
 const tapsMax = 32
 const tapDescription =
   'A tap device of the host. broker-ctl opens it before it becomes the user, and QEMU inherits it: "-netdev", "tap,id=net0,fd=50". "vm upgrade" passes it on; a device that QEMU opens by its name is busy for the next QEMU.'

@@ -17,7 +17,7 @@ export interface MemorySettings {
 }
 
 /** A tap device of the host, for a descriptor of QEMU. */
-export interface TapSettings {
+interface TapSettings {
   readonly name: string
   readonly fd: number
   readonly vnetHeader: boolean

@@ -4,7 +4,7 @@ import { unless } from '../unless'
 import { type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
-export interface StateMemoryOptions {
+interface StateMemoryOptions {
   readonly allocation: string
   readonly bytes: number
   readonly range: string | undefined

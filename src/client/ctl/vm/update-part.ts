@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, UpdateNotice } from '../../index'
 
 /** A guest that updates of the host wait for. */
-export interface Preparable {
+interface Preparable {
   prepare(update: UpdateNotice): Promise<string>
   /** Does nothing where the guest is not prepared. */
   goOn(reason: string): Promise<void>
@@ -10,7 +10,7 @@ export interface Preparable {
   onUnprepared: (reason: string) => void
 }
 
-export interface PartOptions {
+interface PartOptions {
   readonly name: string
   /** A prepared guest goes on after so long without the broker. */
   readonly awayMs: number

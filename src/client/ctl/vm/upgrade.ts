@@ -20,7 +20,7 @@ export interface UpgradeOrder {
   progress(text: string): void
 }
 
-export interface Upgraded {
+interface Upgraded {
   /** undefined: a dry run. */
   readonly machine: Machine | undefined
   /** The versions of QEMU. */

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { exitCode, Failure } from '../exit'
 
-export interface User {
+interface User {
   readonly name: string | undefined
   readonly uid: number
   readonly gid: number

@@ -28,7 +28,7 @@ const on = (id: string, result: CheckResult, range: string | null = null): Diagn
   ...result,
 })
 
-export interface BrokerReport {
+interface BrokerReport {
   readonly diagnoses: readonly Diagnosis[]
   /** The broker's facts for the checks of the host. undefined: no broker answers. */
   readonly running: RunningBroker | undefined

@@ -26,7 +26,7 @@ export const occupied: RangeCheck = {
 }
 
 /** Before 6.10, a kernel's EFI stub chose a random place and ignored memmap=. A kexec without -s ignores it too. */
-export function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckResult | undefined {
+function byKernel(range: PhysicalRange, map: readonly MapEntry[]): CheckResult | undefined {
   const part = kernelImage(map).find(entry => overlap(entry, spanOf(range)))
   return (
     part &&
