@@ -97,6 +97,7 @@ const sources = ['src', 'protocol', 'program', 'native', 'man', 'test', 'docs', 
 if (isStale(stamp, ...sources)) {
   if (force) rmSync(at('dist'), { recursive: true, force: true })
   else removeOrphans('dist')
+  step('generating validators of the configuration files', process.execPath, [at('src/validators.mjs')])
   // Checks types as well; what it knows from the last time makes it several times quicker.
   step('compiling TypeScript', process.execPath, [
     at('node_modules/typescript/bin/tsc'),

@@ -75,7 +75,7 @@ test('the imports were found at all', () => {
   const specifiers = (file: string) => importsOf(file).map(({ specifier }) => specifier)
   expect(specifiers('src/broker/main.ts')).toEqual(expect.arrayContaining(['node:fs', './broker']))
   expect(specifiers('src/broker/command-line.ts')).toEqual(['commander', './version'])
-  expect(specifiers('src/broker/config/config.ts')).toEqual(expect.arrayContaining(['smol-toml', 'ajv']))
+  expect(specifiers('src/broker/config/config.ts')).toEqual(expect.arrayContaining(['node:fs', 'smol-toml']))
 })
 
 test('every room imports only itself and the rooms below it', () => {

@@ -18,7 +18,7 @@ const exceptions: Record<string, string> = {
 const textOf = (file: string) => readFileSync(path.join(packageRoot, file), 'utf8')
 const files = ['src', 'protocol'].flatMap(folder =>
   readdirSync(path.join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
-    .filter(name => /\.tsx?$/.test(name) && !name.startsWith('generated'))
+    .filter(name => /\.tsx?$/.test(name) && !name.includes('generated'))
     .map(name => path.join(folder, name)),
 )
 

@@ -6,8 +6,9 @@ import { lineOf } from '../../../protocol/toml-line'
 import { mistakeIn } from '../../../protocol/toml-mistake'
 import { GiB, MiB, roundDown } from '../../../protocol/units'
 import { settleConsole } from './console-settings'
+import { validate } from './generated/validate'
 import { type Fail, overlapping, settleRange, tableBytesFor } from './range'
-import { type ConfigFile, configSchema, type OwnerConfig } from './schema'
+import type { ConfigFile, OwnerConfig } from './schema'
 import { type OwnerLimits, type RangeSettings, type Settings, unlimited } from './settings'
 import { lookUpAtStart, type Uids, type UserLookup } from './users'
 
@@ -134,11 +135,10 @@ function usersIn({ content: { owner = [], admin } }: Checked): Set<string> {
 }
 
 function check(text: string, file: string): Checked {
-  // Loaded here: the embedded default starts without a parser and a schema compiler.
+  // Loaded here: the embedded default starts without a parser.
   const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
     'resolution-mode': 'import',
   }})
-  const Ajv = require('ajv') as typeof import('ajv').default
   let value: unknown
   try {
     value = parse(text)
@@ -150,7 +150,6 @@ function check(text: string, file: string): Checked {
   const fail = (at: readonly (string | number)[], reason: string): never => {
     throw new ConfigError(`${file}:${lineOf(text, at)}: ${reason}`)
   }
-  const validate = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true }).compile(configSchema)
   if (!validate(value)) {
     const { line, reason } = mistakeIn(text, validate.errors!)
     throw new ConfigError(`${file}:${line}: ${reason}`)

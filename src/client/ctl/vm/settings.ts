@@ -5,7 +5,8 @@ import { mistakeIn } from '../../../../protocol/toml-mistake'
 import { MiB, parseSize } from '../../../../protocol/units'
 import { exitCode, Failure, UsageError } from '../exit'
 import { refusedArgument } from './command-line'
-import { defaults, type StopMode, type VmFile, vmSchema } from './schema'
+import { validate } from './generated/validate'
+import { defaults, type StopMode, type VmFile } from './schema'
 
 /** Memory of a guest: one allocation. Bytes. */
 export interface MemorySettings {
@@ -88,11 +89,10 @@ export function readVmFile(file: string): VmSettings {
 
 /** @throws Failure with file and line, exit code 2 */
 export function parseVmFile(text: string, file: string, name: string): VmSettings {
-  // This loads them only here: no other verb needs a parser and a schema compiler.
+  // This loads them only here: no other verb needs a parser.
   const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
     'resolution-mode': 'import',
   }})
-  const Ajv = require('ajv') as typeof import('ajv').default
   const mistake = (line: number, reason: string) =>
     new Failure('VmFileInvalid', `${file}:${line}: ${reason}`, exitCode.usage)
   let value: unknown
@@ -103,7 +103,6 @@ export function parseVmFile(text: string, file: string, name: string): VmSetting
     const summary = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '')
     throw mistake(error.line, `not TOML: ${summary} (column ${error.column})`)
   }
-  const validate = new Ajv({ allErrors: false, strict: true }).compile(vmSchema)
   if (!validate(value)) {
     const { line, reason } = mistakeIn(text, validate.errors!)
     throw mistake(line, reason)
