@@ -26,8 +26,18 @@ export function load(file: string): Program {
   const { bytes, stat } = read(bundle)
   const cachedData = readCache(cache, bytes, stat)
   const script = new Script(bytes.toString('latin1'), { filename: bundle, ...(cachedData && { cachedData }) })
-  const run = () => script.runInThisContext()(createRequire(bundle), {}, bundle, path.dirname(bundle))
+  const run = () =>
+    script.runInThisContext()(requireLazily(createRequire(bundle)), {}, bundle, path.dirname(bundle))
   return { script, run }
+}
+
+/** Modules of Node of which most starts use nothing: loaded when a function of theirs is asked for. */
+const rare = /^(node:)?(child_process|crypto|http|net|readline|worker_threads)$/
+
+function requireLazily(require: NodeJS.Require): NodeJS.Require {
+  const lazy = (name: string) =>
+    rare.test(name) ? new Proxy({}, { get: (_, key) => require(name)[key] }) : require(name)
+  return Object.assign(lazy, require)
 }
 
 /** What record.mjs writes, for a program that has run. */

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino'
+import type { Logger } from './log/log'
 import { Refusal } from './refusal'
 
 /** Why a range can't be used, in one sentence for the operator. */

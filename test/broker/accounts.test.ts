@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import type { Call } from '../../protocol/wire/responder'
 import type { Used } from '../../src/broker/access/accounts'
@@ -20,6 +19,7 @@ import { createMapping, revokeMapping } from '../../src/broker/handler/mapping'
 import { share } from '../../src/broker/handler/owner'
 import { markPoisoned } from '../../src/broker/handler/poison'
 import { release } from '../../src/broker/handler/release'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Refusal } from '../../src/broker/refusal'
 import { Session } from '../../src/broker/session/session'
@@ -45,7 +45,7 @@ async function start(): Promise<void> {
   settings.ranges[0]!.preallocate = true
   const limits = { ...unlimited, bytesMax: 12 * page, allocationsMax: 4, mappingsMax: 5 }
   for (const uid of uids) settings.owners.set(uid, limits)
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
 }
 

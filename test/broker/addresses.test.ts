@@ -1,6 +1,5 @@
 /** Proves that sentences for clients have no addresses of memory, and that administrators get them whole. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import type { Call } from '../../protocol/wire/responder'
 import { redactedFor } from '../../src/broker/access/policy'
 import { Broker } from '../../src/broker/broker'
@@ -8,6 +7,7 @@ import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { listRanges } from '../../src/broker/handler/inspect'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 
@@ -29,7 +29,7 @@ describe('a range with an address', () => {
   const directory = mkdtempSync('/dev/shm/membroker-addresses-')
   const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
   settings.defaults = unlimited
-  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   const range = () => [...broker.inventory.ranges.values()][0]!
   const sessionOf = (uid: number) => new Session({ pid: process.pid, uid, gid: 0, pidfd: -1 }, broker)
 

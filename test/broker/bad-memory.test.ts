@@ -4,7 +4,6 @@
  * The source is the directory's, told that its extents are pages of its own, so that it takes the ledger's ways.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Extent } from '../../protocol/table'
@@ -20,6 +19,7 @@ import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { getStatus } from '../../src/broker/handler/inspect'
 import { share } from '../../src/broker/handler/owner'
 import { allPoisoned, markPoisoned } from '../../src/broker/handler/poison'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
@@ -37,7 +37,7 @@ async function start({ preallocate = false } = {}): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
   settings.ranges[0]!.preallocate = preallocate
   settings.defaults = unlimited
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
   session = sessionOf(process.getuid!())
 }

@@ -3,7 +3,6 @@
  * and a reason in characters of several bytes is cut to the table's room for it.
  */
 import { chmodSync, closeSync, mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import { reasonBytesMax } from '../../protocol/table'
 import { Caller } from '../../protocol/wire/caller'
@@ -15,6 +14,7 @@ import { recordPoison } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { markPoisoned } from '../../src/broker/handler/poison'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
@@ -35,7 +35,7 @@ afterEach(() => rmSync(directory, { recursive: true }))
 
 async function withBroker(body: (broker: Broker, session: Session) => Promise<void>): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
-  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
   const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
   const session = new Session(peer, broker)

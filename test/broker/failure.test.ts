@@ -1,8 +1,8 @@
 /** Proves which errors the broker survives, and that a callback without a caller is no exception to that. */
 import { readFileSync } from 'node:fs'
-import type { Logger } from 'pino'
 import { SystemError } from '../../native'
 import { guarded, isEnvironment, SourceError } from '../../src/broker/failure'
+import type { Logger } from '../../src/broker/log/log'
 import { Refusal } from '../../src/broker/refusal'
 
 function thrown(work: () => void): unknown {

@@ -5,7 +5,6 @@
  */
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
-import pino from 'pino'
 import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Call } from '../../protocol/wire/responder'
@@ -17,6 +16,7 @@ import { followKernelLog } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { freeze } from '../../src/broker/handler/freeze'
 import { allPoisoned } from '../../src/broker/handler/poison'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
@@ -68,7 +68,7 @@ describe('a broker', () => {
       socket: `${directory}/unused`,
     })
     settings.defaults = unlimited
-    broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+    broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
     Object.assign(broker.kernelLog, { file: log })
     await recover(broker)
     await followKernelLog(broker)

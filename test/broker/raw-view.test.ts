@@ -5,12 +5,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import pino from 'pino'
 import { Broker } from '../../src/broker/broker'
 import { parseConfig } from '../../src/broker/config/config'
 import { Viewer } from '../../src/broker/console/viewers'
 import { allocate } from '../../src/broker/handler/allocate'
 import { readAllocation } from '../../src/broker/handler/raw-view'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import type { Proof } from '../../src/broker/source/source'
 
@@ -28,7 +28,7 @@ write = true
 bytes_max = "1MiB"
 `
     const settings = parseConfig(text, 'test.toml', path.join(folder, 'broker.sock'))
-    const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: pino({ level: 'silent' }) })
+    const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: silentLog() })
     await recover(broker)
     const viewer = new Viewer('test', settings.console!, broker)
     const { allocation } = await allocate(broker, viewer, { name: 'vm', bytes: 4096, uid: 1000 })

@@ -3,12 +3,12 @@
  * handed to somebody else when it could not be.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
@@ -23,7 +23,7 @@ beforeEach(async () => {
   const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
   // Memory is then made asynchronously, and a freeze can come in between.
   settings.ranges[0]!.preallocate = true
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
   session = new Session(
     { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },

@@ -4,12 +4,12 @@
  * The source is the directory's, told that its extents are pages of its own and hold anything at first, as a device's do.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { extentsPerAllocationMax } from '../../protocol/wire/limits'
 import { touchesAny } from '../../src/broker/allocator/extents'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { recordPoison } from '../../src/broker/contents/poison'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import type { Range } from '../../src/broker/state/range'
@@ -31,7 +31,7 @@ const isDirty = (value: boolean) =>
 async function start(): Promise<void> {
   const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
   settings.ranges[0]!.tableBytes = 256 * 1024
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
 }
 

@@ -4,7 +4,6 @@
  * its part of a table, however many take part.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import type { Participant } from '../../protocol/generated/broker'
 import { updateId } from '../../protocol/table'
@@ -13,6 +12,7 @@ import type { Call } from '../../protocol/wire/responder'
 import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { freeze } from '../../src/broker/handler/freeze'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 import { Range } from '../../src/broker/state/range'
@@ -48,7 +48,7 @@ async function open(bootId: string, directories: readonly string[], tableBytes?:
     path,
     ...(tableBytes !== undefined && { tableBytes }),
   }))
-  const broker = new Broker({ settings, bootId, log: pino({ level: 'silent' }) })
+  const broker = new Broker({ settings, bootId, log: silentLog() })
   await recover(broker)
   broker.updates.serving()
   opened.push(broker)

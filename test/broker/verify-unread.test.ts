@@ -3,7 +3,6 @@
  * others from verifying and from freezing with digests: its call ends after a time, and one that reads in time goes on.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
-import pino from 'pino'
 import { native } from '../../native'
 import { responderLimits, verifyUnreadMsMax } from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
@@ -12,6 +11,7 @@ import { Broker } from '../../src/broker/broker'
 import { embeddedDefault } from '../../src/broker/config/config'
 import { allocate } from '../../src/broker/handler/allocate'
 import { verify } from '../../src/broker/handler/verify'
+import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
 
@@ -22,7 +22,7 @@ let session: Session
 beforeEach(async () => {
   directory = mkdtempSync('/dev/shm/membroker-unread-')
   const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: pino({ level: 'silent' }) })
+  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
   await recover(broker)
   session = new Session(
     { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },

@@ -17,11 +17,11 @@ import {
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import pino from 'pino'
 import { Broker } from '../../src/broker/broker'
 import { parseConfig } from '../../src/broker/config/config'
 import { Console } from '../../src/broker/console/console'
 import { dispatcher } from '../../src/broker/handler/dispatch'
+import { silentLog } from '../../src/broker/log/log'
 import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, until } from '../support/test-broker'
@@ -54,7 +54,7 @@ test('before recovery is done the metrics say so and no viewer is let in; afterw
     'test.toml',
     `${folder}/broker.sock`,
   )
-  const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: pino({ level: 'silent' }) })
+  const broker = new Broker({ settings, bootId: 'b'.repeat(32), log: silentLog() })
   const console = (await Console.start(broker, settings.console!))!
   undo.push(() => console.stop())
   const { host, port, hash } = new URL(console.url)

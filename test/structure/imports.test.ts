@@ -20,8 +20,8 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
  * What a room needs of one above it, it says by an interface of its own.
  */
 const brokerOrder = [
-  ...['version', 'refusal', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
-  ...['log', 'service', 'lease', 'allocator', 'table', 'worker', 'config', 'access', 'source', 'state'],
+  ...['version', 'refusal', 'log', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
+  ...['service', 'lease', 'allocator', 'table', 'worker', 'config', 'access', 'source', 'state'],
   ...['session', 'update', 'contents', 'revoke', 'console', 'broker', 'handler', 'recover'],
   ...['banner', 'command-line', 'main'],
 ]

@@ -1,7 +1,7 @@
-import type { Logger } from 'pino'
 import type { Accounts } from '../access/accounts'
 import type { Settings } from '../config/settings'
 import type { KernelLog } from '../contents/kernel-log'
+import type { Logger } from '../log/log'
 import type { Events } from '../session/events'
 import type { Session, SessionHost } from '../session/session'
 import type { Turns } from '../session/turns'

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Logger } from 'pino'
+import type { Logger } from '../log/log'
 import { Challenges } from './challenges'
 import type { Purpose, Token } from './token'
 

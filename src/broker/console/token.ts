@@ -10,8 +10,8 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs'
-import type { Logger } from 'pino'
 import { KiB } from '../../../protocol/units'
+import type { Logger } from '../log/log'
 
 const tokenBytes = 32
 /** A file has the token. If the token has readers, it also has the uids of all who may have seen it. */

@@ -1,7 +1,7 @@
-import type { Logger } from 'pino'
 import type { Extent, PoisonOrigin } from '../../../protocol/table'
 import { apart, inAllocation, overlaps, touchesAny, wholeUnits, without } from '../allocator/extents'
 import { isEnvironment } from '../failure'
+import type { Logger } from '../log/log'
 import { Refusal } from '../refusal'
 import type { Events, TellChange } from '../session/events'
 import type { ScrubObserver } from '../source/source'

@@ -1,5 +1,5 @@
-import type { Logger } from 'pino'
 import { freezeId } from '../../../protocol/table'
+import type { Logger } from '../log/log'
 import type { Events } from '../session/events'
 import { Slices } from '../slices'
 import type { Inventory } from '../state/inventory'

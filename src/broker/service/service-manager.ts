@@ -1,5 +1,5 @@
-import type { Logger } from 'pino'
 import { boundedText } from '../bounded-text'
+import type { Logger } from '../log/log'
 import { FdStore } from './fd-store'
 import { fdStoreProcess } from './fd-store-process'
 import type { Inherited } from './inherited'

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import {
   type Change,
   entityBytes,
@@ -9,6 +8,7 @@ import {
   reportId,
 } from '../../../protocol/table'
 import { outcomesMax, outcomesShare } from '../../../protocol/wire/limits'
+import type { Logger } from '../log/log'
 import { Refusal } from '../refusal'
 import type { Range } from '../state/range'
 

@@ -1,5 +1,4 @@
 import os from 'node:os'
-import type { Logger } from 'pino'
 import type {
   Participant,
   ReportResumedIn,
@@ -15,6 +14,7 @@ import {
   type UpdateRecord,
 } from '../../../protocol/table'
 import { resumedSkewMs } from '../../../protocol/wire/limits'
+import type { Logger } from '../log/log'
 import { refuse } from '../refusal'
 import type { Range } from '../state/range'
 import { ReportStore } from './report-store'

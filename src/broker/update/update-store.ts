@@ -1,5 +1,5 @@
-import type { Logger } from 'pino'
 import { type Change, type UpdateRecord, updateId } from '../../../protocol/table'
+import type { Logger } from '../log/log'
 import { Refusal } from '../refusal'
 import type { Range } from '../state/range'
 

@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import type { Logger } from 'pino'
 import type {
   AnswerUpdateIn,
   BeginUpdateOut,
@@ -12,6 +11,7 @@ import { type UpdateRecord, updateId } from '../../../protocol/table'
 import { participantsPerUidMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Policy } from '../access/policy'
+import type { Logger } from '../log/log'
 import { Refusal, refuse } from '../refusal'
 import type { Events } from '../session/events'
 import type { Session } from '../session/session'
@@ -48,7 +48,7 @@ export class Updates {
   /** By id; also those that have left while the update under way remembers them. */
   private readonly participants = new Map<number, Participant>()
   /** From somewhere else at each start: what was meant for a participant of the broker before must reach nobody else. */
-  private lastParticipant = randomInt(2 ** 32) * participantsPerStart
+  private lastParticipant: number | undefined
   private current: LiveUpdate | undefined
   /** Like the wall clock, so that no broker of this boot uses one again. */
   private lastNumber = 0
@@ -76,12 +76,18 @@ export class Updates {
     this.current = this.live(record, true)
   }
 
+  private nextParticipant(): number {
+    this.lastParticipant ??= randomInt(2 ** 32) * participantsPerStart
+    this.lastParticipant++
+    return this.lastParticipant
+  }
+
   join(session: Session, name: string, call: Call): void {
     const own = [...this.participants.values()].filter(({ uid }) => uid === session.uid)
     const before = own.find(participant => participant.hasLeft && participant.name === name)
     if (own.length >= participantsPerUidMax && !before)
       refuse('LimitExceeded', { limit: 'participants', max: participantsPerUidMax })
-    const participant = new Participant(before?.id ?? ++this.lastParticipant, name, session, call)
+    const participant = new Participant(before?.id ?? this.nextParticipant(), name, session, call)
     this.participants.set(participant.id, participant)
     const { current } = this
     participant.tell(() => ({ kind: 'joined', update: current?.number ?? null }))

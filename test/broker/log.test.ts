@@ -1,0 +1,47 @@
+/**
+ * Proves what a log line says, and when it is written: an urgent one at once, with all before it; the others when the
+ * event loop has a moment, or the process ends.
+ */
+import path from 'node:path'
+import { attemptNow } from '../support/child'
+import { packageRoot } from '../support/package-root'
+
+const logModule = path.join(packageRoot, 'dist/src/broker/log/log')
+
+/** The lines of a process that runs this text with a log of level info. */
+function linesOf(text: string): Record<string, unknown>[] {
+  const code = `const log = require(${JSON.stringify(logModule)}).makeLog('info'); ${text}`
+  const { stderr } = attemptNow(process.execPath, ['-e', code])
+  return stderr.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line)]))
+}
+const messages = (text: string) => linesOf(text).map(({ msg }) => msg)
+const die = `process.kill(process.pid, 'SIGKILL')`
+
+test('an urgent line is written before the call returns, and the lines before it too', () => {
+  const text = `log.info({ a: 1 }, 'one'); log.debug('not asked for'); log.info('two'); log.warn('three');`
+  expect(messages(`${text} ${die}`)).toEqual(['one', 'two', 'three'])
+})
+
+test('the others are written in their turn, and at the end', () => {
+  expect(messages(`log.info('one'); setImmediate(() => setImmediate(() => ${die}))`)).toEqual(['one'])
+  expect(messages(`log.info('one'); process.exit()`)).toEqual(['one'])
+  const many = `for (let i = 0; i < 300; i++) log.info({ text: '\u00e4'.repeat(100) }, String(i));`
+  expect(messages(`${many} process.exit()`)).toEqual(Array.from({ length: 300 }, (_, index) => String(index)))
+})
+
+test('a line has its level, its time, the fields and the message; an error has its causes', () => {
+  const [line, bare] = linesOf(`
+    const cause = Object.assign(new Error('full'), { code: 'ENOSPC' })
+    log.error({ size: 3, gone: undefined, err: new TypeError('no file', { cause }) }, 'it "failed"')
+    log.level = 'error'; log.info('unasked'); log.fatal('the end')`)
+  expect(Object.keys(line!)).toEqual(['level', 'time', 'size', 'err', 'msg'])
+  expect(line).toMatchObject({
+    level: 50,
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    size: 3,
+    err: { type: 'TypeError', message: 'no file', cause: { code: 'ENOSPC', message: 'full' } },
+    msg: 'it "failed"',
+  })
+  expect(line).toMatchObject({ err: { stack: expect.stringContaining('no file') } })
+  expect(bare).toEqual({ level: 60, time: expect.anything(), msg: 'the end' })
+})
