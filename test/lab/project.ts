@@ -24,9 +24,10 @@ export async function projectDisk(): Promise<string> {
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
       file(place, root, 'test/clients/driver.py'),
-      // What the package's install script would build here.
+      // What the package's install scripts would make here.
       file(place, root, 'native/build/Release/membroker.node'),
       { ...file(place, root, 'native/build/Release/membroker-worker'), mode: 0o755 },
+      ...compiledCode(root),
       ...Object.entries(bin).map(
         ([name, target]): Entry => ({ kind: 'link', path: `bin/${name}`, target: `../${place}/${target}` }),
       ),
@@ -58,6 +59,14 @@ async function dependencies(root: string): Promise<Entry[]> {
   const printed = await command('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
   const folders = printed.split('\n').filter(folder => folder.startsWith(path.join(root, 'node_modules')))
   return folders.flatMap(folder => tree(folder, path.relative(root, folder)))
+}
+
+/** What V8 made of the programs at set-up; without it they compile at each start. */
+function compiledCode(root: string): FileEntry[] {
+  const folder = 'dist/program'
+  const names = readdirSync(path.join(root, folder)).filter(name => name.endsWith('.cache'))
+  if (names.length === 0) throw new Error('the set-up has recorded no compiled code of the programs')
+  return names.map(name => file(place, root, path.join(folder, name)))
 }
 
 const bandwidthFile = 'lib/bandwidth.so'
