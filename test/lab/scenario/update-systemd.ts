@@ -13,15 +13,23 @@ async function leave(host: Host): Promise<void> {
   host.say(await host.ctl('update', '--kernel', image, '--initrd', initrd, ...patience))
 }
 
+async function plainKexec(host: Host): Promise<void> {
+  const { image, initrd } = host.nextKernel
+  await host.exec('kexec', ['-s', '-l', image, `--initrd=${initrd}`, '--reuse-cmdline'])
+  await host.exec('systemctl', ['kexec'])
+}
+
 const scenario: Scenario = {
   title:
-    'one command replaces the kernel of a host under systemd, and its VMs go on without anybody typing anything',
+    'one command replaces the kernel of a host under systemd, or systemctl alone, and its VMs go on without anybody typing anything',
   systemd: true,
   machine: oneProcessor,
   steps: [
     stage('install the broker, and two VMs as services', host => installServices(host, services)),
     update('broker-ctl update', leave),
     stage('everything is back, and one VM does not wait for the other', host => checkUpdated(host, services)),
+    update('systemctl kexec, without a word to the broker', plainKexec),
+    stage('everything is back', host => checkUpdated(host, services)),
   ],
 }
 export default scenario
