@@ -52,7 +52,7 @@ export class LinuxVm {
     const { name, disk } = this
     // Each interrupt of a guest costs an emulated host some milliseconds.
     const parameters = ['guest.tick_us=50000', 'guest.record_us=200000']
-    const network = { tap: name, address }
+    const network = { tap: name, address, fd: 50 }
     const guest = { files, disk, network, accelerator: 'kvm' as const, parameters }
     mkdirSync(directory, { recursive: true })
     writeFileSync(`${directory}/${name}.toml`, vmFile(guest, { ramBytes }))
@@ -73,6 +73,14 @@ export class LinuxVm {
     await this.host.ctl('vm', 'stop', this.name, `--${how}`)
     await this.host.until(() => this.ended, `the end of the runner of ${this.name}`)
     this.host.same(this.runner!.exitCode, 0, `exit code of the runner of ${this.name}`)
+  }
+
+  /** Into another QEMU, under the guest that runs on. */
+  async upgrade(): Promise<void> {
+    const { downtimeMs } = JSON.parse(await this.host.ctl('vm', 'upgrade', this.name, '--json'))
+    this.host.measure(`${this.name}UpgradeMs`, downtimeMs)
+    const { boot } = await this.progress('the guest goes on in another QEMU')
+    this.host.same(boot, 1, `boots of ${this.name}`)
   }
 
   /** The peer's, outside. */

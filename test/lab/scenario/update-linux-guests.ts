@@ -25,6 +25,7 @@ async function begin(host: Host): Promise<void> {
   for (const vm of vms) await vm.makeDisk()
   await Promise.all(vms.map(vm => vm.run('the guest boots')))
   await Promise.all(vms.map(vm => vm.progress('the guest serves')))
+  await vms[0]!.upgrade()
   await Promise.all(vms.map(vm => vm.settle()))
   await update(host)
 }
@@ -74,11 +75,11 @@ async function goOn(host: Host): Promise<LinuxVm[]> {
 
 const scenario: Scenario = {
   title:
-    'connections of two Linux guests stay open over an update of the host and over a kexec without warning, disks are in order',
+    'connections of two Linux guests stay open over an upgrade of QEMU, an update of the host and a kexec without warning; disks are in order',
   machine: oneProcessor,
   outside,
   steps: [
-    stage('boot two guests, talk to them, update the host', begin),
+    stage('boot two guests, talk to them, upgrade one, update the host', begin),
     kexec({ loaded: true }),
     stage('the guests go on, and are saved', async host => {
       const vms = await goOn(host)
