@@ -40,12 +40,17 @@ export interface Participation {
    * ready. Does nothing where the last answer is not ready, or the update is over.
    */
   fail(reason: string): void
+  /** As fail(), and then prepare() is called once more: its outcome is the answer. */
+  prepareAgain(reason: string): void
+  /** Resolves when prepare() is not at work, and the broker has its answer or can't have it. */
+  answered(): Promise<void>
 }
 
 type Message = Out<'JoinUpdates'>
 
 interface Preparing {
   readonly id: number
+  readonly notice: Omit<UpdateNotice, 'signal'>
   /** Its number at the broker that asked last. */
   participant: number
   readonly abort: AbortController
@@ -70,13 +75,20 @@ export function participate(link: Link, options: ParticipateOptions): Participat
   const participant = new Participant(link, options, onJoined)
   const done = participant.run()
   done.then(onJoined, onRefused)
-  return { done, joined, fail: reason => participant.fail(reason) }
+  return {
+    done,
+    joined,
+    fail: reason => void participant.fail(reason),
+    prepareAgain: reason => participant.prepareAgain(reason),
+    answered: () => participant.answered(),
+  }
 }
 
 class Participant {
   private preparing: Preparing | undefined
   /** What was told of one update after the other, so that no handler runs beside another. */
   private handlers: Promise<void> = Promise.resolve()
+  private answering: Promise<void> = Promise.resolve()
 
   constructor(
     private readonly link: Link,
@@ -105,11 +117,23 @@ class Participant {
     }
   }
 
-  fail(reason: string): void {
+  /** Takes ready back. Returns whether there was one. */
+  fail(reason: string): boolean {
     const { preparing } = this
-    if (this.isOver || preparing?.outcome?.outcome !== 'ready') return
+    if (this.isOver || preparing?.outcome?.outcome !== 'ready') return false
     preparing.outcome = { outcome: 'failed', detail: lineOf(reason) }
     this.answer(preparing)
+    return true
+  }
+
+  prepareAgain(reason: string): void {
+    const { preparing } = this
+    if (preparing && this.fail(reason)) this.prepareFor(this.begin(preparing.participant, preparing.notice))
+  }
+
+  async answered(): Promise<void> {
+    await this.preparing?.work
+    await this.answering
   }
 
   private get isOver(): boolean {
@@ -128,9 +152,14 @@ class Participant {
   }
 
   private prepare(participant: number, id: number, { reason, deadlineMs }: Message): void {
-    this.preparing ??= this.begin(participant, { id, reason: reason ?? '', deadlineMs: deadlineMs ?? 0 })
-    const preparing = this.preparing
+    const notice = { id, reason: reason ?? '', deadlineMs: deadlineMs ?? 0 }
+    const preparing = this.preparing ?? this.begin(participant, notice)
     preparing.participant = participant
+    this.prepareFor(preparing)
+  }
+
+  private prepareFor(preparing: Preparing): void {
+    this.preparing = preparing
     preparing.work.then(() => this.answer(preparing))
   }
 
@@ -152,7 +181,8 @@ class Participant {
     })
     this.handlers = work
     const { id } = notice
-    const preparing: Preparing = { id, participant, abort, wasAsked: false, outcome: undefined, work }
+    const state = { wasAsked: false, outcome: undefined }
+    const preparing: Preparing = { id, notice, participant, abort, ...state, work }
     return preparing
   }
 
@@ -172,13 +202,16 @@ class Participant {
   private answer(preparing: Preparing): void {
     const { id: update, participant, outcome } = preparing
     if (this.preparing !== preparing || !outcome) return
-    this.link.call('AnswerUpdate', { participant, update, ...outcome }).catch(error => {
-      if (this.link.closed) return
-      const passed =
-        error instanceof BrokerError &&
-        ['NotFound', 'ConnectionLost', 'BrokerUnreachable'].includes(error.code)
-      if (!passed) warn(error)
-    })
+    this.answering = this.link.call('AnswerUpdate', { participant, update, ...outcome }).then(
+      () => {},
+      error => {
+        if (this.link.closed) return
+        const passed =
+          error instanceof BrokerError &&
+          ['NotFound', 'ConnectionLost', 'BrokerUnreachable'].includes(error.code)
+        if (!passed) warn(error)
+      },
+    )
   }
 }
 

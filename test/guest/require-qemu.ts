@@ -23,9 +23,10 @@ export function requireQemu(): string | undefined {
 }
 
 /** Declares tests that need QEMU; where it is missing, one test in their place, which fails in CI. */
-export function withQemu(tests: () => void): void {
-  if (requireQemu() !== undefined) {
-    tests()
+export function withQemu(tests: (qemu: string) => void): void {
+  const qemu = requireQemu()
+  if (qemu !== undefined) {
+    tests(qemu)
     return
   }
   test('nothing of this suite ran: QEMU is missing', () => {

@@ -2,22 +2,15 @@
  * Proves that what goes wrong with a VM is said in plain words, and costs no guest: QEMU that does not start, dies, hangs or
  * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
  */
-import { chmodSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import path from 'node:path'
-import { Qmp } from '../../src/client/ctl/vm/qmp'
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
-import { expectGapless, type Run, refusingQemu, Scene, slowQemu } from './scene'
+import { refusingQemu, Scene, slowQemu } from './scene'
 
-const qemu = requireQemu()
-
-if (qemu === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(qemu => {
   let scene: Scene
 
   beforeEach(async () => {
@@ -25,44 +18,21 @@ if (qemu === undefined) {
   })
   afterEach(() => scene.dispose())
 
-  /** A VM that counts. */
-  async function counting(name: string, ...options: string[]): Promise<Run> {
-    const run = scene.run(name, ...options)
-    await run.counts(5)
-    return run
-  }
-
   async function stop(name: string, ...options: string[]) {
     return scene.ctl('vm', 'stop', name, ...options)
-  }
-
-  /** It counts on, in this run. */
-  async function countsOn(run: Run): Promise<void> {
-    await run.counts(run.counters.length + 10)
-    expectGapless(run.counters)
-  }
-
-  /** The next run goes on from the count in memory. */
-  async function goesOn(name: string, ...options: string[]): Promise<Run> {
-    const left = await scene.counter(name)
-    const run = await counting(name, ...options)
-    expect(run.stderr).toContain('the guest goes on')
-    expect([left, left + 1]).toContain(run.counters[0])
-    expectGapless(run.counters)
-    return run
   }
 
   const vm = async (name: string) => (await scene.list()).find(each => each.name === name)!
 
   test('a second runner is refused, and told who runs the VM', async () => {
     scene.write('vm-1')
-    const first = await counting('vm-1')
+    const first = await scene.counting('vm-1')
     const second = await scene.run('vm-1').outcome
     expect(second).toMatchObject({
       code: 1,
       stderr: `broker-ctl: VmRuns: vm-1 is run by process ${first.pid} already\n`,
     })
-    await countsOn(first)
+    await first.countsOn()
     expect(await vm('vm-1')).toMatchObject({ state: 'running', pid: first.pid })
   })
 
@@ -85,7 +55,7 @@ if (qemu === undefined) {
 
   test('QEMU that dies ends the run as it ended; the memory stays', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const { qemuPid } = await vm('vm-1')
     const before = await scene.file('vm-1/ram')
     process.kill(qemuPid as number, 'SIGKILL')
@@ -94,14 +64,14 @@ if (qemu === undefined) {
       stderr: expect.stringMatching(/QemuEnded: QEMU ended \(signal SIGKILL\)/),
     })
     expect(await vm('vm-1')).toMatchObject({ state: 'failed', reason: expect.stringMatching(/SIGKILL/) })
-    const next = await counting('vm-1')
+    const next = await scene.counting('vm-1')
     expect(next.stderr).toContain('the guest boots')
     expect(await scene.file('vm-1/ram')).toBe(before)
   })
 
   test('QEMU that hangs is not waited for: the stop says so, and SIGTERM ends it', async () => {
     scene.write('vm-1', { more: '[deadline]\nanswer_ms = 3000\nsave_ms = 3000\npowerdown_ms = 3000\n' })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const { qemuPid } = await vm('vm-1')
     process.kill(qemuPid as number, 'SIGSTOP')
     expect(await stop('vm-1')).toMatchObject({
@@ -109,7 +79,7 @@ if (qemu === undefined) {
       stderr: expect.stringMatching(/did not answer within 3000 ms/),
     })
     process.kill(qemuPid as number, 'SIGCONT')
-    await countsOn(run)
+    await run.countsOn()
     process.kill(qemuPid as number, 'SIGSTOP')
     run.signal('SIGTERM')
     expect(await run.outcome).toMatchObject({ code: 1 })
@@ -117,7 +87,7 @@ if (qemu === undefined) {
       state: 'failed',
       reason: 'it could not be stopped in order, and was killed',
     })
-    await counting('vm-1')
+    await scene.counting('vm-1')
   })
 
   test('SIGTERM saves, and so does Ctrl-C; before the guest runs they change nothing', async () => {
@@ -130,26 +100,22 @@ if (qemu === undefined) {
       expect(await scene.state('vm-1')).toBe('saved')
     }
     // Its QEMU waits for what never comes; and what was saved is there for the next.
-    const waits = path.join(scene.folder, 'waits')
-    writeFileSync(waits, `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
-    chmodSync(waits, 0o755)
+    const waits = scene.program('waits', `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
     scene.write('vm-1', { vm: `qemu = "${waits}"` })
     const run = scene.run('vm-1')
     await run.says(/it waits/)
     run.signal('SIGTERM')
     expect(await run.outcome).toMatchObject({ code: 130, stderr: expect.stringContaining('Aborted') })
     scene.write('vm-1')
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a runner that is killed while QEMU loads leaves what was saved; a QEMU that can not load it, too', async () => {
     const device = ['-device', 'virtio-rng-pci']
     scene.write('vm-1', { arguments: device })
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
-    const wrapper = path.join(scene.folder, 'qemu')
-    writeFileSync(wrapper, `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
-    chmodSync(wrapper, 0o755)
+    const wrapper = scene.program('qemu', `#!/bin/sh\necho it waits >&2\nexec sleep 1000\n`)
     scene.write('vm-1', { vm: `qemu = "${wrapper}"` })
     const killed = scene.run('vm-1')
     await killed.says(/it waits/)
@@ -160,18 +126,16 @@ if (qemu === undefined) {
     expect(code).toBe(1)
     expect(stderr).toMatch(/LoadFailed: what was saved does not load: QEMU ended \(exit code 1\)/)
     scene.write('vm-1', { arguments: device })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a stop in the moment in which the guest goes on saves it', async () => {
     scene.write('vm-1')
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     // The real QEMU, whose monitor gets no `cont` before this file is there.
     const go = path.join(scene.folder, 'go')
-    const slow = path.join(scene.folder, 'slow')
-    writeFileSync(slow, slowQemu(qemu, go))
-    chmodSync(slow, 0o755)
+    const slow = scene.program('slow', slowQemu(qemu, go))
     scene.write('vm-1', { vm: `qemu = "${slow}"` })
     const run = scene.run('vm-1')
     await run.says(/asked to go on/)
@@ -181,62 +145,59 @@ if (qemu === undefined) {
     writeFileSync(go, '')
     expect(await run.outcome).toMatchObject({ code: 0 })
     scene.write('vm-1')
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a runner whose words nobody reads saves its guest', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     run.deafen()
     run.signal('SIGTERM')
     expect(await run.outcome).toMatchObject({ code: 0 })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a folder that takes no more files keeps no guest from being saved', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const part = path.join(scene.runtime, 'vm-1', 'status.json.part')
     mkdirSync(part)
     expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect(await run.outcome).toMatchObject({ code: 0, stderr: expect.stringMatching(/EISDIR/) })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
     rmdirSync(part)
   })
 
   test('a guest goes on as the machine that it was, whatever the name in the file means by now', async () => {
     scene.write('vm-1', { machine: 'pc' })
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     scene.write('vm-1', { machine: 'pc-i440fx-6.2' })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
     await stop('vm-1', '--quit')
-    const booted = await counting('vm-1')
+    const booted = await scene.counting('vm-1')
     expect(booted.stderr).toContain('the guest boots')
     // A QEMU that lacks the machine: here one that pretends to.
     await stop('vm-1', '--save')
-    const lacks = path.join(scene.folder, 'lacks')
-    const program = `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`
-    writeFileSync(lacks, program)
-    chmodSync(lacks, 0o755)
+    const lacks = scene.program('lacks', `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`)
     scene.write('vm-1', { vm: `qemu = "${lacks}"` })
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('unsupported machine type'),
     })
     scene.write('vm-1', { machine: 'pc-i440fx-6.2' })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('what was saved and is damaged is not used', async () => {
     scene.write('vm-1')
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     const file = await scene.file('vm-1/state')
     const bytes = readFileSync(file)
     bytes[4096 + 1000]! ^= 1
     writeFileSync(file, bytes, { flag: 'r+' })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     expect(run.stderr).toContain(
       "what was saved can't be used: the device state is not what was saved; it boots",
     )
@@ -245,16 +206,16 @@ if (qemu === undefined) {
 
   test('what was saved is for its very memory: other memory of the same name boots', async () => {
     scene.write('vm-1')
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     expect(await scene.ctl('release', 'vm-1/ram')).toMatchObject({ code: 0 })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     expect(run.stderr).toContain('what was saved belongs to memory that is gone; it boots')
   })
 
   test('other memory in the file throws nothing away', async () => {
     scene.write('vm-1')
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     scene.write('vm-1', { memory: '[[memory]]\nbytes = "32MiB"\n' })
     expect(await scene.run('vm-1').outcome).toMatchObject({
@@ -271,36 +232,35 @@ if (qemu === undefined) {
       ),
     })
     scene.write('vm-1')
-    const next = await goesOn('vm-1')
+    const next = await scene.goesOn('vm-1')
     await stop('vm-1', '--save')
     await next.outcome
-    const booted = await counting('vm-1', '--discard-state')
+    const booted = await scene.counting('vm-1', '--discard-state')
     expect(booted.stderr).toContain('--discard-state discards the saved guest; it boots')
   })
 
   test('a state allocation that is too small grows, before the guest is stopped', async () => {
     scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
     const { allocations } = (await vm('vm-1')) as { allocations: Array<{ name: string; bytes: number }> }
     const state = allocations.find(({ name }) => name === 'vm-1/state')!
     expect(state.bytes).toBeGreaterThan(16 * 2 ** 20)
     expect(state.bytes).toBeLessThan(32 * 2 ** 20)
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('where it can not grow the save is refused, and the guest goes on as if nothing had been', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
     scene.write('vm-1', {
-      arguments: ['-device', 'VGA', '-qmp', `unix:${monitor},server=on,wait=off`],
+      arguments: ['-device', 'VGA', ...scene.monitorArguments],
       more: '[state]\nbytes = "1MiB"\n',
     })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const client = scene.broker.client()
     const { ranges } = await client.call('ListRanges', {})
     await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
-    const qmp = await Qmp.open(connect(monitor), 60_000, 60_000)
+    const qmp = await scene.monitor()
     const events: string[] = []
     qmp.on('event', name => events.push(name))
     const refused = await stop('vm-1', '--save')
@@ -312,30 +272,27 @@ if (qemu === undefined) {
     expect(refused.stderr).toMatch(
       /SaveFailed: a save needs 1\d\.\d MiB, vm-1\/state has 1 MiB and does not grow: /,
     )
-    await countsOn(run)
+    await run.countsOn()
     // Room there is again.
     await client.call('Release', { name: 'full' })
     await until(async () => (await stop('vm-1', '--save')).code === 0, 'a save that has room')
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a paused guest that QEMU has sent, and that has no room, is not lost: QEMU does not send it again, and need not', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
-    const unsure = path.join(scene.folder, 'unsure')
     // How much a save needs is found out only by saving.
-    writeFileSync(unsure, refusingQemu(qemu, 'human-monitor-command'))
-    chmodSync(unsure, 0o755)
+    const unsure = scene.program('unsure', refusingQemu(qemu, 'human-monitor-command'))
     writeFileSync(scene.firmware, Buffer.concat([Buffer.alloc(2 ** 21, 1), readFileSync(scene.firmware)]))
     scene.write('vm-1', {
       vm: `qemu = "${unsure}"`,
-      arguments: ['-qmp', `unix:${monitor},server=on,wait=off`],
+      arguments: [...scene.monitorArguments],
       more: '[state]\nbytes = "1MiB"\n',
     })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const client = scene.broker.client()
     const { ranges } = await client.call('ListRanges', {})
     await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
-    const qmp = await Qmp.open(connect(monitor), 60_000, 60_000)
+    const qmp = await scene.monitor()
     await qmp.execute('stop')
     for (let attempt = 0; attempt < 2; attempt++)
       expect(await stop('vm-1', '--save')).toMatchObject({
@@ -350,7 +307,7 @@ if (qemu === undefined) {
     const left = await scene.counter('vm-1')
     const next = scene.run('vm-1')
     await next.says(/was paused when it was saved, and stays paused/)
-    const again = await Qmp.open(connect(monitor), 60_000, 60_000)
+    const again = await scene.monitor()
     await again.execute('cont')
     again.close()
     await next.counts(5)
@@ -374,7 +331,7 @@ if (qemu === undefined) {
       stderr: expect.stringMatching(/SecretFile: .*vm-1\.toml: secret_file: ENOENT/),
     })
     writeFileSync(secret, 'open sesame\n')
-    await counting('vm-1')
+    await scene.counting('vm-1')
     await stop('vm-1', '--save')
     writeFileSync(secret, 'open barley\n')
     expect(await scene.run('vm-1').outcome).toMatchObject({
@@ -382,23 +339,23 @@ if (qemu === undefined) {
       stderr: expect.stringMatching(/PermissionDenied/),
     })
     writeFileSync(secret, 'open sesame\n')
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a broker that is killed is not noticed; a guest is saved while it is away', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     await scene.broker.kill()
-    await countsOn(run)
+    await run.countsOn()
     expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
     await scene.broker.start()
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('a frozen broker keeps no guest from being saved', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     await scene.ctl('freeze', 'the host is updated')
     expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
@@ -407,7 +364,7 @@ if (qemu === undefined) {
       stderr: expect.stringMatching(/Frozen: .*the host is updated/),
     })
     await scene.ctl('thaw')
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('stops that are none say so', async () => {
@@ -422,7 +379,7 @@ if (qemu === undefined) {
       stderr: expect.stringContaining("can't be the name"),
     })
     // This guest has no power button.
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const stopped = await stop('vm-1', '--json')
     expect(JSON.parse(stopped.stdout)).toEqual({ name: 'vm-1', state: 'stopped', forced: true })
     expect((await run.outcome).code).toBe(0)
@@ -472,4 +429,4 @@ if (qemu === undefined) {
     const { stdout } = await scene.ctl('vm', 'list')
     expect(stdout).toMatch(/^vm-1 +stopped/m)
   })
-}
+})

@@ -119,7 +119,7 @@ test('the command line has the memory, shared, and the machine type only where a
   const two = qemuArguments({
     arguments: [],
     memory: [{ bytes: MiB }, { bytes: 2 * MiB }],
-    resumes: { machine: 'pc-q35-7.2' },
+    resumes: { machine: 'pc-q35-7.2', runs: false },
   }).join(' ')
   expect(two).toContain(`-m ${3 * MiB}b`)
   expect(two).toContain('-numa node,nodeid=0,memdev=membroker-ram-0')

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Qmp } from '../../src/client/ctl/vm/qmp'
 import { ctlMain, type Outcome } from '../client/support/ctl'
 import { counterAddress, counterFirmware } from '../guest/counter-guest'
 import { TestBroker, type TestBrokerOptions, until } from '../support/test-broker'
@@ -76,6 +78,45 @@ export class Scene {
     const run = new Run(this.environment, ['vm', 'run', name, ...options], this.launcher)
     this.runs.push(run)
     return run
+  }
+
+  /** A VM that counts. */
+  async counting(name: string, ...options: string[]): Promise<Run> {
+    const run = this.run(name, ...options)
+    await run.counts(5)
+    return run
+  }
+
+  /** A run that goes on from the count in memory. */
+  async goesOn(name: string, ...options: string[]): Promise<Run> {
+    const left = await this.counter(name)
+    const run = await this.counting(name, ...options)
+    expect(run.stderr).toContain('the guest goes on')
+    expect([left, left + 1]).toContain(run.counters[0])
+    expectGapless(run.counters)
+    return run
+  }
+
+  /** A program in the scene's folder. */
+  program(name: string, text: string): string {
+    const file = path.join(this.folder, name)
+    writeFileSync(file, text)
+    chmodSync(file, 0o755)
+    return file
+  }
+
+  /** QEMU's arguments for a monitor of its owner's. */
+  get monitorArguments(): string[] {
+    return ['-qmp', `unix:${this.monitorPath},server=on,wait=off`]
+  }
+
+  /** The connection to it. */
+  monitor(): Promise<Qmp> {
+    return Qmp.open(connect(this.monitorPath), 60_000, 60_000)
+  }
+
+  private get monitorPath(): string {
+    return path.join(this.folder, 'monitor')
   }
 
   /** Any verb, to its end. */
@@ -155,6 +196,12 @@ export class Run {
     await this.until(() => this.counters.length >= times, `${times} counts`)
   }
 
+  /** It counts on, in this run. */
+  async countsOn(): Promise<void> {
+    await this.counts(this.counters.length + 10)
+    expectGapless(this.counters)
+  }
+
   async says(text: RegExp): Promise<void> {
     await this.until(() => text.test(this.stderr), String(text))
   }
@@ -197,18 +244,20 @@ export async function gone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await sleep(5)
 }
 
-/** A QEMU that lets its monitor's `cont` wait for a file. */
-export function slowQemu(program: string, go: string): string {
+/** A QEMU that lets a command of its monitor wait for a file. */
+export function slowQemu(program: string, go: string, command = 'cont'): string {
   return proxyQemu(
     program,
-    `const pass = bytes => {
-  if (bytes.includes('"cont"') && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
+    `const isIt = bytes => bytes.includes(${JSON.stringify(`"${command}"`)})
+const pass = bytes => {
+  if (isIt(bytes) && !existsSync(${JSON.stringify(go)})) setTimeout(pass, 20, bytes)
   else qemu.stdio[3].write(bytes)
 }
 monitor.on('data', bytes => {
-  if (bytes.includes('"cont"')) process.stderr.write('asked to go on\\n')
+  if (isIt(bytes)) process.stderr.write('asked to go on\\n')
   pass(bytes)
 })
+qemu.stdio[3].pipe(monitor)
 `,
   )
 }
@@ -219,9 +268,35 @@ export function faultyQemu(program: string, command: string, fault: 'dies' | 'ha
     program,
     `let isHung = false
 monitor.on('data', bytes => {
-  isHung ||= bytes.includes('"' + ${JSON.stringify(command)} + '"')
+  isHung ||= bytes.includes(${JSON.stringify(`"${command}"`)})
   if (!isHung) return qemu.stdio[3].write(bytes)
   if (${fault === 'dies'}) process.exit(3)
+})
+qemu.stdio[3].pipe(monitor)
+`,
+  )
+}
+
+/**
+ * A QEMU that gets a signal before anybody hears its words. What it said earlier is heard first.
+ * @param command it does not before it has this command
+ */
+export function signalledQemu(
+  program: string,
+  words: string,
+  signal: 'SIGKILL' | 'SIGSTOP',
+  command = '',
+): string {
+  return proxyQemu(
+    program,
+    `let isDue = ${command === ''}
+monitor.on('data', bytes => {
+  isDue ||= bytes.includes(${JSON.stringify(`"${command}"`)})
+  qemu.stdio[3].write(bytes)
+})
+qemu.stdio[3].on('data', bytes => {
+  if (isDue && bytes.includes(${JSON.stringify(words)})) qemu.kill('${signal}')
+  monitor.write(bytes)
 })
 `,
   )
@@ -236,6 +311,7 @@ export function refusingQemu(program: string, command: string): string {
   for (const line of bytes.toString().trim().split('\\n'))
     monitor.write(JSON.stringify({ error: { desc: 'refused' }, id: JSON.parse(line).id }) + '\\n')
 })
+qemu.stdio[3].pipe(monitor)
 `,
   )
 }
@@ -249,8 +325,7 @@ const { Socket } = require('node:net')
 const stdio = ['ignore', 'inherit', 'inherit', 'pipe', ...Array(6).fill('ignore'), 10]
 const command = ['--pdeathsig', 'KILL', '--', ${JSON.stringify(program)}, ...process.argv.slice(2)]
 const qemu = spawn('setpriv', command, { stdio })
-qemu.on('exit', code => process.exit(code ?? 1))
 const monitor = new Socket({ fd: 3 })
-qemu.stdio[3].pipe(monitor)
+qemu.on('close', code => monitor.end(() => process.exit(code ?? 1)))
 ${script}`
 }

@@ -2,22 +2,14 @@
  * Proves that a VM takes part in an update of the host: it is paused and saved before it answers, goes on where it was when the
  * update is called off, and what was saved counts exactly while the guest does not run, whoever is killed meanwhile.
  */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect as connectSocket } from 'node:net'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect, type Participant, type UpdateProgress } from '../../src/client'
-import { Qmp } from '../../src/client/ctl/vm/qmp'
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/test-broker'
-import { expectGapless, type Run, Scene, slowQemu } from './scene'
+import { expectGapless, Scene, slowQemu } from './scene'
 
-const qemu = requireQemu()
-
-if (qemu === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(qemu => {
   let scene: Scene
   let broker: Broker
 
@@ -30,35 +22,21 @@ if (qemu === undefined) {
     await scene.dispose()
   })
 
-  async function counting(name: string): Promise<Run> {
-    const run = scene.run(name)
-    await run.counts(5)
-    return run
-  }
-
-  async function goesOn(name: string): Promise<Run> {
-    const left = await scene.counter(name)
-    const run = await counting(name)
-    expect(run.stderr).toMatch(/the guest goes on after \d/)
-    expect([left, left + 1]).toContain(run.counters[0])
-    return run
-  }
-
-  async function countsOn(run: Run): Promise<void> {
-    await run.counts(run.counters.length + 10)
-    expectGapless(run.counters)
-  }
-
   const participant = async (): Promise<Participant | undefined> => (await broker.update()).participants[0]
   const isSaved = async () => readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
 
   /** An update that is followed until its end. */
   class Update {
     last: UpdateProgress | undefined
+    /** The states of the participant, as they came. */
+    readonly states: string[] = []
     readonly done: Promise<void>
     constructor(deadlineMs = 60_000) {
       this.done = (async () => {
-        for await (const item of broker.beginUpdate({ deadlineMs, reason: 'kernel 7' })) this.last = item
+        for await (const item of broker.beginUpdate({ deadlineMs, reason: 'kernel 7' })) {
+          this.last = item
+          this.states.push(...item.participants.map(({ state }) => state))
+        }
       })()
       this.done.catch(() => {})
     }
@@ -86,7 +64,7 @@ if (qemu === undefined) {
 
   test('it is saved before it is ready; called off, it goes on, and the save is void', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     expect(await participant()).toMatchObject({ name: 'vm-1', pid: run.pid, state: 'idle', waitedFor: true })
     for (let round = 0; round < 2; round++) {
       const update = new Update()
@@ -97,7 +75,7 @@ if (qemu === undefined) {
       await until(async () => (await participant())?.state === 'ready', 'the same answer')
       expect(run.stderr.match(/stopped and saved/g)).toHaveLength(round + 1)
       await update.cancel()
-      await countsOn(run)
+      await run.countsOn()
       expect(await isSaved()).toBe(false)
       expect(await scene.state('vm-1')).toBe('running')
       await until(async () => (await reported()).runningAt !== null, 'its part of the report')
@@ -106,12 +84,12 @@ if (qemu === undefined) {
     }
     expect(run.stderr).toMatch(/the update of the host is over: thought better of it/)
     await run.kill()
-    expect((await counting('vm-1')).stderr).toContain('the guest boots')
+    expect((await scene.counting('vm-1')).stderr).toContain('the guest boots')
   })
 
   test('prepared, it is ended with what is saved, by order or by a kill, and goes on from there', async () => {
     scene.write('vm-1', { vm: 'on_stop = "powerdown"' })
-    let run = await counting('vm-1')
+    let run = await scene.counting('vm-1')
     const ends = [
       async () => run.signal('SIGTERM'),
       async () => expect((await scene.ctl('vm', 'stop', 'vm-1', '--quit')).stdout).toBe('vm-1 is saved\n'),
@@ -126,46 +104,44 @@ if (qemu === undefined) {
       // Who was ready stays so, and may have ended.
       expect(await participant()).toMatchObject({ state: 'ready' })
       await update.cancel()
-      run = await goesOn('vm-1')
+      run = await scene.goesOn('vm-1')
     }
   })
 
   test('where it can not be saved, the update is told why, and the guest goes on', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const [{ qemuPid }] = (await scene.list()) as [{ qemuPid: number }]
     process.kill(qemuPid, 'SIGSTOP')
     const update = new Update(2_000)
     await update.is('late')
     process.kill(qemuPid, 'SIGCONT')
     expect(await update.is('failed')).toMatchObject({ detail: expect.stringMatching(/the deadline/) })
-    await countsOn(run)
+    await run.countsOn()
     await update.cancel()
     expect(await isSaved()).toBe(false)
     expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
-    await goesOn('vm-1')
+    await scene.goesOn('vm-1')
   })
 
   test('without the broker it does not stay paused for ever; the broker that comes back asks it again', async () => {
     scene.write('vm-1', { more: '[deadline]\naway_ms = 1500\n' })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const update = new Update()
     await update.is('ready')
     await scene.broker.kill()
     await run.says(/the update of the host is over: the broker has been away for 1500 ms/)
-    await countsOn(run)
+    await run.countsOn()
     await scene.broker.start()
     await until(async () => (await participant())?.state === 'ready', 'it prepares again')
     await expectPrepared()
     await update.cancel()
-    await countsOn(run)
+    await run.countsOn()
   })
 
   test('an update waits for a guest that starts', async () => {
     const go = path.join(scene.folder, 'go')
-    const slow = path.join(scene.folder, 'slow')
-    writeFileSync(slow, slowQemu(qemu, go))
-    chmodSync(slow, 0o755)
+    const slow = scene.program('slow', slowQemu(qemu, go))
     scene.write('vm-1', { vm: `qemu = "${slow}"` })
     const run = scene.run('vm-1')
     await run.says(/asked to go on/)
@@ -180,11 +156,39 @@ if (qemu === undefined) {
     expectGapless(run.counters)
   })
 
+  test('a VM that is being stopped, or stopped before its guest ran, is ready when it has ended', async () => {
+    const go = path.join(scene.folder, 'go')
+    const slow = scene.program('slow', slowQemu(qemu, go, 'migrate'))
+    scene.write('vm-1', { vm: `qemu = "${slow}"` })
+    const run = await scene.counting('vm-1')
+    run.signal('SIGTERM')
+    await run.says(/asked to go on/)
+    const first = new Update()
+    await first.is('preparing')
+    writeFileSync(go, '')
+    expect(await first.is('ready')).toMatchObject({ detail: 'it is saved' })
+    expect((await run.outcome).code).toBe(0)
+    expect(await participant()).toMatchObject({ state: 'ready' })
+    await first.cancel()
+    const waits = scene.program('waits', '#!/bin/sh\necho it waits >&2\nexec sleep 1000\n')
+    scene.write('vm-1', { vm: `qemu = "${waits}"` })
+    const second = scene.run('vm-1')
+    await second.says(/it waits/)
+    const update = new Update()
+    await update.is('preparing')
+    second.signal('SIGTERM')
+    expect(await update.is('ready')).toMatchObject({ detail: 'it is stopped' })
+    expect((await second.outcome).code).toBe(130)
+    scene.write('vm-1')
+    expect(await scene.state('vm-1')).toBe('saved')
+    await update.cancel()
+    await scene.goesOn('vm-1')
+  })
+
   const monitored = async () => {
-    const monitor = path.join(scene.folder, 'monitor')
-    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
-    const run = await counting('vm-1')
-    return { run, qmp: await Qmp.open(connectSocket(monitor), 60_000, 60_000) }
+    scene.write('vm-1', { arguments: scene.monitorArguments })
+    const run = await scene.counting('vm-1')
+    return { run, qmp: await scene.monitor() }
   }
 
   test('a save of before the guest ran on is not true of it, whatever state QEMU says that it is in', async () => {
@@ -192,7 +196,7 @@ if (qemu === undefined) {
     const first = new Update()
     await first.is('ready')
     await first.cancel()
-    await countsOn(run)
+    await run.countsOn()
     // Its owner makes a copy of its own.
     await qmp.execute('stop')
     await qmp.execute('migrate', { uri: 'exec:cat >/dev/null' })
@@ -204,7 +208,7 @@ if (qemu === undefined) {
     expect(await isSaved()).toBe(false)
     await second.cancel()
     await qmp.execute('cont')
-    await countsOn(run)
+    await run.countsOn()
     qmp.close()
   })
 
@@ -216,11 +220,14 @@ if (qemu === undefined) {
     await qmp.execute('cont')
     await run.says(/somebody let the guest run/)
     await until(async () => (await scene.state('vm-1')) === 'prepared', 'it to be saved again')
+    // Meanwhile nobody takes it to be saved.
+    await until(() => update.states.at(-1) === 'ready', 'the answer')
+    expect(update.states.slice(-3)).toEqual(['ready', 'failed', 'ready'])
     await expectPrepared()
     qmp.close()
     await run.kill()
     await update.cancel()
-    await countsOn(await goesOn('vm-1'))
+    await (await scene.goesOn('vm-1')).countsOn()
   })
 
   test('a prepared guest that its owner lets run, and that can not be saved again, is not ready any more', async () => {
@@ -229,8 +236,10 @@ if (qemu === undefined) {
     await update.is('ready')
     await qmp.execute('migrate-set-parameters', { 'tls-creds': 'none-such' })
     await qmp.execute('cont')
-    expect((await update.is('failed')).detail).toMatch(/could not be saved: .*none-such/)
-    await countsOn(run)
+    const detail = async () => (await participant())!.detail
+    await until(async () => /could not be saved: .*none-such/.test((await detail()) ?? ''), 'the reason')
+    expect(await participant()).toMatchObject({ state: 'failed' })
+    await run.countsOn()
     expect(await isSaved()).toBe(false)
     // The broker that comes back hears the same.
     await scene.broker.restart()
@@ -241,14 +250,13 @@ if (qemu === undefined) {
     const second = new Update()
     await second.is('ready')
     await second.cancel()
-    await countsOn(run)
+    await run.countsOn()
   })
 
   test('a paused guest stays paused, and can be saved as often as anybody asks', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
-    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
-    const run = await counting('vm-1')
-    const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    scene.write('vm-1', { arguments: scene.monitorArguments })
+    const run = await scene.counting('vm-1')
+    const qmp = await scene.monitor()
     await qmp.execute('stop')
     for (let round = 0; round < 2; round++) {
       const update = new Update()
@@ -265,11 +273,11 @@ if (qemu === undefined) {
     const left = await scene.counter('vm-1')
     const next = scene.run('vm-1')
     await next.says(/was paused when it was saved, and stays paused/)
-    const again = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    const again = await scene.monitor()
     expect(await again.execute('query-status')).toMatchObject({ running: false })
     await again.execute('cont')
     await next.counts(5)
     expect([left, left + 1]).toContain(next.counters[0])
     again.close()
   })
-}
+})

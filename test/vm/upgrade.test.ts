@@ -2,23 +2,15 @@
  * Proves that a newer QEMU takes a guest from the one that runs it, with no count lost and no memory copied; and that whatever
  * goes wrong on the way leaves the guest in the old one.
  */
-import { chmodSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
-import { connect as connectSocket } from 'node:net'
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { connect } from '../../src/client'
-import { Qmp } from '../../src/client/ctl/vm/qmp'
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
-import { expectGapless, faultyQemu, gone, type Run, Scene, slowQemu } from './scene'
+import { faultyQemu, gone, Scene, signalledQemu, slowQemu } from './scene'
 
-const qemu = requireQemu()
-
-if (qemu === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(qemu => {
   let scene: Scene
 
   beforeEach(async () => {
@@ -26,23 +18,12 @@ if (qemu === undefined) {
   })
   afterEach(() => scene.dispose())
 
-  async function counting(name: string): Promise<Run> {
-    const run = scene.run(name)
-    await run.counts(5)
-    return run
-  }
-
-  async function countsOn(run: Run): Promise<void> {
-    await run.counts(run.counters.length + 10)
-    expectGapless(run.counters)
-  }
-
   const upgrade = (...options: string[]) => scene.ctl('vm', 'upgrade', 'vm-1', ...options)
   const vm = async () => (await scene.list())[0] as { state: string; pid: number; qemuPid: number }
 
   test('a guest passes to another QEMU, and is saved and goes on there', async () => {
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const before = await vm()
     const done = await upgrade('--json')
     expect(done).toMatchObject({ code: 0, stderr: '' })
@@ -53,7 +34,7 @@ if (qemu === undefined) {
     expect(after).toMatchObject({ state: 'running', pid: before.pid })
     expect(after.qemuPid).not.toBe(before.qemuPid)
     await gone(before.qemuPid)
-    await countsOn(run)
+    await run.countsOn()
     // The new QEMU holds the memory as the old one did.
     const client = scene.broker.client()
     await until(async () => {
@@ -63,7 +44,7 @@ if (qemu === undefined) {
     expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
     const left = await scene.counter('vm-1')
-    const next = await counting('vm-1')
+    const next = await scene.counting('vm-1')
     expect([left, left + 1]).toContain(next.counters[0])
     // As text, and without any effect.
     const same = await vm()
@@ -72,13 +53,12 @@ if (qemu === undefined) {
     expect((await upgrade()).stdout).toMatch(
       /^vm-1 runs in QEMU \S+, before in \S+; the guest stood still for \S+ ms\n$/,
     )
-    await countsOn(next)
+    await next.countsOn()
   })
 
   test('the file is read again: what the guest would see is refused, what is new on the host takes effect', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
     scene.write('vm-1')
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const refusals: Array<[Parameters<Scene['write']>[1], RegExp]> = [
       [
         { memory: '[[memory]]\nbytes = "32MiB"\n' },
@@ -97,49 +77,46 @@ if (qemu === undefined) {
     }
     scene.write('vm-1', {
       vm: 'on_stop = "quit"',
-      arguments: ['-qmp', `unix:${monitor},server=on,wait=off`],
+      arguments: scene.monitorArguments,
     })
     const { stdout } = await upgrade('--json')
-    expect(JSON.parse(stdout).changes).toEqual([`a new -qmp unix:${monitor},server=on,wait=off`])
-    const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    expect(JSON.parse(stdout).changes).toEqual([`a new ${scene.monitorArguments.join(' ')}`])
+    const qmp = await scene.monitor()
     await qmp.execute('stop')
     // A paused guest stays paused, and its new QEMU has the file of the monitor's socket.
     expect(JSON.parse((await upgrade('--json')).stdout)).toMatchObject({ downtimeMs: null })
     qmp.close()
-    const again = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    const again = await scene.monitor()
     expect(await again.execute('query-status')).toMatchObject({ running: false })
     await again.execute('cont')
     again.close()
-    await countsOn(run)
+    await run.countsOn()
     expect((await scene.ctl('vm', 'stop', 'vm-1')).stdout).toBe('vm-1 is stopped\n')
   })
 
-  /** A program in the scene's folder. */
-  function program(name: string, text: string): string {
-    const file = path.join(scene.folder, name)
-    writeFileSync(file, text)
-    chmodSync(file, 0o755)
-    return file
-  }
-
   test('whatever becomes of the new QEMU, the guest goes on in the old one, and its monitor is reached as before', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
     scene.write('vm-1', {
-      arguments: ['-qmp', `unix:${monitor},server=on,wait=off`],
+      arguments: [...scene.monitorArguments, '-device', 'virtio-rng-pci'],
       more: '[deadline]\nstart_ms = 4000\nsave_ms = 4000\nanswer_ms = 4000\n',
     })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     const { qemuPid } = await vm()
-    const lacks = program('lacks', `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`)
-    const faults = (
-      [
-        ...(['qmp_capabilities', 'qom-get', 'migrate-incoming', 'query-migrate'] as const).map(
-          command => [command, 'dies'] as const,
-        ),
-        ['qom-get', 'hangs'],
-        ['query-migrate', 'hangs'],
-      ] as const
-    ).map(([command, fault]) => program(`${command}-${fault}`, faultyQemu(qemu, command, fault)))
+    const lacks = scene.program('lacks', `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`)
+    // Another machine behind the same file: the device that the guest has is not there.
+    const cannotLoad = scene.program(
+      'cannot-load',
+      `#!/bin/bash\nexec ${qemu} "\${@/virtio-rng-pci/virtio-balloon-pci}"\n`,
+    )
+    const faulty = [
+      ...(['qmp_capabilities', 'qom-get', 'migrate-incoming'] as const).map(
+        command => [command, faultyQemu(qemu, command, 'dies')] as const,
+      ),
+      ['hangs', faultyQemu(qemu, 'qom-get', 'hangs')] as const,
+      // As the guest is on its way to it.
+      ['freezes', signalledQemu(qemu, '"return"', 'SIGSTOP', 'migrate-incoming')] as const,
+      ['is-killed', signalledQemu(qemu, '"return"', 'SIGKILL', 'migrate-incoming')] as const,
+    ].map(([name, text]) => scene.program(name, text))
+    const faults = [...faulty, cannotLoad]
     for (const other of [lacks, ...faults]) {
       const { code, stderr } = await upgrade('--qemu', other)
       expect({ other, code, stderr }).toEqual({
@@ -150,30 +127,29 @@ if (qemu === undefined) {
         ),
       })
       if (other === lacks) expect(stderr).toContain('unsupported machine type')
-      await countsOn(run)
+      await run.countsOn()
       expect(await vm()).toMatchObject({ state: 'running', qemuPid })
-      const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+      const qmp = await scene.monitor()
       expect(await qmp.execute('query-status')).toMatchObject({ running: true })
       qmp.close()
     }
     expect(readdirSync(scene.folder).filter(name => name.startsWith('monitor'))).toEqual(['monitor'])
     expect(await upgrade()).toMatchObject({ code: 0 })
-    await countsOn(run)
+    await run.countsOn()
   })
 
   test('a paused guest whose upgrade fails is saved and upgraded as before', async () => {
-    const monitor = path.join(scene.folder, 'monitor')
-    scene.write('vm-1', { arguments: ['-qmp', `unix:${monitor},server=on,wait=off`] })
-    const run = await counting('vm-1')
+    scene.write('vm-1', { arguments: scene.monitorArguments })
+    const run = await scene.counting('vm-1')
     const { qemuPid } = await vm()
-    const faulty = program('faulty', faultyQemu(qemu, 'query-migrate', 'dies'))
+    const faulty = scene.program('faulty', faultyQemu(qemu, 'migrate-incoming', 'dies'))
     const fails = async () =>
       expect(await upgrade('--qemu', faulty)).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(/UpgradeFailed: the guest goes on in the old QEMU/),
       })
     const paused = async () => {
-      const qmp = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+      const qmp = await scene.monitor()
       if (((await qmp.execute('query-status')) as { running: boolean }).running) await qmp.execute('stop')
       return qmp
     }
@@ -184,7 +160,7 @@ if (qemu === undefined) {
     expect(await upgrade()).toMatchObject({ code: 0, stderr: '' })
     const qmp = await paused()
     await qmp.execute('cont')
-    await countsOn(run)
+    await run.countsOn()
     await qmp.execute('stop')
     qmp.close()
     await fails()
@@ -195,36 +171,29 @@ if (qemu === undefined) {
     const left = await scene.counter('vm-1')
     const next = scene.run('vm-1')
     await next.says(/was paused when it was saved, and stays paused/)
-    const again = await Qmp.open(connectSocket(monitor), 60_000, 60_000)
+    const again = await scene.monitor()
     await again.execute('cont')
     again.close()
     await next.counts(5)
     expect([left, left + 1]).toContain(next.counters[0])
   })
 
-  test.each(['dies', 'hangs'] as const)(
-    'a new QEMU that %s as it is told to run the guest never runs beside the old one',
-    async fault => {
-      scene.write('vm-1', { more: '[deadline]\nanswer_ms = 4000\n' })
-      const run = await counting('vm-1')
-      const { qemuPid } = await vm()
-      const other = program('faulty', faultyQemu(qemu, 'cont', fault))
-      const { code, stderr } = await upgrade('--qemu', other)
-      expect({ code, stderr }).toEqual({
-        code: 1,
-        stderr: expect.stringMatching(/^broker-ctl: UpgradeLost: /),
-      })
-      expect(await run.outcome).toMatchObject({ code: 1, stderr: expect.stringMatching(/UpgradeLost/) })
-      await gone(qemuPid)
-      const next = await counting('vm-1')
-      expect(next.stderr).toContain('the guest boots')
-    },
-  )
+  test('a new QEMU that dies once it runs the guest ends with it: the old one never goes on', async () => {
+    scene.write('vm-1')
+    const run = await scene.counting('vm-1')
+    const { qemuPid } = await vm()
+    const other = scene.program('faulty', signalledQemu(qemu, '"RESUME"', 'SIGKILL'))
+    const { code, stderr } = await upgrade('--qemu', other)
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^broker-ctl: UpgradeLost: /) })
+    expect(await run.outcome).toMatchObject({ code: 1, stderr: expect.stringMatching(/UpgradeLost/) })
+    await gone(qemuPid)
+    expect((await scene.counting('vm-1')).stderr).toContain('the guest boots')
+  })
 
   test('one upgrade at a time; SIGTERM and an update of the host end one that still can end', async () => {
     scene.write('vm-1')
-    const hangs = program('hangs', faultyQemu(qemu, 'qom-get', 'hangs'))
-    const run = await counting('vm-1')
+    const hangs = scene.program('hangs', faultyQemu(qemu, 'qom-get', 'hangs'))
+    const run = await scene.counting('vm-1')
     const first = upgrade('--qemu', hangs)
     await until(async () => (await vm()).state === 'upgrading', 'the upgrade')
     expect(await upgrade()).toMatchObject({ stderr: expect.stringMatching(/Busy: the VM is upgrading/) })
@@ -240,19 +209,19 @@ if (qemu === undefined) {
     } finally {
       await broker.close()
     }
-    await countsOn(run)
+    await run.countsOn()
     const second = upgrade('--qemu', hangs)
     await until(async () => (await vm()).state === 'upgrading', 'the upgrade')
     run.signal('SIGTERM')
     expect((await run.outcome).code).toBe(0)
     expect((await second).code).toBe(1)
-    const next = await counting('vm-1')
+    const next = await scene.counting('vm-1')
     expect(next.stderr).toContain('the guest goes on')
   })
 
   test('without the broker, and while it is frozen, an upgrade is refused; one under way needs it no more', async () => {
     scene.write('vm-1', { more: '[deadline]\nstart_ms = 8000\n' })
-    const run = await counting('vm-1')
+    const run = await scene.counting('vm-1')
     await scene.ctl('freeze', 'for this test')
     expect(await upgrade()).toMatchObject({
       code: 1,
@@ -261,18 +230,18 @@ if (qemu === undefined) {
     await scene.ctl('thaw')
     await scene.broker.kill()
     expect((await upgrade()).code).toBe(1)
-    await countsOn(run)
+    await run.countsOn()
     await scene.broker.start()
     const go = path.join(scene.folder, 'go')
-    const done = upgrade('--qemu', program('slow', slowQemu(qemu, go)))
+    const done = upgrade('--qemu', scene.program('slow', slowQemu(qemu, go, 'migrate-incoming')))
     await run.says(/asked to go on/)
     await scene.broker.kill()
     writeFileSync(go, '')
     expect(await done).toMatchObject({ code: 0 })
-    await countsOn(run)
+    await run.countsOn()
     await scene.broker.start()
     expect(await upgrade()).toMatchObject({ code: 0 })
-    await countsOn(run)
+    await run.countsOn()
   })
 
   test('a new QEMU sets the header length of a tap device; the guest that goes on in the old one has its own again', async () => {
@@ -280,7 +249,7 @@ if (qemu === undefined) {
     const length = path.join(scene.folder, 'length')
     const lengthNow = () => Number(readFileSync(length, 'utf8') || 0)
     // As a guest's driver would, this sets the length, and then tells it; beside the first QEMU alone.
-    const watched = program(
+    const watched = scene.program(
       'watched',
       `#!/usr/bin/python3
 import fcntl, os, struct, sys, time
@@ -316,7 +285,7 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
     writeFileSync(length, '')
     await until(() => lengthNow() > 0, 'the length is read')
     expect(lengthNow()).toBe(12)
-    await countsOn(run)
+    await run.countsOn()
   })
 
   test('a tap device that broker-ctl opens, and a locked disk, pass on; a tap that QEMU opens is busy', async () => {
@@ -336,7 +305,7 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
     await run.counts(5)
     for (let round = 0; round < 2; round++) {
       expect(await upgrade()).toMatchObject({ code: 0, stderr: '' })
-      await countsOn(run)
+      await run.countsOn()
       const { qemuPid } = await vm()
       expect(readFileSync(`/proc/${qemuPid}/fdinfo/50`, 'utf8')).toMatch(/^iff:\s*mbr0$/m)
       // The image's lock is the new QEMU's.
@@ -355,6 +324,6 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
       code: 1,
       stderr: expect.stringMatching(/goes on in the old QEMU.*Device or resource busy/s),
     })
-    await countsOn(byName)
+    await byName.countsOn()
   })
-}
+})

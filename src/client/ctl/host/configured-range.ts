@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { ownPackage } from '../../../../native'
@@ -61,7 +62,8 @@ export async function readConfiguration(file: string): Promise<BrokerConfigurati
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string }
     const words = (stderr || message).trim().replace(/^membrokerd: /, '')
-    throw new Failure('Configuration', words, exitCode.usage)
+    const elsewhere = existsSync(file) ? '' : '; --config FILE (-c) names another'
+    throw new Failure('Configuration', words + elsewhere, exitCode.usage)
   }
 }
 

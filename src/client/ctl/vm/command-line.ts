@@ -62,11 +62,11 @@ interface QemuPlan {
   readonly arguments: readonly string[]
   /** The bytes of each memory, in order. */
   readonly memory: ReadonlyArray<{ readonly bytes: number }>
-  /** QEMU waits for saved state, of a machine of this type. undefined: it boots. */
-  readonly resumes: { readonly machine: string } | undefined
+  /** QEMU waits for a guest, of a machine of this type. runs: it runs it by itself. undefined: it boots. */
+  readonly resumes: { readonly machine: string; readonly runs: boolean } | undefined
 }
 
-/** Returns QEMU's arguments. The guest does not run before QEMU gets the order. */
+/** Returns QEMU's arguments. The guest does not run before QEMU gets the order, or the guest. */
 export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): string[] {
   const total = memory.reduce((sum, { bytes }) => sum + bytes, 0)
   const backends = memory.flatMap(({ bytes }, index) => {
@@ -81,7 +81,8 @@ export function qemuArguments({ arguments: own, memory, resumes }: QemuPlan): st
     // QEMU 11.1 warns that -mon is deprecated. Earlier ones do not know its successor, -object monitor-qmp, and to find out which
     // one this is takes another start of QEMU.
     ...['-chardev', `socket,id=${monitorId},fd=${monitorFd}`, '-mon', `chardev=${monitorId},mode=control`],
-    ...['-S', '-m', `${total}b`],
+    ...(resumes?.runs ? [] : ['-S']),
+    ...['-m', `${total}b`],
     ...backends,
     // These follow the nodes, as -numa cpu and -numa dist refer to nodes.
     ...own,

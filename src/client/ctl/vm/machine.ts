@@ -6,19 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { isGuestMemory } from './command-line'
+import { Migration } from './migration'
 import { describeExit, type Inherited, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
 
 /** Something that takes QEMU's migration stream as it comes. */
 type Sink = (bytes: Buffer) => void
 
-const pollMs = 50
 /** Nothing goes over a network: as fast as it can. Bytes a second. */
 const bandwidthMax = TiB
 const endMs = 10_000
 const lastWordsMs = 2_000
 
-/** A running QEMU and its monitor. The guest runs only after cont(). */
+/** A running QEMU and its monitor. The guest runs after cont(), or after passTo(). */
 export class Machine {
   readonly process: QemuProcess
   private readonly qmp: Qmp
@@ -30,8 +30,9 @@ export class Machine {
     resumedAt: undefined,
   }
 
-  /** Events so far. */
-  private events = 0
+  private readonly migration: Migration
+  /** Resolves at the end of QEMU's monitor. */
+  private readonly silent: Promise<void>
   private runs = 0
   /** The guest runs from now on, whoever let it. */
   onRun: () => void = () => {}
@@ -41,8 +42,9 @@ export class Machine {
     this.qmp = qmp
     this.folder = folder
     this.starting = starting
+    this.migration = new Migration(qmp, process.exited)
+    this.silent = new Promise(resolve => qmp.once('end', () => resolve()))
     qmp.on('event', (name, _data, at) => {
-      this.events++
       if (name === 'STOP') this.lastSwitches.stoppedAt = at
       if (name !== 'RESUME') return
       this.lastSwitches.resumedAt = at
@@ -160,13 +162,12 @@ export class Machine {
     const received = receive(listener.server, sink, over.signal)
     received.catch(() => {})
     try {
-      await this.run('migrate', { uri: `unix:${listener.path}` })
-      await this.migrated(deadline, 'saved', signal)
+      await this.migration.begin('migrate', `unix:${listener.path}`)
+      await this.migration.completed('saved', deadline, signal)
       await within(received, deadline, () => this.late('its state did not come to an end'))
     } catch (error) {
-      const isRefused = error instanceof QmpError && error.kind === 'refused'
       // If it was too late to cancel, all of it is on its way, and QEMU does not send it again.
-      if (!isRefused && !(await this.cancelled()) && (await isThere(received, endMs))) return
+      if (!(await this.migration.cancel()) && (await isThere(received, endMs))) return
       over.abort()
       throw await failureOf(this.process, 'SaveFailed', 'the guest could not be saved', error)
     } finally {
@@ -179,10 +180,10 @@ export class Machine {
     const deadline = performance.now() + ms
     const place = this.socketPath('load')
     try {
-      await this.run('migrate-incoming', { uri: `unix:${place}` })
+      await this.migration.begin('migrate-incoming', `unix:${place}`)
       const sending = send(place, source)
       sending.catch(() => {})
-      await this.migrated(deadline, 'loaded')
+      await this.migration.completed('loaded', deadline)
       await sending
     } catch (error) {
       throw await failureOf(this.process, 'LoadFailed', 'what was saved does not load', error)
@@ -192,35 +193,38 @@ export class Machine {
   }
 
   /**
-   * Passes the guest to another QEMU, which waits for one. QEMU stops the guest by itself, as late as it can. Afterwards both
-   * have the guest, stopped.
-   * @param signal aborting it ends this
+   * Passes the running guest to another QEMU, which runs it by itself as soon as it has all of it. QEMU stops the guest as late
+   * as it can.
    * @throws Failure UpgradeFailed; then end the other QEMU, and takeBack()
    */
-  async passTo(other: Machine, ms: number, signal: AbortSignal): Promise<void> {
+  async passTo(other: Machine, ms: number): Promise<void> {
     const deadline = performance.now() + ms
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
-    const uri = `unix:${this.socketPath('upgrade')}`
+    const place = this.socketPath('upgrade')
     let failing: Machine = other
     try {
-      await other.run('migrate-incoming', { uri })
+      await other.migration.begin('migrate-incoming', `unix:${place}`)
       failing = this
-      await this.run('migrate', { uri })
-      await this.migrated(deadline, 'sent', either)
+      await this.migration.begin('migrate', `unix:${place}`)
       failing = other
-      await other.migrated(deadline, 'loaded', either)
+      const loaded = other.migration.completed('loaded', deadline)
+      // Sooner than the other QEMU this one says why it can't send the guest.
+      await Promise.race([loaded, this.migration.completed('sent', deadline).then(() => loaded)])
     } catch (error) {
       throw await failureOf(failing.process, 'UpgradeFailed', 'the guest does not pass', error)
     } finally {
-      over.abort()
-      rmSync(this.socketPath('upgrade'), { force: true })
+      rmSync(place, { force: true })
     }
+  }
+
+  /** A guest that this QEMU waits for does not run by itself any more. Returns whether it runs already. */
+  async withhold(): Promise<boolean> {
+    await this.run('stop').catch(() => {})
+    return this.runs > 0
   }
 
   /** After a failed passTo(), when the other QEMU has ended: the guest goes on here, if it ran. @throws QmpError */
   async takeBack(running: boolean): Promise<void> {
-    await this.cancelled()
+    await this.migration.cancel()
     if (running && (await this.status()) !== 'running') await this.cont()
   }
 
@@ -234,6 +238,13 @@ export class Machine {
     return this.runs
   }
 
+  /** Kills QEMU. Afterwards all is known that it ever said. */
+  async kill(): Promise<void> {
+    this.process.kill()
+    await this.exited
+    await Promise.race([this.silent, sleep(lastWordsMs, undefined, { ref: false })])
+  }
+
   /** Ends QEMU. Idempotent. */
   async quit(): Promise<void> {
     await this.run('quit').catch(() => {})
@@ -245,42 +256,6 @@ export class Machine {
 
   private run(command: string, args?: object): Promise<unknown> {
     return this.qmp.execute(command, args)
-  }
-
-  /** Ends an outgoing migration. False: QEMU has sent the guest before. */
-  private async cancelled(): Promise<boolean> {
-    await this.run('migrate_cancel').catch(() => {})
-    const end = await this.settled(performance.now() + endMs).catch(() => undefined)
-    return end?.status !== 'completed'
-  }
-
-  private async migrated(deadline: number, what: string, signal?: AbortSignal): Promise<void> {
-    const { status, reason } = await this.settled(deadline, signal)
-    if (status !== 'completed') throw new Error(reason ?? `the guest could not be ${what}: ${status}`)
-  }
-
-  /** Waits until a migration, of either direction, is over. */
-  private async settled(
-    deadline: number,
-    signal?: AbortSignal,
-  ): Promise<{ status: string; reason: string | undefined }> {
-    for (;;) {
-      signal?.throwIfAborted()
-      const { events } = this
-      const info = (await this.run('query-migrate')) as { status?: string; 'error-desc'?: string }
-      const { status = 'none' } = info
-      if (['completed', 'failed', 'cancelled'].includes(status)) return { status, reason: info['error-desc'] }
-      if (performance.now() > deadline) throw this.late(`its state is ${status}`)
-      if (this.events === events) await this.nextStep()
-    }
-  }
-
-  /** Waits for an event of the migration, but only for a while. */
-  private async nextStep(): Promise<void> {
-    const over = new AbortController()
-    const event = once(this.qmp, 'event', { signal: over.signal }).catch(() => {})
-    await Promise.race([event, this.exited, sleep(pollMs)])
-    over.abort()
   }
 
   private late(what: string): Error {

@@ -69,7 +69,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     const leaving = new AbortController()
     const updates = { name, awayMs: settings.awayMs, signal: leaving.signal, log }
     // An update that begins from here on waits for this VM.
-    await takePart(broker, runner, updates)
+    const part = await takePart(broker, runner, updates)
     const control = await serveControl(places.control, {
       record: () => runner.record(),
       stop: (how, progress) => runner.stop(how, progress),
@@ -88,6 +88,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       if (!starting.signal.aborted) runner.fail((error as Error).message)
       throw error
     } finally {
+      await part.answered()
       leaving.abort()
       await runner.described
       control.close()

@@ -49,7 +49,7 @@ export class Runner {
   /** Ends an upgrade while the guest still runs in the old QEMU. */
   private upgrading: AbortController | undefined
 
-  /** A prepared guest runs, and could not be saved again. */
+  /** A prepared guest runs: it is to be prepared again. */
   onUnprepared: (reason: string) => void = () => {}
 
   constructor(parts: RunnerParts) {
@@ -70,7 +70,14 @@ export class Runner {
 
   /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
   start(discardState: boolean, starting: AbortSignal): Promise<void> {
-    return this.exclusively(() => this.startNow(discardState, starting))
+    return this.exclusively(async () => {
+      try {
+        await this.startNow(discardState, starting)
+      } catch (error) {
+        if (starting.aborted) this.standing.enter(this.machine, 'stopped', 'before the guest ran')
+        throw error
+      }
+    })
   }
 
   /**
@@ -200,7 +207,7 @@ export class Runner {
     const decision = decide(readSave(state), this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
     const machineType = decision.kind === 'resume' ? decision.state.machine : undefined
-    const machine = await this.launch(settings, { machineType, takesOver: false }, starting)
+    const machine = await this.launch(settings, { machineType, takesOver: false, runs: false }, starting)
     this.use(machine)
     try {
       if (decision.kind === 'resume') {
@@ -234,19 +241,14 @@ export class Runner {
   private async hasRun(machine: Machine): Promise<void> {
     while (this.underWay) await this.underWay
     const { saved } = this
-    const { state, reason } = this.standing.record
+    const { state } = this.standing.record
     if (machine !== this.machine || state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
-    await this.exclusively(async () => {
-      try {
-        erase(this.parts.state)
-        await this.save(machine, saved.update, this.settings.saveMs, this.parts.log)
-        this.standing.enter(machine, 'prepared', reason ?? undefined)
-      } catch (error) {
-        this.onUnprepared((error as Error).message)
-        if (!machine.process.exit) this.standing.enter(machine, 'running')
-      }
-    })
+    erase(this.parts.state)
+    this.saved = undefined
+    this.standing.enter(machine, 'running')
+    this.standing.describe('running')
+    this.onUnprepared('somebody let the guest run; it is saved again')
   }
 
   private launch(
@@ -280,8 +282,8 @@ export class Runner {
         to,
         downtimeMs,
       } = await upgrade(machine, {
-        start: machineType =>
-          headers.keepDuring(this.launch(settings, { machineType, takesOver: true }, signal)),
+        start: (machineType, runs) =>
+          headers.keepDuring(this.launch(settings, { machineType, takesOver: true, runs }, signal)),
         isSaved: this.saver.has(machine),
         save: () => this.saveToPass(machine, settings.saveMs, progress),
         passMs: settings.saveMs,
@@ -343,8 +345,10 @@ export class Runner {
 
   private async prepareNow(update: number, reason: string, ms: number, signal: AbortSignal): Promise<string> {
     const { machine } = this
-    if (!machine || machine.process.exit || this.standing.record.state !== 'running')
-      throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
+    const { state } = this.standing.record
+    if (state === 'saved' || state === 'stopped') return `it is ${state}`
+    if (!machine || machine.process.exit || state !== 'running')
+      throw new Failure('Busy', `the VM is ${state}`, exitCode.refused)
     if (ms <= 0) throw new Failure('SaveFailed', "the update's deadline has passed", exitCode.refused)
     try {
       const saved = await this.save(machine, update, ms, this.parts.log, signal)

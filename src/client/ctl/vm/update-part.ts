@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker, UpdateNotice } from '../../index'
+import type { Broker, Participation, UpdateNotice } from '../../index'
 
 /** A guest that updates of the host wait for. */
 interface Preparable {
   prepare(update: UpdateNotice): Promise<string>
   /** Does nothing where the guest is not prepared. */
   goOn(reason: string): Promise<void>
-  /** Called when it is not prepared any more. */
+  /** Called when it is not prepared any more; prepare() is called again. */
   onUnprepared: (reason: string) => void
 }
 
@@ -20,15 +20,24 @@ interface PartOptions {
 }
 
 const joinMs = 5_000
+const answerMs = 5_000
 const againMs = 60_000
+
+export interface Part {
+  /** Resolves when an update under way has this VM's answer, at the latest after some seconds. */
+  answered(): Promise<unknown>
+}
 
 /**
  * Takes part in updates of the host until the signal aborts. Resolves when the broker knows of it, at the latest after some
  * seconds.
  */
-export function takePart(broker: Broker, guest: Preparable, options: PartOptions): Promise<void> {
+export function takePart(broker: Broker, guest: Preparable, options: PartOptions): Promise<Part> {
   const { name, awayMs, signal, log } = options
-  return new Promise(resolve => {
+  let participation: Participation | undefined
+  const late = () => sleep(answerMs, undefined, { ref: false })
+  const part = { answered: () => Promise.race([participation?.answered(), late()]) }
+  return new Promise<void>(resolve => {
     const late = setTimeout(resolve, joinMs)
     const onJoined = () => {
       clearTimeout(late)
@@ -40,17 +49,15 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
         const leaving = new AbortController()
         const until = AbortSignal.any([signal, leaving.signal])
         const end = whenAway(broker, awayMs, () => leaving.abort())
-        const { done, joined, fail } = broker.participate({
+        participation = broker.participate({
           name,
           prepare: update =>
             guest.prepare({ ...update, signal: AbortSignal.any([update.signal, leaving.signal]) }),
           cancelled: ({ reason }) => guest.goOn(reason),
           signal: until,
         })
-        guest.onUnprepared = reason => {
-          log(`the guest is not ready for the update of the host any more: ${reason}`)
-          fail(reason)
-        }
+        const { done, joined, prepareAgain } = participation
+        guest.onUnprepared = prepareAgain
         joined.then(onJoined, onJoined)
         const refusal = await done.then(
           () => undefined,
@@ -67,7 +74,7 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
       }
     }
     void keepOn()
-  })
+  }).then(() => part)
 }
 
 /** Calls onAway once the connection has been broken for so long. Returns the end of that. */

@@ -2,8 +2,8 @@ import { exitCode, Failure } from '../exit'
 import type { Machine } from './machine'
 
 export interface UpgradeOrder {
-  /** Starts the QEMU that takes the guest, as a machine of this versioned type. */
-  start(machineType: string): Promise<Machine>
+  /** Starts the QEMU that takes the guest, as a machine of this versioned type. runs: it runs the guest once it has it. */
+  start(machineType: string, runs: boolean): Promise<Machine>
   /** QEMU sends a stopped guest once. This save is that, and true until the guest runs. */
   readonly isSaved: boolean
   /**
@@ -30,7 +30,7 @@ interface Upgraded {
   readonly downtimeMs: number | undefined
 }
 
-/** The guest is in neither QEMU: nobody knows whether it ran in the new one. */
+/** The guest is in neither QEMU any more. */
 export class GuestLost extends Failure {}
 /** The guest is in the old QEMU, paused, and that does not let it go on. */
 class GuestStuck extends Failure {}
@@ -39,10 +39,12 @@ class GuestStuck extends Failure {}
  * Replaces a QEMU by another one that has the same memory. Only one runs the guest at any time:
  *
  * 1. The new QEMU starts beside the old one, and waits. The guest runs in the old one.
- * 2. The old QEMU stops the guest and sends it. Until the new one has it, the old one can go on. A guest that is paused already
- *    is saved, and the new QEMU loads that.
- * 3. The new QEMU is told to run it. From the order on the guest may have run there, so the old one never goes on.
- * 4. The old QEMU is ended.
+ * 2. The old QEMU stops the guest and sends it. The new one runs it as soon as it has all of it: when the old one has sent the
+ *    end without an error, it does not go on by itself. A guest that is paused already is saved, and the new QEMU loads that.
+ * 3. The old QEMU is ended.
+ *
+ * If step 2 fails, the new QEMU is ended first. It announces that it runs a guest before it does so. Whoever has ended without
+ * that has not run it, and the old one goes on.
  *
  * @throws Failure: the guest goes on in the old QEMU. GuestLost: it does not
  */
@@ -54,7 +56,7 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
   const machineType = await old.machineType()
   const from = await old.version()
   order.progress('the new QEMU starts')
-  const machine = await order.start(machineType).catch(error => {
+  const machine = await order.start(machineType, running).catch(error => {
     throw goesOn(error, order.signal)
   })
   try {
@@ -62,62 +64,69 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
     const type = await machine.machineType()
     if (type !== machineType) throw failed(`QEMU ${to} makes a ${type} of what is a ${machineType}`)
     if (order.dryRun) {
-      await end(machine)
+      await machine.kill()
       return { machine: undefined, from, to, downtimeMs: undefined }
     }
     order.progress(`the guest passes from QEMU ${from} to QEMU ${to}`)
+    if ((await old.status()) !== status) throw failed('somebody paused the guest meanwhile, or let it run')
     await pass(old, machine, running, order)
-    // Not by "quit", at which QEMU removes the files of its sockets: the new one has sockets of the same names.
-    await end(old)
     return { machine, from, to, downtimeMs: running ? downtime(old, machine) : undefined }
   } catch (error) {
-    await end(machine)
+    await machine.kill()
     throw goesOn(error, order.signal)
   }
 }
 
+/** Afterwards the old QEMU has ended. */
 async function pass(old: Machine, machine: Machine, running: boolean, order: UpgradeOrder): Promise<void> {
   const { timesRun } = old
   let runs = running
   try {
-    if (running) await old.passTo(machine, order.passMs, order.signal)
-    else {
-      const saved = await order.save()
-      runs = saved.running
-      await saved.load(machine)
-    }
-    if (old.timesRun !== timesRun) throw failed('somebody let the guest run meanwhile')
+    const saved = running ? undefined : await order.save()
+    runs = saved?.running ?? running
+    // From here on nobody else ends the new QEMU, which may run the guest at any moment.
     machine.keep()
-    if (runs) await machine.cont()
+    if (saved) {
+      await saved.load(machine)
+      if (old.timesRun !== timesRun) throw failed('somebody let the guest run meanwhile')
+      if (runs) await machine.cont()
+    } else await passRunning(old, machine, order.passMs)
   } catch (error) {
-    await end(machine)
-    const mayHaveRun = (error as { kind?: string }).kind === 'lost'
-    if (mayHaveRun) {
-      await end(old)
-      const message = `the new QEMU was told to run the guest, and did not answer: ${(error as Error).message}`
-      throw new GuestLost('UpgradeLost', message, exitCode.refused)
-    }
+    await machine.kill()
     const why = (error as Error).message
+    if (machine.timesRun > 0) {
+      await old.kill()
+      throw lost(`the new QEMU ran the guest, and does not any more: ${why}`)
+    }
     await old.takeBack(runs).catch(reason => {
-      throw new GuestStuck(
-        'UpgradeFailed',
-        `the guest is paused: ${why}; and the old QEMU does not go on: ${reason.message}`,
-        exitCode.refused,
-      )
+      const message = `the guest is paused: ${why}; and the old QEMU does not go on: ${reason.message}`
+      throw new GuestStuck('UpgradeFailed', message, exitCode.refused)
     })
     throw failed(why)
   }
+  // Not by "quit", at which QEMU removes the files of its sockets: the new one has sockets of the same names.
+  await old.kill()
+  if (old.timesRun === timesRun) return
+  throw lost('somebody let the guest run in the old QEMU while it passed')
+}
+
+/** From its return on the guest runs in the new QEMU. */
+async function passRunning(old: Machine, machine: Machine, ms: number): Promise<void> {
+  try {
+    await old.passTo(machine, ms)
+    if (machine.timesRun > 0) return
+  } catch (error) {
+    // It may be late only.
+    if (machine.process.exit || !(await machine.withhold())) throw error
+  }
+  // QEMU does not run it by itself where a disk is not to be had.
+  await machine.cont()
 }
 
 function downtime(old: Machine, machine: Machine): number | undefined {
   const { stoppedAt } = old.switches
   const { resumedAt } = machine.switches
   return stoppedAt === undefined || resumedAt === undefined ? undefined : Math.max(0, resumedAt - stoppedAt)
-}
-
-async function end(machine: Machine): Promise<void> {
-  machine.process.kill()
-  await machine.exited
 }
 
 function goesOn(error: unknown, signal: AbortSignal): Failure {
@@ -129,4 +138,8 @@ function goesOn(error: unknown, signal: AbortSignal): Failure {
 
 function failed(message: string): Failure {
   return new Failure('UpgradeFailed', message, exitCode.refused)
+}
+
+function lost(message: string): GuestLost {
+  return new GuestLost('UpgradeLost', message, exitCode.refused)
 }
