@@ -23,8 +23,7 @@ withQemu(() => {
   /** A run that counts, and what it began with. */
   async function start(): Promise<{ run: Run; wentOn: boolean }> {
     const left = await scene.counter('vm-1')
-    const run = scene.run('vm-1')
-    await run.counts(5)
+    const run = await scene.counting('vm-1')
     const wentOn = run.stderr.includes('the guest goes on')
     expectGapless(run.counters)
     if (wentOn) expect([left, left + 1]).toContain(run.counters[0])

@@ -80,10 +80,11 @@ export class Scene {
     return run
   }
 
-  /** A VM that counts. */
+  /** A VM that counts, and whose runner has said how it came to that. */
   async counting(name: string, ...options: string[]): Promise<Run> {
     const run = this.run(name, ...options)
     await run.counts(5)
+    await run.says(/the guest (boots|goes on)/)
     return run
   }
 
