@@ -1,5 +1,6 @@
 import type { ConsoleCost } from './console-cost'
 import type { Restart } from './restart'
+import type { Starts } from './starts'
 import type { Pauses, UpgradeCost } from './upgrade'
 
 /** One measurement beside what the same system calls cost a C program in the same run. */
@@ -17,22 +18,29 @@ export function percentile(times: readonly number[], percent: number): number {
 /** What was measured; a part that was not asked for is missing. */
 export interface Results {
   figures?: readonly Figure[]
+  starts?: Starts
   restarts?: readonly Restart[]
   console?: ConsoleCost
   upgrades?: readonly UpgradeCost[]
+  /** Why the figures count for nothing; empty: they count. */
+  disturbances: string[]
 }
 
-export function print({ figures, restarts, console: cost, upgrades }: Results, json: boolean): void {
+export function print(measured: Results, json: boolean): void {
+  const { figures, starts, restarts, console: cost, upgrades, disturbances } = measured
   if (json) {
     const rows = figures?.map(figure => ({ ...figure, ratio: figure.nanoseconds / figure.floor }))
-    const results = { figures: rows, restarts, console: cost, upgrades }
+    const results = { disturbances, figures: rows, starts, restarts, console: cost, upgrades }
     console.log(JSON.stringify({ node: process.version, arch: process.arch, ...results }, null, 2))
     return
   }
   if (figures) printFigures(figures)
+  if (starts) printStarts(starts)
   if (restarts) printRestarts(restarts)
   if (cost) printConsoleCost(cost)
   if (upgrades) printUpgrades(upgrades)
+  for (const disturbance of disturbances)
+    console.log(`DISTURBED, these figures count for nothing: ${disturbance}`)
 }
 
 function printFigures(figures: readonly Figure[]): void {
@@ -44,6 +52,21 @@ function printFigures(figures: readonly Figure[]): void {
       duration(floor),
       `${(nanoseconds / floor).toFixed(nanoseconds / floor < 2 ? 2 : 1)}x`,
       `${Math.round(1e9 / nanoseconds)}/s`,
+    ]),
+  ])
+  console.log('')
+}
+
+function printStarts({ figures }: Starts): void {
+  printTable([
+    ['', 'membroker', 'node -e 0', 'ratio', 'processor', 'node -e 0', 'ratio'],
+    ...figures.map(({ name, took, node }) => [
+      name,
+      ...(['wall', 'processor'] as const).flatMap(which => [
+        duration(took[which] * 1e6),
+        duration(node[which] * 1e6),
+        `${(took[which] / node[which]).toFixed(2)}x`,
+      ]),
     ]),
   ])
   console.log('')

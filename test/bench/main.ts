@@ -1,6 +1,7 @@
 /** `npm run bench`: what a request costs, beside what the same system calls cost a C program in the same run. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { availableParallelism, loadavg } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Window } from '../../native'
@@ -12,6 +13,7 @@ import { measureBandwidth } from './bandwidth'
 import { measureConsoleCost } from './console-cost'
 import { type Figure, percentile, print, type Results } from './figures'
 import type { Restart } from './restart'
+import { measureStarts } from './starts'
 import { measureCommit } from './table-commit'
 import { measureTmpfsRestart } from './tmpfs-restart'
 import { measureUpgrades } from './upgrade'
@@ -136,21 +138,6 @@ async function measureClientStart(broker: TestBroker): Promise<number[]> {
   return times
 }
 
-/** A broker process, from its start to the answer of the first claim. */
-async function measureBrokerStart(broker: TestBroker): Promise<number[]> {
-  const times: number[] = []
-  for (let i = 0; i < starts; i++) {
-    await broker.kill()
-    const start = now()
-    await broker.start()
-    const client = broker.client()
-    await client.call('Claim', { name: `bench/start-${i}` })
-    times.push(now() - start)
-    client.close()
-  }
-  return times
-}
-
 /** Of each count, the round whose total is in the middle. */
 async function measureRestarts(): Promise<Restart[]> {
   const restarts: Restart[] = []
@@ -174,7 +161,7 @@ async function bandwidthFigures(broker: TestBroker): Promise<Figure[]> {
   })
 }
 
-async function measureRequests(): Promise<Figure[]> {
+async function measureRequests(disturbances: string[]): Promise<Figure[]> {
   progress('the floor, in C')
   const floor = runFloor()
   const broker = await TestBroker.start({ logLevel: 'info' })
@@ -192,8 +179,9 @@ async function measureRequests(): Promise<Figure[]> {
     const memory = await bandwidthFigures(broker)
     progress('process starts')
     const clientStart = await measureClientStart(broker)
-    const brokerStart = await measureBrokerStart(broker)
     const { mappedP50, mappedP99, pipelined: floorPipelined } = floor.grantExistingFile
+    progress('the floor again')
+    noteSpread(disturbances, 'a grant of the C program', runFloor().grantExistingFile.mappedP50 / mappedP50)
     const figure = (name: string, nanoseconds: number, floor: number): Figure => ({
       name,
       nanoseconds,
@@ -207,7 +195,6 @@ async function measureRequests(): Promise<Figure[]> {
       figure('pipelined grant', pipelined, floorPipelined.nanoseconds),
       figure('durable table commit', commit, floor.commitMean),
       figure('client start to first claim, p50', percentile(clientStart, 50), floor.startP50),
-      figure('broker start to first claim, p50', percentile(brokerStart, 50), floor.startP50),
       ...memory,
     ]
   } finally {
@@ -215,13 +202,24 @@ async function measureRequests(): Promise<Figure[]> {
   }
 }
 
-const parts = ['requests', 'restarts', 'console', 'upgrade'] as const
+/** No figure of a run in which the baseline was disturbed is worth anything. */
+const busyMost = 0.3
+const spreadMost = 1.25
+
+function noteSpread(disturbances: string[], baseline: string, ratio: number): void {
+  if (Math.max(ratio, 1 / ratio) > spreadMost)
+    disturbances.push(`${baseline} took ${ratio.toFixed(2)} times as long in the same run`)
+}
+
+const parts = ['requests', 'starts', 'restarts', 'console', 'upgrade'] as const
 
 async function main(): Promise<void> {
   if (options.help) {
     console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
                  [--console-allocations N] [--console-turns N] [--upgrade-boots N] [--upgrades N]
                  [--only ${parts.join('|')}]
+
+The run says so when something else disturbed it.
 
 Measures the broker against test/bench/floor.c, which does the same system calls without any of the work, and what a
 viewer of the console and /metrics cost the same broker's requests. Only when it is named, upgrade: how long a guest stands
@@ -232,8 +230,22 @@ The ratios are what to look at; absolute times belong to this machine and moment
   const { only } = options
   if (only !== undefined && !parts.some(part => part === only)) throw new Error(`--only ${parts.join('|')}`)
   const wants = (part: (typeof parts)[number]) => (only === undefined ? part !== 'upgrade' : only === part)
-  const results: Results = {}
-  if (wants('requests')) results.figures = await measureRequests()
+  const results: Results = { disturbances: [] }
+  const busy = loadavg()[0]! / availableParallelism()
+  if (busy > busyMost)
+    results.disturbances.push(
+      `other programs used the processors before it began (load ${busy.toFixed(1)} each)`,
+    )
+  if (wants('requests')) results.figures = await measureRequests(results.disturbances)
+  if (wants('starts')) {
+    progress('starts of programs')
+    results.starts = await measureStarts(starts)
+    noteSpread(
+      results.disturbances,
+      "'node -e 0', its slow tenth beside its quick one,",
+      results.starts.spread,
+    )
+  }
   if (wants('restarts')) {
     progress('restarts with many claims')
     results.restarts = await measureRestarts()
