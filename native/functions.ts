@@ -346,6 +346,9 @@ export type TableMap = NativeTableMap
 // Errors
 
 /** A system call failed. */
+/** Node makes a new map of all errors at each call: 25 microseconds. */
+let errors: ReturnType<typeof getSystemErrorMap> | undefined
+
 export class SystemError extends Error {
   /** The errno's name: 'EAGAIN'. */
   readonly code: string
@@ -356,7 +359,8 @@ export class SystemError extends Error {
   /** errno may have either sign. */
   constructor(syscall: string, errno: number) {
     const number = -Math.abs(errno)
-    const [code, text] = getSystemErrorMap().get(number) ?? [`E${-number}`, 'unknown error']
+    errors ??= getSystemErrorMap()
+    const [code, text] = errors.get(number) ?? [`E${-number}`, 'unknown error']
     super(`${syscall}: ${code}, ${text}`)
     this.name = 'SystemError'
     this.code = code

@@ -4,6 +4,7 @@ import { ExtentAllocator, ExtentConflict } from '../allocator/extent-allocator'
 import type { Broker } from '../broker'
 import type { RangeSettings } from '../config/settings'
 import { guarded, isEnvironment } from '../failure'
+import type { Holder, ProcessIdentity } from '../lease/process'
 import { Refusal } from '../refusal'
 import { openerOf } from '../source/openers'
 import type { OpenedSource, Source, SourceHost } from '../source/source'
@@ -290,15 +291,24 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
 /** Holders of this boot that still live keep what they hold. The table drops the holders of another boot. */
 function resumeLeases(broker: Broker): void {
   const { inventory, leases } = broker
+  /** A process that is gone is looked for once, however much it held. */
+  const gone = new Set<string>()
+  const hold = (identity: ProcessIdentity, uid: number): Holder | undefined => {
+    const process = `${identity.pid} ${identity.start}`
+    if (gone.has(process)) return undefined
+    const holder = leases.hold(identity, uid)
+    if (!holder) gone.add(process)
+    return holder
+  }
   for (const allocation of inventory.byId.values()) {
     const { holder, uid } = allocation.record
-    if (holder) inventory.setHolder(allocation, leases.hold(holder, uid))
+    if (holder) inventory.setHolder(allocation, hold(holder, uid))
     const { successor } = allocation.record
-    if (successor) inventory.setSuccessor(allocation, leases.hold(successor, uid))
+    if (successor) inventory.setSuccessor(allocation, hold(successor, uid))
   }
   for (const mapping of inventory.mappings.values()) {
     const { holder, uid } = mapping.record
-    if (holder) inventory.setMappingHolder(mapping, leases.hold(holder, uid))
+    if (holder) inventory.setMappingHolder(mapping, hold(holder, uid))
   }
   for (const allocation of inventory.byId.values()) broker.resumeHandOver(allocation)
   broker.quarantine.checkSoon()
