@@ -15,6 +15,7 @@ export type {
   Usage,
 } from '../../protocol/generated/broker'
 export { GiB, KiB, MiB, TiB } from '../../protocol/units'
+export type { LogLevel, ReadOptions, Reloaded, Statistics } from './administration'
 export {
   Allocation,
   type AllocationInfo,
@@ -22,25 +23,27 @@ export {
   type MappingInfo,
   type ReleaseOutcome,
 } from './allocation'
-export {
-  type AllocateOptions,
-  Broker,
-  type BrokerEvents,
-  type Found,
-  type ListOptions,
-  type LogLevel,
-  type MappingEnd,
-  type ReadOptions,
-  type Reloaded,
-  type Statistics,
-  type Status,
-} from './broker'
+export { Broker } from './broker'
 export { type ConnectOptions, connect } from './connect'
 export { BrokerError, type LocalErrorCode } from './errors'
 export { type MappingState, type RevokeHandler, type RevokeNotice, windowBytesMax } from './held-mapping'
 export type { ReconnectOptions } from './link'
 export { Mapping, type WindowOptions } from './mapping'
-export type { Access, CallOptions, EndOptions, Metadata, RevokeOutcome, Step, Verdict } from './options'
+export type {
+  Access,
+  AllocateOptions,
+  BrokerEvents,
+  CallOptions,
+  EndOptions,
+  Found,
+  ListOptions,
+  MappingEnd,
+  Metadata,
+  RevokeOutcome,
+  Status,
+  Step,
+  Verdict,
+} from './options'
 export type { ParticipateOptions, Participation, UpdateNotice } from './participant'
 export type {
   Claimable,

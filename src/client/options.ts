@@ -1,4 +1,5 @@
-import type { Allocation as AllocationInfo } from '../../protocol/generated/broker'
+import type { Allocation as AllocationInfo, Mapping as MappingInfo } from '../../protocol/generated/broker'
+import type { Out } from './reply'
 
 /** JSON that belongs to the owner; at most 4096 bytes as text. */
 export type Metadata = { readonly [key: string]: unknown }
@@ -28,3 +29,59 @@ export interface EndOptions extends CallOptions {
 }
 
 export type RevokeOutcome = 'revoked' | 'quarantined'
+
+/** The broker at a glance. */
+export type Status = Out<'GetStatus'>
+
+export interface Found {
+  readonly allocation: AllocationInfo
+  readonly mappings: MappingInfo[]
+  /** Who else has the memory open, where that was asked; unseen: there may be more. */
+  readonly others: { readonly pids: number[]; readonly unseen: boolean } | undefined
+}
+
+export interface AllocateOptions extends CallOptions {
+  /** Unique at the broker; at most 255 bytes of UTF-8. */
+  name: string
+  /** In bytes; rounded up to the range's alignment. */
+  size: number
+  /** Of the start of each extent, in bytes, where that is more than the range's own. A power of two. */
+  align?: number | undefined
+  /** Name of the range to take it from. Default: the broker chooses */
+  range?: string | undefined
+  /** NUMA node that the memory is to be of. Ranges that know of none are left out. Default: any */
+  node?: number | undefined
+  /** Demand one single extent. Default: false */
+  contiguous?: boolean | undefined
+  /** Kept by the broker for the owner. */
+  metadata?: Metadata | undefined
+  /** Each claim must give it again; the broker stores only its hash. At most 1024 bytes of UTF-8. */
+  secret?: string | undefined
+  /** Uid to allocate for, by administrators. Default: the caller's own */
+  owner?: number | undefined
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only names that begin so. */
+  prefix?: string | undefined
+}
+
+export interface MappingEnd {
+  readonly id: number
+  readonly info: Readonly<MappingInfo>
+}
+
+/** An error of a listener, thrown or rejected, becomes a process warning: a VMM does not end for it. */
+export interface BrokerEvents {
+  /** The connection broke; calls wait for its return. The error is undefined where the broker closed it in order. */
+  disconnected: [error: Error | undefined]
+  /** The broker is back, the same or its successor; claims and mappings go on as they were. */
+  reconnected: [status: Status]
+  /** The broker took a mapping back; its handlers have run. failures: the errors that they threw. */
+  mappingRevoked: [mapping: MappingEnd, failures: unknown[]]
+  /**
+   * A mapping that the broker does not know after its restart (a source that does not survive it). Its descriptor and
+   * windows still reach the old memory, but nobody else will ever map the same.
+   */
+  mappingLost: [mapping: MappingEnd]
+}

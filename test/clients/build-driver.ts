@@ -10,8 +10,10 @@ const sanitized = [
 ]
 
 /** A program of this folder with the library's sources, under the sanitizers. */
-export function buildSanitized(name: string): string {
-  const program = buildWithLibrary(`test/clients/${name}`, `clients-${path.basename(name, '.c')}`, sanitized)
+export function buildSanitized(name: string, ...parts: string[]): string {
+  const binary = `clients-${path.basename(name, '.c')}`
+  const others = parts.map(part => `test/clients/${part}`)
+  const program = buildWithLibrary(`test/clients/${name}`, binary, sanitized, others)
   if (program === undefined) throw new Error('the client in C needs a C compiler: install gcc')
   return program
 }
@@ -24,4 +26,4 @@ export const sanitizedEnvironment = {
   PYTHONDONTWRITEBYTECODE: '1',
 }
 
-export const buildDriver = () => buildSanitized('driver.c')
+export const buildDriver = () => buildSanitized('driver.c', 'put.c', 'events.c')

@@ -2,9 +2,8 @@
  * Does with libmembroker what the lines on its standard input say, and answers each with a line: see driver.ts, of which this is the
  * counterpart in C. Built with the library's sources, so that the sanitizers see them too.
  */
-#include "../../native/lib/membroker.h"
 #include "../../native/lib/src/json.h"
-#include "../../native/lib/src/text.h"
+#include "events.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,22 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { slots = 64, name_bytes = 64, events_max = 256 };
-
 static mb_broker *broker;
 static mb_error error;
-static struct {
-    char name[name_bytes];
-    mb_mapping *mapping;
-} mappings[slots];
-static struct {
-    char kind[name_bytes];
-    char *details;
-} events[events_max];
-static size_t event_count;
 static mb_watch *watch;
 static mb_participation *participation;
-static bool answers_later;
 
 /* ---- The request ---- */
 
@@ -81,114 +68,12 @@ static bool boolean_of(const char *name)
 
 static struct text answer;
 
-static void open_object(struct text *text, const char *name)
-{
-    if (name != NULL) {
-        if (text->used > 0 && text->at[text->used - 1] != '{')
-            text_add(text, ",");
-        text_add(text, "\"");
-        text_add(text, name);
-        text_add(text, "\":");
-    }
-    text_add(text, "{");
-}
-static void put_json(struct text *text, const char *name, const char *value)
-{
-    if (text->at[text->used - 1] != '{')
-        text_add(text, ",");
-    text_add(text, "\"");
-    text_add(text, name);
-    text_add(text, "\":");
-    text_add(text, value == NULL ? "null" : value);
-}
-static void put_boolean(struct text *text, const char *name, bool value)
-{
-    put_json(text, name, value ? "true" : "false");
-}
-static const char *access_word(mb_access access)
-{
-    return access == MB_READ ? "read" : "readWrite";
-}
-static void put_pid(struct text *text, const char *name, int32_t pid)
-{
-    if (pid == 0)
-        put_json(text, name, NULL);
-    else
-        text_integer(text, name, pid);
-}
-static void put_allocation(struct text *text, const char *name, const mb_allocation *allocation)
-{
-    static const char *const verdicts[] = {"unverified", "intact", "changed", "poisoned"};
-    open_object(text, name);
-    text_integer(text, "id", allocation->id);
-    text_string(text, "name", allocation->name);
-    text_string(text, "range", allocation->range);
-    text_integer(text, "uid", allocation->uid);
-    text_size(text, "bytes", allocation->bytes);
-    text_size(text, "alignBytes", allocation->align_bytes);
-    put_json(text, "extents", "[");
-    for (size_t index = 0; index < allocation->extent_count; index++) {
-        text_add(text, index > 0 ? ",{" : "{");
-        text_size(text, "offset", allocation->extents[index].offset);
-        text_size(text, "length", allocation->extents[index].length);
-        text_add(text, "}");
-    }
-    text_add(text, "]");
-    put_json(text, "metadata", allocation->metadata);
-    put_boolean(text, "secret", allocation->secret);
-    put_json(text, "shares", "[");
-    for (size_t index = 0; index < allocation->share_count; index++) {
-        text_add(text, index > 0 ? ",{" : "{");
-        text_integer(text, "uid", allocation->shares[index].uid);
-        text_string(text, "access", access_word(allocation->shares[index].access));
-        text_add(text, "}");
-    }
-    text_add(text, "]");
-    text_integer(text, "mappings", allocation->mappings);
-    put_pid(text, "holderPid", allocation->holder_pid);
-    put_pid(text, "successorPid", allocation->successor_pid);
-    text_string(text, "verdict", verdicts[allocation->verdict]);
-    text_add(text, "}");
-}
-static void put_mapping(struct text *text, const mb_mapping_info *info)
-{
-    static const char *const states[] = {"held", "revoking", "dormant"};
-    text_add(text, "{");
-    text_integer(text, "id", info->id);
-    text_string(text, "allocation", info->allocation);
-    text_size(text, "offset", info->offset);
-    text_size(text, "length", info->length);
-    text_string(text, "access", access_word(info->access));
-    if (info->has_guest_address)
-        text_size(text, "guestAddress", info->guest_address);
-    put_json(text, "metadata", info->metadata);
-    text_integer(text, "uid", info->uid);
-    put_pid(text, "pid", info->pid);
-    text_string(text, "state", states[info->state]);
-    text_add(text, "}");
-}
-static void put_list(struct text *text, const mb_list *list)
-{
-    put_json(text, "allocations", "[");
-    for (size_t index = 0; index < list->allocation_count; index++) {
-        text_add(text, index > 0 ? "," : "");
-        put_allocation(text, NULL, list->allocations[index]);
-    }
-    text_add(text, "]");
-    put_json(text, "mappings", "[");
-    for (size_t index = 0; index < list->mapping_count; index++) {
-        text_add(text, index > 0 ? "," : "");
-        put_mapping(text, list->mappings[index]);
-    }
-    text_add(text, "]");
-}
-
 /* The rest of an answer that failed. */
 static bool failed(mb_code code)
 {
     if (code == MB_OK)
         return false;
-    open_object(&answer, "error");
+    put_json(&answer, "error", "{");
     text_string(&answer, "code", error.name);
     put_json(&answer, "parameters", error.parameters);
     text_string(&answer, "message", error.message);
@@ -203,140 +88,19 @@ static void answer_change(mb_code code, mb_list *list)
     put_allocation(&answer, "result", list->allocations[0]);
     mb_list_free(list);
 }
+static void answer_list(mb_code code, mb_list *list)
+{
+    if (failed(code))
+        return;
+    put_json(&answer, "result", "{");
+    put_list(&answer, list);
+    text_add(&answer, "}");
+    mb_list_free(list);
+}
 static void answer_word(mb_code code, const char *word)
 {
     if (!failed(code))
         text_string(&answer, "result", word);
-}
-
-/* ---- Mappings by name ---- */
-
-static mb_mapping **slot_of(const char *name)
-{
-    for (int index = 0; index < slots; index++)
-        if (mappings[index].mapping != NULL && name != NULL && strcmp(mappings[index].name, name) == 0)
-            return &mappings[index].mapping;
-    fprintf(stderr, "driver: no mapping %s\n", name);
-    exit(1);
-}
-static mb_mapping *mapping_of(const char *name)
-{
-    return *slot_of(name);
-}
-static void name_mapping(const char *name, mb_mapping *mapping)
-{
-    for (int index = 0; index < slots; index++)
-        if (mappings[index].mapping == NULL) {
-            snprintf(mappings[index].name, name_bytes, "%s", name);
-            mappings[index].mapping = mapping;
-            return;
-        }
-}
-static const char *name_of(const mb_mapping *mapping)
-{
-    for (int index = 0; index < slots; index++)
-        if (mappings[index].mapping == mapping)
-            return mappings[index].name;
-    return "";
-}
-
-/* ---- Events ---- */
-
-static void happened(const char *kind, const char *details)
-{
-    if (event_count == events_max)
-        exit(1);
-    snprintf(events[event_count].kind, name_bytes, "%s", kind);
-    events[event_count++].details = strdup(details);
-}
-static void happened_to(const char *kind, const mb_mapping *mapping)
-{
-    char text[128];
-    snprintf(text, sizeof text, "{\"mapping\":\"%s\"}", name_of(mapping));
-    happened(kind, text);
-}
-static mb_reply on_revoke(void *context, mb_mapping *mapping, const mb_revoke_notice *notice)
-{
-    (void)notice;
-    happened_to("revoke", mapping);
-    return context != NULL ? MB_LATER : MB_DONE;
-}
-static void on_lost(void *context, mb_mapping *mapping)
-{
-    (void)context;
-    happened_to("lost", mapping);
-}
-static void on_disconnected(void *context, const mb_error *why)
-{
-    (void)context;
-    (void)why;
-    happened("disconnected", "{}");
-}
-static void on_reconnected(void *context)
-{
-    (void)context;
-    happened("reconnected", "{}");
-}
-static void on_warning(void *context, const mb_error *why)
-{
-    (void)context;
-    fprintf(stderr, "driver: %s: %s\n", why->name, why->message);
-}
-static void on_watch(void *context, const mb_watch_item *item)
-{
-    struct text text = {0};
-    (void)context;
-    text_add(&text, "{");
-    if (item->snapshot != NULL) {
-        put_boolean(&text, "again", item->again);
-        put_list(&text, item->snapshot);
-    } else if (item->event != NULL) {
-        text_string(&text, "kind", item->event->kind);
-        text_string(&text, "allocation", item->event->allocation);
-        if (item->event->has_bytes)
-            text_size(&text, "bytes", item->event->bytes);
-    }
-    text_add(&text, "}");
-    happened(item->snapshot != NULL ? "snapshot" : item->event != NULL ? item->event->kind : "missed", text.at);
-    text_free(&text);
-}
-static void on_prepare(void *context, mb_participation *own, const mb_update *update)
-{
-    struct text text = {0};
-    (void)context;
-    text_add(&text, "{");
-    text_string(&text, "reason", update->reason);
-    put_boolean(&text, "hasTime", update->deadline_ms > 0);
-    text_add(&text, "}");
-    happened("prepare", text.at);
-    text_free(&text);
-    if (!answers_later)
-        mb_participation_answer(own, update->id, true, NULL, NULL);
-}
-static void on_cancelled(void *context, mb_participation *own, int64_t update, const char *reason)
-{
-    struct text text = {0};
-    (void)context;
-    (void)own;
-    (void)update;
-    text_add(&text, "{");
-    text_string(&text, "reason", reason);
-    text_add(&text, "}");
-    happened("cancelled", text.at);
-    text_free(&text);
-}
-/* The first event of that kind, which is taken away. */
-static bool answer_event(const char *kind)
-{
-    for (size_t index = 0; index < event_count; index++) {
-        if (strcmp(events[index].kind, kind) != 0)
-            continue;
-        put_json(&answer, "result", events[index].details);
-        free(events[index].details);
-        memmove(events + index, events + index + 1, (--event_count - index) * sizeof *events);
-        return true;
-    }
-    return false;
 }
 
 /* ---- Operations ---- */
@@ -362,9 +126,7 @@ static void op_close(void)
     broker = NULL;
     watch = NULL;
     participation = NULL;
-    memset(mappings, 0, sizeof mappings);
-    while (event_count > 0)
-        free(events[--event_count].details);
+    forget_all();
     answer_word(MB_OK, "closed");
 }
 static void op_status(void)
@@ -372,7 +134,7 @@ static void op_status(void)
     mb_status status;
     if (failed(mb_get_status(broker, &status, &error)))
         return;
-    open_object(&answer, "result");
+    put_json(&answer, "result", "{");
     if (status.frozen)
         text_string(&answer, "frozen", status.frozen_reason);
     else
@@ -399,23 +161,15 @@ static void op_allocate(void)
 }
 static void op_get(void)
 {
-    mb_list *list;
-    if (failed(mb_get(broker, string_of("name"), &list, &error)))
-        return;
-    open_object(&answer, "result");
-    put_list(&answer, list);
-    text_add(&answer, "}");
-    mb_list_free(list);
+    mb_list *list = NULL;
+    const mb_code code = mb_get(broker, string_of("name"), &list, &error);
+    answer_list(code, list);
 }
 static void op_list(void)
 {
-    mb_list *list;
-    if (failed(mb_list_allocations(broker, string_of("prefix"), &list, &error)))
-        return;
-    open_object(&answer, "result");
-    put_list(&answer, list);
-    text_add(&answer, "}");
-    mb_list_free(list);
+    mb_list *list = NULL;
+    const mb_code code = mb_list_allocations(broker, string_of("prefix"), &list, &error);
+    answer_list(code, list);
 }
 static void op_grow(void)
 {
@@ -493,7 +247,7 @@ static void op_guest(void)
         snprintf((char *)guest.memory + (address - guest.guest_address), 32, "guest %zu", index);
     }
     mb_guest_unmap(broker, &guest);
-    open_object(&answer, "result");
+    put_json(&answer, "result", "{");
     for (size_t index = 0; index < count; index++) {
         void *memory;
         if (mb_mapping_memory(all[index], &memory, &error) == MB_OK)
@@ -505,7 +259,7 @@ static void op_descriptor(void)
 {
     const int fd = mb_mapping_fd(mapping_of(string_of("mapping")));
     struct stat status;
-    open_object(&answer, "result");
+    put_json(&answer, "result", "{");
     put_boolean(&answer, "open", fd >= 0 && fstat(fd, &status) == 0);
     put_boolean(&answer, "closeOnExec", fd >= 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     text_add(&answer, "}");
@@ -554,7 +308,7 @@ static void put_claimed(const mb_rebuilt *rebuilt)
     static const char *const obstacles[] = {"held", "refused", "unavailable"};
     const char *const as = string_of("as");
     size_t number = 0;
-    open_object(&answer, "result");
+    put_json(&answer, "result", "{");
     put_json(&answer, "claimed", "[");
     for (size_t index = 0; index < rebuilt->claimed_count; index++) {
         const mb_claimed *const one = &rebuilt->claimed[index];
@@ -603,7 +357,7 @@ static void op_complete(void)
 static void op_await(void)
 {
     const char *const kind = string_of("event");
-    while (!answer_event(kind)) {
+    while (!take_event(&answer, kind)) {
         struct pollfd one = {.fd = mb_fd(broker), .events = POLLIN};
         if (poll(&one, 1, 120000) <= 0) {
             text_string(&answer, "result", "never came");
@@ -740,7 +494,6 @@ int main(void)
         used = handle_lines(input, used + (size_t)count);
     }
     mb_close(broker);
-    while (event_count > 0)
-        free(events[--event_count].details);
+    forget_all();
     return 0;
 }

@@ -20,18 +20,22 @@ export function buildProgram(source: string, flags: readonly string[] = []): str
 }
 
 /**
- * The same for a program under a name, with libmembroker's own sources: C99, and what the flags say, as sanitizers. A change of the library
- * counts as one of the program.
+ * The same for a program under a name, with libmembroker's own sources and the program's other ones: C99, and what the flags say, as
+ * sanitizers. A change of the library counts as one of the program.
  */
 export function buildWithLibrary(
   source: string,
   name: string,
   flags: readonly string[] = [],
+  parts: readonly string[] = [],
 ): string | undefined {
   const library = path.join(packageRoot, 'native/lib')
-  const sources = readdirSync(path.join(library, 'src'))
-    .filter(file => file.endsWith('.c'))
-    .map(file => path.join(library, 'src', file))
+  const sources = [
+    ...readdirSync(path.join(library, 'src'))
+      .filter(file => file.endsWith('.c'))
+      .map(file => path.join(library, 'src', file)),
+    ...parts.map(file => path.join(packageRoot, file)),
+  ]
   const strict = ['-std=c99', '-pedantic', '-Wshadow', '-D_GNU_SOURCE', `-I${library}`]
   return build(
     source,
