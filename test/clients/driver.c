@@ -215,7 +215,7 @@ static void op_write(void)
 {
     const char *const text = string_of("text");
     void *memory;
-    const mb_code code = mb_mapping_memory(mapping_of(string_of("mapping")), &memory, &error);
+    const mb_code code = mb_mapping_memory(named_mapping(string_of("mapping")), &memory, &error);
     if (code == MB_OK)
         memcpy((char *)memory + number_of("offset"), text, strlen(text));
     answer_word(code, "written");
@@ -224,7 +224,7 @@ static void op_read(void)
 {
     char text[256] = {0};
     void *memory;
-    const mb_code code = mb_mapping_memory(mapping_of(string_of("mapping")), &memory, &error);
+    const mb_code code = mb_mapping_memory(named_mapping(string_of("mapping")), &memory, &error);
     if (code == MB_OK)
         memcpy(text, (char *)memory + number_of("offset"), (size_t)number_of("length"));
     answer_word(code, text);
@@ -238,7 +238,7 @@ static void op_guest(void)
     for (json_each each = json_begin(json_get(arguments, "mappings")); json_next(&each);) {
         char name[name_bytes];
         json_string(each.value, name, sizeof name);
-        all[count++] = mapping_of(name);
+        all[count++] = named_mapping(name);
     }
     if (failed(mb_guest_map(all, count, &guest, &error)))
         return;
@@ -257,7 +257,7 @@ static void op_guest(void)
 }
 static void op_descriptor(void)
 {
-    const int fd = mb_mapping_fd(mapping_of(string_of("mapping")));
+    const int fd = mb_mapping_fd(named_mapping(string_of("mapping")));
     struct stat status;
     put_json(&answer, "result", "{");
     put_boolean(&answer, "open", fd >= 0 && fstat(fd, &status) == 0);
@@ -279,7 +279,7 @@ static void op_close_mapping(void)
 static void op_state(void)
 {
     static const char *const states[] = {"held", "revoking", "dormant", "lost", "closed"};
-    answer_word(MB_OK, states[mb_mapping_get_state(mapping_of(string_of("mapping")))]);
+    answer_word(MB_OK, states[mb_mapping_get_state(named_mapping(string_of("mapping")))]);
 }
 static mb_end_options end_options(void)
 {

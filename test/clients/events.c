@@ -26,7 +26,7 @@ mb_mapping **slot_of(const char *name)
     fprintf(stderr, "driver: no mapping %s\n", name);
     exit(1);
 }
-mb_mapping *mapping_of(const char *name)
+mb_mapping *named_mapping(const char *name)
 {
     return *slot_of(name);
 }

@@ -7,7 +7,7 @@ enum { slots = 64, name_bytes = 64 };
 
 /* An unknown name ends the driver. */
 mb_mapping **slot_of(const char *name);
-mb_mapping *mapping_of(const char *name);
+mb_mapping *named_mapping(const char *name);
 void name_mapping(const char *name, mb_mapping *mapping);
 const char *name_of(const mb_mapping *mapping);
 

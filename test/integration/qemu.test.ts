@@ -6,20 +6,15 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { counterAddress } from '../guest/counter-guest'
 import { Qemu, type QemuOptions } from '../guest/qemu'
-import { requireQemu } from '../guest/require-qemu'
+import { withQemu } from '../guest/require-qemu'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { packageRoot } from '../support/package-root'
 import { TestBroker, until } from '../support/test-broker'
 
 const MiB = 2 ** 20
 const ramBytes = 64 * MiB
-const program = requireQemu()
 
-if (program === undefined) {
-  test('nothing of this suite ran: QEMU is missing', () => {
-    expect(process.env.CI).toBeFalsy()
-  })
-} else {
+withQemu(program => {
   let broker: TestBroker
   let fdsBefore: string[]
   let folder: string
@@ -107,4 +102,4 @@ if (program === undefined) {
     await qemu.kill()
     await until(async () => (await broker.freeBytes()) === free, 'the memory of the ended guest is free')
   })
-}
+})
