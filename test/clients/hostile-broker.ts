@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Listener, listenUnix, Socket } from '../../native'
+import { allocation as plainAllocation, range } from '../client/support/records'
 import { status } from '../client/support/scripted-broker'
 
 /** Bytes of one sendmsg(), and how many descriptors go with them. */
@@ -23,51 +24,7 @@ export interface Script {
   readonly once?: boolean
 }
 
-export const allocation = {
-  id: 1,
-  name: 'x',
-  range: 'main',
-  uid: 0,
-  bytes: 4096,
-  alignBytes: 4096,
-  extents: [{ offset: 0, length: 4096 }],
-  metadata: null,
-  secret: false,
-  shares: [],
-  mappings: 0,
-  holderPid: null,
-  verdict: 'intact',
-}
-
-const table = { epoch: 1, sequence: 1, stateBytes: 0, stateBytesMax: 1, recovery: 'fresh' }
-const capabilities = {
-  fdBound: 'file',
-  forcedRevoke: false,
-  survivesBroker: true,
-  survivesKexec: false,
-  directMap: true,
-  pageBytes: 4096,
-}
-const sums = {
-  bytes: 4096,
-  freeBytes: 0,
-  largestFreeBytes: 0,
-  freeExtents: 0,
-  allocatedBytes: 4096,
-  quarantinedBytes: 0,
-  scrubbingBytes: 0,
-  poisonedBytes: 0,
-}
-const range = {
-  name: 'main',
-  source: 'directory',
-  state: 'online',
-  ...sums,
-  alignBytes: 4096,
-  allocations: 1,
-  table,
-  capabilities,
-}
+export const allocation = { ...plainAllocation, metadata: null, holderPid: null, verdict: 'intact' }
 
 const good: Record<string, object> = {
   GetStatus: { parameters: status },

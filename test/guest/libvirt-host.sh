@@ -12,16 +12,8 @@ for modules in qemu libvirt; do
   if [ -d "$over/usr/lib/x86_64-linux-gnu/$modules" ]; then rm -rf "usr/lib/x86_64-linux-gnu/$modules"; fi
 done
 cp -a "$over/." .
-mount -t proc proc proc
-mount -t sysfs -o ro sysfs sys
-for place in run tmp; do mount -t tmpfs tmpfs "$place"; done
-mount -t tmpfs -o mode=755 tmpfs dev
-for device in null zero full random urandom tty; do
-  : >"dev/$device"
-  mount --bind "/dev/$device" "dev/$device"
-done
-mkdir dev/shm dev/pts
-mount -t tmpfs tmpfs dev/shm
+. "${0%/*}/../support/small-root.sh"
+mkdir dev/pts
 mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 mkdir -p opt/membroker usr/local/bin

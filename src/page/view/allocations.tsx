@@ -1,17 +1,13 @@
 import type { Allocation } from '../../../protocol/generated/broker'
 import { holderInWords } from '../../../protocol/words'
-import { count, printable, size } from '../format'
+import { count, size } from '../format'
 import { useApp } from './hooks'
 import { hasWords, LiveTable } from './live-table'
-import type { Column } from './virtual-table'
+import { type Column, nameColumn } from './virtual-table'
 
 const columns: readonly Column<Allocation>[] = [
   { key: 'id', wide: true, value: row => row.id, right: true },
-  {
-    key: 'name',
-    value: row => row.name,
-    cell: row => <bdi title={printable(row.name)}>{printable(row.name)}</bdi>,
-  },
+  nameColumn('name', row => row.name),
   { key: 'range', wide: true, value: row => row.range },
   { key: 'size', value: row => row.bytes, cell: row => size(row.bytes), right: true },
   { key: 'uid', wide: true, value: row => row.uid, right: true },

@@ -1,20 +1,15 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { Client } from '../../../protocol/generated/broker'
-import { clock, count, printable } from '../format'
+import { clock, count } from '../format'
 import { useApp, useSignals } from './hooks'
 import { hasWords, Search, wordsOf } from './live-table'
-import { type Column, compareBy, RowCount, type SortOrder, VirtualTable } from './virtual-table'
+import { type Column, compareBy, nameColumn, RowCount, type SortOrder, VirtualTable } from './virtual-table'
 
 const rereadMs = 2000
 
 const columns: readonly Column<Client>[] = [
   { key: 'pid', value: row => row.pid, right: true },
-  {
-    key: 'name',
-    title: 'command',
-    value: row => row.command,
-    cell: row => <bdi title={printable(row.command)}>{printable(row.command)}</bdi>,
-  },
+  nameColumn('command', row => row.command),
   { key: 'uid', value: row => row.uid, right: true },
   { key: 'since', wide: true, value: row => row.connectedAt, cell: row => clock(row.connectedAt) },
   { key: 'calls', wide: true, value: row => row.calls, cell: row => count(row.calls), right: true },

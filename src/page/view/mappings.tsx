@@ -1,18 +1,13 @@
 import { useState } from 'preact/hooks'
 import type { Mapping } from '../../../protocol/generated/broker'
-import { count, hex, printable, size } from '../format'
+import { count, hex, size } from '../format'
 import { useApp } from './hooks'
 import { hasWords, LiveTable } from './live-table'
-import type { Column } from './virtual-table'
+import { type Column, nameColumn } from './virtual-table'
 
 const columns: readonly Column<Mapping>[] = [
   { key: 'id', value: row => row.id, right: true },
-  {
-    key: 'name',
-    title: 'allocation',
-    value: row => row.allocation,
-    cell: row => <bdi title={printable(row.allocation)}>{printable(row.allocation)}</bdi>,
-  },
+  nameColumn('allocation', row => row.allocation),
   { key: 'offset', wide: true, value: row => row.offset, cell: row => hex(row.offset), right: true },
   { key: 'size', title: 'length', value: row => row.length, cell: row => size(row.length), right: true },
   {

@@ -5,7 +5,7 @@
 // biome-ignore-all lint/a11y/useAriaPropsSupportedByRole: the same
 import type { ComponentChildren } from 'preact'
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef } from 'preact/hooks'
-import { grouped } from '../format'
+import { grouped, printable } from '../format'
 
 /** Pixels; the style sheet says the same. */
 const rowHeight = 26
@@ -23,6 +23,12 @@ export interface Column<T> {
   right?: boolean
   /** A narrow window has no room for it. */
   wide?: boolean
+}
+
+/** The column of other people's text, by which rows are known. */
+export function nameColumn<T>(title: string, value: (row: T) => string): Column<T> {
+  const cell = (row: T) => <bdi title={printable(value(row))}>{printable(value(row))}</bdi>
+  return { key: 'name', title, value, cell }
 }
 
 export interface SortOrder {

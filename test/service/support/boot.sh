@@ -11,16 +11,7 @@ mkdir "$folder/upper" "$folder/work" "$folder/root"
 if [ -n "$over" ]; then cp -a "$over/." "$folder/upper/"; fi
 mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 cd "$folder/root"
-mount -t proc proc proc
-mount -t sysfs -o ro sysfs sys
-for place in run tmp; do mount -t tmpfs tmpfs "$place"; done
-mount -t tmpfs -o mode=755 tmpfs dev
-for device in null zero full random urandom tty; do
-  : >"dev/$device"
-  mount --bind "/dev/$device" "dev/$device"
-done
-mkdir dev/shm
-mount -t tmpfs tmpfs dev/shm
+. "${0%/*}/../../support/small-root.sh"
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 for pair in "$@"; do
   from=${pair%%=*} to=.${pair#*=}
