@@ -7,6 +7,7 @@ import { labFolder } from './cache'
 import { type ModuleSource, moduleName, modulesInOrder } from './closure'
 import type { Entry } from './entry'
 import { initrd } from './initrd'
+import { buildKernel } from './kernel-build'
 import { type KernelChoice, kernelChoices, newestImage } from './kernels'
 import type { Progress } from './progress'
 import { initrdEntries } from './tools'
@@ -36,16 +37,26 @@ const wanted = [
 /** There for scenarios to load: where it is, it takes soft-reserved memory for the system. */
 const spare = ['kmem']
 
-/** A kernel of the distribution, ready to boot in the lab. */
+/** A kernel, ready to boot in the lab. */
 export async function fetchKernel(
   choice: KernelChoice,
   busybox: string,
   progress: Progress,
 ): Promise<Kernel> {
+  const { label } = choice
+  if (choice.source !== undefined) {
+    const noModules: Entry = { kind: 'text', path: 'lib/modules/order', text: '' }
+    const built = await buildKernel(progress)
+    return {
+      label,
+      ...built,
+      initrd: await initrd(`initrd-${label}`, [...initrdEntries(busybox), noModules]),
+    }
+  }
   const { release, image, modules } = await unpackKernel(choice, progress)
   return {
-    ...{ label: choice.label, release, image },
-    initrd: await initrd(`initrd-${choice.label}`, [
+    ...{ label, release, image },
+    initrd: await initrd(`initrd-${label}`, [
       ...initrdEntries(busybox),
       ...(await moduleEntries(modules, wanted, { spare, busybox })),
     ]),

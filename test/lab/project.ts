@@ -85,6 +85,7 @@ function programEntries(root: string): FileEntry[] {
   return [
     ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
     entry(buildGuest(), 'bin/tiny-vmm'),
+    entry(buildProgram('test/service/support/manager.c'), 'bin/manager'),
     entry(buildWithLibrary('test/clients/driver.c', 'c-client'), 'bin/c-client'),
     entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
   ]

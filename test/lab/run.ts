@@ -43,14 +43,15 @@ export async function runScenario(
   progress: Progress,
 ): Promise<Report> {
   const scenario = loadScenario(name)
-  const into = options.into ?? options.kernel
+  const kernel = scenario.kernel ?? options.kernel
+  const into = scenario.kernel ?? options.into ?? kernel
   const files = await lab.runFiles(runName(name), {
-    kernels: [options.kernel, ...labelsOf(scenario, into)],
+    kernels: [kernel, ...labelsOf(scenario, into)],
     systemd: scenario.systemd,
   })
   const share = new Share(files.folder)
-  share.state = { scenario: name, step: 0, kernel: options.kernel, into, memory: {} }
-  const labels = new Set([options.kernel, ...labelsOf(scenario, into)])
+  share.state = { scenario: name, step: 0, kernel, into, memory: {} }
+  const labels = new Set([kernel, ...labelsOf(scenario, into)])
   progress.say(`${name} on ${[...labels].join(' and ')}: ${scenario.title}`)
   const stopFollowing = follow(share.at('progress.log'), text => progress.say(text.trimEnd()))
   const consoleFile = share.at('console.log')

@@ -44,6 +44,8 @@ export interface Scenario {
   readonly parameters?: readonly string[]
   /** Process 1 is the distribution's systemd, on a root that is kept over kexec; its units run the steps. */
   readonly systemd?: boolean
+  /** Label of the only kernel that it runs on. Default: the one of --kernel */
+  readonly kernel?: string
   /** Begin on a host where nothing is reserved yet. */
   readonly unreserved?: boolean
 }

@@ -16,12 +16,16 @@ export interface ManagerOptions {
   environment?: Record<string, string>
   /** The folder of the package that is run. */
   release?: string
+  /** Of the broker. Default: in the manager's folder. */
+  socket?: string
+  /** The manager's own program, where nothing can compile it. */
+  binary?: string
 }
 
 /** A broker under manager.c, with everything that they say to each other. */
 export class Manager {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'membroker-manager-'))
-  readonly socket = path.join(this.folder, 'broker.sock')
+  readonly socket: string
   readonly configFile = path.join(this.folder, 'broker.toml')
   /** What the manager prints: manager.c tells what. */
   readonly lines: string[] = []
@@ -30,9 +34,10 @@ export class Manager {
   private readonly clients: TestClient[] = []
 
   constructor(options: ManagerOptions) {
-    const binary = buildProgram('test/service/support/manager.c')
+    const binary = options.binary ?? buildProgram('test/service/support/manager.c')
     if (binary === undefined)
       throw new Error('the service manager of these tests is written in C: install gcc')
+    this.socket = options.socket ?? path.join(this.folder, 'broker.sock')
     this.configure(options.config)
     this.child = spawn(
       binary,
