@@ -30,7 +30,7 @@ export interface Addon {
   reap(pid: number): number
   writeNonblocking(fd: number, bytes: Uint8Array): number
 
-  memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number
+  memfdCreate(name: string, options: MemfdOptions): number
   addSeals(fd: number, seals: number): number
   getSeals(fd: number): number
   reopen(fd: number, writable: boolean): number
@@ -39,6 +39,12 @@ export interface Addon {
   punchHole(fd: number, offset: number, length: number): Promise<number>
   isSoleOpener(fd: number): number
   lockFile(fd: number): number
+
+  createLiveSession(device: number, name: string): number
+  retrieveLiveSession(device: number, name: string): number
+  liveSessionName(session: number): string | number
+  retrieveFile(session: number, token: number): Promise<number>
+  finishLiveSession(session: number): Promise<number>
 
   makeDaxDevice(
     region: string,
@@ -124,6 +130,14 @@ export interface Addon {
     offset: number,
     length: number,
   ) => NativeTableMap
+}
+
+export interface MemfdOptions {
+  /** 0: ordinary pages. */
+  hugePageBytes: number
+  allowSealing: boolean
+  /** Without the seal that forbids execution: a kernel that keeps such a memfd over kexec gives it back read-only. */
+  staysWritable?: boolean
 }
 
 /** What makeDaxDevice made. errno 0: the driver has it. -EPROTO: the kernel took a value and shows another one. */

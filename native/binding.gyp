@@ -24,6 +24,8 @@
         "src/digest.cc",
         "src/environment.cc",
         "src/fault_guard.cc",
+        "src/live_update.cc",
+        "src/live_update_glue.cc",
         "src/mapping.cc",
         "src/memory_file.cc",
         "src/memory_glue.cc",
@@ -57,6 +59,7 @@
       "sources": [
         "src/fault_guard.cc",
         "src/holders.cc",
+        "src/live_update.cc",
         "src/present_pages.cc",
         "src/unix_socket.cc",
         "src/worker_main.cc"

@@ -1,6 +1,7 @@
 import { availableParallelism, constants } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import type {
+  MemfdOptions,
   NativeDigest,
   NativeListener,
   NativeSocket,
@@ -147,8 +148,8 @@ export function reap(pid: number): void {
 
 // Files and memory
 
-/** A memory file, close-on-exec and with mode 0600. hugePageBytes 0: ordinary pages. */
-export function memfdCreate(name: string, options: { hugePageBytes: number; allowSealing: boolean }): number {
+/** A memory file, close-on-exec and with mode 0600. Throws EACCES for staysWritable under vm.memfd_noexec=2. */
+export function memfdCreate(name: string, options: MemfdOptions): number {
   return check('memfd_create', addon.memfdCreate(name, options))
 }
 
@@ -207,6 +208,39 @@ export function isSoleOpener(fd: number): boolean {
  */
 export function lockFile(fd: number): void {
   check('fcntl', addon.lockFile(fd))
+}
+
+// The kernel's Live Update Orchestrator. device: /dev/liveupdate, which one process at a time has open. A session is a
+// descriptor; the memfds that it preserves live on in the next kernel if a copy of it is open when kexec begins.
+
+/** A new session with a name of at most 63 bytes. Throws EEXIST where one has that name. */
+export function createLiveSession(device: number, name: string): number {
+  return check('ioctl', addon.createLiveSession(device, name))
+}
+
+/**
+ * A session of the kernel before. Once its last copy is closed, the kernel frees those of its files that nobody has
+ * retrieved. Throws ENOENT where there is none, and EINVAL where it is open already.
+ */
+export function retrieveLiveSession(device: number, name: string): number {
+  return check('ioctl', addon.retrieveLiveSession(device, name))
+}
+
+/** Throws ENOTTY or EINVAL for any other descriptor. */
+export function liveSessionName(session: number): string {
+  const name = addon.liveSessionName(session)
+  if (typeof name === 'number') throw new SystemError('ioctl', name)
+  return name
+}
+
+/** The memfd that a retrieved session has under a token. Runs on libuv's thread pool. The caller owns the descriptor. */
+export async function retrieveFile(session: number, token: number): Promise<number> {
+  return check('ioctl', await addon.retrieveFile(session, token))
+}
+
+/** Ends a retrieved session, whoever has copies of it. Runs on libuv's thread pool. */
+export async function finishLiveSession(session: number): Promise<void> {
+  check('ioctl', await addon.finishLiveSession(session))
 }
 
 // Mounts. For root.

@@ -15,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   ExportReadableWatch(env, exports);
   ExportMemory(env, exports);
   ExportDax(env, exports);
+  ExportLiveUpdate(env, exports);
   ExportMounts(env, exports);
   ExportWindow(env, exports);
   ExportSweeps(env, exports);

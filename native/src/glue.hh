@@ -18,6 +18,7 @@ void ExportProcesses(Napi::Env env, Napi::Object exports);
 void ExportReadableWatch(Napi::Env env, Napi::Object exports);
 void ExportMemory(Napi::Env env, Napi::Object exports);
 void ExportDax(Napi::Env env, Napi::Object exports);
+void ExportLiveUpdate(Napi::Env env, Napi::Object exports);
 void ExportMounts(Napi::Env env, Napi::Object exports);
 void ExportWindow(Napi::Env env, Napi::Object exports);
 void ExportSweeps(Napi::Env env, Napi::Object exports);

@@ -12,6 +12,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
 
 namespace membroker {
 
@@ -28,7 +31,7 @@ int Allocate(int fd, int mode, uint64_t offset, uint64_t length) {
 
 }  // namespace
 
-int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_sealing) {
+int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_sealing, bool stays_writable) {
   unsigned flags = MFD_CLOEXEC;
   if (allow_sealing) flags |= MFD_ALLOW_SEALING;
   if (huge_page_bytes != 0) {
@@ -36,8 +39,9 @@ int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_se
     flags |= MFD_HUGETLB | (static_cast<unsigned>(__builtin_ctzll(huge_page_bytes)) << kHugeShift);
   }
   Fd fd(memfd_create(name.c_str(), flags));
+  if (stays_writable) flags |= MFD_EXEC;
   // vm.memfd_noexec=2 refuses memfds that a process could execute.
-  if (!fd.valid() && errno == EACCES) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
+  if (!fd.valid() && errno == EACCES && !stays_writable) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
   if (!fd.valid()) return -errno;
   // With a wider mode a holder under another uid could reopen a read-only descriptor writable by /proc/self/fd.
   if (fchmod(fd.get(), 0600) < 0) return -errno;

@@ -6,7 +6,7 @@
 // Memory files. native/functions.ts documents each function. Results below zero are -errno.
 namespace membroker {
 
-int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_sealing);
+int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_sealing, bool stays_writable);
 int AddSeals(int fd, int seals);
 int GetSeals(int fd);
 int Reopen(int fd, bool writable);

@@ -21,12 +21,16 @@ Napi::Value MemfdCreateGlue(const Napi::CallbackInfo& info) {
   if (!args.ok()) return info.Env().Undefined();
   const Napi::Value huge = options.Get("hugePageBytes");
   const Napi::Value sealing = options.Get("allowSealing");
-  if (!huge.IsNumber() || huge.As<Napi::Number>().DoubleValue() < 0 || !sealing.IsBoolean()) {
-    args.reject("{ hugePageBytes: number, allowSealing: boolean }");
+  const Napi::Value writable = options.Get("staysWritable");
+  if (!huge.IsNumber() || huge.As<Napi::Number>().DoubleValue() < 0 || !sealing.IsBoolean() ||
+      !(writable.IsBoolean() || writable.IsUndefined())) {
+    args.reject("{ hugePageBytes: number, allowSealing: boolean, staysWritable?: boolean }");
     return info.Env().Undefined();
   }
   const auto huge_page_bytes = static_cast<uint64_t>(huge.As<Napi::Number>().Int64Value());
-  return Napi::Number::New(info.Env(), MemfdCreate(name, huge_page_bytes, sealing.As<Napi::Boolean>()));
+  const bool stays_writable = writable.IsBoolean() && writable.As<Napi::Boolean>();
+  return Napi::Number::New(info.Env(),
+                           MemfdCreate(name, huge_page_bytes, sealing.As<Napi::Boolean>(), stays_writable));
 }
 
 int DupFd(int fd) {

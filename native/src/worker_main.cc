@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "holders.hh"
+#include "live_update.hh"
 #include "present_pages.hh"
 #include "unix_socket.hh"
 #include "worker_area.hh"
@@ -39,7 +40,7 @@ constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
-enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip, kPages };
+enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip, kPages, kPreserve };
 
 /** Takes a request apart. A field beyond its end is zero and makes the request bad. */
 class Reader {
@@ -110,6 +111,11 @@ int32_t Pages(int fd, Reader& request, WorkerArea* area) {
   const uint64_t length = request.take<uint64_t>();
   const uint64_t page_bytes = request.take<uint64_t>();
   return request.good() && fd >= 0 ? PresentPages(fd, offset, length, page_bytes, area) : -EBADMSG;
+}
+
+int32_t Preserve(const std::vector<Fd>& fds, Reader& request) {
+  const uint64_t token = request.take<uint64_t>();
+  return request.good() && fds.size() == 2 ? PreserveFile(fds[1].get(), fds[0].get(), token) : -EBADMSG;
 }
 
 /** Removes the attributes that an owner can give its file, access lists among them; what the system put there stays. */
@@ -190,6 +196,7 @@ int Run() {
       case kHolders: status = Holders(request, &area); break;
       case kCommands: status = Commands(request, &area); break;
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
+      case kPreserve: status = Preserve(fds, request); break;
       default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
     }
     // Close them before the answer: once the broker has that, nothing of them is open here.

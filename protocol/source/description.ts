@@ -22,10 +22,14 @@ export interface SourceDescription<K extends Keys = Keys> {
   readonly table: 'inRange' | 'inFolder' | 'elsewhere'
   /** Its memory is that of files: in the folder `path`, or without a name. The kernel chooses the pages. */
   readonly files?: 'inFolder' | 'unnamed'
+  /** Only the service manager keeps its memory while no broker runs, and drops it when it stops the broker. */
+  readonly endsWithService?: boolean
   /** Its memory is at a physical address, the key `base`, and every kernel must leave it alone. */
   readonly reservation?: Reservation
   /** What a kernel must be built with for a range with these keys. */
   kernel?(range: ValuesOf<K>): KernelNeeds | undefined
+  /** What is wrong with these keys together. */
+  mistake?(range: ValuesOf<K>): { readonly key: string; readonly reason: string } | undefined
   /** Why a kexec loses what a range holds, whatever the next kernel does with its memory; a sentence. */
   lostByKexec?(range: ValuesOf<K>): string | undefined
 }
@@ -33,6 +37,8 @@ export interface SourceDescription<K extends Keys = Keys> {
 interface KernelNeeds {
   readonly options: readonly string[]
   readonly modules: readonly string[]
+  /** Of its command line. */
+  readonly parameters?: readonly string[]
 }
 
 interface Reservation {

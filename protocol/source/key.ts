@@ -46,6 +46,12 @@ export const pathKey = (help: string): Key<string> => ({ schema: pathSchema, hel
 
 const flagKey = (help: string): Key<boolean> => ({ schema: { type: 'boolean' }, help, read: asItIs })
 
+export const choiceKey = <T extends string>(values: readonly T[], help: string): Key<T> => ({
+  schema: { enum: values },
+  help,
+  read: asItIs,
+})
+
 export const uidsKey = (help: string): Key<readonly number[]> => ({
   schema: { type: 'array', items: uidSchema },
   help,

@@ -23,6 +23,7 @@ const orders: Record<string, string[]> = {
   ],
   'native/src': [
     ...['fd', 'pidfd', 'fault_guard', 'blake3_lanes', 'blake3', 'crc32c', 'mapping', 'memory_file', 'sweep'],
+    'live_update',
     ...['digest', 'scrub', 'table_map', 'dax_device', 'mount', 'tap', 'process', 'spawn', 'unix_socket'],
     ...['worker_area', 'holders', 'present_pages', 'worker_main'],
     ...[
@@ -31,6 +32,7 @@ const orders: Record<string, string[]> = {
       'glue',
       'async_call',
       'dax_glue',
+      'live_update_glue',
       'memory_glue',
       'mount_glue',
       'process_glue',

@@ -33,6 +33,8 @@ export function settleRange(range: RangeConfig, at: (string | number)[], fail: F
       fail([...at, key], `a ${source} range has no ${key}: it is for ${ownersOf(key)}`)
     own[key] = good(keys[key]!.read(value as never, key, bytes), key)
   }
+  const mistake = sources[source].mistake?.(own)
+  if (mistake) fail([...at, mistake.key], mistake.reason)
   return { ...(own as SourceKeys), name, source, bytes, alignBytes, tableBytes }
 }
 

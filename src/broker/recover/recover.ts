@@ -141,6 +141,8 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
     fdStore: broker.service?.fdStore,
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
+    discarded: ids =>
+      broker.log.warn({ range: name, ids }, 'removed memory of allocations that were never committed'),
     limited: reason => {
       if (reason === undefined) broker.log.info({ range: name }, 'the range is not limited any more')
       else broker.log.warn({ range: name, reason }, 'the range is limited on this host')

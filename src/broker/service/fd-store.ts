@@ -100,6 +100,20 @@ export class FdStore {
    * can't reach the manager, or the client is gone
    */
   async put(range: string, item: Item, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
+    await this.putMade(range, item, () => fd, uid, signal)
+  }
+
+  /**
+   * put() of a descriptor that is made in the same moment, so that this broker is not for long the only one to have it. The
+   * caller owns it.
+   */
+  async putMade(
+    range: string,
+    item: Item,
+    make: () => number,
+    uid: number,
+    signal?: AbortSignal,
+  ): Promise<number> {
     const key = keyOf(range, item)
     await this.removals.get(key)
     const name = storeName(range, item)
@@ -108,11 +122,14 @@ export class FdStore {
     if (nameBytes + costOf(name) > nameBytesMax)
       refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
     this.enter(key, name)
+    let fd: number | undefined
     try {
       await this.queue.run(uid, () => {
         if (signal?.aborted) throw gone()
+        fd ??= make()
         return this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
       })
+      return fd!
     } catch (error) {
       this.leave(key)
       throw error

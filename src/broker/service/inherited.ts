@@ -131,20 +131,48 @@ function listenerPath(fd: number): string | undefined {
   }
 }
 
-/** The part of a range that a memfd holds. */
-export type Item = number | 'table'
-
+/** The part of a range that a memfd holds: an allocation's, by its id, or the table's. */
+export type Part = number | 'table'
 /**
- * The name of a memfd in the service manager's fd store. Names there are ASCII without colons, at most 255 bytes; a
- * range's name has at most 63. All names go through one variable of limited length, so an allocation's is short:
- * '+ID.RANGE' with the id to base 36.
+ * What the fd store has of a part: the memfd itself; the session that preserves it for the next kernel; the session of the
+ * kernel before, until the memfd has come out of it.
  */
-export function storeName(range: string, item: Item): string {
-  return item === 'table' ? `memfd-table.${range}` : `+${item.toString(36)}.${range}`
+export type Item = Part | Session
+export type Session = `${'preserving' | 'retrieved'} ${Part}`
+
+const sessionMarks = { '=': 'preserving', '<': 'retrieved' } as const
+
+/** The part, to base 36. No allocation has the id 0. */
+export function shortPart(part: Part): string {
+  return part === 'table' ? '0' : part.toString(36)
 }
 
-/** Returns the range and the part in such a name; undefined for another name. Version 0.1 wrote 'memfd-ID.RANGE'. */
+/**
+ * The name of a descriptor in the service manager's fd store. Names there are ASCII without colons, at most 255 bytes; a
+ * range's name has at most 63. All names go through one variable of limited length, so an allocation's is short:
+ * '+ID.RANGE' with the id to base 36, and '=ID.RANGE' and '<ID.RANGE' for its sessions.
+ */
+export function storeName(range: string, item: Item): string {
+  if (item === 'table') return `memfd-table.${range}`
+  if (typeof item === 'number') return `+${shortPart(item)}.${range}`
+  const [state, part] = item.split(' ') as [string, string]
+  const mark = state === 'preserving' ? '=' : '<'
+  return `${mark}${shortPart(part === 'table' ? part : Number(part))}.${range}`
+}
+
+function sessionOfStoreName(name: string): { range: string; item: Session } | undefined {
+  const found = /^([=<])(0|[1-9a-z][0-9a-z]{0,10})\.(.+)$/.exec(name)
+  if (!found) return undefined
+  const [, mark, short, range] = found as unknown as [string, '=' | '<', string, string]
+  const part = short === '0' ? 'table' : Number.parseInt(short, 36)
+  if (part !== 'table' && !Number.isSafeInteger(part)) return undefined
+  return { range, item: `${sessionMarks[mark]} ${part}` }
+}
+
+/** Returns the range and the item in such a name; undefined for another name. Version 0.1 wrote 'memfd-ID.RANGE'. */
 export function rangeOfStoreName(name: string): { range: string; item: Item } | undefined {
+  const session = sessionOfStoreName(name)
+  if (session) return session
   const found = /^(?:memfd-(table|[1-9]\d{0,15})|\+([1-9a-z][0-9a-z]{0,10}))\.(.+)$/.exec(name)
   if (!found) return undefined
   const [, word, short, range] = found as unknown as [string, string?, string?, string?]

@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs'
 import { GiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
+import { preserveFile } from '../worker/preserve-file'
 import type { WorkerPool } from '../worker/worker-pool'
 
 /**
@@ -23,6 +24,8 @@ export interface FileWork {
   punchHole(uid: number, fd: number, offset: number, length: number): Promise<void>
   /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
+  /** Adds it to a session of the kernel's Live Update Orchestrator. */
+  preserve(uid: number, fd: number, session: number, token: number): Promise<void>
 }
 
 /** For operations that take the kernel a moment once it has the lock. */
@@ -64,6 +67,10 @@ export class WorkerFiles implements FileWork {
 
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]> {
     return presentPages(this.pool, uid, fd, { offset, length, pageBytes }, memoryMs, lockMs)
+  }
+
+  preserve(uid: number, fd: number, session: number, token: number): Promise<void> {
+    return preserveFile(this.pool, uid, { fd, session, token }, lockMs)
   }
 }
 

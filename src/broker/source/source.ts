@@ -59,6 +59,8 @@ export interface SourceHost {
   openBy(uid: number): number | undefined
   /** The memory exists, but the broker can't hand it out before it restarts. */
   unavailable(memory: AllocationMemory, reason: string): void
+  /** The kernel before had memory of these allocations, which no table knows; the source has freed it. */
+  discarded(ids: readonly number[]): void
   /** The range can't do this on this host, for this reason. undefined: it can do everything again. */
   limited(reason: string | undefined): void
   readonly scan: Scan

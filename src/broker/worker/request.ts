@@ -10,6 +10,7 @@ const requestKind = {
   punchHole: 7,
   strip: 8,
   pages: 9,
+  preserve: 10,
 } as const
 
 type Field = { u32: number } | { u64: number | bigint } | { list: readonly Field[] }

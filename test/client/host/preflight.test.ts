@@ -235,6 +235,22 @@ test('ranges whose memory ends with the kernel are told', () => {
   expect(found('', [memfd, folder])).toEqual(['scratch warning volatile', 'files warning volatile'])
 })
 
+test('a kernel that does not keep preserved memfds is refused', () => {
+  // Proves that both its parameters and its build are looked at.
+  const kept: ConfiguredRange = { ...dax, name: 'kept', source: 'memfd', preserve: 'always' }
+  const good = 'quiet kho=on liveupdate=on'
+  expect(found(good, [kept])).toEqual([])
+  expect(found('quiet kho=on', [kept])).toEqual(['kept lost parameter'])
+  expect(check(`${good} kho=off`, [kept]).map(({ reason }) => reason)).toEqual([
+    'the next kernel has no kho=on on its command line',
+  ])
+  const options = parseKernelConfig('CONFIG_KEXEC_HANDOVER=y\n')
+  expect(found(good, [kept], { build: { options, modules: undefined } })).toEqual([
+    'kept lost driver',
+    'kept lost driver',
+  ])
+})
+
 test('a kernel without the drivers is refused', () => {
   // Proves that its build configuration and its modules are both looked at.
   const options = (text: string) => ({ options: parseKernelConfig(text), modules: undefined })

@@ -5,6 +5,7 @@
 //
 //   start            fork and exec the command with what is in the store     -> "started PID"
 //   signal NUMBER    to the service                                          -> later "exited STATUS" or "killed SIGNAL"
+//   kill TEXT        the service as soon as it says this, once                -> later "killed 9"
 //   stash NAME       an empty memfd, sealed as brokers do, into the store    -> "stashed NAME"
 //   plain NAME       the same, not sealed                                    -> "stashed NAME"
 //   nameless         all memfds become copies that are called nothing, as after a kexec, with another mode -> "nameless"
@@ -40,6 +41,7 @@ static struct {
 static int stored;
 static int listener = -1;
 static pid_t service;
+static char deadly[256];
 
 static void die(const char* what) {
   perror(what);
@@ -155,6 +157,10 @@ static void heed(int notify) {
   const char* name = strstr(text, "FDNAME=");
   char fdName[kNameMax] = "stored";
   if (name) snprintf(fdName, sizeof(fdName), "%.*s", (int)strcspn(name + 7, "\n"), name + 7);
+  if (deadly[0] && strstr(text, deadly)) {
+    kill(service, SIGKILL);
+    deadly[0] = 0;
+  }
   const int keep = strstr(text, "FDSTORE=1") != NULL;
   if (strstr(text, "FDSTOREREMOVE=1")) removeNamed(fdName);
   for (int i = 0; i < count; i++) {
@@ -173,6 +179,8 @@ static void obey(char* line, char** variables, char** command) {
     start(variables, command);
   } else if (strncmp(line, "signal ", 7) == 0) {
     kill(service, atoi(argument));
+  } else if (strncmp(line, "kill ", 5) == 0) {
+    snprintf(deadly, sizeof(deadly), "%s", argument);
   } else if (strncmp(line, "stash ", 6) == 0) {
     putNew(argument, "membroker-stashed", 0, 1);
     printf("stashed %s\n", argument);

@@ -7,7 +7,7 @@ import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import type { FdStore, Kept } from '../../service/fd-store'
-import { type Item, storeName } from '../../service/inherited'
+import { type Part, type Session, storeName } from '../../service/inherited'
 import { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
 import { punchOut, takeOver } from '../file-work'
@@ -16,6 +16,9 @@ import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
+import { pinnableBytes } from './host-memory'
+import { onceNotPreserved, preservationOf, preserveAll, retrieveMissing } from './over-kexec'
+import type { Preservation } from './preservation'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
@@ -28,41 +31,51 @@ interface Opened {
   readonly store: FdStore | undefined
   readonly bytes: number
   readonly unitBytes: number
-  readonly capabilities: Capabilities
+  readonly pageBytes: number
   /** 0: ordinary pages. */
   readonly hugePageBytes: number
   readonly preallocate: boolean
   readonly host: SourceHost
   readonly pinned: PinnedPages | undefined
   readonly isSole: SoleOpener | undefined
+  /** undefined: a kexec loses the memory. */
+  readonly preservation: Preservation | undefined
 }
 
 /**
  * One sealed memfd per allocation: no holder can resize it under another. It lives as long as the broker, so a restarted broker
  * begins empty. Where the service manager has an fd store, the store keeps a copy of every memfd, also of the table's, and the
- * next broker goes on with them.
+ * next broker goes on with them. With `preserve`, the kernel keeps them over kexec.
  */
 export class MemfdSource implements Source {
   readonly kind = 'memfd'
   readonly base = undefined
   readonly bytes: number
   readonly unitBytes: number
-  readonly capabilities: Capabilities
   readonly node = undefined
   private readonly files = new Map<number, number>()
   private table: number | undefined
   private readonly reservations: Reservations
 
   private constructor(private readonly opened: Opened) {
-    const { host, capabilities, hugePageBytes } = opened
+    const { host, pageBytes, hugePageBytes, preservation } = opened
     this.bytes = opened.bytes
     this.unitBytes = opened.unitBytes
-    this.capabilities = capabilities
-    this.reservations = new Reservations(host.files, capabilities.pageBytes, () => {
-      if (hugePageBytes === 0) return undefined
+    this.reservations = new Reservations(host.files, pageBytes, () => {
+      if (hugePageBytes === 0) return preservation && pinnableBytes()
       const pages = freeHugePages(hugePageBytes)
       return pages === undefined ? undefined : pages * hugePageBytes
     })
+  }
+
+  get capabilities(): Capabilities {
+    const { store, preservation, pageBytes } = this.opened
+    return {
+      ...memfd.can,
+      survivesBroker: store !== undefined,
+      survivesKexec: preservation?.isComplete ?? false,
+      pageBytes,
+    }
   }
 
   static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
@@ -71,19 +84,12 @@ export class MemfdSource implements Source {
     const pageBytes = hugePageBytes || 4 * KiB
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = roundDown(settings.bytes, unitBytes)
+    const preservation = await preservationOf(settings, host)
     const source = new MemfdSource({
       range: settings.name,
-      store,
-      bytes,
-      unitBytes,
-      capabilities: {
-        ...memfd.can,
-        survivesBroker: store !== undefined,
-        survivesKexec: false,
-        pageBytes,
-      },
-      hugePageBytes,
-      preallocate: settings.preallocate ?? hugePageBytes > 0,
+      ...{ store, bytes, unitBytes, pageBytes, hugePageBytes, preservation },
+      // The kernel fills the holes of what it preserves.
+      preallocate: preservation !== undefined || (settings.preallocate ?? hugePageBytes > 0),
       host,
       pinned:
         hugePageBytes > 0
@@ -96,15 +102,26 @@ export class MemfdSource implements Source {
     })
     const { items, doubt } = store?.takeRange(settings.name) ?? nothingKept
     let table: number | undefined
-    for (const [item, fd] of items)
+    const parts = new Map<Part, number>()
+    let reason = doubt
+    for (const [item, fd] of items) {
       if (item === 'table') table = fd
-      else source.files.set(item, fd)
+      else if (typeof item === 'number') source.files.set(item, fd)
+      if (isPart(item)) parts.set(item, fd)
+      else if (!source.adopt(item, fd))
+        reason ??= `the fd store's '${storeName(settings.name, item)}' is no session that preserves its memory`
+    }
     try {
-      const reason = doubt ?? unusable(settings.name, items)
+      await preservation?.endOthers(parts)
+      if (table === undefined && parts.size === 0) {
+        table = await preservation?.retrieve('table', process.getuid!())
+        if (table !== undefined) parts.set('table', table)
+      }
+      reason ??= unusable(settings.name, parts)
       if (reason !== undefined) throw new SourceError(`${reason}; all of it stays there, out of use`)
       if (table !== undefined) return { ...source.withTable(table, fstatSync(table).size), fresh: false }
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
-      table = native.memfdCreate('membroker-table', { hugePageBytes: 0, allowSealing: true })
+      table = native.memfdCreate('membroker-table', source.ordinary)
       ftruncateSync(table, tableBytes)
       await native.fallocate(table, 0, tableBytes)
       native.addSeals(table, seals)
@@ -119,16 +136,34 @@ export class MemfdSource implements Source {
   private withTable(fd: number, bytes: number): Omit<OpenedSource, 'fresh'> {
     const medium = new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)
     this.table = fd
-    const keepTable = () => this.opened.store?.put(this.opened.range, 'table', fd, process.getuid!())
+    const keepTable = async () => {
+      await this.opened.store?.put(this.opened.range, 'table', fd, process.getuid!())
+      const { preservation } = this.opened
+      await preservation?.preserve('table', fd, process.getuid!())
+      if (preservation) preservation.isComplete = true
+    }
     return { source: this, medium, keepTable }
+  }
+
+  private get ordinary() {
+    const staysWritable = this.opened.preservation !== undefined
+    return { hugePageBytes: 0, allowSealing: true, staysWritable }
+  }
+
+  /** Takes over a session of the fd store. False: it is no session of this item. */
+  private adopt(item: Session, fd: number): boolean {
+    const { range, store, preservation } = this.opened
+    if (preservation) return preservation.adopt(item, fd)
+    // The range is not to be preserved any more.
+    closeSync(fd)
+    store!.remove(range, item, process.getuid!())
+    return true
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
     // Nobody else knows this file yet, so nobody can make these calls wait.
-    const fd = native.memfdCreate(`membroker-${memory.id}`, {
-      hugePageBytes: this.opened.hugePageBytes,
-      allowSealing: true,
-    })
+    const { hugePageBytes } = this.opened
+    const fd = native.memfdCreate(`membroker-${memory.id}`, { ...this.ordinary, hugePageBytes })
     try {
       ftruncateSync(fd, memory.bytes)
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
@@ -143,23 +178,29 @@ export class MemfdSource implements Source {
 
   /** Puts the memfd into the store before the table knows it, and before it takes pages: the store may refuse it. */
   private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
+    const { store, range, preallocate, preservation } = this.opened
     try {
-      await this.opened.store?.put(this.opened.range, id, fd, uid, signal)
-      if (this.opened.preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
+      await store?.put(range, id, fd, uid, signal)
+      if (preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
+      await preservation?.preserve(id, fd, uid, signal)
     } catch (error) {
+      await preservation?.end(id, uid)
       this.drop(id)
       this.opened.store?.remove(this.opened.range, id, uid)
       throw error
     }
   }
 
-  /** Compares the memfds of the fd store with the table. Their own names and owners prove nothing. */
+  /** Compares the memfds of the fd store and of the kernel before with the table. Their own names and owners prove nothing. */
   async recover(
     kept: readonly AllocationMemory[],
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void> {
-    for (const memory of [...kept, ...retired]) {
+    const memories = [...kept, ...retired]
+    const { preservation, host } = this.opened
+    if (preservation) await retrieveMissing(preservation, host, memories, this.files)
+    for (const memory of memories) {
       const fd = this.files.get(memory.id)
       if (fd === undefined) continue
       const { size, mode, uid } = fstatSync(fd)
@@ -171,6 +212,7 @@ export class MemfdSource implements Source {
       // An owner may have changed the mode of its file, and may be at it now.
       if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(memory, fd)
     }
+    if (preservation) await preserveAll(preservation, host, memories, this.files, this.table!)
   }
 
   /** A holder can prevent this for a while. The range goes on then: disown() does it again before the proof. */
@@ -217,8 +259,11 @@ export class MemfdSource implements Source {
     const fd = this.files.get(id)
     if (fd === undefined) return
     await this.opened.pinned?.check(uid, id, fd)
+    const { preservation, host } = this.opened
+    await preservation?.end(id, uid)
     // The kernel needs a while to free a large file's pages, none to close an empty file.
-    await punchOut(this.opened.host.files, uid, fd, 0, fstatSync(fd).size)
+    const punch = () => punchOut(host.files, uid, fd, 0, fstatSync(fd).size)
+    await (preservation ? onceNotPreserved(punch) : punch())
     this.drop(id)
     this.opened.store?.remove(this.opened.range, id, uid)
   }
@@ -228,6 +273,8 @@ export class MemfdSource implements Source {
   }
 
   close(): void {
+    // The kernel keeps preserved memory only for as long as somebody has its descriptors.
+    if (this.opened.preservation) return
     for (const id of [...this.files.keys()]) this.drop(id)
     if (this.table !== undefined) closeSync(this.table)
     this.table = undefined
@@ -248,10 +295,12 @@ export class MemfdSource implements Source {
 
 export const open: OpenSource = (settings, host) => MemfdSource.open(settings, host)
 
+const isPart = (item: Part | Session): item is Part => item === 'table' || typeof item === 'number'
+
 const nothingKept: Kept = { items: new Map(), doubt: undefined }
 
 /** Why a memfd can't be what its name in the fd store says. Its own name proves nothing: a kernel may lose it. */
-function unusable(range: string, items: ReadonlyMap<Item, number>): string | undefined {
+function unusable(range: string, items: ReadonlyMap<Part, number>): string | undefined {
   for (const [item, fd] of items)
     if (!isSealed(fd))
       return `the fd store's '${storeName(range, item)}' is no memfd that a broker has sealed`

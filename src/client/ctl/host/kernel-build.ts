@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { sources } from '../../../../protocol/source'
+import { type Parameter, valuesOf } from './command-line'
 import type { ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 
@@ -68,4 +69,15 @@ export function missingFor(range: ConfiguredRange, { options, modules }: KernelB
     .filter(module => modules !== undefined && !modules.has(module))
     .map(module => `the next kernel has no module ${module}`)
   return [...lacks, ...absent]
+}
+
+/** Names in sentences the parameters that a kernel's command line lacks for a range. */
+export function unsetFor(range: ConfiguredRange, parameters: readonly Parameter[]): string[] {
+  const needed = sources[range.source].kernel?.({ ...range })?.parameters ?? []
+  return needed
+    .filter(parameter => {
+      const [name, value] = parameter.split('=') as [string, string]
+      return valuesOf(parameters, name).at(-1) !== value
+    })
+    .map(parameter => `the next kernel has no ${parameter} on its command line`)
 }

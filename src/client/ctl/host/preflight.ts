@@ -13,7 +13,7 @@ import {
   spanOf,
   warning,
 } from './configured-range'
-import { type BuiltInLine, builtInLine, type KernelBuild, missingFor } from './kernel-build'
+import { type BuiltInLine, builtInLine, type KernelBuild, missingFor, unsetFor } from './kernel-build'
 import { memoryType, parseMemmap } from './memmap'
 import { driversOf } from './preflight-drivers'
 
@@ -54,6 +54,7 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...findings,
     ...ranges.flatMap(range => [
       ...missingFor(range, next.build).map(reason => lost(range, 'driver', reason)),
+      ...unsetFor(range, parameters).map(reason => lost(range, 'parameter', reason)),
       ...volatile(range),
     ]),
   ]

@@ -56,13 +56,19 @@ export function planText(plan: Plan): string {
   return [...describeCheck(plan.check), '', rows, '', verdict].join('\n')
 }
 
+const ends = {
+  memoryEnds: 'which does not outlive the kernel',
+  endsWithService:
+    "which ends when the service manager stops the broker; with --go 'kexec -e' it stops nothing",
+}
+
 /** 'vm-b/ram (pid 4711, uid 1000) takes no part in updates; tmp (uid 0) is in range main, which does not outlive the kernel' */
 export function risksText(risks: readonly Risk[]): string {
   const named = risks.slice(0, namesMax).map(({ kind, allocation, uid, pid, range }) => {
     const who = `${allocation} (${pid === null ? '' : `pid ${pid}, `}uid ${uid})`
     return kind === 'takesNoPart'
       ? `the process of ${who} takes no part`
-      : `${who} is in range ${range}, which does not outlive the kernel`
+      : `${who} is in range ${range}, ${ends[kind]}`
   })
   const more = risks.length - namesMax
   return `${[...named, ...(more > 0 ? [`${more} more`] : [])].join('; ')}; --ignore lets names lose what they have`

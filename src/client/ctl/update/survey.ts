@@ -1,9 +1,10 @@
+import { sourceOf } from '../../../../protocol/source'
 import type { Broker, Participant } from '../../index'
 import { unless } from '../unless'
 
 /** Memory whose state an update would lose, or the memory itself. */
 export interface Risk {
-  readonly kind: 'takesNoPart' | 'memoryEnds'
+  readonly kind: 'takesNoPart' | 'memoryEnds' | 'endsWithService'
   readonly allocation: string
   readonly uid: number
   /** The process that holds or maps it; null: nobody does now. */
@@ -22,14 +23,20 @@ export interface Survey {
 /**
  * Which memory nobody answers for: a process takes part itself, or a participant of its uid does whose name is the
  * allocation's, or what stands before a slash in it.
+ * stopsServices: the service manager stops the broker before the kernel is replaced.
  */
-export async function surveyHost(broker: Broker, signal: AbortSignal): Promise<Survey> {
+export async function surveyHost(
+  broker: Broker,
+  stopsServices: boolean,
+  signal: AbortSignal,
+): Promise<Survey> {
   const { participants: all } = await broker.update({ signal })
   const participants = all.filter(({ waitedFor }) => waitedFor)
   const ranges = await broker.ranges({ signal })
-  const ending = new Set(
-    ranges.filter(({ capabilities }) => !capabilities.survivesKexec).map(({ name }) => name),
-  )
+  const ending = new Map<string, Risk['kind']>()
+  for (const { name, source, capabilities } of ranges)
+    if (!capabilities.survivesKexec) ending.set(name, 'memoryEnds')
+    else if (stopsServices && sourceOf(source)?.endsWithService) ending.set(name, 'endsWithService')
   const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
   const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
   const bytes = participants.map(() => 0)
@@ -45,7 +52,8 @@ export async function surveyHost(broker: Broker, signal: AbortSignal): Promise<S
         .find(index => index !== undefined)
     const index = named ?? pids.get(holderPid ?? 0)
     if (index !== undefined) bytes[index]! += size
-    if (ending.has(range)) risk('memoryEnds', holderPid ?? null)
+    const end = ending.get(range)
+    if (end !== undefined) risk(end, holderPid ?? null)
     else if (typeof holderPid === 'number' && index === undefined) risk('takesNoPart', holderPid)
     if (named !== undefined || mappings === 0 || (typeof holderPid === 'number' && shares.length === 0))
       continue

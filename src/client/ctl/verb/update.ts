@@ -136,7 +136,8 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
     command,
     async ({ broker, signal, json, print, progress }) => {
       const ignored = new Ignored(options.ignore)
-      const survey = await surveyHost(broker, signal)
+      const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
+      const survey = await surveyHost(broker, path.basename(go[0] ?? '') === 'systemctl', signal)
       const ambiguous = ignored.ambiguous(survey.participants)
       if (ambiguous.length > 0)
         throw new Failure('Ambiguous', `${ambiguousText(ambiguous)}; nothing has begun`, exitCode.refused)
@@ -157,7 +158,6 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
         throw new Failure('Unsafe', 'the next kernel would lose a range; nothing has begun', exitCode.unsafe)
       if (risks.length > 0)
         throw new Failure('NotSaved', `${risksText(risks)}; nothing has begun`, exitCode.refused)
-      const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
       const reason = options.reason ?? (kernel ? path.basename(kernel.image) : 'live update')
       await leadUpdate(
         {

@@ -1,7 +1,8 @@
 import { sources } from '../../../../../protocol/source'
 import { bad, good, type HostCheck, notApplicable, warning } from '../check'
+import { parseCommandLine } from '../command-line'
 import { stateOf } from '../drivers'
-import { buildOptions, missingFor } from '../kernel-build'
+import { buildOptions, missingFor, unsetFor } from '../kernel-build'
 import { kmem } from './kmem'
 
 /** The kernel loads them in this order: dax_hmem makes the device, which device_dax then binds. */
@@ -73,15 +74,18 @@ const kernelBuild: HostCheck = {
   run: ({ files, configuration }) => {
     const release = files.text('/proc/sys/kernel/osrelease') ?? ''
     const options = buildOptions(files, release)
-    if (options === undefined)
-      return notApplicable(`there is no /boot/config-${release} to see what the kernel can do`)
     const build = { options, modules: undefined }
-    const missing = new Set(configuration.ranges.flatMap(range => missingFor(range, build)))
+    const parameters = parseCommandLine(files.text('/proc/cmdline') ?? '')
+    const missing = new Set(
+      configuration.ranges.flatMap(range => [...missingFor(range, build), ...unsetFor(range, parameters)]),
+    )
+    if (options === undefined && missing.size === 0)
+      return notApplicable(`there is no /boot/config-${release} to see what the kernel can do`)
     return missing.size === 0
       ? good('this kernel has the drivers')
       : bad(
           [...missing].join('; ').replaceAll('the next kernel', 'this kernel'),
-          'boot a kernel that has them',
+          'boot a kernel that has them, with these parameters',
         )
   },
 }

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { closeSync, constants, openSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { native } from '../../../../native'
+import { SourceError } from '../../failure'
+import { type Part, shortPart } from '../../service/inherited'
+
+export const liveUpdateDevice = '/dev/liveupdate'
+
+/** The kernel takes names of so many bytes. */
+const nameBytesMax = 63
+/** Another process may have the device open for a moment. */
+const busyMs = 20
+const busyTriesMax = 100
+const takenTriesMax = 50
+
+/** The name of the session that preserves a part of a range: of its memfd only, so that each can end by itself. */
+export function sessionName(range: string, part: Part): string {
+  const name = `membroker-${shortPart(part)}.${range}`
+  if (name.length <= nameBytesMax) return name
+  const short = createHash('sha256').update(range).digest('hex').slice(0, 32)
+  return `membroker-${shortPart(part)}.${short}`
+}
+
+/** Uses the kernel's device, which one process at a time can have open. @throws SystemError; SourceError EBUSY */
+export async function withDevice<T>(use: (device: number) => T | Promise<T>): Promise<T> {
+  const device = await openDevice()
+  try {
+    return await use(device)
+  } finally {
+    closeSync(device)
+  }
+}
+
+async function openDevice(): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return openSync(liveUpdateDevice, constants.O_RDWR)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    }
+    if (tries === busyTriesMax)
+      throw Object.assign(new SourceError(`another process has ${liveUpdateDevice} open`), { code: 'EBUSY' })
+    await sleep(busyMs)
+  }
+}
+
+/** Why this host keeps no memfds over kexec just now; a sentence. undefined: it does. */
+export async function whyNotLive(): Promise<string | undefined> {
+  try {
+    await withDevice(() => {})
+    return undefined
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    switch (code) {
+      case 'ENOENT':
+      case 'ENODEV':
+      case 'ENXIO':
+        return `this kernel has no ${liveUpdateDevice}: it needs the Live Update Orchestrator and the parameters kho=on liveupdate=on`
+      case 'EACCES':
+      case 'EPERM':
+        return `only root may use ${liveUpdateDevice}`
+      case 'EIO':
+        // What the kernel before has preserved is in there, unreadable: a new table must not take its place.
+        throw new SourceError(
+          `this kernel can't read what the kernel before has preserved (${liveUpdateDevice}: EIO); its memory is lost at the next boot`,
+        )
+    }
+    throw new SourceError(message, { cause: error })
+  }
+}
+
+/** A new session. An earlier broker's ends a moment after that broker. @throws SystemError EEXIST: another program has one of its name */
+export async function createSession(range: string, part: Part): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await withDevice(device => native.createLiveSession(device, sessionName(range, part)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries === takenTriesMax) throw error
+    }
+    await sleep(busyMs)
+  }
+}
+
+/** A session of the kernel before. @throws SystemError ENOENT: there is none, or it is over */
+export function retrieveSession(device: number, range: string, part: Part): number {
+  return native.retrieveLiveSession(device, sessionName(range, part))
+}
+
+export function isSessionOf(fd: number, range: string, part: Part): boolean {
+  try {
+    return native.liveSessionName(fd) === sessionName(range, part)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,29 @@
+import { fstatSync } from 'node:fs'
+import { check } from '../../../native'
+import { NotInTime } from './errors'
+import { encodeRequest, u64 } from './request'
+import type { Owner, WorkerPool } from './worker-pool'
+
+/**
+ * Adds a file to a session of the kernel's Live Update Orchestrator, under a token, in a worker: the kernel takes the inode's
+ * lock, and fills the file's holes. It takes as long as the kernel works on it. stuckMs: it may sleep for so long without work.
+ * @throws SystemError with the kernel's errno, or when no worker can start
+ * @throws NotInTime when it has not come back. The kernel may still do it
+ */
+export async function preserveFile(
+  pool: WorkerPool,
+  owner: Owner,
+  { fd, session, token }: { fd: number; session: number; token: number },
+  stuckMs: number,
+): Promise<void> {
+  const { dev, ino } = fstatSync(fd)
+  const outcome = await pool.run(owner, {
+    request: encodeRequest('preserve', [u64(token)]),
+    fds: [fd, session],
+    deadlineMs: Number.POSITIVE_INFINITY,
+    stuckMs,
+    blame: `file ${dev}:${ino}`,
+  })
+  if (outcome.kind === 'late') throw new NotInTime('ioctl', 'the kernel has not preserved a file in time')
+  check('ioctl', outcome.status)
+}
