@@ -507,7 +507,10 @@ typedef struct mb_participant {
  */
 mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_participation **participation, mb_error *error);
 
-/** The answer to prepare; detail: why it failed, or NULL. Errors: MB_INVALID_ARGUMENT: it was not asked, or the update is over. */
+/**
+ * The answer to prepare; detail: why it failed, or NULL. A later answer replaces it, such as not ready where what was saved is lost.
+ * Errors: MB_INVALID_ARGUMENT: it was not asked, or the update is over.
+ */
 mb_code mb_participation_answer(mb_participation *participation, int64_t update, bool ready, const char *detail, mb_error *error);
 
 /** Stop taking part. NULL does nothing. */

@@ -869,7 +869,10 @@ class Participation(_Stream):
         return {"name": self._name}
 
     def answer(self, update: int, ready: bool = True, detail: Optional[str] = None) -> None:
-        """The answer to prepare, in the handler or later; detail: why it failed."""
+        """The answer to prepare, in the handler or later; detail: why it failed.
+
+        A later answer replaces it, such as not ready where what was saved is lost.
+        """
         if self._preparing != update:
             raise BrokerError("InvalidArgument", f"update: this process does not prepare for update {update}")
         line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]+", " ", detail or "")

@@ -19,6 +19,7 @@ export type Operation =
   | 'list'
   | 'map'
   | 'participate'
+  | 'fail'
   | 'read'
   | 'release'
   | 'revoke'
@@ -49,13 +50,13 @@ export interface Call {
 }
 
 /**
- * Something happens to the broker, or to a process; an operator begins an update of the host, waits until all are ready, or calls it
- * off.
+ * Something happens to the broker, or to a process; an operator begins an update of the host, waits until all are ready or one
+ * is not, or calls it off.
  */
 type Happening =
   | { readonly broker: 'kill' | 'start' | 'restart' }
   | { readonly ends: string }
-  | { readonly update: 'begin' | 'ready' | 'cancel' }
+  | { readonly update: 'begin' | 'ready' | 'failed' | 'cancel' }
 
 export interface Case {
   readonly name: string
@@ -477,7 +478,7 @@ export const cases: readonly Case[] = [
     ],
   },
   {
-    name: 'a participant in updates: ready, called off, and again',
+    name: 'a participant in updates: ready, called off, and again; ready no more',
     steps: [
       { by: 'a', do: 'participate', with: { name: '' }, fails: 'InvalidArgument' },
       { by: 'a', do: 'participate', with: { name: `${own} ä` }, gives: 'joined' },
@@ -489,6 +490,9 @@ export const cases: readonly Case[] = [
       { by: 'a', do: 'status', gives: {} },
       { update: 'begin' },
       { by: 'a', do: 'await', with: { event: 'prepare' }, gives: { hasTime: true } },
+      { update: 'ready' },
+      { by: 'a', do: 'fail', with: { reason: 'it runs again' }, gives: 'failed' },
+      { update: 'failed' },
       { by: 'a', do: 'leave', gives: 'left' },
       { update: 'cancel' },
     ],

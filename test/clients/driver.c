@@ -386,6 +386,10 @@ static void op_participate(void)
     answers_later = boolean_of("later");
     answer_word(mb_participate(broker, &participant, &participation, &error), "joined");
 }
+static void op_fail(void)
+{
+    answer_word(mb_participation_answer(participation, update_asked, false, string_of("reason"), &error), "failed");
+}
 static void op_leave(void)
 {
     mb_participation_end(participation);
@@ -437,6 +441,7 @@ static const struct {
     {"watch", op_watch},
     {"unwatch", op_unwatch},
     {"participate", op_participate},
+    {"fail", op_fail},
     {"leave", op_leave},
     {"call", op_call},
     {"descriptors", op_descriptors},

@@ -143,6 +143,7 @@ def unwatch():
 
 def participate(name, later=False):
     def prepare(participation, update):
+        state["update"] = update.id
         happened("prepare", reason=update.reason, hasTime=update.deadline > 0)
         if not later:
             participation.answer(update.id)
@@ -152,6 +153,11 @@ def participate(name, later=False):
 
     state["participation"] = broker.participate(name, prepare, cancelled)
     return "joined"
+
+
+def fail(reason):
+    state["participation"].answer(state["update"], ready=False, detail=reason)
+    return "failed"
 
 
 def leave():
@@ -197,6 +203,7 @@ OPERATIONS = {
     "watch": watch,
     "unwatch": unwatch,
     "participate": participate,
+    "fail": fail,
     "leave": leave,
     "call": call,
     "descriptors": lambda: len(os.listdir("/proc/self/fd")),

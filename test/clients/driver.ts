@@ -11,12 +11,14 @@ import {
   connect,
   type Mapping,
   type MappingInfo,
+  type Participation,
 } from '../../src/client'
 import type { Arguments, Operation } from './cases'
 
 let broker: Broker
 let watching = new AbortController()
 let participating = new AbortController()
+let participation: Participation | undefined
 const mappings = new Map<string, Mapping>()
 const events: Array<{ kind: string; details: unknown }> = []
 let onEvent = () => {}
@@ -187,7 +189,7 @@ const operations: Record<Operation, (args: Any) => Promise<unknown>> = {
   },
   async participate({ name, later }) {
     participating = new AbortController()
-    const { joined, done } = broker.participate({
+    participation = broker.participate({
       name,
       signal: participating.signal,
       prepare({ reason, deadlineMs }) {
@@ -196,9 +198,13 @@ const operations: Record<Operation, (args: Any) => Promise<unknown>> = {
       },
       cancelled: ({ reason }) => happened('cancelled', { reason }),
     })
-    done.catch(() => {})
-    await joined
+    participation.done.catch(() => {})
+    await participation.joined
     return 'joined'
+  },
+  async fail({ reason }) {
+    participation!.fail(reason)
+    return 'failed'
   },
   async leave() {
     participating.abort()

@@ -7,6 +7,7 @@
 enum { events_max = 256 };
 
 bool answers_later;
+int64_t update_asked;
 
 static struct {
     char name[name_bytes];
@@ -109,6 +110,7 @@ void on_prepare(void *context, mb_participation *own, const mb_update *update)
 {
     struct text text = {0};
     (void)context;
+    update_asked = update->id;
     text_add(&text, "{");
     text_string(&text, "reason", update->reason);
     put_boolean(&text, "hasTime", update->deadline_ms > 0);

@@ -42,6 +42,10 @@ class Operator {
     await until(() => this.state === 'ready', 'the participants are ready')
   }
 
+  async failed(): Promise<void> {
+    await until(() => this.state === 'failed', 'a participant is not ready')
+  }
+
   async cancel(): Promise<void> {
     await this.broker.ask('CancelUpdate', { update: this.id, reason: 'not today' })
     await until(() => this.state === 'cancelled', 'the update is called off')
