@@ -16,6 +16,8 @@ export interface Addon {
   openTap(name: string, vnetHeader: boolean): number
   tapHeaderBytes(fd: number): number
   setTapHeaderBytes(fd: number, bytes: number): number
+  tapOffloads(fd: number): number
+  setTapOffloads(fd: number, flags: number): number
 
   pidfdOpen(pid: number): number
   pidfdSendSignal(pidfd: number, signal: number): number

@@ -92,6 +92,18 @@ export function setTapHeaderBytes(fd: number, bytes: number): void {
   check('TUNSETVNETHDRSZ', addon.setTapHeaderBytes(fd, bytes))
 }
 
+/**
+ * What the kernel leaves to the readers of a tap device, such as checksums and segmentation: flags of TUNSETOFFLOAD. Throws
+ * ENODEV where the device is in another network namespace.
+ */
+export function tapOffloads(fd: number): number {
+  return check('SIOCETHTOOL', addon.tapOffloads(fd))
+}
+
+export function setTapOffloads(fd: number, flags: number): void {
+  check('TUNSETOFFLOAD', addon.setTapOffloads(fd, flags))
+}
+
 // Processes
 
 /**

@@ -338,6 +338,8 @@ void ExportSockets(Napi::Env env, Napi::Object exports) {
   ExportNumber<OpenTap, &Arguments::string, &Arguments::boolean>(exports, "openTap");
   ExportNumber<TapHeaderBytes, &Arguments::int32>(exports, "tapHeaderBytes");
   ExportNumber<SetTapHeaderBytes, &Arguments::int32, &Arguments::int32>(exports, "setTapHeaderBytes");
+  ExportNumber<TapOffloads, &Arguments::int32>(exports, "tapOffloads");
+  ExportNumber<SetTapOffloads, &Arguments::int32, &Arguments::int32>(exports, "setTapOffloads");
   exports["Socket"] = Socket::Define(env);
   exports["Listener"] = Listener::Define(env);
 }

@@ -2,7 +2,7 @@
  * Proves that a newer QEMU takes a guest from the one that runs it, with no count lost and no memory copied; and that whatever
  * goes wrong on the way leaves the guest in the old one.
  */
-import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
@@ -244,26 +244,32 @@ withQemu(qemu => {
     await run.countsOn()
   })
 
-  test('a new QEMU sets the header length of a tap device; the guest that goes on in the old one has its own again', async () => {
+  test('a new QEMU resets a tap device; the guest that goes on in the old one has its headers and offloads again', async () => {
     if (!needsRoot('tap devices')) return
-    const length = path.join(scene.folder, 'length')
-    const lengthNow = () => Number(readFileSync(length, 'utf8') || 0)
-    // As a guest's driver would, this sets the length, and then tells it; beside the first QEMU alone.
+    const file = path.join(scene.folder, 'settings')
+    const settingsNow = () => readFileSync(file, 'utf8')
+    // As a guest's driver would, this sets both, and then tells them; beside the first QEMU alone.
     const watched = scene.program(
       'watched',
       `#!/usr/bin/python3
-import fcntl, os, struct, sys, time
+import array, fcntl, os, socket, struct, sys, time
+def feature(command):
+    words = array.array('I', [command, 0])
+    fcntl.ioctl(device, 0x8946, struct.pack('16sP16x', b'mbr0', words.buffer_info()[0]))
+    return words[1] != 0
 def child():
     time.sleep(1)
     fcntl.ioctl(50, 0x400454d8, struct.pack('i', 12))
+    fcntl.ioctl(50, 0x400454d0, 3)
     while os.getppid() == parent:
         bytes, = struct.unpack('i', fcntl.ioctl(50, 0x800454d7, struct.pack('i', 0)))
-        open(${JSON.stringify(`${length}.new`)}, 'w').write(str(bytes))
-        os.rename(${JSON.stringify(`${length}.new`)}, ${JSON.stringify(length)})
+        open(${JSON.stringify(`${file}.new`)}, 'w').write('%d %d %d' % (bytes, feature(0x16), feature(0x1e)))
+        os.rename(${JSON.stringify(`${file}.new`)}, ${JSON.stringify(file)})
         time.sleep(0.02)
 parent = os.getpid()
-if not os.path.exists(${JSON.stringify(length)}):
-    open(${JSON.stringify(length)}, 'w').close()
+device = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+if not os.path.exists(${JSON.stringify(file)}):
+    open(${JSON.stringify(file)}, 'w').close()
     if os.fork() == 0:
         os.closerange(0, 3)
         child()
@@ -279,12 +285,11 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
     scene.launcher = ['unshare', '--net', '--']
     const run = scene.run('vm-1')
     await run.counts(5)
-    await until(() => lengthNow() === 12, 'the length is set')
+    await until(() => settingsNow() === '12 1 1', 'the driver has set both')
     expect(await upgrade('--dry-run')).toMatchObject({ code: 0 })
-    rmSync(length)
-    writeFileSync(length, '')
-    await until(() => lengthNow() > 0, 'the length is read')
-    expect(lengthNow()).toBe(12)
+    writeFileSync(file, '')
+    await until(() => settingsNow() !== '', 'they are read')
+    expect(settingsNow()).toBe('12 1 1')
     await run.countsOn()
   })
 

@@ -18,7 +18,7 @@ import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
 import { SocketFiles } from './socket-files'
 import { Standing, type StandingParts } from './standing'
-import { TapHeaders } from './tap-headers'
+import { TapSettings } from './tap-settings'
 import { GuestLost, type UpgradeOrder, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
 
@@ -274,7 +274,7 @@ export class Runner {
     this.upgrading = new AbortController()
     const { signal } = this.upgrading
     const sockets = new SocketFiles(this.settings.arguments)
-    const headers = new TapHeaders(this.parts.inherited)
+    const taps = new TapSettings(this.parts.inherited)
     try {
       const {
         machine: newer,
@@ -283,7 +283,7 @@ export class Runner {
         downtimeMs,
       } = await upgrade(machine, {
         start: (machineType, runs) =>
-          headers.keepDuring(this.launch(settings, { machineType, takesOver: true, runs }, signal)),
+          taps.keepDuring(this.launch(settings, { machineType, takesOver: true, runs }, signal)),
         isSaved: this.saver.has(machine),
         save: () => this.saveToPass(machine, settings.saveMs, progress),
         passMs: settings.saveMs,
@@ -301,7 +301,7 @@ export class Runner {
       }
       return { state: 'running', from, to, downtimeMs: downtimeMs ?? null }
     } catch (error) {
-      headers.restore()
+      taps.restore()
       if (error instanceof GuestLost) this.failure = error
       if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
       throw error
