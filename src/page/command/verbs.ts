@@ -3,8 +3,7 @@ import type { Allocation, SetLogLevelIn } from '../../../protocol/generated/brok
 import { parseSize } from '../../../protocol/units'
 import { dateAndClock, size } from '../format'
 import type { Link } from '../link/link'
-import { showAllocation, showPoisoned, showRanges, showStatus } from './show'
-import { textFields, textTable } from './text-table'
+import { showAllocation, showPoisoned, showRanges, showStatus, textFields, textTable } from './show'
 import { type Arguments, type OptionSpec, parseArguments, splitWords, UsageError } from './words'
 
 /** The tools of a command: the broker, and the place for its steps. */

@@ -1,5 +1,5 @@
+import { holderInWords } from '../../../protocol/columns'
 import type { Allocation } from '../../../protocol/generated/broker'
-import { holderInWords } from '../../../protocol/words'
 import { count, size } from '../format'
 import { useApp } from './hooks'
 import { hasWords, LiveTable } from './live-table'

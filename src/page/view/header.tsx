@@ -1,4 +1,4 @@
-import { updateInWords } from '../../../protocol/words'
+import { updateInWords } from '../../../protocol/columns'
 import { count, dateAndClock, duration, grouped } from '../format'
 import { useApp, useClock, useSignals } from './hooks'
 

@@ -1,4 +1,4 @@
-import { updateInWords } from '../../../../protocol/words'
+import { updateInWords } from '../../../../protocol/columns'
 import type { Range } from '../../index'
 import { duration, microseconds, printable, rate, size, time } from '../table'
 import { bar } from '../terminal/blocks'

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
-import { type Broker, BrokerError, type Poison, type Range } from '../../index'
+import { BrokerError, type Range } from '../../index'
 import { UsageError } from '../exit'
 import { drawMap } from '../map/draw'
 import { type Layout, layOut, within } from '../map/layout'
 import { offsetArgument, type Session, wholeArgument, withBroker } from '../session'
 import { unicodeWanted } from '../terminal/blocks'
 import { colorsWanted } from '../terminal/color'
+import { unless } from '../unless'
 import { addVerb } from '../verb'
 
 interface Options {
@@ -44,7 +45,8 @@ UTF-8.`,
 /** The facts of a range, or of all. */
 async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
   progress.say('looking at all allocations')
-  const poison = await knownPoison(broker, signal)
+  // Who may not see it does not see everybody's allocations either.
+  const poison = await unless('PermissionDenied', broker.poisoned({ signal }))
   const ranges = (await broker.ranges({ signal })).filter(range => name === undefined || range.name === name)
   if (ranges.length === 0 && name !== undefined)
     throw new BrokerError('NotFound', `there is no range ${JSON.stringify(name)}`, {
@@ -66,16 +68,6 @@ async function survey({ broker, signal, progress }: Session, name: string | unde
       seesAll: poison !== undefined,
     }),
   )
-}
-
-/** undefined: not for this user, who then does not see everybody's allocations either. */
-async function knownPoison(broker: Broker, signal: AbortSignal): Promise<Poison[] | undefined> {
-  try {
-    return await broker.poisoned({ signal })
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === 'PermissionDenied') return undefined
-    throw error
-  }
 }
 
 function zoomed(layout: Layout, { offset, length }: { offset: number; length: number }): Layout {

@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import { allocationFields, mappingColumns, places } from '../../../../protocol/columns'
-import { type AllocationInfo, type Broker, BrokerError, type Found, type Poison } from '../../index'
+import type { AllocationInfo, Broker, Found, Poison } from '../../index'
 import { withBroker } from '../session'
 import { fields, table } from '../table'
+import { unless } from '../unless'
 import { addVerb } from '../verb'
 
 export function addShow(program: Command): void {
@@ -25,12 +26,8 @@ export function addShow(program: Command): void {
 
 /** Only its owner and administrators see who else has it open. */
 async function find(broker: Broker, name: string, signal: AbortSignal): Promise<Found> {
-  try {
-    return await broker.get(name, { holders: true, signal })
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === 'PermissionDenied') return broker.get(name, { signal })
-    throw error
-  }
+  const found = await unless('PermissionDenied', broker.get(name, { holders: true, signal }))
+  return found ?? broker.get(name, { signal })
 }
 
 function othersText(others: Found['others']): string | undefined {
@@ -41,12 +38,8 @@ function othersText(others: Found['others']): string | undefined {
 
 /** Its bad memory in the ledger, if the caller may see that. */
 async function badMemory(broker: Broker, name: string, signal: AbortSignal): Promise<Poison[]> {
-  try {
-    return (await broker.poisoned({ signal })).filter(({ allocation }) => allocation === name)
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === 'PermissionDenied') return []
-    throw error
-  }
+  const poisoned = await unless('PermissionDenied', broker.poisoned({ signal }))
+  return (poisoned ?? []).filter(({ allocation }) => allocation === name)
 }
 
 function describe(info: AllocationInfo, bad: readonly Poison[], others: Found['others']): string {
