@@ -30,7 +30,7 @@ export const fdsPerMessageMax = 128
  * Calls of one connection that wait for their turn, in bytes; beyond it the connection is not read until some are
  * answered. One read may overshoot it.
  */
-const callBytesInFlightMax = 64 * KiB
+export const callBytesInFlightMax = 64 * KiB
 
 /** Calls of one connection answered in a row before the other connections of its uid have their turn. */
 export const callsPerTurnMax = 16

@@ -51,6 +51,12 @@ async function withViewer(broker: TestBroker, body: (viewer: PageClient) => Prom
   }
 }
 
+/** From its snapshot on, a change is an event: before, it may be in the snapshot. */
+async function watch(viewer: PageClient): Promise<void> {
+  viewer.send('Watch', {}, true)
+  await viewer.until(({ parameters }) => parameters.snapshotEnd === true)
+}
+
 async function makeRam(broker: TestBroker): Promise<void> {
   const client = broker.client()
   await client.call('Allocate', { name: 'vm/ram', bytes: 4096, metadata: { kept: true } })
@@ -96,7 +102,7 @@ describe('a console that only looks', () => {
 
   test('watches everything', () =>
     withViewer(broker, async viewer => {
-      viewer.send('Watch', {}, true)
+      await watch(viewer)
       const client = broker.client()
       await client.call('Allocate', { name: 'seen', bytes: 4096 })
       await client.call('Release', { name: 'seen' })
@@ -117,7 +123,7 @@ describe('a console that only looks', () => {
     withViewer(broker, async viewer => {
       const client = broker.client()
       const secret = 'correct horse battery staple'
-      viewer.send('Watch', {}, true)
+      await watch(viewer)
       await client.call('Allocate', { name: 'guarded', bytes: 4096, secret })
       await viewer.until(({ parameters }) => (parameters.event as { kind?: string })?.kind === 'allocated')
       const other = await PageClient.connect(await consoleOf(broker))
