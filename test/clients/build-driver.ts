@@ -26,4 +26,14 @@ export const sanitizedEnvironment = {
   PYTHONDONTWRITEBYTECODE: '1',
 }
 
-export const buildDriver = () => buildSanitized('driver.c', 'put.c', 'events.c')
+const driverParts = ['put.c', 'events.c']
+export const buildDriver = () => buildSanitized('driver.c', ...driverParts)
+
+/** The driver for a system without the sanitizers' libraries. */
+export const buildPlainDriver = () =>
+  buildWithLibrary(
+    'test/clients/driver.c',
+    'c-client',
+    [],
+    driverParts.map(part => `test/clients/${part}`),
+  )

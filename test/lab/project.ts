@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { buildGuest, buildLibrary, buildProgram, buildWithLibrary } from '../guest/build'
+import { buildPlainDriver } from '../clients/build-driver'
+import { buildGuest, buildLibrary, buildProgram } from '../guest/build'
 import { packageRoot } from '../support/package-root'
 import { labFolder } from './cache'
 import { command } from './command'
@@ -86,7 +87,7 @@ function programEntries(root: string): FileEntry[] {
     ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
     entry(buildGuest(), 'bin/tiny-vmm'),
     entry(buildProgram('test/service/support/manager.c'), 'bin/manager'),
-    entry(buildWithLibrary('test/clients/driver.c', 'c-client'), 'bin/c-client'),
+    entry(buildPlainDriver(), 'bin/c-client'),
     entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
   ]
 }
