@@ -96,10 +96,11 @@ export const retiredColumns: Columns<Retired> = [
 ]
 
 function abilities({ capabilities }: Range): string {
-  const { fdBound, forcedRevoke, survivesBroker, survivesKexec } = capabilities
+  const { fdBound, forcedRevoke, discard, survivesBroker, survivesKexec } = capabilities
   const words = [
     fdBound !== 'none' && 'bound',
     forcedRevoke && 'revoke',
+    discard && 'discard',
     survivesBroker && 'restart',
     survivesKexec && 'kexec',
   ]
@@ -116,6 +117,11 @@ export const rangeColumns: Columns<Range> = [
   { title: 'FREE', cell: row => size(row.freeBytes), right: true },
   { title: 'LARGEST', cell: row => size(row.largestFreeBytes), right: true },
   { title: 'ALLOCATED', cell: row => size(row.allocatedBytes), right: true },
+  {
+    title: 'RESIDENT',
+    cell: row => (typeof row.residentBytes === 'number' ? size(row.residentBytes) : '-'),
+    right: true,
+  },
   { title: 'SCRUBBING', cell: row => size(row.scrubbingBytes), right: true },
   { title: 'QUARANTINE', cell: row => size(row.quarantinedBytes), right: true },
   {
@@ -152,11 +158,16 @@ export function sharesText(shares: readonly ShareRight[]): string {
   return shares.map(({ uid, access }) => `uid ${uid} ${access}`).join(', ') || 'none'
 }
 
-export const allocationFields = (allocation: Allocation, verdictLines: Fields = []): Fields => [
+export const allocationFields = (
+  allocation: Allocation,
+  residentBytes: number | null | undefined,
+  verdictLines: Fields = [],
+): Fields => [
   ['name', allocation.name],
   ['id', String(allocation.id)],
   ['range', allocation.range],
   ['size', `${size(allocation.bytes)} (${allocation.bytes} bytes)`],
+  ['resident', typeof residentBytes === 'number' ? `${size(residentBytes)} from the host` : undefined],
   ['align', size(allocation.alignBytes)],
   ['owner', `uid ${allocation.uid}${allocation.secret ? ', with a secret' : ''}`],
   ['holder', allocation.holderPid ? `process ${allocation.holderPid}` : 'nobody'],

@@ -41,6 +41,8 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
 
   Allocate: change,
   Grow: change,
+  Shrink: change,
+  Discard: { ...change, console: 'never' },
   SetMetadata: change,
   Share: change,
   CreateMapping: { ...change, console: 'never' },

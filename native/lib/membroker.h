@@ -254,6 +254,26 @@ mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **lis
  */
 mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error);
 
+/**
+ * Make it smaller: bytes is its new size. Its end goes back to the range once nobody reaches it.
+ * Errors: MB_BUSY (a mapping reaches beyond bytes), MB_INVALID_ARGUMENT, MB_SOURCE_FAILED (somebody has it open), ...
+ */
+mb_code mb_shrink(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error);
+
+/** A piece of an allocation, in bytes from its start. */
+typedef struct mb_piece {
+    uint64_t offset, length;
+} mb_piece;
+
+/**
+ * Give the pages of pieces back to the host: they read as zeros, and the next touch takes new pages, or fails with SIGBUS where the
+ * host has none. Offsets and lengths are multiples of the range's page size; pieces do not overlap; at most 1024. The size, and what is
+ * charged for it, stay. After a failure do not use the pieces before a discard of them has succeeded. resident_bytes may be NULL: it
+ * gets what the allocation has from the host afterwards. Errors: MB_NOT_CLAIMED, MB_INVALID_ARGUMENT, MB_SOURCE_FAILED, ...
+ */
+mb_code mb_discard(mb_broker *broker, const char *name, const mb_piece *pieces, size_t count, const char *secret,
+                   uint64_t *resident_bytes, mb_error *error);
+
 /** Replace the owner's metadata, a JSON object; NULL removes it. */
 mb_code mb_set_metadata(mb_broker *broker, const char *name, const char *metadata, const char *secret, mb_list **allocation,
                         mb_error *error);

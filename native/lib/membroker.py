@@ -32,7 +32,7 @@ import select
 import socket
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
 __all__ = [
     "Allocation", "Broker", "BrokerError", "Claimed", "Mapping", "MappingInfo", "NotClaimed", "Participation", "Rebuilt", "Update", "Watch",
@@ -1145,6 +1145,23 @@ class Broker:
     def grow(self, name: str, size: int, *, secret: Optional[str] = None) -> Allocation:
         """Make it larger; size is that of the whole. Contents and mappings stay."""
         return self._change("Grow", name=name, bytes=size, secret=secret)
+
+    def shrink(self, name: str, size: int, *, secret: Optional[str] = None) -> Allocation:
+        """Make it smaller; size is that of the whole. Its end goes back to the range once nobody reaches it.
+
+        Raises BrokerError Busy (a mapping reaches beyond it), SourceFailed (somebody has it open), InvalidArgument, ...
+        """
+        return self._change("Shrink", name=name, bytes=size, secret=secret)
+
+    def discard(self, name: str, pieces: Iterable[Tuple[int, int]], *, secret: Optional[str] = None) -> int:
+        """Give the pages of pieces (offset, length) back to the host; returns the bytes that the allocation then has from it.
+
+        They read as zeros, and the next touch takes new pages, or fails with SIGBUS where the host has none. The size, and what is
+        charged for it, stay. After a failure do not use the pieces before a discard of them has succeeded.
+        """
+        parts = [{"offset": offset, "length": length} for offset, length in pieces]
+        told = self.call("Discard", name=name, pieces=parts, secret=secret)
+        return _decoded("Discard", lambda: _integer(told.get("residentBytes"), 0))
 
     def set_metadata(self, name: str, metadata: Optional[Json], *, secret: Optional[str] = None) -> Allocation:
         """Replace the owner's metadata; None removes it."""

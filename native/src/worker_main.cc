@@ -40,7 +40,7 @@ constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
-enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHole, kStrip, kPages, kPreserve };
+enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve };
 
 /** Takes a request apart. A field beyond its end is zero and makes the request bad. */
 class Reader {
@@ -130,24 +130,36 @@ int Strip(int fd) {
   return 0;
 }
 
+int Allocate(int fd, int mode, uint64_t offset, uint64_t length) {
+  int result;
+  do result = fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  while (result < 0 && errno == EINTR);
+  return result;
+}
+
+/** Stops at the first piece that fails. */
+int32_t PunchHoles(int fd, Reader& request) {
+  struct Piece {
+    uint64_t offset, length;
+  };
+  const std::vector<Piece> pieces = request.list<Piece>();
+  if (!request.good() || fd < 0) return -EBADMSG;
+  for (const Piece& piece : pieces)
+    if (Allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, piece.offset, piece.length) < 0) return -errno;
+  return 0;
+}
+
 /** It takes a descriptor that only names its file (O_PATH), too, where the kernel has a call for that. */
 int32_t Operate(uint32_t kind, int fd, Reader& request) {
   const uint64_t first = request.take<uint64_t>();
   const uint64_t second = request.take<uint64_t>();
   if (!request.good() || fd < 0) return -EBADMSG;
-  const auto allocate = [&](int mode) {
-    int result;
-    do result = fallocate(fd, mode, static_cast<off_t>(first), static_cast<off_t>(second));
-    while (result < 0 && errno == EINTR);
-    return result;
-  };
   const auto run = [&] {
     switch (kind) {
       case kChmod: return chmod(("/proc/self/fd/" + std::to_string(fd)).c_str(), static_cast<mode_t>(first));
       case kChown: return fchownat(fd, "", static_cast<uid_t>(first), static_cast<gid_t>(second), AT_EMPTY_PATH);
       case kTruncate: return ftruncate(fd, static_cast<off_t>(first));
-      case kAllocate: return allocate(0);
-      case kPunchHole: return allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+      case kAllocate: return Allocate(fd, 0, first, second);
       case kStrip: return Strip(fd);
     }
     errno = EBADMSG;
@@ -197,6 +209,7 @@ int Run() {
       case kCommands: status = Commands(request, &area); break;
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
       case kPreserve: status = Preserve(fds, request); break;
+      case kPunchHoles: status = PunchHoles(fds.empty() ? -1 : fds[0].get(), request); break;
       default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
     }
     // Close them before the answer: once the broker has that, nothing of them is open here.

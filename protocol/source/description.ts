@@ -17,6 +17,7 @@ export interface SourceDescription<K extends Keys = Keys> {
     readonly fdBound: 'kernel' | 'file' | 'none'
     readonly forcedRevoke: boolean
     readonly directMap: boolean
+    readonly discard: boolean
   }
   /** Where its allocation table is: at the range's start, as one more file beside the allocations, or somewhere else. */
   readonly table: 'inRange' | 'inFolder' | 'elsewhere'

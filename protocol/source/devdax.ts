@@ -5,7 +5,7 @@ export const devdax = describeSource({
   tableCode: 3,
   summary: 'soft-reserved memory, a device-DAX instance per allocation',
   keys: { base },
-  can: { fdBound: 'kernel', forcedRevoke: true, directMap: true },
+  can: { fdBound: 'kernel', forcedRevoke: true, directMap: true, discard: false },
   table: 'inRange',
   // For each page of device memory the kernel keeps a structure in its own.
   reservation: { as: 'softReserved', overheadBytesPerPage: 64, exampleLines: [] },

@@ -10,7 +10,7 @@ export const devmem = describeSource({
       'the uids that get descriptors of it, which reach beyond their allocations. Default: none.',
     ),
   },
-  can: { fdBound: 'none', forcedRevoke: false, directMap: false },
+  can: { fdBound: 'none', forcedRevoke: false, directMap: false, discard: false },
   table: 'inRange',
   reservation: {
     as: 'reserved',

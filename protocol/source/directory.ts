@@ -12,7 +12,7 @@ export const directory = describeSource({
     ),
     preallocate,
   },
-  can: { fdBound: 'file', forcedRevoke: false, directMap: true },
+  can: { fdBound: 'file', forcedRevoke: false, directMap: true, discard: true },
   table: 'inFolder',
   files: 'inFolder',
   lostByKexec: ({ path }) =>

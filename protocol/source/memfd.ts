@@ -13,7 +13,7 @@ export const memfd = describeSource({
         'allocation from its creation, or not at all. Its pages are reserved and pinned. Default: "no".',
     ),
   },
-  can: { fdBound: 'file', forcedRevoke: false, directMap: true },
+  can: { fdBound: 'file', forcedRevoke: false, directMap: true, discard: true },
   table: 'elsewhere',
   files: 'unnamed',
   endsWithService: true,

@@ -9,6 +9,6 @@ export const pciBar = describeSource({
     table_path: needed(pathKey('the file of its allocation table.')),
   },
   bytesMin: 1,
-  can: { fdBound: 'file', forcedRevoke: false, directMap: false },
+  can: { fdBound: 'file', forcedRevoke: false, directMap: false, discard: false },
   table: 'elsewhere',
 })

@@ -68,6 +68,9 @@ export const sharedMappingsPerAllocationMax = 64
 /** Allocations in one page of ListAllocations and in one Watch snapshot batch; replyBytesMax holds that many. */
 export const listAllocationsMax = 256
 
+/** Pieces of one Discard: with the largest numbers 56 KiB of JSON, which fit messageBytesMax. */
+export const discardPiecesMax = 1024
+
 /** Other uids that may map an allocation. */
 export const sharesPerAllocationMax = 64
 

@@ -2,6 +2,7 @@ import { inspect } from 'node:util'
 import type {
   Allocation as AllocationInfo,
   Mapping as MappingInfo,
+  Piece,
   Poison,
   ShareRight,
 } from '../../protocol/generated/broker'
@@ -114,6 +115,31 @@ export class Allocation {
   }
 
   /**
+   * Make it smaller. Its end goes back to the range for others, after the broker has proved that nobody reaches it; until then
+   * it stays charged. On tmpfs a process that touches the end gets SIGBUS. Elsewhere nobody may have the allocation open.
+   * @param size in bytes, of the whole; rounded up to the range's alignment
+   * @throws BrokerError Busy (a mapping reaches beyond it), InvalidArgument, SourceFailed (EBUSY: somebody has it open), ...
+   */
+  async shrink(size: number, options: CallOptions = {}): Promise<void> {
+    const { name } = this
+    await this.change('Shrink', { name, bytes: size, secret: this.secret }, options)
+  }
+
+  /**
+   * Give the pages of pieces back to the host, as ballooning does. They read as zeros, and the next touch takes new pages; where
+   * the host has none, that touch fails (SIGBUS). The size, and what is charged for it, stay. After a failure, some pieces may
+   * be zeros, or become so later: do not use them before a discard of them has succeeded.
+   * @param pieces multiples of the range's page size, at most 1024, without overlaps
+   * @returns the bytes that the allocation has from the host afterwards
+   * @throws BrokerError InvalidArgument, NotClaimed, AlreadyClaimed, PermissionDenied, Busy, SourceFailed (EOPNOTSUPP), Frozen, ...
+   */
+  async discard(pieces: readonly Piece[], options: CallOptions = {}): Promise<number> {
+    const parameters = { name: this.name, pieces: [...pieces], secret: this.secret }
+    const { out } = await this.state.link.call('Discard', parameters, options.signal)
+    return out.residentBytes
+  }
+
+  /**
    * Report bad memory of it (after a machine check: SIGBUS with BUS_MCEERR_AR or BUS_MCEERR_AO). After its release,
    * the broker never hands that memory out again. For its owner and for uids that it is shared with.
    * @param where from the allocation's start
@@ -158,7 +184,7 @@ export class Allocation {
     return last.outcome as ReleaseOutcome
   }
 
-  private async change<M extends 'Grow' | 'Share' | 'SetMetadata'>(
+  private async change<M extends 'Grow' | 'Shrink' | 'Share' | 'SetMetadata'>(
     method: M,
     parameters: In<M>,
     options: CallOptions,

@@ -38,6 +38,8 @@ export interface Found {
   readonly mappings: MappingInfo[]
   /** Who else has the memory open, where that was asked; unseen: there may be more. */
   readonly others: { readonly pids: number[]; readonly unseen: boolean } | undefined
+  /** What it has from the host at present; undefined: it has no pages that could be given back. */
+  readonly residentBytes: number | undefined
 }
 
 export interface AllocateOptions extends CallOptions {

@@ -44,12 +44,12 @@ describe('a range with an address', () => {
 
   test('tells it to administrators only, also by its reason and in an error', async () => {
     range().becomeReadOnly('the region at 0x40000000 does not answer')
-    const told = (uid: number) => {
-      const { base, reason } = listRanges(broker, sessionOf(uid)).ranges[0]!
+    const told = async (uid: number) => {
+      const { base, reason } = (await listRanges(broker, sessionOf(uid))).ranges[0]!
       return [base ?? null, reason]
     }
-    expect(told(process.getuid!())).toEqual([2 ** 30, 'the region at 0x40000000 does not answer'])
-    expect(told(4321)).toEqual([null, 'the region at (address) does not answer'])
+    expect(await told(process.getuid!())).toEqual([2 ** 30, 'the region at 0x40000000 does not answer'])
+    expect(await told(4321)).toEqual([null, 'the region at (address) does not answer'])
     const failures: unknown[] = []
     const call = {
       method: 'io.membroker.Broker.Allocate',

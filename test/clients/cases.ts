@@ -12,6 +12,7 @@ export type Operation =
   | 'connect'
   | 'descriptor'
   | 'descriptors'
+  | 'discard'
   | 'get'
   | 'grow'
   | 'guest'
@@ -25,6 +26,7 @@ export type Operation =
   | 'revoke'
   | 'setMetadata'
   | 'share'
+  | 'shrink'
   | 'state'
   | 'status'
   | 'unwatch'
@@ -211,6 +213,47 @@ export const cases: readonly Case[] = [
       },
       { by: 'a', do: 'release', with: { name: ram }, fails: 'Frozen' },
       { by: 'a', do: 'call', with: { method: 'Thaw' } },
+      { by: 'a', do: 'release', with: { name: ram }, gives: 'ended' },
+    ],
+  },
+  {
+    name: 'discard and shrink',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: 4 * MiB }, gives: { bytes: 4 * MiB } },
+      { by: 'a', do: 'map', with: { as: 'm', name: ram, length: 2 * MiB }, gives: { length: 2 * MiB } },
+      { by: 'a', do: 'write', with: { mapping: 'm', offset: 0, text: 'hello' } },
+      { by: 'a', do: 'write', with: { mapping: 'm', offset: MiB, text: 'there' } },
+      {
+        by: 'a',
+        do: 'discard',
+        with: {
+          name: ram,
+          pieces: [
+            { offset: 3 * MiB, length: MiB },
+            { offset: 0, length: 8192 },
+          ],
+        },
+        gives: 4096,
+      },
+      { by: 'a', do: 'read', with: { mapping: 'm', offset: 0, length: 5 }, gives: '' },
+      { by: 'a', do: 'read', with: { mapping: 'm', offset: MiB, length: 5 }, gives: 'there' },
+      {
+        by: 'a',
+        do: 'discard',
+        with: { name: ram, pieces: [{ offset: 1, length: 4096 }] },
+        fails: 'InvalidArgument',
+      },
+      { by: 'a', do: 'discard', with: { name: ram, pieces: [] }, fails: 'InvalidArgument' },
+      {
+        by: 'b',
+        do: 'discard',
+        with: { name: ram, pieces: [{ offset: 0, length: 4096 }] },
+        fails: { code: 'AlreadyClaimed', parameters: { name: ram, pid: 'a' } },
+      },
+      { by: 'a', do: 'shrink', with: { name: ram, size: 5 * MiB }, fails: 'InvalidArgument' },
+      { by: 'a', do: 'shrink', with: { name: ram, size: 2 * MiB }, gives: { bytes: 2 * MiB } },
+      { by: 'a', do: 'read', with: { mapping: 'm', offset: MiB, length: 5 }, gives: 'there' },
+      { by: 'a', do: 'grow', with: { name: ram, size: 3 * MiB }, gives: { bytes: 3 * MiB } },
       { by: 'a', do: 'release', with: { name: ram }, gives: 'ended' },
     ],
   },

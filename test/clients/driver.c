@@ -177,6 +177,27 @@ static void op_grow(void)
     const mb_code code = mb_grow(broker, string_of("name"), number_of("size"), string_of("secret"), &list, &error);
     answer_change(code, list);
 }
+static void op_shrink(void)
+{
+    mb_list *list = NULL;
+    const mb_code code = mb_shrink(broker, string_of("name"), number_of("size"), string_of("secret"), &list, &error);
+    answer_change(code, list);
+}
+static void op_discard(void)
+{
+    mb_piece pieces[8] = {0};
+    size_t count = 0;
+    uint64_t resident;
+    json_each each = json_begin(json_get(arguments, "pieces"));
+    while (count < 8 && json_next(&each)) {
+        int64_t offset = 0, length = 0;
+        json_integer(json_get(each.value, "offset"), &offset);
+        json_integer(json_get(each.value, "length"), &length);
+        pieces[count++] = (mb_piece){(uint64_t)offset, (uint64_t)length};
+    }
+    if (!failed(mb_discard(broker, string_of("name"), pieces, count, string_of("secret"), &resident, &error)))
+        text_size(&answer, "result", resident);
+}
 static void op_set_metadata(void)
 {
     mb_list *list = NULL;
@@ -424,6 +445,8 @@ static const struct {
     {"get", op_get},
     {"list", op_list},
     {"grow", op_grow},
+    {"shrink", op_shrink},
+    {"discard", op_discard},
     {"setMetadata", op_set_metadata},
     {"share", op_share},
     {"map", op_map},

@@ -186,6 +186,8 @@ OPERATIONS = {
     "get": get,
     "list": lambda prefix=None: {"allocations": [one.wire for one in broker.list(prefix)], "mappings": []},
     "grow": lambda **args: broker.grow(**args).wire,
+    "shrink": lambda **args: broker.shrink(**args).wire,
+    "discard": lambda pieces, **args: broker.discard(pieces=[(piece["offset"], piece["length"]) for piece in pieces], **args),
     "setMetadata": lambda metadata=None, **args: broker.set_metadata(metadata=metadata, **args).wire,
     "share": lambda access=None, **args: broker.share(access=access, **args).wire,
     "map": map_,

@@ -109,6 +109,12 @@ const operations: Record<Operation, (args: Any) => Promise<unknown>> = {
     await allocation.grow(args.size)
     return allocation.info
   },
+  async shrink(args) {
+    const allocation = await handle(args)
+    await allocation.shrink(args.size)
+    return allocation.info
+  },
+  discard: async args => (await handle(args)).discard(args.pieces),
   async setMetadata(args) {
     const allocation = await handle(args)
     await allocation.setMetadata(args.metadata)

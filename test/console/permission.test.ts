@@ -10,6 +10,7 @@ const uid = 12345
 const changes: Partial<Record<BrokerMethodName, object>> = {
   Allocate: { name: 'new', bytes: 4096, uid },
   Grow: { name: 'vm/ram', bytes: 8192 },
+  Shrink: { name: 'vm/ram', bytes: 4096 },
   SetMetadata: { name: 'vm/ram', metadata: { changed: true } },
   Share: { name: 'vm/ram', uid, access: 'readWrite' },
   RevokeMapping: { mapping: 1 },
@@ -28,6 +29,7 @@ const changes: Partial<Record<BrokerMethodName, object>> = {
 const never: Partial<Record<BrokerMethodName, object>> = {
   CreateMapping: { name: 'vm/ram' },
   Claim: { name: 'vm/ram' },
+  Discard: { name: 'vm/ram', pieces: [{ offset: 0, length: 4096 }] },
   OpenConsole: {},
   CompleteHandOver: { name: 'vm/ram' },
   JoinUpdates: { name: 'vm' },

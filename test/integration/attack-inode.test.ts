@@ -89,6 +89,58 @@ suite('a locked inode', () => {
     })(),
   )
 
+  test.each([
+    { source: 'directory' as const, can: 'discard nor shrink' },
+    { source: 'memfd' as const, can: 'discard' },
+  ])('of $source memory makes no $can wait for long, nor anybody else', options =>
+    against(options, async () => {
+      const mine = await locked('mine')
+      const witness = new Witness(broker)
+      const discarding = mine.refusal('Discard', { name: 'mine', pieces: [{ offset: 0, length: 4096 }] })
+      await neighbourIsServed()
+      expect(await discarding).toBe('SourceFailed')
+      await witness.demandAnswers()
+      await mine.kill()
+      await lock!.end()
+      const again = await OtherProcess.start(broker.socket, { uid: tenant })
+      await again.run(({ client }) => client.call('Claim', { name: 'mine' }))
+      const discard = { name: 'mine', pieces: [{ offset: 0, length: 4096 }] }
+      await until(async () => (await again.refusal('Discard', discard)) === undefined, 'it discards')
+      expect((await broker.ask('GetAllocation', { name: 'mine' })).residentBytes).toBeLessThan(MiB)
+      await again.run(({ client }) => client.call('Release', { name: 'mine', graceMs: 0 }))
+      // It has the mapping back.
+      await again.kill()
+      await released()
+    })(),
+  )
+
+  test(
+    'of a file whose end is cut off keeps the end charged until it is gone',
+    against({}, async () => {
+      const mine = await OtherProcess.start(broker.socket, { uid: tenant })
+      await mine.run(({ client }, bytes) => client.call('Allocate', { name: 'mine', bytes }), 2 * MiB)
+      const fd = await mine.run(
+        async ({ client }, length) => (await client.call('CreateMapping', { name: 'mine', length })).fds[0]!,
+        MiB,
+      )
+      lock = await StuckInodeLock.start({ uid: tenant, pid: mine.pid, fd })
+      const witness = new Witness(broker)
+      expect(await mine.refusal('Shrink', { name: 'mine', bytes: MiB })).toBeUndefined()
+      const charged = async () =>
+        (await broker.ask('GetStatus', {})).usage.find(({ uid }) => uid === tenant)!.bytes
+      expect([await charged(), await retired()]).toMatchObject([
+        2 * MiB,
+        [{ bytes: MiB, state: 'quarantined' }],
+      ])
+      await neighbourIsServed()
+      await witness.demandAnswers()
+      await lock.end()
+      await released()
+      expect([await charged(), size()]).toEqual([MiB, MiB])
+      await mine.kill()
+    }),
+  )
+
   test(
     'of a file that was resized makes no look at it wait, nor a start',
     against({}, async () => {

@@ -1,6 +1,6 @@
 /**
  * Proves that what was answered is kept and nothing else is made up, whenever the broker is killed: processes allocate,
- * map, write, grow, revoke and release at random, the broker and they themselves are killed at random moments, and
+ * map, write, grow, shrink, discard, revoke and release at random, the broker and they themselves are killed at random moments, and
  * after each restart everything is compared with the account of what was answered.
  *
  * MEMBROKER_ROUNDS sets how many rounds, MEMBROKER_SEED repeats the operations of a run; its moments are the machine's.
@@ -24,7 +24,8 @@ afterEach(() => broker.dispose())
 /** A worker's memory is what its account says; unanswered operations have happened or have not. */
 function compare(known: Known, allocation: Allocation): void {
   const { attempt } = known
-  const sizes = attempt?.kind === 'grow' ? [known.bytes, attempt.bytes] : [known.bytes]
+  const sizes =
+    attempt?.kind === 'grow' || attempt?.kind === 'shrink' ? [known.bytes, attempt.bytes] : [known.bytes]
   expect(sizes).toContain(allocation.bytes)
   const turns = attempt?.kind === 'describe' ? [known.turn, attempt.turn] : [known.turn]
   expect(turns).toContain((allocation.metadata as { turn?: number } | null)?.turn)
@@ -32,7 +33,7 @@ function compare(known: Known, allocation: Allocation): void {
   expect(memory.length).toBe(allocation.bytes)
   if (known.filledBytes >= 0 && attempt?.kind !== 'map') {
     const wanted = Buffer.alloc(allocation.bytes)
-    wanted.fill(known.value, 0, known.filledBytes)
+    wanted.fill(known.value, 0, Math.min(known.filledBytes, allocation.bytes))
     expect(memory.equals(wanted)).toBe(true)
   }
 }
@@ -42,6 +43,7 @@ function adopt(known: Known, allocation: Allocation): void {
   if (known.attempt?.kind === 'map') known.filledBytes = -1
   known.attempt = undefined
   known.bytes = allocation.bytes
+  known.filledBytes = Math.min(known.filledBytes, allocation.bytes)
   known.turn = (allocation.metadata as { turn?: number } | null)?.turn
 }
 

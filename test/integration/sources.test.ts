@@ -5,7 +5,7 @@
 import { fstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { type NativeWindow, Window } from '../../native'
+import { type NativeWindow, native, Window } from '../../native'
 import { runNow } from '../support/child'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { needsHugePages } from '../support/needs-huge-pages'
@@ -16,25 +16,42 @@ const MiB = 2 ** 20
 interface Backend {
   name: string
   pageBytes: number
+  shrinks: 'whileOpen' | 'whileClosed' | 'never'
   setUp(): { options: TestBrokerOptions; tearDown(): void }
 }
 
 const hasHugePages = needsHugePages('the directory source on hugetlbfs')
 
 const backends: Backend[] = [
-  { name: 'directory on tmpfs', pageBytes: 4096, setUp: () => ({ options: {}, tearDown: () => {} }) },
+  {
+    name: 'directory on tmpfs',
+    pageBytes: 4096,
+    shrinks: 'whileOpen',
+    setUp: () => ({ options: {}, tearDown: () => {} }),
+  },
   {
     name: 'directory on a disk filesystem',
     pageBytes: 4096,
+    shrinks: 'whileClosed',
     setUp: () => {
       const directory = mkdtempSync(path.join(tmpdir(), 'membroker-disk-'))
       return { options: { directory }, tearDown: () => rmSync(directory, { recursive: true }) }
     },
   },
-  ...(hasHugePages ? [{ name: 'directory on hugetlbfs', pageBytes: 2 * MiB, setUp: setUpHugetlbfs }] : []),
+  ...(hasHugePages
+    ? [
+        {
+          name: 'directory on hugetlbfs',
+          pageBytes: 2 * MiB,
+          shrinks: 'whileClosed' as const,
+          setUp: setUpHugetlbfs,
+        },
+      ]
+    : []),
   {
     name: 'memfd',
     pageBytes: 4096,
+    shrinks: 'never',
     setUp: () => ({
       options: { config: '[[range]]\nname = "default"\nsource = "memfd"\nbytes = "256MiB"\n' },
       tearDown: () => {},
@@ -65,7 +82,7 @@ function view(fd: number, offset: number, length: number): Buffer {
   return Buffer.from(window.buffer)
 }
 
-describe.each(backends)('$name', ({ pageBytes, setUp }) => {
+describe.each(backends)('$name', ({ pageBytes, shrinks, setUp }) => {
   let broker: TestBroker
   let client: TestClient
   let tearDown: () => void
@@ -165,5 +182,64 @@ describe.each(backends)('$name', ({ pageBytes, setUp }) => {
       })
       expect(await broker.freeBytes()).toBe(free)
     }
+  })
+
+  test('discarded pieces go back to the host and read as zeros; what is charged for them stays', async () => {
+    const { allocation } = await client.call('Allocate', { name: 'balloon', bytes: 4 * pageBytes })
+    const { fds } = await client.call('CreateMapping', { name: 'balloon' })
+    const memory = view(fds[0]!, 0, allocation.bytes).fill(0xaa)
+    const [free, usage] = [await broker.freeBytes(), (await client.call('GetStatus', {})).usage]
+    const before = (await client.call('GetAllocation', { name: 'balloon' })).residentBytes!
+    expect(before).toBeGreaterThanOrEqual(allocation.bytes)
+    const pieces = [
+      { offset: 3 * pageBytes, length: pageBytes },
+      { offset: 0, length: 2 * pageBytes },
+    ]
+    const { residentBytes } = await client.call('Discard', { name: 'balloon', pieces })
+    expect(residentBytes).toBe(before - 3 * pageBytes)
+    expect((await client.call('GetAllocation', { name: 'balloon' })).residentBytes).toBe(residentBytes)
+    expect([await broker.freeBytes(), (await client.call('GetStatus', {})).usage]).toEqual([free, usage])
+    const wanted = Buffer.alloc(allocation.bytes).fill(0xaa, 2 * pageBytes, 3 * pageBytes)
+    expect(memory.equals(wanted)).toBe(true)
+    memory.fill(0xbb)
+    // A holder may do so itself, by its descriptor.
+    await native.punchHole(fds[0]!, pageBytes, pageBytes)
+    expect((await client.call('GetAllocation', { name: 'balloon' })).residentBytes).toBe(before - pageBytes)
+    for (const window of windows.splice(0)) window.revoke()
+    client.closeFd(fds[0]!)
+    await expect(client.call('Release', { name: 'balloon' })).resolves.toMatchObject({ outcome: 'released' })
+  })
+
+  test('the end of an allocation that became smaller is free, and zero for the next', async () => {
+    const free = await broker.freeBytes()
+    await client.call('Allocate', { name: 'smaller', bytes: 4 * pageBytes })
+    const { fds } = await client.call('CreateMapping', { name: 'smaller', length: 2 * pageBytes })
+    view(fds[0]!, 0, 4 * pageBytes).fill(0xaa)
+    for (const window of windows.splice(0)) window.revoke()
+    const refused = client.call('Shrink', { name: 'smaller', bytes: pageBytes })
+    await expect(refused).rejects.toMatchObject({ error: expect.stringMatching(/Busy$/) })
+    const shrink = () => client.call('Shrink', { name: 'smaller', bytes: 2 * pageBytes - 1 })
+    if (shrinks !== 'whileOpen') {
+      const code = shrinks === 'never' ? 'EOPNOTSUPP' : 'EBUSY'
+      await expect(shrink()).rejects.toMatchObject({ parameters: { operation: 'shrink', code } })
+      client.closeFd(fds[0]!)
+    }
+    if (shrinks === 'never') {
+      await client.call('Release', { name: 'smaller' })
+      return
+    }
+    expect((await shrink()).allocation.bytes).toBe(2 * pageBytes)
+    expect(await broker.freeBytes()).toBe(free - 2 * pageBytes)
+    client.closeFd(fds[0]!)
+    expect((await client.call('Grow', { name: 'smaller', bytes: 4 * pageBytes })).allocation.bytes).toBe(
+      4 * pageBytes,
+    )
+    const again = await client.call('CreateMapping', { name: 'smaller' })
+    const wanted = Buffer.alloc(4 * pageBytes).fill(0xaa, 0, 2 * pageBytes)
+    expect(view(again.fds[0]!, 0, 4 * pageBytes).equals(wanted)).toBe(true)
+    for (const window of windows.splice(0)) window.revoke()
+    client.closeFd(again.fds[0]!)
+    await expect(client.call('Release', { name: 'smaller' })).resolves.toMatchObject({ outcome: 'released' })
+    expect(await broker.freeBytes()).toBe(free)
   })
 })

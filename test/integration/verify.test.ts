@@ -123,12 +123,14 @@ if (needsRoot('verification in another boot'))
   })
 
 if (needsRoot('claiming in another boot'))
-  test('a claim that gives a writable descriptor, and growing, end a digest; a claim of what is read only does not', async () => {
+  test('a claim that gives a writable descriptor, growing, shrinking and discarding end a digest; a claim of what is read only does not', async () => {
     const client = broker.client()
     for (const [name, access] of [
       ['written', 'readWrite'],
       ['read', 'read'],
       ['grown', undefined],
+      ['shrunk', undefined],
+      ['discarded', undefined],
     ] as const) {
       await client.call('Allocate', { name, bytes: MiB })
       if (access !== undefined) await client.call('CreateMapping', { name, access })
@@ -138,19 +140,30 @@ if (needsRoot('claiming in another boot'))
     await broker.start(anotherBoot(broker.folder))
     const next = broker.client()
     // Who only asks whether it can be claimed ends nothing.
-    for (const name of ['written', 'read', 'grown']) {
+    const all = ['written', 'read', 'grown', 'shrunk', 'discarded']
+    for (const name of all) {
       const asked = await ctl(broker.socket, 'claim', name, '--json')
       expect(JSON.parse(asked.stdout)).toMatchObject([{ name, outcome: 'claimable' }])
       expect((await next.call('Claim', { name, dryRun: true })).outcome).toBe('claimable')
     }
-    expect(await verdicts(next)).toEqual({ written: 'intact', read: 'intact', grown: 'intact' })
+    expect(await verdicts(next)).toEqual(Object.fromEntries(all.map(name => [name, 'intact'])))
     const { allocation, mappings } = await next.call('GetAllocation', { name: 'written' })
     expect([allocation.holderPid ?? null, mappings[0]!.state]).toEqual([null, 'dormant'])
-    for (const name of ['written', 'read', 'grown'])
-      expect((await next.call('Claim', { name })).outcome).toBe('claimed')
+    for (const name of all) expect((await next.call('Claim', { name })).outcome).toBe('claimed')
     await next.call('Grow', { name: 'grown', bytes: 2 * MiB })
-    expect(await verdicts(next)).toEqual({ written: 'unverified', read: 'intact', grown: 'unverified' })
+    await next.call('Shrink', { name: 'shrunk', bytes: MiB / 2 })
+    await next.call('Discard', { name: 'discarded', pieces: [{ offset: 0, length: page }] })
+    const ended = Object.fromEntries(all.map(name => [name, 'unverified']))
+    expect(await verdicts(next)).toEqual({ ...ended, read: 'intact' })
   })
+
+test('discarded memory has the digest of zeros', async () => {
+  const client = broker.client()
+  const full = await allocateFilled(client, 'full', MiB, 1)
+  await client.call('Discard', { name: 'full', pieces: [{ offset: 0, length: MiB }] })
+  await freezeWithDigests(client)
+  expect(tableOf(broker).allocations.get(full)!.digest).toBe(native.blake3(Buffer.alloc(MiB)).toString('hex'))
+})
 
 test('in the same boot a frozen broker verifies too, and thawing ends all digests', async () => {
   // Proves that the broker itself may record verdicts while it refuses every client's change.

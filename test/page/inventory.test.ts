@@ -32,6 +32,7 @@ const range = (change: Partial<Range> = {}): Range => ({
     survivesBroker: true,
     survivesKexec: true,
     directMap: true,
+    discard: true,
     pageBytes: 1,
   },
   ...change,

@@ -34,7 +34,7 @@ test('a grow that can not be undone in time is undone later', async () => {
       isStuck = true
     },
     allocate: (...args) => unlessStuck(() => real.allocate(...args)),
-    punchHole: (...args) => unlessStuck(() => real.punchHole(...args)),
+    punchHoles: (...args) => unlessStuck(() => real.punchHoles(...args)),
   } as FileWork
   const host = {
     expected: () => (isChanging ? undefined : before),

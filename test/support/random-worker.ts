@@ -5,7 +5,8 @@ const page = 4096
 const allocationsMax = 8
 
 type Operation =
-  | { kind: 'allocate' | 'grow'; name: string; bytes: number }
+  | { kind: 'allocate' | 'grow' | 'shrink'; name: string; bytes: number }
+  | { kind: 'discard'; name: string; bytes: number }
   | { kind: 'map'; name: string; bytes: number; value: number }
   | { kind: 'unmap' | 'release'; name: string }
   | { kind: 'describe'; name: string; turn: number }
@@ -110,7 +111,11 @@ export class RandomWorker {
     const name = random.pick(names)
     const item = known.get(name)!
     if (item.mapping !== undefined && random.below(3) > 0) return { kind: 'unmap', name }
-    switch (random.below(4)) {
+    switch (random.below(6)) {
+      case 4:
+        return { kind: 'shrink', name, bytes: page * (1 + random.below(item.bytes / page)) }
+      case 5:
+        return { kind: 'discard', name, bytes: item.bytes }
       case 0:
         return { kind: 'grow', name, bytes: item.bytes + page * (1 + random.below(4)) }
       case 1:
@@ -142,6 +147,13 @@ export class RandomWorker {
       case 'grow':
         item!.bytes = operation.bytes
         return
+      case 'shrink':
+        Object.assign(item!, { bytes: operation.bytes, mapping: undefined })
+        item!.filledBytes = Math.min(item!.filledBytes, operation.bytes)
+        return
+      case 'discard':
+        item!.filledBytes = 0
+        return
       case 'describe':
         item!.turn = operation.turn
         return
@@ -161,9 +173,9 @@ export class RandomWorker {
     if (item) {
       item.attempt = operation
       // What it was writing when it was killed is anything.
-      if (operation.kind === 'map' && withProcess) item.filledBytes = -1
+      if ((operation.kind === 'map' && withProcess) || operation.kind === 'discard') item.filledBytes = -1
       // All of these begin by letting go of what is mapped.
-      if (['map', 'unmap', 'release'].includes(operation.kind)) item.mapping = undefined
+      if (['map', 'unmap', 'release', 'shrink'].includes(operation.kind)) item.mapping = undefined
     } else if (operation.kind === 'allocate')
       this.known.set(operation.name, {
         bytes: operation.bytes,
@@ -195,6 +207,14 @@ const perform: Parameters<
       return undefined
     case 'grow':
       await broker.call('Grow', { name, bytes: operation.bytes })
+      return undefined
+    case 'shrink':
+      letGo()
+      if (mapping !== undefined) await broker.call('RevokeMapping', { mapping, graceMs: 1000 })
+      await broker.call('Shrink', { name, bytes: operation.bytes })
+      return undefined
+    case 'discard':
+      await broker.call('Discard', { name, pieces: [{ offset: 0, length: operation.bytes }] })
       return undefined
     case 'describe':
       await broker.call('SetMetadata', { name, metadata: { turn: operation.turn } })

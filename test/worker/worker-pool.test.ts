@@ -70,7 +70,7 @@ test('every file operation does what its system call does, also by a descriptor 
     expect(statSync(file).size).toBe(5000)
     await operateOnFile(pool, uid, fd, { kind: 'allocate', offset: 4096, length: 4096 }, soonMs)
     expect(statSync(file).size).toBe(8192)
-    await operateOnFile(pool, uid, fd, { kind: 'punchHole', offset: 0, length: 4096 }, soonMs)
+    await operateOnFile(pool, uid, fd, { kind: 'punchHoles', pieces: [{ offset: 0, length: 4096 }] }, soonMs)
     expect(readFileSync(file).subarray(0, 4097)).toEqual(Buffer.from(`${'\0'.repeat(4096)}x`))
     for (const [by, mode] of [
       [fd, 0o640],

@@ -213,7 +213,8 @@ mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **lis
     return *list == NULL ? fail(error, MB_NO_MEMORY, "no memory for a reply") : MB_OK;
 }
 
-mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error)
+static mb_code resize(mb_broker *broker, const char *method, const char *name, uint64_t bytes, const char *secret,
+                      mb_list **allocation, mb_error *error)
 {
     struct text parameters = {0};
     error = ERROR_OR_OWN(error);
@@ -221,9 +222,46 @@ mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char 
         return error->code;
     text_size(&parameters, "bytes", bytes);
     text_string(&parameters, "secret", secret);
-    return change(broker, "Grow", &parameters, allocation, error);
+    return change(broker, method, &parameters, allocation, error);
 }
 
+mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error)
+{
+    return resize(broker, "Grow", name, bytes, secret, allocation, error);
+}
+
+mb_code mb_shrink(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error)
+{
+    return resize(broker, "Shrink", name, bytes, secret, allocation, error);
+}
+
+mb_code mb_discard(mb_broker *broker, const char *name, const mb_piece *pieces, size_t count, const char *secret,
+                   uint64_t *resident_bytes, mb_error *error)
+{
+    mb_error scratch;
+    struct reply reply;
+    struct text parameters = {0};
+    int64_t resident;
+    error = error == NULL ? &scratch : error;
+    if (begin(broker, name, &parameters, error) != MB_OK)
+        return error->code;
+    text_add(&parameters, ",\"pieces\":[");
+    for (size_t index = 0; index < count; index++) {
+        text_add(&parameters, index == 0 ? "{" : ",{");
+        text_size(&parameters, "offset", pieces[index].offset);
+        text_size(&parameters, "length", pieces[index].length);
+        text_add(&parameters, "}");
+    }
+    text_add(&parameters, "]");
+    text_string(&parameters, "secret", secret);
+    if (call(broker, "Discard", &parameters, repeat_never, &reply, error) != MB_OK || no_descriptors(&reply, "Discard", error) != MB_OK)
+        return error->code;
+    if (!json_integer(json_get(reply.parameters, "residentBytes"), &resident) || resident < 0)
+        return violation(error, "Discard", "it is not as the contract says");
+    if (resident_bytes != NULL)
+        *resident_bytes = (uint64_t)resident;
+    return MB_OK;
+}
 mb_code mb_set_metadata(mb_broker *broker, const char *name, const char *metadata, const char *secret, mb_list **allocation,
                         mb_error *error)
 {

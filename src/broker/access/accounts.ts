@@ -49,6 +49,15 @@ export class Charge {
     this.add(-1)
   }
 
+  /** A part of the thing has become a thing of its own, which pays for these bytes from now on. */
+  split(bytes: number): Charge {
+    this.checkOpen()
+    const part = { ...nothing, bytes }
+    this.amounts.bytes -= bytes
+    for (const uid of this.uids) this.used.get(uid)!.bytes -= bytes
+    return new Charge(this.used, this.uids, part)
+  }
+
   /** For a thing that takes the place of the charged one. */
   move(): Charge {
     this.end()

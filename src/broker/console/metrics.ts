@@ -111,6 +111,18 @@ function rangeMetrics(broker: ConsoleHost): SampledMetric[] {
       ),
     ),
     gauge(
+      'membroker_range_resident_bytes',
+      'Memory that the allocations of a range have from the host.',
+      async () => {
+        const current = await Promise.all(
+          [...broker.inventory.ranges.values()].map(range => range.currentView()),
+        )
+        return current.flatMap(({ name, residentBytes }) =>
+          typeof residentBytes === 'number' ? [{ labels: { range: name }, value: residentBytes }] : [],
+        )
+      },
+    ),
+    gauge(
       'membroker_range_size_bytes',
       'Memory of a range in all.',
       each(view => view.bytes),

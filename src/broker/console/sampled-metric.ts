@@ -1,4 +1,4 @@
-type Read = () => number | Sample[]
+type Read = () => number | Sample[] | Promise<Sample[]>
 export const gauge = (name: string, help: string, read: Read) => new SampledMetric('gauge', name, help, read)
 export const counter = (name: string, help: string, read: Read) =>
   new SampledMetric('counter', name, help, read)
@@ -16,11 +16,11 @@ export class SampledMetric {
     readonly type: 'gauge' | 'counter' | 'histogram',
     readonly name: string,
     readonly help: string,
-    private readonly read: () => number | Sample[],
+    private readonly read: Read,
   ) {}
 
   async get(): Promise<object> {
-    const result = this.read()
+    const result = await this.read()
     const samples = typeof result === 'number' ? [{ value: result }] : result
     const values = samples.map(({ labels = {}, value, suffix }: Sample) => ({
       labels,

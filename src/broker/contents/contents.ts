@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../../../protocol/wire/responder'
 import { inAllocation } from '../allocator/extents'
 import { refuse } from '../refusal'
@@ -36,6 +37,8 @@ export class Contents {
   private readonly readings = new Map<number, DigestJob>()
   /** Per allocation: how many operations need the broker to leave its memory alone. */
   private readonly undisturbed = new Map<number, number>()
+  /** Allocations of which the broker gives pages back to the host. */
+  private readonly discards = new Map<number, Promise<void>>()
   private inspecting: { operation: Operation; stopped: boolean; reading?: DigestJob } | undefined
 
   constructor(
@@ -49,7 +52,7 @@ export class Contents {
     this.undisturbed.set(id, (this.undisturbed.get(id) ?? 0) + 1)
     try {
       if (!(await this.stop(id)))
-        return { kind: 'held', pids: [], unseen: true, why: 'the broker itself is still reading it' }
+        return { kind: 'held', pids: [], unseen: true, why: 'the broker itself still has it open' }
       return await work()
     } finally {
       const others = this.undisturbed.get(id)! - 1
@@ -58,9 +61,28 @@ export class Contents {
     }
   }
 
-  /** Stops the reading of an allocation. False: the reading does not end in time. */
+  /** Stops the reading of an allocation, and waits for a discard. False: they do not end in time. */
   async stop(id: number): Promise<boolean> {
-    return (await this.readings.get(id)?.stop(stopMs)) ?? true
+    const discard = this.discards.get(id)
+    const late = new AbortController()
+    const discarded =
+      discard && Promise.race([discard.then(() => true), sleep(stopMs, false, { signal: late.signal })])
+    const [read = true, done = true] = await Promise.all([this.readings.get(id)?.stop(stopMs), discarded])
+    late.abort()
+    return read && done
+  }
+
+  /** Runs work that discards pieces of it: one at a time, and none while the broker must not have it open. @throws Refusal Busy */
+  async discard(allocation: Allocation, work: () => Promise<void>): Promise<void> {
+    const { id, name } = allocation
+    this.checkMayRead(allocation)
+    if (this.discards.has(id)) refuse('Busy', { name, operation: 'discard' })
+    const discard = work()
+    const ended = () => {
+      this.discards.delete(id)
+    }
+    this.discards.set(id, discard.then(ended, ended))
+    await discard
   }
 
   /** For code that reads memory itself. @throws Refusal Busy while the broker must not have it open */
@@ -144,6 +166,7 @@ export class Contents {
     if (range.source.byNameOnly) return 'it is no ordinary memory: reading it may have effects'
     if (busy !== undefined) return `its ${busy} is under way`
     const revoking = [...mappings.values()].some(({ state }) => state === 'revoking')
+    if (this.discards.has(id)) return 'its discard is under way'
     if (revoking || this.undisturbed.has(id)) return 'the broker is taking it back from a holder'
     return undefined
   }

@@ -165,7 +165,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
   const { range, record } = allocation
   const bytes = checkedSize(range, input.bytes)
   if (bytes < record.bytes)
-    invalid('bytes', `'${record.name}' has ${record.bytes} bytes; an allocation does not shrink`)
+    invalid('bytes', `'${record.name}' has ${record.bytes} bytes; Shrink makes it smaller`)
   if (bytes === record.bytes) return { allocation: viewAllocation(allocation) }
   const more = bytes - record.bytes
   broker.policy.checkQuota(broker.accounts, record.uid, { bytes: more })
@@ -223,7 +223,7 @@ function checkGood(range: Range, extents: readonly Extent[]): void {
 }
 
 /** False: a process may still hold the memory, or it is dirty. It stays out of use until the broker starts again. */
-async function undone(broker: Broker, undoing: Promise<void> | undefined): Promise<boolean> {
+export async function undone(broker: Broker, undoing: Promise<void> | undefined): Promise<boolean> {
   try {
     await undoing
     return true
@@ -252,7 +252,11 @@ function refuseSpace(range: Range, requestedBytes: number): never {
 }
 
 /** Turns the source's system errors into the wire's. If the source is synchronous, so is this. */
-function makeMemory(range: Range, operation: string, make: () => void | Promise<void>): void | Promise<void> {
+export function makeMemory(
+  range: Range,
+  operation: string,
+  make: () => void | Promise<void>,
+): void | Promise<void> {
   const refuseSource = (error: NodeJS.ErrnoException): never => {
     if (error instanceof Refusal) throw error
     return refuse('SourceFailed', {

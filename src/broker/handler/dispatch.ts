@@ -18,6 +18,7 @@ import { openConsole, reload, setLogLevel } from './administration'
 import { allocate, grow } from './allocate'
 import { checkAdmin } from './authorize'
 import { claim, completeHandOver } from './claim'
+import { discard } from './discard'
 import { freeze, thaw } from './freeze'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
@@ -25,6 +26,7 @@ import { setMetadata, share } from './owner'
 import { listPoisoned, markPoisoned } from './poison'
 import { readAllocation } from './raw-view'
 import { release } from './release'
+import { shrink } from './shrink'
 import { getRecovery, getStatistics } from './statistics'
 import {
   answerUpdate,
@@ -55,6 +57,8 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   GetAllocation: getAllocation,
   Allocate: allocate,
   Grow: grow,
+  Shrink: shrink,
+  Discard: discard,
   SetMetadata: setMetadata,
   Share: share,
   CreateMapping: createMapping,

@@ -95,8 +95,8 @@ function usageOf(broker: Broker, uid: number): Usage {
   }
 }
 
-export function listRanges(broker: Broker, session: Session): ListRangesOut {
-  const views = [...broker.inventory.ranges.values()].map(range => range.view())
+export async function listRanges(broker: Broker, session: Session): Promise<ListRangesOut> {
+  const views = await Promise.all([...broker.inventory.ranges.values()].map(range => range.currentView()))
   if (session.isAdmin) return { ranges: views }
   return {
     ranges: views.map(view => ({
@@ -149,7 +149,13 @@ export async function getAllocation(
     allocation: viewAllocation(allocation),
     mappings: [...allocation.mappings.values()].map(viewMapping),
     others,
+    residentBytes: residentBytesOf(allocation),
   }
+}
+
+function residentBytesOf({ id, range }: Allocation): number | null {
+  const bytes = range.readable ? range.source.residentBytes?.(id) : undefined
+  return bytes ?? null
 }
 
 /** Names the processes that reach an allocation's memory and are not on record for it. */

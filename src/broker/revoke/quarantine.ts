@@ -88,6 +88,7 @@ export class Quarantine {
       if (named || proof.pids.length > 0) retired.pids = proof.pids
       return
     }
+    if (!this.broker.inventory.retired.has(retired.record.id) || retired.scrubbing) return
     this.broker.checkThawed()
     if (retired.record.state === 'quarantined')
       this.broker.inventory.changeRetired(retired, { state: 'scrubbing', reason: 'its last holder is gone' })

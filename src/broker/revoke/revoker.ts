@@ -186,6 +186,24 @@ export class Revoker {
     )
   }
 
+  /** Frees the end that a shrink cut off. Until that succeeds, the end stays retired, and the quarantine tries again. */
+  async reclaimEnd({ range, record }: Allocation, end: Retired): Promise<void> {
+    try {
+      await range.source.trim?.(memoryOf(record)).catch(error => {
+        if (isEnvironment(error)) this.keepRetired(end, (error as Error).message)
+        throw error
+      })
+      if (this.broker.inventory.retired.has(end.record.id) && !end.scrubbing) await this.reclaim(end)
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      this.broker.log.warn(
+        { err: error, allocation: record.name },
+        'the end of an allocation is not free yet',
+      )
+      this.broker.quarantine.checkSoon()
+    }
+  }
+
   private keepRetired(retired: Retired, reason: string): void {
     const { range, record } = retired
     this.broker.inventory.changeRetired(retired, { state: 'quarantined', reason })

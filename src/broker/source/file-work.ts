@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import type { Extent } from '../../../protocol/table'
 import { GiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
@@ -21,7 +22,8 @@ export interface FileWork {
   /** Removes the attributes that an owner can give its file. */
   strip(uid: number, fd: number): Promise<void>
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void>
-  punchHole(uid: number, fd: number, offset: number, length: number): Promise<void>
+  /** Stops at the first piece that fails. */
+  punchHoles(uid: number, fd: number, pieces: readonly Extent[]): Promise<void>
   /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
   /** Adds it to a session of the kernel's Live Update Orchestrator. */
@@ -61,8 +63,8 @@ export class WorkerFiles implements FileWork {
     return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs, lockMs)
   }
 
-  punchHole(uid: number, fd: number, offset: number, length: number): Promise<void> {
-    return operateOnFile(this.pool, uid, fd, { kind: 'punchHole', offset, length }, memoryMs, lockMs)
+  punchHoles(uid: number, fd: number, pieces: readonly Extent[]): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'punchHoles', pieces }, memoryMs, lockMs)
   }
 
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]> {
@@ -85,13 +87,13 @@ export async function takeOver(work: FileWork, uid: number, fd: number): Promise
   if ((fstatSync(fd).mode & 0o7777) !== ownMode) await work.chmod(uid, fd, ownMode)
 }
 
-/** Truncates a file to nothing, in steps from its end. */
-export async function empty(work: FileWork, uid: number, fd: number): Promise<void> {
+/** Truncates a file to so many bytes, in steps from its end. */
+export async function cut(work: FileWork, uid: number, fd: number, bytes: number): Promise<void> {
   let { size } = fstatSync(fd)
   do {
-    size = Math.max(0, size - freeBytesMax)
+    size = Math.max(bytes, size - freeBytesMax)
     await work.shrink(uid, fd, size)
-  } while (size > 0)
+  } while (size > bytes)
 }
 
 /** Frees the memory of a part of a file. The file keeps its size. */
@@ -104,5 +106,30 @@ export async function punchOut(
 ): Promise<void> {
   const end = offset + length
   for (let at = offset; at < end; at += freeBytesMax)
-    await work.punchHole(uid, fd, at, Math.min(freeBytesMax, end - at))
+    await work.punchHoles(uid, fd, [{ offset: at, length: Math.min(freeBytesMax, end - at) }])
+}
+
+/** Frees the memory of many parts of a file, which are in order: small ones together. */
+export async function punchPieces(
+  work: FileWork,
+  uid: number,
+  fd: number,
+  pieces: readonly Extent[],
+): Promise<void> {
+  let batch: Extent[] = []
+  let bytes = 0
+  const flush = async () => {
+    if (batch.length > 0) await work.punchHoles(uid, fd, batch)
+    batch = []
+    bytes = 0
+  }
+  for (const piece of pieces) {
+    if (bytes + piece.length > freeBytesMax) await flush()
+    if (piece.length > freeBytesMax) await punchOut(work, uid, fd, piece.offset, piece.length)
+    else {
+      batch.push(piece)
+      bytes += piece.length
+    }
+  }
+  await flush()
 }

@@ -116,3 +116,8 @@ export class PagesOwed {
     return blocks - bfree
   }
 }
+
+export function whyOwed(pages: number): string {
+  const which = pages === 1 ? '1 huge page of it is' : `${pages} huge pages of it are`
+  return `${which} still pinned, by io_uring, a pipe or direct I/O`
+}

@@ -111,7 +111,7 @@ export class PinnedPages {
     await this.calibrate()
     const { size } = fstatSync(fd)
     if (this.idle !== undefined || this.isBlind || size === 0) return
-    await this.work.punchHole(uid, fd, size - this.pageBytes, this.pageBytes)
+    await this.work.punchHoles(uid, fd, [{ offset: size - this.pageBytes, length: this.pageBytes }])
     await this.calibrate()
   }
 

@@ -106,6 +106,22 @@ export interface Source {
   grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): void | Promise<void>
   /** Undoes a grow that the table could not record. before: the memory as it was, and as this restores it. */
   undoGrow?(before: AllocationMemory, grown: AllocationMemory): Promise<void>
+  /**
+   * Begins to make it smaller: proves that nobody reaches its end, or sees to it, where trim() alone does not. The end keeps its
+   * contents. Absent: the source can't make it smaller.
+   */
+  shrink?(memory: AllocationMemory, before: AllocationMemory): void | Promise<void>
+  /** Undoes a shrink that the table could not record. */
+  undoShrink?(before: AllocationMemory): Promise<void>
+  /** Frees the end once the table has the smaller size. After a failure, disown() of the end says when it is free. */
+  trim?(memory: AllocationMemory): Promise<void>
+  /**
+   * Gives the pages of pieces back to the host; the pieces then read as zeros. They are in order and do not overlap. A failure
+   * may leave some of them discarded. With the capability discard.
+   */
+  discard?(memory: AllocationMemory, pieces: readonly Extent[]): Promise<void>
+  /** Bytes that the allocation has from the host at present. undefined: it is gone. Absent: it has no pages to give back. */
+  residentBytes?(id: number): number | undefined
   /** Opens a new file description for one mapping of a process, or for the broker itself. The caller owns it. */
   open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number
   /** The offset of the allocation's first byte in a descriptor. */
@@ -117,7 +133,7 @@ export interface Source {
   settled?(memory: AllocationMemory): Promise<void> | undefined
   /**
    * Takes the right to open by path from everybody. The broker calls it before the proof that ends an allocation; a proof
-   * without it is worthless. @throws SystemError when it fails, or not in time
+   * without it is worthless. With id 0 the memory is an end that a shrink cut off. @throws SystemError when it fails, or not in time
    */
   disown?(memory: AllocationMemory): Promise<void>
   /**

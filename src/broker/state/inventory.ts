@@ -189,6 +189,33 @@ export class Inventory {
     return retired
   }
 
+  /** Makes the allocation smaller, in one commit: its end is retired. */
+  shrink(
+    allocation: Allocation,
+    change: Pick<AllocationRecord, 'bytes' | 'extents'>,
+    end: readonly Extent[],
+  ): Retired {
+    const { name, uid } = allocation.record
+    const record = { ...allocation.record, ...change, digest: null }
+    const retired: RetiredRecord = {
+      id: this.newId('retired'),
+      allocationId: 0,
+      name,
+      uid,
+      extents: end,
+      state: 'scrubbing',
+      reason: 'cut off by a shrink',
+    }
+    allocation.range.commit([
+      { put: 'allocation', value: record },
+      { put: 'retired', value: retired },
+    ])
+    allocation.record = record
+    allocation.reportedBad = allocation.reportedBad.filter(({ offset }) => offset < change.bytes)
+    this.recount(allocation)
+    return this.indexRetired(allocation.range, retired, allocation.charge.split(bytesOf(end)))
+  }
+
   /** Retires free memory, in pieces and in one commit: the broker scrubs it before it hands it out. */
   retireFree(range: Range, pieces: readonly (readonly Extent[])[], reason: string): void {
     const records = pieces.map(
@@ -349,7 +376,10 @@ export class Inventory {
   private indexRetired(
     range: Range,
     record: RetiredRecord,
-    charge = this.chargeMemory(record.uid, bytesOf(record.extents)),
+    charge = this.accounts.charge([record.uid], {
+      bytes: bytesOf(record.extents),
+      allocations: record.allocationId === 0 ? 0 : 1,
+    }),
   ): Retired {
     const retired = new Retired(range, record, charge)
     this.retired.set(record.id, retired)

@@ -21,6 +21,7 @@ import { type NativeMedium, type Table, TableFailed, TableFull, TransactionTooLa
 import { PoisonLedger } from './poison-ledger'
 import type { RecordBytes } from './record-bytes'
 import type { RecoveryReport } from './recovery-report'
+import { Residency } from './residency'
 
 /**
  * Shares of a table's room: the reserve for changes that must go through, the most for one uid, the most for all uids without
@@ -71,6 +72,7 @@ export class Range {
   /** Poison in otherwise free memory, in whole units. */
   poisonedBytes = 0
   private poisonLedger: PoisonLedger | undefined
+  private readonly residency: Residency | undefined
   private readonly options: RangeOptions
   private readonly parts: RangeParts | undefined
   private readOnlyReason: string | undefined
@@ -81,6 +83,8 @@ export class Range {
     this.report = options.report
     this.options = options
     this.parts = options.parts
+    const { source, table } = options.parts ?? {}
+    if (source && table) this.residency = new Residency(source, () => table.state.allocations.keys())
     this.readOnlyReason = options.readOnlyReason
   }
 
@@ -198,6 +202,12 @@ export class Range {
     this.options.onReadOnly(this, reason)
   }
 
+  /** view() with an up-to-date residentBytes. */
+  async currentView(): Promise<RangeView> {
+    await this.residency?.refresh()
+    return this.view()
+  }
+
   view(): RangeView {
     const base = {
       name: this.name,
@@ -206,6 +216,7 @@ export class Range {
     } as const
     const totals = {
       allocatedBytes: this.sums.allocatedBytes,
+      residentBytes: this.residency?.bytes ?? null,
       quarantinedBytes: this.sums.quarantined,
       scrubbingBytes: this.sums.scrubbing,
       poisonedBytes: this.poisonedBytes,
@@ -266,6 +277,7 @@ const unknownCapabilities: Capabilities = {
   survivesBroker: false,
   survivesKexec: false,
   directMap: true,
+  discard: false,
   pageBytes: 0,
 }
 

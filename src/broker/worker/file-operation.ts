@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs'
 import { check } from '../../../native'
 import { NotInTime } from './errors'
-import { encodeRequest, u64 } from './request'
+import { encodeRequest, list, u64 } from './request'
 import type { Owner, WorkerPool } from './worker-pool'
 
 /**
@@ -13,7 +13,7 @@ type FileOperation =
   | { kind: 'chown'; uid: number }
   | { kind: 'truncate'; bytes: number }
   | { kind: 'allocate'; offset: number; length: number }
-  | { kind: 'punchHole'; offset: number; length: number }
+  | { kind: 'punchHoles'; pieces: readonly { offset: number; length: number }[] }
   /** Removes the attributes that an owner can give its file. */
   | { kind: 'strip' }
 
@@ -22,7 +22,7 @@ const syscalls = {
   chown: 'fchown',
   truncate: 'ftruncate',
   allocate: 'fallocate',
-  punchHole: 'fallocate',
+  punchHoles: 'fallocate',
   strip: 'fremovexattr',
 } as const
 
@@ -43,8 +43,7 @@ export async function operateOnFile(
   deadlineMs: number,
   stuckMs = deadlineMs,
 ): Promise<void> {
-  const [first, second] = argumentsOf(operation)
-  const request = encodeRequest(operation.kind, [u64(first), u64(second)])
+  const request = encodeRequest(operation.kind, fieldsOf(operation))
   const { dev, ino } = fstatSync(fd)
   const blame = `file ${dev}:${ino}`
   const outcome = await pool.run(owner, { request, fds: [fd], deadlineMs, stuckMs, blame })
@@ -54,17 +53,20 @@ export async function operateOnFile(
   check(syscall, outcome.status)
 }
 
-function argumentsOf(operation: FileOperation): [number, number] {
+function fieldsOf(operation: FileOperation): Parameters<typeof encodeRequest>[1] {
+  const both = (first: number, second: number) => [u64(first), u64(second)]
   switch (operation.kind) {
     case 'chmod':
-      return [operation.mode, 0]
+      return both(operation.mode, 0)
     case 'chown':
-      return [operation.uid, keepGroup]
+      return both(operation.uid, keepGroup)
     case 'truncate':
-      return [operation.bytes, 0]
+      return both(operation.bytes, 0)
     case 'strip':
-      return [0, 0]
+      return both(0, 0)
+    case 'punchHoles':
+      return list(operation.pieces.map(({ offset, length }) => both(offset, length)))
     default:
-      return [operation.offset, operation.length]
+      return both(operation.offset, operation.length)
   }
 }

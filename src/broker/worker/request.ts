@@ -7,7 +7,7 @@ const requestKind = {
   chown: 4,
   truncate: 5,
   allocate: 6,
-  punchHole: 7,
+  punchHoles: 7,
   strip: 8,
   pages: 9,
   preserve: 10,

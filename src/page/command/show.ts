@@ -24,8 +24,8 @@ export function showRanges(ranges: readonly Range[]): string {
   return [textTable(ranges, rangeColumns), ...rangeReasons(ranges)].join('\n')
 }
 
-export function showAllocation({ allocation, mappings }: GetAllocationOut): string {
-  const head = textFields(allocationFields(allocation, [['verdict', allocation.verdict]]))
+export function showAllocation({ allocation, mappings, residentBytes }: GetAllocationOut): string {
+  const head = textFields(allocationFields(allocation, residentBytes, [['verdict', allocation.verdict]]))
   return mappings.length === 0 ? head : `${head}\n\n${textTable(mappings, mappingColumns)}`
 }
 

@@ -86,6 +86,15 @@ export const verbs: Readonly<Record<string, Verb>> = {
         allocationColumns,
       ),
   },
+  shrink: {
+    usage: '<name> <size>',
+    summary: 'Make an allocation smaller; size is the new size of the whole',
+    run: async ({ positional: [name, text] }, { link }) =>
+      textTable(
+        [(await link.call('Shrink', { name: name!, bytes: bytes(text!) })).allocation],
+        allocationColumns,
+      ),
+  },
   share: {
     usage: '<name> <uid>',
     summary: 'Let another uid map an allocation',

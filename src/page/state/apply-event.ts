@@ -17,6 +17,7 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
   switch (kind) {
     case 'allocated':
     case 'grown':
+    case 'shrunk':
     case 'claimed':
     case 'joined':
     case 'handedOver':

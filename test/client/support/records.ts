@@ -21,6 +21,7 @@ export const range = {
     survivesBroker: true,
     survivesKexec: false,
     directMap: true,
+    discard: true,
     pageBytes: 4096,
   },
 }

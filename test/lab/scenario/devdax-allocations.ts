@@ -1,5 +1,5 @@
 import { TableMap, Window } from '../../../native'
-import type { Allocation } from '../../../src/client'
+import type { Allocation, Broker, Mapping } from '../../../src/client'
 import type { Layout } from '../../../src/client/ctl/map/layout'
 import { askClient, clientDrivers } from '../inside/client-driver'
 import type { Host } from '../inside/host'
@@ -25,6 +25,7 @@ async function allocate(host: Host): Promise<void> {
       survivesBroker: true,
       survivesKexec: true,
       directMap: true,
+      discard: false,
       pageBytes: unit,
     },
     'capabilities',
@@ -71,11 +72,48 @@ async function allocate(host: Host): Promise<void> {
     'old part',
   )
   host.check(all.subarray(3 * unit).equals(Buffer.alloc(unit)), 'the new part is zero')
-  fillWithPattern(all, 8)
-  host.remember('scattered', { extents: scattered.info.extents, digest: digest(all) })
-  await grown.close()
+  await shrinkAndGrow(host, client, scattered, grown)
+  const again = await scattered.map()
+  const whole = again.window()
+  host.same(
+    digest(whole.subarray(0, 3 * unit)),
+    host.recall<{ digest: string }>('scattered').digest,
+    'what a shrink left',
+  )
+  host.check(whole.subarray(3 * unit).equals(Buffer.alloc(unit)), 'what a shrink took is zero for the next')
+  fillWithPattern(whole, 8)
+  host.remember('scattered', { extents: scattered.info.extents, digest: digest(whole) })
+  await again.close()
   host.same(await wall.release(), 'released', 'the wall')
   await client.close()
+}
+
+/** Four units become three, and four again. mapping: of all of it; it ends. */
+async function shrinkAndGrow(
+  host: Host,
+  client: Broker,
+  scattered: Allocation,
+  mapping: Mapping,
+): Promise<void> {
+  const failure = (call: Promise<unknown>) =>
+    call.then(
+      () => 'done',
+      (error: Error) => error.message,
+    )
+  mapping.window().fill(0xee, 3 * unit)
+  const busy = await failure(scattered.shrink(3 * unit))
+  host.check(/reaches to/.test(busy), `a shrink below a mapping is refused: ${busy}`)
+  const discarded = await failure(scattered.discard([{ offset: 0, length: unit }]))
+  host.check(/no pages/.test(discarded), `a discard is refused: ${discarded}`)
+  await mapping.close()
+  const low = await scattered.map({ length: unit })
+  const open = await failure(scattered.shrink(3 * unit))
+  host.check(/shrinks only while nobody/.test(open), `a shrink under a mapping is refused: ${open}`)
+  await low.close()
+  const { freeBytes } = (await client.ranges())[0]!
+  await scattered.shrink(3 * unit)
+  host.same((await client.ranges())[0]!.freeBytes, freeBytes + unit, 'bytes free after a shrink')
+  await scattered.grow(4 * unit)
 }
 
 const clients = Object.entries(clientDrivers)

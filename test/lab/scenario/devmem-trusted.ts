@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { Window } from '../../../native'
+import type { Broker, BrokerError } from '../../../src/client'
 import { brokerSocket, type Host } from '../inside/host'
 import { digest, fillWithPattern, withMapped } from '../inside/physical-memory'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
@@ -41,6 +43,7 @@ async function use(host: Host): Promise<void> {
       survivesBroker: true,
       survivesKexec: true,
       directMap: false,
+      discard: false,
       pageBytes: 4096,
     },
     'capabilities',
@@ -61,7 +64,32 @@ async function use(host: Host): Promise<void> {
   host.same(await allocateAs(host, otherUid), 'PermissionDenied', 'what an untrusted client is told')
   await part.close()
   await mapping.close()
+  await shrinkOne(host, client)
   await client.close()
+}
+
+/** The end of an allocation goes back to the range once nobody has it mapped. */
+async function shrinkOne(host: Host, client: Broker): Promise<void> {
+  const { freeBytes } = (await client.ranges())[0]!
+  const allocation = await client.allocate({ name: 'smaller', size: 4 * MiB })
+  const low = await allocation.map({ length: MiB })
+  const high = new Window(low.fd, low.mmapOffset + 2 * MiB, MiB, true)
+  Buffer.from(high.buffer).fill(0xee)
+  host.same(await failureOf(allocation.shrink(MiB)), 'SourceFailed', 'shrinking what is mapped')
+  high.revoke()
+  await allocation.shrink(MiB)
+  host.same((await client.ranges())[0]!.freeBytes, freeBytes - MiB, 'bytes free after a shrink')
+  host.same(await failureOf(allocation.discard([{ offset: 0, length: 4096 }])), 'SourceFailed', 'a discard')
+  await low.close()
+  host.same(await allocation.release(), 'released', 'release of what became smaller')
+  await allFreeMemoryIsZero(host, client, name)
+}
+
+async function failureOf(call: Promise<unknown>): Promise<string | undefined> {
+  return call.then(
+    () => undefined,
+    (error: BrokerError) => error.code,
+  )
 }
 
 /** A child under a uid, that allocates and asks for a mapping. Its exit code, or the code of the refusal. */

@@ -18,6 +18,7 @@ import type {
   Source,
   SourceHost,
 } from '../source'
+import { checkUnheld } from '../unheld'
 import { giveNode, nodeOf } from './device-node'
 import { bytesOf, physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
@@ -216,21 +217,26 @@ export class DevdaxSource implements Source {
     })
   }
 
-  /** A bound device can't grow. A larger device replaces it, so nobody may have it open. */
   grow(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
-    return this.alone(memory.id, () => this.growAlone(memory, before))
+    return this.alone(memory.id, () => this.replaceAlone(memory, before, 'grows'))
   }
 
-  private async growAlone(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+  shrink(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+    return this.alone(memory.id, () => this.replaceAlone(memory, before, 'shrinks'))
+  }
+
+  undoShrink(before: AllocationMemory): Promise<void> {
+    return this.undoGrow(before, before)
+  }
+
+  /** A bound device can't change its size. Another device replaces it, so nobody may have it open. */
+  private async replaceAlone(
+    memory: AllocationMemory,
+    before: AllocationMemory,
+    does: string,
+  ): Promise<void> {
     const proof = await this.proveAlone(memory.id, this.opened.host.scan)
-    if (proof.kind === 'held') {
-      const who =
-        proof.why ?? (proof.pids.length > 0 ? `process ${proof.pids.join(', ')} has` : 'somebody has')
-      throw new InstanceError(
-        'EBUSY',
-        `a device-DAX allocation grows only while nobody has it mapped or open; ${who}`,
-      )
-    }
+    checkUnheld(proof, `a device-DAX allocation ${does} only while nobody has it mapped or open`)
     try {
       await this.removeAlone(memory.id)
       await this.make(memory, this.opened.host.openBy(memory.uid))

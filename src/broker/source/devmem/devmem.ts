@@ -3,6 +3,7 @@ import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { devmem } from '../../../../protocol/source/devmem'
 import { formatKernelSize, formatSize, parseKernelSize, roundUp } from '../../../../protocol/units'
+import { inRange } from '../../allocator/extents'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
@@ -17,7 +18,9 @@ import type {
   Scan,
   ScrubObserver,
   Source,
+  SourceHost,
 } from '../source'
+import { checkUnheld } from '../unheld'
 
 const pageBytes = 4096
 const device = '/dev/mem'
@@ -31,6 +34,7 @@ interface Opened {
   readonly tableBytes: number
   /** Uids. */
   readonly trusted: ReadonlySet<number>
+  readonly scan: Scan
 }
 
 /**
@@ -66,7 +70,7 @@ class DevmemSource implements Source {
   }
 
   /** @throws SourceError when the kernel uses a part of the range */
-  static async open(settings: RangeSettings): Promise<OpenedSource> {
+  static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
     const { bytes } = settings
     const base = settings.base!
     const unitBytes = settings.alignBytes ?? pageBytes
@@ -81,7 +85,16 @@ class DevmemSource implements Source {
       const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
       const trusted = new Set(settings.trusted_uids)
       return {
-        source: new DevmemSource({ fd, lock, base, bytes, unitBytes, tableBytes, trusted }),
+        source: new DevmemSource({
+          fd,
+          lock,
+          base,
+          bytes,
+          unitBytes,
+          tableBytes,
+          trusted,
+          scan: host.scan,
+        }),
         medium,
         fresh: settings.format ?? false,
         keepTable: () => {},
@@ -117,6 +130,19 @@ class DevmemSource implements Source {
     this.allocations.set(before.id, before)
   }
 
+  async shrink(memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+    const end = inRange(before.extents, memory.bytes, before.bytes - memory.bytes)
+    checkUnheld(
+      await this.proveUnmapped(end, this.opened.scan),
+      'an allocation shrinks only while nobody has its end mapped',
+    )
+    this.allocations.set(memory.id, memory)
+  }
+
+  async undoShrink(before: AllocationMemory): Promise<void> {
+    this.allocations.set(before.id, before)
+  }
+
   open(_memory: AllocationMemory, writable: boolean): number {
     return openSync(device, writable ? constants.O_RDWR : constants.O_RDONLY)
   }
@@ -129,8 +155,12 @@ class DevmemSource implements Source {
     const memory = this.allocations.get(id)
     if (!memory) return { kind: 'gone' }
     if (!scan) return { kind: 'held', pids: [], unseen: true }
+    return this.proveUnmapped(memory.extents, scan)
+  }
+
+  private async proveUnmapped(extents: AllocationMemory['extents'], scan: Scan): Promise<Proof> {
     const { dev, ino } = fstatSync(this.opened.fd)
-    const parts = memory.extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
+    const parts = extents.map(({ offset, length }) => ({ offset: this.base + offset, length }))
     const { holders, unseen } = await scan({ dev, ino, parts })
     const pids = holders.filter(({ maps }) => maps > 0).map(({ pid }) => pid)
     return pids.length === 0 && unseen === 0 ? { kind: 'gone' } : { kind: 'held', pids, unseen: unseen > 0 }
@@ -152,7 +182,7 @@ class DevmemSource implements Source {
   }
 }
 
-export const open: OpenSource = settings => DevmemSource.open(settings)
+export const open: OpenSource = (settings, host) => DevmemSource.open(settings, host)
 
 /** Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. */
 function takeLock(base: number): number {

@@ -19,18 +19,20 @@ import { promisify } from 'node:util'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { directory as description } from '../../../../protocol/source/directory'
+import type { Extent } from '../../../../protocol/table'
 import { formatSize, roundDown, roundUp } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import type { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
-import { empty, takeOver } from '../file-work'
-import { hasOwnPool, PagesOwed } from '../huge-pages'
+import { cut, punchPieces, takeOver } from '../file-work'
+import { hasOwnPool, PagesOwed, whyOwed } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
+import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
 import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './folder'
 import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
@@ -75,6 +77,7 @@ export class DirectorySource implements Source {
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
   private readonly pagesOwed: PagesOwed | undefined
+  private readonly ends: FileEnds
 
   private constructor(private readonly opened: Opened) {
     const { directory, host, capabilities } = opened
@@ -95,6 +98,19 @@ export class DirectorySource implements Source {
     )
     if (opened.filesystem === hugetlbfs && !opened.pinned)
       this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
+    this.ends = new FileEnds(
+      {
+        open: id => openNow(this.file(id), true),
+        disown: memory => this.disown(memory),
+        prove: memory => this.proveUnpinned(memory),
+        overwrite: async (fd, offset) => (this.keepsPages ? undefined : overwrite(fd, offset)),
+        cutsAnyTime: opened.filesystem === tmpfs,
+        pageBytes: capabilities.pageBytes,
+      },
+      this.sizes,
+      host,
+      this.pagesOwed,
+    )
     this.watch = new DirectoryWatch(directory, {
       changed: names => host.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
@@ -208,6 +224,32 @@ export class DirectorySource implements Source {
     }
   }
 
+  shrink(_memory: AllocationMemory, before: AllocationMemory): Promise<void> {
+    return this.ends.prepare(before)
+  }
+
+  undoShrink(before: AllocationMemory): Promise<void> {
+    return this.ends.giveBack(before)
+  }
+
+  trim(memory: AllocationMemory): Promise<void> {
+    return this.ends.trim(memory)
+  }
+
+  async discard({ id, uid }: AllocationMemory, pieces: readonly Extent[]): Promise<void> {
+    const fd = openNow(this.file(id), true)
+    try {
+      await punchPieces(this.opened.host.files, uid, fd, pieces)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  residentBytes(id: number): number | undefined {
+    const stat = lstatSync(this.file(id), { throwIfNoEntry: false })
+    return stat && stat.blocks * 512
+  }
+
   /** Adopts fd. */
   private reserve(
     fd: number,
@@ -236,10 +278,18 @@ export class DirectorySource implements Source {
     const undone = longer.map(memory =>
       this.resize(memory, memory.bytes).catch(error => {
         if (!isEnvironment(error)) throw error
-        this.sizes.retry(memory.id)
+        this.ends.left(memory)
       }),
     )
+    for (const memory of kept) if (this.isDisowned(memory)) undone.push(this.ends.giveBack(memory))
     await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
+  }
+
+  /** A shrink was interrupted while the broker kept the owner from opening it. */
+  private isDisowned({ id, uid }: AllocationMemory): boolean {
+    const owner = this.opened.host.openBy(uid)
+    const stat = owner === undefined ? undefined : lstatSync(this.file(id), { throwIfNoEntry: false })
+    return stat !== undefined && stat.uid !== owner
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -274,6 +324,7 @@ export class DirectorySource implements Source {
   }
 
   async disown({ id, uid }: AllocationMemory): Promise<void> {
+    if (id === 0) return this.ends.check(uid)
     await this.sizes.idle(id)
     let fd: number
     try {
@@ -300,23 +351,40 @@ export class DirectorySource implements Source {
     return (await this.opened.pinned?.prove(id, open)) ?? proof
   }
 
+  /** Pinned pages show only while the file has them. */
+  private async proveUnpinned({ id, uid }: AllocationMemory): Promise<Proof> {
+    const proof = await this.prove(id, this.opened.host.scan)
+    const { pinned } = this.opened
+    if (proof.kind === 'held' || !pinned) return proof
+    const fd = openNow(this.file(id), true)
+    try {
+      await pinned.check(uid, id, fd)
+      return proof
+    } catch (error) {
+      if (!(error instanceof StillReferenced)) throw error
+      return { kind: 'held', pids: [], unseen: true, why: error.message }
+    } finally {
+      closeSync(fd)
+    }
+  }
+
   descriptorOffset(): number {
     return 0
   }
 
   async destroy(memory: AllocationMemory): Promise<void> {
     const { id } = memory
-    // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
-    if (!this.keepsPages) await this.overwrite(id)
     const fd = openIfThere(this.file(id))
     if (fd !== undefined) {
       const remove = async () => {
         // The owner may have given the file another name, which would keep the memory after unlink.
-        await empty(this.opened.host.files, memory.uid, fd)
+        await cut(this.opened.host.files, memory.uid, fd, 0)
         await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
       }
       try {
+        // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
+        if (!this.keepsPages) await overwrite(fd, 0)
         await this.opened.pinned?.check(memory.uid, id, fd)
         await (this.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
       } finally {
@@ -355,18 +423,6 @@ export class DirectorySource implements Source {
     }
   }
 
-  private async overwrite(id: number): Promise<void> {
-    const fd = openIfThere(this.file(id))
-    if (fd === undefined) return
-    try {
-      const { size } = fstatSync(fd)
-      if (size > 0) await native.scrub(fd, 0, size)
-      await promisify(fdatasync)(fd)
-    } finally {
-      closeSync(fd)
-    }
-  }
-
   private get keepsPages(): boolean {
     return this.opened.filesystem === tmpfs || this.opened.filesystem === hugetlbfs
   }
@@ -399,15 +455,17 @@ function openIfThere(file: string): number | undefined {
   }
 }
 
+/** Zeroes a file from an offset on, also on its disk. */
+async function overwrite(fd: number, offset: number): Promise<void> {
+  const { size } = fstatSync(fd)
+  if (size > offset) await native.scrub(fd, offset, size - offset)
+  await promisify(fdatasync)(fd)
+}
+
 /** Space that the filesystem has left for root; undefined where it has no bound of its own (hugetlbfs without size=). */
 function freeBytes(directory: string): number | undefined {
   const { blocks, bfree, bsize } = statfsSync(directory)
   return blocks > 0 ? bfree * bsize : undefined
-}
-
-function whyOwed(pages: number): string {
-  const which = pages === 1 ? '1 huge page of it is' : `${pages} huge pages of it are`
-  return `${which} still pinned, by io_uring, a pipe or direct I/O`
 }
 
 function onlyEnvironment(error: unknown): void {

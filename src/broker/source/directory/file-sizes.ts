@@ -26,6 +26,8 @@ export class FileSizes {
   private readonly waiting = new Set<number>()
   private readonly repairs = new Map<number, Promise<void>>()
   private readonly wrong = new Set<number>()
+  /** Those of them that the broker itself has left too long. */
+  private readonly own = new Set<number>()
   private next: NodeJS.Immediate | undefined
   private timer: NodeJS.Timeout | undefined
 
@@ -49,19 +51,29 @@ export class FileSizes {
     const running = this.repairs.get(memory.id)
     if (running) return running
     const stat = lstatSync(this.files.file(memory.id), { throwIfNoEntry: false })
-    if (!stat || this.files.isRight(stat, memory)) return void this.wrong.delete(memory.id)
+    if (!stat || this.files.isRight(stat, memory)) return this.right(memory.id)
     const repair = this.putRight(memory, stat.size).finally(() => this.repairs.delete(memory.id))
     this.repairs.set(memory.id, repair)
     return repair
   }
 
-  /** Looks at the file again and again, until it is right or gone. */
+  /** The broker itself has left the file too long. Looks at it again and again, until it is right or gone. */
   retry(id: number): void {
+    this.own.add(id)
+    this.again(id)
+  }
+
+  private again(id: number): void {
     this.wrong.add(id)
     this.timer ??= setTimeout(() => {
       this.timer = undefined
       this.look(this.wrong)
     }, retryMs).unref()
+  }
+
+  /** The broker has not put it right yet, as far as it knows. */
+  isWrong(id: number): boolean {
+    return this.wrong.has(id)
   }
 
   /** Resolves when no worker is at the file any more. */
@@ -89,8 +101,8 @@ export class FileSizes {
 
   /** Nobody knows the right size just now: the broker changes the file, or is starting. */
   private retryIfThere(id: number): void {
-    if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.retry(id)
-    else this.wrong.delete(id)
+    if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.again(id)
+    else this.right(id)
   }
 
   private async putRight(memory: AllocationMemory, size: number): Promise<void> {
@@ -101,13 +113,19 @@ export class FileSizes {
       } finally {
         closeSync(fd)
       }
-      this.wrong.delete(memory.id)
-      this.host.tampered(memory, size)
+      // What the broker leaves is too long.
+      if (!this.own.has(memory.id) || size < memory.bytes) this.host.tampered(memory, size)
+      this.right(memory.id)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
       if (!isEnvironment(error)) throw error
       if (!this.wrong.has(memory.id)) this.host.tampered(memory, size, (error as Error).message)
-      this.retry(memory.id)
+      this.again(memory.id)
     }
+  }
+
+  private right(id: number): undefined {
+    this.wrong.delete(id)
+    this.own.delete(id)
   }
 }

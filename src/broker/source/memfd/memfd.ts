@@ -2,6 +2,7 @@ import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { memfd } from '../../../../protocol/source/memfd'
+import type { Extent } from '../../../../protocol/table'
 import { KiB, roundDown } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
@@ -10,7 +11,7 @@ import type { FdStore, Kept } from '../../service/fd-store'
 import { type Part, type Session, storeName } from '../../service/inherited'
 import { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
-import { punchOut, takeOver } from '../file-work'
+import { punchOut, punchPieces, takeOver } from '../file-work'
 import { freeHugePages } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
@@ -74,6 +75,8 @@ export class MemfdSource implements Source {
       ...memfd.can,
       survivesBroker: store !== undefined,
       survivesKexec: preservation?.isComplete ?? false,
+      // The kernel keeps the pages of preserved memory where they are.
+      discard: preservation === undefined,
       pageBytes,
     }
   }
@@ -230,6 +233,15 @@ export class MemfdSource implements Source {
     throw Object.assign(new SourceError('memory of a memfd range is sealed against resizing'), {
       code: 'EPERM',
     })
+  }
+
+  discard({ id, uid }: AllocationMemory, pieces: readonly Extent[]): Promise<void> {
+    return punchPieces(this.opened.host.files, uid, this.fileOf(id), pieces)
+  }
+
+  residentBytes(id: number): number | undefined {
+    const fd = this.files.get(id)
+    return fd === undefined ? undefined : fstatSync(fd).blocks * 512
   }
 
   open(memory: AllocationMemory, writable: boolean): number {

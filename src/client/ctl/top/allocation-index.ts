@@ -37,6 +37,7 @@ const orders: Record<Sort, (a: Row, b: Row) => number> = {
 const touching = new Set<Event['kind']>([
   'allocated',
   'grown',
+  'shrunk',
   'changed',
   'claimed',
   'mapped',
@@ -75,7 +76,7 @@ export class AllocationIndex {
       row = arriving(name, event)
       this.rows.set(name, row)
     }
-    if (kind === 'grown' && typeof event.bytes === 'number') row.bytes = event.bytes
+    if ((kind === 'grown' || kind === 'shrunk') && typeof event.bytes === 'number') row.bytes = event.bytes
     row.changes++
     row.changedAt = event.time
     row.stale = true

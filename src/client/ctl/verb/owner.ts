@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { allocationColumns, sharesText } from '../../../../protocol/columns'
+import { formatSize } from '../../../../protocol/units'
 import type { Access, Allocation, AllocationInfo } from '../../index'
 import { UsageError } from '../exit'
 import {
@@ -20,6 +21,8 @@ interface SecretOptions {
 /** The verbs by which an owner changes an allocation. They print its new state. */
 export function addOwnerVerbs(program: Command): void {
   addGrow(program)
+  addShrink(program)
+  addDiscard(program)
   addShare(program)
   addUnshare(program)
   addSetMetadata(program)
@@ -37,6 +40,56 @@ function addGrow(program: Command): void {
       const bytes = sizeArgument(size)
       return change(command, name, options, (allocation, { signal }) => allocation.grow(bytes, { signal }))
     })
+}
+
+function addShrink(program: Command): void {
+  addVerb(program, {
+    usage: 'shrink <name> <size>',
+    summary: 'Make an allocation smaller; the memory at its end goes back to the range',
+    examples: ['shrink vm-42/ram 2G'],
+    notes: `SIZE is the new size of the whole allocation. No mapping may reach beyond it: revoke such mappings first. In a directory on
+tmpfs, a process that still touches the end gets SIGBUS. In other ranges nobody may have the allocation mapped or open.`,
+  })
+    .addOption(secretOption())
+    .action((name: string, size: string, options: SecretOptions, command: Command) => {
+      const bytes = sizeArgument(size)
+      return change(command, name, options, (allocation, { signal }) => allocation.shrink(bytes, { signal }))
+    })
+}
+
+function addDiscard(program: Command): void {
+  addVerb(program, {
+    usage: 'discard <name> <piece...>',
+    summary: 'Give the pages of pieces of an allocation back to the host; they read as zeros',
+    examples: ['discard cache/pages 1G+256M', 'discard cache/pages 0+64M 128M+64M'],
+    notes: `A PIECE is OFFSET+LENGTH, from the allocation's start. Only ranges that can "discard" have such pages (broker-ctl ranges).
+Nobody else may hold the allocation: broker-ctl claims it for the call. The program that holds it discards by the library.
+The allocation keeps its size, and its bytes stay charged to its owner.`,
+  })
+    .addOption(secretOption())
+    .action((name: string, pieces: string[], options: SecretOptions, command: Command) => {
+      const parsed = pieces.map(pieceArgument)
+      return withBroker(command, async ({ broker, signal, print, progress }) => {
+        progress.say(`discarding pieces of ${printable(name)}`)
+        const claimed = await broker.claim(name, { ...readSecret(options.secretFile), signal })
+        const residentBytes = await claimed.allocation.discard(parsed, { signal })
+        const bytes = parsed.reduce((sum, { length }) => sum + length, 0)
+        print({ name, discardedBytes: bytes, residentBytes }, () =>
+          fields([
+            ['name', name],
+            ['discarded', formatSize(bytes)],
+            ['resident', formatSize(residentBytes)],
+          ]),
+        )
+      })
+    })
+}
+
+function pieceArgument(text: string): { offset: number; length: number } {
+  const [offset, length, ...rest] = text.split('+')
+  if (offset === undefined || length === undefined || rest.length > 0)
+    throw new UsageError(`'${printable(text)}' is not OFFSET+LENGTH, such as 1G+256M`)
+  return { offset: offset === '0' ? 0 : sizeArgument(offset), length: sizeArgument(length) }
 }
 
 function addShare(program: Command): void {

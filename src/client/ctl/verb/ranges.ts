@@ -11,7 +11,8 @@ export function addRanges(program: Command): void {
     summary: 'The ranges: how full they are, and what their sources can do',
     examples: ['ranges', 'ranges --json'],
     notes: `CAN: the source's capabilities. bound: the kernel, or a file of its own, keeps a descriptor inside its allocation;
-revoke: the broker can end a mapping by force; restart, kexec: contents survive these.`,
+revoke: the broker can end a mapping by force; discard: pages go back to the host; restart, kexec: contents survive these.
+RESIDENT: what allocations have from the host at present.`,
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const ranges = await broker.ranges({ signal })

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { allocationFields, mappingColumns, places } from '../../../../protocol/columns'
-import type { AllocationInfo, Broker, Found, Poison } from '../../index'
+import type { Broker, Found, Poison } from '../../index'
 import { withBroker } from '../session'
 import { fields, table } from '../table'
 import { unless } from '../unless'
@@ -17,7 +17,7 @@ export function addShow(program: Command): void {
       const { allocation, mappings } = found
       const bad = allocation.verdict === 'poisoned' ? await badMemory(broker, allocation.name, signal) : []
       print(found, () => {
-        const head = describe(allocation, bad, found.others)
+        const head = describe(found, bad)
         return mappings.length === 0 ? head : `${head}\n\n${table(mappings, mappingColumns)}`
       })
     }),
@@ -42,11 +42,11 @@ async function badMemory(broker: Broker, name: string, signal: AbortSignal): Pro
   return (poisoned ?? []).filter(({ allocation }) => allocation === name)
 }
 
-function describe(info: AllocationInfo, bad: readonly Poison[], others: Found['others']): string {
+function describe({ allocation, others, residentBytes }: Found, bad: readonly Poison[]): string {
   const verdictLines = [
     ['also open by', othersText(others)],
-    ['verdict', info.verdict],
+    ['verdict', allocation.verdict],
     ['bad memory', bad.length > 0 ? places(bad) : undefined],
   ] as const
-  return fields(allocationFields(info, verdictLines))
+  return fields(allocationFields(allocation, residentBytes, verdictLines))
 }
