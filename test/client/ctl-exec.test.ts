@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Broker, connect } from '../../src/client'
 import { attemptNow, bareEnvironment } from '../support/child'
 import { needsRoot } from '../support/needs-root'
@@ -217,4 +218,16 @@ test('what the command needs to know of its memory is filled in, of each --map',
     stderr: expect.stringMatching(/\{map2\.fd\}: there is no such --map/),
   })
   await expect(broker.get('f/three')).rejects.toMatchObject({ code: 'NotFound' })
+})
+
+test('a service waits longer than a person for a broker that is busy', async () => {
+  process.kill(server.pid, 'SIGSTOP')
+  const runs = [
+    exec('--map', 'late/ram', '--allocate', '64K', '--', 'true'),
+    ctl(server.socket, 'allocate', 'late/state', '64K'),
+  ]
+  // Beyond what a person at a terminal waits.
+  await sleep(5_500)
+  process.kill(server.pid, 'SIGCONT')
+  expect(await Promise.all(runs)).toMatchObject([{ code: 0 }, { code: 0 }])
 })

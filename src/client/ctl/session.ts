@@ -26,6 +26,10 @@ export interface Session {
 
 /** A person at a terminal is better served by an error than by half a minute of silence. */
 const impatientMs = 5_000
+/** A service waits: after a boot the broker answers hundreds of them, one after the other. */
+const unattendedMs = 120_000
+/** For verbs that services start. */
+export const launchMs = () => (process.stderr.isTTY ? impatientMs : unattendedMs)
 /** For verbs that follow the broker through its restarts: the longest that a timer takes. */
 export const patientMs = 2 ** 31 - 1
 

@@ -1,6 +1,14 @@
 import type { Command } from 'commander'
 import { allocationColumns } from '../../../../protocol/columns'
-import { jsonObjectArgument, readSecret, sizeArgument, wholeArgument, withBroker } from '../session'
+import {
+  jsonObjectArgument,
+  launchMs,
+  readSecret,
+  type Session,
+  sizeArgument,
+  wholeArgument,
+  withBroker,
+} from '../session'
 import { printable, table } from '../table'
 import { addVerb, secretOption } from '../verb'
 
@@ -30,24 +38,27 @@ export function addAllocate(program: Command): void {
     .option('--owner <uid>', 'allocate for this uid (administrators)', wholeArgument)
     .addOption(secretOption())
     .action((name: string, size: string, options: Options, command: Command) =>
-      withBroker(command, async ({ broker, signal, print, progress }) => {
-        const { secretFile, align, range, node, contiguous, metadata, owner } = options
-        progress.say(`allocating ${size} for ${printable(name)}`)
-        const allocation = await broker.allocate({
-          name,
-          size: sizeArgument(size),
-          align,
-          range,
-          node,
-          contiguous,
-          metadata,
-          owner,
-          ...readSecret(secretFile),
-          signal,
-        })
-        // The broker names broker-ctl as the holder, which it is for an instant.
-        const info = { ...allocation.info, holderPid: null }
-        print(info, () => table([info], allocationColumns))
-      }),
+      withBroker(command, session => allocate(session, name, size, options), launchMs()),
     )
+}
+
+async function allocate(session: Session, name: string, size: string, options: Options): Promise<void> {
+  const { broker, signal, print, progress } = session
+  const { secretFile, align, range, node, contiguous, metadata, owner } = options
+  progress.say(`allocating ${size} for ${printable(name)}`)
+  const allocation = await broker.allocate({
+    name,
+    size: sizeArgument(size),
+    align,
+    range,
+    node,
+    contiguous,
+    metadata,
+    owner,
+    ...readSecret(secretFile),
+    signal,
+  })
+  // The broker names broker-ctl as the holder, which it is for an instant.
+  const info = { ...allocation.info, holderPid: null }
+  print(info, () => table([info], allocationColumns))
 }

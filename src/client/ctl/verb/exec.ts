@@ -5,7 +5,7 @@ import { keepArgument, launch } from '../launch'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
 import { checkPaths } from '../memory-path'
 import { fillIn, hasPlaceholder, type MapFacts } from '../placeholder'
-import { sizeArgument, withBroker } from '../session'
+import { launchMs, sizeArgument, withBroker } from '../session'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
@@ -85,7 +85,7 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
         name,
         ...(hasPlaceholder(args) ? fillIn(args, await facts()) : args),
       ]
-      return withBroker(command, session => launch(session, { ...options, file, maps, argv }))
+      return withBroker(command, session => launch(session, { ...options, file, maps, argv }), launchMs())
     })
 }
 

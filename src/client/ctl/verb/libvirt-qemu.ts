@@ -3,7 +3,7 @@ import { findExecutable } from '../executable'
 import { keepArgument, launch } from '../launch'
 import { readDomain, withMemory } from '../libvirt/domain'
 import { checkMemory } from '../libvirt/domain-memory'
-import { withBroker } from '../session'
+import { launchMs, withBroker } from '../session'
 import { addVerb } from '../verb'
 
 export function addLibvirtQemu(program: Command): void {
@@ -39,14 +39,17 @@ and no memory device, maxMemory, hugepages or discard.`,
         guestAddress: undefined,
         allocate: bytes,
       }))
-      return withBroker(command, session =>
-        launch(session, {
-          file,
-          maps,
-          keep,
-          check: (allocation, options) => checkMemory(domain, allocation, options),
-          argv: async facts => [qemu, ...withMemory(args, domain, await facts())],
-        }),
+      return withBroker(
+        command,
+        session =>
+          launch(session, {
+            file,
+            maps,
+            keep,
+            check: (allocation, options) => checkMemory(domain, allocation, options),
+            argv: async facts => [qemu, ...withMemory(args, domain, await facts())],
+          }),
+        launchMs(),
       )
     })
 }

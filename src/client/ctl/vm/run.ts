@@ -39,6 +39,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   let onStop = () => starting.abort()
   for (const name of stopSignals) process.on(name, () => onStop())
   const log = (text: string) => process.stderr.write(`${settings.name}: ${text}\n`)
+  const manager = serviceManager()
+  manager.extend(settings.startMs + marginMs)
   const broker = await connect({
     socket: options.socket,
     reconnect: { timeoutMs: settings.startMs },
@@ -46,7 +48,6 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   })
   try {
     const { state: place, name } = settings
-    const manager = serviceManager()
     const patience = {
       deadline: performance.now() + settings.startMs,
       signal: starting.signal,
