@@ -39,6 +39,7 @@ export interface Addon {
   dupFd(fd: number): number
   fallocate(fd: number, offset: number, length: number): Promise<number>
   punchHole(fd: number, offset: number, length: number): Promise<number>
+  isDirectAccess(file: string): number
   isSoleOpener(fd: number): number
   lockFile(fd: number): number
 

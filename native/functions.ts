@@ -204,6 +204,11 @@ export async function punchHole(fd: number, offset: number, length: number): Pro
   check('fallocate', await addon.punchHole(fd, offset, length))
 }
 
+/** Whether the kernel maps the memory of a file's device itself (DAX), not copies of it in the page cache. */
+export function isDirectAccess(file: string): boolean {
+  return check('statx', addon.isDirectAccess(file)) === 1
+}
+
 /**
  * Whether fd is the only open file description of its file anywhere, so that no other descriptor and no mapping of it
  * exists: only then the kernel grants a write lease. Copies of fd itself (dup, fork, SCM_RIGHTS) and mappings made

@@ -15,6 +15,9 @@
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
+#ifndef STATX_ATTR_DAX
+#define STATX_ATTR_DAX 0x00200000
+#endif
 
 namespace membroker {
 
@@ -68,6 +71,13 @@ int Fallocate(int fd, uint64_t offset, uint64_t length) { return Allocate(fd, 0,
 
 int PunchHole(int fd, uint64_t offset, uint64_t length) {
   return Allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int IsDirectAccess(const std::string& file) {
+  struct statx status;
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC;
+  if (statx(AT_FDCWD, file.c_str(), flags, STATX_TYPE, &status) < 0) return -errno;
+  return (status.stx_attributes & STATX_ATTR_DAX) != 0;
 }
 
 int IsSoleOpener(int fd) {

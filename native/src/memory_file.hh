@@ -12,6 +12,7 @@ int GetSeals(int fd);
 int Reopen(int fd, bool writable);
 int Fallocate(int fd, uint64_t offset, uint64_t length);
 int PunchHole(int fd, uint64_t offset, uint64_t length);
+int IsDirectAccess(const std::string& file);
 int IsSoleOpener(int fd);
 int LockFile(int fd);
 

@@ -97,6 +97,7 @@ void ExportMemory(Napi::Env, Napi::Object exports) {
   ExportNumber<DupFd, &Arguments::fd>(exports, "dupFd");
   Export<OfFdRange<Fallocate>>(exports, "fallocate");
   Export<OfFdRange<PunchHole>>(exports, "punchHole");
+  ExportNumber<IsDirectAccess, &Arguments::string>(exports, "isDirectAccess");
   ExportNumber<IsSoleOpener, &Arguments::fd>(exports, "isSoleOpener");
   ExportNumber<LockFile, &Arguments::fd>(exports, "lockFile");
   Export<MappedReadGlue>(exports, "mappedRead");

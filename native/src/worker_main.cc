@@ -27,6 +27,9 @@
 #include "unix_socket.hh"
 #include "worker_area.hh"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -40,7 +43,9 @@ constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
-enum Kind : uint32_t { kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve };
+enum Kind : uint32_t {
+  kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve, kSync, kPopulate
+};
 
 /** Takes a request apart. A field beyond its end is zero and makes the request bad. */
 class Reader {
@@ -149,6 +154,19 @@ int32_t PunchHoles(int fd, Reader& request) {
   return 0;
 }
 
+/** Has the filesystem write the blocks of a part. The kernel does it as for a store to each page, and stores nothing. */
+int Populate(int fd, uint64_t offset, uint64_t length) {
+  void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (memory == MAP_FAILED) return -1;
+  int result;
+  do result = madvise(memory, length, MADV_POPULATE_WRITE);
+  while (result < 0 && errno == EINTR);
+  const int error = errno;
+  munmap(memory, length);
+  errno = error;
+  return result;
+}
+
 /** It takes a descriptor that only names its file (O_PATH), too, where the kernel has a call for that. */
 int32_t Operate(uint32_t kind, int fd, Reader& request) {
   const uint64_t first = request.take<uint64_t>();
@@ -161,6 +179,8 @@ int32_t Operate(uint32_t kind, int fd, Reader& request) {
       case kTruncate: return ftruncate(fd, static_cast<off_t>(first));
       case kAllocate: return Allocate(fd, 0, first, second);
       case kStrip: return Strip(fd);
+      case kSync: return fsync(fd);
+      case kPopulate: return Populate(fd, first, second);
     }
     errno = EBADMSG;
     return -1;

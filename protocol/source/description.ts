@@ -27,6 +27,8 @@ export interface SourceDescription<K extends Keys = Keys> {
   readonly endsWithService?: boolean
   /** Its memory is at a physical address, the key `base`, and every kernel must leave it alone. */
   readonly reservation?: Reservation
+  /** Its files may lie in a filesystem on memory at a physical address, which then survives a kexec as with `reservation`. */
+  readonly filesystemOn?: Reservation
   /** What a kernel must be built with for a range with these keys. */
   kernel?(range: ValuesOf<K>): KernelNeeds | undefined
   /** What is wrong with these keys together. */
@@ -42,13 +44,17 @@ interface KernelNeeds {
   readonly parameters?: readonly string[]
 }
 
-interface Reservation {
-  /** Its name in the kernel's memory map. The driver dax_hmem offers soft-reserved memory, /dev/mem reserved memory. */
-  readonly as: 'softReserved' | 'reserved'
+export interface Reservation {
+  /**
+   * Its name in the kernel's memory map. The driver dax_hmem offers soft-reserved memory, /dev/mem reserved memory, and nd_pmem
+   * makes a block device of legacy persistent memory.
+   */
+  readonly as: 'softReserved' | 'reserved' | 'persistent'
   /** The host's own memory that the kernel uses for each page of it. */
   readonly overheadBytesPerPage: number
   /** Further lines of a range in the configuration that reserve proposes. */
   readonly exampleLines: readonly string[]
+  readonly kernel?: KernelNeeds
 }
 
 /** Checks a description, and keeps the types of its keys. */

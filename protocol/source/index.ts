@@ -1,4 +1,4 @@
-import type { SourceDescription } from './description'
+import type { Reservation, SourceDescription } from './description'
 import { devdax } from './devdax'
 import { devmem } from './devmem'
 import { directory } from './directory'
@@ -6,7 +6,7 @@ import type { ValuesOf } from './key'
 import { memfd } from './memfd'
 import { pciBar } from './pci-bar'
 
-export type { SourceDescription } from './description'
+export type { Reservation, SourceDescription } from './description'
 
 /** The registry of all sources. The broker finds the code of each in src/broker/source, in the folder of its name. */
 const registry = { directory, memfd, devdax, devmem, 'pci-bar': pciBar }
@@ -28,6 +28,11 @@ type Intersection<Union> = (Union extends unknown ? (one: Union) => void : never
 
 export function kindsWhere(has: (source: SourceDescription) => boolean): SourceKind[] {
   return sourceKinds.filter(kind => has(sources[kind]))
+}
+
+/** The reserved memory that ranges of a kind lie on, or can lie on. */
+export function reservationOf(kind: SourceKind): Reservation | undefined {
+  return sources[kind].reservation ?? sources[kind].filesystemOn
 }
 
 /** undefined: a kind that only another version has. */

@@ -80,5 +80,5 @@ export function readUnit(value: number | string, key: string, rangeBytes: number
 export const base = needed(addressKey('the physical address at which the range begins.'))
 
 export const preallocate = flagKey(
-  "reserve an allocation's pages when it is made, not when a program touches them. Default: for huge pages only.",
+  "reserve an allocation's pages when it is made, not when a program touches them. Default: for huge pages only. On a DAX filesystem it always does.",
 )

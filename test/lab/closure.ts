@@ -24,7 +24,7 @@ export interface ModuleSource {
   read(file: string): Promise<Buffer>
 }
 
-interface LoadableModule {
+export interface LoadableModule {
   name: string
   /** As the package has it, perhaps compressed. */
   file: string

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { run } from '../support/child'
 import { Archive } from './archive'
 import { labFolder } from './cache'
-import { type ModuleSource, moduleName, modulesInOrder } from './closure'
+import { type LoadableModule, type ModuleSource, moduleName, modulesInOrder } from './closure'
 import type { Entry } from './entry'
 import { initrd } from './initrd'
 import { buildKernel } from './kernel-build'
@@ -34,8 +34,11 @@ const wanted = [
   ...['hwpoison_inject', 'vfio_pci', 'vfio_iommu_type1'],
 ]
 
-/** There for scenarios to load: where it is, it takes soft-reserved memory for the system. */
-const spare = ['kmem']
+/**
+ * There for scenarios to load. Where kmem is, it takes soft-reserved memory for the system; the others are for filesystems on
+ * persistent memory.
+ */
+const spare = ['kmem', 'nd_e820', 'nd_pmem', 'xfs']
 
 /** A kernel, ready to boot in the lab. */
 export async function fetchKernel(
@@ -111,7 +114,7 @@ function modulesFolder(folder: string): string {
 
 /**
  * Modules of a folder, and those that they need; /lib/modules/order lists all but the spare ones in the order in which init
- * loads them. busybox unpacks compressed ones.
+ * loads them; /lib/modules/spare the others, in theirs. busybox unpacks compressed ones.
  */
 export async function moduleEntries(
   folder: string,
@@ -119,13 +122,18 @@ export async function moduleEntries(
   { spare = [], busybox }: { spare?: readonly string[]; busybox?: string } = {},
 ): Promise<Entry[]> {
   const source = moduleSource(folder, busybox)
+  const loaded = await modulesInOrder(wanted, source)
   const modules = await modulesInOrder([...wanted, ...spare], source)
   const entries = modules.map(
     ({ name, bytes }): Entry => ({ kind: 'text', path: `lib/modules/${name}.ko`, text: bytes }),
   )
-  const loaded = modules.filter(({ name }) => !spare.includes(name))
-  const order = `${loaded.map(({ name }) => name).join('\n')}\n`
-  return [...entries, { kind: 'text', path: 'lib/modules/order', text: order }]
+  const spares = modules.slice(loaded.length)
+  const list = (of: readonly LoadableModule[]) => `${of.map(({ name }) => name).join('\n')}\n`
+  return [
+    ...entries,
+    { kind: 'text', path: 'lib/modules/order', text: list(loaded) },
+    { kind: 'text', path: 'lib/modules/spare', text: list(spares) },
+  ]
 }
 
 function moduleSource(folder: string, busybox: string | undefined): ModuleSource {

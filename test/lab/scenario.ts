@@ -17,6 +17,8 @@ export interface Kexec {
   readonly into: string | undefined
   /** The stage before has loaded the kernel itself, with a command line of its own. */
   readonly loaded: boolean
+  /** No filesystem is synced before. Otherwise kexec-tools sync all of them. */
+  readonly abrupt: boolean
   /** Modules that the next kernel does not load. */
   readonly without: readonly string[]
 }
@@ -64,9 +66,9 @@ export function update(title: string, run: Update['run']): Update {
   return { kind: 'update', title, run }
 }
 
-export function kexec(options: { into?: string; loaded?: boolean; without?: readonly string[] } = {}): Kexec {
-  const { into, loaded = false, without = [] } = options
-  return { kind: 'kexec', into, loaded, without }
+export function kexec(options: Partial<Omit<Kexec, 'kind'>> = {}): Kexec {
+  const { into, loaded = false, abrupt = false, without = [] } = options
+  return { kind: 'kexec', into, loaded, abrupt, without }
 }
 
 const folder = path.join(__dirname, 'scenario')

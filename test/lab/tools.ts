@@ -28,16 +28,31 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     ...(await archive.withLibraries('python3.11-minimal')),
     'libpython3.11-stdlib',
   ])
+  const packaged = await archive.unpacked('xfsprogs-bookworm', () => archive.withLibraries('xfsprogs'))
+  const unchanged = ['sbin/mkfs.xfs'].map(
+    name => [`${packaged}/usr/${name}`, `${packaged}/${name}`].find(existsSync)!,
+  )
   const interpreter = path.join(python, 'usr/bin/python3.11')
   const { modules, data } = qemuParts(qemu)
-  const programs = ['setpriv', 'mke2fs', 'e2fsck', 'debugfs'].map(name => findProgram(name)!)
+  const programs = ['setpriv', 'chattr', 'mke2fs', 'e2fsck', 'debugfs'].map(name => findProgram(name)!)
   const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
   const pythonLibraries = await librariesOf([interpreter], path.join(python, 'usr/lib/x86_64-linux-gnu'))
-  const files = [...libraries, ...kexecLibraries, ...pythonLibraries, ...modules, ...data].map(file => {
+  const unchangedLibraries = await librariesOf(
+    unchanged,
+    ['usr/lib', 'lib'].map(part => `${packaged}/${part}/x86_64-linux-gnu`).join(':'),
+  )
+  const files = [
+    ...libraries,
+    ...unchangedLibraries,
+    ...kexecLibraries,
+    ...pythonLibraries,
+    ...modules,
+    ...data,
+  ].map(file => {
     // What came with a package goes where the package would have put it.
-    const origin = [folder, python].find(place => file.startsWith(place)) ?? ''
+    const origin = [folder, python, packaged].find(place => file.startsWith(place)) ?? ''
     return fromFile(file.slice(origin.length), realpathSync(file))
   })
   const entries: Entry[] = [
@@ -47,7 +62,9 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     ...tree(path.join(python, 'usr/lib/python3.11'), 'lib/python3.11'),
     fromFile('/bin/node', process.execPath, 0o755),
     fromFile('/bin/qemu-system-x86_64', realpathSync(qemu), 0o755),
-    ...programs.map(file => fromFile(`/bin/${path.basename(file)}`, realpathSync(file), 0o755)),
+    ...[...programs, ...unchanged].map(file =>
+      fromFile(`/bin/${path.basename(file)}`, realpathSync(file), 0o755),
+    ),
     ...new Map(files.map(entry => [entry.path, entry])).values(),
   ]
   return { disk: await disk('tools', entries), entries, busybox }

@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs'
 import type { Extent } from '../../../protocol/table'
-import { GiB } from '../../../protocol/units'
+import { GiB, MiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
 import { preserveFile } from '../worker/preserve-file'
@@ -24,6 +24,10 @@ export interface FileWork {
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void>
   /** Stops at the first piece that fails. */
   punchHoles(uid: number, fd: number, pieces: readonly Extent[]): Promise<void>
+  /** allocate, and has the filesystem write the blocks. What they hold stays. fd: open for reading and writing. */
+  populate(uid: number, fd: number, offset: number, length: number): Promise<void>
+  /** Commits a file, or the names in a folder, to its filesystem. */
+  sync(uid: number, fd: number): Promise<void>
   /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
   /** Adds it to a session of the kernel's Live Update Orchestrator. */
@@ -34,6 +38,10 @@ export interface FileWork {
 const lockMs = 2000
 /** For operations that clear or free memory, once the kernel has the lock. A busy host needs a fraction of it. */
 const memoryMs = 30_000
+/** For operations that wait for a filesystem's journal, where that moves on. */
+const journalMs = 30_000
+/** A file of hundreds of gigabytes may have many bytes in the processor's caches. */
+const syncMs = 600_000
 
 /** File operations in the broker's worker processes. */
 export class WorkerFiles implements FileWork {
@@ -61,6 +69,15 @@ export class WorkerFiles implements FileWork {
 
   allocate(uid: number, fd: number, offset: number, length: number): Promise<void> {
     return operateOnFile(this.pool, uid, fd, { kind: 'allocate', offset, length }, memoryMs, lockMs)
+  }
+
+  async populate(uid: number, fd: number, offset: number, length: number): Promise<void> {
+    await this.allocate(uid, fd, offset, length)
+    await operateOnFile(this.pool, uid, fd, { kind: 'populate', offset, length }, memoryMs, journalMs)
+  }
+
+  sync(uid: number, fd: number): Promise<void> {
+    return operateOnFile(this.pool, uid, fd, { kind: 'sync' }, syncMs, journalMs)
   }
 
   punchHoles(uid: number, fd: number, pieces: readonly Extent[]): Promise<void> {
@@ -97,16 +114,16 @@ export async function cut(work: FileWork, uid: number, fd: number, bytes: number
 }
 
 /** Frees the memory of a part of a file. The file keeps its size. */
-export async function punchOut(
+export function punchOut(
   work: FileWork,
   uid: number,
   fd: number,
   offset: number,
   length: number,
 ): Promise<void> {
-  const end = offset + length
-  for (let at = offset; at < end; at += freeBytesMax)
-    await work.punchHoles(uid, fd, [{ offset: at, length: Math.min(freeBytesMax, end - at) }])
+  return inPieces(offset, length, freeBytesMax, (at, bytes) =>
+    work.punchHoles(uid, fd, [{ offset: at, length: bytes }]),
+  )
 }
 
 /** Frees the memory of many parts of a file, which are in order: small ones together. */
@@ -132,4 +149,27 @@ export async function punchPieces(
     }
   }
   await flush()
+}
+
+/** The kernel populates so many bytes within some tenths of a second. */
+const populateBytesMax = 64 * MiB
+
+export function populateAll(
+  work: FileWork,
+  uid: number,
+  fd: number,
+  offset: number,
+  length: number,
+): Promise<void> {
+  return inPieces(offset, length, populateBytesMax, (at, bytes) => work.populate(uid, fd, at, bytes))
+}
+
+async function inPieces(
+  offset: number,
+  length: number,
+  pieceBytes: number,
+  operate: (offset: number, length: number) => Promise<void>,
+): Promise<void> {
+  const end = offset + length
+  for (let at = offset; at < end; at += pieceBytes) await operate(at, Math.min(pieceBytes, end - at))
 }

@@ -41,11 +41,15 @@ export class Reservations {
   /** Bytes that admitted requests have not got yet. */
   private promised = 0
 
-  /** freeBytes: memory that the kernel could give just now. undefined: nobody knows. */
+  /**
+   * freeBytes: memory that the kernel could give just now. undefined: nobody knows.
+   * how: populate where the filesystem is to write the blocks too.
+   */
   constructor(
     private readonly work: FileWork,
     private readonly pageBytes: number,
     private readonly freeBytes: () => number | undefined,
+    private readonly how: 'allocate' | 'populate' = 'allocate',
   ) {}
 
   /** A failure leaves nothing reserved. @throws SystemError, SourceError (ENOSPC, ECANCELED by the signal) */
@@ -114,7 +118,7 @@ export class Reservations {
       checkWanted(signal)
       if (!admitted) throw failure('ENOSPC', `there is no room for ${length} bytes`)
       const piece = this.pieceOf(request)
-      await this.work.allocate(uid, fd, offset + done, piece)
+      await this.work[this.how](uid, fd, offset + done, piece)
       request.done += piece
       this.promised -= piece
       checkWanted(signal)

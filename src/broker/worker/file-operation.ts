@@ -14,6 +14,8 @@ type FileOperation =
   | { kind: 'truncate'; bytes: number }
   | { kind: 'allocate'; offset: number; length: number }
   | { kind: 'punchHoles'; pieces: readonly { offset: number; length: number }[] }
+  | { kind: 'populate'; offset: number; length: number }
+  | { kind: 'sync' }
   /** Removes the attributes that an owner can give its file. */
   | { kind: 'strip' }
 
@@ -23,6 +25,8 @@ const syscalls = {
   truncate: 'ftruncate',
   allocate: 'fallocate',
   punchHoles: 'fallocate',
+  populate: 'madvise',
+  sync: 'fsync',
   strip: 'fremovexattr',
 } as const
 
@@ -63,6 +67,7 @@ function fieldsOf(operation: FileOperation): Parameters<typeof encodeRequest>[1]
     case 'truncate':
       return both(operation.bytes, 0)
     case 'strip':
+    case 'sync':
       return both(0, 0)
     case 'punchHoles':
       return list(operation.pieces.map(({ offset, length }) => both(offset, length)))

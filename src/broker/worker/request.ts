@@ -11,6 +11,8 @@ const requestKind = {
   strip: 8,
   pages: 9,
   preserve: 10,
+  sync: 11,
+  populate: 12,
 } as const
 
 type Field = { u32: number } | { u64: number | bigint } | { list: readonly Field[] }

@@ -85,7 +85,7 @@ async function runUpdate({ title, run }: Update, step: number): Promise<false> {
 }
 
 /** Returns only when it failed. */
-function leave({ into = share.state.into, loaded, without }: Kexec, step: number): false {
+function leave({ into = share.state.into, loaded, abrupt, without }: Kexec, step: number): false {
   const from = performance.now()
   const title = `kexec into ${into}`
   share.say(`  ${title}`)
@@ -112,7 +112,7 @@ function leave({ into = share.state.into, loaded, without }: Kexec, step: number
     kernel: release(),
     seconds: 0,
     figures: {},
-    failure: kexecTool('-e') ?? 'it returned',
+    failure: kexecTool('-e', ...(abrupt ? ['--no-sync'] : [])) ?? 'it returned',
   })
   return false
 }

@@ -26,16 +26,17 @@ import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import type { NativeMedium } from '../../table'
 import { proveByOpening } from '../file-proof'
-import { cut, punchPieces, takeOver } from '../file-work'
+import { cut, populateAll, punchPieces, takeOver } from '../file-work'
 import { hasOwnPool, PagesOwed, whyOwed } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
+import { DaxDirectory, lostByKexec } from './dax'
 import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
 import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './folder'
-import { boundNode, isDax, mountOptions, tmpfsPageBytes } from './mount'
+import { boundNode, mountOf, tmpfsPageBytes } from './mount'
 import { DirectoryWatch } from './watch'
 
 const tmpfs = 0x01021994
@@ -58,6 +59,8 @@ interface Opened {
   readonly host: SourceHost
   readonly pinned: PinnedPages | undefined
   readonly isSole: SoleOpener | undefined
+  /** Where a kexec keeps the files. */
+  readonly dax: DaxDirectory | undefined
 }
 
 /**
@@ -86,14 +89,19 @@ export class DirectorySource implements Source {
     this.node = opened.node
     this.capabilities = capabilities
     const work = host.files
-    this.reservations = new Reservations(work, capabilities.pageBytes, () => freeBytes(directory))
+    this.reservations = new Reservations(
+      work,
+      capabilities.pageBytes,
+      () => freeBytes(directory),
+      opened.dax ? 'populate' : 'allocate',
+    )
     this.sizes = new FileSizes(
       {
         file: id => this.file(id),
         open: id => openNow(this.file(id), true),
         isRight: (stat, memory) => this.isRight(stat, memory),
+        restore: (fd, memory) => this.restore(fd, memory),
       },
-      work,
       host,
     )
     if (opened.filesystem === hugetlbfs && !opened.pinned)
@@ -128,9 +136,10 @@ export class DirectorySource implements Source {
     prepareDirectory(directory)
     const lock = takeLock(directory)
     let medium: NativeMedium | undefined
+    let dax: DaxDirectory | undefined
     try {
       const { type, bsize, blocks } = statfsSync(directory)
-      const options = mountOptions(directory)
+      const mount = mountOf(directory)
       const unitBytes = Math.max(type === hugetlbfs ? bsize : 4096, settings.alignBytes ?? 0)
       const bytes = roundDown(settings.bytes, unitBytes)
       const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
@@ -142,21 +151,24 @@ export class DirectorySource implements Source {
             `${formatSize(bytes)} and its table of ${formatSize(table.bytes)}`,
         )
       const isHuge = type === hugetlbfs
+      dax = await openDax(directory, table.file, host)
       const source = new DirectorySource({
         directory,
         lock,
         bytes,
         unitBytes,
-        node: boundNode(options),
+        node: boundNode(mount.options),
         capabilities: {
           ...description.can,
           survivesBroker: true,
-          survivesKexec: isDax(options),
+          survivesKexec: dax !== undefined,
+          // A kexec would lose what programs store into holes.
+          discard: dax === undefined,
           pageBytes: isHuge ? bsize : 4096,
         },
         filesystem: type,
-        filePageBytes: isHuge ? bsize : tmpfsPageBytes(options),
-        preallocate: settings.preallocate ?? isHuge,
+        filePageBytes: isHuge ? bsize : tmpfsPageBytes(mount.options),
+        preallocate: dax !== undefined || (settings.preallocate ?? isHuge),
         host,
         pinned:
           isHuge && !hasOwnPool(directory)
@@ -165,15 +177,20 @@ export class DirectorySource implements Source {
               )
             : undefined,
         isSole: isHuge ? await soleOpenerOfHugePages(host.files, bsize, why => host.limited(why)) : undefined,
+        dax,
       })
       return {
         source,
         medium: table.medium,
         fresh: table.fresh,
-        keepTable: () => renameSync(path.join(directory, 'table.new'), path.join(directory, 'table')),
+        keepTable: () => {
+          renameSync(table.file, path.join(directory, 'table'))
+          return dax?.commitNames(process.getuid!())
+        },
       }
     } catch (error) {
       medium?.close()
+      dax?.close()
       closeSync(lock)
       throw error
     }
@@ -191,6 +208,7 @@ export class DirectorySource implements Source {
     try {
       if (openBy !== undefined) fchownSync(fd, openBy, -1)
       ftruncateSync(fd, memory.bytes)
+      this.opened.dax?.check(file)
     } catch (error) {
       closeSync(fd)
       rmSync(file, { force: true })
@@ -260,6 +278,7 @@ export class DirectorySource implements Source {
   ): Promise<void> {
     return this.reservations
       .reserve(uid, fd, oldBytes, bytes - oldBytes, signal)
+      .then(() => this.opened.dax?.commit(uid, fd))
       .catch(async error => {
         await undo()
         throw error
@@ -271,6 +290,10 @@ export class DirectorySource implements Source {
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
     this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
+    this.opened.dax?.reportCopied(
+      kept.map(({ id }) => this.file(id)),
+      why => this.opened.host.limited(why),
+    )
     const longer = kept.filter(memory => {
       const stat = lstatSync(this.file(memory.id), { throwIfNoEntry: false })
       return stat && stat.size > memory.bytes
@@ -381,6 +404,7 @@ export class DirectorySource implements Source {
         await cut(this.opened.host.files, memory.uid, fd, 0)
         await this.stripNames(memory, fd)
         await rm(this.file(id), { force: true })
+        await this.opened.dax?.commitNames(memory.uid)
       }
       try {
         // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
@@ -423,6 +447,15 @@ export class DirectorySource implements Source {
     }
   }
 
+  /** What a holder has cut off is zero now. */
+  private async restore(fd: number, { uid, bytes }: AllocationMemory): Promise<void> {
+    const { files } = this.opened.host
+    await files.truncate(uid, fd, bytes)
+    if (!this.opened.dax) return
+    await populateAll(files, uid, fd, 0, bytes)
+    await files.sync(uid, fd)
+  }
+
   private get keepsPages(): boolean {
     return this.opened.filesystem === tmpfs || this.opened.filesystem === hugetlbfs
   }
@@ -434,11 +467,23 @@ export class DirectorySource implements Source {
   close(): void {
     this.watch.close()
     this.sizes.close()
+    this.opened.dax?.close()
     closeSync(this.opened.lock)
   }
 }
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
+
+async function openDax(
+  directory: string,
+  table: string,
+  host: SourceHost,
+): Promise<DaxDirectory | undefined> {
+  const lost = lostByKexec(mountOf(directory), table)
+  if (lost === undefined) return DaxDirectory.open(directory, table, host.files)
+  if (lost !== false) host.limited(lost)
+  return undefined
+}
 
 /** Never waits: without O_NONBLOCK the kernel makes an open wait as long as a holder's lease lasts. */
 function openNow(file: string, writable: boolean): number {

@@ -1,6 +1,5 @@
 import { closeSync, lstatSync, type Stats } from 'node:fs'
 import { isEnvironment } from '../../failure'
-import type { FileWork } from '../file-work'
 import type { AllocationMemory, SourceHost } from '../source'
 
 /** Time in one iteration of the event loop for looking at files. */
@@ -15,6 +14,8 @@ interface SizedFiles {
   open(id: number): number
   /** Neither resized nor with memory beyond the end. */
   isRight(stat: Stats, memory: AllocationMemory): boolean
+  /** Gives it the right size, in bounded time. */
+  restore(fd: number, memory: AllocationMemory): Promise<void>
 }
 
 /**
@@ -33,7 +34,6 @@ export class FileSizes {
 
   constructor(
     private readonly files: SizedFiles,
-    private readonly work: FileWork,
     private readonly host: SourceHost,
   ) {}
 
@@ -109,7 +109,7 @@ export class FileSizes {
     try {
       const fd = this.files.open(memory.id)
       try {
-        await this.work.truncate(memory.uid, fd, memory.bytes)
+        await this.files.restore(fd, memory)
       } finally {
         closeSync(fd)
       }

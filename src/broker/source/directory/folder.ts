@@ -57,14 +57,15 @@ export function takeLock(directory: string): number {
 export async function openTable(
   directory: string,
   newBytes: number,
-): Promise<{ medium: NativeMedium; bytes: number; fresh: boolean }> {
-  const file = path.join(directory, 'table')
+): Promise<{ medium: NativeMedium; bytes: number; fresh: boolean; file: string }> {
+  const kept = path.join(directory, 'table')
   const fresh = !readdirSync(directory).includes('table')
   if (fresh && allocationFiles(directory).length > 0)
     throw new SourceError(
       `${directory} holds allocations but their table is missing; put it back, or remove the alloc-* files`,
     )
-  const fd = openSync(fresh ? `${file}.new` : file, fresh ? 'w+' : 'r+', 0o600)
+  const file = fresh ? `${kept}.new` : kept
+  const fd = openSync(file, fresh ? 'w+' : 'r+', 0o600)
   try {
     if (fresh) {
       fchmodSync(fd, 0o600)
@@ -74,7 +75,7 @@ export async function openTable(
     const { size } = fstatSync(fd)
     if (size < 4096)
       throw new SourceError(`${file} is only ${size} bytes long; it is not an allocation table`)
-    return { medium: new NativeMedium(new native.TableMap(fd, 0, size), size), bytes: size, fresh }
+    return { medium: new NativeMedium(new native.TableMap(fd, 0, size), size), bytes: size, fresh, file }
   } finally {
     closeSync(fd)
   }

@@ -1,21 +1,24 @@
 import { readFileSync } from 'node:fs'
 
-/** The options of a path's mount, and of its filesystem. */
-export function mountOptions(path: string): string[] {
-  let best = { point: '', options: [] as string[] }
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')) {
-    const [mount, superblock] = line.split(' - ')
-    const point = mount!.split(' ')[4]!
-    if (point.length < best.point.length || !`${path}/`.startsWith(point === '/' ? '/' : `${point}/`))
-      continue
-    best = { point, options: `${mount!.split(' ')[5]},${superblock!.split(' ')[2]}`.split(',') }
-  }
-  return best.options
+/** The mount of a path. options: the mount's, and its filesystem's. device: MAJOR:MINOR. */
+export interface Mount {
+  readonly point: string
+  readonly type: string
+  readonly device: string
+  readonly options: readonly string[]
 }
 
-/** The filesystem gives direct access to persistent memory. */
-export function isDax(options: readonly string[]): boolean {
-  return options.includes('dax') || options.includes('dax=always')
+export function mountOf(path: string): Mount {
+  let best: Mount = { point: '', type: '', device: '', options: [] }
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n')) {
+    const [mount, superblock] = line.split(' - ')
+    const [, , device, , point, own] = mount!.split(' ') as [string, string, string, string, string, string]
+    const [type, , shared] = superblock!.split(' ') as [string, string, string]
+    if (point.length < best.point.length || !`${path}/`.startsWith(point === '/' ? '/' : `${point}/`))
+      continue
+    best = { point, type, device, options: `${own},${shared}`.split(',') }
+  }
+  return best
 }
 
 /** The one NUMA node of a tmpfs's memory (mpol=bind:N). undefined: there are several, or it is a mere preference. */
