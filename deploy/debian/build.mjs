@@ -1,7 +1,8 @@
 // Makes Debian packages of a checkout that is built: membroker, libmembroker0 and libmembroker-dev, for Debian 12 and newer.
 //   node deploy/debian/build.mjs [--out FOLDER] [--set-version VERSION]
 // Needs dpkg-deb, npm, a C compiler and binutils, and no network. The same checkout gives the same bytes each time:
-// SOURCE_DATE_EPOCH, by default the time of the last commit, is the date of every file.
+// SOURCE_DATE_EPOCH, by default the time of the last commit, is the date of every file. DEBFULLNAME and DEBEMAIL name the
+// packages' maintainer.
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -80,6 +81,7 @@ function daemon(tree) {
     'membroker.socket',
     'membroker-vm@.service',
     'dev-membroker.mount',
+    'srv-membroker.mount',
   ])
     cpSync(path.join(root, 'deploy', unit), at(`/usr/lib/systemd/system/${unit}`))
   cpSync(path.join(root, 'deploy/membroker.toml'), at('/etc/membroker.toml'))
@@ -160,7 +162,8 @@ function build(tree, fields) {
     ...fields,
     Version: version,
     Architecture: architecture,
-    Maintainer: 'the membroker authors <membroker@localhost>',
+    // As for Debian's own tools. A package of nobody's sends reports to whoever runs the host.
+    Maintainer: `${process.env.DEBFULLNAME ?? 'The builder of this package'} <${process.env.DEBEMAIL ?? 'root@localhost'}>`,
     Priority: 'optional',
     'Installed-Size': Math.ceil(settle(tree) / 1024),
   }

@@ -145,6 +145,7 @@ test('a hugetlbfs that is limited to less than the range is found', () => {
   // Proves that a pool of the right size is not all that is looked at.
   const mount = (options: string) => ({
     folder: '/dev/hugepages',
+    device: 'none',
     type: 'hugetlbfs',
     options: options.split(','),
   })

@@ -49,6 +49,8 @@ export interface HostCheck {
 
 /** About one range. */
 export interface RangeCheck extends Omit<HostCheck, 'run'> {
+  /** Whether it has anything to look at of this range. Without that, doctor leaves it out. Default: always */
+  concerns?(range: ConfiguredRange, subject: Subject): boolean
   run(range: ConfiguredRange, subject: Subject): CheckResult
 }
 
@@ -87,7 +89,7 @@ export function diagnose(
       .map(check => ({ id: check.id, range: null, ...allowed(check, () => check.run(subject)) })),
     ...rangeChecks.flatMap(check =>
       ranges
-        .filter(range => matters(check, range))
+        .filter(range => matters(check, range) && (check.concerns?.(range, subject) ?? true))
         .map(range => ({
           id: check.id,
           range: range.name,

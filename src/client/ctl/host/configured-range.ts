@@ -3,7 +3,13 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { ownPackage } from '../../../../native'
-import { type SourceKeys, type SourceKind, sources } from '../../../../protocol/source'
+import {
+  type Reservation,
+  reservationOf,
+  type SourceKeys,
+  type SourceKind,
+  sources,
+} from '../../../../protocol/source'
 import { exitCode, Failure } from '../exit'
 import type { AddressSpan } from './address-span'
 
@@ -14,6 +20,8 @@ export interface ConfiguredRange extends Readonly<SourceKeys> {
   readonly bytes: number
   /** Bytes of the allocation table. */
   readonly tableBytes: number
+  /** The persistent memory that it lies on (persistent-memory.ts). undefined: none, or nobody has looked. */
+  readonly persistent?: AddressSpan | undefined
 }
 
 /** The parts of a configuration that broker-ctl needs. */
@@ -22,11 +30,20 @@ export interface BrokerConfiguration {
   readonly ranges: readonly ConfiguredRange[]
 }
 
-/** Returns the ranges that begin at a physical address, with that address. */
+/** A range on memory at a physical address. Of a filesystem on such memory it stands for all of that. */
 export type PhysicalRange = ConfiguredRange & { readonly base: number }
 
 export function physicalRanges(ranges: readonly ConfiguredRange[]): PhysicalRange[] {
-  return ranges.filter(({ source }) => sources[source].reservation !== undefined) as PhysicalRange[]
+  return ranges.flatMap(range => {
+    const { persistent } = range
+    if (persistent) return [{ ...range, base: persistent.start, bytes: persistent.end - persistent.start }]
+    return sources[range.source].reservation === undefined ? [] : [range as PhysicalRange]
+  })
+}
+
+/** The memory's name in the kernel's map. */
+export function reservedAs({ source }: PhysicalRange): Reservation['as'] {
+  return reservationOf(source)!.as
 }
 
 /** Returns the ranges whose memory is in files of a folder, with that folder. */

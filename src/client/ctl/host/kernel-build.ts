@@ -60,7 +60,8 @@ export function builtInLine(options: KernelBuild['options']): BuiltInLine | unde
 
 /** Names in sentences the parts that a kernel lacks for a range. */
 export function missingFor(range: ConfiguredRange, { options, modules }: KernelBuild): string[] {
-  const need = sources[range.source].kernel?.({ ...range })
+  const { kernel, filesystemOn } = sources[range.source]
+  const need = range.persistent ? filesystemOn?.kernel : kernel?.({ ...range })
   if (!need) return []
   const lacks = need.options
     .filter(option => options !== undefined && !['y', 'm'].includes(options.get(option) ?? 'n'))

@@ -1,4 +1,5 @@
-import { parseKernelSize, takeKernelSize } from '../../../../protocol/units'
+import type { Reservation } from '../../../../protocol/source'
+import { formatKernelSize, parseKernelSize, takeKernelSize } from '../../../../protocol/units'
 
 /**
  * One part of memmap=, an order to the kernel. Bytes throughout.
@@ -39,6 +40,18 @@ const added: Record<string, number> = {
   '#': memoryType.acpi,
   $: memoryType.reserved,
   '!': memoryType.protected,
+}
+
+/** The values of memmap= that give memory a name in the kernel's map, in their order. */
+export function memmapsFor(
+  as: Reservation['as'],
+  { base, bytes }: { base: number; bytes: number },
+): string[] {
+  const size = formatKernelSize(bytes)
+  const at = `0x${base.toString(16)}`
+  if (as === 'persistent') return [`memmap=${size}!${at}`]
+  // The kernel's address-space randomisation understands only the first form.
+  return [`memmap=${size}$${at}`, ...(as === 'softReserved' ? [`memmap=${size}%${at}-2+0xefffffff`] : [])]
 }
 
 /** Splits a value of memmap= into its parts; commas separate them. */

@@ -3,6 +3,7 @@ import type { HostFiles } from './host-files'
 
 export interface Mount {
   readonly folder: string
+  readonly device: string
   readonly type: string
   readonly options: readonly string[]
 }
@@ -11,14 +12,14 @@ export interface Mount {
 export function mountOf(files: HostFiles, file: string): Mount | undefined {
   let best: Mount | undefined
   for (const line of (files.text('/proc/self/mounts') ?? '').split('\n')) {
-    const [, escaped, type, options] = line.split(' ')
-    if (escaped === undefined || type === undefined || options === undefined) continue
+    const [device, escaped, type, options] = line.split(' ')
+    if (device === undefined || escaped === undefined || type === undefined || options === undefined) continue
     const folder = escaped.replace(/\\([0-7]{3})/g, (_all, octal) =>
       String.fromCharCode(Number.parseInt(octal, 8)),
     )
     const within = path.relative(folder, file)
     if (within === '..' || within.startsWith('../') || (best && best.folder.length > folder.length)) continue
-    best = { folder, type, options: options.split(',') }
+    best = { folder, device, type, options: options.split(',') }
   }
   return best
 }

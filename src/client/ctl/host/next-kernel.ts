@@ -4,6 +4,7 @@ import { paint } from '../terminal/color'
 import { defaultConfiguration, type Finding, physicalRanges, readConfiguration } from './configured-range'
 import { firmwareMap, HostFiles, idleByModprobe } from './host-files'
 import { buildOptions, type KernelBuild, modulesIn } from './kernel-build'
+import { onPersistentMemory } from './persistent-memory'
 import { preflight } from './preflight'
 
 export interface CommandLineOptions {
@@ -32,8 +33,8 @@ export async function checkNextKernel(
   build: KernelBuild,
   config = defaultConfiguration,
 ): Promise<NextKernelCheck> {
-  const { ranges } = await readConfiguration(config)
   const files = new HostFiles()
+  const ranges = onPersistentMemory((await readConfiguration(config)).ranges, files)
   const findings = preflight(ranges, {
     commandLine,
     firmware: firmwareMap(files),

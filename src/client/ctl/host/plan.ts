@@ -1,4 +1,4 @@
-import { type SourceKind, sources } from '../../../../protocol/source'
+import { reservationOf, type SourceKind } from '../../../../protocol/source'
 import {
   formatKernelSize,
   formatSize,
@@ -62,7 +62,7 @@ function defaultLeave(total: number): number {
 /** Chooses the memory to reserve. */
 export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const { size, kind } = wish
-  const isSoftReserved = sources[kind].reservation?.as === 'softReserved'
+  const isSoftReserved = reservationOf(kind)?.as === 'softReserved'
   if (wish.align !== undefined && (wish.align < alignMin || !isPowerOfTwo(wish.align)))
     return { refused: `the alignment must be a power of two of at least ${formatSize(alignMin)}` }
   const unit = wish.align ?? alignMin
@@ -143,7 +143,7 @@ function judged(
   unit: number,
   total: number,
 ): Stretch | Refused {
-  const { overheadBytesPerPage } = sources[wish.kind].reservation!
+  const { overheadBytesPerPage } = reservationOf(wish.kind)!
   const overhead = (wish.size / pageBytes) * overheadBytesPerPage
   const left = total - wish.size
   const leave = wish.leave ?? defaultLeave(total)

@@ -2,7 +2,19 @@ import { parseKernelSize } from '../../../../protocol/units'
 import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
 import { type Finding, lost, type PhysicalRange, spanOf, warning } from './configured-range'
 
-const drivers = ['dax_hmem', 'device_dax']
+/** Drivers that the line keeps from being loaded. */
+export function forbidden(
+  range: PhysicalRange,
+  parameters: readonly Parameter[],
+  drivers: readonly string[],
+): Finding[] {
+  return ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'].flatMap(list =>
+    listOf(parameters, list)
+      .map(name => name.replaceAll('-', '_'))
+      .filter(module => drivers.includes(module))
+      .map(module => lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`)),
+  )
+}
 
 /** Whether the drivers of soft-reserved memory start, and leave the range to the broker. */
 export function driversOf(
@@ -18,10 +30,7 @@ export function driversOf(
   // The kernel soft-reserves the range all the same. But its device names no node, and the broker does not take it.
   if (limit)
     findings.push(lost(range, 'memoryLimit', `mem=${limit.value} ends memory before the end of the range`))
-  for (const list of ['module_blacklist', 'modprobe.blacklist', 'rd.driver.blacklist'])
-    for (const module of listOf(parameters, list).map(name => name.replaceAll('-', '_')))
-      if (drivers.includes(module))
-        findings.push(lost(range, 'blacklist', `${list}= keeps ${module} from being loaded`))
+  findings.push(...forbidden(range, parameters, ['dax_hmem', 'device_dax']))
   for (const call of listOf(parameters, 'initcall_blacklist'))
     if (/(^|_)(dax|hmem)(_|$)/.test(call) && !/kmem/.test(call))
       findings.push(

@@ -6,16 +6,16 @@ import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf
 import {
   type ConfiguredRange,
   type Finding,
-  isSoftReserved,
   lost,
   type PhysicalRange,
   physicalRanges,
+  reservedAs,
   spanOf,
   warning,
 } from './configured-range'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor, unsetFor } from './kernel-build'
-import { memoryType, parseMemmap } from './memmap'
-import { driversOf } from './preflight-drivers'
+import { memmapsFor, memoryType, parseMemmap } from './memmap'
+import { driversOf, forbidden } from './preflight-drivers'
 
 /** The next kernel. */
 export interface NextKernel {
@@ -44,9 +44,7 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...installedAt(range, firmware),
     ...randomisationOf(range, map, byLoader, next.firmware),
     ...crashKernelOf(range, parameters),
-    ...(isSoftReserved(range)
-      ? driversOf(range, parameters, next.idleByModprobe)
-      : openingOf(range, parameters)),
+    ...driversFor(range, parameters, next.idleByModprobe),
   ])
   return [
     ...(builtIn?.overrides ? [overridden(builtIn)] : []),
@@ -58,6 +56,17 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
       ...volatile(range),
     ]),
   ]
+}
+
+function driversFor(range: PhysicalRange, parameters: readonly Parameter[], idle: boolean): Finding[] {
+  switch (reservedAs(range)) {
+    case 'softReserved':
+      return driversOf(range, parameters, idle)
+    case 'reserved':
+      return openingOf(range, parameters)
+    case 'persistent':
+      return forbidden(range, parameters, ['nd_e820', 'nd_pmem'])
+  }
 }
 
 function parsed(line: Buffer): Parameter[] {
@@ -110,11 +119,17 @@ function memoryOf(
   parameters: readonly Parameter[],
 ): Finding[] {
   const span = spanOf(range)
-  const wanted = memoryType[sources[range.source].reservation!.as]
+  const as = reservedAs(range)
+  // Memory that the firmware itself declares as persistent serves as well as what memmap= declares so.
+  const wanted = as === 'persistent' ? memoryType.protected : memoryType[as]
+  const isRight = ({ type }: TypedSpan) =>
+    type === wanted || (as === 'persistent' && type === memoryType.persistent)
   const found = map.filter(entry => overlap(entry, span))
   const [only] = found
-  if (found.length === 1 && contains(only!, span) && only!.type === wanted)
-    return isSoftReserved(range) ? wholeRegion(range, only!) : ownReservation(range, parameters)
+  if (found.length === 1 && contains(only!, span) && isRight(only!)) {
+    if (as === 'persistent') return []
+    return as === 'softReserved' ? wholeRegion(range, only!) : ownReservation(range, parameters)
+  }
   const there = found.map(entry => {
     const part = { start: Math.max(entry.start, span.start), end: Math.min(entry.end, span.end) }
     const where = contains(entry, span) ? 'all of it' : spanText(part)
@@ -131,9 +146,16 @@ function memoryOf(
   ]
 }
 
+const usableTypes: readonly number[] = [
+  memoryType.ram,
+  memoryType.softReserved,
+  memoryType.persistent,
+  memoryType.protected,
+]
+
 /** A parameter can reserve addresses where there is nothing at all. */
 function installedAt(range: PhysicalRange, firmware: readonly TypedSpan[]): Finding[] {
-  const usable = firmware.filter(({ type }) => type === memoryType.ram || type === memoryType.softReserved)
+  const usable = firmware.filter(({ type }) => usableTypes.includes(type))
   const missing = without(spanOf(range), usable)
   if (missing.length === 0) return []
   return [warning(range, 'noMemory', `the firmware's map has nothing at ${missing.map(spanText).join(', ')}`)]
@@ -201,12 +223,7 @@ function causeOf(range: PhysicalRange, parameters: readonly Parameter[]): string
   )
   if (near.length === 0 && valuesOf(parameters, 'efi_fake_mem').length > 0)
     return 'efi_fake_mem= does not count: few kernels are built with it, and newer ones do not know it'
-  const size = formatKernelSize(range.bytes)
-  const base = `0x${range.base.toString(16)}`
-  const right = [
-    `memmap=${size}$${base}`,
-    ...(isSoftReserved(range) ? [`memmap=${size}%${base}-2+0xefffffff`] : []),
-  ]
+  const right = memmapsFor(reservedAs(range), range)
   const says = near.map(({ word }) => `memmap=${word}`).join(' ')
   return near.length === 0
     ? `no memmap= of the line reserves it; it takes ${right.join(' ')}`
@@ -225,7 +242,8 @@ function randomisationOf(
     firmware.length === 0 || firmware.some(entry => entry.type === memoryType.ram && overlap(entry, span))
   const { off, avoided } = randomisation(parameters)
   if (usedByKernel || !ramForFirmware || off || avoided.some(part => contains(part, span))) return []
-  const given = reservations(parameters).some(part => contains(part, span))
+  const given =
+    reservedAs(range) === 'persistent' || reservations(parameters).some(part => contains(part, span))
   const reason = given
     ? 'a kernel that places itself at random (KASLR) avoids only the first four reservations of a line, and this is a later one'
     : 'a kernel that places itself at random (KASLR) does not see the form nn%ss, so it may put itself into the range; ' +
@@ -268,6 +286,6 @@ function openingOf(range: PhysicalRange, parameters: readonly Parameter[]): Find
 }
 
 function volatile(range: ConfiguredRange): Finding[] {
-  const reason = sources[range.source].lostByKexec?.({ ...range })
+  const reason = range.persistent ? undefined : sources[range.source].lostByKexec?.({ ...range })
   return reason === undefined ? [] : [warning(range, 'volatile', reason)]
 }

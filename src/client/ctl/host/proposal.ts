@@ -1,8 +1,9 @@
-import { type SourceKind, sources } from '../../../../protocol/source'
-import { formatKernelSize } from '../../../../protocol/units'
+import { reservationOf, type SourceKind, sources } from '../../../../protocol/source'
+import { formatKernelSize, MiB, roundDown } from '../../../../protocol/units'
 import { randomisation } from './boot-map'
 import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from './command-line'
 
+import { memmapsFor } from './memmap'
 import type { Stretch } from './plan'
 
 /** The ways to pass the line to the next kernels. */
@@ -15,21 +16,21 @@ export interface Proposal {
   readonly grubby: string
   /** The range for the broker's configuration. */
   readonly toml: string
+  /** Shell commands that make the range's filesystem, once the kernel has booted. undefined: it needs none. */
+  readonly filesystem?: readonly string[]
   /** Notes, in sentences. */
   readonly notes: readonly string[]
 }
 
 /** commandLine: the running kernel's; the new parameters follow it. */
 export function propose(stretch: Stretch, kind: SourceKind, name: string, commandLine: string): Proposal {
-  const size = formatKernelSize(stretch.end - stretch.start)
-  const base = `0x${stretch.start.toString(16)}`
+  const bytes = stretch.end - stretch.start
+  const reservation = reservationOf(kind)!
   const present = parseCommandLine(commandLine)
   const notes: string[] = []
-  const parameters = [`memmap=${size}$${base}`]
-  if (sources[kind].reservation?.as === 'softReserved') {
-    parameters.push(`memmap=${size}%${base}-2+0xefffffff`)
-    if (!switchedOn(present, 'dax_hmem.region_idle')) parameters.push('dax_hmem.region_idle=1')
-  }
+  const parameters = memmapsFor(reservation.as, { base: stretch.start, bytes })
+  if (reservation.as === 'softReserved' && !switchedOn(present, 'dax_hmem.region_idle'))
+    parameters.push('dax_hmem.region_idle=1')
   if (!isAvoided(stretch, [...present, ...parseCommandLine(parameters.join(' '))])) {
     parameters.push('nokaslr')
     notes.push(
@@ -52,6 +53,7 @@ export function propose(stretch: Stretch, kind: SourceKind, name: string, comman
     grub: grubFile(parameters),
     grubby: grubby(parameters),
     toml: toml(stretch, kind, name),
+    ...(reservation.as === 'persistent' && { filesystem: filesystemCommands }),
     notes,
   }
 }
@@ -83,13 +85,31 @@ function grubby(parameters: readonly string[]): string {
   return `grub2-editenv - set 'membroker=${value}' && ${update('$membroker')}`
 }
 
+/** deploy/srv-membroker.mount mounts it there, by the label. */
+export const persistentFolder = '/srv/membroker'
+
+/** Its blocks are pages, and large files begin at multiples of 2 MiB, so that their pages are huge. */
+const filesystemCommands = [
+  'lsblk /dev/pmem*    # which device it is; here the first',
+  'mkfs.ext4 -b 4096 -m 0 -i 1048576 -J size=64 -E stride=512 -L membroker /dev/pmem0',
+  'install -m 644 deploy/srv-membroker.mount /etc/systemd/system/',
+  'install -D -m 644 deploy/pmem.conf /etc/systemd/system/membroker.service.d/pmem.conf',
+  'systemctl daemon-reload',
+]
+
+/** The filesystem keeps less than this for itself and the range's table. */
+const filesystemBytes = (bytes: number) => 192 * MiB + bytes / 256
+
 function toml({ start, end }: Stretch, kind: SourceKind, name: string): string {
+  const isFilesystem = sources[kind].reservation === undefined
+  const bytes = end - start
+  const rangeBytes = isFilesystem ? roundDown(bytes - filesystemBytes(bytes), 2 * MiB) : bytes
   return [
     '[[range]]',
     `name = "${name}"`,
     `source = "${kind}"`,
-    `base = "0x${start.toString(16)}"`,
-    `bytes = "${formatKernelSize(end - start).replace(/([KMG])$/, '$1iB')}"`,
-    ...(sources[kind].reservation?.exampleLines ?? []),
+    isFilesystem ? `path = "${persistentFolder}/${name}"` : `base = "0x${start.toString(16)}"`,
+    `bytes = "${formatKernelSize(rangeBytes).replace(/([KMG])$/, '$1iB')}"`,
+    ...(reservationOf(kind)?.exampleLines ?? []),
   ].join('\n')
 }

@@ -6,6 +6,7 @@ import { type Diagnosis, diagnose } from '../host/check'
 import { brokerChecks } from '../host/check/broker'
 import { kernelChecks } from '../host/check/kernel'
 import { memoryChecks, memoryRangeChecks } from '../host/check/memory'
+import { persistentChecks } from '../host/check/persistent'
 import { reservationChecks } from '../host/check/reservation'
 import { softwareChecks } from '../host/check/software'
 import { type BrokerConfiguration, defaultConfiguration, readConfiguration } from '../host/configured-range'
@@ -39,7 +40,7 @@ Remedies that write to /sys or /proc, or mount, last until the next boot.`,
         read,
         ...diagnose(
           [...softwareChecks, ...kernelChecks, ...memoryChecks],
-          [...reservationChecks, ...memoryRangeChecks],
+          [...reservationChecks, ...persistentChecks, ...memoryRangeChecks],
           subject,
         ),
         ...ofBroker,

@@ -13,7 +13,7 @@ import { print, sizeArgument, wholeArgument } from '../session'
 import { fields, size } from '../table'
 import { addVerb } from '../verb'
 
-const kinds = kindsWhere(({ reservation }) => reservation !== undefined)
+const kinds = kindsWhere(({ reservation, filesystemOn }) => (reservation ?? filesystemOn) !== undefined)
 const [softReservedKind] = kindsWhere(({ reservation }) => reservation?.as === 'softReserved')
 
 interface Options {
@@ -35,11 +35,12 @@ export function addReserve(program: Command): void {
       'reserve --size 64G',
       'reserve --size 64G --node 1 --leave 8G',
       `reserve --size 1G --kind ${kinds.at(-1)}`,
+      'reserve --size 64G --kind directory',
       'reserve --size 64G --memory-map iomem.txt --nodes zoneinfo.txt   # for another machine',
     ],
     notes: `reserve reads /proc/iomem, which the kernel shows to root only; it needs no broker. It chooses memory on one node,
 apart from firmware, kernel, crash kernel and other reservations, and away from the places where boot loaders and kexec
-put kernels. To plan for another machine, copy its /proc/iomem (as root) and /proc/zoneinfo.`,
+put kernels. --kind directory is for a range of files on a DAX filesystem (memmap=SIZE!ADDRESS). To plan for another machine, copy its /proc/iomem (as root) and /proc/zoneinfo.`,
   })
     .requiredOption('--size <size>', 'size of the range', sizeArgument)
     .option('--node <number>', 'the NUMA node; default: any with room', wholeArgument)
@@ -48,7 +49,9 @@ put kernels. To plan for another machine, copy its /proc/iomem (as root) and /pr
       'alignment of its start; default: 1G for whole GiB if possible, else 2M',
       sizeArgument,
     )
-    .addOption(new Option('--kind <source>', 'the source of the range').choices(kinds).default(kinds[0]))
+    .addOption(
+      new Option('--kind <source>', 'the source of the range').choices(kinds).default(softReservedKind),
+    )
     .option(
       '--leave <size>',
       'memory that the host keeps; default: a sixteenth, at least 1G, at most 16G',
@@ -134,7 +137,7 @@ function plain(stretch: Stretch, proposal: Proposal, kind: string) {
 
 function describe(
   stretch: Stretch,
-  { parameters, grub, grubby, toml, notes }: Proposal,
+  { parameters, grub, grubby, toml, filesystem, notes }: Proposal,
   forAnother: boolean,
 ): string {
   const { node, align, left, overhead } = stretch
@@ -173,12 +176,10 @@ EOF
 
    Always with -s: without it kexec looks at the firmware's map only, and may put the next kernel into the range.
 
-3. Add the range to the broker's configuration, and format it once:
+3. ${filesystem ? "Make a filesystem there, once, and add the range to the broker's configuration" : "Add the range to the broker's configuration, and format it once"}:
 
-${toml.replaceAll(/^/gm, '   ')}
-
-   membrokerd --config /etc/membroker.toml --format ${/name = "(.*)"/.exec(toml)![1]}
-
+${[...(filesystem ?? []), ...(filesystem ? [''] : []), toml].join('\n').replaceAll(/^(?=.)/gm, '   ')}
+${filesystem ? '' : `\n   membrokerd --config /etc/membroker.toml --format ${/name = "(.*)"/.exec(toml)![1]}\n`}
 4. ${forAnother ? 'There, look' : 'Look'} whether all is well, and before each kexec whether it will stay so:
 
    broker-ctl doctor --config /etc/membroker.toml

@@ -1,16 +1,20 @@
 import { contains, spanText } from '../address-span'
 import { type BootLine, bootLines, type LineKind } from '../boot-lines'
 import { bad, good, notApplicable, type RangeCheck, type Subject, warning } from '../check'
-import type { ConfiguredRange } from '../configured-range'
+import { type ConfiguredRange, physicalRanges } from '../configured-range'
 import { daxRegions } from '../dax-devices'
 import { firmwareMap, idleByModprobe } from '../host-files'
 import { buildOptions } from '../kernel-build'
 import { MemoryMapError, parseMemoryMap } from '../memory-map'
+import { onPersistentMemory } from '../persistent-memory'
 import { preflight } from '../preflight'
 import { occupied } from './occupied'
 
+const isOnReservedMemory = (range: ConfiguredRange, { files }: Subject) =>
+  physicalRanges(onPersistentMemory([range], files)).length > 0
+
 const reserveAgain = (range: ConfiguredRange) =>
-  `boot with the kernel parameters that reserve 0x${range.base!.toString(16)} (broker-ctl reserve shows the forms)`
+  `boot with the kernel parameters that reserve 0x${physicalRanges([range])[0]!.base.toString(16)} (broker-ctl reserve shows the forms)`
 
 /** If the memory has a user in spite of the parameters, the same parameters again do not help. */
 function regain(range: ConfiguredRange, subject: Subject): string {
@@ -64,27 +68,29 @@ const reserved: RangeCheck = {
 /** Judges the running kernel's own parameters; it needs no root. */
 const running: RangeCheck = {
   id: 'parameters',
-  matters: source => source.reservation !== undefined,
-  run: (range, subject) => {
-    const loss = lossBy(range, { commandLine: subject.files.text('/proc/cmdline') ?? '' }, subject)
+  concerns: isOnReservedMemory,
+  run: (configured, subject) => {
+    const [range] = onPersistentMemory([configured], subject.files)
+    const loss = lossBy(range!, { commandLine: subject.files.text('/proc/cmdline') ?? '' }, subject)
     return loss === undefined
       ? good("this kernel's parameters reserve it")
-      : bad(`this kernel's parameters do not keep it: ${loss.reason}`, reserveAgain(range))
+      : bad(`this kernel's parameters do not keep it: ${loss.reason}`, reserveAgain(range!))
   },
 }
 
 /** The next cold boot takes its parameters from these files. */
 const persisted: RangeCheck = {
   id: 'bootLoader',
-  matters: source => source.reservation !== undefined,
-  run: (range, subject) => {
+  concerns: isOnReservedMemory,
+  run: (configured, subject) => {
+    const [range] = onPersistentMemory([configured], subject.files)
     const lines = bootLines(subject.files)
     if (lines.length === 0)
       return notApplicable(
         'no configuration of GRUB or systemd-boot, and no unified kernel image, that this user can read',
       )
     const losing = lines.flatMap(line => {
-      const loss = lossBy(range, line, subject)
+      const loss = lossBy(range!, line, subject)
       return loss === undefined ? [] : [{ ...line, ...loss }]
     })
     const [first] = losing
