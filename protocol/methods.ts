@@ -45,6 +45,7 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
   Discard: { ...change, console: 'never' },
   SetMetadata: change,
   Share: change,
+  Give: { ...change, admin: 'give memory to another uid', repeat: 'settle' },
   CreateMapping: { ...change, console: 'never' },
   Claim: { ...change, more: 'rows', console: 'never' },
   CompleteHandOver: { ...change, repeat: 'settle', console: 'never' },

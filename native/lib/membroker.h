@@ -245,6 +245,12 @@ mb_code mb_allocate(mb_broker *broker, const char *name, uint64_t bytes, const m
 /** The allocation of that name, and all its mappings, of every process. Errors: MB_NOT_FOUND. */
 mb_code mb_get(mb_broker *broker, const char *name, mb_list **list, mb_error *error);
 
+/**
+ * Where a process of the owner's uid opens the memory as a file, as long as the allocation exists; for its owner and administrators. free()
+ * *path. NULL: nowhere (the configuration does not give the owner open_by_path, or the range is of another source than directory).
+ */
+mb_code mb_path(mb_broker *broker, const char *name, char **path, mb_error *error);
+
 /** The allocations that this process may see, in order of id; prefix NULL: all. */
 mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **list, mb_error *error);
 
@@ -281,6 +287,12 @@ mb_code mb_set_metadata(mb_broker *broker, const char *name, const char *metadat
 /** Let another uid map it. MB_NO_ACCESS ends the right; the uid's mappings stay until they are revoked. */
 mb_code mb_share(mb_broker *broker, const char *name, uint32_t uid, mb_access access, const char *secret, mb_list **allocation,
                  mb_error *error);
+
+/**
+ * Give it, while nobody has it open, to another uid, with its layouts and its quota; its secret stays. For administrators.
+ * Errors: MB_ALREADY_CLAIMED, MB_BUSY, MB_QUOTA_EXCEEDED, MB_PERMISSION_DENIED, ...
+ */
+mb_code mb_give(mb_broker *broker, const char *name, uint32_t uid, mb_list **allocation, mb_error *error);
 
 /** How an end came out. quarantined: there is no proof yet that the last holder has let go; the broker does not reuse the memory before. */
 typedef enum mb_outcome { MB_ENDED_WITH_PROOF = 0, MB_QUARANTINED = 1, MB_ALREADY_GONE = 2 } mb_outcome;

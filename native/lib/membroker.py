@@ -938,7 +938,7 @@ def _choose_socket() -> str:
 
 _REPEATABLE = frozenset(
     "GetStatus ListRanges ListAllocations GetAllocation ListClients ListPoisoned GetRecovery GetStatistics ReadAllocation OpenConsole "
-    "MarkPoisoned CompleteHandOver AnswerUpdate ProceedUpdate GetUpdate GetUpdateReport ForgetUpdateReport ReportResumed Reload "
+    "MarkPoisoned CompleteHandOver Give AnswerUpdate ProceedUpdate GetUpdate GetUpdateReport ForgetUpdateReport ReportResumed Reload "
     "SetLogLevel".split()
 )
 
@@ -1131,6 +1131,14 @@ class Broker:
             lambda: (Allocation._of(told.get("allocation")), [MappingInfo._of(one) for one in _typed(told.get("mappings"), list)]),
         )
 
+    def path(self, name: str) -> Optional[str]:
+        """Where a process of the owner's uid opens the memory as a file, as long as the allocation exists; for its owner and administrators.
+
+        None: nowhere (the configuration does not give the owner open_by_path, or the range is of another source than directory).
+        """
+        told = self.call("GetAllocation", name=name).get("path")
+        return None if told is None else _decoded("GetAllocation", lambda: _typed(told, str))
+
     def list(self, prefix: Optional[str] = None) -> Iterator[Allocation]:
         """The allocations that this process may see, in order of id."""
         after = 0
@@ -1170,6 +1178,13 @@ class Broker:
     def share(self, name: str, uid: int, access: Optional[str], *, secret: Optional[str] = None) -> Allocation:
         """Let another uid map it ("read" or "readWrite"); None ends the right."""
         return self._change("Share", name=name, uid=uid, access=access, secret=secret)
+
+    def give(self, name: str, uid: int, *, former: Optional[int] = None) -> Allocation:
+        """Give it, while nobody has it open, to another uid, with its layouts and its quota; its secret stays. For administrators.
+
+        former: refused unless it belongs to this uid. Raises BrokerError AlreadyClaimed, Busy, QuotaExceeded, PermissionDenied, ...
+        """
+        return self._change("Give", **{"name": name, "uid": uid, "from": former})
 
     def _end(self, method: str, parameters: Json, deadline: Optional[float], repeatable: bool, dispatching: bool) -> str:
         self._check()

@@ -165,6 +165,16 @@ export class Allocation {
     await this.change('Share', { name, uid, access: null, secret: this.secret }, options)
   }
 
+  /**
+   * Give it, while nobody has it open, to another uid: for administrators. Its layouts and its quota go with it; its secret stays.
+   * @param options from: refused unless it belongs to this uid
+   * @throws BrokerError AlreadyClaimed, Busy, QuotaExceeded, PermissionDenied, ...
+   */
+  async give(uid: number, options: CallOptions & { from?: number | undefined } = {}): Promise<void> {
+    const { name } = this
+    await this.change('Give', { name, uid, from: options.from }, options)
+  }
+
   /** Replace the metadata; undefined removes it. */
   async setMetadata(metadata: Metadata | undefined, options: CallOptions = {}): Promise<void> {
     const { name } = this
@@ -184,7 +194,7 @@ export class Allocation {
     return last.outcome as ReleaseOutcome
   }
 
-  private async change<M extends 'Grow' | 'Shrink' | 'Share' | 'SetMetadata'>(
+  private async change<M extends 'Grow' | 'Shrink' | 'Share' | 'Give' | 'SetMetadata'>(
     method: M,
     parameters: In<M>,
     options: CallOptions,

@@ -91,7 +91,12 @@ export class Broker extends Administration {
   async get(name: string, options: CallOptions & { holders?: boolean | undefined } = {}): Promise<Found> {
     const { holders, signal } = options
     const { out } = await this.state.link.call('GetAllocation', { name, holders }, signal)
-    return { ...out, others: out.others ?? undefined, residentBytes: out.residentBytes ?? undefined }
+    return {
+      ...out,
+      others: out.others ?? undefined,
+      residentBytes: out.residentBytes ?? undefined,
+      path: out.path ?? undefined,
+    }
   }
 
   /**

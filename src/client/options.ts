@@ -40,6 +40,8 @@ export interface Found {
   readonly others: { readonly pids: number[]; readonly unseen: boolean } | undefined
   /** What it has from the host at present; undefined: it has no pages that could be given back. */
   readonly residentBytes: number | undefined
+  /** Where the owner's processes open the memory as a file; for the owner and administrators. undefined: nowhere. */
+  readonly path: string | undefined
 }
 
 export interface AllocateOptions extends CallOptions {

@@ -14,6 +14,7 @@ export type Operation =
   | 'descriptors'
   | 'discard'
   | 'get'
+  | 'give'
   | 'grow'
   | 'guest'
   | 'leave'
@@ -21,6 +22,7 @@ export type Operation =
   | 'map'
   | 'participate'
   | 'fail'
+  | 'path'
   | 'read'
   | 'release'
   | 'revoke'
@@ -287,6 +289,20 @@ export const cases: readonly Case[] = [
         gives: { claimed: [{ joined: false, mappings: [] }] },
       },
       { by: 'b', do: 'release', with: { name: ram, secret: 'ß' }, gives: 'ended' },
+    ],
+  },
+  {
+    name: 'a path, and another owner',
+    steps: [
+      { by: 'a', do: 'allocate', with: { name: ram, size: MiB } },
+      { by: 'a', do: 'path', with: { name: ram }, gives: MiB },
+      { by: 'b', do: 'give', with: { name: ram, uid: 12345 }, fails: 'AlreadyClaimed' },
+      { ends: 'a' },
+      { by: 'b', do: 'give', with: { name: ram, uid: 12345 }, gives: { uid: 12345 } },
+      { by: 'b', do: 'path', with: { name: ram }, gives: 'nowhere' },
+      { by: 'b', do: 'claim', with: { as: 'x', name: ram }, fails: 'PermissionDenied' },
+      { by: 'b', do: 'release', with: { name: ram }, gives: 'ended' },
+      { by: 'b', do: 'path', with: { name: ram }, fails: 'NotFound' },
     ],
   },
   {

@@ -6,7 +6,9 @@ import { runCase } from './run-case'
 
 let broker: TestBroker
 beforeAll(async () => {
-  broker = await TestBroker.start({ main: { graceMs: 20_000 } })
+  broker = await TestBroker.start({
+    main: { graceMs: 20_000, more: '[[owner]]\nuid = 0\nopen_by_path = true\n[[owner]]\nuid = 12345\n' },
+  })
 })
 afterAll(() => broker.dispose())
 afterEach(() => Driver.killAll())

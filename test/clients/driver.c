@@ -213,6 +213,24 @@ static void op_share(void)
         mb_share(broker, string_of("name"), (uint32_t)number_of("uid"), right, string_of("secret"), &list, &error);
     answer_change(code, list);
 }
+static void op_give(void)
+{
+    mb_list *list = NULL;
+    const mb_code code = mb_give(broker, string_of("name"), (uint32_t)number_of("uid"), &list, &error);
+    answer_change(code, list);
+}
+static void op_path(void)
+{
+    char *path = NULL;
+    struct stat found;
+    if (failed(mb_path(broker, string_of("name"), &path, &error)))
+        return;
+    if (path != NULL && stat(path, &found) == 0)
+        text_integer(&answer, "result", found.st_size);
+    else
+        text_string(&answer, "result", "nowhere");
+    free(path);
+}
 static void op_map(void)
 {
     const char *const access = string_of("access");
@@ -449,6 +467,8 @@ static const struct {
     {"discard", op_discard},
     {"setMetadata", op_set_metadata},
     {"share", op_share},
+    {"give", op_give},
+    {"path", op_path},
     {"map", op_map},
     {"write", op_write},
     {"read", op_read},

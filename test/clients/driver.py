@@ -178,6 +178,11 @@ def complete(name):
     return "completed"
 
 
+def path(name):
+    found = broker.path(name)
+    return "nowhere" if found is None else os.stat(found).st_size
+
+
 OPERATIONS = {
     "connect": connect,
     "close": close,
@@ -190,6 +195,8 @@ OPERATIONS = {
     "discard": lambda pieces, **args: broker.discard(pieces=[(piece["offset"], piece["length"]) for piece in pieces], **args),
     "setMetadata": lambda metadata=None, **args: broker.set_metadata(metadata=metadata, **args).wire,
     "share": lambda access=None, **args: broker.share(access=access, **args).wire,
+    "give": lambda **args: broker.give(**args).wire,
+    "path": path,
     "map": map_,
     "write": write,
     "read": read,

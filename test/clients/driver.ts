@@ -2,7 +2,7 @@
  * Does with the TypeScript library what the lines on its standard input say, and answers each with a line: {"result": ...} or
  * {"error": {"code", "parameters"}}. driver.c and driver.py do the same with the other libraries; cases.ts has the operations.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import {
   type Allocation,
@@ -124,6 +124,15 @@ const operations: Record<Operation, (args: Any) => Promise<unknown>> = {
     const allocation = await handle(args)
     await (args.access ? allocation.share(args.uid, args.access) : allocation.unshare(args.uid))
     return allocation.info
+  },
+  async give(args) {
+    const allocation = await handle(args)
+    await allocation.give(args.uid)
+    return allocation.info
+  },
+  async path({ name }) {
+    const { path } = await broker.get(name)
+    return path === undefined ? 'nowhere' : statSync(path).size
   },
   async map(args) {
     const { as, later, name: _, secret: __, ...options } = args

@@ -13,6 +13,7 @@ const changes: Partial<Record<BrokerMethodName, object>> = {
   Shrink: { name: 'vm/ram', bytes: 4096 },
   SetMetadata: { name: 'vm/ram', metadata: { changed: true } },
   Share: { name: 'vm/ram', uid, access: 'readWrite' },
+  Give: { name: 'vm/ram', uid },
   RevokeMapping: { mapping: 1 },
   Release: { name: 'vm/ram' },
   Freeze: { reason: 'from the console' },

@@ -3,7 +3,7 @@
  * file that runs as a program) does not end the broker, now or in a timer, and that resized files are put back all the same.
  */
 
-import { readFileSync, statSync, truncateSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import path from 'node:path'
 import { Attacker, attackerProgram, memoryOf } from '../program/attacker'
 import { startWithTenants, tenant } from '../program/tenants'
@@ -81,7 +81,7 @@ suite('a file that is resized and runs as a program', () => {
       const program = readFileSync(attackerProgram)
       const bytes = Math.ceil(program.length / page) * page
       const { fd } = await memoryOf(mine, 'program', bytes)
-      const file = path.join(directory, 'alloc-1')
+      const file = path.join(directory, readdirSync(directory).find(name => name.startsWith('alloc-1-'))!)
       // Its copy of the descriptor is closed when it answers the next call.
       await broker.ask('GetStatus', {})
       process.kill(broker.pid, 'SIGSTOP')

@@ -40,6 +40,7 @@ test('a grow that can not be undone in time is undone later', async () => {
     expected: () => (isChanging ? undefined : before),
     tampered: () => {},
     limited: () => {},
+    anybodyOpensByPath: () => false,
     guarded: (_what, work) => work(),
     files: work,
   } as Partial<SourceHost> as SourceHost

@@ -42,8 +42,8 @@ mb_code mb_get_status(mb_broker *broker, mb_status *status, mb_error *error)
 /* Methods that a second time changes nothing; the TypeScript library's table of traits is protocol/methods.ts. */
 static const char *const repeatable[] = {
     "GetStatus", "ListRanges", "ListAllocations", "GetAllocation", "ListClients", "ListPoisoned", "GetRecovery", "GetStatistics",
-    "ReadAllocation", "OpenConsole", "MarkPoisoned", "CompleteHandOver", "AnswerUpdate", "ProceedUpdate", "GetUpdate",
-    "GetUpdateReport", "ForgetUpdateReport", "ReportResumed", "Reload", "SetLogLevel",
+    "ReadAllocation", "OpenConsole", "MarkPoisoned", "CompleteHandOver", "Give", "AnswerUpdate", "ProceedUpdate",
+    "GetUpdate", "GetUpdateReport", "ForgetUpdateReport", "ReportResumed", "Reload", "SetLogLevel",
 };
 
 static enum repeat repeat_of(const char *method)
@@ -180,6 +180,30 @@ mb_code mb_get(mb_broker *broker, const char *name, mb_list **list, mb_error *er
     return *list == NULL ? fail(error, MB_NO_MEMORY, "no memory for a reply") : MB_OK;
 }
 
+mb_code mb_path(mb_broker *broker, const char *name, char **path, mb_error *error)
+{
+    mb_error scratch;
+    struct reply reply;
+    struct text parameters = {0};
+    error = error == NULL ? &scratch : error;
+    if (begin(broker, name, &parameters, error) != MB_OK ||
+        call(broker, "GetAllocation", &parameters, repeat_harmless, &reply, error) != MB_OK ||
+        no_descriptors(&reply, "GetAllocation", error) != MB_OK)
+        return error->code;
+    const json found = json_get(reply.parameters, "path");
+    *path = NULL;
+    if (found.at == NULL)
+        return MB_OK;
+    if (!json_is_string(found))
+        return violation(error, "GetAllocation", "its path is not as the contract says");
+    const size_t bytes = json_string(found, NULL, 0) + 1;
+    *path = malloc(bytes);
+    if (*path == NULL)
+        return fail(error, MB_NO_MEMORY, "no memory for a reply");
+    json_string(found, *path, bytes);
+    return MB_OK;
+}
+
 mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **list, mb_error *error)
 {
     struct list_builder builder = {0};
@@ -286,6 +310,17 @@ mb_code mb_share(mb_broker *broker, const char *name, uint32_t uid, mb_access ac
         text_string(&parameters, "access", access == MB_READ ? "read" : "readWrite");
     text_string(&parameters, "secret", secret);
     return change(broker, "Share", &parameters, allocation, error);
+}
+
+mb_code mb_give(mb_broker *broker, const char *name, uint32_t uid, mb_list **allocation, mb_error *error)
+{
+    mb_error scratch;
+    struct text parameters = {0};
+    error = error == NULL ? &scratch : error;
+    if (begin(broker, name, &parameters, error) != MB_OK)
+        return error->code;
+    text_integer(&parameters, "uid", uid);
+    return change(broker, "Give", &parameters, allocation, error);
 }
 
 mb_code mb_complete_hand_over(mb_broker *broker, const char *name, mb_error *error)

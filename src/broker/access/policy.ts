@@ -35,6 +35,16 @@ export class Policy {
     return this.isAdmin(uid) ? unlimited : this.settings.defaults
   }
 
+  /** The uid itself if it may open the memory that it owns by a path. */
+  openBy(uid: number): number | undefined {
+    return this.limits(uid).openByPath ? uid : undefined
+  }
+
+  get anybodyOpensByPath(): boolean {
+    const { owners, defaults } = this.settings
+    return defaults.openByPath || [...owners.values()].some(({ openByPath }) => openByPath)
+  }
+
   mayUse(uid: number, range: string): boolean {
     return this.limits(uid).ranges?.includes(range) ?? true
   }

@@ -79,7 +79,8 @@ const quota = {
     "The names that it may use; * stands for any text. Set it, so that nobody takes another's name. Default: any.",
   ),
   open_by_path: flag(
-    'The broker gives it the files of its new allocations, so that a program may open /proc/self/fd/N again, as QEMU does. ' +
+    'The broker gives it the files of its allocations, so that a program may open /proc/self/fd/N again, as QEMU does, and a ' +
+      "directory range's file by its permanent path (broker-ctl show). " +
       "A file's owner can do more with it than with a descriptor alone. Default: false.",
   ),
 }

@@ -134,11 +134,12 @@ async function allocateIn(
     verdict: 'unverified',
     digest: null,
   }
-  const openBy = broker.policy.limits(uid).openByPath ? uid : undefined
   const charge = broker.inventory.chargeMemory(uid, bytes)
   let made = false
   try {
-    const reserving = makeMemory(range, 'create', () => source.create(memoryOf(record), openBy, signal))
+    const reserving = makeMemory(range, 'create', () =>
+      source.create(memoryOf(record), broker.policy.openBy(uid), signal),
+    )
     if (reserving) await reserving
     made = true
     broker.checkThawed()

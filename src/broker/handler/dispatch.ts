@@ -20,6 +20,7 @@ import { checkAdmin } from './authorize'
 import { claim, completeHandOver } from './claim'
 import { discard } from './discard'
 import { freeze, thaw } from './freeze'
+import { give } from './give'
 import { getAllocation, getStatus, listAllocations, listClients, listRanges } from './inspect'
 import { createMapping, revokeMapping } from './mapping'
 import { setMetadata, share } from './owner'
@@ -61,6 +62,7 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   Discard: discard,
   SetMetadata: setMetadata,
   Share: share,
+  Give: give,
   CreateMapping: createMapping,
   RevokeMapping: revokeMapping,
   Release: release,

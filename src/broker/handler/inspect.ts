@@ -15,6 +15,7 @@ import type { Broker } from '../broker'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Retired } from '../state/allocation'
+import { memoryOf } from '../state/range'
 import { viewAllocation, viewMapping, viewRetired } from '../state/wire-view'
 import { version } from '../version'
 import { commandsOf } from '../worker/commands'
@@ -145,11 +146,15 @@ export async function getAllocation(
       reason: `'${name}' belongs to uid ${uid}, which alone sees who has it open`,
     })
   const others = holders ? await othersOf(broker, allocation) : null
+  const { range, record } = allocation
+  const mayKnow = session.uid === record.uid || session.isAdmin
+  const path = mayKnow && range.readable ? range.source.pathOf?.(memoryOf(record)) : undefined
   return {
     allocation: viewAllocation(allocation),
     mappings: [...allocation.mappings.values()].map(viewMapping),
     others,
     residentBytes: residentBytesOf(allocation),
+    path: path ?? null,
   }
 }
 

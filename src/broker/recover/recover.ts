@@ -149,7 +149,8 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
     },
     guarded: (what, work) => guarded(broker.log, what, work),
     scan: file => broker.scan.find(`range ${name}`, file),
-    openBy: uid => (broker.policy.limits(uid).openByPath ? uid : undefined),
+    openBy: uid => broker.policy.openBy(uid),
+    anybodyOpensByPath: () => broker.policy.anybodyOpensByPath,
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
       const allocation = inventory.byId.get(id)

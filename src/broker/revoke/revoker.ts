@@ -227,6 +227,16 @@ export class Revoker {
   }
 
   /**
+   * Takes the right to open it by path from its owner, and then proves that nobody reaches it. It asks and kills nobody, and
+   * takes nothing away.
+   */
+  async proveUnused(allocation: Allocation): Promise<Proof> {
+    const target = targetOf(allocation)
+    const reachable = await this.disown(target, memoryOf(allocation.record))
+    return reachable ?? this.prover.settle(() => this.prover.prove(target), false)
+  }
+
+  /**
    * Neither asks nor kills anybody. It looks. If it sees nobody and the policy is `take`, it takes the memory. The quarantine
    * calls it once a second, so it reports only a success. named: it also finds out which processes hold the memory.
    */

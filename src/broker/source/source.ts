@@ -57,6 +57,8 @@ export interface SourceHost {
   guarded(what: string, work: () => void): void
   /** The uid itself where the policy lets it open by path the memory that it holds. */
   openBy(uid: number): number | undefined
+  /** Whether the policy lets any uid do so. */
+  anybodyOpensByPath(): boolean
   /** The memory exists, but the broker can't hand it out before it restarts. */
   unavailable(memory: AllocationMemory, reason: string): void
   /** The kernel before had memory of these allocations, which no table knows; the source has freed it. */
@@ -136,6 +138,10 @@ export interface Source {
    * without it is worthless. With id 0 the memory is an end that a shrink cut off. @throws SystemError when it fails, or not in time
    */
   disown?(memory: AllocationMemory): Promise<void>
+  /** Where the owner's processes can open it as a file, as long as it exists. undefined: they have no such path. */
+  pathOf?(memory: AllocationMemory): string | undefined
+  /** Lets the uid open it by path, as create() does: after disown(), for the owner that it has now. */
+  admit?(memory: AllocationMemory, openBy: number): void | Promise<void>
   /**
    * Whether anybody but the broker still reaches the allocation's memory. Without a scan the source asks only the kernel's own
    * counts, and names nobody. With withPages: false it does not ask whether the kernel still uses pages that nobody has open:

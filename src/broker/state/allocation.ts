@@ -22,7 +22,7 @@ export class Allocation {
   constructor(
     readonly range: Range,
     public record: AllocationRecord,
-    readonly charge: Charge,
+    public charge: Charge,
   ) {}
 
   get id(): number {

@@ -97,6 +97,30 @@ export class Inventory {
     for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
   }
 
+  /**
+   * Gives the allocation to another uid, with its owner's layouts. One commit has all of it, also the layouts that stay: a
+   * layout is charged to the owner as well.
+   */
+  give(allocation: Allocation, uid: number): void {
+    const { record: former, range } = allocation
+    const mappings = [...allocation.mappings.values()]
+    const record = { ...former, uid, shares: former.shares.filter(share => share.uid !== uid) }
+    const layouts = mappings.map(({ record: one }) => (one.uid === former.uid ? { ...one, uid } : one))
+    range.commit(
+      [{ put: 'allocation', value: record }, ...layouts.map((value): Change => ({ put: 'mapping', value }))],
+      uid,
+    )
+    allocation.record = record
+    allocation.charge.close()
+    allocation.charge = this.chargeMemory(uid, record.bytes)
+    mappings.forEach((mapping, index) => {
+      mapping.record = layouts[index]!
+      mapping.charge?.close()
+      mapping.charge = this.chargeMapping(allocation, mapping.record)
+    })
+    for (const one of [former.uid, uid]) this.relate(one, allocation)
+  }
+
   /** Records the broker's own findings about the contents: also while frozen, and in a table without room for other changes. */
   recordContents(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
     const record = { ...allocation.record, ...word }

@@ -36,9 +36,12 @@ export class RecordBytes {
   /** The bytes that the changes add for each uid. The caller asks before it commits them. */
   deltas(changes: readonly Change[]): Map<number, number> {
     const deltas = new Map<number, number>()
-    const add = (record: Owned, bytes: number) => {
-      for (const uid of this.payers(record)) deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
+    const add = (record: Owned, bytes: number, newOwners?: ReadonlyMap<number, number>) => {
+      for (const uid of this.payers(record, newOwners)) deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
     }
+    const owners = new Map<number, number>()
+    for (const change of changes)
+      if ('put' in change && change.put === 'allocation') owners.set(change.value.id, change.value.uid)
     for (const change of changes) {
       const kind = 'delete' in change ? change.delete : change.put
       if (!isOwned(kind)) continue
@@ -46,7 +49,7 @@ export class RecordBytes {
       if (former) add(former, -entityBytes(kind, former))
       if ('put' in change) {
         const value = change.value as Owned
-        add(value, entityBytes(kind, value))
+        add(value, entityBytes(kind, value), owners)
       }
     }
     return deltas
@@ -62,9 +65,11 @@ export class RecordBytes {
     else this.used.set(uid, total)
   }
 
-  private payers(record: Owned): Set<number> {
-    const allocation = 'allocationId' in record && this.state.allocations.get(record.allocationId)
-    return new Set([record.uid, allocation ? allocation.uid : record.uid])
+  private payers(record: Owned, newOwners?: ReadonlyMap<number, number>): Set<number> {
+    if (!('allocationId' in record)) return new Set([record.uid])
+    const { allocationId } = record
+    const owner = newOwners?.get(allocationId) ?? this.state.allocations.get(allocationId)?.uid
+    return new Set([record.uid, owner ?? record.uid])
   }
 
   private records(kind: OwnedKind): ReadonlyMap<number, Owned> {

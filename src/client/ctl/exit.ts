@@ -61,28 +61,34 @@ const hints: Record<string, string> = {
   AlreadyClaimed: 'end that process first; its claim ends with it',
   Frozen: 'broker-ctl thaw ends the freeze',
   PermissionDenied:
-    "allocations with a secret need --secret-file; administrators are root, the broker's own user and the users of [admin]",
+    "allocations with a secret need --secret-file; broker-ctl give changes an owner; administrators are root, the broker's own user and the users of [admin]",
   ConsoleOff: 'a [console] section in its configuration starts it',
   ConfigInvalid: 'membrokerd --config FILE --check says the same without a broker',
 }
 
 /** In a user namespace a uid is another outside, and that one owns: under another mapping the same program owns nothing of it. */
-function hintOf(code: string): string | undefined {
+function hintOf(code: string, kind: unknown): string | undefined {
   if (code !== 'NotFound' && code !== 'NameTaken') return hints[code]
+  if (kind !== undefined && kind !== 'allocation') return undefined
   const { uid, isMapped } = outsideUid(readFileSync('/proc/self/uid_map', 'latin1'), process.geteuid!())
   const others =
     "all users of a broker share its names; broker-ctl list shows yours, another user's may be hidden"
-  if (!isMapped) return code === 'NameTaken' ? `${others}; the broker knows you as uid ${uid}` : undefined
+  const give = "an administrator gives you another uid's by broker-ctl give"
+  if (!isMapped) {
+    const known = `${others}; the broker knows you as uid ${uid}`
+    if (code === 'NameTaken') return known
+    return uid === 0 ? undefined : `${known}, and ${give}`
+  }
   return (
     `${others}; the mapping of your user namespace makes you uid ${uid} to the broker, and what was made under another ` +
-    "mapping is another uid's: give the namespace the mapping it had (/etc/subuid, --uidmap)"
+    `mapping is another uid's: give the namespace the mapping it had (/etc/subuid, --uidmap), or ${give}`
   )
 }
 
 /** One line for people, or one JSON object, and the exit code. */
 export function explain(error: unknown, json: boolean): { text: string; exit: number } {
   const { code, message, parameters, exit } = classify(error)
-  const hint = hintOf(code)
+  const hint = hintOf(code, parameters?.kind)
   if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
   const lines = [`broker-ctl: ${code}: ${message}`, ...(hint ? [`hint: ${hint}`] : [])]
   return {

@@ -11,6 +11,7 @@ import { addDoctor } from './verb/doctor'
 import { addEndVerbs } from './verb/end'
 import { addExec } from './verb/exec'
 import { addFreeze } from './verb/freeze'
+import { addGive } from './verb/give'
 import { addLibvirtQemu } from './verb/libvirt-qemu'
 import { addList } from './verb/list'
 import { addMap } from './verb/map'
@@ -38,7 +39,7 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
   ],
   ['For owners of memory:', [addAllocate, addOwnerVerbs, addClaim, addExec, addEndVerbs]],
   ['Virtual machines:', [addVm, addLibvirtQemu]],
-  ['For administrators:', [addFreeze, addUpdate, addVerify, addPoison, addServiceVerbs]],
+  ['For administrators:', [addGive, addFreeze, addUpdate, addVerify, addPoison, addServiceVerbs]],
   ['Of this host, without a broker:', [addReserve, addPreflight, addDoctor, addTable]],
   ['For the shell:', [addCompletion]],
 ]

@@ -110,6 +110,20 @@ export const verbs: Readonly<Record<string, Verb>> = {
     run: async ({ positional: [name, uid] }, { link }) =>
       sharesOf((await link.call('Share', { name: name!, uid: whole(uid!), access: null })).allocation),
   },
+  give: {
+    usage: '[name...]',
+    summary: 'Give allocations that nobody has open to another uid',
+    options: { '--to': '<uid>', '--from': '<uid>' },
+    run: ({ positional, options }, { link }) => {
+      const to = options.get('--to')
+      if (positional.length === 0 || to === undefined) throw new UsageError('give names, and --to')
+      const uids = { uid: whole(to), ...given(options, '--from', value => ({ from: whole(value) })) }
+      return oneByOne(positional, async name => {
+        await link.call('Give', { name, ...uids })
+        return `${name}: given to uid ${uids.uid}`
+      })
+    },
+  },
   'set-metadata': {
     usage: '<name> [json]',
     summary: "Replace the owner's metadata",

@@ -22,6 +22,7 @@ export function applyEvent(event: Event, inventory: Inventory, wanted: Wanted): 
     case 'joined':
     case 'handedOver':
     case 'successorLeft':
+    case 'given':
     case 'verified':
     case 'tampered':
       if (allocation) wanted.allocation(allocation)

@@ -281,6 +281,13 @@ export class DevdaxSource implements Source {
     if (device.counted) giveNode(device.name, 0)
   }
 
+  admit({ id }: AllocationMemory, openBy: number): void {
+    const device = this.devices.get(id)
+    if (!device) return
+    Object.assign(device, { openBy, given: true })
+    if (device.counted) giveNode(device.name, openBy)
+  }
+
   prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     return this.alone(id, () => this.proveAlone(id, scan, withPages))
   }

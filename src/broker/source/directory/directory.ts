@@ -25,8 +25,9 @@ import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import type { NativeMedium } from '../../table'
+import { FileOwners } from '../file-owners'
 import { proveByOpening } from '../file-proof'
-import { cut, populateAll, punchPieces, takeOver } from '../file-work'
+import { cut, populateAll, punchPieces } from '../file-work'
 import { hasOwnPool, PagesOwed, whyOwed } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
@@ -35,7 +36,15 @@ import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, S
 import { DaxDirectory, lostByKexec } from './dax'
 import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
-import { allocationFiles, allocationOf, openTable, prepareDirectory, takeLock } from './folder'
+import {
+  allocationFiles,
+  allocationOf,
+  nameFor,
+  openTable,
+  prepareDirectory,
+  setPassable,
+  takeLock,
+} from './folder'
 import { boundNode, mountOf, tmpfsPageBytes } from './mount'
 import { DirectoryWatch } from './watch'
 
@@ -65,7 +74,8 @@ interface Opened {
 
 /**
  * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
- * beside `table` and `lock`. Extents only count the directory's bytes; the kernel chooses the pages. New pages are zero, and
+ * beside `table` and `lock`. Where an owner may open by path, it passes through the directory to its own files, and so can
+ * anybody. So there the names are `alloc-ID-RANDOM`: nobody finds the files of others. Extents only count the directory's bytes; the kernel chooses the pages. New pages are zero, and
  * nobody else gets a page while a descriptor, a mapping or a pin of it exists. So the memory counts as free once the file is
  * gone.
  */
@@ -79,6 +89,8 @@ export class DirectorySource implements Source {
   private readonly watch: DirectoryWatch
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
+  private readonly owners: FileOwners
+  private readonly names: Map<number, string>
   private readonly pagesOwed: PagesOwed | undefined
   private readonly ends: FileEnds
 
@@ -89,6 +101,12 @@ export class DirectorySource implements Source {
     this.node = opened.node
     this.capabilities = capabilities
     const work = host.files
+    this.names = allocationFiles(directory)
+    this.owners = new FileOwners(
+      work,
+      id => openByName(this.file(id)),
+      memory => this.commitOwner(memory),
+    )
     this.reservations = new Reservations(
       work,
       capabilities.pageBytes,
@@ -110,6 +128,7 @@ export class DirectorySource implements Source {
       {
         open: id => openNow(this.file(id), true),
         disown: memory => this.disown(memory),
+        admit: (memory, openBy) => this.admit(memory, openBy),
         prove: memory => this.proveUnpinned(memory),
         overwrite: async (fd, offset) => (this.keepsPages ? undefined : overwrite(fd, offset)),
         cutsAnyTime: opened.filesystem === tmpfs,
@@ -198,10 +217,15 @@ export class DirectorySource implements Source {
 
   private file(id: number): string {
     // Absolute and without a slash at its end. path.join() took 3 of a grant's and its revocation's 70 microseconds.
-    return `${this.opened.directory}/alloc-${id}`
+    return `${this.opened.directory}/${this.names.get(id) ?? nameFor(id, false)}`
+  }
+
+  pathOf({ id, uid }: AllocationMemory): string | undefined {
+    return this.owners.of(id) === uid ? this.file(id) : undefined
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+    this.names.set(memory.id, nameFor(memory.id, this.opened.host.anybodyOpensByPath()))
     const file = this.file(memory.id)
     // Nobody else knows this file yet, so nobody can make these calls wait.
     const fd = openSync(file, 'wx+', 0o600)
@@ -214,6 +238,8 @@ export class DirectorySource implements Source {
       rmSync(file, { force: true })
       throw error
     }
+    this.owners.made(memory.id, openBy)
+    if (openBy !== undefined) setPassable(this.opened.directory, true)
     if (!this.opened.preallocate) return closeSync(fd)
     return this.reserve(fd, memory, 0, () => rm(file, { force: true }), signal)
   }
@@ -286,7 +312,10 @@ export class DirectorySource implements Source {
       .finally(() => closeSync(fd))
   }
 
-  /** Truncates files that are too long: a broker can die between growing a file and committing that to the table. */
+  /**
+   * Truncates files that are too long: a broker can die between growing a file and committing that to the table. Gives files
+   * to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
+   */
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
     this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
@@ -294,25 +323,23 @@ export class DirectorySource implements Source {
       kept.map(({ id }) => this.file(id)),
       why => this.opened.host.limited(why),
     )
-    const longer = kept.filter(memory => {
+    const files = kept.flatMap(memory => {
       const stat = lstatSync(this.file(memory.id), { throwIfNoEntry: false })
-      return stat && stat.size > memory.bytes
+      return stat ? { memory, stat, openBy: this.opened.host.openBy(memory.uid) } : []
     })
-    const undone = longer.map(memory =>
+    setPassable(
+      this.opened.directory,
+      files.some(({ openBy }) => openBy !== undefined),
+    )
+    const longer = files.filter(({ memory, stat }) => stat.size > memory.bytes)
+    const undone = longer.map(({ memory }) =>
       this.resize(memory, memory.bytes).catch(error => {
         if (!isEnvironment(error)) throw error
         this.ends.left(memory)
       }),
     )
-    for (const memory of kept) if (this.isDisowned(memory)) undone.push(this.ends.giveBack(memory))
     await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
-  }
-
-  /** A shrink was interrupted while the broker kept the owner from opening it. */
-  private isDisowned({ id, uid }: AllocationMemory): boolean {
-    const owner = this.opened.host.openBy(uid)
-    const stat = owner === undefined ? undefined : lstatSync(this.file(id), { throwIfNoEntry: false })
-    return stat !== undefined && stat.uid !== owner
+    await this.owners.settle(files)
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -346,22 +373,15 @@ export class DirectorySource implements Source {
     }
   }
 
-  async disown({ id, uid }: AllocationMemory): Promise<void> {
-    if (id === 0) return this.ends.check(uid)
-    await this.sizes.idle(id)
-    let fd: number
-    try {
-      // O_PATH: a holder with a lease, or one that runs the file as a program, prevents any other open.
-      fd = openSync(this.file(id), O_PATH | constants.O_NOFOLLOW)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-      throw error
-    }
-    try {
-      await takeOver(this.opened.host.files, uid, fd)
-    } finally {
-      closeSync(fd)
-    }
+  async disown(memory: AllocationMemory): Promise<void> {
+    if (memory.id === 0) return this.ends.check(memory.uid)
+    await this.sizes.idle(memory.id)
+    await this.owners.set(memory, undefined)
+  }
+
+  admit(memory: AllocationMemory, openBy: number): Promise<void> {
+    setPassable(this.opened.directory, true)
+    return this.owners.set(memory, openBy)
   }
 
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
@@ -415,6 +435,8 @@ export class DirectorySource implements Source {
         closeSync(fd)
       }
     }
+    this.owners.gone(id)
+    this.names.delete(id)
     const missing = this.pagesOwed?.missing(id)
     if (missing) throw new StillReferenced(whyOwed(missing))
   }
@@ -456,12 +478,24 @@ export class DirectorySource implements Source {
     await files.sync(uid, fd)
   }
 
+  /** A kexec would give the former owner its right back. */
+  private async commitOwner({ id, uid }: AllocationMemory): Promise<void> {
+    if (!this.opened.dax) return
+    const fd = openIfThere(this.file(id))
+    if (fd === undefined) return
+    try {
+      await this.opened.host.files.sync(uid, fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
   private get keepsPages(): boolean {
     return this.opened.filesystem === tmpfs || this.opened.filesystem === hugetlbfs
   }
 
   present(): number[] {
-    return allocationFiles(this.opened.directory)
+    return [...allocationFiles(this.opened.directory).keys()]
   }
 
   close(): void {
@@ -483,6 +517,16 @@ async function openDax(
   if (lost === undefined) return DaxDirectory.open(directory, table, host.files)
   if (lost !== false) host.limited(lost)
   return undefined
+}
+
+/** O_PATH: a holder with a lease, or one that runs the file as a program, prevents any other open. */
+function openByName(file: string): number | undefined {
+  try {
+    return openSync(file, O_PATH | constants.O_NOFOLLOW)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** Never waits: without O_NONBLOCK the kernel makes an open wait as long as a holder's lease lasts. */

@@ -11,6 +11,7 @@ export interface EndFiles {
   /** For writing. Does not wait. */
   open(id: number): number
   disown(memory: AllocationMemory): Promise<void>
+  admit(memory: AllocationMemory, openBy: number): Promise<void>
   /** Whether anybody but the broker reaches the file or keeps a page of it. */
   prove(memory: AllocationMemory): Promise<Proof>
   /** Zeroes the file's blocks from an offset on, where blocks keep their bytes when they are freed. */
@@ -52,16 +53,11 @@ export class FileEnds {
   }
 
   /** Lets the owner open it by path again, where the policy lets it. If somebody prevents that, the next start does it. */
-  async giveBack({ id, uid }: AllocationMemory): Promise<void> {
-    const owner = this.host.openBy(uid)
+  async giveBack(memory: AllocationMemory): Promise<void> {
+    const owner = this.host.openBy(memory.uid)
     if (owner === undefined) return
     try {
-      const fd = this.files.open(id)
-      try {
-        if (fstatSync(fd).uid !== owner) await this.host.files.chown(uid, fd, owner)
-      } finally {
-        closeSync(fd)
-      }
+      await this.files.admit(memory, owner)
     } catch (error) {
       if (!isEnvironment(error)) throw error
     }

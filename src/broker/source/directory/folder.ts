@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   fchmodSync,
   fstatSync,
@@ -14,15 +16,35 @@ import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
 
-export function allocationFiles(directory: string): number[] {
-  return readdirSync(directory)
-    .map(allocationOf)
-    .filter(id => id !== undefined)
+/** Names of the allocations' files, by id. */
+export function allocationFiles(directory: string): Map<number, string> {
+  const files = new Map<number, string>()
+  for (const name of readdirSync(directory)) {
+    const id = allocationOf(name)
+    if (id !== undefined) files.set(id, name)
+  }
+  return files
 }
 
 export function allocationOf(name: string): number | undefined {
-  const match = /^alloc-(\d{1,16})$/.exec(name)
+  const match = allocationName.exec(name)
   return match ? Number(match[1]) : undefined
+}
+
+const allocationName = /^alloc-(\d{1,16})(?:-[0-9a-f]{32})?$/
+
+/** hidden: nobody can guess it. */
+export function nameFor(id: number, hidden: boolean): string {
+  return hidden ? `alloc-${id}-${randomBytes(16).toString('hex')}` : `alloc-${id}`
+}
+
+/**
+ * Others can pass through the directory, to a file whose name they know, or not. They can never list it. A mode that an
+ * administrator chose stays.
+ */
+export function setPassable(directory: string, passable: boolean): void {
+  const [wanted, other] = passable ? [0o711, 0o700] : [0o700, 0o711]
+  if ((lstatSync(directory).mode & 0o777) === other) chmodSync(directory, wanted)
 }
 
 /** @throws SourceError when it is not ours alone */
@@ -39,7 +61,9 @@ export function prepareDirectory(directory: string): void {
       `${directory} belongs to uid ${stat.uid}, not to the broker (uid ${process.getuid!()})`,
     )
   if (stat.mode & 0o077) {
-    const foreign = readdirSync(directory).filter(name => !/^(alloc-\d+|table(\.new)?|lock)$/.test(name))
+    const foreign = readdirSync(directory).filter(
+      name => allocationOf(name) === undefined && !/^(table(\.new)?|lock)$/.test(name),
+    )
     if (foreign.length > 0 || stat.mode & 0o022)
       throw new SourceError(
         `${directory} is open to other users (mode ${(stat.mode & 0o777).toString(8)}); ` +
@@ -60,7 +84,7 @@ export async function openTable(
 ): Promise<{ medium: NativeMedium; bytes: number; fresh: boolean; file: string }> {
   const kept = path.join(directory, 'table')
   const fresh = !readdirSync(directory).includes('table')
-  if (fresh && allocationFiles(directory).length > 0)
+  if (fresh && allocationFiles(directory).size > 0)
     throw new SourceError(
       `${directory} holds allocations but their table is missing; put it back, or remove the alloc-* files`,
     )

@@ -6,12 +6,13 @@ import type { Extent } from '../../../../protocol/table'
 import { KiB, roundDown } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
-import { isEnvironment, SourceError } from '../../failure'
+import { SourceError } from '../../failure'
 import type { FdStore, Kept } from '../../service/fd-store'
 import { type Part, type Session, storeName } from '../../service/inherited'
 import { NativeMedium } from '../../table'
+import { FileOwners, type Owned } from '../file-owners'
 import { proveByOpening } from '../file-proof'
-import { punchOut, punchPieces, takeOver } from '../file-work'
+import { punchOut, punchPieces } from '../file-work'
 import { freeHugePages } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
@@ -57,11 +58,16 @@ export class MemfdSource implements Source {
   private readonly files = new Map<number, number>()
   private table: number | undefined
   private readonly reservations: Reservations
+  private readonly owners: FileOwners
 
   private constructor(private readonly opened: Opened) {
     const { host, pageBytes, hugePageBytes, preservation } = opened
     this.bytes = opened.bytes
     this.unitBytes = opened.unitBytes
+    this.owners = new FileOwners(host.files, id => {
+      const fd = this.files.get(id)
+      return fd === undefined ? undefined : native.dupFd(fd)
+    })
     this.reservations = new Reservations(host.files, pageBytes, () => {
       if (hugePageBytes === 0) return preservation && pinnableBytes()
       const pages = freeHugePages(hugePageBytes)
@@ -195,38 +201,26 @@ export class MemfdSource implements Source {
   }
 
   /** Compares the memfds of the fd store and of the kernel before with the table. Their own names and owners prove nothing. */
-  async recover(
-    kept: readonly AllocationMemory[],
-    retired: readonly AllocationMemory[],
-    newBoot: boolean,
-  ): Promise<void> {
+  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const memories = [...kept, ...retired]
     const { preservation, host } = this.opened
     if (preservation) await retrieveMissing(preservation, host, memories, this.files)
-    for (const memory of memories) {
+    const found: Owned[] = []
+    const look = (memory: AllocationMemory, openBy: number | undefined) => {
       const fd = this.files.get(memory.id)
-      if (fd === undefined) continue
-      const { size, mode, uid } = fstatSync(fd)
-      if (size !== memory.bytes)
+      if (fd === undefined) return
+      const stat = fstatSync(fd)
+      if (stat.size !== memory.bytes)
         throw new SourceError(
-          `the fd store's '${storeName(this.opened.range, memory.id)}' has ${size} bytes, and the table says ${memory.bytes}; ` +
+          `the fd store's '${storeName(this.opened.range, memory.id)}' has ${stat.size} bytes, and the table says ${memory.bytes}; ` +
             'all of the range stays there, out of use',
         )
-      // An owner may have changed the mode of its file, and may be at it now.
-      if (newBoot || (uid === process.getuid!() && (mode & 0o777) !== 0o600)) await this.takeBack(memory, fd)
+      found.push({ memory, stat, openBy })
     }
+    for (const memory of kept) look(memory, host.openBy(memory.uid))
+    for (const memory of retired) look(memory, undefined)
+    await this.owners.settle(found)
     if (preservation) await preserveAll(preservation, host, memories, this.files, this.table!)
-  }
-
-  /** A holder can prevent this for a while. The range goes on then: disown() does it again before the proof. */
-  private async takeBack({ uid }: AllocationMemory, fd: number): Promise<void> {
-    try {
-      await takeOver(this.opened.host.files, uid, fd)
-      const owner = this.opened.host.openBy(uid)
-      if (owner !== undefined) await this.opened.host.files.chown(uid, fd, owner)
-    } catch (error) {
-      if (!isEnvironment(error)) throw error
-    }
   }
 
   grow(): never {
@@ -248,9 +242,12 @@ export class MemfdSource implements Source {
     return native.reopen(this.fileOf(memory.id), writable)
   }
 
-  async disown({ id, uid }: AllocationMemory): Promise<void> {
-    const fd = this.files.get(id)
-    if (fd !== undefined) await takeOver(this.opened.host.files, uid, fd)
+  disown(memory: AllocationMemory): Promise<void> {
+    return this.owners.set(memory, undefined)
+  }
+
+  admit(memory: AllocationMemory, openBy: number): Promise<void> {
+    return this.owners.set(memory, openBy)
   }
 
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {

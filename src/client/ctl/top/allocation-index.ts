@@ -46,6 +46,7 @@ const touching = new Set<Event['kind']>([
   'tampered',
   'poisoned',
   'verified',
+  'given',
 ])
 
 /** All allocations, by name, in the chosen order. Events keep the index up to date. */

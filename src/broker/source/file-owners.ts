@@ -1,0 +1,97 @@
+import { closeSync, type Stats } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isEnvironment } from '../failure'
+import { type FileWork, takeOver } from './file-work'
+import type { AllocationMemory } from './source'
+
+/** Time at a start for files whose owner has changed while no broker ran. The rest follows while the broker serves. */
+const settleMs = 5000
+
+/** A file of a kept allocation, as it is, and the uid that may open it by a path. */
+export interface Owned {
+  readonly memory: AllocationMemory
+  readonly stat: Pick<Stats, 'uid' | 'mode'>
+  readonly openBy: number | undefined
+}
+
+/**
+ * The owners of allocations' files. Who owns a file opens it by a path, with all that a file's owner may do. The broker owns
+ * the others. A holder can keep an inode locked, so workers make the changes of a file, one after another.
+ */
+export class FileOwners {
+  private readonly owners = new Map<number, number>()
+  private readonly last = new Map<number, Promise<void>>()
+
+  /**
+   * open: a new descriptor, which may only name the file (O_PATH); undefined: there is no such file.
+   * commit: makes a change durable, where that takes more than making it.
+   */
+  constructor(
+    private readonly work: FileWork,
+    private readonly open: (id: number) => number | undefined,
+    private readonly commit: (memory: AllocationMemory) => Promise<void> = async () => {},
+  ) {}
+
+  /** The uid that can open the file by a path. */
+  of(id: number): number | undefined {
+    return this.owners.get(id)
+  }
+
+  /** The file is new, and has this owner. */
+  made(id: number, openBy: number | undefined): void {
+    if (openBy !== undefined) this.owners.set(id, openBy)
+  }
+
+  /** undefined: the broker's alone. @throws SystemError when it fails, or not in time */
+  set(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
+    const { id } = memory
+    const set = () => this.setNow(memory, openBy)
+    const done = (this.last.get(id) ?? Promise.resolve()).then(set, set)
+    this.last.set(id, done)
+    const end = () => {
+      if (this.last.get(id) === done) this.last.delete(id)
+    }
+    done.then(end, end)
+    return done
+  }
+
+  private async setNow(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
+    const { id, uid } = memory
+    this.owners.delete(id)
+    const fd = this.open(id)
+    if (fd === undefined) return
+    try {
+      await takeOver(this.work, uid, fd)
+      if (openBy !== undefined && openBy !== process.getuid!()) await this.work.chown(uid, fd, openBy)
+      await this.commit(memory)
+      if (openBy !== undefined) this.owners.set(id, openBy)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  /**
+   * At a start: the policy or the table may name another owner than the file has. The owner may also have changed the mode of a
+   * file that is the broker's now. A file that a holder keeps locked stays as it is: the proof before an end asks again.
+   */
+  async settle(files: Iterable<Owned>): Promise<void> {
+    const self = process.getuid!()
+    const changes: Promise<void>[] = []
+    for (const { memory, stat, openBy } of files) {
+      const owner = openBy ?? self
+      if (stat.uid === owner && (owner !== self || (stat.mode & 0o777) === 0o600))
+        this.made(memory.id, openBy)
+      else changes.push(this.set(memory, openBy).catch(onlyEnvironment))
+    }
+    if (changes.length > 0)
+      await Promise.race([Promise.all(changes), sleep(settleMs, undefined, { ref: false })])
+  }
+
+  gone(id: number): void {
+    this.owners.delete(id)
+  }
+}
+
+function onlyEnvironment(error: unknown): void {
+  if (!isEnvironment(error)) throw error
+}

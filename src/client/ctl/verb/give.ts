@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process'
+import type { Command } from 'commander'
+import { BrokerError } from '../../index'
+import { exitCode, Failure, UsageError } from '../exit'
+import { type Session, wholeArgument, withBroker } from '../session'
+import { paint, printable } from '../table'
+import { addVerb } from '../verb'
+
+/** Users, by name or uid. */
+interface Options {
+  to: string
+  from?: string
+}
+
+/** Refusals that say nothing about the next allocation. */
+const ownRefusals = new Set([
+  ...['AlreadyClaimed', 'Busy', 'NotFound', 'PermissionDenied', 'QuotaExceeded'],
+  ...['LimitExceeded', 'RangeReadOnly', 'TableFull'],
+])
+
+export function addGive(program: Command): void {
+  addVerb(program, {
+    usage: 'give [name...]',
+    summary: 'Give allocations that nobody has open to another user',
+    examples: ['give vm-42/ram --to 2000', 'give --from 1000 --to 2000'],
+    notes: `For administrators, when a service user has another uid than before, or a container another mapping. Layouts and quota
+go with an allocation, its secret stays. Without names, --from means all that this user owns; what can't be
+given stays, and the same command again gives the rest.`,
+  })
+    .requiredOption('--to <user>', 'the new owner, by name or uid')
+    .option('--from <user>', 'give only what belongs to this user')
+    .action((names: string[], { to, from }: Options, command: Command) => {
+      if (names.length === 0 && from === undefined) throw new UsageError('give names, or --from')
+      const uids = { to: uidOf(to), from: from === undefined ? undefined : uidOf(from) }
+      return withBroker(command, session => giveAll(session, names, uids))
+    })
+}
+
+async function giveAll(
+  session: Session,
+  names: readonly string[],
+  { to, from }: { to: number; from: number | undefined },
+): Promise<void> {
+  const { broker, signal, print, progress } = session
+  const refused: string[] = []
+  for (const name of names.length > 0 ? names : await ownedBy(session, from!)) {
+    progress.say(`giving ${printable(name)} to uid ${to}`)
+    try {
+      const allocation = await broker.allocation(name, { signal })
+      await allocation.give(to, { from, signal })
+      print(allocation.info, () => paint(printable(`${name}: given to uid ${to}`), 'green'))
+    } catch (error) {
+      if (!(error instanceof BrokerError) || !ownRefusals.has(error.code)) throw error
+      refused.push(`${name}: ${error.code}: ${error.message}`)
+    }
+  }
+  if (refused.length > 0) throw new Failure('NotGiven', refused.join('\n'), exitCode.refused)
+}
+
+async function ownedBy({ broker, signal }: Session, uid: number): Promise<string[]> {
+  const names: string[] = []
+  for await (const allocation of broker.list({ signal }))
+    if (allocation.uid === uid) names.push(allocation.name)
+  return names
+}
+
+function uidOf(user: string): number {
+  if (/^\d+$/.test(user)) return wholeArgument(user)
+  const { status, stdout } = spawnSync('id', ['-u', '--', user], { encoding: 'utf8' })
+  if (status !== 0) throw new UsageError(`there is no user ${JSON.stringify(user)}`)
+  return Number(stdout)
+}
