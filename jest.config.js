@@ -1,12 +1,8 @@
-const { availableParallelism } = require('node:os')
-
 /** @type {import('jest').Config} */
 module.exports = {
   roots: ['<rootDir>/test'],
   testEnvironment: 'node',
   testSequencer: '<rootDir>/test/support/longest-first.js',
-  // Many suites wait more than they compute.
-  maxWorkers: availableParallelism() + 1,
   // A bound on hanging, beyond those of the waits inside, which say what never came.
   testTimeout: 300_000,
   globalSetup: '<rootDir>/test/support/global-setup.js',

@@ -1,5 +1,6 @@
 // `npm run test:fast`: what is run after every change. Left out is what needs a whole kernel, a browser, a service manager, QEMU
 // or the registry, and what takes more than ten seconds by itself.
+const { availableParallelism } = require('node:os')
 const everything = require('./jest.config')
 
 const leftOut = [
@@ -26,5 +27,7 @@ const leftOut = [
 /** @type {import('jest').Config} */
 module.exports = {
   ...everything,
+  // Many suites wait more than they compute.
+  maxWorkers: availableParallelism() + 1,
   testPathIgnorePatterns: [...leftOut.map(name => `/test/${name}`), '/node_modules/'],
 }

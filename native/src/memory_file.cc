@@ -41,8 +41,9 @@ int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_se
     if (huge_page_bytes & (huge_page_bytes - 1)) return -EINVAL;
     flags |= MFD_HUGETLB | (static_cast<unsigned>(__builtin_ctzll(huge_page_bytes)) << kHugeShift);
   }
-  Fd fd(memfd_create(name.c_str(), flags));
+  // Without it vm.memfd_noexec=1 sets a seal with which the kernel gives the memfd back read-only after a kexec.
   if (stays_writable) flags |= MFD_EXEC;
+  Fd fd(memfd_create(name.c_str(), flags));
   // vm.memfd_noexec=2 refuses memfds that a process could execute.
   if (!fd.valid() && errno == EACCES && !stays_writable) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
   if (!fd.valid()) return -errno;

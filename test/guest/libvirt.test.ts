@@ -31,6 +31,7 @@ const twoCells = `<memory unit='MiB'>8</memory>${backing}<vcpu>2</vcpu>${machine
 interface Shown {
   allocation: { id: number; holderPid: number | null; metadata: object; bytes: number; uid: number }
   mappings: Array<{ id: number }>
+  path: string
 }
 
 const possible = needsRoot('libvirt') && requireQemu() !== undefined
@@ -57,7 +58,7 @@ describe.each<[Release, RegExp]>(
   const newest = (name = 'count') => counters(name).at(-1) ?? 0
   const show = (name = 'vm-count/ram') => host.ctl('show', name) as Shown
   const memory = <T>(use: (fd: number) => T): T => {
-    const fd = openSync(host.inside(`/dev/shm/membroker/alloc-${show().allocation.id}`), 'r+')
+    const fd = openSync(host.inside(show().path), 'r+')
     try {
       return use(fd)
     } finally {

@@ -11,7 +11,7 @@ import type { Entry, FileEntry } from './entry'
 /** Where the project is installed on its disk, which is the lab's /opt. */
 const place = 'node_modules/membroker'
 
-/** The project as its users get it, and the compiled tests over it, which are not part of a package. */
+/** The project as its users get it, and over it the compiled tests and what they use of the broker, which a package has only in its bundle. */
 export async function projectDisk(): Promise<string> {
   const root = packageRoot
   const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
@@ -23,7 +23,9 @@ export async function projectDisk(): Promise<string> {
     const entries: Entry[] = [
       ...(await dependencies(root)),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
-      ...tree(path.join(root, 'dist/test'), path.join(place, 'dist/test')),
+      ...['dist/test', 'dist/src/broker'].flatMap(folder =>
+        tree(path.join(root, folder), path.join(place, folder)),
+      ),
       file(place, root, 'test/clients/driver.py'),
       // What the package's install scripts would make here.
       file(place, root, 'native/build/Release/membroker.node'),

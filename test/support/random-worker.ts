@@ -210,7 +210,9 @@ const perform: Parameters<
       return undefined
     case 'shrink':
       letGo()
-      if (mapping !== undefined) await broker.call('RevokeMapping', { mapping, graceMs: 1000 })
+      // Also one whose answer was lost.
+      for (const { id } of (await broker.call('GetAllocation', { name })).mappings)
+        await broker.call('RevokeMapping', { mapping: id, graceMs: 1000 })
       await broker.call('Shrink', { name, bytes: operation.bytes })
       return undefined
     case 'discard':

@@ -16,12 +16,7 @@ export function makeLog(level: string): Logger {
   const target = new StandardError(2, count => format(droppedLine(count)))
   process.on('exit', () => target.flushSync())
   const destination = {
-    // pino sets lastLevel before each line.
-    [Symbol.for('pino.metadata')]: true,
-    lastLevel: 0,
-    write(line: string) {
-      target.write(format(line), this.lastLevel >= pino.levels.values.warn!)
-    },
+    write: (line: string) => target.write(format(line)),
     flushSync: () => target.flushSync(),
   }
   return pino(options, destination)

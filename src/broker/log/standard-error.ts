@@ -4,26 +4,18 @@ import { MiB } from '../../../protocol/units'
 /** Lines kept for a reader that is not reading just now. */
 const queuedBytesMax = MiB
 const retryMs = 20
-/** Written at once: a pipe takes so much whole, beside the lines of other processes. */
-const gatheredBytesMax = 4096
-const lineEnd = 10
 /** For a disk to have room again. */
 const retryAfterFailureMs = 1000
 
 /**
- * The output of log lines, which never waits. It writes an urgent line, and what came before it, before the call returns.
- * The others it gathers until the event loop has answered who waits: a write for each took a sixteenth of a grant.
+ * The output of log lines. It writes before the call returns, so that a crash does not lose the last line, and never waits.
  * A reader that does not read costs log lines, not the broker; the next line counts the lost ones.
  */
 export class StandardError {
   dropped = 0
   private readonly queue: Buffer[] = []
   private queuedBytes = 0
-  /** Whole lines, not in the queue yet, and their bytes. */
-  private gathered = ''
-  private gatheredBytes = 0
   private timer: NodeJS.Timeout | undefined
-  private soon: NodeJS.Immediate | undefined
   /** The last write ended within a line. */
   private isTorn = false
   /** Lines before those in the queue are missing. */
@@ -35,29 +27,18 @@ export class StandardError {
     private readonly droppedLine: (count: number) => string,
   ) {}
 
-  write(line: string, isUrgent: boolean): void {
-    const bytes = Buffer.byteLength(line)
-    if (this.queuedBytes + this.gatheredBytes + bytes > queuedBytesMax) {
+  write(line: string): void {
+    const bytes = Buffer.from(line)
+    if (this.queuedBytes + bytes.length > queuedBytesMax) {
       this.dropped++
       return
     }
-    if (this.gatheredBytes + bytes > gatheredBytesMax) this.enqueueGathered()
-    this.gathered += line
-    this.gatheredBytes += bytes
-    if (this.timer) return
-    if (isUrgent) this.drain()
-    else this.soon ??= setImmediate(() => this.drain())
+    this.queue.push(bytes)
+    this.queuedBytes += bytes.length
+    if (!this.timer) this.drain()
   }
 
-  private enqueueGathered(): void {
-    if (this.gatheredBytes === 0) return
-    this.queue.push(Buffer.from(this.gathered))
-    this.queuedBytes += this.gatheredBytes
-    this.gathered = ''
-    this.gatheredBytes = 0
-  }
-
-  /** Before the process ends, a reader gets a last chance. */
+  /** Before the process ends, a reader gets a last chance. pino calls it after a fatal line. */
   flushSync(waitMs = 500): void {
     const until = performance.now() + waitMs
     const pause = new Int32Array(new SharedArrayBuffer(4))
@@ -65,15 +46,12 @@ export class StandardError {
   }
 
   private drain(): void {
-    clearImmediate(this.soon)
-    this.soon = undefined
     const result = this.writeQueued()
     const pauseMs = { done: undefined, blocked: retryMs, failed: retryAfterFailureMs }[result]
     this.timer = pauseMs === undefined ? undefined : setTimeout(() => this.drain(), pauseMs).unref()
   }
 
   private writeQueued(): 'done' | 'blocked' | 'failed' {
-    this.enqueueGathered()
     for (;;) {
       if (this.dropped > 0 && (this.hasFailed || this.queue.length === 0)) {
         const account = this.writeAccount()
@@ -84,7 +62,7 @@ export class StandardError {
       if (!first) return 'done'
       const written = this.writeSome(first)
       if (written === undefined) {
-        for (const bytes of this.queue) this.dropped += linesIn(bytes)
+        this.dropped += this.queue.length
         this.queue.length = 0
         this.queuedBytes = 0
         this.hasFailed = true
@@ -122,11 +100,4 @@ export class StandardError {
       return undefined
     }
   }
-}
-
-/** Each line has its end in it. */
-function linesIn(bytes: Buffer): number {
-  let lines = 0
-  for (let at = bytes.indexOf(lineEnd); at >= 0; at = bytes.indexOf(lineEnd, at + 1)) lines++
-  return lines
 }

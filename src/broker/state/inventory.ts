@@ -230,10 +230,14 @@ export class Inventory {
       state: 'scrubbing',
       reason: 'cut off by a shrink',
     }
-    allocation.range.commit([
-      { put: 'allocation', value: record },
-      { put: 'retired', value: retired },
-    ])
+    // The retired record is one more: it counts for the owner's share of the table.
+    allocation.range.commit(
+      [
+        { put: 'allocation', value: record },
+        { put: 'retired', value: retired },
+      ],
+      uid,
+    )
     allocation.record = record
     allocation.reportedBad = allocation.reportedBad.filter(({ offset }) => offset < change.bytes)
     this.recount(allocation)

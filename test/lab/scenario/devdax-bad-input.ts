@@ -203,7 +203,7 @@ function remove(name: string, region: string): void {
 /** A broker whose helper does not come back from a write gives the region up, and the next one goes on with it. */
 async function hangingWrite(host: Host): Promise<void> {
   const client = await host.connect()
-  const helpers = await host.sh(`grep -l '[h]elper-main' /proc/[0-9]*/cmdline | cut -d/ -f3`)
+  const helpers = await host.sh(`grep -l '[d]evdax-helper' /proc/[0-9]*/cmdline | cut -d/ -f3`)
   for (const pid of helpers.split('\n').filter(pid => pid !== '')) process.kill(Number(pid), 'SIGSTOP')
   const failure = await client
     .allocate({ name: 'hanging', size: 2 * MiB, range: rangeName })

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import type { Host } from '../inside/host'
 import { persistentDevices, persistentParameters } from '../inside/persistent-memory'
 import { digest, fillWithPattern } from '../inside/physical-memory'
@@ -101,6 +101,7 @@ const nameOf = (range: string, size: number, uid = 0) => `${prefix}/${range}/${s
 async function fill(host: Host): Promise<void> {
   const client = await host.connect()
   const digests: Record<string, string> = {}
+  const paths: Record<string, string | undefined> = {}
   for (const range of filesystems) {
     for (const size of sizes) {
       const name = nameOf(range, size)
@@ -110,6 +111,7 @@ async function fill(host: Host): Promise<void> {
     }
     const ofOwner = nameOf(range, 2 * MiB, owner)
     await host.ctl('allocate', ofOwner, '2M', '--range', range, '--owner', String(owner))
+    paths[ofOwner] = (await client.get(ofOwner)).path
     const grown = await client.allocate({ name: `${prefix}/${range}/grown`, size: MiB, range })
     await grown.grow(3 * MiB)
     const window = (await grown.map()).window()
@@ -121,6 +123,7 @@ async function fill(host: Host): Promise<void> {
   for (const range of [...filesystems, 'tmpfs'])
     host.measure(`${range}AllocateMs`, await allocateMs(host, range))
   host.remember('digests', digests)
+  host.remember('paths', paths)
 }
 
 /** Of 2 MiB: mean of several. */
@@ -151,6 +154,7 @@ async function check(host: Host): Promise<void> {
   await host.broker(config)
   const client = await host.connect()
   const digests = host.recall<Record<string, string>>('digests')
+  const paths = host.recall<Record<string, string>>('paths')
   const listed = (JSON.parse(await host.ctl('list', '--json')) as Listed[]).filter(({ name }) =>
     name.startsWith(`${prefix}/`),
   )
@@ -161,8 +165,12 @@ async function check(host: Host): Promise<void> {
   ])
   host.same(listed.map(({ name }) => name).sort(), made.sort(), 'allocations')
   for (const { id, name, bytes, uid, range } of listed) {
-    const stat = statSync(`/mnt/${range}/membroker/alloc-${id}`)
+    const folder = `/mnt/${range}/membroker`
+    const file = readdirSync(folder).find(file => new RegExp(`^alloc-${id}(-|$)`).test(file))!
+    const stat = statSync(`${folder}/${file}`)
     host.same([stat.size, stat.uid, stat.mode & 0o777], [bytes, uid, 0o600], name)
+    if (uid === owner)
+      host.same([`${folder}/${file}`, (await client.get(name)).path], [paths[name], paths[name]], 'path')
   }
   const { claimed, notClaimed } = await client.rebuild({ prefix: `${prefix}/` })
   host.same(notClaimed, [], 'what could not be claimed')

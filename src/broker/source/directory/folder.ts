@@ -60,7 +60,8 @@ export function prepareDirectory(directory: string): void {
     throw new SourceError(
       `${directory} belongs to uid ${stat.uid}, not to the broker (uid ${process.getuid!()})`,
     )
-  if (stat.mode & 0o077) {
+  // Nobody lists or changes a passable one.
+  if (stat.mode & 0o066) {
     const foreign = readdirSync(directory).filter(
       name => allocationOf(name) === undefined && !/^(table(\.new)?|lock)$/.test(name),
     )

@@ -1,4 +1,4 @@
-import { close, closeSync } from 'node:fs'
+import { close, closeSync, fchmodSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { native } from '../../../../native'
 import { isEnvironment, SourceError } from '../../failure'
@@ -74,6 +74,8 @@ export class Preservation {
     }
     const fd = await native.retrieveFile(session, token)
     try {
+      // The kernel gives it back with mode 777, and nobody else has it yet.
+      fchmodSync(fd, 0o600)
       await this.store?.put(this.range, part, fd, uid)
     } catch (error) {
       closeSync(fd)
@@ -115,6 +117,8 @@ export class Preservation {
     const first = Math.max(1, last - nearIds)
     const unknown = new Set(Array.from({ length: last + nearIds - first }, (_, index) => first + index))
     for (const id of known) unknown.delete(id)
+    // Taken already, by a broker before this one in this boot.
+    for (const part of this.retrieved.keys()) if (typeof part === 'number') unknown.delete(part)
     await withDevice(device => {
       for (const id of unknown)
         try {

@@ -15,7 +15,7 @@ interface Options {
 /** Refusals that say nothing about the next allocation. */
 const ownRefusals = new Set([
   ...['AlreadyClaimed', 'Busy', 'NotFound', 'PermissionDenied', 'QuotaExceeded'],
-  ...['LimitExceeded', 'RangeReadOnly', 'TableFull'],
+  ...['LimitExceeded', 'RangeReadOnly', 'SourceFailed', 'TableFull'],
 ])
 
 export function addGive(program: Command): void {

@@ -198,11 +198,13 @@ export async function useUp(
 ): Promise<void> {
   erase(state)
   if (!saved.running) return
+  const { timesRun } = machine
   try {
     await machine.cont(ms)
   } catch (error) {
-    const mayRun = (error as { kind?: string }).kind === 'lost'
-    if (!mayRun) publishSave(state, saved.payloadBytes, saved)
+    // Once QEMU is gone, all that it has said is known: without RESUME the guest has not run.
+    if ((error as { kind?: string }).kind === 'lost') await machine.kill()
+    if (machine.timesRun === timesRun) publishSave(state, saved.payloadBytes, saved)
     throw error
   }
 }

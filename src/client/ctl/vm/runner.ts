@@ -356,6 +356,12 @@ export class Runner {
       // Before the broker is frozen.
       this.standing.describe('saved')
       await this.standing.described
+      if (!this.saver.has(machine)) {
+        erase(this.parts.state)
+        this.saved = undefined
+        this.standing.describe('running')
+        throw new Failure('SaveFailed', 'somebody let the guest run meanwhile', exitCode.refused)
+      }
       return `${formatSize(saved.payloadBytes)} saved ${afterPause({ pausedAt: saved.pausedAt, runningAt: saved.savedAt })}`
     } catch (error) {
       if (!machine.process.exit) this.standing.enter(this.machine, 'running')
