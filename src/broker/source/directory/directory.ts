@@ -236,12 +236,18 @@ export class DirectorySource implements Source {
     } catch (error) {
       closeSync(fd)
       rmSync(file, { force: true })
+      this.names.delete(memory.id)
       throw error
     }
     this.owners.made(memory.id, openBy)
     if (openBy !== undefined) setPassable(this.opened.directory, true)
     if (!this.opened.preallocate) return closeSync(fd)
-    return this.reserve(fd, memory, 0, () => rm(file, { force: true }), signal)
+    const undo = async () => {
+      await rm(file, { force: true })
+      this.names.delete(memory.id)
+      this.owners.gone(memory.id)
+    }
+    return this.reserve(fd, memory, 0, undo, signal)
   }
 
   async grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): Promise<void> {
