@@ -3,7 +3,16 @@
  * its memory, and shows nobody the memory of others; who opens it is a holder like any other; and the path follows policy and
  * owner.
  */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { runNow } from '../support/child'
@@ -91,6 +100,16 @@ describe.each(filesystems.filter(([, usable]) => usable))('on %s', (filesystem, 
     create: 'EACCES',
     table: 'EACCES',
   }
+
+  test('other files in the folder, as at the root of a filesystem, do not keep the next broker from it', async () => {
+    mkdirSync(path.join(directory, 'lost+found'))
+    const place = await allocate(await as(owner), 'db')
+    expect(statSync(directory).mode & 0o777).toBe(0o711)
+    await OtherProcess.killAll()
+    await broker.kill()
+    await broker.start()
+    expect(await pathIn('db')).toBe(place)
+  })
 
   test('one uid gets through, to its own memory only; the path stays the same', async () => {
     const mine = await as(owner)

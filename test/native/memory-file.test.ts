@@ -2,10 +2,12 @@
  * Proves that memory files are sealed, locked, reserved and emptied as the broker needs, and that the lease tells a
  * sole opener.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { native, Window } from '../../native'
 import { attemptNow } from '../support/child'
+import { needsRoot } from '../support/needs-root'
+import { packageRoot } from '../support/package-root'
 import { checkFdLeaks, childArguments, runChild, scratchDirectory } from './harness'
 
 checkFdLeaks()
@@ -160,4 +162,23 @@ test('the checksum is CRC32C, by the processor and without it, at every length a
       expect(native.crc32c(part.subarray(3), native.crc32c(part.subarray(0, 3)))).toBe(crc)
     }
   }
+})
+
+// The kernel keeps that sysctl for each pid namespace; before Linux 6.3 there is none.
+const withSysctl =
+  needsRoot('a pid namespace with a sysctl of its own') && existsSync('/proc/sys/vm/memfd_noexec')
+    ? test
+    : test.skip
+
+withSysctl('a memfd that stays writable has no seal against execution, whatever the sysctl says', () => {
+  const script = `
+    const { native } = require(process.argv[1])
+    const fd = native.memfdCreate('stays', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
+    process.stdout.write(String(native.getSeals(fd)))`
+  const inside = `echo 1 >/proc/sys/vm/memfd_noexec && exec "$0" -e "$1" "$2"`
+  const addon = path.join(packageRoot, 'dist/native')
+  const { stdout, stderr } = attemptNow('unshare', [
+    ...['--pid', '--fork', '--mount-proc', 'sh', '-c', inside, process.execPath, script, addon],
+  ])
+  expect({ stdout, stderr }).toEqual({ stdout: '0', stderr: '' })
 })
