@@ -133,6 +133,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: '60 threads change the protection of memory',
+    ...scanned,
     begin: async stage => withoutEnd(burden(await stage.as(stranger), ['protect', 60, stage.socket])),
   },
   {

@@ -291,13 +291,17 @@ export function signalledQemu(
   return proxyQemu(
     program,
     `let isDue = ${command === ''}
+let isOver = false
 monitor.on('data', bytes => {
   isDue ||= bytes.includes(${JSON.stringify(`"${command}"`)})
   qemu.stdio[3].write(bytes)
 })
 qemu.stdio[3].on('data', bytes => {
-  if (isDue && bytes.includes(${JSON.stringify(words)})) qemu.kill('${signal}')
-  monitor.write(bytes)
+  if (isOver) return
+  const at = isDue ? bytes.indexOf(${JSON.stringify(words)}) : -1
+  isOver = at >= 0
+  if (isOver) qemu.kill('${signal}')
+  monitor.write(isOver ? bytes.subarray(0, bytes.indexOf('\\n', at) + 1) : bytes)
 })
 `,
   )
