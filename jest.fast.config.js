@@ -20,7 +20,7 @@ const leftOut = [
   'quickstart/',
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
-  'table/format-over',
+  'table/(crash|format-over|scale)',
   'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
 ]
 

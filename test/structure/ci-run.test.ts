@@ -62,7 +62,41 @@ test('its steps are what they are called', () => {
   // Proves that style and types are both in the one step, for a fresh clone too, and the tests in one command.
   const { scripts } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8'))
   expect(scripts.check).toBe('node setup.mjs && biome check . && tsc -p src/page')
-  expect([scripts.pretest, scripts.test]).toEqual(['node setup.mjs', 'jest'])
+  expect([scripts.pretest, scripts.test]).toEqual(['node setup.mjs', 'node test/everything.mjs'])
+})
+
+test.each([
+  ['both', [], 0],
+  ['the suite that runs by itself', ['first'], 1],
+  ['the others', ['second'], 1],
+])('every suite runs once; %s may fail and nothing is left out or forgiven', (_which, failing, status) => {
+  const program = path.join(folder, 'test/everything.mjs')
+  const runner = path.join(folder, 'node_modules/jest/bin/jest.js')
+  for (const file of [program, runner]) mkdirSync(path.dirname(file), { recursive: true })
+  cpSync(path.join(packageRoot, 'test/everything.mjs'), program)
+  writeFileSync(
+    runner,
+    `const args = process.argv.slice(2)
+console.log(JSON.stringify(args))
+const which = args[0].startsWith('-') ? 'second' : 'first'
+process.exit(${JSON.stringify(failing)}.includes(which) ? 3 : 0)
+`,
+  )
+  const all = attemptNow(process.execPath, [program])
+  expect(all.status).toBe(status)
+  const runs = all.stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as string[])
+  const suitesOf = (args: string[]) => {
+    const jest = path.join(packageRoot, 'node_modules/jest/bin/jest.js')
+    const { stdout } = attemptNow(process.execPath, [jest, '--listTests', ...args], { cwd: packageRoot })
+    return stdout.trim().split('\n')
+  }
+  const suites = runs.flatMap(suitesOf)
+  expect(suites.sort()).toEqual(suitesOf([]).sort())
+  expect(runs).toHaveLength(2)
+  expect(attemptNow(process.execPath, [program, 'test/table']).stdout).toBe('["test/table"]\n')
 })
 
 test('the fast tests leave out only suites that there are, and are the same runner', () => {
