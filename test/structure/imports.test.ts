@@ -16,15 +16,27 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
   'src/client': { imports: ['protocol', 'native'], node: 'any' },
 }
 /**
- * The rooms of the broker, and its files beside them, from the ground up: each imports only what stands before it.
+ * The rooms inside the large folders, from the ground up: each imports only what stands before it, and folders end with /.
  * What a room needs of one above it, it says by an interface of its own.
  */
-const brokerOrder = [
-  ...['version', 'refusal', 'log', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
-  ...['service', 'lease', 'allocator', 'table', 'worker', 'config', 'access', 'source', 'state'],
-  ...['session', 'update', 'contents', 'revoke', 'console', 'broker', 'handler', 'recover'],
-  ...['banner', 'command-line', 'main'],
-]
+const orders: Record<string, string[]> = {
+  protocol: [
+    ...['units', 'toml-line', 'toml-mistake', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
+    ...['interfaces', 'update-phases', 'source/', 'table/', 'columns'],
+  ],
+  'src/broker': [
+    ...['version', 'refusal', 'log/', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
+    ...['service/', 'lease/', 'allocator/', 'table/', 'worker/', 'config/', 'access/', 'source/', 'state/'],
+    ...['session/', 'update/', 'contents/', 'revoke/', 'console/', 'broker', 'handler/', 'recover/'],
+    ...['banner', 'command-line', 'main'],
+  ],
+  'src/client/ctl': [
+    ...['terminal/', 'table', 'event-line', 'exit', 'unless', 'executable', 'placeholder', 'verb', 'remote'],
+    ...['map-spec', 'memory-path', 'session', 'launch', 'completion'],
+    ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
+  ],
+  'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],
+}
 
 /** Makes the generated files: a program that reads and writes them, and no part of the protocol itself. */
 const generators = /^protocol\/(generate\.ts$|idl\/)/
@@ -67,7 +79,8 @@ function roomOf(file: string): string {
 const isNode = (specifier: string) => specifier.startsWith('node:') || builtinModules.includes(specifier)
 const where = ({ file, line, specifier }: Import) => `${file}:${line} imports '${specifier}'`
 
-const all = Object.keys(rooms).flatMap(sources).flatMap(importsOf)
+const allFiles = new Set(Object.keys(rooms).flatMap(sources))
+const all = [...allFiles].flatMap(importsOf)
 
 test('the imports were found at all', () => {
   for (const room of Object.keys(rooms))
@@ -88,32 +101,40 @@ test('every room imports only itself and the rooms below it', () => {
   expect(wrong.map(where)).toEqual([])
 })
 
-/** 'allocator' of src/broker/allocator/extents.ts, 'main' of src/broker/main.ts; undefined elsewhere. */
-function brokerRoomOf(file: string): string | undefined {
-  const [, , room] = file.startsWith('src/broker/') ? file.split('/') : []
-  return room?.replace(/\.ts$/, '')
+/** 'allocator/' of src/broker/allocator/extents.ts, 'main' of src/broker/main.ts; undefined outside the folder. */
+function innerRoomOf(folder: string, file: string): string | undefined {
+  if (!file.startsWith(`${folder}/`)) return undefined
+  const [room, ...rest] = file.slice(folder.length + 1).split('/')
+  return rest.length > 0 ? `${room}/` : room!.replace(/\.m?tsx?$/, '')
 }
 
-test('every room of the broker imports only rooms below it', () => {
-  const used = new Set(all.map(({ file }) => brokerRoomOf(file)).filter(room => room !== undefined))
-  expect([...used].filter(room => !brokerOrder.includes(room))).toEqual([])
-  const wrong = all.filter(({ file, specifier }) => {
-    const room = brokerRoomOf(file)
-    const target = brokerRoomOf(path.join(path.dirname(file), specifier))
-    if (room === undefined || target === undefined || !specifier.startsWith('.') || room === target)
-      return false
-    return brokerOrder.indexOf(target) >= brokerOrder.indexOf(room)
+test.each(Object.entries(orders))('in %s, every room imports only rooms below it', (folder, order) => {
+  const inside = all.filter(({ file }) => file.startsWith(`${folder}/`))
+  const found = new Set(
+    [...allFiles].map(file => innerRoomOf(folder, file)).filter(room => room !== undefined),
+  )
+  expect([...found].sort()).toEqual([...order].sort())
+  const wrong = inside.filter(({ file, specifier }) => {
+    if (!specifier.startsWith('.')) return false
+    const imported = fileOf(file, specifier)
+    const room = innerRoomOf(folder, file)!
+    const target = imported && innerRoomOf(folder, imported)
+    return target && target !== room && order.indexOf(target) >= order.indexOf(room)
   })
   expect(wrong.map(where)).toEqual([])
 })
+
+/** The file of ours that a relative import names; undefined for anything else, such as a built addon. */
+function fileOf(importer: string, specifier: string): string | undefined {
+  const target = path.join(path.dirname(importer), specifier)
+  return ['.ts', '.tsx', '/index.ts', ''].map(ending => target + ending).find(name => allFiles.has(name))
+}
 
 test('no files import each other in a circle', () => {
   const graph = new Map<string, string[]>()
   for (const { file, specifier } of all) {
     if (!specifier.startsWith('.')) continue
-    const target = path.join(path.dirname(file), specifier)
-    const candidates = ['.ts', '.tsx', '/index.ts', ''].map(ending => target + ending)
-    const found = candidates.find(candidate => all.some(one => one.file === candidate))
+    const found = fileOf(file, specifier)
     if (found !== undefined) graph.set(file, [...(graph.get(file) ?? []), found])
   }
   const done = new Set<string>()

@@ -1,5 +1,5 @@
 import type { BrokerMethodName, BrokerMethods, WatchOut } from '../../../protocol/generated/broker'
-import { Signal } from '../state/signal'
+import { Signal } from '../signal'
 import { CallFailed, Connection } from './connection'
 import { forgetToken, keepToken, NotTheBroker, patience, prove } from './token'
 

@@ -1,5 +1,5 @@
 import { hex, printable, size } from '../format'
-import type { RangeMap } from '../state/range-map'
+import type { RangeMap } from './range-map'
 import { drawEdges, type Raster, rasterise } from './raster'
 import { readTheme, type Theme } from './theme'
 import { ticks, type View } from './viewport'

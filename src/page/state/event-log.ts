@@ -1,5 +1,5 @@
 import type { Event } from '../../../protocol/generated/broker'
-import { Signal } from './signal'
+import { Signal } from '../signal'
 
 /** Events kept; beyond it the oldest go. */
 export const eventsKept = 5000

@@ -1,7 +1,7 @@
 import type { Allocation, Extent, Mapping, Poison, Range, Retired } from '../../../protocol/generated/broker'
 import { ExtentIndex } from '../map/extent-index'
 import { OwnerPaints, type Paint, paint } from '../map/paint'
-import { RangeMap } from './range-map'
+import { RangeMap } from '../map/range-map'
 
 export type ColourBy = 'state' | 'owner'
 

@@ -11,11 +11,11 @@ import type {
 } from '../../../protocol/generated/broker'
 import { CallFailed } from '../link/connection'
 import { Link } from '../link/link'
+import { Signal } from '../signal'
 import { applyEvent, type Wanted } from './apply-event'
 import { EventLog } from './event-log'
 import { type ColourBy, Inventory, type InventoryListener } from './inventory'
 import { Refresher, Throttle } from './refresher'
-import { Signal } from './signal'
 import { type Sample, sampleBetween, samplesKept } from './statistics'
 
 const pollMs = 1000

@@ -1,5 +1,5 @@
 import type { View } from '../map/viewport'
-import { Signal } from './signal'
+import { Signal } from '../signal'
 
 export const tabs = ['allocations', 'mappings', 'clients', 'events', 'charts', 'recovery', 'bytes'] as const
 export type Tab = (typeof tabs)[number]

@@ -1,7 +1,7 @@
 import { useRef } from 'preact/hooks'
 import { count, grouped, percent, size } from '../format'
 import { type FreeSpace, freeSpace } from '../map/free-space'
-import type { RangeMap } from '../state/range-map'
+import type { RangeMap } from '../map/range-map'
 import { useApp, useSignals } from './hooks'
 
 const barHeight = 34

@@ -1,7 +1,7 @@
 import { createContext } from 'preact'
 import { useContext, useEffect, useReducer } from 'preact/hooks'
+import type { Signal } from '../signal'
 import type { Model } from '../state/model'
-import type { Signal } from '../state/signal'
 import type { Ui } from '../state/ui'
 
 /** Text that changes more often than this can't be read. */

@@ -1,6 +1,6 @@
 import type { Range } from '../../../protocol/generated/broker'
 import { size } from '../format'
-import type { RangeMap } from '../state/range-map'
+import type { RangeMap } from '../map/range-map'
 import { useApp, useSignals } from './hooks'
 
 /** The meaning of the colours, and the amount of memory that belongs to nobody. */

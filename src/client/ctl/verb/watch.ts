@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
-import { type Broker, BrokerError, type Event, type WatchItem } from '../../index'
+import { type Broker, BrokerError, type WatchItem } from '../../index'
+import { eventLine } from '../event-line'
 import { exitCode } from '../exit'
 import { patientMs, type Session, withBroker } from '../session'
-import { paint, printable, size, time } from '../table'
+import { paint, time } from '../table'
 import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
 
@@ -70,19 +71,4 @@ function describe(line: WatchLine): string {
       return line.again ? paint(`changes may have gone unseen; now: ${state}`, 'yellow') : paint(state, 'dim')
     }
   }
-}
-
-export function eventLine(event: Event, when = time(event.time)): string {
-  const words = [
-    when,
-    `#${event.sequence}`,
-    event.kind,
-    event.allocation ?? event.range ?? undefined,
-    event.mapping ? `mapping ${event.mapping}` : undefined,
-    event.bytes ? size(event.bytes) : undefined,
-    typeof event.uid === 'number' ? `uid ${event.uid}` : undefined,
-    event.pid ? `pid ${event.pid}` : undefined,
-    event.detail ?? undefined,
-  ]
-  return printable(words.filter(word => word !== undefined).join('  '))
 }

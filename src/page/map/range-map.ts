@@ -1,6 +1,6 @@
 import type { Extent, Range } from '../../../protocol/generated/broker'
-import { ExtentIndex } from '../map/extent-index'
-import { paint } from '../map/paint'
+import { ExtentIndex } from './extent-index'
+import { paint } from './paint'
 
 /** The table's place in the index of extents; allocations have positive numbers, retired memory negative ones. */
 const tableRef = 0
