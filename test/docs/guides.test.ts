@@ -144,6 +144,14 @@ test.each(guides)('every link and file of %s leads somewhere', name => {
     expect([file, existsSync(path.join(packageRoot, file!))]).toEqual([file, true])
 })
 
+test('each row of the table of programs names a test', () => {
+  const table = /^## Which program[^\n]*\n\n([\s\S]*?)\n\n/m.exec(readGuide('programs.md'))![1]!
+  const [head, , ...rows] = table.split('\n')
+  expect(head).toMatch(/\| shown by \|$/)
+  expect(rows.length).toBeGreaterThan(5)
+  for (const row of rows) expect(row).toMatch(/ `test\/[\w./-]+\.ts` \|$/)
+})
+
 /** As they are linked to. */
 function headingsOf(file: string): string[] {
   return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>

@@ -28,13 +28,17 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     ...(await archive.withLibraries('python3.11-minimal')),
     'libpython3.11-stdlib',
   ])
-  const packaged = await archive.unpacked('xfsprogs-bookworm', () => archive.withLibraries('xfsprogs'))
-  const unchanged = ['sbin/mkfs.xfs'].map(
+  const packaged = await archive.unpacked('programs-bookworm', () =>
+    archive.withLibraries('memcached', 'lmdb-utils', 'xfsprogs'),
+  )
+  const unchanged = ['bin/memcached', 'bin/mdb_load', 'bin/mdb_dump', 'bin/mdb_stat', 'sbin/mkfs.xfs'].map(
     name => [`${packaged}/usr/${name}`, `${packaged}/${name}`].find(existsSync)!,
   )
   const interpreter = path.join(python, 'usr/bin/python3.11')
   const { modules, data } = qemuParts(qemu)
-  const programs = ['setpriv', 'chattr', 'mke2fs', 'e2fsck', 'debugfs'].map(name => findProgram(name)!)
+  const programs = ['setpriv', 'prlimit', 'chattr', 'mke2fs', 'e2fsck', 'debugfs'].map(
+    name => findProgram(name)!,
+  )
   const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)

@@ -5,19 +5,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ctlMain } from '../client/support/ctl'
 import { blocksOf, commandsOf, readGuide } from '../docs/guide'
 import { runNow } from '../support/child'
+import { itemsFound, putItems } from '../support/memcached-items'
 import { needsHugePages } from '../support/needs-huge-pages'
 import { needsRoot } from '../support/needs-root'
 import { packagedProgram } from '../support/packaged-program'
 import { TestBroker, until } from '../support/test-broker'
 import { startWithTenants, tenant } from './tenants'
 
-const items = 20_000
 const place = '/var/lib/memcached'
 /** The guide's command, word by word. */
 const [guideCommand] = blocksOf(readGuide('programs.md'))
@@ -30,6 +29,7 @@ let folder: string
 let memcached: string | undefined
 let broker: TestBroker
 let running: ChildProcess | undefined
+let items: number
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'membroker-memcached-'))
@@ -76,31 +76,12 @@ class Memcached {
     return self
   }
 
-  /** Sends commands, and returns all replies up to the version's. */
-  private async ask(commands: string): Promise<string> {
-    const connection = createConnection(this.socket).setEncoding('latin1')
-    let replies = ''
-    connection.on('data', text => {
-      replies += text
-    })
-    connection.write(`${commands}version\r\n`)
-    while (!replies.includes('VERSION ')) await once(connection, 'data')
-    connection.destroy()
-    return replies
-  }
-
   async put(): Promise<void> {
-    let commands = ''
-    for (let i = 0; i < items; i++) commands += `set k${i} 0 0 6 noreply\r\n${String(i).padStart(6, '0')}\r\n`
-    await this.ask(commands)
+    items = await putItems(this.socket)
   }
 
-  async hits(): Promise<number> {
-    let commands = ''
-    for (let i = 0; i < items; i++) commands += `get k${i}\r\n`
-    const replies = await this.ask(commands)
-    const found = [...replies.matchAll(/VALUE k(\d+) 0 6\r\n(\d{6})/g)]
-    return found.filter(([, key, value]) => Number(key) === Number(value)).length
+  hits(): Promise<number> {
+    return itemsFound(this.socket)
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import type { Host } from '../inside/host'
 import { persistentDevices, persistentParameters } from '../inside/persistent-memory'
 import { digest, fillWithPattern } from '../inside/physical-memory'
+import { UnchangedPrograms } from '../inside/unchanged-programs'
 import { kexec, type Scenario, stage } from '../scenario'
 
 const KiB = 2 ** 10
@@ -55,7 +56,10 @@ async function begin(host: Host): Promise<void> {
   await mount(host)
   await host.broker(config)
   await fill(host)
+  await programs(host).fill('xfs')
 }
+
+const programs = (host: Host) => new UnchangedPrograms(host, owner, '/mnt/xfs/programs')
 
 /** What the kernel maps without DAX is no memory that survives a kexec, and the broker says so. */
 async function exceptions(host: Host, device: string): Promise<void> {
@@ -181,12 +185,14 @@ async function check(host: Host): Promise<void> {
 }
 
 const scenario: Scenario = {
-  title: 'directory on DAX: a kexec without warning keeps all that was answered, on ext4 and xfs',
+  title:
+    'directory on DAX: a kexec without warning keeps all that was answered, on ext4 and xfs, and the data of unchanged programs',
   parameters: persistentParameters,
   steps: [
     stage('allocate, write, release, nothing synced', begin),
     kexec({ into: '7.2', abrupt: true }),
     stage('all of it is there', check),
+    stage('memcached and LMDB have their data', host => programs(host).find()),
   ],
 }
 export default scenario
