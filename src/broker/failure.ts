@@ -23,6 +23,11 @@ export function isEnvironment(error: unknown): boolean {
   return typeof code === 'string' && typeof syscall === 'string'
 }
 
+/** For errors that nobody needs to hear of. @throws any broken invariant */
+export function onlyEnvironment(error: unknown): void {
+  if (!isEnvironment(error)) throw error
+}
+
 /** Runs the work of a timer, a watch or another callback that has no caller to handle its errors. */
 export function guarded(log: Logger, what: string, work: () => void): void {
   try {

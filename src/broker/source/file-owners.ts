@@ -1,6 +1,6 @@
 import { closeSync, type Stats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isEnvironment } from '../failure'
+import { onlyEnvironment } from '../failure'
 import { type FileWork, takeOver } from './file-work'
 import type { AllocationMemory } from './source'
 
@@ -90,8 +90,4 @@ export class FileOwners {
   gone(id: number): void {
     this.owners.delete(id)
   }
-}
-
-function onlyEnvironment(error: unknown): void {
-  if (!isEnvironment(error)) throw error
 }

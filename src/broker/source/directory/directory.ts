@@ -1,83 +1,34 @@
-import {
-  closeSync,
-  constants,
-  fchownSync,
-  fdatasync,
-  fstatSync,
-  ftruncateSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  statfsSync,
-} from 'node:fs'
-import { opendir, rm } from 'node:fs/promises'
-import path from 'node:path'
+import { closeSync, fdatasync, fstatSync, type Stats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
-import { directory as description } from '../../../../protocol/source/directory'
 import type { Extent } from '../../../../protocol/table'
-import { formatSize, roundDown, roundUp } from '../../../../protocol/units'
-import { tableBytesFor } from '../../config/range'
+import { roundUp } from '../../../../protocol/units'
 import type { RangeSettings } from '../../config/settings'
-import { isEnvironment, SourceError, StillReferenced } from '../../failure'
-import type { NativeMedium } from '../../table'
+import { isEnvironment, onlyEnvironment, SourceError, StillReferenced } from '../../failure'
 import { FileOwners } from '../file-owners'
 import { proveByOpening } from '../file-proof'
 import { cut, populateAll, punchPieces } from '../file-work'
-import { hasOwnPool, PagesOwed, whyOwed } from '../huge-pages'
-import { PinnedPages } from '../pinned-pages'
+import { whyOwed } from '../huge-pages'
 import { Reservations } from '../reservation'
-import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
-import { DaxDirectory, lostByKexec } from './dax'
+import type { AllocationFiles } from './allocation-files'
 import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
-import {
-  allocationFiles,
-  allocationOf,
-  nameFor,
-  openTable,
-  prepareDirectory,
-  setPassable,
-  takeLock,
-} from './folder'
-import { boundNode, mountOf, tmpfsPageBytes } from './mount'
+import { allocationOf, setPassable } from './folder'
+import { type Opened, openDirectory } from './open'
 import { DirectoryWatch } from './watch'
 
-const tmpfs = 0x01021994
-const hugetlbfs = 0x958458f6
-/** Linux; Node has no name for it. */
-const O_PATH = 0o10000000
 /** Time at a start for truncating files that an interrupted grow has left too long. */
 const recoverMs = 5000
 
-interface Opened {
-  readonly directory: string
-  readonly lock: number
-  readonly bytes: number
-  readonly unitBytes: number
-  readonly node: number | undefined
-  readonly capabilities: Capabilities
-  readonly filesystem: number
-  readonly filePageBytes: number
-  readonly preallocate: boolean
-  readonly host: SourceHost
-  readonly pinned: PinnedPages | undefined
-  readonly isSole: SoleOpener | undefined
-  /** Where a kexec keeps the files. */
-  readonly dax: DaxDirectory | undefined
-}
-
 /**
- * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`,
- * beside `table` and `lock`. Where an owner may open by path, it passes through the directory to its own files, and so can
- * anybody. So there the names are `alloc-ID-RANDOM`: nobody finds the files of others. Extents only count the directory's bytes; the kernel chooses the pages. New pages are zero, and
- * nobody else gets a page while a descriptor, a mapping or a pin of it exists. So the memory counts as free once the file is
- * gone.
+ * One file per allocation in a directory of the broker's own, on tmpfs, hugetlbfs or a disk filesystem: `alloc-ID`, beside
+ * `table` and `lock`. An owner that may open by path passes through the directory to its own files, and so can anybody; there
+ * the names are `alloc-ID-RANDOM`, so nobody finds the files of others. Extents only count the directory's bytes; the kernel
+ * chooses the pages. New pages are zero, and nobody else gets a page while a descriptor, a mapping or a pin of it exists. So the
+ * memory counts as free once the file is gone.
  */
 export class DirectorySource implements Source {
   readonly kind = 'directory'
@@ -90,55 +41,51 @@ export class DirectorySource implements Source {
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
   private readonly owners: FileOwners
-  private readonly names: Map<number, string>
-  private readonly pagesOwed: PagesOwed | undefined
+  private readonly files: AllocationFiles
   private readonly ends: FileEnds
 
   private constructor(private readonly opened: Opened) {
-    const { directory, host, capabilities } = opened
+    const { files, host, capabilities } = opened
+    const work = host.files
     this.bytes = opened.bytes
     this.unitBytes = opened.unitBytes
     this.node = opened.node
     this.capabilities = capabilities
-    const work = host.files
-    this.names = allocationFiles(directory)
+    this.files = files
     this.owners = new FileOwners(
       work,
-      id => openByName(this.file(id)),
+      id => files.openByName(id),
       memory => this.commitOwner(memory),
     )
     this.reservations = new Reservations(
       work,
       capabilities.pageBytes,
-      () => freeBytes(directory),
+      () => files.freeBytes(),
       opened.dax ? 'populate' : 'allocate',
     )
     this.sizes = new FileSizes(
+      files,
       {
-        file: id => this.file(id),
-        open: id => openNow(this.file(id), true),
         isRight: (stat, memory) => this.isRight(stat, memory),
         restore: (fd, memory) => this.restore(fd, memory),
       },
       host,
     )
-    if (opened.filesystem === hugetlbfs && !opened.pinned)
-      this.pagesOwed = new PagesOwed(directory, capabilities.pageBytes)
     this.ends = new FileEnds(
+      files,
       {
-        open: id => openNow(this.file(id), true),
         disown: memory => this.disown(memory),
         admit: (memory, openBy) => this.admit(memory, openBy),
         prove: memory => this.proveUnpinned(memory),
         overwrite: async (fd, offset) => (this.keepsPages ? undefined : overwrite(fd, offset)),
-        cutsAnyTime: opened.filesystem === tmpfs,
+        cutsAnyTime: opened.filesystem === 'tmpfs',
         pageBytes: capabilities.pageBytes,
+        pagesOwed: opened.pagesOwed,
       },
       this.sizes,
       host,
-      this.pagesOwed,
     )
-    this.watch = new DirectoryWatch(directory, {
+    this.watch = new DirectoryWatch(files.directory, {
       changed: names => host.guarded('looking at changed files', () => this.changed(names)),
       blind: error =>
         host.limited(
@@ -151,108 +98,31 @@ export class DirectorySource implements Source {
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
   static async open(settings: RangeSettings, host: SourceHost): Promise<OpenedSource> {
-    const directory = path.resolve(settings.path!)
-    prepareDirectory(directory)
-    const lock = takeLock(directory)
-    let medium: NativeMedium | undefined
-    let dax: DaxDirectory | undefined
-    try {
-      const { type, bsize, blocks } = statfsSync(directory)
-      const mount = mountOf(directory)
-      const unitBytes = Math.max(type === hugetlbfs ? bsize : 4096, settings.alignBytes ?? 0)
-      const bytes = roundDown(settings.bytes, unitBytes)
-      const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
-      const table = await openTable(directory, roundUp(tableBytes, type === hugetlbfs ? bsize : 4096))
-      medium = table.medium
-      if (blocks > 0 && blocks * bsize < bytes + table.bytes)
-        throw new SourceError(
-          `${directory} is on a filesystem of ${formatSize(blocks * bsize)}, too small for a range of ` +
-            `${formatSize(bytes)} and its table of ${formatSize(table.bytes)}`,
-        )
-      const isHuge = type === hugetlbfs
-      dax = await openDax(directory, table.file, host)
-      const source = new DirectorySource({
-        directory,
-        lock,
-        bytes,
-        unitBytes,
-        node: boundNode(mount.options),
-        capabilities: {
-          ...description.can,
-          survivesBroker: true,
-          survivesKexec: dax !== undefined,
-          // A kexec would lose what programs store into holes.
-          discard: dax === undefined,
-          pageBytes: isHuge ? bsize : 4096,
-        },
-        filesystem: type,
-        filePageBytes: isHuge ? bsize : tmpfsPageBytes(mount.options),
-        preallocate: dax !== undefined || (settings.preallocate ?? isHuge),
-        host,
-        pinned:
-          isHuge && !hasOwnPool(directory)
-            ? await PinnedPages.open(host.files, bsize, why =>
-                host.limited(`${why}; on a mount of its own with size= they are counted`),
-              )
-            : undefined,
-        isSole: isHuge ? await soleOpenerOfHugePages(host.files, bsize, why => host.limited(why)) : undefined,
-        dax,
-      })
-      return {
-        source,
-        medium: table.medium,
-        fresh: table.fresh,
-        keepTable: () => {
-          renameSync(table.file, path.join(directory, 'table'))
-          return dax?.commitNames(process.getuid!())
-        },
-      }
-    } catch (error) {
-      medium?.close()
-      dax?.close()
-      closeSync(lock)
-      throw error
-    }
-  }
-
-  private file(id: number): string {
-    // Absolute and without a slash at its end. path.join() took 3 of a grant's and its revocation's 70 microseconds.
-    return `${this.opened.directory}/${this.names.get(id) ?? nameFor(id, false)}`
+    const { opened, table } = await openDirectory(settings, host)
+    return { source: new DirectorySource(opened), ...table }
   }
 
   pathOf({ id, uid }: AllocationMemory): string | undefined {
-    return this.owners.of(id) === uid ? this.file(id) : undefined
+    return this.owners.of(id) === uid ? this.files.path(id) : undefined
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
-    this.names.set(memory.id, nameFor(memory.id, this.opened.host.anybodyOpensByPath()))
-    const file = this.file(memory.id)
-    // Nobody else knows this file yet, so nobody can make these calls wait.
-    const fd = openSync(file, 'wx+', 0o600)
-    try {
-      if (openBy !== undefined) fchownSync(fd, openBy, -1)
-      ftruncateSync(fd, memory.bytes)
-      this.opened.dax?.check(file)
-    } catch (error) {
-      closeSync(fd)
-      rmSync(file, { force: true })
-      this.names.delete(memory.id)
-      throw error
-    }
+    const { files, host, dax, preallocate } = this.opened
+    const hidden = host.anybodyOpensByPath()
+    const fd = files.make(memory.id, memory.bytes, openBy, hidden, file => dax?.check(file))
     this.owners.made(memory.id, openBy)
-    if (openBy !== undefined) setPassable(this.opened.directory, true)
-    if (!this.opened.preallocate) return closeSync(fd)
+    if (openBy !== undefined) setPassable(files.directory, true)
+    if (!preallocate) return closeSync(fd)
     const undo = async () => {
-      await rm(file, { force: true })
-      this.names.delete(memory.id)
-      this.owners.gone(memory.id)
+      await files.unlink(memory.id)
+      this.gone(memory.id)
     }
     return this.reserve(fd, memory, 0, undo, signal)
   }
 
   async grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): Promise<void> {
     await this.sizes.idle(memory.id)
-    const fd = openNow(this.file(memory.id), true)
+    const fd = this.files.open(memory.id)
     try {
       await this.opened.host.files.truncate(memory.uid, fd, memory.bytes)
     } catch (error) {
@@ -287,7 +157,7 @@ export class DirectorySource implements Source {
   }
 
   async discard({ id, uid }: AllocationMemory, pieces: readonly Extent[]): Promise<void> {
-    const fd = openNow(this.file(id), true)
+    const fd = this.files.open(id)
     try {
       await punchPieces(this.opened.host.files, uid, fd, pieces)
     } finally {
@@ -296,7 +166,7 @@ export class DirectorySource implements Source {
   }
 
   residentBytes(id: number): number | undefined {
-    const stat = lstatSync(this.file(id), { throwIfNoEntry: false })
+    const stat = this.files.stat(id)
     return stat && stat.blocks * 512
   }
 
@@ -323,18 +193,18 @@ export class DirectorySource implements Source {
    * to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
    */
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
-    const gone = retired.filter(({ id }) => !lstatSync(this.file(id), { throwIfNoEntry: false }))
-    this.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
+    const gone = retired.filter(({ id }) => !this.files.stat(id))
+    this.opened.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
     this.opened.dax?.reportCopied(
-      kept.map(({ id }) => this.file(id)),
+      kept.map(({ id }) => this.files.path(id)),
       why => this.opened.host.limited(why),
     )
     const files = kept.flatMap(memory => {
-      const stat = lstatSync(this.file(memory.id), { throwIfNoEntry: false })
+      const stat = this.files.stat(memory.id)
       return stat ? { memory, stat, openBy: this.opened.host.openBy(memory.uid) } : []
     })
     setPassable(
-      this.opened.directory,
+      this.files.directory,
       files.some(({ openBy }) => openBy !== undefined),
     )
     const longer = files.filter(({ memory, stat }) => stat.size > memory.bytes)
@@ -349,7 +219,7 @@ export class DirectorySource implements Source {
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
-    const fd = openNow(this.file(memory.id), writable)
+    const fd = this.files.open(memory.id, writable)
     if (this.isRight(fstatSync(fd), memory)) return fd
     closeSync(fd)
     throw Object.assign(new SourceError('a holder has resized it; the broker is restoring it'), {
@@ -373,10 +243,7 @@ export class DirectorySource implements Source {
   }
 
   private async lookAtAll(): Promise<void> {
-    for await (const { name } of await opendir(this.opened.directory, { bufferSize: 256 })) {
-      const id = allocationOf(name)
-      if (id !== undefined) this.sizes.look([id])
-    }
+    for await (const id of this.files.each()) this.sizes.look([id])
   }
 
   async disown(memory: AllocationMemory): Promise<void> {
@@ -386,16 +253,16 @@ export class DirectorySource implements Source {
   }
 
   admit(memory: AllocationMemory, openBy: number): Promise<void> {
-    setPassable(this.opened.directory, true)
+    setPassable(this.files.directory, true)
     return this.owners.set(memory, openBy)
   }
 
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
-    const missing = this.pagesOwed?.missing(id) ?? 0
+    const missing = this.opened.pagesOwed?.missing(id) ?? 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
-    const open = () => openNow(this.file(id), true)
-    const proof = await proveByOpening(open, this.file(id), scan, undefined, this.opened.isSole)
+    const open = () => this.files.open(id)
+    const proof = await proveByOpening(open, this.files.path(id), scan, undefined, this.opened.isSole)
     if (proof.kind !== 'gone' || !withPages) return proof
     return (await this.opened.pinned?.prove(id, open)) ?? proof
   }
@@ -405,7 +272,7 @@ export class DirectorySource implements Source {
     const proof = await this.prove(id, this.opened.host.scan)
     const { pinned } = this.opened
     if (proof.kind === 'held' || !pinned) return proof
-    const fd = openNow(this.file(id), true)
+    const fd = this.files.open(id)
     try {
       await pinned.check(uid, id, fd)
       return proof
@@ -423,28 +290,32 @@ export class DirectorySource implements Source {
 
   async destroy(memory: AllocationMemory): Promise<void> {
     const { id } = memory
-    const fd = openIfThere(this.file(id))
+    const fd = this.files.openIfThere(id)
     if (fd !== undefined) {
       const remove = async () => {
         // The owner may have given the file another name, which would keep the memory after unlink.
         await cut(this.opened.host.files, memory.uid, fd, 0)
         await this.stripNames(memory, fd)
-        await rm(this.file(id), { force: true })
+        await this.files.unlink(id)
         await this.opened.dax?.commitNames(memory.uid)
       }
       try {
         // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
         if (!this.keepsPages) await overwrite(fd, 0)
         await this.opened.pinned?.check(memory.uid, id, fd)
-        await (this.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
+        await (this.opened.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
       } finally {
         closeSync(fd)
       }
     }
-    this.owners.gone(id)
-    this.names.delete(id)
-    const missing = this.pagesOwed?.missing(id)
+    this.gone(id)
+    const missing = this.opened.pagesOwed?.missing(id)
     if (missing) throw new StillReferenced(whyOwed(missing))
+  }
+
+  private gone(id: number): void {
+    this.owners.gone(id)
+    this.files.forget(id)
   }
 
   /** Further names that the owner gave the file stay. This removes what they could still lead to: the owner's attributes. */
@@ -467,7 +338,7 @@ export class DirectorySource implements Source {
   }
 
   private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
-    const fd = openNow(this.file(id), true)
+    const fd = this.files.open(id)
     try {
       await this.opened.host.files.truncate(uid, fd, bytes)
     } finally {
@@ -487,7 +358,7 @@ export class DirectorySource implements Source {
   /** A kexec would give the former owner its right back. */
   private async commitOwner({ id, uid }: AllocationMemory): Promise<void> {
     if (!this.opened.dax) return
-    const fd = openIfThere(this.file(id))
+    const fd = this.files.openIfThere(id)
     if (fd === undefined) return
     try {
       await this.opened.host.files.sync(uid, fd)
@@ -497,11 +368,11 @@ export class DirectorySource implements Source {
   }
 
   private get keepsPages(): boolean {
-    return this.opened.filesystem === tmpfs || this.opened.filesystem === hugetlbfs
+    return this.opened.filesystem !== 'disk'
   }
 
   present(): number[] {
-    return [...allocationFiles(this.opened.directory).keys()]
+    return this.files.present()
   }
 
   close(): void {
@@ -514,55 +385,9 @@ export class DirectorySource implements Source {
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
 
-async function openDax(
-  directory: string,
-  table: string,
-  host: SourceHost,
-): Promise<DaxDirectory | undefined> {
-  const lost = lostByKexec(mountOf(directory), table)
-  if (lost === undefined) return DaxDirectory.open(directory, table, host.files)
-  if (lost !== false) host.limited(lost)
-  return undefined
-}
-
-/** O_PATH: a holder with a lease, or one that runs the file as a program, prevents any other open. */
-function openByName(file: string): number | undefined {
-  try {
-    return openSync(file, O_PATH | constants.O_NOFOLLOW)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Never waits: without O_NONBLOCK the kernel makes an open wait as long as a holder's lease lasts. */
-function openNow(file: string, writable: boolean): number {
-  const { O_NONBLOCK, O_RDONLY, O_RDWR } = constants
-  return openSync(file, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK)
-}
-
-function openIfThere(file: string): number | undefined {
-  try {
-    return openNow(file, true)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
-}
-
 /** Zeroes a file from an offset on, also on its disk. */
 async function overwrite(fd: number, offset: number): Promise<void> {
   const { size } = fstatSync(fd)
   if (size > offset) await native.scrub(fd, offset, size - offset)
   await promisify(fdatasync)(fd)
-}
-
-/** Space that the filesystem has left for root; undefined where it has no bound of its own (hugetlbfs without size=). */
-function freeBytes(directory: string): number | undefined {
-  const { blocks, bfree, bsize } = statfsSync(directory)
-  return blocks > 0 ? bfree * bsize : undefined
-}
-
-function onlyEnvironment(error: unknown): void {
-  if (!isEnvironment(error)) throw error
 }

@@ -4,12 +4,11 @@ import { cut } from '../file-work'
 import { type PagesOwed, whyOwed } from '../huge-pages'
 import type { AllocationMemory, Proof, SourceHost } from '../source'
 import { checkUnheld } from '../unheld'
+import type { AllocationFiles } from './allocation-files'
 import type { FileSizes } from './file-sizes'
 
-/** Access to the files of a directory. */
-export interface EndFiles {
-  /** For writing. Does not wait. */
-  open(id: number): number
+/** What cutting a file takes in its directory. */
+interface EndRules {
   disown(memory: AllocationMemory): Promise<void>
   admit(memory: AllocationMemory, openBy: number): Promise<void>
   /** Whether anybody but the broker reaches the file or keeps a page of it. */
@@ -19,6 +18,8 @@ export interface EndFiles {
   /** Cutting the file is enough: it takes the end from everybody, and the kernel gives a page to others only when nobody uses it. */
   readonly cutsAnyTime: boolean
   readonly pageBytes: number
+  /** Where the mount counts huge pages that have not come back. */
+  readonly pagesOwed: PagesOwed | undefined
 }
 
 /** Cuts off the ends of files, of allocations that became smaller. */
@@ -27,10 +28,10 @@ export class FileEnds {
   private readonly pending = new Map<number, { uid: number; running: boolean }>()
 
   constructor(
-    private readonly files: EndFiles,
+    private readonly files: AllocationFiles,
+    private readonly rules: EndRules,
     private readonly sizes: FileSizes,
     private readonly host: SourceHost,
-    private readonly pagesOwed: PagesOwed | undefined,
   ) {}
 
   /**
@@ -39,11 +40,11 @@ export class FileEnds {
    */
   async prepare(before: AllocationMemory): Promise<void> {
     await this.sizes.idle(before.id)
-    if (this.files.cutsAnyTime) return
-    await this.files.disown(before)
+    if (this.rules.cutsAnyTime) return
+    await this.rules.disown(before)
     try {
       checkUnheld(
-        await this.files.prove(before),
+        await this.rules.prove(before),
         'an allocation of this range shrinks only while nobody has it mapped or open',
       )
     } catch (error) {
@@ -57,7 +58,7 @@ export class FileEnds {
     const owner = this.host.openBy(memory.uid)
     if (owner === undefined) return
     try {
-      await this.files.admit(memory, owner)
+      await this.rules.admit(memory, owner)
     } catch (error) {
       if (!isEnvironment(error)) throw error
     }
@@ -70,10 +71,10 @@ export class FileEnds {
     try {
       const fd = this.files.open(id)
       try {
-        await this.files.overwrite(fd, bytes)
-        const pages = Math.ceil((fstatSync(fd).size - bytes) / this.files.pageBytes)
+        await this.rules.overwrite(fd, bytes)
+        const pages = Math.ceil((fstatSync(fd).size - bytes) / this.rules.pageBytes)
         const work = () => cut(this.host.files, uid, fd, bytes)
-        await (this.pagesOwed?.go(uid, id, pages, work) ?? work())
+        await (this.rules.pagesOwed?.go(uid, id, pages, work) ?? work())
       } finally {
         closeSync(fd)
       }
@@ -97,7 +98,7 @@ export class FileEnds {
   check(uid: number): void {
     for (const [id, state] of this.pending) {
       if (state.uid !== uid) continue
-      const missing = this.pagesOwed?.missing(id) ?? 0
+      const missing = this.rules.pagesOwed?.missing(id) ?? 0
       if (missing > 0) throw new StillReferenced(whyOwed(missing))
       if (state.running || this.sizes.isWrong(id))
         throw new SourceError('a process keeps the kernel from cutting its file')

@@ -1,17 +1,14 @@
-import { closeSync, lstatSync, type Stats } from 'node:fs'
+import { closeSync, type Stats } from 'node:fs'
 import { isEnvironment } from '../../failure'
 import type { AllocationMemory, SourceHost } from '../source'
+import type { AllocationFiles } from './allocation-files'
 
 /** Time in one iteration of the event loop for looking at files. */
 const turnMs = 2
 /** Time before the next attempt at a file that the broker could not repair. */
 const retryMs = 1000
 
-/** Access to the files. */
-interface SizedFiles {
-  file(id: number): string
-  /** For writing. Does not wait. */
-  open(id: number): number
+interface SizeRules {
   /** Neither resized nor with memory beyond the end. */
   isRight(stat: Stats, memory: AllocationMemory): boolean
   /** Gives it the right size, in bounded time. */
@@ -33,7 +30,8 @@ export class FileSizes {
   private timer: NodeJS.Timeout | undefined
 
   constructor(
-    private readonly files: SizedFiles,
+    private readonly files: AllocationFiles,
+    private readonly rules: SizeRules,
     private readonly host: SourceHost,
   ) {}
 
@@ -50,8 +48,8 @@ export class FileSizes {
   repair(memory: AllocationMemory): Promise<void> | undefined {
     const running = this.repairs.get(memory.id)
     if (running) return running
-    const stat = lstatSync(this.files.file(memory.id), { throwIfNoEntry: false })
-    if (!stat || this.files.isRight(stat, memory)) return this.right(memory.id)
+    const stat = this.files.stat(memory.id)
+    if (!stat || this.rules.isRight(stat, memory)) return this.right(memory.id)
     const repair = this.putRight(memory, stat.size).finally(() => this.repairs.delete(memory.id))
     this.repairs.set(memory.id, repair)
     return repair
@@ -101,7 +99,7 @@ export class FileSizes {
 
   /** Nobody knows the right size just now: the broker changes the file, or is starting. */
   private retryIfThere(id: number): void {
-    if (lstatSync(this.files.file(id), { throwIfNoEntry: false })) this.again(id)
+    if (this.files.stat(id)) this.again(id)
     else this.right(id)
   }
 
@@ -109,7 +107,7 @@ export class FileSizes {
     try {
       const fd = this.files.open(memory.id)
       try {
-        await this.files.restore(fd, memory)
+        await this.rules.restore(fd, memory)
       } finally {
         closeSync(fd)
       }
