@@ -108,12 +108,16 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
     const successor = flags & successorFlag ? decodeHolder(reader, context) : null
     const name = reader.text(nameBytes)
     const metadata = flags & metadataFlag ? reader.text(metadataBytes) : null
-    const described = { id, name, uid, bytes, alignBytes, extents, secret, metadata, shares }
-    return { ...described, holder, successor, verdict, digest }
+    // One literal: a spread of objects takes three times as long, and a start decodes every record.
+    // biome-ignore format: one field a line would be as long as all of the above
+    return { id, name, uid, bytes, alignBytes, extents, secret, metadata, shares, holder, successor, verdict, digest }
   },
 }
 
-function decodeShares(reader: FieldReader, count: number): ShareRecord[] {
+const noShares: readonly ShareRecord[] = []
+
+function decodeShares(reader: FieldReader, count: number): readonly ShareRecord[] {
+  if (count === 0) return noShares
   const shares: ShareRecord[] = []
   for (let index = 0; index < count; index++) {
     shares.push({ uid: reader.u32(), access: reader.code(accesses) })

@@ -51,15 +51,19 @@ export class TableState implements TableView {
     if ('delete' in change) {
       this.entities(change.delete).delete(change.key)
       // Of a record that is void, too: it has had its id.
-      if (isCounted(change.delete)) this.useIds({ [change.delete]: change.key })
-      return
+      this.useId(change.delete, change.key)
+    } else {
+      this.entities(change.put).set(change.value.id, change.value)
+      this.useId(change.put, change.value.id)
     }
-    this.entities(change.put).set(change.value.id, change.value)
-    if (isCounted(change.put)) this.useIds({ [change.put]: change.value.id })
   }
 
-  useIds(used: Partial<IdsUsed>): void {
-    for (const kind of countedKinds) this.idsUsed[kind] = Math.max(this.idsUsed[kind], used[kind] ?? 0)
+  private useId(kind: EntityKind, id: number): void {
+    if (isCounted(kind) && id > this.idsUsed[kind]) this.idsUsed[kind] = id
+  }
+
+  useIds(used: IdsUsed): void {
+    for (const kind of countedKinds) this.useId(kind, used[kind])
   }
 }
 
