@@ -64,6 +64,8 @@ export class Contents {
   /** Stops the reading of an allocation, and waits for a discard. False: they do not end in time. */
   async stop(id: number): Promise<boolean> {
     const discard = this.discards.get(id)
+    // Nearly always. The rest of this function took a tenth of a grant's and its revocation's time.
+    if (!discard && !this.readings.has(id)) return true
     const late = new AbortController()
     const discarded =
       discard && Promise.race([discard.then(() => true), sleep(stopMs, false, { signal: late.signal })])

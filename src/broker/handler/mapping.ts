@@ -12,7 +12,7 @@ import type { Call } from '../../../protocol/wire/responder'
 import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
-import { refuse } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
@@ -22,8 +22,8 @@ import { checkIdle, checkNoHandOver, checkOwner, findVisible, maySee } from './a
 import { graceFor } from './release'
 
 /**
- * Synchronous from request to reply, because a starting VMM waits for it. The exception: the broker first repairs memory that a
- * holder has resized.
+ * Synchronous from request to reply, because a starting VMM waits for it. The exception: a holder has resized the memory, and the
+ * broker first repairs it. To open it shows that, so nothing looks at the file before.
  */
 export function createMapping(
   broker: Broker,
@@ -31,10 +31,19 @@ export function createMapping(
   input: CreateMappingIn,
   call: Call,
 ): undefined | Promise<undefined> {
-  const { range, record } = findVisible(broker.inventory, session, input.name)
-  const settled = range.readable ? range.source.settled?.(memoryOf(record)) : undefined
-  const map = () => mapNow(broker, session, input, call)
-  return settled ? settled.then(map) : map()
+  try {
+    return mapNow(broker, session, input, call)
+  } catch (error) {
+    if (!(error instanceof Refusal && isResized(error))) throw error
+    const { range, record } = findVisible(broker.inventory, session, input.name)
+    const settled = range.source.settled?.(memoryOf(record))
+    if (!settled) throw error
+    return settled.then(() => mapNow(broker, session, input, call))
+  }
+}
+
+function isResized({ error, parameters }: Refusal): boolean {
+  return error === 'SourceFailed' && (parameters as Refusal<'SourceFailed'>['parameters']).code === 'EBUSY'
 }
 
 function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: Call): undefined {

@@ -8,6 +8,7 @@ import {
   rmSync,
   type Stats,
   statfsSync,
+  unlinkSync,
 } from 'node:fs'
 import { opendir, rm } from 'node:fs/promises'
 import { allocationFiles, allocationOf, nameFor } from './folder'
@@ -59,6 +60,11 @@ export class AllocationFiles {
   /** Removes the name. Who has the file open keeps its memory. */
   async unlink(id: number): Promise<void> {
     await rm(this.path(id), { force: true })
+  }
+
+  /** The same at once. It takes the inode's lock: only for a file that nobody can have open. */
+  unlinkNow(id: number): void {
+    unlinkSync(this.path(id))
   }
 
   /** The file is gone: its id may come back with another name. */
