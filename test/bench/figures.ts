@@ -1,5 +1,6 @@
 import type { ConsoleCost } from './console-cost'
 import type { Restart } from './restart'
+import type { Row } from './rounds'
 import type { Starts } from './starts'
 import type { Pauses, UpgradeCost } from './upgrade'
 
@@ -17,6 +18,7 @@ export function percentile(times: readonly number[], percent: number): number {
 
 /** What was measured; a part that was not asked for is missing. */
 export interface Results {
+  rows?: readonly Row[]
   figures?: readonly Figure[]
   starts?: Starts
   restarts?: readonly Restart[]
@@ -27,10 +29,10 @@ export interface Results {
 }
 
 export function print(measured: Results, json: boolean): void {
-  const { figures, starts, restarts, console: cost, upgrades, disturbances } = measured
+  const { rows: inRounds, figures, starts, restarts, console: cost, upgrades, disturbances } = measured
   if (json) {
     const rows = figures?.map(figure => ({ ...figure, ratio: figure.nanoseconds / figure.floor }))
-    const results = { disturbances, figures: rows, starts, restarts, console: cost, upgrades }
+    const results = { disturbances, rows: inRounds, figures: rows, starts, restarts, console: cost, upgrades }
     console.log(JSON.stringify({ node: process.version, arch: process.arch, ...results }, null, 2))
     return
   }

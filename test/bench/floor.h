@@ -1,4 +1,4 @@
-/* What floor.c's measurements share: the clock, percentiles, and messages with and without a descriptor. */
+/* What the C programs of the bench share: the clock, percentiles, and messages with and without a descriptor. */
 #ifndef MEMBROKER_TEST_BENCH_FLOOR_H
 #define MEMBROKER_TEST_BENCH_FLOOR_H
 
@@ -18,11 +18,11 @@ struct percentiles {
 
 _Noreturn static void fail(const char *what)
 {
-    fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static uint64_t now(void)
+static inline uint64_t now(void)
 {
     struct timespec time;
     if (clock_gettime(CLOCK_MONOTONIC, &time))
@@ -30,7 +30,7 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static void *allocate(size_t count, size_t bytes)
+static inline void *allocate(size_t count, size_t bytes)
 {
     void *memory = calloc(count, bytes);
     if (!memory)
@@ -38,21 +38,21 @@ static void *allocate(size_t count, size_t bytes)
     return memory;
 }
 
-static int compare(const void *left, const void *right)
+static inline int compare(const void *left, const void *right)
 {
     uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
     return (a > b) - (a < b);
 }
 
 /* Sorts the samples. */
-static struct percentiles percentiles_of(uint64_t *samples, size_t count)
+static inline struct percentiles percentiles_of(uint64_t *samples, size_t count)
 {
     qsort(samples, count, sizeof *samples, compare);
     return (struct percentiles){.p50 = samples[count / 2], .p99 = samples[count * 99 / 100]};
 }
 
 /* False when the peer has closed instead of sending. */
-static bool receive_whole(int socket, void *buffer, size_t bytes)
+static inline bool receive_whole(int socket, void *buffer, size_t bytes)
 {
     for (size_t done = 0; done < bytes;) {
         ssize_t count = recv(socket, (char *)buffer + done, bytes - done, 0);
@@ -65,7 +65,7 @@ static bool receive_whole(int socket, void *buffer, size_t bytes)
     return true;
 }
 
-static void send_whole(int socket, const void *buffer, size_t bytes)
+static inline void send_whole(int socket, const void *buffer, size_t bytes)
 {
     if (send(socket, buffer, bytes, MSG_NOSIGNAL) != (ssize_t)bytes)
         fail("send");
@@ -76,7 +76,7 @@ union fd_control {
     char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static void send_fd(int socket, const void *buffer, size_t bytes, int fd)
+static inline void send_fd(int socket, const void *buffer, size_t bytes, int fd)
 {
     union fd_control control = {0};
     struct iovec part = {.iov_base = (void *)buffer, .iov_len = bytes};
@@ -91,7 +91,7 @@ static void send_fd(int socket, const void *buffer, size_t bytes, int fd)
         fail("sendmsg");
 }
 
-static int receive_fd(int socket, void *buffer, size_t bytes)
+static inline int receive_fd(int socket, void *buffer, size_t bytes)
 {
     union fd_control control = {0};
     struct iovec part = {.iov_base = buffer, .iov_len = bytes};

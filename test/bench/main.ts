@@ -11,10 +11,17 @@ import { packageRoot } from '../support/package-root'
 import { TestBroker, type TestClient } from '../support/test-broker'
 import { measureBandwidth } from './bandwidth'
 import { measureConsoleCost } from './console-cost'
+import { reportCrowded } from './crowded'
 import { type Figure, percentile, print, type Results } from './figures'
+import { measureFragmentation } from './fragmentation'
+import { measureNeighbours } from './neighbours'
+import { measurePairs } from './pairs'
 import type { Restart } from './restart'
+import { reporter } from './rounds'
 import { measureStarts } from './starts'
+import { measureSweeps } from './sweeps'
 import { measureCommit } from './table-commit'
+import { measureOpen } from './table-open'
 import { measureTmpfsRestart } from './tmpfs-restart'
 import { measureUpgrades } from './upgrade'
 
@@ -25,6 +32,12 @@ const { values: options } = parseArgs({
     batches: { type: 'string', default: '200' },
     starts: { type: 'string', default: '20' },
     claims: { type: 'string', default: '100,1000,10000' },
+    rounds: { type: 'string', default: '7' },
+    processes: { type: 'string', default: '1000' },
+    tables: { type: 'string', default: '100000,1000000' },
+    crowds: { type: 'string', default: '1000,100000,1000000' },
+    'sweep-bytes': { type: 'string', default: String(2 ** 30) },
+    operations: { type: 'string', default: '10000000' },
     'console-allocations': { type: 'string', default: '100000' },
     'console-turns': { type: 'string', default: '12' },
     'upgrade-boots': { type: 'string', default: '3' },
@@ -34,7 +47,8 @@ const { values: options } = parseArgs({
   },
 })
 const [grants, batches, starts] = [Number(options.grants), Number(options.batches), Number(options.starts)]
-const claims = options.claims.split(',').map(Number)
+const listOf = (text: string) => text.split(',').map(Number)
+const claims = listOf(options.claims)
 const mappedBytes = 2 ** 21
 const bandwidth = { bytes: 2 ** 26, rounds: 51 }
 const restartRounds = 3
@@ -48,7 +62,6 @@ interface Grants {
 
 interface Floor {
   grantExistingFile: Grants
-  commitMean: number
   startP50: number
   startP99: number
 }
@@ -173,8 +186,6 @@ async function measureRequests(disturbances: string[]): Promise<Figure[]> {
     const wire = await measureWire(client)
     progress('pipelined grants')
     const pipelined = await measurePipelined(client)
-    progress('table commits')
-    const commit = await measureCommit()
     progress('memory through a window')
     const memory = await bandwidthFigures(broker)
     progress('process starts')
@@ -193,7 +204,6 @@ async function measureRequests(disturbances: string[]): Promise<Figure[]> {
       figure('grant to mapped memory, protocol, p50', percentile(wire, 50), mappedP50),
       figure('grant to mapped memory, protocol, p99', percentile(wire, 99), mappedP99),
       figure('pipelined grant', pipelined, floorPipelined.nanoseconds),
-      figure('durable table commit', commit, floor.commitMean),
       figure('client start to first claim, p50', percentile(clientStart, 50), floor.startP50),
       ...memory,
     ]
@@ -211,17 +221,22 @@ function noteSpread(disturbances: string[], baseline: string, ratio: number): vo
     disturbances.push(`${baseline} took ${ratio.toFixed(2)} times as long in the same run`)
 }
 
-const parts = ['requests', 'starts', 'restarts', 'console', 'upgrade'] as const
+const parts = [
+  ...(['pairs', 'commit', 'open', 'sweeps', 'crowd', 'fragmentation', 'neighbours'] as const),
+  ...(['requests', 'starts', 'restarts', 'console', 'upgrade'] as const),
+] as const
 
 async function main(): Promise<void> {
   if (options.help) {
     console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
                  [--console-allocations N] [--console-turns N] [--upgrade-boots N] [--upgrades N]
+                 [--rounds N] [--processes N] [--tables N,N,...] [--crowds N,N,...] [--sweep-bytes N] [--operations N]
                  [--only ${parts.join('|')}]
 
 The run says so when something else disturbed it.
 
-Measures the broker against test/bench/floor.c, which does the same system calls without any of the work, and what a
+Measures the broker beside programs in C that do the same system calls without any of the work (floor.c, pair-server.c), and
+its table beside databases. Ratios are medians of rounds that take turns, with the least and the most. Also what a
 viewer of the console and /metrics cost the same broker's requests. Only when it is named, upgrade: how long a guest stands
 still while its QEMU is replaced, against a script with two QEMUs and QEMU's own cpr-transfer.
 The ratios are what to look at; absolute times belong to this machine and moment.`)
@@ -236,6 +251,24 @@ The ratios are what to look at; absolute times belong to this machine and moment
     results.disturbances.push(
       `other programs used the processors before it began (load ${busy.toFixed(1)} each)`,
     )
+  const rounds = Number(options.rounds)
+  const { rows, report } = reporter(options.json)
+  results.rows = rows
+  if (wants('pairs')) {
+    const pairs = { rounds, grants, processes: Number(options.processes) }
+    await measurePairs(pairs, report, progress)
+  }
+  if (wants('commit')) await measureCommit(rounds, report)
+  if (wants('open'))
+    for (const count of listOf(options.tables)) {
+      progress(`opening a table of ${count} allocations`)
+      await measureOpen(count, rounds, report)
+    }
+  if (wants('sweeps')) await measureSweeps(Number(options['sweep-bytes']), rounds, report)
+  if (wants('crowd'))
+    await reportCrowded(listOf(options.crowds), Math.min(rounds, 3), grants, report, progress)
+  if (wants('fragmentation')) measureFragmentation(Number(options.operations), report)
+  if (wants('neighbours')) await measureNeighbours(grants, rounds, report, progress)
   if (wants('requests')) results.figures = await measureRequests(results.disturbances)
   if (wants('starts')) {
     progress('starts of programs')

@@ -1,60 +1,59 @@
-import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs'
-import { crc32c, fallocate, TableMap } from '../../native'
+import { mkdtempSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { crc32c } from '../../native'
 import type { MappingRecord } from '../../protocol/table'
-import { formatTable, NativeMedium, Table } from '../../src/broker/table'
+import { formatTable, Table } from '../../src/broker/table'
+import { allocationAt, identityFor, openMedium } from './crowd-table'
+import { openLmdb, openSqlite } from './databases'
+import { inTurns, type Report, rowOf } from './rounds'
 
 const tableBytes = 4 * 2 ** 20
-const commits = 50_000
+const commits = 5000
 const id = '0'.repeat(32)
 
-/** Nanoseconds of one commit of one mapping, checkpoints included, in a table mapped from tmpfs. */
-export async function measureCommit(): Promise<number> {
-  const file = `/dev/shm/membroker-bench-${process.pid}`
-  const fd = openSync(file, 'wx+', 0o600)
-  unlinkSync(file)
-  ftruncateSync(fd, tableBytes)
-  await fallocate(fd, 0, tableBytes)
-  const medium = new NativeMedium(new TableMap(fd, 0, tableBytes), tableBytes)
-  closeSync(fd)
-  const identity = { source: 'directory', base: 0, bytes: 2 ** 30, alignBytes: 4096 } as const
+const mapping: MappingRecord = {
+  ...{ id: 1, allocationId: 1, offset: 0, length: 4096, access: 'readWrite', guestAddress: 0 },
+  ...{ metadata: '{"slot":0}', uid: 0, holder: { pid: 1, start: 1 }, replaces: null, state: 'held' },
+}
+
+/** One durable change of one mapping, checkpoints included, in a table on tmpfs, and in databases there. Nanoseconds. */
+export async function measureCommit(rounds: number, report: Report): Promise<void> {
+  const folder = mkdtempSync('/dev/shm/membroker-bench-')
+  const medium = await openMedium(path.join(folder, 'table'), tableBytes)
+  const identity = identityFor(2 ** 30)
   formatTable(medium, identity, { uuid: id, bootId: id, tableBytes, crc32c })
   const table = Table.open(medium, { bootId: id, identity, crc32c })
-  const allocation = {
-    id: 1,
-    name: 'bench/ram',
-    uid: 0,
-    bytes: 4096,
-    alignBytes: 4096,
-    extents: [{ offset: 0, length: 4096 }],
-    secret: null,
-    metadata: null,
-    shares: [],
-    holder: null,
-    successor: null,
-    verdict: 'unverified',
-    digest: null,
-  } as const
-  table.commit([{ put: 'allocation', value: allocation }])
-  const mapping: MappingRecord = {
-    id: 1,
-    allocationId: 1,
-    offset: 0,
-    length: 4096,
-    access: 'readWrite',
-    guestAddress: 0,
-    metadata: '{"slot":0}',
-    uid: 0,
-    holder: { pid: 1, start: 1 },
-    replaces: null,
-    state: 'held',
+  table.commit([{ put: 'allocation', value: allocationAt(0) }])
+  const sqlite = openSqlite(path.join(folder, 'sqlite'))
+  sqlite?.exec(
+    'CREATE TABLE mapping(id INTEGER PRIMARY KEY, allocation, first, length, access, uid, pid, start, metadata)',
+  )
+  const put = sqlite?.prepare('INSERT OR REPLACE INTO mapping VALUES(1, 1, 0, ?, 1, 0, 1, 1, \'{"slot":0}\')')
+  const lmdb = openLmdb(path.join(folder, 'lmdb'))
+  const value = Buffer.alloc(136, 1)
+  const timed = (change: (index: number) => void) => () => {
+    const start = process.hrtime.bigint()
+    for (let index = 0; index < commits; index++) change(index)
+    return Number(process.hrtime.bigint() - start) / commits
   }
-  const run = (count: number) => {
-    for (let i = 0; i < count; i++) table.commit([{ put: 'mapping', value: { ...mapping, offset: 0 } }])
+  try {
+    const ways = {
+      table: timed(() => table.commit([{ put: 'mapping', value: { ...mapping, offset: 0 } }])),
+      ...(put && { sqlite: timed(index => put.run(index)) }),
+      ...(lmdb && { lmdb: timed(() => lmdb.putSync(1, value)) }),
+    }
+    ways.table()
+    const { table: ours, ...others } = await inTurns<string, number>(rounds, ways)
+    const names: Record<string, string> = {
+      sqlite: 'better-sqlite3, synchronous=FULL',
+      lmdb: "LMDB's putSync",
+    }
+    const baselines = Object.entries(others).map(([way, times]) => [names[way]!, times] as const)
+    report(rowOf('durable table commit', ours!, Object.fromEntries(baselines)))
+  } finally {
+    medium.close()
+    sqlite?.close()
+    await lmdb?.close()
+    rmSync(folder, { recursive: true, force: true })
   }
-  run(5000)
-  const start = process.hrtime.bigint()
-  run(commits)
-  const total = Number(process.hrtime.bigint() - start)
-  medium.close()
-  return total / commits
 }
