@@ -8,8 +8,10 @@ export const guideFolder = path.join(packageRoot, 'docs')
 interface Block {
   /** The first word after the fence. */
   language: string
-  /** Whether tests run it. */
+  /** Whether the test of the guides runs it. */
   run: boolean
+  /** The test that runs it, where that needs more than the test of the guides has. */
+  by: string | undefined
   /** The program without which it is left out. */
   needs: string | undefined
   text: string
@@ -31,6 +33,7 @@ export function blocksOf(guide: string): Block[] {
     ([, language, words = '', text]) => ({
       language: language!,
       run: words.split(' ').includes('run'),
+      by: /by=(\S+)/.exec(words)?.[1],
       needs: /needs=(\S+)/.exec(words)?.[1],
       text: text!,
     }),

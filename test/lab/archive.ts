@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { labFolder, whole } from './cache'
 import { command } from './command'
@@ -54,6 +54,18 @@ export class Archive {
     for (const next of all)
       for (const needed of needs.get(next) ?? []) if (/^lib(?!c6$|gcc-s1$)/.test(needed)) all.add(needed)
     return [...all]
+  }
+
+  /** All packages that an installation of these brings onto a machine that has none. */
+  async installation(...names: string[]): Promise<string[]> {
+    await this.refresh()
+    const args = ['install', '--simulate', '--no-install-recommends', ...names]
+    return [...(await this.apt('apt-get', args)).matchAll(/^Inst (\S+) /gm)].map(match => match[1]!)
+  }
+
+  /** What the archive says of packages, in the form of dpkg's own records. */
+  describe(names: readonly string[]): Promise<string> {
+    return this.apt('apt-cache', ['show', '--no-all-versions', ...names])
   }
 
   /** Packages unpacked into one folder, which stays in the cache under the name given; asks for their names only then. */
@@ -116,7 +128,7 @@ export class Archive {
 export function mergeUsr(folder: string): void {
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
     const place = path.join(folder, name)
-    if (!existsSync(place)) continue
+    if (!existsSync(place) || lstatSync(place).isSymbolicLink()) continue
     cpSync(place, path.join(folder, 'usr', name), { recursive: true, verbatimSymlinks: true, force: true })
     rmSync(place, { recursive: true })
   }

@@ -1,8 +1,10 @@
 /**
- * Proves that the Debian packages are the same bytes each time, and work under a real systemd: installed, with a guest and
- * clients that an upgrade under a freeze does not disturb, removed, and purged with nothing left behind.
+ * Proves that the Debian packages are the same bytes each time, and work under a real systemd on roots of nothing but the packages of
+ * Debian 12 and 13: installed, with a guest, clients and the memcached service of the guide that an upgrade under a freeze does
+ * not disturb, removed, and purged with nothing left behind.
  */
 import {
+  appendFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -13,15 +15,17 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { blocksOf, readGuide } from '../docs/guide'
 import { counterFirmware } from '../guest/counter-guest'
-import { requireQemu } from '../guest/require-qemu'
 import { configuration, socket, uid } from '../service/support/host'
 import { requireSystemd } from '../service/support/require-systemd'
 import { Systemd } from '../service/support/systemd'
-import { run } from '../support/child'
+import { run, runNow } from '../support/child'
+import { itemsFound, putItems } from '../support/memcached-items'
 import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
+import { cleanRoot, releases } from './clean-root'
 
 const testMs = 600_000
 const versions = ['0.1.0', '0.1.1'] as const
@@ -39,6 +43,13 @@ range = "sealed"
 [state]
 bytes = "4MiB"
 `
+
+/** What the guide says of memcached as a service: for the broker, for its unit, and the commands before and after that. */
+const guide = blocksOf(readGuide('programs.md'))
+const [owner, dropIn] = ['toml', 'ini'].map(
+  language => guide.find(block => block.language === language)!.text,
+)
+const [prepare, start] = guide.filter(({ by }) => by?.includes('debian')).map(({ text }) => text)
 
 let folder: string
 beforeAll(async () => {
@@ -66,11 +77,11 @@ test(
   testMs,
 )
 
-test(
-  'installed, run, upgraded, removed and purged under a real systemd',
-  async () => {
-    const files = await requireSystemd()
-    if (!files || requireQemu() === undefined) return
+test.each(releases)(
+  'installed, run, upgraded, removed and purged on %s',
+  async release => {
+    const files = (await requireSystemd()) && (await cleanRoot(release))
+    if (!files) return
     const systemd = await Systemd.boot(files, { '/packages': folder })
     try {
       const must = (...command: string[]) => {
@@ -86,7 +97,7 @@ test(
         readdirSync(folder)
           .filter(name => name.includes(`_${version}_`))
           .map(name => `/packages/${name}`)
-      const inside = (file: string) => existsSync(systemd.inside(file))
+      const inside = (file: string) => systemd.inside(file)
       const named = () =>
         must('find', '/etc', '/usr', '/var', '-xdev', '-name', '*membroker*').split('\n').filter(Boolean)
       const before = named()
@@ -97,24 +108,42 @@ test(
       must('membrokerd', '--config', '/etc/membroker.toml', '--check')
       systemd.write(
         '/etc/membroker.toml',
-        `${configuration}\n[[owner]]\nuser = "daemon"\nopen_by_path = true\nnames = ["vm-*"]\n`,
+        `${configuration.replace('64MiB', '128MiB')}
+[[owner]]
+user = "daemon"
+open_by_path = true
+names = ["vm-*"]
+${owner}`,
       )
+      // As the package's script does.
+      appendFileSync(inside('/etc/passwd'), 'memcache:x:900:900::/nonexistent:/bin/false\n')
+      appendFileSync(inside('/etc/group'), 'memcache:x:900:\n')
       must('systemctl', 'enable', '--now', 'membroker.socket', 'membroker.service')
       const broker = () => Number(systemd.show('membroker.service', 'MainPID'))
-      expect(readlinkSync(systemd.inside(`/proc/${broker()}/exe`))).toBe('/usr/lib/membroker/bin/node')
-      expect(inside('/usr/share/man/man8/membrokerd.8.gz')).toBe(true)
+      expect(readlinkSync(inside(`/proc/${broker()}/exe`))).toBe('/usr/lib/membroker/bin/node')
+      expect(existsSync(inside('/usr/share/man/man8/membrokerd.8.gz'))).toBe(true)
 
       // A program of C, and one of Python, by the libraries' packages.
       systemd.write(
         '/tmp/main.c',
         '#include <membroker.h>\n#include <stdio.h>\nint main(void) { puts(MB_VERSION); return mb_code_name(0) == 0; }\n',
       )
-      must('sh', '-c', 'cc -o /tmp/main /tmp/main.c $(pkg-config --cflags --libs libmembroker)')
+      // The compiler is this machine's; the root has none.
+      runNow('sh', ['-ec', 'cc -o main main.c $(pkg-config --cflags --libs libmembroker)'], {
+        cwd: inside('/tmp'),
+        env: {
+          ...process.env,
+          PKG_CONFIG_SYSROOT_DIR: inside('/'),
+          PKG_CONFIG_LIBDIR: inside('/usr/lib/x86_64-linux-gnu/pkgconfig'),
+          PKG_CONFIG_ALLOW_SYSTEM_CFLAGS: '1',
+          PKG_CONFIG_ALLOW_SYSTEM_LIBS: '1',
+        },
+      })
       expect(must('/tmp/main').trim()).toMatch(/^\d+\.\d+\.\d+$/)
       must('/usr/bin/python3', '-c', 'import membroker')
 
       systemd.write('/etc/membroker/vm/vm-1.toml', vmFile)
-      writeFileSync(systemd.inside('/etc/membroker/firmware'), counterFirmware())
+      writeFileSync(inside('/etc/membroker/firmware'), counterFirmware())
       must('systemctl', 'start', unit)
       const counters = () =>
         [...systemd.journal(unit).matchAll(/^counter (\d+)\r?$/gm)].map(([, text]) => Number(text))
@@ -144,34 +173,45 @@ test(
           }),
         )
 
+      must('sh', '-ec', prepare!)
+      systemd.write('/etc/systemd/system/memcached.service.d/membroker.conf', dropIn!)
+      must('sh', '-ec', start!)
+      const cache = inside('/run/memcached/socket')
+      await until(() => existsSync(cache), 'memcached')
+      const items = await putItems(cache)
+
       const old = broker()
       ctl('freeze', 'an upgrade')
       must('dpkg', '-i', ...packages(versions[1]))
       expect(broker()).not.toBe(old)
       expect(ctl('status')).toMatchObject({
         version: versions[1],
-        allocations: 4,
-        unclaimed: 0,
+        allocations: 5,
+        // Who opens a permanent path claims nothing.
+        unclaimed: 1,
         frozen: 'an upgrade',
       })
       ctl('thaw')
       await countsOn()
       expect(ctl('vm', 'list')).toMatchObject([{ state: 'running', qemuPid }])
       expect(await held()).toEqual(['held', 'held'])
-      expect(readFileSync(systemd.inside('/etc/membroker.toml'), 'utf8')).toContain('open_by_path')
+      expect(readFileSync(inside('/etc/membroker.toml'), 'utf8')).toContain('open_by_path')
 
-      must('systemctl', 'stop', unit)
+      expect(await itemsFound(cache)).toBe(items)
+      must('systemctl', 'restart', 'memcached')
+      await until(() => existsSync(cache), 'memcached')
+      expect(await itemsFound(cache)).toBe(items)
+
+      must('systemctl', 'stop', unit, 'memcached')
+      rmSync(inside('/etc/systemd/system/memcached.service.d'), { recursive: true })
       must('dpkg', '--remove', 'libmembroker-dev', 'libmembroker0', 'membroker')
       expect(systemd.show('membroker.service', 'ActiveState')).toBe('inactive')
-      expect([inside(socket), inside('/usr/lib/membroker'), inside('/etc/membroker.toml')]).toEqual([
-        false,
-        false,
-        true,
-      ])
+      const left = [socket, '/usr/lib/membroker', '/etc/membroker.toml'].map(file => existsSync(inside(file)))
+      expect(left).toEqual([false, false, true])
       expect(await held()).toEqual(['held', 'held'])
       must('dpkg', '--purge', 'libmembroker-dev', 'libmembroker0', 'membroker')
       // The VM's file is the administrator's own.
-      rmSync(systemd.inside('/etc/membroker'), { recursive: true })
+      rmSync(inside('/etc/membroker'), { recursive: true })
       expect(named()).toEqual(before)
     } finally {
       await systemd.dispose()

@@ -1,15 +1,15 @@
-# Becomes process 1 of a small system: this machine's files under a layer that is forgotten, with nothing of its
+# Becomes process 1 of a small system: files of a root under a layer that is forgotten, with nothing of its
 # services. Runs in namespaces of its own: mount, pid, uts, ipc and control groups.
-#   $1  an empty folder; $2  a folder of files to lay over this machine's, or nothing; $3...  FROM=TO: a file or folder of this machine, and where it
-#   is to be
+#   $1  an empty folder; $2  the root, / for this machine's; $3  a folder of files to lay over it, or nothing;
+#   $4...  FROM=TO: a file or folder of this machine, and where it is to be
 set -e
-folder=$1 over=$2
-shift 2
+folder=$1 base=$2 over=$3
+shift 3
 mount -t tmpfs tmpfs "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 # Copied, as a lower layer that is itself below / is refused.
 if [ -n "$over" ]; then cp -a "$over/." "$folder/upper/"; fi
-mount -t overlay overlay -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
+mount -t overlay overlay -o "lowerdir=$base,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 cd "$folder/root"
 . "${0%/*}/../../support/small-root.sh"
 mount -t cgroup2 cgroup2 sys/fs/cgroup

@@ -4,9 +4,11 @@ import { namedSuite, systemdPackages, systemdProgram } from '../../lab/systemd-p
 import { attemptNow } from '../../support/child'
 import { needsRoot } from '../../support/needs-root'
 
-/** What a root filesystem needs over this machine's own to have systemd. */
+/** Where a root filesystem with systemd comes from. */
 export interface SystemdFiles {
-  /** undefined: nothing. */
+  /** The system's files. Default: this machine's. */
+  root?: string
+  /** What it needs over them to have systemd. undefined: nothing. */
   folder: string | undefined
 }
 

@@ -30,7 +30,7 @@ interface Done {
 /** The checkout, for services. */
 export const packageInside = '/opt/membroker'
 
-/** A real systemd, process 1 of namespaces of its own, over this machine's files; what is written there is forgotten. */
+/** A real systemd, process 1 of namespaces of its own, over this machine's files, or a root's; what is written there is forgotten. */
 export class Systemd {
   private constructor(
     private readonly folder: string,
@@ -75,7 +75,12 @@ export class Systemd {
           'sh',
         ],
         path.join(__dirname, 'boot.sh').replace('/dist/', '/'),
-        ...[folder, files.folder ?? '', ...Object.entries(places).map(([to, from]) => `${from}=${to}`)],
+        ...[
+          folder,
+          files.root ?? '/',
+          files.folder ?? '',
+          ...Object.entries(places).map(([to, from]) => `${from}=${to}`),
+        ],
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
