@@ -4,13 +4,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, rmSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { native } from '../../native'
 import type { Call } from '../../protocol/wire/responder'
 import type { Used } from '../../src/broker/access/accounts'
 import { bytesOf } from '../../src/broker/allocator/extents'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { unlimited } from '../../src/broker/config/settings'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { claim } from '../../src/broker/handler/claim'
@@ -19,18 +18,18 @@ import { createMapping, revokeMapping } from '../../src/broker/handler/mapping'
 import { share } from '../../src/broker/handler/owner'
 import { markPoisoned } from '../../src/broker/handler/poison'
 import { release } from '../../src/broker/handler/release'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
 import { Refusal } from '../../src/broker/refusal'
 import { Session } from '../../src/broker/session/session'
 import { emptySums, type Sums } from '../../src/broker/state/range'
 import { Seeded } from '../support/seeded'
 import { until } from '../support/test-broker'
+import { InProcess } from './support/in-process'
 
 const page = 4096
 const uids = [1001, 1002, 1003]
 const names = ['a', 'b', 'c', 'd', 'e', 'f']
 
+const brokers = new InProcess('accounts')
 let directory: string
 let broker: Broker
 const processes: ChildProcess[] = []
@@ -40,19 +39,17 @@ let administrator: Session
 let kept: number[]
 
 async function start(): Promise<void> {
-  const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
-  // Memory is then made asynchronously, and a freeze can come in between.
-  settings.ranges[0]!.preallocate = true
   const limits = { ...unlimited, bytesMax: 12 * page, allocationsMax: 4, mappingsMax: 5 }
-  for (const uid of uids) settings.owners.set(uid, limits)
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
+  broker = await brokers.open(directory, {
+    change: ({ ranges, owners }) => {
+      // Memory is then made asynchronously, and a freeze can come in between.
+      ranges[0]!.preallocate = true
+      for (const uid of uids) owners.set(uid, limits)
+    },
+  })
 }
 
-function stop(): void {
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-}
+const stop = () => brokers.close(broker)
 
 function connect(uid: number): Session {
   const child = spawn('sleep', ['600'])
@@ -61,7 +58,7 @@ function connect(uid: number): Session {
 }
 
 beforeEach(async () => {
-  directory = mkdtempSync('/dev/shm/membroker-accounts-')
+  directory = brokers.folder()
   kept = []
   await start()
   sessions = uids.map(connect)
@@ -71,7 +68,7 @@ afterEach(() => {
   stop()
   for (const fd of kept) closeSync(fd)
   for (const child of processes.splice(0)) child.kill('SIGKILL')
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
 })
 
 /** From the records alone. */

@@ -3,14 +3,11 @@
  * ledger outlives the broker, a refusing table does not change that, and a tenant can't have the host's memory thrown away.
  * The source is the directory's, told that its extents are pages of its own, so that it takes the ledger's ways.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Extent } from '../../protocol/table'
 import { poisonedPagesPerUidMax } from '../../protocol/wire/limits'
 import { overlap } from '../../src/broker/allocator/extents'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { unlimited } from '../../src/broker/config/settings'
 import { failedPage } from '../../src/broker/contents/kernel-log'
 import { recordPoison } from '../../src/broker/contents/poison'
@@ -19,39 +16,32 @@ import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { getStatus } from '../../src/broker/handler/inspect'
 import { share } from '../../src/broker/handler/owner'
 import { allPoisoned, markPoisoned } from '../../src/broker/handler/poison'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
+import type { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
-import type { Range } from '../../src/broker/state/range'
+import { InProcess, onlyRange, sessionOf } from './support/in-process'
 
 const page = 4096
 const bytes = 64 * page
 const tenant = 4321
+const brokers = new InProcess('bad')
 let directory: string
 let broker: Broker
 let session: Session
 
 /** As a broker that starts on what is there. */
 async function start({ preallocate = false } = {}): Promise<void> {
-  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
-  settings.ranges[0]!.preallocate = preallocate
-  settings.defaults = unlimited
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
-  session = sessionOf(process.getuid!())
+  broker = await brokers.open(directory, {
+    bytes,
+    change: settings => {
+      settings.ranges[0]!.preallocate = preallocate
+      settings.defaults = unlimited
+    },
+  })
+  session = sessionOf(broker)
 }
 
-function stop(): void {
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-}
-
-function sessionOf(uid: number): Session {
-  return new Session({ pid: process.pid, uid, gid: 0, pidfd: native.pidfdOpen(process.pid) }, broker)
-}
-
-const range = (): Range => [...broker.inventory.ranges.values()][0]!
+const stop = () => brokers.close(broker)
+const range = () => onlyRange(broker)
 const report = () => ({ free: range().allocator.report().freeBytes, bad: range().view().poisonedBytes })
 const mark = (offset: number, length: number) =>
   markPoisoned(broker, session, { range: range().name, offset, length })
@@ -68,14 +58,13 @@ async function release(name: string): Promise<void> {
 }
 
 beforeEach(async () => {
-  directory = mkdtempSync('/dev/shm/membroker-bad-')
+  directory = brokers.folder()
   Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
   await start()
 })
 afterEach(() => {
   jest.restoreAllMocks()
-  stop()
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
   Reflect.deleteProperty(DirectorySource.prototype, 'ownsPages')
 })
 
@@ -271,7 +260,7 @@ test('it may be told while the broker is frozen, and by an owner only of what is
   await allocate(broker, session, { name: 'theirs', bytes: page, uid: tenant })
   await allocate(broker, session, { name: 'ours', bytes: page })
   freezeTables(broker, session, {})
-  const owner = sessionOf(tenant)
+  const owner = sessionOf(broker, tenant)
   expect(markPoisoned(broker, owner, { name: 'theirs', offset: 0, length: page }).poisoned).toHaveLength(1)
   const refused = (input: Parameters<typeof markPoisoned>[2]) => {
     try {
@@ -288,7 +277,7 @@ test('it may be told while the broker is frozen, and by an owner only of what is
 test('a tenant alone can have only a few pages thrown away', async () => {
   const size = (poisonedPagesPerUidMax + 8) * page
   await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
-  const owner = sessionOf(tenant)
+  const owner = sessionOf(broker, tenant)
   const many = () => markPoisoned(broker, owner, { name: 'vm', offset: 0, length: size })
   expect(many).toThrow(expect.objectContaining({ error: 'LimitExceeded' }))
   expect(ledger()).toEqual([])
@@ -306,15 +295,15 @@ test('that limit holds across restarts of the broker, for what the tenant still 
   const size = (poisonedPagesPerUidMax + 1) * page
   await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
   const told = { name: 'vm', offset: 0, length: poisonedPagesPerUidMax * page }
-  expect(markPoisoned(broker, sessionOf(tenant), told).poisoned).toMatchObject([{ origin: 'owner' }])
+  expect(markPoisoned(broker, sessionOf(broker, tenant), told).poisoned).toMatchObject([{ origin: 'owner' }])
   stop()
   await start()
   expect(allPoisoned(broker)).toMatchObject([{ origin: 'owner' }])
   const next = { name: 'vm', offset: poisonedPagesPerUidMax * page, length: page }
-  expect(() => markPoisoned(broker, sessionOf(tenant), next)).toThrow(
+  expect(() => markPoisoned(broker, sessionOf(broker, tenant), next)).toThrow(
     expect.objectContaining({ error: 'LimitExceeded' }),
   )
-  markPoisoned(broker, sessionOf(tenant), told)
+  markPoisoned(broker, sessionOf(broker, tenant), told)
 })
 
 test('who says it is told apart: what the log of the kernel has is its word, the rest that of the caller', async () => {
@@ -324,7 +313,8 @@ test('who says it is told apart: what the log of the kernel has is its word, the
   const confirmed = { offset: extent!.offset + page, length: page }
   jest.spyOn(broker.kernelLog, 'poisonOf').mockImplementation((_, extents) => inEach(extents, confirmed))
   const read = (index: number) =>
-    markPoisoned(broker, sessionOf(reader), { name: 'vm', offset: index * page, length: page }).poisoned
+    markPoisoned(broker, sessionOf(broker, reader), { name: 'vm', offset: index * page, length: page })
+      .poisoned
   expect(() => read(0)).toThrow(
     expect.objectContaining({
       error: 'PermissionDenied',
@@ -353,7 +343,11 @@ test('where there is no ledger, a place of an allocation is told once', async ()
       .filter(({ kind }) => kind === 'poisoned')
       .map(({ offset, bytes }) => [offset! / page, bytes! / page])
   const say = (index: number, pages = 1) =>
-    markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: index * page, length: pages * page })
+    markPoisoned(broker, sessionOf(broker, tenant), {
+      name: 'vm',
+      offset: index * page,
+      length: pages * page,
+    })
   await allocate(broker, session, { name: 'vm', bytes: size, uid: tenant })
   for (let round = 0; round < 3; round++) say(2)
   expect(places()).toEqual([[2, 1]])
@@ -381,7 +375,7 @@ test('where there is no ledger, a verdict that can not be recorded is told once 
   await allocate(broker, session, { name: 'vm', bytes: page, uid: tenant })
   range().becomeReadOnly('for the test')
   const told = jest.spyOn(broker.log, 'error')
-  const say = () => markPoisoned(broker, sessionOf(tenant), { name: 'vm', offset: 0, length: page })
+  const say = () => markPoisoned(broker, sessionOf(broker, tenant), { name: 'vm', offset: 0, length: page })
   for (let round = 0; round < 3; round++)
     expect(say).toThrow(expect.objectContaining({ error: 'RangeReadOnly' }))
   expect(told.mock.calls.map(([, text]) => text)).toEqual([

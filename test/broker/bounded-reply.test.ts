@@ -2,49 +2,45 @@
  * Proves that replies and records are bounded by construction: a ledger of bad memory longer than a reply comes in several,
  * and a reason in characters of several bytes is cut to the table's room for it.
  */
-import { chmodSync, closeSync, mkdtempSync, rmSync } from 'node:fs'
+
+import { chmodSync, closeSync } from 'node:fs'
 import { native } from '../../native'
 import { reasonBytesMax } from '../../protocol/table'
 import { Caller } from '../../protocol/wire/caller'
 import { nameBytesMax, poisonRowsMax, replyBytesMax, responderLimits } from '../../protocol/wire/limits'
 import { Responder } from '../../protocol/wire/responder'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { recordPoison } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { markPoisoned } from '../../src/broker/handler/poison'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
+import type { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { connect } from '../../src/client'
 import { openChannel, TestBroker } from '../support/test-broker'
+import { InProcess, sessionOf } from './support/in-process'
 
 const page = 4096
 const rows = 7000
 const bytes = 64 * 2 ** 20
 const name = '"'.repeat(nameBytesMax)
+const brokers = new InProcess('bounded')
 let directory: string
 
 beforeEach(() => {
-  directory = mkdtempSync('/dev/shm/membroker-bounded-')
+  directory = brokers.folder()
   chmodSync(directory, 0o700)
 })
-afterEach(() => rmSync(directory, { recursive: true }))
+afterEach(() => brokers.dispose())
 
 async function withBroker(body: (broker: Broker, session: Session) => Promise<void>): Promise<void> {
-  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
-  const broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
-  const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
-  const session = new Session(peer, broker)
+  const broker = await brokers.open(directory, { bytes })
+  const session = sessionOf(broker)
   try {
     await body(broker, session)
   } finally {
     session.close()
-    broker.close()
-    for (const range of broker.inventory.ranges.values()) range.close()
+    brokers.close(broker)
   }
 }
 

@@ -3,32 +3,30 @@
  * nobody asks, and before a freeze answers; and that neither programs' lines nor a flood of lines do any harm. Pages can't be
  * made to fail here (the lab does), and the kernel takes ten lines in five seconds of a program, so a FIFO stands for it.
  */
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import path from 'node:path'
-import { native } from '../../native'
 import type { Event } from '../../protocol/generated/broker'
 import type { Call } from '../../protocol/wire/responder'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { unlimited } from '../../src/broker/config/settings'
 import { KernelLog } from '../../src/broker/contents/kernel-log'
 import { followKernelLog } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { freeze } from '../../src/broker/handler/freeze'
 import { allPoisoned } from '../../src/broker/handler/poison'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
+import type { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { buildProgram } from '../guest/build'
 import { run, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
+import { InProcess, sessionOf } from './support/in-process'
 
 const page = 4096
 const bytes = 64 * page
 const isRoot = needsRoot("writing to the kernel's log")
 
+const brokers = new InProcess('kmsg')
 let directory: string
 let log: string
 let writer: number
@@ -36,7 +34,7 @@ let sequence: number
 let kernelLog: KernelLog | undefined
 
 beforeEach(() => {
-  directory = mkdtempSync('/dev/shm/membroker-kmsg-')
+  directory = brokers.folder()
   log = path.join(directory, 'kmsg')
   runNow('mkfifo', [log])
   // Open for both, so that neither end waits for the other.
@@ -47,7 +45,7 @@ afterEach(() => {
   kernelLog?.close()
   kernelLog = undefined
   closeSync(writer)
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
 })
 
 function say(text: string, facility = 0): void {
@@ -62,27 +60,19 @@ describe('a broker', () => {
   const heard: Event[] = []
 
   async function start(): Promise<void> {
-    const settings = embeddedDefault({
-      directory: path.join(directory, 'range'),
+    broker = await brokers.open(path.join(directory, 'range'), {
       bytes,
-      socket: `${directory}/unused`,
+      change: settings => (settings.defaults = unlimited),
+      prepare: ({ kernelLog }) => Object.assign(kernelLog, { file: log }),
     })
-    settings.defaults = unlimited
-    broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-    Object.assign(broker.kernelLog, { file: log })
-    await recover(broker)
     await followKernelLog(broker)
-    session = new Session(
-      { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
-      broker,
-    )
+    session = sessionOf(broker)
     heard.length = 0
     broker.events.watch(event => heard.push(event), 0)
   }
   function stop(): void {
-    broker.close()
+    brokers.close(broker)
     closeSync(session.peer.pidfd)
-    for (const range of broker.inventory.ranges.values()) range.close()
   }
   const ledger = () =>
     allPoisoned(broker).map(({ offset, allocation, origin }) => [offset, allocation, origin])

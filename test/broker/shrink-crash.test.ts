@@ -2,72 +2,34 @@
  * Proves that a broker killed before any single step of a shrink leaves the allocation with its old size and contents, or with its
  * new size: the end is free, charged to nobody, and zero for the next. In the same boot and in the next one.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import pino from 'pino'
-import { native } from '../../native'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import { readFileSync, writeFileSync } from 'node:fs'
+import type { Broker } from '../../src/broker/broker'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
 import { shrink } from '../../src/broker/handler/shrink'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { Range } from '../../src/broker/state/range'
 import { until } from '../support/test-broker'
-
-class Killed extends Error {}
+import { dyingAfter, InProcess, onlyRange, sessionOf, wasKilled } from './support/in-process'
 
 const page = 4096
 const [bootA, bootB] = ['a'.repeat(32), 'b'.repeat(32)]
-let folders: string[]
-let opened: Broker[]
+const brokers = new InProcess('shrink-crash')
 
-beforeEach(() => {
-  folders = []
-  opened = []
-})
 afterEach(() => {
   jest.restoreAllMocks()
-  opened.forEach(close)
-  for (const folder of folders) rmSync(folder, { recursive: true })
+  brokers.dispose()
 })
 
-async function open(bootId: string, directory: string): Promise<Broker> {
-  const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/s` })
-  const broker = new Broker({ settings, bootId, log: pino({ level: 'silent' }) })
-  await recover(broker)
-  opened.push(broker)
-  return broker
-}
-
-function close(broker: Broker): void {
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-  opened = opened.filter(other => other !== broker)
-}
-
-function place(): string {
-  const made = mkdtempSync('/dev/shm/membroker-shrink-crash-')
-  folders.push(made)
-  return made
-}
-
-const sessionOf = (broker: Broker) =>
-  new Session(
-    { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
-    broker,
-  )
-
-const freeBytes = (broker: Broker) => [...broker.inventory.ranges.values()][0]!.allocator.report().freeBytes
+const freeBytes = (broker: Broker) => onlyRange(broker).allocator.report().freeBytes
 const nothingRetired = (broker: Broker) =>
   until(() => broker.inventory.retired.size === 0, 'nothing is retired any more')
 
 /** An allocation of four pages, each filled with its number. */
-async function made(broker: Broker): Promise<string> {
+async function made(broker: Broker, directory: string): Promise<string> {
   const session = sessionOf(broker)
   const { allocation } = await allocate(broker, session, { name: 'vm', bytes: 4 * page })
-  const file = `${folders.at(-1)}/alloc-${allocation.id}`
+  const file = `${directory}/alloc-${allocation.id}`
   writeFileSync(file, Buffer.concat([1, 2, 3, 4].map(value => Buffer.alloc(page, value))), { flag: 'r+' })
   return file
 }
@@ -76,30 +38,19 @@ test('killed before any step, the allocation has its old size and contents, or i
   const seen = new Set<string>()
   for (const bootId of [bootA!, bootB!])
     for (let deaths = 0; ; deaths++) {
-      const directory = place()
-      const first = await open(bootA!, directory)
+      const directory = brokers.folder()
+      const first = await brokers.open(directory, { bootId: bootA! })
       const empty = freeBytes(first) // of a range without allocations
-      const file = await made(first)
-      let left = deaths
-      const die = <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
-        function (this: unknown, ...args: Args): Result {
-          if (left-- === 0) throw new Killed()
-          return work.apply(this, args)
-        }
+      const file = await made(first, directory)
+      const die = dyingAfter(deaths)
       const { commit } = Range.prototype
       const { trim } = DirectorySource.prototype
       jest.spyOn(Range.prototype, 'commit').mockImplementation(die(commit))
       jest.spyOn(DirectorySource.prototype, 'trim').mockImplementation(die(trim))
-      const died = await shrink(first, sessionOf(first), { name: 'vm', bytes: 2 * page }).then(
-        () => false,
-        error => {
-          if (!(error instanceof Killed)) throw error
-          return true
-        },
-      )
+      const died = await wasKilled(shrink(first, sessionOf(first), { name: 'vm', bytes: 2 * page }))
       jest.restoreAllMocks()
-      close(first)
-      const next = await open(bootId, directory)
+      brokers.close(first)
+      const next = await brokers.open(directory, { bootId })
       await nothingRetired(next)
       const { bytes } = next.inventory.byName.get('vm')!.record
       expect([2 * page, 4 * page]).toContain(bytes)
@@ -111,7 +62,7 @@ test('killed before any step, the allocation has its old size and contents, or i
       seen.add(`${bootId[0]}: ${bytes / page}`)
       await grow(next, sessionOf(next), { name: 'vm', bytes: 5 * page })
       expect([...new Set(readFileSync(file).subarray(bytes))]).toEqual([0])
-      close(next)
+      brokers.close(next)
       if (!died) break
     }
   // All that there is was met.
@@ -119,8 +70,9 @@ test('killed before any step, the allocation has its old size and contents, or i
 })
 
 test('a shrink that a freeze refuses changes nothing', async () => {
-  const broker = await open(bootA!, place())
-  const file = await made(broker)
+  const directory = brokers.folder()
+  const broker = await brokers.open(directory)
+  const file = await made(broker, directory)
   const [free, used] = [freeBytes(broker), { ...broker.accounts.of(process.getuid!()) }]
   const shrinking = shrink(broker, sessionOf(broker), { name: 'vm', bytes: page })
   freezeTables(broker, sessionOf(broker), {})
@@ -134,9 +86,9 @@ test('a shrink that a freeze refuses changes nothing', async () => {
 })
 
 test('an end that the kernel does not let go yet stays charged, and nobody gets it', async () => {
-  const directory = place()
-  const broker = await open(bootA!, directory)
-  const file = await made(broker)
+  const directory = brokers.folder()
+  const broker = await brokers.open(directory)
+  const file = await made(broker, directory)
   const free = freeBytes(broker)
   const trim = jest
     .spyOn(broker.fileWork, 'shrink')

@@ -2,42 +2,31 @@
  * Proves that memory made for a request that is refused in the end is free again when it was taken back, and is never
  * handed to somebody else when it could not be.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { native } from '../../native'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { allocate, grow } from '../../src/broker/handler/allocate'
 import { freezeTables, thaw } from '../../src/broker/handler/freeze'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
+import type { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
+import { InProcess, onlyRange, sessionOf } from './support/in-process'
 
 const page = 4096
-let directory: string
+const brokers = new InProcess('undo')
 let broker: Broker
 let session: Session
 
 beforeEach(async () => {
-  directory = mkdtempSync('/dev/shm/membroker-undo-')
-  const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
-  // Memory is then made asynchronously, and a freeze can come in between.
-  settings.ranges[0]!.preallocate = true
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
-  session = new Session(
-    { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
-    broker,
-  )
+  broker = await brokers.open(brokers.folder(), {
+    // Memory is then made asynchronously, and a freeze can come in between.
+    change: ({ ranges }) => (ranges[0]!.preallocate = true),
+  })
+  session = sessionOf(broker)
 })
 afterEach(() => {
   jest.restoreAllMocks()
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
 })
 
-const freeBytes = () => [...broker.inventory.ranges.values()][0]!.allocator.report().freeBytes
+const freeBytes = () => onlyRange(broker).allocator.report().freeBytes
 
 async function refusedByFreeze(request: Promise<unknown>): Promise<void> {
   freezeTables(broker, session, {})

@@ -3,53 +3,46 @@
  * ledger of bad memory, taken over from the table before, leaves the rest in many pieces, or the table refuses.
  * The source is the directory's, told that its extents are pages of its own and hold anything at first, as a device's do.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { extentsPerAllocationMax } from '../../protocol/wire/limits'
 import { touchesAny } from '../../src/broker/allocator/extents'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { recordPoison } from '../../src/broker/contents/poison'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
-import type { Range } from '../../src/broker/state/range'
 import { Table, TableFull } from '../../src/broker/table'
 import { until } from '../support/test-broker'
+import { InProcess, onlyRange } from './support/in-process'
 
 const page = 4096
 const pieces = 700
 const bytes = 2 * pieces * page
 /** What the table needs at least for one record of retired memory: header, payload, one extent. */
 const recordBytes = 16 + 24 + 16
+const brokers = new InProcess('unscrubbed')
 let directory: string
 let broker: Broker
 
-const range = (): Range => [...broker.inventory.ranges.values()][0]!
+const range = () => onlyRange(broker)
 const isDirty = (value: boolean) =>
   Object.defineProperty(DirectorySource.prototype, 'startsDirty', { value, configurable: true })
 
 async function start(): Promise<void> {
-  const settings = embeddedDefault({ directory, bytes, socket: `${directory}/unused` })
-  settings.ranges[0]!.tableBytes = 256 * 1024
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
+  broker = await brokers.open(directory, {
+    bytes,
+    change: ({ ranges }) => (ranges[0]!.tableBytes = 256 * 1024),
+  })
 }
 
-function stop(): void {
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-}
+const stop = () => brokers.close(broker)
 
 beforeEach(async () => {
-  directory = mkdtempSync('/dev/shm/membroker-unscrubbed-')
+  directory = brokers.folder()
   Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
   isDirty(false)
   await start()
 })
 afterEach(() => {
   jest.restoreAllMocks()
-  stop()
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
   for (const key of ['ownsPages', 'startsDirty']) Reflect.deleteProperty(DirectorySource.prototype, key)
 })
 

@@ -3,69 +3,43 @@
  * freeze without its update, and a report that says how it ended, in the same boot and in the next; and that a report fits
  * its part of a table, however many take part.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { native } from '../../native'
 import type { Participant } from '../../protocol/generated/broker'
 import { updateId } from '../../protocol/table'
 import { outcomesMax, outcomesShare } from '../../protocol/wire/limits'
 import type { Call } from '../../protocol/wire/responder'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { freeze } from '../../src/broker/handler/freeze'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
 import { Range } from '../../src/broker/state/range'
 import { Report } from '../../src/broker/update/report'
-
-class Killed extends Error {}
+import { dyingAfter, InProcess, onlyRange, sessionOf, wasKilled } from './support/in-process'
 
 const [bootA, bootB] = ['a'.repeat(32), 'b'.repeat(32)]
-let folders: string[]
-let opened: Broker[]
+const brokers = new InProcess('update-crash')
 
-beforeEach(() => {
-  folders = []
-  opened = []
-})
 afterEach(() => {
   jest.restoreAllMocks()
-  opened.forEach(close)
-  for (const folder of folders) rmSync(folder, { recursive: true })
+  brokers.dispose()
 })
 
-/** A broker on two ranges; tableBytes: of each. */
+/** A broker on ranges in these directories; tableBytes: of each. */
 async function open(bootId: string, directories: readonly string[], tableBytes?: number): Promise<Broker> {
-  const settings = embeddedDefault({
-    directory: directories[0]!,
-    bytes: 2 ** 20,
-    socket: `${directories[0]}/s`,
+  const broker = await brokers.open(directories[0]!, {
+    bootId,
+    change: settings => {
+      const [range] = settings.ranges
+      settings.ranges = directories.map((path, index) => ({
+        ...range!,
+        name: `range-${index}`,
+        path,
+        ...(tableBytes !== undefined && { tableBytes }),
+      }))
+    },
   })
-  const [range] = settings.ranges
-  settings.ranges = directories.map((path, index) => ({
-    ...range!,
-    name: `range-${index}`,
-    path,
-    ...(tableBytes !== undefined && { tableBytes }),
-  }))
-  const broker = new Broker({ settings, bootId, log: silentLog() })
-  await recover(broker)
   broker.updates.serving()
-  opened.push(broker)
   return broker
 }
 
-function close(broker: Broker): void {
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-  opened = opened.filter(other => other !== broker)
-}
-
-function places(count: number): string[] {
-  const made = Array.from({ length: count }, () => mkdtempSync('/dev/shm/membroker-update-crash-'))
-  folders.push(...made)
-  return made
-}
+const places = (count: number) => Array.from({ length: count }, () => brokers.folder())
 
 /** A call that takes all replies. */
 const call = () =>
@@ -80,8 +54,7 @@ const call = () =>
 
 /** A whole update, from the first participant to its end. */
 async function update(broker: Broker): Promise<void> {
-  const peer = { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) }
-  const session = new Session(peer, broker)
+  const session = sessionOf(broker)
   const { updates } = broker
   for (const name of ['vm-a', 'vm-b']) updates.join(session, name, call())
   updates.begin(session, 60_000, 'kernel', call())
@@ -99,21 +72,11 @@ test('killed before any commit: the update is under way, or over with its freeze
   for (let deaths = 0; ; deaths++) {
     const directories = places(2)
     const first = await open(bootA!, directories)
-    let left = deaths
-    const commit = Range.prototype.commit
-    jest.spyOn(Range.prototype, 'commit').mockImplementation(function (this: Range, ...args) {
-      if (left-- === 0) throw new Killed()
-      commit.apply(this, args)
-    })
-    const died = await update(first).then(
-      () => false,
-      error => {
-        if (!(error instanceof Killed)) throw error
-        return true
-      },
-    )
+    const { commit } = Range.prototype
+    jest.spyOn(Range.prototype, 'commit').mockImplementation(dyingAfter(deaths)(commit))
+    const died = await wasKilled(update(first))
     jest.restoreAllMocks()
-    close(first)
+    brokers.close(first)
     for (const bootId of [bootA!, bootA!, bootB!]) {
       const next = await open(bootId, directories)
       const { update: current, report } = next.updates
@@ -125,7 +88,7 @@ test('killed before any commit: the update is under way, or over with its freeze
       else expect(['cancelled', 'replaced', undefined]).toContain(outcome)
       if (bootId === bootB) expect(current).toBeUndefined()
       seen.add(`${bootId[0]}: ${current?.state ?? 'none'}, ${outcome}`)
-      close(next)
+      brokers.close(next)
     }
     if (!died) break
   }
@@ -153,7 +116,7 @@ test('a broker starts after an update whatever the clock of the next boot says',
     deadlineMs: 1,
   } as const
   new Report(before.inventory.ranges, before.log).begin({ ...record, sinceMs: Date.now() }, 60_000)
-  close(before)
+  brokers.close(before)
   jest.spyOn(Date, 'now').mockReturnValue(1)
   try {
     const { updates } = await open(bootB!, directories)
@@ -189,7 +152,7 @@ test.each([
         ...{ state: 'ready', answeredAfterMs: index, detail: null },
       }),
     )
-    const { table } = [...ranges.values()][0]!
+    const { table } = onlyRange(broker)
     const empty = table.stateBytes
     for (let round = 0; round < 2; round++) {
       report.begin(record, 60_000)

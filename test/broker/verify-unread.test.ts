@@ -2,40 +2,28 @@
  * Proves that an administrator whose program asks for a verification and never reads what comes of it does not keep the
  * others from verifying and from freezing with digests: its call ends after a time, and one that reads in time goes on.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { native } from '../../native'
 import { responderLimits, verifyUnreadMsMax } from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
 import { type Call, Responder } from '../../protocol/wire/responder'
-import { Broker } from '../../src/broker/broker'
-import { embeddedDefault } from '../../src/broker/config/config'
+import type { Broker } from '../../src/broker/broker'
 import { allocate } from '../../src/broker/handler/allocate'
 import { verify } from '../../src/broker/handler/verify'
-import { silentLog } from '../../src/broker/log/log'
-import { recover } from '../../src/broker/recover/recover'
-import { Session } from '../../src/broker/session/session'
+import type { Session } from '../../src/broker/session/session'
+import { InProcess, sessionOf } from './support/in-process'
 
-let directory: string
+const brokers = new InProcess('unread')
 let broker: Broker
 let session: Session
 
 beforeEach(async () => {
-  directory = mkdtempSync('/dev/shm/membroker-unread-')
-  const settings = embeddedDefault({ directory, bytes: 2 ** 20, socket: `${directory}/unused` })
-  broker = new Broker({ settings, bootId: '0'.repeat(32), log: silentLog() })
-  await recover(broker)
-  session = new Session(
-    { pid: process.pid, uid: process.getuid!(), gid: 0, pidfd: native.pidfdOpen(process.pid) },
-    broker,
-  )
+  broker = await brokers.open(brokers.folder())
+  session = sessionOf(broker)
   for (const name of ['a', 'b', 'c']) await allocate(broker, session, { name, bytes: 4096 })
   jest.useFakeTimers()
 })
 afterEach(() => {
   jest.useRealTimers()
-  broker.close()
-  for (const range of broker.inventory.ranges.values()) range.close()
-  rmSync(directory, { recursive: true })
+  brokers.dispose()
 })
 
 /** A call whose peer has room for nothing, so that each reply waits until read() is called. */
