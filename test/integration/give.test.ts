@@ -2,7 +2,7 @@
  * Proves that an administrator can give an allocation to another uid, with layouts, secret and quota, and that this stays over
  * a kill of the broker; that nobody of the former owner reaches it then; and what refuses it, with nothing changed.
  */
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { Socket, socketPair } from '../../native'
 import { leaksNothing } from '../support/leaks-nothing'
@@ -35,14 +35,10 @@ names = ["vm-*"]
 let broker: TestBroker
 
 beforeAll(async () => {
-  const directory = mkdtempSync('/dev/shm/membroker-give-')
-  broker = await TestBroker.start({ config: config.replace('DIRECTORY', directory), directory })
+  broker = await TestBroker.start({ config })
   chmodSync(broker.folder, 0o755)
 })
-afterAll(async () => {
-  await broker.dispose()
-  rmSync(broker.directory, { recursive: true, force: true })
-})
+afterAll(() => broker.dispose())
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const proven = (body: () => Promise<void>) => () => leaksNothing(broker, body)

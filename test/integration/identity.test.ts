@@ -2,7 +2,7 @@
  * Proves that who one is decides what one may do, and that nothing in a message can change who one is: uids, shares,
  * secrets, quotas, names, ranges, administrators, and what a descriptor can be turned into.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { leaksNothing } from '../support/leaks-nothing'
 import { OtherProcess } from '../support/other-process'
 import { TestBroker, until } from '../support/test-broker'
@@ -42,14 +42,10 @@ ranges = ["default"]
 let broker: TestBroker
 
 beforeAll(async () => {
-  const directory = mkdtempSync('/dev/shm/membroker-identity-')
-  broker = await TestBroker.start({ config: config.replace('DIRECTORY', directory), directory })
+  broker = await TestBroker.start({ config })
   chmodSync(broker.folder, 0o755)
 })
-afterAll(async () => {
-  await broker.dispose()
-  rmSync(broker.directory, { recursive: true, force: true })
-})
+afterAll(() => broker.dispose())
 
 const as = (uid: number) => OtherProcess.start(broker.socket, { uid })
 const proven = (body: () => Promise<void>) => () => leaksNothing(broker, body)

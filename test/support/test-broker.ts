@@ -13,7 +13,10 @@ import { packageRoot } from './package-root'
 const MiB = 2 ** 20
 
 export interface TestBrokerOptions {
-  /** TOML of the ranges and the rest; the socket is set from outside. Default: a directory on tmpfs of 256 MiB. */
+  /**
+   * TOML of the ranges and the rest; the socket is set from outside, and DIRECTORY stands for the broker's directory. Default: a
+   * directory on tmpfs of 256 MiB.
+   */
   config?: string
   /** Instead: a configuration with one range, 'main', of 64 MiB, and what more says, as TOML. */
   main?: { source?: 'directory' | 'memfd'; graceMs?: number; more?: string }
@@ -41,7 +44,7 @@ export class TestBroker {
   private constructor(private readonly options: TestBrokerOptions) {
     this.directory = options.directory ?? mkdtempSync('/dev/shm/membroker-test-')
     const config = options.config ?? (options.main && this.mainConfig(options.main))
-    if (config !== undefined) writeFileSync(this.configFile, config)
+    if (config !== undefined) writeFileSync(this.configFile, config.replaceAll('DIRECTORY', this.directory))
   }
 
   private mainConfig({
