@@ -8,9 +8,8 @@ import {
   updateId,
 } from './entity'
 import { RecordInvalid } from './errors'
-import type { FieldReader } from './field-reader'
 import { reasonBytesMax } from './layout'
-import { checkEpoch, type PayloadCodec, textBytes } from './payload'
+import { checkEpoch, decodeText, type PayloadCodec, textBytes } from './payload'
 import { outcomePayload, reportPayload } from './report-payload'
 
 const flagUpdate = 1
@@ -42,7 +41,7 @@ const freezePayload: PayloadCodec<FreezeRecord> = {
     if (flags & ~flagUpdate) throw new RecordInvalid(`unknown flags ${flags} of a freeze`)
     reader.zeros(1)
     const update = flags & flagUpdate ? reader.u64() : null
-    const reason = decodeReason(reader, reasonBytes)
+    const reason = decodeText(reader, reasonBytes, reasonBytesMax)
     return epoch < context.bootEpoch ? undefined : { id: freezeId, update, reason, uid, sinceMs }
   },
 }
@@ -76,15 +75,10 @@ const updatePayload: PayloadCodec<UpdateRecord> = {
     const uid = reader.u32()
     const state = reader.code(updateStates)
     reader.zeros(1)
-    const reason = decodeReason(reader, reader.u16())
+    const reason = decodeText(reader, reader.u16(), reasonBytesMax)
     if (epoch < context.bootEpoch) return undefined
     return { id: updateId, number, state, reason, uid, sinceMs, deadlineMs }
   },
-}
-
-function decodeReason(reader: FieldReader, bytes: number): string {
-  if (bytes > reasonBytesMax) throw new RecordInvalid(`reason of ${bytes} bytes`)
-  return reader.text(bytes)
 }
 
 /** The key of a control record says what it is. */

@@ -29,7 +29,14 @@ export const encodedExtentBytes = 16
 export const encodedHolderBytes = 24
 
 export function textBytes(text: string, bytesMax: number): number {
-  const bytes = Buffer.byteLength(text)
+  return checkTextBytes(Buffer.byteLength(text), bytesMax)
+}
+
+export function decodeText(reader: FieldReader, bytes: number, bytesMax: number): string {
+  return reader.text(checkTextBytes(bytes, bytesMax))
+}
+
+function checkTextBytes(bytes: number, bytesMax: number): number {
   if (bytes > bytesMax) throw new RecordInvalid(`text of ${bytes} bytes; ${bytesMax} is the most`)
   return bytes
 }

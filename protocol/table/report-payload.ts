@@ -1,8 +1,7 @@
 import { type OutcomeRecord, type ReportRecord, type ResumePhases, reportId } from './entity'
 import { RecordInvalid } from './errors'
-import type { FieldReader } from './field-reader'
 import { nameBytesMax, reasonBytesMax } from './layout'
-import { type PayloadCodec, textBytes } from './payload'
+import { decodeText, type PayloadCodec, textBytes } from './payload'
 
 const outcomes = [null, 'underWay', 'cancelled', 'replaced'] as const
 const times = [
@@ -51,8 +50,8 @@ export const reportPayload: PayloadCodec<ReportRecord> = {
     reader.zeros(7)
     const reasonBytes = reader.u16()
     const detailBytes = reader.u16()
-    const reason = boundedText(reader, reasonBytes, reasonBytesMax)
-    const detail = boundedText(reader, detailBytes, reasonBytesMax)
+    const reason = decodeText(reader, reasonBytes, reasonBytesMax)
+    const detail = decodeText(reader, detailBytes, reasonBytesMax)
     return { id: reportId, number, outcome, uid, reason, detail, participants, ready, ...read }
   },
 }
@@ -95,8 +94,8 @@ export const outcomePayload: PayloadCodec<OutcomeRecord> = {
     const detailBytes = reader.u16()
     reader.zeros(6)
     const read = Object.fromEntries(phases.map(phase => [phase, reader.u64()])) as unknown as ResumePhases
-    const name = boundedText(reader, nameBytes, nameBytesMax)
-    const detail = boundedText(reader, detailBytes, reasonBytesMax)
+    const name = decodeText(reader, nameBytes, nameBytesMax)
+    const detail = decodeText(reader, detailBytes, reasonBytesMax)
     const answeredAfterMs = flags & flagAnswered ? answered : null
     return {
       id,
@@ -109,9 +108,4 @@ export const outcomePayload: PayloadCodec<OutcomeRecord> = {
       resumed: flags & flagResumed ? read : null,
     }
   },
-}
-
-function boundedText(reader: FieldReader, bytes: number, bytesMax: number): string {
-  if (bytes > bytesMax) throw new RecordInvalid(`text of ${bytes} bytes; ${bytesMax} is the most`)
-  return reader.text(bytes)
 }

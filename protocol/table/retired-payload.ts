@@ -4,6 +4,7 @@ import { nameBytesMax, reasonBytesMax } from './layout'
 import {
   checkExtentCount,
   decodeExtents,
+  decodeText,
   encodedExtentBytes,
   encodeExtents,
   type PayloadCodec,
@@ -48,11 +49,10 @@ export const retiredPayload: PayloadCodec<RetiredRecord> = {
     const reasonBytes = reader.u16()
     const extentCount = checkExtentCount(reader.u16())
     reader.zeros(2)
-    if (nameBytes < 1 || nameBytes > nameBytesMax) throw new RecordInvalid(`name of ${nameBytes} bytes`)
-    if (reasonBytes > reasonBytesMax) throw new RecordInvalid(`reason of ${reasonBytes} bytes`)
+    if (nameBytes < 1) throw new RecordInvalid('no name')
     const extents = decodeExtents(reader, extentCount, context.rangeBytes)
-    const name = reader.text(nameBytes)
-    const reason = reader.text(reasonBytes)
+    const name = decodeText(reader, nameBytes, nameBytesMax)
+    const reason = decodeText(reader, reasonBytes, reasonBytesMax)
     return { id, allocationId, name, uid, extents, state, reason }
   },
 }
