@@ -1,5 +1,5 @@
-import type { Reservation } from '../../../../protocol/source'
-import { formatKernelSize, parseKernelSize, takeKernelSize } from '../../../../protocol/units'
+import type { Reservation } from '../source'
+import { formatKernelSize, parseKernelSize, takeKernelSize } from '../units'
 
 /**
  * One part of memmap=, an order to the kernel. Bytes throughout.

@@ -6,7 +6,7 @@ export interface MapEntry extends AddressSpan {
   readonly inside: readonly MapEntry[]
 }
 
-/** broker-ctl can't plan with such a memory map; the message says why. */
+/** Nobody can tell from such a text where memory is; the message says why. */
 export class MemoryMapError extends Error {
   override readonly name = 'MemoryMapError'
 }

@@ -27,6 +27,11 @@ test('what the command line reserved is taken, whole or in part', () => {
   expect(refusal(0x60000000, 128 * MiB, iomem, 'memmap=64M$0x1000,131072K$1610612736')).toBeUndefined()
 })
 
+test('what another parameter says, or another form of memmap=, reserves nothing', () => {
+  for (const line of ['crashkernel=128M$0x60000000', 'memmap=128M@0x60000000', '-- memmap=128M$0x60000000'])
+    expect(refusal(0x60000000, 128 * MiB, iomem, line)).toMatch(/may be the firmware/)
+})
+
 test.each([
   ['system memory', 0x10000000, MiB, /System RAM/],
   ['soft-reserved memory', 0x40000000, MiB, /hmem.0/],
@@ -44,6 +49,6 @@ test('the advice names the parameter', () => {
 
 test('a map without addresses is no map', () => {
   expect(refusal(0x60000000, MiB, '00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n')).toMatch(
-    'shows no addresses',
+    'shows them to root only',
   )
 })

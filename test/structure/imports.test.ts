@@ -22,7 +22,7 @@ const rooms: Record<string, { imports: string[]; node: 'any' | string[] }> = {
 const orders: Record<string, string[]> = {
   protocol: [
     ...['units', 'toml-line', 'toml-mistake', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
-    ...['interfaces', 'update-phases', 'source/', 'table/', 'columns'],
+    ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
   ],
   'src/broker': [
     ...['version', 'refusal', 'log/', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],

@@ -1,9 +1,9 @@
 /** Proves that broker-ctl reads a kernel's command line, and makes its memory map, as the kernel does. */
 import fc from 'fast-check'
+import { listOf, parseCommandLine, switchedOn, valuesOf } from '../../../protocol/kernel/command-line'
+import { memoryType, parseMemmap } from '../../../protocol/kernel/memmap'
 import { formatKernelSize, parseKernelSize } from '../../../protocol/units'
 import { bootMap, randomisation } from '../../../src/client/ctl/host/boot-map'
-import { listOf, parseCommandLine, switchedOn, valuesOf } from '../../../src/client/ctl/host/command-line'
-import { memoryType, parseMemmap } from '../../../src/client/ctl/host/memmap'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { parseMemoryMap } from '../../../src/client/ctl/host/memory-map'
+import { parseMemoryMap } from '../../../protocol/kernel/memory-map'
 import { parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import type { Machine } from '../../../src/client/ctl/host/plan'
 

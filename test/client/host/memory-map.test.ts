@@ -2,8 +2,8 @@
  * Proves that broker-ctl reads memory maps and NUMA nodes of real machines correctly, and refuses a map without
  * addresses.
  */
-import { bytesOf, without } from '../../../src/client/ctl/host/address-span'
-import { MemoryMapError, parseMemoryMap, systemRam } from '../../../src/client/ctl/host/memory-map'
+import { bytesOf, without } from '../../../protocol/kernel/address-span'
+import { MemoryMapError, parseMemoryMap, systemRam } from '../../../protocol/kernel/memory-map'
 import { joined, parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import { machines } from './machines'
 

@@ -3,12 +3,12 @@
  * refusal names what is possible.
  */
 import fc from 'fast-check'
+import { type AddressSpan, contains, overlap } from '../../../protocol/kernel/address-span'
+import { parseCommandLine } from '../../../protocol/kernel/command-line'
+import { memoryType } from '../../../protocol/kernel/memmap'
+import { type MapEntry, systemRam } from '../../../protocol/kernel/memory-map'
 import { parseKernelSize } from '../../../protocol/units'
-import { type AddressSpan, contains, overlap } from '../../../src/client/ctl/host/address-span'
 import { bootMap } from '../../../src/client/ctl/host/boot-map'
-import { parseCommandLine } from '../../../src/client/ctl/host/command-line'
-import { memoryType } from '../../../src/client/ctl/host/memmap'
-import { type MapEntry, systemRam } from '../../../src/client/ctl/host/memory-map'
 import { joined } from '../../../src/client/ctl/host/numa-nodes'
 import { type Machine, plan, type Stretch, type Wish } from '../../../src/client/ctl/host/plan'
 import { preflight } from '../../../src/client/ctl/host/preflight'

@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { overlap } from '../../../src/client/ctl/host/address-span'
+import { overlap } from '../../../protocol/kernel/address-span'
 import { HostFiles } from '../../../src/client/ctl/host/host-files'
 import { plan } from '../../../src/client/ctl/host/plan'
 import { thisMachine } from '../../../src/client/ctl/host/this-machine'

@@ -1,8 +1,12 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
+import { contains, overlap, spanText } from '../../../../protocol/kernel/address-span'
+import { parseCommandLine, valuesOf } from '../../../../protocol/kernel/command-line'
+import { memoryType, parseMemmap } from '../../../../protocol/kernel/memmap'
+import { type MapEntry, MemoryMapError, parseMemoryMap } from '../../../../protocol/kernel/memory-map'
 import { devmem } from '../../../../protocol/source/devmem'
-import { formatKernelSize, formatSize, parseKernelSize, roundUp } from '../../../../protocol/units'
+import { formatKernelSize, formatSize, roundUp } from '../../../../protocol/units'
 import { inRange } from '../../allocator/extents'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
@@ -198,35 +202,36 @@ function takeLock(base: number): number {
  * firmware reserves memory too, and writing there breaks the machine. @throws SourceError
  */
 export function checkReserved(base: number, bytes: number, iomem: string, commandLine: string): void {
-  const end = base + bytes
-  const range = `0x${base.toString(16)}-0x${(end - 1).toString(16)}`
-  const top = iomem
-    .split('\n')
-    .map(line => /^([0-9a-f]+)-([0-9a-f]+) : (.*)$/.exec(line))
-    .filter(match => match !== null)
-    .map(match => ({
-      start: Number.parseInt(match[1]!, 16),
-      end: Number.parseInt(match[2]!, 16) + 1,
-      name: match[3]!,
-    }))
-  if (top.every(entry => entry.end === 1))
-    throw new SourceError('/proc/iomem shows no addresses; is the broker root?')
-  const around = top.find(entry => entry.start <= base && entry.end >= end)
+  const span = { start: base, end: base + bytes }
+  const range = spanText(span)
+  const map = memoryMapOf(iomem)
+  const around = map.find(entry => contains(entry, span))
   if (around?.name.toLowerCase() !== 'reserved') {
-    const other = top.find(entry => entry.start < end && entry.end > base)
+    const other = map.find(entry => overlap(entry, span))
     throw new SourceError(
       `${range} is not reserved: the kernel has ${other ? `'${other.name}'` : 'nothing'} there; ` +
         `reserve it on the kernel's command line (memmap=${formatKernelSize(bytes)}$0x${base.toString(16)})`,
     )
   }
-  const ours = [
-    ...commandLine.matchAll(/(?:^|[\s,])(?:memmap=)?([0-9a-fx]+[KMGTP]?)\$([0-9a-fx]+[KMGTP]?)/gi),
-  ].some(([, size, start]) => {
-    const [from, length] = [parseKernelSize(start!) ?? 0, parseKernelSize(size!) ?? 0]
-    return from <= base && from + length >= end
-  })
+  const ours = valuesOf(parseCommandLine(commandLine), 'memmap')
+    .flatMap(parseMemmap)
+    .some(
+      part =>
+        part.kind === 'add' &&
+        part.type === memoryType.reserved &&
+        contains({ start: part.start, end: part.start + part.bytes }, span),
+    )
   if (!ours)
     throw new SourceError(
       `${range} is reserved, but not by memmap= on the kernel's command line, so it may be the firmware's`,
     )
+}
+
+function memoryMapOf(iomem: string): MapEntry[] {
+  try {
+    return parseMemoryMap(iomem)
+  } catch (error) {
+    if (!(error instanceof MemoryMapError)) throw error
+    throw new SourceError(`/proc/iomem can't be read: ${error.message}`)
+  }
 }

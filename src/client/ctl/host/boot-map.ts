@@ -1,7 +1,7 @@
+import { type AddressSpan, overlap } from '../../../../protocol/kernel/address-span'
+import { type Parameter, valuesOf } from '../../../../protocol/kernel/command-line'
+import { type Memmap, memoryType, parseMemmap } from '../../../../protocol/kernel/memmap'
 import { parseKernelSize } from '../../../../protocol/units'
-import { type AddressSpan, overlap } from './address-span'
-import { type Parameter, valuesOf } from './command-line'
-import { type Memmap, memoryType, parseMemmap } from './memmap'
 
 /** Memory of one type, in the firmware's or the kernel's own map. */
 export interface TypedSpan extends AddressSpan {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { ownPackage } from '../../../../native'
+import type { AddressSpan } from '../../../../protocol/kernel/address-span'
 import {
   type Reservation,
   reservationOf,
@@ -11,7 +12,6 @@ import {
   sources,
 } from '../../../../protocol/source'
 import { exitCode, Failure } from '../exit'
-import type { AddressSpan } from './address-span'
 
 /** A range that the broker has read from its configuration, with the keys of its source. Bytes. */
 export interface ConfiguredRange extends Readonly<SourceKeys> {

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import type { AddressSpan } from './address-span'
+import type { AddressSpan } from '../../../../protocol/kernel/address-span'
 import type { HostFiles } from './host-files'
 
 const folder = '/sys/bus/dax/devices'

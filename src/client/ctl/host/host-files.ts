@@ -9,9 +9,9 @@ import {
   realpathSync,
 } from 'node:fs'
 import path from 'node:path'
-import type { AddressSpan } from './address-span'
+import type { AddressSpan } from '../../../../protocol/kernel/address-span'
+import { memoryType } from '../../../../protocol/kernel/memmap'
 import type { TypedSpan } from './boot-map'
-import { memoryType } from './memmap'
 
 /** Files of this host, or of a tree like its root. undefined stands for an unreadable file. */
 export class HostFiles {

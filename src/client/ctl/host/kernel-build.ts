@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { type Parameter, valuesOf } from '../../../../protocol/kernel/command-line'
 import { sources } from '../../../../protocol/source'
-import { type Parameter, valuesOf } from './command-line'
 import type { ConfiguredRange } from './configured-range'
 import type { HostFiles } from './host-files'
 

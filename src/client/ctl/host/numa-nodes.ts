@@ -1,4 +1,4 @@
-import { type AddressSpan, overlap, without } from './address-span'
+import { type AddressSpan, overlap, without } from '../../../../protocol/kernel/address-span'
 import type { HostFiles } from './host-files'
 
 /** The addresses that one NUMA node spans, including holes. */

@@ -1,3 +1,5 @@
+import { type AddressSpan, bytesOf, overlap, without } from '../../../../protocol/kernel/address-span'
+import { type MapEntry, systemRam } from '../../../../protocol/kernel/memory-map'
 import { reservationOf, type SourceKind } from '../../../../protocol/source'
 import {
   formatKernelSize,
@@ -8,9 +10,6 @@ import {
   roundDown,
   roundUp,
 } from '../../../../protocol/units'
-import { type AddressSpan, bytesOf, overlap, without } from './address-span'
-
-import { type MapEntry, systemRam } from './memory-map'
 import { joined, type NodeSpan } from './numa-nodes'
 
 /** The operator's wish. Bytes; undefined: reserve chooses. */

@@ -1,5 +1,11 @@
+import {
+  isNamed,
+  listOf,
+  type Parameter,
+  switchedOn,
+  valuesOf,
+} from '../../../../protocol/kernel/command-line'
 import { parseKernelSize } from '../../../../protocol/units'
-import { isNamed, listOf, type Parameter, switchedOn, valuesOf } from './command-line'
 import { type Finding, lost, type PhysicalRange, spanOf, warning } from './configured-range'
 
 /** Drivers that the line keeps from being loaded. */

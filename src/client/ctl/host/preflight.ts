@@ -1,8 +1,21 @@
+import {
+  type AddressSpan,
+  contains,
+  overlap,
+  spanText,
+  without,
+} from '../../../../protocol/kernel/address-span'
+import {
+  commandLineBytesMax,
+  listOf,
+  type Parameter,
+  parseCommandLine,
+  valuesOf,
+} from '../../../../protocol/kernel/command-line'
+import { memmapsFor, memoryType, parseMemmap } from '../../../../protocol/kernel/memmap'
 import { sources } from '../../../../protocol/source'
 import { formatKernelSize, formatSize, parseKernelSize } from '../../../../protocol/units'
-import { type AddressSpan, contains, overlap, spanText, without } from './address-span'
 import { bootMap, randomisation, type TypedSpan } from './boot-map'
-import { commandLineBytesMax, listOf, type Parameter, parseCommandLine, valuesOf } from './command-line'
 import {
   type ConfiguredRange,
   type Finding,
@@ -14,7 +27,6 @@ import {
   warning,
 } from './configured-range'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor, unsetFor } from './kernel-build'
-import { memmapsFor, memoryType, parseMemmap } from './memmap'
 import { driversOf, forbidden } from './preflight-drivers'
 
 /** The next kernel. */

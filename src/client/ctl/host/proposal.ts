@@ -1,9 +1,14 @@
+import {
+  listOf,
+  type Parameter,
+  parseCommandLine,
+  switchedOn,
+  valuesOf,
+} from '../../../../protocol/kernel/command-line'
+import { memmapsFor } from '../../../../protocol/kernel/memmap'
 import { reservationOf, type SourceKind, sources } from '../../../../protocol/source'
 import { formatKernelSize, MiB, roundDown } from '../../../../protocol/units'
 import { randomisation } from './boot-map'
-import { listOf, type Parameter, parseCommandLine, switchedOn, valuesOf } from './command-line'
-
-import { memmapsFor } from './memmap'
 import type { Stretch } from './plan'
 
 /** The ways to pass the line to the next kernels. */

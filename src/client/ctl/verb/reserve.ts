@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
+import { type AddressSpan, overlap, spanText } from '../../../../protocol/kernel/address-span'
+import {
+  cxlMemory,
+  type MapEntry,
+  MemoryMapError,
+  parseMemoryMap,
+  softReserved,
+} from '../../../../protocol/kernel/memory-map'
 import { kindsWhere, type SourceKind } from '../../../../protocol/source'
 import { exitCode, Failure, UsageError } from '../exit'
-import { type AddressSpan, overlap, spanText } from '../host/address-span'
 import { HostFiles } from '../host/host-files'
-import { cxlMemory, type MapEntry, MemoryMapError, parseMemoryMap, softReserved } from '../host/memory-map'
 import { parseNodes } from '../host/numa-nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'

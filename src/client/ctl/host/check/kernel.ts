@@ -1,6 +1,6 @@
+import { parseCommandLine } from '../../../../../protocol/kernel/command-line'
 import { sources } from '../../../../../protocol/source'
 import { bad, good, type HostCheck, notApplicable, warning } from '../check'
-import { parseCommandLine } from '../command-line'
 import { stateOf } from '../drivers'
 import { buildOptions, missingFor, unsetFor } from '../kernel-build'
 import { kmem } from './kmem'

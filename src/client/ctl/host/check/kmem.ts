@@ -1,4 +1,4 @@
-import { type AddressSpan, overlap } from '../address-span'
+import { type AddressSpan, overlap } from '../../../../../protocol/kernel/address-span'
 import { bad, good, type HostCheck, type Subject, warning } from '../check'
 import { isSoftReserved, physicalRanges, spanOf } from '../configured-range'
 import { daxDevice } from '../dax-devices'

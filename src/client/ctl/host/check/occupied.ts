@@ -1,9 +1,15 @@
-import { overlap, spanText } from '../address-span'
+import { overlap, spanText } from '../../../../../protocol/kernel/address-span'
+import {
+  cxlMemory,
+  kernelImage,
+  type MapEntry,
+  MemoryMapError,
+  parseMemoryMap,
+} from '../../../../../protocol/kernel/memory-map'
 import { bad, type CheckResult, good, notApplicable, type RangeCheck } from '../check'
 import { isSoftReserved, type PhysicalRange, spanOf } from '../configured-range'
 import { daxRegions } from '../dax-devices'
 import type { HostFiles } from '../host-files'
-import { cxlMemory, kernelImage, type MapEntry, MemoryMapError, parseMemoryMap } from '../memory-map'
 
 /** No parameter keeps this user of the memory away. */
 export const occupied: RangeCheck = {
