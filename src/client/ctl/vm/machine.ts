@@ -145,8 +145,14 @@ export class Machine {
     return this.qmp.execute('cont', undefined, answerMs)
   }
 
-  powerdown(): Promise<unknown> {
-    return this.run('system_powerdown')
+  /** Asks the guest to switch itself off. False: it is still there at the deadline. */
+  async powersDown(ms: number): Promise<boolean> {
+    await this.run('system_powerdown')
+    const over = new AbortController()
+    const late = sleep(ms, 'late', { signal: over.signal }).catch(() => undefined)
+    const first = await Promise.race([this.exited, late])
+    over.abort()
+    return first !== 'late'
   }
 
   /**

@@ -1,5 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
+import { exitCode, Failure } from '../exit'
 import { monitorFd } from './command-line'
 
 /** How a process ended; one of the two is null. If both are null, it could not start. */
@@ -96,4 +98,11 @@ export class QemuProcess {
 export function describeExit({ code, signal }: Exit): string {
   if (signal !== null) return `signal ${signal}`
   return code === null ? 'it could not be started' : `exit code ${code}`
+}
+
+/** A QEMU that nobody ended: with its last lines, and its exit code or 128 and the signal, as a shell has it. */
+export function endFailure({ lastLines }: QemuProcess, exit: Exit): Failure {
+  const words = lastLines.length === 0 ? '' : `; its last lines:\n${lastLines.join('\n')}`
+  const code = exit.signal === null ? exit.code || exitCode.refused : 128 + constants.signals[exit.signal]
+  return new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, code)
 }

@@ -1,6 +1,4 @@
 import { once } from 'node:events'
-import { constants } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../../../../protocol/units'
 import type { UpdateNotice } from '../../index'
 import { exitCode, Failure } from '../exit'
@@ -12,7 +10,7 @@ import { GuestSaver, loadGuest, useUp } from './guest-state'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
 import { qemuCommand } from './qemu-command'
-import { describeExit, type Inherited } from './qemu-process'
+import { endFailure, type Inherited } from './qemu-process'
 import { erase, readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
@@ -74,7 +72,7 @@ export class Runner {
       try {
         await this.startNow(discardState, starting)
       } catch (error) {
-        if (starting.aborted) this.standing.enter(this.machine, 'stopped', 'before the guest ran')
+        if (starting.aborted) this.standing.enter('stopped', 'before the guest ran')
         throw error
       }
     })
@@ -93,15 +91,11 @@ export class Runner {
     if (this.failure) throw this.failure
     if (['saved', 'stopped', 'failed'].includes(this.standing.record.state)) return
     if (exit.code === 0 && this.standing.record.state !== 'prepared') {
-      this.standing.enter(this.machine, 'stopped', 'the guest switched itself off')
+      this.standing.enter('stopped', 'the guest switched itself off')
       this.standing.describe('stopped')
       return
     }
-    const signal = exit.signal === null ? 0 : constants.signals[exit.signal]
-    const lines = machine.process.lastLines
-    const words = lines.length === 0 ? '' : `; its last lines:\n${lines.join('\n')}`
-    const code = exit.signal === null ? exit.code || exitCode.refused : 128 + signal
-    throw new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, code)
+    throw endFailure(machine.process, exit)
   }
 
   /** @throws Failure: the guest goes on */
@@ -174,7 +168,7 @@ export class Runner {
   }
 
   fail(reason: string): void {
-    this.standing.enter(this.machine, 'failed', reason)
+    this.standing.enter('failed', reason)
   }
 
   /** The QEMU of a VM that is in one of these states, and that nothing is under way with. @throws Failure Busy */
@@ -200,7 +194,7 @@ export class Runner {
   private async startNow(discardState: boolean, starting: AbortSignal): Promise<void> {
     const { owner, state, manager, log } = this.parts
     const { settings } = this
-    this.standing.enter(this.machine, 'starting')
+    this.standing.enter('starting')
     manager.extend(settings.startMs + marginMs)
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const claimedAt = Date.now()
@@ -226,7 +220,7 @@ export class Runner {
       await machine.quit()
       throw error
     }
-    this.standing.enter(this.machine, 'running')
+    this.standing.enter('running')
     this.standing.describe('running')
     manager.ready('running')
     log('the guest boots')
@@ -234,6 +228,7 @@ export class Runner {
 
   private use(machine: Machine): void {
     this.machine = machine
+    this.standing.machine = machine
     machine.onRun = () => void this.hasRun(machine)
   }
 
@@ -246,7 +241,7 @@ export class Runner {
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
     erase(this.parts.state)
     this.saved = undefined
-    this.standing.enter(machine, 'running')
+    this.standing.enter('running')
     this.standing.describe('running')
     this.onUnprepared('somebody let the guest run; it is saved again')
   }
@@ -270,7 +265,7 @@ export class Runner {
     dryRun: boolean,
     progress: (text: string) => void,
   ): Promise<object> {
-    this.standing.enter(this.machine, 'upgrading')
+    this.standing.enter('upgrading')
     this.upgrading = new AbortController()
     const { signal } = this.upgrading
     const sockets = new SocketFiles(this.settings.arguments)
@@ -308,7 +303,7 @@ export class Runner {
     } finally {
       sockets.restore()
       this.upgrading = undefined
-      if (!this.machine?.process.exit) this.standing.enter(this.machine, 'running')
+      if (!this.machine?.process.exit) this.standing.enter('running')
     }
   }
 
@@ -324,7 +319,7 @@ export class Runner {
     const { state } = this.parts
     const saved = await this.save(machine, null, ms, progress)
     erase(state)
-    this.standing.enter(machine, 'upgrading')
+    this.standing.enter('upgrading')
     return { running: saved.running, load: newer => loadGuest(newer, state, saved, ms) }
   }
 
@@ -333,12 +328,12 @@ export class Runner {
       if (this.standing.record.state === 'prepared') progress('it is saved for an update of the host already')
       else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
-      this.standing.enter(this.machine, 'saved')
+      this.standing.enter('saved')
       await machine.quit()
       this.standing.describe('saved')
       return { state: 'saved' }
     } catch (error) {
-      if (!machine.process.exit) this.standing.enter(this.machine, 'running')
+      if (!machine.process.exit) this.standing.enter('running')
       throw error
     }
   }
@@ -352,7 +347,7 @@ export class Runner {
     if (ms <= 0) throw new Failure('SaveFailed', "the update's deadline has passed", exitCode.refused)
     try {
       const saved = await this.save(machine, update, ms, this.parts.log, signal)
-      this.standing.enter(this.machine, 'prepared', `for an update of the host: ${reason}`)
+      this.standing.enter('prepared', `for an update of the host: ${reason}`)
       // Before the broker is frozen.
       this.standing.describe('saved')
       await this.standing.described
@@ -364,7 +359,7 @@ export class Runner {
       }
       return `${formatSize(saved.payloadBytes)} saved ${afterPause({ pausedAt: saved.pausedAt, runningAt: saved.savedAt })}`
     } catch (error) {
-      if (!machine.process.exit) this.standing.enter(this.machine, 'running')
+      if (!machine.process.exit) this.standing.enter('running')
       throw error
     }
   }
@@ -378,7 +373,7 @@ export class Runner {
   ): Promise<SavedState> {
     const { memory } = this
     this.saved = undefined
-    this.standing.enter(this.machine, 'saving')
+    this.standing.enter('saving')
     this.parts.manager.extend(ms + marginMs)
     this.saved = await this.saver.save(machine, { memory, update, ms, signal, progress })
     return this.saved
@@ -401,7 +396,7 @@ export class Runner {
 
   private resumed(saved: SavedState, steps: Parameters<typeof downtimeOf>[2]): void {
     const { log } = this.parts
-    this.standing.enter(this.machine, 'running')
+    this.standing.enter('running')
     this.standing.describe('running')
     const downtime = downtimeOf(this.settings.name, saved, steps)
     log(
@@ -417,11 +412,10 @@ export class Runner {
     how: 'powerdown' | 'quit',
     progress: (text: string) => void,
   ): Promise<object> {
-    this.standing.enter(this.machine, 'stopping')
-    const forced = how === 'powerdown' && !(await this.powerdown(machine, progress))
+    this.standing.enter('stopping')
+    const forced = how === 'powerdown' && !(await this.powersDown(machine, progress))
     if (how === 'quit' || forced) await machine.quit()
     this.standing.enter(
-      this.machine,
       'stopped',
       forced ? 'the guest did not switch itself off in time, and was ended' : undefined,
     )
@@ -429,16 +423,10 @@ export class Runner {
     return { state: 'stopped', forced }
   }
 
-  /** False: the guest is still there at the deadline. */
-  private async powerdown(machine: Machine, progress: (text: string) => void): Promise<boolean> {
-    const { settings } = this
-    this.parts.manager.extend(settings.powerdownMs + marginMs)
+  private powersDown(machine: Machine, progress: (text: string) => void): Promise<boolean> {
+    const { powerdownMs } = this.settings
+    this.parts.manager.extend(powerdownMs + marginMs)
     progress('the guest is asked to switch itself off')
-    await machine.powerdown()
-    const over = new AbortController()
-    const late = sleep(settings.powerdownMs, 'late', { signal: over.signal }).catch(() => undefined)
-    const first = await Promise.race([machine.exited, late])
-    over.abort()
-    return first !== 'late'
+    return machine.powersDown(powerdownMs)
   }
 }

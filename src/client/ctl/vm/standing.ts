@@ -21,11 +21,15 @@ export class Standing {
   /** Resolves when the broker knows the newest state, or can't take it. */
   described = Promise.resolve()
 
+  /** The QEMU that has the guest. */
+  machine: Machine | undefined
+
   constructor(private readonly parts: StandingParts) {}
 
-  enter(machine: Machine | undefined, state: VmState, reason?: string): void {
+  enter(state: VmState, reason?: string): void {
     const { places, manager, log } = this.parts
-    const qemuPid = machine?.process.exit ? null : (machine?.process.pid ?? null)
+    const qemu = this.machine?.process
+    const qemuPid = qemu?.exit ? null : (qemu?.pid ?? null)
     this.record = { state, pid: process.pid, qemuPid, since: Date.now(), reason: reason ?? null }
     try {
       places.write(this.record)
