@@ -21,7 +21,7 @@ const leftOut = [
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
   'table/(crash|format-over|scale)',
-  'vm/(failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
+  'vm/(balloon|failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
 ]
 
 /** @type {import('jest').Config} */

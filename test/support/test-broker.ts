@@ -18,8 +18,8 @@ export interface TestBrokerOptions {
    * directory on tmpfs of 256 MiB.
    */
   config?: string
-  /** Instead: a configuration with one range, 'main', of 64 MiB, and what more says, as TOML. */
-  main?: { source?: 'directory' | 'memfd'; graceMs?: number; more?: string }
+  /** Instead: a configuration with one range, 'main', of 64 MiB or so many, and what more says, as TOML. */
+  main?: { source?: 'directory' | 'memfd'; bytes?: string; graceMs?: number; more?: string }
   /** A command that becomes the rest of its arguments, or ends them when it is killed. */
   runBy?: readonly string[]
   /** Directory of the default range. */
@@ -49,13 +49,14 @@ export class TestBroker {
 
   private mainConfig({
     source = 'directory',
+    bytes = '64MiB',
     graceMs = 2_000,
     more = '',
   }: NonNullable<TestBrokerOptions['main']>): string {
     const place = source === 'directory' ? `path = "${this.directory}"\n` : ''
     return (
       `[broker]\nsocket = "${this.socket}"\n[revoke]\ngrace_ms = ${graceMs}\non_deadline = "quarantine"\n` +
-      `[[range]]\nname = "main"\nsource = "${source}"\nbytes = "64MiB"\n${place}${more}`
+      `[[range]]\nname = "main"\nsource = "${source}"\nbytes = "${bytes}"\n${place}${more}`
     )
   }
 

@@ -7,11 +7,10 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { VmPlaces } from '../../src/client/ctl/vm/places'
-import { type GuestFiles, guestFiles } from '../guest/linux/files'
+import { type GuestFiles, guestFilesHere } from '../guest/linux/files'
 import { makeDisk, recordsOn, vmFile } from '../guest/linux/machine'
 import { GuestNetwork, type PeerProcess } from '../guest/linux/network'
 import { requireQemu } from '../guest/require-qemu'
-import { Progress } from '../lab/progress'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
 import { newestQemu } from './newest-qemu'
@@ -146,15 +145,4 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     expect(written.length).toBeGreaterThanOrEqual(records)
     expect(new Set(written.map(({ boot }) => boot))).toEqual(new Set([1, 2]))
   })
-}
-
-/** Where the packages can't be had: throws in CI; elsewhere says so and returns undefined. */
-async function guestFilesHere(): Promise<GuestFiles | undefined> {
-  try {
-    return await guestFiles(new Progress())
-  } catch (error) {
-    if (process.env.CI) throw error
-    process.stderr.write(`\nLEFT OUT: the Linux guest. ${(error as Error).message}\n\n`)
-    return undefined
-  }
 }

@@ -1,11 +1,20 @@
 import { initrd } from '../../lab/initrd'
 import { moduleEntries, unpackKernel } from '../../lab/kernel'
 import { defaultKernel, kernelChoice } from '../../lab/kernels'
-import type { Progress } from '../../lab/progress'
+import { Progress } from '../../lab/progress'
 import { buildProgram } from '../build'
 
-/** The guest's devices: its disk, its network, its power button. */
-const wanted = ['virtio_pci', 'virtio_blk', 'virtio_net', 'crc32c_generic', 'ext4', 'evdev', 'button']
+/** The guest's devices: its disk, its network, its balloon, its power button. */
+const wanted = [
+  'virtio_pci',
+  'virtio_blk',
+  'virtio_net',
+  'virtio_balloon',
+  'crc32c_generic',
+  'ext4',
+  'evdev',
+  'button',
+]
 
 /** What a guest boots from: the distribution's kernel, and a first root filesystem with one program and its modules. */
 export interface GuestFiles {
@@ -25,5 +34,16 @@ export async function guestFiles(progress: Progress): Promise<GuestFiles> {
       { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
       ...(await moduleEntries(modules, wanted)),
     ]),
+  }
+}
+
+/** Where the packages can't be had: throws in CI; elsewhere says so and returns undefined. */
+export async function guestFilesHere(): Promise<GuestFiles | undefined> {
+  try {
+    return await guestFiles(new Progress())
+  } catch (error) {
+    if (process.env.CI) throw error
+    process.stderr.write(`\nLEFT OUT: the Linux guest. ${(error as Error).message}\n\n`)
+    return undefined
   }
 }

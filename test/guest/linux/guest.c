@@ -4,8 +4,8 @@
  * button ends it: it unmounts the disk and switches the machine off.
  *
  * Kernel parameters: guest.address=A.B.C.D (of a /24; without it there is no network), guest.tick_us (between two ticks, with
- * a frame each), guest.record_us (between two records), guest.dirty_mib (memory that it writes over and over), guest.ticks
- * (physical address of a reserved page that gets the count of ticks).
+ * a frame each), guest.record_us (between two records), guest.dirty_mib (memory that it writes over and over), guest.touch_mib
+ * (memory that it writes once, and frees), guest.ticks (physical address of a reserved page that gets the count of ticks).
  * blocks.ts has the other side of the formats.
  */
 #include <arpa/inet.h>
@@ -125,6 +125,17 @@ static void load_modules(void)
 	}
 	if (order)
 		fclose(order);
+}
+
+static void touch(size_t bytes)
+{
+	if (bytes == 0)
+		return;
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	memset(memory, 1, bytes);
+	munmap(memory, bytes);
 }
 
 /* Drivers probe their devices in threads of their own. */
@@ -392,6 +403,7 @@ int main(void)
 	if (mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) != 0 && errno != EBUSY)
 		fail("/dev");
 	load_modules();
+	touch((size_t)atoi(parameter("touch_mib", "0")) << 20);
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	close(open_device("/dev/vda", O_RDONLY));
 	if (mount("/dev/vda", "/disk", "ext4", 0, NULL) != 0)

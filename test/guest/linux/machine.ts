@@ -16,6 +16,8 @@ export interface LinuxGuest {
    */
   readonly network?: { readonly tap: string; readonly address: string; readonly fd?: number }
   readonly accelerator: 'tcg' | 'kvm'
+  /** It reports free pages, and QEMU gives them back to the host. */
+  readonly balloon?: true
   /** More of the kernel's command line; guest.c lists what it knows. */
   readonly parameters?: readonly string[]
 }
@@ -35,7 +37,7 @@ export function vmFile(guest: LinuxGuest, { qemu, ramBytes }: { qemu?: string; r
 
 /** QEMU's arguments, but for memory and monitor. */
 export function linuxArguments(guest: LinuxGuest): string[] {
-  const { files, disk, network, accelerator, parameters = [] } = guest
+  const { files, disk, network, accelerator, balloon, parameters = [] } = guest
   const quoted = disk.replaceAll(',', ',,')
   const address = network === undefined ? [] : [`guest.address=${network.address}`]
   const line = ['console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', ...address, ...parameters]
@@ -45,6 +47,7 @@ export function linuxArguments(guest: LinuxGuest): string[] {
     ...['-kernel', files.image, '-initrd', files.initrd, '-append', line.join(' ')],
     ...['-drive', `file=${quoted},if=none,id=disk,format=raw`, '-device', 'virtio-blk-pci,drive=disk'],
     ...(network === undefined ? [] : networkArguments(network)),
+    ...(balloon ? ['-device', 'virtio-balloon-pci,free-page-reporting=on'] : []),
   ]
 }
 
