@@ -101,6 +101,33 @@ suite('a huge page that is pinned after the release', () => {
     await until(async () => (await retired()).length === 0, 'the other is free again')
   })
 
+  test('of two ends that shrinks cut off, neither is free before its own page comes back, also for the next broker', async () => {
+    const mine = await OtherProcess.start(broker.socket)
+    for (const name of ['first', 'second'])
+      await mine.run(
+        async ({ client, native, state }, { name, bytes, page }) => {
+          await client.call('Allocate', { name, bytes })
+          const { grant, fds } = await client.call('CreateMapping', { name })
+          state[name] = native.spliceToPipe(fds[0]!, 0, bytes)
+          client.closeFd(fds[0]!)
+          await client.call('RevokeMapping', { mapping: grant.mapping.id, graceMs: 0 })
+          await client.call('Shrink', { name, bytes: bytes - page })
+        },
+        { name, bytes: 2 * page, page },
+      )
+    expect(await retired()).toHaveLength(2)
+    broker.closeClients()
+    await broker.restart()
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(await retired()).toHaveLength(2)
+    await letGo(mine, 'first')
+    await until(async () => (await retired()).length === 1, 'one is free again')
+    await new Promise(resolve => setTimeout(resolve, 2500))
+    expect(await retired()).toHaveLength(1)
+    await letGo(mine, 'second')
+    await until(async () => (await retired()).length === 0, 'the other is free again')
+  })
+
   test('released beside others that go at the same time, it is counted all the same', async () => {
     const mine = await OtherProcess.start(broker.socket)
     const others = Array.from({ length: 4 }, () => broker.client())

@@ -2,7 +2,7 @@
  * Proves that memory goes back to the host and to the range only as its owner says and may: who else asks, and how, is refused
  * and changes nothing. What went back is zero, also after the broker's end and for a digest, and what stays is as it was.
  */
-import { chmodSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, fstatSync, ftruncateSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { Window } from '../../native'
 import { discardPiecesMax } from '../../protocol/wire/limits'
@@ -38,6 +38,30 @@ async function filled(name: string): Promise<string> {
 const numbers = (file: string) => [0, 1, 2, 3].map(index => readFileSync(file)[index * page])
 const name = 'vm/ram'
 const piece = (offset: number, length: number) => ({ offset, length })
+
+test('an allocation of a memfd range keeps its size, whoever wants another', async () => {
+  const sealed = await TestBroker.start({ main: { source: 'memfd' } })
+  try {
+    const owner = sealed.client()
+    await owner.call('Allocate', { name, bytes: 4 * page })
+    const { fds } = await owner.call('CreateMapping', { name })
+    const refused = (code: string) => ({ error: 'io.membroker.Broker.SourceFailed', parameters: { code } })
+    await expect(owner.call('Grow', { name, bytes: 8 * page })).rejects.toMatchObject(refused('EPERM'))
+    await expect(owner.call('Shrink', { name, bytes: page })).rejects.toMatchObject({
+      error: expect.stringMatching(/Busy|SourceFailed/),
+    })
+    for (const bytes of [0, page, 8 * page]) expect(() => ftruncateSync(fds[0]!, bytes)).toThrow('EPERM')
+    expect(fstatSync(fds[0]!).size).toBe(4 * page)
+    owner.closeFd(fds[0]!)
+    const [grant] = (await owner.call('GetAllocation', { name })).mappings
+    await owner.call('RevokeMapping', { mapping: grant!.id, graceMs: 0 })
+    await expect(owner.call('Shrink', { name, bytes: page })).rejects.toMatchObject(refused('EOPNOTSUPP'))
+    const { usage } = await owner.call('GetStatus', {})
+    expect(usage).toMatchObject([{ bytes: 4 * page }])
+  } finally {
+    await sealed.dispose()
+  }
+})
 
 describe('discard', () => {
   let file: string

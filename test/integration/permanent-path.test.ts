@@ -6,10 +6,12 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -33,6 +35,14 @@ const filesystems = [
     ['-t', 'hugetlbfs', '-o', 'pagesize=2M,size=28M,mode=700'],
   ],
 ] as const
+
+/** Lets a uid read and write a file by an access list: version 2, and entries of tag, permissions and id. */
+const giveAccess = `
+import os, struct, sys
+entries = [(1, 6, -1), (2, 6, int(sys.argv[2])), (4, 0, -1), (16, 6, -1), (32, 0, -1)]
+text = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *entry) for entry in entries)
+os.setxattr(sys.argv[1], 'system.posix_acl_access', text)
+`
 
 describe.each(filesystems.filter(([, usable]) => usable))('on %s', (filesystem, _, options) => {
   let directory: string
@@ -178,9 +188,79 @@ describe.each(filesystems.filter(([, usable]) => usable))('on %s', (filesystem, 
       expect(await pathIn('mine')).toBe(place)
     }))
 
-  test('it follows the owner, and the policy at the next start', async () => {
+  test('it stays over a shrink and a grow, and a refused shrink', async () => {
+    const mine = await as(owner)
+    const place = (await mine.run(async ({ client }, bytes) => {
+      await client.call('Allocate', { name: 'mine', bytes })
+      return (await client.call('GetAllocation', { name: 'mine' })).path
+    }, 2 * size))!
+    const other = await as(owner)
+    await other.run(({ fs, state }, place) => {
+      state.fd = fs.openSync(place, 'r+')
+    }, place)
+    const shrink = () => mine.run(({ client }, bytes) => client.call('Shrink', { name: 'mine', bytes }), size)
+    // On tmpfs an open file is cut as well.
+    if (filesystem === 'hugetlbfs') {
+      await expect(shrink()).rejects.toMatchObject({ error: 'io.membroker.Broker.SourceFailed' })
+      expect([await pathIn('mine'), (await attempts(mine, place)).open]).toEqual([place, 'yes'])
+    }
+    await other.kill()
+    await until(() => shrink().then(Boolean, () => false), 'it is shrunk')
+    expect([await pathIn('mine'), (await attempts(mine, place)).open]).toEqual([place, 'yes'])
+    expect(statSync(place).size).toBe(size)
+    await mine.run(({ client }, bytes) => client.call('Grow', { name: 'mine', bytes }), 2 * size)
+    expect([await pathIn('mine'), statSync(place).size]).toEqual([place, 2 * size])
+  })
+
+  if (filesystem === 'tmpfs')
+    test('a full filesystem refuses its program new pages, and the broker goes on', async () => {
+      const mine = await as(owner)
+      const place = (await allocate(mine, 'mine'))!
+      const fill = path.join(directory, 'fill')
+      const { bfree, bsize } = statfsSync(directory)
+      writeFileSync(fill, Buffer.alloc(bfree * bsize))
+      const write = () =>
+        mine.run(({ fs }, place) => {
+          const fd = fs.openSync(place, 'r+')
+          try {
+            return fs.writeSync(fd, 'x'.repeat(4096))
+          } finally {
+            fs.closeSync(fd)
+          }
+        }, place)
+      await expect(write()).rejects.toMatchObject({ error: 'ENOSPC' })
+      expect(await pathIn('mine')).toBe(place)
+      rmSync(fill)
+      expect(await write()).toBe(4096)
+      expect((await broker.ask('GetAllocation', { name: 'mine' })).residentBytes).toBe(4096)
+    })
+
+  test('a new owner has a file without the names and the access list of the former one, or refuses it', async () => {
     const mine = await as(owner)
     const place = (await allocate(mine, 'mine'))!
+    await mine.kill()
+    const give = () => broker.ask('Give', { name: 'mine', uid: neighbour })
+    const more = path.join(directory, 'more')
+    linkSync(place, more)
+    await expect(give()).rejects.toMatchObject({
+      parameters: { operation: expect.stringContaining('has given its file 1 more names') },
+    })
+    expect((await attempts(await as(owner), place)).open).toBe('yes')
+    await OtherProcess.killAll()
+    rmSync(more)
+    if (filesystem === 'tmpfs') runNow('python3', ['-c', giveAccess, place, String(owner)])
+    await until(() => give().then(Boolean, () => false), 'nobody holds it')
+    const next = (await pathIn('mine'))!
+    expect(next).toMatch(/-[0-9a-f]{32}$/)
+    expect([existsSync(place), statSync(next).uid]).toEqual([false, neighbour])
+    expect(runNow('python3', ['-c', 'import os, sys; print(os.listxattr(sys.argv[1]))', next]).trim()).toBe(
+      '[]',
+    )
+  })
+
+  test('it follows the owner, and the policy at the next start', async () => {
+    const mine = await as(owner)
+    let place = (await allocate(mine, 'mine'))!
     const openers = async () => {
       const all = await Promise.all([owner, neighbour, other].map(as))
       const answers = await Promise.all(all.map(one => attempts(one, place)))
@@ -193,11 +273,14 @@ describe.each(filesystems.filter(([, usable]) => usable))('on %s', (filesystem, 
       'it is free',
     )
     await broker.ask('Give', { name: 'mine', uid: neighbour })
-    expect([await pathIn('mine'), await openers()]).toEqual([place, ['EACCES', 'yes', 'EACCES']])
+    const former = place
+    place = (await pathIn('mine'))!
+    expect([existsSync(former), await openers()]).toEqual([false, ['EACCES', 'yes', 'EACCES']])
     await broker.ask('Give', { name: 'mine', uid: other })
-    expect([await pathIn('mine'), await openers()]).toEqual([null, ['EACCES', 'EACCES', 'EACCES']])
+    expect([await pathIn('mine'), existsSync(place)]).toEqual([null, false])
     await broker.ask('Give', { name: 'mine', uid: owner })
-    expect([await pathIn('mine'), await openers()]).toEqual([place, ['yes', 'EACCES', 'EACCES']])
+    place = (await pathIn('mine'))!
+    expect(await openers()).toEqual(['yes', 'EACCES', 'EACCES'])
 
     const config = readFileSync(broker.configFile, 'utf8')
     writeFileSync(broker.configFile, config.replaceAll('open_by_path = true', ''))

@@ -63,7 +63,13 @@ function device(start: number): void {
   symlinkSync(path.join(folder, 'drivers/device_dax'), path.join(device, 'driver'))
 }
 
-const piece = { id: 7, uid: 0, bytes: alignBytes, extents: [{ offset: alignBytes, length: alignBytes }] }
+const piece = {
+  id: 7,
+  name: 'seven',
+  uid: 0,
+  bytes: alignBytes,
+  extents: [{ offset: alignBytes, length: alignBytes }],
+}
 
 test('a device of that name is another one', async () => {
   device(base + alignBytes)

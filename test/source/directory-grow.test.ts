@@ -18,7 +18,13 @@ const MiB = 2 ** 20
 test('a grow that can not be undone in time is undone later', async () => {
   const folder = mkdtempSync('/dev/shm/membroker-grow-')
   const pool = new WorkerPool()
-  const before: AllocationMemory = { id: 1, uid: 65534, bytes: MiB, extents: [{ offset: 0, length: MiB }] }
+  const before: AllocationMemory = {
+    id: 1,
+    name: 'one',
+    uid: 65534,
+    bytes: MiB,
+    extents: [{ offset: 0, length: MiB }],
+  }
   const grown: AllocationMemory = { ...before, bytes: 2 * MiB, extents: [{ offset: 0, length: 2 * MiB }] }
   /** Real, but that its owner has too many operations that wait for the kernel from the grow on. */
   let isStuck = false

@@ -35,7 +35,11 @@ test('a client that goes while its memfd waits for the service manager gets none
   const { memfds } = store.figures()
   const client = new AbortController()
   isReading = false
-  const created = source.create({ id: 1, uid: 1000, bytes: MiB, extents: [] }, undefined, client.signal)
+  const created = source.create(
+    { id: 1, name: 'one', uid: 1000, bytes: MiB, extents: [] },
+    undefined,
+    client.signal,
+  )
   client.abort()
   isReading = true
   await expect(created).rejects.toMatchObject({ code: 'ECANCELED' })

@@ -33,6 +33,7 @@ export async function give(broker: Broker, session: Session, { name, uid, from }
     const [pid] = proof.kind === 'held' ? proof.pids : []
     if (pid !== undefined) refuse('AlreadyClaimed', { name, pid })
     if (proof.kind === 'held') refuse('Busy', { name, operation: `use (${describe(proof)})` })
+    await separate(broker, allocation)
     // It has the size of the table: what was cut off earlier is not there for the new owner.
     closeSync(allocation.range.source.open(memoryOf(allocation.record), false))
     broker.checkThawed()
@@ -44,6 +45,20 @@ export async function give(broker: Broker, session: Session, { name, uid, from }
   }
   announce(broker, session, allocation, former)
   return { allocation: viewAllocation(allocation) }
+}
+
+/** @throws Refusal Busy while a process of the former owner may still reach it in another way */
+async function separate({ contents }: Broker, { id, name, range, record }: Allocation): Promise<void> {
+  const proof = await contents.unread(id, async () => {
+    try {
+      await range.source.separate?.(memoryOf(record))
+      return { kind: 'gone' }
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      return { kind: 'held', pids: [], unseen: true, why: (error as Error).message }
+    }
+  })
+  if (proof.kind === 'held') refuse('Busy', { name, operation: `use (${describe(proof)})` })
 }
 
 /** A process that has it would reach the memory of another uid. @throws Refusal AlreadyClaimed, Busy, RangeReadOnly */

@@ -158,7 +158,7 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
       const retired = inventory.retiredAs(id)
       // While the broker ends it, the broker itself resizes it.
       if (!retired || retired.scrubbing) return undefined
-      return { id, uid: retired.record.uid, bytes: retired.bytes, extents: retired.record.extents }
+      return memoryOfRetired(retired.record)
     },
     left: ({ id, uid }, names, failure) =>
       broker.log.warn(
@@ -287,7 +287,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     if (table.state.allocations.has(id) || retired.has(id)) continue
     addFinding(range.report, `removed memory of allocation ${id}, which was never committed`)
     broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
-    await source.destroy({ id, uid: 0, bytes: 0, extents: [] })
+    await source.destroy({ id, name: '', uid: 0, bytes: 0, extents: [] })
   }
 }
 

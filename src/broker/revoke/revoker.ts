@@ -189,7 +189,7 @@ export class Revoker {
   /** Frees the end that a shrink cut off. Until that succeeds, the end stays retired, and the quarantine tries again. */
   async reclaimEnd({ range, record }: Allocation, end: Retired): Promise<void> {
     try {
-      await range.source.trim?.(memoryOf(record)).catch(error => {
+      await range.source.trim?.(memoryOf(record), memoryOfRetired(end.record)).catch(error => {
         if (isEnvironment(error)) this.keepRetired(end, (error as Error).message)
         throw error
       })

@@ -1,11 +1,13 @@
 import { closeSync, type Stats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { onlyEnvironment } from '../failure'
+import { isEnvironment, onlyEnvironment } from '../failure'
 import { type FileWork, takeOver } from './file-work'
 import type { AllocationMemory } from './source'
 
 /** Time at a start for files whose owner has changed while no broker ran. The rest follows while the broker serves. */
 const settleMs = 5000
+/** Time before the next attempt to let an owner open its file. */
+const againMs = 2000
 
 /** A file of a kept allocation, as it is, and the uid that may open it by a path. */
 export interface Owned {
@@ -21,6 +23,7 @@ export interface Owned {
 export class FileOwners {
   private readonly owners = new Map<number, number>()
   private readonly last = new Map<number, Promise<void>>()
+  private readonly again = new Map<number, NodeJS.Timeout>()
 
   /**
    * open: a new descriptor, which may only name the file (O_PATH); undefined: there is no such file.
@@ -42,17 +45,31 @@ export class FileOwners {
     if (openBy !== undefined) this.owners.set(id, openBy)
   }
 
-  /** undefined: the broker's alone. @throws SystemError when it fails, or not in time */
+  /**
+   * undefined: the broker's alone. @throws SystemError when it fails, or not in time. Then the broker goes on trying to let the
+   * owner in, until another change of that file.
+   */
   set(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
     const { id } = memory
+    this.stop(id)
     const set = () => this.setNow(memory, openBy)
     const done = (this.last.get(id) ?? Promise.resolve()).then(set, set)
     this.last.set(id, done)
-    const end = () => {
-      if (this.last.get(id) === done) this.last.delete(id)
-    }
-    done.then(end, end)
+    const isLast = () => this.last.get(id) === done && this.last.delete(id)
+    done.then(isLast, error => {
+      if (isLast() && openBy !== undefined && isEnvironment(error)) this.tryAgain(memory, openBy)
+    })
     return done
+  }
+
+  private tryAgain(memory: AllocationMemory, openBy: number): void {
+    const attempt = () => void this.set(memory, openBy).catch(onlyEnvironment)
+    this.again.set(memory.id, setTimeout(attempt, againMs).unref())
+  }
+
+  private stop(id: number): void {
+    clearTimeout(this.again.get(id))
+    this.again.delete(id)
   }
 
   private async setNow(memory: AllocationMemory, openBy: number | undefined): Promise<void> {
@@ -89,5 +106,10 @@ export class FileOwners {
 
   gone(id: number): void {
     this.owners.delete(id)
+    this.stop(id)
+  }
+
+  close(): void {
+    for (const id of this.again.keys()) this.stop(id)
   }
 }

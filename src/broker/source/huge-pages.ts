@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { KiB } from '../../../protocol/units'
 import { FairQueue } from '../worker/fair-queue'
+import type { AllocationMemory } from './source'
 
 /**
  * Counts the pages of the kernel's pool that nobody has and that the kernel has promised to nobody, and those that it may still
@@ -37,7 +38,7 @@ export function hasOwnPool(directory: string): boolean {
  * missing pages of another.
  */
 export class PagesOwed {
-  private readonly owed = new Map<number, number>()
+  private readonly owed = new Map<string, number>()
   /** The mount's count beside its files before any of these files went. */
   private base = 0
   private readonly turns = new FairQueue<number>(1)
@@ -48,16 +49,17 @@ export class PagesOwed {
     private readonly pageBytes: number,
   ) {}
 
-  /** Takes over files that an earlier broker removed and whose pages it has not seen come back. */
-  resume(gone: ReadonlyMap<number, number>): void {
-    for (const [id, pages] of gone) this.owed.set(id, pages)
+  /** Takes over memory that an earlier broker removed and whose pages it has not seen come back. */
+  resume(gone: readonly AllocationMemory[]): void {
+    for (const memory of gone) this.owed.set(keyOf(memory), Math.ceil(memory.bytes / this.pageBytes))
     this.base = Math.max(0, this.besideFiles() - this.sum())
   }
 
-  /** Lets a file of so many pages go, in turns by owner. */
-  go(uid: number, id: number, pages: number, remove: () => Promise<void>): Promise<void> {
-    return this.turns.run(uid, async () => {
-      for (const other of [...this.owed.keys()]) this.missing(other)
+  /** Lets memory go, in turns by owner. */
+  go(memory: AllocationMemory, remove: () => Promise<void>): Promise<void> {
+    const key = keyOf(memory)
+    return this.turns.run(memory.uid, async () => {
+      for (const other of [...this.owed.keys()]) this.count(other)
       this.base = this.besideFiles() - this.sum()
       this.isGoing = true
       try {
@@ -65,21 +67,25 @@ export class PagesOwed {
       } finally {
         this.isGoing = false
         // The file may have gone only in part. That counts too.
-        this.owed.set(id, pages)
-        this.missing(id)
+        this.owed.set(key, Math.ceil(memory.bytes / this.pageBytes))
+        this.count(key)
       }
     })
   }
 
-  /** Pages still missing of a file that is gone. */
-  missing(id: number): number {
-    const owed = this.owed.get(id) ?? 0
+  /** Pages still missing of memory that is gone. */
+  missing(memory: Place): number {
+    return this.count(keyOf(memory))
+  }
+
+  private count(key: string): number {
+    const owed = this.owed.get(key) ?? 0
     if (owed === 0 || this.isGoing) return owed
     const others = this.sum() - owed
     const beside = this.besideFiles() - this.promised()
     const missing = Math.min(owed, Math.max(0, beside - this.base - others))
-    if (missing > 0) this.owed.set(id, missing)
-    else this.owed.delete(id)
+    if (missing > 0) this.owed.set(key, missing)
+    else this.owed.delete(key)
     return missing
   }
 
@@ -115,6 +121,13 @@ export class PagesOwed {
     const { blocks, bfree } = statfsSync(this.directory)
     return blocks - bfree
   }
+}
+
+type Place = Pick<AllocationMemory, 'id' | 'extents'>
+
+/** Ends have no id; nothing else in the range has their first byte. */
+function keyOf({ id, extents }: Place): string {
+  return id > 0 ? `allocation ${id}` : `end at ${extents[0]?.offset}`
 }
 
 export function whyOwed(pages: number): string {

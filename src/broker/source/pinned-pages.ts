@@ -41,12 +41,12 @@ export class PinnedPages {
   }
 
   /**
-   * The caller asks this before it removes a file with its bytes. If the broker has no other page from which to learn how the
-   * kernel counts, it gives up one of the file's own. @throws StillReferenced when the file has a pinned page; SystemError when
+   * contents: the caller removes the file's bytes next. Then the broker gives up one of the file's pages to learn how the kernel
+   * counts, where it has no other. @throws StillReferenced when the file has a pinned page; SystemError when
    * the broker could not look at it just now
    */
-  async check(uid: number, id: number, fd: number): Promise<void> {
-    if (await this.isKept(uid, id, fd)) throw new StillReferenced(why)
+  async check(uid: number, id: number, fd: number, contents: 'end' | 'stay'): Promise<void> {
+    if (await this.isKept(uid, id, fd, contents)) throw new StillReferenced(why)
   }
 
   /** For a file that nobody has open or mapped. It says whether check() has refused the file, and would refuse it again. */
@@ -55,15 +55,16 @@ export class PinnedPages {
     if (!found) return { kind: 'gone' }
     const fd = open()
     try {
-      if (!(await this.isKept(found.uid, id, fd))) return { kind: 'gone' }
+      if (!(await this.isKept(found.uid, id, fd, 'end'))) return { kind: 'gone' }
       return { kind: 'held', pids: [], unseen: true, why }
     } finally {
       closeSync(fd)
     }
   }
 
-  private async isKept(uid: number, id: number, fd: number): Promise<boolean> {
-    if (this.idle === undefined) await this.calibrateWith(uid, fd)
+  private async isKept(uid: number, id: number, fd: number, contents: 'end' | 'stay'): Promise<boolean> {
+    if (this.idle === undefined) await this.calibrate()
+    if (this.idle === undefined && contents === 'end') await this.calibrateWith(uid, fd)
     if (this.isBlind) return false
     // As long as the broker has not learned how the kernel counts, it proves nothing.
     const offset = this.idle === undefined ? 0 : await this.settle(uid, fd, this.found.get(id)?.offset)
@@ -108,9 +109,8 @@ export class PinnedPages {
   }
 
   private async calibrateWith(uid: number, fd: number): Promise<void> {
-    await this.calibrate()
     const { size } = fstatSync(fd)
-    if (this.idle !== undefined || this.isBlind || size === 0) return
+    if (this.isBlind || size === 0) return
     await this.work.punchHoles(uid, fd, [{ offset: size - this.pageBytes, length: this.pageBytes }])
     await this.calibrate()
   }

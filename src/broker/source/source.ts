@@ -17,6 +17,8 @@ export interface PhysicalExtent {
 /** The facts of an allocation that a source needs. Bytes; extents are relative to the range. */
 export interface AllocationMemory {
   id: number
+  /** The allocation's; that of an end too. */
+  name: string
   uid: number
   bytes: number
   extents: readonly { offset: number; length: number }[]
@@ -116,7 +118,7 @@ export interface Source {
   /** Undoes a shrink that the table could not record. */
   undoShrink?(before: AllocationMemory): Promise<void>
   /** Frees the end once the table has the smaller size. After a failure, disown() of the end says when it is free. */
-  trim?(memory: AllocationMemory): Promise<void>
+  trim?(memory: AllocationMemory, end: AllocationMemory): Promise<void>
   /**
    * Gives the pages of pieces back to the host; the pieces then read as zeros. They are in order and do not overlap. A failure
    * may leave some of them discarded. With the capability discard.
@@ -138,6 +140,11 @@ export interface Source {
    * without it is worthless. With id 0 the memory is an end that a shrink cut off. @throws SystemError when it fails, or not in time
    */
   disown?(memory: AllocationMemory): Promise<void>
+  /**
+   * Before it gets another owner, after prove(): ends the ways to it that are left to processes of the former one without a
+   * descriptor or a mapping. The contents stay. @throws StillReferenced, SourceError while one of them can't be ended
+   */
+  separate?(memory: AllocationMemory): Promise<void>
   /** Where the owner's processes can open it as a file, as long as it exists. undefined: they have no such path. */
   pathOf?(memory: AllocationMemory): string | undefined
   /** Lets the uid open it by path, as create() does: after disown(), for the owner that it has now. */

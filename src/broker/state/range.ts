@@ -282,13 +282,13 @@ const unknownCapabilities: Capabilities = {
 }
 
 /** Retired memory, in the form for a source. */
-export function memoryOfRetired({ allocationId, uid, extents }: RetiredRecord): AllocationMemory {
-  return { id: allocationId, uid, bytes: bytesOf(extents), extents }
+export function memoryOfRetired({ allocationId, name, uid, extents }: RetiredRecord): AllocationMemory {
+  return { id: allocationId, name, uid, bytes: bytesOf(extents), extents }
 }
 
 /** An allocation's memory, in the form for a source. */
-export function memoryOf({ id, uid, bytes, extents }: AllocationMemory): AllocationMemory {
-  return { id, uid, bytes, extents }
+export function memoryOf({ id, name, uid, bytes, extents }: AllocationMemory): AllocationMemory {
+  return { id, name, uid, bytes, extents }
 }
 
 type Verdict = AllocationRecord['verdict']

@@ -136,16 +136,16 @@ int main(int argc, char** argv) {
       if (ftruncate(fd, 0) < 0) say("refused %d", errno);
     }
   }
+  if (has(argc, argv, "child")) {
+    const pid_t child = fork();
+    if (child != 0) return child < 0;
+    setsid();
+  }
   if (has(argc, argv, "close")) {
     munmap((void*)data, bytes);
     close(fd);
     say("closed %d", getpid());
     for (;;) pause();
-  }
-  if (has(argc, argv, "child")) {
-    const pid_t child = fork();
-    if (child != 0) return child < 0;
-    setsid();
   }
   say("holding %d", getpid());
   if (sigsetjmp(fault, 1) == 0) {

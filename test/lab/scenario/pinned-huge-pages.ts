@@ -8,6 +8,7 @@ const page = 2 * MiB
 const pages = 16
 const bytes = 4 * page
 const mount = '/run/huge'
+const newOwner = 65534
 /** Of those that the lab has. */
 const withoutLeases = '7.2'
 
@@ -35,6 +36,7 @@ async function pinned(host: Host): Promise<void> {
     const broker = await host.broker(config(kind))
     const client = await host.connect()
     for (const way of ['vmsplice', 'uring']) await keptUntilLetGo(host, client, `${kind}-${way}`, way)
+    await notGiven(host, client, `${kind}-given`)
     await held(host, client, `${kind}-held`)
     // A memfd is sealed against it.
     if (kind === 'directory') await held(host, client, `${kind}-emptied`, ['shrink'])
@@ -76,6 +78,25 @@ async function keptUntilLetGo(host: Host, client: Broker, name: string, way: str
   await holder.ended()
   await host.until(async () => (await client.status()).retired.length === 0, 'the memory comes back')
   host.same(freePages(host), free, 'free huge pages')
+}
+
+/** Another owner would have its bytes seen by the page that is left in the pipe of a process of the former. */
+async function notGiven(host: Host, client: Broker, name: string): Promise<void> {
+  const holder = await MemoryHolder.start(host, name, bytes, ['vmsplice', 'child', 'close'])
+  const allocation = await client.allocation(name)
+  const give = () =>
+    allocation.give(newOwner).then(
+      () => 'given',
+      (error: Error) => error.message,
+    )
+  const claimed = async () => ((await client.allocation(name)).info.holderPid ?? undefined) !== undefined
+  await host.until(async () => !(await claimed()), 'its first process is gone')
+  const refused = await give()
+  host.check(/a huge page of it is still pinned/.test(refused), `it is not given: ${refused}`)
+  holder.kill()
+  await holder.ended()
+  await host.until(async () => (await give()) === 'given', 'it is given')
+  host.same(await allocation.release({ graceMs: 300 }), 'released', `outcome of ${name}`)
 }
 
 async function staysRetired(host: Host, client: Broker): Promise<void> {

@@ -5,6 +5,7 @@ import {
   ftruncateSync,
   lstatSync,
   openSync,
+  renameSync,
   rmSync,
   type Stats,
   statfsSync,
@@ -55,6 +56,13 @@ export class AllocationFiles {
       this.names.delete(id)
       throw error
     }
+  }
+
+  /** Gives it another name, where names are hidden. */
+  rename(id: number, hidden: boolean): void {
+    const name = nameFor(id, hidden)
+    renameSync(this.path(id), `${this.directory}/${name}`)
+    this.names.set(id, name)
   }
 
   /** Removes the name. Who has the file open keeps its memory. */

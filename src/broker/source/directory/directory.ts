@@ -11,6 +11,7 @@ import { FileOwners } from '../file-owners'
 import { proveByOpening } from '../file-proof'
 import { cut, populateAll, punchPieces } from '../file-work'
 import { whyOwed } from '../huge-pages'
+import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
 import type { AllocationFiles } from './allocation-files'
@@ -76,12 +77,11 @@ export class DirectorySource implements Source {
     this.ends = new FileEnds(
       files,
       {
-        disown: memory => this.disown(memory),
+        disown: memory => this.owners.set(memory, undefined),
         admit: (memory, openBy) => this.admit(memory, openBy),
         prove: memory => this.proveUnpinned(memory),
-        overwrite: async (fd, offset) => (this.keepsPages ? undefined : overwrite(fd, offset)),
+        overwrite: async (fd, from, to) => (this.keepsPages ? undefined : overwrite(fd, from, to)),
         cutsAnyTime: opened.filesystem === 'tmpfs',
-        pageBytes: capabilities.pageBytes,
         pagesOwed: opened.pagesOwed,
       },
       this.sizes,
@@ -124,6 +124,7 @@ export class DirectorySource implements Source {
 
   async grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): Promise<void> {
     await this.sizes.idle(memory.id)
+    this.ends.checkCut(memory.id)
     const fd = this.files.open(memory.id)
     try {
       await this.opened.host.files.truncate(memory.uid, fd, memory.bytes)
@@ -154,8 +155,8 @@ export class DirectorySource implements Source {
     return this.ends.giveBack(before)
   }
 
-  trim(memory: AllocationMemory): Promise<void> {
-    return this.ends.trim(memory)
+  trim(memory: AllocationMemory, end: AllocationMemory): Promise<void> {
+    return this.ends.trim(memory, end)
   }
 
   async discard({ id, uid }: AllocationMemory, pieces: readonly Extent[]): Promise<void> {
@@ -195,8 +196,6 @@ export class DirectorySource implements Source {
    * to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
    */
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
-    const gone = retired.filter(({ id }) => !this.files.stat(id))
-    this.opened.pagesOwed?.resume(new Map(gone.map(memory => [memory.id, this.pagesOf(memory)])))
     this.opened.dax?.reportCopied(
       kept.map(({ id }) => this.files.path(id)),
       why => this.opened.host.limited(why),
@@ -209,15 +208,27 @@ export class DirectorySource implements Source {
       this.files.directory,
       files.some(({ openBy }) => openBy !== undefined),
     )
-    const longer = files.filter(({ memory, stat }) => stat.size > memory.bytes)
-    const undone = longer.map(({ memory }) =>
-      this.resize(memory, memory.bytes).catch(error => {
-        if (!isEnvironment(error)) throw error
-        this.ends.left(memory)
-      }),
+    const longer = [...kept, ...retired].filter(memory => this.isLonger(memory))
+    const endOf = ({ name }: AllocationMemory) => retired.find(end => end.id === 0 && end.name === name)
+    const whole = longer.map(endOf)
+    this.opened.pagesOwed?.resume(
+      retired.filter(memory => !whole.includes(memory) && !this.files.stat(memory.id)),
     )
+    const undone = longer.map(async memory => {
+      const end = endOf(memory)
+      try {
+        await (end ? this.ends.trim(memory, end) : this.resize(memory, memory.bytes))
+      } catch (error) {
+        if (!isEnvironment(error)) throw error
+        this.sizes.retry(memory.id)
+      }
+    })
     await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
-    await this.owners.settle(files)
+    await this.owners.settle(files.filter(({ memory }) => !this.ends.isKept(memory.id)))
+  }
+
+  private isLonger({ id, bytes }: AllocationMemory): boolean {
+    return (this.files.stat(id)?.size ?? 0) > bytes
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -249,9 +260,37 @@ export class DirectorySource implements Source {
   }
 
   async disown(memory: AllocationMemory): Promise<void> {
-    if (memory.id === 0) return this.ends.check(memory.uid)
+    if (memory.id === 0) return this.ends.check(memory)
+    this.ends.disowned(memory.id)
     await this.sizes.idle(memory.id)
     await this.owners.set(memory, undefined)
+  }
+
+  /** The former owner's attributes, its names for the file, and the pages that its processes keep. */
+  async separate({ id, uid }: AllocationMemory): Promise<void> {
+    const { host, dax } = this.opened
+    const fd = this.files.open(id)
+    try {
+      const { nlink, ino } = fstatSync(fd)
+      if (nlink > 1)
+        throw new SourceError(
+          `its owner has given its file ${nlink - 1} more names; remove those: find FOLDER -xdev -inum ${ino}`,
+        )
+      await (await this.pinnedPages())?.check(uid, id, fd, 'stay')
+      await host.files.strip(uid, fd)
+      await (dax && host.files.sync(uid, fd))
+    } finally {
+      closeSync(fd)
+    }
+    this.files.rename(id, host.anybodyOpensByPath())
+    await dax?.commitNames(uid)
+  }
+
+  /** Also where the mount counts pages after their file is gone. */
+  private async pinnedPages(): Promise<PinnedPages | undefined> {
+    const { host, filesystem, pinned } = this.opened
+    if (pinned || filesystem !== 'hugetlbfs') return pinned
+    return PinnedPages.open(host.files, this.capabilities.pageBytes, () => {})
   }
 
   admit(memory: AllocationMemory, openBy: number): Promise<void> {
@@ -260,7 +299,7 @@ export class DirectorySource implements Source {
   }
 
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
-    const missing = this.opened.pagesOwed?.missing(id) ?? 0
+    const missing = this.opened.pagesOwed?.missing({ id, extents: [] }) ?? 0
     if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
     await this.sizes.idle(id)
     const open = () => this.files.open(id)
@@ -276,7 +315,7 @@ export class DirectorySource implements Source {
     if (proof.kind === 'held' || !pinned) return proof
     const fd = this.files.open(id)
     try {
-      await pinned.check(uid, id, fd)
+      await pinned.check(uid, id, fd, 'stay')
       return proof
     } catch (error) {
       if (!(error instanceof StillReferenced)) throw error
@@ -304,15 +343,15 @@ export class DirectorySource implements Source {
       }
       try {
         // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
-        if (!this.keepsPages) await overwrite(fd, 0)
-        await this.opened.pinned?.check(memory.uid, id, fd)
-        await (this.opened.pagesOwed?.go(memory.uid, id, this.pagesOf(memory), remove) ?? remove())
+        if (!this.keepsPages) await overwrite(fd, 0, this.ends.bytesOf(memory))
+        await this.opened.pinned?.check(memory.uid, id, fd, 'end')
+        await (this.opened.pagesOwed?.go(memory, remove) ?? remove())
       } finally {
         closeSync(fd)
       }
     }
     this.gone(id)
-    const missing = this.opened.pagesOwed?.missing(id)
+    const missing = this.opened.pagesOwed?.missing(memory)
     if (missing) throw new StillReferenced(whyOwed(missing))
   }
 
@@ -346,10 +385,6 @@ export class DirectorySource implements Source {
     this.opened.host.left(memory, names, failure)
   }
 
-  private pagesOf({ bytes }: AllocationMemory): number {
-    return Math.ceil(bytes / this.capabilities.pageBytes)
-  }
-
   private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
     const fd = this.files.open(id)
     try {
@@ -360,9 +395,9 @@ export class DirectorySource implements Source {
   }
 
   /** What a holder has cut off is zero now. */
-  private async restore(fd: number, { uid, bytes }: AllocationMemory): Promise<void> {
+  private async restore(fd: number, { id, uid, bytes }: AllocationMemory): Promise<void> {
     const { files } = this.opened.host
-    await files.truncate(uid, fd, bytes)
+    await (this.ends.finish(id, fd) ?? files.truncate(uid, fd, bytes))
     if (!this.opened.dax) return
     await populateAll(files, uid, fd, 0, bytes)
     await files.sync(uid, fd)
@@ -391,6 +426,7 @@ export class DirectorySource implements Source {
   close(): void {
     this.watch.close()
     this.sizes.close()
+    this.owners.close()
     this.opened.dax?.close()
     closeSync(this.opened.lock)
   }
@@ -398,9 +434,9 @@ export class DirectorySource implements Source {
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
 
-/** Zeroes a file from an offset on, also on its disk. */
-async function overwrite(fd: number, offset: number): Promise<void> {
-  const { size } = fstatSync(fd)
-  if (size > offset) await native.scrub(fd, offset, size - offset)
+/** Zeroes a part of a file, also on its disk. Beyond it are only bytes that a holder has added, of any number. */
+async function overwrite(fd: number, from: number, to: number): Promise<void> {
+  const length = Math.min(fstatSync(fd).size, to) - from
+  if (length > 0) await native.scrub(fd, from, length)
   await promisify(fdatasync)(fd)
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import { cut } from '../file-work'
 import { type PagesOwed, whyOwed } from '../huge-pages'
@@ -13,19 +13,28 @@ interface EndRules {
   admit(memory: AllocationMemory, openBy: number): Promise<void>
   /** Whether anybody but the broker reaches the file or keeps a page of it. */
   prove(memory: AllocationMemory): Promise<Proof>
-  /** Zeroes the file's blocks from an offset on, where blocks keep their bytes when they are freed. */
-  overwrite(fd: number, offset: number): Promise<void>
+  /** Zeroes the file's blocks between two offsets, where blocks keep their bytes when they are freed. */
+  overwrite(fd: number, from: number, to: number): Promise<void>
   /** Cutting the file is enough: it takes the end from everybody, and the kernel gives a page to others only when nobody uses it. */
   readonly cutsAnyTime: boolean
-  readonly pageBytes: number
   /** Where the mount counts huge pages that have not come back. */
   readonly pagesOwed: PagesOwed | undefined
 }
 
+/** An end that may still be in its file. */
+interface Pending {
+  readonly memory: AllocationMemory
+  readonly end: AllocationMemory
+  /** The broker is cutting it off. */
+  isRunning: boolean
+  /** Its owner may open the file by path again once the end is gone. */
+  givesBack: boolean
+}
+
 /** Cuts off the ends of files, of allocations that became smaller. */
 export class FileEnds {
-  /** Files whose end may still be there, by id: their owners, and whether the broker is at it. */
-  private readonly pending = new Map<number, { uid: number; running: boolean }>()
+  /** By the file's id. */
+  private readonly pending = new Map<number, Pending>()
 
   constructor(
     private readonly files: AllocationFiles,
@@ -41,8 +50,9 @@ export class FileEnds {
   async prepare(before: AllocationMemory): Promise<void> {
     await this.sizes.idle(before.id)
     if (this.rules.cutsAnyTime) return
-    await this.rules.disown(before)
+    this.checkCut(before.id)
     try {
+      await this.rules.disown(before)
       checkUnheld(
         await this.rules.prove(before),
         'an allocation of this range shrinks only while nobody has it mapped or open',
@@ -53,7 +63,7 @@ export class FileEnds {
     }
   }
 
-  /** Lets the owner open it by path again, where the policy lets it. If somebody prevents that, the next start does it. */
+  /** Lets the owner open it by path again, where the policy lets it. If somebody prevents that for now, it follows later. */
   async giveBack(memory: AllocationMemory): Promise<void> {
     const owner = this.host.openBy(memory.uid)
     if (owner === undefined) return
@@ -64,17 +74,14 @@ export class FileEnds {
     }
   }
 
-  async trim(memory: AllocationMemory): Promise<void> {
-    const { id, uid, bytes } = memory
-    const state = { uid, running: true }
-    this.pending.set(id, state)
+  async trim(memory: AllocationMemory, end: AllocationMemory): Promise<void> {
+    const { id } = memory
+    const pending = { memory, end, isRunning: true, givesBack: !this.rules.cutsAnyTime }
+    this.pending.set(id, pending)
     try {
       const fd = this.files.open(id)
       try {
-        await this.rules.overwrite(fd, bytes)
-        const pages = Math.ceil((fstatSync(fd).size - bytes) / this.rules.pageBytes)
-        const work = () => cut(this.host.files, uid, fd, bytes)
-        await (this.rules.pagesOwed?.go(uid, id, pages, work) ?? work())
+        await this.cutOff(fd, pending)
       } finally {
         closeSync(fd)
       }
@@ -82,27 +89,63 @@ export class FileEnds {
       this.sizes.retry(id)
       throw error
     } finally {
-      state.running = false
+      pending.isRunning = false
     }
-    await this.giveBack(memory)
-    this.check(uid)
+    await this.check(end)
   }
 
-  /** The broker found the file too long at its start, and has not cut it yet. */
-  left({ id, uid }: AllocationMemory): void {
-    this.pending.set(id, { uid, running: false })
-    this.sizes.retry(id)
+  /** Goes on with an end that could not be cut off. undefined: the file has none. */
+  finish(id: number, fd: number): Promise<void> | undefined {
+    const pending = this.pending.get(id)
+    return pending && this.cutOff(fd, pending)
   }
 
-  /** @throws SourceError while an end of one of the owner's files may still be there */
-  check(uid: number): void {
-    for (const [id, state] of this.pending) {
-      if (state.uid !== uid) continue
-      const missing = this.rules.pagesOwed?.missing(id) ?? 0
-      if (missing > 0) throw new StillReferenced(whyOwed(missing))
-      if (state.running || this.sizes.isWrong(id))
-        throw new SourceError('a process keeps the kernel from cutting its file')
+  private async cutOff(fd: number, { memory, end }: Pending): Promise<void> {
+    const { uid, bytes } = memory
+    await this.rules.overwrite(fd, bytes, bytes + end.bytes)
+    const work = () => cut(this.host.files, uid, fd, bytes)
+    await (this.rules.pagesOwed?.go(end, work) ?? work())
+  }
+
+  /** Bytes of the file that were the owner's. */
+  bytesOf({ id, bytes }: AllocationMemory): number {
+    const { memory, end } = this.pending.get(id) ?? {}
+    return memory && end ? Math.max(bytes, memory.bytes + end.bytes) : bytes
+  }
+
+  /** Its owner can't open it by path before the end is gone. */
+  isKept(id: number): boolean {
+    return this.pending.get(id)?.givesBack ?? false
+  }
+
+  /** The broker has taken the file from its owner, for a reason of its own. */
+  disowned(id: number): void {
+    const pending = this.pending.get(id)
+    if (pending) pending.givesBack = false
+  }
+
+  /** @throws SourceError EBUSY while an end is still in the file */
+  checkCut(id: number): void {
+    const pending = this.pending.get(id)
+    if (pending && !this.isCut(id, pending))
+      throw Object.assign(new SourceError('its end, which an earlier shrink cut off, is still in its file'), {
+        code: 'EBUSY',
+      })
+  }
+
+  private isCut(id: number, { isRunning }: Pending): boolean {
+    return !isRunning && !this.sizes.isWrong(id)
+  }
+
+  /** @throws SourceError while the end may still be there */
+  async check(end: AllocationMemory): Promise<void> {
+    for (const [id, pending] of this.pending) {
+      if (pending.memory.name !== end.name) continue
+      if (!this.isCut(id, pending)) throw new SourceError('a process keeps the kernel from cutting its file')
       this.pending.delete(id)
+      if (pending.givesBack) await this.giveBack(pending.memory)
     }
+    const missing = this.rules.pagesOwed?.missing(end) ?? 0
+    if (missing > 0) throw new StillReferenced(whyOwed(missing))
   }
 }

@@ -16,12 +16,18 @@ import { SourceError } from '../../failure'
 import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
 
-/** Names of the allocations' files, by id. */
+/** Names of the allocations' files, by id. @throws SourceError where two files have one id: only one of them is the memory */
 export function allocationFiles(directory: string): Map<number, string> {
   const files = new Map<number, string>()
   for (const name of readdirSync(directory)) {
     const id = allocationOf(name)
-    if (id !== undefined) files.set(id, name)
+    if (id === undefined) continue
+    const other = files.get(id)
+    if (other !== undefined)
+      throw new SourceError(
+        `${directory} has two files of allocation ${id}, ${other} and ${name}; remove the copy`,
+      )
+    files.set(id, name)
   }
   return files
 }

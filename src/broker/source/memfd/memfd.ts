@@ -250,6 +250,10 @@ export class MemfdSource implements Source {
     return this.owners.set(memory, openBy)
   }
 
+  async separate({ id, uid }: AllocationMemory): Promise<void> {
+    await this.opened.pinned?.check(uid, id, this.fileOf(id), 'stay')
+  }
+
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
     const file = this.files.get(id)
     if (file === undefined) return { kind: 'gone' }
@@ -267,7 +271,7 @@ export class MemfdSource implements Source {
   async destroy({ id, uid }: AllocationMemory): Promise<void> {
     const fd = this.files.get(id)
     if (fd === undefined) return
-    await this.opened.pinned?.check(uid, id, fd)
+    await this.opened.pinned?.check(uid, id, fd, 'end')
     const { preservation, host } = this.opened
     await preservation?.end(id, uid)
     // The kernel needs a while to free a large file's pages, none to close an empty file.
@@ -282,6 +286,7 @@ export class MemfdSource implements Source {
   }
 
   close(): void {
+    this.owners.close()
     // The kernel keeps preserved memory only for as long as somebody has its descriptors.
     if (this.opened.preservation) return
     for (const id of [...this.files.keys()]) this.drop(id)
