@@ -64,8 +64,8 @@ function ownerIn({ inventory, accounts, recordBytes, table }: ReturnType<typeof 
   expect(accounts.of(uid)).toEqual({ bytes, allocations: 1, mappings: ownLayouts + 1 })
   expect(accounts.of(sharer)).toEqual({ bytes: 0, allocations: 0, mappings: 1 })
   if (uid === owner) expect(accounts.of(former)).toEqual({ bytes: 0, allocations: 0, mappings: 0 })
-  expect([...inventory.relatedTo(former).keys()]).toEqual(uid === former ? [1] : [])
-  expect([...inventory.relatedTo(owner).keys()]).toEqual([1])
+  expect([...inventory.related.to(former).keys()]).toEqual(uid === former ? [1] : [])
+  expect([...inventory.related.to(owner).keys()]).toEqual([1])
   expect(new Map(recordBytes.entries())).toEqual(new Map(new RecordBytes(table.state).entries()))
   return uid
 }

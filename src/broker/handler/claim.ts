@@ -78,7 +78,7 @@ async function* claimable(
   prefix: string,
 ): AsyncGenerator<Allocation, void> {
   const slices = new Slices()
-  const after = (id: number) => inventory.relatedTo(uid).nextHigherPair(id)
+  const after = (id: number) => inventory.related.to(uid).nextHigherPair(id)
   for (let next = after(0); next; next = after(next[0])) {
     const [, allocation] = next
     if (allocation.name.startsWith(prefix))

@@ -123,7 +123,7 @@ export function listAllocations(
   const out = (next: number | null) => ({ allocations: page.map(viewAllocation), next })
   let looked = 0
   // An administrator's pages go through all allocations. Anybody else's go only through those that concern that uid.
-  for (const [id, allocation] of (session.isAdmin ? byId : broker.inventory.relatedTo(session.uid)).entries(
+  for (const [id, allocation] of (session.isAdmin ? byId : broker.inventory.related.to(session.uid)).entries(
     after + 1,
   )) {
     if (looked++ === lookedMax) return out(id - 1)

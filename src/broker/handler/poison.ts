@@ -103,7 +103,7 @@ function checkCredible(
 
 /** Counts the pages of a uid's allocations that are in the ledger only on an owner's word. They count after a restart too. */
 function ownersPages(broker: Broker, uid: number): number {
-  const owned = [...broker.inventory.relatedTo(uid).values()].filter(({ record }) => record.uid === uid)
+  const owned = [...broker.inventory.related.to(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
   for (const range of new Set(owned.map(allocation => allocation.range))) {
     const entries = range.poison.records.filter(({ origin }) => origin === 'owner')

@@ -134,7 +134,7 @@ async function sendSnapshot(broker: Broker, session: Session, mine: boolean, cal
 
 /** Looks each allocation up anew, as the inventory may change between two. */
 function* visibleTo({ inventory }: Broker, session: Session): Generator<Allocation> {
-  const all = () => (session.isAdmin ? inventory.byId : inventory.relatedTo(session.uid))
+  const all = () => (session.isAdmin ? inventory.byId : inventory.related.to(session.uid))
   for (let next = all().nextHigherPair(0); next; next = all().nextHigherPair(next[0]))
     if (maySee(session, next[1])) yield next[1]
 }

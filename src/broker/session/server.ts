@@ -191,7 +191,7 @@ export class Server {
   /** The uid has no right to anything here, now. */
   private isStranger(uid: number): boolean {
     const { policy, inventory } = this.broker
-    return !policy.isTenant(uid) && inventory.relatedTo(uid).size === 0
+    return !policy.isTenant(uid) && inventory.related.to(uid).size === 0
   }
 
   private limits(): PlaceLimits {

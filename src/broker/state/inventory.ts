@@ -1,4 +1,4 @@
-import BTree, { simpleComparator } from 'sorted-btree'
+import BTree from 'sorted-btree'
 import {
   type AllocationRecord,
   type Change,
@@ -15,12 +15,7 @@ import { boundedText } from '../bounded-text'
 import type { Holder, Leases } from '../lease/process'
 import { Allocation, Mapping, Retired } from './allocation'
 import type { Range, Sums } from './range'
-
-/** The library's own comparison also takes NaN, dates and objects; it took a tenth of filling the indices. */
-const byNumber: (a: number, b: number) => number = simpleComparator
-const byText: (a: string, b: string) => number = simpleComparator
-
-const nothing = new BTree<number, Allocation>(undefined, byNumber)
+import { byNumber, byText, RelatedAllocations } from './related-allocations'
 
 /** More ids than a broker ever uses in a millisecond; until the year 2248 all of them are safe integers. */
 const idsPerMs = 1024
@@ -39,7 +34,8 @@ export class Inventory {
   readonly retired = new Map<number, Retired>()
   /** Mappings whose end the broker has not proved yet. */
   readonly revoking = new Set<Mapping>()
-  private readonly related = new Map<number, BTree<number, Allocation>>()
+  /** The allocations that a uid owns, has a share of, or has a mapping of. */
+  readonly related = new RelatedAllocations(id => this.byId.get(id))
   private readonly lastIds = { allocation: 0, mapping: 0, retired: 0 }
 
   constructor(
@@ -98,7 +94,7 @@ export class Inventory {
     const before = allocation.record.shares
     allocation.record = record
     this.recount(allocation)
-    for (const { uid } of [...before, ...record.shares]) this.relate(uid, allocation)
+    for (const { uid } of [...before, ...record.shares]) this.related.update(uid, allocation)
   }
 
   /**
@@ -122,7 +118,7 @@ export class Inventory {
       mapping.charge?.close()
       mapping.charge = this.chargeMapping(allocation, mapping.record)
     })
-    for (const one of [former.uid, uid]) this.relate(one, allocation)
+    for (const one of [former.uid, uid]) this.related.update(one, allocation)
   }
 
   /** Records the broker's own findings about the contents: also while frozen, and in a table without room for other changes. */
@@ -208,7 +204,7 @@ export class Inventory {
     this.byName.delete(name)
     this.byId.delete(id)
     for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
-      this.relate(owner, allocation)
+      this.related.update(owner, allocation)
     allocation.range.report.unclaimed.delete(id)
     this.recount(allocation)
     // Memory that nobody can reuse still counts as its owner's.
@@ -343,31 +339,6 @@ export class Inventory {
     return undefined
   }
 
-  /** The allocations that a uid owns, has a share of, or has a mapping of, by id. The caller must not change the tree. */
-  relatedTo(uid: number): BTree<number, Allocation> {
-    return this.related.get(uid) ?? nothing
-  }
-
-  /** Updates whether a uid is related to an allocation. */
-  private relate(uid: number, allocation: Allocation): void {
-    const { record, mappings } = allocation
-    const related =
-      this.byId.get(allocation.id) === allocation &&
-      (record.uid === uid ||
-        allocation.sharedWith(uid) !== undefined ||
-        [...mappings.values()].some(mapping => mapping.record.uid === uid))
-    const all = this.related.get(uid)
-    if (!related) {
-      if (all?.delete(allocation.id) && all.size === 0) this.related.delete(uid)
-    } else if (all) all.set(allocation.id, allocation)
-    else this.related.set(uid, new BTree([[allocation.id, allocation]], byNumber))
-  }
-
-  /** After a mapping comes or goes. The owner stays related whatever mappings there are. */
-  private relateUser(uid: number, allocation: Allocation): void {
-    if (uid !== allocation.record.uid) this.relate(uid, allocation)
-  }
-
   /** Returns the allocations whose names begin with the prefix, in order. */
   *withPrefix(prefix: string): IterableIterator<Allocation> {
     for (const [name, allocation] of this.byName.entries(prefix)) {
@@ -381,8 +352,8 @@ export class Inventory {
     if (this.byName.has(name)) throw new Error(`two allocations are called '${name}'`)
     this.byName.set(name, allocation)
     this.byId.set(id, allocation)
-    this.relate(allocation.record.uid, allocation)
-    for (const { uid } of allocation.record.shares) this.relate(uid, allocation)
+    this.related.update(allocation.record.uid, allocation)
+    for (const { uid } of allocation.record.shares) this.related.update(uid, allocation)
     this.recount(allocation)
   }
 
@@ -397,7 +368,7 @@ export class Inventory {
     this.mappings.set(mapping.id, mapping)
     if (record.state === 'revoking') this.revoking.add(mapping)
     allocation.mappings.set(mapping.id, mapping)
-    this.relateUser(record.uid, allocation)
+    this.related.updateUser(record.uid, allocation)
     return mapping
   }
 
@@ -406,7 +377,7 @@ export class Inventory {
     this.mappings.delete(mapping.id)
     this.revoking.delete(mapping)
     mapping.allocation.mappings.delete(mapping.id)
-    this.relateUser(mapping.record.uid, mapping.allocation)
+    this.related.updateUser(mapping.record.uid, mapping.allocation)
     mapping.charge?.close()
   }
 

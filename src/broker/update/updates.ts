@@ -41,16 +41,16 @@ const participantsPerStart = 1_000_000
 const namesMax = 8
 
 /**
- * Live updates of the host, one at a time, and the processes that take part. An update waits for nobody by waiting: each
- * answer, each deadline and each connection that ends is an event, and what follows is looked at anew.
+ * Live updates of the host, one at a time, and the processes that take part. No code waits for a participant: after each answer,
+ * deadline and lost connection the broker computes the update's state anew, from all participants.
  */
 export class Updates {
   /** By id; also those that have left while the update under way remembers them. */
   private readonly participants = new Map<number, Participant>()
-  /** From somewhere else at each start: what was meant for a participant of the broker before must reach nobody else. */
+  /** Begins at a random number: a message for a participant of an earlier broker must reach nobody else. */
   private lastParticipant: number | undefined
   private current: LiveUpdate | undefined
-  /** Like the wall clock, so that no broker of this boot uses one again. */
+  /** At least the wall clock's time, so that no later broker of this boot uses the number again. */
   private lastNumber = 0
   private readonly store: UpdateStore
   readonly report: Report
@@ -98,7 +98,7 @@ export class Updates {
     this.changed(participant)
   }
 
-  /** A uid answers for its own. */
+  /** A uid answers for its own participants only. */
   answer(session: Session, { participant: id, update, outcome, detail }: AnswerUpdateIn): void {
     const participant = this.participants.get(id)
     if (!participant || participant.uid !== session.uid || participant.hasLeft)
@@ -290,7 +290,7 @@ export class Updates {
     return () => ({ kind: 'prepare', update: number, deadlineMs: update.leftMs, reason: record.reason })
   }
 
-  /** Whoever was ready stays so: it has saved what it had, and may end. */
+  /** A participant that was ready stays ready: it has saved its state, and may end. */
   private left(participant: Participant): void {
     if (this.participants.get(participant.id) !== participant) return
     participant.hasLeft = true
@@ -311,7 +311,7 @@ export class Updates {
 
   /** Administrators may ask anybody to wait; of the others only whose memory is here. */
   private isWaitedFor({ uid }: Participant): boolean {
-    return this.host.policy.isAdmin(uid) || this.host.inventory.relatedTo(uid).size > 0
+    return this.host.policy.isAdmin(uid) || this.host.inventory.related.to(uid).size > 0
   }
 
   private stateOf({ answer, hasLeft }: Participant): ParticipantView['state'] {
