@@ -12,7 +12,7 @@ export function contains(outer: AddressSpan, inner: AddressSpan): boolean {
   return outer.start <= inner.start && inner.end <= outer.end
 }
 
-export function bytesOf(extents: readonly AddressSpan[]): number {
+export function spanBytes(extents: readonly AddressSpan[]): number {
   return extents.reduce((sum, { start, end }) => sum + end - start, 0)
 }
 

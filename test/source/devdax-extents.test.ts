@@ -1,8 +1,8 @@
 /** Proves that extents are told to the kernel, and compared with what it says, without losing or reordering a byte. */
 import fc from 'fast-check'
+import { spanBytes } from '../../protocol/kernel/address-span'
 import { makeDevice } from '../../src/broker/source/devdax/device-node'
 import {
-  bytesOf,
   describeExtents,
   mappingText,
   physicalExtents,
@@ -35,7 +35,7 @@ test('joining neighbours changes no place of a byte', () => {
         end: base * unit + offset + length,
       }))
       expect(unitsOf(physical)).toEqual(unitsOf(plain))
-      expect(bytesOf(physical)).toBe(list.reduce((sum, { length }) => sum + length, 0))
+      expect(spanBytes(physical)).toBe(list.reduce((sum, { length }) => sum + length, 0))
       for (let i = 1; i < physical.length; i++) expect(physical[i]!.start).not.toBe(physical[i - 1]!.end)
       expect(sameExtents(physical, plain)).toBe(true)
     }),

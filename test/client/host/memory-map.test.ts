@@ -2,7 +2,7 @@
  * Proves that broker-ctl reads memory maps and NUMA nodes of real machines correctly, and refuses a map without
  * addresses.
  */
-import { bytesOf, without } from '../../../protocol/kernel/address-span'
+import { spanBytes, without } from '../../../protocol/kernel/address-span'
 import { MemoryMapError, parseMemoryMap, systemRam } from '../../../protocol/kernel/memory-map'
 import { joined, parseNodes } from '../../../src/client/ctl/host/numa-nodes'
 import { machines } from './machines'
@@ -18,7 +18,7 @@ test('a memory map keeps what lies inside what', () => {
     'Kernel bss',
   ])
   expect(low.inside[1]).toMatchObject({ start: 0x5200_0000, end: 0x5300_2f28 })
-  expect(bytesOf(systemRam(machines.twoSocket.map)) / 2 ** 30).toBeCloseTo(511.7, 0)
+  expect(spanBytes(systemRam(machines.twoSocket.map)) / 2 ** 30).toBeCloseTo(511.7, 0)
 })
 
 test("memory that became the kernel's later is not taken for its own", () => {

@@ -1,6 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import type { Capabilities } from '../../../../protocol/generated/broker'
+import { spanBytes } from '../../../../protocol/kernel/address-span'
 import { devdax } from '../../../../protocol/source/devdax'
+import { bytesOf, inRange } from '../../allocator/extents'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
@@ -20,7 +22,7 @@ import type {
 } from '../source'
 import { checkUnheld } from '../unheld'
 import { giveNode, nodeOf } from './device-node'
-import { bytesOf, physicalExtents, sameExtents } from './extents'
+import { physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
 import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
 import { type Instance, listInstances, readInstance } from './region'
@@ -200,7 +202,7 @@ export class DevdaxSource implements Source {
     this.failed.delete(memory.id)
     this.devices.set(memory.id, {
       ...made,
-      bytes: sizeOf(memory),
+      bytes: bytesOf(memory.extents),
       extents,
       given: openBy !== undefined,
       counted,
@@ -250,7 +252,8 @@ export class DevdaxSource implements Source {
     return this.alone(before.id, async () => {
       await this.removeAlone(before.id)
       // An owner that opens by path may have written to it already.
-      await this.scrub(beyond(grown.extents, sizeOf(before)))
+      const bytes = bytesOf(before.extents)
+      await this.scrub(inRange(grown.extents, bytes, bytesOf(grown.extents) - bytes))
       await this.remake(before)
     })
   }
@@ -390,7 +393,7 @@ export class DevdaxSource implements Source {
     if (extents.length === 0) return
     const { directory } = this.opened.region
     const physical = physicalExtents(this.base, extents)
-    const bytes = bytesOf(physical)
+    const bytes = spanBytes(physical)
     const made = await this.makeDevice(physical, undefined)
     try {
       const fd = openSync(`/dev/${made.name}`, constants.O_RDWR)
@@ -429,17 +432,3 @@ const cannotTell =
 
 const notForLong =
   "the mounts by which the broker counts a device's openers end with the service, so memory that it handed out before a restart comes back at the next boot only"
-
-function sizeOf(memory: AllocationMemory): number {
-  return memory.extents.reduce((sum, { length }) => sum + length, 0)
-}
-
-/** Returns the parts of the extents beyond so many bytes. */
-function beyond(extents: AllocationMemory['extents'], bytes: number): AllocationMemory['extents'] {
-  let skip = bytes
-  return extents.flatMap(({ offset, length }) => {
-    const skipped = Math.min(skip, length)
-    skip -= skipped
-    return skipped < length ? [{ offset: offset + skipped, length: length - skipped }] : []
-  })
-}

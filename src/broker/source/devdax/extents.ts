@@ -1,3 +1,4 @@
+import { spanText } from '../../../../protocol/kernel/address-span'
 import type { PhysicalExtent } from '../source'
 
 /** A range's extents as physical ones, in the form for the kernel: it joins neighbours that follow each other. */
@@ -32,15 +33,11 @@ function join(extents: readonly PhysicalExtent[]): PhysicalExtent[] {
   )
 }
 
-export function bytesOf(extents: readonly PhysicalExtent[]): number {
-  return extents.reduce((sum, { start, end }) => sum + end - start, 0)
-}
-
 /** The form that the attribute `mapping` takes: hexadecimal, the end included. */
 export function mappingText({ start, end }: PhysicalExtent): string {
   return `${start.toString(16)}-${(end - 1).toString(16)}`
 }
 
 export function describeExtents(extents: readonly PhysicalExtent[]): string {
-  return extents.map(extent => `0x${mappingText(extent).replace('-', '-0x')}`).join(', ') || 'nothing'
+  return extents.map(spanText).join(', ') || 'nothing'
 }

@@ -1,10 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import path from 'node:path'
 import { ownPackage } from '../../../../native'
+import { spanBytes } from '../../../../protocol/kernel/address-span'
 import { MiB } from '../../../../protocol/units'
 import type { Counting } from '../page-references'
 import type { PhysicalExtent } from '../source'
-import { bytesOf } from './extents'
 import { InstanceError, type Made, type MakeOrder, type Reason } from './instance'
 import type { Instance } from './region'
 import { continueStopped, recordOf } from './stopped'
@@ -80,7 +80,7 @@ export class Helper {
   }
 
   async make(order: MakeOrder): Promise<Made> {
-    return (await this.ask({ make: order }, bytesOf(order.extents))) as Made
+    return (await this.ask({ make: order }, spanBytes(order.extents))) as Made
   }
 
   async remove(directory: string, name: string, bytes: number, reason: Reason): Promise<void> {
@@ -88,7 +88,7 @@ export class Helper {
   }
 
   async count(order: CountOrder): Promise<number> {
-    return ((await this.ask({ count: order }, bytesOf(order.extents))) as { units: number }).units
+    return ((await this.ask({ count: order }, spanBytes(order.extents))) as { units: number }).units
   }
 
   /** A sentence that says why not. */

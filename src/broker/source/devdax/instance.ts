@@ -1,13 +1,14 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { type NewDaxDevice, native, SystemError } from '../../../../native'
+import { spanBytes } from '../../../../protocol/kernel/address-span'
 import { formatSize } from '../../../../protocol/units'
 import { SourceError } from '../../failure'
 import { hasMount } from '../counting-mount'
 import { unitsReferenced } from '../page-references'
 import type { PhysicalExtent } from '../source'
 import { makeDevice, makeDeviceNode, nodeOf, removeDeviceNode } from './device-node'
-import { bytesOf, describeExtents, sameExtents } from './extents'
+import { describeExtents, sameExtents } from './extents'
 import { type Instance, readInstance, text } from './region'
 
 /**
@@ -86,7 +87,7 @@ function failureOf(
 function checkInstance(found: Instance | undefined, extents: PhysicalExtent[], alignBytes: number): void {
   const wanted = describeExtents(extents)
   if (!found) throw new InstanceError('ENODEV', `the device for ${wanted} has vanished`)
-  if (!sameExtents(found.extents, extents) || found.bytes !== bytesOf(extents))
+  if (!sameExtents(found.extents, extents) || found.bytes !== spanBytes(extents))
     throw new InstanceError(
       'EIO',
       `${found.name} was to have ${wanted}, but has ${describeExtents(found.extents)} (${found.bytes} bytes)`,

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../../../native'
+import { spanBytes } from '../../../../protocol/kernel/address-span'
 import { chooseSuperblock, pageBytes, TableUnreadable } from '../../../../protocol/table'
 import { GiB, roundUp } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
@@ -8,7 +9,6 @@ import { SourceError } from '../../failure'
 import { NativeMedium } from '../../table'
 import type { Counting } from '../page-references'
 import type { Scan } from '../source'
-import { bytesOf } from './extents'
 import type { Helper } from './helper'
 import { findRegions, type Instance, listInstances, readInstance } from './region'
 import { checkDriver, checkUnheld, hex, type OwnRegion, removeUnknown } from './takeover'
@@ -82,7 +82,7 @@ async function checkTable({ name, driver }: Instance, scan: Scan): Promise<void>
 }
 
 function map(name: string, { extents }: Instance): NativeMedium {
-  const bytes = bytesOf(extents)
+  const bytes = spanBytes(extents)
   const fd = openSync(`/dev/${name}`, constants.O_RDWR)
   try {
     return new NativeMedium(new native.TableMap(fd, 0, bytes), bytes)

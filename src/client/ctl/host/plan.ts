@@ -1,4 +1,4 @@
-import { type AddressSpan, bytesOf, overlap, without } from '../../../../protocol/kernel/address-span'
+import { type AddressSpan, overlap, spanBytes, without } from '../../../../protocol/kernel/address-span'
 import { type MapEntry, systemRam } from '../../../../protocol/kernel/memory-map'
 import { reservationOf, type SourceKind } from '../../../../protocol/source'
 import {
@@ -83,7 +83,7 @@ export function plan(wish: Wish, machine: Machine): Stretch | Refused {
   const aligns = wish.align !== undefined ? [wish.align] : size % GiB === 0 ? [GiB, alignMin] : [alignMin]
   for (const align of aligns) {
     const place = lowest(free, size, align, top)
-    if (place) return judged({ ...place, align }, wish, unit, bytesOf(ram))
+    if (place) return judged({ ...place, align }, wish, unit, spanBytes(ram))
   }
   const largest = Math.max(0, ...free.map(piece => alignedBytes(piece, unit)))
   const where = wish.node === undefined ? 'of memory' : `of memory on node ${wish.node}`
