@@ -10,7 +10,7 @@ import { crc32 } from 'node:zlib'
  * that the program needs. Where record.mjs has been, NAME.cache is what V8 made of that function's code: reading it is
  * quicker than compiling. V8 checks its own version, its flags and the source's length; the rest is checked here.
  */
-export interface Program {
+interface Program {
   readonly script: Script
   readonly run: () => void
 }

@@ -7,9 +7,9 @@ import { embeddedDefault } from '../../src/broker/config/config'
 import { unlimited } from '../../src/broker/config/settings'
 import { dispatcher } from '../../src/broker/handler/dispatch'
 import { listRanges } from '../../src/broker/handler/inspect'
-import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import { Session } from '../../src/broker/session/session'
+import { silentLog } from '../support/silent-log'
 
 test.each([
   [

@@ -10,9 +10,9 @@ import { parseConfig } from '../../src/broker/config/config'
 import { Viewer } from '../../src/broker/console/viewers'
 import { allocate } from '../../src/broker/handler/allocate'
 import { readAllocation } from '../../src/broker/handler/raw-view'
-import { silentLog } from '../../src/broker/log/log'
 import { recover } from '../../src/broker/recover/recover'
 import type { Proof } from '../../src/broker/source/source'
+import { silentLog } from '../support/silent-log'
 
 test('memory is not looked at under a proof, and again when that is done', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'membroker-raw-'))

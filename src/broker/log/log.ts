@@ -22,8 +22,6 @@ export function makeLog(level: string): Logger {
   return pino(options, destination)
 }
 
-export const silentLog = (): Logger => pino({ level: 'silent' })
-
 /** Asks for what a terminal is only where there may be one: node:tty is long to load. */
 function isTerminal(fd: number): boolean {
   try {

@@ -3,10 +3,10 @@ import { native } from '../../../native'
 import { Broker } from '../../../src/broker/broker'
 import { embeddedDefault } from '../../../src/broker/config/config'
 import type { Settings } from '../../../src/broker/config/settings'
-import { silentLog } from '../../../src/broker/log/log'
 import { recover } from '../../../src/broker/recover/recover'
 import { Session } from '../../../src/broker/session/session'
 import type { Range } from '../../../src/broker/state/range'
+import { silentLog } from '../../support/silent-log'
 
 const MiB = 2 ** 20
 

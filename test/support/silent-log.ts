@@ -1,0 +1,4 @@
+import pino from 'pino'
+import type { Logger } from '../../src/broker/log/log'
+
+export const silentLog = (): Logger => pino({ level: 'silent' })
