@@ -143,7 +143,7 @@ export interface MemfdOptions {
   staysWritable?: boolean
 }
 
-/** What makeDaxDevice made. errno 0: the driver has it. -EPROTO: the kernel took a value and shows another one. */
+/** The device that makeDaxDevice made. errno 0: the driver has it. -EPROTO: the kernel took a value and shows another one. */
 export interface NewDaxDevice {
   readonly errno: number
   /** The step that failed, for people: "writing '1' to FILE". */

@@ -93,7 +93,7 @@ export function setTapHeaderBytes(fd: number, bytes: number): void {
 }
 
 /**
- * What the kernel leaves to the readers of a tap device, such as checksums and segmentation: flags of TUNSETOFFLOAD. Throws
+ * Sets the work that the kernel leaves to the readers of a tap device, such as checksums and segmentation: flags of TUNSETOFFLOAD. Throws
  * ENODEV where the device is in another network namespace.
  */
 export function tapOffloads(fd: number): number {

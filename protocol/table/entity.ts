@@ -133,7 +133,7 @@ export interface ReportRecord {
   readonly reason: string
   /** Why it was called off. */
   readonly detail: string
-  /** Of those that it waited for; not all of them need have a record. */
+  /** The number of participants that it waited for. Not all of them need have a record. */
   readonly participants: number
   readonly ready: number
   readonly begunMs: number
@@ -151,7 +151,7 @@ export interface ReportRecord {
 /** Records of participants have ids from here on, in any order. */
 export const outcomeIdMin = 256
 
-/** What came of one participant of the last update. */
+/** The outcome of one participant in the last update. */
 export interface OutcomeRecord {
   readonly id: number
   readonly update: number

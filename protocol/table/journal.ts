@@ -7,7 +7,7 @@ import type { Superblock } from './superblock'
 
 interface JournalReplay {
   readonly entries: number
-  /** Of the last entry; the checkpoint's when there is none. */
+  /** The number of the last entry; the checkpoint's when there is none. */
   readonly sequence: number
   /** Where the next entry goes: absolute, like Superblock.journalStart. */
   readonly end: number

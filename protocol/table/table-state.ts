@@ -50,7 +50,7 @@ export class TableState implements TableView {
   apply(change: Change): void {
     if ('delete' in change) {
       this.entities(change.delete).delete(change.key)
-      // Of a record that is void, too: it has had its id.
+      // A void record counts too: nobody else may get its id.
       this.useId(change.delete, change.key)
     } else {
       this.entities(change.put).set(change.value.id, change.value)

@@ -40,7 +40,7 @@ export class Statistics {
   eventsMissed = 0
   scrubbedBytes = 0
   digestedBytes = 0
-  /** That the kernel's log told of. */
+  /** Pages that the kernel's log reported. */
   failedPages = 0
 
   constructor() {

@@ -86,7 +86,7 @@ export function participate(link: Link, options: ParticipateOptions): Participat
 
 class Participant {
   private preparing: Preparing | undefined
-  /** What was told of one update after the other, so that no handler runs beside another. */
+  /** Handlers run one after the other, in the order of the broker's messages. */
   private handlers: Promise<void> = Promise.resolve()
   private answering: Promise<void> = Promise.resolve()
 
@@ -198,7 +198,7 @@ class Participant {
     })
   }
 
-  /** Whoever has to answer again hears of it by the next prepare. */
+  /** If the broker needs another answer, its next prepare asks for it. */
   private answer(preparing: Preparing): void {
     const { id: update, participant, outcome } = preparing
     if (this.preparing !== preparing || !outcome) return

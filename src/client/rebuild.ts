@@ -33,7 +33,7 @@ export interface Rebuilt {
 
 /** The outcome that a claim would have. */
 export interface Claimable {
-  /** Of allocations that can be claimed; in order of id. */
+  /** In order of id. */
   readonly claimable: AllocationInfo[]
   readonly notClaimed: NotClaimed[]
 }

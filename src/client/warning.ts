@@ -1,8 +1,8 @@
 import { inspect } from 'node:util'
 
 /**
- * Tell of a failure that no caller waits for, as a process warning of type MembrokerWarning. Never throws, whatever was
- * thrown: undefined, a symbol, an object whose getters throw.
+ * Emits a failure that no caller waits for as a process warning of type MembrokerWarning. Never throws, whatever the failure is:
+ * undefined, a symbol, an object whose getters throw.
  */
 export function warn(failure: unknown): void {
   const { message, detail } = describe(failure)

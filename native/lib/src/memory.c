@@ -4,7 +4,7 @@
 
 void *arena_take(struct arena **arena, size_t count, size_t bytes)
 {
-    /* Counts come from a reply of 4 MiB. */
+    /* No overflow: a count is of something in a reply, which has 4 MiB at most. */
     struct arena *const one = calloc(1, sizeof *one + count * bytes);
     if (one == NULL)
         return NULL;

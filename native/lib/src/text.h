@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All zero: empty. What can't be added is remembered, and nothing is added any more. */
+/* All zero: an empty text. It keeps the first failure, and adds nothing after it. */
 struct text {
     char *at;
     size_t used, room;
@@ -15,12 +15,13 @@ struct text {
 
 void text_free(struct text *text);
 
-/* As it is. */
+/* Without escaping. */
 void text_add(struct text *text, const char *part);
 void text_add_bytes(struct text *text, const char *bytes, size_t count);
 
 /*
- * Members of an object: ,"name":value. Nothing where the value is NULL. A call begins with the member before, so that each has its comma.
+ * Add a member to an object: ,"name":value. They add nothing where the value is NULL. Each writes its comma first, so the object's first member
+ * is written by hand.
  */
 void text_string(struct text *text, const char *name, const char *value);
 void text_object(struct text *text, const char *name, const char *value); /* JSON that the caller gave */

@@ -35,7 +35,7 @@ export function overlap(a: Extent, b: Extent): Extent | undefined {
   return length > 0 ? { offset, length } : undefined
 }
 
-/** Of these, which are in order and do not overlap, those that the extent has part of. Looks at few others. */
+/** Returns those of `ordered` that overlap the extent. They are in order and do not overlap each other; it looks at few others. */
 export function touched<E extends Extent>({ offset, length }: Extent, ordered: readonly E[]): E[] {
   const from = firstBehind(offset, ordered)
   let to = from

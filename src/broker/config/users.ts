@@ -5,7 +5,7 @@ import { Mistake } from '../../../protocol/source/key'
 /** By name: the uid on this host, or why there is none. */
 export type Uids = ReadonlyMap<string, number | Mistake>
 
-/** For all users of a file: a directory service may never answer. */
+/** The time for all users of a file together: a directory service may never answer. */
 const lookupMs = 5000
 const atOnceMax = 8
 /** A process that gets SIGKILL is gone within moments, or is stuck in the kernel. */
@@ -89,7 +89,7 @@ export class UserLookup {
   }
 }
 
-/** Of `id`. */
+/** How the program `id` ended. */
 interface Ended {
   status?: number | null
   stdout?: string

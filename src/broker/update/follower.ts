@@ -3,7 +3,7 @@ import { participantRowsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Participant } from './participant'
 
-/** Whoever follows an update: told what has changed since its last reply, never faster than it reads. */
+/** A call that follows an update. Each reply has the changes since the one before, and none is sent faster than the caller reads. */
 export class Follower {
   private readonly changed: Set<Participant>
   private isDue = true
@@ -36,7 +36,7 @@ export class Follower {
     })
   }
 
-  /** Of somebody who has come back in its place. */
+  /** A participant has come back in its place. */
   forget(participant: Participant): void {
     this.changed.delete(participant)
   }

@@ -4,7 +4,7 @@ import type { Session } from '../session/session'
 
 export type Notice = Omit<JoinUpdatesOut, 'participant'>
 
-/** What it said to the update under way. */
+/** Its answer to the update under way. */
 interface Answer {
   readonly outcome: AnswerUpdateIn['outcome']
   readonly detail: string | null

@@ -12,7 +12,7 @@ import type { Logger } from '../log/log'
 import { Refusal } from '../refusal'
 import type { Range } from '../state/range'
 
-/** Of what a journal takes in one transaction: larger ones would make a whole checkpoint each. */
+/** One commit takes at most this part (1/8) of what a journal takes at once: a larger one would make a whole checkpoint. */
 const transactionShare = 8
 
 /** The last update, in the table of one range. No update fails because its report has no room. */

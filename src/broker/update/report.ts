@@ -21,7 +21,7 @@ import { ReportStore } from './report-store'
 
 const phases = ['pausedAt', 'savedAt', 'startedAt', 'claimedAt', 'loadedAt', 'runningAt'] as const
 
-/** What the update had come to. */
+/** How far the update had come. */
 export interface Standing {
   /** Those that it waited for. */
   readonly participants: readonly Participant[]

@@ -137,7 +137,7 @@ class Holder {
       ? this.broker.takeOver(name, options)
       : this.broker.claim(name, options)
     if (allocation.info.uid === process.geteuid!()) return claiming
-    // What is only shared with this user can't be claimed, and needn't be: its mappings come back where some wait.
+    // This user only has a share: it can't claim the allocation, and need not. Its own mappings come back where some wait.
     const claimed = await unless('PermissionDenied', claiming)
     return claimed ?? { allocation, mappings: [], verdict: allocation.verdict, joined: false }
   }

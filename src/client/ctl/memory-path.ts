@@ -77,7 +77,7 @@ function realFolder(place: string): string {
   }
 }
 
-/** What is there already. @throws Failure where memory must not take its place */
+/** The file that is there already. @throws Failure where memory must not take its place */
 function look(place: string): 'nothing' | 'file' | 'link' {
   const stat = lstatSync(place, { throwIfNoEntry: false })
   if (!stat) return 'nothing'

@@ -1,6 +1,6 @@
 import { MiB } from '../index'
 
-/** Of one --map, for the command's arguments. */
+/** The values of one --map that the command's arguments can name. */
 export interface MapFacts {
   readonly fd: number
   readonly path: string

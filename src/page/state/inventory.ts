@@ -31,7 +31,7 @@ export class Inventory {
   readonly retired = new Map<number, RetiredPiece>()
   /** Counts changes of retired memory, so that the page recognizes an older answer. */
   retiredVersion = 0
-  /** Of these the metadata and shares, which only the detail of one allocation shows, are not known as they are now. */
+  /** Names of allocations whose metadata and shares may have changed. Only the detail of one allocation shows those. */
   readonly outdated = new Set<string>()
   private readonly byAllocation = new Map<string, Map<number, Mapping>>()
   private nextRetiredRef = -1

@@ -1,8 +1,8 @@
 import type { GetAllocationOut } from '../../../protocol/generated/broker'
 
-/** Questions under way at once: enough to keep up with a busy broker, too few to be its load. */
+/** Questions under way at once: enough to keep up with a busy broker, too few to load it. */
 const inFlightMax = 32
-/** What changes again meanwhile is asked for once, and one look at the broker's answers is not many. */
+/** Time in which several changes of an allocation make one question, and several answers one drawing. */
 const gatherMs = 50
 
 /**
@@ -82,7 +82,7 @@ export class Refresher {
 
 const pauseMs = 500
 
-/** Work that many changes ask for and that is done once for all of them, at most twice a second for each key. */
+/** Does work once for all changes that ask for it, at most twice a second for each key. */
 export class Throttle {
   private readonly waiting = new Map<string, ReturnType<typeof setTimeout>>()
 
@@ -90,7 +90,7 @@ export class Throttle {
     if (this.waiting.has(key)) return
     const timer = setTimeout(() => {
       this.waiting.delete(key)
-      // What fails, fails with the connection, and is asked again with the next one.
+      // It fails only with the connection, and the next connection asks again.
       work().catch(() => {})
     }, pauseMs)
     this.waiting.set(key, timer)

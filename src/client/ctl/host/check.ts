@@ -30,7 +30,7 @@ export interface Subject {
 export interface RunningBroker {
   /** undefined: unknown. */
   readonly uid?: number | undefined
-  /** Of each range: its memory that waits for scrubbing or is in quarantine. */
+  /** Each range's bytes that wait for scrubbing or are in quarantine. */
   readonly usedBytes: ReadonlyMap<string, number>
   /** The process gets memory only from these nodes. undefined: from all nodes. */
   readonly nodes: readonly number[] | undefined

@@ -166,7 +166,7 @@ class Lead {
     this.tools.ready(this.id!, this.standing)
   }
 
-  /** What interrupts from here on does not stop a kernel that is on its way. */
+  /** From here on an interruption does not stop the kernel that is on its way. */
   private async go(): Promise<void> {
     const { broker, signal, lines } = this.tools
     const { go, withinMs, hasNextKernel } = this.options

@@ -30,7 +30,7 @@ export class UpdateLines {
     stream.on('error', () => this.over.abort())
   }
 
-  /** Whatever else is to be said. */
+  /** A line that belongs to no step. */
   write(text: string): void {
     if (this.over.signal.aborted) return
     this.written = this.output.write(text, this.over.signal).catch(() => {})

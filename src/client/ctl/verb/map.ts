@@ -45,7 +45,7 @@ UTF-8.`,
 /** The facts of a range, or of all. */
 async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
   progress.say('looking at all allocations')
-  // Who may not see it does not see everybody's allocations either.
+  // A caller who may not see bad memory does not see everybody's allocations either.
   const poison = await unless('PermissionDenied', broker.poisoned({ signal }))
   const ranges = (await broker.ranges({ signal })).filter(range => name === undefined || range.name === name)
   if (ranges.length === 0 && name !== undefined)

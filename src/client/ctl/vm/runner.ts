@@ -25,14 +25,14 @@ export const marginMs = 15_000
 
 interface RunnerParts extends StandingParts {
   readonly owner: MemoryOwner
-  /** Devices of the host, for each QEMU of the VM. */
+  /** Descriptors of the host's devices, for each QEMU of the VM. */
   readonly inherited: readonly Inherited[]
 }
 
 /** A VM, from the start of its QEMU to its end. */
 export class Runner {
   private readonly parts: RunnerParts
-  /** Of the QEMU that runs. */
+  /** The settings of the QEMU that runs. */
   private settings: VmSettings
   private readonly standing: Standing
   private machine: Machine | undefined

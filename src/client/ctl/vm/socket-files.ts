@@ -51,6 +51,6 @@ function attempt(act: () => void): void {
   try {
     act()
   } catch {
-    // Whoever took the folder away meanwhile has the files too.
+    // Somebody took the folder away meanwhile, and the files with it.
   }
 }
