@@ -255,7 +255,7 @@ mb_code mb_path(mb_broker *broker, const char *name, char **path, mb_error *erro
 mb_code mb_list_allocations(mb_broker *broker, const char *prefix, mb_list **list, mb_error *error);
 
 /**
- * Make it larger: bytes is its new size. Contents and mappings stay as they are. allocation may be NULL; so in the next functions.
+ * Make it larger: bytes is its new size. Contents and mappings do not change. allocation may be NULL, here and in the next functions.
  * Errors: MB_NO_SPACE, MB_QUOTA_EXCEEDED, MB_BUSY, ...
  */
 mb_code mb_grow(mb_broker *broker, const char *name, uint64_t bytes, const char *secret, mb_list **allocation, mb_error *error);
@@ -534,13 +534,13 @@ typedef struct mb_participant {
 } mb_participant;
 
 /**
- * Be told of live updates of the host by mb_dispatch(), and have them wait for this process, through restarts of the broker. Returns when
- * the broker knows of it. Errors: MB_INVALID_ARGUMENT, MB_LIMIT_EXCEEDED.
+ * Take part in live updates of the host: they wait for this process, also over restarts of the broker. mb_dispatch() calls the handlers.
+ * Returns when the broker knows of it. Errors: MB_INVALID_ARGUMENT, MB_LIMIT_EXCEEDED.
  */
 mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_participation **participation, mb_error *error);
 
 /**
- * The answer to prepare; detail: why it failed, or NULL. A later answer replaces it, such as not ready where what was saved is lost.
+ * Answer prepare; detail: why it failed, or NULL. A later answer replaces it: answer not ready if what was saved is lost.
  * Errors: MB_INVALID_ARGUMENT: it was not asked, or the update is over.
  */
 mb_code mb_participation_answer(mb_participation *participation, int64_t update, bool ready, const char *detail, mb_error *error);

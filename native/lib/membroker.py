@@ -1523,7 +1523,7 @@ class Broker:
         prepare: Callable[[Participation, Update], None],
         cancelled: Optional[Callable[[Participation, int, str], None]] = None,
     ) -> Participation:
-        """Be told of live updates of the host by dispatch(), and have them wait for this process. prepare pauses, saves, and calls
+        """Take part in live updates of the host: they wait for this process. dispatch() calls prepare, which pauses, saves, and calls
         Participation.answer(), at once or later; cancelled goes on. Returns when the broker knows of it."""
         self._check()
         participation = Participation(self, name, prepare, cancelled)

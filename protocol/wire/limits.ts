@@ -80,10 +80,10 @@ export const sharesPerAllocationMax = 64
  */
 export const graceFloorMs = 1000
 
-/** How long Verify, of which there is only one at a time, waits for a caller with more than outputBytesMax to read. */
+/** Verify runs once at a time. It waits so long for a caller that has more than outputBytesMax to read. */
 export const verifyUnreadMsMax = 30_000
 
-/** Pages an owner may report as bad of which the kernel knows nothing: failing modules have a few, an attacker all. */
+/** Pages that an owner may report as bad without the kernel's word. Failing modules have a few; an attacker would report all. */
 export const poisonedPagesPerUidMax = 16
 
 /** Watch calls at once of one uid, or with mine of one process: each change is sent to all of them. */

@@ -66,9 +66,9 @@ export abstract class Administration extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * Refuse every change until thaw(), across restarts of the broker; refused callers get the reason. With digests it
-   * then records a digest of every allocation, for verify(). If you break that off, the freeze stays; call freeze()
-   * with digests again.
+   * Makes the broker refuse every change until thaw(), also over its restarts; refused callers get the reason. With `digests` the
+   * broker then records a digest of every allocation, for verify(). If you abort that, the freeze stays: call freeze() with digests
+   * again.
    * @throws BrokerError Frozen, PermissionDenied, Busy (digests or a verification are under way), TableFull
    */
   freeze(reason?: string, options: FreezeOptions = {}): Promise<void> {
@@ -156,8 +156,8 @@ export abstract class Administration extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * The last update, also after the boot that it ended with, and what came of its participants: for administrators of
-   * all, for others of those of their uid.
+   * The last update, also after the boot that ended it, and the outcomes of its participants: for administrators all, for others
+   * those of their uid.
    */
   updateReport(
     options: CallOptions = {},

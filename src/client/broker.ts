@@ -197,9 +197,9 @@ export class Broker extends Administration {
   }
 
   /**
-   * Be told of live updates of the host, and have them wait for this process: prepare() pauses and saves. It goes on
-   * through restarts of the broker until its signal aborts or close(). Updates wait for it only where its uid is an
-   * administrator's or has allocations.
+   * Takes part in live updates of the host: they wait for this process, whose prepare() pauses and saves. The participation lasts
+   * over restarts of the broker, until its signal aborts or close(). Updates wait for it only if its uid is an administrator's or
+   * has allocations.
    * @throws BrokerError by done and joined: InvalidArgument, LimitExceeded
    */
   participate(options: ParticipateOptions): Participation {

@@ -49,11 +49,11 @@ export interface AllocateOptions extends CallOptions {
   name: string
   /** In bytes; rounded up to the range's alignment. */
   size: number
-  /** Of the start of each extent, in bytes, where that is more than the range's own. A power of two. */
+  /** Alignment of the start of each extent, in bytes, if it is to be larger than the range's. A power of two. */
   align?: number | undefined
   /** Name of the range to take it from. Default: the broker chooses */
   range?: string | undefined
-  /** NUMA node that the memory is to be of. Ranges that know of none are left out. Default: any */
+  /** The memory's NUMA node. The broker leaves out ranges whose node it does not know. Default: any */
   node?: number | undefined
   /** Demand one single extent. Default: false */
   contiguous?: boolean | undefined

@@ -19,11 +19,11 @@ export interface ParticipateOptions {
   /** For people: who is ready, who is late. At most 255 bytes of UTF-8 without control characters. */
   name: string
   /**
-   * Pause and save. The broker is told ready when it resolves, with the text that it resolves to for people; failed with the
-   * message when it throws or rejects. Called once for each update, also where the broker is restarted meanwhile.
+   * Pauses and saves. When it resolves, the library answers `ready`, with the resolved text for people. When it throws or rejects,
+   * the library answers `failed`, with the message. Called once for each update, also if the broker restarts meanwhile.
    */
   prepare(update: UpdateNotice): unknown
-  /** Go on: the update is called off. After prepare() is done, and only where it was called. */
+  /** Goes on: the update is called off. The library calls it after prepare() is done, and only if it called that. */
   cancelled?(update: { readonly id: number; readonly reason: string }): void | Promise<void>
   /** Ends the participation. */
   signal?: AbortSignal | undefined
@@ -31,16 +31,16 @@ export interface ParticipateOptions {
 
 /** Made by Broker.participate(). */
 export interface Participation {
-  /** Settles when it is over: by its signal, by close() of the broker object, or rejected as the broker refused it. */
+  /** Resolves when the participation is over, by its signal or by close() of the broker object. Rejects if the broker refused it. */
   readonly done: Promise<void>
-  /** Resolves when the broker knows of it for the first time; rejected as done. */
+  /** Resolves when the broker knows of it for the first time. Rejects with `done`. */
   readonly joined: Promise<void>
   /**
-   * What prepare() has saved is lost, for example as somebody went on: the broker is told failed with this reason in place of
-   * ready. Does nothing where the last answer is not ready, or the update is over.
+   * Takes `ready` back, for example because the saved state is lost: the library answers `failed` with this reason. Does nothing if
+   * the last answer is not `ready`, or the update is over.
    */
   fail(reason: string): void
-  /** As fail(), and then prepare() is called once more: its outcome is the answer. */
+  /** Like fail(). Then the library calls prepare() once more, and answers with its outcome. */
   prepareAgain(reason: string): void
   /** Resolves when prepare() is not at work, and the broker has its answer or can't have it. */
   answered(): Promise<void>

@@ -17,7 +17,7 @@ export interface ProgressOptions extends CallOptions {
 export interface FreezeOptions extends ProgressOptions {
   /** Record a digest of every allocation, for verify(). All writers must have stopped. Default: false */
   digests?: boolean | undefined
-  /** The number of the update that leads to it: the freeze ends with the update. One of before stays as it is. */
+  /** The number of the update that freezes: the freeze ends with that update. An earlier freeze does not change. */
   update?: number | undefined
 }
 

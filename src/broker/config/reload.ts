@@ -50,7 +50,7 @@ function ownersBetween({ owners: before }: Settings, { owners: after }: Settings
     .map(uid => `owner.${uid}`)
 }
 
-/** Their order is that of the search for room: where only that is new, all of them are. */
+/** The broker searches ranges for room in their order. If only the order is new, all ranges have changed. */
 function rangesBetween({ ranges: before }: Settings, { ranges: after }: Settings): string[] {
   const names = [...new Set([...before, ...after].map(range => range.name))]
   const of = (ranges: Settings['ranges'], name: string) => ranges.find(range => range.name === name)

@@ -74,7 +74,7 @@ async function allocateInFirst(
   throw mostHelpful(refusals)
 }
 
-/** The quota's refusal; else one of a source or a table; else that of the range with the most free memory. */
+/** The quota's refusal, or else a source's or a table's, or else that of the range with the most free memory. */
 function mostHelpful(refusals: readonly Refusal[]): Refusal {
   const freeBytes = (refusal: Refusal) => (refusal as Refusal<'NoSpace'>).parameters.freeBytes
   return (

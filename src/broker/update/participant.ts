@@ -11,7 +11,7 @@ interface Answer {
   readonly afterMs: number
 }
 
-/** A process that wants to be told of updates: as long as its call, and longer where an update remembers it. */
+/** A process that takes part in updates: as long as its call, and longer while an update remembers it. */
 export class Participant {
   /** undefined: none yet, or there is no update. */
   answer: Answer | undefined

@@ -28,7 +28,7 @@ export interface Standing {
   readonly frozenMs: number
 }
 
-/** The last update, over the boot that it ends with: when each of its phases began, and what came of its participants. */
+/** The last update, also after the boot that ends it: when each phase began, and the outcome of each participant. */
 export class Report {
   private readonly store: ReportStore
   private known: { update: number; outcomes: Map<string, OutcomeRecord> } | undefined

@@ -27,7 +27,7 @@ interface Launch {
   readonly takeOver?: boolean
   /** Looks at an allocation after the claim and before the mapping; throws if it is not for this command. */
   readonly check?: (allocation: Allocation, options: CallOptions) => Promise<void>
-  /** Its arguments, its own name first. facts asks the broker for those of each map. */
+  /** The command's arguments, its name first. facts asks the broker for the facts of each map. */
   readonly argv: (facts: () => Promise<MapFacts[]>) => Promise<readonly string[]>
 }
 

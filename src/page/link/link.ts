@@ -26,10 +26,10 @@ export class Link {
   state: LinkState = { kind: 'connecting' }
   private calls: Connection | undefined
   private watching: Connection | undefined
-  /** Made at the same time as that for calls, as each takes a challenge and an answer. */
+  /** Opened together with the one for calls, because each takes a challenge and an answer. */
   private nextWatching: Connection | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
-  /** The token has opened a console: that of another broker it is not. */
+  /** The token has opened a console, so a console that refuses it is another broker's. */
   private isKnown = false
   /** The page is left or reloaded, which closes connections too. */
   private leaving = false

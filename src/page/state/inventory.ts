@@ -88,7 +88,7 @@ export class Inventory {
     this.repaint(old.allocation)
   }
 
-  /** A snapshot or an answer that already has it is as new. */
+  /** Does nothing if a snapshot or an answer has brought it: that is at least as new. */
   addMapping(mapping: Mapping): void {
     const { id, allocation } = mapping
     if (!this.allocations.has(allocation) || this.mappings.has(id)) return

@@ -25,7 +25,7 @@ export interface Column<T> {
   wide?: boolean
 }
 
-/** The column of other people's text, by which rows are known. */
+/** The column with a row's name, which is other people's text. */
 export function nameColumn<T>(title: string, value: (row: T) => string): Column<T> {
   const cell = (row: T) => <bdi title={printable(value(row))}>{printable(value(row))}</bdi>
   return { key: 'name', title, value, cell }
@@ -60,7 +60,7 @@ interface VirtualTableProps<T> {
   follow?: boolean
 }
 
-/** A table of which only the rows that are seen exist. */
+/** A table that makes only the rows in view. */
 export function VirtualTable<T>(props: VirtualTableProps<T>) {
   const { name, columns, rows, keyOf, order, onOrder, selected, onSelect, empty, follow } = props
   const scroller = useRef<HTMLDivElement>(null)

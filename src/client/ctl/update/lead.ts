@@ -50,8 +50,8 @@ const stopHostMs = 600_000
 const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0]!)
 
 /**
- * Leads an update of the host from the loading of the kernel to its start. Returns when the host goes down, and this process
- * is told to end. In all other cases the update is called off first.
+ * Leads an update of the host from the loading of the kernel to its start. Returns when the host goes down and ends this process.
+ * In all other cases it calls the update off first.
  * @throws Failure with a sentence that says why, and who runs
  */
 export async function leadUpdate(options: LeadOptions, tools: LeadTools): Promise<void> {

@@ -7,7 +7,7 @@ import { paint, time } from '../table'
 import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
 
-/** The objects of --json, one per line: those of the library, and the broker's own departures and returns. */
+/** The objects of --json, one per line: the library's, and when the broker goes away and comes back. */
 type WatchLine =
   | WatchItem
   | { type: 'disconnected'; time: number; reason: string | null }

@@ -47,7 +47,7 @@ export class Runner {
   /** Ends an upgrade while the guest still runs in the old QEMU. */
   private upgrading: AbortController | undefined
 
-  /** A prepared guest runs: it is to be prepared again. */
+  /** Somebody let a prepared guest run. It must be prepared again. */
   onUnprepared: (reason: string) => void = () => {}
 
   constructor(parts: RunnerParts) {
@@ -127,7 +127,7 @@ export class Runner {
   }
 
   /**
-   * Puts the VM's file as it is by now into effect, with a new QEMU that takes the guest.
+   * Puts the present contents of the VM's file into effect, with a new QEMU that takes the guest.
    * @throws Failure: the guest goes on as before
    */
   async upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object> {
