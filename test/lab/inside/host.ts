@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual, promisify } from 'node:util'
 import { type Broker, connect } from '../../../src/client'
@@ -65,6 +65,13 @@ export class Host {
   /** A file that survives kexec and is there for whoever looks at the run afterwards. */
   file(name: string): string {
     return this.share.at(name)
+  }
+
+  /** Milliseconds by which the clock outside is ahead: each kernel reads its own from a clock that has whole seconds. */
+  clockBehindMs(): number {
+    const file = this.file('clock')
+    writeFileSync(file, '')
+    return statSync(file).mtimeMs - Date.now()
   }
 
   /** A shell command; returns what it printed. @throws Error with its complaints when it fails */
