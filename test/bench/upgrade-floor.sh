@@ -22,7 +22,8 @@ start() {
   count=$((count + 1))
   local monitor=$folder/monitor-$count
   mkfifo "$monitor.in" "$monitor.out"
-  "$qemu" -chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor,mode=control -m "${bytes}b" \
+  # A session of its own, as broker-ctl gives it: the kernel may share the processors among sessions.
+  setsid "$qemu" -chardev "pipe,id=monitor,path=$monitor" -mon chardev=monitor,mode=control -m "${bytes}b" \
     -object "memory-backend-file,id=ram,size=$bytes,mem-path=$file,share=on" -machine "$machine" \
     "${arguments[@]}" "$@" </dev/null >&2 &
   pid=$!

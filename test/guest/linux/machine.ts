@@ -40,7 +40,9 @@ export function linuxArguments(guest: LinuxGuest): string[] {
   const { files, disk, network, accelerator, balloon, parameters = [] } = guest
   const quoted = disk.replaceAll(',', ',,')
   const address = network === undefined ? [] : [`guest.address=${network.address}`]
-  const line = ['console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', ...address, ...parameters]
+  // QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
+  const awake = accelerator === 'tcg' ? ['nohz=off'] : []
+  const line = ['console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', ...awake, ...address, ...parameters]
   return [
     ...['-machine', 'pc', '-accel', accelerator, '-cpu', 'qemu64'],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
