@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Archive } from '../lab/archive'
 import { Progress } from '../lab/progress'
+import { apparmorPackages } from '../lab/tools'
 import { attemptNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 
@@ -35,10 +36,7 @@ function compile(packages: string, local: string) {
 test('the snippet is AppArmor, and adds rules to the profile of a domain', async () => {
   let packages: string
   try {
-    packages = await new Archive('bookworm', false, new Progress()).unpacked(
-      'apparmor-bookworm',
-      async () => ['apparmor', 'libapparmor1', 'libvirt-daemon-system'],
-    )
+    packages = await apparmorPackages(new Archive('bookworm', false, new Progress()))
   } catch (error) {
     if (process.env.CI) throw error
     process.stderr.write(`\nLEFT OUT: AppArmor's profiles: ${(error as Error).message}\n\n`)

@@ -34,6 +34,7 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
   const unchanged = ['bin/memcached', 'bin/mdb_load', 'bin/mdb_dump', 'bin/mdb_stat', 'sbin/mkfs.xfs'].map(
     name => [`${packaged}/usr/${name}`, `${packaged}/${name}`].find(existsSync)!,
   )
+  const apparmor = await apparmorPackages(archive)
   const interpreter = path.join(python, 'usr/bin/python3.11')
   const { modules, data } = qemuParts(qemu)
   const programs = ['setpriv', 'prlimit', 'chattr', 'mke2fs', 'e2fsck', 'debugfs'].map(
@@ -60,7 +61,10 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     return fromFile(file.slice(origin.length), realpathSync(file))
   })
   const entries: Entry[] = [
-    { kind: 'link', path: 'bin/env', target: '/bin/busybox' },
+    { kind: 'file', path: 'bin/env', file: busybox, mode: 0o755 },
+    { kind: 'folder', path: 'local' },
+    fromFile('/sbin/apparmor_parser', path.join(apparmor, 'sbin/apparmor_parser'), 0o755),
+    ...tree(path.join(apparmor, 'etc/apparmor.d'), 'share/apparmor.d'),
     fromFile('/sbin/kexec', kexec, 0o755),
     fromFile('/bin/python3', interpreter, 0o755),
     ...tree(path.join(python, 'usr/lib/python3.11'), 'lib/python3.11'),
@@ -72,6 +76,15 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
     ...new Map(files.map(entry => [entry.path, entry])).values(),
   ]
   return { disk: await disk('tools', entries), entries, busybox }
+}
+
+/** AppArmor's parser, and the profiles of this release, libvirt's domains' too. */
+export function apparmorPackages(archive: Archive): Promise<string> {
+  return archive.unpacked('apparmor-bookworm', async () => [
+    'apparmor',
+    'libapparmor1',
+    'libvirt-daemon-system',
+  ])
 }
 
 /** A file by its place in a system where /bin, /lib and the like are links into /usr. */
