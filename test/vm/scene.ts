@@ -98,6 +98,18 @@ export class Scene {
     return run
   }
 
+  /** A run of a guest that was saved while it was paused: it is paused, and goes on from the count in memory once it may. */
+  async staysPaused(name: string): Promise<void> {
+    const left = await this.counter(name)
+    const run = this.run(name)
+    await run.says(/was paused when it was saved, and stays paused/)
+    const qmp = await this.monitor()
+    await qmp.execute('cont')
+    qmp.close()
+    await run.counts(5)
+    expect([left, left + 1]).toContain(run.counters[0])
+  }
+
   /** A program in the scene's folder. */
   program(name: string, text: string): string {
     const file = path.join(this.folder, name)
