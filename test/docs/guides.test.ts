@@ -152,6 +152,16 @@ test('each row of the table of programs names a test', () => {
   for (const row of rows) expect(row).toMatch(/ `test\/[\w./-]+\.ts` \|$/)
 })
 
+test('each command for a program is run, here or by the test that it names, which reads it from the guide', () => {
+  const commands = blocksOf(readGuide('programs.md')).filter(({ language }) => language === 'sh')
+  expect(commands.length).toBeGreaterThan(4)
+  for (const { run, by, text } of commands) {
+    expect([text, run || by !== undefined]).toEqual([text, true])
+    if (by !== undefined)
+      expect(readFileSync(path.join(packageRoot, by), 'utf8')).toContain("readGuide('programs.md')")
+  }
+})
+
 /** As they are linked to. */
 function headingsOf(file: string): string[] {
   return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Window } from '../../native'
 import { mappingsPerAllocationMax, sharesPerAllocationMax } from '../../protocol/wire/limits'
-import { runNow } from '../support/child'
+import { ctlMain } from '../client/support/ctl'
+import { attempt, runNow } from '../support/child'
 import { leaksNothing } from '../support/leaks-nothing'
 import { OtherProcess } from '../support/other-process'
 import { RawClient } from '../support/raw-client'
@@ -271,6 +272,14 @@ test('a filesystem that is full without memory reserved: the table goes on, the 
         return window.errno
       }),
     ).rejects.toMatchObject({ error: 'ProcessExited' })
+    // A program that writes to it by its path is told.
+    const place = path.join(broker.folder, 'thin')
+    const map = ['--socket', broker.socket, 'exec', '--map', `thin:path=${place}`, '--']
+    const fill = ['dd', 'if=/dev/zero', `of=${place}`, 'bs=1M', 'count=8', 'conv=notrunc']
+    expect(await attempt(process.execPath, [ctlMain, ...map, ...fill])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('No space left on device'),
+    })
     const client = broker.client()
     for (let round = 0; round < 500; round++)
       await client.call('SetMetadata', { name: 'thin', metadata: { round } })

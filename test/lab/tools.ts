@@ -17,12 +17,21 @@ export interface Tools {
   busybox: string
 }
 
-export async function fetchTools(archive: Archive, qemu: string): Promise<Tools> {
-  const folder = await archive.unpacked('tools', async () => [
+/** A folder with busybox and kexec-tools. */
+async function baseTools(archive: Archive): Promise<string> {
+  return archive.unpacked('tools', async () => [
     'busybox-static',
     ...(await archive.withLibraries('kexec-tools')),
   ])
-  const busybox = path.join(folder, 'bin/busybox')
+}
+
+export async function fetchBusybox(archive: Archive): Promise<string> {
+  return path.join(await baseTools(archive), 'bin/busybox')
+}
+
+export async function fetchTools(archive: Archive, qemu: string): Promise<Tools> {
+  const folder = await baseTools(archive)
+  const busybox = await fetchBusybox(archive)
   const kexec = path.join(folder, 'sbin/kexec')
   const python = await archive.unpacked('python-3.11', async () => [
     ...(await archive.withLibraries('python3.11-minimal')),

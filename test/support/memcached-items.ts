@@ -11,7 +11,10 @@ async function ask(socket: string, commands: string): Promise<string> {
     replies += text
   })
   connection.write(`${commands}version\r\n`)
-  while (!replies.includes('VERSION ')) await once(connection, 'data')
+  const closed = once(connection, 'close').then(() => {
+    throw new Error('memcached has closed the connection')
+  })
+  while (!replies.includes('VERSION ')) await Promise.race([once(connection, 'data'), closed])
   connection.destroy()
   return replies
 }

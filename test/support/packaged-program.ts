@@ -10,6 +10,7 @@ const programs = {
   mdb_load: ['lmdb-utils', 'usr/bin/mdb_load'],
   ssh: ['openssh-client', 'usr/bin/ssh'],
   sshd: ['openssh-server', 'usr/sbin/sshd'],
+  virtiofsd: ['qemu-system-common', 'usr/lib/qemu/virtiofsd'],
   rustc: ['rustc', 'usr/bin/rustc'],
 } as const
 type PackagedProgram = keyof typeof programs
