@@ -1,6 +1,7 @@
 #include "scrub.hh"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
@@ -9,6 +10,9 @@
 namespace membroker {
 
 namespace {
+
+/** Linux 5.14; older headers have no name for it. */
+constexpr int kPopulateWrite = 23;
 
 struct Chunk {
   uint8_t* base;
@@ -40,6 +44,8 @@ int Scrub::open(int fd, uint64_t offset, uint64_t length) { return mapping_.map(
 
 int Scrub::visit(uint64_t offset, uint64_t length) {
   uint8_t* begin = mapping_.data() + offset;
+  // All page faults of a piece at once: of 4 KiB pages they took a third of the time. Where this fails, the stores fault.
+  madvise(begin, length, kPopulateWrite);
   Chunk chunk{mapping_.data(), begin, begin + length};
   const int error = overMapping(offset, length, Zero, &chunk, GoOn);
 #if defined(__x86_64__)

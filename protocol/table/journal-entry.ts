@@ -46,6 +46,11 @@ export function decodeEntry(
 ): JournalEntry {
   if (entry.length < entryHeaderBytes) throw new RecordInvalid(`entry of ${entry.length} bytes`)
   if (entry.readUInt32LE(4) !== entryCrc(entry, crc32c)) throw new RecordInvalid('wrong CRC of an entry')
+  return decodeFresh(entry, context)
+}
+
+/** The same for an entry that encodeEntry has just filled, with its CRC. */
+export function decodeFresh(entry: Buffer, context: RecordContext): JournalEntry {
   const reader = new FieldReader(entry, 8)
   const sequence = reader.u64()
   const epoch = reader.u64()
@@ -62,5 +67,6 @@ export function decodeEntry(
 
 /** Over the length and everything after the word: a wrong length can't find a matching CRC by its own. */
 function entryCrc(entry: Buffer, crc32c: Crc32c): number {
-  return crc32c(entry.subarray(8), crc32c(entry.subarray(0, 4), 0))
+  // The portable one: a call of the addon takes longer than four bytes.
+  return crc32c(entry.subarray(8), portableCrc32c(entry.subarray(0, 4), 0))
 }

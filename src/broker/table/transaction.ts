@@ -2,7 +2,7 @@ import {
   type Change,
   type Crc32c,
   changeBytes,
-  decodeEntry,
+  decodeFresh,
   type EntityKind,
   encodeEntry,
   entityBytes,
@@ -78,7 +78,7 @@ export class TransactionEncoder {
     if (this.scratch.length < bytes) this.scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
     const entry = this.scratch.subarray(0, entryBytes)
     encodeEntry(entry, sequence, changes, this.context, this.crc32c)
-    const decoded = decodeEntry(entry, this.context, this.crc32c)
+    const decoded = decodeFresh(entry, this.context)
     for (let index = 0; index < changes.length; index++) {
       if (!sameValue(changes[index], decoded.changes[index])) {
         throw new RecordInvalid(`a change would not read back as it is: ${JSON.stringify(changes[index])}`)
