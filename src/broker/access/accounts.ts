@@ -24,7 +24,8 @@ export class Accounts {
    * pays for.
    */
   charge(uids: Iterable<number>, amounts: Partial<Used>): Charge {
-    return new Charge(this.used, [...new Set(uids)], { ...nothing, ...amounts })
+    const { bytes = 0, allocations = 0, mappings = 0 } = amounts
+    return new Charge(this.used, [...new Set(uids)], { bytes, allocations, mappings })
   }
 }
 

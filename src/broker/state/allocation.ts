@@ -5,6 +5,9 @@ import type { Holder } from '../lease/process'
 import type { ScrubObserver } from '../source/source'
 import type { Range, Sums } from './range'
 
+/** One for all: a million allocations have none. */
+const noExtents: readonly Extent[] = []
+
 /** An allocation: its record in the table, and state that lasts only as long as processes live. */
 export class Allocation {
   readonly mappings = new Map<number, Mapping>()
@@ -17,7 +20,7 @@ export class Allocation {
   /** The allocation's part of the sums of its range. */
   counted: Partial<Sums> = {}
   /** Its reported poison that no table records; in order, without overlaps. */
-  reportedBad: Extent[] = []
+  reportedBad: readonly Extent[] = noExtents
 
   constructor(
     readonly range: Range,

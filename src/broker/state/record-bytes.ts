@@ -22,7 +22,7 @@ export class RecordBytes {
   constructor(private readonly state: TableView) {
     for (const kind of owned)
       for (const record of this.records(kind).values())
-        for (const uid of this.payers(record)) this.add(uid, entityBytes(kind, record))
+        this.eachPayer(record, undefined, uid => this.add(uid, entityBytes(kind, record)))
   }
 
   of(uid: number): number {
@@ -36,9 +36,8 @@ export class RecordBytes {
   /** The bytes that the changes add for each uid. The caller asks before it commits them. */
   deltas(changes: readonly Change[]): Map<number, number> {
     const deltas = new Map<number, number>()
-    const add = (record: Owned, bytes: number, newOwners?: ReadonlyMap<number, number>) => {
-      for (const uid of this.payers(record, newOwners)) deltas.set(uid, (deltas.get(uid) ?? 0) + bytes)
-    }
+    const add = (record: Owned, bytes: number, newOwners?: ReadonlyMap<number, number>) =>
+      this.eachPayer(record, newOwners, uid => deltas.set(uid, (deltas.get(uid) ?? 0) + bytes))
     const owners = new Map<number, number>()
     for (const change of changes)
       if ('put' in change && change.put === 'allocation') owners.set(change.value.id, change.value.uid)
@@ -65,11 +64,16 @@ export class RecordBytes {
     else this.used.set(uid, total)
   }
 
-  private payers(record: Owned, newOwners?: ReadonlyMap<number, number>): Set<number> {
-    if (!('allocationId' in record)) return new Set([record.uid])
+  private eachPayer(
+    record: Owned,
+    newOwners: ReadonlyMap<number, number> | undefined,
+    pays: (uid: number) => void,
+  ): void {
+    pays(record.uid)
+    if (!('allocationId' in record)) return
     const { allocationId } = record
     const owner = newOwners?.get(allocationId) ?? this.state.allocations.get(allocationId)?.uid
-    return new Set([record.uid, owner ?? record.uid])
+    if (owner !== undefined && owner !== record.uid) pays(owner)
   }
 
   private records(kind: OwnedKind): ReadonlyMap<number, Owned> {
