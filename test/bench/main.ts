@@ -1,8 +1,9 @@
 /** `npm run bench`: what a request costs, beside what the same system calls cost a C program in the same run. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { availableParallelism, loadavg } from 'node:os'
+import { cpus } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Window } from '../../native'
 import { connect } from '../../src/client'
@@ -212,8 +213,24 @@ async function measureRequests(disturbances: string[]): Promise<Figure[]> {
   }
 }
 
+/** Of all processors, in a second in which the bench itself does nothing. */
+async function busyShare(): Promise<number> {
+  const times = () =>
+    cpus().reduce(
+      (sum, { times: { idle, ...others } }) => ({
+        idle: sum.idle + idle,
+        all: sum.all + idle + Object.values(others).reduce((total, time) => total + time, 0),
+      }),
+      { idle: 0, all: 0 },
+    )
+  const before = times()
+  await sleep(1000)
+  const after = times()
+  return 1 - (after.idle - before.idle) / (after.all - before.all)
+}
+
 /** No figure of a run in which the baseline was disturbed is worth anything. */
-const busyMost = 0.3
+const busyMost = 0.1
 const spreadMost = 1.25
 const ticklessMs = 10
 
@@ -247,11 +264,11 @@ The ratios are what to look at; absolute times belong to this machine and moment
   if (only !== undefined && !parts.some(part => part === only)) throw new Error(`--only ${parts.join('|')}`)
   const wants = (part: (typeof parts)[number]) => (only === undefined ? part !== 'upgrade' : only === part)
   const results: Results = { disturbances: [] }
-  const busy = loadavg()[0]! / availableParallelism()
+  const busy = await busyShare()
   // The guests of upgrade have a processor of their own, and say themselves how much others disturbed them.
   if (busy > busyMost && only !== 'upgrade')
     results.disturbances.push(
-      `other programs used the processors before it began (load ${busy.toFixed(1)} each)`,
+      `other programs used ${(busy * 100).toFixed(0)} % of the processors before it began`,
     )
   const rounds = Number(options.rounds)
   const { rows, report } = reporter(options.json)
