@@ -118,8 +118,37 @@ async function restart(host: Host): Promise<void> {
   await client.close()
 }
 
+/** A given allocation is opened by whom the policy of its new owner lets, and by nobody of the former one. */
+async function given(host: Host): Promise<void> {
+  const client = await host.connect()
+  process.kill((await client.status()).pid, 'SIGKILL')
+  await host.broker(config)
+  const former = await Opener.start(host, byPath, 'given')
+  const ram = await client.allocation('given')
+  const giveTo = (uid: number) =>
+    ram.give(uid).then(
+      () => 'given',
+      (error: Error) => error.message,
+    )
+  host.check((await giveTo(byDescriptor)) !== 'given', 'what somebody has open is not given')
+  host.same(await former.opens(again), true, 'and its owner goes on')
+  await former.end()
+  await host.until(async () => (await giveTo(byDescriptor)) === 'given', 'it is given')
+  const next = await Opener.start(host, byDescriptor, 'given')
+  host.same(await next.opens(again), false, 'the new owner, which may not open by path')
+  await next.end()
+  await host.until(async () => (await giveTo(byPath)) === 'given', 'it is given back')
+  const last = await Opener.start(host, byPath, 'given')
+  host.same(await last.opens(again), true, 'the first owner again')
+  await last.end()
+  host.same(await ram.release({ graceMs }), 'released', 'release')
+  await allFreeMemoryIsZero(host, client, rangeName)
+  await client.close()
+}
+
 const scenario: Scenario = {
-  title: 'devdax: who may open by path what it holds can, others can not, and nobody after the release',
-  steps: [stage('rights', rights), stage('restarts of the broker', restart)],
+  title:
+    'devdax: who may open by path what it holds can, others can not, nobody after the release, and who gets it next as its own policy says',
+  steps: [stage('rights', rights), stage('restarts of the broker', restart), stage('another owner', given)],
 }
 export default scenario
