@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { VmPlaces } from '../../src/client/ctl/vm/places'
 import { type GuestFiles, guestFilesHere } from '../guest/linux/files'
 import { makeDisk, recordsOn, vmFile } from '../guest/linux/machine'
@@ -82,9 +83,22 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     expect(await peer.progress(what)).toMatchObject({ boot: 1 })
   }
 
-  step('over a save and a run', async () => {
+  step('over a save and a run, with its clocks standing still', async () => {
+    const from = performance.now()
+    const before = await peer.progress('frames of before the save')
     await save()
+    const saved = performance.now()
+    await sleep(1_000)
+    const savedSeconds = (performance.now() - saved) / 1000
     await goOn('the guest goes on after a save')
+    const after = await peer.status()
+    const outside = (performance.now() - from) / 1000
+    const realtime = after.realtimeSeconds - before.realtimeSeconds
+    const monotonic = after.monotonicSeconds - before.monotonicSeconds
+    // A frame may have been on its way for a while.
+    expect(outside - realtime).toBeGreaterThan(savedSeconds / 2)
+    expect(outside - monotonic).toBeGreaterThan(savedSeconds / 2)
+    expect(realtime).toBeCloseTo(monotonic, 1)
   })
 
   step('over the end of the broker, killed and in order', async () => {
