@@ -44,7 +44,7 @@ constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
 
 enum Kind : uint32_t {
-  kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve, kSync, kPopulate
+  kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve, kSync, kPopulate, kClose
 };
 
 /** Takes a request apart. A field beyond its end is zero and makes the request bad. */
@@ -229,6 +229,7 @@ int Run() {
       case kCommands: status = Commands(request, &area); break;
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
       case kPreserve: status = Preserve(fds, request); break;
+      case kClose: status = 0; break;
       case kPunchHoles: status = PunchHoles(fds.empty() ? -1 : fds[0].get(), request); break;
       default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
     }

@@ -33,6 +33,8 @@ export interface SourceDescription<K extends Keys = Keys> {
   kernel?(range: ValuesOf<K>): KernelNeeds | undefined
   /** What is wrong with these keys together. */
   mistake?(range: ValuesOf<K>): { readonly key: string; readonly reason: string } | undefined
+  /** The kernel preserves its memfds over kexec, at least during an update. */
+  isPreserved?(range: ValuesOf<K>): boolean
   /** Why a kexec loses what a range holds, whatever the next kernel does with its memory; a sentence. */
   lostByKexec?(range: ValuesOf<K>): string | undefined
 }

@@ -1,6 +1,14 @@
 import { describeSource } from './description'
 import { choiceKey, preallocate, unitKey } from './key'
 
+const preserve = ['always', 'update', 'no'] as const
+/** When the kernel preserves a range's memory. */
+export type Preserve = (typeof preserve)[number]
+
+function isPreserved(when: Preserve | undefined): boolean {
+  return when !== undefined && when !== 'no'
+}
+
 export const memfd = describeSource({
   tableCode: 2,
   summary: 'a sealed memfd per allocation',
@@ -8,9 +16,10 @@ export const memfd = describeSource({
     preallocate,
     huge_page: unitKey('the size of its huge pages. Default: ordinary pages.'),
     preserve: choiceKey(
-      ['always', 'no'],
-      'whether the kernel keeps it over kexec (Live Update Orchestrator, Linux 7.2 or newer, kho=on liveupdate=on): each ' +
-        'allocation from its creation, or not at all. Its pages are reserved and pinned. Default: "no".',
+      preserve,
+      'whether the kernel keeps it over kexec (Live Update Orchestrator, Linux 7.2 or newer, kho=on liveupdate=on): always, ' +
+        'each allocation from its creation; while everything is frozen for an update; or not at all. Its pages are pinned ' +
+        'then. Default: "no".',
     ),
   },
   can: { fdBound: 'file', forcedRevoke: false, directMap: true, discard: true },
@@ -18,7 +27,7 @@ export const memfd = describeSource({
   files: 'unnamed',
   endsWithService: true,
   mistake: ({ huge_page, preserve }) =>
-    preserve === 'always' && huge_page !== undefined
+    isPreserved(preserve) && huge_page !== undefined
       ? {
           key: 'preserve',
           reason:
@@ -26,13 +35,16 @@ export const memfd = describeSource({
         }
       : undefined,
   kernel: ({ preserve }) =>
-    preserve === 'always'
+    isPreserved(preserve)
       ? {
           options: ['CONFIG_KEXEC_HANDOVER', 'CONFIG_LIVEUPDATE', 'CONFIG_LIVEUPDATE_MEMFD'],
           modules: [],
           parameters: ['kho=on', 'liveupdate=on'],
         }
       : undefined,
+  isPreserved: ({ preserve }) => isPreserved(preserve),
   lostByKexec: ({ preserve }) =>
-    preserve === 'always' ? undefined : 'a memfd range survives a kexec only with preserve = "always"',
+    isPreserved(preserve)
+      ? undefined
+      : 'a memfd range survives a kexec only with preserve = "always" or "update"',
 })

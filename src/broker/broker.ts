@@ -6,6 +6,7 @@ import type { Settings } from './config/settings'
 import type { Console } from './console/console'
 import type { ConsoleHost } from './console/console-host'
 import { Contents } from './contents/contents'
+import { FrozenMemory } from './contents/frozen-memory'
 import { KernelLog } from './contents/kernel-log'
 import type { PoisonHost } from './contents/poison'
 import { type ThawHost, thaw } from './contents/thaw'
@@ -66,6 +67,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   readonly revoker: Revoker
   readonly quarantine: Quarantine
   readonly contents: Contents
+  readonly frozenMemory: FrozenMemory
   readonly updates: Updates
   readonly kernelLog = new KernelLog()
   /** For system calls that other processes can prolong. */
@@ -96,6 +98,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     this.revoker = new Revoker(this)
     this.quarantine = new Quarantine(this, this.revoker)
     this.contents = new Contents(this.inventory, this.statistics, this.kernelLog)
+    this.frozenMemory = new FrozenMemory(this.inventory, log)
     this.updates = new Updates(this)
     this.leases.onExit = holder => void this.holderExited(holder)
   }

@@ -10,6 +10,7 @@ import type { Progress } from './progress'
 import { projectDisk } from './project'
 import { guestLabel } from './share'
 import { systemdHost } from './systemd-host'
+import { namedSuite } from './systemd-packages'
 import { fetchTools, type Tools } from './tools'
 
 /** Old ones that are kept in the cache of each kind, however long nobody asked for them. */
@@ -38,14 +39,14 @@ export interface RunFiles {
 interface RunFilesOptions {
   /** The first of them is booted. */
   kernels: readonly [string, ...string[]]
-  /** Whether the distribution's systemd is process 1, on a root that is kept over kexec. */
-  systemd?: boolean | undefined
+  /** As a scenario says. */
+  systemd?: boolean | string | undefined
 }
 
 /** Kernels and what runs on them, ready to boot. */
 export class Lab {
   private readonly kernels = new Map<string, Promise<Kernel>>()
-  private hostRoot: Promise<string> | undefined
+  private readonly hostRoots = new Map<string | undefined, Promise<string>>()
 
   private constructor(
     readonly qemu: string,
@@ -100,14 +101,16 @@ export class Lab {
       return path.join(folder, bootFolder, link)
     }
     const disks = [this.tools.disk, this.project].map((image, index) => linked(image, `disk${index}`))
-    const root = systemd ? linked(await this.host(), 'root') : undefined
+    const root = systemd ? linked(await this.host(systemd), 'root') : undefined
     const place = path.join(folder, bootFolder, kernels[0])
     return { folder, image: path.join(place, 'vmlinuz'), initrd: path.join(place, 'initrd'), disks, root }
   }
 
-  private host(): Promise<string> {
-    this.hostRoot ??= systemdHost(this.tools, this.progress).catch(unavailable)
-    return this.hostRoot
+  private host(systemd: true | string): Promise<string> {
+    const suite = systemd === true ? namedSuite : systemd
+    const root = this.hostRoots.get(suite) ?? systemdHost(this.tools, suite, this.progress).catch(unavailable)
+    this.hostRoots.set(suite, root)
+    return root
   }
 
   private async fetch(label: string): Promise<Kernel> {

@@ -28,7 +28,8 @@ const explainMs = 3000
 const complaintLinesMax = 60
 
 /**
- * On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one.
+ * On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one; a
+ * kernel that measures its processor against a timer there may have a clock that runs a hundred times too fast.
  * QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
  */
 const patience = [
@@ -36,6 +37,7 @@ const patience = [
   'rcupdate.rcu_cpu_stall_timeout=120',
   'watchdog_thresh=60',
   'no_timer_check',
+  'tsc=unstable',
   'sysctl.kernel.hung_task_timeout_secs=0',
 ]
 

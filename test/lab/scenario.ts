@@ -44,8 +44,10 @@ export interface Scenario {
   readonly outside?: Outside
   /** More parameters of every kernel. */
   readonly parameters?: readonly string[]
-  /** Process 1 is the distribution's systemd, on a root that is kept over kexec; its units run the steps. */
-  readonly systemd?: boolean
+  /**
+   * Process 1 is the distribution's systemd, or that of a suite, on a root that is kept over kexec; its units run the steps.
+   */
+  readonly systemd?: boolean | string
   /** Label of the only kernel that it runs on. Default: the one of --kernel */
   readonly kernel?: string
   /** Begin on a host where nothing is reserved yet. */

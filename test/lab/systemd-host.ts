@@ -61,8 +61,12 @@ const applets = [
  * A host's root: a disk with the distribution's systemd for process 1 and the lab's tools, which keeps what is written to
  * it over kexec. The project's programs are found as its package installs them, and nothing of it is configured.
  */
-export async function systemdHost(tools: Tools, progress: Progress): Promise<string> {
-  const packages = await systemdPackages(progress)
+export async function systemdHost(
+  tools: Tools,
+  suite: string | undefined,
+  progress: Progress,
+): Promise<string> {
+  const packages = await systemdPackages(progress, suite)
   const setpriv = realpathSync(findProgram('setpriv')!)
   const libraries = (await librariesOf([setpriv])).map(file => fromFile(file, realpathSync(file)))
   const text = (place: string, lines: string): Entry => ({ kind: 'text', path: place, text: lines })
@@ -90,8 +94,8 @@ export async function systemdHost(tools: Tools, progress: Progress): Promise<str
     text('etc/systemd/system/lab.service', labService),
     link('etc/systemd/system/multi-user.target.wants/lab.service', '../lab.service'),
     link('etc/systemd/system/default.target', '/lib/systemd/system/multi-user.target'),
-    // There is no message bus, and nobody logs in.
-    ...['systemd-logind.service', 'getty.target'].map(name =>
+    // There is no message bus, nobody logs in, and there is no ldconfig.
+    ...['systemd-logind.service', 'getty.target', 'ldconfig.service'].map(name =>
       link(`etc/systemd/system/${name}`, '/dev/null'),
     ),
   ]

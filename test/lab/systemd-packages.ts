@@ -8,14 +8,14 @@ export const systemdProgram = 'lib/systemd/systemd'
 /** SYSTEMD_SUITE=trixie: that of another release, whatever this machine has. */
 export const namedSuite = process.env.SYSTEMD_SUITE
 
-/** A folder with the distribution's systemd and its libraries, below usr as on a merged system. */
-export async function systemdPackages(progress: Progress): Promise<string> {
-  const suite = namedSuite ?? 'bookworm'
+/** A folder with a release's systemd and its libraries, below usr as on a merged system. */
+export async function systemdPackages(progress: Progress, named = namedSuite): Promise<string> {
+  const suite = named ?? 'bookworm'
   const archive = new Archive(suite, false, progress)
   const folder = await archive.unpacked(`systemd-${suite}`, async () => [
     ...(await archive.withLibraries('systemd')),
     // What was built for a later C library needs it.
-    ...(suite === namedSuite ? ['libc6', 'libgcc-s1'] : []),
+    ...(named !== undefined ? ['libc6', 'libgcc-s1'] : []),
   ])
   mergeUsr(folder)
   if (!existsSync(path.join(folder, 'usr', systemdProgram)))

@@ -5,6 +5,7 @@
  */
 import {
   chmodSync,
+  closeSync,
   existsSync,
   fstatSync,
   mkdtempSync,
@@ -16,6 +17,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { native } from '../../native'
+import { FdStore } from '../../src/broker/service/fd-store'
+import { type Notify, notifyAt } from '../../src/broker/service/paced-queue'
 import { bareEnvironment, runNow } from '../support/child'
 import { OtherProcess } from '../support/other-process'
 import { packageRoot } from '../support/package-root'
@@ -487,4 +491,32 @@ describe('what can’t be understood', () => {
     })
     expect(output).toMatch(/is good: sealed/)
   })
+})
+
+test('what only this broker would have is made for the store when the manager reads, and not before', async () => {
+  managed()
+  await manager.stored()
+  const toManager = notifyAt(path.join(manager.folder, 'notify.sock'))
+  let asked = 0
+  const notify: Notify = (state, fds) => {
+    asked++
+    return toManager(state, fds)
+  }
+  const inherited = { memfds: new Map(), strays: [] }
+  const own = new FdStore({ notify, size: 4, storePid: 0, inherited, onLost: () => {} })
+  const fd = native.memfdCreate('made', { hugePageBytes: 0, allowSealing: false, staysWritable: false })
+  try {
+    manager.stand(true)
+    while (toManager('STATUS=full')) {}
+    let made = 0
+    const put = own.putMade('kept', 'retrieved 1', () => ++made && fd, 0)
+    await until(() => asked > 3, 'some attempts')
+    expect(made).toBe(0)
+    manager.stand(false)
+    await put
+    expect(made).toBe(1)
+    expect(await manager.stored()).toEqual(['<1.kept'])
+  } finally {
+    closeSync(fd)
+  }
 })

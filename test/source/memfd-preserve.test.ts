@@ -2,14 +2,19 @@
  * Proves that a memfd range that is to be preserved over kexec works and tells the truth where the kernel can't do it, that
  * its sessions keep their names apart, and that it sees beforehand what memory there is. Real kernels preserve in the lab.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { native } from '../../native'
 import { parseConfig } from '../../src/broker/config/config'
 import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service/inherited'
-import { chargeableBytes, pinnableBytes } from '../../src/broker/source/memfd/host-memory'
+import type { FileWork } from '../../src/broker/source/file-work'
+import { chargeableBytes, pinnableBytes, Room } from '../../src/broker/source/memfd/host-memory'
 import { liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
+import { Preservation } from '../../src/broker/source/memfd/preservation'
 import { TestBroker } from '../support/test-broker'
+
+const sealExec = 0x20
 
 const range = (keys = '') => `[[range]]\nname = "kept"\nsource = "memfd"\nbytes = "64MiB"\n${keys}\n`
 
@@ -18,6 +23,9 @@ test('huge pages of hugetlbfs are refused: the kernel preserves none', () => {
     preserve: 'always',
   })
   expect(() => parseConfig(range('preserve = "always"\nhuge_page = "2MiB"'), 'broker.toml')).toThrow(
+    /^broker.toml:5: the kernel preserves no huge pages/,
+  )
+  expect(() => parseConfig(range('preserve = "update"\nhuge_page = "2MiB"'), 'broker.toml')).toThrow(
     /^broker.toml:5: the kernel preserves no huge pages/,
   )
   expect(() => parseConfig(range('preserve = "sometimes"'), 'broker.toml')).toThrow(/^broker.toml:5/)
@@ -63,6 +71,37 @@ test('of all memory cgroups around the broker, the fullest one counts', () => {
     expect(chargeableBytes(root, '/other')).toBe(Number.POSITIVE_INFINITY)
   } finally {
     rmSync(root, { recursive: true })
+  }
+})
+
+test('memory that does not fit when holes are filled and pages move is refused before the kernel is asked', () => {
+  const meminfo = (available: number, cmaTotal: number, cmaFree: number) =>
+    `MemAvailable: ${available} kB\nCmaTotal: ${cmaTotal} kB\nCmaFree: ${cmaFree} kB\n`
+  const file = (kib: number, filledKib: number) => ({ size: kib * 1024, blocks: filledKib * 2 })
+  const sparse = new Room(meminfo(1000, 0, 0), Number.POSITIVE_INFINITY)
+  sparse.take(file(600, 0))
+  expect(() => sparse.take(file(600, 0))).toThrow(/takes 614400 bytes beside those .* 409600 are free/)
+  sparse.take(file(600, 300))
+  sparse.take(file(10_000, 10_000))
+  const moving = new Room(meminfo(1000, 900, 100), Number.POSITIVE_INFINITY)
+  expect(() => moving.take(file(1000, 700))).toThrow(/takes 1024000 bytes .* 204800 are free/)
+  moving.take(file(800, 700))
+  expect(() => moving.take(file(400, 300))).toThrow(/takes 204800 bytes/)
+  moving.take(file(300, 300))
+  const limited = new Room(meminfo(1000, 0, 0), 100 * 1024)
+  expect(() => limited.take(file(200, 0))).toThrow(expect.objectContaining({ code: 'ENOSPC' }))
+  limited.take(file(200, 100))
+})
+
+test('a memfd that the kernel would give back read-only is not preserved', async () => {
+  const fd = native.memfdCreate('sealed', { hugePageBytes: 0, allowSealing: true, staysWritable: false })
+  try {
+    native.addSeals(fd, sealExec)
+    const preservation = new Preservation('kept', {} as FileWork, undefined)
+    await expect(preservation.preserve(1, fd, 0)).rejects.toThrow(/give it back read-only/)
+    expect(preservation.has(1)).toBe(false)
+  } finally {
+    closeSync(fd)
   }
 })
 

@@ -11,6 +11,7 @@ export interface ThawHost {
   readonly events: Events
   readonly log: Logger
   readonly quarantine: { checkSoon(): void }
+  readonly frozenMemory: { release(): void }
 }
 
 /**
@@ -31,6 +32,7 @@ export async function thaw(host: ThawHost, by: { uid?: number; pid?: number }): 
   }
   for (const range of inventory.ranges.values())
     if (!range.readOnly && range.freeze) range.commit([{ delete: 'control', key: freezeId }])
+  host.frozenMemory.release()
   log.info(by, 'thawed')
   events.emit({ kind: 'thawed', ...by })
   quarantine.checkSoon()

@@ -5,7 +5,7 @@ import { inRange } from '../allocator/extents'
 import type { Broker } from '../broker'
 import type { Outcome } from '../contents/digest-job'
 import { recordPoison } from '../contents/poison'
-import { refuse } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import type { Range } from '../state/range'
@@ -27,12 +27,26 @@ export async function freeze(
   const isFrozen = broker.frozen !== undefined
   const isEnough = isFrozen && (input.digests || typeof input.update === 'number')
   if (!isEnough) freezeTables(broker, session, input)
+  await preserveFrozen(broker, session, isFrozen)
   // The kernel's log ends with the kernel.
   await broker.kernelLog.catchUp()
   if (!input.digests) return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
   const frozen = await takeDigests(broker, call)
   await broker.kernelLog.catchUp()
   return frozen
+}
+
+/** Without the memory that is to survive, a freeze of a moment ago is none. */
+async function preserveFrozen(broker: Broker, session: Session, wasFrozen: boolean): Promise<void> {
+  const { frozen } = broker
+  try {
+    await broker.frozenMemory.preserve()
+  } catch (error) {
+    if (error instanceof Refusal && !wasFrozen) await thaw(broker, session)
+    throw error
+  }
+  if (frozen !== undefined && (broker.frozen === undefined || broker.thawing))
+    refuse('Busy', { name: 'freeze', operation: 'thaw' })
 }
 
 /** Writes the freeze to every range's table, so that it outlives the broker. A read-only range refuses changes anyway. */

@@ -46,6 +46,12 @@ export async function recover(broker: Broker): Promise<void> {
     for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
   resumeLeases(broker)
   await broker.updates.recover()
+  if (broker.frozen === undefined) broker.frozenMemory.release()
+  else
+    await broker.frozenMemory.preserve().catch(error => {
+      if (!(error instanceof Refusal)) throw error
+      broker.log.error({ reason: error.message }, 'frozen memory can not be preserved')
+    })
   for (const range of broker.service?.fdStore?.untakenRanges() ?? [])
     broker.log.warn(
       { range },

@@ -17,6 +17,9 @@ const nameBytesMax = 124 * KiB
  */
 const rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burst: 512 } }
 
+/** A message that asks for nothing. */
+const nothing = 'X_MEMBROKER=1'
+
 /** A manager that reloads its units reads nothing for seconds. */
 const patienceMs = 30_000
 
@@ -100,20 +103,32 @@ export class FdStore {
    * can't reach the manager, or the client is gone
    */
   async put(range: string, item: Item, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
-    await this.putMade(range, item, () => fd, uid, signal)
+    await this.putOnce(range, item, uid, () => {
+      if (signal?.aborted) throw gone()
+      return fd
+    })
   }
 
   /**
-   * put() of a descriptor that is made in the same moment, so that this broker is not for long the only one to have it. The
-   * caller owns it.
+   * put() of a descriptor that is made in the same moment, once the manager reads: for so short a time this broker is the only
+   * one to have it. The caller owns it.
    */
-  async putMade(
+  async putMade(range: string, item: Item, make: () => number, uid: number): Promise<void> {
+    let fd: number | undefined
+    await this.putOnce(range, item, uid, () => {
+      if (fd === undefined && !this.options.notify(nothing)) return undefined
+      fd ??= make()
+      return fd
+    })
+  }
+
+  /** take: undefined while there is nothing to put yet. */
+  private async putOnce(
     range: string,
     item: Item,
-    make: () => number,
     uid: number,
-    signal?: AbortSignal,
-  ): Promise<number> {
+    take: () => number | undefined,
+  ): Promise<void> {
     const key = keyOf(range, item)
     await this.removals.get(key)
     const name = storeName(range, item)
@@ -122,25 +137,26 @@ export class FdStore {
     if (nameBytes + costOf(name) > nameBytesMax)
       refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
     this.enter(key, name)
-    let fd: number | undefined
     try {
       await this.queue.run(uid, () => {
-        if (signal?.aborted) throw gone()
-        fd ??= make()
-        return this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
+        const fd = take()
+        return fd !== undefined && this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
       })
-      return fd!
     } catch (error) {
       this.leave(key)
       throw error
     }
   }
 
-  /** Removes it later, in the uid's turn. If the broker ends before that, the next one finds it in no table, and removes it. */
-  remove(range: string, item: Item, uid: number): void {
+  /**
+   * Removes it later, in the uid's turn; the promise resolves then. If the broker ends before that, the next one finds it in no
+   * table, and removes it.
+   */
+  remove(range: string, item: Item, uid: number): Promise<void> {
     const key = keyOf(range, item)
     const name = this.names.get(key)
-    if (name === undefined || this.removals.has(key)) return
+    const begun = this.removals.get(key)
+    if (name === undefined || begun) return begun ?? Promise.resolve()
     const removal = this.queue
       .run(uid, () => this.options.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
       .then(
@@ -149,6 +165,7 @@ export class FdStore {
       )
       .finally(() => this.removals.delete(key))
     this.removals.set(key, removal)
+    return removal
   }
 
   private enter(key: string, name: string): void {

@@ -3,7 +3,7 @@ import type { Extent } from '../../../protocol/table'
 import { GiB, MiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
-import { preserveFile } from '../worker/preserve-file'
+import { endSession, preserveFile } from '../worker/preserve-file'
 import type { WorkerPool } from '../worker/worker-pool'
 
 /**
@@ -32,6 +32,8 @@ export interface FileWork {
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
   /** Adds it to a session of the kernel's Live Update Orchestrator. */
   preserve(uid: number, fd: number, session: number, token: number): Promise<void>
+  /** Closes such a session, which it takes over. A failure leaves it open. */
+  endSession(uid: number, session: number): Promise<void>
 }
 
 /** For operations that take the kernel a moment once it has the lock. */
@@ -90,6 +92,10 @@ export class WorkerFiles implements FileWork {
 
   preserve(uid: number, fd: number, session: number, token: number): Promise<void> {
     return preserveFile(this.pool, uid, { fd, session, token }, lockMs)
+  }
+
+  endSession(uid: number, session: number): Promise<void> {
+    return endSession(this.pool, uid, session, lockMs)
   }
 }
 

@@ -188,6 +188,12 @@ export interface Source {
     newBoot: boolean,
   ): Promise<void>
   /**
+   * Where it is to survive a kexec during updates only: from now on the memory of these does, until unpreserve().
+   * @throws SourceError: the host can't do it
+   */
+  preserve?(memories: readonly AllocationMemory[]): Promise<void>
+  unpreserve?(): Promise<void>
+  /**
    * With forcedRevoke: takes the memory away from everybody at once and keeps its contents. held: it took nothing away. Either
    * the kernel may keep references to pages for the named processes, or why gives another reason.
    */

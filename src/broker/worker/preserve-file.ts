@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { check } from '../../../native'
 import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
@@ -26,4 +26,28 @@ export async function preserveFile(
   })
   if (outcome.kind === 'late') throw new NotInTime('ioctl', 'the kernel has not preserved a file in time')
   check('ioctl', outcome.status)
+}
+
+/**
+ * Closes a session in a worker, and the caller's descriptor of it: whoever closes the last one waits for the locks of its
+ * files, and unpins each page. Returns when the worker has closed it, or is stuck and will.
+ * @throws SystemError, NotInTime: it is still open
+ */
+export async function endSession(
+  pool: WorkerPool,
+  owner: Owner,
+  session: number,
+  stuckMs: number,
+): Promise<void> {
+  let isTaken = false
+  const copied = () => {
+    closeSync(session)
+    isTaken = true
+  }
+  const request = encodeRequest('close', [])
+  try {
+    await pool.run(owner, { request, fds: [session], copied, deadlineMs: Number.POSITIVE_INFINITY, stuckMs })
+  } catch (error) {
+    if (!isTaken) throw error
+  }
 }

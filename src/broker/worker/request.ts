@@ -13,6 +13,7 @@ const requestKind = {
   preserve: 10,
   sync: 11,
   populate: 12,
+  close: 13,
 } as const
 
 type Field = { u32: number } | { u64: number | bigint } | { list: readonly Field[] }

@@ -11,6 +11,8 @@ interface Job {
   request: Uint8Array
   /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
   fds?: readonly number[]
+  /** The pool has its copies: the caller may close its own. */
+  copied?: () => void
   /** Milliseconds from the call on. They include waiting for a turn. Infinity: as long as it takes. */
   deadlineMs: number
   /** If the kernel tells a worker nothing for so long, the worker is stuck. For jobs that show their steps. */
@@ -88,6 +90,7 @@ export class WorkerPool {
       try {
         for (const fd of job.fds ?? []) fds.push(native.dupFd(fd))
         worker = this.idle.pop() ?? this.spawn()
+        job.copied?.()
       } catch (error) {
         for (const fd of fds) closeSync(fd)
         throw error

@@ -117,6 +117,14 @@ test('on a good host nothing is found, and every check has looked', () => {
   expect([...looked].sort()).toEqual([...new Set(checks(all).map(({ id }) => id))].sort())
 })
 
+test('a host that lets nobody make memfds which come back writable is seen, where a range is to be preserved', () => {
+  put('proc/sys/vm/memfd_noexec', '2')
+  const kept: ConfiguredRange = { ...memfd, name: 'kept', huge_page: undefined, preserve: 'update' }
+  expect(ill([memfd]).map(({ id }) => id)).not.toContain('kernelBuild')
+  const [found] = ill([kept]).filter(({ id }) => id === 'kernelBuild')
+  expect(found).toMatchObject({ result: 'bad', finding: expect.stringMatching(/vm.memfd_noexec=2 forbids/) })
+})
+
 test.each<[string, () => void, string, RegExp, RegExp]>([
   [
     'no driver',

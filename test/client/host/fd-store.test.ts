@@ -8,6 +8,8 @@ const well: FdStoreFigures = {
   unit: 'membroker.service',
   ranges: ['small', 'huge'],
   allocations: 100,
+  places: 102,
+  placesMax: 102,
   told: 8192,
   size: 8192,
   held: 102,
@@ -42,10 +44,24 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
   ],
   [
     'nearly full, and large',
-    { allocations: 9998, held: 10000, told: 10000, size: 10000 },
+    { allocations: 9998, places: 10000, placesMax: 10000, held: 10000, told: 10000, size: 10000 },
     'warning',
     /refused/,
     `${dropIn(20000)} && ${restart}`,
+  ],
+  [
+    'sessions that preserve the memfds dropped',
+    { places: 204, placesMax: 204, size: 200, held: 200, told: 200 },
+    'bad',
+    /has 200 memfds .* 4 more end/,
+    `${dropIn(8192)}; ${again}`,
+  ],
+  [
+    'too small for the sessions of an update',
+    { placesMax: 204, size: 220, told: 220 },
+    'warning',
+    /102 of at most 220 memfds, and 204 during an update: allocations/,
+    `${dropIn(8192)} && ${restart}`,
   ],
   [
     'names that nearly fill the variable that passes them',
@@ -92,7 +108,7 @@ test.each<[string, Partial<FdStoreFigures>, string, RegExp, string | undefined]>
   ],
   [
     'the same, and nothing to lose',
-    { told: 0, held: 0, allocations: 0 },
+    { told: 0, held: 0, allocations: 0, places: 2, placesMax: 2 },
     'warning',
     /no fd store: memory of small, huge would end/,
     `${dropIn(8192)} && ${restart}`,

@@ -61,22 +61,27 @@ export interface Services {
   held?: string
 }
 
-/** Install the broker as its guide says, and VMs that count. All of it starts with the host from now on. */
+/** Install the broker as its guide says, on reserved memory, and VMs that count. All of it starts with the host from now on. */
 export async function installServices(host: Host, services: Services): Promise<void> {
+  await installBroker(host, brokerFile)
+  await host.sh(`cp ${deploy}/devdax.conf ${units}/membroker.service.d/`)
+  await host.exec('membrokerd', ['--config', '/etc/membroker.toml', '--format', 'guests'])
+  // The broker has not scrubbed the new range yet; the VMs wait for that.
+  await addVms(host, services)
+}
+
+/** Install the broker, on this configuration, and what VMs need. */
+export async function installBroker(host: Host, configuration: string): Promise<void> {
   await host.sh(`set -e
     mkdir -p ${units}/membroker.service.d ${units}/lab.service.d /etc/membroker/vm /var/lib/vm
     cd ${deploy}
     cp membroker.service membroker.socket membroker-vm@.service ${units}/
-    cp devdax.conf ${units}/membroker.service.d/
     chown vmm /var/lib/vm`)
-  writeFileSync('/etc/membroker.toml', brokerFile)
+  writeFileSync('/etc/membroker.toml', configuration)
   writeFileSync('/etc/membroker/firmware', counterFirmware(countsPerSecond))
   const script = `#!/bin/sh\nuntil test -e ${goFile}; do sleep 0.2; done\nexec qemu-system-x86_64 "$@"\n`
   writeFileSync(heldQemu, script, { mode: 0o755 })
   writeFileSync(goFile, '')
-  await host.exec('membrokerd', ['--config', '/etc/membroker.toml', '--format', 'guests'])
-  // The broker has not scrubbed the new range yet; the VMs wait for that.
-  await addVms(host, services)
 }
 
 /** Start those that do not run yet, and check that all do. */

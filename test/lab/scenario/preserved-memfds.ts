@@ -1,5 +1,6 @@
-import { fstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { native } from '../../../native'
 import { GuestProcess } from '../../guest/guest-process'
 import { Manager } from '../../service/support/manager'
 import { brokerSocket, type Host } from '../inside/host'
@@ -8,6 +9,7 @@ import { luo } from '../kernels'
 import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
 
 const MiB = 2 ** 20
+const GiB = 2 ** 30
 const tinyBytes = 2 * MiB
 
 const config = `
@@ -16,6 +18,12 @@ name = "kept"
 source = "memfd"
 bytes = "192MiB"
 preserve = "always"
+
+[[range]]
+name = "swept"
+source = "memfd"
+bytes = "16GiB"
+preserve = "update"
 `
 
 /** A broker under a service manager with an fd store. */
@@ -31,20 +39,111 @@ function tinyGuest(...how: string[]): GuestProcess {
   return new GuestProcess(['broker-ctl', '--socket', brokerSocket, 'exec', '--map', map, '--', ...vmm])
 }
 
-async function write(host: Host, name: string, seed: number): Promise<void> {
+async function write(host: Host, name: string, seed: number, range = 'kept'): Promise<void> {
   const client = await host.connect()
-  const allocation = await client.allocate({ name, size: 24 * MiB, metadata: { seed } })
+  const allocation = await client.allocate({ name, size: 24 * MiB, range, metadata: { seed } })
   const mapping = await allocation.map({ metadata: { layout: name } })
   fillWithPattern(mapping.window(), seed)
   host.remember(`digest ${name}`, digest(mapping.window()))
   await client.close()
 }
 
-async function checkSurvives(host: Host): Promise<void> {
+async function checkSurvives(host: Host, updated = false): Promise<void> {
   const client = await host.connect()
-  const [range] = await client.ranges()
-  host.same(range!.capabilities.survivesKexec, true, 'the range says that it survives a kexec')
+  const survives = (await client.ranges()).map(({ capabilities }) => capabilities.survivesKexec)
+  host.same(survives, [true, updated], 'the ranges that say that they survive a kexec')
   await client.close()
+}
+
+/** Maps what it has, again and again, whatever happens to the broker. Returns how to end it. */
+async function mapAgainAndAgain(host: Host): Promise<() => Promise<void>> {
+  const client = await host.connect()
+  const allocation = await client.allocate({ name: 'mapped', size: MiB, range: 'kept' })
+  let times = 0
+  let isOver = false
+  const mapping = async () => {
+    for (; !isOver; times++) {
+      const mapped = await allocation.map()
+      host.same(mapped.window().readUInt32LE(0), times, 'what the last mapping left')
+      mapped.window().writeUInt32LE(times + 1, 0)
+      await mapped.close()
+    }
+  }
+  const done = mapping()
+  return async () => {
+    const before = times
+    await host.until(() => times > before, 'one more mapping')
+    isOver = true
+    await done
+    host.say(`mapped ${times} times`)
+    await client.close()
+  }
+}
+
+const refusal = async (request: Promise<unknown>): Promise<string> =>
+  request.then(
+    () => 'granted',
+    (error: Error) => error.message,
+  )
+
+/** Of an allocation. */
+async function lastId(service: Manager): Promise<number> {
+  const ids = (await service.stored()).flatMap(name => /^\+(\w+)\./.exec(name)?.slice(1) ?? [])
+  return Math.max(...ids.map(id => Number.parseInt(id, 36)))
+}
+
+/** What stands in the way of preserving new memory is named, and nothing of the request is left. */
+async function refuseNew(host: Host, service: Manager): Promise<void> {
+  const client = await host.connect()
+  const small = (name: string) => client.allocate({ name, size: MiB, range: 'kept' })
+  const device = openSync('/dev/liveupdate', constants.O_RDWR)
+  host.check(
+    /another process has .dev.liveupdate open/.test(await refusal(small('busy'))),
+    'another has the device',
+  )
+  await client.allocate({ name: 'plain', size: MiB, range: 'swept' })
+  const id = await lastId(service)
+  const taken = native.createLiveSession(device, `membroker-${(id + 1).toString(36)}.kept`)
+  closeSync(device)
+  host.check(/EEXIST/.test(await refusal(small('taken'))), 'another has a session of the name')
+  closeSync(taken)
+  await (await small('granted')).release()
+  await client.close()
+}
+
+/** A tenant that makes and ends allocations as fast as it can has its own pace, and nobody else's. */
+async function hurry(host: Host, service: Manager): Promise<void> {
+  const client = await host.connect()
+  const messages = () => service.lines.filter(line => /FDSTORE(REMOVE)?=1/.test(line)).length
+  const [before, from] = [messages(), performance.now()]
+  for (let round = 0; round < 90; round++) {
+    const hasty = await client.allocate({ name: 'hasty', size: 4096, range: 'kept' })
+    if (round % 30 === 0) await service.stored()
+    await hasty.release()
+  }
+  const seconds = (performance.now() - from) / 1000
+  const told = messages() - before
+  host.check(
+    told <= 256 + 50 * (seconds + 1),
+    `${told} messages in ${seconds} s keep to the pace of one owner`,
+  )
+  await client.close()
+}
+
+/** Leaves it without a session for the next kernel, and with one that no table knows. */
+async function spoil(host: Host, service: Manager): Promise<void> {
+  const client = await host.connect()
+  await client.allocate({ name: 'lost', size: MiB, range: 'kept' })
+  const id = await lastId(service)
+  await client.close()
+  const short = (number: number) => number.toString(36)
+  const device = openSync('/dev/liveupdate', constants.O_RDWR)
+  const unknown = native.createLiveSession(device, `membroker-${short(id + 7)}.kept`)
+  closeSync(device)
+  const fd = native.memfdCreate('unknown', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
+  host.check(unknown > 0 && fd > 0, 'a session of the name that an allocation would have')
+  await service.signal(9)
+  await service.answer(`drop =${short(id)}.kept`, 'dropped')
 }
 
 async function checkContents(host: Host, names: readonly string[]): Promise<void> {
@@ -73,13 +172,18 @@ async function begin(host: Host): Promise<void> {
   const guest = tinyGuest('--boot', '--tick-every', '20')
   await guest.counterBeyond(50n, 300_000)
 
+  const mapped = await mapAgainAndAgain(host)
   const stored = await service.stored()
   await service.signal(9)
   await service.start()
   await checkSurvives(host)
   host.same(await service.stored(), stored, 'what the fd store has after the broker was killed')
+  await mapped()
+  await refuseNew(host, service)
+  await hurry(host, service)
   await write(host, 'db/second', 2)
   await guest.counterBeyond(guest.counter!, 300_000)
+  await spoil(host, service)
   writeFileSync(host.file('tiny-counter'), String(guest.counter))
 }
 
@@ -97,9 +201,42 @@ async function startThroughKills(): Promise<Manager> {
   return service
 }
 
-async function goOn(host: Host): Promise<void> {
-  await startThroughKills()
+/** While the broker is frozen, and also over its death, the kernel preserves what it otherwise does not. */
+async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
+  const client = await host.connect()
+  const sparse = await client.allocate({ name: 'sparse', size: 8 * GiB, range: 'swept' })
+  host.check(/ENOSPC/.test(await refusal(host.ctl('freeze', 'kexec'))), 'no memory for its holes')
   await checkSurvives(host)
+  await sparse.release()
+  const spare = await client.allocate({ name: 'spare', size: MiB, range: 'swept' })
+  await write(host, 'db/swept', 5, 'swept')
+  await host.ctl('freeze', 'kexec')
+  await checkSurvives(host, true)
+  await host.ctl('thaw')
+  await checkSurvives(host)
+  await host.until(
+    async () => !(await service.stored()).some(name => name === '=0.swept'),
+    'its sessions end',
+  )
+  host.same(await refusal(spare.discard([{ offset: 0, length: MiB }])), 'granted', 'pages given back')
+  await client.close()
+  await write(host, 'db/later', 6, 'swept')
+  await host.ctl('freeze', 'kexec')
+  await service.signal(9)
+  await service.start()
+  await checkSurvives(host, true)
+}
+
+async function goOn(host: Host): Promise<void> {
+  const service = await startThroughKills()
+  await checkSurvives(host)
+  const client = await host.connect()
+  host.same(
+    await refusal(client.claim('mapped').then(({ allocation }) => allocation.release())),
+    'granted',
+    '',
+  )
+  await client.close()
   await checkContents(host, ['db/first', 'db/second'])
   const seen = BigInt(readFileSync(host.file('tiny-counter'), 'utf8'))
   const guest = tinyGuest('--resume')
@@ -110,16 +247,16 @@ async function goOn(host: Host): Promise<void> {
   await guest.counterBeyond(resumed, 300_000)
   writeFileSync(host.file('tiny-counter'), String(guest.counter))
   await write(host, 'db/third', 3)
-  await host.ctl('freeze', 'kexec')
+  await preserveForUpdate(host, service)
 }
 
 async function goOnAgain(host: Host): Promise<void> {
   await manager().start()
-  await checkContents(host, ['db/first', 'db/second', 'db/third'])
+  await checkContents(host, ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third'])
   const listed = JSON.parse(await host.ctl('list', '--json')) as Array<{ name: string }>
   host.same(
     listed.map(({ name }) => name).sort(),
-    ['db/first', 'db/second', 'db/third', 'tiny/ram'],
+    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'spare', 'tiny/ram'],
     'all that there is',
   )
   const client = await host.connect()

@@ -1,17 +1,63 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, type Stats } from 'node:fs'
 import path from 'node:path'
 import { KiB } from '../../../../protocol/units'
+import { SourceError } from '../../failure'
 
 const groups = '/sys/fs/cgroup'
+/** stat(2) counts in these. */
+const blockBytes = 512
+
+const readMeminfo = () => readFileSync('/proc/meminfo', 'latin1')
+
+function bytesIn(meminfo: string, field: string): number {
+  return KiB * Number(new RegExp(`^${field}: +([0-9]+) kB$`, 'm').exec(meminfo)?.[1] ?? 0)
+}
 
 /**
  * Bytes that the kernel could pin for preserved memfds just now. It pins none in the areas where it starts the next kernel
  * (kho_scratch), and moves what lies there.
  */
-export function pinnableBytes(meminfo = readFileSync('/proc/meminfo', 'latin1')): number {
-  const bytes = (field: string) =>
-    KiB * Number(new RegExp(`^${field}: +([0-9]+) kB$`, 'm').exec(meminfo)?.[1] ?? 0)
-  return Math.max(0, bytes('MemAvailable') - bytes('CmaFree'))
+export function pinnableBytes(meminfo = readMeminfo()): number {
+  return Math.max(0, bytesIn(meminfo, 'MemAvailable') - bytesIn(meminfo, 'CmaFree'))
+}
+
+/** Bytes that a new preserved memfd may have. */
+export function preservableBytes(): number {
+  return Math.min(pinnableBytes(), chargeableBytes())
+}
+
+/**
+ * Memory for files that are to be preserved and exist already: the kernel fills their holes, and moves what lies where the next
+ * kernel starts. Where it finds no room, it ends the process that asks, and perhaps others.
+ */
+export class Room {
+  private pinnable: number
+  private chargeable: number
+  private toMove: number
+
+  constructor(meminfo = readMeminfo(), chargeable = chargeableBytes()) {
+    this.pinnable = pinnableBytes(meminfo)
+    this.chargeable = chargeable
+    this.toMove = Math.max(0, bytesIn(meminfo, 'CmaTotal') - bytesIn(meminfo, 'CmaFree'))
+  }
+
+  /** @throws SourceError ENOSPC */
+  take({ size, blocks }: Pick<Stats, 'size' | 'blocks'>): void {
+    const filled = Math.min(size, blocks * blockBytes)
+    const holes = size - filled
+    const moved = Math.min(filled, this.toMove)
+    const room = Math.min(this.pinnable - moved, this.chargeable)
+    if (holes > room || moved > this.pinnable)
+      throw Object.assign(
+        new SourceError(
+          `to preserve it takes ${holes + moved} bytes beside those that it has, and ${Math.max(0, room)} are free for that`,
+        ),
+        { code: 'ENOSPC' },
+      )
+    this.pinnable -= holes + moved
+    this.chargeable -= holes
+    this.toMove -= moved
+  }
 }
 
 /** Bytes that this process' memory cgroups can still be charged with. A charge beyond that ends a process of the group. */

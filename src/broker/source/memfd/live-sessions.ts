@@ -22,20 +22,21 @@ export function sessionName(range: string, part: Part): string {
   return `membroker-${shortPart(part)}.${short}`
 }
 
-/** Uses the kernel's device, which one process at a time can have open. @throws SystemError; SourceError EBUSY */
-export async function withDevice<T>(use: (device: number) => T | Promise<T>): Promise<T> {
-  const device = await openDevice()
+/** Uses the kernel's device, which one process at a time can have open. @throws SystemError, EBUSY while another has it */
+export function withDevice<T>(use: (device: number) => T): T {
+  const device = openSync(liveUpdateDevice, constants.O_RDWR)
   try {
-    return await use(device)
+    return use(device)
   } finally {
     closeSync(device)
   }
 }
 
-async function openDevice(): Promise<number> {
+/** Tries again while another process has the device. @throws what the attempt throws; SourceError EBUSY */
+export async function onceDeviceIsFree<T>(attempt: () => T | Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return openSync(liveUpdateDevice, constants.O_RDWR)
+      return await attempt()
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
     }
@@ -48,7 +49,7 @@ async function openDevice(): Promise<number> {
 /** Why this host keeps no memfds over kexec just now; a sentence. undefined: it does. */
 export async function whyNotLive(): Promise<string | undefined> {
   try {
-    await withDevice(() => {})
+    await onceDeviceIsFree(() => withDevice(() => {}))
     return undefined
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
@@ -74,7 +75,9 @@ export async function whyNotLive(): Promise<string | undefined> {
 export async function createSession(range: string, part: Part): Promise<number> {
   for (let tries = 1; ; tries++) {
     try {
-      return await withDevice(device => native.createLiveSession(device, sessionName(range, part)))
+      return await onceDeviceIsFree(() =>
+        withDevice(device => native.createLiveSession(device, sessionName(range, part))),
+      )
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries === takenTriesMax) throw error
     }
@@ -93,4 +96,19 @@ export function isSessionOf(fd: number, range: string, part: Part): boolean {
   } catch {
     return false
   }
+}
+
+/** No session has a file under it. */
+const noToken = 1
+
+/** Whether it is a session of the kernel before: only there does the kernel look for a token. */
+export async function isOfKernelBefore(session: number): Promise<boolean> {
+  try {
+    closeSync(await native.retrieveFile(session, noToken))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EINVAL' && code !== 'ENOENT') throw error
+    return code === 'ENOENT'
+  }
+  return true
 }

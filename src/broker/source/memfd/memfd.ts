@@ -18,9 +18,8 @@ import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
-import { pinnableBytes } from './host-memory'
-import { onceNotPreserved, preservationOf, preserveAll, retrieveMissing } from './over-kexec'
-import type { Preservation } from './preservation'
+import { preservableBytes } from './host-memory'
+import { OverKexec, onceNotPreserved } from './over-kexec'
 
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
@@ -40,8 +39,8 @@ interface Opened {
   readonly host: SourceHost
   readonly pinned: PinnedPages | undefined
   readonly isSole: SoleOpener | undefined
-  /** undefined: a kexec loses the memory. */
-  readonly preservation: Preservation | undefined
+  /** undefined: this kernel preserves nothing. */
+  readonly overKexec: OverKexec | undefined
 }
 
 /**
@@ -61,7 +60,7 @@ export class MemfdSource implements Source {
   private readonly owners: FileOwners
 
   private constructor(private readonly opened: Opened) {
-    const { host, pageBytes, hugePageBytes, preservation } = opened
+    const { host, pageBytes, hugePageBytes } = opened
     this.bytes = opened.bytes
     this.unitBytes = opened.unitBytes
     this.owners = new FileOwners(host.files, id => {
@@ -69,20 +68,20 @@ export class MemfdSource implements Source {
       return fd === undefined ? undefined : native.dupFd(fd)
     })
     this.reservations = new Reservations(host.files, pageBytes, () => {
-      if (hugePageBytes === 0) return preservation && pinnableBytes()
+      if (hugePageBytes === 0) return opened.overKexec?.isAlways ? preservableBytes() : undefined
       const pages = freeHugePages(hugePageBytes)
       return pages === undefined ? undefined : pages * hugePageBytes
     })
   }
 
   get capabilities(): Capabilities {
-    const { store, preservation, pageBytes } = this.opened
+    const { store, overKexec, pageBytes } = this.opened
     return {
       ...memfd.can,
       survivesBroker: store !== undefined,
-      survivesKexec: preservation?.isComplete ?? false,
+      survivesKexec: overKexec?.isComplete ?? false,
       // The kernel keeps the pages of preserved memory where they are.
-      discard: preservation === undefined,
+      discard: !overKexec?.isAlways,
       pageBytes,
     }
   }
@@ -93,12 +92,12 @@ export class MemfdSource implements Source {
     const pageBytes = hugePageBytes || 4 * KiB
     const unitBytes = Math.max(pageBytes, settings.alignBytes ?? 0)
     const bytes = roundDown(settings.bytes, unitBytes)
-    const preservation = await preservationOf(settings, host)
+    const overKexec = await OverKexec.open(settings, host)
     const source = new MemfdSource({
       range: settings.name,
-      ...{ store, bytes, unitBytes, pageBytes, hugePageBytes, preservation },
+      ...{ store, bytes, unitBytes, pageBytes, hugePageBytes, overKexec },
       // The kernel fills the holes of what it preserves.
-      preallocate: preservation !== undefined || (settings.preallocate ?? hugePageBytes > 0),
+      preallocate: overKexec?.isAlways || (settings.preallocate ?? hugePageBytes > 0),
       host,
       pinned:
         hugePageBytes > 0
@@ -117,15 +116,13 @@ export class MemfdSource implements Source {
       if (item === 'table') table = fd
       else if (typeof item === 'number') source.files.set(item, fd)
       if (isPart(item)) parts.set(item, fd)
-      else if (!source.adopt(item, fd))
+      else if (!(await source.adopt(item, fd)))
         reason ??= `the fd store's '${storeName(settings.name, item)}' is no session that preserves its memory`
     }
     try {
-      await preservation?.endOthers(parts)
-      if (table === undefined && parts.size === 0) {
-        table = await preservation?.retrieve('table', process.getuid!())
-        if (table !== undefined) parts.set('table', table)
-      }
+      const found = reason === undefined ? await overKexec?.findTable(parts) : undefined
+      if (found !== undefined) parts.set('table', found)
+      table ??= found
       reason ??= unusable(settings.name, parts)
       if (reason !== undefined) throw new SourceError(`${reason}; all of it stays there, out of use`)
       if (table !== undefined) return { ...source.withTable(table, fstatSync(table).size), fresh: false }
@@ -147,26 +144,18 @@ export class MemfdSource implements Source {
     this.table = fd
     const keepTable = async () => {
       await this.opened.store?.put(this.opened.range, 'table', fd, process.getuid!())
-      const { preservation } = this.opened
-      await preservation?.preserve('table', fd, process.getuid!())
-      if (preservation) preservation.isComplete = true
+      await this.opened.overKexec?.keepTable(fd)
     }
     return { source: this, medium, keepTable }
   }
 
   private get ordinary() {
-    const staysWritable = this.opened.preservation !== undefined
-    return { hugePageBytes: 0, allowSealing: true, staysWritable }
+    return { hugePageBytes: 0, allowSealing: true, staysWritable: this.opened.overKexec?.isWanted ?? false }
   }
 
   /** Takes over a session of the fd store. False: it is no session of this item. */
-  private adopt(item: Session, fd: number): boolean {
-    const { range, store, preservation } = this.opened
-    if (preservation) return preservation.adopt(item, fd)
-    // The range is not to be preserved any more.
-    closeSync(fd)
-    store!.remove(range, item, process.getuid!())
-    return true
+  private async adopt(item: Session, fd: number): Promise<boolean> {
+    return (await this.opened.overKexec?.adopt(item, fd)) ?? false
   }
 
   create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
@@ -186,16 +175,17 @@ export class MemfdSource implements Source {
   }
 
   /** Puts the memfd into the store before the table knows it, and before it takes pages: the store may refuse it. */
-  private async keep({ id, uid, bytes }: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
-    const { store, range, preallocate, preservation } = this.opened
+  private async keep(memory: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
+    const { id, uid, bytes } = memory
+    const { store, range, preallocate, overKexec } = this.opened
     try {
       await store?.put(range, id, fd, uid, signal)
       if (preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
-      await preservation?.preserve(id, fd, uid, signal)
+      await overKexec?.keep(memory, fd, signal)
     } catch (error) {
-      await preservation?.end(id, uid)
+      await overKexec?.end(memory)
       this.drop(id)
-      this.opened.store?.remove(this.opened.range, id, uid)
+      void this.opened.store?.remove(this.opened.range, id, uid)
       throw error
     }
   }
@@ -203,8 +193,8 @@ export class MemfdSource implements Source {
   /** Compares the memfds of the fd store and of the kernel before with the table. Their own names and owners prove nothing. */
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
     const memories = [...kept, ...retired]
-    const { preservation, host } = this.opened
-    if (preservation) await retrieveMissing(preservation, host, memories, this.files)
+    const { overKexec, host } = this.opened
+    await overKexec?.takeUp(memories, this.files)
     const found: Owned[] = []
     const look = (memory: AllocationMemory, openBy: number | undefined) => {
       const fd = this.files.get(memory.id)
@@ -220,7 +210,15 @@ export class MemfdSource implements Source {
     for (const memory of kept) look(memory, host.openBy(memory.uid))
     for (const memory of retired) look(memory, undefined)
     await this.owners.settle(found)
-    if (preservation) await preserveAll(preservation, host, memories, this.files, this.table!)
+    await overKexec?.recover(memories, this.files, this.table!)
+  }
+
+  async preserve(memories: readonly AllocationMemory[]): Promise<void> {
+    await this.opened.overKexec?.preserve(memories, this.files, this.table!)
+  }
+
+  async unpreserve(): Promise<void> {
+    await this.opened.overKexec?.unpreserve()
   }
 
   grow(): never {
@@ -230,7 +228,9 @@ export class MemfdSource implements Source {
   }
 
   discard({ id, uid }: AllocationMemory, pieces: readonly Extent[]): Promise<void> {
-    return punchPieces(this.opened.host.files, uid, this.fileOf(id), pieces)
+    const { host, overKexec } = this.opened
+    const punch = () => punchPieces(host.files, uid, this.fileOf(id), pieces)
+    return overKexec ? onceNotPreserved(punch) : punch()
   }
 
   residentBytes(id: number): number | undefined {
@@ -268,17 +268,19 @@ export class MemfdSource implements Source {
     return 0
   }
 
-  async destroy({ id, uid }: AllocationMemory): Promise<void> {
+  async destroy(memory: AllocationMemory): Promise<void> {
+    const { id, uid } = memory
     const fd = this.files.get(id)
     if (fd === undefined) return
     await this.opened.pinned?.check(uid, id, fd, 'end')
-    const { preservation, host } = this.opened
-    await preservation?.end(id, uid)
+    const { overKexec, host } = this.opened
+    await overKexec?.end(memory)
     // The kernel needs a while to free a large file's pages, none to close an empty file.
     const punch = () => punchOut(host.files, uid, fd, 0, fstatSync(fd).size)
-    await (preservation ? onceNotPreserved(punch) : punch())
+    // Otherwise the kernel frees the pages when it closes the last copy of the session.
+    await (overKexec ? onceNotPreserved(punch).catch(unlessPreserved) : punch())
     this.drop(id)
-    this.opened.store?.remove(this.opened.range, id, uid)
+    void this.opened.store?.remove(this.opened.range, id, uid)
   }
 
   present(): number[] {
@@ -288,7 +290,7 @@ export class MemfdSource implements Source {
   close(): void {
     this.owners.close()
     // The kernel keeps preserved memory only for as long as somebody has its descriptors.
-    if (this.opened.preservation) return
+    if (this.opened.overKexec?.holdsMemory) return
     for (const id of [...this.files.keys()]) this.drop(id)
     if (this.table !== undefined) closeSync(this.table)
     this.table = undefined
@@ -308,6 +310,10 @@ export class MemfdSource implements Source {
 }
 
 export const open: OpenSource = (settings, host) => MemfdSource.open(settings, host)
+
+function unlessPreserved(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPERM') throw error
+}
 
 const isPart = (item: Part | Session): item is Part => item === 'table' || typeof item === 'number'
 

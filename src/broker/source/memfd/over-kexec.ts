@@ -1,10 +1,12 @@
+import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Preserve } from '../../../../protocol/source/memfd'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
-import type { Part } from '../../service/inherited'
+import type { Part, Session } from '../../service/inherited'
 import type { AllocationMemory, SourceHost } from '../source'
-import { chargeableBytes } from './host-memory'
+import { chargeableBytes, Room } from './host-memory'
 import { whyNotLive } from './live-sessions'
 import { Preservation } from './preservation'
 
@@ -12,23 +14,134 @@ import { Preservation } from './preservation'
 const endedMs = 50
 const endedTriesMax = 200
 
-/** undefined: it is not asked for, or this host can't do it. */
-export async function preservationOf(
-  { name, preserve }: RangeSettings,
-  host: SourceHost,
-): Promise<Preservation | undefined> {
-  if (preserve !== 'always') return undefined
-  const reason = await whyNotLive()
-  if (reason === undefined) return new Preservation(name, host.files, host.fdStore)
-  host.limited(`a kexec loses its memory: ${reason}`)
-  return undefined
+/** When the memory of a range is preserved over kexec, and what happens to what the kernel before has preserved. */
+export class OverKexec {
+  private constructor(
+    private readonly when: Preserve,
+    private readonly sessions: Preservation,
+    private readonly host: SourceHost,
+  ) {}
+
+  /** undefined: this host can't do it. Also where it is not asked for any more: the kernel before may have been asked. */
+  static async open(
+    { name, preserve = 'no' }: RangeSettings,
+    host: SourceHost,
+  ): Promise<OverKexec | undefined> {
+    const isWanted = preserve !== 'no'
+    const reason = await whyNotLive().catch(error => {
+      if (isWanted) throw error
+      return error
+    })
+    if (reason === undefined)
+      return new OverKexec(preserve, new Preservation(name, host.files, host.fdStore), host)
+    if (isWanted) host.limited(`a kexec loses its memory: ${reason}`)
+    return undefined
+  }
+
+  /** From its creation on. */
+  get isAlways(): boolean {
+    return this.when === 'always'
+  }
+
+  get isWanted(): boolean {
+    return this.when !== 'no'
+  }
+
+  /** A kexec loses nothing now. */
+  get isComplete(): boolean {
+    return this.sessions.isComplete
+  }
+
+  /** Closing its descriptors would lose memory. */
+  get holdsMemory(): boolean {
+    return this.sessions.holdsMemory
+  }
+
+  adopt(session: Session, fd: number): Promise<boolean> {
+    return this.sessions.adopt(session, fd)
+  }
+
+  /**
+   * The table, where the fd store has none. parts: what it has.
+   * @throws SourceError: the kernel before has memory of the range and not its table
+   */
+  async findTable(parts: ReadonlyMap<Part, number>): Promise<number | undefined> {
+    await this.sessions.endOthers(parts)
+    if (parts.has('table')) return undefined
+    const table = await this.sessions.retrieve('table', process.getuid!())
+    if (table === undefined && (await this.sessions.hasMemoryOfKernelBefore()))
+      throw new SourceError('the kernel before has preserved memory of it, and not its table')
+    return table
+  }
+
+  /** The first table. */
+  async keepTable(fd: number): Promise<void> {
+    if (!this.isAlways) return
+    await this.sessions.preserve('table', fd, process.getuid!())
+    this.sessions.isComplete = true
+  }
+
+  /** New memory. @throws as Preservation.preserve() */
+  async keep({ id, uid }: AllocationMemory, fd: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.isAlways) await this.sessions.preserve(id, fd, uid, signal)
+  }
+
+  end({ id, uid }: AllocationMemory): Promise<void> {
+    return this.sessions.end(id, uid)
+  }
+
+  /** At a start: files gets what the kernel before has preserved. @throws SourceError, Refusal: the rest stays there */
+  takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
+    return retrieveMissing(this.sessions, this.host, memories, files)
+  }
+
+  /** Once the fd store has all of it. */
+  async recover(
+    memories: readonly AllocationMemory[],
+    files: ReadonlyMap<number, number>,
+    table: number,
+  ): Promise<void> {
+    if (this.isAlways) {
+      const failures = await preserveAll(this.sessions, memories, files, table)
+      if (failures.size > 0) this.host.limited(lossOf(failures))
+      return
+    }
+    await this.sessions.finish('table', process.getuid!())
+    for (const { id, uid } of memories) await this.sessions.finish(id, uid)
+    if (!this.isWanted) await this.unpreserve()
+  }
+
+  /** For an update. @throws SourceError with the kernel's code */
+  async preserve(
+    memories: readonly AllocationMemory[],
+    files: ReadonlyMap<number, number>,
+    table: number,
+  ): Promise<void> {
+    if (this.when !== 'update') return
+    const failures = await preserveAll(this.sessions, memories, files, table)
+    if (failures.size === 0) return
+    const loss = lossOf(failures)
+    // A holder that keeps its own memory locked loses that alone, and stops no update.
+    for (const { code } of failures.values())
+      if (code !== 'ETIMEDOUT') throw Object.assign(new SourceError(loss), { code })
+    this.host.limited(loss)
+  }
+
+  async unpreserve(): Promise<void> {
+    if (this.isAlways) return
+    const self = process.getuid!()
+    const left = await this.sessions.endAll(part =>
+      part === 'table' ? self : (this.host.expected(part)?.uid ?? self),
+    )
+    if (left.length > 0) this.host.limited(`${left.length} memfds of it stay preserved, and pinned`)
+  }
 }
 
 /**
  * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows.
  * @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
  */
-export async function retrieveMissing(
+async function retrieveMissing(
   preservation: Preservation,
   host: SourceHost,
   memories: readonly AllocationMemory[],
@@ -56,32 +169,41 @@ export async function retrieveMissing(
   if (discarded.length > 0) host.discarded(discarded)
 }
 
-/** Preserves all of it again, for the next kexec. What can't be, such as a file that a holder keeps locked, costs no other. */
-export async function preserveAll(
+/** Preserves all of it that is not preserved yet, for the next kexec. Returns what can't be, and why, which costs no other. */
+async function preserveAll(
   preservation: Preservation,
-  host: SourceHost,
   memories: readonly AllocationMemory[],
   files: ReadonlyMap<number, number>,
   table: number,
-): Promise<void> {
-  const failures: string[] = []
-  const again = async (part: Part, fd: number, uid: number) => {
+): Promise<Map<Part, NodeJS.ErrnoException>> {
+  const failures = new Map<Part, NodeJS.ErrnoException>()
+  const room = new Room()
+  const preserve = async (part: Part, fd: number, uid: number) => {
     try {
       await preservation.finish(part, uid)
+      if (!preservation.has(part)) room.take(fstatSync(fd))
       await preservation.preserve(part, fd, uid)
     } catch (error) {
       if (!isEnvironment(error)) throw error
-      failures.push(`${part === 'table' ? 'the table' : `allocation ${part}`}: ${(error as Error).message}`)
+      failures.set(part, error as NodeJS.ErrnoException)
     }
   }
-  await again('table', table, process.getuid!())
-  for (const { id, uid } of memories) {
-    const fd = files.get(id)
-    if (fd !== undefined) await again(id, fd, uid)
-  }
-  preservation.isComplete = failures.length === 0
-  const more = failures.length > 1 ? `, and ${failures.length - 1} more` : ''
-  if (failures.length > 0) host.limited(`a kexec loses memory of it (${failures[0]}${more})`)
+  await preserve('table', table, process.getuid!())
+  await Promise.all(
+    memories.map(async ({ id, uid }) => {
+      const fd = files.get(id)
+      if (fd !== undefined) await preserve(id, fd, uid)
+    }),
+  )
+  preservation.isComplete = failures.size === 0
+  return failures
+}
+
+/** What a kexec loses then, in a sentence. */
+function lossOf(failures: ReadonlyMap<Part, Error>): string {
+  const [[part, { message }]] = failures as unknown as [[Part, Error]]
+  const more = failures.size > 1 ? `, and ${failures.size - 1} more` : ''
+  return `a kexec loses memory of it (${part === 'table' ? 'the table' : `allocation ${part}`}: ${message}${more})`
 }
 
 /** The service manager closes its copy of a session a moment after it was asked to. Until then the kernel refuses changes. */
@@ -91,8 +213,7 @@ export async function onceNotPreserved(change: () => Promise<void>): Promise<voi
       return await change()
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
-      // It frees the pages when it closes the last copy.
-      if (tries === endedTriesMax) return
+      if (tries === endedTriesMax) throw error
     }
     await sleep(endedMs)
   }

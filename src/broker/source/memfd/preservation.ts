@@ -1,13 +1,20 @@
-import { close, closeSync, fchmodSync } from 'node:fs'
-import { promisify } from 'node:util'
+import { closeSync, fchmodSync } from 'node:fs'
 import { native } from '../../../../native'
 import { isEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
 import type { FileWork } from '../file-work'
-import { createSession, isSessionOf, retrieveSession, withDevice } from './live-sessions'
+import {
+  createSession,
+  isOfKernelBefore,
+  isSessionOf,
+  onceDeviceIsFree,
+  retrieveSession,
+  withDevice,
+} from './live-sessions'
 
-const closeLater = promisify(close)
+/** With this seal the kernel gives a memfd back that nobody can write. */
+const F_SEAL_EXEC = 0x20
 
 /** Each session has one memfd. */
 const token = 0
@@ -18,8 +25,8 @@ const nearIds = 1024
  * Keeps the memfds of a range over kexec: the kernel's Live Update Orchestrator preserves those in sessions whose descriptors
  * are open when kexec begins. The fd store has a copy of each session, so that a session outlives this broker too.
  *
- * Nobody else has a memfd open when its session begins or ends. The kernel takes the inode's lock for both, and a holder could
- * keep it: it would stop whoever closes the session last, and kexec.
+ * To begin and to end a session the kernel takes the inode's lock, which whoever has the memfd open can keep. So workers do both;
+ * systemd closes its copies on a thread of its own.
  */
 export class Preservation {
   /** All of the range is preserved. */
@@ -35,24 +42,54 @@ export class Preservation {
     private readonly store: FdStore | undefined,
   ) {}
 
-  /** Adopts a session of the fd store. False: it is none of this part; the descriptor stays the caller's. */
-  adopt(session: Session, fd: number): boolean {
-    const [state, name] = session.split(' ') as ['preserving' | 'retrieved', string]
+  /**
+   * Adopts a session of the fd store. A service manager may have brought it over a kexec, under the name that it had before.
+   * False: it is none of this part; the descriptor stays the caller's.
+   */
+  async adopt(session: Session, fd: number): Promise<boolean> {
+    const [, name] = session.split(' ') as [string, string]
     const part = name === 'table' ? name : Number(name)
     if (!isSessionOf(fd, this.range, part)) return false
-    this[state].set(part, fd)
+    const sessions = (await isOfKernelBefore(fd)) ? this.retrieved : this.preserving
+    sessions.set(part, fd)
     return true
   }
 
-  /** Ends sessions whose memfds are not there: the fd store has lost those. */
+  /** Closing its descriptors would lose memory. */
+  get holdsMemory(): boolean {
+    return this.preserving.size + this.retrieved.size > 0
+  }
+
+  has(part: Part): boolean {
+    return this.preserving.has(part)
+  }
+
+  /** Ends sessions for the next kernel whose memfds are not there: the fd store has lost those. */
   async endOthers(parts: ReadonlyMap<Part, number>): Promise<void> {
     for (const part of [...this.preserving.keys()])
       if (!parts.has(part)) await this.end(part, process.getuid!())
   }
 
-  /** Preserves a memfd that nobody else has open, or that no session has. @throws SystemError, NotInTime, Refusal LimitExceeded */
+  /** Whether the kernel before has memory of the range. The memory stays where it is. */
+  async hasMemoryOfKernelBefore(): Promise<boolean> {
+    for (let id = 1; this.retrieved.size === 0 && id <= nearIds; id++) {
+      const taken = await this.takeUnnoticed([id])
+      if (taken)
+        await this.store?.put(this.range, `retrieved ${id}`, this.retrieved.get(id)!, process.getuid!())
+    }
+    return this.retrieved.size > 0
+  }
+
+  /** Preserves a memfd. @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded */
   async preserve(part: Part, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
     if (this.preserving.has(part)) return
+    if (native.getSeals(fd) & F_SEAL_EXEC)
+      throw Object.assign(
+        new SourceError(
+          'it was made under vm.memfd_noexec and without preserve: the next kernel would give it back read-only',
+        ),
+        { code: 'EPERM' },
+      )
     const session = await createSession(this.range, part)
     try {
       await this.files.preserve(uid, fd, session, token)
@@ -66,12 +103,9 @@ export class Preservation {
 
   /** Takes the memfd of a part out of the kernel before. undefined: it has none. The caller owns the descriptor. */
   async retrieve(part: Part, uid: number): Promise<number | undefined> {
-    let session = this.retrieved.get(part)
-    if (session === undefined) {
-      session = await this.takeSession(part, uid)
-      if (session === undefined) return undefined
-      this.retrieved.set(part, session)
-    }
+    if (!this.retrieved.has(part)) await this.takeSession(part, uid)
+    const session = this.retrieved.get(part)
+    if (session === undefined) return undefined
     const fd = await native.retrieveFile(session, token)
     try {
       // The kernel gives it back with mode 777, and nobody else has it yet.
@@ -86,18 +120,21 @@ export class Preservation {
 
   /**
    * Once the fd store has the session, the memfd survives this broker: the kernel gives it again for as long as the session is
-   * not over.
+   * not over. Whatever fails after it is there, this broker keeps it: its end would be the memory's.
    */
-  private async takeSession(part: Part, uid: number): Promise<number | undefined> {
+  private async takeSession(part: Part, uid: number): Promise<void> {
     const { range, store } = this
+    const take = () => {
+      const session = withDevice(device => retrieveSession(device, range, part))
+      this.retrieved.set(part, session)
+      return session
+    }
     try {
-      return await withDevice(device => {
-        const take = () => retrieveSession(device, range, part)
-        return store ? store.putMade(range, `retrieved ${part}`, take, uid) : take()
-      })
+      await onceDeviceIsFree(() =>
+        store ? store.putMade(range, `retrieved ${part}`, take, uid) : void take(),
+      )
     } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
+      if (!isMissing(error)) throw error
     }
   }
 
@@ -108,7 +145,9 @@ export class Preservation {
     await native.finishLiveSession(session)
     this.retrieved.delete(part)
     closeSync(session)
-    this.store?.remove(this.range, `retrieved ${part}`, uid)
+    // Where the fd store is full, what comes next needs its place.
+    await this.store?.remove(this.range, `retrieved ${part}`, uid)
+    if (!this.preserving.has(part)) await this.store?.remove(this.range, `preserving ${part}`, uid)
   }
 
   /** Frees memory of allocations that no table has: a broker was making them when the kernel was replaced. */
@@ -119,28 +158,53 @@ export class Preservation {
     for (const id of known) unknown.delete(id)
     // Taken already, by a broker before this one in this boot.
     for (const part of this.retrieved.keys()) if (typeof part === 'number') unknown.delete(part)
-    await withDevice(device => {
-      for (const id of unknown)
-        try {
-          this.retrieved.set(id, retrieveSession(device, this.range, id))
-        } catch (error) {
-          if (!isMissing(error)) throw error
-        }
-    })
+    await this.takeUnnoticed(unknown)
     const kept = new Set<Part>([...known, 'table'])
     const discarded = [...this.retrieved.keys()].filter((part): part is number => !kept.has(part))
     for (const id of discarded) await this.finish(id, process.getuid!())
     return discarded
   }
 
-  /** Ends the session of a memfd that nobody else has open. Where the fd store has a copy, it is over once that is gone. */
+  /** Takes sessions of the kernel before that the fd store does not have. Returns whether there was any. */
+  private takeUnnoticed(ids: Iterable<number>): Promise<boolean> {
+    return onceDeviceIsFree(() =>
+      withDevice(device => {
+        const before = this.retrieved.size
+        for (const id of ids)
+          try {
+            this.retrieved.set(id, retrieveSession(device, this.range, id))
+          } catch (error) {
+            if (!isMissing(error)) throw error
+          }
+        return this.retrieved.size > before
+      }),
+    )
+  }
+
+  /** Ends the session of a memfd. Where the fd store has a copy, it is over once that is gone. @throws SystemError, NotInTime */
   async end(part: Part, uid: number): Promise<void> {
     const session = this.preserving.get(part)
     if (session === undefined) return
     this.preserving.delete(part)
-    this.store?.remove(this.range, `preserving ${part}`, uid)
-    // The kernel unpins each page.
-    await closeLater(session)
+    try {
+      await this.files.endSession(uid, session)
+    } catch (error) {
+      this.preserving.set(part, session)
+      throw error
+    }
+    void this.store?.remove(this.range, `preserving ${part}`, uid)
+  }
+
+  /** Ends all sessions for the next kernel. Returns the parts that are still preserved. */
+  async endAll(uidOf: (part: Part) => number): Promise<Part[]> {
+    this.isComplete = false
+    const ending = [...this.preserving.keys()].map(async part => {
+      await this.end(part, uidOf(part)).catch(error => {
+        if (!isEnvironment(error)) throw error
+      })
+    })
+    await Promise.all(ending)
+    return [...this.preserving.keys()]
   }
 }
 

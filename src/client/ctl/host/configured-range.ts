@@ -30,6 +30,11 @@ export interface BrokerConfiguration {
   readonly ranges: readonly ConfiguredRange[]
 }
 
+/** The kernel preserves its memfds over kexec, at least during an update. */
+export function isPreserved(range: ConfiguredRange): boolean {
+  return sources[range.source].isPreserved?.({ ...range }) ?? false
+}
+
 /** A range on memory at a physical address. Of a filesystem on such memory it stands for all of that. */
 export type PhysicalRange = ConfiguredRange & { readonly base: number }
 

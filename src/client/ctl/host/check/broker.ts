@@ -13,7 +13,7 @@ import {
   shellWord,
   warning,
 } from '../check'
-import type { BrokerConfiguration } from '../configured-range'
+import { type BrokerConfiguration, isPreserved } from '../configured-range'
 import type { HostFiles } from '../host-files'
 import { nodesOf } from '../numa-nodes'
 import { descriptors, isOurs, kernelLog, uidOf, visibility } from './broker-process'
@@ -61,6 +61,7 @@ export async function brokerChecks(
     const pid = isOurs(clients, process) ? status.pid : undefined
     const hasMemfds = ranges.some(({ source }) => sourceOf(source)?.files === 'unnamed')
     const ownsPages = ranges.some(({ source }) => sourceOf(source)?.reservation !== undefined)
+    const preserved = new Set(configuration.ranges.filter(isPreserved).map(({ name }) => name))
     const running = new Map(ranges.map(range => [range.name, range]))
     const diagnoses = [
       folder,
@@ -77,7 +78,7 @@ export async function brokerChecks(
       ...(pid === undefined ? [] : [on('descriptors', descriptors(files, { ...status, pid }))]),
       ...(ownsPages && pid !== undefined ? [on('kernelLog', kernelLog(files, pid))] : []),
       ...(hasMemfds && pid !== undefined
-        ? [on('fdStore', await fdStore(files, pid, status.fdStore ?? undefined, readRanges))]
+        ? [on('fdStore', await fdStore(files, pid, status.fdStore ?? undefined, readRanges, preserved))]
         : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))

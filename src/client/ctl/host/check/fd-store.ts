@@ -15,6 +15,10 @@ export interface FdStoreFigures {
   /** The part of memfd ranges. */
   readonly ranges: readonly string[]
   readonly allocations: number
+  /** What of them must be in it now: memfds, and the sessions that preserve some of them over kexec. */
+  readonly places: number
+  /** The most of that, during an update. */
+  readonly placesMax: number
   /** The broker counts on so much room ($FDSTORE). 0: it puts nothing in. */
   readonly told: number
   /** The store has so much room. */
@@ -30,6 +34,7 @@ export async function fdStore(
   pid: number,
   names: FdStoreFigures['names'],
   readRanges: () => Promise<Range[]>,
+  preserved: ReadonlySet<string>,
 ): Promise<CheckResult> {
   const environment = files.text(`/proc/${pid}/environ`)?.split('\0')
   if (!environment) return notApplicable("only root and the broker's own user can see its environment")
@@ -46,18 +51,22 @@ export async function fdStore(
     if (unit === undefined || !store || !(isTold || store.mainPid === pid))
       return notApplicable('no system service runs the broker: its memfds end with it')
     const allocations = online.reduce((sum, range) => sum + range.allocations, 0)
+    const places = placesOf(online, ({ capabilities }) => capabilities.survivesKexec)
+    const placesMax = placesOf(online, ({ name }) => preserved.has(name))
     const figures = { unit, ranges: rangeNames, allocations, told, size: store.size, held: store.held, names }
-    if (store.held >= needed(figures) || attempt === 3) return judgeFdStore(figures)
+    if (store.held >= places || attempt === 3) return judgeFdStore({ ...figures, places, placesMax })
   }
 }
 
-/** Each range has one table. */
-const needed = ({ allocations, ranges }: FdStoreFigures) => allocations + ranges.length
+/** Each range has one table. A memfd that is preserved has a session beside it. */
+function placesOf(ranges: readonly Range[], isPreserved: (range: Range) => boolean): number {
+  return ranges.reduce((sum, range) => sum + (range.allocations + 1) * (isPreserved(range) ? 2 : 1), 0)
+}
 
 export function judgeFdStore(figures: FdStoreFigures): CheckResult {
-  const { unit, allocations, told, size, held, names } = figures
+  const { unit, allocations, places, placesMax, told, size, held, names } = figures
   const ranges = figures.ranges.join(', ')
-  const lost = needed(figures) - held
+  const lost = places - held
   const restart = `systemctl restart ${shellWord(unit)}`
   if (told === 0)
     return allocations === 0
@@ -79,9 +88,11 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
       `the fd store of ${unit} has room for ${size} memfds, and the broker counts on ${told}: those beyond end at its next restart`,
       enlarge(figures),
     )
-  if (needed(figures) > told * 0.9)
+  if (Math.max(places, placesMax) > told * 0.9)
     return warning(
-      `the fd store of ${unit} has ${held} of at most ${told} memfds: allocations in ${ranges} are refused when it is full`,
+      `the fd store of ${unit} has ${held} of at most ${told} memfds${
+        placesMax > places ? `, and ${placesMax} during an update` : ''
+      }: allocations in ${ranges} are refused when it is full`,
       `${enlarge(figures)} && ${restart}`,
     )
   if (names && names.nameBytes > names.nameBytesMax * 0.9)
@@ -97,7 +108,7 @@ export function judgeFdStore(figures: FdStoreFigures): CheckResult {
  * Adds to the drop-in that `systemctl edit` opens; there the last setting counts. The running service has the new size at once.
  */
 function enlarge(figures: FdStoreFigures): string {
-  const size = Math.max(usualSize, figures.told, 2 * needed(figures))
+  const size = Math.max(usualSize, figures.told, 2 * Math.max(figures.places, figures.placesMax))
   const folder = shellWord(`/etc/systemd/system/${figures.unit}.d`)
   const lines = `\\n[Service]\\nFileDescriptorStoreMax=${size}\\nEnvironment=FDSTORE=${size}\\n`
   return `mkdir -p ${folder} && printf '${lines}' >>${folder}/override.conf && systemctl daemon-reload`

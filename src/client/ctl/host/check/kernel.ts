@@ -1,6 +1,7 @@
 import { parseCommandLine } from '../../../../../protocol/kernel/command-line'
 import { sources } from '../../../../../protocol/source'
 import { bad, good, type HostCheck, notApplicable, warning } from '../check'
+import { isPreserved } from '../configured-range'
 import { stateOf } from '../drivers'
 import { buildOptions, missingFor, unsetFor } from '../kernel-build'
 import { kmem } from './kmem'
@@ -72,6 +73,11 @@ const kernelBuild: HostCheck = {
   id: 'kernelBuild',
   matters: source => source.kernel !== undefined,
   run: ({ files, configuration }) => {
+    if (files.number('/proc/sys/vm/memfd_noexec') === 2 && configuration.ranges.some(isPreserved))
+      return bad(
+        'vm.memfd_noexec=2 forbids the only memfds that the kernel gives back writable after a kexec (preserve)',
+        'set vm.memfd_noexec to 1 in /etc/sysctl.conf and /etc/sysctl.d, and boot',
+      )
     const release = files.text('/proc/sys/kernel/osrelease') ?? ''
     const options = buildOptions(files, release)
     const build = { options, modules: undefined }

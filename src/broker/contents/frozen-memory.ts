@@ -1,0 +1,45 @@
+import { isEnvironment } from '../failure'
+import type { Logger } from '../log/log'
+import { refuse } from '../refusal'
+import type { Inventory } from '../state/inventory'
+import { memoryOf, type Range } from '../state/range'
+
+/** Has ranges preserve their memory while everything is frozen, if they do so only then. One change follows another. */
+export class FrozenMemory {
+  private last: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly inventory: Pick<Inventory, 'ranges'>,
+    private readonly log: Logger,
+  ) {}
+
+  /** @throws Refusal SourceFailed: what is preserved already stays so */
+  preserve(): Promise<void> {
+    return this.next(async ({ name, table, source }) => {
+      try {
+        await source.preserve?.([...table.state.allocations.values()].map(memoryOf))
+      } catch (error) {
+        if (!isEnvironment(error)) throw error
+        const { code = 'unknown', message } = error as NodeJS.ErrnoException
+        refuse('SourceFailed', { range: name, operation: 'preserve', code, reason: message })
+      }
+    })
+  }
+
+  /** It ends while others go on. */
+  release(): void {
+    this.next(({ source }) => source.unpreserve?.()).catch(error => {
+      if (!isEnvironment(error)) throw error
+      this.log.error({ err: error }, 'memory stays preserved')
+    })
+  }
+
+  private next(change: (range: Range) => Promise<void> | undefined): Promise<void> {
+    const run = async () => {
+      for (const range of this.inventory.ranges.values()) if (range.readable) await change(range)
+    }
+    const done = this.last.then(run, run)
+    this.last = done
+    return done
+  }
+}

@@ -1,0 +1,75 @@
+import { writeFileSync } from 'node:fs'
+import type { Host } from '../inside/host'
+import { digest, fillWithPattern } from '../inside/physical-memory'
+import { installBroker } from '../inside/vm-services'
+import { luo } from '../kernels'
+import { oneProcessor, type Scenario, stage, update } from '../scenario'
+
+const MiB = 2 ** 20
+
+/** The broker preserves the first; of the second nobody has told it that an update begins. */
+const config = `
+[[range]]
+name = "kept"
+source = "memfd"
+bytes = "128MiB"
+preserve = "always"
+
+[[range]]
+name = "plain"
+source = "memfd"
+bytes = "64MiB"
+preserve = "update"
+`
+const dropIn = '/etc/systemd/system/membroker.service.d/preserve.conf'
+
+async function begin(host: Host): Promise<void> {
+  await installBroker(host, config)
+  writeFileSync(dropIn, '[Service]\nFileDescriptorStorePreserve=yes\n')
+  await host.exec('systemctl', ['enable', '--now', 'membroker.socket', 'membroker.service'])
+  const client = await host.connect()
+  for (const range of ['kept', 'plain']) {
+    const allocation = await client.allocate({ name: `db/${range}`, size: 8 * MiB, range })
+    const mapping = await allocation.map({ metadata: { layout: range } })
+    fillWithPattern(mapping.window(), range.length)
+    host.remember(range, digest(mapping.window()))
+  }
+  await client.close()
+}
+
+async function leave(host: Host): Promise<void> {
+  const { image, initrd } = host.nextKernel
+  await host.exec('kexec', ['-s', '-l', image, `--initrd=${initrd}`, '--reuse-cmdline'])
+  await host.exec('systemctl', ['kexec'])
+}
+
+async function goOn(host: Host): Promise<void> {
+  const client = await host.connect()
+  const { claimed, notClaimed } = await client.rebuild({ prefix: 'db/' })
+  host.same(notClaimed, [], 'what could not be claimed')
+  host.same(claimed.map(({ allocation }) => allocation.name).sort(), ['db/kept', 'db/plain'], 'claimed')
+  for (const { allocation, mappings } of claimed) {
+    const { name } = allocation
+    host.same(digest(mappings[0]!.window()), host.recall(name.slice('db/'.length)), `contents of ${name}`)
+  }
+  const survives = (await client.ranges()).map(({ capabilities }) => capabilities.survivesKexec)
+  host.same(survives, [true, false], 'the ranges that survive the next kexec without a word')
+  await client.close()
+}
+
+const scenario: Scenario = {
+  title: 'systemctl kexec brings preserved memfds, and others, to the next broker',
+  kernel: luo.label,
+  systemd: 'forky',
+  unreserved: true,
+  machine: oneProcessor,
+  parameters: ['kho=on', 'liveupdate=on'],
+  steps: [
+    stage('install the broker, and allocate', begin),
+    update('systemctl kexec, without a word to the broker', leave),
+    stage('everything is back', goOn),
+    update('systemctl kexec once more', leave),
+    stage('everything is back once more', goOn),
+  ],
+}
+export default scenario
