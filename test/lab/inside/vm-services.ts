@@ -31,7 +31,7 @@ const goFile = '/var/lib/vm/go'
 /** On one emulated processor, guests that count seldom leave it to the rest. */
 const countsPerSecond = 20
 
-const vmFile = (vm: string, qemu: string) => `
+const vmFile = (qemu: string, vm: string, stateBytes = '2MiB') => `
 [vm]
 user = "vmm"
 qemu = "${qemu}"
@@ -45,7 +45,7 @@ arguments = [
 bytes = "16MiB"
 
 [state]
-bytes = "2MiB"
+bytes = "${stateBytes}"
 
 [deadline]
 start_ms = 1800000
@@ -59,6 +59,8 @@ export interface Services {
   vms: readonly string[]
   /** One of them; after hold() its QEMU starts when the others are seen to run. */
   held?: string
+  /** For what is saved. Default: it grows on demand. */
+  stateBytes?: string
 }
 
 /** Install the broker as its guide says, on reserved memory, and VMs that count. All of it starts with the host from now on. */
@@ -85,12 +87,15 @@ export async function installBroker(host: Host, configuration: string): Promise<
 }
 
 /** Start those that do not run yet, and check that all do. */
-export async function addVms(host: Host, { vms, held }: Services): Promise<void> {
+export async function addVms(host: Host, { vms, held, stateBytes }: Services): Promise<void> {
   // The lab's own part takes no time of the processor's while the host starts.
   const others = vms.filter(vm => vm !== held)
   writeFileSync(`${units}/lab.service.d/last.conf`, `[Unit]\nAfter=${others.map(unitOf).join(' ')}\n`)
   for (const vm of vms)
-    writeFileSync(`/etc/membroker/vm/${vm}.toml`, vmFile(vm, vm === held ? heldQemu : 'qemu-system-x86_64'))
+    writeFileSync(
+      `/etc/membroker/vm/${vm}.toml`,
+      vmFile(vm === held ? heldQemu : 'qemu-system-x86_64', vm, stateBytes),
+    )
   const all = ['membroker.socket', 'membroker.service', ...vms.map(unitOf)]
   await host.exec('systemctl', ['enable', '--now', ...all])
   await checkRunning(host, vms)

@@ -55,31 +55,6 @@ async function checkSurvives(host: Host, updated = false): Promise<void> {
   await client.close()
 }
 
-/** Maps what it has, again and again, whatever happens to the broker. Returns how to end it. */
-async function mapAgainAndAgain(host: Host): Promise<() => Promise<void>> {
-  const client = await host.connect()
-  const allocation = await client.allocate({ name: 'mapped', size: MiB, range: 'kept' })
-  let times = 0
-  let isOver = false
-  const mapping = async () => {
-    for (; !isOver; times++) {
-      const mapped = await allocation.map()
-      host.same(mapped.window().readUInt32LE(0), times, 'what the last mapping left')
-      mapped.window().writeUInt32LE(times + 1, 0)
-      await mapped.close()
-    }
-  }
-  const done = mapping()
-  return async () => {
-    const before = times
-    await host.until(() => times > before, 'one more mapping')
-    isOver = true
-    await done
-    host.say(`mapped ${times} times`)
-    await client.close()
-  }
-}
-
 const refusal = async (request: Promise<unknown>): Promise<string> =>
   request.then(
     () => 'granted',
@@ -172,13 +147,11 @@ async function begin(host: Host): Promise<void> {
   const guest = tinyGuest('--boot', '--tick-every', '20')
   await guest.counterBeyond(50n, 300_000)
 
-  const mapped = await mapAgainAndAgain(host)
   const stored = await service.stored()
   await service.signal(9)
   await service.start()
   await checkSurvives(host)
   host.same(await service.stored(), stored, 'what the fd store has after the broker was killed')
-  await mapped()
   await refuseNew(host, service)
   await hurry(host, service)
   await write(host, 'db/second', 2)
@@ -230,13 +203,6 @@ async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
 async function goOn(host: Host): Promise<void> {
   const service = await startThroughKills()
   await checkSurvives(host)
-  const client = await host.connect()
-  host.same(
-    await refusal(client.claim('mapped').then(({ allocation }) => allocation.release())),
-    'granted',
-    '',
-  )
-  await client.close()
   await checkContents(host, ['db/first', 'db/second'])
   const seen = BigInt(readFileSync(host.file('tiny-counter'), 'utf8'))
   const guest = tinyGuest('--resume')
@@ -256,7 +222,7 @@ async function goOnAgain(host: Host): Promise<void> {
   const listed = JSON.parse(await host.ctl('list', '--json')) as Array<{ name: string }>
   host.same(
     listed.map(({ name }) => name).sort(),
-    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'spare', 'tiny/ram'],
+    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'lost', 'spare', 'tiny/ram'],
     'all that there is',
   )
   const client = await host.connect()
