@@ -3,12 +3,13 @@
  * are killed at random moments of start, save, load and upgrade; after each, the guest goes on from the count in its memory, or it
  * boots, and it boots only where it had run since it was saved last, or its save was broken off.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withQemu } from '../guest/require-qemu'
+import { findProgram, withQemu } from '../guest/require-qemu'
 import { Seeded } from '../support/seeded'
 import { until } from '../support/test-broker'
-import { expectGapless, type Run, Scene } from './scene'
+import { expectGapless, gone, type Run, Scene } from './scene'
 
 const rounds = 16
 const seed = Number(process.env.SEED ?? 20_261_126)
@@ -34,6 +35,25 @@ withQemu(() => {
   async function saveIsThere(): Promise<boolean> {
     return readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
   }
+
+  test('a runner that is killed before its QEMU is bound to its end leaves none', async () => {
+    const ran = path.join(scene.folder, 'ran')
+    const waits = path.join(scene.folder, 'waits')
+    const go = path.join(scene.folder, 'go')
+    scene.program(
+      'setpriv',
+      `#!/bin/sh\necho $$ > ${waits}\nuntil [ -e ${go} ]; do sleep 0.01; done\nexec ${findProgram('setpriv')} "$@"\n`,
+    )
+    scene.write('vm-1', { vm: `qemu = "${scene.program('qemu', `#!/bin/sh\ntouch ${ran}\n`)}"\n` })
+    scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
+    const run = scene.run('vm-1')
+    await until(() => existsSync(waits) && readFileSync(waits, 'utf8') !== '', 'the start of QEMU')
+    run.signal('SIGKILL')
+    await until(() => run.ended, 'the end of the runner')
+    writeFileSync(go, '')
+    await gone(Number(readFileSync(waits, 'utf8')))
+    expect(existsSync(ran)).toBe(false)
+  })
 
   test(`${rounds} kills while a guest is saved (SEED=${seed})`, async () => {
     const random = new Seeded(seed)

@@ -43,8 +43,18 @@ export class QemuProcess {
       while (stdio.length < to) stdio.push('ignore')
       stdio[to] = from
     }
-    // util-linux has this program. Node itself can't ask the kernel for it.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
+    // util-linux has this program. Node itself can't ask the kernel for it. Where this process has ended before setpriv asks, the
+    // kernel kills nobody: the shell sees that its parent is another.
+    const bound = [
+      '--pdeathsig',
+      'KILL',
+      '--',
+      'sh',
+      '-c',
+      '[ "$PPID" = "$0" ] && exec "$@"',
+      String(process.pid),
+    ]
+    const child = spawn('setpriv', [...bound, ...command], {
       stdio,
       detached: true,
     })
