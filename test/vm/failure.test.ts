@@ -8,7 +8,7 @@ import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
-import { refusingQemu, Scene, slowQemu } from './scene'
+import { faultyQemu, refusingQemu, Scene, slowQemu } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -126,6 +126,18 @@ withQemu(qemu => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/LoadFailed: what was saved does not load: QEMU ended \(exit code 1\)/)
     scene.write('vm-1', { arguments: device })
+    await scene.goesOn('vm-1')
+  })
+
+  test('what was saved counts still when QEMU dies of the order to go on', async () => {
+    scene.write('vm-1')
+    await scene.counting('vm-1')
+    await stop('vm-1', '--save')
+    const dies = scene.program('dies', faultyQemu(qemu, 'cont', 'dies'))
+    scene.write('vm-1', { vm: `qemu = "${dies}"` })
+    expect((await scene.run('vm-1').outcome).code).not.toBe(0)
+    expect(await scene.state('vm-1')).toBe('saved')
+    scene.write('vm-1')
     await scene.goesOn('vm-1')
   })
 
