@@ -87,6 +87,22 @@ withQemu(qemu => {
     expect((await scene.counting('vm-1')).stderr).toContain('the guest boots')
   })
 
+  test('one that is slow to save holds up no other', async () => {
+    const go = path.join(scene.folder, 'go')
+    scene.write('slow', { vm: `qemu = "${scene.program('slow-qemu', slowQemu(qemu, go, 'migrate'))}"` })
+    await scene.counting('slow')
+    scene.write('quick')
+    await scene.counting('quick')
+    const states = async () =>
+      Object.fromEntries((await broker.update()).participants.map(({ name, state }) => [name, state]))
+    const update = new Update()
+    await until(async () => (await states()).quick === 'ready', 'the other VM to be saved')
+    expect(await states()).toEqual({ slow: 'asked', quick: 'ready' })
+    writeFileSync(go, '')
+    await update.is('ready')
+    await update.cancel()
+  })
+
   test('prepared, it is ended with what is saved, by order or by a kill, and goes on from there', async () => {
     scene.write('vm-1', { vm: 'on_stop = "powerdown"' })
     let run = await scene.counting('vm-1')
