@@ -2,17 +2,28 @@
  * Proves that a memfd range that is to be preserved over kexec works and tells the truth where the kernel can't do it, that
  * its sessions keep their names apart, and that it sees beforehand what memory there is. Real kernels preserve in the lab.
  */
-import { closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { native } from '../../native'
 import { parseConfig } from '../../src/broker/config/config'
+import { FdStore } from '../../src/broker/service/fd-store'
 import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service/inherited'
 import type { FileWork } from '../../src/broker/source/file-work'
 import { chargeableBytes, pinnableBytes, Room } from '../../src/broker/source/memfd/host-memory'
 import { liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
 import { Preservation } from '../../src/broker/source/memfd/preservation'
-import { TestBroker } from '../support/test-broker'
+import { NotInTime, WorkerLost } from '../../src/broker/worker/errors'
+import { TestBroker, until } from '../support/test-broker'
 
 const sealExec = 0x20
 
@@ -91,6 +102,13 @@ test('memory that does not fit when holes are filled and pages move is refused b
   const limited = new Room(meminfo(1000, 0, 0), 100 * 1024)
   expect(() => limited.take(file(200, 0))).toThrow(expect.objectContaining({ code: 'ENOSPC' }))
   limited.take(file(200, 100))
+  const swapped = `${meminfo(1000, 900, 100)}SwapTotal: 2000 kB\nSwapFree: 1100 kB\nSwapCached: 100 kB\n`
+  const swapping = new Room(swapped, Number.POSITIVE_INFINITY)
+  expect(() => swapping.take(file(1000, 1000))).toThrow(/takes 1024000 bytes .* 716800 are free/)
+  swapping.take(file(500, 500))
+  expect(() => swapping.take(file(500, 500))).toThrow(/takes 512000 bytes .* 204800 are free/)
+  const charged = new Room(swapped, 100 * 1024)
+  expect(() => charged.take(file(200, 200))).toThrow(expect.objectContaining({ code: 'ENOSPC' }))
 })
 
 test('a memfd that the kernel would give back read-only is not preserved', async () => {
@@ -104,6 +122,172 @@ test('a memfd that the kernel would give back read-only is not preserved', async
     closeSync(fd)
   }
 })
+
+/** Sessions that are no kernel's: what the broker does with them, and in which order. */
+class Sessions {
+  readonly done: string[] = []
+  readonly opened: number[] = []
+  /** Fails the next operation of that name. */
+  readonly failures = new Map<'create' | 'preserve' | 'endSession', Error>()
+  isReading = true
+  readonly store = new FdStore({
+    notify: text => {
+      if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
+      return this.isReading
+    },
+    size: 100,
+    storePid: 1,
+    inherited: { memfds: new Map(), strays: [] },
+    onLost: () => {},
+  })
+  private readonly files = {
+    preserve: async () => this.perform('preserve'),
+    endSession: async (_uid: number, session: number) => {
+      this.perform('endSession')
+      closeSync(session)
+    },
+  } as Partial<FileWork> as FileWork
+  readonly preservation = new Preservation('kept', this.files, this.store, async (_range, part) => {
+    this.perform('create', ` ${part}`)
+    const session = openSync('/dev/null', 'r')
+    this.opened.push(session)
+    return session
+  })
+  private readonly fd = native.memfdCreate('kept', {
+    ...{ hugePageBytes: 0, allowSealing: true, staysWritable: false },
+  })
+
+  preserve(part: 'table' | number, signal?: AbortSignal): Promise<void> {
+    return this.preservation.preserve(part, this.fd, 0, signal)
+  }
+
+  isOpen(session: number): boolean {
+    try {
+      return fstatSync(session).isCharacterDevice()
+    } catch {
+      return false
+    }
+  }
+
+  close(): void {
+    for (const fd of new Set([...this.opened.filter(fd => this.isOpen(fd)), this.fd])) closeSync(fd)
+  }
+
+  private perform(name: 'create' | 'preserve' | 'endSession', of = ''): void {
+    const failure = this.failures.get(name)
+    if (failure) throw failure
+    this.done.push(`${name}${of}`)
+  }
+}
+
+const withSessions = (use: (sessions: Sessions) => Promise<void>) => async () => {
+  const sessions = new Sessions()
+  try {
+    await use(sessions)
+  } finally {
+    sessions.close()
+  }
+}
+
+const stored = (item: Item) => `FDSTORE ${storeName('kept', item)}`
+const removed = (item: Item) => `FDSTOREREMOVE ${storeName('kept', item)}`
+const stuck = new NotInTime('worker', 'an earlier operation is still waiting')
+const taken = Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'ioctl' })
+
+test(
+  'memory that comes to nothing gives its session back, also while its owner has stuck workers',
+  withSessions(async sessions => {
+    const { preservation, failures, opened } = sessions
+    await sessions.preserve(1)
+    failures.set('endSession', stuck)
+    await preservation.abandon(1, 0)
+    expect(preservation.has(1)).toBe(false)
+    expect(opened.map(session => sessions.isOpen(session))).toEqual([false])
+    await sessions.store.removalOf('kept', 'preserving 1')
+    expect(sessions.done.at(-1)).toBe(removed('preserving 1'))
+  }),
+)
+
+test(
+  'a file that its holder keeps locked is late again, and another session of a name is a failure',
+  withSessions(async sessions => {
+    sessions.failures.set('create', taken)
+    await expect(sessions.preserve(1)).rejects.toMatchObject({ name: 'SourceError', code: 'EEXIST' })
+    sessions.failures.delete('create')
+    sessions.failures.set('preserve', stuck)
+    await expect(sessions.preserve(1)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+    sessions.failures.set('create', taken)
+    for (const _ of [1, 2]) await expect(sessions.preserve(1)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+    await expect(sessions.preserve(2)).rejects.toMatchObject({ code: 'EEXIST' })
+    sessions.failures.clear()
+    await sessions.preserve(1)
+    await sessions.preservation.end(1, 0)
+    sessions.failures.set('create', taken)
+    await expect(sessions.preserve(1)).rejects.toMatchObject({ code: 'EEXIST' })
+  }),
+)
+
+test(
+  'a new session waits until the fd store has given up the one before',
+  withSessions(async sessions => {
+    await sessions.preserve(1)
+    sessions.isReading = false
+    await sessions.preservation.end(1, 0)
+    const again = sessions.preserve(1)
+    await new Promise(setImmediate)
+    sessions.isReading = true
+    await again
+    expect(sessions.done.slice(3)).toEqual([
+      'endSession',
+      removed('preserving 1'),
+      'create 1',
+      'preserve',
+      stored('preserving 1'),
+    ])
+  }),
+)
+
+test(
+  'a session that did not reach the fd store is put there the next time',
+  withSessions(async sessions => {
+    const client = new AbortController()
+    client.abort()
+    await expect(sessions.preserve(1, client.signal)).rejects.toMatchObject({ code: 'ECANCELED' })
+    expect(sessions.preservation.has(1)).toBe(true)
+    await sessions.preserve(1)
+    await sessions.preserve(1)
+    expect(sessions.done).toEqual(['create 1', 'preserve', stored('preserving 1')])
+  }),
+)
+
+test(
+  'a worker closes the session of a file that the kernel may have preserved',
+  withSessions(async sessions => {
+    sessions.failures.set('preserve', new WorkerLost())
+    await expect(sessions.preserve(1)).rejects.toMatchObject({ code: 'EIO' })
+    expect(sessions.done).toEqual(['create 1', 'endSession'])
+    sessions.failures.set('endSession', stuck)
+    await expect(sessions.preserve(1)).rejects.toMatchObject({ code: 'EIO' })
+    await until(() => !sessions.opened.some(session => sessions.isOpen(session)), 'the session is closed')
+  }),
+)
+
+test(
+  'while memory of a range is preserved, its table is too',
+  withSessions(async sessions => {
+    const { preservation, failures } = sessions
+    for (const part of ['table', 1, 2] as const) await sessions.preserve(part)
+    failures.set('endSession', stuck)
+    expect(await preservation.endAll(() => 0)).toEqual(['table', 1, 2])
+    failures.clear()
+    sessions.done.length = 0
+    expect(await preservation.endAll(() => 0)).toEqual([])
+    expect(sessions.done.slice(-2)).toEqual(['endSession', removed('preserving table')])
+    expect(sessions.done.slice(0, -2)).toEqual(
+      expect.arrayContaining([removed('preserving 1'), removed('preserving 2')]),
+    )
+  }),
+)
 
 // Where the kernel has the device, the lab's scenario says what happens.
 test('without the device a range works, says that a kexec loses it, and the log says why', async () => {

@@ -38,14 +38,15 @@ export async function freeze(
 
 /** Without the memory that is to survive, a freeze of a moment ago is none. */
 async function preserveFrozen(broker: Broker, session: Session, wasFrozen: boolean): Promise<void> {
-  const { frozen } = broker
+  const sinceMs = broker.frozenFor?.sinceMs
+  const isSame = () => broker.frozenFor?.sinceMs === sinceMs
   try {
     await broker.frozenMemory.preserve()
   } catch (error) {
-    if (error instanceof Refusal && !wasFrozen) await thaw(broker, session)
+    if (error instanceof Refusal && !wasFrozen && isSame()) await thaw(broker, session)
     throw error
   }
-  if (frozen !== undefined && (broker.frozen === undefined || broker.thawing))
+  if (sinceMs !== undefined && (!isSame() || broker.thawing))
     refuse('Busy', { name: 'freeze', operation: 'thaw' })
 }
 

@@ -130,7 +130,7 @@ export class FdStore {
     take: () => number | undefined,
   ): Promise<void> {
     const key = keyOf(range, item)
-    await this.removals.get(key)
+    await this.removalOf(range, item)
     const name = storeName(range, item)
     const { memfds, memfdsMax, nameBytes } = this.figures()
     if (memfds >= memfdsMax) refuse('LimitExceeded', { limit: 'fdStoreMemfds', max: memfdsMax })
@@ -166,6 +166,11 @@ export class FdStore {
       .finally(() => this.removals.delete(key))
     this.removals.set(key, removal)
     return removal
+  }
+
+  /** Resolves once it is removed, or nobody can remove it; undefined: no removal is under way. */
+  removalOf(range: string, item: Item): Promise<void> | undefined {
+    return this.removals.get(keyOf(range, item))
   }
 
   private enter(key: string, name: string): void {

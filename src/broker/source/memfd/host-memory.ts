@@ -27,36 +27,43 @@ export function preservableBytes(): number {
 }
 
 /**
- * Memory for files that are to be preserved and exist already: the kernel fills their holes, and moves what lies where the next
- * kernel starts. Where it finds no room, it ends the process that asks, and perhaps others.
+ * Memory for files that are to be preserved and exist already: the kernel fills their holes, brings swapped pages back, and
+ * moves what lies where the next kernel starts. It does not say which file's pages are swapped. Where it finds no room, it ends the process that asks, and perhaps others.
  */
 export class Room {
   private pinnable: number
   private chargeable: number
   private toMove: number
+  private toSwapIn: number
 
   constructor(meminfo = readMeminfo(), chargeable = chargeableBytes()) {
     this.pinnable = pinnableBytes(meminfo)
     this.chargeable = chargeable
     this.toMove = Math.max(0, bytesIn(meminfo, 'CmaTotal') - bytesIn(meminfo, 'CmaFree'))
+    const outBytes = bytesIn(meminfo, 'SwapTotal') - bytesIn(meminfo, 'SwapFree')
+    this.toSwapIn = Math.max(0, outBytes - bytesIn(meminfo, 'SwapCached'))
   }
 
   /** @throws SourceError ENOSPC */
   take({ size, blocks }: Pick<Stats, 'size' | 'blocks'>): void {
     const filled = Math.min(size, blocks * blockBytes)
     const holes = size - filled
-    const moved = Math.min(filled, this.toMove)
+    // Blocks of a file count its swapped pages.
+    const swapped = Math.min(filled, this.toSwapIn)
+    const moved = Math.min(filled - swapped, this.toMove)
+    const taken = holes + swapped
     const room = Math.min(this.pinnable - moved, this.chargeable)
-    if (holes > room || moved > this.pinnable)
+    if (taken > room || moved > this.pinnable)
       throw Object.assign(
         new SourceError(
-          `to preserve it takes ${holes + moved} bytes beside those that it has, and ${Math.max(0, room)} are free for that`,
+          `to preserve it takes ${taken + moved} bytes beside those that it has, and ${Math.max(0, room)} are free for that`,
         ),
         { code: 'ENOSPC' },
       )
-    this.pinnable -= holes + moved
-    this.chargeable -= holes
+    this.pinnable -= taken + moved
+    this.chargeable -= taken
     this.toMove -= moved
+    this.toSwapIn -= swapped
   }
 }
 

@@ -183,9 +183,9 @@ export class MemfdSource implements Source {
       if (preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
       await overKexec?.keep(memory, fd, signal)
     } catch (error) {
-      await overKexec?.end(memory)
+      await overKexec?.abandon(memory)
       this.drop(id)
-      void this.opened.store?.remove(this.opened.range, id, uid)
+      void store?.remove(range, id, uid)
       throw error
     }
   }

@@ -86,6 +86,11 @@ export class OverKexec {
     if (this.isAlways) await this.sessions.preserve(id, fd, uid, signal)
   }
 
+  /** New memory that comes to nothing. */
+  abandon({ id, uid }: AllocationMemory): Promise<void> {
+    return this.sessions.abandon(id, uid)
+  }
+
   end({ id, uid }: AllocationMemory): Promise<void> {
     return this.sessions.end(id, uid)
   }
@@ -103,12 +108,11 @@ export class OverKexec {
   ): Promise<void> {
     if (this.isAlways) {
       const failures = await preserveAll(this.sessions, memories, files, table)
-      if (failures.size > 0) this.host.limited(lossOf(failures))
+      if (failures.size > 0) this.host.limited(lossOf([...failures]))
       return
     }
     await this.sessions.finish('table', process.getuid!())
     for (const { id, uid } of memories) await this.sessions.finish(id, uid)
-    if (!this.isWanted) await this.unpreserve()
   }
 
   /** For an update. @throws SourceError with the kernel's code */
@@ -120,11 +124,11 @@ export class OverKexec {
     if (this.when !== 'update') return
     const failures = await preserveAll(this.sessions, memories, files, table)
     if (failures.size === 0) return
-    const loss = lossOf(failures)
-    // A holder that keeps its own memory locked loses that alone, and stops no update.
-    for (const { code } of failures.values())
-      if (code !== 'ETIMEDOUT') throw Object.assign(new SourceError(loss), { code })
-    this.host.limited(loss)
+    // A holder that keeps its own memory locked stops no freeze.
+    const refused = [...failures].filter(([, { code }]) => code !== 'ETIMEDOUT')
+    const [first] = refused
+    if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })
+    this.host.limited(lossOf([...failures]))
   }
 
   async unpreserve(): Promise<void> {
@@ -147,8 +151,23 @@ async function retrieveMissing(
   memories: readonly AllocationMemory[],
   files: Map<number, number>,
 ): Promise<void> {
+  const attempt = async (memory: AllocationMemory, work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (error) {
+      if (!isEnvironment(error) || error instanceof Refusal) throw error
+      host.unavailable(memory, (error as Error).message)
+    }
+  }
   const missing = memories.filter(({ id }) => !files.has(id))
-  const bytes = missing.reduce((sum, memory) => sum + memory.bytes, 0)
+  const kept: AllocationMemory[] = host.fdStore ? [] : missing
+  // Without an fd store a session that is taken ends with this broker, and the memory too. So all of it counts.
+  if (host.fdStore)
+    for (const memory of missing)
+      await attempt(memory, async () => {
+        if (await preservation.isKept(memory.id, memory.uid)) kept.push(memory)
+      })
+  const bytes = kept.reduce((sum, memory) => sum + memory.bytes, 0)
   const room = chargeableBytes()
   // The kernel would end this process in the middle, and that memory would be lost.
   if (bytes > room)
@@ -156,15 +175,11 @@ async function retrieveMissing(
       `${bytes} bytes that the kernel before has preserved are more than the ${room} bytes that this service's cgroup ` +
         'may still have (MemoryMax=); they stay in the kernel until the next start of the broker in this boot',
     )
-  for (const memory of missing) {
-    try {
+  for (const memory of kept)
+    await attempt(memory, async () => {
       const fd = await preservation.retrieve(memory.id, memory.uid)
       if (fd !== undefined) files.set(memory.id, fd)
-    } catch (error) {
-      if (!isEnvironment(error) || error instanceof Refusal) throw error
-      host.unavailable(memory, (error as Error).message)
-    }
-  }
+    })
   const discarded = await preservation.discard(memories.map(({ id }) => id))
   if (discarded.length > 0) host.discarded(discarded)
 }
@@ -200,9 +215,9 @@ async function preserveAll(
 }
 
 /** What a kexec loses then, in a sentence. */
-function lossOf(failures: ReadonlyMap<Part, Error>): string {
-  const [[part, { message }]] = failures as unknown as [[Part, Error]]
-  const more = failures.size > 1 ? `, and ${failures.size - 1} more` : ''
+function lossOf(failures: readonly [Part, Error][]): string {
+  const [part, { message }] = failures[0]!
+  const more = failures.length > 1 ? `, and ${failures.length - 1} more` : ''
   return `a kexec loses memory of it (${part === 'table' ? 'the table' : `allocation ${part}`}: ${message}${more})`
 }
 

@@ -1,8 +1,9 @@
-import { closeSync, fchmodSync } from 'node:fs'
+import { close, closeSync, fchmodSync } from 'node:fs'
 import { native } from '../../../../native'
-import { isEnvironment, SourceError } from '../../failure'
+import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
+import { NotInTime } from '../../worker/errors'
 import type { FileWork } from '../file-work'
 import {
   createSession,
@@ -35,11 +36,16 @@ export class Preservation {
   private readonly preserving = new Map<Part, number>()
   /** Sessions of the kernel before that are not over. */
   private readonly retrieved = new Map<Part, number>()
+  /** Sessions for the next kernel that the fd store does not have: they end with this broker. */
+  private readonly unstored = new Set<Part>()
+  /** The kernel did not preserve them in time. It may still be at it, in a session of that name. */
+  private readonly late = new Set<Part>()
 
   constructor(
     private readonly range: string,
     private readonly files: FileWork,
     private readonly store: FdStore | undefined,
+    private readonly create: typeof createSession = createSession,
   ) {}
 
   /**
@@ -80,9 +86,18 @@ export class Preservation {
     return this.retrieved.size > 0
   }
 
-  /** Preserves a memfd. @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded */
+  /**
+   * Preserves a memfd. After a refusal by the fd store the kernel preserves it already.
+   * @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded
+   */
   async preserve(part: Part, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
-    if (this.preserving.has(part)) return
+    if (!this.preserving.has(part)) await this.begin(part, fd, uid)
+    if (!this.unstored.has(part)) return
+    await this.store?.put(this.range, preservingOf(part), this.preserving.get(part)!, uid, signal)
+    this.unstored.delete(part)
+  }
+
+  private async begin(part: Part, fd: number, uid: number): Promise<void> {
     if (native.getSeals(fd) & F_SEAL_EXEC)
       throw Object.assign(
         new SourceError(
@@ -90,22 +105,55 @@ export class Preservation {
         ),
         { code: 'EPERM' },
       )
-    const session = await createSession(this.range, part)
+    // Until then the service manager's copy of the session before has the name.
+    await this.store?.removalOf(this.range, preservingOf(part))
+    const session = await this.create(this.range, part).catch(error => {
+      if (error.code !== 'EEXIST') throw error
+      if (this.late.has(part)) throw new NotInTime('ioctl', 'the kernel still waits to preserve it')
+      throw Object.assign(
+        new SourceError(
+          'another session has its name: of an attempt that still waits, or of another program',
+          {
+            cause: error,
+          },
+        ),
+        { code: 'EEXIST' },
+      )
+    })
     try {
       await this.files.preserve(uid, fd, session, token)
     } catch (error) {
-      closeSync(session)
+      if (error instanceof NotInTime) this.late.add(part)
+      void this.files.endSession(uid, session).catch(failure => {
+        onlyEnvironment(failure)
+        return closeLater(session)
+      })
       throw explained(error)
     }
+    this.late.delete(part)
     this.preserving.set(part, session)
-    await this.store?.put(this.range, `preserving ${part}`, session, uid, signal)
+    this.unstored.add(part)
+  }
+
+  /** Ends the session of a memfd that nobody else ever had: so nothing delays that, and nothing refuses it. */
+  async abandon(part: Part, uid: number): Promise<void> {
+    const session = this.preserving.get(part)
+    this.forget(part)
+    this.late.delete(part)
+    if (session !== undefined) await closeLater(session)
+    void this.store?.remove(this.range, preservingOf(part), uid)
+  }
+
+  /** Whether the kernel before has it. Once the fd store has its session, nothing is lost if the broker leaves it there. */
+  async isKept(part: Part, uid: number): Promise<boolean> {
+    if (!this.retrieved.has(part)) await this.takeSession(part, uid)
+    return this.retrieved.has(part)
   }
 
   /** Takes the memfd of a part out of the kernel before. undefined: it has none. The caller owns the descriptor. */
   async retrieve(part: Part, uid: number): Promise<number | undefined> {
-    if (!this.retrieved.has(part)) await this.takeSession(part, uid)
-    const session = this.retrieved.get(part)
-    if (session === undefined) return undefined
+    if (!(await this.isKept(part, uid))) return undefined
+    const session = this.retrieved.get(part)!
     const fd = await native.retrieveFile(session, token)
     try {
       // The kernel gives it back with mode 777, and nobody else has it yet.
@@ -147,7 +195,7 @@ export class Preservation {
     closeSync(session)
     // Where the fd store is full, what comes next needs its place.
     await this.store?.remove(this.range, `retrieved ${part}`, uid)
-    if (!this.preserving.has(part)) await this.store?.remove(this.range, `preserving ${part}`, uid)
+    if (!this.preserving.has(part)) await this.store?.remove(this.range, preservingOf(part), uid)
   }
 
   /** Frees memory of allocations that no table has: a broker was making them when the kernel was replaced. */
@@ -185,28 +233,43 @@ export class Preservation {
   async end(part: Part, uid: number): Promise<void> {
     const session = this.preserving.get(part)
     if (session === undefined) return
-    this.preserving.delete(part)
+    const isUnstored = this.unstored.has(part)
+    this.forget(part)
     try {
       await this.files.endSession(uid, session)
     } catch (error) {
       this.preserving.set(part, session)
+      if (isUnstored) this.unstored.add(part)
       throw error
     }
-    void this.store?.remove(this.range, `preserving ${part}`, uid)
+    void this.store?.remove(this.range, preservingOf(part), uid)
   }
 
-  /** Ends all sessions for the next kernel. Returns the parts that are still preserved. */
+  private forget(part: Part): void {
+    this.preserving.delete(part)
+    this.unstored.delete(part)
+  }
+
+  /**
+   * Ends all sessions for the next kernel, also the fd store's. The table's is the last: without its table the next broker could
+   * not use what is left of the range. Returns the parts that are still preserved.
+   */
   async endAll(uidOf: (part: Part) => number): Promise<Part[]> {
     this.isComplete = false
-    const ending = [...this.preserving.keys()].map(async part => {
-      await this.end(part, uidOf(part)).catch(error => {
-        if (!isEnvironment(error)) throw error
-      })
-    })
-    await Promise.all(ending)
+    const end = async (part: Part) => {
+      await this.end(part, uidOf(part)).catch(onlyEnvironment)
+      await this.store?.removalOf(this.range, preservingOf(part))
+    }
+    await Promise.all([...this.preserving.keys()].filter(part => part !== 'table').map(end))
+    if ([...this.preserving.keys()].every(part => part === 'table')) await end('table')
     return [...this.preserving.keys()]
   }
 }
+
+const preservingOf = (part: Part): Session => `preserving ${part}`
+
+/** In libuv's thread pool. */
+const closeLater = (fd: number) => new Promise<void>(resolve => close(fd, () => resolve()))
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT'
 
