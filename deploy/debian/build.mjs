@@ -132,6 +132,7 @@ function libraries(shared, development) {
   documents(development, 'libmembroker-dev')
   write(prepared(path.join(shared, 'DEBIAN/triggers')), 'activate-noawait ldconfig\n')
   write(path.join(shared, 'DEBIAN/shlibs'), `libmembroker 0 libmembroker0 (>= ${version})\n`)
+  write(path.join(shared, 'DEBIAN/prerm'), readFileSync(path.join(here, 'libmembroker0.prerm')), 0o755)
   build(shared, {
     Package: 'libmembroker0',
     Section: 'libs',

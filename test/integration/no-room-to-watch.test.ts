@@ -2,7 +2,7 @@
  * Proves that a broker which makes several descriptors, or a process, for one purpose, and can't watch the last of them,
  * closes each once, leaves no process, and goes on: for a connection, a holder, and a worker.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { buildLibrary } from '../guest/build'
@@ -71,7 +71,11 @@ test.each([1, 2])('a worker of which a descriptor can not be watched (%i) is end
   await client.call('Allocate', { name: 'kept', bytes: MiB })
   const fds = broker.openFds()
   const children = childrenOf(broker.pid)
-  await client.call('Allocate', { name: 'released', bytes: MiB })
+  // Of this size its end is a worker's.
+  await client.call('Allocate', { name: 'released', bytes: 4 * MiB })
+  const mapped = await client.call('CreateMapping', { name: 'released' })
+  writeSync(mapped.fds[0]!, Buffer.alloc(4 * MiB, 1))
+  client.closeFd(mapped.fds[0]!)
   // With no idle worker left the next job starts one.
   for (const pid of children) process.kill(pid, 'SIGKILL')
   await until(() => childrenOf(broker.pid).length === 0, 'the workers are gone')

@@ -45,7 +45,11 @@ export class ReportStore {
   begin(report: ReportRecord): void {
     this.forget()
     const online = [...this.ranges.values()].filter(range => !range.readOnly)
-    this.home = online.find(range => range.source.capabilities.survivesKexec) ?? online[0]
+    const can = (range: Range) => range.source.capabilities
+    this.home =
+      online.find(range => can(range).survivesKexec) ??
+      online.find(range => can(range).freezePreserves) ??
+      online[0]
     this.put(report)
   }
 

@@ -50,8 +50,17 @@ async function write(host: Host, name: string, seed: number, range = 'kept'): Pr
 
 async function checkSurvives(host: Host, updated = false): Promise<void> {
   const client = await host.connect()
-  const survives = (await client.ranges()).map(({ capabilities }) => capabilities.survivesKexec)
-  host.same(survives, [true, updated], 'the ranges that say that they survive a kexec')
+  const can = (await client.ranges()).map(({ capabilities }) => capabilities)
+  host.same(
+    can.map(({ survivesKexec }) => survivesKexec),
+    [true, updated],
+    'the ranges that say that they survive a kexec',
+  )
+  host.same(
+    can.map(({ freezePreserves }) => freezePreserves),
+    [false, true],
+    'the ranges that a freeze preserves',
+  )
   await client.close()
 }
 

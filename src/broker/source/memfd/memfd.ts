@@ -80,6 +80,7 @@ export class MemfdSource implements Source {
       ...memfd.can,
       survivesBroker: store !== undefined,
       survivesKexec: overKexec?.isComplete ?? false,
+      freezePreserves: overKexec !== undefined && !overKexec.isAlways,
       // The kernel keeps the pages of preserved memory where they are.
       discard: !overKexec?.isAlways,
       pageBytes,

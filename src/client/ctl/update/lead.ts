@@ -153,9 +153,20 @@ class Lead {
         lines.step('digests', portion(doneBytes, totalBytes, size))
       },
     })
+    await this.checkPreserved()
     if (!asksSystemd(this.options.go)) await run(['sync'], 'SyncFailed', withinMs, signal)
     const ready = this.standing.participants.filter(({ waitedFor, state }) => waitedFor && state === 'ready')
     lines.step('frozen', `${ready.length} participants are ready`)
+  }
+
+  private async checkPreserved(): Promise<void> {
+    const ranges = await this.tools.broker.ranges({ signal: this.tools.signal })
+    const lost = ranges.find(({ allocations, capabilities }) => {
+      const { freezePreserves, survivesKexec } = capabilities
+      return allocations > 0 && freezePreserves && !survivesKexec
+    })
+    if (lost)
+      throw new Failure('NotSaved', `the kernel does not preserve range "${lost.name}"`, exitCode.refused)
   }
 
   private async proceed(): Promise<void> {

@@ -35,7 +35,7 @@ export async function surveyHost(
   const ranges = await broker.ranges({ signal })
   const ending = new Map<string, Risk['kind']>()
   for (const { name, source, capabilities } of ranges)
-    if (!capabilities.survivesKexec) ending.set(name, 'memoryEnds')
+    if (!capabilities.survivesKexec && !capabilities.freezePreserves) ending.set(name, 'memoryEnds')
     else if (stopsServices && sourceOf(source)?.endsWithService) ending.set(name, 'endsWithService')
   const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
   const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
