@@ -13,7 +13,8 @@ const settleMs = 200
 /** This kernel, or its settings, do not show such pages, now or later. */
 const refused = ['EPERM', 'EACCES', 'ENOSYS', 'EINVAL']
 
-const why = 'a huge page of it is still pinned, by io_uring, a pipe, direct I/O or a device'
+const whyPinned = 'a huge page of it is still pinned, by io_uring, a pipe, direct I/O or a device'
+const whyUnknown = 'the broker needs one free huge page of the host to see whether a page of it is pinned'
 
 /**
  * Finds huge pages that somebody keeps pinned in files that nobody has open or mapped: by a buffer registered with io_uring, a
@@ -21,7 +22,7 @@ const why = 'a huge page of it is still pinned, by io_uring, a pipe, direct I/O 
  * removes it, and keeps it until the holder lets go of the last page. So the broker has to remember only the file itself.
  */
 export class PinnedPages {
-  /** Files with such a page, by id: the owner, and the page's offset in bytes. */
+  /** Files that the caller removes once they have no such page, by id: the owner, and the page's offset in bytes. */
   private readonly found = new Map<number, { uid: number; offset: number }>()
   /** A file itself has so many references to each of its pages. Kernels differ in this number. */
   private idle: number | undefined
@@ -46,31 +47,44 @@ export class PinnedPages {
    * the broker could not look at it just now
    */
   async check(uid: number, id: number, fd: number, contents: 'end' | 'stay'): Promise<void> {
-    if (await this.isKept(uid, id, fd, contents)) throw new StillReferenced(why)
+    const why = await this.whyKept(uid, id, fd, contents)
+    if (why !== undefined) throw new StillReferenced(why)
   }
 
-  /** For a file that nobody has open or mapped. It says whether check() has refused the file, and would refuse it again. */
+  /**
+   * For a file that nobody has open or mapped. It says whether check() has refused to have the file's bytes removed, and would
+   * refuse it again.
+   */
   async prove(id: number, open: () => number): Promise<Proof> {
     const found = this.found.get(id)
     if (!found) return { kind: 'gone' }
     const fd = open()
     try {
-      if (!(await this.isKept(found.uid, id, fd, 'end'))) return { kind: 'gone' }
-      return { kind: 'held', pids: [], unseen: true, why }
+      const why = await this.whyKept(found.uid, id, fd, 'end')
+      return why === undefined ? { kind: 'gone' } : { kind: 'held', pids: [], unseen: true, why }
     } finally {
       closeSync(fd)
     }
   }
 
-  private async isKept(uid: number, id: number, fd: number, contents: 'end' | 'stay'): Promise<boolean> {
+  private async whyKept(
+    uid: number,
+    id: number,
+    fd: number,
+    contents: 'end' | 'stay',
+  ): Promise<string | undefined> {
     if (this.idle === undefined) await this.calibrate()
     if (this.idle === undefined && contents === 'end') await this.calibrateWith(uid, fd)
-    if (this.isBlind) return false
+    if (this.isBlind) return undefined
     // As long as the broker has not learned how the kernel counts, it proves nothing.
     const offset = this.idle === undefined ? 0 : await this.settle(uid, fd, this.found.get(id)?.offset)
-    if (offset === undefined) this.found.delete(id)
-    else this.found.set(id, { uid, offset })
-    return offset !== undefined
+    if (offset === undefined) {
+      this.found.delete(id)
+      return undefined
+    }
+    // prove() gives up a page of what is remembered.
+    if (contents === 'end') this.found.set(id, { uid, offset })
+    return this.idle === undefined ? whyUnknown : whyPinned
   }
 
   private async settle(uid: number, fd: number, known: number | undefined): Promise<number | undefined> {
