@@ -140,6 +140,10 @@ test('an end that can not be cut off delays only itself, and its allocation does
   expect([await isFree(end), await isFree(endOf(2))]).toEqual([false, true])
   await expect(place.source.grow(before, after)).rejects.toMatchObject({ code: 'EBUSY' })
   place.expected.set(1, after)
+  await until(() => statSync(place.file(1)).size === MiB, 'the end is cut off')
+  await place.source.settled(after)
+  // The broker might cut the file once more.
+  await expect(place.source.grow(before, after)).rejects.toMatchObject({ code: 'EBUSY' })
   await until(() => isFree(end), 'the end is free')
   await place.source.grow(before, after)
 })
@@ -176,6 +180,16 @@ test.each(['at once', 'after a failure', 'by the next broker'])(
   },
 )
 
+test('a disk keeps no bytes of two ends that an earlier broker has left in one file', async () => {
+  await on(tmpdir())
+  await place.create(memory(1, 3 * MiB))
+  await place.open()
+  const last = { ...end, extents: [{ offset: 10 * MiB, length: MiB }] }
+  await place.source.recover([after], [end, last])
+  await until(() => isFree(end), 'the end is free')
+  expect(place.cut.map(({ bytes }) => bytes.equals(Buffer.alloc(2 * MiB)))).toEqual([true])
+})
+
 test('a released file that a holder has made long is overwritten as far as it was memory', async () => {
   await on(tmpdir())
   await place.create(before)
@@ -200,22 +214,49 @@ if (needsRoot('a path for its owner')) {
 
   test('an owner has its path again once the end is gone, unless the file was taken from it meanwhile', async () => {
     await on(tmpdir())
-    for (const isTaken of [false, true]) {
+    for (const [isTaken, isGivenBack] of [
+      [false, false],
+      [true, false],
+      [true, true],
+    ]) {
       await place.create(before)
       await place.source.shrink(after, before)
       place.stuck = { call: 'shrink' }
       await expect(place.source.trim(after, end)).rejects.toThrow('not returned')
       expect(pathOf()).toBeUndefined()
       if (isTaken) await place.source.disown(after)
+      if (isGivenBack) await place.source.admit(after, owner)
+      expect(pathOf()).toBeUndefined()
       place.stuck = undefined
       place.expected.set(1, after)
       await until(() => isFree(end), 'the end is free')
-      expect(pathOf() !== undefined).toBe(!isTaken)
-      expect(statSync(place.file(1)).uid).toBe(isTaken ? 0 : owner)
+      const isOwners = !isTaken || isGivenBack
+      expect(pathOf() !== undefined).toBe(isOwners)
+      expect(statSync(place.file(1)).uid).toBe(isOwners ? owner : 0)
       place.expected.clear()
       await place.source.disown(after)
       await place.source.destroy(after)
     }
+  })
+
+  test('an owner has its path back after a start only if the allocation is still its own', async () => {
+    await on(tmpdir())
+    await place.create(before)
+    await place.open()
+    await place.source.recover([], [after, end])
+    await until(() => isFree(end), 'the end is free')
+    expect(pathOf()).toBeUndefined()
+  })
+
+  test('what is too long is not taken for the end of a former allocation of that name', async () => {
+    await on(tmpdir())
+    await place.create(before)
+    await place.open()
+    place.stuck = { call: 'shrink' }
+    await place.source.recover([after], [{ ...end, uid: owner - 1 }])
+    // It grew, and the table never knew: its owner need not wait for that.
+    expect(pathOf()).toBeDefined()
+    place.stuck = undefined
   })
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, type Stats } from 'node:fs'
+import { closeSync, fdatasync, fstatSync, ftruncateSync, type Stats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { native } from '../../../../native'
@@ -209,15 +209,16 @@ export class DirectorySource implements Source {
       files.some(({ openBy }) => openBy !== undefined),
     )
     const longer = [...kept, ...retired].filter(memory => this.isLonger(memory))
-    const endOf = ({ name }: AllocationMemory) => retired.find(end => end.id === 0 && end.name === name)
-    const whole = longer.map(endOf)
+    const ends = new Map(longer.map(memory => [memory, this.endOf(memory, retired)]))
+    const whole = [...ends.values()].map(found => found?.end)
     this.opened.pagesOwed?.resume(
       retired.filter(memory => !whole.includes(memory) && !this.files.stat(memory.id)),
     )
     const undone = longer.map(async memory => {
-      const end = endOf(memory)
+      const { end, bytes } = ends.get(memory) ?? {}
       try {
-        await (end ? this.ends.trim(memory, end) : this.resize(memory, memory.bytes))
+        if (end) await this.ends.trim(memory, { ...end, bytes: bytes! }, kept.includes(memory))
+        else await this.resize(memory, memory.bytes)
       } catch (error) {
         if (!isEnvironment(error)) throw error
         this.sizes.retry(memory.id)
@@ -227,8 +228,31 @@ export class DirectorySource implements Source {
     await this.owners.settle(files.filter(({ memory }) => !this.ends.isKept(memory.id)))
   }
 
-  private isLonger({ id, bytes }: AllocationMemory): boolean {
-    return (this.files.stat(id)?.size ?? 0) > bytes
+  private isLonger(memory: AllocationMemory): boolean {
+    return this.bytesBeyond(memory) > 0
+  }
+
+  private bytesBeyond({ id, bytes }: AllocationMemory): number {
+    return (this.files.stat(id)?.size ?? 0) - bytes
+  }
+
+  /**
+   * The end that an interrupted shrink may have left in the file, and how many bytes beyond the file's size were the owner's. Ends
+   * of earlier shrinks can wait for their pages under the same name, and ends of another allocation of that name.
+   */
+  private endOf(
+    memory: AllocationMemory,
+    retired: readonly AllocationMemory[],
+  ): { end: AllocationMemory; bytes: number } | undefined {
+    const beyond = this.bytesBeyond(memory)
+    const ends = retired.filter(({ id, name, uid }) => id === 0 && name === memory.name && uid === memory.uid)
+    const end = ends.find(({ bytes }) => bytes === beyond) ?? ends[0]
+    // What a holder has made longer than that was nobody's memory.
+    const bytes = Math.min(
+      beyond,
+      ends.reduce((sum, end) => sum + end.bytes, 0),
+    )
+    return end && { end, bytes }
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -293,9 +317,9 @@ export class DirectorySource implements Source {
     return PinnedPages.open(host.files, this.capabilities.pageBytes, () => {})
   }
 
-  admit(memory: AllocationMemory, openBy: number): Promise<void> {
+  async admit(memory: AllocationMemory, openBy: number): Promise<void> {
     setPassable(this.files.directory, true)
-    return this.owners.set(memory, openBy)
+    if (!this.ends.defers(memory)) await this.owners.set(memory, openBy)
   }
 
   async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
@@ -334,8 +358,11 @@ export class DirectorySource implements Source {
     const fd = this.files.openIfThere(id)
     if (fd !== undefined) {
       const remove = async () => {
-        if (this.isTrifle(fstatSync(fd))) return this.files.unlinkNow(id)
         // The owner may have given the file another name, which would keep the memory after unlink.
+        if (this.isTrifle(fstatSync(fd))) {
+          ftruncateSync(fd, 0)
+          return this.files.unlinkNow(id)
+        }
         await cut(this.opened.host.files, memory.uid, fd, 0)
         await this.stripNames(memory, fd)
         await this.files.unlink(id)

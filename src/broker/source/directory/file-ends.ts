@@ -28,7 +28,7 @@ interface Pending {
   /** The broker is cutting it off. */
   isRunning: boolean
   /** Its owner may open the file by path again once the end is gone. */
-  givesBack: boolean
+  givesBackTo: AllocationMemory | undefined
 }
 
 /** Cuts off the ends of files, of allocations that became smaller. */
@@ -74,9 +74,11 @@ export class FileEnds {
     }
   }
 
-  async trim(memory: AllocationMemory, end: AllocationMemory): Promise<void> {
+  /** givesBack: its owner gets back the path that prepare() took. */
+  async trim(memory: AllocationMemory, end: AllocationMemory, givesBack = true): Promise<void> {
     const { id } = memory
-    const pending = { memory, end, isRunning: true, givesBack: !this.rules.cutsAnyTime }
+    const givesBackTo = givesBack && !this.rules.cutsAnyTime ? memory : undefined
+    const pending = { memory, end, isRunning: true, givesBackTo }
     this.pending.set(id, pending)
     try {
       const fd = this.files.open(id)
@@ -115,19 +117,29 @@ export class FileEnds {
 
   /** Its owner can't open it by path before the end is gone. */
   isKept(id: number): boolean {
-    return this.pending.get(id)?.givesBack ?? false
+    return this.pending.get(id)?.givesBackTo !== undefined
   }
 
   /** The broker has taken the file from its owner, for a reason of its own. */
   disowned(id: number): void {
     const pending = this.pending.get(id)
-    if (pending) pending.givesBack = false
+    if (pending) pending.givesBackTo = undefined
   }
 
-  /** @throws SourceError EBUSY while an end is still in the file */
+  /** Whether the owner has to wait for its path until the end is gone. It gets the path then. */
+  defers(memory: AllocationMemory): boolean {
+    const pending = this.pending.get(memory.id)
+    if (!pending || this.rules.cutsAnyTime || this.isCut(memory.id, pending)) return false
+    pending.givesBackTo = memory
+    return true
+  }
+
+  /**
+   * Until check() has found the end gone, finish() may still cut the file to the size from before a growth.
+   * @throws SourceError EBUSY
+   */
   checkCut(id: number): void {
-    const pending = this.pending.get(id)
-    if (pending && !this.isCut(id, pending))
+    if (this.pending.has(id))
       throw Object.assign(new SourceError('its end, which an earlier shrink cut off, is still in its file'), {
         code: 'EBUSY',
       })
@@ -143,7 +155,7 @@ export class FileEnds {
       if (pending.memory.name !== end.name) continue
       if (!this.isCut(id, pending)) throw new SourceError('a process keeps the kernel from cutting its file')
       this.pending.delete(id)
-      if (pending.givesBack) await this.giveBack(pending.memory)
+      if (pending.givesBackTo) await this.giveBack(pending.givesBackTo)
     }
     const missing = this.rules.pagesOwed?.missing(end) ?? 0
     if (missing > 0) throw new StillReferenced(whyOwed(missing))
