@@ -44,8 +44,8 @@ int Scrub::open(int fd, uint64_t offset, uint64_t length) { return mapping_.map(
 
 int Scrub::visit(uint64_t offset, uint64_t length) {
   uint8_t* begin = mapping_.data() + offset;
-  // Of 4 KiB pages, the faults of stores one by one take half of a scrub. A read maps many at once, and writable, as they are
-  // shared. Where this fails, the stores fault.
+  // Of 4 KiB pages, the faults of stores one by one take half of a scrub. A read maps many at once; those of
+  // tmpfs are writable then, those of a disk's file fault again at the first store. Where this fails, the stores fault.
   madvise(begin, length, kPopulateRead);
   Chunk chunk{mapping_.data(), begin, begin + length};
   const int error = overMapping(offset, length, Zero, &chunk, GoOn);
