@@ -24,11 +24,14 @@ export class FieldReader {
     return this.buffer.readUInt32LE(this.take(4))
   }
 
+  /** A product would be a double, which V8 keeps in an object of its own: an allocation has five such fields. */
   u64(): number {
     const at = this.take(8)
+    const low = this.buffer.readUInt32LE(at)
     const high = this.buffer.readUInt32LE(at + 4)
+    if (high === 0) return low
     if (high > 0x1fffff) throw new RecordInvalid('integer above 2^53-1')
-    return high * 0x100000000 + this.buffer.readUInt32LE(at)
+    return high * 0x100000000 + low
   }
 
   code<T extends string>(names: readonly (T | null)[]): T {

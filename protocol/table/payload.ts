@@ -49,14 +49,18 @@ export function encodeExtents(writer: FieldWriter, extents: readonly Extent[], r
   }
 }
 
+/** count: one or more. */
 export function decodeExtents(reader: FieldReader, count: number, rangeBytes: number): Extent[] {
-  const extents: Extent[] = []
-  for (let index = 0; index < count; index++) {
-    const extent = { offset: reader.u64(), length: reader.u64() }
-    checkExtent(extent, rangeBytes)
-    extents.push(extent)
-  }
+  // Most have one. push() makes room for 17.
+  const extents = [decodeExtent(reader, rangeBytes)]
+  for (let index = 1; index < count; index++) extents.push(decodeExtent(reader, rangeBytes))
   return extents
+}
+
+function decodeExtent(reader: FieldReader, rangeBytes: number): Extent {
+  const extent = { offset: reader.u64(), length: reader.u64() }
+  checkExtent(extent, rangeBytes)
+  return extent
 }
 
 export function extentBytes(extents: readonly Extent[]): number {

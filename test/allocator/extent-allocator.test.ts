@@ -218,9 +218,10 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
   expect(filled).toBeGreaterThan(5)
 })
 
-test('reserving what is taken, outside or misaligned is refused by name, and changes nothing', () => {
-  const allocator = new ExtentAllocator({ bytes: 16 * unitBytes, unit: unitBytes })
-  allocator.reserve([{ offset: 0, length: 4 * unitBytes }])
+test('reserving what is taken, outside or misaligned is refused by name, and changes nothing; as is a start with it', () => {
+  const size = { bytes: 16 * unitBytes, unit: unitBytes }
+  const used = [{ offset: 0, length: 4 * unitBytes }]
+  const allocator = new ExtentAllocator({ ...size, used })
   const before = allocator.report()
   const good = { offset: 8 * unitBytes, length: unitBytes }
   for (const [extent, code] of [
@@ -242,6 +243,7 @@ test('reserving what is taken, outside or misaligned is refused by name, and cha
     expect(error).toBeInstanceOf(ExtentConflict)
     expect(error).toMatchObject({ code, extent })
     expect(allocator.report()).toEqual(before)
+    expect(() => new ExtentAllocator({ ...size, used: [good, extent, ...used] })).toThrow(code)
   }
 })
 
@@ -317,6 +319,9 @@ test('a hundred thousand extents in random order come and go without a trace', (
   }
   const used = held.flat().reduce((sum, extent) => sum + extent.length, 0)
   expect(allocator.report().freeBytes).toBe(3 * count * unitBytes - used)
+  const restarted = new ExtentAllocator({ bytes: 3 * count * unitBytes, unit: unitBytes, used: held.flat() })
+  expect(restarted.report()).toEqual(allocator.report())
+  expect([...restarted.freeExtents()]).toEqual([...allocator.freeExtents()])
   for (const extents of held) allocator.free(extents)
   expect(allocator.report()).toEqual({
     freeBytes: 3 * count * unitBytes,

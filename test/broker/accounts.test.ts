@@ -202,6 +202,10 @@ test.each([1, 2, 3, 4])('the accounts and sums are those of the records, seed %i
   await start()
   check()
   sessions = sessions.map(({ peer }) => new Session(peer, broker))
+  for (let step = 0; step < 60; step++) {
+    await act(random)
+    check()
+  }
   for (const fd of kept.splice(0)) closeSync(fd)
   for (const session of sessions)
     for (const [name, { record }] of [...broker.inventory.byName.entries()])

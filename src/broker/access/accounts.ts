@@ -25,7 +25,17 @@ export class Accounts {
    */
   charge(uids: Iterable<number>, amounts: Partial<Used>): Charge {
     const { bytes = 0, allocations = 0, mappings = 0 } = amounts
-    return new Charge(this.used, [...new Set(uids)], { bytes, allocations, mappings })
+    return Charge.open(this.used, [...new Set(uids)], { bytes, allocations, mappings })
+  }
+
+  /** Charges a uid for an allocation, for which counted() makes the Charge once something needs it. */
+  count(uid: number, bytes: number): void {
+    add(this.used, uid, { bytes, allocations: 1, mappings: 0 }, 1)
+  }
+
+  /** The charge that count() has made. */
+  counted(uid: number, bytes: number): Charge {
+    return new Charge(this.used, [uid], { bytes, allocations: 1, mappings: 0 })
   }
 }
 
@@ -36,33 +46,34 @@ export class Accounts {
 export class Charge {
   private open = true
 
+  /** The uids have the amounts already. */
   constructor(
     private readonly used: Map<number, Used>,
     private readonly uids: readonly number[],
     private readonly amounts: Used,
-  ) {
-    this.add(1)
+  ) {}
+
+  static open(used: Map<number, Used>, uids: readonly number[], amounts: Used): Charge {
+    for (const uid of uids) add(used, uid, amounts, 1)
+    return new Charge(used, uids, amounts)
   }
 
   /** The uids get the amounts back. */
   close(): void {
     this.end()
-    this.add(-1)
+    for (const uid of this.uids) add(this.used, uid, this.amounts, -1)
   }
 
   /** A part of the thing has become a thing of its own, which pays for these bytes from now on. */
   split(bytes: number): Charge {
     this.checkOpen()
-    const part = { ...nothing, bytes }
     this.amounts.bytes -= bytes
-    for (const uid of this.uids) this.used.get(uid)!.bytes -= bytes
-    return new Charge(this.used, this.uids, part)
+    return new Charge(this.used, this.uids, { ...nothing, bytes })
   }
 
   /** For a thing that takes the place of the charged one. */
   move(): Charge {
     this.end()
-    this.add(-1)
     return new Charge(this.used, this.uids, this.amounts)
   }
 
@@ -83,15 +94,18 @@ export class Charge {
   private checkOpen(): void {
     if (!this.open) throw new Error(`a charge of uid ${this.uids} is used after its end`)
   }
+}
 
-  private add(sign: 1 | -1): void {
-    for (const uid of this.uids) {
-      const used = this.used.get(uid) ?? { ...nothing }
-      for (const resource of resources) used[resource] += sign * this.amounts[resource]
-      if (resources.every(resource => used[resource] === 0)) this.used.delete(uid)
-      else this.used.set(uid, used)
-    }
+function add(of: Map<number, Used>, uid: number, { bytes, allocations, mappings }: Used, sign: 1 | -1): void {
+  let used = of.get(uid)
+  if (!used) {
+    used = { ...nothing }
+    of.set(uid, used)
   }
+  used.bytes += sign * bytes
+  used.allocations += sign * allocations
+  used.mappings += sign * mappings
+  if (resources.every(resource => used[resource] === 0)) of.delete(uid)
 }
 
 export const resources = ['bytes', 'allocations', 'mappings'] as const

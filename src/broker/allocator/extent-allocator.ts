@@ -1,5 +1,6 @@
 import type { Extent } from '../../../protocol/table'
 import { roundUp } from '../../../protocol/units'
+import { inOrder } from './extents'
 import { FreeIndex } from './free-index'
 
 type ExtentConflictCode =
@@ -29,11 +30,15 @@ export class ExtentConflict extends Error {
  */
 const candidatesMax = 256
 
-/** Bytes. base is the physical address of the range, where alignment is to hold for addresses; unit divides it. */
+/**
+ * Bytes. base is the physical address of the range, where alignment is to hold for addresses; unit divides it. used: the extents
+ * that the table has in use, in any order.
+ */
 interface ExtentAllocatorOptions {
   readonly bytes: number
   readonly unit: number
   readonly base?: number
+  readonly used?: readonly Extent[]
 }
 
 /**
@@ -67,8 +72,9 @@ export class ExtentAllocator {
   readonly bytes: number
   readonly unit: number
   private readonly base: number
-  private readonly index = new FreeIndex()
+  private readonly index: FreeIndex
 
+  /** @throws ExtentConflict */
   constructor(options: ExtentAllocatorOptions) {
     this.unit = options.unit
     this.bytes = options.bytes
@@ -79,10 +85,11 @@ export class ExtentAllocator {
     if (!Number.isSafeInteger(this.base + this.bytes) || this.base < 0 || this.base % this.unit !== 0) {
       throw new RangeError(`base ${this.base} of a range in units of ${this.unit}`)
     }
-    this.index.give({ offset: 0, length: this.bytes })
+    this.index = new FreeIndex(this.unit)
+    this.index.fill(this.between(inOrder([...(options.used ?? [])])))
   }
 
-  /** Takes exactly these extents, which the table has in use. All or none; throws ExtentConflict. */
+  /** Takes exactly these extents. All or none; throws ExtentConflict. */
   reserve(extents: readonly Extent[]): void {
     const taken: Extent[] = []
     try {
@@ -182,6 +189,23 @@ export class ExtentAllocator {
   /** Free extents by offset. */
   freeExtents(): Generator<Extent> {
     return this.index.extents()
+  }
+
+  /** The free extents between used ones. */
+  private between(used: readonly Extent[]): Extent[] {
+    const free: Extent[] = []
+    let offset = 0
+    const addUntil = (end: number) => {
+      if (end > offset) free.push({ offset, length: end - offset })
+    }
+    for (const extent of used) {
+      this.check(extent)
+      if (extent.offset < offset) throw new ExtentConflict('ExtentOverlap', extent)
+      addUntil(extent.offset)
+      offset = extent.offset + extent.length
+    }
+    addUntil(this.bytes)
+    return free
   }
 
   private choose(bytes: number, align: number, extentsMax: number): readonly Extent[] | undefined {

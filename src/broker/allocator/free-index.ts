@@ -1,14 +1,19 @@
 import BTree from 'sorted-btree'
 import type { Extent } from '../../../protocol/table'
 
-/** Free extents by offset and by size; neighbours are always merged. Every operation is O(log n). */
+/**
+ * Free extents by offset and by size; neighbours are always merged. Every operation is O(log n). It counts in units, because V8 keeps
+ * integers from 2^31 on in objects of their own.
+ */
 export class FreeIndex {
   private readonly lengthByOffset = new BTree<number, number>(undefined, byNumber)
   private readonly bySize = new BTree<Extent, undefined>(undefined, bySizeThenOffset)
-  private totalBytes = 0
+  private totalUnits = 0
+
+  constructor(private readonly unit: number) {}
 
   get bytes(): number {
-    return this.totalBytes
+    return this.totalUnits * this.unit
   }
 
   get count(): number {
@@ -16,56 +21,71 @@ export class FreeIndex {
   }
 
   get largest(): Extent | undefined {
-    return this.bySize.maxKey()
+    return this.inBytes(this.bySize.maxKey())
   }
 
   /** The free extent that the offset lies in. */
   at(offset: number): Extent | undefined {
-    const pair = this.lengthByOffset.getPairOrNextLower(offset)
-    return pair && offset < pair[0] + pair[1] ? { offset: pair[0], length: pair[1] } : undefined
+    const at = Math.floor(offset / this.unit)
+    const pair = this.lengthByOffset.getPairOrNextLower(at)
+    return pair && at < pair[0] + pair[1] ? this.inBytes({ offset: pair[0], length: pair[1] }) : undefined
   }
 
   /** The free extent that the offset lies in, or else the next one behind it. */
   from(offset: number): Extent | undefined {
     const behind = () => {
-      const pair = this.lengthByOffset.nextHigherPair(offset)
-      return pair && { offset: pair[0], length: pair[1] }
+      const pair = this.lengthByOffset.nextHigherPair(Math.floor(offset / this.unit))
+      return pair && this.inBytes({ offset: pair[0], length: pair[1] })
     }
     return this.at(offset) ?? behind()
   }
 
   /** Whether any part of the extent is free. */
   touches(extent: Extent): boolean {
-    const pair = this.lengthByOffset.nextLowerPair(extent.offset + extent.length)
-    return pair !== undefined && pair[0] + pair[1] > extent.offset
+    const { offset, length } = this.inUnits(extent)
+    const pair = this.lengthByOffset.nextLowerPair(offset + length)
+    return pair !== undefined && pair[0] + pair[1] > offset
   }
 
   /** The smallest extent of at least length, lowest offset first among equals. */
   smallest(length: number): Extent | undefined {
-    return this.bySize.getPairOrNextHigher({ offset: 0, length })?.[0]
+    return this.inBytes(this.bySize.getPairOrNextHigher(this.inUnits({ offset: 0, length }))?.[0])
   }
 
   /** The next after extent in that order. */
   nextLarger(extent: Extent): Extent | undefined {
-    return this.bySize.nextHigherKey(extent)
+    return this.inBytes(this.bySize.nextHigherKey(this.inUnits(extent)))
   }
 
-  /** The next before extent in that order; the largest for undefined. */
-  nextSmaller(extent: Extent | undefined): Extent | undefined {
-    return this.bySize.nextLowerKey(extent)
+  /** The next before extent in that order. */
+  nextSmaller(extent: Extent): Extent | undefined {
+    return this.inBytes(this.bySize.nextLowerKey(this.inUnits(extent)))
+  }
+
+  /** The first content. In order, neither overlapping nor next to each other. */
+  fill(extents: readonly Extent[]): void {
+    const all = extents.map(extent => this.inUnits(extent))
+    for (const { offset, length } of all) {
+      this.lengthByOffset.set(offset, length)
+      this.totalUnits += length
+    }
+    // In order, an index of a million takes a third of the time.
+    for (const extent of all.sort(bySizeThenOffset)) this.bySize.set(extent, undefined)
   }
 
   /** The extent must be wholly within the free one given. */
   take(free: Extent, extent: Extent): void {
-    this.remove(free)
-    const end = extent.offset + extent.length
-    if (extent.offset > free.offset) this.insert({ offset: free.offset, length: extent.offset - free.offset })
-    if (end < free.offset + free.length) this.insert({ offset: end, length: free.offset + free.length - end })
+    const from = this.inUnits(free)
+    const { offset, length } = this.inUnits(extent)
+    this.remove(from)
+    const end = offset + length
+    if (offset > from.offset) this.insert({ offset: from.offset, length: offset - from.offset })
+    if (end < from.offset + from.length) this.insert({ offset: end, length: from.offset + from.length - end })
   }
 
   /** No part of the extent may be free. */
   give(extent: Extent): void {
-    let { offset, length } = extent
+    let { offset, length } = this.inUnits(extent)
     const before = this.lengthByOffset.nextLowerPair(offset)
     if (before && before[0] + before[1] === offset) {
       this.remove({ offset: before[0], length: before[1] })
@@ -83,19 +103,28 @@ export class FreeIndex {
 
   /** By offset. */
   *extents(): Generator<Extent> {
-    for (const [offset, length] of this.lengthByOffset.entries()) yield { offset, length }
+    for (const [offset, length] of this.lengthByOffset.entries()) yield this.inBytes({ offset, length })
   }
 
   private insert(extent: Extent): void {
     this.lengthByOffset.set(extent.offset, extent.length)
     this.bySize.set(extent, undefined)
-    this.totalBytes += extent.length
+    this.totalUnits += extent.length
   }
 
   private remove(extent: Extent): void {
     this.lengthByOffset.delete(extent.offset)
     this.bySize.delete(extent)
-    this.totalBytes -= extent.length
+    this.totalUnits -= extent.length
+  }
+
+  private inUnits({ offset, length }: Extent): Extent {
+    return { offset: offset / this.unit, length: length / this.unit }
+  }
+
+  private inBytes<E extends Extent | undefined>(extent: E): Extent | Extract<E, undefined> {
+    if (!extent) return undefined as Extract<E, undefined>
+    return { offset: extent.offset * this.unit, length: extent.length * this.unit }
   }
 }
 

@@ -92,10 +92,10 @@ async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatc
     const problem = conflict(broker, table)
     if (problem) return giveUp(problem)
     const { bytes, unitBytes: unit, base = 0, tableBytes = 0 } = source
-    const allocator = new ExtentAllocator({ bytes, unit, base })
-    if (tableBytes > 0) allocator.reserve([{ offset: 0, length: tableBytes }])
-    for (const record of table.state.allocations.values()) allocator.reserve(record.extents)
-    for (const record of table.state.retired.values()) allocator.reserve(record.extents)
+    const used = tableBytes > 0 ? [{ offset: 0, length: tableBytes }] : []
+    for (const record of table.state.allocations.values()) used.push(...record.extents)
+    for (const record of table.state.retired.values()) used.push(...record.extents)
+    const allocator = new ExtentAllocator({ bytes, unit, base, used })
     const parts = {
       source,
       table,

@@ -1,35 +1,81 @@
 import type { AllocationRecord, Extent, MappingRecord, RetiredRecord } from '../../../protocol/table'
-import type { Charge } from '../access/accounts'
+import { Accounts, type Charge } from '../access/accounts'
 import { bytesOf } from '../allocator/extents'
 import type { Holder } from '../lease/process'
 import type { ScrubObserver } from '../source/source'
-import type { Range, Sums } from './range'
+import type { Range } from './range'
 
 /** One for all: a million allocations have none. */
 const noExtents: readonly Extent[] = []
+const noMappings: ReadonlyMap<number, Mapping> = new Map()
 
-/** An allocation: its record in the table, and state that lasts only as long as processes live. */
+/**
+ * An allocation: its record in the table, and state that lasts only as long as processes live. What few need it gets
+ * when it needs it: there can be a million of them.
+ */
 export class Allocation {
-  readonly mappings = new Map<number, Mapping>()
   /** The process that allocated or claimed it, until the inventory notes its end. */
   heldBy: Holder | undefined
   /** The process that has joined the holder and will take its place, until the inventory notes its end. */
   successorBy: Holder | undefined
   /** The operation that changes the allocation over several iterations of the event loop. */
   busy: string | undefined
-  /** The allocation's part of the sums of its range. */
-  counted: Partial<Sums> = {}
+  /** The record that the sums of its range count, if they do, and whether they count it as claimed. */
+  counted: AllocationRecord | undefined
+  countedAsClaimed = false
   /** Its reported poison that no table records; in order, without overlaps. */
   reportedBad: readonly Extent[] = noExtents
+  private current: AllocationRecord
+  private payment: Charge | Accounts
+  private ownMappings: Map<number, Mapping> | undefined
 
+  /** payment: its charge, or the accounts that have counted it. */
   constructor(
     readonly range: Range,
-    public record: AllocationRecord,
-    public charge: Charge,
-  ) {}
+    record: AllocationRecord,
+    payment: Charge | Accounts,
+  ) {
+    this.current = record
+    this.payment = payment
+  }
 
   get id(): number {
-    return this.record.id
+    return this.current.id
+  }
+
+  get record(): AllocationRecord {
+    return this.current
+  }
+
+  set record(record: AllocationRecord) {
+    // The accounts have counted the former amount.
+    if (record.bytes !== this.current.bytes || record.uid !== this.current.uid) this.payment = this.charge
+    this.current = record
+  }
+
+  get charge(): Charge {
+    if (this.payment instanceof Accounts)
+      this.payment = this.payment.counted(this.current.uid, this.current.bytes)
+    return this.payment
+  }
+
+  set charge(charge: Charge) {
+    this.payment = charge
+  }
+
+  get mappings(): ReadonlyMap<number, Mapping> {
+    return this.ownMappings ?? noMappings
+  }
+
+  /** Only the inventory calls it, like remove(). */
+  add(mapping: Mapping): void {
+    this.ownMappings ??= new Map()
+    this.ownMappings.set(mapping.id, mapping)
+  }
+
+  remove(mapping: Mapping): void {
+    this.ownMappings?.delete(mapping.id)
+    if (this.ownMappings?.size === 0) this.ownMappings = undefined
   }
 
   get name(): string {
@@ -70,7 +116,7 @@ export class Mapping {
   private process: Holder | undefined
   /** The process has given it back. A process that claims it afterwards has not. */
   private givenBackBy: Holder | undefined
-  private readonly waiting = new Set<() => void>()
+  private waiting: (() => void)[] | undefined
   /** When the quarantine last found out who reaches its memory, on the monotonic clock. */
   namedAt = Number.NEGATIVE_INFINITY
 
@@ -120,12 +166,14 @@ export class Mapping {
 
   /** Resolves when its holder gives it back or is gone. */
   untilReturned(): Promise<void> {
-    return new Promise(resolve => this.waiting.add(resolve))
+    return new Promise(resolve => {
+      this.waiting = [...(this.waiting ?? []), resolve]
+    })
   }
 
   private wake(): void {
-    for (const resolve of this.waiting) resolve()
-    this.waiting.clear()
+    for (const resolve of this.waiting ?? []) resolve()
+    this.waiting = undefined
   }
 }
 
@@ -137,8 +185,8 @@ export class Retired {
   namedAt = Number.NEGATIVE_INFINITY
   /** Set while the broker scrubs it. */
   scrubbing: ScrubObserver | undefined
-  /** Its part of the sums of its range. */
-  counted: Partial<Sums> = {}
+  /** The record that the sums of its range count, if they do. */
+  counted: RetiredRecord | undefined
 
   constructor(
     readonly range: Range,

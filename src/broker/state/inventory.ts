@@ -59,8 +59,10 @@ export class Inventory {
     const { state } = range.table
     for (const kind of countedKinds)
       this.lastIds[kind] = Math.max(this.lastIds[kind], range.table.nextId(kind) - 1)
-    for (const record of state.allocations.values())
-      this.index(new Allocation(range, record, this.chargeMemory(record.uid, record.bytes)))
+    for (const record of state.allocations.values()) {
+      this.accounts.count(record.uid, record.bytes)
+      this.index(new Allocation(range, record, this.accounts))
+    }
     for (const record of state.mappings.values()) {
       const allocation = this.byId.get(record.allocationId)
       if (!allocation) throw new Error(`mapping ${record.id} has no allocation ${record.allocationId}`)
@@ -137,7 +139,10 @@ export class Inventory {
   addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
     const written = record.access === 'readWrite' ? this.withoutDigest(allocation) : []
     allocation.range.commit([{ put: 'mapping', value: record }, ...written], record.uid)
-    if (written.length > 0) allocation.record = { ...allocation.record, digest: null }
+    if (written.length > 0) {
+      allocation.record = { ...allocation.record, digest: null }
+      this.recount(allocation)
+    }
     const mapping = this.indexMapping(allocation, record)
     this.setMappingHolder(mapping, holder)
     return mapping
@@ -269,14 +274,14 @@ export class Inventory {
     const record = { ...retired.record, ...change, reason }
     retired.range.commit([{ put: 'retired', value: record }])
     retired.record = record
-    this.recount(retired)
+    this.recountRetired(retired)
   }
 
   free(retired: Retired): void {
     retired.range.commit([{ delete: 'retired', key: retired.record.id }])
     this.retired.delete(retired.record.id)
     retired.range.free(retired.record.extents)
-    this.recount(retired)
+    this.recountRetired(retired)
     retired.charge.close()
   }
 
@@ -367,7 +372,7 @@ export class Inventory {
     const mapping = new Mapping(allocation, record, charge)
     this.mappings.set(mapping.id, mapping)
     if (record.state === 'revoking') this.revoking.add(mapping)
-    allocation.mappings.set(mapping.id, mapping)
+    allocation.add(mapping)
     this.related.updateUser(record.uid, allocation)
     return mapping
   }
@@ -376,7 +381,7 @@ export class Inventory {
     this.setMappingHolder(mapping, undefined)
     this.mappings.delete(mapping.id)
     this.revoking.delete(mapping)
-    mapping.allocation.mappings.delete(mapping.id)
+    mapping.allocation.remove(mapping)
     this.related.updateUser(mapping.record.uid, mapping.allocation)
     mapping.charge?.close()
   }
@@ -391,29 +396,23 @@ export class Inventory {
   ): Retired {
     const retired = new Retired(range, record, charge)
     this.retired.set(record.id, retired)
-    this.recount(retired)
+    this.recountRetired(retired)
     return retired
   }
 
-  /** Brings the sums of a range up to date after a change of one allocation or of retired memory. */
-  private recount(entry: Allocation | Retired): void {
-    const { sums } = entry.range
-    const add = (counted: Partial<Sums>, sign: 1 | -1) => {
-      for (const sum of Object.keys(counted) as (keyof Sums)[]) sums[sum] += sign * counted[sum]!
-    }
-    add(entry.counted, -1)
-    entry.counted = this.summandsOf(entry)
-    add(entry.counted, 1)
+  /** Brings the sums of a range up to date after a change of one allocation. */
+  private recount(allocation: Allocation): void {
+    const { record, heldBy } = allocation
+    countAllocation(allocation, -1)
+    allocation.counted = this.byId.get(record.id) === allocation ? record : undefined
+    allocation.countedAsClaimed = heldBy !== undefined
+    countAllocation(allocation, 1)
   }
 
-  /** Computes the present part of an allocation or of retired memory in the sums. */
-  private summandsOf(entry: Allocation | Retired): Partial<Sums> {
-    if (entry instanceof Retired)
-      return this.retired.has(entry.record.id) ? { [entry.record.state]: entry.bytes } : {}
-    const { id, record, heldBy } = entry
-    if (this.byId.get(id) !== entry) return {}
-    const claimed = heldBy === undefined ? 0 : 1
-    return { allocations: 1, allocatedBytes: record.bytes, claimed, [record.verdict]: 1 }
+  private recountRetired(retired: Retired): void {
+    countRetired(retired, -1)
+    retired.counted = this.retired.has(retired.record.id) ? retired.record : undefined
+    countRetired(retired, 1)
   }
 
   /** Over all ranges. */
@@ -422,4 +421,16 @@ export class Inventory {
     for (const { sums } of this.ranges.values()) total += sums[of]
     return total
   }
+}
+
+function countAllocation({ range: { sums }, counted, countedAsClaimed }: Allocation, sign: 1 | -1): void {
+  if (!counted) return
+  sums.allocations += sign
+  sums.allocatedBytes += sign * counted.bytes
+  sums[counted.verdict] += sign
+  if (countedAsClaimed) sums.claimed += sign
+}
+
+function countRetired({ range: { sums }, counted }: Retired, sign: 1 | -1): void {
+  if (counted) sums[counted.state] += sign * bytesOf(counted.extents)
 }

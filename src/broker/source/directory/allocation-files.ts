@@ -19,10 +19,11 @@ const O_PATH = 0o10000000
 
 /** The files of a directory's allocations, by id. No method waits for somebody who has the file open. */
 export class AllocationFiles {
-  private readonly names: Map<number, string>
+  /** Only those that can't be derived from the id. */
+  private readonly names = new Map<number, string>()
 
   constructor(readonly directory: string) {
-    this.names = allocationFiles(directory)
+    for (const [id, name] of allocationFiles(directory)) this.setName(id, name)
   }
 
   path(id: number): string {
@@ -41,7 +42,7 @@ export class AllocationFiles {
     hidden: boolean,
     check?: (file: string) => void,
   ): number {
-    this.names.set(id, nameFor(id, hidden))
+    this.setName(id, nameFor(id, hidden))
     const file = this.path(id)
     // Nobody else knows this file yet, so nobody can make these calls wait.
     const fd = openSync(file, 'wx+', 0o600)
@@ -62,7 +63,7 @@ export class AllocationFiles {
   rename(id: number, hidden: boolean): void {
     const name = nameFor(id, hidden)
     renameSync(this.path(id), `${this.directory}/${name}`)
-    this.names.set(id, name)
+    this.setName(id, name)
   }
 
   /** Removes the name. Who has the file open keeps its memory. */
@@ -97,6 +98,11 @@ export class AllocationFiles {
   /** O_PATH: a holder with a lease, or one that runs the file as a program, prevents any other open. */
   openByName(id: number): number | undefined {
     return ifThere(() => openSync(this.path(id), O_PATH | constants.O_NOFOLLOW))
+  }
+
+  private setName(id: number, name: string): void {
+    if (name === nameFor(id, false)) this.names.delete(id)
+    else this.names.set(id, name)
   }
 
   present(): number[] {
