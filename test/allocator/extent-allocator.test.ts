@@ -211,7 +211,7 @@ test('through any sequence, extents never overlap, no unit is lost, alignment ho
         }
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 250 },
   )
   const { filled, ...often } = seen
   for (const count of Object.values(often)) expect(count).toBeGreaterThan(50)
