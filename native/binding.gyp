@@ -53,6 +53,13 @@
       ]
     },
     {
+      "target_name": "membroker-launcher",
+      "type": "executable",
+      "product_extension": "",
+      "sources": ["src/launcher_main.cc", "src/process.cc", "src/unix_socket.cc"],
+      "ldflags!": ["-rdynamic"]
+    },
+    {
       "target_name": "membroker-worker",
       "type": "executable",
       "product_extension": "",

@@ -2,8 +2,8 @@
 //
 // Uses the headers that came with this Node where they are installed, so that no download is needed;
 // otherwise node-gyp fetches them. --force builds regardless; --sanitize builds with ASan and UBSan into
-// build-sanitize/, when a source is newer than what is there; --prebuilt puts the worker program of an earlier build
-// beside the prebuilt addon.
+// build-sanitize/, when a source is newer than what is there; --prebuilt puts the programs of an earlier build beside
+// the prebuilt addon.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,13 +13,14 @@ import { fileURLToPath } from 'node:url'
 const require = createRequire(import.meta.url)
 const here = path.dirname(fileURLToPath(import.meta.url))
 
-const program = 'membroker-worker'
+const programs = ['membroker-launcher', 'membroker-worker']
 
 function loads() {
   try {
     const loader = require('node-gyp-build')
     loader(here)
-    return existsSync(path.join(path.dirname(loader.path(here)), program))
+    const folder = path.dirname(loader.path(here))
+    return programs.every(program => existsSync(path.join(folder, program)))
   } catch {
     return false
   }
@@ -63,11 +64,12 @@ function buildSanitized() {
   build(directory, ['--', '-Dsanitize=yes'])
 }
 
-function copyWorker() {
+function copyPrograms() {
   const prebuilds = path.join(here, 'prebuilds', `linux-${process.arch}`)
-  cpSync(path.join(here, 'build/Release', program), path.join(prebuilds, program))
+  for (const program of programs)
+    cpSync(path.join(here, 'build/Release', program), path.join(prebuilds, program))
 }
 
 if (process.argv.includes('--sanitize')) buildSanitized()
-else if (process.argv.includes('--prebuilt')) copyWorker()
+else if (process.argv.includes('--prebuilt')) copyPrograms()
 else if (process.argv.includes('--force') || !loads()) build(here, [])

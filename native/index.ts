@@ -2,5 +2,5 @@
 export type * from './addon'
 export * from './functions'
 export * as native from './functions'
-export { workerFile } from './load'
+export { launcherFile, workerFile } from './load'
 export { ownPackage } from './own-package'

@@ -4,12 +4,17 @@ import { ownPackage } from './own-package'
 
 const addonFolder = () => path.join(ownPackage().folder, 'native')
 
-/** The worker program, for spawnWorker; it lies beside the addon. */
-export function workerFile(): string {
+/** The program that spawnWorker starts. */
+export const workerFile = () => besideAddon('membroker-worker')
+
+/** The program that connects to a broker for its parent, and becomes another program: native/src/launcher_main.cc. */
+export const launcherFile = () => besideAddon('membroker-launcher')
+
+function besideAddon(program: string): string {
   const addon =
     process.env.MEMBROKER_ADDON ??
     (require('node-gyp-build') as { path(directory: string): string }).path(addonFolder())
-  return path.join(path.dirname(path.resolve(addon)), 'membroker-worker')
+  return path.join(path.dirname(path.resolve(addon)), program)
 }
 
 /** $MEMBROKER_ADDON names another file to load: a build with sanitizers. */

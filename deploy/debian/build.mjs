@@ -58,7 +58,7 @@ function daemon(tree) {
   const [packed] = JSON.parse(run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root }))
   for (const { path: name } of packed.files)
     if (!/^native\/|^deploy\/debian\//.test(name)) cpSync(path.join(root, name), inside(name))
-  for (const name of ['membroker.node', 'membroker-worker'])
+  for (const name of ['membroker.node', 'membroker-launcher', 'membroker-worker'])
     cpSync(path.join(root, 'native/build/Release', name), inside(`native/build/Release/${name}`))
   writeFileSync(inside('package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
   const dependencies = run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })

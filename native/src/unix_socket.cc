@@ -174,6 +174,21 @@ Received ReceiveUnix(int socket, void* buffer, size_t size) {
   return received;
 }
 
+bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds) {
+  auto* bytes = static_cast<uint8_t*>(buffer);
+  while (size > 0) {
+    pollfd readable{socket, POLLIN, 0};
+    if (poll(&readable, 1, -1) < 0 && errno != EINTR) return false;
+    Received received = ReceiveUnix(socket, bytes, size);
+    if (received.bytes == -EAGAIN) continue;
+    if (received.bytes <= 0) return false;
+    for (Fd& fd : received.fds) fds->push_back(std::move(fd));
+    bytes += received.bytes;
+    size -= static_cast<size_t>(received.bytes);
+  }
+  return true;
+}
+
 int PeerOf(int socket, Peer* peer) {
   ucred credentials{};
   socklen_t length = sizeof(credentials);

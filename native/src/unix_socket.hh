@@ -34,6 +34,8 @@ struct Received {
   std::vector<Fd> fds;
 };
 Received ReceiveUnix(int socket, void* buffer, size_t size);
+/** Waits for that many bytes. Adds the descriptors that come with them. False at the end of the stream. */
+bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds);
 
 struct Peer {
   int pid;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,21 +187,6 @@ int32_t Operate(uint32_t kind, int fd, Reader& request) {
   return run() < 0 ? -errno : 0;
 }
 
-/** False at the end of the stream. Descriptors come with the first byte. */
-bool Receive(uint8_t* bytes, size_t size, std::vector<Fd>* fds) {
-  while (size > 0) {
-    pollfd readable{kSocket, POLLIN, 0};
-    if (poll(&readable, 1, -1) < 0 && errno != EINTR) return false;
-    Received received = ReceiveUnix(kSocket, bytes, size);
-    if (received.bytes == -EAGAIN) continue;
-    if (received.bytes <= 0) return false;
-    for (Fd& fd : received.fds) fds->push_back(std::move(fd));
-    bytes += received.bytes;
-    size -= static_cast<size_t>(received.bytes);
-  }
-  return true;
-}
-
 int Run() {
   prctl(PR_SET_NAME, "membroker-work");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -217,10 +201,10 @@ int Run() {
       uint32_t kind;
     } head;
     std::vector<Fd> fds;
-    if (!Receive(reinterpret_cast<uint8_t*>(&head), sizeof(head), &fds)) return EXIT_SUCCESS;
+    if (!ReceiveAll(kSocket, &head, sizeof(head), &fds)) return EXIT_SUCCESS;
     if (head.bytes > kRequestBytesMax) return EXIT_FAILURE;
     std::vector<uint8_t> body(head.bytes);
-    if (!Receive(body.data(), body.size(), &fds)) return EXIT_SUCCESS;
+    if (!ReceiveAll(kSocket, body.data(), body.size(), &fds)) return EXIT_SUCCESS;
     area.begin();
     Reader request(body);
     int32_t status;

@@ -1,3 +1,4 @@
+import { connectUnix } from '../../native'
 import { Administration } from './administration'
 import { Allocation, type AllocationInfo } from './allocation'
 import { ClientState } from './client-state'
@@ -26,6 +27,7 @@ import {
   rebuild,
 } from './rebuild'
 import { RevokeListener } from './revoke-listener'
+import type { Place } from './transport'
 import type { ResumePhases } from './update'
 import { warn } from './warning'
 import { type WatchItem, watch } from './watch'
@@ -50,10 +52,11 @@ export class Broker extends Administration {
     socket: string,
     reconnect: ReconnectOptions,
     signal: AbortSignal | undefined,
+    connectTo: Place['connectTo'] = connectUnix,
   ): Promise<Broker> {
     let broker: Broker | undefined
     const link = await Link.open(
-      socket,
+      { socketPath: socket, connectTo },
       reconnect,
       {
         onDisconnected: error => {

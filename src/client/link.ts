@@ -8,7 +8,7 @@ import { closeAll } from './descriptor'
 import { aborted, BrokerError, closedError, toBrokerError, violation } from './errors'
 import { IdleConnection } from './idle-connection'
 import { checkReply, type In, type Method, type Out, type Reply } from './reply'
-import { type Connection, dial } from './transport'
+import { type Connection, dial, type Place } from './transport'
 
 const interfaceName = 'io.membroker.Broker'
 
@@ -35,7 +35,7 @@ type State =
 
 /** The way to the broker: one connection for calls that are answered at once, kept up; others for those that are not. */
 export class Link {
-  private readonly socketPath: string
+  private readonly place: Place
   private readonly reconnect: Reconnect
   private readonly events: LinkEvents
   private readonly closer = new AbortController()
@@ -43,8 +43,8 @@ export class Link {
   private readonly idle = new IdleConnection()
   private state: State
 
-  private constructor(socketPath: string, reconnect: Reconnect, events: LinkEvents, first: Connection) {
-    this.socketPath = socketPath
+  private constructor(place: Place, reconnect: Reconnect, events: LinkEvents, first: Connection) {
+    this.place = place
     this.reconnect = reconnect
     this.events = events
     this.state = { name: 'up', connection: first }
@@ -53,15 +53,15 @@ export class Link {
 
   /** @throws BrokerError BrokerUnreachable, ProtocolViolation, Aborted */
   static async open(
-    socketPath: string,
+    place: Place,
     options: ReconnectOptions,
     events: LinkEvents,
     signal: AbortSignal | undefined,
   ): Promise<Link> {
     const { minDelayMs = 10, maxDelayMs = 1_000, timeoutMs = 30_000 } = options
     const reconnect = { minDelayMs, maxDelayMs, timeoutMs }
-    const { connection } = await greet(socketPath, reconnect.timeoutMs, signal)
-    return new Link(socketPath, reconnect, events, connection)
+    const { connection } = await greet(place, reconnect.timeoutMs, signal)
+    return new Link(place, reconnect, events, connection)
   }
 
   get closed(): boolean {
@@ -235,7 +235,7 @@ export class Link {
     for (let attempt = 0; ; attempt++) {
       await this.up(giveUpAt, signal)
       try {
-        return await dial(this.socketPath, signal)
+        return await dial(this.place, signal)
       } catch (error) {
         // The broker may be gone without the shared connection having noticed yet.
         const unreachable = error instanceof BrokerError && error.code === 'BrokerUnreachable'
@@ -246,11 +246,12 @@ export class Link {
   }
 
   private stillDown(): BrokerError {
+    const { socketPath } = this.place
     return new BrokerError(
       'BrokerUnreachable',
-      `the broker at ${this.socketPath} went away and did not come back within ${this.reconnect.timeoutMs} ms; ` +
+      `the broker at ${socketPath} went away and did not come back within ${this.reconnect.timeoutMs} ms; ` +
         'nothing was sent',
-      { parameters: { socket: this.socketPath } },
+      { parameters: { socket: socketPath } },
     )
   }
 
@@ -270,7 +271,7 @@ export class Link {
     for (let attempt = 0; !this.closed; attempt++) {
       await this.pause(attempt).catch(() => {})
       if (this.closed) return
-      const greeted = await greet(this.socketPath, this.reconnect.timeoutMs, this.closer.signal).catch(
+      const greeted = await greet(this.place, this.reconnect.timeoutMs, this.closer.signal).catch(
         () => undefined,
       )
       if (!greeted) continue
@@ -285,11 +286,11 @@ export class Link {
 
 /** A connection whose other end has proved to be a broker that answers. */
 async function greet(
-  socketPath: string,
+  place: Place,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<{ connection: Connection; status: Out<'GetStatus'> }> {
-  const connection = await dial(socketPath, signal)
+  const connection = await dial(place, signal)
   const timeout = AbortSignal.timeout(timeoutMs)
   try {
     const sent = connection.caller.call(qualified('GetStatus'), {})
@@ -304,6 +305,7 @@ async function greet(
       : 'closed the connection without an answer: it may be at its limit of clients, shutting down, or no membrokerd'
     const hungUp = error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)
     if (!timeout.aborted && !hungUp) throw toBrokerError(error, 'GetStatus')
+    const { socketPath } = place
     throw new BrokerError('BrokerUnreachable', `the program at ${socketPath} ${reason}`, {
       parameters: { socket: socketPath },
       cause: error,

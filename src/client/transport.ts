@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connectUnix, Socket, SystemError } from '../../native'
+import { Socket, SystemError } from '../../native'
 import { Caller } from '../../protocol/wire/caller'
 import type { Channel, OpenChannel } from '../../protocol/wire/channel'
 import { closeQuietly } from './descriptor'
@@ -16,16 +16,26 @@ export interface Connection {
   readonly closed: Promise<Error | undefined>
 }
 
+/** Where the broker listens, and how a connection to it is made. */
+export interface Place {
+  readonly socketPath: string
+  /** Returns a connected socket. The broker takes the process that connected it for the caller. @throws SystemError */
+  readonly connectTo: (socketPath: string) => number | Promise<number>
+}
+
 /**
  * Connects to a broker's socket.
  * @throws BrokerError BrokerUnreachable, Aborted
  */
-export async function dial(socketPath: string, signal: AbortSignal | undefined): Promise<Connection> {
+export async function dial(
+  { socketPath, connectTo }: Place,
+  signal: AbortSignal | undefined,
+): Promise<Connection> {
   const giveUpAt = performance.now() + backlogPatienceMs
   for (;;) {
     if (signal?.aborted) throw aborted(signal)
     try {
-      return open(connectUnix(socketPath))
+      return open(await connectTo(socketPath))
     } catch (error) {
       if ((error as SystemError).code !== 'EAGAIN' || performance.now() >= giveUpAt)
         throw unreachable(socketPath, error)

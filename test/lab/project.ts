@@ -29,7 +29,10 @@ export async function projectDisk(): Promise<string> {
       file(place, root, 'test/clients/driver.py'),
       // What the package's install scripts would make here.
       file(place, root, 'native/build/Release/membroker.node'),
-      { ...file(place, root, 'native/build/Release/membroker-worker'), mode: 0o755 },
+      ...['membroker-launcher', 'membroker-worker'].map(name => ({
+        ...file(place, root, `native/build/Release/${name}`),
+        mode: 0o755,
+      })),
       ...compiledCode(root),
       ...Object.entries(bin).map(
         ([name, target]): Entry => ({ kind: 'link', path: `bin/${name}`, target: `../${place}/${target}` }),

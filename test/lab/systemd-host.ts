@@ -67,13 +67,13 @@ export async function systemdHost(
   progress: Progress,
 ): Promise<string> {
   const packages = await systemdPackages(progress, suite)
-  const setpriv = realpathSync(findProgram('setpriv')!)
-  const libraries = (await librariesOf([setpriv])).map(file => fromFile(file, realpathSync(file)))
+  const getent = realpathSync(findProgram('getent')!)
+  const libraries = (await librariesOf([getent])).map(file => fromFile(file, realpathSync(file)))
   const text = (place: string, lines: string): Entry => ({ kind: 'text', path: place, text: lines })
   const link = (place: string, target: string): Entry => ({ kind: 'link', path: place, target })
   const entries: Entry[] = [
     ...['bin', 'sbin', 'lib', 'lib64'].map(name => link(name, `usr/${name}`)),
-    ...[...tools.entries, fromFile('/bin/setpriv', setpriv), ...libraries].map(entry => ({
+    ...[...tools.entries, fromFile('/bin/getent', getent), ...libraries].map(entry => ({
       ...entry,
       path: `usr/${entry.path}`,
     })),

@@ -57,7 +57,8 @@ beforeAll(async () => {
   mkdirSync(prebuilds, { recursive: true })
   const built = path.join(packageRoot, 'native/build/Release')
   cpSync(path.join(built, 'membroker.node'), path.join(prebuilds, 'node.node'))
-  cpSync(path.join(built, 'membroker-worker'), path.join(prebuilds, 'membroker-worker'))
+  for (const name of ['membroker-launcher', 'membroker-worker'])
+    cpSync(path.join(built, name), path.join(prebuilds, name))
   const manifest = JSON.parse(readFileSync(path.join(source, 'package.json'), 'utf8'))
   for (const version of Object.values(versions)) {
     writeFileSync(path.join(source, 'package.json'), JSON.stringify({ ...manifest, version }))

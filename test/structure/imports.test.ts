@@ -32,7 +32,7 @@ const orders: Record<string, string[]> = {
   ],
   'src/client/ctl': [
     ...['terminal/', 'table', 'event-line', 'exit', 'unless', 'executable', 'placeholder', 'verb', 'remote'],
-    ...['map-spec', 'memory-path', 'session', 'launch', 'completion'],
+    ...['map-spec', 'memory-path', 'session', 'held-maps', 'launch', 'completion'],
     ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
   ],
   'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],

@@ -3,10 +3,11 @@
  * are killed at random moments of start, save, load and upgrade; after each, the guest goes on from the count in its memory, or it
  * boots, and it boots only where it had run since it was saved last, or its save was broken off.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findProgram, withQemu } from '../guest/require-qemu'
+import { launcherFile } from '../../native'
+import { withQemu } from '../guest/require-qemu'
 import { Seeded } from '../support/seeded'
 import { until } from '../support/test-broker'
 import { expectGapless, gone, type Run, Scene } from './scene'
@@ -40,12 +41,15 @@ withQemu(() => {
     const ran = path.join(scene.folder, 'ran')
     const waits = path.join(scene.folder, 'waits')
     const go = path.join(scene.folder, 'go')
+    // Programs are looked for beside the addon.
+    const addon = path.join(scene.folder, 'membroker.node')
+    copyFileSync(path.join(path.dirname(launcherFile()), 'membroker.node'), addon)
     scene.program(
-      'setpriv',
-      `#!/bin/sh\necho $$ > ${waits}\nuntil [ -e ${go} ]; do sleep 0.01; done\nexec ${findProgram('setpriv')} "$@"\n`,
+      'membroker-launcher',
+      `#!/bin/sh\necho $$ > ${waits}\nuntil [ -e ${go} ]; do sleep 0.01; done\nexec ${launcherFile()} "$@"\n`,
     )
     scene.write('vm-1', { vm: `qemu = "${scene.program('qemu', `#!/bin/sh\ntouch ${ran}\n`)}"\n` })
-    scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
+    scene.launcher = ['env', `MEMBROKER_ADDON=${addon}`]
     const run = scene.run('vm-1')
     await until(() => existsSync(waits) && readFileSync(waits, 'utf8') !== '', 'the start of QEMU')
     run.signal('SIGKILL')

@@ -8,23 +8,24 @@ import { attemptNow } from '../support/child'
 let folder: string
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'membroker-id-'))
+  folder = mkdtempSync(path.join(tmpdir(), 'membroker-getent-'))
   writeFileSync(path.join(folder, 'vm-1.toml'), '[vm]\nuser = "somebody"\n[[memory]]\nbytes = "4GiB"\n')
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
 test.each([
-  ['ends as where there is no such user', 'exit 1', 2, /NoSuchUser: no user is called 'somebody'/],
-  ['ends in another way', 'exit 3', 1, /UserLookup: .*id ended with status 3/],
+  ['ends as where there is no such user', 'exit 2', 2, /NoSuchUser: no user is called 'somebody'/],
+  ['ends in another way', 'exit 3', 1, /UserLookup: .*getent ended with status 3/],
   ['is killed', 'kill -9 $$', 1, /UserLookup: .*by a signal/],
-  ['says what is no number', 'echo root', 1, /UserLookup/],
+  ['says what is no entry', 'echo root', 1, /UserLookup/],
+  ['says an entry without a number', 'echo somebody:x::1000:::', 1, /UserLookup/],
   ['is not there', undefined, 1, /UserLookup: .*ENOENT/],
-])('id %s', (_, script, status, stderr) => {
-  const id = path.join(folder, 'id')
-  rmSync(id, { force: true })
+])('getent %s', (_, script, status, stderr) => {
+  const getent = path.join(folder, 'getent')
+  rmSync(getent, { force: true })
   if (script !== undefined) {
-    writeFileSync(id, `#!/bin/sh\n${script}\n`)
-    chmodSync(id, 0o755)
+    writeFileSync(getent, `#!/bin/sh\n${script}\n`)
+    chmodSync(getent, 0o755)
   }
   const env = { ...process.env, PATH: folder }
   const checked = attemptNow(process.execPath, [ctlMain, 'vm', 'check', path.join(folder, 'vm-1.toml')], {

@@ -57,7 +57,7 @@ export function refusedArgument(args: readonly string[]): string | undefined {
   return undefined
 }
 
-/** The plan of a VM's QEMU. Placeholders are for `broker-ctl exec`, which has the descriptors. */
+/** The plan of a VM's QEMU. Who has the memory fills in the placeholders. */
 interface QemuPlan {
   readonly arguments: readonly string[]
   /** The bytes of each memory, in order. */

@@ -3,7 +3,7 @@ import { formatSize } from '../../../../protocol/units'
 import type { AllocationInfo, Broker } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
-import { runVerb } from './own-program'
+import { Launcher } from './launcher'
 import { type Patience, withRoom } from './room'
 import type { MemorySettings } from './settings'
 
@@ -18,8 +18,10 @@ export interface GuestMemory {
 
 export interface MemoryOwner {
   readonly broker: Broker
-  /** The place of the broker, as arguments of broker-ctl. */
-  readonly socket: readonly string[]
+  /** Where the broker listens. undefined: where the library looks. */
+  readonly socket: string | undefined
+  /** How long a process waits for a broker that is away. */
+  readonly startMs: number
   readonly vm: string
   readonly secret: string | undefined
   readonly signal: AbortSignal
@@ -50,22 +52,32 @@ async function find({ broker, signal }: MemoryOwner, name: string): Promise<Allo
   return (await unless('NotFound', broker.get(name, { signal })))?.allocation
 }
 
+/** A broker that takes the launcher for the caller. */
+export function brokerOf(
+  launcher: Launcher,
+  { socket, startMs }: MemoryOwner,
+  signal: AbortSignal,
+): Promise<Broker> {
+  return launcher.broker({ socket, timeoutMs: startMs, signal })
+}
+
 /** Another process allocates: the allocating process holds the memory, and here QEMU must hold it. */
 async function make(owner: MemoryOwner, settings: MemorySettings): Promise<AllocationInfo> {
-  const { allocation, bytes, range, node, alignBytes } = settings
-  const option = (name: string, value: string | number | undefined) =>
-    value === undefined ? [] : [`--${name}`, String(value)]
-  const metadata = JSON.stringify({ vm: owner.vm, generation: crypto.randomUUID() })
-  const args = [
-    ...['allocate', allocation, String(bytes), '--metadata', metadata],
-    ...option('range', range),
-    ...option('node', node),
-    ...option('align', alignBytes),
-    ...option('secret-file', owner.secret === undefined ? undefined : '-'),
-    ...owner.socket,
-  ]
-  await withRoom(owner.broker, owner.patience, () => runVerb(args, owner.secret, owner.signal))
-  return (await owner.broker.get(allocation, { signal: owner.signal })).allocation
+  const { allocation: name, bytes: size, range, node, alignBytes: align } = settings
+  const { vm, secret, signal } = owner
+  const metadata = { vm, generation: crypto.randomUUID() }
+  await withRoom(owner.broker, owner.patience, async () => {
+    const launcher = new Launcher(['ignore', 'ignore', 'inherit'])
+    try {
+      const broker = await brokerOf(launcher, owner, signal)
+      await broker
+        .allocate({ name, size, align, range, node, metadata, secret, signal })
+        .finally(() => broker.close())
+    } finally {
+      await launcher.kill()
+    }
+  })
+  return (await owner.broker.get(name, { signal })).allocation
 }
 
 /** An earlier QEMU may be about to end. */

@@ -4,10 +4,12 @@ import { connect as connectSocket, createServer, type Server, type Socket } from
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TiB } from '../../../../protocol/units'
+import { BrokerError } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { isGuestMemory } from './command-line'
+import type { Inherited } from './launcher'
 import { Migration } from './migration'
-import { describeExit, type Inherited, QemuProcess } from './qemu-process'
+import { describeExit, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
 
 /** Something that takes QEMU's migration stream as it comes. */
@@ -54,23 +56,24 @@ export class Machine {
   }
 
   /**
-   * @param command the program that starts QEMU; its descriptor 3 becomes the monitor
-   * @param input its standard input
-   * @param inherited more descriptors that it inherits
+   * @param become makes the process QEMU; its descriptor 3 is the monitor. The signal aborts also when the process has ended
+   * @param inherited descriptors that it inherits
    * @param events signal: aborting it kills QEMU, until keep()
    * @throws Failure with QEMU's own words
    */
   static async start(
-    command: readonly string[],
-    input: string | undefined,
+    become: (process: QemuProcess, signal: AbortSignal) => Promise<void>,
     inherited: readonly Inherited[],
     folder: string,
     deadlines: { readonly startMs: number; readonly answerMs: number },
     events: { onGarbage: (text: string) => void; signal: AbortSignal },
   ): Promise<Machine> {
-    const process = new QemuProcess(command, input, inherited)
+    const process = new QemuProcess(inherited)
     events.signal.addEventListener('abort', process.kill)
+    const ended = new AbortController()
+    void process.exited.then(() => ended.abort())
     try {
+      await become(process, AbortSignal.any([events.signal, ended.signal]))
       const qmp = await Qmp.open(process.monitor, deadlines.startMs, deadlines.answerMs)
       qmp.on('garbage', events.onGarbage)
       const machine = new Machine(process, qmp, folder, events.signal)
@@ -330,12 +333,13 @@ async function isThere(promise: Promise<unknown>, ms: number): Promise<boolean> 
 }
 
 /** Makes a Failure of an error, in QEMU's words if QEMU has ended or said something. */
-async function failureOf(process: QemuProcess, code: string, what: string, error: unknown): Promise<Failure> {
+async function failureOf(process: QemuProcess, kind: string, what: string, error: unknown): Promise<Failure> {
   // QEMU's last words and its end arrive soon after its monitor's end, on other ways.
   if (error instanceof QmpError && error.kind !== 'refused')
     await Promise.race([process.exited, sleep(lastWordsMs, undefined, { ref: false })])
   const { exit } = process
-  const reason = exit ? `QEMU ended (${describeExit(exit)})` : (error as Error).message
+  const code = error instanceof BrokerError ? `${error.code}: ` : ''
+  const reason = exit ? `QEMU ended (${describeExit(exit)})` : `${code}${(error as Error).message}`
   const words = process.lastLines.length > 0 ? `; its last lines:\n${process.lastLines.join('\n')}` : ''
-  return new Failure(code, `${what}: ${reason}${exit ? words : ''}`, exitCode.refused)
+  return new Failure(kind, `${what}: ${reason}${exit ? words : ''}`, exitCode.refused)
 }

@@ -1,8 +1,8 @@
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { exitCode, Failure } from '../exit'
 import { monitorFd } from './command-line'
+import { type Inherited, Launcher } from './launcher'
 
 /** How a process ended; one of the two is null. If both are null, it could not start. */
 export interface Exit {
@@ -10,58 +10,30 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-/** A descriptor that the child gets too. */
-export interface Inherited {
-  readonly from: number
-  readonly to: number
-}
-
 const linesKept = 20
 const lineCharactersMax = 2000
 
-/**
- * A child that ends when this process does, in whatever way: the kernel kills it. It has a session of its own, so a signal from
- * a terminal (Ctrl-C) reaches this process alone.
- */
+/** QEMU, or the launcher that is about to become it. */
 export class QemuProcess {
+  readonly launcher: Launcher
   /** Never rejects. */
   readonly exited: Promise<Exit>
   /** The other end of the child's descriptor 3. */
   readonly monitor: Duplex
-  private readonly child: ChildProcess
   private readonly lines: string[] = []
   private unfinished = ''
   private ended: Exit | undefined
 
-  /**
-   * @param input the contents of its standard input
-   * @param inherited descriptors of this process, and their numbers in the child
-   */
-  constructor(command: readonly string[], input: string | undefined, inherited: readonly Inherited[]) {
-    const stdio: StdioOptions = [input === undefined ? 'ignore' : 'pipe', 'inherit', 'pipe', 'pipe']
+  /** @param inherited descriptors of this process, and their numbers in the child */
+  constructor(inherited: readonly Inherited[]) {
+    const stdio: ConstructorParameters<typeof Launcher>[0][number][] = ['ignore', 'inherit', 'pipe', 'pipe']
     for (const { from, to } of inherited) {
       while (stdio.length < to) stdio.push('ignore')
       stdio[to] = from
     }
-    // util-linux has this program. Node itself can't ask the kernel for it. Where this process has ended before setpriv asks, the
-    // kernel kills nobody: the shell sees that its parent is another.
-    const bound = [
-      '--pdeathsig',
-      'KILL',
-      '--',
-      'sh',
-      '-c',
-      '[ "$PPID" = "$0" ] && exec "$@"',
-      String(process.pid),
-    ]
-    const child = spawn('setpriv', [...bound, ...command], {
-      stdio,
-      detached: true,
-    })
-    this.child = child
+    this.launcher = new Launcher(stdio)
+    const { child } = this.launcher
     this.monitor = child.stdio[monitorFd] as Duplex
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(input)
     child.stderr!.setEncoding('utf8').on('data', (text: string) => this.hear(text))
     this.exited = new Promise(resolve => {
       const end = (exit: Exit) => {
@@ -79,7 +51,7 @@ export class QemuProcess {
 
   /** undefined: the process could not start. */
   get pid(): number | undefined {
-    return this.child.pid
+    return this.launcher.child.pid
   }
 
   get exit(): Exit | undefined {
@@ -92,7 +64,7 @@ export class QemuProcess {
   }
 
   readonly kill = (): void => {
-    if (this.ended === undefined) this.child.kill('SIGKILL')
+    if (this.ended === undefined) this.launcher.child.kill('SIGKILL')
   }
 
   private hear(text: string): void {

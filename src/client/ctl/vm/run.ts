@@ -4,8 +4,8 @@ import { native } from '../../../../native'
 import { type Broker, BrokerError, connect } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { serveControl } from './control'
+import type { Inherited } from './launcher'
 import { VmPlaces } from './places'
-import type { Inherited } from './qemu-process'
 import { marginMs, Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
@@ -60,7 +60,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     const state = await claimState(broker, { ...place, secret, patience }, name, starting.signal)
     const owner = {
       broker,
-      socket: options.socket === undefined ? [] : ['--socket', options.socket],
+      socket: options.socket,
+      startMs: settings.startMs,
       vm: name,
       secret,
       signal: starting.signal,

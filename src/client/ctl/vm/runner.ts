@@ -7,10 +7,11 @@ import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
 import { GuestSaver, loadGuest, useUp } from './guest-state'
+import type { Inherited } from './launcher'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
-import { qemuCommand } from './qemu-command'
-import { endFailure, type Inherited } from './qemu-process'
+import { becomeQemu } from './qemu-command'
+import { endFailure, type QemuProcess } from './qemu-process'
 import { erase, readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
@@ -248,12 +249,13 @@ export class Runner {
 
   private launch(
     settings: VmSettings,
-    how: Parameters<typeof qemuCommand>[1],
+    how: Parameters<typeof becomeQemu>[2],
     signal: AbortSignal,
   ): Promise<Machine> {
     const { owner, inherited, places, log } = this.parts
-    const command = qemuCommand({ settings, owner }, how)
-    return Machine.start(command, owner.secret, inherited, places.folder, settings, {
+    const become = ({ launcher }: QemuProcess, until: AbortSignal) =>
+      becomeQemu(launcher, { settings, owner, signal: until }, how)
+    return Machine.start(become, inherited, places.folder, settings, {
       onGarbage: text => log(`QEMU's monitor said what is not of its protocol: ${text}`),
       signal,
     })

@@ -1,5 +1,5 @@
 import { native } from '../../../../native'
-import type { Inherited } from './qemu-process'
+import type { Inherited } from './launcher'
 
 const keepMs = 2
 

@@ -1,0 +1,91 @@
+// The launcher: a child that its parent drives until it becomes a program. A connection that it makes to a broker is
+// the child's own, so what the parent claims through it is claimed by the program.
+// src/client/ctl/vm/launcher.ts is its other end.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "process.hh"
+#include "unix_socket.hh"
+
+namespace membroker {
+
+namespace {
+
+constexpr uint32_t kOrderBytesMax = 8 << 20;
+// As in a shell.
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+
+enum Kind : uint32_t { kConnect = 1, kBecome };
+
+/** Answers with 0 and the connection, or with -errno. */
+bool Connect(int control, const std::string& path) {
+  const int32_t connected = ConnectUnix(path);
+  const int32_t status = std::min(connected, 0);
+  std::vector<Fd> fds;
+  if (connected >= 0) fds.emplace_back(connected);
+  SendQueue queue;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&status);
+  return queue.send(control, bytes, sizeof(status), std::move(fds)) == 0 && queue.queued() == 0;
+}
+
+std::vector<std::string> Texts(const std::string& bytes) {
+  std::vector<std::string> texts;
+  for (size_t from = 0; from < bytes.size(); from += texts.back().size() + 1) texts.emplace_back(bytes.c_str() + from);
+  return texts;
+}
+
+/**
+ * The order is a count of descriptors, the number that each shall have, and texts that end with NUL: a variable of the
+ * environment, the file, the arguments. Returns the exit code where there is no program to become.
+ */
+int Become(const std::vector<Fd>& fds, const std::string& order) {
+  std::vector<uint32_t> numbers(1 + fds.size());
+  const size_t head = numbers.size() * sizeof(uint32_t);
+  if (order.size() < head || order.back() != '\0') return EXIT_FAILURE;
+  memcpy(numbers.data(), order.data(), head);
+  const std::vector<std::string> texts = Texts(order.substr(head));
+  if (numbers[0] != fds.size() || texts.size() < 3) return EXIT_FAILURE;
+  std::vector<FdMove> moves;
+  for (size_t index = 0; index < fds.size(); index++)
+    moves.push_back({fds[index].get(), static_cast<int>(numbers[index + 1])});
+  std::vector<std::string> environment{texts[0]};
+  for (char** variable = environ; *variable; variable++) environment.emplace_back(*variable);
+  const int error = Exec(texts[1], {texts.begin() + 2, texts.end()}, environment, moves);
+  fprintf(stderr, "%s: %s\n", texts[1].c_str(), strerror(-error));
+  return error == -ENOENT ? kNotFound : kCannotExecute;
+}
+
+int Run(int control) {
+  prctl(PR_SET_NAME, "membroker-start");
+  // A parent that has ended before gives no order: orders follow the first connection.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  fcntl(control, F_SETFD, FD_CLOEXEC);
+  for (;;) {
+    struct {
+      uint32_t bytes;
+      uint32_t kind;
+    } head;
+    std::vector<Fd> fds;
+    if (!ReceiveAll(control, &head, sizeof(head), &fds) || head.bytes > kOrderBytesMax) return EXIT_FAILURE;
+    std::string body(head.bytes, '\0');
+    if (!ReceiveAll(control, body.data(), body.size(), &fds)) return EXIT_FAILURE;
+    if (head.kind == kBecome) return Become(fds, body);
+    if (head.kind != kConnect || !Connect(control, body)) return EXIT_FAILURE;
+  }
+}
+
+}  // namespace
+
+}  // namespace membroker
+
+int main(int count, char** arguments) { return count == 2 ? membroker::Run(atoi(arguments[1])) : EXIT_FAILURE; }
