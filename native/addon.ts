@@ -41,6 +41,7 @@ export interface Addon {
   punchHole(fd: number, offset: number, length: number): Promise<number>
   isDirectAccess(file: string): number
   isSoleOpener(fd: number): number
+  openSole(path: string): number
   lockFile(fd: number): number
 
   createLiveSession(device: number, name: string): number

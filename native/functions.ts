@@ -220,6 +220,15 @@ export function isSoleOpener(fd: number): boolean {
 }
 
 /**
+ * Opens a file for writing and asks isSoleOpener() of it. undefined: it is not the sole opener, or the file can't be opened or
+ * asked, for whatever reason. One call in place of three.
+ */
+export function openSole(path: string): number | undefined {
+  const fd = addon.openSole(path)
+  return fd < 0 ? undefined : fd
+}
+
+/**
  * Takes an exclusive open-file-description lock on the whole file, until the last fd is closed. Throws EAGAIN when
  * another holds it.
  */

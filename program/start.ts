@@ -77,8 +77,13 @@ function read(file: string): { bytes: Buffer; stat: Stats } {
 /** Stacks name the sources, as far as they can be read. */
 function showSources(): void {
   Error.prepareStackTrace = (error, sites) => {
-    const { describe } = require('./stack') as typeof import('./stack')
-    return describe(error, sites)
+    try {
+      const { describe } = require('./stack') as typeof import('./stack')
+      return describe(error, sites)
+    } catch {
+      // A program without a free descriptor can't read that file. To tell of the error must not end it.
+      return [Error.prototype.toString.call(error), ...sites].join('\n    at ')
+    }
   }
 }
 

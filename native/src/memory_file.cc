@@ -96,6 +96,14 @@ int IsSoleOpener(int fd) {
   return result;
 }
 
+int OpenSole(const std::string& path) {
+  Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd.valid()) return -errno;
+  const int sole = IsSoleOpener(fd.get());
+  if (sole < 0) return sole;
+  return sole == 1 ? fd.take() : -EAGAIN;
+}
+
 int LockFile(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;

@@ -14,6 +14,7 @@ int Fallocate(int fd, uint64_t offset, uint64_t length);
 int PunchHole(int fd, uint64_t offset, uint64_t length);
 int IsDirectAccess(const std::string& file);
 int IsSoleOpener(int fd);
+int OpenSole(const std::string& path);
 int LockFile(int fd);
 
 }  // namespace membroker

@@ -99,6 +99,7 @@ void ExportMemory(Napi::Env, Napi::Object exports) {
   Export<OfFdRange<PunchHole>>(exports, "punchHole");
   ExportNumber<IsDirectAccess, &Arguments::string>(exports, "isDirectAccess");
   ExportNumber<IsSoleOpener, &Arguments::fd>(exports, "isSoleOpener");
+  ExportNumber<OpenSole, &Arguments::string>(exports, "openSole");
   ExportNumber<LockFile, &Arguments::fd>(exports, "lockFile");
   Export<MappedReadGlue>(exports, "mappedRead");
   ExportNumber<OfBytes<Crc32c>, &Arguments::bytes, &Arguments::uint32>(exports, "crc32c");

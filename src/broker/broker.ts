@@ -254,17 +254,18 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   private endMappings(mappings: readonly Mapping[]): void {
+    for (const mapping of mappings) void this.endMapping(mapping)
+  }
+
+  private async endMapping(mapping: Mapping): Promise<void> {
     const { revokeGraceMs: graceMs } = this.settings
-    for (const mapping of mappings)
-      this.revoker
-        .revoke(mapping, { graceMs, byHolder: false }, () => {})
-        .catch(error => {
-          if (!(error instanceof Refusal) && !isEnvironment(error)) throw error
-          this.log.warn(
-            { mapping: mapping.id, reason: error.message },
-            'a mapping of a former holder is still there',
-          )
-        })
+    try {
+      await this.revoker.revoke(mapping, { graceMs, byHolder: false }, () => {})
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      const { message: reason } = error as Error
+      this.log.warn({ mapping: mapping.id, reason }, 'a mapping of a former holder is still there')
+    }
   }
 
   /**

@@ -1,5 +1,6 @@
 /**
- * Proves what a log line says, and that it is written before the call returns: a kill loses none.
+ * Proves what a log line says, and that it is written before the call returns: a kill loses none. Lines that may wait come in
+ * order, and an exit loses none.
  */
 import path from 'node:path'
 import { attemptNow } from '../support/child'
@@ -9,9 +10,9 @@ const logModule = path.join(packageRoot, 'dist/src/broker/log/log')
 
 /** The lines of a process that runs this text with a log of level info. */
 function linesOf(text: string): Record<string, unknown>[] {
-  const code = `const log = require(${JSON.stringify(logModule)}).makeLog('info'); ${text}`
+  const code = `const { infoSoon, makeLog } = require(${JSON.stringify(logModule)}); const log = makeLog('info'); ${text}`
   const { stderr } = attemptNow(process.execPath, ['-e', code])
-  return stderr.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line)]))
+  return stderr.split('\n').flatMap(line => (line.startsWith('{') ? [JSON.parse(line)] : []))
 }
 const messages = (text: string) => linesOf(text).map(({ msg }) => msg)
 const die = `process.kill(process.pid, 'SIGKILL')`
@@ -24,6 +25,22 @@ test('a line is written before the call returns', () => {
 test('as many as there are', () => {
   expect(messages(`log.info('one'); ${die}`)).toEqual(['one'])
   const many = `for (let i = 0; i < 300; i++) log.info({ text: '\u00e4'.repeat(100) }, String(i));`
+  expect(messages(`${many} process.exit()`)).toEqual(Array.from({ length: 300 }, (_, index) => String(index)))
+})
+
+test('lines that may wait come before a later line, at an exit, or soon', () => {
+  const waiting = `infoSoon(log, { a: 1 }, 'one'); infoSoon(log, {}, 'two');`
+  expect(messages(`${waiting} log.warn('three'); ${die}`)).toEqual(['one', 'two', 'three'])
+  expect(messages(`${waiting} log.info('three'); infoSoon(log, {}, 'four'); process.exit()`)).toEqual([
+    'one',
+    'two',
+    'three',
+    'four',
+  ])
+  expect(messages(`${waiting} throw new Error('the end')`)).toEqual(['one', 'two'])
+  expect(messages(`${waiting} setTimeout(() => ${die}, 500)`)).toEqual(['one', 'two'])
+  expect(messages(`log.level = 'warn'; ${waiting} process.exit()`)).toEqual([])
+  const many = `for (let i = 0; i < 300; i++) infoSoon(log, { text: '\u00e4'.repeat(100) }, String(i));`
   expect(messages(`${many} process.exit()`)).toEqual(Array.from({ length: 300 }, (_, index) => String(index)))
 })
 

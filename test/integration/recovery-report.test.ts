@@ -158,7 +158,7 @@ test('memory that is missing, and memory that nobody knows, are findings', async
   await broker.start()
   expect((await report()).findings).toEqual([
     "the memory of 'vm/1' (alloc-1) is missing; it can only be released",
-    'removed memory of allocation 77, which was never committed',
+    'removed memory of allocation 77, which the table does not have',
   ])
 })
 

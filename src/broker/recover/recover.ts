@@ -291,8 +291,11 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {
     if (table.state.allocations.has(id) || retired.has(id)) continue
-    addFinding(range.report, `removed memory of allocation ${id}, which was never committed`)
-    broker.log.warn({ range: range.name, id }, 'removing memory of an allocation that was never committed')
+    addFinding(range.report, `removed memory of allocation ${id}, which the table does not have`)
+    broker.log.warn(
+      { range: range.name, id },
+      'removing memory of an allocation that the table does not have',
+    )
     await source.destroy({ id, name: '', uid: 0, bytes: 0, extents: [] })
   }
 }

@@ -14,7 +14,7 @@ export type Step = (text: string) => void
  */
 export class Revocation<Outcome> {
   private readonly listeners = new Set<Step>()
-  private wake = new AbortController()
+  private wake: AbortController | undefined
   readonly outcome: Promise<Outcome>
 
   constructor(
@@ -33,7 +33,7 @@ export class Revocation<Outcome> {
     this.listeners.add(step)
     if (deadline < this.deadline) {
       this.deadline = deadline
-      this.wake.abort()
+      this.wake?.abort()
     }
     return this.outcome
   }

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs'
 import { KiB } from '../../../protocol/units'
+import type { Call } from '../../../protocol/wire/responder'
 import { refuse } from '../refusal'
 import { type Inherited, type Item, rangeOfStoreName, storeName } from './inherited'
 import { type Notify, PacedQueue } from './paced-queue'
@@ -99,12 +100,12 @@ export class FdStore {
 
   /**
    * When it resolves, the store has a copy of fd that survives this broker. uid: the message to the manager takes this uid's
-   * turn. signal: aborted when the client is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker
+   * turn. call: ended when the client is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker
    * can't reach the manager, or the client is gone
    */
-  async put(range: string, item: Item, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
+  async put(range: string, item: Item, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
     await this.putOnce(range, item, uid, () => {
-      if (signal?.aborted) throw gone()
+      if (call?.ended) throw gone()
       return fd
     })
   }

@@ -40,6 +40,11 @@ export class FileOwners {
     return this.owners.get(id)
   }
 
+  /** A change of its owner is under way, or to be tried again. */
+  isChanging(id: number): boolean {
+    return this.last.has(id) || this.again.has(id)
+  }
+
   /** The file is new, and has this owner. */
   made(id: number, openBy: number | undefined): void {
     if (openBy !== undefined) this.owners.set(id, openBy)

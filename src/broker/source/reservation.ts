@@ -1,4 +1,5 @@
 import { MiB } from '../../../protocol/units'
+import type { Call } from '../../../protocol/wire/responder'
 import { SourceError } from '../failure'
 import { type FileWork, punchOut } from './file-work'
 
@@ -22,7 +23,7 @@ interface Request {
   admitted: boolean
   /** How often others had their turn because the broker did not know whether there is memory for it. */
   passedOver: number
-  signal: AbortSignal | undefined
+  call: Pick<Call, 'ended'> | undefined
   resolve(): void
   reject(error: unknown): void
 }
@@ -52,10 +53,16 @@ export class Reservations {
     private readonly how: 'allocate' | 'populate' = 'allocate',
   ) {}
 
-  /** A failure leaves nothing reserved. @throws SystemError, SourceError (ENOSPC, ECANCELED by the signal) */
-  reserve(uid: number, fd: number, offset: number, length: number, signal?: AbortSignal): Promise<void> {
+  /** A failure leaves nothing reserved. @throws SystemError, SourceError (ENOSPC, ECANCELED: the caller is gone) */
+  reserve(
+    uid: number,
+    fd: number,
+    offset: number,
+    length: number,
+    call?: Pick<Call, 'ended'>,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
-      const asked = { uid, fd, offset, length, signal, resolve, reject }
+      const asked = { uid, fd, offset, length, call, resolve, reject }
       const request = { ...asked, done: 0, admitted: false, passedOver: 0 }
       this.enqueue(request)
       this.next()
@@ -73,7 +80,7 @@ export class Reservations {
       if (this.places.size >= runningMax) return
       if (this.running.has(uid)) continue
       const request = queue[0]!
-      if (!request.admitted && !request.signal?.aborted) {
+      if (!request.admitted && !request.call?.ended) {
         const room = this.roomFor(request)
         if (room === 'unknown') {
           if (request.passedOver++ < passedOverMax) continue
@@ -111,17 +118,17 @@ export class Reservations {
 
   /** Reserves one piece of the request. */
   private async run(request: Request): Promise<void> {
-    const { uid, fd, offset, length, done, admitted, signal } = request
+    const { uid, fd, offset, length, done, admitted, call } = request
     // Nobody can wait for such a piece: another owner gets its place.
     const slow = setTimeout(() => this.vacate(uid), slowMs)
     try {
-      checkWanted(signal)
+      checkWanted(call)
       if (!admitted) throw failure('ENOSPC', `there is no room for ${length} bytes`)
       const piece = this.pieceOf(request)
       await this.work[this.how](uid, fd, offset + done, piece)
       request.done += piece
       this.promised -= piece
-      checkWanted(signal)
+      checkWanted(call)
       if (request.done < length) this.enqueue(request)
       else request.resolve()
     } catch (error) {
@@ -145,8 +152,8 @@ export class Reservations {
 }
 
 /** @throws SourceError ECANCELED */
-function checkWanted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw failure('ECANCELED', 'the client that it was for is gone')
+function checkWanted(call: Pick<Call, 'ended'> | undefined): void {
+  if (call?.ended) throw failure('ECANCELED', 'the client that it was for is gone')
 }
 
 function failure(code: string, text: string): SourceError {

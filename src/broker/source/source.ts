@@ -1,6 +1,7 @@
 import type { Capabilities } from '../../../protocol/generated/broker'
 import type { SourceKind } from '../../../protocol/source'
 import type { Extent } from '../../../protocol/table'
+import type { Call } from '../../../protocol/wire/responder'
 import type { RangeSettings } from '../config/settings'
 import type { ProcessIdentity } from '../lease/process'
 import type { FdStore } from '../service/fd-store'
@@ -103,11 +104,15 @@ export interface Source {
 
   /**
    * Makes zeroed memory for a new allocation. Returns a promise only where it reserves pages or tells the fd store. openBy:
-   * a uid that may open it by path (/proc/self/fd). signal: aborted when the caller is gone.
+   * a uid that may open it by path (/proc/self/fd). call: ended when the caller is gone.
    */
-  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void>
+  create(
+    memory: AllocationMemory,
+    openBy: number | undefined,
+    call?: Pick<Call, 'ended'>,
+  ): void | Promise<void>
   /** Makes it larger and keeps its contents. before: its memory as it was. */
-  grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): void | Promise<void>
+  grow(memory: AllocationMemory, before: AllocationMemory, call?: Pick<Call, 'ended'>): void | Promise<void>
   /** Undoes a grow that the table could not record. before: the memory as it was, and as this restores it. */
   undoGrow?(before: AllocationMemory, grown: AllocationMemory): Promise<void>
   /**
@@ -155,6 +160,17 @@ export interface Source {
    * that takes time for each page.
    */
   prove(id: number, scan: Scan | undefined, withPages?: boolean): Promise<Proof>
+  /**
+   * Whether the kernel says at once that nobody but the broker reaches the allocation's memory. False also where that takes
+   * longer to know. Absent: it always does.
+   */
+  isUnreached?(id: number): boolean
+  /**
+   * disown(), prove() and destroy() at once, where none of them has to wait. commit records the end, between the proof and the
+   * end of the memory; after a crash in between, the memory is there and in no table, and the next start frees it. False:
+   * nothing has happened. @throws what commit throws, and then nothing has happened; SystemError: the memory is still there
+   */
+  endNow?(memory: AllocationMemory, commit: () => void): boolean
   /**
    * Ends the memory for good, after prove() has shown that nobody else reaches it. Its bytes are zero before anybody gets
    * them again. @throws StillReferenced while the kernel still uses some of it; from then on prove() says when it is free

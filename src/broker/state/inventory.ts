@@ -186,6 +186,13 @@ export class Inventory {
     }
   }
 
+  /** Ends the allocation and its mappings, in one commit. The caller frees the extents once the memory is gone. */
+  end(allocation: Allocation): void {
+    allocation.range.commit(endOf(allocation))
+    this.unindex(allocation)
+    allocation.charge.close()
+  }
+
   /** Ends the allocation and its mappings. Their extents do not become free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
     const { id, name, uid, extents } = allocation.record
@@ -198,20 +205,8 @@ export class Inventory {
       state,
       reason: boundedText(reason, reasonBytesMax),
     }
-    allocation.range.commit([
-      ...[...allocation.mappings.keys()].map((key): Change => ({ delete: 'mapping', key })),
-      { delete: 'allocation', key: id },
-      { put: 'retired', value: record },
-    ])
-    for (const mapping of [...allocation.mappings.values()]) this.unindexMapping(mapping)
-    this.setSuccessor(allocation, undefined)
-    this.setHolder(allocation, undefined)
-    this.byName.delete(name)
-    this.byId.delete(id)
-    for (const owner of [uid, ...allocation.record.shares.map(share => share.uid)])
-      this.related.update(owner, allocation)
-    allocation.range.report.unclaimed.delete(id)
-    this.recount(allocation)
+    allocation.range.commit([...endOf(allocation), { put: 'retired', value: record }])
+    this.unindex(allocation)
     // Memory that nobody can reuse still counts as its owner's.
     const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
     retired.pids = pids
@@ -362,6 +357,19 @@ export class Inventory {
     this.recount(allocation)
   }
 
+  private unindex(allocation: Allocation): void {
+    const { id, name, uid, shares } = allocation.record
+    for (const mapping of [...allocation.mappings.values()]) this.unindexMapping(mapping)
+    this.setSuccessor(allocation, undefined)
+    this.setHolder(allocation, undefined)
+    this.byName.delete(name)
+    this.byId.delete(id)
+    this.related.update(uid, allocation)
+    for (const share of shares) this.related.update(share.uid, allocation)
+    allocation.range.report.unclaimed.delete(id)
+    this.recount(allocation)
+  }
+
   /** A mapping of a shared allocation also counts for the owner, who lets the other uid in. */
   private chargeMapping(allocation: Allocation, record: MappingRecord): Charge {
     return this.accounts.charge([record.uid, allocation.record.uid], { mappings: 1 })
@@ -433,4 +441,10 @@ function countAllocation({ range: { sums }, counted, countedAsClaimed }: Allocat
 
 function countRetired({ range: { sums }, counted }: Retired, sign: 1 | -1): void {
   if (counted) sums[counted.state] += sign * bytesOf(counted.extents)
+}
+
+function endOf({ id, mappings }: Allocation): Change[] {
+  const changes: Change[] = [...mappings.keys()].map(key => ({ delete: 'mapping', key }))
+  changes.push({ delete: 'allocation', key: id })
+  return changes
 }

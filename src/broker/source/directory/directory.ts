@@ -5,6 +5,7 @@ import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { Extent } from '../../../../protocol/table'
 import { MiB, roundUp } from '../../../../protocol/units'
+import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, onlyEnvironment, SourceError, StillReferenced } from '../../failure'
 import { FileOwners } from '../file-owners'
@@ -108,7 +109,11 @@ export class DirectorySource implements Source {
     return this.owners.of(id) === uid ? this.files.path(id) : undefined
   }
 
-  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+  create(
+    memory: AllocationMemory,
+    openBy: number | undefined,
+    call?: Pick<Call, 'ended'>,
+  ): void | Promise<void> {
     const { files, host, dax, preallocate } = this.opened
     const hidden = host.anybodyOpensByPath()
     const fd = files.make(memory.id, memory.bytes, openBy, hidden, file => dax?.check(file))
@@ -119,10 +124,10 @@ export class DirectorySource implements Source {
       await files.unlink(memory.id)
       this.gone(memory.id)
     }
-    return this.reserve(fd, memory, 0, undo, signal)
+    return this.reserve(fd, memory, 0, undo, call)
   }
 
-  async grow(memory: AllocationMemory, before: AllocationMemory, signal?: AbortSignal): Promise<void> {
+  async grow(memory: AllocationMemory, before: AllocationMemory, call?: Pick<Call, 'ended'>): Promise<void> {
     await this.sizes.idle(memory.id)
     this.ends.checkCut(memory.id)
     const fd = this.files.open(memory.id)
@@ -135,7 +140,7 @@ export class DirectorySource implements Source {
       throw error
     }
     if (!this.opened.preallocate) return closeSync(fd)
-    await this.reserve(fd, memory, before.bytes, () => this.undoGrow(before), signal)
+    await this.reserve(fd, memory, before.bytes, () => this.undoGrow(before), call)
   }
 
   async undoGrow(before: AllocationMemory): Promise<void> {
@@ -179,10 +184,10 @@ export class DirectorySource implements Source {
     { uid, bytes }: AllocationMemory,
     oldBytes: number,
     undo: () => Promise<void>,
-    signal: AbortSignal | undefined,
+    call: Pick<Call, 'ended'> | undefined,
   ): Promise<void> {
     return this.reservations
-      .reserve(uid, fd, oldBytes, bytes - oldBytes, signal)
+      .reserve(uid, fd, oldBytes, bytes - oldBytes, call)
       .then(() => this.opened.dax?.commit(uid, fd))
       .catch(async error => {
         await undo()
@@ -332,6 +337,38 @@ export class DirectorySource implements Source {
     return (await this.opened.pinned?.prove(id, open)) ?? proof
   }
 
+  isUnreached(id: number): boolean {
+    if (!this.leaseProves) return false
+    const fd = native.openSole(this.files.path(id))
+    if (fd === undefined) return false
+    closeSync(fd)
+    return true
+  }
+
+  /** Elsewhere the proof takes more than a lease. */
+  private get leaseProves(): boolean {
+    const { pagesOwed, pinned, isSole } = this.opened
+    return !pagesOwed && !pinned && !isSole
+  }
+
+  endNow(memory: AllocationMemory, commit: () => void): boolean {
+    const { id } = memory
+    if (!this.leaseProves || this.owners.isChanging(id) || this.ends.isPending(id)) return false
+    const fd = native.openSole(this.files.path(id))
+    if (fd === undefined) return false
+    try {
+      if (!this.isTrifle(fstatSync(fd))) return false
+      commit()
+      // The owner may have given the file another name, which would keep the memory after unlink.
+      ftruncateSync(fd, 0)
+      this.files.unlinkNow(id)
+    } finally {
+      closeSync(fd)
+    }
+    this.gone(id)
+    return true
+  }
+
   /** Pinned pages show only while the file has them. */
   private async proveUnpinned({ id, uid }: AllocationMemory): Promise<Proof> {
     const proof = await this.prove(id, this.opened.host.scan)
@@ -359,10 +396,6 @@ export class DirectorySource implements Source {
     if (fd !== undefined) {
       const remove = async () => {
         // The owner may have given the file another name, which would keep the memory after unlink.
-        if (this.isTrifle(fstatSync(fd))) {
-          ftruncateSync(fd, 0)
-          return this.files.unlinkNow(id)
-        }
         await cut(this.opened.host.files, memory.uid, fd, 0)
         await this.stripNames(memory, fd)
         await this.files.unlink(id)

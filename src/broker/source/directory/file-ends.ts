@@ -115,6 +115,11 @@ export class FileEnds {
     return memory && end ? Math.max(bytes, memory.bytes + end.bytes) : bytes
   }
 
+  /** The file may still have an end that was cut off. */
+  isPending(id: number): boolean {
+    return this.pending.has(id)
+  }
+
   /** Its owner can't open it by path before the end is gone. */
   isKept(id: number): boolean {
     return this.pending.get(id)?.givesBackTo !== undefined

@@ -4,6 +4,7 @@ import type { Capabilities } from '../../../../protocol/generated/broker'
 import { memfd } from '../../../../protocol/source/memfd'
 import type { Extent } from '../../../../protocol/table'
 import { KiB, roundDown } from '../../../../protocol/units'
+import type { Call } from '../../../../protocol/wire/responder'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
@@ -159,7 +160,11 @@ export class MemfdSource implements Source {
     return (await this.opened.overKexec?.adopt(item, fd)) ?? false
   }
 
-  create(memory: AllocationMemory, openBy: number | undefined, signal?: AbortSignal): void | Promise<void> {
+  create(
+    memory: AllocationMemory,
+    openBy: number | undefined,
+    call?: Pick<Call, 'ended'>,
+  ): void | Promise<void> {
     // Nobody else knows this file yet, so nobody can make these calls wait.
     const { hugePageBytes } = this.opened
     const fd = native.memfdCreate(`membroker-${memory.id}`, { ...this.ordinary, hugePageBytes })
@@ -172,17 +177,17 @@ export class MemfdSource implements Source {
       throw error
     }
     this.files.set(memory.id, fd)
-    if (this.opened.store || this.opened.preallocate) return this.keep(memory, fd, signal)
+    if (this.opened.store || this.opened.preallocate) return this.keep(memory, fd, call)
   }
 
   /** Puts the memfd into the store before the table knows it, and before it takes pages: the store may refuse it. */
-  private async keep(memory: AllocationMemory, fd: number, signal?: AbortSignal): Promise<void> {
+  private async keep(memory: AllocationMemory, fd: number, call?: Pick<Call, 'ended'>): Promise<void> {
     const { id, uid, bytes } = memory
     const { store, range, preallocate, overKexec } = this.opened
     try {
-      await store?.put(range, id, fd, uid, signal)
-      if (preallocate) await this.reservations.reserve(uid, fd, 0, bytes, signal)
-      await overKexec?.keep(memory, fd, signal)
+      await store?.put(range, id, fd, uid, call)
+      if (preallocate) await this.reservations.reserve(uid, fd, 0, bytes, call)
+      await overKexec?.keep(memory, fd, call)
     } catch (error) {
       await overKexec?.abandon(memory)
       this.drop(id)

@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Preserve } from '../../../../protocol/source/memfd'
+import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
@@ -82,8 +83,12 @@ export class OverKexec {
   }
 
   /** New memory. @throws as Preservation.preserve() */
-  async keep({ id, uid }: AllocationMemory, fd: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.isAlways) await this.sessions.preserve(id, fd, uid, signal)
+  async keep(
+    { id, uid }: AllocationMemory,
+    fd: number,
+    call: Pick<Call, 'ended'> | undefined,
+  ): Promise<void> {
+    if (this.isAlways) await this.sessions.preserve(id, fd, uid, call)
   }
 
   /** New memory that comes to nothing. */

@@ -1,5 +1,6 @@
 import { close, closeSync, fchmodSync } from 'node:fs'
 import { native } from '../../../../native'
+import type { Call } from '../../../../protocol/wire/responder'
 import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
@@ -90,10 +91,10 @@ export class Preservation {
    * Preserves a memfd. After a refusal by the fd store the kernel preserves it already.
    * @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded
    */
-  async preserve(part: Part, fd: number, uid: number, signal?: AbortSignal): Promise<void> {
+  async preserve(part: Part, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
     if (!this.preserving.has(part)) await this.begin(part, fd, uid)
     if (!this.unstored.has(part)) return
-    await this.store?.put(this.range, preservingOf(part), this.preserving.get(part)!, uid, signal)
+    await this.store?.put(this.range, preservingOf(part), this.preserving.get(part)!, uid, call)
     this.unstored.delete(part)
   }
 
