@@ -1,5 +1,5 @@
-/** How long one piece of work may keep everybody else waiting. */
-const sliceMs = 2
+/** How long one piece of work may keep everybody else waiting: about as long as a grant takes. Its pauses cost it a few percent. */
+const sliceMs = 0.25
 
 /** Work that grows with somebody's possessions. It runs in slices, and calls of others run between them. */
 export class Slices {

@@ -37,6 +37,7 @@ const { values: options } = parseArgs({
     processes: { type: 'string', default: '1000' },
     tables: { type: 'string', default: '100000,1000000' },
     crowds: { type: 'string', default: '1000,100000,1000000' },
+    'scrub-bytes': { type: 'string', default: String(2 ** 33) },
     'sweep-bytes': { type: 'string', default: String(2 ** 30) },
     operations: { type: 'string', default: '10000000' },
     'console-allocations': { type: 'string', default: '100000' },
@@ -249,6 +250,7 @@ async function main(): Promise<void> {
     console.log(`npm run bench -- [--json] [--grants N] [--batches N] [--starts N] [--claims N,N,...]
                  [--console-allocations N] [--console-turns N] [--upgrade-boots N] [--upgrades N]
                  [--rounds N] [--processes N] [--tables N,N,...] [--crowds N,N,...] [--sweep-bytes N] [--operations N]
+                 [--scrub-bytes N]
                  [--only ${parts.join('|')}]
 
 The run says so when something else disturbed it.
@@ -287,7 +289,10 @@ The ratios are what to look at; absolute times belong to this machine and moment
   if (wants('crowd'))
     await reportCrowded(listOf(options.crowds), Math.min(rounds, 3), grants, report, progress)
   if (wants('fragmentation')) measureFragmentation(Number(options.operations), report)
-  if (wants('neighbours')) await measureNeighbours(grants, rounds, report, progress)
+  if (wants('neighbours')) {
+    const neighbours = { rounds, grants, scrubBytes: Number(options['scrub-bytes']) }
+    await measureNeighbours(neighbours, report, progress)
+  }
   if (wants('requests')) results.figures = await measureRequests(results.disturbances)
   if (wants('starts')) {
     progress('starts of programs')

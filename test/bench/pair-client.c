@@ -3,6 +3,7 @@
  * It uses no library.
  *
  *   pair-client SOCKET grant COUNT          one grant at a time, from the request to mapped memory; its revocation is not counted
+ *   pair-client SOCKET look COUNT           asks for what is known of one allocation, as a client may while all is frozen
  *   pair-client SOCKET pipelined BATCHES    32 grants are asked for at once
  *   pair-client SOCKET crowd ROUNDS         64 connections, each of which asks for its next grant as soon as it has one
  *   pair-client SOCKET processes COUNT      as many processes, each of which connects, claims one allocation and maps it
@@ -170,6 +171,21 @@ static void measure_grant(size_t count)
     release(link, 1);
     printf("{");
     print_percentiles("mapped", samples, count, "}\n");
+    close_link(link);
+}
+
+static void measure_look(size_t count)
+{
+    struct link *link = open_link();
+    uint64_t *samples = allocate(count, sizeof *samples);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t begin = now();
+        ask(link, "GetAllocation", "", 1);
+        await(link);
+        samples[i] = now() - begin;
+    }
+    printf("{");
+    print_percentiles("look", samples, count, "}\n");
     close_link(link);
 }
 
@@ -372,12 +388,14 @@ int main(int argc, char **argv)
 {
     size_t count = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
     if (count == 0) {
-        fprintf(stderr, "pair-client SOCKET grant|pipelined|crowd|operations|processes COUNT\n");
+        fprintf(stderr, "pair-client SOCKET grant|look|pipelined|crowd|operations|processes COUNT\n");
         return 1;
     }
     socket_path = argv[1];
     if (!strcmp(argv[2], "grant"))
         measure_grant(count);
+    else if (!strcmp(argv[2], "look"))
+        measure_look(count);
     else if (!strcmp(argv[2], "pipelined"))
         measure_pipelined(count);
     else if (!strcmp(argv[2], "crowd"))

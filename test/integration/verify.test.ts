@@ -183,6 +183,29 @@ test('in the same boot a frozen broker verifies too, and thawing ends all digest
   expect(await verdicts(client)).toEqual({ a: 'intact' })
 })
 
+test('thawing removes many digests with few commits, whatever their records have', async () => {
+  const client = broker.client()
+  const metadata = { text: 'x'.repeat(3000) }
+  const many = Array.from({ length: 200 }, (_, index) => ({
+    ...{ name: `vm-${index}`, bytes: page },
+    ...(index % 3 === 0 && { metadata }),
+  }))
+  await Promise.all(many.map(one => client.call('Allocate', one)))
+  await client.call('Release', { name: 'vm-50' })
+  await freezeWithDigests(client)
+  const digests = () => [...tableOf(broker).allocations.values()].filter(({ digest }) => digest !== null)
+  expect(digests()).toHaveLength(many.length - 1)
+  const sequence = async () => (await client.call('ListRanges', {})).ranges[0]!.table.sequence
+  const before = await sequence()
+  await client.call('Thaw', {})
+  expect(digests()).toEqual([])
+  expect((await sequence()) - before).toBeLessThan(many.length / 4)
+  expect((await client.call('GetAllocation', { name: 'vm-0' })).allocation.metadata).toEqual(metadata)
+  await broker.kill()
+  await broker.start()
+  expect(await verdicts(broker.client(), 'vm-3')).toMatchObject({ 'vm-30': 'unverified' })
+})
+
 test('who watches hears of each verdict', async () => {
   const client = broker.client()
   await allocateFilled(client, 'a', page, 1)

@@ -22,6 +22,8 @@ export async function projectDisk(): Promise<string> {
   return withPackage(async unpacked => {
     const entries: Entry[] = [
       ...(await dependencies(root)),
+      // Scenarios load C code with it.
+      ...['ffi-rs', '@yuuang'].flatMap(name => modules(root, name)),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...['dist/test', 'dist/src/broker'].flatMap(folder =>
         tree(path.join(root, folder), path.join(place, folder)),
@@ -66,6 +68,9 @@ async function dependencies(root: string): Promise<Entry[]> {
   const folders = printed.split('\n').filter(folder => folder.startsWith(path.join(root, 'node_modules')))
   return folders.flatMap(folder => tree(folder, path.relative(root, folder)))
 }
+
+const modules = (root: string, name: string) =>
+  tree(path.join(root, 'node_modules', name), path.join('node_modules', name))
 
 /** What V8 made of the programs at set-up; without it they compile at each start. */
 function compiledCode(root: string): FileEntry[] {

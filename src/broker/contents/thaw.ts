@@ -1,9 +1,14 @@
-import { freezeId } from '../../../protocol/table'
+import { entityBytes, freezeId } from '../../../protocol/table'
 import type { Logger } from '../log/log'
 import type { Events } from '../session/events'
 import { Slices } from '../slices'
+import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
 import type { Contents } from './contents'
+
+const allocationsPerCommit = 16
+/** A larger part of the largest entry makes its commit pay for a whole checkpoint. */
+const entryShare = 8
 
 export interface ThawHost {
   readonly inventory: Inventory
@@ -22,18 +27,41 @@ export async function thaw(host: ThawHost, by: { uid?: number; pid?: number }): 
   const { inventory, contents, events, log, quarantine } = host
   contents.stopInspection('freeze')
   // After the freeze owners write again, so the digests go first. A crash in between leaves the broker frozen.
-  const { byId } = inventory
   const slices = new Slices()
-  for (let next = byId.nextHigherPair(0); next; next = byId.nextHigherPair(next[0])) {
-    const [, allocation] = next
-    if (allocation.record.digest !== null && !allocation.range.readOnly)
-      inventory.recordContents(allocation, { digest: null })
-    await slices.next()
-  }
+  for (let id: number | undefined = 0; id !== undefined; await slices.next())
+    id = removeDigests(inventory, id)
   for (const range of inventory.ranges.values())
     if (!range.readOnly && range.freeze) range.commit([{ delete: 'control', key: freezeId }])
   host.frozenMemory.release()
   log.info(by, 'thawed')
   events.emit({ kind: 'thawed', ...by })
   quarantine.checkSoon()
+}
+
+/**
+ * Removes the digests of the next allocations after an id, in one commit: to remove each by itself takes twice as long. Returns
+ * the last id; undefined: there are no more.
+ */
+function removeDigests(inventory: Inventory, id: number): number | undefined {
+  const found: Allocation[] = []
+  let last: number | undefined
+  let bytes = 0
+  for (let looked = 0; looked < allocationsPerCommit; looked++) {
+    const next = inventory.byId.nextHigherPair(last ?? id)
+    if (!next) break
+    const [nextId, allocation] = next
+    const { record, range } = allocation
+    if (record.digest !== null && !range.readOnly) {
+      bytes += entityBytes('allocation', record)
+      if (
+        found.length > 0 &&
+        (range !== found[0]!.range || bytes * entryShare > range.table.transactionBytesMax)
+      )
+        break
+      found.push(allocation)
+    }
+    last = nextId
+  }
+  inventory.removeDigests(found)
+  return last
 }

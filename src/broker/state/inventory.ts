@@ -131,6 +131,15 @@ export class Inventory {
     this.recount(allocation)
   }
 
+  /** Of allocations of one range. */
+  removeDigests(allocations: readonly Allocation[]): void {
+    const records = allocations.map(({ record }): AllocationRecord => ({ ...record, digest: null }))
+    allocations[0]?.range.commit(records.map((value): Change => ({ put: 'allocation', value })))
+    records.forEach((record, index) => {
+      allocations[index]!.record = record
+    })
+  }
+
   /** The commit that lets a process write also removes the digest. */
   private withoutDigest({ record }: Allocation): Change[] {
     return record.digest === null ? [] : [{ put: 'allocation', value: { ...record, digest: null } }]
