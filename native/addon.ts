@@ -253,4 +253,10 @@ export interface NativeTableMap extends Closable {
   write(offset: number, bytes: Uint8Array): number
   /** After all earlier writes, one aligned 8-byte store (low word, high word), then a fence. -EINVAL: not aligned. */
   publish(offset: number, low: number, high: number): number
+  /**
+   * Several of these, in their order. stores has for each an offset in the mapping, a place in bytes, and a length: so many bytes
+   * it writes, and for 0 it publishes the word there. It ends with the first that fails, after so many as stored says.
+   */
+  storeAll(bytes: Uint8Array, stores: Float64Array): number
+  readonly stored: number
 }

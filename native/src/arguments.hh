@@ -15,6 +15,13 @@ struct Bytes {
   size_t size;
 };
 
+constexpr int64_t kSafeIntegerMax = (int64_t{1} << 53) - 1;
+
+struct Numbers {
+  const double* data;
+  size_t count;
+};
+
 /**
  * Takes the arguments of a call one after another. After a wrong one, ok() returns false and throws a TypeError.
  * Nothing throws before ok(), so that the caller still takes, and thereby closes, the descriptors in later arguments.
@@ -50,13 +57,14 @@ class Arguments {
     return value.IsString() ? value.As<Napi::String>().Utf8Value() : (fail("a string"), std::string());
   }
   Bytes bytes() {
-    const Napi::Value value = skip();
-    if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-      fail("a Uint8Array");
-      return {nullptr, 0};
-    }
-    const Napi::Uint8Array array = value.As<Napi::Uint8Array>();
-    return {array.Data(), array.ByteLength()};
+    size_t size;
+    const void* data = typed_array(napi_uint8_array, "a Uint8Array", &size);
+    return {static_cast<const uint8_t*>(data), size};
+  }
+  Numbers numbers() {
+    size_t count;
+    const void* data = typed_array(napi_float64_array, "a Float64Array", &count);
+    return {static_cast<const double*>(data), count};
   }
   Napi::Function function() {
     const Napi::Value value = skip();
@@ -93,6 +101,18 @@ class Arguments {
   }
 
  private:
+  /** One call of N-API instead of the four that its C++ classes make. */
+  const void* typed_array(napi_typedarray_type wanted, const char* name, size_t* length) {
+    napi_typedarray_type type;
+    void* data;
+    const napi_status status =
+        napi_get_typedarray_info(info_.Env(), skip(), &type, length, &data, nullptr, nullptr);
+    if (status == napi_ok && type == wanted) return data;
+    fail(name);
+    *length = 0;
+    return nullptr;
+  }
+
   /** Also after a wrong element it returns the elements before that: they may be descriptors to close. */
   template <typename T, typename Take>
   std::vector<T> list(const char* wanted, Take take) {
@@ -110,8 +130,6 @@ class Arguments {
     }
     return taken;
   }
-
-  static constexpr int64_t kSafeIntegerMax = (int64_t{1} << 53) - 1;
 
   const Napi::CallbackInfo& info_;
   size_t next_ = 0;

@@ -5,8 +5,6 @@ namespace membroker {
 
 namespace {
 
-constexpr double kSafeIntegerMax = 9007199254740991.0;
-
 bool IsExtent(double start, double end) { return start >= 0 && start < end && end <= kSafeIntegerMax; }
 
 /** False where value is no list of extents. */

@@ -1,6 +1,7 @@
 #include "table_map.hh"
 
 #include <errno.h>
+#include <string.h>
 
 #include <atomic>
 
@@ -37,6 +38,13 @@ int TableMap::write(uint64_t offset, const void* bytes, size_t length) {
   if (const int error = check(offset, length)) return error;
   uint8_t* to = mapping_.data() + offset;
   return GuardedCopy(to, to, bytes, length);
+}
+
+int TableMap::store(uint64_t offset, const uint8_t* data, size_t length) {
+  if (length > 0) return write(offset, data, length);
+  uint64_t word;
+  memcpy(&word, data, sizeof(word));
+  return publish(offset, word);
 }
 
 int TableMap::publish(uint64_t offset, uint64_t value) {

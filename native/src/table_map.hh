@@ -18,6 +18,8 @@ class TableMap {
   int read(uint64_t offset, void* bytes, size_t length) const;
   int write(uint64_t offset, const void* bytes, size_t length);
   int publish(uint64_t offset, uint64_t value);
+  /** One of several stores from the same bytes: length 0 publishes the word at data. */
+  int store(uint64_t offset, const uint8_t* data, size_t length);
 
  private:
   Mapping mapping_;

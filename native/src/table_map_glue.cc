@@ -15,6 +15,7 @@ class TableMapWrap final : public Napi::ObjectWrap<TableMapWrap> {
         env, "TableMap",
         {InstanceAccessor<&TableMapWrap::Errno>("errno"), InstanceMethod<&TableMapWrap::Read>("read"),
          InstanceMethod<&TableMapWrap::Write>("write"), InstanceMethod<&TableMapWrap::Publish>("publish"),
+         InstanceMethod<&TableMapWrap::StoreAll>("storeAll"), InstanceAccessor<&TableMapWrap::Stored>("stored"),
          InstanceMethod<&TableMapWrap::Close>("close")});
   }
 
@@ -64,10 +65,38 @@ class TableMapWrap final : public Napi::ObjectWrap<TableMapWrap> {
     return Napi::Number::New(info.Env(), table_.publish(offset, low | (high << 32)));
   }
 
+  Napi::Value StoreAll(const Napi::CallbackInfo& info) {
+    Arguments args(info);
+    const Bytes bytes = args.bytes();
+    const Numbers stores = args.numbers();
+    if (!args.ok()) return info.Env().Undefined();
+    int error = 0;
+    for (stored_ = 0; error == 0 && stored_ < stores.count / 3; stored_ += error == 0) {
+      error = Store(bytes, stores.data + 3 * stored_);
+    }
+    return Napi::Number::New(info.Env(), error);
+  }
+
+  int Store(const Bytes& bytes, const double* store) {
+    for (int index = 0; index < 3; index++) {
+      if (!(store[index] >= 0 && store[index] <= static_cast<double>(kSafeIntegerMax))) return -EINVAL;
+    }
+    const auto offset = static_cast<uint64_t>(store[0]);
+    const auto from = static_cast<uint64_t>(store[1]);
+    const auto length = static_cast<uint64_t>(store[2]);
+    const uint64_t used = length == 0 ? sizeof(uint64_t) : length;
+    if (from > bytes.size || used > bytes.size - from) return -ERANGE;
+    return table_.store(offset, bytes.data + from, length);
+  }
+
+  Napi::Value Stored(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), stored_); }
+
   void Close(const Napi::CallbackInfo&) { table_.close(); }
 
   TableMap table_;
   int error_ = 0;
+  /** Stores that the last StoreAll has made. */
+  size_t stored_ = 0;
 };
 
 }  // namespace

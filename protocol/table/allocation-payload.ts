@@ -16,6 +16,7 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
+import { utf8Bytes } from './text'
 
 const fixedBytes = 32 + encodedHolderBytes
 const encodedShareBytes = 8
@@ -36,8 +37,8 @@ export const allocationPayload: PayloadCodec<AllocationRecord> = {
       (value.secret ? saltBytes + hashBytes : 0) +
       (value.digest === null ? 0 : hashBytes) +
       (value.successor === null ? 0 : encodedHolderBytes) +
-      Buffer.byteLength(value.name) +
-      (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
+      utf8Bytes(value.name) +
+      (value.metadata === null ? 0 : utf8Bytes(value.metadata))
     )
   },
 

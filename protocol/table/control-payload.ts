@@ -11,13 +11,14 @@ import { RecordInvalid } from './errors'
 import { reasonBytesMax } from './layout'
 import { checkEpoch, decodeText, type PayloadCodec, textBytes } from './payload'
 import { outcomePayload, reportPayload } from './report-payload'
+import { utf8Bytes } from './text'
 
 const flagUpdate = 1
 
 /** Ends with the boot that it was made in. */
 const freezePayload: PayloadCodec<FreezeRecord> = {
   bytes(value) {
-    return (value.update === null ? 24 : 32) + Buffer.byteLength(value.reason)
+    return (value.update === null ? 24 : 32) + utf8Bytes(value.reason)
   },
 
   encode(writer, value, context) {
@@ -51,7 +52,7 @@ const updateStates = [null, 'preparing', 'proceeding'] as const
 /** Ends with the boot, too. */
 const updatePayload: PayloadCodec<UpdateRecord> = {
   bytes(value) {
-    return 40 + Buffer.byteLength(value.reason)
+    return 40 + utf8Bytes(value.reason)
   },
 
   encode(writer, value, context) {

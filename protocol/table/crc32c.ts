@@ -22,11 +22,11 @@ function makeTables(): Uint32Array {
 }
 
 /** The portable implementation; every function of this folder takes a faster one in its place. */
-export const crc32c: Crc32c = (bytes, initial) => {
+export function crc32c(bytes: Uint8Array, initial: number, from = 0, to = bytes.length): number {
   const t = tables
   let crc = ~initial
-  let at = 0
-  for (const end = bytes.length - 7; at < end; at += 8) {
+  let at = from
+  for (const end = to - 7; at < end; at += 8) {
     const low = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
     crc =
       t[0x700 + (low & 0xff)]! ^
@@ -38,6 +38,6 @@ export const crc32c: Crc32c = (bytes, initial) => {
       t[0x100 + bytes[at + 6]!]! ^
       t[bytes[at + 7]!]!
   }
-  for (; at < bytes.length; at++) crc = (crc >>> 8) ^ t[(crc ^ bytes[at]!) & 0xff]!
+  for (; at < to; at++) crc = (crc >>> 8) ^ t[(crc ^ bytes[at]!) & 0xff]!
   return ~crc >>> 0
 }

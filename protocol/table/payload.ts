@@ -3,6 +3,7 @@ import { RecordInvalid } from './errors'
 import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
 import { extentsMax } from './layout'
+import { utf8Bytes } from './text'
 
 /**
  * The meaning of a record depends on these: the writer's epoch, the first epoch of its boot, and the range's size.
@@ -29,7 +30,7 @@ export const encodedExtentBytes = 16
 export const encodedHolderBytes = 24
 
 export function textBytes(text: string, bytesMax: number): number {
-  return checkTextBytes(Buffer.byteLength(text), bytesMax)
+  return checkTextBytes(utf8Bytes(text), bytesMax)
 }
 
 export function decodeText(reader: FieldReader, bytes: number, bytesMax: number): string {

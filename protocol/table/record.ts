@@ -92,9 +92,10 @@ export function decodeChange(reader: FieldReader, context: RecordContext): Chang
     if (header.payloadBytes !== 0) throw new RecordInvalid('a delete with a payload')
     return { delete: kind, key: header.key }
   }
-  const value = decodePayload(reader, header.payloadBytes, () =>
-    codecs[kind].decode(reader, header.key, context),
-  )
+  const start = reader.position
+  const end = enterPayload(reader, header.payloadBytes)
+  const value = codecs[kind].decode(reader, header.key, context)
+  leavePayload(reader, start, end)
   return value === undefined ? { delete: kind, key: header.key } : ({ put: kind, value } as Change)
 }
 
@@ -111,11 +112,12 @@ export function decodeIdsUsed(reader: FieldReader): IdsUsed | undefined {
     reader.position = start
     return undefined
   }
-  return decodePayload(reader, header.payloadBytes, () => {
-    const used: IdsUsed = { allocation: 0, mapping: 0, retired: 0 }
-    for (const kind of countedKinds) used[kind] = reader.u64()
-    return used
-  })
+  const payload = reader.position
+  const end = enterPayload(reader, header.payloadBytes)
+  const used: IdsUsed = { allocation: 0, mapping: 0, retired: 0 }
+  for (const kind of countedKinds) used[kind] = reader.u64()
+  leavePayload(reader, payload, end)
+  return used
 }
 
 function encodeHeader(
@@ -140,16 +142,19 @@ function decodeHeader(reader: FieldReader): { op: number; kind: number; payloadB
   return { op, kind, payloadBytes: reader.u32(), key: reader.u64() }
 }
 
-/** Bounds decode() to the payload, and demands that it uses all of it. */
-function decodePayload<T>(reader: FieldReader, bytes: number, decode: () => T): T {
+/** Bounds the reader to a payload. Returns its former end, for leavePayload(). */
+function enterPayload(reader: FieldReader, bytes: number): number {
   if (bytes > reader.remaining) throw new RecordInvalid(`payload of ${bytes} bytes, ${reader.remaining} left`)
-  const { position: start, end } = reader
-  reader.end = start + bytes
-  const value = decode()
+  const { end } = reader
+  reader.end = reader.position + bytes
+  return end
+}
+
+/** start: of the payload, all of which must have been read. */
+function leavePayload(reader: FieldReader, start: number, end: number): void {
   if (reader.remaining !== 0) throw new RecordInvalid(`${reader.remaining} bytes left over in a payload`)
   reader.end = end
   reader.pad(start)
-  return value
 }
 
 function padded(bytes: number): number {

@@ -2,6 +2,7 @@ import { type OutcomeRecord, type ReportRecord, type ResumePhases, reportId } fr
 import { RecordInvalid } from './errors'
 import { nameBytesMax, reasonBytesMax } from './layout'
 import { decodeText, type PayloadCodec, textBytes } from './payload'
+import { utf8Bytes } from './text'
 
 const outcomes = [null, 'underWay', 'cancelled', 'replaced'] as const
 const times = [
@@ -18,7 +19,7 @@ const times = [
 
 export const reportPayload: PayloadCodec<ReportRecord> = {
   bytes(value) {
-    return 32 + 8 * times.length + Buffer.byteLength(value.reason) + Buffer.byteLength(value.detail)
+    return 32 + 8 * times.length + utf8Bytes(value.reason) + utf8Bytes(value.detail)
   },
 
   encode(writer, value) {
@@ -63,7 +64,7 @@ const flagResumed = 2
 
 export const outcomePayload: PayloadCodec<OutcomeRecord> = {
   bytes(value) {
-    return 32 + 8 * phases.length + Buffer.byteLength(value.name) + Buffer.byteLength(value.detail)
+    return 32 + 8 * phases.length + utf8Bytes(value.name) + utf8Bytes(value.detail)
   },
 
   encode(writer, value) {

@@ -10,6 +10,7 @@ import {
   type PayloadCodec,
   textBytes,
 } from './payload'
+import { utf8Bytes } from './text'
 
 const fixedBytes = 24
 const states: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantined']
@@ -17,10 +18,7 @@ const states: readonly (RetiredState | null)[] = [null, 'scrubbing', 'quarantine
 export const retiredPayload: PayloadCodec<RetiredRecord> = {
   bytes(value) {
     return (
-      fixedBytes +
-      value.extents.length * encodedExtentBytes +
-      Buffer.byteLength(value.name) +
-      Buffer.byteLength(value.reason)
+      fixedBytes + value.extents.length * encodedExtentBytes + utf8Bytes(value.name) + utf8Bytes(value.reason)
     )
   },
 

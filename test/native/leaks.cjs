@@ -54,6 +54,7 @@ async function remember() {
   const table = new addon.TableMap(fd, 0, 8192)
   table.write(0, Buffer.from('x'))
   table.publish(8, 1, 2)
+  table.storeAll(Buffer.alloc(16), Float64Array.of(0, 8, 8, 0, 0, 0))
   await new addon.Scrub(fd, 0, 1 << 20, 2).errno
   const scrub = new addon.Scrub(fd, 0, 1 << 20, 2)
   scrub.cancel()

@@ -31,6 +31,46 @@ test("write, publish and read are the file's bytes", () => {
   closeSync(fd)
 })
 
+test('several stores are made in their order, up to the one that fails', () => {
+  const fd = memfd(pageBytes)
+  const table = new TableMap(fd, 0, pageBytes)
+  const bytes = Buffer.from(Array.from({ length: 32 }, (_, index) => index + 1))
+  const good = [8, 8, 16, 0, 0, 0, 64, 24, 0]
+  expect(table.storeAll(bytes, Float64Array.from(good))).toBe(0)
+  expect(table.stored).toBe(3)
+  const expected = Buffer.alloc(72)
+  bytes.copy(expected, 0, 0, 24)
+  bytes.copy(expected, 64, 24, 32)
+  expect(table.read(0, 72)).toEqual(expected)
+
+  const before = table.read(0, pageBytes)
+  for (const [bad, error] of [
+    [[pageBytes, 0, 8], ERANGE],
+    [[4, 0, 0], EINVAL],
+    [[0, 28, 0], ERANGE],
+    [[0, 0, 33], ERANGE],
+    [[-8, 0, 8], EINVAL],
+    [[Number.NaN, 0, 8], EINVAL],
+  ] as const)
+    for (let made = 0; made < 3; made++) {
+      expect(table.write(0, Buffer.alloc(72))).toBe(0)
+      const stores = [...good.slice(0, 3 * made), ...bad, ...good.slice(3 * made)]
+      expect([table.storeAll(bytes, Float64Array.from(stores)), table.stored]).toEqual([-error, made])
+      const some = new TableMap(fd, 0, pageBytes)
+      const found = some.read(0, pageBytes)
+      some.write(0, Buffer.alloc(72))
+      some.storeAll(bytes, Float64Array.from(good.slice(0, 3 * made)))
+      expect(found).toEqual(some.read(0, pageBytes))
+      some.close()
+    }
+  expect(table.storeAll(bytes, Float64Array.from(good))).toBe(0)
+  expect(table.read(0, pageBytes)).toEqual(before)
+  expect(() => table.storeAll(bytes, Buffer.alloc(24) as never)).toThrow('a Float64Array')
+  table.close()
+  expect([table.storeAll(bytes, Float64Array.from(good)), table.stored]).toEqual([-EBADF, 0])
+  closeSync(fd)
+})
+
 test('nothing outside the mapping is touched, and nothing after close', () => {
   const fd = memfd(2 * pageBytes)
   const table = new TableMap(fd, 0, pageBytes)

@@ -1,5 +1,11 @@
-import { highWaterOffset, journalOffset, type TableLayout, wordBytes } from '../../../protocol/table'
-import type { TableMedium } from './medium'
+import {
+  highWaterOffset,
+  journalOffset,
+  sequenceOffset,
+  type TableLayout,
+  wordBytes,
+} from '../../../protocol/table'
+import type { StoreFailure, TableMedium } from './medium'
 
 /** Says how far the journal reaches. */
 export function publishHighWater(medium: TableMedium, sequence: number): void {
@@ -10,6 +16,9 @@ export function publishHighWater(medium: TableMedium, sequence: number): void {
 export class JournalWriter {
   private readonly medium: TableMedium
   private readonly ringBytes: number
+  /** Two writes where the ring wraps; the first word; the high-water word. */
+  private readonly stores = new Float64Array(4 * 3)
+  private readonly withoutWrap = this.stores.subarray(3)
 
   constructor(
     medium: TableMedium,
@@ -26,22 +35,29 @@ export class JournalWriter {
   }
 
   /**
-   * A zero word follows the entry in the same buffer. It is the end that a reader must find after the published entry. The next
-   * append publishes over it.
+   * Commits the entry that bytes begins with. A zero word follows it: the end that a reader must find after the published entry.
+   * The next append publishes over it. Returns what failed; the entry is committed if only the high-water word did.
    */
-  append(entryAndEnd: Buffer): void {
-    const bytes = entryAndEnd.length - wordBytes
-    if (this.usedBytes + entryAndEnd.length > this.ringBytes) throw new Error('the journal ring is full')
-    this.write(this.end + wordBytes, entryAndEnd.subarray(wordBytes))
-    const word = journalOffset + (this.end % this.ringBytes)
-    this.medium.publish(word, entryAndEnd.readUInt32LE(0), entryAndEnd.readUInt32LE(4))
-    this.end += bytes
+  append(bytes: Buffer, entryBytes: number): (StoreFailure & { committed: boolean }) | undefined {
+    if (this.usedBytes + entryBytes + wordBytes > this.ringBytes) throw new Error('the journal ring is full')
+    // All but the first word, and the zero word.
+    const behind = (this.end + wordBytes) % this.ringBytes
+    const untilWrap = Math.min(entryBytes, this.ringBytes - behind)
+    const wraps = untilWrap < entryBytes
+    this.plan(wraps ? 0 : 1, journalOffset + behind, wordBytes, untilWrap)
+    if (wraps) this.plan(1, journalOffset, wordBytes + untilWrap, entryBytes - untilWrap)
+    this.plan(2, journalOffset + (this.end % this.ringBytes), 0, 0)
+    this.plan(3, highWaterOffset, sequenceOffset, 0)
+    const stores = wraps ? this.stores : this.withoutWrap
+    const failure = this.medium.storeAll(bytes, stores)
+    const committed = !failure || failure.made === stores.length / 3 - 1
+    if (committed) this.end += entryBytes
+    return failure && { ...failure, committed }
   }
 
-  private write(position: number, bytes: Buffer): void {
-    const at = position % this.ringBytes
-    const untilWrap = Math.min(bytes.length, this.ringBytes - at)
-    this.medium.write(journalOffset + at, bytes.subarray(0, untilWrap))
-    if (untilWrap < bytes.length) this.medium.write(journalOffset, bytes.subarray(untilWrap))
+  private plan(index: number, offset: number, from: number, length: number): void {
+    this.stores[3 * index] = offset
+    this.stores[3 * index + 1] = from
+    this.stores[3 * index + 2] = length
   }
 }

@@ -43,6 +43,13 @@ export class NativeMedium implements TableMedium {
     if (result < 0) throw failure(result, 'publish', offset)
   }
 
+  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined {
+    const result = this.map.storeAll(bytes, stores)
+    if (result === 0) return undefined
+    const { stored: made } = this.map
+    return { made, cause: failure(result, 'store', stores[3 * made]!) }
+  }
+
   /** Idempotent. */
   close(): void {
     this.map.close()
@@ -60,4 +67,15 @@ function failure(errno: number, syscall: string, offset: number): MediumError {
 export interface TableMedium extends TableSource {
   write(offset: number, bytes: Uint8Array): void
   publish(offset: number, low: number, high: number): void
+  /**
+   * Several stores in their order, by one call. For each: the offset in the table, the place in bytes, and the length. Length 0
+   * publishes the word at that place; others write. Returns what failed: then the later stores are not made.
+   */
+  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined
+}
+
+/** made: the number of stores before the one that failed. */
+export interface StoreFailure {
+  readonly made: number
+  readonly cause: unknown
 }

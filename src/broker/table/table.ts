@@ -153,20 +153,22 @@ export class Table {
     try {
       this.declare(changes)
       this.makeRoom(plan.entryBytes)
-      this.journal.append(encoded.entryAndEnd)
+      this.append(sequence, plan.entryBytes)
     } catch (error) {
       this.failed = new TableFailed(`commit ${sequence}`, error)
       throw this.failed
     }
-    for (const change of encoded.changes) this.current.apply(change)
+    for (const change of encoded) this.current.apply(change)
     this.lastSequence = sequence
     this.currentBytes = stateBytes
-    try {
-      publishHighWater(this.medium, sequence)
-    } catch (error) {
-      // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
-      this.failed = new TableFailed(`high-water word of commit ${sequence}`, error)
-    }
+  }
+
+  private append(sequence: number, entryBytes: number): void {
+    const failure = this.journal.append(this.encoder.buffer, entryBytes)
+    if (!failure) return
+    if (!failure.committed) throw failure.cause
+    // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.
+    this.failed = new TableFailed(`high-water word of commit ${sequence}`, failure.cause)
   }
 
   /** If a program does not know a kind of record, the superblock says so before the program could meet one. */

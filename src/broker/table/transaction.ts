@@ -7,6 +7,8 @@ import {
   encodeEntry,
   entityBytes,
   entryHeaderBytes,
+  FieldReader,
+  FieldWriter,
   type IdsUsed,
   isCounted,
   type RecordContext,
@@ -57,35 +59,43 @@ export function planTransaction(
 export class TransactionEncoder {
   private readonly context: RecordContext
   private readonly crc32c: Crc32c
-  private scratch = Buffer.alloc(4096)
+  private writer = new FieldWriter(Buffer.alloc(4096))
+  private reader = new FieldReader(this.writer.buffer)
 
   constructor(context: RecordContext, crc32c: Crc32c) {
     this.context = context
     this.crc32c = crc32c
   }
 
+  /** Begins with the entry of the last encode(), and has a zero word after it. */
+  get buffer(): Buffer {
+    return this.writer.buffer
+  }
+
   /**
-   * Returns the entry with a zero word after it, valid until the next call, and the changes as a reader will see them. The
-   * caller makes the state of these, so that memory and table can't differ.
+   * Returns the changes as a reader will see them. The caller makes the state of these, so that memory and table can't differ.
    * @throws RecordInvalid
    */
-  encode(
-    sequence: number,
-    changes: readonly Change[],
-    entryBytes: number,
-  ): { entryAndEnd: Buffer; changes: readonly Change[] } {
-    const bytes = entryBytes + wordBytes
-    if (this.scratch.length < bytes) this.scratch = Buffer.alloc(2 ** Math.ceil(Math.log2(bytes)))
-    const entry = this.scratch.subarray(0, entryBytes)
-    encodeEntry(entry, sequence, changes, this.context, this.crc32c)
-    const decoded = decodeFresh(entry, this.context)
+  encode(sequence: number, changes: readonly Change[], entryBytes: number): readonly Change[] {
+    this.makeRoom(entryBytes + wordBytes)
+    const { writer, reader } = this
+    encodeEntry(writer, entryBytes, sequence, changes, this.context, this.crc32c)
+    writer.position = entryBytes
+    writer.zeros(wordBytes)
+    reader.end = entryBytes
+    const decoded = decodeFresh(reader, this.context).changes
     for (let index = 0; index < changes.length; index++) {
-      if (!sameValue(changes[index], decoded.changes[index])) {
+      if (!sameValue(changes[index], decoded[index])) {
         throw new RecordInvalid(`a change would not read back as it is: ${JSON.stringify(changes[index])}`)
       }
     }
-    this.scratch.fill(0, entryBytes, bytes)
-    return { entryAndEnd: this.scratch.subarray(0, bytes), changes: decoded.changes }
+    return decoded
+  }
+
+  private makeRoom(bytes: number): void {
+    if (this.buffer.length >= bytes) return
+    this.writer = new FieldWriter(Buffer.alloc(2 ** Math.ceil(Math.log2(bytes))))
+    this.reader = new FieldReader(this.buffer)
   }
 }
 

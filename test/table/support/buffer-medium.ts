@@ -1,4 +1,4 @@
-import type { TableMedium } from '../../../src/broker/table/medium'
+import type { StoreFailure, TableMedium } from '../../../src/broker/table/medium'
 
 /** A table in a buffer. */
 export class BufferMedium implements TableMedium {
@@ -22,6 +22,20 @@ export class BufferMedium implements TableMedium {
     this.check(offset, 8)
     this.buffer.writeUInt32LE(low, offset)
     this.buffer.writeUInt32LE(high, offset + 4)
+  }
+
+  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined {
+    for (let made = 0; made < stores.length / 3; made++) {
+      const [offset, from, length] = [...stores.subarray(3 * made, 3 * made + 3)] as [number, number, number]
+      const word = Buffer.from(bytes).subarray(from)
+      try {
+        if (length > 0) this.write(offset, bytes.subarray(from, from + length))
+        else this.publish(offset, word.readUInt32LE(0), word.readUInt32LE(4))
+      } catch (cause) {
+        return { made, cause }
+      }
+    }
+    return undefined
   }
 
   private check(offset: number, length: number): void {
