@@ -177,6 +177,7 @@ export const allocationFields = (
       ? `process ${allocation.successorPid}, when the holder exits or it completes the hand-over`
       : undefined,
   ],
+  ['kexec', allocation.survivesKexec === false ? 'loses it: the kernel does not preserve it' : undefined],
   ...verdictLines,
   ['extents', places(allocation.extents)],
   ['shares', sharesText(allocation.shares)],

@@ -56,6 +56,20 @@ test('all together have their own rate, in turns', () => {
   for (const key of ['b', 'c', 'd']) expect(count(key)).toBeGreaterThanOrEqual(8)
 })
 
+test('other rates hold from then on, also for what waits', () => {
+  order('a', 100)
+  pass(1000)
+  expect(done.length).toBeLessThanOrEqual(14)
+  const hurry = { perSecond: 100, burst: 10 }
+  queue.changeRates({ each: hurry, all: hurry })
+  pass(500)
+  expect(done.length).toBeGreaterThanOrEqual(14 + 10 + 48)
+  queue.changeRates(rates)
+  const before = done.length
+  pass(1000)
+  expect(done.length - before).toBeLessThanOrEqual(14)
+})
+
 test('what can not be done yet is tried again and keeps its place; then the rest goes on', async () => {
   let open = false
   const first = queue.run('a', () => {

@@ -97,6 +97,7 @@ function programEntries(root: string): FileEntry[] {
     ...programs.map(source => entry(buildProgram(source), `bin/${path.basename(source, '.c')}`)),
     entry(buildGuest(), 'bin/tiny-vmm'),
     entry(buildProgram('test/service/support/manager.c'), 'bin/manager'),
+    entry(buildProgram('test/program/stuck-inode-lock.c'), 'bin/stuck-inode-lock'),
     entry(buildPlainDriver(), 'bin/c-client'),
     entry(buildLibrary('test/bench/bandwidth.c'), bandwidthFile),
   ]

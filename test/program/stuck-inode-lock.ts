@@ -7,9 +7,12 @@ import { buildProgram } from '../guest/build'
 export class StuckInodeLock {
   private constructor(private readonly child: ChildProcess) {}
 
-  /** On the file of a descriptor of another process, which may then close it. */
-  static async start(file: { uid: number; pid: number; fd: number }): Promise<StuckInodeLock> {
-    const binary = buildProgram('test/program/stuck-inode-lock.c')
+  /** On the file of a descriptor of another process, which may then close it. built: where nothing can compile it. */
+  static async start(
+    file: { uid: number; pid: number; fd: number },
+    built?: string,
+  ): Promise<StuckInodeLock> {
+    const binary = built ?? buildProgram('test/program/stuck-inode-lock.c')
     if (binary === undefined) throw new Error('the attacks are written in C: install gcc')
     const words = [file.uid, file.pid, file.fd].map(String)
     const child = spawn(binary, words, { stdio: ['pipe', 'pipe', 'inherit'] })

@@ -130,12 +130,13 @@ class Sessions {
   /** Fails the next operation of that name. */
   readonly failures = new Map<'create' | 'preserve' | 'endSession', Error>()
   isReading = true
+
   readonly store = new FdStore({
     notify: text => {
       if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
       return this.isReading
     },
-    size: 100,
+    size: 1000,
     storePid: 1,
     inherited: { memfds: new Map(), strays: [] },
     onLost: () => {},
@@ -244,6 +245,24 @@ test(
       'preserve',
       stored('preserving 1'),
     ])
+  }),
+)
+
+test(
+  'while no client can change anything, the fd store takes what one owner has without a rest',
+  withSessions(async ({ store, done }) => {
+    let isOver = false
+    const put = (index: number) => store.put('other', index, 0, 7)
+    const many = (from: number, count: number) =>
+      Promise.all(Array.from({ length: count }, (_, index) => put(from + index)))
+    const slow = many(1, 600).then(() => {
+      isOver = true
+    })
+    await until(() => done.length >= 256, 'the burst of one owner')
+    await store.inHurry(() => store.inHurry(() => many(1001, 100)))
+    expect(isOver).toBe(true)
+    await slow
+    expect(done).toHaveLength(700)
   }),
 )
 

@@ -6,8 +6,14 @@ interface Rate {
   readonly burst: number
 }
 
+/** Of each key, and of all keys together. */
+export interface Rates {
+  readonly each: Rate
+  readonly all: Rate
+}
+
 /** Time between two attempts at a message that failed. */
-const retryMs = 50
+const retryMs = 20
 /** The queue keeps so many buckets of keys. Beyond that, it forgets the full ones, whose keys have rested. */
 const restingMax = 256
 
@@ -53,18 +59,26 @@ export class PacedQueue<Key> {
   /** By key, in the order of turns. */
   private readonly waiting = new Map<Key, Job[]>()
   private readonly buckets = new Map<Key, Bucket>()
-  private readonly all: Bucket
+  private all: Bucket
   private timer: NodeJS.Timeout | undefined
   /** The beginning of the present row of failed attempts. */
   private stuckAt: number | undefined
 
   /** patienceMs: after failed attempts for so long, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock. */
   constructor(
-    private readonly rates: { each: Rate; all: Rate },
+    private rates: Rates,
     private readonly patienceMs: number,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.all = new Bucket(rates.all, this.now())
+  }
+
+  /** From now on, as after a rest. */
+  changeRates(rates: Rates): void {
+    this.rates = rates
+    this.buckets.clear()
+    this.all = new Bucket(rates.all, this.now())
+    this.work()
   }
 
   /**

@@ -131,6 +131,8 @@ export interface Source {
   discard?(memory: AllocationMemory, pieces: readonly Extent[]): Promise<void>
   /** Bytes that the allocation has from the host at present. undefined: it is gone. Absent: it has no pages to give back. */
   residentBytes?(id: number): number | undefined
+  /** Whether the kernel preserves it, while it preserves only a part of the range. undefined: as the capability says. */
+  survivesKexec?(id: number): boolean | undefined
   /** Opens a new file description for one mapping of a process, or for the broker itself. The caller owns it. */
   open(memory: AllocationMemory, writable: boolean, to?: ProcessIdentity): number
   /** The offset of the allocation's first byte in a descriptor. */

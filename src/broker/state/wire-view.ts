@@ -26,8 +26,15 @@ export function viewAllocation(allocation: Allocation): AllocationView {
     mappings: allocation.mappings.size,
     holderPid: allocation.holder?.pid ?? null,
     successorPid: allocation.successor?.pid ?? null,
+    ...survival(allocation),
     verdict: record.verdict,
   }
+}
+
+/** Only where it differs among the allocations of a range. */
+function survival({ id, range }: Allocation): Pick<AllocationView, 'survivesKexec'> | undefined {
+  const survivesKexec = range.readable ? range.source.survivesKexec?.(id) : undefined
+  return survivesKexec === undefined ? undefined : { survivesKexec }
 }
 
 export function viewMapping(mapping: Mapping): MappingView {

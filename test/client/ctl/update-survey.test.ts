@@ -1,37 +1,85 @@
-/** Proves what an update finds at risk, by what the ranges say that they can do: before it, and while the broker is frozen. */
+/**
+ * Proves what an update finds at risk, by what the ranges and allocations say that they can do: before it, while the broker is
+ * frozen, and by what the service manager does with its fd store.
+ */
 import type { Broker } from '../../../src/client'
-import { surveyHost } from '../../../src/client/ctl/update/survey'
+import { Ignored } from '../../../src/client/ctl/update/ignored'
+import { risksText } from '../../../src/client/ctl/update/plan'
+import { type StoppedStore, whyStoreEnds } from '../../../src/client/ctl/update/stopped-store'
+import { notPreserved, surveyHost } from '../../../src/client/ctl/update/survey'
 
 interface Can {
   survivesKexec: boolean
   freezePreserves?: boolean
 }
 
-/** A host with one allocation that nobody holds, in a range of that kind. */
-function host(source: string, capabilities: Can): Broker {
-  const allocation = { name: 'db/a', uid: 7, range: 'main', bytes: 4096, mappings: 0, shares: [] }
+/** A host with allocations that nobody holds, in a range of that kind: by name, what each says of itself. */
+function host(
+  source: string,
+  capabilities: Can,
+  survives: Record<string, boolean | undefined> = { 'db/a': undefined },
+): Broker {
   const stub: Record<string, unknown> = {
     update: async () => ({ participants: [] }),
     ranges: async () => [{ name: 'main', source, capabilities, allocations: 1 }],
     async *list() {
-      yield { ...allocation, holderPid: null }
+      for (const [name, survivesKexec] of Object.entries(survives)) {
+        const allocation = { name, uid: 7, range: 'main', bytes: 4096, mappings: 0, shares: [] }
+        yield { ...allocation, holderPid: null, survivesKexec }
+      }
     },
   }
   return stub as unknown as Broker
 }
 
-const risksOf = async (source: string, can: Can, stopsServices: boolean) => {
-  const { risks } = await surveyHost(host(source, can), stopsServices, new AbortController().signal)
+const { signal } = new AbortController()
+
+const risksOf = async (source: string, can: Can, stopLoses: string | undefined) => {
+  const { risks } = await surveyHost(host(source, can), async () => stopLoses, signal)
   return risks.map(({ kind }) => kind)
 }
 
-test.each<[string, Can, boolean, string[]]>([
-  ['devdax', { survivesKexec: true }, true, []],
-  ['memfd', { survivesKexec: true, freezePreserves: false }, false, []],
-  ['memfd', { survivesKexec: false, freezePreserves: true }, false, []],
-  ['memfd', { survivesKexec: false, freezePreserves: true }, true, ['endsWithService']],
-  ['memfd', { survivesKexec: false, freezePreserves: false }, false, ['memoryEnds']],
-  ['directory', { survivesKexec: false }, false, ['memoryEnds']],
-])('memory of %s that can do %p, where services are stopped: %p: %p', async (source, can, stops, risks) => {
+test.each<[string, Can, string | undefined, string[]]>([
+  ['devdax', { survivesKexec: true }, 'old', []],
+  ['memfd', { survivesKexec: true, freezePreserves: false }, undefined, []],
+  ['memfd', { survivesKexec: false, freezePreserves: true }, undefined, []],
+  ['memfd', { survivesKexec: false, freezePreserves: true }, 'old', ['endsWithService']],
+  ['memfd', { survivesKexec: false, freezePreserves: false }, undefined, ['memoryEnds']],
+  ['directory', { survivesKexec: false }, undefined, ['memoryEnds']],
+])('memory of %s that can do %p, where a stop loses it: %p: %p', async (source, can, stops, risks) => {
   await expect(risksOf(source, can, stops)).resolves.toEqual(risks)
+})
+
+test('of a range that the kernel preserves in part, only the rest is at risk, and names may lose it', async () => {
+  const survives = { 'db/a': true, 'db/b': false, 'vm-1/ram': false }
+  const always = host('memfd', { survivesKexec: false }, survives)
+  const before = (await surveyHost(always, undefined, signal)).risks
+  expect(before.map(({ allocation }) => allocation)).toEqual(['db/b', 'vm-1/ram'])
+  const frozen = host('memfd', { survivesKexec: false, freezePreserves: true }, survives)
+  const risks = await notPreserved(frozen, signal)
+  expect(risks.map(({ allocation }) => allocation)).toEqual(['db/b', 'vm-1/ram'])
+  expect(risksText(new Ignored(['db/*']).rest(risks))).toMatch(
+    /^vm-1\/ram \(uid 7\) is in range main, and the kernel does not preserve it/,
+  )
+  expect(new Ignored(['db/*', '7:vm-1/*']).rest(risks)).toEqual([])
+  await expect(
+    notPreserved(host('memfd', { survivesKexec: true, freezePreserves: true }), signal),
+  ).resolves.toEqual([])
+})
+
+const store: StoppedStore = {
+  ...{ unit: 'membroker.service', version: '261.1-1', preserve: true, size: 100, places: 100 },
+}
+
+test.each<[string, Partial<StoppedStore>, RegExp | undefined]>([
+  ['it works', {}, undefined],
+  ['a candidate of the first release', { version: '261~rc2-1' }, undefined],
+  ['an older systemd', { version: '260.2-1' }, /systemd 260.2-1 passes no fd store .* needs 261/],
+  ['a systemd that says nothing', { version: '' }, /needs 261/],
+  ['a unit that keeps nothing', { preserve: false }, /FileDescriptorStorePreserve=yes/],
+  ['a store that is too small', { places: 101 }, /room for 100 descriptors .*, and 101 have to be in it/],
+])('systemctl kexec with an fd store: %s', (_case, change, why) => {
+  const found = whyStoreEnds({ ...store, ...change })
+  if (why) expect(found).toMatch(why)
+  else expect(found).toBeUndefined()
 })

@@ -19,10 +19,14 @@ export class UpdateCommand {
       })
   }
 
+  get isOver(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
   /** Resolves with its exit code, or the signal that ended it. */
   async ended(): Promise<number | NodeJS.Signals> {
     const { child } = this
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'close')
+    if (!this.isOver) await once(child, 'close')
     return child.exitCode ?? child.signalCode!
   }
 

@@ -1,10 +1,15 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
 import { GuestProcess } from '../../guest/guest-process'
-import { Manager } from '../../service/support/manager'
-import { brokerSocket, type Host } from '../inside/host'
+import { StuckInodeLock } from '../../program/stuck-inode-lock'
+import type { Manager } from '../../service/support/manager'
+import { readGrowing } from '../inside/growing-file'
+import { brokerConfiguration, brokerSocket, type Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
+import { preservingManager } from '../inside/preserving-manager'
+import { UpdateCommand } from '../inside/update-command'
 import { luo } from '../kernels'
 import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
 
@@ -26,17 +31,41 @@ bytes = "16GiB"
 preserve = "update"
 `
 
-/** A broker under a service manager with an fd store. */
-function manager(): Manager {
-  mkdirSync(path.dirname(brokerSocket), { recursive: true })
-  const environment = { FDSTORE: '600' }
-  return new Manager({ config, environment, socket: brokerSocket, binary: '/opt/bin/manager' })
-}
+const manager = () => preservingManager(config)
 
 function tinyGuest(...how: string[]): GuestProcess {
   const map = `tiny/ram:fd=9,allocate=${tinyBytes}`
   const vmm = ['tiny-vmm', '--fd', '9', '--size', String(tinyBytes), ...how]
   return new GuestProcess(['broker-ctl', '--socket', brokerSocket, 'exec', '--map', map, '--', ...vmm])
+}
+
+const mapperLog = (host: Host) => host.file('mapper.log')
+
+/** Counts that are in the memory: each map follows the one before, over all that happens to the broker and the kernel. */
+const mapped = (host: Host) =>
+  readGrowing(mapperLog(host)).toString('utf8').split('\n').slice(0, -1).map(Number)
+
+/** A client that maps during everything. */
+async function startMapper(host: Host): Promise<void> {
+  const before = mapped(host).length
+  const complaints = openSync(host.file('mapper.complaints'), 'a')
+  const program = path.join(__dirname, '../inside/mapper.js')
+  spawn('node', [program, brokerSocket, 'mapped', mapperLog(host)], {
+    stdio: ['ignore', 'ignore', complaints],
+  })
+  closeSync(complaints)
+  await mapsOn(host, before)
+}
+
+/** A kernel that ends between a count in the memory and its line in the log leaves a gap of one. */
+async function mapsOn(host: Host, before = mapped(host).length): Promise<void> {
+  await host.until(() => mapped(host).length > before + 3, 'the client maps on')
+  const counts = mapped(host)
+  const gaps = counts.filter((count, index) => count !== (counts[index - 1] ?? 0) + 1)
+  host.check(
+    gaps.length <= 2 && counts.every((count, index) => count - (counts[index - 1] ?? 0) <= 2),
+    `every count that the client has mapped is there, but ${gaps.join(', ')}`,
+  )
 }
 
 async function write(host: Host, name: string, seed: number, range = 'kept'): Promise<void> {
@@ -155,6 +184,7 @@ async function begin(host: Host): Promise<void> {
   await client.close()
   const guest = tinyGuest('--boot', '--tick-every', '20')
   await guest.counterBeyond(50n, 300_000)
+  await startMapper(host)
 
   const stored = await service.stored()
   await service.signal(9)
@@ -165,6 +195,7 @@ async function begin(host: Host): Promise<void> {
   await hurry(host, service)
   await write(host, 'db/second', 2)
   await guest.counterBeyond(guest.counter!, 300_000)
+  await mapsOn(host)
   await spoil(host, service)
   writeFileSync(host.file('tiny-counter'), String(guest.counter))
 }
@@ -203,10 +234,64 @@ async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
   host.same(await refusal(spare.discard([{ offset: 0, length: MiB }])), 'granted', 'pages given back')
   await client.close()
   await write(host, 'db/later', 6, 'swept')
-  await host.ctl('freeze', 'kexec')
+  const participant = await participate(host)
+  await refuseLocked(host)
+  await update(host)
+  host.same(participant.saved, 3, 'times that the participant has saved')
   await service.signal(9)
   await service.start()
   await checkSurvives(host, true)
+}
+
+const updateArguments = (...options: string[]) => [
+  ...['--config', brokerConfiguration, '--deadline', '600000'],
+  ...['--ignore', 'tiny/*', '--ignore', 'mapped', ...options],
+]
+
+/** This process answers for all that it holds. */
+async function participate(host: Host): Promise<{ saved: number }> {
+  const client = await host.connect()
+  const state = { saved: 0 }
+  await client.participate({ name: 'db', prepare: () => void state.saved++ }).joined
+  return state
+}
+
+/** A holder keeps its memory locked, so no freeze preserves it: an update goes on only when it may be lost. */
+async function refuseLocked(host: Host): Promise<void> {
+  const client = await host.connect()
+  const allocation = await client.allocate({ name: 'locked', size: MiB, range: 'swept' })
+  const { fd } = await allocation.map()
+  const lock = await StuckInodeLock.start({ uid: 0, pid: process.pid, fd }, '/opt/bin/stuck-inode-lock')
+  await client.close()
+  const go = ['--go', 'true', '--within', '1000']
+  const ended = async (...options: string[]) => {
+    const command = new UpdateCommand(host, ...updateArguments(...go, ...options))
+    host.same(await command.ended(), 1, 'exit code of an update that does not come to its end')
+    return command.said
+  }
+  const refused = await ended()
+  host.check(
+    /NotSaved: locked \(.*uid 0\) is in range swept, and the kernel does not preserve it: .*; --ignore /.test(
+      refused,
+    ),
+    'the update names what the kernel does not preserve',
+  )
+  host.check(!/db\/later/.test(refused), 'and nothing else')
+  host.check(/KernelNotReplaced/.test(await ended('--ignore', 'locked')), 'its name may be lost')
+  await lock.end()
+  const owner = await host.connect()
+  await (await owner.claim('locked')).allocation.release()
+  await owner.close()
+}
+
+/** All of an update of the host but its last command, which the next step is. */
+async function update(host: Host): Promise<void> {
+  const going = '/run/going'
+  writeFileSync('/run/go', `touch ${going}\nexec sleep 1000000\n`)
+  const options = ['--within', '600000', '--go', 'sh /run/go']
+  const command = new UpdateCommand(host, ...updateArguments(...options))
+  await host.until(() => existsSync(going) || command.isOver, 'the update is at its last command')
+  host.check(!command.isOver, 'it has not ended before')
 }
 
 async function goOn(host: Host): Promise<void> {
@@ -222,18 +307,22 @@ async function goOn(host: Host): Promise<void> {
   await guest.counterBeyond(resumed, 300_000)
   writeFileSync(host.file('tiny-counter'), String(guest.counter))
   await write(host, 'db/third', 3)
+  await startMapper(host)
   await preserveForUpdate(host, service)
 }
 
 async function goOnAgain(host: Host): Promise<void> {
   await manager().start()
+  const { report } = JSON.parse(await host.ctl('update', 'report', '--json'))
+  host.same(report.outcome, 'replaced', 'outcome of the update')
   await checkContents(host, ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third'])
   const listed = JSON.parse(await host.ctl('list', '--json')) as Array<{ name: string }>
   host.same(
     listed.map(({ name }) => name).sort(),
-    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'lost', 'spare', 'tiny/ram'],
+    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'lost', 'mapped', 'spare', 'tiny/ram'],
     'all that there is',
   )
+  await startMapper(host)
   const client = await host.connect()
   const [third] = (await client.rebuild({ prefix: 'db/third' })).claimed
   await third!.allocation.release()
@@ -254,7 +343,7 @@ const scenario: Scenario = {
     stage('a client, a guest that counts, and a broker that is killed', begin),
     kexec(),
     stage('everything goes on, after the broker was killed at each step of its start', goOn),
-    kexec(),
+    kexec({ loaded: true }),
     stage('everything goes on once more', goOnAgain),
   ],
 }

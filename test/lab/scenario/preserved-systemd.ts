@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import type { Host } from '../inside/host'
 import { digest, fillWithPattern } from '../inside/physical-memory'
+import { UpdateCommand } from '../inside/update-command'
 import { addVms, checkUpdated, installBroker, type Services } from '../inside/vm-services'
 import { luo } from '../kernels'
 import { oneProcessor, type Scenario, stage, update } from '../scenario'
@@ -30,11 +31,12 @@ mappings_max = 64
 names = ["vm-*"]
 open_by_path = true
 `
+/** Bounds on hanging, in milliseconds. */
+const patience = ['--deadline', '600000', '--within', '600000']
 const dropIn = '/etc/systemd/system/membroker.service.d/preserve.conf'
 
 async function begin(host: Host): Promise<void> {
   await installBroker(host, config)
-  writeFileSync(dropIn, '[Service]\nFileDescriptorStorePreserve=yes\n')
   await addVms(host, services)
   const client = await host.connect()
   for (const range of ['kept', 'plain']) {
@@ -44,6 +46,28 @@ async function begin(host: Host): Promise<void> {
     host.remember(range, digest(mapping.window()))
   }
   await client.close()
+  await refuseWithoutStore(host)
+}
+
+/** Until the unit keeps its fd store, and says so, an update by systemctl has not even begun. */
+async function refuseWithoutStore(host: Host): Promise<void> {
+  const refused = new UpdateCommand(host, ...patience)
+  host.same(await refused.ended(), 1, 'exit code of the update')
+  host.check(
+    /NotSaved: .*db\/kept .*membroker.service has no FileDescriptorStorePreserve=yes.*nothing has begun/s.test(
+      refused.said,
+    ),
+    'it says what the unit lacks',
+  )
+  writeFileSync(dropIn, '[Service]\nFileDescriptorStorePreserve=yes\n')
+  await host.exec('systemctl', ['daemon-reload'])
+}
+
+/** One command, which freezes the broker: so the second range is preserved too. */
+async function command(host: Host): Promise<void> {
+  const client = await host.connect()
+  await client.participate({ name: 'db', prepare: () => {} }).joined
+  host.same(await new UpdateCommand(host, ...patience).ended(), 0, 'exit code of the update')
 }
 
 async function leave(host: Host): Promise<void> {
@@ -62,6 +86,8 @@ async function goOn(host: Host): Promise<void> {
     const { name } = allocation
     host.same(digest(mappings[0]!.window()), host.recall(name.slice('db/'.length)), `contents of ${name}`)
   }
+  const { report } = await client.updateReport()
+  host.same(report?.outcome, 'replaced', 'outcome of the last update')
   const survives = (await client.ranges()).map(({ capabilities }) => capabilities.survivesKexec)
   host.same(survives, [true, false], 'the ranges that survive the next kexec without a word')
   await client.close()
@@ -69,7 +95,7 @@ async function goOn(host: Host): Promise<void> {
 
 const scenario: Scenario = {
   title:
-    'systemctl kexec brings preserved memfds, and others, to the next broker, and a VM on them goes on by itself',
+    'broker-ctl update, and then systemctl kexec alone, bring preserved memfds, and others, to the next broker, and a VM on them goes on by itself',
   kernel: luo.label,
   systemd: 'forky',
   unreserved: true,
@@ -77,6 +103,8 @@ const scenario: Scenario = {
   parameters: ['kho=on', 'liveupdate=on'],
   steps: [
     stage('install the broker, and a VM as a service', begin),
+    update('broker-ctl update, which asks systemd', command),
+    stage('everything is back', goOn),
     update('systemctl kexec, without a word to the broker', leave),
     stage('everything is back', goOn),
   ],

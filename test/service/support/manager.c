@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kStoreMax = 640, kNameMax = 256, kFirstFd = 3 };
+enum { kStoreMax = 4096, kNameMax = 256, kFirstFd = 3 };
 
 static struct {
   int fd;
@@ -211,6 +212,9 @@ int main(int argc, char** argv) {
   while (split < argc && strcmp(argv[split], "--") != 0) split++;
   if (split + 1 >= argc) return 2;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // As it is for systemd. Where it is refused, a small store has to do.
+  const struct rlimit many = {4 * kStoreMax, 4 * kStoreMax};
+  setrlimit(RLIMIT_NOFILE, &many);
   const int notify = bound(argv[1], SOCK_DGRAM), on = 1;
   if (setsockopt(notify, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) die("SO_PASSCRED");
   setenv("NOTIFY_SOCKET", argv[1], 1);

@@ -244,6 +244,10 @@ export class MemfdSource implements Source {
     return fd === undefined ? undefined : fstatSync(fd).blocks * 512
   }
 
+  survivesKexec(id: number): boolean | undefined {
+    return this.opened.overKexec?.keeps(id)
+  }
+
   open(memory: AllocationMemory, writable: boolean): number {
     return native.reopen(this.fileOf(memory.id), writable)
   }

@@ -53,6 +53,12 @@ export class OverKexec {
     return this.sessions.isComplete
   }
 
+  /** undefined: as of all of the range. */
+  keeps(id: number): boolean | undefined {
+    const { isComplete } = this.sessions
+    return isComplete || !this.sessions.has('table') ? undefined : this.sessions.has(id)
+  }
+
   /** Closing its descriptors would lose memory. */
   get holdsMemory(): boolean {
     return this.sessions.holdsMemory
@@ -102,11 +108,24 @@ export class OverKexec {
 
   /** At a start: files gets what the kernel before has preserved. @throws SourceError, Refusal: the rest stays there */
   takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
-    return retrieveMissing(this.sessions, this.host, memories, files)
+    return this.inHurry(() => retrieveMissing(this.sessions, this.host, memories, files))
+  }
+
+  /** Nobody can change anything: the broker starts, or is frozen. */
+  private inHurry<T>(work: () => Promise<T>): Promise<T> {
+    return this.host.fdStore?.inHurry(work) ?? work()
   }
 
   /** Once the fd store has all of it. */
-  async recover(
+  recover(
+    memories: readonly AllocationMemory[],
+    files: ReadonlyMap<number, number>,
+    table: number,
+  ): Promise<void> {
+    return this.inHurry(() => this.renew(memories, files, table))
+  }
+
+  private async renew(
     memories: readonly AllocationMemory[],
     files: ReadonlyMap<number, number>,
     table: number,
@@ -127,7 +146,7 @@ export class OverKexec {
     table: number,
   ): Promise<void> {
     if (this.when !== 'update') return
-    const failures = await preserveAll(this.sessions, memories, files, table)
+    const failures = await this.inHurry(() => preserveAll(this.sessions, memories, files, table))
     if (failures.size === 0) return
     // A holder that keeps its own memory locked stops no freeze.
     const refused = [...failures].filter(([, { code }]) => code !== 'ETIMEDOUT')

@@ -19,6 +19,11 @@ export class Ignored {
     })
   }
 
+  /** Those of allocations that may lose nothing. */
+  rest<One extends { readonly uid: number; readonly allocation: string }>(all: readonly One[]): One[] {
+    return all.filter(({ uid, allocation: name }) => !this.has({ uid, name }))
+  }
+
   /** among: all that may have its name, too. */
   has(one: Named, among: readonly Named[] = []): boolean {
     return this.covers(one) || (this.means(one) && !isShared(one, among))

@@ -7,8 +7,10 @@ import { size } from '../table'
 import { type Progress, portion } from '../terminal/progress'
 import type { Ignored } from './ignored'
 import type { UpdateLines } from './lines'
+import { risksText } from './plan'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
+import { notPreserved } from './survey'
 
 interface LeadOptions {
   readonly reason: string
@@ -47,7 +49,7 @@ const pollMs = 250
 const stopHostMs = 600_000
 
 /** systemctl only asks for what it names, and returns. */
-const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0]!)
+export const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0] ?? '')
 
 /**
  * Leads an update of the host from the loading of the kernel to its start. Returns when the host goes down and ends this process.
@@ -160,13 +162,9 @@ class Lead {
   }
 
   private async checkPreserved(): Promise<void> {
-    const ranges = await this.tools.broker.ranges({ signal: this.tools.signal })
-    const lost = ranges.find(({ allocations, capabilities }) => {
-      const { freezePreserves, survivesKexec } = capabilities
-      return allocations > 0 && freezePreserves && !survivesKexec
-    })
-    if (lost)
-      throw new Failure('NotSaved', `the kernel does not preserve range "${lost.name}"`, exitCode.refused)
+    const { broker, signal } = this.tools
+    const risks = this.options.ignored.rest(await notPreserved(broker, signal))
+    if (risks.length > 0) throw new Failure('NotSaved', risksText(risks), exitCode.refused)
   }
 
   private async proceed(): Promise<void> {

@@ -60,6 +60,7 @@ const ends = {
   memoryEnds: 'which does not outlive the kernel',
   endsWithService:
     "which ends when the service manager stops the broker; with --go 'kexec -e' it stops nothing",
+  notPreserved: 'and the kernel does not preserve it: the log of the broker says why',
 }
 
 /** 'vm-b/ram (pid 4711, uid 1000) takes no part in updates; tmp (uid 0) is in range main, which does not outlive the kernel' */
@@ -71,7 +72,13 @@ export function risksText(risks: readonly Risk[]): string {
       : `${who} is in range ${range}, ${ends[kind]}`
   })
   const more = risks.length - namesMax
-  return `${[...named, ...(more > 0 ? [`${more} more`] : [])].join('; ')}; --ignore lets names lose what they have`
+  const whys = new Set(risks.flatMap(({ why }) => (why === undefined ? [] : [why])))
+  return [
+    ...named,
+    ...(more > 0 ? [`${more} more`] : []),
+    ...whys,
+    '--ignore lets names lose what they have',
+  ].join('; ')
 }
 
 function before({ participants }: Plan['last'], uid: number, name: string) {

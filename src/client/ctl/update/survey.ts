@@ -4,12 +4,14 @@ import { unless } from '../unless'
 
 /** Memory whose state an update would lose, or the memory itself. */
 export interface Risk {
-  readonly kind: 'takesNoPart' | 'memoryEnds' | 'endsWithService'
+  readonly kind: 'takesNoPart' | 'memoryEnds' | 'endsWithService' | 'notPreserved'
   readonly allocation: string
   readonly uid: number
   /** The process that holds or maps it; null: nobody does now. */
   readonly pid: number | null
   readonly range: string
+  /** A sentence. */
+  readonly why?: string
 }
 
 export interface Survey {
@@ -23,28 +25,33 @@ export interface Survey {
 /**
  * Which memory nobody answers for: a process takes part itself, or a participant of its uid does whose name is the
  * allocation's, or what stands before a slash in it.
- * stopsServices: the service manager stops the broker before the kernel is replaced.
+ * stopLoses: why memory that only the service manager keeps ends when that stops the broker; undefined: it does not. Absent:
+ * nothing stops the broker.
  */
 export async function surveyHost(
   broker: Broker,
-  stopsServices: boolean,
+  stopLoses: (() => Promise<string | undefined>) | undefined,
   signal: AbortSignal,
 ): Promise<Survey> {
   const { participants: all } = await broker.update({ signal })
   const participants = all.filter(({ waitedFor }) => waitedFor)
   const ranges = await broker.ranges({ signal })
+  const whyEnds = ranges.some(({ source }) => sourceOf(source)?.endsWithService) && (await stopLoses?.())
   const ending = new Map<string, Risk['kind']>()
   for (const { name, source, capabilities } of ranges)
     if (!capabilities.survivesKexec && !capabilities.freezePreserves) ending.set(name, 'memoryEnds')
-    else if (stopsServices && sourceOf(source)?.endsWithService) ending.set(name, 'endsWithService')
+    else if (whyEnds && sourceOf(source)?.endsWithService) ending.set(name, 'endsWithService')
   const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
   const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
   const bytes = participants.map(() => 0)
   const risks: Risk[] = []
-  for await (const { name: allocation, uid, range, bytes: size, holderPid, mappings, shares } of broker.list({
-    signal,
-  })) {
-    const risk = (kind: Risk['kind'], pid: number | null) => risks.push({ kind, allocation, uid, pid, range })
+  for await (const listed of broker.list({ signal })) {
+    const { name: allocation, uid, range, bytes: size, holderPid, mappings, shares, survivesKexec } = listed
+    const risk = (kind: Risk['kind'], pid: number | null) =>
+      risks.push({
+        ...{ kind, allocation, uid, pid, range },
+        ...(kind === 'endsWithService' && whyEnds && { why: whyEnds }),
+      })
     const named =
       names.get(`${uid} ${allocation}`) ??
       prefixesOf(allocation)
@@ -53,7 +60,7 @@ export async function surveyHost(
     const index = named ?? pids.get(holderPid ?? 0)
     if (index !== undefined) bytes[index]! += size
     const end = ending.get(range)
-    if (end !== undefined) risk(end, holderPid ?? null)
+    if (end !== undefined && !(end === 'memoryEnds' && survivesKexec)) risk(end, holderPid ?? null)
     else if (typeof holderPid === 'number' && index === undefined) risk('takesNoPart', holderPid)
     if (named !== undefined || mappings === 0 || (typeof holderPid === 'number' && shares.length === 0))
       continue
@@ -70,6 +77,22 @@ export async function surveyHost(
         risk('takesNoPart', pid)
   }
   return { participants, bytes, risks }
+}
+
+/** What the frozen broker has not made to outlive the kernel, of ranges that a freeze preserves. */
+export async function notPreserved(broker: Broker, signal: AbortSignal): Promise<Risk[]> {
+  const ranges = await broker.ranges({ signal })
+  const incomplete = new Set(
+    ranges
+      .filter(({ capabilities: { freezePreserves, survivesKexec } }) => freezePreserves && !survivesKexec)
+      .map(({ name }) => name),
+  )
+  const risks: Risk[] = []
+  if (incomplete.size === 0) return risks
+  for await (const { name: allocation, uid, range, holderPid, survivesKexec } of broker.list({ signal }))
+    if (incomplete.has(range) && !survivesKexec)
+      risks.push({ kind: 'notPreserved', allocation, uid, pid: holderPid ?? null, range })
+  return risks
 }
 
 /** 'a' and 'a/b' of 'a/b/c'. */

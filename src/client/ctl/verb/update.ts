@@ -16,10 +16,11 @@ import {
 import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
 import { Ignored, type Named } from '../update/ignored'
-import { leadUpdate } from '../update/lead'
+import { asksSystemd, leadUpdate } from '../update/lead'
 import { UpdateLines } from '../update/lines'
 import { planData, planText, risksText } from '../update/plan'
 import { reportData, reportText } from '../update/report'
+import { whyStopLoses } from '../update/stopped-store'
 import { surveyHost } from '../update/survey'
 import { addVerb } from '../verb'
 
@@ -137,11 +138,12 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
     async ({ broker, signal, json, print, progress }) => {
       const ignored = new Ignored(options.ignore)
       const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
-      const survey = await surveyHost(broker, path.basename(go[0] ?? '') === 'systemctl', signal)
+      const stopLoses = asksSystemd(go) ? () => whyStopLoses(broker, signal) : undefined
+      const survey = await surveyHost(broker, stopLoses, signal)
       const ambiguous = ignored.ambiguous(survey.participants)
       if (ambiguous.length > 0)
         throw new Failure('Ambiguous', `${ambiguousText(ambiguous)}; nothing has begun`, exitCode.refused)
-      const risks = survey.risks.filter(({ allocation: name, uid }) => !ignored.has({ uid, name }))
+      const risks = ignored.rest(survey.risks)
       if (options.dryRun) {
         const plan = { check, ...survey, risks, last: await broker.updateReport({ signal }) }
         process.exitCode = check.good

@@ -59,7 +59,7 @@ export async function fdStore(
 }
 
 /** Each range has one table. A memfd that is preserved has a session beside it. */
-function placesOf(ranges: readonly Range[], isPreserved: (range: Range) => boolean): number {
+export function placesOf(ranges: readonly Range[], isPreserved: (range: Range) => boolean): number {
   return ranges.reduce((sum, range) => sum + (range.allocations + 1) * (isPreserved(range) ? 2 : 1), 0)
 }
 
@@ -120,16 +120,33 @@ export function unitOf(groups: string): string | undefined {
   return group === undefined || /\/user@\d+\.service\//.test(group) ? undefined : group.split('/').at(-1)
 }
 
+interface UnitStore {
+  readonly mainPid: number
+  readonly size: number
+  readonly held: number
+  /** It keeps them while the service is stopped. */
+  readonly preserve: boolean
+}
+
 /** undefined: no systemd answers. */
-async function storeOf(unit: string): Promise<{ mainPid: number; size: number; held: number } | undefined> {
-  const names = ['MainPID', 'FileDescriptorStoreMax', 'NFileDescriptorStore']
+export async function storeOf(unit: string): Promise<UnitStore | undefined> {
+  const names = ['MainPID', 'FileDescriptorStoreMax', 'NFileDescriptorStore', 'FileDescriptorStorePreserve']
+  const values = await propertiesOf(names, unit)
+  const [mainPid, size, held] = names.map(name => Number(values?.get(name))) as [number, number, number]
+  return values && { mainPid, size, held, preserve: values.get('FileDescriptorStorePreserve') === 'yes' }
+}
+
+/** Of systemd itself, or of a unit. undefined: no systemd answers. */
+export async function propertiesOf(
+  names: readonly string[],
+  unit?: string,
+): Promise<Map<string, string> | undefined> {
+  const of = unit === undefined ? [] : ['--', unit]
   try {
-    const { stdout } = await promisify(execFile)('systemctl', ['show', '-p', names.join(), '--', unit], {
+    const { stdout } = await promisify(execFile)('systemctl', ['show', '-p', names.join(), ...of], {
       timeout: systemctlMs,
     })
-    const values = new Map(stdout.split('\n').map(line => line.split('=') as [string, string]))
-    const [mainPid, size, held] = names.map(name => Number(values.get(name))) as [number, number, number]
-    return { mainPid, size, held }
+    return new Map(stdout.split('\n').map(line => line.split('=') as [string, string]))
   } catch {
     return undefined
   }
