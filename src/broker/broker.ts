@@ -203,6 +203,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   changed(...[kind, allocation, more = {}]: Parameters<TellChange>): void {
+    if (this.events.passUnheard()) return
     const { mapping, ...rest } = more
     this.events.emit(
       {

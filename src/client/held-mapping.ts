@@ -41,7 +41,7 @@ export class HeldMapping {
   readonly mmapOffset: number
   /** Multiple that the kernel demands of an mmap of the descriptor, in bytes. */
   readonly pageBytes: number
-  readonly handlers = new Set<RevokeHandler>()
+  private ownHandlers: Set<RevokeHandler> | undefined
   private readonly windows = new Map<ArrayBufferLike, InstanceType<typeof Window>>()
   private ownFd: number
   private current: MappingState = 'held'
@@ -62,6 +62,11 @@ export class HeldMapping {
   get fd(): number {
     if (this.ownFd < 0) throw this.gone()
     return this.ownFd
+  }
+
+  get handlers(): Set<RevokeHandler> {
+    this.ownHandlers ??= new Set()
+    return this.ownHandlers
   }
 
   beginRevoke(): void {
@@ -124,7 +129,7 @@ export class HeldMapping {
     for (const window of this.windows.values()) window.revoke()
     this.windows.clear()
     this.closeFd()
-    this.handlers.clear()
+    this.ownHandlers = undefined
   }
 
   /** The descriptor alone; windows stay. Idempotent. */

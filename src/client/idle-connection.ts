@@ -9,12 +9,12 @@ const idleMs = 1_000
  */
 export class IdleConnection {
   private connection: Connection | undefined
+  /** Runs on while a call has the connection, so that a row of calls makes no timer each. */
   private timer: NodeJS.Timeout | undefined
 
   take(): Connection | undefined {
     const connection = this.connection
     this.connection = undefined
-    clearTimeout(this.timer)
     return connection?.caller.ended ? undefined : connection
   }
 
@@ -22,7 +22,8 @@ export class IdleConnection {
   keep(connection: Connection): void {
     this.drop()
     this.connection = connection
-    this.timer = setTimeout(() => this.drop(), idleMs).unref()
+    if (this.timer) this.timer.refresh()
+    else this.timer = setTimeout(() => this.drop(), idleMs).unref()
   }
 
   drop(): void {

@@ -80,7 +80,7 @@ export class Link {
   ): Promise<Reply<M>> {
     return this.persist(method, methodTraits[method].repeat, signal, async giveUpAt => {
       const connection = await this.up(giveUpAt, signal)
-      const sent = connection.caller.call(qualified(method), stripped(parameters))
+      const sent = connection.caller.call(qualified(method), parameters)
       const checked = sent.then(reply => checkReply(method, reply))
       try {
         return await abortable(checked, signal, ({ out, fds }) => {
@@ -105,7 +105,7 @@ export class Link {
       this.others.add(connection)
       let reply: Reply<M> | undefined
       try {
-        const sent = connection.caller.call(qualified(method), stripped(parameters), 0)
+        const sent = connection.caller.call(qualified(method), parameters, 0)
         reply = checkReply(method, await abortable(sent, signal))
         return reply.out
       } finally {
@@ -133,7 +133,7 @@ export class Link {
     signal?.addEventListener('abort', hangUp, { once: true })
     try {
       throwIfAborted(signal)
-      for await (const reply of connection.caller.stream(qualified(method), stripped(parameters))) {
+      for await (const reply of connection.caller.stream(qualified(method), parameters)) {
         yield checkReply(method, reply)
       }
     } catch (error) {
@@ -319,9 +319,4 @@ function mayRepeat(error: unknown, repeat: Repeat): boolean {
 
 function qualified(method: Method): string {
   return `${interfaceName}.${method}`
-}
-
-/** Without members that are undefined: JSON leaves them out, and the contract means absent. */
-function stripped(parameters: object): object {
-  return Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined))
 }

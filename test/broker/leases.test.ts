@@ -3,7 +3,7 @@
  * that the end of such a process is no event.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { type Holder, Leases, startTimeOf } from '../../src/broker/lease/process'
 import { until } from '../support/test-broker'
 
@@ -29,7 +29,17 @@ function living(): { holder: Holder; child: ChildProcess } {
   return { holder: leases.hold({ pid, start: startTimeOf(pid)! }, 1000)!, child }
 }
 
-const openFds = () => readdirSync('/proc/self/fd').length
+/** Of this process: which processes it watches by a descriptor. */
+function pidfds(): number {
+  const targets = readdirSync('/proc/self/fd').map(fd => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  })
+  return targets.filter(target => target.includes('pidfd')).length
+}
 
 test('a process that takes something again is the same holder; one that does not is watched no longer', async () => {
   const { holder } = living()
@@ -38,9 +48,9 @@ test('a process that takes something again is the same holder; one that does not
   holder.mappings.add(1)
   const other = living().holder
   leases.releaseIdle(other)
-  const fds = openFds()
+  expect(pidfds()).toBe(2)
   await until(() => leases.find(other.identity) === undefined, 'the broker lets go of the idle one')
-  expect(openFds()).toBe(fds - 1)
+  expect(pidfds()).toBe(1)
   expect(leases.find(holder.identity)).toBe(holder)
 })
 

@@ -62,8 +62,9 @@ export class Policy {
     const used = accounts.of(uid)
     for (const resource of resources) {
       const requested = more[resource] ?? 0
+      if (requested <= 0) continue
       const limit = limits[`${resource}Max`]
-      if (requested > 0 && used[resource] + requested > limit)
+      if (used[resource] + requested > limit)
         refuse('QuotaExceeded', { uid, resource, limit, used: used[resource], requested })
     }
   }

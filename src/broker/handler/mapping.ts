@@ -113,12 +113,13 @@ function mapNow(broker: Broker, session: Session, input: CreateMappingIn, call: 
 function checkRoom(broker: Broker, uid: number, { mappings, record }: Allocation): void {
   if (mappings.size >= mappingsPerAllocationMax)
     refuse('LimitExceeded', { limit: 'mappingsPerAllocation', max: mappingsPerAllocationMax })
-  const isShare = (user: number) => user !== record.uid
-  const shared = [...mappings.values()].filter(mapping => isShare(mapping.record.uid))
-  if (isShare(uid) && shared.length >= sharedMappingsPerAllocationMax)
-    refuse('LimitExceeded', { limit: 'sharedMappingsPerAllocation', max: sharedMappingsPerAllocationMax })
-  for (const payer of new Set([uid, record.uid]))
-    broker.policy.checkQuota(broker.accounts, payer, { mappings: 1 })
+  if (uid !== record.uid) {
+    const shared = [...mappings.values()].filter(mapping => mapping.record.uid !== record.uid)
+    if (shared.length >= sharedMappingsPerAllocationMax)
+      refuse('LimitExceeded', { limit: 'sharedMappingsPerAllocation', max: sharedMappingsPerAllocationMax })
+    broker.policy.checkQuota(broker.accounts, uid, { mappings: 1 })
+  }
+  broker.policy.checkQuota(broker.accounts, record.uid, { mappings: 1 })
 }
 
 /** @throws Refusal SourceFailed, PermissionDenied */

@@ -64,9 +64,16 @@ export class Events {
     }
   }
 
-  emit(change: Change, audienceOf: () => Audience = () => nobody): void {
+  /** Counts a change of which nobody would hear, so that the caller need not describe it. False: somebody would. */
+  passUnheard(): boolean {
+    if (this.watchers.size > 0 || this.ofProcess.size > 0) return false
     this.sequence++
-    if (this.watchers.size === 0 && this.ofProcess.size === 0) return
+    return true
+  }
+
+  emit(change: Change, audienceOf: () => Audience = () => nobody): void {
+    if (this.passUnheard()) return
+    this.sequence++
     const audience = audienceOf()
     const event: Event = { sequence: this.sequence, time: this.now(), ...change }
     for (const watcher of this.watchers.keys()) watcher(event, audience)
