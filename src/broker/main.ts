@@ -18,6 +18,7 @@ import { Stopwatch } from './recover/stopwatch'
 import { InheritedError, takeInherited } from './service/inherited'
 import { ServiceManager } from './service/service-manager'
 import { Server, SocketInUse } from './session/server'
+import { shortenJournals } from './state/journals'
 import { version } from './version'
 
 const program = commandLine().exitOverride(error =>
@@ -112,6 +113,7 @@ async function main(): Promise<void> {
   log.info({ socket: broker.settings.socket, pid: process.pid, version, tookMs }, 'ready')
   service.ready(broker.summary())
   broker.updates.serving()
+  void shortenJournals(broker.inventory.ranges.values())
   if (process.stdout.isTTY || options.config === undefined) {
     const { socket, ranges } = broker.settings
     const view = (name: string) => broker.inventory.ranges.get(name)!.view()

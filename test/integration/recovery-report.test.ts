@@ -3,9 +3,10 @@
 import { closeSync, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../native'
+import { readTable } from '../../protocol/table'
 import { NativeMedium, Table } from '../../src/broker/table'
 import { OtherProcess } from '../support/other-process'
-import { TestBroker } from '../support/test-broker'
+import { TestBroker, until } from '../support/test-broker'
 
 const page = 4096
 const bytes = 64 * 2 ** 20
@@ -162,7 +163,7 @@ test('memory that is missing, and memory that nobody knows, are findings', async
   ])
 })
 
-test('a checkpoint: which copy, and only what came after it is replayed', async () => {
+test('a checkpoint: which copy, and only what came after it is replayed; one more once the broker serves', async () => {
   const client = broker.client()
   const metadata = { note: 'x'.repeat(4000) }
   await client.call('Allocate', { name: 'vm/1', bytes: page })
@@ -179,4 +180,10 @@ test('a checkpoint: which copy, and only what came after it is replayed', async 
   const { size } = fstatSync(fd)
   closeSync(fd)
   expect(found.sequence - found.replayed).toBeGreaterThan(changes - size / 4000)
+
+  const entries = () => readTable(readFileSync(path.join(directory, 'table'))).journalEntries
+  await until(() => entries() === 0, 'the journal is empty')
+  await broker.kill()
+  await broker.start()
+  expect(await report()).toMatchObject({ sequence: changes + 1, replayed: 0 })
 })

@@ -34,6 +34,15 @@ test('with a hundred thousand allocations no commit pays for the whole state, an
   expect(image.state.allocations.size).toBe(count)
   expect(bytesWrittenMax).toBeLessThan(8 * 1024)
 
+  // Slices of a checkpoint, with commits between them.
+  let slices = 0
+  while (table.shortenJournal(0)) table.commit([{ put: 'mapping', value: mapping(count + ++slices) }])
+  const shortened = readTable(medium.buffer)
+  expect(slices).toBeGreaterThan(100)
+  expect(shortened.journalEntries).toBeLessThanOrEqual(slices)
+  expect(shortened.state.mappings.size).toBe(slices)
+  for (const { id } of shortened.state.mappings.values()) table.commit([{ delete: 'mapping', key: id }])
+
   const again = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
   expect(again.state.allocations.size).toBe(count)
   expect(again.state.allocations.get(count)).toEqual(allocation(count))

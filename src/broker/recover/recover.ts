@@ -272,7 +272,7 @@ function conflict(broker: Broker, table: Table): string | undefined {
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
   await source.recover?.(
-    [...table.state.allocations.values()].map(memoryOf),
+    [...table.state.allocations.values()],
     [...table.state.retired.values()].map(memoryOfRetired),
     range.recovery === 'newBoot',
   )

@@ -97,16 +97,20 @@ export class FileOwners {
    * file that is the broker's now. A file that a holder keeps locked stays as it is: the proof before an end asks again.
    */
   async settle(files: Iterable<Owned>): Promise<void> {
-    const self = process.getuid!()
     const changes: Promise<void>[] = []
-    for (const { memory, stat, openBy } of files) {
-      const owner = openBy ?? self
-      if (stat.uid === owner && (owner !== self || (stat.mode & 0o777) === 0o600))
-        this.made(memory.id, openBy)
-      else changes.push(this.set(memory, openBy).catch(onlyEnvironment))
-    }
+    for (const file of files)
+      if (!this.accept(file)) changes.push(this.set(file.memory, file.openBy).catch(onlyEnvironment))
     if (changes.length > 0)
       await Promise.race([Promise.all(changes), sleep(settleMs, undefined, { ref: false })])
+  }
+
+  /** At a start. False: the file has not the right owner yet. */
+  accept({ memory, stat, openBy }: Owned): boolean {
+    const self = process.getuid!()
+    const owner = openBy ?? self
+    const isRight = stat.uid === owner && (owner !== self || (stat.mode & 0o777) === 0o600)
+    if (isRight) this.made(memory.id, openBy)
+    return isRight
   }
 
   gone(id: number): void {

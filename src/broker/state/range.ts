@@ -137,6 +137,14 @@ export class Range {
     recordBytes.apply(deltas)
   }
 
+  /** Returns whether there is more to do. */
+  shortenJournal(): boolean {
+    if (this.readOnly) return false
+    const more = this.table.shortenJournal()
+    if (this.table.failure) this.becomeReadOnly(this.table.failure.message)
+    return more
+  }
+
   /** Checks the shares of the caller (uid), of the owner whose allocation it maps, and of all without an [[owner]]. */
   private checkShares(uid: number, deltas: ReadonlyMap<number, number>): void {
     const { table, recordBytes } = this.opened()

@@ -80,6 +80,11 @@ export class Checkpoint {
     this.flush()
   }
 
+  /** Copies one slice more: some tenths of a millisecond. */
+  advanceSlice(): void {
+    this.advance(this.writtenBytes + sliceBytes)
+  }
+
   finish(): void {
     this.advance(Number.POSITIVE_INFINITY)
   }

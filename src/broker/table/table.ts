@@ -20,12 +20,16 @@ import {
   type TableView,
   unknownFeatures,
 } from '../../../protocol/table'
+import { KiB } from '../../../protocol/units'
 import { Checkpoint } from './checkpoint'
 import { TableFailed, TableFull, TransactionTooLarge } from './errors'
 import { JournalWriter, publishHighWater } from './journal-writer'
 import type { TableMedium } from './medium'
 import { repairSuperblock, updateSuperblock } from './superblock-store'
 import { planTransaction, TransactionEncoder } from './transaction'
+
+/** To replay so much takes a millisecond. */
+const longJournalBytes = 32 * KiB
 
 /** bootId: the running boot's, 32 digits of lower-case hex. */
 interface OpenOptions {
@@ -161,6 +165,23 @@ export class Table {
     for (const change of encoded) this.current.apply(change)
     this.lastSequence = sequence
     this.currentBytes = stateBytes
+  }
+
+  /**
+   * Replaces a journal of so many bytes by a checkpoint, a slice with each call; by default, one that an opening would replay for
+   * long. Returns whether there is more to do. Commits may come between, and go on with it too. A failure of the memory ends the
+   * writer, like that of a commit.
+   */
+  shortenJournal(longBytes = Math.max(longJournalBytes, this.currentBytes / 8)): boolean {
+    if (this.failed || (!this.running && this.journal.usedBytes < longBytes)) return false
+    try {
+      if (!this.running) this.startCheckpoint()
+      this.running?.advanceSlice()
+      if (this.running?.done) this.finishCheckpoint()
+    } catch (error) {
+      this.failed = new TableFailed('a checkpoint', error)
+    }
+    return this.running !== undefined && !this.failed
   }
 
   private append(sequence: number, entryBytes: number): void {

@@ -8,7 +8,7 @@ import { MiB, roundUp } from '../../../../protocol/units'
 import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, onlyEnvironment, SourceError, StillReferenced } from '../../failure'
-import { FileOwners } from '../file-owners'
+import { FileOwners, type Owned } from '../file-owners'
 import { proveByOpening } from '../file-proof'
 import { cut, populateAll, punchPieces } from '../file-work'
 import { whyOwed } from '../huge-pages'
@@ -205,15 +205,21 @@ export class DirectorySource implements Source {
       kept.map(({ id }) => this.files.path(id)),
       why => this.opened.host.limited(why),
     )
-    const files = kept.flatMap(memory => {
+    // Almost all files are right. What stat says of a million others is 700 MB.
+    const wrong: Owned[] = []
+    const longer: AllocationMemory[] = []
+    let passable = false
+    for (const memory of kept) {
       const stat = this.files.stat(memory.id)
-      return stat ? { memory, stat, openBy: this.opened.host.openBy(memory.uid) } : []
-    })
-    setPassable(
-      this.files.directory,
-      files.some(({ openBy }) => openBy !== undefined),
-    )
-    const longer = [...kept, ...retired].filter(memory => this.isLonger(memory))
+      if (!stat) continue
+      const file = { memory, stat, openBy: this.opened.host.openBy(memory.uid) }
+      passable ||= file.openBy !== undefined
+      const isLonger = stat.size > memory.bytes
+      if (isLonger) longer.push(memory)
+      if (isLonger || !this.owners.accept(file)) wrong.push(file)
+    }
+    setPassable(this.files.directory, passable)
+    longer.push(...retired.filter(memory => this.bytesBeyond(memory) > 0))
     const ends = new Map(longer.map(memory => [memory, this.endOf(memory, retired)]))
     const whole = [...ends.values()].map(found => found?.end)
     this.opened.pagesOwed?.resume(
@@ -230,11 +236,7 @@ export class DirectorySource implements Source {
       }
     })
     await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
-    await this.owners.settle(files.filter(({ memory }) => !this.ends.isKept(memory.id)))
-  }
-
-  private isLonger(memory: AllocationMemory): boolean {
-    return this.bytesBeyond(memory) > 0
+    await this.owners.settle(wrong.filter(({ memory }) => !this.ends.isKept(memory.id)))
   }
 
   private bytesBeyond({ id, bytes }: AllocationMemory): number {
