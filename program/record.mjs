@@ -42,6 +42,12 @@ async function recordAll() {
       `[broker]\nsocket = "${socket}"\n[[range]]\nname = "files"\nsource = "directory"\npath = "${folder}/memory"\nbytes = "8MiB"
 [[range]]\nname = "memfds"\nsource = "memfd"\nbytes = "8MiB"\n`,
     )
+    // A VM whose QEMU ends at once: what comes before is what a start of a VM waits for.
+    writeFileSync(
+      path.join(folder, 'vm.toml'),
+      '[vm]\nqemu = "true"\n[[memory]]\nbytes = "1MiB"\n[state]\nbytes = "64KiB"\n',
+    )
+    process.env.MEMBROKER_VM_RUNTIME = folder
     const ctl = (...args) => start(deadline, 'broker-ctl', '--socket', socket, ...args).ended
     // The second broker recovers what the first one had.
     for (const isFirst of [true, false]) {
@@ -49,6 +55,7 @@ async function recordAll() {
       while (!existsSync(socket) && broker.child.exitCode === null && !deadline.aborted) await sleep(5)
       if (isFirst) await ctl('allocate', 'recorded', '1M')
       await ctl('exec', '--map', 'recorded', '--', path.join(folder, 'no such program'))
+      await ctl('vm', 'run', 'vm', '--directory', folder)
       await ctl('status')
       if (isFirst) await ctl('list')
       broker.child.kill('SIGTERM')
