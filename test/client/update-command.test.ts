@@ -197,7 +197,9 @@ test.each([
   expect(message).toMatch(sentence)
   expect(message).toMatch(/; the update is called off, and everybody runs$/)
   const went = ['GoFailed', 'KernelNotReplaced'].includes(code)
-  const gone = (args as readonly string[]).includes('--go') ? ['systemctl kexec'] : ['sync', 'kexec -e']
+  const gone = (args as readonly string[]).includes('--go')
+    ? ['systemctl kexec', 'systemctl is-system-running']
+    : ['sync', 'kexec -e']
   await everybodyRuns(['sync', load(), ...(went ? gone : []), 'kexec -s -u'], a)
   await b.end()
   expect((await broker.updateReport()).report).toMatchObject({
@@ -424,6 +426,17 @@ test('the broker is killed at each step, and the update goes on', async () => {
   expect((await broker.status()).frozen).toBe('kernel 7')
   child.kill('SIGTERM')
   expect((await outcome).code).toBe(0)
+})
+
+test('a host that stops ends systemctl before that has its answer: nobody goes on', async () => {
+  await host.participant('vm-a')
+  const going = host.update(['--go', 'systemctl kexec'], { GO: 'hang', STATE: 'stopping' })
+  await until(() => host.calls.includes('systemctl kexec') && host.hangs, 'the host is asked to stop')
+  host.killHung()
+  await going.said('the host goes down')
+  expect(await state()).toBe('proceeding')
+  going.child.kill('SIGTERM')
+  expect((await going.outcome).code).toBe(0)
 })
 
 test('the reader of its output goes away: the update goes on', async () => {

@@ -97,10 +97,20 @@ export class UpdateHost {
     return { child, outcome, said: words => until(() => stdout.includes(words), words) }
   }
 
-  async dispose(): Promise<void> {
-    for (const child of this.commands) child.kill('SIGKILL')
+  /** One of the host's programs hangs. */
+  get hangs(): boolean {
+    return existsSync(this.pids)
+  }
+
+  /** Ends what hangs, from outside. */
+  killHung(): void {
     for (const pid of existsSync(this.pids) ? readFileSync(this.pids, 'utf8').trim().split('\n') : [])
       kill(Number(pid))
+  }
+
+  async dispose(): Promise<void> {
+    for (const child of this.commands) child.kill('SIGKILL')
+    this.killHung()
     await Promise.all(this.holders.map(holder => holder.end()))
     await this.server.dispose()
   }
