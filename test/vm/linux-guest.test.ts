@@ -4,11 +4,13 @@
  * open, each byte of its stream comes once and in order, counters and clocks go on, and the disk is in order. Where nothing
  * was saved, QEMU's end is one crash: the guest boots with all that it had written.
  */
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VmPlaces } from '../../src/client/ctl/vm/places'
-import { type GuestFiles, guestFilesHere } from '../guest/linux/files'
+import { guestFilesHere } from '../guest/linux/files'
 import { makeDisk, recordsOn, vmFile } from '../guest/linux/machine'
 import { GuestNetwork, type PeerProcess } from '../guest/linux/network'
 import { requireQemu } from '../guest/require-qemu'
@@ -21,6 +23,8 @@ import { type Run, Scene } from './scene'
 const suiteMs = 900_000
 jest.setTimeout(suiteMs)
 
+/** A bound on hanging. */
+const boundMs = 240_000
 const name = 'vm-1'
 const address = '10.77.0.2'
 const own = requireQemu()
@@ -30,10 +34,11 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     expect(process.env.CI).toBeFalsy()
   })
 } else {
-  let files: GuestFiles | undefined
+  let files: Awaited<ReturnType<typeof guestFilesHere>>
   let scene: Scene
   let network: GuestNetwork
   let disk: string
+  let agent: string
   let peer: PeerProcess
   let run: Run
 
@@ -43,6 +48,7 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     network = await GuestNetwork.open(['tap0'])
     scene.launcher = network.enter
     disk = path.join(scene.folder, 'disk')
+    agent = path.join(scene.folder, 'agent')
     if (files === undefined) return
     await makeDisk(disk)
     write(own)
@@ -62,6 +68,7 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
       disk,
       network: { tap: 'tap0', address, fd: 50 },
       accelerator: 'tcg' as const,
+      agent,
     }
     writeFileSync(path.join(scene.directory, `${name}.toml`), vmFile(guest, { qemu, ramBytes: 2 ** 27 }))
   }
@@ -99,6 +106,43 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
     expect(outside - realtime).toBeGreaterThan(savedSeconds / 2)
     expect(outside - monotonic).toBeGreaterThan(savedSeconds / 2)
     expect(realtime).toBeCloseTo(monotonic, 1)
+  })
+
+  /** Asks the guest's agent. */
+  async function ask(command: string, args?: object): Promise<void> {
+    const socket = connect(agent)
+    const answered = once(socket, 'data', { signal: AbortSignal.timeout(boundMs) })
+    socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`)
+    const [answer] = await answered
+    socket.destroy()
+    expect(JSON.parse(String(answer))).toHaveProperty('return')
+  }
+
+  const inGuest = (file: string, ...args: string[]) => ask('guest-exec', { path: file, arg: args })
+
+  step('and its clock is set in each way that the guide has', async () => {
+    const standsMs = 3_000
+    // The hardware clock has whole seconds.
+    const isSet = (what: string) => peer.until(({ behindSeconds }) => behindSeconds < standsMs / 2000, what)
+    const source = 'server 10.77.0.1 iburst minpoll 0 maxpoll 0'
+    const common = ['-u', 'root', 'cmdport 0', 'bindcmdaddress /']
+    const own = ['local', 'allow', `pidfile ${scene.folder}/chronyd.pid`]
+    network.start([...files!.chronyd, '-n', '-x', ...common, ...own])
+    const ways = {
+      'the guest agent': () => ask('guest-set-time'),
+      'hwclock in the guest': () => inGuest('/sbin/hwclock', '--hctosys'),
+      'chrony in the guest, started': () =>
+        inGuest('/sbin/chronyd', ...common, source, 'makestep 1 -1', 'pidfile /tmp/chronyd.pid'),
+    }
+    for (const [what, set] of Object.entries(ways)) {
+      await save()
+      await sleep(standsMs)
+      await goOn('the guest goes on after another save')
+      expect((await peer.status()).behindSeconds).toBeGreaterThan(standsMs / 1500)
+      await set()
+      await isSet(what)
+    }
+    await inGuest('/bin/busybox', 'killall', 'chronyd')
   })
 
   step('over the end of the broker, killed and in order', async () => {

@@ -107,6 +107,8 @@ withQemu(qemu => {
       'cannot-load',
       `#!/bin/bash\nexec ${qemu} "\${@/virtio-rng-pci/virtio-balloon-pci}"\n`,
     )
+    // The kernel refuses its mapping of the memory, and nothing else.
+    const cannotMap = scene.program('cannot-map', `#!/bin/bash\nexec 10<>/dev/null\nexec ${qemu} "$@"\n`)
     const faulty = [
       ...(['qmp_capabilities', 'qom-get', 'migrate-incoming'] as const).map(
         command => [command, faultyQemu(qemu, command, 'dies')] as const,
@@ -116,7 +118,7 @@ withQemu(qemu => {
       ['freezes', signalledQemu(qemu, '"return"', 'SIGSTOP', 'migrate-incoming')] as const,
       ['is-killed', signalledQemu(qemu, '"return"', 'SIGKILL', 'migrate-incoming')] as const,
     ].map(([name, text]) => scene.program(name, text))
-    const faults = [...faulty, cannotLoad]
+    const faults = [...faulty, cannotLoad, cannotMap]
     for (const other of [lacks, ...faults]) {
       const { code, stderr } = await upgrade('--qemu', other)
       expect({ other, code, stderr }).toEqual({
@@ -127,6 +129,7 @@ withQemu(qemu => {
         ),
       })
       if (other === lacks) expect(stderr).toContain('unsupported machine type')
+      if (other === cannotMap) expect(stderr).toMatch(/unable to map backing store for guest RAM/)
       await run.countsOn()
       expect(await vm()).toMatchObject({ state: 'running', qemuPid })
       const qmp = await scene.monitor()

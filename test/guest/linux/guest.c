@@ -260,6 +260,12 @@ static void run_dirty(void)
 	dirty((size_t)atoi(parameter("dirty_mib", "0")) << 20);
 }
 
+/* A program beside this one, where the guest has one. */
+static void run_other(void)
+{
+	execl("/etc/start", "start", (char *)NULL);
+}
+
 static void drop(struct connection *connection)
 {
 	close(connection->fd);
@@ -403,6 +409,8 @@ int main(void)
 	if (mount("devtmpfs", "/dev", "devtmpfs", 0, NULL) != 0 && errno != EBUSY)
 		fail("/dev");
 	load_modules();
+	/* Before there is anything that it would keep open. */
+	start(run_other);
 	touch((size_t)atoi(parameter("touch_mib", "0")) << 20);
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	close(open_device("/dev/vda", O_RDONLY));

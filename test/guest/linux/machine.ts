@@ -18,6 +18,8 @@ export interface LinuxGuest {
   readonly accelerator: 'tcg' | 'kvm'
   /** It reports free pages, and QEMU gives them back to the host. */
   readonly balloon?: true
+  /** Where the guest agent's port is found on the host: a socket. */
+  readonly agent?: string
   /** More of the kernel's command line; guest.c lists what it knows. */
   readonly parameters?: readonly string[]
 }
@@ -37,7 +39,7 @@ export function vmFile(guest: LinuxGuest, { qemu, ramBytes }: { qemu?: string; r
 
 /** QEMU's arguments, but for memory and monitor. */
 export function linuxArguments(guest: LinuxGuest): string[] {
-  const { files, disk, network, accelerator, balloon, parameters = [] } = guest
+  const { files, disk, network, accelerator, balloon, agent, parameters = [] } = guest
   const quoted = disk.replaceAll(',', ',,')
   const address = network === undefined ? [] : [`guest.address=${network.address}`]
   // QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
@@ -50,6 +52,7 @@ export function linuxArguments(guest: LinuxGuest): string[] {
     ...['-drive', `file=${quoted},if=none,id=disk,format=raw`, '-device', 'virtio-blk-pci,drive=disk'],
     ...(network === undefined ? [] : networkArguments(network)),
     ...(balloon ? ['-device', 'virtio-balloon-pci,free-page-reporting=on'] : []),
+    ...(agent === undefined ? [] : agentArguments(agent)),
   ]
 }
 
@@ -60,6 +63,13 @@ function networkArguments({ tap, address, fd }: NonNullable<LinuxGuest['network'
   return [
     ...['-netdev', `tap,id=network,${device}`],
     ...['-device', `virtio-net-pci,netdev=network,mac=${mac},romfile=`],
+  ]
+}
+
+function agentArguments(socket: string): string[] {
+  return [
+    ...['-chardev', `socket,id=agent,path=${socket},server=on,wait=off`, '-device', 'virtio-serial-pci'],
+    ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
   ]
 }
 

@@ -16,6 +16,7 @@ const boundMs = 240_000
 /** A network namespace with a tap for each guest, all in one bridge. It ends with this process. Needs root. */
 export class GuestNetwork {
   private readonly peers: PeerProcess[] = []
+  private readonly programs: ChildProcess[] = []
 
   private constructor(private readonly holder: ChildProcess) {}
 
@@ -51,8 +52,19 @@ export class GuestNetwork {
     return peer
   }
 
+  /** Starts a program in it, which ends with this process or with close(). */
+  start(command: readonly string[]): void {
+    const [file, ...enter] = this.enter
+    this.programs.push(
+      spawn(file, [...enter, 'setpriv', '--pdeathsig', 'KILL', ...command], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      }),
+    )
+  }
+
   async close(): Promise<void> {
     for (const peer of this.peers) await peer.close()
+    for (const program of this.programs) program.kill('SIGKILL')
     this.holder.kill('SIGKILL')
     if (this.holder.exitCode === null && this.holder.signalCode === null) await once(this.holder, 'exit')
   }

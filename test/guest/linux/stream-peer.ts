@@ -21,6 +21,8 @@ export interface PeerStatus {
   /** Seconds of the guest's clocks between the first frame and the last. */
   readonly monotonicSeconds: number
   readonly realtimeSeconds: number
+  /** By how many seconds the guest's clock is behind the one here, with the last frame's way. */
+  readonly behindSeconds: number
   /** Times between two arrivals, in order, where they were long. */
   readonly pausesMs: readonly number[]
   /** Why the connection is of no use any more. */
@@ -49,6 +51,7 @@ export class StreamPeer {
   private first: Frame | undefined
   private last: Frame | undefined
   private arrived = 0
+  private behindSeconds = 0
   private readonly pausesMs: number[] = []
   private failure: string | undefined
   private closed = false
@@ -76,6 +79,7 @@ export class StreamPeer {
       ...{ frames, sent, pausesMs, failure },
       ...{ boot: last?.boot ?? 0, records: last?.records ?? 0, received: last?.received ?? 0 },
       ...{ monotonicSeconds: seconds('monotonic'), realtimeSeconds: seconds('realtime') },
+      behindSeconds: this.behindSeconds,
     }
   }
 
@@ -130,6 +134,7 @@ export class StreamPeer {
     }
     this.first ??= frame
     this.last = frame
+    this.behindSeconds = Date.now() / 1000 - Number(frame.realtime) / 1e9
     this.frames++
   }
 
