@@ -131,16 +131,7 @@ class Sessions {
   readonly failures = new Map<'create' | 'preserve' | 'endSession', Error>()
   isReading = true
 
-  readonly store = new FdStore({
-    notify: text => {
-      if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
-      return this.isReading
-    },
-    size: 1000,
-    storePid: 1,
-    inherited: { memfds: new Map(), strays: [] },
-    onLost: () => {},
-  })
+  readonly store: FdStore
   private readonly files = {
     preserve: async () => this.perform('preserve'),
     endSession: async (_uid: number, session: number) => {
@@ -148,15 +139,29 @@ class Sessions {
       closeSync(session)
     },
   } as Partial<FileWork> as FileWork
-  readonly preservation = new Preservation('kept', this.files, this.store, async (_range, part) => {
-    this.perform('create', ` ${part}`)
-    const session = openSync('/dev/null', 'r')
-    this.opened.push(session)
-    return session
-  })
+  readonly preservation: Preservation
   private readonly fd = native.memfdCreate('kept', {
     ...{ hugePageBytes: 0, allowSealing: true, staysWritable: false },
   })
+
+  constructor(places = 1000) {
+    this.store = new FdStore({
+      notify: text => {
+        if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
+        return this.isReading
+      },
+      size: places,
+      storePid: 1,
+      inherited: { memfds: new Map(), strays: [] },
+      onLost: () => {},
+    })
+    this.preservation = new Preservation('kept', this.files, this.store, async (_range, part) => {
+      this.perform('create', ` ${part}`)
+      const session = openSync('/dev/null', 'r')
+      this.opened.push(session)
+      return session
+    })
+  }
 
   preserve(part: 'table' | number, call?: { ended: boolean }): Promise<void> {
     return this.preservation.preserve(part, this.fd, 0, call)
@@ -181,8 +186,8 @@ class Sessions {
   }
 }
 
-const withSessions = (use: (sessions: Sessions) => Promise<void>) => async () => {
-  const sessions = new Sessions()
+const withSessions = (use: (sessions: Sessions) => Promise<void>, places?: number) => async () => {
+  const sessions = new Sessions(places)
   try {
     await use(sessions)
   } finally {
@@ -246,6 +251,25 @@ test(
       stored('preserving 1'),
     ])
   }),
+)
+
+test(
+  'an exactly full fd store has all of it; one place less is a named refusal, and the place of what ends is free',
+  withSessions(async sessions => {
+    const { store, preservation } = sessions
+    for (const part of ['table', 1] as const) {
+      await store.put('kept', part, 0, 0)
+      await sessions.preserve(part)
+    }
+    expect(store.figures()).toMatchObject({ memfds: 4, memfdsMax: 4 })
+    const full = { error: 'LimitExceeded', parameters: { limit: 'fdStoreMemfds', max: 4 } }
+    await expect(sessions.preserve(2)).rejects.toMatchObject(full)
+    expect(preservation.has(2)).toBe(true)
+    await preservation.end(1, 0)
+    await store.removalOf('kept', 'preserving 1')
+    await sessions.preserve(2)
+    expect(store.figures().memfds).toBe(4)
+  }, 4),
 )
 
 test(

@@ -1,6 +1,6 @@
 import { isEnvironment } from '../failure'
 import type { Logger } from '../log/log'
-import { refuse } from '../refusal'
+import { Refusal, refuse } from '../refusal'
 import type { Inventory } from '../state/inventory'
 import { memoryOf, type Range } from '../state/range'
 
@@ -13,13 +13,13 @@ export class FrozenMemory {
     private readonly log: Logger,
   ) {}
 
-  /** @throws Refusal SourceFailed: what is preserved already stays so */
+  /** @throws Refusal SourceFailed, LimitExceeded (the fd store is full): what is preserved already stays so */
   preserve(): Promise<void> {
     return this.next(async ({ name, table, source }) => {
       try {
         await source.preserve?.([...table.state.allocations.values()].map(memoryOf))
       } catch (error) {
-        if (!isEnvironment(error)) throw error
+        if (!isEnvironment(error) || error instanceof Refusal) throw error
         const { code = 'unknown', message } = error as NodeJS.ErrnoException
         refuse('SourceFailed', { range: name, operation: 'preserve', code, reason: message })
       }

@@ -75,7 +75,7 @@ async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatc
 
   let opened: OpenedSource
   try {
-    opened = await openerOf(settings.source)(settings, sourceHost(broker, settings))
+    opened = await openerOf(settings.source)(settings, sourceHost(broker, settings, startup))
   } catch (error) {
     return unusable(explain(broker, error))
   }
@@ -136,7 +136,11 @@ function adviceFor({ code, message }: TableUnreadable, source: Source, range: st
 }
 
 /** The records of a source's memory, and what the broker does when a holder has changed that memory. */
-function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): SourceHost {
+function sourceHost(
+  broker: Broker,
+  { name, source: kind }: RangeSettings,
+  report: RecoveryReport,
+): SourceHost {
   const { inventory } = broker
   let searching = false
   return {
@@ -147,8 +151,10 @@ function sourceHost(broker: Broker, { name, source: kind }: RangeSettings): Sour
     fdStore: broker.service?.fdStore,
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
-    discarded: ids =>
-      broker.log.warn({ range: name, ids }, 'removed memory of allocations that were never committed'),
+    discarded: ids => {
+      addFinding(report, `removed memory of ${ids.length} allocations that were never committed`)
+      broker.log.warn({ range: name, ids }, 'removed memory of allocations that were never committed')
+    },
     limited: reason => {
       if (reason === undefined) broker.log.info({ range: name }, 'the range is not limited any more')
       else broker.log.warn({ range: name, reason }, 'the range is limited on this host')

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
 import { GuestProcess } from '../../guest/guest-process'
@@ -29,6 +38,11 @@ name = "swept"
 source = "memfd"
 bytes = "16GiB"
 preserve = "update"
+
+[[owner]]
+uid = 1000
+bytes_max = "1MiB"
+open_by_path = true
 `
 
 const manager = () => preservingManager(config)
@@ -185,6 +199,7 @@ async function begin(host: Host): Promise<void> {
   const guest = tinyGuest('--boot', '--tick-every', '20')
   await guest.counterBeyond(50n, 300_000)
   await startMapper(host)
+  await openByPath(host, 'owned:fd=9,allocate=65536', 'printf hello 1<>/proc/self/fd/9')
 
   const stored = await service.stored()
   await service.signal(9)
@@ -204,14 +219,39 @@ async function begin(host: Host): Promise<void> {
  * The new broker is killed when the fd store has the session of the table, and of an allocation, from the kernel before, and
  * those for the next kernel.
  */
-async function startThroughKills(): Promise<Manager> {
-  const service = manager()
+async function startThroughKills(service: Manager): Promise<void> {
   for (const item of ['<0', '<3', '=0', '=3']) {
     service.say(`kill FDNAME=${item}.kept`)
     await service.answer('start', 'killed 9')
   }
   await service.start()
-  return service
+}
+
+/** While another process has the device, the broker can't know what the kernel before has: it makes nothing new beside that. */
+async function startWithoutDevice(host: Host, service: Manager): Promise<void> {
+  const device = openSync('/dev/liveupdate', constants.O_RDWR)
+  await service.start()
+  const client = await host.connect()
+  const ranges = await client.ranges()
+  await client.close()
+  host.same(
+    ranges.map(({ state }) => state),
+    ['readOnly', 'readOnly'],
+    'the ranges while another has the device',
+  )
+  host.check(/another process has .dev.liveupdate open/.test(ranges[0]!.reason ?? ''), 'and they say why')
+  await service.signal(9)
+  closeSync(device)
+}
+
+const asOwner = ['--reuid', '1000', '--regid', '1000', '--clear-groups', '--']
+
+/** A program of an owner with open_by_path opens its memory by /proc/self/fd/N, before the kexec and after it. */
+async function openByPath(host: Host, map: string, command: string): Promise<string> {
+  chmodSync(path.dirname(brokerSocket), 0o755)
+  chmodSync(brokerSocket, 0o777)
+  const words = ['--socket', brokerSocket, 'exec', '--map', map, '--', 'sh', '-c', command]
+  return host.exec('setpriv', [...asOwner, 'broker-ctl', ...words])
 }
 
 /** While the broker is frozen, and also over its death, the kernel preserves what it otherwise does not. */
@@ -295,7 +335,10 @@ async function update(host: Host): Promise<void> {
 }
 
 async function goOn(host: Host): Promise<void> {
-  const service = await startThroughKills()
+  const service = manager()
+  await startWithoutDevice(host, service)
+  await startThroughKills(service)
+  host.same(await openByPath(host, 'owned:fd=9', 'head -c 5 /proc/self/fd/9'), 'hello', 'memory by its path')
   await checkSurvives(host)
   await checkContents(host, ['db/first', 'db/second'])
   const seen = BigInt(readFileSync(host.file('tiny-counter'), 'utf8'))
@@ -319,7 +362,18 @@ async function goOnAgain(host: Host): Promise<void> {
   const listed = JSON.parse(await host.ctl('list', '--json')) as Array<{ name: string }>
   host.same(
     listed.map(({ name }) => name).sort(),
-    ['db/first', 'db/later', 'db/second', 'db/swept', 'db/third', 'lost', 'mapped', 'spare', 'tiny/ram'],
+    [
+      'db/first',
+      'db/later',
+      'db/second',
+      'db/swept',
+      'db/third',
+      'lost',
+      'mapped',
+      'owned',
+      'spare',
+      'tiny/ram',
+    ],
     'all that there is',
   )
   await startMapper(host)

@@ -31,11 +31,14 @@ async function make(host: Host, from: number, to: number): Promise<void> {
 async function claimAll(host: Host, count: number): Promise<void> {
   const from = performance.now()
   const manager = preservingManager(config, places)
-  await manager.start()
-  host.measure(`ready${count}Ms`, performance.now() - from)
+  // The socket is there at once; to look for a word of so many costs an emulated processor more than what is measured.
+  manager.say('start')
   const client = await host.connect()
   const { claimed, notClaimed } = await client.rebuild({ prefix: 'n/' })
   host.measure(`claimed${count}Ms`, performance.now() - from)
+  const ready = manager.log.split('\n').find(line => line.includes('"msg":"ready"'))!
+  for (const [part, ms] of Object.entries<number>(JSON.parse(ready).tookMs))
+    host.measure(`${part}${count}Ms`, ms)
   host.same(notClaimed.length, 0, 'allocations that could not be claimed')
   host.same(claimed.length, count, 'allocations that were claimed')
   for (const { allocation } of claimed) {

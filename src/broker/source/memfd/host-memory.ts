@@ -56,7 +56,10 @@ export class Room {
     if (taken > room || moved > this.pinnable)
       throw Object.assign(
         new SourceError(
-          `to preserve it takes ${taken + moved} bytes beside those that it has, and ${Math.max(0, room)} are free for that`,
+          `to preserve it takes ${taken + moved} bytes beside those that it has, and ${Math.max(0, room)} are free for that` +
+            (swapped === 0
+              ? ''
+              : `; ${swapped} of them count because the host has swapped that much, and the kernel does not say whose pages`),
         ),
         { code: 'ENOSPC' },
       )

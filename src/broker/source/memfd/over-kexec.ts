@@ -139,7 +139,7 @@ export class OverKexec {
     for (const { id, uid } of memories) await this.sessions.finish(id, uid)
   }
 
-  /** For an update. @throws SourceError with the kernel's code */
+  /** For an update. @throws SourceError with the kernel's code; Refusal LimitExceeded: the fd store is full */
   async preserve(
     memories: readonly AllocationMemory[],
     files: ReadonlyMap<number, number>,
@@ -151,6 +151,7 @@ export class OverKexec {
     // A holder that keeps its own memory locked stops no freeze.
     const refused = [...failures].filter(([, { code }]) => code !== 'ETIMEDOUT')
     const [first] = refused
+    if (first?.[1] instanceof Refusal) throw first[1]
     if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })
     this.host.limited(lossOf([...failures]))
   }
