@@ -246,10 +246,11 @@ export function createLiveSession(device: number, name: string): number {
 
 /**
  * A session of the kernel before. Once its last copy is closed, the kernel frees those of its files that nobody has
- * retrieved. Throws ENOENT where there is none, and EINVAL where it is open already.
+ * retrieved. undefined: there is none; callers ask for a thousand that may be. Throws EINVAL where it is open already.
  */
-export function retrieveLiveSession(device: number, name: string): number {
-  return check('ioctl', addon.retrieveLiveSession(device, name))
+export function retrieveLiveSession(device: number, name: string): number | undefined {
+  const session = addon.retrieveLiveSession(device, name)
+  return session === -constants.errno.ENOENT ? undefined : check('ioctl', session)
 }
 
 /** Throws ENOTTY or EINVAL for any other descriptor. */

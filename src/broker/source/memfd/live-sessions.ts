@@ -85,8 +85,8 @@ export async function createSession(range: string, part: Part): Promise<number> 
   }
 }
 
-/** A session of the kernel before. @throws SystemError ENOENT: there is none, or it is over */
-export function retrieveSession(device: number, range: string, part: Part): number {
+/** A session of the kernel before. undefined: there is none, or it is over. @throws SystemError */
+export function retrieveSession(device: number, range: string, part: Part): number | undefined {
   return native.retrieveLiveSession(device, sessionName(range, part))
 }
 

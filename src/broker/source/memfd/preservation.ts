@@ -175,6 +175,7 @@ export class Preservation {
     const { range, store } = this
     const take = () => {
       const session = withDevice(device => retrieveSession(device, range, part))
+      if (session === undefined) throw noSession
       this.retrieved.set(part, session)
       return session
     }
@@ -183,7 +184,7 @@ export class Preservation {
         store ? store.putMade(range, `retrieved ${part}`, take, uid) : void take(),
       )
     } catch (error) {
-      if (!isMissing(error)) throw error
+      if (error !== noSession) throw error
     }
   }
 
@@ -219,12 +220,10 @@ export class Preservation {
     return onceDeviceIsFree(() =>
       withDevice(device => {
         const before = this.retrieved.size
-        for (const id of ids)
-          try {
-            this.retrieved.set(id, retrieveSession(device, this.range, id))
-          } catch (error) {
-            if (!isMissing(error)) throw error
-          }
+        for (const id of ids) {
+          const session = retrieveSession(device, this.range, id)
+          if (session !== undefined) this.retrieved.set(id, session)
+        }
         return this.retrieved.size > before
       }),
     )
@@ -272,7 +271,7 @@ const preservingOf = (part: Part): Session => `preserving ${part}`
 /** In libuv's thread pool. */
 const closeLater = (fd: number) => new Promise<void>(resolve => close(fd, () => resolve()))
 
-const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT'
+const noSession = new Error('the kernel before has no session of this name')
 
 function explained(error: unknown): unknown {
   if (!isEnvironment(error)) return error
