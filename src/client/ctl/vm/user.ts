@@ -9,7 +9,8 @@ interface User {
 
 /** Node's own types lack it. */
 const { initgroups } = process as unknown as { initgroups(user: string, gid: number): void }
-const lookupMs = 5_000
+/** While a host starts all its VMs at once, a lookup takes its time. */
+const lookupMs = 30_000
 /** getent's exit status where the database has no such entry. */
 const unknownKey = 2
 
