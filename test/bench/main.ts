@@ -1,9 +1,9 @@
 /** `npm run bench`: what a request costs, beside what the same system calls cost a C program in the same run. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Window } from '../../native'
 import { connect } from '../../src/client'
@@ -217,24 +217,35 @@ async function measureRequests(disturbances: string[]): Promise<Figure[]> {
   }
 }
 
-/** Of all processors, in a second in which the bench itself does nothing. */
-async function busyShare(): Promise<number> {
-  const times = () =>
-    cpus().reduce(
-      (sum, { times: { idle, ...others } }) => ({
-        idle: sum.idle + idle,
-        all: sum.all + idle + Object.values(others).reduce((total, time) => total + time, 0),
-      }),
-      { idle: 0, all: 0 },
-    )
-  const before = times()
-  await sleep(1000)
-  const after = times()
-  return 1 - (after.idle - before.idle) / (after.all - before.all)
+const ticksPerSecond = 100
+
+/** Milliseconds that all processors have worked, and what of it the bench and its ended children have. */
+function processorTime(): { busy: number; idle: number; own: number } {
+  const sums = { busy: 0, idle: 0 }
+  for (const { times } of cpus()) {
+    const { idle, ...work } = times
+    sums.idle += idle
+    for (const time of Object.values(work)) sums.busy += time
+  }
+  // After the name, which may have any character: utime, stime, cutime, cstime are fields 14 to 17.
+  const stat = readFileSync('/proc/self/stat', 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+  return { ...sums, own: (ticks * 1000) / ticksPerSecond }
+}
+
+/** Call the result when all children have ended: the share of the processors that other programs used until then. */
+function watchOthers(): () => number {
+  const before = processorTime()
+  return () => {
+    const after = processorTime()
+    const busy = after.busy - before.busy
+    return (busy - (after.own - before.own)) / (busy + after.idle - before.idle)
+  }
 }
 
 /** No figure of a run in which the baseline was disturbed is worth anything. */
-const busyMost = 0.1
+const othersMost = 0.1
 const spreadMost = 1.25
 const ticklessMs = 10
 
@@ -269,12 +280,7 @@ The ratios are what to look at; absolute times belong to this machine and moment
   if (only !== undefined && !parts.some(part => part === only)) throw new Error(`--only ${parts.join('|')}`)
   const wants = (part: (typeof parts)[number]) => (only === undefined ? part !== 'upgrade' : only === part)
   const results: Results = { disturbances: [] }
-  const busy = await busyShare()
-  // The guests of upgrade have a processor of their own, and say themselves how much others disturbed them.
-  if (busy > busyMost && only !== 'upgrade')
-    results.disturbances.push(
-      `other programs used ${(busy * 100).toFixed(0)} % of the processors before it began`,
-    )
+  const others = watchOthers()
   const rounds = Number(options.rounds)
   const { rows, report } = reporter(options.json)
   results.rows = rows
@@ -330,6 +336,10 @@ The ratios are what to look at; absolute times belong to this machine and moment
           `${load} guests of QEMU ${qemu} stood still for ${undisturbed.median.toFixed(1)} ms while nothing happened`,
         )
   }
+  const othersShare = others()
+  // The guests of upgrade have a processor of their own, and say themselves how much others disturbed them.
+  if (othersShare > othersMost && only !== 'upgrade')
+    results.disturbances.push(`other programs used ${(othersShare * 100).toFixed(0)} % of the processors`)
   print(results, options.json)
 }
 

@@ -22,8 +22,7 @@ export async function projectDisk(): Promise<string> {
   return withPackage(async unpacked => {
     const entries: Entry[] = [
       ...(await dependencies(root)),
-      // Scenarios load C code with it.
-      ...['ffi-rs', '@yuuang'].flatMap(name => modules(root, name)),
+      ...codeLoader.flatMap(name => tree(path.join(root, name), name)),
       ...tree(unpacked, place).map(entry => ({ ...entry, ...modes(entry.path.slice(place.length + 1)) })),
       ...['dist/test', 'dist/src/broker'].flatMap(folder =>
         tree(path.join(root, folder), path.join(place, folder)),
@@ -69,8 +68,14 @@ async function dependencies(root: string): Promise<Entry[]> {
   return folders.flatMap(folder => tree(folder, path.relative(root, folder)))
 }
 
-const modules = (root: string, name: string) =>
-  tree(path.join(root, 'node_modules', name), path.join('node_modules', name))
+/** Scenarios load C code with it; a package of the project does not have it. */
+const codeLoader = ['node_modules/ffi-rs', 'node_modules/@yuuang']
+
+/** The native parts of the packages that only the lab adds; they load libraries of their own. */
+export const loaderAddons = () =>
+  codeLoader
+    .flatMap(name => tree(path.join(packageRoot, name), path.join(packageRoot, name)))
+    .flatMap(({ path: file }) => (file.endsWith('.node') ? [file] : []))
 
 /** What V8 made of the programs at set-up; without it they compile at each start. */
 function compiledCode(root: string): FileEntry[] {

@@ -6,7 +6,7 @@ import type { Archive } from './archive'
 import { librariesOf } from './closure'
 import { disk } from './disk'
 import type { Entry } from './entry'
-import { tree } from './project'
+import { loaderAddons, tree } from './project'
 
 export interface Tools {
   /** Everything but kernel and project: Node, kexec, QEMU and more programs, with their libraries; the lab's /usr. */
@@ -49,7 +49,7 @@ export async function fetchTools(archive: Archive, qemu: string): Promise<Tools>
   const programs = ['setpriv', 'prlimit', 'chattr', 'mke2fs', 'e2fsck', 'debugfs'].map(
     name => findProgram(name)!,
   )
-  const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs])
+  const libraries = await librariesOf([process.execPath, qemu, ...modules, ...programs, ...loaderAddons()])
   const unpacked = path.join(folder, 'usr/lib/x86_64-linux-gnu')
   const kexecLibraries = await librariesOf([kexec], unpacked)
   const pythonLibraries = await librariesOf([interpreter], path.join(python, 'usr/lib/x86_64-linux-gnu'))

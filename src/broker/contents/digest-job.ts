@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Digest, SystemError } from '../../../native'
 import type { Extent } from '../../../protocol/table'
+import { sweepThreads } from '../source/scrub'
 import type { Allocation } from '../state/allocation'
 import { memoryOf } from '../state/range'
 
@@ -17,9 +17,6 @@ export type Outcome =
 
 const { EHWPOISON, ECANCELED } = { EHWPOISON: 133, ECANCELED: 125 }
 
-/** The event loop, which answers requests, keeps one core. */
-const threads = Math.max(1, availableParallelism() - 1)
-
 /** Reads an allocation's memory from beginning to end, on threads. */
 export class DigestJob {
   readonly outcome: Promise<Outcome>
@@ -33,7 +30,7 @@ export class DigestJob {
     const memory = memoryOf(record)
     const fd = range.source.open(memory, false)
     try {
-      return new DigestJob(new Digest(fd, range.source.descriptorOffset(memory), record.bytes, threads))
+      return new DigestJob(new Digest(fd, range.source.descriptorOffset(memory), record.bytes, sweepThreads))
     } finally {
       closeSync(fd)
     }

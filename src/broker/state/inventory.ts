@@ -133,11 +133,17 @@ export class Inventory {
 
   /** Of allocations of one range. */
   removeDigests(allocations: readonly Allocation[]): void {
-    const records = allocations.map(({ record }): AllocationRecord => ({ ...record, digest: null }))
-    allocations[0]?.range.commit(records.map((value): Change => ({ put: 'allocation', value })))
-    records.forEach((record, index) => {
-      allocations[index]!.record = record
-    })
+    const [first] = allocations
+    if (!first) return
+    first.range.commit(
+      allocations.map(({ record }): Change => ({ put: 'allocation', value: { ...record, digest: null } })),
+    )
+    // There may be very many, so none has a record of its own beside the table's.
+    const { state } = first.range.table
+    for (const allocation of allocations) {
+      allocation.record = state.allocations.get(allocation.id)!
+      this.recount(allocation)
+    }
   }
 
   /** The commit that lets a process write also removes the digest. */

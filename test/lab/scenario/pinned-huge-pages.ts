@@ -1,4 +1,4 @@
-import type { Broker } from '../../../src/client'
+import type { Allocation, Broker } from '../../../src/client'
 import type { Host } from '../inside/host'
 import { MemoryHolder } from '../inside/memory-holder'
 import { kexec, type Scenario, stage } from '../scenario'
@@ -84,20 +84,27 @@ async function keptUntilLetGo(host: Host, client: Broker, name: string, way: str
 async function notGiven(host: Host, client: Broker, name: string): Promise<void> {
   const holder = await MemoryHolder.start(host, name, bytes, ['vmsplice', 'child', 'close'])
   const allocation = await client.allocation(name)
-  const give = () =>
-    allocation.give(newOwner).then(
-      () => 'given',
-      (error: Error) => error.message,
-    )
-  const claimed = async () => ((await client.allocation(name)).info.holderPid ?? undefined) !== undefined
-  await host.until(async () => !(await claimed()), 'its first process is gone')
-  const refused = await give()
+  await unclaimed(host, client, name)
+  const refused = await give(allocation)
   host.check(/a huge page of it is still pinned/.test(refused), `it is not given: ${refused}`)
   holder.kill()
   await holder.ended()
-  await host.until(async () => (await give()) === 'given', 'it is given')
+  await host.until(async () => (await give(allocation)) === 'given', 'it is given')
   host.same(await allocation.release({ graceMs: 300 }), 'released', `outcome of ${name}`)
 }
+
+/** Returns the reason where it is refused. */
+const give = (allocation: Allocation) =>
+  allocation.give(newOwner).then(
+    () => 'given',
+    (error: Error) => error.message,
+  )
+
+const unclaimed = (host: Host, client: Broker, name: string) =>
+  host.until(
+    async () => ((await client.allocation(name)).info.holderPid ?? undefined) === undefined,
+    'its first process is gone',
+  )
 
 async function staysRetired(host: Host, client: Broker): Promise<void> {
   const { retired } = await client.status()
@@ -109,16 +116,28 @@ async function staysRetired(host: Host, client: Broker): Promise<void> {
   host.same((await client.status()).retired.length, 1, 'what is retired after some looks')
 }
 
-/** A broker that begins while there is no free page to learn from: it learns with one of the file that goes. */
+/** A broker that begins while there is no free page to learn from: it learns with one of a file that goes, never of one that stays. */
 async function fullPool(host: Host): Promise<void> {
-  const before = await host.broker(config('directory'))
-  const holder = await MemoryHolder.start(host, 'full', bytes, ['vmsplice', 'close'])
+  const former = await host.broker(config('directory'))
+  const holder = await MemoryHolder.start(host, 'full', bytes, ['vmsplice', 'child', 'close'])
   await host.sh(`echo ${pages - freePages(host)} > /proc/sys/vm/nr_hugepages`)
   host.same(freePages(host), 0, 'free huge pages')
-  await before.stop('SIGKILL')
+  await former.stop('SIGKILL')
   const broker = await host.broker(config('directory'))
   const client = await host.connect()
   const allocation = await client.allocation('full')
+  await unclaimed(host, client, 'full')
+  const resident = async () => (await client.ranges())[0]!.residentBytes
+  const before = await resident()
+  for (const _ of [1, 2]) {
+    const refused = await give(allocation)
+    host.check(/needs one free huge page/.test(refused), `it is not given: ${refused}`)
+    host.same(
+      [freePages(host), await resident()],
+      [0, before],
+      'free huge pages, and bytes that the file has',
+    )
+  }
   host.same(await allocation.release({ graceMs: 300 }), 'quarantined', 'outcome with a full pool')
   await staysRetired(host, client)
   holder.kill()

@@ -14,6 +14,7 @@ import { cut, populateAll, punchPieces } from '../file-work'
 import { whyOwed } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
+import { sweepThreads } from '../scrub'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
 import type { AllocationFiles } from './allocation-files'
 import { FileEnds } from './file-ends'
@@ -499,6 +500,6 @@ export const open: OpenSource = (settings, host) => DirectorySource.open(setting
 /** Zeroes a part of a file, also on its disk. Beyond it are only bytes that a holder has added, of any number. */
 async function overwrite(fd: number, from: number, to: number): Promise<void> {
   const length = Math.min(fstatSync(fd).size, to) - from
-  if (length > 0) await native.scrub(fd, from, length)
+  if (length > 0) await native.scrub(fd, from, length, sweepThreads)
   await promisify(fdatasync)(fd)
 }
