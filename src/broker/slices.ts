@@ -1,16 +1,24 @@
-/** How long one piece of work may keep everybody else waiting: about as long as a grant takes. Its pauses cost it a few percent. */
-const sliceMs = 0.25
+/** How long one piece of work may keep a quiet broker waiting: about as long as a grant takes. Its pauses cost it a few percent. */
+const sliceMsMin = 0.25
+/** A slice beside others that use their turns in full. */
+const sliceMsMax = 2
 
-/** Work that grows with somebody's possessions. It runs in slices, and calls of others run between them. */
+/**
+ * Work that grows with somebody's possessions. It runs in slices, and calls of others run between them. A slice may take as
+ * long as the others just took, within bounds: who floods the broker does not slow this work down more than others' calls.
+ */
 export class Slices {
   private since = performance.now()
+  private sliceMs = sliceMsMin
 
   /** Call it between two steps; undefined while the slice has time left, so that little work stays in one iteration of the event loop. */
   next(): Promise<void> | undefined {
-    if (performance.now() - this.since < sliceMs) return undefined
+    const now = performance.now()
+    if (now - this.since < this.sliceMs) return undefined
     return new Promise(resolve =>
       setImmediate(() => {
         this.since = performance.now()
+        this.sliceMs = Math.min(sliceMsMax, Math.max(sliceMsMin, this.since - now))
         resolve()
       }),
     )

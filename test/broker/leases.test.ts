@@ -3,7 +3,7 @@
  * that the end of such a process is no event.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type Holder, Leases, startTimeOf } from '../../src/broker/lease/process'
 import { until } from '../support/test-broker'
 
@@ -29,16 +29,17 @@ function living(): { holder: Holder; child: ChildProcess } {
   return { holder: leases.hold({ pid, start: startTimeOf(pid)! }, 1000)!, child }
 }
 
-/** Of this process: which processes it watches by a descriptor. */
-function pidfds(): number {
-  const targets = readdirSync('/proc/self/fd').map(fd => {
+/** How many of the children this process watches by a descriptor. */
+function watched(): number {
+  const pids = new Set(children.map(child => String(child.pid)))
+  const infos = readdirSync('/proc/self/fdinfo').map(fd => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
+      return readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1')
     } catch {
       return ''
     }
   })
-  return targets.filter(target => target.includes('pidfd')).length
+  return infos.filter(info => pids.has(/^Pid:\s+(\d+)/m.exec(info)?.[1] ?? '')).length
 }
 
 test('a process that takes something again is the same holder; one that does not is watched no longer', async () => {
@@ -48,9 +49,9 @@ test('a process that takes something again is the same holder; one that does not
   holder.mappings.add(1)
   const other = living().holder
   leases.releaseIdle(other)
-  expect(pidfds()).toBe(2)
+  expect(watched()).toBe(2)
   await until(() => leases.find(other.identity) === undefined, 'the broker lets go of the idle one')
-  expect(pidfds()).toBe(1)
+  expect(watched()).toBe(1)
   expect(leases.find(holder.identity)).toBe(holder)
 })
 

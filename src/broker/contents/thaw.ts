@@ -4,9 +4,12 @@ import type { Events } from '../session/events'
 import { Slices } from '../slices'
 import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
+import type { Range } from '../state/range'
 import type { Contents } from './contents'
 
 const allocationsPerCommit = 16
+/** Sixteen usual records take half of it. Without a bound on bytes, large records would keep others waiting. */
+const commitBytesMax = 8192
 /** A larger part of the largest entry makes its commit pay for a whole checkpoint. */
 const entryShare = 8
 
@@ -39,11 +42,11 @@ export async function thaw(host: ThawHost, by: { uid?: number; pid?: number }): 
 }
 
 /**
- * Removes the digests of the next allocations after an id, in one commit: to remove each by itself takes twice as long. Returns
- * the last id; undefined: there are no more.
+ * Removes the digests of the next allocations after an id, in one commit of each range: to remove each by itself takes twice as
+ * long. Returns the last id; undefined: there are no more.
  */
 function removeDigests(inventory: Inventory, id: number): number | undefined {
-  const found: Allocation[] = []
+  const found = new Map<Range, Allocation[]>()
   let last: number | undefined
   let bytes = 0
   for (let looked = 0; looked < allocationsPerCommit; looked++) {
@@ -53,15 +56,12 @@ function removeDigests(inventory: Inventory, id: number): number | undefined {
     const { record, range } = allocation
     if (record.digest !== null && !range.readOnly) {
       bytes += entityBytes('allocation', record)
-      if (
-        found.length > 0 &&
-        (range !== found[0]!.range || bytes * entryShare > range.table.transactionBytesMax)
-      )
-        break
-      found.push(allocation)
+      const bytesMax = Math.min(commitBytesMax, range.table.transactionBytesMax / entryShare)
+      if (found.size > 0 && bytes > bytesMax) break
+      found.set(range, [...(found.get(range) ?? []), allocation])
     }
     last = nextId
   }
-  inventory.removeDigests(found)
+  for (const allocations of found.values()) inventory.removeDigests(allocations)
   return last
 }

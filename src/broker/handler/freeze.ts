@@ -27,9 +27,11 @@ export async function freeze(
   const isFrozen = broker.frozen !== undefined
   const isEnough = isFrozen && (input.digests || typeof input.update === 'number')
   if (!isEnough) freezeTables(broker, session, input)
+  const sinceMs = broker.frozenFor?.sinceMs
   await preserveFrozen(broker, session, isFrozen)
   // The kernel's log ends with the kernel.
   await broker.kernelLog.catchUp()
+  checkFrozen(broker, sinceMs)
   if (!input.digests) return { outcome: 'frozen', digestedBytes: 0, totalBytes: 0 }
   const frozen = await takeDigests(broker, call)
   await broker.kernelLog.catchUp()
@@ -39,14 +41,18 @@ export async function freeze(
 /** Without the memory that is to survive, a freeze of a moment ago is none. */
 async function preserveFrozen(broker: Broker, session: Session, wasFrozen: boolean): Promise<void> {
   const sinceMs = broker.frozenFor?.sinceMs
-  const isSame = () => broker.frozenFor?.sinceMs === sinceMs
   try {
     await broker.frozenMemory.preserve()
   } catch (error) {
-    if (error instanceof Refusal && !wasFrozen && isSame()) await thaw(broker, session)
+    const isSame = broker.frozenFor?.sinceMs === sinceMs
+    if (error instanceof Refusal && !wasFrozen && isSame) await thaw(broker, session)
     throw error
   }
-  if (sinceMs !== undefined && (!isSame() || broker.thawing))
+}
+
+/** Another call may have ended the freeze meanwhile. sinceMs: undefined where no range takes one. */
+function checkFrozen(broker: Broker, sinceMs: number | undefined): void {
+  if (sinceMs !== undefined && (broker.frozenFor?.sinceMs !== sinceMs || broker.thawing))
     refuse('Busy', { name: 'freeze', operation: 'thaw' })
 }
 

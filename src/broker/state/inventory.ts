@@ -113,6 +113,7 @@ export class Inventory {
       uid,
     )
     allocation.record = record
+    this.recount(allocation)
     allocation.charge.close()
     allocation.charge = this.chargeMemory(uid, record.bytes)
     mappings.forEach((mapping, index) => {
@@ -191,6 +192,7 @@ export class Inventory {
     if (asOwner || record.digest !== allocation.record.digest) {
       range.commit([{ put: 'allocation', value: record }])
       allocation.record = record
+      this.recount(allocation)
     }
     if (asOwner) this.setHolder(allocation, holder)
     for (const mapping of mappings) {
