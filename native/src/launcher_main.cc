@@ -58,8 +58,11 @@ int Become(const std::vector<Fd>& fds, const std::string& order) {
   std::vector<FdMove> moves;
   for (size_t index = 0; index < fds.size(); index++)
     moves.push_back({fds[index].get(), static_cast<int>(numbers[index + 1])});
+  // Of two variables of one name a shell takes the last.
+  const std::string assigns = texts[0].substr(0, texts[0].find('=') + 1);
   std::vector<std::string> environment{texts[0]};
-  for (char** variable = environ; *variable; variable++) environment.emplace_back(*variable);
+  for (char** variable = environ; *variable; variable++)
+    if (strncmp(*variable, assigns.c_str(), assigns.size()) != 0) environment.emplace_back(*variable);
   const int error = Exec(texts[1], {texts.begin() + 2, texts.end()}, environment, moves);
   fprintf(stderr, "%s: %s\n", texts[1].c_str(), strerror(-error));
   return error == -ENOENT ? kNotFound : kCannotExecute;

@@ -266,6 +266,7 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
       if (!isEnvironment(error)) throw error
       const { message: reason } = error as Error
       this.log.warn({ mapping: mapping.id, reason }, 'a mapping of a former holder is still there')
+      this.quarantine.checkSoon()
     }
   }
 

@@ -93,6 +93,24 @@ test('descriptors that are to be kept reach the command, at their numbers, besid
     expect(await exec(...wrong, '--map', 'k/ram', '--', 'true')).toMatchObject({ code: 2 })
 })
 
+test('below another exec, the variable names the descriptors of the inner one, once', async () => {
+  const broker = [path.join(packageRoot, 'dist/program/broker-ctl.js'), '--socket', server.socket]
+  const inner = [
+    '--',
+    process.execPath,
+    ...broker,
+    'exec',
+    '--map',
+    'n/inner',
+    '--allocate',
+    '4K',
+    '--',
+    'env',
+  ]
+  const { stdout } = await exec('--map', 'n/outer', '--allocate', '4K', ...inner)
+  expect(stdout.match(/^MEMBROKER_FDS=.*/gm)).toEqual(['MEMBROKER_FDS=n/inner=3'])
+})
+
 test('signals reach the command itself', async () => {
   // Proves that nothing in between catches or translates them.
   const { child, outcome } = startCtl(server.socket, [

@@ -212,22 +212,27 @@ export class Inventory {
 
   /** Ends the allocation and its mappings. Their extents do not become free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
-    const { id, name, uid, extents } = allocation.record
-    const record: RetiredRecord = {
-      id: this.newId('retired'),
-      allocationId: id,
-      name,
-      uid,
-      extents,
-      state,
-      reason: boundedText(reason, reasonBytesMax),
-    }
+    const record = this.retiredOf(allocation, state, reason)
     allocation.range.commit([...endOf(allocation), { put: 'retired', value: record }])
     this.unindex(allocation)
     // Memory that nobody can reuse still counts as its owner's.
     const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
     retired.pids = pids
     return retired
+  }
+
+  /** Puts the memory of an allocation that has just ended into quarantine: it could not be removed. */
+  retireEnded(allocation: Allocation, reason: string): void {
+    const { range, record: ended } = allocation
+    const record = this.retiredOf(allocation, 'quarantined', reason)
+    range.commit([{ put: 'retired', value: record }])
+    this.indexRetired(range, record, this.chargeMemory(ended.uid, ended.bytes))
+  }
+
+  private retiredOf({ record }: Allocation, state: RetiredRecord['state'], reason: string): RetiredRecord {
+    const { id: allocationId, name, uid, extents } = record
+    const id = this.newId('retired')
+    return { id, allocationId, name, uid, extents, state, reason: boundedText(reason, reasonBytesMax) }
   }
 
   /** Makes the allocation smaller, in one commit: its end is retired. */

@@ -57,7 +57,10 @@ export function keepArgument(text: string, all: number[]): number[] {
 }
 
 function become(file: string, argv: readonly string[], variable: string, moves: Move[]): void {
-  const pairs = [variable, ...Object.entries(process.env).map(([key, value]) => `${key}=${value}`)]
+  // Of two variables of one name a shell takes the last.
+  const assigns = variable.slice(0, variable.indexOf('=') + 1)
+  const inherited = Object.entries(process.env).map(([key, value]) => `${key}=${value}`)
+  const pairs = [variable, ...inherited.filter(pair => !pair.startsWith(assigns))]
   try {
     exec(file, [...argv], pairs, [...standardStreams(), ...moves])
   } catch (error) {

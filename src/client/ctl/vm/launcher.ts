@@ -80,11 +80,14 @@ export class Launcher {
     for (const [index, number] of [fds.length, ...fds.map(({ to }) => to)].entries())
       numbers.writeUInt32LE(number, 4 * index)
     const texts = [variable, file, ...argv].map(text => `${text}\0`).join('')
-    this.order(
-      orders.become,
-      Buffer.concat([numbers, Buffer.from(texts)]),
-      fds.map(({ from }) => native.dupFd(from)),
-    )
+    const copies: number[] = []
+    try {
+      for (const { from } of fds) copies.push(native.dupFd(from))
+    } catch (error) {
+      for (const copy of copies) closeSync(copy)
+      throw error
+    }
+    this.order(orders.become, Buffer.concat([numbers, Buffer.from(texts)]), copies)
   }
 
   /** Resolves when it has ended. */
