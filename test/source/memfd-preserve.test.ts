@@ -21,7 +21,9 @@ import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service
 import type { FileWork } from '../../src/broker/source/file-work'
 import { chargeableBytes, pinnableBytes, Room } from '../../src/broker/source/memfd/host-memory'
 import { liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
+import { OverKexec } from '../../src/broker/source/memfd/over-kexec'
 import { Preservation } from '../../src/broker/source/memfd/preservation'
+import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
 import { NotInTime, WorkerLost } from '../../src/broker/worker/errors'
 import { TestBroker, until } from '../support/test-broker'
 
@@ -130,6 +132,8 @@ class Sessions {
   /** Fails the next operation of that name. */
   readonly failures = new Map<'create' | 'preserve' | 'endSession', Error>()
   isReading = true
+  /** The fd store refuses items of that name. */
+  refused: Item | undefined
 
   readonly store: FdStore
   private readonly files = {
@@ -140,13 +144,14 @@ class Sessions {
     },
   } as Partial<FileWork> as FileWork
   readonly preservation: Preservation
-  private readonly fd = native.memfdCreate('kept', {
+  readonly fd = native.memfdCreate('kept', {
     ...{ hugePageBytes: 0, allowSealing: true, staysWritable: false },
   })
 
   constructor(places = 1000) {
     this.store = new FdStore({
       notify: text => {
+        if (this.refused !== undefined && text.endsWith(`=${storeName('kept', this.refused)}`)) throw unread
         if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
         return this.isReading
       },
@@ -198,6 +203,7 @@ const withSessions = (use: (sessions: Sessions) => Promise<void>, places?: numbe
 const stored = (item: Item) => `FDSTORE ${storeName('kept', item)}`
 const removed = (item: Item) => `FDSTOREREMOVE ${storeName('kept', item)}`
 const stuck = new NotInTime('worker', 'an earlier operation is still waiting')
+const unread = Object.assign(new Error('not read'), { code: 'ETIMEDOUT', syscall: 'sendmsg' })
 const taken = Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'ioctl' })
 
 test(
@@ -327,6 +333,53 @@ test(
     expect(sessions.done.slice(0, -2)).toEqual(
       expect.arrayContaining([removed('preserving 1'), removed('preserving 2')]),
     )
+  }),
+)
+
+const memories = [1, 2].map(id => ({ id, uid: 0, bytes: 0 }) as AllocationMemory)
+
+/** A range that an update preserves, and what its host hears. */
+function overKexec({ preservation, store, fd }: Sessions) {
+  const limits: string[] = []
+  const host = { fdStore: store, limited: (why: string) => limits.push(why) }
+  const kept = new OverKexec('update', preservation, host as Partial<SourceHost> as SourceHost)
+  const preserve = () => kept.preserve(memories, new Map([1, 2].map(id => [id, fd])), fd)
+  return { kept, limits, preserve }
+}
+
+test.each<[Item, (boolean | undefined)[]]>([
+  ['preserving 2', [true, false]],
+  ['preserving table', [undefined, undefined]],
+])(
+  'a manager that does not read %s stops a freeze, and nothing that it lacks counts as kept',
+  (item, survive) =>
+    withSessions(async sessions => {
+      const { kept, preserve } = overKexec(sessions)
+      sessions.refused = item
+      await expect(preserve()).rejects.toMatchObject({ name: 'SourceError', code: 'ETIMEDOUT' })
+      expect(kept.isComplete).toBe(false)
+      expect([kept.keeps(1), kept.keeps(2)]).toEqual(survive)
+      sessions.refused = undefined
+      await preserve()
+      expect(kept.isComplete).toBe(true)
+    })(),
+)
+
+test(
+  'a holder that keeps its memory locked stops no freeze; when all such memory has ended, a kexec loses nothing',
+  withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    await sessions.preserve('table')
+    sessions.failures.set('preserve', stuck)
+    await preserve()
+    expect(limits).toEqual([expect.stringMatching(/^a kexec loses memory of it .*, and 1 more/)])
+    expect([kept.keeps(1), kept.keeps(2)]).toEqual([false, false])
+    await kept.end(memories[0]!)
+    expect(kept.isComplete).toBe(false)
+    await kept.end(memories[1]!)
+    expect(kept.isComplete).toBe(true)
+    await kept.unpreserve()
+    expect(kept.isComplete).toBe(false)
   }),
 )
 

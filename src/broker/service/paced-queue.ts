@@ -22,7 +22,7 @@ class Bucket {
   private tokens: number
 
   constructor(
-    private readonly rate: Rate,
+    private rate: Rate,
     private filledAt: number,
   ) {
     this.tokens = rate.burst
@@ -38,6 +38,13 @@ class Bucket {
 
   isFull(now: number): boolean {
     return this.waitMs(now) === 0 && this.tokens === this.rate.burst
+  }
+
+  /** With the tokens that it has. */
+  changeRate(rate: Rate, now: number): void {
+    this.waitMs(now)
+    this.rate = rate
+    this.tokens = Math.min(rate.burst, this.tokens)
   }
 
   take(): void {
@@ -59,7 +66,7 @@ export class PacedQueue<Key> {
   /** By key, in the order of turns. */
   private readonly waiting = new Map<Key, Job[]>()
   private readonly buckets = new Map<Key, Bucket>()
-  private all: Bucket
+  private readonly all: Bucket
   private timer: NodeJS.Timeout | undefined
   /** The beginning of the present row of failed attempts. */
   private stuckAt: number | undefined
@@ -73,11 +80,12 @@ export class PacedQueue<Key> {
     this.all = new Bucket(rates.all, this.now())
   }
 
-  /** From now on, as after a rest. */
+  /** From now on. What was done before counts. */
   changeRates(rates: Rates): void {
     this.rates = rates
-    this.buckets.clear()
-    this.all = new Bucket(rates.all, this.now())
+    const now = this.now()
+    this.all.changeRate(rates.all, now)
+    for (const bucket of this.buckets.values()) bucket.changeRate(rates.each, now)
     this.work()
   }
 

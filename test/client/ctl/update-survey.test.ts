@@ -5,7 +5,11 @@
 import type { Broker } from '../../../src/client'
 import { Ignored } from '../../../src/client/ctl/update/ignored'
 import { risksText } from '../../../src/client/ctl/update/plan'
-import { type StoppedStore, whyStoreEnds } from '../../../src/client/ctl/update/stopped-store'
+import {
+  placesWhenStopped,
+  type StoppedStore,
+  whyStoreEnds,
+} from '../../../src/client/ctl/update/stopped-store'
 import { notPreserved, surveyHost } from '../../../src/client/ctl/update/survey'
 
 interface Can {
@@ -65,6 +69,18 @@ test('of a range that the kernel preserves in part, only the rest is at risk, an
   await expect(
     notPreserved(host('memfd', { survivesKexec: true, freezePreserves: true }), signal),
   ).resolves.toEqual([])
+})
+
+test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {
+  const always = host('memfd', { survivesKexec: false, freezePreserves: false }, { a: true, b: false })
+  const { risks } = await surveyHost(always, async () => 'old', signal)
+  expect(risks).toMatchObject([
+    { allocation: 'a', kind: 'endsWithService', why: 'old' },
+    { allocation: 'b', kind: 'memoryEnds' },
+  ])
+  await expect(placesWhenStopped(always, await always.ranges(), signal)).resolves.toBe(4)
+  const none = host('memfd', { survivesKexec: false, freezePreserves: false })
+  await expect(placesWhenStopped(none, await none.ranges(), signal)).resolves.toBe(2)
 })
 
 const store: StoppedStore = {

@@ -6,6 +6,7 @@ import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
 import type { Part, Session } from '../../service/inherited'
+import { NotInTime } from '../../worker/errors'
 import type { AllocationMemory, SourceHost } from '../source'
 import { chargeableBytes, Room } from './host-memory'
 import { whyNotLive } from './live-sessions'
@@ -17,7 +18,7 @@ const endedTriesMax = 200
 
 /** When the memory of a range is preserved over kexec, and what happens to what the kernel before has preserved. */
 export class OverKexec {
-  private constructor(
+  constructor(
     private readonly when: Preserve,
     private readonly sessions: Preservation,
     private readonly host: SourceHost,
@@ -55,8 +56,8 @@ export class OverKexec {
 
   /** undefined: as of all of the range. */
   keeps(id: number): boolean | undefined {
-    const { isComplete } = this.sessions
-    return isComplete || !this.sessions.has('table') ? undefined : this.sessions.has(id)
+    const { sessions } = this
+    return sessions.isComplete || !sessions.isSafe('table') ? undefined : sessions.isSafe(id)
   }
 
   /** Closing its descriptors would lose memory. */
@@ -85,7 +86,7 @@ export class OverKexec {
   async keepTable(fd: number): Promise<void> {
     if (!this.isAlways) return
     await this.sessions.preserve('table', fd, process.getuid!())
-    this.sessions.isComplete = true
+    this.sessions.completeBut([])
   }
 
   /** New memory. @throws as Preservation.preserve() */
@@ -149,7 +150,7 @@ export class OverKexec {
     const failures = await this.inHurry(() => preserveAll(this.sessions, memories, files, table))
     if (failures.size === 0) return
     // A holder that keeps its own memory locked stops no freeze.
-    const refused = [...failures].filter(([, { code }]) => code !== 'ETIMEDOUT')
+    const refused = [...failures].filter(([, error]) => !isKernelLate(error))
     const [first] = refused
     if (first?.[1] instanceof Refusal) throw first[1]
     if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })
@@ -235,9 +236,12 @@ async function preserveAll(
       if (fd !== undefined) await preserve(id, fd, uid)
     }),
   )
-  preservation.isComplete = failures.size === 0
+  preservation.completeBut(failures.keys())
   return failures
 }
+
+/** Not the fd store: a service manager that does not read fails with ETIMEDOUT as well. */
+const isKernelLate = (error: Error) => error instanceof NotInTime || error.cause instanceof NotInTime
 
 /** What a kexec loses then, in a sentence. */
 function lossOf(failures: readonly [Part, Error][]): string {

@@ -31,8 +31,6 @@ const nearIds = 1024
  * systemd closes its copies on a thread of its own.
  */
 export class Preservation {
-  /** All of the range is preserved. */
-  isComplete = false
   /** Sessions for the next kernel. */
   private readonly preserving = new Map<Part, number>()
   /** Sessions of the kernel before that are not over. */
@@ -41,6 +39,8 @@ export class Preservation {
   private readonly unstored = new Set<Part>()
   /** The kernel did not preserve them in time. It may still be at it, in a session of that name. */
   private readonly late = new Set<Part>()
+  /** What of the range is not preserved. undefined: the range is not to be. */
+  private missing: Set<Part> | undefined
 
   constructor(
     private readonly range: string,
@@ -69,6 +69,21 @@ export class Preservation {
 
   has(part: Part): boolean {
     return this.preserving.has(part)
+  }
+
+  /** It outlives this broker too. */
+  isSafe(part: Part): boolean {
+    return this.preserving.has(part) && !this.unstored.has(part)
+  }
+
+  /** All of the range is preserved. */
+  get isComplete(): boolean {
+    return this.missing?.size === 0
+  }
+
+  /** All of the range is preserved from now on, but these parts. */
+  completeBut(parts: Iterable<Part>): void {
+    this.missing = new Set(parts)
   }
 
   /** Ends sessions for the next kernel whose memfds are not there: the fd store has lost those. */
@@ -232,7 +247,7 @@ export class Preservation {
   /** Ends the session of a memfd. Where the fd store has a copy, it is over once that is gone. @throws SystemError, NotInTime */
   async end(part: Part, uid: number): Promise<void> {
     const session = this.preserving.get(part)
-    if (session === undefined) return
+    if (session === undefined) return void this.missing?.delete(part)
     const isUnstored = this.unstored.has(part)
     this.forget(part)
     try {
@@ -242,6 +257,7 @@ export class Preservation {
       if (isUnstored) this.unstored.add(part)
       throw error
     }
+    this.missing?.delete(part)
     void this.store?.remove(this.range, preservingOf(part), uid)
   }
 
@@ -255,7 +271,7 @@ export class Preservation {
    * not use what is left of the range. Returns the parts that are still preserved.
    */
   async endAll(uidOf: (part: Part) => number): Promise<Part[]> {
-    this.isComplete = false
+    this.missing = undefined
     const end = async (part: Part) => {
       await this.end(part, uidOf(part)).catch(onlyEnvironment)
       await this.store?.removalOf(this.range, preservingOf(part))

@@ -1,5 +1,5 @@
 import { sourceOf } from '../../../../protocol/source'
-import type { Broker } from '../../index'
+import type { Broker, Range } from '../../index'
 import { isOurs } from '../host/check/broker-process'
 import { placesOf, propertiesOf, storeOf, unitOf } from '../host/check/fd-store'
 import { HostFiles } from '../host/host-files'
@@ -42,9 +42,19 @@ export async function whyStopLoses(broker: Broker, signal: AbortSignal): Promise
   if (unit === undefined || store?.mainPid !== pid) return 'no system service runs the broker'
   const version = (await propertiesOf(['Version']))?.get('Version') ?? ''
   const stored = ranges.filter(({ source, state }) => sourceOf(source)?.endsWithService && state === 'online')
-  const places = placesOf(
-    stored,
-    ({ capabilities: can }) => can.survivesKexec || can.freezePreserves === true,
-  )
+  const places = await placesWhenStopped(broker, stored, signal)
   return whyStoreEnds({ unit, version, places, ...store })
+}
+
+/** The places that ranges take in the fd store when the kernel is replaced. */
+export async function placesWhenStopped(
+  broker: Broker,
+  stored: readonly Range[],
+  signal: AbortSignal,
+): Promise<number> {
+  const isPreserved = ({ capabilities: can }: Range) => can.survivesKexec || can.freezePreserves === true
+  const inPart = new Set<string>()
+  if (!stored.every(isPreserved))
+    for await (const { range, survivesKexec } of broker.list({ signal })) if (survivesKexec) inPart.add(range)
+  return placesOf(stored, range => isPreserved(range) || inPart.has(range.name))
 }

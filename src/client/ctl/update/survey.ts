@@ -37,10 +37,13 @@ export async function surveyHost(
   const participants = all.filter(({ waitedFor }) => waitedFor)
   const ranges = await broker.ranges({ signal })
   const whyEnds = ranges.some(({ source }) => sourceOf(source)?.endsWithService) && (await stopLoses?.())
-  const ending = new Map<string, Risk['kind']>()
-  for (const { name, source, capabilities } of ranges)
-    if (!capabilities.survivesKexec && !capabilities.freezePreserves) ending.set(name, 'memoryEnds')
-    else if (whyEnds && sourceOf(source)?.endsWithService) ending.set(name, 'endsWithService')
+  /** All that does not itself say that it survives. */
+  const ending = new Set<string>()
+  const stopped = new Set<string>()
+  for (const { name, source, capabilities } of ranges) {
+    if (!capabilities.survivesKexec && !capabilities.freezePreserves) ending.add(name)
+    if (whyEnds && sourceOf(source)?.endsWithService) stopped.add(name)
+  }
   const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
   const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
   const bytes = participants.map(() => 0)
@@ -59,8 +62,9 @@ export async function surveyHost(
         .find(index => index !== undefined)
     const index = named ?? pids.get(holderPid ?? 0)
     if (index !== undefined) bytes[index]! += size
-    const end = ending.get(range)
-    if (end !== undefined && !(end === 'memoryEnds' && survivesKexec)) risk(end, holderPid ?? null)
+    const end =
+      ending.has(range) && !survivesKexec ? 'memoryEnds' : stopped.has(range) ? 'endsWithService' : undefined
+    if (end !== undefined) risk(end, holderPid ?? null)
     else if (typeof holderPid === 'number' && index === undefined) risk('takesNoPart', holderPid)
     if (named !== undefined || mappings === 0 || (typeof holderPid === 'number' && shares.length === 0))
       continue
@@ -72,7 +76,7 @@ export async function surveyHost(
         typeof pid === 'number' &&
         pid !== holderPid &&
         !pids.has(pid) &&
-        !ending.has(range)
+        end === undefined
       )
         risk('takesNoPart', pid)
   }
