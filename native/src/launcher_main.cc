@@ -54,7 +54,7 @@ int Become(const std::vector<Fd>& fds, const std::string& order) {
   if (order.size() < head || order.back() != '\0') return EXIT_FAILURE;
   memcpy(numbers.data(), order.data(), head);
   const std::vector<std::string> texts = Texts(order.substr(head));
-  if (numbers[0] != fds.size() || texts.size() < 3) return EXIT_FAILURE;
+  if (numbers[0] != fds.size() || texts.size() < 3 || texts[0].find('=') == std::string::npos) return EXIT_FAILURE;
   std::vector<FdMove> moves;
   for (size_t index = 0; index < fds.size(); index++)
     moves.push_back({fds[index].get(), static_cast<int>(numbers[index + 1])});

@@ -428,9 +428,12 @@ test('the broker is killed at each step, and the update goes on', async () => {
   expect((await outcome).code).toBe(0)
 })
 
-test('a host that stops ends systemctl before that has its answer: nobody goes on', async () => {
+test.each([
+  ['', 'stopping'],
+  [', and the question whether it stops', 'killed stopping'],
+])('a host that stops ends systemctl before that has its answer%s: nobody goes on', async (_, STATE) => {
   await host.participant('vm-a')
-  const going = host.update(['--go', 'systemctl kexec'], { GO: 'hang', STATE: 'stopping' })
+  const going = host.update(['--go', 'systemctl kexec'], { GO: 'hang', STATE })
   await until(() => host.calls.includes('systemctl kexec') && host.hangs, 'the host is asked to stop')
   host.killHung()
   await going.said('the host goes down')

@@ -153,6 +153,7 @@ export class Revoker {
     // Its pages may turn out to be bad, and the ledger has to know before others get them.
     if (range.source.ownsPages) return undefined
     const audience = allocation.audience()
+    const event = eventOf(allocation)
     const tell = this.teller(allocation, step)
     let isEnded = false
     try {
@@ -165,13 +166,20 @@ export class Revoker {
     } catch (error) {
       if (!isEnded || !isEnvironment(error)) throw error
       const { message: reason } = error as Error
-      inventory.retireEnded(allocation, reason)
+      try {
+        inventory.retireEnded(allocation, reason)
+      } catch (refusal) {
+        if (!isEnvironment(refusal)) throw refusal
+        this.broker.log.error(
+          { err: refusal, allocation: event.allocation, reason },
+          'memory of a released allocation is out of use until a restart',
+        )
+      }
       this.tellQuarantined(allocation, audience, reason, tell)
       return 'quarantined'
     }
     range.free(record.extents)
     statistics.scrubbedBytes += record.bytes
-    const event = eventOf(allocation)
     events.emit({ kind: 'released', ...event }, () => audience)
     tell('scrubbed and free')
     events.emit({ kind: 'reclaimed', ...event }, () => ({ uids: [record.uid], pids: [] }))

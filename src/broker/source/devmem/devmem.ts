@@ -119,7 +119,9 @@ class DevmemSource implements Source {
   }
 
   async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
-    for (const memory of [...kept, ...retired]) this.allocations.set(memory.id, memory)
+    // The table's records have more, and others replace them.
+    for (const { id, name, uid, bytes, extents } of [...kept, ...retired])
+      this.allocations.set(id, { id, name, uid, bytes, extents })
   }
 
   create(memory: AllocationMemory): void {

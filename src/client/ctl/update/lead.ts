@@ -186,10 +186,14 @@ class Lead {
     lines.step('go', go.join(' '))
     const ended = await this.program()
     // A host that stops may end systemctl before that has its answer, and this program with it: nobody is to go on then.
-    const stops = ended.good || (asksSystemd(go) && !(await isRunning()))
+    const stops = ended.good || (asksSystemd(go) && (await isStopping(signal)))
     if (!stops) throw new Failure('GoFailed', ended.sentence, exitCode.refused)
     const within = asksSystemd(go) ? stopHostMs : withinMs
-    if (asksSystemd(go)) await broker.proceedUpdate(this.id!, { withinMs: within }).catch(() => {})
+    if (asksSystemd(go)) {
+      // The broker may have ended already, and the host waits for this program.
+      const bound = AbortSignal.timeout(endMs)
+      await broker.proceedUpdate(this.id!, { withinMs: within, signal: bound }).catch(() => {})
+    }
     lines.step('stopping', 'the host goes down')
     const timer = setTimeout(() => this.wake(), within + 1)
     const end = performance.now() + within
@@ -204,7 +208,7 @@ class Lead {
         `interrupted; the kernel is on its way, and everything is saved and paused. If it is not replaced within ${within / 1000} s, the broker calls the update off; 'broker-ctl update cancel' does that now`,
         exitCode.interrupted,
       )
-    if (asksSystemd(go) && !(await isRunning()))
+    if (asksSystemd(go) && (await isStopping(signal)))
       throw new StillGoing(
         'StillStopping',
         `the host still stops after ${within / 1000} s; everything is saved`,
@@ -373,12 +377,23 @@ class Lead {
   }
 }
 
-/** systemd was asked to stop the host, and does not. */
-async function isRunning(): Promise<boolean> {
-  const asked = run(['systemctl', 'is-system-running'], 'Systemctl', endMs)
-  const words = await asked.then(
-    () => 'running',
-    (error: Error) => error.message,
-  )
-  return !words.endsWith('stopping')
+/** The words of a service manager that stops no host, and of one that does. */
+const managerWord = /\b(initializing|starting|running|degraded|maintenance|stopping)$/
+const asksMax = 5
+
+/**
+ * Whether systemd stops the host. A host that stops may end the question too, or be too busy for an answer: so it is asked
+ * again, and if there is none, this program's own SIGTERM tells.
+ */
+async function isStopping(signal: AbortSignal): Promise<boolean> {
+  for (let asked = 0; asked < asksMax; asked++) {
+    if (asked > 0) await sleep(pollMs)
+    const words = await run(['systemctl', 'is-system-running'], 'Systemctl', endMs).then(
+      () => 'running',
+      (error: Error) => error.message,
+    )
+    const [word] = managerWord.exec(words) ?? []
+    if (word !== undefined) return word === 'stopping'
+  }
+  return signal.aborted && signal.reason === 'SIGTERM'
 }
