@@ -6,7 +6,7 @@ import { HeldMapping } from './held-mapping'
 import type { Link } from './link'
 import { Mapping } from './mapping'
 import type { RevokeOutcome } from './options'
-import type { In } from './reply'
+import type { In, Out } from './reply'
 import type { RevokeListener } from './revoke-listener'
 
 /** Reasons for refusing a change now that end by themselves, or by an operator. */
@@ -32,12 +32,16 @@ export class ClientState {
   }
 
   /**
-   * Preparations before the library asks for a descriptor, so that nothing can fail between its arrival and its
-   * owner.
+   * Preparations before the library asks for a descriptor, so that nothing but a restart of the broker can come between
+   * its arrival and its owner.
    */
   async prepare(range: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     await abortable(this.revokes.ready(), signal)
-    if (range === undefined ? this.pageBytes.size > 0 : this.pageBytes.has(range)) return
+    if (range === undefined ? this.pageBytes.size === 0 : !this.pageBytes.has(range))
+      await this.listRanges(signal)
+  }
+
+  private async listRanges(signal?: AbortSignal): Promise<void> {
     const { out } = await this.link.call('ListRanges', {}, signal)
     for (const { name, capabilities } of out.ranges) this.pageBytes.set(name, capabilities.pageBytes)
   }
@@ -48,16 +52,31 @@ export class ClientState {
     signal?: AbortSignal,
   ): Promise<Mapping> {
     await this.prepare(range, signal)
-    const { out, fds } = await this.link.call('CreateMapping', parameters, signal, late => {
-      // Nobody will ever have it. Without the connection to say so, it ends with this process.
-      this.tell(late.grant.mapping.id, undefined).catch(() => {})
-    })
-    const [mapping] = this.adopt(range, [out.grant], fds)
-    return mapping!
+    // Nobody will ever have it. Without the connection to say so, it ends with this process.
+    const disown = ({ grant }: Out<'CreateMapping'>) => {
+      this.tell(grant.mapping.id, undefined).catch(() => {})
+    }
+    const { out, fds } = await this.link.call('CreateMapping', parameters, signal, disown)
+    try {
+      const [mapping] = await this.adopt(range, [out.grant], fds)
+      return mapping!
+    } catch (error) {
+      disown(out)
+      throw error
+    }
   }
 
-  /** Grants with the descriptors that came with them, as mappings. Adopts fds. */
-  adopt(range: string, grants: readonly Grant[], fds: readonly number[]): Mapping[] {
+  /**
+   * Grants with the descriptors that came with them, as mappings. Adopts fds. A broker that was restarted after
+   * prepare() is asked for its ranges once more.
+   */
+  async adopt(range: string, grants: readonly Grant[], fds: readonly number[]): Promise<Mapping[]> {
+    try {
+      if (!this.pageBytes.has(range)) await this.listRanges()
+    } catch (error) {
+      closeAll(fds)
+      throw error
+    }
     const pageBytes = this.pageBytes.get(range)
     if (pageBytes === undefined) {
       closeAll(fds)

@@ -125,7 +125,7 @@ async function pass(
   try {
     for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
       if (out.outcome === 'claimed' || out.outcome === 'joined')
-        merge(claimed, takeUp(state, out, fds, options.secret))
+        merge(claimed, await takeUp(state, out, fds, options.secret))
       else {
         closeAll(fds)
         if (isLeft(out.outcome)) notClaimed.push(left(out, out.outcome))
@@ -168,12 +168,12 @@ async function regrant(
   }
 }
 
-function takeUp(
+async function takeUp(
   state: ClientState,
   out: Out<'Claim'>,
   fds: readonly number[],
   secret: string | undefined,
-): Claimed {
+): Promise<Claimed> {
   if (!out.allocation) {
     closeAll(fds)
     throw violation('Claim', 'it claims, but names no allocation')
@@ -181,7 +181,7 @@ function takeUp(
   const allocation = new Allocation(state, out.allocation, secret)
   return {
     allocation,
-    mappings: state.adopt(out.allocation.range, out.grants, fds),
+    mappings: await state.adopt(out.allocation.range, out.grants, fds),
     verdict: out.allocation.verdict,
     joined: out.outcome === 'joined',
   }

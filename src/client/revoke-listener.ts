@@ -52,6 +52,8 @@ export class RevokeListener {
 
   add(held: HeldMapping): void {
     this.held.set(held.info.id, held)
+    // A stream that ended before there was a mapping to listen for.
+    if (!this.readiness && !this.link.closed) this.begin()
     const request = this.early.get(held.info.id)
     if (!request) return
     this.early.delete(held.info.id)

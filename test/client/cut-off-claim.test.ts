@@ -2,13 +2,20 @@
 import { openSync } from 'node:fs'
 import { connect } from '../../src/client'
 import { sameFds, settledFds } from '../support/leaks-nothing'
+import { until } from '../support/test-broker'
 import { allocation, mapping, range } from './support/records'
 import { ScriptedBroker } from './support/scripted-broker'
+
+let scripted: ScriptedBroker
+
+beforeEach(() => {
+  scripted = new ScriptedBroker()
+})
+afterEach(() => scripted.dispose())
 
 test('a rebuild whose connection breaks goes on, and makes anew the mappings whose descriptors never came', async () => {
   // Proves that a broker restart in the middle of a rebuild costs no mapping: allocation x arrives before the break,
   // y is claimed at the broker but its reply is lost, so y's mapping is held by this process without a descriptor.
-  const scripted = new ScriptedBroker()
   const zero = () => [openSync('/dev/zero', 'r')]
   const holderPid = 4711
   const x = { ...allocation, id: 1, name: 'x', holderPid }
@@ -61,13 +68,36 @@ test('a rebuild whose connection breaks goes on, and makes anew the mappings who
   expect(claimed[1]!.mappings[0]).toMatchObject({ guestAddress: 8192, metadata: { slot: 2 }, length: 4096 })
   expect(revoked).toEqual([{ mapping: 20 }])
   await broker.close()
-  scripted.dispose()
   await sameFds(before)
+})
+
+test('a rebuild over a restart of the broker goes on, and listens to the new one', async () => {
+  // Proves that what the library prepared with the old broker is prepared again: the ranges, and the stream of revokes.
+  let claims = 0
+  let listening = 0
+  scripted.script
+    .set('ListRanges', call => call.reply({ ranges: [range] }))
+    .set('Watch', call => {
+      listening++
+      call.replyMore({ mappings: claims > 1 ? [mapping] : [], snapshotEnd: true })
+    })
+    .set('Claim', call => {
+      if (claims++ === 0) return scripted.hangUp()
+      const grants = [{ mapping, fileDescriptor: 0, mmapOffset: 0 }]
+      call.reply({ outcome: 'claimed', allocation, grants }, [openSync('/dev/zero', 'r')])
+    })
+    .set('GetAllocation', call => call.reply({ allocation, mappings: [mapping] }))
+    .set('RevokeMapping', call => call.reply({ outcome: 'revoked', step: '' }))
+  const broker = await connect({ socket: scripted.socket, reconnect: { minDelayMs: 1, maxDelayMs: 5 } })
+  const { claimed } = await broker.rebuild()
+  expect(claimed.map(({ mappings }) => mappings.map(({ id }) => id))).toEqual([[mapping.id]])
+  await until(() => listening === 2, 'the library to listen to the new broker')
+  expect(claimed[0]!.mappings[0]!.state).toBe('held')
+  await broker.close()
 })
 
 test('an aborted rebuild closes what it had', async () => {
   // Proves that whoever gets an error has no descriptors to look after.
-  const scripted = new ScriptedBroker()
   const abort = new AbortController()
   scripted.script
     .set('ListRanges', call => call.reply({ ranges: [range] }))
@@ -83,5 +113,4 @@ test('an aborted rebuild closes what it had', async () => {
   // Both ends of the Watch connection are new, and stay.
   await sameFds([...before, 'socket:[N]', 'socket:[N]'])
   await broker.close()
-  scripted.dispose()
 })

@@ -2,7 +2,7 @@
 import { openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../../protocol/wire/responder'
-import { type Broker, connect } from '../../src/client'
+import { type Broker, connect, type Mapping } from '../../src/client'
 import { ownFds, sameFds, settledFds } from '../support/leaks-nothing'
 import { until } from '../support/test-broker'
 import { allocation, mapping, range } from './support/records'
@@ -131,6 +131,29 @@ test('an aborted call leaves the others be; a mapping that arrives late is close
   await until(() => revoked.length > 0, 'the mapping to be given back')
   expect(revoked).toEqual([{ mapping: mapping.id }])
   await sameFds(before)
+})
+
+test('a mapping asked for while the broker restarts is one of the new broker', async () => {
+  // Proves that what the library prepared with the old broker is prepared again.
+  const client = await connected()
+  scripted.script
+    .set('Watch', call => void call.replyMore({ allocations: [], mappings: [], snapshotEnd: true }))
+    .set('ListRanges', call => call.reply({ ranges: [range] }))
+    .set('GetAllocation', call => call.reply({ allocation, mappings: [] }))
+    .set('CreateMapping', call =>
+      call.reply({ grant: { mapping, fileDescriptor: 0, mmapOffset: 0 } }, [openSync('/dev/zero', 'r')]),
+    )
+    .set('RevokeMapping', call => call.reply({ outcome: 'revoked', step: '' }))
+    .set('Thaw', (_, responder) => responder.close())
+  const target = await client.allocation('x')
+  await (await target.map()).close()
+  const asked = new Promise<Mapping>((resolve, reject) => {
+    client.on('disconnected', () => void target.map().then(resolve, reject))
+  })
+  await expect(client.thaw()).rejects.toMatchObject({ code: 'ConnectionLost' })
+  const made = await asked
+  expect(made.window()).toHaveLength(mapping.length)
+  await made.close()
 })
 
 test('give-backs in a row share a connection, and none waits for another', async () => {

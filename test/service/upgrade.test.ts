@@ -47,6 +47,8 @@ function install(version: string): void {
 class Worker {
   rounds = 0
   lost = 0
+  /** Why it ended before it was told to. */
+  failed: Error | undefined
   private stopped = false
   private readonly done: Promise<void>
 
@@ -55,12 +57,20 @@ class Worker {
     private readonly range: string,
   ) {
     this.done = this.work()
-    this.done.catch(() => {})
+    this.done.catch(error => {
+      this.failed = error
+    })
   }
 
   async stop(): Promise<void> {
     this.stopped = true
     await this.done
+  }
+
+  /** Whether it has done more rounds than so many. @throws what ended it */
+  passed(rounds: number): boolean {
+    if (this.failed) throw this.failed
+    return this.rounds > rounds
   }
 
   private async work(): Promise<void> {
@@ -119,7 +129,7 @@ test.each([
     const workers = ['files', 'sealed'].map(range => new Worker(broker!, range))
     for (const version of versions.slice(1)) {
       const before = workers.map(({ rounds }) => rounds)
-      await manager.until(() => workers.every(({ rounds }, i) => rounds > before[i]!), 'work')
+      await manager.until(() => workers.every((worker, i) => worker.passed(before[i]!)), 'work')
       const seen = items.length
       install(version)
       await manager.signal(version === versions[1] ? 15 : 9)
@@ -127,7 +137,10 @@ test.each([
       const status = await broker.status()
       expect(status).toMatchObject({ version, pid: manager.pid })
       const after = workers.map(({ rounds }) => rounds)
-      await manager.until(() => workers.every(({ rounds }, i) => rounds > after[i]!), 'work with the new one')
+      await manager.until(
+        () => workers.every((worker, i) => worker.passed(after[i]!)),
+        'work with the new one',
+      )
       await manager.until(
         () => items.slice(seen).some(item => item.type === 'snapshot' && item.again),
         'a snapshot of the new one',

@@ -201,6 +201,12 @@ const perform: Parameters<
     held.client.closeFd(held.fd)
     delete state.held[mapping!]
   }
+  /** Also those whose making or end was not answered. */
+  const revokeAllBut = async (kept: number | undefined) => {
+    const { mappings } = await broker.call('GetAllocation', { name })
+    for (const { id } of mappings)
+      if (id !== kept) await broker.call('RevokeMapping', { mapping: id, graceMs: 1000 })
+  }
   switch (kind) {
     case 'allocate':
       await broker.call('Allocate', { name, bytes: operation.bytes })
@@ -210,12 +216,12 @@ const perform: Parameters<
       return undefined
     case 'shrink':
       letGo()
-      // Also one whose answer was lost.
-      for (const { id } of (await broker.call('GetAllocation', { name })).mappings)
-        await broker.call('RevokeMapping', { mapping: id, graceMs: 1000 })
+      await revokeAllBut(undefined)
       await broker.call('Shrink', { name, bytes: operation.bytes })
       return undefined
     case 'discard':
+      // While the broker takes a mapping back, it answers Busy.
+      await revokeAllBut(mapping)
       await broker.call('Discard', { name, pieces: [{ offset: 0, length: operation.bytes }] })
       return undefined
     case 'describe':
