@@ -58,21 +58,30 @@ export function subsection(heading: string, ...parts: readonly string[]): string
   return [`.SS ${heading}`, ...parts].join('\n')
 }
 
-/** Paragraphs, between empty lines; lines that begin with a blank stay as they are. */
+/**
+ * Paragraphs, between empty lines; a list item begins with "- ", and its further lines with two blanks. Other lines that
+ * begin with a blank stay as they are.
+ */
 export function prose(content: string): string {
-  const blocks: Array<{ indented: boolean; lines: string[] }> = []
+  const blocks: Array<{ kind: 'text' | 'item' | 'verbatim'; lines: string[] }> = []
   let open = false
   for (const line of content.split('\n')) {
-    const indented = line.startsWith(' ')
+    const last = blocks.at(-1)
+    const inItem = open && last?.kind === 'item' && line.startsWith('  ')
+    const kind = line.startsWith('- ') ? 'item' : line.startsWith(' ') ? 'verbatim' : 'text'
     if (line === '') open = false
-    else if (open && blocks.at(-1)?.indented === indented) blocks.at(-1)!.lines.push(line)
+    else if (inItem) last.lines.push(line.trimStart())
+    else if (open && kind !== 'item' && last?.kind === kind) last.lines.push(line)
     else {
-      blocks.push({ indented, lines: [line] })
+      blocks.push({ kind, lines: [kind === 'item' ? line.slice(2) : line] })
       open = true
     }
   }
+  const macro = { text: '.PP', item: '.IP \\(bu 2' }
   return blocks
-    .map(({ indented, lines }) => (indented ? verbatim(lines) : `.PP\n${text(lines.join('\n'))}`))
+    .map(({ kind, lines }) =>
+      kind === 'verbatim' ? verbatim(lines) : `${macro[kind]}\n${text(lines.join('\n'))}`,
+    )
     .join('\n')
 }
 

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { packageRoot } from '../support/package-root'
 import type { TestBroker, TestClient } from '../support/test-broker'
 import { fill, isHole, nameOf, startCrowdedBroker } from './crowded-broker'
-import { percentile } from './figures'
+import { percentile } from './percentile'
 import type { ViewerReport } from './viewer'
 
 interface ConsoleCostOptions {

@@ -11,11 +11,6 @@ export interface Figure {
   floor: number
 }
 
-export function percentile(times: readonly number[], percent: number): number {
-  const sorted = [...times].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))]!
-}
-
 /** What was measured; a part that was not asked for is missing. */
 export interface Results {
   rows?: readonly Row[]

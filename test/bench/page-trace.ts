@@ -1,4 +1,4 @@
-import { percentile } from './figures'
+import { percentile } from './percentile'
 
 /** An event of Chromium's trace; times in microseconds. */
 interface TraceEvent {

@@ -1,4 +1,4 @@
-import { percentile } from './figures'
+import { percentile } from './percentile'
 
 /** One line of the bench: what a number is of, and of each baseline the ratio to it, round by round. */
 export interface Row {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runNow } from '../support/child'
 import { packageRoot } from '../support/package-root'
 import { TestBroker } from '../support/test-broker'
-import { percentile } from './figures'
+import { percentile } from './percentile'
 
 /** Milliseconds from start to finish, and those of processor time, of the broker's main thread alone. */
 interface Took {

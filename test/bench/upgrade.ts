@@ -15,7 +15,7 @@ import { packageRoot } from '../support/package-root'
 import { until } from '../support/test-broker'
 import { newestQemu } from '../vm/newest-qemu'
 import { type Run, Scene } from '../vm/scene'
-import { percentile } from './figures'
+import { percentile } from './percentile'
 
 const ramBytes = 2 ** 30
 /** A page of the guest's memory that its kernel leaves alone, and the guest's count of ticks is in. */

@@ -14,7 +14,7 @@ import { packageRoot } from '../support/package-root'
 const pages = [...manualPages(packageRoot)]
 const page = (name: string) => pages.find(([file]) => file === name)![1]
 
-const macros = new Set(['TH', 'SH', 'SS', 'PP', 'TP', 'RS', 'RE', 'nf', 'fi'])
+const macros = new Set(['TH', 'SH', 'SS', 'PP', 'IP', 'TP', 'RS', 'RE', 'nf', 'fi'])
 /** Escapes: fonts, special characters, Unicode, the backslash, the hyphen, nothing. */
 const escapes = /\\(f[BIR]|\([a-z]{2}|\[u[0-9A-F]{4,5}\]|e|-|&)/g
 
@@ -54,6 +54,9 @@ test('what roff would take for its own is written so that it does not', () => {
   expect(text('.SH no\nyes.')).toBe('\\&.SH no\nyes.')
   expect(text("'quoted'")).toBe('\\(aqquoted\\(aq')
   expect(usage('--fd <n>')).toBe('\\fB\\-\\-fd \\fR\\fIn\\fR')
+  expect(prose('one:\n- two\n  three\n- four\nfive').split('\n')).toEqual([
+    ...['.PP', 'one:', '.IP \\(bu 2', 'two', 'three', '.IP \\(bu 2', 'four', '.PP', 'five'],
+  ])
   expect(prose('one\ntwo\n  three\n  four\n\nfive').split('\n')).toEqual([
     '.PP',
     'one',

@@ -9,6 +9,7 @@ import * as broker from '../../protocol/generated/validators'
 import type { Enum, Struct } from '../../protocol/idl/ast'
 import { parseInterface } from '../../protocol/idl/parser'
 import { brokerInterface } from '../../protocol/interfaces'
+import { methodTraits } from '../../protocol/methods'
 import * as limits from '../../protocol/wire/limits'
 import { encodeMessage } from '../../protocol/wire/message'
 import type { Validator } from '../../protocol/wire/service'
@@ -31,6 +32,15 @@ const rows = (part: string): string[][] =>
   [...part.matchAll(/^\|(.*)\|$/gm)]
     .map(match => match[1]!.split('|').map(cell => cell.replaceAll('`', '').trim()))
     .filter(cells => !cells.every(cell => /^-+$/.test(cell)))
+
+/** Names of methods in the paragraph or list item that begins so. */
+const methodsIn = (beginning: string): string[] => {
+  const at = text.indexOf(beginning)
+  if (at < 0) throw new Error(`nothing begins with '${beginning}'`)
+  return [
+    ...text.slice(at + beginning.length, text.indexOf('.', at + beginning.length)).matchAll(/`(\w+)`/g),
+  ].map(match => match[1]!)
+}
 
 const cards = new Map(
   section('Methods')
@@ -275,4 +285,11 @@ test('a call with everything at its limit fits, even with every character escape
   const call = `{"name":"${escaped(nameBytesMax)}","secret":"${escaped(secretBytesMax)}","metadata":{"x":"${escaped(metadataBytesMax)}"}}`
   expect(JSON.parse(call).name).toHaveLength(nameBytesMax)
   expect(call.length).toBeLessThan(limits.messageBytesMax)
+})
+
+test('what the console never may is what the code refuses', () => {
+  const never = Object.entries(methodTraits).filter(([, traits]) => traits.console === 'never')
+  expect(methodsIn('It holds nothing and gets no descriptor: the broker refuses').sort()).toEqual(
+    never.map(([method]) => method).sort(),
+  )
 })

@@ -175,7 +175,8 @@ export const configSchema = table(
     owner: {
       type: 'array',
       description:
-        'The limits of one uid; give either user or uid. An owner beyond a lowered limit keeps its memory. A reload applies it.',
+        'The limits of one uid; give either user or uid. An owner beyond a lowered limit keeps its memory. A reload applies it, but a ' +
+        'restart takes open_by_path back.',
       items: table('', {
         user: { ...text, description: "A user's name on this host." },
         uid: { ...uidSchema, description: "The user's number." },

@@ -50,7 +50,7 @@ export async function launch(session: Session, command: Launch): Promise<void> {
  * An option's parser, for descriptors that the command inherits.
  * @throws UsageError also if there is no such descriptor
  */
-export function keepArgument(text: string, all: number[]): number[] {
+export function keepArgument(text: string, all: number[] = []): number[] {
   const fd = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
   if (Number.isNaN(fd) || !isOpen(fd)) throw new UsageError(`--keep ${text}: there is no such descriptor`)
   return [...all, fd]

@@ -5,7 +5,7 @@ import { makeInstance, removeInstance } from '../../../src/broker/source/devdax/
 import { findRegions } from '../../../src/broker/source/devdax/region'
 import { GiB, MiB } from '../../../src/client'
 import { measureBandwidth } from '../../bench/bandwidth'
-import { percentile } from '../../bench/figures'
+import { percentile } from '../../bench/percentile'
 import { measureRestart } from '../../bench/restart'
 import { brokerSocket, type Host } from '../inside/host'
 import { scrubbed } from '../inside/reserved-broker'

@@ -3,13 +3,15 @@ import type { BrokerMethodName, BrokerMethods } from '../../../protocol/generate
 import { VarlinkError } from '../../../protocol/wire/caller'
 import type { TestClient } from '../test-broker'
 import { Pings } from './pings'
-import type { Round } from './rounds'
 import { now, type Report, type Timed } from './timed'
 
 const betweenRoundsMs = 5
 const betweenTriesMs = 20
 /** A call that is still open then is reported as open until now. */
 const lastCallMs = 1500
+
+/** What a client does over and over, by the number of the round. */
+export type Round = (loop: Loop, round: number) => Promise<void>
 
 /** A client's loop, in a process of its own; a connection that is lost is made again. */
 export class Loop {

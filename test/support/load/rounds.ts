@@ -1,14 +1,11 @@
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Loop } from './loop'
+import type { Round } from './loop'
 
 const MiB = 2 ** 20
 /** Every so many rounds it leaves, and comes again as somebody new some time later. */
 const connectEvery = 8
 const newcomerMs = 50
-
-/** What a client does over and over, by the number of the round. */
-export type Round = (loop: Loop, round: number) => Promise<void>
 
 /**
  * Allocates, maps, writes, gives back and releases, in the given ranges by turns. outcomes: what the end of one mapping of two

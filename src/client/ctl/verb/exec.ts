@@ -9,8 +9,8 @@ import { launchMs, sizeArgument, withBroker } from '../session'
 import { addVerb, secretOption } from '../verb'
 
 interface Options {
-  map: MapSpec[]
-  keep: number[]
+  map?: MapSpec[]
+  keep?: number[]
   allocate?: number
   secretFile?: string
   takeOver?: boolean
@@ -63,29 +63,29 @@ The command should stay in the foreground: the claim ends with its process, also
 The command's soft limit of open files is its hard limit: Node.js raises it before broker-ctl runs, and keeps no record
 of the old one. For a command that needs a lower limit (it uses select()), use: -- prlimit --nofile=1024: COMMAND`,
   })
-    .option('--map <spec>', 'an allocation for the command; may be repeated', collect, [])
-    .option(
-      '--keep <fd>',
-      'a descriptor that the command inherits unchanged; may be repeated',
-      keepArgument,
-      [],
-    )
+    .option('--map <spec>', 'an allocation for the command; may be repeated', collect)
+    .option('--keep <fd>', 'a descriptor that the command inherits unchanged; may be repeated', keepArgument)
     .option('--allocate <size>', 'make missing allocations, of this size', sizeArgument)
     .option('--take-over', 'join processes that hold allocations, and replace them when they exit')
     .addOption(secretOption())
     .passThroughOptions()
     .action((name: string, args: string[], options: Options, command: Command) => {
-      if (options.map.length === 0) throw new UsageError('exec needs at least one --map')
-      numberDescriptors(options.map, options.keep)
-      checkPlaceholders(args, options.map.length)
-      checkPaths(options.map)
+      const { map: specs, keep = [] } = options
+      if (!specs) throw new UsageError('exec needs at least one --map')
+      numberDescriptors(specs, keep)
+      checkPlaceholders(args, specs.length)
+      checkPaths(specs)
       const file = findExecutable(name)
-      const maps = options.map.map(map => ({ ...map, allocate: map.allocate ?? options.allocate }))
+      const maps = specs.map(map => ({ ...map, allocate: map.allocate ?? options.allocate }))
       const argv = async (facts: () => Promise<MapFacts[]>) => [
         name,
         ...(hasPlaceholder(args) ? fillIn(args, await facts()) : args),
       ]
-      return withBroker(command, session => launch(session, { ...options, file, maps, argv }), launchMs())
+      return withBroker(
+        command,
+        session => launch(session, { ...options, keep, file, maps, argv }),
+        launchMs(),
+      )
     })
 }
 
@@ -98,6 +98,6 @@ function checkPlaceholders(args: readonly string[], maps: number): void {
   }
 }
 
-function collect(text: string, all: MapSpec[]): MapSpec[] {
+function collect(text: string, all: MapSpec[] = []): MapSpec[] {
   return [...all, parseMapSpec(text)]
 }

@@ -24,9 +24,9 @@ export function addGive(program: Command): void {
     summary: 'Give allocations that nobody has open to another user',
     examples: ['give vm-42/ram --to 2000', 'give --from 1000 --to 2000'],
     notes: `For administrators, when a service user has another uid than before, or a container another mapping. Layouts and quota
-go with an allocation, its secret stays. End every process of the former owner first: of ordinary
-pages, the broker does not see those that one keeps in a pipe or an io_uring. A file gets a new path. Without names, --from means all that this user owns; what can't be
-given stays, and the same command again gives the rest.`,
+go with an allocation, its secret stays. A file gets a new path. End every process of the former owner first: the broker
+can't see 4 KiB pages that such a process keeps in a pipe or an io_uring. Without names, --from means all that this user
+owns; what can't be given stays, and the same command again gives the rest.`,
   })
     .requiredOption('--to <user>', 'the new owner, by name or uid')
     .option('--from <user>', 'give only what belongs to this user')

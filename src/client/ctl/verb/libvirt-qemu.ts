@@ -24,9 +24,9 @@ broker-ctl starts nothing, and says why, if part of the domain's memory would no
 
 and no memory device, maxMemory, hugepages or discard.`,
   })
-    .option('--keep <fd>', 'a descriptor that QEMU inherits unchanged; may be repeated', keepArgument, [])
+    .option('--keep <fd>', 'a descriptor that QEMU inherits unchanged; may be repeated', keepArgument)
     .passThroughOptions()
-    .action((qemu: string, args: string[], { keep }: { keep: number[] }, command: Command) => {
+    .action((qemu: string, args: string[], { keep = [] }: { keep?: number[] }, command: Command) => {
       const domain = readDomain(args)
       const file = findExecutable(qemu)
       const maps = domain.memories.map(({ allocation, bytes }) => ({

@@ -48,7 +48,8 @@ function addShrink(program: Command): void {
     summary: 'Make an allocation smaller; the memory at its end goes back to the range',
     examples: ['shrink vm-42/ram 2G'],
     notes: `SIZE is the new size of the whole allocation. No mapping may reach beyond it: revoke such mappings first. In a directory on
-tmpfs, a process that still touches the end gets SIGBUS. In other ranges nobody may have the allocation mapped or open.`,
+tmpfs, a process that still touches the end gets SIGBUS. In other ranges it depends on the source: nobody may have
+the allocation mapped or open, or it keeps its size. The error says which.`,
   })
     .addOption(secretOption())
     .action((name: string, size: string, options: SecretOptions, command: Command) => {

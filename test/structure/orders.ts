@@ -1,0 +1,59 @@
+/**
+ * The rooms inside the large folders, from the ground up: each imports only what stands before it, and folders end with /.
+ * What a room needs of one above it, it says by an interface of its own.
+ */
+export const orders: Record<string, string[]> = {
+  protocol: [
+    ...['units', 'toml-line', 'toml-mistake', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
+    ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
+  ],
+  'src/broker': [
+    ...['version', 'refusal', 'log/', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
+    ...['service/', 'lease/', 'allocator/', 'table/', 'worker/', 'config/', 'access/', 'source/', 'state/'],
+    ...['session/', 'update/', 'contents/', 'revoke/', 'console/', 'broker', 'handler/', 'recover/'],
+    ...['banner', 'command-line', 'main'],
+  ],
+  'src/client': [
+    ...[
+      'errors',
+      'abort',
+      'descriptor',
+      'held-mapping',
+      'backoff',
+      'transport',
+      'idle-connection',
+      'reply',
+      'link',
+    ],
+    ...[
+      'options',
+      'mapping',
+      'revoke-listener',
+      'client-state',
+      'watch',
+      'update',
+      'verify',
+      'administration',
+    ],
+    ...[
+      'allocation',
+      'warning',
+      'participant',
+      'rebuild',
+      'broker',
+      'socket-path',
+      'connect',
+      'index',
+      'ctl/',
+    ],
+  ],
+  'src/client/ctl': [
+    ...['terminal/', 'table', 'event-line', 'exit', 'unless', 'executable', 'placeholder', 'verb', 'remote'],
+    ...['map-spec', 'memory-path', 'session', 'held-maps', 'launch', 'completion'],
+    ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
+  ],
+  'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],
+  native: ['addon', 'own-package', 'load', 'functions', 'index'],
+  man: ['roff', 'broker-ctl', 'membroker-toml', 'membroker-vm-toml', 'membrokerd', 'generate'],
+  program: ['stack', 'start'],
+}
