@@ -11,17 +11,31 @@ import type { Host } from './host'
 const directory = '/etc/membroker/vm'
 const ramBytes = 128 * 2 ** 20
 
-/** The bridge between the machine's network device and the guests' taps. */
+/** Commands that make the bridge between the machine's network device and the guests' taps. */
+function bridgeCommands(taps: readonly string[]): string[] {
+  return [
+    'ip link add br0 type bridge',
+    'ip link set eth0 master br0',
+    'ip link set eth0 up',
+    ...taps.flatMap(tap => [`tunctl -t ${tap}`, `ip link set ${tap} master br0`, `ip link set ${tap} up`]),
+    'ip link set br0 up',
+  ]
+}
+
 export async function bringUpBridge(host: Host, taps: readonly string[]): Promise<void> {
-  await host.sh(
-    [
-      'ip link add br0 type bridge',
-      'ip link set eth0 master br0',
-      'ip link set eth0 up',
-      ...taps.map(tap => `tunctl -t ${tap}; ip link set ${tap} master br0; ip link set ${tap} up`),
-      'ip link set br0 up',
-    ].join('\n'),
-  )
+  await host.sh(bridgeCommands(taps).join('\n'))
+}
+
+/** Makes the bridge at every start of a host under systemd, before its VMs. */
+export async function installBridge(host: Host, taps: readonly string[]): Promise<void> {
+  const unit = [
+    ...['[Unit]', 'Wants=network.target', 'Before=network.target'],
+    ...['[Service]', 'Type=oneshot', 'RemainAfterExit=yes'],
+    ...bridgeCommands(taps).map(command => `ExecStart=busybox ${command}`),
+    ...['[Install]', 'WantedBy=multi-user.target', ''],
+  ]
+  writeFileSync('/etc/systemd/system/bridge.service', unit.join('\n'))
+  await host.exec('systemctl', ['enable', '--now', 'bridge.service'])
 }
 
 /** A Linux guest under KVM as a VM of broker-ctl, with a tap of its name, a disk that survives kexec, and a peer outside. */

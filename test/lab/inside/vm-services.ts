@@ -20,6 +20,14 @@ allocations_max = 64
 mappings_max = 64
 names = ["vm-*"]
 open_by_path = true
+
+[[owner]]
+uid = 0
+bytes_max = ${softReserved.bytes}
+allocations_max = 64
+mappings_max = 64
+names = ["linux/*"]
+open_by_path = true
 `
 
 const countsFile = (vm: string) => `/var/lib/vm/${vm}.counts`
@@ -53,7 +61,7 @@ save_ms = 1800000
 answer_ms = 600000
 `
 
-const unitOf = (vm: string) => `membroker-vm@${vm}.service`
+export const unitOf = (vm: string) => `membroker-vm@${vm}.service`
 
 export interface Services {
   vms: readonly string[]
