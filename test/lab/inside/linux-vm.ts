@@ -59,8 +59,8 @@ export class LinuxVm {
     await makeDisk(this.disk)
   }
 
-  /** Its file, which each kernel's host has anew. */
-  write(address: string): void {
+  /** Its file, which each kernel's host has anew. qemu: instead of the one on the PATH. */
+  write(address: string, qemu?: string): void {
     const folder = this.host.file(`kernel/${guestLabel}`)
     const files = { image: `${folder}/vmlinuz`, initrd: `${folder}/initrd` }
     const { name, disk } = this
@@ -69,7 +69,10 @@ export class LinuxVm {
     const network = { tap: name, address, fd: 50 }
     const guest = { files, disk, network, accelerator: 'kvm' as const, parameters }
     mkdirSync(directory, { recursive: true })
-    writeFileSync(`${directory}/${name}.toml`, vmFile(guest, { ramBytes }))
+    writeFileSync(
+      `${directory}/${name}.toml`,
+      vmFile(guest, { ramBytes, ...(qemu !== undefined && { qemu }) }),
+    )
   }
 
   /** Waits until it has said that the guest boots, or goes on. */
