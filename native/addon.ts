@@ -43,6 +43,7 @@ export interface Addon {
   isSoleOpener(fd: number): number
   openSole(path: string): number
   lockFile(fd: number): number
+  watchWrites(directory: string): number
 
   createLiveSession(device: number, name: string): number
   retrieveLiveSession(device: number, name: string): number

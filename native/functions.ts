@@ -236,6 +236,14 @@ export function lockFile(fd: number): void {
   check('fcntl', addon.lockFile(fd))
 }
 
+/**
+ * An inotify descriptor, which never blocks: it has a notice (IN_MODIFY) of each write to a file of the directory, and of each
+ * change of a file's size. Throws EMFILE or ENOSPC where this user has too many of them.
+ */
+export function watchWrites(directory: string): number {
+  return check('inotify_add_watch', addon.watchWrites(directory))
+}
+
 // The kernel's Live Update Orchestrator. device: /dev/liveupdate, which one process at a time has open. A session is a
 // descriptor; the memfds that it preserves live on in the next kernel if a copy of it is open when kexec begins.
 

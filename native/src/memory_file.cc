@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,6 +111,12 @@ int LockFile(int fd) {
   lock.l_whence = SEEK_SET;
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
   return errno == EACCES ? -EAGAIN : -errno;
+}
+
+int WatchWrites(const std::string& directory) {
+  Fd fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!fd.valid() || inotify_add_watch(fd.get(), directory.c_str(), IN_MODIFY | IN_ONLYDIR) < 0) return -errno;
+  return fd.take();
 }
 
 }  // namespace membroker

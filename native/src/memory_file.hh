@@ -16,5 +16,6 @@ int IsDirectAccess(const std::string& file);
 int IsSoleOpener(int fd);
 int OpenSole(const std::string& path);
 int LockFile(int fd);
+int WatchWrites(const std::string& directory);
 
 }  // namespace membroker

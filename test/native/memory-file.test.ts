@@ -1,8 +1,18 @@
 /**
- * Proves that memory files are sealed, locked, reserved and emptied as the broker needs, and that the lease tells a
- * sole opener.
+ * Proves that memory files are sealed, locked, reserved and emptied as the broker needs, that the lease tells a
+ * sole opener, and that a watch over a directory has a notice of each write.
  */
-import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { native, Window } from '../../native'
 import { attemptNow } from '../support/child'
@@ -91,6 +101,17 @@ test('one lock per file: a second open file description is refused until the fir
   closeSync(first)
   native.lockFile(second)
   closeSync(second)
+})
+
+test('a watch over a directory has a notice of each write, and none of a file that only appears', () => {
+  const watched = native.watchWrites(directory)
+  const buffer = Buffer.alloc(1024)
+  const fd = openSync(path.join(directory, 'written'), 'w')
+  expect(() => readSync(watched, buffer)).toThrow('EAGAIN')
+  writeSync(fd, 'x')
+  expect(buffer.toString('latin1', 16, readSync(watched, buffer))).toMatch(/^written\0+$/)
+  for (const one of [fd, watched]) closeSync(one)
+  expect(() => native.watchWrites(path.join(directory, 'written'))).toThrow(code('ENOTDIR'))
 })
 
 describe.each(['/dev/shm', directory, 'memfd'])('isSoleOpener on %s', place => {

@@ -1,10 +1,9 @@
 import { closeSync, type Stats } from 'node:fs'
 import { isEnvironment } from '../../failure'
+import { Slices } from '../../slices'
 import type { AllocationMemory, SourceHost } from '../source'
 import type { AllocationFiles } from './allocation-files'
 
-/** Time in one iteration of the event loop for looking at files. */
-const turnMs = 2
 /** Time before the next attempt at a file that the broker could not repair. */
 const retryMs = 1000
 
@@ -26,7 +25,8 @@ export class FileSizes {
   private readonly wrong = new Set<number>()
   /** Those of them that the broker itself has left too long. */
   private readonly own = new Set<number>()
-  private next: NodeJS.Immediate | undefined
+  private looking = false
+  private readonly slices = new Slices()
   private timer: NodeJS.Timeout | undefined
 
   constructor(
@@ -37,8 +37,7 @@ export class FileSizes {
 
   look(ids: Iterable<number>): void {
     for (const id of ids) this.waiting.add(id)
-    if (this.waiting.size > 0)
-      this.next ??= setImmediate(() => this.host.guarded('looking at files', () => this.lookOn()))
+    if (!this.looking) void this.lookOn()
   }
 
   /**
@@ -80,21 +79,24 @@ export class FileSizes {
   }
 
   close(): void {
-    clearImmediate(this.next)
+    this.waiting.clear()
     clearTimeout(this.timer)
   }
 
-  private lookOn(): void {
-    this.next = undefined
-    const until = performance.now() + turnMs
+  private async lookOn(): Promise<void> {
+    this.looking = true
     for (const id of this.waiting) {
       this.waiting.delete(id)
-      const memory = this.host.expected(id)
-      if (memory) void this.repair(memory)
-      else if (this.wrong.has(id)) this.retryIfThere(id)
-      if (performance.now() > until) break
+      this.host.guarded('looking at files', () => this.lookAt(id))
+      await this.slices.next()
     }
-    this.look([])
+    this.looking = false
+  }
+
+  private lookAt(id: number): void {
+    const memory = this.host.expected(id)
+    if (memory) void this.repair(memory)
+    else if (this.wrong.has(id)) this.retryIfThere(id)
   }
 
   /** Nobody knows the right size just now: the broker changes the file, or is starting. */
