@@ -8,14 +8,16 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { Command } from 'commander'
 import { buildProgram } from '../../src/client/ctl/program'
 import { quoted } from '../../src/client/ctl/remote'
+import { Verb } from '../../src/client/ctl/verb'
 import { attempt, run, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { packageRoot } from '../support/package-root'
 import { packagedProgram } from '../support/packaged-program'
 import { TestBroker, until } from '../support/test-broker'
-import { outcomeOf } from './support/ctl'
+import { ctlMain, outcomeOf } from './support/ctl'
 
 test.each(['sh', 'bash'])('%s passes on every word as it is', shell => {
   const words = [
@@ -61,14 +63,46 @@ test.each([
   )
 })
 
-test.each([
-  ['exec', '--map', 'a', '--', 'true'],
-  ['vm', 'run', 'x'],
-])('%s %s does not go to another host', async (...args) => {
-  await expect(buildProgram().parseAsync(['-H', 'host', ...args], { from: 'user' })).rejects.toThrow(
-    /does not go/,
-  )
+describe('every verb', () => {
+  /** Become a program with descriptors of this host, or end with the connection. */
+  const staying = ['exec', 'libvirt-qemu', 'vm run']
+  let bin: string
+  beforeAll(() => {
+    bin = mkdtempSync(path.join(tmpdir(), 'membroker-hosts-'))
+    // As sshd does: the last word is a line for the user's shell.
+    writeFileSync(path.join(bin, 'ssh'), '#!/bin/sh\nfor line; do :; done\nexec sh -c "$line"\n', {
+      mode: 0o755,
+    })
+    writeFileSync(path.join(bin, 'broker-ctl'), `#!/bin/sh\nprintf '%s\\0' "$@"\n`, { mode: 0o755 })
+  })
+  afterAll(() => rmSync(bin, { recursive: true }))
+
+  test.each(verbsOf(buildProgram()))('%s goes to the other host as it is, or stays', async (place, words) => {
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
+    const said = await attempt(process.execPath, [ctlMain, '-H', 'there', ...words], { env })
+    if (staying.includes(place))
+      expect(said).toMatchObject({ status: 2, stdout: '', stderr: expect.stringMatching(/does not go/) })
+    else
+      expect(said).toMatchObject({
+        status: 0,
+        stdout: ['--end-with-input', ...words, ''].join('\0'),
+        stderr: '',
+      })
+  })
 })
+
+/** Each verb that can be run, by its name and by words with what it needs. */
+function verbsOf(command: Command, place: readonly string[] = []): Array<[string, string[]]> {
+  const own = command.registeredArguments.filter(({ required }) => required)
+  const args = own.map(({ argChoices }) => argChoices?.[0] ?? '7')
+  const options = command.options.filter(({ mandatory }) => mandatory).flatMap(({ long }) => [long!, '7'])
+  return [
+    ...(command instanceof Verb
+      ? [[place.join(' '), [...place, ...options, ...args]] as [string, string[]]]
+      : []),
+    ...command.commands.flatMap(child => verbsOf(child, [...place, child.name()])),
+  ]
+}
 
 const suite = needsRoot('an sshd') ? describe : describe.skip
 

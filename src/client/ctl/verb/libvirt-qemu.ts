@@ -9,6 +9,7 @@ import { addVerb } from '../verb'
 export function addLibvirtQemu(program: Command): void {
   addVerb(program, {
     usage: 'libvirt-qemu <qemu> [args...]',
+    staysHere: 'libvirtd of that host starts its domains',
     summary: 'Run QEMU for a libvirt domain, with the memory of the broker',
     examples: [
       "libvirt-qemu --keep 25 -- /usr/bin/qemu-system-x86_64 -name guest=web ... (from the domain's <emulator>)",
