@@ -1,6 +1,6 @@
 import { accessSync, existsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../support/until'
 import { counterFirmware } from './counter-guest'
 import { GuestProcess, type GuestProcessOptions } from './guest-process'
 import { Qmp } from './qmp'
@@ -22,7 +22,6 @@ export interface QemuOptions extends Omit<GuestProcessOptions, 'fds'> {
   launcher?: readonly string[]
 }
 
-const pollMs = 10
 /** Bounds on hanging: whole machines that are emulated on a busy one are dozens of times slower than this one is. */
 const startMsMax = 300_000
 const migrateMsMax = 300_000
@@ -68,7 +67,7 @@ export class Qemu {
     // QEMU calls it complete when the last byte is in the pipe, not when it is in the file.
     const part = `${file}.part`
     await this.saveTo(`cat > ${shellQuote(part)} && mv ${shellQuote(part)} ${shellQuote(file)}`)
-    await until(async () => existsSync(file), `${file} did not appear`)
+    await until(() => existsSync(file), file, migrateMsMax)
   }
 
   /**
@@ -127,12 +126,19 @@ export class Qemu {
   }
 
   private async migrated(): Promise<void> {
-    await until(async () => {
-      const info = (await this.monitor.execute('query-migrate')) as { status?: string; 'error-desc'?: string }
-      if (info.status === 'failed')
-        throw new Error(`migration failed: ${info['error-desc'] ?? 'no reason given'}`)
-      return info.status === 'completed'
-    }, 'migration did not complete')
+    await until(
+      async () => {
+        const info = (await this.monitor.execute('query-migrate')) as {
+          status?: string
+          'error-desc'?: string
+        }
+        if (info.status === 'failed')
+          throw new Error(`migration failed: ${info['error-desc'] ?? 'no reason given'}`)
+        return info.status === 'completed'
+      },
+      'the end of the migration',
+      migrateMsMax,
+    )
   }
 }
 
@@ -146,14 +152,6 @@ function qemuArguments(accelerator: string, ramBytes: number, firmware: string, 
     ...['-object', memory, '-machine', 'pc,memory-backend=ram', '-m', `${ramBytes}b`],
     ...['-bios', firmware, '-serial', 'stdio', '-qmp', `unix:${socket},server=on,wait=off`],
   ]
-}
-
-async function until(holds: () => Promise<boolean>, otherwise: string): Promise<void> {
-  const end = Date.now() + migrateMsMax
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`${otherwise} in ${migrateMsMax} ms`)
-    await sleep(pollMs)
-  }
 }
 
 function shellQuote(text: string): string {

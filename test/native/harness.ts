@@ -58,14 +58,6 @@ export function checkFdLeaks(): void {
   afterEach(() => sameFds(before))
 }
 
-/** Polls, for effects of other processes and of the garbage collector. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 120_000): Promise<void> {
-  for (const end = Date.now() + timeoutMs; !(await condition()); ) {
-    if (Date.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition}`)
-    await new Promise(resolve => setTimeout(resolve, 5))
-  }
-}
-
 export function scratchDirectory(): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'membroker-native-'))
   afterAll(() => rmSync(directory, { recursive: true, force: true }))

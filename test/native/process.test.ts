@@ -4,7 +4,8 @@ import { closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { ExitWatch, native, ReadableWatch } from '../../native'
-import { checkFdLeaks, childOutput, scratchDirectory, until } from './harness'
+import { until } from '../support/until'
+import { checkFdLeaks, childOutput, scratchDirectory } from './harness'
 
 checkFdLeaks()
 const directory = scratchDirectory()
@@ -19,7 +20,7 @@ test('an exit watch calls once when the process ends, and not before', async () 
   await new Promise(resolve => setTimeout(resolve, 30))
   expect([calls, native.isAlive(pidfd)]).toEqual([0, true])
   native.pidfdSendSignal(pidfd, constants.signals.SIGKILL)
-  await until(() => calls > 0)
+  await until(() => calls > 0, 'a call')
   await ended
   expect(native.isAlive(pidfd)).toBe(false)
   expect(() => native.pidfdSendSignal(pidfd, 0)).toThrow(code('ESRCH'))
@@ -32,7 +33,7 @@ test('an exit watch calls once when the process ends, and not before', async () 
   const watch = new ExitWatch(pidfd, () => closed++)
   watch.close()
   watch.close()
-  await until(() => late > 0)
+  await until(() => late > 0, 'a call')
   expect(closed).toBe(0)
 })
 
@@ -43,12 +44,12 @@ test('a readable watch calls once for each time that it is asked, and never afte
   await new Promise(resolve => setTimeout(resolve, 30))
   expect(calls).toBe(0)
   writeSync(right, 'x')
-  await until(() => calls > 0)
+  await until(() => calls > 0, 'a call')
   // It stays readable, and nothing is said of it again before that is asked for.
   await new Promise(resolve => setTimeout(resolve, 30))
   expect(calls).toBe(1)
   watch.again()
-  await until(() => calls > 1)
+  await until(() => calls > 1, 'the next call')
   watch.again()
   watch.close()
   watch.close()

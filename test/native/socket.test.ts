@@ -4,7 +4,8 @@ import { closeSync, fstatSync, openSync, readFileSync, statSync, unlinkSync, wri
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Socket } from '../../native'
-import { checkFdLeaks, childArguments, childOutput, runChild, scratchDirectory, until } from './harness'
+import { until } from '../support/until'
+import { checkFdLeaks, childArguments, childOutput, runChild, scratchDirectory } from './harness'
 
 // An open socket keeps the process alive: a test that fails half-way must not leave any. Before the count.
 const opened: Socket[] = []
@@ -49,7 +50,7 @@ test("bytes and 253 descriptors, the kernel's most, arrive; the copies are close
   writeFileSync(file, 'content')
   const sent = Array.from({ length: 253 }, () => openSync(file, 'r'))
   expect(left.socket.send(Buffer.from('x'), sent)).toBe(0)
-  await until(() => right.fds.length > 0)
+  await until(() => right.fds.length > 0, 'descriptors')
   expect(right.fds.length).toBe(253)
   expect(right.bytes.toString()).toBe('x')
   const { ino } = statSync(file)
@@ -60,7 +61,7 @@ test("bytes and 253 descriptors, the kernel's most, arrive; the copies are close
     closeSync(fd)
   }
   left.socket.close()
-  await until(() => right.ends.length > 0)
+  await until(() => right.ends.length > 0, 'the end')
   expect(right.ends).toEqual([0])
 })
 
@@ -79,7 +80,7 @@ test('descriptors come with the message they were sent with, however messages we
   }
   expect(sizes).toEqual([...sizes].sort((a, b) => a - b))
   right.socket.resume()
-  await until(() => right.bytes.toString('latin1').endsWith('/dev/full;after;'))
+  await until(() => right.bytes.toString('latin1').endsWith('/dev/full;after;'), 'the last message')
   expect(right.fds.map(fd => fstatSync(fd).rdev)).toEqual(devices.map(device => statSync(device).rdev))
   expect(left.drains).toBe(1)
   right.fds.forEach(closeSync)
@@ -94,7 +95,7 @@ test('a read never goes beyond the write that carried descriptors', async () => 
   left.socket.send(Buffer.from('two;'), [openSync('/dev/null', 'r')])
   left.socket.send(Buffer.from('three;'), [])
   right.socket.resume()
-  await until(() => right.bytes.length === 14)
+  await until(() => right.bytes.length === 14, 'all bytes')
   expect(right.chunks.map(String)).toEqual(['one;two;', 'three;'])
   right.fds.forEach(closeSync)
   left.socket.close()
@@ -111,7 +112,7 @@ test("what can't be sent is refused, its descriptors are closed, and the socket 
     'Uint8Array',
   )
   expect(left.socket.send(Buffer.from('good'), [])).toBe(0)
-  await until(() => right.bytes.length > 0)
+  await until(() => right.bytes.length > 0, 'bytes')
   expect(right.bytes.toString()).toBe('good')
   left.socket.close()
   right.socket.close()
@@ -130,8 +131,8 @@ test('bytes for a peer that does not read wait in the queue, in order, and onDra
   await new Promise(resolve => setTimeout(resolve, 20))
   expect(right.chunks).toEqual([])
   right.socket.resume()
-  await until(() => left.drains > 0)
-  await until(() => right.bytes.length === total)
+  await until(() => left.drains > 0, 'room')
+  await until(() => right.bytes.length === total, 'all bytes')
   expect(right.bytes.equals(bytes)).toBe(true)
   expect(left.drains).toBe(1)
   expect(left.socket.queuedBytes).toBe(0)
@@ -155,7 +156,7 @@ test('a peer that goes away is told once, after the last of its bytes, and sendi
   const [left, right] = pair()
   left.socket.send(Buffer.from('last words'), [])
   left.socket.close()
-  await until(() => right.ends.length > 0)
+  await until(() => right.ends.length > 0, 'the end')
   expect(right.bytes.toString()).toBe('last words')
   expect(right.ends).toEqual([0])
   expect(right.socket.send(Buffer.from('x'), [openSync('/dev/null', 'r')])).toBe(-EPIPE)
@@ -167,7 +168,7 @@ test('a write that fails does not lose what the peer sent before it left', async
   left.socket.send(Buffer.from('reply'), [])
   left.socket.close()
   expect(right.socket.send(Buffer.from('too late'), [])).toBe(-EPIPE)
-  await until(() => right.ends.length > 0)
+  await until(() => right.ends.length > 0, 'the end')
   expect(right.bytes.toString()).toBe('reply')
   expect(right.ends).toEqual([EPIPE])
 })
@@ -178,7 +179,7 @@ test('a paused socket with a queue learns that its peer is gone', async () => {
   right.socket.pause()
   while (left.socket.queuedBytes === 0) left.socket.send(Buffer.alloc(65536), [])
   right.socket.close()
-  await until(() => left.ends.length > 0)
+  await until(() => left.ends.length > 0, 'the end')
   expect(left.ends[0]).toBeGreaterThan(0)
   expect(left.socket.queuedBytes).toBe(0)
 })
@@ -208,7 +209,7 @@ test('close() inside any callback is safe, and nothing is called after it', asyn
   })
   second.send(Buffer.from('one'), [openSync('/dev/null', 'r')])
   second.send(Buffer.from('two'), [openSync('/dev/null', 'r')])
-  await until(() => calls.includes('second end'))
+  await until(() => calls.includes('second end'), 'the end')
   expect(calls).toEqual(['data', 'second end'])
 
   const [c, d] = native.socketPair()
@@ -221,7 +222,7 @@ test('close() inside any callback is safe, and nothing is called after it', asyn
   })
   while (writer.queuedBytes === 0) writer.send(Buffer.alloc(65536), [])
   reader.socket.resume()
-  await until(() => reader.ends.length > 0)
+  await until(() => reader.ends.length > 0, 'the end')
   expect(reader.ends).toEqual([0])
 })
 
@@ -308,7 +309,7 @@ test('peer() tells the credentials of a client under another uid, and a pidfd of
     childArguments(`new addon.Socket(addon.connectUnix(${JSON.stringify(address)}), quiet)`),
     { uid: 65534, gid: 65534, stdio: 'inherit' },
   )
-  await until(() => seen.length > 0)
+  await until(() => seen.length > 0, 'a connection')
   expect(seen).toEqual([{ pid: child.pid, uid: 65534, gid: 65534, pidfd: expect.any(Number) }])
   const { pidfd } = seen[0]!
   expect(native.isAlive(pidfd)).toBe(true)
@@ -316,9 +317,9 @@ test('peer() tells the credentials of a client under another uid, and a pidfd of
     new RegExp(`^Pid:\\s+${child.pid}$`, 'm'),
   )
   native.pidfdSendSignal(pidfd, constants.signals.SIGKILL)
-  await until(() => sockets[0]!.ends.length > 0)
-  await until(() => !native.isAlive(pidfd))
-  await until(() => child.signalCode !== null)
+  await until(() => sockets[0]!.ends.length > 0, 'the end')
+  await until(() => !native.isAlive(pidfd), 'the end of the peer')
+  await until(() => child.signalCode !== null, 'the exit of the peer')
   expect(child.signalCode).toBe('SIGKILL')
   closeSync(pidfd)
   accepting.close()

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { startTimeOf } from '../../src/broker/lease/process'
 import { continueAbandoned, continueStopped, recordOf, Stopped } from '../../src/broker/source/devdax/stopped'
 import { packageRoot } from '../support/package-root'
+import { until } from '../support/until'
 
 let folder: string
 let record: string
@@ -22,10 +23,6 @@ afterEach(() => {
 
 const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'latin1'))![1]
 
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise(resolve => setTimeout(resolve, 5))
-}
-
 test('one that is let go runs again, and nothing is left on record', async () => {
   const stopped = new Stopped(record)
   expect(await stopped.stop(child.pid!)).toBe(true)
@@ -34,7 +31,7 @@ test('one that is let go runs again, and nothing is left on record', async () =>
     [process.pid, child.pid!].map(pid => `${pid} ${startTimeOf(pid)}\n`).join(''),
   )
   stopped.go()
-  await until(() => state() !== 'T')
+  await until(() => state() !== 'T', 'the process to go on')
   expect(continueStopped(record)).toEqual([])
 })
 
@@ -47,7 +44,7 @@ test('one whose stopper was killed is continued by whoever comes next', async ()
   expect(stopper.signalCode).toBe('SIGKILL')
   expect(state()).toBe('T')
   expect(continueAbandoned(folder)).toEqual([child.pid])
-  await until(() => state() !== 'T')
+  await until(() => state() !== 'T', 'the process to go on')
   expect(readdirSync(folder)).toEqual([])
 })
 
@@ -57,12 +54,12 @@ test('what a living process has stopped is not for others to continue', async ()
   expect(continueAbandoned(folder)).toEqual([])
   expect(state()).toBe('T')
   expect(continueStopped(recordOf(process.pid, folder))).toEqual([child.pid])
-  await until(() => state() !== 'T')
+  await until(() => state() !== 'T', 'the process to go on')
 })
 
 test('one that somebody else had stopped stays so', async () => {
   child.kill('SIGSTOP')
-  await until(() => state() === 'T')
+  await until(() => state() === 'T', 'the process to stop')
   const stopped = new Stopped(record)
   expect(await stopped.stop(child.pid!)).toBe(true)
   stopped.go()
@@ -72,7 +69,7 @@ test('one that somebody else had stopped stays so', async () => {
 
 test('a torn record and a number that is another process now do no harm', async () => {
   child.kill('SIGSTOP')
-  await until(() => state() === 'T')
+  await until(() => state() === 'T', 'the process to stop')
   const start = startTimeOf(child.pid!)!
   writeFileSync(record, `1 1\n${child.pid} ${start + 1}\n999999999 1\n${child.pid} ${start}`)
   expect(continueStopped(record)).toEqual([])

@@ -10,6 +10,8 @@ import { Caller } from '../../protocol/wire/caller'
 import type { OpenChannel } from '../../protocol/wire/channel'
 import { packageRoot } from './package-root'
 
+export { until } from './until'
+
 const MiB = 2 ** 20
 
 export interface TestBrokerOptions {
@@ -236,17 +238,4 @@ export function openChannel(fd: number): OpenChannel {
       onEnd: errno => events.onEnd(errno === 0 ? undefined : new SystemError('recvmsg', errno)),
       onDrain: events.onDrain,
     })
-}
-
-/** Waits until the condition holds; a bound on hanging, not on speed. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  boundMs = 120_000,
-): Promise<void> {
-  const deadline = Date.now() + boundMs
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`never came: ${what}`)
-    await sleep(5)
-  }
 }
