@@ -59,6 +59,33 @@ mounts('as root, memory in a file', () => {
     expect((await script('head -c 9 memory')).stdout).toBe('continued')
   })
 
+  test('mapped shared by its path, has all that the command has stored when it is killed, for the next command', async () => {
+    const map = "import mmap, signal; file = open('memory', 'r+b'); memory = mmap.mmap(file.fileno(), 0);"
+    const store = `${map} memory[4096:4100] = b'kept'; print(memory.size(), flush=True); signal.pause()`
+    const { child, outcome } = startCtl(broker.socket, [
+      ...[
+        'exec',
+        '--map',
+        `one:path=${place},allocate=1M`,
+        '--',
+        'sh',
+        '-c',
+        `cd ${folder}; exec python3 -c "$0"`,
+      ],
+      store,
+    ])
+    await Promise.race([once(child.stdout!, 'data'), outcome])
+    child.kill('SIGKILL')
+    expect(await outcome).toMatchObject({
+      signal: 'SIGKILL',
+      stdout: expect.stringContaining(`${MiB}`),
+      stderr: '',
+    })
+    expect((await script(`exec 3<&-; exec python3 -c "${map} print(memory[4096:4100])"`)).stdout).toBe(
+      "b'kept'\n",
+    )
+  })
+
   test('can be neither removed nor renamed nor replaced, and the size that it had comes back', async () => {
     const { stdout, stderr } = await script(
       'rm memory || echo kept; mv memory other || echo kept; touch other; mv other memory || echo kept; ' +
