@@ -12,6 +12,8 @@ import { fileURLToPath } from 'node:url'
 const here = fileURLToPath(import.meta.url)
 const programs = path.join(path.dirname(here), '../dist/program')
 const timeoutMs = 60_000
+/** The exit code of programs that do not understand their orders. */
+const usage = 2
 
 const [mode, name, ...args] = process.argv.slice(2)
 if (mode === '--run') recordOne(path.join(programs, `${name}.js`), args)
@@ -45,7 +47,7 @@ async function recordAll() {
     // A VM whose QEMU ends at once: what comes before is what a start of a VM waits for.
     writeFileSync(
       path.join(folder, 'vm.toml'),
-      '[vm]\nqemu = "true"\n[[memory]]\nbytes = "1MiB"\n[state]\nbytes = "64KiB"\n',
+      '[vm]\nqemu = "true"\n[[memory]]\nbytes = "1MiB"\n[state]\nbytes = "1MiB"\n',
     )
     process.env.MEMBROKER_VM_RUNTIME = folder
     const ctl = (...args) => start(deadline, 'broker-ctl', '--socket', socket, ...args).ended
@@ -69,6 +71,8 @@ async function recordAll() {
 function start(signal, program, ...args) {
   const command = [here, '--run', program, ...args]
   const child = spawn(process.execPath, command, { stdio: 'ignore', signal, killSignal: 'SIGKILL' })
+  // It did not understand its command line or its file: then what this is to record has not run.
+  child.once('close', code => code === usage && console.error(`not recorded: ${program} ${args.join(' ')}`))
   const ended = new Promise(resolve => child.once('close', resolve).once('error', resolve))
   return { child, ended }
 }

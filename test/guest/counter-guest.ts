@@ -17,8 +17,9 @@ const resetOffset = 0xfff0
 const programOffset = 0x100
 const programAddress = 0x7c00
 
-/** Hertz of the PC's timer. */
+/** Hertz of the PC's timer, and the fewest interrupts in a second that it can make. */
 const timerClock = 1_193_182
+const ticksMin = 19
 
 const low = (word: number) => word & 0xff
 const high = (word: number) => word >> 8
@@ -56,8 +57,8 @@ const interruptHandler = [
 
 const timerVector = 0x20
 
-/** At 0000:programAddress in RAM. */
-const program = (timerDivisor: number) => [
+/** At 0000:programAddress in RAM. The processor is halted for so many ticks between two counts. */
+const program = (timerDivisor: number, ticks: number) => [
   ...[0xeb, interruptHandler.length], //                             jmp over the handler
   ...interruptHandler,
   ...[0x31, 0xc0], //                                                xor ax, ax
@@ -77,7 +78,9 @@ const program = (timerDivisor: number) => [
   ...outByte(0x40, high(timerDivisor)),
   ...[0x66, 0xc7, 0x06, low(counterAddress), high(counterAddress), 0, 0, 0, 0], // mov dword [counter], 0
   ...[0xfb], //                                                      sti
-  ...[0xf4], //                                              next:   hlt
+  ...[0xb9, low(ticks), high(ticks)], //                     next:   mov cx, ticks
+  ...[0xf4], //                                              tick:   hlt
+  ...[0xe2, 0xfd], //                                                loop tick
   ...[0x66, 0xff, 0x06, low(counterAddress), high(counterAddress)], // inc dword [counter]
 ]
 
@@ -136,11 +139,12 @@ function word(value: number): [number, number] {
   return [value & 0xff, (value >> 8) & 0xff]
 }
 
-/** The firmware image, for QEMU's -bios. perSecond: counts, at least 19. */
+/** The firmware image, for QEMU's -bios. */
 export function counterFirmware(perSecond = countsPerSecond): Buffer {
-  const counting = program(Math.round(timerClock / perSecond))
-  const hltAndInc = 6
-  const next = programAddress + counting.length - hltAndInc
+  const ticks = Math.ceil(ticksMin / perSecond)
+  const counting = program(Math.round(timerClock / (perSecond * ticks)), ticks)
+  const waitAndInc = 11
+  const next = programAddress + counting.length - waitAndInc
   const whole = [...counting, ...printer(programAddress + counting.length, next)]
   const firmware = Buffer.alloc(firmwareBytes)
   firmware.set(loader(whole.length), 0)

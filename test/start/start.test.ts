@@ -56,6 +56,13 @@ test('the programs of the package use what set-up recorded', () => {
     expect([name, rejected(path.join(programs, `${name}.js`))]).toEqual([name, 'false'])
 })
 
+test('the recorder runs what it records', () => {
+  expect(attemptNow(process.execPath, [path.join(packageRoot, 'program/record.mjs')])).toMatchObject({
+    status: 0,
+    stderr: '',
+  })
+})
+
 test('a program runs with and without a cache', () => {
   expect([run(), rejected(program)]).toEqual(['one', 'undefined'])
   record()

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { MiB } from '../../../protocol/units'
 import { SourceError } from '../failure'
 
@@ -119,20 +119,33 @@ function readAt(fd: number, offset: bigint, length: number): Buffer {
   return bytes
 }
 
-/**
- * Keeps the addresses that the broker found: a symbol never moves while the kernel runs, and the list of all symbols is long.
- */
-const addresses = new Map<string, bigint>()
+/** Bits of a section's word. The rest is the address of the map. */
+const hasMap = 1n << 1n
+const sectionFlags = 0xfffn
 
-/** The address of a symbol of the kernel. @throws SourceError where the kernel hides it (kernel.kptr_restrict) */
-export function addressOf(symbol: string): bigint {
-  const known = addresses.get(symbol)
-  if (known !== undefined) return known
-  const line = new RegExp(`^([0-9a-f]+) \\w ${symbol}$`, 'm').exec(readFileSync('/proc/kallsyms', 'latin1'))
-  const address = BigInt(`0x${line?.[1] ?? 0}`)
-  if (address === 0n) throw new SourceError(`/proc/kallsyms does not show where ${symbol} is`)
-  addresses.set(symbol, address)
-  return address
+/**
+ * The start of the kernel's map of all pages, which is the entry of frame 0. The kernel has a list of pages with sections of memory,
+ * and each section has that address. So has the list of all symbols (/proc/kallsyms), but the kernel takes longer to make that
+ * than Node.js takes to start.
+ * @throws SourceError where the kernel's notes do not lead there
+ */
+export function pageMapOf(memory: KernelMemory): bigint {
+  const [pages, bytes, inSection] = [
+    memory.fact('LENGTH(mem_section)'),
+    memory.fact('SIZE(mem_section)'),
+    memory.fact('OFFSET(mem_section.section_mem_map)'),
+  ].map(Number) as [number, number, number]
+  const wordAt = (address: bigint) => memory.readVirtual(address, 8).readBigUInt64LE()
+  const list = BigInt(`0x${memory.fact('SYMBOL(mem_section)')}`)
+  for (let index = 0; index < pages; index++) {
+    const page = wordAt(list + BigInt(8 * index))
+    if (page === 0n) continue
+    for (let offset = inSection; offset + 8 <= pageBytes; offset += bytes) {
+      const word = wordAt(page + BigInt(offset))
+      if ((word & hasMap) !== 0n) return word & ~sectionFlags
+    }
+  }
+  throw new SourceError('the kernel has no section of memory')
 }
 
 /** Finds physical addresses of kernel memory outside all segments, in the kernel's current page tables. */

@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { native, Window } from '../../../native'
 import { SourceError } from '../failure'
 import { Slices } from '../slices'
-import { addressOf, KernelMemory, PageTables } from './kernel-memory'
+import { KernelMemory, PageTables, pageMapOf } from './kernel-memory'
 import type { PhysicalExtent } from './source'
 
 const pageBytes = 4096n
@@ -30,7 +30,7 @@ export class PageReferences {
   private constructor(private readonly memory: KernelMemory) {
     this.entryBytes = BigInt(memory.fact('SIZE(page)'))
     this.countOffset = BigInt(memory.fact('OFFSET(page._refcount)'))
-    this.map = memory.readVirtual(addressOf('vmemmap_base'), 8).readBigUInt64LE()
+    this.map = pageMapOf(memory)
   }
 
   /** @throws SourceError where the broker can't read the kernel's memory */
