@@ -1,5 +1,6 @@
 import type { UpdateOutcome, UpdateReport } from '../../../src/client'
 import type { Host } from './host'
+import type { ProcessorTime } from './processor-time'
 
 const remembered = 'clockBehindMs'
 
@@ -11,8 +12,9 @@ export function beginDowntime(host: Host): void {
 /**
  * Measures an update's phases by its report, with the error of each kernel's clock taken away. The phases follow each other,
  * from the first guest that was paused to the last that ran again; a phase of several VMs lasts until its last VM.
+ * @param processor from when the last VM ran again
  */
-export async function measureDowntime(host: Host): Promise<void> {
+export async function measureDowntime(host: Host, processor: ProcessorTime): Promise<void> {
   const client = await host.connect()
   const haveSaid = async () =>
     (await client.updateReport()).participants.every(({ runningAt }) => typeof runningAt === 'number')
@@ -55,8 +57,12 @@ export async function measureDowntime(host: Host): Promise<void> {
   host.measure(`${prefix}.totalMs`, Math.round(total))
   host.measure(`${prefix}.shortestMs`, Math.round(Math.min(...downtimes)))
   host.measure(`${prefix}.oursPercent`, Math.round((1000 * ours) / total) / 10)
+  for (const [name, ms] of Object.entries(processor))
+    host.measure(`${prefix}.processor.${name}Ms`, Math.round(ms))
   const told = [...phases].map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`).join(', ')
   host.say(`${participants.length} VMs, seconds: ${told}; ${((100 * ours) / total).toFixed(1)} % ours`)
+  const programs = Object.entries(processor).map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)}`)
+  host.say(`processor time since the boot, seconds: ${programs.join(', ')}`)
 }
 
 function timeOf<T extends object>(of: T, name: keyof T): number {

@@ -1,5 +1,6 @@
 import { beginDowntime, measureDowntime } from '../inside/downtime'
 import type { Host } from '../inside/host'
+import { processorTime } from '../inside/processor-time'
 import { UpdateCommand } from '../inside/update-command'
 import { addVms, checkUpdated, installServices } from '../inside/vm-services'
 import { oneProcessor, type Scenario, stage, update } from '../scenario'
@@ -17,8 +18,10 @@ async function leave(host: Host): Promise<void> {
 }
 
 const back = (all: readonly string[]) => async (host: Host) => {
+  // Before the check takes time of its own.
+  const processor = processorTime()
   await checkUpdated(host, { vms: all })
-  await measureDowntime(host)
+  await measureDowntime(host, processor)
 }
 
 const scenario: Scenario = {
