@@ -922,6 +922,25 @@ def _backoff(attempt: int) -> float:
     return full / 2 + full / 2 * random.random()
 
 
+class _Patience:
+    """How long a call whose connection breaks is tried again: for so many seconds from the first break on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._breaks = 0
+        self.give_up_at = time.monotonic() + seconds
+
+    def may_try_again(self) -> bool:
+        """After a break. Pauses before the next attempt; False: no more."""
+        if self._breaks == 0:
+            self.give_up_at = time.monotonic() + self._seconds
+        if time.monotonic() >= self.give_up_at:
+            return False
+        time.sleep(max(0.0, min(_backoff(self._breaks), self.give_up_at - time.monotonic())))
+        self._breaks += 1
+        return True
+
+
 def _choose_socket() -> str:
     named = os.environ.get("MEMBROKER_SOCKET")
     if named:
@@ -1052,9 +1071,9 @@ class Broker:
     def _call(self, method: str, parameters: Json) -> _Reply:
         self._check()
         message = _encode(method, parameters)
-        give_up_at, broken, attempt = time.monotonic() + self._reconnect, False, 0
+        patience = _Patience(self._reconnect)
         while True:
-            connection = self._up(give_up_at)
+            connection = self._up(patience.give_up_at)
             try:
                 connection.send(message, self._call_deadline())
                 reply = connection.next(method, self._call_deadline())
@@ -1063,11 +1082,8 @@ class Broker:
                 self._hang_up()
                 if error.code != "ConnectionLost":
                     raise
-                if not broken:
-                    give_up_at = time.monotonic() + self._reconnect
-                broken = True
                 sent = getattr(error, "sent", True)
-                if (sent and method not in _REPEATABLE) or time.monotonic() >= give_up_at:
+                if (sent and method not in _REPEATABLE) or not patience.may_try_again():
                     raise BrokerError(
                         "ConnectionLost",
                         f"the connection broke while {method} was in progress: the broker carried it out entirely, or not at all. Check the "
@@ -1077,8 +1093,6 @@ class Broker:
                 # A late reply must not be taken for another call's.
                 self._hang_up()
                 raise
-            time.sleep(max(0.0, min(_backoff(attempt), give_up_at - time.monotonic())))
-            attempt += 1
         if reply.continues:
             reply.close()
             self._hang_up()
@@ -1189,15 +1203,13 @@ class Broker:
     def _end(self, method: str, parameters: Json, deadline: Optional[float], repeatable: bool, dispatching: bool) -> str:
         self._check()
         message = _encode(method, parameters, True)
-        give_up_at, attempt = time.monotonic() + self._reconnect, 0
+        patience = _Patience(self._reconnect)
         while True:
             try:
                 return self._one_end(method, message, deadline, dispatching)
             except BrokerError as error:
-                if error.code != "ConnectionLost" or not repeatable or time.monotonic() >= give_up_at:
+                if error.code != "ConnectionLost" or not repeatable or not patience.may_try_again():
                     raise
-            time.sleep(max(0.0, min(_backoff(attempt), give_up_at - time.monotonic())))
-            attempt += 1
 
     def _one_end(self, method: str, message: bytes, deadline: Optional[float], dispatching: bool) -> str:
         connection = self._dial()
@@ -1343,7 +1355,7 @@ class Broker:
         message = _encode("Claim", parameters, True)
         claimed: Dict[int, Claimed] = {}
         not_claimed: List[NotClaimed] = []
-        give_up_at, attempt = time.monotonic() + self._reconnect, 0
+        patience = _Patience(self._reconnect)
         try:
             while True:
                 not_claimed.clear()
@@ -1352,17 +1364,16 @@ class Broker:
                     break
                 except BrokerError as error:
                     # What this process claimed already it may claim again.
-                    if error.code != "ConnectionLost" or time.monotonic() >= give_up_at:
+                    if error.code != "ConnectionLost" or not patience.may_try_again():
                         raise
-                time.sleep(max(0.0, min(_backoff(attempt), give_up_at - time.monotonic())))
-                attempt += 1
             if self._claim_cut_off:
                 for one in claimed.values():
                     self._regrant(one, secret)
         except BaseException:
-            # A caller that gets an error gets no objects: the earlier ones must not stay open unseen.
+            # A caller that gets an error gets no objects: the earlier ones must not stay open unseen. The next claim makes them anew.
             for one in claimed.values():
                 for mapping in one.mappings:
+                    self._claim_cut_off = True
                     mapping._drop()
             raise
         return Rebuilt(list(claimed.values()), not_claimed)

@@ -93,13 +93,8 @@ export abstract class Administration extends EventEmitter<BrokerEvents> {
    * @throws BrokerError PermissionDenied
    */
   async poisoned(options: CallOptions = {}): Promise<Poison[]> {
-    // By place: the library asks a broker that was replaced meanwhile for all of it again.
-    const rows = new Map<string, Poison>()
-    const add = ({ poisoned }: { poisoned: Poison[] }) => {
-      for (const row of poisoned) rows.set(`${row.range} ${row.offset} ${row.allocation ?? ''}`, row)
-    }
-    add(await this.state.link.last('ListPoisoned', {}, options.signal, add))
-    return [...rows.values()]
+    const rows = await this.state.link.rows('ListPoisoned', {}, options.signal)
+    return rows.flatMap(({ poisoned }) => poisoned)
   }
 
   /**

@@ -229,8 +229,7 @@ export class Broker extends Administration {
    * allocations and layouts for the next claim. Idempotent; calls in progress fail with Closed.
    */
   async close(): Promise<void> {
-    this.state.link.close()
-    for (const { info } of [...this.state.revokes.heldMappings]) this.state.abandon(info.id)
+    this.state.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

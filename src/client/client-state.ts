@@ -1,6 +1,5 @@
 import type { Grant } from '../../protocol/generated/broker'
 import { abortable } from './abort'
-import { closeAll } from './descriptor'
 import { BrokerError, violation } from './errors'
 import { HeldMapping } from './held-mapping'
 import type { Link } from './link'
@@ -11,6 +10,9 @@ import type { RevokeListener } from './revoke-listener'
 
 /** Reasons for refusing a change now that end by themselves, or by an operator. */
 const passing = new Set(['BrokerUnreachable', 'Busy', 'ConnectionLost', 'Frozen', 'RangeReadOnly'])
+
+/** Of this process' open connections: claims are the process', so each needs to know the others' mappings. */
+const states = new Set<ClientState>()
 
 /** State that the objects of one broker connection share: the link, and the mappings held through it. */
 export class ClientState {
@@ -24,6 +26,7 @@ export class ClientState {
   constructor(link: Link, revokes: RevokeListener) {
     this.link = link
     this.revokes = revokes
+    states.add(this)
   }
 
   /** A restarted broker may have other ranges. */
@@ -41,7 +44,7 @@ export class ClientState {
       await this.listRanges(signal)
   }
 
-  private async listRanges(signal?: AbortSignal): Promise<void> {
+  private async listRanges(signal: AbortSignal | undefined): Promise<void> {
     const { out } = await this.link.call('ListRanges', {}, signal)
     for (const { name, capabilities } of out.ranges) this.pageBytes.set(name, capabilities.pageBytes)
   }
@@ -58,7 +61,7 @@ export class ClientState {
     }
     const { out, fds } = await this.link.call('CreateMapping', parameters, signal, disown)
     try {
-      const [mapping] = await this.adopt(range, [out.grant], fds)
+      const [mapping] = await this.adopt(range, [out.grant], fds, signal)
       return mapping!
     } catch (error) {
       disown(out)
@@ -70,24 +73,43 @@ export class ClientState {
    * Grants with the descriptors that came with them, as mappings. Adopts fds. A broker that was restarted after
    * prepare() is asked for its ranges once more.
    */
-  async adopt(range: string, grants: readonly Grant[], fds: readonly number[]): Promise<Mapping[]> {
+  async adopt(
+    range: string,
+    grants: readonly Grant[],
+    fds: readonly number[],
+    signal: AbortSignal | undefined,
+  ): Promise<Mapping[]> {
+    const all = grants.map(grant => new HeldMapping(grant, fds[grant.fileDescriptor]!))
+    // Before the broker is asked anything: meanwhile it may want one back, and a claim looks for those that nobody has.
+    for (const held of all) this.revokes.add(held)
     try {
-      if (!this.pageBytes.has(range)) await this.listRanges()
+      const pageBytes = this.pageBytes.get(range) ?? (await this.pageBytesOf(range, signal))
+      for (const held of all) held.pageBytes = pageBytes
     } catch (error) {
-      closeAll(fds)
+      for (const { info } of all) this.abandon(info.id)
       throw error
     }
+    return all.map(held => new Mapping(this, held))
+  }
+
+  private async pageBytesOf(range: string, signal: AbortSignal | undefined): Promise<number> {
+    await this.listRanges(signal)
     const pageBytes = this.pageBytes.get(range)
-    if (pageBytes === undefined) {
-      closeAll(fds)
-      throw violation('CreateMapping', `its range ${JSON.stringify(range)} is not among those of ListRanges`)
-    }
-    return grants.map(grant => {
-      const held = new HeldMapping(grant, fds[grant.fileDescriptor]!, pageBytes)
-      const mapping = new Mapping(this, held)
-      this.revokes.add(held)
-      return mapping
-    })
+    if (pageBytes !== undefined) return pageBytes
+    throw violation('CreateMapping', `its range ${JSON.stringify(range)} is not among those of ListRanges`)
+  }
+
+  /** Whether this process has a mapping, by this connection to the broker or another one. */
+  isHere(id: number): boolean {
+    const { socketPath } = this.link
+    return [...states].some(({ link, revokes }) => link.socketPath === socketPath && revokes.get(id))
+  }
+
+  /** Ends the connection, and what this process has by it. The broker goes on taking the process for its holder. Idempotent. */
+  close(): void {
+    states.delete(this)
+    this.link.close()
+    for (const { info } of [...this.revokes.heldMappings]) this.abandon(info.id)
   }
 
   /** End a mapping here and at the broker; undefined where the broker does not know it (any more). */

@@ -39,18 +39,17 @@ export class HeldMapping {
   readonly info: MappingInfo
   /** Where in the descriptor the mapping starts, in bytes. */
   readonly mmapOffset: number
-  /** Multiple that the kernel demands of an mmap of the descriptor, in bytes. */
-  readonly pageBytes: number
+  /** Multiple that the kernel demands of an mmap of the descriptor, in bytes. Set before anybody has the mapping. */
+  pageBytes = 0
   private ownHandlers: Set<RevokeHandler> | undefined
   private readonly windows = new Map<ArrayBufferLike, InstanceType<typeof Window>>()
   private ownFd: number
   private current: MappingState = 'held'
 
   /** Adopts fd. */
-  constructor(grant: Grant, fd: number, pageBytes: number) {
+  constructor(grant: Grant, fd: number) {
     this.info = grant.mapping
     this.mmapOffset = grant.mmapOffset
-    this.pageBytes = pageBytes
     this.ownFd = fd
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { methodTraits, type Repeat } from '../../protocol/methods'
 import { ConnectionLost } from '../../protocol/wire/caller'
@@ -48,6 +49,8 @@ export class Link {
     this.reconnect = reconnect
     this.events = events
     this.state = { name: 'up', connection: first }
+    // As many calls as wait for the broker; Node warns at eleven.
+    setMaxListeners(0, this.closer.signal)
     this.follow(first)
   }
 
@@ -62,6 +65,10 @@ export class Link {
     const reconnect = { minDelayMs, maxDelayMs, timeoutMs }
     const { connection } = await greet(place, reconnect.timeoutMs, signal)
     return new Link(place, reconnect, events, connection)
+  }
+
+  get socketPath(): string {
+    return this.place.socketPath
   }
 
   get closed(): boolean {
@@ -166,6 +173,22 @@ export class Link {
   }
 
   /**
+   * All replies of such a call. Where the connection breaks in between, they are those to the repeated call only: what two
+   * brokers said does not go together. For calls that change nothing.
+   */
+  async rows<M extends Method>(method: M, parameters: In<M>, signal?: AbortSignal): Promise<Out<M>[]> {
+    return this.persist(method, 'read', signal, async giveUpAt => {
+      const rows: Out<M>[] = []
+      for await (const { out, fds } of this.replies(method, parameters, signal, giveUpAt)) {
+        closeAll(fds)
+        rows.push(out)
+      }
+      if (rows.length === 0) throw violation(method, 'it ended without one')
+      return rows
+    })
+  }
+
+  /**
    * The delay before an attempt; 0 is the first.
    * @throws BrokerError Aborted, Closed
    */
@@ -190,8 +213,11 @@ export class Link {
     if (state.name === 'up') state.connection.caller.close()
   }
 
-  /** Runs an attempt, again after a broken connection where that does no harm, until timeoutMs after its start or first break. */
-  private async persist<T>(
+  /**
+   * Runs an attempt, again after a broken connection where that does no harm, until timeoutMs after its start or first break.
+   * @throws BrokerError
+   */
+  async persist<T>(
     method: Method,
     repeat: Repeat,
     signal: AbortSignal | undefined,

@@ -80,17 +80,11 @@ export async function claimable(
 ): Promise<Claimable> {
   const which = name === undefined ? { prefix } : { name }
   const found: Claimable = { claimable: [], notClaimed: [] }
-  try {
-    const asked = { ...which, secret, takeOver, dryRun: true }
-    for await (const { out, fds } of link.replies('Claim', asked, signal)) {
-      closeAll(fds)
-      if (out.outcome === 'claimable' && out.allocation) found.claimable.push(out.allocation)
-      else if (isLeft(out.outcome)) found.notClaimed.push(left(out, out.outcome))
-    }
-    return found
-  } catch (error) {
-    throw toBrokerError(error, 'Claim')
+  for (const out of await link.rows('Claim', { ...which, secret, takeOver, dryRun: true }, signal)) {
+    if (out.outcome === 'claimable' && out.allocation) found.claimable.push(out.allocation)
+    else if (isLeft(out.outcome)) found.notClaimed.push(left(out, out.outcome))
   }
+  return found
 }
 
 async function collect(state: ClientState, parameters: In<'Claim'>, options: ClaimOptions): Promise<Rebuilt> {
@@ -106,7 +100,8 @@ async function collect(state: ClientState, parameters: In<'Claim'>, options: Cla
     if (state.claimCutOff) for (const one of claimed.values()) await regrant(state, one, options)
     return { claimed: [...claimed.values()], notClaimed }
   } catch (error) {
-    // A caller that gets an error gets no objects: the earlier ones must not stay open unseen.
+    // A caller that gets an error gets no objects: the earlier ones must not stay open unseen. The next claim makes them anew.
+    if (claimed.size > 0) state.claimCutOff = true
     for (const { mappings } of claimed.values()) for (const { id } of mappings) state.abandon(id)
     throw toBrokerError(error, 'Claim')
   }
@@ -120,21 +115,19 @@ async function pass(
   claimed: Map<number, Claimed>,
   notClaimed: NotClaimed[],
 ): Promise<boolean> {
-  const cutOff = state.claimCutOff
-  state.claimCutOff = true
   try {
     for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
       if (out.outcome === 'claimed' || out.outcome === 'joined')
-        merge(claimed, await takeUp(state, out, fds, options.secret))
+        merge(claimed, await takeUp(state, out, fds, options))
       else {
         closeAll(fds)
         if (isLeft(out.outcome)) notClaimed.push(left(out, out.outcome))
       }
     }
-    state.claimCutOff = cutOff
     return true
   } catch (error) {
-    if (error instanceof VarlinkError) state.claimCutOff = cutOff
+    // Anything but a refusal may have cut replies off.
+    if (!(error instanceof VarlinkError)) state.claimCutOff = true
     if (error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)) return false
     throw error
   }
@@ -154,12 +147,12 @@ function merge(all: Map<number, Claimed>, next: Claimed): void {
  */
 async function regrant(
   state: ClientState,
-  { allocation, mappings }: Claimed,
+  { allocation, mappings, joined }: Claimed,
   { signal }: ClaimOptions,
 ): Promise<void> {
-  const { holderPid } = allocation.info
+  const own = joined ? allocation.info.successorPid : allocation.info.holderPid
   for (const info of await allocation.refresh({ signal })) {
-    if (info.state !== 'held' || info.pid !== holderPid || state.revokes.get(info.id)) continue
+    if (info.state !== 'held' || info.pid !== own || state.isHere(info.id)) continue
     const { offset, length, access } = info
     const guestAddress = info.guestAddress ?? undefined
     const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
@@ -172,7 +165,7 @@ async function takeUp(
   state: ClientState,
   out: Out<'Claim'>,
   fds: readonly number[],
-  secret: string | undefined,
+  { secret, signal }: ClaimOptions,
 ): Promise<Claimed> {
   if (!out.allocation) {
     closeAll(fds)
@@ -181,7 +174,7 @@ async function takeUp(
   const allocation = new Allocation(state, out.allocation, secret)
   return {
     allocation,
-    mappings: await state.adopt(out.allocation.range, out.grants, fds),
+    mappings: await state.adopt(out.allocation.range, out.grants, fds, signal),
     verdict: out.allocation.verdict,
     joined: out.outcome === 'joined',
   }

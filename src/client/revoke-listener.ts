@@ -1,4 +1,5 @@
 import type { Event, Mapping as MappingInfo } from '../../protocol/generated/broker'
+import { ConnectionLost } from '../../protocol/wire/caller'
 import { backoffMs } from './backoff'
 import type { HeldMapping, RevokeNotice } from './held-mapping'
 import type { Link } from './link'
@@ -44,16 +45,19 @@ export class RevokeListener {
     return this.held.get(id)
   }
 
-  /** Settles when the stream has told its first state. */
+  /**
+   * Settles when the stream has told its first state. A broker that restarts before that is asked again.
+   * @throws BrokerError BrokerUnreachable, ConnectionLost, Closed, ...
+   */
   ready(): Promise<void> {
-    if (!this.readiness) this.begin()
-    return this.readiness!
+    this.readiness ??= this.begin()
+    return this.readiness
   }
 
   add(held: HeldMapping): void {
     this.held.set(held.info.id, held)
     // A stream that ended before there was a mapping to listen for.
-    if (!this.readiness && !this.link.closed) this.begin()
+    if (!this.link.closed) this.ready()
     const request = this.early.get(held.info.id)
     if (!request) return
     this.early.delete(held.info.id)
@@ -64,25 +68,33 @@ export class RevokeListener {
     if (this.held.get(held.info.id) === held) this.held.delete(held.info.id)
   }
 
-  private begin(): void {
-    let onReady: () => void = () => {}
-    let onFailed: (error: unknown) => void = () => {}
-    const ready = new Promise<void>((resolve, reject) => {
-      onReady = resolve
-      onFailed = reject
-    })
+  private begin(): Promise<void> {
+    const ready = this.link.persist('Watch', 'read', undefined, giveUpAt => this.open(giveUpAt))
     // Perhaps nobody waits; a waiter gets the rejection from its own await.
-    ready.catch(() => {})
-    this.readiness = ready
-    const ended = (error?: unknown) => {
-      onFailed(error)
-      this.readiness = undefined
-      if (!this.link.closed && this.held.size > 0) this.beginLater(error === undefined)
-    }
-    this.follow(() => {
-      this.failures = 0
-      onReady()
-    }).then(ended, ended)
+    ready.catch(error => this.ended(error))
+    return ready
+  }
+
+  /** A stream that has told its first state; it goes on. */
+  private open(giveUpAt: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let isOpen = false
+      const ended = (error?: unknown) => {
+        if (isOpen) this.ended(error)
+        else reject(error ?? new ConnectionLost(undefined))
+      }
+      const onOpen = () => {
+        isOpen = true
+        this.failures = 0
+        resolve()
+      }
+      this.follow(giveUpAt, onOpen).then(ended, ended)
+    })
+  }
+
+  private ended(error: unknown): void {
+    this.readiness = undefined
+    if (!this.link.closed && this.held.size > 0) this.beginLater(error === undefined)
   }
 
   private beginLater(soon: boolean): void {
@@ -91,14 +103,14 @@ export class RevokeListener {
     setTimeout(() => void (this.link.closed || this.ready()), delayMs).unref()
   }
 
-  private async follow(onReady: () => void): Promise<void> {
+  private async follow(giveUpAt: number, onOpen: () => void): Promise<void> {
     const judged = [...this.held.values()]
     const known = new Map<number, MappingInfo>()
-    for await (const { out } of this.link.replies('Watch', { mine: true })) {
+    for await (const { out } of this.link.replies('Watch', { mine: true }, undefined, giveUpAt)) {
       for (const info of out.mappings ?? []) known.set(info.id, info)
       if (out.snapshotEnd) {
         this.reconcile(judged, known)
-        onReady()
+        onOpen()
       }
       if (out.event) this.onEvent(out.event)
       // A missed event may be a revoke request; a new stream begins with the state.

@@ -59,13 +59,8 @@ export async function getUpdate(
   link: Link,
   { signal }: CallOptions,
 ): Promise<{ update: Update | undefined; participants: Participant[] }> {
-  const participants = new Map<number, Participant>()
-  const add = (out: { participants: Participant[] }) => {
-    for (const participant of out.participants) participants.set(participant.id, participant)
-  }
-  const last = await link.last('GetUpdate', {}, signal, add)
-  add(last)
-  return { update: last.update ?? undefined, participants: [...participants.values()] }
+  const rows = await link.rows('GetUpdate', {}, signal)
+  return { update: rows.at(-1)?.update ?? undefined, participants: participantsOf(rows) }
 }
 
 /** See Broker.updateReport(). */
@@ -73,9 +68,10 @@ export async function getUpdateReport(
   link: Link,
   { signal }: CallOptions,
 ): Promise<{ report: UpdateReport | undefined; participants: UpdateOutcome[] }> {
-  const participants: UpdateOutcome[] = []
-  const add = (out: { participants: UpdateOutcome[] }) => participants.push(...out.participants)
-  const last = await link.last('GetUpdateReport', {}, signal, add)
-  add(last)
-  return { report: last.report ?? undefined, participants }
+  const rows = await link.rows('GetUpdateReport', {}, signal)
+  return { report: rows.at(-1)?.report ?? undefined, participants: participantsOf(rows) }
+}
+
+function participantsOf<T>(rows: readonly { participants: T[] }[]): T[] {
+  return rows.flatMap(({ participants }) => participants)
 }

@@ -216,6 +216,28 @@ async function openDescriptors(driver: Driver): Promise<number> {
   return (await driver.call('descriptors')).result as number
 }
 
+const ofNumber = (id: number) => ({ ...mapping, id, offset: id * 4096, guestAddress: id * 4096, pid: 42 })
+const found = (id: number) => ({ mapping: ofNumber(id), fileDescriptor: 0, mmapOffset: 0 })
+const held = { ...allocation, holderPid: 42 }
+/** The first reply to a claim; another follows. */
+const first = message(
+  { parameters: { outcome: 'claimed', allocation: held, grants: [found(7)] }, continues: true },
+  1,
+)
+
+/** What a broker says of which the process has these mappings already; another one is number 9. */
+const claimedBefore = (...ids: number[]) => ({
+  Claim: message({ parameters: { outcome: 'claimed', allocation: held, grants: [] } }),
+  GetAllocation: message({ parameters: { allocation: held, mappings: ids.map(ofNumber) } }),
+  CreateMapping: message({ parameters: { grant: found(9) } }, 1),
+  RevokeMapping: message({ parameters: { outcome: 'revoked', step: '' } }),
+})
+
+const idsOf = ({ result }: { result?: unknown }) =>
+  (result as { claimed: Array<{ mappings: Array<{ id: number }> }> }).claimed.map(({ mappings }) =>
+    mappings.map(({ id }) => id),
+  )
+
 for (const language of languages) {
   test(`${language}: each attack has its error, and leaves nothing open`, async () => {
     const driver = new Driver(language)
@@ -279,32 +301,13 @@ for (const language of languages) {
   })
 
   test(`${language}: a claim that was cut off brings every mapping, also those whose descriptors never came`, async () => {
-    const ofNumber = (id: number) => ({ ...mapping, id, offset: id * 4096, guestAddress: id * 4096, pid: 42 })
-    const held = { ...allocation, holderPid: 42, mappings: 2 }
-    const found = (id: number) => ({ mapping: ofNumber(id), fileDescriptor: 0, mmapOffset: 0 })
-    broker.says = {
-      Claim: message({ parameters: { outcome: 'claimed', allocation: held, grants: [] } }),
-      GetAllocation: message({ parameters: { allocation: held, mappings: [ofNumber(7), ofNumber(8)] } }),
-      CreateMapping: message({ parameters: { grant: found(9) } }, 1),
-      RevokeMapping: message({ parameters: { outcome: 'revoked', step: '' } }),
-    }
+    broker.says = claimedBefore(7, 8)
     const driver = new Driver(language)
     expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
     // The first allocation's reply comes, and half of the next.
-    const pieces = [
-      message(
-        { parameters: { outcome: 'claimed', allocation: held, grants: [found(7)] }, continues: true },
-        1,
-      ),
-      raw('{"par', 1),
-    ]
-    broker.script = { method: 'Claim', pieces, close: true, once: true }
+    broker.script = { method: 'Claim', pieces: [first, raw('{"par', 1)], close: true, once: true }
     broker.calls.length = 0
-    const { result } = await driver.call('claim', { as: 'x', prefix: '' })
-    const { claimed } = result as {
-      claimed: Array<{ mappings: Array<{ id: number; guestAddress: number }> }>
-    }
-    expect(claimed.map(({ mappings }) => mappings.map(({ id }) => id))).toEqual([[7, 9]])
+    expect(idsOf(await driver.call('claim', { as: 'x', prefix: '' }))).toEqual([[7, 9]])
     expect(broker.calls.filter(name => name !== 'ListRanges' && name !== 'Watch')).toEqual([
       'Claim',
       'Claim',
@@ -312,6 +315,38 @@ for (const language of languages) {
       'CreateMapping',
       'RevokeMapping',
     ])
+    broker.says = {}
+    await driver.end()
+  })
+
+  test(`${language}: a hand-over whose claim was cut off leaves the holder's mappings alone`, async () => {
+    const joined = { ...held, holderPid: 41, successorPid: 42 }
+    const ofHolder = { ...ofNumber(6), pid: 41 }
+    const parameters = { outcome: 'joined', allocation: joined, grants: [found(7)] }
+    broker.says = {
+      ...claimedBefore(),
+      Claim: message({ parameters }, 1),
+      GetAllocation: message({ parameters: { allocation: joined, mappings: [ofHolder, ofNumber(7)] } }),
+    }
+    const driver = new Driver(language)
+    expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    broker.script = { method: 'Claim', pieces: [raw('{"par', 1)], close: true, once: true }
+    broker.calls.length = 0
+    expect(idsOf(await driver.call('claim', { as: 'x', prefix: '', takeOver: true }))).toEqual([[7]])
+    expect(broker.calls).not.toContain('RevokeMapping')
+    broker.says = {}
+    await driver.end()
+  })
+
+  test(`${language}: a claim after one that failed brings the mappings that the failed one had`, async () => {
+    broker.says = claimedBefore(7)
+    const driver = new Driver(language)
+    expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    const error = { error: 'io.membroker.Broker.LimitExceeded', parameters: { limit: 'x', max: 1 } }
+    broker.script = { method: 'Claim', pieces: [first, message(error)], once: true }
+    const claim = () => driver.call('claim', { as: 'x', prefix: '' })
+    expect((await claim()).error?.code).toBe('LimitExceeded')
+    expect(idsOf(await claim())).toEqual([[9]])
     broker.says = {}
     await driver.end()
   })

@@ -36,8 +36,8 @@ static mb_code no_memory(mb_error *error)
     return fail(error, MB_NO_MEMORY, "no memory for a claim");
 }
 
-/* The entry of the allocation: a pass after a broken connection finds it again. */
-static struct claimed *entry_of(struct collection *all, const mb_allocation *allocation)
+/* The entry of the allocation, as first claimed: a pass after a broken connection finds it again. */
+static struct claimed *entry_of(struct collection *all, const mb_allocation *allocation, bool joined)
 {
     for (size_t index = 0; index < all->claimed_count; index++)
         if (all->claimed[index].allocation->id == allocation->id)
@@ -49,6 +49,7 @@ static struct claimed *entry_of(struct collection *all, const mb_allocation *all
     struct claimed *const one = &rows[all->claimed_count++];
     memset(one, 0, sizeof *one);
     one->allocation = allocation;
+    one->joined = joined;
     return one;
 }
 
@@ -73,10 +74,8 @@ static mb_code take_up(mb_broker *broker, const struct reply *reply, bool joined
         fds_close(fds);
         return violation(error, "Claim", problem);
     }
-    struct claimed *const one = entry_of(all, allocation);
+    struct claimed *const one = entry_of(all, allocation, joined);
     mb_code code = one == NULL ? no_memory(error) : MB_OK;
-    if (one != NULL)
-        one->joined = joined;
     for (json_each each = json_begin(grants); code == MB_OK && json_next(&each);) {
         mb_mapping *const mapping = adopt_grant(broker, "Claim", each.value, fds, error);
         code = mapping == NULL ? error->code : add_mapping(one, mapping, error);
@@ -202,13 +201,18 @@ static mb_code regrant(mb_broker *broker, struct claimed *one, const char *secre
     return code;
 }
 
-/* A caller that gets an error gets no objects: the earlier ones must not stay open unseen. The broker keeps their layouts. */
+/*
+ * A caller that gets an error gets no objects: the earlier ones must not stay open unseen. The broker keeps their layouts, and the next
+ * claim makes them anew.
+ */
 static void discard(struct collection *all, bool with_mappings)
 {
     for (size_t index = 0; index < all->claimed_count; index++) {
         struct claimed *const one = &all->claimed[index];
-        for (size_t mapping = 0; with_mappings && mapping < one->count; mapping++)
+        for (size_t mapping = 0; with_mappings && mapping < one->count; mapping++) {
+            one->mappings[mapping]->broker->claim_cut_off = true;
             mapping_free(one->mappings[mapping]);
+        }
         free((void *)one->mappings);
     }
     arena_free(all->arena);
@@ -272,15 +276,12 @@ static mb_code collect(mb_broker *broker, const char *member, const char *value,
     if (code == MB_OK)
         code = finish_call(&whole, "Claim", &parameters, true, error);
     text_free(&parameters);
-    const int64_t give_up_at = deadline_in(broker->reconnect_ms);
     if (code == MB_OK) {
-        for (unsigned attempt = 0;; attempt++) {
+        struct patience patience = {0};
+        do {
             all->left_count = 0;
             code = pass(broker, &whole, all, error);
-            if (code != MB_CONNECTION_LOST || now_ms() >= give_up_at)
-                break;
-            pause_ms(backoff_ms(broker, attempt), give_up_at);
-        }
+        } while (code == MB_CONNECTION_LOST && may_try_again(broker, &patience));
     }
     text_free(&whole);
     for (size_t index = 0; code == MB_OK && broker->claim_cut_off && index < all->claimed_count; index++)

@@ -109,13 +109,10 @@ mb_code end_call(mb_broker *broker, const char *method, struct text *parameters,
     mb_code code = finish_call(&whole, method, parameters, true, error);
     text_free(parameters);
     if (code == MB_OK) {
-        const int64_t give_up_at = deadline_in(broker->reconnect_ms);
-        for (unsigned attempt = 0;; attempt++) {
+        struct patience patience = {0};
+        do
             code = one_end(broker, &whole, method, deadline, dispatching, outcome, error);
-            if (code != MB_CONNECTION_LOST || !repeatable || now_ms() >= give_up_at)
-                break;
-            pause_ms(backoff_ms(broker, attempt), give_up_at);
-        }
+        while (code == MB_CONNECTION_LOST && repeatable && may_try_again(broker, &patience));
     }
     text_free(&whole);
     return code;

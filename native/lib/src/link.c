@@ -151,16 +151,25 @@ mb_code dial(mb_broker *broker, int64_t deadline, struct connection *connection,
     }
 }
 
+bool may_try_again(mb_broker *broker, struct patience *patience)
+{
+    if (patience->breaks == 0)
+        patience->give_up_at = deadline_in(broker->reconnect_ms);
+    if (now_ms() >= patience->give_up_at)
+        return false;
+    pause_ms(backoff_ms(broker, patience->breaks++), patience->give_up_at);
+    return true;
+}
+
 mb_code call(mb_broker *broker, const char *method, struct text *parameters, enum repeat repeat, struct reply *reply, mb_error *error)
 {
     struct text whole = {0};
     mb_code code = finish_call(&whole, method, parameters, false, error);
-    int64_t give_up_at = deadline_in(broker->reconnect_ms);
-    bool broken = false;
+    struct patience patience = {.give_up_at = deadline_in(broker->reconnect_ms)};
     text_free(parameters);
-    for (unsigned attempt = 0; code == MB_OK; attempt++) {
+    while (code == MB_OK) {
         bool sent = false;
-        code = up(broker, give_up_at, error);
+        code = up(broker, patience.give_up_at, error);
         if (code != MB_OK)
             break;
         code = exchange(&broker->main, whole.at, whole.used + 1, method, deadline_in(broker->call_ms), reply, &sent, error);
@@ -169,17 +178,13 @@ mb_code call(mb_broker *broker, const char *method, struct text *parameters, enu
         connection_close(&broker->main);
         if (code != MB_CONNECTION_LOST)
             break;
-        if (!broken)
-            give_up_at = deadline_in(broker->reconnect_ms);
-        broken = true;
-        if ((sent && repeat == repeat_never) || now_ms() >= give_up_at) {
+        if ((sent && repeat == repeat_never) || !may_try_again(broker, &patience)) {
             fail(error, code,
                  "the connection broke while %s was in progress: the broker carried it out entirely, or not at all. Check the current state "
                  "before you repeat it",
                  method);
             break;
         }
-        pause_ms(backoff_ms(broker, attempt), give_up_at);
         code = MB_OK;
     }
     text_free(&whole);

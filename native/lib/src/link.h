@@ -28,6 +28,15 @@ mb_code greet(mb_broker *broker, struct connection *connection, int64_t deadline
 /* A connection of its own, when the broker can be reached until the deadline. */
 mb_code dial(mb_broker *broker, int64_t deadline, struct connection *connection, mb_error *error);
 
+/* How long a call whose connection breaks is tried again: for reconnect_ms from the first break on. */
+struct patience {
+    int64_t give_up_at;
+    unsigned breaks;
+};
+
+/* After a break. Pauses before the next attempt; false: no more. */
+bool may_try_again(mb_broker *broker, struct patience *patience);
+
 /* The pause before an attempt; 0 is the first. */
 int64_t backoff_ms(mb_broker *broker, unsigned attempt);
 void pause_ms(int64_t ms, int64_t deadline);

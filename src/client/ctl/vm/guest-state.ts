@@ -58,6 +58,7 @@ export class GuestSaver {
     const deadline = performance.now() + order.ms
     const leftMs = () => Math.max(0, deadline - performance.now())
     const status = await machine.status()
+    await openState(this.state, leftMs())
     const running = status === 'running'
     const isSent = status === 'postmigrate' && this.has(machine)
     if (!running && !isSent && status !== 'paused')
@@ -149,6 +150,13 @@ function isWritten(state: StateMemory, offset: number, chunk: Buffer): boolean {
   } catch {
     return false
   }
+}
+
+/** @throws Failure SaveFailed */
+async function openState(state: StateMemory, ms: number): Promise<void> {
+  await state.open(AbortSignal.timeout(Math.ceil(ms))).catch(error => {
+    throw failed(`${state.name} can't be mapped: ${error.message}`)
+  })
 }
 
 /** @throws Failure SaveFailed */

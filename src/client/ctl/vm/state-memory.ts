@@ -42,7 +42,7 @@ export class StateMemory implements StateBytes {
     const memory = new StateMemory(claimed.allocation)
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
     for (const other of claimed.mappings) if (other !== whole) await other.close({ signal })
-    await memory.open(whole, signal)
+    await memory.open(signal, whole)
     return memory
   }
 
@@ -58,13 +58,23 @@ export class StateMemory implements StateBytes {
   async grow(bytes: number, signal: AbortSignal): Promise<void> {
     // Device memory grows only while nobody has it open.
     this.release()
-    await this.mapping?.close({ signal })
-    this.mapping = undefined
     try {
+      await this.mapping?.close({ signal })
       await this.allocation.grow(bytes, { signal })
     } finally {
-      await this.open(undefined, signal)
+      await this.open(signal)
     }
+  }
+
+  /** Maps it, unless it is mapped: a broker that was frozen or away may have let a growth fail without a mapping. @throws BrokerError */
+  async open(signal: AbortSignal, waiting?: Mapping): Promise<void> {
+    if (this.isOpen) return
+    const mapping = waiting ?? (await this.allocation.map({ signal }))
+    const map = new native.TableMap(mapping.fd, mapping.mmapOffset, mapping.length)
+    check('mmap', map.errno)
+    mapping.onRevoke(() => this.release())
+    this.mapping = mapping
+    this.map = map
   }
 
   /** Describes the state for people and `vm list`. Only the memory itself counts. */
@@ -87,17 +97,12 @@ export class StateMemory implements StateBytes {
   }
 
   private get mapped(): TableMap {
-    if (this.map && this.mapping?.state === 'held') return this.map
+    if (this.map && this.isOpen) return this.map
     throw new BrokerError('MappingRevoked', `the broker has taken ${this.name} back`)
   }
 
-  private async open(waiting: Mapping | undefined, signal: AbortSignal): Promise<void> {
-    const mapping = waiting ?? (await this.allocation.map({ signal }))
-    const map = new native.TableMap(mapping.fd, mapping.mmapOffset, mapping.length)
-    check('mmap', map.errno)
-    mapping.onRevoke(() => this.release())
-    this.mapping = mapping
-    this.map = map
+  private get isOpen(): boolean {
+    return this.map !== undefined && this.mapping?.state === 'held'
   }
 
   private release(): void {
