@@ -2,9 +2,10 @@
  * Proves that what goes wrong with a VM is said in plain words, and costs no guest: QEMU that does not start, dies, hangs or
  * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
  */
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import path from 'node:path'
+import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
@@ -319,6 +320,40 @@ withQemu(qemu => {
     await scene.staysPaused('vm-1')
   })
 
+  test('a save that fails, and after which QEMU does not let the guest go on, says so; the update is not told that it runs', async () => {
+    const refuses = path.join(scene.folder, 'refuses')
+    const stubborn = scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))
+    scene.write('vm-1', { vm: `qemu = "${stubborn}"`, arguments: scene.monitorArguments })
+    const run = await scene.counting('vm-1')
+    const qmp = await scene.monitor()
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': 'none-such' })
+    writeFileSync(refuses, '')
+    expect(await stop('vm-1', '--save')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/SaveFailed: the guest stays paused: .*cont: refused.*none-such/),
+    })
+    expect(await vm('vm-1')).toMatchObject({ state: 'paused', reason: expect.stringMatching(/vm resume/) })
+    expect(await qmp.execute('query-status')).toMatchObject({ running: false })
+    const broker = await connect({ socket: scene.broker.socket })
+    try {
+      for await (const { update, participants } of broker.beginUpdate({ deadlineMs: 60_000 })) {
+        const [one] = participants
+        if (one?.state !== 'failed') continue
+        expect(one.detail).toMatch(/^the guest stays paused/)
+        await broker.cancelUpdate(update.id)
+      }
+    } finally {
+      await broker.close()
+    }
+    rmSync(refuses)
+    expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({ code: 0 })
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': '' })
+    qmp.close()
+    await run.countsOn()
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    await scene.goesOn('vm-1')
+  })
+
   test('a range that is full is said before QEMU starts', async () => {
     scene.write('vm-1', { memory: '[[memory]]\nbytes = "10GiB"\n' })
     expect(await scene.run('vm-1').outcome).toMatchObject({
@@ -358,17 +393,28 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
-  test('a frozen broker keeps no guest from being saved', async () => {
+  test('a frozen broker keeps no guest from being saved, and a start waits for the thaw', async () => {
     scene.write('vm-1')
     const run = await scene.counting('vm-1')
     await scene.ctl('freeze', 'the host is updated')
     expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
+    const left = await scene.counter('vm-1')
+    const waits = scene.run('vm-1')
+    await waits.says(/the broker is frozen.*the host is updated; waiting/)
+    await scene.ctl('thaw')
+    await waits.counts(5)
+    expect([left, left + 1]).toContain(waits.counters[0])
+    await stop('vm-1', '--save')
+    // One that outlasts start_ms ends the run, and nothing else.
+    scene.write('vm-1', { more: '[deadline]\nstart_ms = 500\n' })
+    await scene.ctl('freeze', 'the host is updated')
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/Frozen: .*the host is updated/),
     })
     await scene.ctl('thaw')
+    scene.write('vm-1')
     await scene.goesOn('vm-1')
   })
 

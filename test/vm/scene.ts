@@ -319,12 +319,13 @@ qemu.stdio[3].on('data', bytes => {
   )
 }
 
-/** A QEMU that refuses a command. */
-export function refusingQemu(program: string, command: string): string {
+/** A QEMU that refuses a command, while this file is there. */
+export function refusingQemu(program: string, command: string, file = '/'): string {
   return proxyQemu(
     program,
     `monitor.on('data', bytes => {
-  if (!bytes.includes('"' + ${JSON.stringify(command)} + '"')) return qemu.stdio[3].write(bytes)
+  const refuses = bytes.includes('"' + ${JSON.stringify(command)} + '"') && existsSync(${JSON.stringify(file)})
+  if (!refuses) return qemu.stdio[3].write(bytes)
   for (const line of bytes.toString().trim().split('\\n'))
     monitor.write(JSON.stringify({ error: { desc: 'refused' }, id: JSON.parse(line).id }) + '\\n')
 })

@@ -172,6 +172,38 @@ withQemu(qemu => {
     expectGapless(run.counters)
   })
 
+  test('a VM that begins to start during an update, or starts anew, is saved for it; one that can not start, has nothing to save', async () => {
+    let go: (() => void) | undefined
+    const held = new Promise<void>(resolve => {
+      go = resolve
+    })
+    const leaving = new AbortController()
+    const { joined } = broker.participate({ name: 'holds', prepare: () => held, signal: leaving.signal })
+    await joined
+    const update = new Update()
+    await update.is('preparing')
+    const state = async () => (await broker.update()).participants.find(({ name }) => name === 'vm-1')?.state
+    scene.write('vm-1')
+    for (let round = 0; round < 2; round++) {
+      const run = scene.run('vm-1')
+      await until(async () => (await scene.state('vm-1')) === 'prepared', 'the VM to be saved')
+      await until(async () => (await state()) === 'ready', 'its answer')
+      await expectPrepared()
+      await run.kill()
+    }
+    const lacks = scene.program('lacks', '#!/bin/sh\nexit 1\n')
+    scene.write('vm-1', { vm: `qemu = "${lacks}"` })
+    expect((await scene.run('vm-1').outcome).code).toBe(1)
+    expect(await state()).toBe('ready')
+    expect(update.states).not.toContain('failed')
+    go!()
+    await update.is('ready')
+    await update.cancel()
+    leaving.abort()
+    scene.write('vm-1')
+    await scene.goesOn('vm-1')
+  })
+
   test('a VM that is being stopped, or stopped before its guest ran, is ready when it has ended', async () => {
     const go = path.join(scene.folder, 'go')
     const slow = scene.program('slow', slowQemu(qemu, go, 'migrate'))

@@ -2,13 +2,13 @@
  * Proves that a newer QEMU takes a guest from the one that runs it, with no count lost and no memory copied; and that whatever
  * goes wrong on the way leaves the guest in the old one.
  */
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
-import { faultyQemu, gone, Scene, signalledQemu, slowQemu } from './scene'
+import { faultyQemu, gone, refusingQemu, Scene, signalledQemu, slowQemu } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -172,6 +172,61 @@ withQemu(qemu => {
     run.signal('SIGTERM')
     expect((await run.outcome).code).toBe(0)
     await scene.staysPaused('vm-1')
+  })
+
+  test('where the old QEMU does not let the guest go on, every verb tries that again, and none loses it', async () => {
+    const refuses = path.join(scene.folder, 'refuses')
+    const stubborn = scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))
+    scene.write('vm-1', {
+      vm: `qemu = "${stubborn}"`,
+      arguments: scene.monitorArguments,
+      more: '[deadline]\nsave_ms = 2000\nanswer_ms = 3000\n',
+    })
+    let run = await scene.counting('vm-1')
+    // It gets the whole guest, and never runs it.
+    const freezes = scene.program('freezes', signalledQemu(qemu, '"return"', 'SIGSTOP', 'migrate-incoming'))
+    const stick = async () => {
+      writeFileSync(refuses, '')
+      expect(await upgrade('--qemu', freezes)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/UpgradeFailed: the guest stays paused: .*cont: refused.*vm resume/),
+      })
+      expect(await vm()).toMatchObject({ state: 'paused', reason: expect.stringMatching(/cont: refused/) })
+      const qmp = await scene.monitor()
+      expect(await qmp.execute('query-status')).toMatchObject({ status: 'postmigrate' })
+      qmp.close()
+    }
+    await stick()
+    for (const verb of [
+      ['stop', 'vm-1', '--save'],
+      ['upgrade', 'vm-1'],
+      ['resume', 'vm-1'],
+    ]) {
+      expect(await scene.ctl('vm', ...verb)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/NotResumed: the guest stays paused/),
+      })
+      expect(await vm()).toMatchObject({ state: 'paused' })
+    }
+    rmSync(refuses)
+    expect((await scene.ctl('vm', 'resume', 'vm-1')).stdout).toBe('vm-1 is running\n')
+    expect(await vm()).toMatchObject({ state: 'running', reason: null })
+    await run.countsOn()
+    await stick()
+    rmSync(refuses)
+    expect(await upgrade()).toMatchObject({ code: 0 })
+    await run.countsOn()
+    await stick()
+    // Its owner's monitor repairs it too.
+    const qmp = await scene.monitor()
+    await qmp.execute('cont')
+    qmp.close()
+    await until(async () => (await vm()).state === 'running', 'it to be seen')
+    await run.countsOn()
+    await stick()
+    rmSync(refuses)
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    run = await scene.goesOn('vm-1')
   })
 
   test('a new QEMU that dies once it runs the guest ends with it: the old one never goes on', async () => {

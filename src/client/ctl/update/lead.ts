@@ -344,10 +344,13 @@ class Lead {
         if (!(error instanceof BrokerError) || error.code !== 'NotFound') throw error
       })
       const { gone, frozen } = await this.remains()
-      const but =
-        gone.length === 0
-          ? ''
-          : `, except ${gone.slice(0, 8).join(', ')}${gone.length > 8 ? ', ...' : ''}: saved and ended, so start them`
+      const but = [
+        except(gone, 'saved and ended, so start them'),
+        except(
+          this.standing.paused,
+          "paused, and QEMU does not let them go on: 'broker-ctl vm resume' tries again",
+        ),
+      ].join('')
       const still =
         frozen === null ? '' : `; but the broker is still frozen (${frozen}): 'broker-ctl thaw' ends that`
       return `the update is called off, and everybody runs${but}${still}`
@@ -375,6 +378,11 @@ class Lead {
     const isOurs = update && update.reason === this.options.reason && update.begunAt >= this.startedAt
     return isOurs && this.ended instanceof BrokerError && this.ended.code !== 'Busy' ? update.id : undefined
   }
+}
+
+function except(names: readonly string[], why: string): string {
+  if (names.length === 0) return ''
+  return `, except ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''}: ${why}`
 }
 
 /** The words of a service manager that stops no host, and of one that does. */

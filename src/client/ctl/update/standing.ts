@@ -1,5 +1,6 @@
 import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
+import { staysPaused } from './stays-paused'
 
 /** Whether the leading program goes on, from what the broker has said. */
 type Verdict =
@@ -48,6 +49,13 @@ export class Standing {
     }
     if (update.state === 'ready') return { kind: 'go', anyway: false }
     return missing.length > 0 ? { kind: 'go', anyway: true } : { kind: 'wait' }
+  }
+
+  /** Those that failed, and whose guests did not go on. */
+  get paused(): string[] {
+    return this.participants
+      .filter(({ state, detail }) => state === 'failed' && detail?.startsWith(staysPaused))
+      .map(({ name }) => name)
   }
 
   /** Those that are not there to go on: they had saved, and ended. */

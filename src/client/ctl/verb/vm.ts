@@ -36,6 +36,7 @@ export function addVm(program: Command): void {
   addRun(noun)
   addVmList(noun)
   addStop(noun)
+  addResume(noun)
   addUpgrade(noun)
   addCheck(noun)
 }
@@ -74,8 +75,9 @@ function addVmList(noun: Command): void {
     usage: 'list',
     summary: 'The VMs that have a file, and how they stand',
     examples: ['vm list', 'vm list --json | jq -r \'.[] | select(.state == "failed") | .name\''],
-    notes: `States: starting, running, upgrading, saving, stopping; prepared: paused and saved for an update of the host; saved: the next
-run goes on from there; stopped; failed; invalid: the file has a mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
+    notes: `States: starting, running, upgrading, saving, stopping; prepared: paused and saved for an update of the host; paused: QEMU does not
+let the guest go on, and "vm resume" tries again; saved: the next run goes on from there; stopped; failed; invalid: the file has a
+mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
   })
     .option(...directoryOption)
     .action((options: DirectoryOption, command: Command) =>
@@ -107,6 +109,21 @@ function addStop(noun: Command): void {
       const forced = done.forced ? '; it did not switch itself off in time' : ''
       print(json, { name, ...done }, () => `${name} is ${done.state}${forced}`)
     })
+}
+
+function addResume(noun: Command): void {
+  addVerb(noun, {
+    usage: 'resume <vm>',
+    summary: 'Let a guest go on that stands still',
+    examples: ['vm resume vm-42'],
+    notes: `For a VM that "vm list" shows as paused: a save or an upgrade of it failed, and then QEMU did not let the guest go on, as where another
+program had taken the lock of its disk. The reason is in "vm list". A guest that stands still after an error of its disk, or by an
+order at a monitor, goes on too.`,
+  }).action(async (name: string, _options, command: Command) => {
+    const { json = false } = command.optsWithGlobals<CommonOptions>()
+    const done = await askForChange<{ state: string }>(name, { ask: 'resume' }, json)
+    print(json, { name, ...done }, () => `${name} is ${done.state}`)
+  })
 }
 
 interface UpgradeAnswer {
@@ -215,6 +232,7 @@ function description(settings: VmSettings, command: readonly string[]): string {
 const colors: Partial<Record<VmSurvey['state'], CellColor>> = {
   running: 'green',
   prepared: 'yellow',
+  paused: 'yellow',
   failed: 'red',
   invalid: 'red',
   unknown: 'yellow',

@@ -17,13 +17,15 @@ export interface UpgradeRequest {
 
 /**
  * The language of a runner: JSON lines on a socket in its folder. A client sends {"ask":"state"} or
- * {"ask":"stop","how":"save"} or {"ask":"upgrade","text":FILE,"qemu":PROGRAM,"dryRun":false}. The runner answers with any number of {"progress":TEXT}, then one {"done":OBJECT} or
- * {"error":{"code","message"}}.
+ * {"ask":"stop","how":"save"} or {"ask":"resume"} or {"ask":"upgrade","text":FILE,"qemu":PROGRAM,"dryRun":false}. The runner answers
+ * with any number of {"progress":TEXT}, then one {"done":OBJECT} or {"error":{"code","message"}}.
  */
 interface Controlled {
   record(): VmRecord
   /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on. */
   stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>
+  /** Resolves when the guest runs, or rejects when it stays paused. */
+  resume(): Promise<object>
   /** Resolves when the guest runs in the new QEMU, or rejects when it goes on in the old one. */
   upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object>
 }
@@ -60,7 +62,8 @@ async function answer(request: Record<string, unknown>, lines: JsonLines, contro
     if (request.ask === 'state') lines.send({ done: controlled.record() })
     else if (request.ask === 'stop' && isHow(request.how)) {
       lines.send({ done: await controlled.stop(request.how, tell) })
-    } else if (request.ask === 'upgrade' && isUpgrade(request)) {
+    } else if (request.ask === 'resume') lines.send({ done: await controlled.resume() })
+    else if (request.ask === 'upgrade' && isUpgrade(request)) {
       const { text, qemu, dryRun } = request
       lines.send({ done: await controlled.upgrade({ text, qemu, dryRun }, tell) })
     } else lines.send({ error: { code: 'NotUnderstood', message: 'this runner does not know that request' } })

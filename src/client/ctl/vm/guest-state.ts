@@ -52,7 +52,8 @@ export class GuestSaver {
 
   /**
    * Stops the guest and saves it. From its return on what is saved counts, and the guest must not run.
-   * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before; or it is stopped as before, and can be saved
+   * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before; or it is stopped as before, and can be saved.
+   * GuestStuck: it ran before, and is stopped
    */
   async save(machine: Machine, order: SaveOrder): Promise<SavedState> {
     const deadline = performance.now() + order.ms
@@ -71,8 +72,9 @@ export class GuestSaver {
       if (leftMs() === 0) throw failed('the deadline was over before the guest was saved')
       return await this.store(machine, pausedAt, order, leftMs())
     } catch (error) {
-      if (running) await machine.cont().catch(() => {})
-      throw error instanceof Failure ? error : failed((error as Error).message)
+      const failure = error instanceof Failure ? error : failed((error as Error).message)
+      if (running) await machine.goOn(failure)
+      throw failure
     }
   }
 

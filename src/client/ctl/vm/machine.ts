@@ -11,6 +11,7 @@ import type { Inherited } from './launcher'
 import { Migration } from './migration'
 import { describeExit, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
+import { GuestStuck } from './stuck'
 
 /** Something that takes QEMU's migration stream as it comes. */
 type Sink = (bytes: Buffer) => void
@@ -19,6 +20,9 @@ type Sink = (bytes: Buffer) => void
 const bandwidthMax = TiB
 const endMs = 10_000
 const lastWordsMs = 2_000
+/** For so long QEMU is asked again to let a guest go on. */
+const insistMs = 5_000
+const insistPollMs = 250
 
 /** A running QEMU and its monitor. The guest runs after cont(), or after passTo(). */
 export class Machine {
@@ -148,6 +152,26 @@ export class Machine {
     return this.qmp.execute('cont', undefined, answerMs)
   }
 
+  /**
+   * Lets a paused guest go on. QEMU may refuse for a moment: it takes the locks of the disks again.
+   * @param failure what has failed before
+   * @throws GuestStuck; not where QEMU has ended
+   */
+  async goOn(failure: { readonly code: string; readonly message?: string }): Promise<void> {
+    for (const end = performance.now() + insistMs; ; await sleep(insistPollMs)) {
+      try {
+        await this.cont()
+        return
+      } catch (error) {
+        const isRefused = (error as QmpError).kind === 'refused'
+        if (isRefused && performance.now() < end) continue
+        if (!isRefused) await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
+        if (this.process.exit) return
+        throw new GuestStuck(failure.code, (error as Error).message, failure.message)
+      }
+    }
+  }
+
   /** Asks the guest to switch itself off. False: it is still there at the deadline. */
   async powersDown(ms: number): Promise<boolean> {
     await this.run('system_powerdown')
@@ -231,10 +255,10 @@ export class Machine {
     return this.runs > 0
   }
 
-  /** After a failed passTo(), when the other QEMU has ended: the guest goes on here, if it ran. @throws QmpError */
-  async takeBack(running: boolean): Promise<void> {
+  /** After a failed passTo(), when the other QEMU has ended: the guest goes on here, if it ran. @throws GuestStuck */
+  async takeBack(running: boolean, failure: Failure): Promise<void> {
     await this.migration.cancel()
-    if (running && (await this.status()) !== 'running') await this.cont()
+    if (running) await this.goOn(failure)
   }
 
   /** When the guest was last stopped, and last went on, by QEMU's clock. */

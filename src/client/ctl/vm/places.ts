@@ -23,7 +23,7 @@ export function runtimeRoot(environment: NodeJS.ProcessEnv = process.env, uid = 
 }
 
 const vmStates = [
-  ...(['starting', 'running', 'upgrading', 'saving', 'prepared'] as const),
+  ...(['starting', 'running', 'upgrading', 'saving', 'prepared', 'paused'] as const),
   ...(['stopping', 'saved', 'stopped', 'failed'] as const),
 ] as const
 export type VmState = (typeof vmStates)[number]

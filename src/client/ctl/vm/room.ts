@@ -4,13 +4,30 @@ import { Failure } from '../exit'
 
 const pollMs = 250
 
-/** Until when an allocation waits for memory that the broker scrubs. */
+/** Until when a start waits for the broker: for memory that it scrubs, and for the end of a freeze. */
 export interface Patience {
   /** By performance.now(). */
   readonly deadline: number
   readonly signal: AbortSignal
-  /** It waits from now on. */
-  readonly onWait: () => void
+  /** It waits from now on, for what the text says. */
+  readonly onWait: (reason: string) => void
+}
+
+/** Makes a change at the broker, if need be once the freeze is over. */
+export async function onceThawed<T>(
+  { deadline, signal, onWait }: Patience,
+  change: () => Promise<T>,
+): Promise<T> {
+  for (let waits = false; ; waits = true) {
+    try {
+      return await change()
+    } catch (error) {
+      const isFrozen = error instanceof BrokerError && error.code === 'Frozen'
+      if (!isFrozen || performance.now() >= deadline) throw error
+      if (!waits) onWait(`the broker is frozen: ${error.message}`)
+      await sleep(pollMs, undefined, { signal })
+    }
+  }
 }
 
 /** Allocates, if need be once the broker has scrubbed what it is scrubbing, as it does with all of a new range. */
@@ -28,7 +45,7 @@ export async function withRoom<T>(
       const full = (error instanceof BrokerError || error instanceof Failure) && error.code === 'NoSpace'
       const hopeful = ranges.some(range => range.scrubbingBytes > 0) && performance.now() < deadline
       if (!full || !hopeful) throw error
-      if (!waits) onWait()
+      if (!waits) onWait('there is no room until the broker has scrubbed more memory')
       await sleep(pollMs, undefined, { signal })
     }
   }

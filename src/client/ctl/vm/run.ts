@@ -6,6 +6,7 @@ import { exitCode, Failure } from '../exit'
 import { serveControl } from './control'
 import type { Inherited } from './launcher'
 import { VmPlaces } from './places'
+import { onceThawed } from './room'
 import { marginMs, Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
@@ -51,13 +52,15 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     const patience = {
       deadline: performance.now() + settings.startMs,
       signal: starting.signal,
-      onWait: () => {
+      onWait: (reason: string) => {
         manager.extend(settings.startMs + marginMs)
-        manager.status('waiting for memory that the broker is scrubbing')
-        log('there is no room until the broker has scrubbed more memory')
+        manager.status(`waiting: ${reason}`)
+        log(`${reason}; waiting`)
       },
     }
-    const state = await claimState(broker, { ...place, secret, patience }, name, starting.signal)
+    const state = await onceThawed(patience, () =>
+      claimState(broker, { ...place, secret, patience }, name, starting.signal),
+    )
     const owner = {
       broker,
       socket: options.socket,
@@ -75,6 +78,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     const control = await serveControl(places.control, {
       record: () => runner.record(),
       stop: (how, progress) => runner.stop(how, progress),
+      resume: () => runner.resume(),
       upgrade: (request, progress) => runner.upgrade(request, progress),
     })
     try {

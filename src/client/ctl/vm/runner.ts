@@ -17,6 +17,7 @@ import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
 import { SocketFiles } from './socket-files'
 import { Standing, type StandingParts } from './standing'
+import { GuestStuck } from './stuck'
 import { TapSettings } from './tap-settings'
 import { GuestLost, type UpgradeOrder, upgrade } from './upgrade'
 import { planUpgrade } from './upgrade-plan'
@@ -38,13 +39,19 @@ export class Runner {
   private readonly standing: Standing
   private machine: Machine | undefined
   private memory: readonly GuestMemory[] = []
-  /** Changes of the VM come one after the other. undefined: none is under way. Never rejects. */
+  /**
+   * Changes of the VM come one after the other, and the first is the start: what comes before it waits for it. undefined: none is
+   * under way. Never rejects.
+   */
   private underWay: Promise<void> | undefined
+  private begin!: () => void
   private readonly saver: GuestSaver
   /** The last save of this QEMU. */
   private saved: SavedState | undefined
   /** The reason why the runner itself has ended QEMU. */
   private failure: Failure | undefined
+  /** The reason why QEMU keeps a guest paused that ran. undefined: it does not. */
+  private stuck: string | undefined
   /** Ends an upgrade while the guest still runs in the old QEMU. */
   private upgrading: AbortController | undefined
 
@@ -56,6 +63,9 @@ export class Runner {
     this.settings = parts.settings
     this.standing = new Standing(parts)
     this.saver = new GuestSaver(parts.state)
+    this.underWay = new Promise(resolve => {
+      this.begin = resolve
+    })
   }
 
   record(): VmRecord {
@@ -69,14 +79,17 @@ export class Runner {
 
   /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
   start(discardState: boolean, starting: AbortSignal): Promise<void> {
-    return this.exclusively(async () => {
+    const started = this.exclusively(async () => {
       try {
         await this.startNow(discardState, starting)
       } catch (error) {
         if (starting.aborted) this.standing.enter('stopped', 'before the guest ran')
+        else this.fail((error as Error).message)
         throw error
       }
     })
+    this.begin()
+    return started
   }
 
   /**
@@ -101,7 +114,7 @@ export class Runner {
 
   /** @throws Failure: the guest goes on */
   async stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object> {
-    const machine = this.free('running', 'prepared')
+    const machine = this.free('running', 'paused', 'prepared')
     return this.exclusively(() => this.stopNow(machine, how ?? this.settings.onStop, progress))
   }
 
@@ -132,13 +145,28 @@ export class Runner {
    * @throws Failure: the guest goes on as before
    */
   async upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object> {
-    const machine = this.free('running')
+    const machine = this.free('running', 'paused')
     const file = parseVmFile(request.text, this.settings.file, this.settings.name)
     const settings = { ...file, qemu: request.qemu ?? file.qemu }
     const changes = planUpgrade(this.settings, settings)
     for (const change of changes) progress(change)
     const done = await this.exclusively(() => this.upgradeNow(machine, settings, request.dryRun, progress))
     return { ...done, changes }
+  }
+
+  /** Lets a guest go on that stands still, for whatever reason. @throws GuestStuck */
+  async resume(): Promise<object> {
+    const machine = this.free('running', 'paused')
+    return this.exclusively(async () => {
+      try {
+        await this.letGoOn(machine)
+        this.standing.enter('running')
+        return { state: 'running' }
+      } catch (error) {
+        this.stays(machine, error)
+        throw error
+      }
+    })
   }
 
   /**
@@ -192,6 +220,23 @@ export class Runner {
     return changed.finally(() => underWay)
   }
 
+  /** A change failed, and left the guest in this QEMU. */
+  private stays(machine: Machine, error: unknown): void {
+    if (machine.process.exit) return
+    if (error instanceof GuestStuck) this.stuck = error.message
+    this.standing.enter(this.stuck === undefined ? 'running' : 'paused', this.stuck)
+  }
+
+  /** Before a change that a guest which QEMU keeps paused can't go through. @throws GuestStuck */
+  private async unstick(machine: Machine): Promise<void> {
+    if (this.stuck !== undefined) await this.letGoOn(machine)
+  }
+
+  private async letGoOn(machine: Machine): Promise<void> {
+    await machine.goOn({ code: 'NotResumed' })
+    this.stuck = undefined
+  }
+
   private async startNow(discardState: boolean, starting: AbortSignal): Promise<void> {
     const { owner, state, manager, log } = this.parts
     const { settings } = this
@@ -230,15 +275,21 @@ export class Runner {
   private use(machine: Machine): void {
     this.machine = machine
     this.standing.machine = machine
-    machine.onRun = () => void this.hasRun(machine)
+    this.stuck = undefined
+    machine.onRun = () => {
+      if (machine === this.machine) this.stuck = undefined
+      void this.hasRun(machine)
+    }
   }
 
-  /** Somebody else's order by a monitor lets a prepared guest run: what was saved is not true of it any more. */
+  /** Somebody else's order by a monitor lets a paused guest run. What was saved of a prepared one is not true any more. */
   private async hasRun(machine: Machine): Promise<void> {
     while (this.underWay) await this.underWay
     const { saved } = this
     const { state } = this.standing.record
-    if (machine !== this.machine || state !== 'prepared' || !saved || this.saver.has(machine)) return
+    if (machine !== this.machine) return
+    if (state === 'paused') this.standing.enter('running')
+    if (state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
     erase(this.parts.state)
     this.saved = undefined
@@ -273,6 +324,7 @@ export class Runner {
     const sockets = new SocketFiles(this.settings.arguments)
     const taps = new TapSettings(this.parts.inherited)
     try {
+      if (!dryRun && !this.saver.has(machine)) await this.unstick(machine)
       const {
         machine: newer,
         from,
@@ -296,16 +348,17 @@ export class Runner {
         const after = downtimeMs === undefined ? '' : `; it stood still for ${downtimeMs.toFixed(1)} ms`
         this.parts.log(`the guest goes on in QEMU ${to}${after}`)
       }
+      this.standing.enter('running')
       return { state: 'running', from, to, downtimeMs: downtimeMs ?? null }
     } catch (error) {
       taps.restore()
       if (error instanceof GuestLost) this.failure = error
       if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
+      this.stays(machine, error)
       throw error
     } finally {
       sockets.restore()
       this.upgrading = undefined
-      if (!this.machine?.process.exit) this.standing.enter('running')
     }
   }
 
@@ -327,6 +380,8 @@ export class Runner {
 
   private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
     try {
+      const needsToRun = how === 'powerdown' || (how === 'save' && !this.saver.has(machine))
+      if (needsToRun) await this.unstick(machine)
       if (this.standing.record.state === 'prepared') progress('it is saved for an update of the host already')
       else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
@@ -335,7 +390,7 @@ export class Runner {
       this.standing.describe('saved')
       return { state: 'saved' }
     } catch (error) {
-      if (!machine.process.exit) this.standing.enter('running')
+      this.stays(machine, error)
       throw error
     }
   }
@@ -343,11 +398,12 @@ export class Runner {
   private async prepareNow(update: number, reason: string, ms: number, signal: AbortSignal): Promise<string> {
     const { machine } = this
     const { state } = this.standing.record
-    if (state === 'saved' || state === 'stopped') return `it is ${state}`
-    if (!machine || machine.process.exit || state !== 'running')
+    if (['saved', 'stopped', 'failed'].includes(state)) return `it is ${state}`
+    if (!machine || machine.process.exit || !['running', 'paused'].includes(state))
       throw new Failure('Busy', `the VM is ${state}`, exitCode.refused)
     if (ms <= 0) throw new Failure('SaveFailed', "the update's deadline has passed", exitCode.refused)
     try {
+      if (!this.saver.has(machine)) await this.unstick(machine)
       const saved = await this.save(machine, update, ms, this.parts.log, signal)
       this.standing.enter('prepared', `for an update of the host: ${reason}`)
       // Before the broker is frozen.
@@ -361,7 +417,7 @@ export class Runner {
       }
       return `${formatSize(saved.payloadBytes)} saved ${afterPause({ pausedAt: saved.pausedAt, runningAt: saved.savedAt })}`
     } catch (error) {
-      if (!machine.process.exit) this.standing.enter('running')
+      this.stays(machine, error)
       throw error
     }
   }

@@ -1,5 +1,6 @@
 import { exitCode, Failure } from '../exit'
 import type { Machine } from './machine'
+import { GuestStuck } from './stuck'
 
 export interface UpgradeOrder {
   /** Starts the QEMU that takes the guest, as a machine of this versioned type. runs: it runs the guest once it has it. */
@@ -32,8 +33,6 @@ interface Upgraded {
 
 /** The guest is in neither QEMU any more. */
 export class GuestLost extends Failure {}
-/** The guest is in the old QEMU, paused, and that does not let it go on. */
-class GuestStuck extends Failure {}
 
 /**
  * Replaces a QEMU by another one that has the same memory. Only one runs the guest at any time:
@@ -46,7 +45,7 @@ class GuestStuck extends Failure {}
  * If step 2 fails, the new QEMU is ended first. It announces that it runs a guest before it does so. Whoever has ended without
  * that has not run it, and the old one goes on.
  *
- * @throws Failure: the guest goes on in the old QEMU. GuestLost: it does not
+ * @throws Failure: the guest goes on in the old QEMU. GuestStuck: it is there, paused. GuestLost: it is not there
  */
 export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgraded> {
   const status = await old.status()
@@ -98,10 +97,8 @@ async function pass(old: Machine, machine: Machine, running: boolean, order: Upg
       await old.kill()
       throw lost(`the new QEMU ran the guest, and does not any more: ${why}`)
     }
-    await old.takeBack(runs).catch(reason => {
-      const message = `the guest is paused: ${why}; and the old QEMU does not go on: ${reason.message}`
-      throw new GuestStuck('UpgradeFailed', message, exitCode.refused)
-    })
+    await old.takeBack(runs, failed(why))
+    if (old.process.exit) throw lost(`the old QEMU has ended too: ${why}`)
     throw failed(why)
   }
   // Not by "quit", at which QEMU removes the files of its sockets: the new one has sockets of the same names.
