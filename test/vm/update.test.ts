@@ -128,10 +128,18 @@ withQemu(qemu => {
     scene.write('vm-1')
     const run = await scene.counting('vm-1')
     const [{ qemuPid }] = (await scene.list()) as [{ qemuPid: number }]
-    process.kill(qemuPid, 'SIGSTOP')
-    const update = new Update(2_000)
-    await update.is('late')
-    process.kill(qemuPid, 'SIGCONT')
+    let update: Update
+    for (;;) {
+      process.kill(qemuPid, 'SIGSTOP')
+      update = new Update(2_000)
+      await update.is('late')
+      process.kill(qemuPid, 'SIGCONT')
+      const isOver = () => ['failed', 'ready'].includes(update.last!.update.state)
+      await until(isOver, 'the answer')
+      // A runner that was asked late on a busy machine has some time left, and may use it well.
+      if (update.last!.update.state === 'failed') break
+      await update.cancel()
+    }
     expect(await update.is('failed')).toMatchObject({ detail: expect.stringMatching(/the deadline/) })
     await run.countsOn()
     await update.cancel()
