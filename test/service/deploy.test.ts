@@ -1,7 +1,7 @@
 /**
  * Proves that deploy/membroker.toml, from which every host's configuration begins, has every key there is, under the
- * table it belongs to, and is good as it is and with every line of it in use; and that the units let the broker's helper
- * finish.
+ * table it belongs to, and is good as it is and with every line of it in use; that the units let the broker's helper
+ * finish, and that systemd never gives up on them.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -40,6 +40,14 @@ test('every key of the schema is in it', () => {
   found.add('owner.user')
   expect([...found].sort()).toEqual([...keys].sort())
   expect(keys.length).toBeGreaterThan(25)
+})
+
+test.each(['membroker.service', 'membroker-vm@.service'])('%s is started again for ever', unit => {
+  const [description, service] = readFileSync(path.join(packageRoot, 'deploy', unit), 'utf8').split(
+    '[Service]',
+  )
+  expect(description).toMatch(/^StartLimitIntervalSec=0$/m)
+  expect(service).toMatch(/^Restart=(always|on-failure)$/m)
 })
 
 test('the defaults that it shows are those of the manual, and of the program', () => {
