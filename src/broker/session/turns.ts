@@ -1,8 +1,8 @@
 import { callsPerTurnMax } from '../../../protocol/wire/limits'
 import type { TurnTaker, Turns as WireTurns } from '../../../protocol/wire/responder'
 
-/** A party's calls have so long, before the others have their turn. One call may overshoot it. */
-const sliceMs = 2
+/** A party's calls have so long, before the others have their turn: a few grants. One call may overshoot it. */
+const sliceMs = 0.25
 
 interface Party {
   /** The used part of the party's slice. */
