@@ -33,7 +33,10 @@ export interface SourceDescription<K extends Keys = Keys> {
   kernel?(range: ValuesOf<K>): KernelNeeds | undefined
   /** What is wrong with these keys together. */
   mistake?(range: ValuesOf<K>): { readonly key: string; readonly reason: string } | undefined
-  /** The kernel preserves its memfds over kexec, at least during an update. */
+  /**
+   * The kernel preserves its memfds over kexec, at least during an update: for a next kernel that kexec_file_load loads, in a
+   * format that no kernel promises for another release.
+   */
   isPreserved?(range: ValuesOf<K>): boolean
   /** Why a kexec loses what a range holds, whatever the next kernel does with its memory; a sentence. */
   lostByKexec?(range: ValuesOf<K>): string | undefined

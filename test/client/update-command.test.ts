@@ -4,7 +4,7 @@
  * participant is in the way.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Broker, connect, MiB } from '../../src/client'
 import { Ignored, type Named } from '../../src/client/ctl/update/ignored'
@@ -12,7 +12,8 @@ import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
 import { OtherProcess } from '../support/other-process'
 import { until } from '../support/test-broker'
-import { ctl } from './support/ctl'
+import { ctl, startCtl } from './support/ctl'
+import { kernelFile } from './support/kernel-file'
 import { UpdateHost } from './support/update-host'
 
 const tenant = 65534
@@ -71,11 +72,13 @@ test('all are saved, all is frozen, and then the kernel goes; after the boot the
   ).toEqual([
     expect.stringMatching(/^preflight {3}warning {2}main: the files in .* survive a kexec only on /),
     'preflight   There is no range in reserved memory.',
-    'kernel      IMAGE is loaded',
+    'kernel      IMAGE',
+    'initrd      none',
+    'line        quiet',
     'update      N: kernel 7; T for the participants',
     ...stdout
       .split('\n')
-      .slice(4, -4)
+      .slice(6, -4)
       .map(() => expect.stringMatching(/^ {2}vm-[ab]: (asked|ready after T)$/)),
     'frozen      2 participants are ready',
     'go          kexec -e',
@@ -223,6 +226,43 @@ test('what the next kernel would lose, and a kernel that nobody named, refuse be
   expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/no kernel is loaded/)])
   expect(host.calls).toEqual([])
   rmSync(folder, { recursive: true })
+})
+
+test('memory that the kernel preserves goes to no kernel of another release, and to none that somebody has loaded', async () => {
+  if (!needsRoot('a mount')) return
+  const config = path.join(host.server.folder, 'kept.toml')
+  writeFileSync(config, '[[range]]\nname = "kept"\nsource = "memfd"\nbytes = "1MiB"\npreserve = "always"\n')
+  const kept = ['--config', config, '--append', 'kho=on liveupdate=on']
+  const foreign = ['--kernel', kernelFile(host.server.folder, 'vmlinuz-new', '9.9.9-other')]
+  const lost = await host.update([...kept, ...foreign]).outcome
+  expect([lost.code, lost.stderr]).toEqual([4, expect.stringMatching(/Unsafe: /)])
+  expect(lost.stdout).toMatch(/LOST +kept: the next kernel is 9.9.9-other, and this one .*--same-format/)
+  expect(host.calls).toEqual([])
+  const dry = await host.update([...kept, ...foreign, '--same-format', '--dry-run', '--json']).outcome
+  expect([dry.code, JSON.parse(dry.stdout)]).toMatchObject([
+    0,
+    {
+      check: { good: true, findings: [{ id: 'release' }, { id: 'configuration' }] },
+      kernel: { image: foreign[1], initrd: null },
+    },
+  ])
+  const own = kernelFile(host.server.folder, 'vmlinuz-own', release())
+  const good = await host.update([...kept, '--kernel', own, '--dry-run']).outcome
+  expect([good.code, good.stdout]).toEqual([0, expect.not.stringMatching(/warning|LOST/)])
+  expect(good.stdout).toMatch(/^kernel .*vmlinuz-own\ninitrd +none\nline +kho=on liveupdate=on\n/m)
+
+  const folder = path.join(host.server.folder, 'kernel')
+  mkdirSync(folder)
+  writeFileSync(path.join(folder, 'kexec_loaded'), '1\n')
+  const mount = `mount --bind ${folder} /sys/kernel && exec "$@"`
+  const loaded = (...args: string[]) =>
+    startCtl(host.server.socket, ['update', ...kept, ...args], {}, ['unshare', '-m', 'sh', '-c', mount, 'sh'])
+      .outcome
+  const unseen = await loaded()
+  expect([unseen.code, unseen.stdout]).toEqual([4, expect.stringMatching(/LOST +kept: .* whether kexec -s /)])
+  const vouched = await loaded('--loaded', '--dry-run')
+  expect([vouched.code, vouched.stdout]).toEqual([0, expect.not.stringMatching(/LOST/)])
+  expect((await loaded('--loaded', '--kernel', own, '--initrd', 'none')).code).toBe(2)
 })
 
 test('memory that would be lost refuses the update, and --ignore allows it by name; a dry run says both', async () => {

@@ -125,6 +125,15 @@ test('a host that lets nobody make memfds which come back writable is seen, wher
   expect(found).toMatchObject({ result: 'bad', finding: expect.stringMatching(/vm.memfd_noexec=2 forbids/) })
 })
 
+test('a kernel that is loaded is suspect where a range is preserved: kexec -c may have done it', () => {
+  const kept: ConfiguredRange = { ...memfd, name: 'kept', huge_page: undefined, preserve: 'always' }
+  const kexec = () => checks([kept]).find(({ id }) => id === 'kexec')
+  expect(kexec()).toMatchObject({ result: 'good', finding: expect.stringMatching(/kept .* release 6.1.0 /) })
+  put('sys/kernel/kexec_loaded', '1')
+  expect(kexec()).toMatchObject({ result: 'warning', finding: expect.stringMatching(/kexec -c .* of kept$/) })
+  expect(ill([memfd]).map(({ id }) => id)).not.toContain('kexec')
+})
+
 test.each<[string, () => void, string, RegExp, RegExp]>([
   [
     'no driver',

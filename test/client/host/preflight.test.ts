@@ -5,6 +5,7 @@
 import type { ConfiguredRange } from '../../../src/client/ctl/host/configured-range'
 import { parseKernelConfig } from '../../../src/client/ctl/host/kernel-build'
 import { type NextKernel, preflight } from '../../../src/client/ctl/host/preflight'
+import type { Succession } from '../../../src/client/ctl/host/preserved'
 
 const GiB = 2 ** 30
 const MiB = 2 ** 20
@@ -249,6 +250,41 @@ test('a kernel that does not keep preserved memfds is refused', () => {
     'kept lost driver',
     'kept lost driver',
   ])
+})
+
+test.each<[string, string | undefined, Partial<Succession>, string[]]>([
+  ['this one again', '7.2.12', {}, []],
+  ['another release', '7.3.1', {}, ['kept lost release', 'kept warning configuration']],
+  [
+    'another release, of the same format',
+    '7.3.1',
+    { sameFormat: true },
+    ['kept warning release', 'kept warning configuration'],
+  ],
+  ['nobody knows which', undefined, {}, ['kept warning release', 'kept warning configuration']],
+  [
+    'somebody has loaded it',
+    undefined,
+    { isLoaded: true },
+    ['kept lost loader', 'kept warning release', 'kept warning configuration'],
+  ],
+  [
+    'somebody has loaded it by kexec -s',
+    undefined,
+    { isLoaded: true, byFile: true },
+    ['kept warning release', 'kept warning configuration'],
+  ],
+])('memory that one kernel preserves for the next one, which is %s', (_what, release, more, expected) => {
+  // Proves that no kernel of another format, and none that can't take memory over, passes without a word.
+  const kept: ConfiguredRange = { ...dax, name: 'kept', source: 'memfd', preserve: 'update' }
+  const build = { release, options: undefined, modules: undefined }
+  const succession = { runningRelease: '7.2.12', ...more }
+  const good = `${line} kho=on liveupdate=on`
+  expect(found(good, [kept, dax, mem], { build, succession })).toEqual(expected)
+  // A boot loader's kernel takes nothing over.
+  expect(found(good, [kept], { build })).toEqual([])
+  const plain: ConfiguredRange = { ...kept, name: 'plain', preserve: 'no' }
+  expect(found(good, [plain], { build, succession })).toEqual(['plain warning volatile'])
 })
 
 test('a kernel without the drivers is refused', () => {

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { TestBroker, until } from '../../support/test-broker'
 import { type Outcome, startCtl } from './ctl'
 import { Holder } from './holder'
+import { kernelFile } from './kernel-file'
 
 /** Steps of a program that stands for one of the host's. */
 type Behaviour = 'succeed' | 'fail' | 'hang'
@@ -53,10 +54,9 @@ export class UpdateHost {
     return existsSync(this.record) ? readFileSync(this.record, 'utf8').trim().split(/ *\n/) : []
   }
 
+  /** It has no initrd. */
   get image(): string {
-    const file = path.join(this.server.folder, 'vmlinuz')
-    if (!existsSync(file)) writeFileSync(file, '')
-    return file
+    return kernelFile(this.server.folder, 'vmlinuz')
   }
 
   /** A participant that tells the reason of each update that is called off; prepare: its work. */
@@ -87,6 +87,8 @@ export class UpdateHost {
       this.server.configFile,
       '--kernel',
       this.image,
+      '--initrd',
+      'none',
       '--append',
       'quiet',
       '--reason',

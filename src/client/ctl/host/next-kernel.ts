@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
-import path from 'node:path'
 import { paint } from '../terminal/color'
 import { defaultConfiguration, type Finding, physicalRanges, readConfiguration } from './configured-range'
 import { firmwareMap, HostFiles, idleByModprobe } from './host-files'
-import { buildOptions, type KernelBuild, modulesIn } from './kernel-build'
+import type { KernelBuild } from './kernel-build'
 import { onPersistentMemory } from './persistent-memory'
 import { preflight } from './preflight'
+import type { Succession } from './preserved'
 
 export interface CommandLineOptions {
   append?: string
@@ -31,6 +30,7 @@ export interface NextKernelCheck {
 export async function checkNextKernel(
   commandLine: string,
   build: KernelBuild,
+  succession: Omit<Succession, 'runningRelease'>,
   config = defaultConfiguration,
 ): Promise<NextKernelCheck> {
   const files = new HostFiles()
@@ -40,6 +40,7 @@ export async function checkNextKernel(
     firmware: firmwareMap(files),
     build,
     idleByModprobe: idleByModprobe(files),
+    succession: { ...succession, runningRelease: files.text('/proc/sys/kernel/osrelease') },
   })
   return {
     good: findings.every(({ result }) => result !== 'lost'),
@@ -59,34 +60,4 @@ export function describeCheck({ findings, ranges, good }: NextKernelCheck): stri
     ...lines,
     ranges.length === 0 ? 'There is no range in reserved memory.' : `Kept: ${ranges.join(', ')}.`,
   ]
-}
-
-/** An image to load, and all that the host knows of it. */
-export interface KernelImage {
-  readonly image: string
-  readonly initrd: string | undefined
-  readonly build: KernelBuild
-}
-
-/** kernel: a file, or the release of an installed kernel. initrd: a file; by default the one that belongs to the kernel. */
-export function findKernel(kernel: string, initrd: string | undefined): KernelImage {
-  const release = kernel.includes('/') ? path.basename(kernel).match(/^[a-z]+-(\d.*)$/i)?.[1] : kernel
-  const folder = kernel.includes('/') ? path.dirname(kernel) : '/boot'
-  const first = (files: string[]) => files.find(file => existsSync(file))
-  const image = kernel.includes('/')
-    ? kernel
-    : (first([`/boot/vmlinuz-${kernel}`, `/lib/modules/${kernel}/vmlinuz`]) ?? `/boot/vmlinuz-${kernel}`)
-  const own = ['initrd.img-', 'initramfs-', 'initrd-'].flatMap(prefix => [
-    `${folder}/${prefix}${release}`,
-    `${folder}/${prefix}${release}.img`,
-  ])
-  const modules = `/lib/modules/${release}`
-  return {
-    image,
-    initrd: initrd ?? (release === undefined ? undefined : first(own)),
-    build: {
-      options: release === undefined ? undefined : buildOptions(new HostFiles(), release),
-      modules: release !== undefined && existsSync(modules) ? modulesIn(modules) : undefined,
-    },
-  }
 }

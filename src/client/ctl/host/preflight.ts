@@ -28,6 +28,7 @@ import {
 } from './configured-range'
 import { type BuiltInLine, builtInLine, type KernelBuild, missingFor, unsetFor } from './kernel-build'
 import { driversOf, forbidden } from './preflight-drivers'
+import { preservedFor, type Succession } from './preserved'
 
 /** The next kernel. */
 export interface NextKernel {
@@ -37,6 +38,8 @@ export interface NextKernel {
   readonly build: KernelBuild
   /** Whether modprobe's configuration sets region_idle. Then the command line need not set it. */
   readonly idleByModprobe: boolean
+  /** undefined: it starts from a boot loader, and takes no memory over. */
+  readonly succession?: Succession
 }
 
 const wholeAddressSpace = { start: 0, end: 2 ** 52, type: memoryType.ram }
@@ -65,6 +68,7 @@ export function preflight(ranges: readonly ConfiguredRange[], next: NextKernel):
     ...ranges.flatMap(range => [
       ...missingFor(range, next.build).map(reason => lost(range, 'driver', reason)),
       ...unsetFor(range, parameters).map(reason => lost(range, 'parameter', reason)),
+      ...(next.succession ? preservedFor(range, next.build, next.succession) : []),
       ...volatile(range),
     ]),
   ]

@@ -3,6 +3,7 @@ import { participantsReturnMs, updateWithinMsMax } from '../../../../protocol/wi
 import { type Broker, BrokerError } from '../../index'
 import { lineOf } from '../../participant'
 import { exitCode, Failure } from '../exit'
+import { describeKernel, type KernelImage, loadCommand } from '../host/kernel-image'
 import { size } from '../table'
 import { type Progress, portion } from '../terminal/progress'
 import type { Ignored } from './ignored'
@@ -18,8 +19,10 @@ interface LeadOptions {
   /** For the kernel, from the freeze to its end. */
   readonly withinMs: number
   readonly digests: boolean
-  /** Loads the next kernel; undefined: it is loaded already. */
-  readonly load: readonly string[] | undefined
+  /** undefined: it is loaded already. */
+  readonly kernel: KernelImage | undefined
+  /** Its command line. */
+  readonly commandLine: string
   readonly go: readonly string[]
   /** Whether a kernel is loaded, as the running one says. */
   readonly hasNextKernel: () => boolean
@@ -103,19 +106,20 @@ class Lead {
   }
 
   private async load(): Promise<void> {
-    const { load } = this.options
-    const { broker, progress, signal } = this.tools
+    const { kernel, commandLine } = this.options
+    const { broker, progress, signal, lines } = this.tools
     const { update } = await broker.update({ signal })
     // The kernel that is loaded is the other's: its host would start without one, and lose all memory.
     if (update) throw new BrokerError('Busy', `update ${update.id} (${update.reason}) is under way`)
     // Most of what has to be written is written before anybody pauses.
     const patience = [longMs, signal] as const
     await progress.during('writing caches to the disks', run(['sync'], 'SyncFailed', ...patience))
-    if (load) {
+    if (kernel) {
       this.isLoaded = true
+      const load = loadCommand(kernel, commandLine)
       await progress.during('loading the kernel', run(load, 'LoadFailed', ...patience))
-      this.tools.lines.step('kernel', `${load[3]} is loaded`)
     }
+    for (const [name, text] of describeKernel(kernel, commandLine)) lines.step(name, text)
     this.hadNextKernel = this.options.hasNextKernel()
   }
 

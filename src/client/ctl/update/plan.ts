@@ -1,21 +1,25 @@
 import { participantPhases } from '../../../../protocol/update-phases'
+import { describeKernel, type KernelImage, loadedLine } from '../host/kernel-image'
 import { describeCheck, type NextKernelCheck } from '../host/next-kernel'
-import { count, size, table } from '../table'
+import { count, fields, size, table } from '../table'
 import { seconds } from './lines'
 import type { LastUpdate } from './report'
 import type { Risk, Survey } from './survey'
 
 interface Plan extends Survey {
   readonly check: NextKernelCheck
+  /** undefined: none is named. */
+  readonly kernel: KernelImage | undefined
   readonly last: Omit<LastUpdate, 'present'>
 }
 
 const namesMax = 8
 
 /** What an update would do now, by the last one's times. */
-export function planData({ check, participants, bytes, risks, last }: Plan) {
+export function planData({ check, kernel, participants, bytes, risks, last }: Plan) {
   return {
     check,
+    kernel: kernel ? { image: kernel.image, initrd: kernel.initrd ?? null } : null,
     participants: participants.map(({ name, uid, pid }, index) => ({
       ...{ name, uid, pid, bytes: bytes[index] ?? 0 },
       lastSaveMs: before(last, uid, name)?.save ?? null,
@@ -53,7 +57,9 @@ export function planText(plan: Plan): string {
       : estimateMs === null
         ? 'Nothing speaks against an update. No update before tells how long it takes.'
         : `Nothing speaks against an update. The last one took ${seconds(estimateMs)}, from its begin to the last participant.`
-  return [...describeCheck(plan.check), '', rows, '', verdict].join('\n')
+  const { check, kernel } = plan
+  const loaded = kernel ? ['', fields(describeKernel(kernel, loadedLine(check.commandLine)))] : []
+  return [...describeCheck(check), ...loaded, '', rows, '', verdict].join('\n')
 }
 
 const ends = {

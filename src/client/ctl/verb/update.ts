@@ -5,14 +5,8 @@ import type { Participant, Update } from '../../index'
 import { exitCode, Failure, UsageError } from '../exit'
 import { defaultConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
-import {
-  type CommandLineOptions,
-  checkNextKernel,
-  describeCheck,
-  findKernel,
-  type KernelImage,
-  nextCommandLine,
-} from '../host/next-kernel'
+import { findKernel, loadedLine } from '../host/kernel-image'
+import { type CommandLineOptions, checkNextKernel, describeCheck, nextCommandLine } from '../host/next-kernel'
 import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
 import { Ignored, type Named } from '../update/ignored'
@@ -62,6 +56,8 @@ those of their uid. Only those are waited for whose user is an administrator or 
 interface LeadVerbOptions extends CommandLineOptions {
   kernel?: string
   initrd?: string
+  loaded?: boolean
+  sameFormat?: boolean
   config?: string
   reason?: string
   deadline: number
@@ -98,11 +94,20 @@ participants of these names lose what they have not saved. Participants choose t
 the same name, write UID:NAME.
 
 Without --kernel, the kernel is the one that kexec has loaded already; give its command line by --append for the checks.
-By default the next command line is the running one.`,
+By default the next command line is the running one.
+
+Memory that the kernel itself preserves (memfd ranges with preserve) goes only to a kernel that kexec -s has loaded and that has
+the same format, which kernels promise for no other release. So the update is refused where the next kernel has another
+release, and without --kernel. --same-format and --loaded vouch for what nobody can see.`,
   })
   return verb
     .option('--kernel <file>', 'the next kernel: its release, or its file')
-    .option('--initrd <file>', "default: the kernel's own, if there is one beside it")
+    .option(
+      '--initrd <file>',
+      "default: the kernel's own, beside it or in /boot; 'none' for a kernel that needs none",
+    )
+    .option('--loaded', 'go by the kernel that is loaded: kexec -s has done it, not kexec -c')
+    .option('--same-format', 'the next kernel, of another release, reads what this one preserves')
     .option('--append <line>', "the next kernel's command line")
     .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
     .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
@@ -127,12 +132,19 @@ By default the next command line is the running one.`,
 async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
   const kernel = options.kernel === undefined ? undefined : findKernel(options.kernel, options.initrd)
   const hasNextKernel = () => new HostFiles().text(loadedFile) === '1'
+  if (kernel && options.loaded)
+    throw new UsageError('--kernel loads a kernel, and --loaded goes by another one')
   const isLoaded = kernel === undefined && hasNextKernel()
   if (!kernel && !isLoaded && !options.dryRun)
     throw new UsageError('no kernel is loaded: name one by --kernel, or load one by kexec -s -l')
   const commandLine = nextCommandLine(options)
   const unknown = { options: undefined, modules: undefined }
-  const check = await checkNextKernel(commandLine, kernel?.build ?? unknown, options.config)
+  const check = await checkNextKernel(
+    commandLine,
+    kernel?.build ?? unknown,
+    { isLoaded, byFile: options.loaded, sameFormat: options.sameFormat },
+    options.config,
+  )
   await withBroker(
     command,
     async ({ broker, signal, json, print, progress }) => {
@@ -145,7 +157,8 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
         throw new Failure('Ambiguous', `${ambiguousText(ambiguous)}; nothing has begun`, exitCode.refused)
       const risks = ignored.rest(survey.risks)
       if (options.dryRun) {
-        const plan = { check, ...survey, risks, last: await broker.updateReport({ signal }) }
+        const last = await broker.updateReport({ signal })
+        const plan = { check, kernel, ...survey, risks, last }
         process.exitCode = check.good
           ? risks.length > 0
             ? exitCode.refused
@@ -167,7 +180,8 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           deadlineMs: options.deadline,
           withinMs: options.within,
           digests: options.digests === true,
-          load: kernel && loadCommand(kernel, commandLine),
+          kernel,
+          commandLine: loadedLine(commandLine),
           go,
           hasNextKernel,
           ignored,
@@ -178,7 +192,8 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           lines,
           progress,
           ready: (update, { participants }) => {
-            const ready = { update, reason, kernel: kernel?.image ?? null, commandLine, participants, go }
+            const { image = null, initrd = null } = kernel ?? {}
+            const ready = { update, reason, kernel: image, initrd, commandLine, participants, go }
             if (json) lines.write(`${JSON.stringify(ready)}\n`)
           },
         },
@@ -196,13 +211,6 @@ function ambiguousText(participants: readonly Named[]): string {
 
 function defaultGo(): string[] {
   return existsSync('/run/systemd/system') ? ['systemctl', 'kexec'] : ['kexec', '-e']
-}
-
-/** With the command line that was checked, without what the boot loader of the running kernel put before it. */
-function loadCommand({ image, initrd }: KernelImage, commandLine: string): string[] {
-  const line = commandLine.replace(/(^|\s)(BOOT_IMAGE|initrd)=\S*/g, '').trim()
-  const own = initrd === undefined ? [] : [`--initrd=${initrd}`]
-  return ['kexec', '-s', '-l', image, ...own, `--command-line=${line}`]
 }
 
 function addReport(noun: Command): void {

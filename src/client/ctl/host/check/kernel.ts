@@ -52,7 +52,7 @@ const lockdown: HostCheck = {
 
 const kexec: HostCheck = {
   id: 'kexec',
-  run: ({ files }) => {
+  run: ({ files, configuration }) => {
     if (files.number('/proc/sys/kernel/kexec_load_disabled') === 1)
       return bad(
         'kexec is switched off until the next boot (kernel.kexec_load_disabled)',
@@ -61,6 +61,16 @@ const kexec: HostCheck = {
     const loaded = files.number('/sys/kernel/kexec_loaded')
     if (loaded === undefined)
       return warning('this kernel has no kexec', 'boot a kernel with CONFIG_KEXEC_FILE')
+    const kept = configuration.ranges.filter(isPreserved).map(({ name }) => name)
+    if (kept.length > 0)
+      return loaded === 1
+        ? warning(
+            `a kernel is loaded for kexec, and nobody can see whether kexec -s did it: one that kexec -c loads gets no memory of ${kept.join(', ')}`,
+            'kexec -s -u, and let broker-ctl update --kernel load it',
+          )
+        : good(
+            `kexec is there; memory of ${kept.join(', ')} goes to a kernel of release ${files.text('/proc/sys/kernel/osrelease')} that kexec -s loads`,
+          )
     return good(
       loaded === 1
         ? "a kernel is loaded for kexec; its command line can't be seen now: broker-ctl preflight is for before loading"
