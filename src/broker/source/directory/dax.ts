@@ -50,7 +50,7 @@ export class DaxDirectory {
     const copied = files.filter(file => existsSync(file) && !native.isDirectAccess(file))
     if (copied.length > 0)
       report(
-        `the kernel maps ${copied.join(', ')} without DAX (chattr +x and a new mount mend that); a kexec would lose what programs write there`,
+        `the kernel maps ${copied.join(', ')} without DAX (chattr +x and a new mount repair that); a kexec would lose what programs write there`,
       )
   }
 
