@@ -309,6 +309,26 @@ test('memory that would be lost refuses the update, and --ignore allows it by na
   expect((await went.outcome).code).toBe(0)
 })
 
+test('memory that somebody takes while participants save calls the update off, by name', async () => {
+  const a = await host.participant(
+    'vm-a',
+    "tell('asked'); await new Promise(done => process.stdin.once('data', done))",
+  )
+  const { outcome } = host.update()
+  expect(await a.next()).toBe('asked')
+  const late = await broker.allocate({ name: 'late/a', size: MiB })
+  a.say('saved')
+  const { code, stderr } = await outcome
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /NotSaved: late\/a \(.* does not outlive the kernel; .*; the update is called off, and everybody/,
+    ),
+  ])
+  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
+  await late.release()
+})
+
 test('one at a time: a second one changes nothing', async () => {
   await host.participant('vm-a')
   const first = host.update()

@@ -2,7 +2,7 @@
  * Proves what an update finds at risk, by what the ranges and allocations say that they can do: before it, while the broker is
  * frozen, and by what the service manager does with its fd store.
  */
-import type { Broker } from '../../../src/client'
+import type { Broker, Participant } from '../../../src/client'
 import { Ignored } from '../../../src/client/ctl/update/ignored'
 import { risksText } from '../../../src/client/ctl/update/plan'
 import {
@@ -10,18 +10,19 @@ import {
   type StoppedStore,
   whyStoreEnds,
 } from '../../../src/client/ctl/update/stopped-store'
-import { notPreserved, surveyHost } from '../../../src/client/ctl/update/survey'
+import { surveyFrozen, surveyHost } from '../../../src/client/ctl/update/survey'
 
 interface Can {
   survivesKexec: boolean
   freezePreserves?: boolean
 }
 
-/** A host with allocations that nobody holds, in a range of that kind: by name, what each says of itself. */
+/** A host with allocations in a range of that kind: by name, what each says of itself. holderPid: of all. */
 function host(
   source: string,
   capabilities: Can,
   survives: Record<string, boolean | undefined> = { 'db/a': undefined },
+  holderPid: number | null = null,
 ): Broker {
   const stub: Record<string, unknown> = {
     update: async () => ({ participants: [] }),
@@ -29,7 +30,7 @@ function host(
     async *list() {
       for (const [name, survivesKexec] of Object.entries(survives)) {
         const allocation = { name, uid: 7, range: 'main', bytes: 4096, mappings: 0, shares: [] }
-        yield { ...allocation, holderPid: null, survivesKexec }
+        yield { ...allocation, holderPid, survivesKexec }
       }
     },
   }
@@ -42,6 +43,9 @@ const risksOf = async (source: string, can: Can, stopLoses: string | undefined) 
   const { risks } = await surveyHost(host(source, can), async () => stopLoses, signal)
   return risks.map(({ kind }) => kind)
 }
+
+const risksFrozen = (broker: Broker, whyEnds?: string, ready: readonly Participant[] = []) =>
+  surveyFrozen(broker, { whyEnds }, ready, signal)
 
 test.each<[string, Can, string | undefined, string[]]>([
   ['devdax', { survivesKexec: true }, 'old', []],
@@ -60,15 +64,25 @@ test('of a range that the kernel preserves in part, only the rest is at risk, an
   const before = (await surveyHost(always, undefined, signal)).risks
   expect(before.map(({ allocation }) => allocation)).toEqual(['db/b', 'vm-1/ram'])
   const frozen = host('memfd', { survivesKexec: false, freezePreserves: true }, survives)
-  const risks = await notPreserved(frozen, signal)
+  const risks = await risksFrozen(frozen)
   expect(risks.map(({ allocation }) => allocation)).toEqual(['db/b', 'vm-1/ram'])
   expect(risksText(new Ignored(['db/*']).rest(risks))).toMatch(
     /^vm-1\/ram \(uid 7\) is in range main, and the kernel does not preserve it/,
   )
   expect(new Ignored(['db/*', '7:vm-1/*']).rest(risks)).toEqual([])
-  await expect(
-    notPreserved(host('memfd', { survivesKexec: true, freezePreserves: true }), signal),
-  ).resolves.toEqual([])
+  await expect(risksFrozen(host('memfd', { survivesKexec: true, freezePreserves: true }))).resolves.toEqual(
+    [],
+  )
+})
+
+test('who has left, or came too late, is at risk when all is frozen; who has saved and ended is not', async () => {
+  const held = host('devdax', { survivesKexec: true }, { 'db/a': undefined }, process.pid)
+  const db = { uid: 7, name: 'db', pid: process.pid, state: 'ready', waitedFor: true } as Participant
+  await expect(risksFrozen(held)).resolves.toMatchObject([{ allocation: 'db/a', kind: 'takesNoPart' }])
+  await expect(risksFrozen(held, undefined, [db])).resolves.toEqual([])
+  await expect(risksFrozen(held, undefined, [{ ...db, pid: 1, name: 'vm' }])).resolves.toHaveLength(1)
+  const stored = host('memfd', { survivesKexec: true })
+  await expect(risksFrozen(stored, 'old')).resolves.toMatchObject([{ kind: 'endsWithService', why: 'old' }])
 })
 
 test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {

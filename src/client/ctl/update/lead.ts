@@ -11,7 +11,7 @@ import type { UpdateLines } from './lines'
 import { risksText } from './plan'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
-import { notPreserved } from './survey'
+import { type Survey, surveyFrozen } from './survey'
 
 interface LeadOptions {
   readonly reason: string
@@ -27,6 +27,8 @@ interface LeadOptions {
   /** Whether a kernel is loaded, as the running one says. */
   readonly hasNextKernel: () => boolean
   readonly ignored: Ignored
+  /** Before anything has begun. */
+  readonly survey: Survey
 }
 
 interface LeadTools {
@@ -159,15 +161,18 @@ class Lead {
         lines.step('digests', portion(doneBytes, totalBytes, size))
       },
     })
-    await this.checkPreserved()
+    await this.checkAgain()
     if (!asksSystemd(this.options.go)) await run(['sync'], 'SyncFailed', withinMs, signal)
     const ready = this.standing.participants.filter(({ waitedFor, state }) => waitedFor && state === 'ready')
     lines.step('frozen', `${ready.length} participants are ready`)
   }
 
-  private async checkPreserved(): Promise<void> {
+  /** The first survey is minutes old. */
+  private async checkAgain(): Promise<void> {
     const { broker, signal } = this.tools
-    const risks = this.options.ignored.rest(await notPreserved(broker, signal))
+    const { ignored, survey } = this.options
+    const ready = this.standing.participants.filter(({ state }) => state === 'ready')
+    const risks = ignored.rest(await surveyFrozen(broker, survey, ready, signal))
     if (risks.length > 0) throw new Failure('NotSaved', risksText(risks), exitCode.refused)
   }
 

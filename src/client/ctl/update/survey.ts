@@ -20,23 +20,27 @@ export interface Survey {
   /** Bytes of the allocations of each participant, in their order. */
   readonly bytes: readonly number[]
   readonly risks: readonly Risk[]
+  /** Why memory that only the service manager keeps ends when that stops the broker. undefined: it does not. */
+  readonly whyEnds: string | undefined
 }
 
 /**
  * Which memory nobody answers for: a process takes part itself, or a participant of its uid does whose name is the
  * allocation's, or what stands before a slash in it.
- * stopLoses: why memory that only the service manager keeps ends when that stops the broker; undefined: it does not. Absent:
- * nothing stops the broker.
+ * stopLoses: says whyEnds. Absent: nothing stops the broker.
+ * ready: participants that have saved, and may have ended.
  */
 export async function surveyHost(
   broker: Broker,
   stopLoses: (() => Promise<string | undefined>) | undefined,
   signal: AbortSignal,
+  ready: readonly Participant[] = [],
 ): Promise<Survey> {
   const { participants: all } = await broker.update({ signal })
-  const participants = all.filter(({ waitedFor }) => waitedFor)
+  const participants = [...all, ...ready].filter(({ waitedFor }) => waitedFor)
   const ranges = await broker.ranges({ signal })
-  const whyEnds = ranges.some(({ source }) => sourceOf(source)?.endsWithService) && (await stopLoses?.())
+  const isStored = ranges.some(({ source }) => sourceOf(source)?.endsWithService)
+  const whyEnds = isStored ? await stopLoses?.() : undefined
   /** All that does not itself say that it survives. */
   const ending = new Set<string>()
   const stopped = new Set<string>()
@@ -80,11 +84,25 @@ export async function surveyHost(
       )
         risk('takesNoPart', pid)
   }
-  return { participants, bytes, risks }
+  return { participants, bytes, risks, whyEnds }
+}
+
+/**
+ * What is at risk when the broker is frozen and nobody can claim or take memory any more: whatever came or left since the
+ * survey before, and what the freeze has not made to outlive the kernel, of ranges that it preserves.
+ */
+export async function surveyFrozen(
+  broker: Broker,
+  before: Pick<Survey, 'whyEnds'>,
+  ready: readonly Participant[],
+  signal: AbortSignal,
+): Promise<Risk[]> {
+  const { risks } = await surveyHost(broker, async () => before.whyEnds, signal, ready)
+  return [...risks, ...(await notPreserved(broker, signal))]
 }
 
 /** What the frozen broker has not made to outlive the kernel, of ranges that a freeze preserves. */
-export async function notPreserved(broker: Broker, signal: AbortSignal): Promise<Risk[]> {
+async function notPreserved(broker: Broker, signal: AbortSignal): Promise<Risk[]> {
   const ranges = await broker.ranges({ signal })
   const incomplete = new Set(
     ranges

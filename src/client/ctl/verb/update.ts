@@ -185,6 +185,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           go,
           hasNextKernel,
           ignored,
+          survey,
         },
         {
           broker,
