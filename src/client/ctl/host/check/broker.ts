@@ -18,6 +18,7 @@ import type { HostFiles } from '../host-files'
 import { nodesOf } from '../numa-nodes'
 import { descriptors, isOurs, kernelLog, uidOf, visibility } from './broker-process'
 import { fdStore } from './fd-store'
+import { memoryLimit } from './memory-limit'
 
 /** A busy broker is not a broken one. */
 const answerMs = 10_000
@@ -62,6 +63,7 @@ export async function brokerChecks(
     const hasMemfds = ranges.some(({ source }) => sourceOf(source)?.files === 'unnamed')
     const ownsPages = ranges.some(({ source }) => sourceOf(source)?.reservation !== undefined)
     const preserved = new Set(configuration.ranges.filter(isPreserved).map(({ name }) => name))
+    const kept = ranges.filter(({ name, state }) => preserved.has(name) && state === 'online')
     const running = new Map(ranges.map(range => [range.name, range]))
     const diagnoses = [
       folder,
@@ -80,6 +82,7 @@ export async function brokerChecks(
       ...(hasMemfds && pid !== undefined
         ? [on('fdStore', await fdStore(files, pid, status.fdStore ?? undefined, readRanges, preserved))]
         : []),
+      ...(kept.length > 0 && pid !== undefined ? [on('memoryLimit', memoryLimit(files, pid, kept))] : []),
       ...configuration.ranges
         .filter(({ name }) => !running.has(name))
         .map(({ name }) =>
