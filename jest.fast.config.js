@@ -4,7 +4,7 @@ const { availableParallelism } = require('node:os')
 const everything = require('./jest.config')
 
 const leftOut = [
-  'client/(exec-path|hand-over|remote|update|update-command)\\.test',
+  'client/(exec-path|hand-over|remote|update|update-command|update-steps)\\.test',
   'clients/(clients|hostile|install|rust)',
   'broker/users',
   'console/frames',

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { TestBroker, until } from '../../support/test-broker'
 import { type Outcome, startCtl } from './ctl'
@@ -46,7 +46,10 @@ export class UpdateHost {
 
   private program(name: string, script: string): void {
     const file = path.join(this.bin, name)
-    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >> ${this.record}\n${script}\n`, { mode: 0o755 })
+    const kills = `[ "$KILLS" = $(wc -l < ${this.record}) ] && kill -9 $PPID`
+    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >> ${this.record}\n${kills}\n${script}\n`, {
+      mode: 0o755,
+    })
   }
 
   /** All calls of the host's programs so far. */
@@ -76,11 +79,15 @@ export class UpdateHost {
     return holder
   }
 
-  /** broker-ctl update on this host; launcher: a command that runs it. */
+  /**
+   * broker-ctl update on this host; launcher: a command that runs it. KILLS: so many calls of the host's programs were made when
+   * the last one kills the command.
+   */
   update(
     args: readonly string[] = [],
-    way: { LOAD?: Behaviour; GO?: Behaviour; SYNC?: Behaviour; STATE?: string } = {},
+    way: { LOAD?: Behaviour; GO?: Behaviour; SYNC?: Behaviour; STATE?: string; KILLS?: string } = {},
     launcher: readonly string[] = [],
+    socket = this.server.socket,
   ): { child: ChildProcess; outcome: Promise<Outcome>; said: (words: string) => Promise<void> } {
     const own = [
       '--config',
@@ -96,7 +103,7 @@ export class UpdateHost {
     ]
     const go = args.includes('--go') ? [] : ['--go', 'kexec -e']
     const env = { PIDS: this.pids, ...way, PATH: `${this.bin}:${process.env.PATH}` }
-    const { child, outcome } = startCtl(this.server.socket, ['update', ...own, ...go, ...args], env, launcher)
+    const { child, outcome } = startCtl(socket, ['update', ...own, ...go, ...args], env, launcher)
     this.commands.push(child)
     let stdout = ''
     child.stdout!.on('data', text => {
@@ -114,6 +121,7 @@ export class UpdateHost {
   killHung(): void {
     for (const pid of existsSync(this.pids) ? readFileSync(this.pids, 'utf8').trim().split('\n') : [])
       kill(Number(pid))
+    rmSync(this.pids, { force: true })
   }
 
   async dispose(): Promise<void> {

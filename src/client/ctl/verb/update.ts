@@ -96,7 +96,7 @@ the same name, write UID:NAME.
 Without --kernel, the kernel is the one that kexec has loaded already; give its command line by --append for the checks.
 By default the next command line is the running one.
 
-Memory that the kernel itself preserves (memfd ranges with preserve) goes only to a kernel that kexec -s has loaded and that has
+Memory that the kernel itself preserves (ranges with preserve) goes only to a kernel that kexec -s has loaded and that has
 the same format, which kernels promise for no other release. So the update is refused where the next kernel has another
 release, and without --kernel. --same-format and --loaded vouch for what nobody can see.`,
   })

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { formatSize } from '../../../../../protocol/units'
+import { formatSize, MiB } from '../../../../../protocol/units'
 import type { Range } from '../../../index'
 import { bad, type CheckResult, good, shellWord, warning } from '../check'
 import type { HostFiles } from '../host-files'
@@ -7,7 +7,7 @@ import type { HostFiles } from '../host-files'
 /** Where cgroups 2 are mounted. */
 const groups = '/sys/fs/cgroup'
 /** The broker's own memory, beside that of its ranges. */
-const ownBytes = 256 * 2 ** 20
+const ownBytes = 256 * MiB
 
 interface Limit {
   readonly group: string
