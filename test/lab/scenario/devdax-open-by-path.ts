@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { attempt } from '../../support/child'
 import type { Host } from '../inside/host'
 import { allFreeMemoryIsZero } from '../inside/range-memory'
 import { rangeName, reservedBroker, startFresh } from '../inside/reserved-broker'
@@ -146,9 +147,43 @@ async function given(host: Host): Promise<void> {
   await client.close()
 }
 
+/** Says what a command can do with such memory at its path: what ftruncate() fails with, and what a mapping holds. */
+const user = `
+import mmap, os
+fd = os.open('memory', os.O_RDWR)
+try: os.ftruncate(fd, 0)
+except OSError as error: print(error.strerror)
+memory = mmap.mmap(fd, ${bytes})
+print(memory[4096:4100])
+memory[4096:4100] = b'kept'
+`
+
+/** At a path, as a link: a command maps the memory there, and reads first that it can do nothing else with it. */
+async function placed(host: Host): Promise<void> {
+  await host.sh(`mkdir /run/placed && chown ${byPath}:${byPath} /run/placed`)
+  writeFileSync('/run/placed/use.py', user)
+  const place = '/run/placed/memory'
+  const args = ['exec', '--map', `placed:path=${place}`, '--allocate', `${bytes}`, '--', 'python3', 'use.py']
+  const use = () => attempt('broker-ctl', args, { cwd: '/run/placed', uid: byPath, gid: byPath })
+  for (const found of [`b'${'\\x00'.repeat(4)}'`, "b'kept'"]) {
+    const { stdout, stderr } = await use()
+    host.same(stdout, `Invalid argument\n${found}\n`, `what the command finds: ${stderr}`)
+    host.check(/memory of a device: .*ftruncate.*EINVAL/.test(stderr), `it is said before: ${stderr}`)
+  }
+  host.check(/^\/proc\/self\/fd\/\d+$/.test(readlinkSync(place)), 'the link')
+  const client = await host.connect()
+  host.same(await (await client.allocation('placed')).release({ graceMs }), 'released', 'release')
+  await client.close()
+}
+
 const scenario: Scenario = {
   title:
     'devdax: who may open by path what it holds can, others can not, nobody after the release, and who gets it next as its own policy says',
-  steps: [stage('rights', rights), stage('restarts of the broker', restart), stage('another owner', given)],
+  steps: [
+    stage('rights', rights),
+    stage('at a path', placed),
+    stage('restarts of the broker', restart),
+    stage('another owner', given),
+  ],
 }
 export default scenario
