@@ -1,3 +1,5 @@
+export { printable } from '../../protocol/printable'
+
 import { formatSize } from '../../protocol/units'
 
 export const size = formatSize
@@ -61,14 +63,6 @@ export function latency(microseconds: number | null): string {
   return microseconds < 1e6
     ? `${(microseconds / 1000).toFixed(1)} ms`
     : `${(microseconds / 1e6).toFixed(1)} s`
-}
-
-/** Control characters in other people's text are shown, not obeyed. */
-export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
 
 const rowBytes = 16

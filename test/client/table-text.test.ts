@@ -30,6 +30,7 @@ test("other people's text can't write on the terminal", () => {
   // Proves that an escape sequence in a name or in metadata is shown, not obeyed.
   expect(printable('a\u001b[2Jb\n\u009bc\u2028')).toBe('a\\u001b[2Jb\\u000a\\u009bc\\u2028')
   expect(printable('gpj.\u202eexe')).toBe('gpj.\\u202eexe')
+  expect(printable('vm\u{e0041}')).toBe('vm\\u{e0041}')
   expect(explain(new BrokerError('NotFound', 'no "\u009b2J"\nx'), false).text).toBe(
     'broker-ctl: NotFound: no "\\u009b2J"\nx',
   )

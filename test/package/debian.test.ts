@@ -98,8 +98,13 @@ test.each(releases)(
           .filter(name => name.includes(`_${version}_`))
           .map(name => `/packages/${name}`)
       const inside = (file: string) => systemd.inside(file)
+      const dangling = ['-path', '/etc/systemd/system/*', '-xtype', 'l']
+      const ours = ['-name', '*membroker*', '-o', '-name', '*broker-ctl*', '-o', ...dangling]
       const named = () =>
-        must('find', '/etc', '/usr', '/var', '-xdev', '-name', '*membroker*').split('\n').filter(Boolean)
+        must('find', '/etc', '/usr', '/var', '-xdev', ...ours)
+          .split('\n')
+          .filter(Boolean)
+          .sort()
       const before = named()
 
       must('dpkg', '-i', ...packages(versions[0]))
@@ -122,6 +127,7 @@ ${owner}`,
       const broker = () => Number(systemd.show('membroker.service', 'MainPID'))
       expect(readlinkSync(inside(`/proc/${broker()}/exe`))).toBe('/usr/lib/membroker/bin/node')
       expect(existsSync(inside('/usr/share/man/man8/membrokerd.8.gz'))).toBe(true)
+      expect(must('cat', '/usr/share/bash-completion/completions/broker-ctl')).toContain('allocate')
 
       // A program of C, and one of Python, by the libraries' packages.
       systemd.write(
@@ -204,6 +210,8 @@ ${owner}`,
 
       must('systemctl', 'stop', unit, 'memcached')
       rmSync(inside('/etc/systemd/system/memcached.service.d'), { recursive: true })
+      // What the host would have started at its next boot.
+      must('systemctl', 'enable', unit, 'dev-membroker.mount', 'srv-membroker.mount')
       must('dpkg', '--remove', 'libmembroker-dev', 'libmembroker0', 'membroker')
       expect(systemd.show('membroker.service', 'ActiveState')).toBe('inactive')
       const left = [socket, '/usr/lib/membroker', '/etc/membroker.toml'].map(file => existsSync(inside(file)))

@@ -1,10 +1,11 @@
 import type { Columns, Fields } from '../../../protocol/columns'
+import { printable } from '../../../protocol/printable'
 import { formatSize } from '../../../protocol/units'
 import { cellsOf } from './terminal/cells'
 import { type Color, paint } from './terminal/color'
 
 export { address, type CellColor, count, verdictColor } from '../../../protocol/columns'
-export { type Color, paint }
+export { type Color, paint, printable }
 
 /** Aligned columns under their titles, without trailing blanks. */
 export function table<T>(rows: readonly T[], columns: Columns<T>): string {
@@ -32,17 +33,6 @@ export function fields(pairs: Fields): string {
   const shown = pairs.filter(([, value]) => value !== undefined)
   const width = Math.max(...shown.map(([name]) => name.length))
   return shown.map(([name, value]) => `${paint(name.padEnd(width), 'dim')}  ${printable(value!)}`).join('\n')
-}
-
-/**
- * Names and metadata are other people's text: control characters would let them write on the operator's terminal, and
- * those that turn the direction of writing would let one name look like another.
- */
-export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
-    c => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }
 
 export const size = formatSize
