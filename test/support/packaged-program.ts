@@ -3,6 +3,7 @@ import path from 'node:path'
 import { findProgram } from '../guest/require-qemu'
 import { Archive } from '../lab/archive'
 import { Progress } from '../lab/progress'
+import { attempt } from './child'
 
 /** Programs of the distribution that tests run as they are packaged: the package, and the program's place in it. */
 const programs = {
@@ -15,6 +16,11 @@ const programs = {
 } as const
 type PackagedProgram = keyof typeof programs
 
+/** What is installed as rustc may be rustup's, which runs nothing where the user has no toolchain. */
+async function works(name: PackagedProgram, installed: string): Promise<boolean> {
+  return name !== 'rustc' || (await attempt(installed, ['--version'])).status === 0
+}
+
 export const isPackaged = (name: string): name is PackagedProgram => name in programs
 
 /**
@@ -24,7 +30,7 @@ export const isPackaged = (name: string): name is PackagedProgram => name in pro
 export async function packagedProgram(name: PackagedProgram, folder: string): Promise<string | undefined> {
   const [packageName, place] = programs[name]
   const installed = findProgram(name)
-  if (installed !== undefined) return installed
+  if (installed !== undefined && (await works(name, installed))) return installed
   try {
     const archive = new Archive('bookworm', false, new Progress())
     const unpacked = await archive.unpacked(`${packageName}-bookworm`, () =>
