@@ -354,6 +354,25 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
+  test('SIGTERM saves a guest that QEMU does not let go on, if QEMU can send it by now', async () => {
+    const refuses = path.join(scene.folder, 'refuses')
+    const stubborn = scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))
+    scene.write('vm-1', { vm: `qemu = "${stubborn}"`, arguments: scene.monitorArguments })
+    const run = await scene.counting('vm-1')
+    const qmp = await scene.monitor()
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': 'none-such' })
+    writeFileSync(refuses, '')
+    expect(await stop('vm-1', '--save')).toMatchObject({ code: 1 })
+    expect(await qmp.execute('query-status')).toMatchObject({ status: 'paused' })
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': '' })
+    qmp.close()
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 0 })
+    expect(await scene.state('vm-1')).toBe('saved')
+    rmSync(refuses)
+    await (await scene.goesOn('vm-1')).countsOn()
+  })
+
   test('a range that is full is said before QEMU starts', async () => {
     scene.write('vm-1', { memory: '[[memory]]\nbytes = "10GiB"\n' })
     expect(await scene.run('vm-1').outcome).toMatchObject({

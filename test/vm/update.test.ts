@@ -2,12 +2,12 @@
  * Proves that a VM takes part in an update of the host: it is paused and saved before it answers, goes on where it was when the
  * update is called off, and what was saved counts exactly while the guest does not run, whoever is killed meanwhile.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect, type Participant, type UpdateProgress } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/test-broker'
-import { expectGapless, Scene, slowQemu } from './scene'
+import { expectGapless, refusingQemu, Scene, slowQemu } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -335,5 +335,45 @@ withQemu(qemu => {
     await next.counts(5)
     expect([left, left + 1]).toContain(next.counters[0])
     again.close()
+  })
+
+  test('a guest that QEMU did not let go on is saved for an update, and no stop lets it run before QEMU ends', async () => {
+    const refuses = path.join(scene.folder, 'refuses')
+    const unsure = scene.program('unsure', refusingQemu(qemu, 'human-monitor-command'))
+    const stubborn = scene.program('stubborn', refusingQemu(unsure, 'cont', refuses))
+    writeFileSync(scene.firmware, Buffer.concat([Buffer.alloc(2 ** 21, 1), readFileSync(scene.firmware)]))
+    scene.write('vm-1', {
+      vm: `qemu = "${stubborn}"\non_stop = "powerdown"`,
+      arguments: scene.monitorArguments,
+      more: '[state]\nbytes = "1MiB"\n',
+    })
+    const run = await scene.counting('vm-1')
+    const free = async () => (await broker.ranges()).reduce((sum, { freeBytes }) => sum + freeBytes, 0)
+    const before = await free()
+    const [range] = await broker.ranges()
+    const full = await broker.allocate({ name: 'full', size: range!.largestFreeBytes })
+    writeFileSync(refuses, '')
+    // QEMU has sent it by then.
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/SaveFailed: the guest stays paused: .*cont: refused/),
+    })
+    await full.release()
+    await until(async () => (await free()) === before, 'room')
+    const update = new Update()
+    await update.is('ready')
+    await expectPrepared()
+    rmSync(refuses)
+    let runs = 0
+    const qmp = await scene.monitor()
+    qmp.on('event', name => {
+      if (name === 'RESUME') runs++
+    })
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 0 })
+    expect(runs).toBe(0)
+    expect(await isSaved()).toBe(true)
+    await update.cancel()
+    await (await scene.goesOn('vm-1')).countsOn()
   })
 })

@@ -21,6 +21,8 @@ const loadChunkBytes = MiB
 /** The order to save a guest. */
 interface SaveOrder {
   readonly memory: readonly GuestMemory[]
+  /** If the guest is paused, QEMU keeps it so: it ran before, and goes on from what is saved. */
+  readonly isKept: boolean
   /** The update of the host that asks for it. */
   readonly update: number | null
   readonly ms: number
@@ -64,7 +66,9 @@ export class GuestSaver {
     const isSent = status === 'postmigrate' && this.has(machine)
     if (!running && !isSent && status !== 'paused')
       throw failed(`QEMU says the guest is ${status}: it can't be saved`)
-    const facts = isSent ? this.sent!.facts : await this.prepare(machine, running, order, leftMs)
+    const facts = isSent
+      ? this.sent!.facts
+      : await this.prepare(machine, running || order.isKept, order, leftMs)
     const pausedAt = Date.now()
     try {
       if (!isSent) this.sent = await this.send(machine, facts, order, leftMs)

@@ -112,10 +112,17 @@ export class Runner {
     throw endFailure(machine.process, exit)
   }
 
-  /** @throws Failure: the guest goes on */
-  async stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object> {
+  /**
+   * @param asItStands a guest that QEMU keeps paused is saved without another attempt to let it go on: the next start does that
+   * @throws Failure: the guest goes on, or stays paused as before
+   */
+  async stop(
+    how: StopMode | undefined,
+    progress: (text: string) => void,
+    asItStands = false,
+  ): Promise<object> {
     const machine = this.free('running', 'paused', 'prepared')
-    return this.exclusively(() => this.stopNow(machine, how ?? this.settings.onStop, progress))
+    return this.exclusively(() => this.stopNow(machine, how ?? this.settings.onStop, asItStands, progress))
   }
 
   /** Stops as the file says. If that fails, it does its best: nobody is there to ask. True: it stopped as the file says. */
@@ -130,7 +137,9 @@ export class Runner {
       return true
     } catch (error) {
       log((error as Error).message)
-      await this.stop('powerdown', log).catch(reason => log(reason.message))
+      if (this.stuck !== undefined && (await this.isDone(this.stop('save', log, true))))
+        return this.settings.onStop === 'save'
+      await this.isDone(this.stop('powerdown', log))
       if (this.machine && !this.machine.process.exit) {
         // A service manager would kill the guest too, and the runner with it.
         this.fail('it could not be stopped in order, and was killed')
@@ -198,6 +207,17 @@ export class Runner {
 
   fail(reason: string): void {
     this.standing.enter('failed', reason)
+  }
+
+  /** False: it failed, and the reason is in the log. */
+  private isDone(change: Promise<unknown>): Promise<boolean> {
+    return change.then(
+      () => true,
+      error => {
+        this.parts.log((error as Error).message)
+        return false
+      },
+    )
   }
 
   /** The QEMU of a VM that is in one of these states, and that nothing is under way with. @throws Failure Busy */
@@ -378,11 +398,18 @@ export class Runner {
     return { running: saved.running, load: newer => loadGuest(newer, state, saved, ms) }
   }
 
-  private async stopNow(machine: Machine, how: StopMode, progress: (text: string) => void): Promise<object> {
+  private async stopNow(
+    machine: Machine,
+    how: StopMode,
+    asItStands: boolean,
+    progress: (text: string) => void,
+  ): Promise<object> {
+    // What is saved of a prepared guest is true only while it does not run.
+    const isPrepared = this.standing.record.state === 'prepared'
+    const canStand = isPrepared || asItStands || how === 'quit' || (how === 'save' && this.saver.has(machine))
     try {
-      const needsToRun = how === 'powerdown' || (how === 'save' && !this.saver.has(machine))
-      if (needsToRun) await this.unstick(machine)
-      if (this.standing.record.state === 'prepared') progress('it is saved for an update of the host already')
+      if (!canStand) await this.unstick(machine)
+      if (isPrepared) progress('it is saved for an update of the host already')
       else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
       this.standing.enter('saved')
@@ -433,8 +460,11 @@ export class Runner {
     this.saved = undefined
     this.standing.enter('saving')
     this.parts.manager.extend(ms + marginMs)
-    this.saved = await this.saver.save(machine, { memory, update, ms, signal, progress })
-    return this.saved
+    const isKept = this.stuck !== undefined
+    const saved = await this.saver.save(machine, { memory, isKept, update, ms, signal, progress })
+    this.saved = saved
+    this.stuck = undefined
+    return saved
   }
 
   private async goOnNow(machine: Machine, saved: SavedState): Promise<void> {
