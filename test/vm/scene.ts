@@ -201,7 +201,7 @@ export class Run {
 
   /** All counters that the guest printed, in order. */
   get counters(): number[] {
-    return [...this.stdout.matchAll(/^counter (\d+)\r?$/gm)].map(([, text]) => Number(text))
+    return [...this.stdout.matchAll(/^counter (\d+)\r?\n/gm)].map(([, text]) => Number(text))
   }
 
   /** Waits until the guest has counted so many times in this run. */
