@@ -240,7 +240,8 @@ test('memory that the kernel preserves goes to no kernel of another release, and
   ])
   const own = kernelFile(host.server.folder, 'vmlinuz-own', release())
   const good = await host.update([...kept, '--kernel', own, '--dry-run']).outcome
-  expect([good.code, good.stdout]).toEqual([0, expect.not.stringMatching(/warning|LOST/)])
+  // Not every host keeps the configuration of its kernel.
+  expect([good.code, good.stdout]).toEqual([0, expect.not.stringMatching(/LOST|nobody knows whether/)])
   expect(good.stdout).toMatch(/^kernel .*vmlinuz-own\ninitrd +none\nline +kho=on liveupdate=on\n/m)
 
   const folder = path.join(host.server.folder, 'kernel')

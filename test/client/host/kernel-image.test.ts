@@ -44,7 +44,8 @@ test.each([
   symlinkSync(path.join('boot', name), link)
   for (const named of [image, link]) {
     const found = findKernel(named, undefined)
-    expect(found).toMatchObject({ image, initrd: beside, build: { release: expected, options: undefined } })
+    const build = { release: expected, releaseBy: release ? 'image' : 'name', options: undefined }
+    expect(found).toMatchObject({ image, initrd: beside, build })
     expect(loadCommand(found, 'quiet')).toEqual([
       ...['kexec', '-s', '-l', image, `--initrd=${beside}`, '--command-line=quiet'],
     ])

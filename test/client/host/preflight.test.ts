@@ -253,7 +253,7 @@ test('a kernel that does not keep preserved memfds is refused', () => {
 })
 
 test.each<[string, string | undefined, Partial<Succession>, string[]]>([
-  ['this one again', '7.2.12', {}, []],
+  ['this one again', '7.2.12', {}, ['kept warning configuration']],
   ['another release', '7.3.1', {}, ['kept lost release', 'kept warning configuration']],
   [
     'another release, of the same format',
@@ -277,7 +277,7 @@ test.each<[string, string | undefined, Partial<Succession>, string[]]>([
 ])('memory that one kernel preserves for the next one, which is %s', (_what, release, more, expected) => {
   // Proves that no kernel of another format, and none that can't take memory over, passes without a word.
   const kept: ConfiguredRange = { ...dax, name: 'kept', source: 'memfd', preserve: 'update' }
-  const build = { release, options: undefined, modules: undefined }
+  const build = { release, releaseBy: 'image' as const, options: undefined, modules: undefined }
   const succession = { runningRelease: '7.2.12', ...more }
   const good = `${line} kho=on liveupdate=on`
   expect(found(good, [kept, dax, mem], { build, succession })).toEqual(expected)
@@ -285,6 +285,23 @@ test.each<[string, string | undefined, Partial<Succession>, string[]]>([
   expect(found(good, [kept], { build })).toEqual([])
   const plain: ConfiguredRange = { ...kept, name: 'plain', preserve: 'no' }
   expect(found(good, [plain], { build, succession })).toEqual(['plain warning volatile'])
+})
+
+test("what only a file's name says of a release proves nothing, and refuses nothing", () => {
+  // Proves that vmlinuz-R.old refuses no update, and that vmlinuz-R alone is not believed.
+  const kept: ConfiguredRange = { ...dax, name: 'kept', source: 'memfd', preserve: 'update' }
+  const options = parseKernelConfig(
+    ['KEXEC_HANDOVER', 'LIVEUPDATE', 'LIVEUPDATE_MEMFD'].map(name => `CONFIG_${name}=y\n`).join(''),
+  )
+  const succession = { runningRelease: '7.2.12' }
+  const foundIn = (release: string, releaseBy: 'image' | 'name') => {
+    const build = { release, releaseBy, options, modules: undefined }
+    return found('kho=on liveupdate=on', [kept], { build, succession })
+  }
+  expect(foundIn('7.2.12', 'name')).toEqual(['kept warning release'])
+  expect(foundIn('7.2.12.old', 'name')).toEqual(['kept warning release'])
+  expect(foundIn('7.2.12', 'image')).toEqual([])
+  expect(foundIn('7.2.12.old', 'image')).toEqual(['kept lost release'])
 })
 
 test('a kernel without the drivers is refused', () => {

@@ -8,6 +8,8 @@ import type { HostFiles } from './host-files'
 /** The known facts of a kernel's build. undefined stands for an unknown fact. */
 export interface KernelBuild {
   readonly release?: string | undefined
+  /** What says the release: the image itself, or no more than the file's name. */
+  readonly releaseBy?: 'image' | 'name' | undefined
   /** Options of its configuration: y, m, or another value. An unset option is absent. */
   readonly options: ReadonlyMap<string, string> | undefined
   /** Names of its modules, including built-in ones. */

@@ -21,17 +21,18 @@ const releaseForm = /^\d[\w.+~-]*/
  * @throws UsageError: one of them is not there
  */
 export function findKernel(kernel: string, initrd: string | undefined): KernelImage {
-  const { image, label, release } = locate(kernel)
+  const { image, label, release, inImage } = locate(kernel)
   return {
     image,
     initrd: initrd === noInitrd ? undefined : initrdOf(image, [label, release], initrd),
-    build: buildOf(release),
+    build: buildOf(release, inImage),
   }
 }
 
 /** @throws UsageError: it is not there */
 export function findBuild(kernel: string): KernelBuild {
-  return buildOf(locate(kernel).release)
+  const { release, inImage } = locate(kernel)
+  return buildOf(release, inImage)
 }
 
 /** label: what stands behind its name's first word. */
@@ -42,7 +43,8 @@ function locate(kernel: string) {
   if (image === undefined) throw new UsageError(`--kernel: there is no ${files.join(', and no ')}`)
   const label = /^[a-z]+-(.+)$/i.exec(path.basename(image))?.[1]
   const named = isFile ? label : kernel
-  return { image, label, release: releaseIn(image) ?? releaseForm.exec(named ?? '')?.[0] }
+  const inImage = releaseIn(image)
+  return { image, label, inImage, release: inImage ?? releaseForm.exec(named ?? '')?.[0] }
 }
 
 /** An image for x86 names its release: its header (HdrS) points at it. */
@@ -54,11 +56,12 @@ function releaseIn(image: string): string | undefined {
   return releaseForm.exec(words ?? '')?.[0]
 }
 
-function buildOf(release: string | undefined): KernelBuild {
+function buildOf(release: string | undefined, inImage: string | undefined): KernelBuild {
   if (release === undefined) return { options: undefined, modules: undefined }
   const modules = `/lib/modules/${release}`
   return {
     release,
+    releaseBy: inImage === undefined ? 'name' : 'image',
     options: buildOptions(new HostFiles(), release),
     modules: existsSync(modules) ? modulesIn(modules) : undefined,
   }

@@ -15,12 +15,11 @@ export interface Succession {
 
 export function preservedFor(range: ConfiguredRange, build: KernelBuild, succession: Succession): Finding[] {
   if (!isPreserved(range)) return []
-  const { isLoaded, byFile, runningRelease } = succession
-  const isSame = build.release !== undefined && build.release === runningRelease
+  const { isLoaded, byFile } = succession
   return [
     ...(isLoaded && !byFile ? [lost(range, 'loader', loaderUnknown)] : []),
-    ...(isSame ? [] : [otherRelease(range, build.release, succession)]),
-    ...(isSame || build.options ? [] : [warning(range, 'configuration', configurationUnknown)]),
+    ...releaseOf(range, build, succession),
+    ...(build.options ? [] : [warning(range, 'configuration', configurationUnknown)]),
   ]
 }
 
@@ -30,18 +29,25 @@ const loaderUnknown =
 const configurationUnknown =
   "nobody knows the next kernel's configuration: one without the Live Update Orchestrator gets none of this memory"
 
-function otherRelease(range: ConfiguredRange, next: string | undefined, succession: Succession): Finding {
-  const { runningRelease = 'an unknown release', sameFormat } = succession
+function releaseOf(
+  range: ConfiguredRange,
+  { release: next, releaseBy }: KernelBuild,
+  { runningRelease, sameFormat }: Succession,
+): Finding[] {
+  const isKnown = next !== undefined && releaseBy === 'image'
+  if (isKnown && next === runningRelease) return []
+  const running = runningRelease ?? 'an unknown release'
   const loss =
     'kernels promise no format, and one with another format panics at boot, or gets none of this memory'
-  if (next === undefined)
-    return warning(
-      range,
-      'release',
-      `nobody knows whether the next kernel is ${runningRelease}, as this one: ${loss}`,
-    )
-  const reason = `the next kernel is ${next}, and this one ${runningRelease}: ${loss}`
-  return sameFormat
-    ? warning(range, 'release', reason)
-    : lost(range, 'release', `${reason}. --same-format vouches that the formats are the same`)
+  if (!isKnown) {
+    const named = next === undefined ? '' : ` (its file's name says ${next})`
+    const reason = `nobody knows whether the next kernel is ${running}, as this one${named}: ${loss}`
+    return [warning(range, 'release', reason)]
+  }
+  const reason = `the next kernel is ${next}, and this one ${running}: ${loss}`
+  return [
+    sameFormat
+      ? warning(range, 'release', reason)
+      : lost(range, 'release', `${reason}. --same-format vouches that the formats are the same`),
+  ]
 }
