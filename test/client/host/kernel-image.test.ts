@@ -2,7 +2,7 @@
  * Proves that a kernel is found with its own initrd and release, whatever link or name leads to it, and that nobody gets one
  * without an initrd unless he wants none.
  */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { UsageError } from '../../../src/client/ctl/exit'
@@ -50,6 +50,36 @@ test.each([
       ...['kexec', '-s', '-l', image, `--initrd=${beside}`, '--command-line=quiet'],
     ])
   }
+})
+
+test.each([
+  ['kernel-install', 'linux', 'initrd'],
+  ['ostree', 'vmlinuz', 'initramfs.img'],
+  ['another one', 'vmlinuz', 'initrd.img'],
+])('a kernel in a folder of its release has the initrd that is there: %s', (_what, name, initrd) => {
+  const own = path.join(boot, '9.9.1')
+  const other = path.join(boot, '9.9.2')
+  for (const folder of [own, other]) {
+    mkdirSync(folder)
+    writeFileSync(path.join(folder, initrd), '')
+  }
+  const beside = path.join(own, initrd)
+  expect(findKernel(kernelFile(own, name, '9.9.1'), undefined)).toMatchObject({
+    initrd: beside,
+    build: { release: '9.9.1', releaseBy: 'image' },
+  })
+  expect(findKernel(kernelFile(own, name), undefined)).toMatchObject({
+    initrd: beside,
+    build: { release: '9.9.1', releaseBy: 'name' },
+  })
+  // A folder of another release may keep another one's.
+  expect(() => findKernel(kernelFile(other, name, '9.9.1'), undefined)).toThrow(/there is no initrd for /)
+})
+
+test('an image that ends in its header says nothing of its release', () => {
+  const image = kernelFile(boot, 'vmlinuz-9.9.1', '9.9.3')
+  truncateSync(image, 0x20f)
+  expect(findBuild(image)).toMatchObject({ release: '9.9.1', releaseBy: 'name' })
 })
 
 test('without an initrd, a kernel is refused, and one that is to have none is not', () => {

@@ -35,23 +35,27 @@ export function findBuild(kernel: string): KernelBuild {
   return buildOf(release, inImage)
 }
 
-/** label: what stands behind its name's first word. */
+/** label: what stands behind its name's first word, or the name of its folder. */
 function locate(kernel: string) {
   const isFile = kernel.includes('/')
   const files = isFile ? [kernel] : [`/boot/vmlinuz-${kernel}`, `/lib/modules/${kernel}/vmlinuz`]
   const image = realFile(files)
   if (image === undefined) throw new UsageError(`--kernel: there is no ${files.join(', and no ')}`)
-  const label = /^[a-z]+-(.+)$/i.exec(path.basename(image))?.[1]
+  const label = hasBareName(image) ? folderName(image) : /^[a-z]+-(.+)$/i.exec(path.basename(image))?.[1]
   const named = isFile ? label : kernel
   const inImage = releaseIn(image)
   return { image, label, inImage, release: inImage ?? releaseForm.exec(named ?? '')?.[0] }
 }
 
+/** As kernel-install and ostree keep one, in a folder with the name of its release. */
+const hasBareName = (image: string) => /^(linux|vmlinuz)$/.test(path.basename(image))
+const folderName = (image: string) => path.basename(path.dirname(image))
+
 /** An image for x86 names its release: its header (HdrS) points at it. */
 function releaseIn(image: string): string | undefined {
   const files = new HostFiles()
   const header = files.part(image, 0x200, 16)
-  if (header?.toString('latin1', 2, 6) !== 'HdrS') return undefined
+  if (header?.length !== 16 || header.toString('latin1', 2, 6) !== 'HdrS') return undefined
   const words = files.part(image, 0x200 + header.readUInt16LE(14), 128)?.toString('latin1')
   return releaseForm.exec(words ?? '')?.[0]
 }
@@ -76,7 +80,10 @@ function initrdOf(image: string, labels: readonly (string | undefined)[], given:
           `${folder}/${prefix}${label}`,
           `${folder}/${prefix}${label}.img`,
         ])
-  const own = labels.flatMap(label => named(path.dirname(image), label))
+  const folder = path.dirname(image)
+  const isAlone = hasBareName(image) && folderName(image) === labels.at(-1)
+  const bare = isAlone ? ['initrd', 'initrd.img', 'initramfs.img'].map(name => `${folder}/${name}`) : []
+  const own = [...labels.flatMap(label => named(folder, label)), ...bare]
   const found = realFile(given === undefined ? [...own, ...named('/boot', labels.at(-1))] : [given])
   if (found !== undefined) return found
   throw new UsageError(
