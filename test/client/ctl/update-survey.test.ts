@@ -2,9 +2,10 @@
  * Proves what an update finds at risk, by what the ranges and allocations say that they can do: before it, while the broker is
  * frozen, and by what the service manager does with its fd store.
  */
-import type { Broker, Participant } from '../../../src/client'
+import type { Broker, Participant, Update } from '../../../src/client'
 import { Ignored } from '../../../src/client/ctl/update/ignored'
 import { risksText } from '../../../src/client/ctl/update/plan'
+import { Standing } from '../../../src/client/ctl/update/standing'
 import {
   placesWhenStopped,
   type StoppedStore,
@@ -44,8 +45,8 @@ const risksOf = async (source: string, can: Can, stopLoses: string | undefined) 
   return risks.map(({ kind }) => kind)
 }
 
-const risksFrozen = (broker: Broker, whyEnds?: string, ready: readonly Participant[] = []) =>
-  surveyFrozen(broker, { whyEnds }, ready, signal)
+const risksFrozen = (broker: Broker, stopLoses?: string, known: readonly Participant[] = []) =>
+  surveyFrozen(broker, async () => stopLoses, known, signal)
 
 test.each<[string, Can, string | undefined, string[]]>([
   ['devdax', { survivesKexec: true }, 'old', []],
@@ -83,6 +84,19 @@ test('who has left, or came too late, is at risk when all is frozen; who has sav
   await expect(risksFrozen(held, undefined, [{ ...db, pid: 1, name: 'vm' }])).resolves.toHaveLength(1)
   const stored = host('memfd', { survivesKexec: true })
   await expect(risksFrozen(stored, 'old')).resolves.toMatchObject([{ kind: 'endsWithService', why: 'old' }])
+})
+
+test('who may lose what it has not saved is known when all is frozen, though no broker names it any more', () => {
+  const standing = new Standing(new Ignored(['db']))
+  const row = { uid: 7, pid: 4711, waitedFor: true, answeredAfterMs: null, detail: null }
+  const rows = ['vm', 'db', 'web'].map((name, id) => ({
+    ...{ ...row, id, name },
+    state: name === 'vm' ? ('ready' as const) : ('asked' as const),
+  }))
+  standing.note({} as Update, rows)
+  // A restarted broker names only who has come back.
+  standing.note({} as Update, [{ ...rows[0]!, id: 9 }])
+  expect(standing.known.map(({ name }) => name).sort()).toEqual(['db', 'vm'])
 })
 
 test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {

@@ -11,7 +11,7 @@ import type { UpdateLines } from './lines'
 import { risksText } from './plan'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
-import { type Survey, surveyFrozen } from './survey'
+import { type StopLoses, surveyFrozen } from './survey'
 
 interface LeadOptions {
   readonly reason: string
@@ -27,8 +27,8 @@ interface LeadOptions {
   /** Whether a kernel is loaded, as the running one says. */
   readonly hasNextKernel: () => boolean
   readonly ignored: Ignored
-  /** Before anything has begun. */
-  readonly survey: Survey
+  /** undefined: nothing stops the broker. */
+  readonly stopLoses: StopLoses | undefined
 }
 
 interface LeadTools {
@@ -170,9 +170,9 @@ class Lead {
   /** The first survey is minutes old. */
   private async checkAgain(): Promise<void> {
     const { broker, signal } = this.tools
-    const { ignored, survey } = this.options
-    const ready = this.standing.participants.filter(({ state }) => state === 'ready')
-    const risks = ignored.rest(await surveyFrozen(broker, survey, ready, signal))
+    const { ignored, stopLoses } = this.options
+    const { known } = this.standing
+    const risks = ignored.rest(await surveyFrozen(broker, stopLoses, known, signal))
     if (risks.length > 0) throw new Failure('NotSaved', risksText(risks), exitCode.refused)
   }
 

@@ -51,6 +51,12 @@ export class Standing {
     return missing.length > 0 ? { kind: 'go', anyway: true } : { kind: 'wait' }
   }
 
+  /** Those whose memory is no surprise, though they may have ended: they have saved, or may lose what they have not saved. */
+  get known(): Participant[] {
+    const asked = this.participants.filter(({ waitedFor }) => waitedFor)
+    return asked.filter(one => one.state === 'ready' || this.ignored.has(one, asked))
+  }
+
   /** Those that failed, and whose guests did not go on. */
   get paused(): string[] {
     return this.participants

@@ -20,24 +20,25 @@ export interface Survey {
   /** Bytes of the allocations of each participant, in their order. */
   readonly bytes: readonly number[]
   readonly risks: readonly Risk[]
-  /** Why memory that only the service manager keeps ends when that stops the broker. undefined: it does not. */
-  readonly whyEnds: string | undefined
 }
+
+export type StopLoses = () => Promise<string | undefined>
 
 /**
  * Which memory nobody answers for: a process takes part itself, or a participant of its uid does whose name is the
  * allocation's, or what stands before a slash in it.
- * stopLoses: says whyEnds. Absent: nothing stops the broker.
- * ready: participants that have saved, and may have ended.
+ * stopLoses: why memory that only the service manager keeps ends when that stops the broker; undefined: it does not. Absent:
+ * nothing stops the broker.
+ * known: participants that may have ended: they have saved, or may lose what they have not saved.
  */
 export async function surveyHost(
   broker: Broker,
-  stopLoses: (() => Promise<string | undefined>) | undefined,
+  stopLoses: StopLoses | undefined,
   signal: AbortSignal,
-  ready: readonly Participant[] = [],
+  known: readonly Participant[] = [],
 ): Promise<Survey> {
   const { participants: all } = await broker.update({ signal })
-  const participants = [...all, ...ready].filter(({ waitedFor }) => waitedFor)
+  const participants = [...all, ...known].filter(({ waitedFor }) => waitedFor)
   const ranges = await broker.ranges({ signal })
   const isStored = ranges.some(({ source }) => sourceOf(source)?.endsWithService)
   const whyEnds = isStored ? await stopLoses?.() : undefined
@@ -84,7 +85,7 @@ export async function surveyHost(
       )
         risk('takesNoPart', pid)
   }
-  return { participants, bytes, risks, whyEnds }
+  return { participants, bytes, risks }
 }
 
 /**
@@ -93,11 +94,11 @@ export async function surveyHost(
  */
 export async function surveyFrozen(
   broker: Broker,
-  before: Pick<Survey, 'whyEnds'>,
-  ready: readonly Participant[],
+  stopLoses: StopLoses | undefined,
+  known: readonly Participant[],
   signal: AbortSignal,
 ): Promise<Risk[]> {
-  const { risks } = await surveyHost(broker, async () => before.whyEnds, signal, ready)
+  const { risks } = await surveyHost(broker, stopLoses, signal, known)
   return [...risks, ...(await notPreserved(broker, signal))]
 }
 

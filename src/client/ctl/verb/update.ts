@@ -185,7 +185,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           go,
           hasNextKernel,
           ignored,
-          survey,
+          stopLoses,
         },
         {
           broker,
