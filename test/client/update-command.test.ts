@@ -238,6 +238,11 @@ test('memory that the kernel preserves goes to no kernel of another release, and
       kernel: { image: foreign[1], initrd: null },
     },
   ])
+  // The broker's range has nothing that this kernel preserves.
+  const bare = path.join(host.server.folder, 'bare.toml')
+  writeFileSync(bare, '[[range]]\nname = "main"\nsource = "memfd"\nbytes = "1MiB"\npreserve = "always"\n')
+  const first = await host.update([...kept, '--config', bare, ...foreign, '--dry-run']).outcome
+  expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/warning +main: .* is 9.9.9-other/)])
   const own = kernelFile(host.server.folder, 'vmlinuz-own', release())
   const good = await host.update([...kept, '--kernel', own, '--dry-run']).outcome
   // Not every host keeps the configuration of its kernel.

@@ -3,6 +3,7 @@
  * frozen, and by what the service manager does with its fd store.
  */
 import type { Broker, Participant, Update } from '../../../src/client'
+import { weighed } from '../../../src/client/ctl/host/next-kernel'
 import { Ignored } from '../../../src/client/ctl/update/ignored'
 import { risksText } from '../../../src/client/ctl/update/plan'
 import { Standing } from '../../../src/client/ctl/update/standing'
@@ -27,7 +28,7 @@ function host(
 ): Broker {
   const stub: Record<string, unknown> = {
     update: async () => ({ participants: [] }),
-    ranges: async () => [{ name: 'main', source, capabilities, allocations: 1 }],
+    ranges: async () => [{ name: 'main', source, capabilities, state: 'online', allocations: 1 }],
     async *list() {
       for (const [name, survivesKexec] of Object.entries(survives)) {
         const allocation = { name, uid: 7, range: 'main', bytes: 4096, mappings: 0, shares: [] }
@@ -45,8 +46,8 @@ const risksOf = async (source: string, can: Can, stopLoses: string | undefined) 
   return risks.map(({ kind }) => kind)
 }
 
-const risksFrozen = (broker: Broker, stopLoses?: string, known: readonly Participant[] = []) =>
-  surveyFrozen(broker, async () => stopLoses, known, signal)
+const risksFrozen = async (broker: Broker, stopLoses?: string, known: readonly Participant[] = []) =>
+  (await surveyFrozen(broker, async () => stopLoses, known, signal)).risks
 
 test.each<[string, Can, string | undefined, string[]]>([
   ['devdax', { survivesKexec: true }, 'old', []],
@@ -84,6 +85,32 @@ test('who has left, or came too late, is at risk when all is frozen; who has sav
   await expect(risksFrozen(held, undefined, [{ ...db, pid: 1, name: 'vm' }])).resolves.toHaveLength(1)
   const stored = host('memfd', { survivesKexec: true })
   await expect(risksFrozen(stored, 'old')).resolves.toMatchObject([{ kind: 'endsWithService', why: 'old' }])
+})
+
+test.each<[string, Can, Record<string, boolean | undefined>, boolean]>([
+  ['nothing', { survivesKexec: false, freezePreserves: true }, {}, true],
+  ['nothing, always', { survivesKexec: true }, {}, true],
+  ['what a kernel without the feature does not preserve', { survivesKexec: false }, { a: undefined }, true],
+  ['what is preserved in part', { survivesKexec: false }, { a: false, b: true }, false],
+  ['what a freeze preserves', { survivesKexec: false, freezePreserves: true }, { a: undefined }, false],
+  ['what is preserved', { survivesKexec: true }, { a: undefined }, false],
+])('a range with %s: another release only warns of it: %p %p: %p', async (_what, can, survives, warns) => {
+  const found = host('memfd', can, survives)
+  for (const { withoutPreserved } of [
+    await surveyHost(found, undefined, signal),
+    await surveyFrozen(found, undefined, [], signal),
+  ]) {
+    const findings = ['release', 'loader', 'parameter'].map(id => ({
+      ...{ id, range: 'main', result: 'lost' as const, reason: 'so' },
+    }))
+    const check = { good: false, commandLine: '', ranges: [], findings }
+    const result = warns ? 'warning' : 'lost'
+    expect(weighed(check, withoutPreserved)).toMatchObject({
+      good: false,
+      findings: [{ result }, { result }, { result: 'lost' }],
+    })
+    expect(weighed({ ...check, findings: findings.slice(0, 2) }, withoutPreserved).good).toBe(warns)
+  }
 })
 
 test('who may lose what it has not saved is known when all is frozen, though no broker names it any more', () => {

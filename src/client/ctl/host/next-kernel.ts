@@ -4,7 +4,7 @@ import { firmwareMap, HostFiles, idleByModprobe } from './host-files'
 import type { KernelBuild } from './kernel-build'
 import { onPersistentMemory } from './persistent-memory'
 import { preflight } from './preflight'
-import type { Succession } from './preserved'
+import { type Succession, withoutPreserved } from './preserved'
 
 export interface CommandLineOptions {
   append?: string
@@ -43,11 +43,19 @@ export async function checkNextKernel(
     succession: { ...succession, runningRelease: files.text('/proc/sys/kernel/osrelease') },
   })
   return {
-    good: findings.every(({ result }) => result !== 'lost'),
+    good: isGood(findings),
     commandLine,
     ranges: physicalRanges(ranges).map(({ name }) => name),
     findings,
   }
+}
+
+const isGood = (findings: readonly Finding[]) => findings.every(({ result }) => result !== 'lost')
+
+/** By what the broker says: these ranges have nothing that the running kernel preserves. */
+export function weighed(check: NextKernelCheck, ranges: ReadonlySet<string>): NextKernelCheck {
+  const findings = withoutPreserved(check.findings, ranges)
+  return { ...check, good: isGood(findings), findings }
 }
 
 export function describeCheck({ findings, ranges, good }: NextKernelCheck): string[] {

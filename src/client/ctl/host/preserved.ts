@@ -13,6 +13,17 @@ export interface Succession {
   readonly sameFormat?: boolean | undefined
 }
 
+const aboutPreserved = ['loader', 'release']
+
+/** Without a loss where there is nothing to lose. ranges: they have nothing that the running kernel preserves. */
+export function withoutPreserved(findings: readonly Finding[], ranges: ReadonlySet<string>): Finding[] {
+  return findings.map(finding =>
+    aboutPreserved.includes(finding.id) && ranges.has(finding.range ?? '')
+      ? { ...finding, result: 'warning', reason: `${finding.reason}; it has no such memory now` }
+      : finding,
+  )
+}
+
 export function preservedFor(range: ConfiguredRange, build: KernelBuild, succession: Succession): Finding[] {
   if (!isPreserved(range)) return []
   const { isLoaded, byFile } = succession

@@ -4,6 +4,7 @@ import { type Broker, BrokerError } from '../../index'
 import { lineOf } from '../../participant'
 import { exitCode, Failure } from '../exit'
 import { describeKernel, type KernelImage, loadCommand } from '../host/kernel-image'
+import { type NextKernelCheck, weighed } from '../host/next-kernel'
 import { size } from '../table'
 import { type Progress, portion } from '../terminal/progress'
 import type { Ignored } from './ignored'
@@ -29,6 +30,8 @@ interface LeadOptions {
   readonly ignored: Ignored
   /** undefined: nothing stops the broker. */
   readonly stopLoses: StopLoses | undefined
+  /** By the configuration alone. */
+  readonly check: NextKernelCheck
 }
 
 interface LeadTools {
@@ -170,10 +173,13 @@ class Lead {
   /** The first survey is minutes old. */
   private async checkAgain(): Promise<void> {
     const { broker, signal } = this.tools
-    const { ignored, stopLoses } = this.options
+    const { ignored, stopLoses, check } = this.options
     const { known } = this.standing
-    const risks = ignored.rest(await surveyFrozen(broker, stopLoses, known, signal))
+    const frozen = await surveyFrozen(broker, stopLoses, known, signal)
+    const risks = ignored.rest(frozen.risks)
     if (risks.length > 0) throw new Failure('NotSaved', risksText(risks), exitCode.refused)
+    const lost = weighed(check, frozen.withoutPreserved).findings.find(({ result }) => result === 'lost')
+    if (lost) throw new Failure('Unsafe', `${lost.range}: ${lost.reason}`, exitCode.unsafe)
   }
 
   private async proceed(): Promise<void> {

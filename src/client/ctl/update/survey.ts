@@ -20,6 +20,8 @@ export interface Survey {
   /** Bytes of the allocations of each participant, in their order. */
   readonly bytes: readonly number[]
   readonly risks: readonly Risk[]
+  /** Ranges with nothing that the kernel preserves for the next one. */
+  readonly withoutPreserved: ReadonlySet<string>
 }
 
 export type StopLoses = () => Promise<string | undefined>
@@ -45,6 +47,7 @@ export async function surveyHost(
   /** All that does not itself say that it survives. */
   const ending = new Set<string>()
   const stopped = new Set<string>()
+  const preserved = new Set<string>()
   for (const { name, source, capabilities } of ranges) {
     if (!capabilities.survivesKexec && !capabilities.freezePreserves) ending.add(name)
     if (whyEnds && sourceOf(source)?.endsWithService) stopped.add(name)
@@ -67,6 +70,7 @@ export async function surveyHost(
         .find(index => index !== undefined)
     const index = named ?? pids.get(holderPid ?? 0)
     if (index !== undefined) bytes[index]! += size
+    if (survivesKexec || !ending.has(range)) preserved.add(range)
     const end =
       ending.has(range) && !survivesKexec ? 'memoryEnds' : stopped.has(range) ? 'endsWithService' : undefined
     if (end !== undefined) risk(end, holderPid ?? null)
@@ -85,7 +89,8 @@ export async function surveyHost(
       )
         risk('takesNoPart', pid)
   }
-  return { participants, bytes, risks }
+  const without = ranges.filter(({ name, state }) => state === 'online' && !preserved.has(name))
+  return { participants, bytes, risks, withoutPreserved: new Set(without.map(({ name }) => name)) }
 }
 
 /**
@@ -97,9 +102,9 @@ export async function surveyFrozen(
   stopLoses: StopLoses | undefined,
   known: readonly Participant[],
   signal: AbortSignal,
-): Promise<Risk[]> {
-  const { risks } = await surveyHost(broker, stopLoses, signal, known)
-  return [...risks, ...(await notPreserved(broker, signal))]
+): Promise<Pick<Survey, 'risks' | 'withoutPreserved'>> {
+  const { risks, withoutPreserved } = await surveyHost(broker, stopLoses, signal, known)
+  return { risks: [...risks, ...(await notPreserved(broker, signal))], withoutPreserved }
 }
 
 /** What the frozen broker has not made to outlive the kernel, of ranges that a freeze preserves. */

@@ -6,7 +6,13 @@ import { exitCode, Failure, UsageError } from '../exit'
 import { defaultConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
 import { findKernel, loadedLine } from '../host/kernel-image'
-import { type CommandLineOptions, checkNextKernel, describeCheck, nextCommandLine } from '../host/next-kernel'
+import {
+  type CommandLineOptions,
+  checkNextKernel,
+  describeCheck,
+  nextCommandLine,
+  weighed,
+} from '../host/next-kernel'
 import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
 import { Ignored, type Named } from '../update/ignored'
@@ -98,7 +104,8 @@ By default the next command line is the running one.
 
 Memory that the kernel itself preserves (ranges with preserve) goes only to a kernel that kexec -s has loaded and that has
 the same format, which kernels promise for no other release. So the update is refused where the next kernel has another
-release, and without --kernel. --same-format and --loaded vouch for what nobody can see.`,
+release, and without --kernel. --same-format and --loaded vouch for what nobody can see. A range without such memory only
+makes warnings. Who gives this memory up takes preserve out of the configuration first, and restarts the broker.`,
   })
   return verb
     .option('--kernel <file>', 'the next kernel: its release, or its file')
@@ -120,7 +127,7 @@ release, and without --kernel. --same-format and --loaded vouch for what nobody 
     )
     .option(
       '--ignore <pattern>',
-      'names, or UID:NAME, that may lose what they have not saved; * stands for any text; may be repeated',
+      'go on without these participants and allocations (NAME or UID:NAME, * matches any text); what they have not saved is lost; may be repeated',
       (pattern: string, before: string[]) => [...before, pattern],
       [] as string[],
     )
@@ -139,7 +146,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
     throw new UsageError('no kernel is loaded: name one by --kernel, or load one by kexec -s -l')
   const commandLine = nextCommandLine(options)
   const unknown = { options: undefined, modules: undefined }
-  const check = await checkNextKernel(
+  const configured = await checkNextKernel(
     commandLine,
     kernel?.build ?? unknown,
     { isLoaded, byFile: options.loaded, sameFormat: options.sameFormat },
@@ -152,6 +159,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
       const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
       const stopLoses = asksSystemd(go) ? () => whyStopLoses(broker, signal) : undefined
       const survey = await surveyHost(broker, stopLoses, signal)
+      const check = weighed(configured, survey.withoutPreserved)
       const ambiguous = ignored.ambiguous(survey.participants)
       if (ambiguous.length > 0)
         throw new Failure('Ambiguous', `${ambiguousText(ambiguous)}; nothing has begun`, exitCode.refused)
@@ -186,6 +194,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           hasNextKernel,
           ignored,
           stopLoses,
+          check: configured,
         },
         {
           broker,
