@@ -353,6 +353,7 @@ class Lead {
     const { broker } = this.tools
     try {
       const id = this.id ?? (await this.find())
+      const { unanswered } = this.standing
       if (id === undefined) return 'nothing has begun, and everybody runs'
       await broker.cancelUpdate(id, { reason: lineOf(why, reasonBytesMax) }).catch(error => {
         // Somebody else was faster, or the broker itself.
@@ -360,7 +361,8 @@ class Lead {
       })
       const { gone, frozen } = await this.remains()
       const but = [
-        except(gone, 'saved and ended, so start them'),
+        except(gone, 'ended, so start them'),
+        except(unanswered, "they had not answered, and 'broker-ctl vm list' says which VMs run"),
         except(
           this.standing.paused,
           "paused, and QEMU does not let them go on: 'broker-ctl vm resume' tries again",
@@ -375,7 +377,7 @@ class Lead {
   }
 
   /**
-   * gone: those that had saved and ended; after a restart of the broker the others need a moment to come back. frozen: the
+   * gone: those that were ready and ended; after a restart of the broker the others need a moment to come back. frozen: the
    * reason of a freeze that has not ended with the update, as it began before, or as a table refuses its end.
    */
   private async remains(): Promise<{ gone: string[]; frozen: string | null }> {

@@ -64,7 +64,14 @@ export class Standing {
       .map(({ name }) => name)
   }
 
-  /** Those that are not there to go on: they had saved, and ended. */
+  /** Those that may still find that they can't go on, and then nobody hears of it. */
+  get unanswered(): string[] {
+    return this.participants
+      .filter(({ state, waitedFor }) => waitedFor && (state === 'asked' || state === 'late'))
+      .map(({ name }) => name)
+  }
+
+  /** Those that are not there to go on: they were ready, and ended. */
   gone(present: readonly Participant[]): string[] {
     const names = new Set(present.map(({ uid, name }) => `${uid} ${name}`))
     return this.participants
