@@ -43,8 +43,9 @@ int MemfdCreate(const std::string& name, uint64_t huge_page_bytes, bool allow_se
     flags |= MFD_HUGETLB | (static_cast<unsigned>(__builtin_ctzll(huge_page_bytes)) << kHugeShift);
   }
   // Without it vm.memfd_noexec=1 sets a seal with which the kernel gives the memfd back read-only after a kexec.
-  if (stays_writable) flags |= MFD_EXEC;
-  Fd fd(memfd_create(name.c_str(), flags));
+  Fd fd(memfd_create(name.c_str(), flags | MFD_EXEC));
+  // Linux before 6.3.
+  if (!fd.valid() && errno == EINVAL) fd = Fd(memfd_create(name.c_str(), flags));
   // vm.memfd_noexec=2 refuses memfds that a process could execute.
   if (!fd.valid() && errno == EACCES && !stays_writable) fd = Fd(memfd_create(name.c_str(), flags | MFD_NOEXEC_SEAL));
   if (!fd.valid()) return -errno;

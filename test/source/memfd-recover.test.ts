@@ -1,6 +1,6 @@
 /**
  * Proves that a memfd whose inode a holder keeps locked, half taken from its owner by a broker that has ended, does not
- * cost the others of its range their memory at the next start.
+ * cost the others of its range their memory at the next start, and that a table which nobody can write is not taken for another fault.
  */
 import { fchmodSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../native'
@@ -19,12 +19,22 @@ const MiB = 2 ** 20
 const sealed = 7
 const uid = 65534
 
-function memfd(): number {
+function memfd(more = 0): number {
   const fd = native.memfdCreate('membroker-test', { hugePageBytes: 0, allowSealing: true })
   ftruncateSync(fd, MiB)
-  native.addSeals(fd, sealed)
+  native.addSeals(fd, sealed | more)
   return fd
 }
+
+test('a table that a kexec gave back read-only is named, and nothing is formatted beside it', async () => {
+  const table = memfd(8)
+  const items = new Map<Item, number>([['table', table]])
+  const fdStore = { takeRange: () => ({ items, doubt: undefined }) } as Partial<FdStore> as FdStore
+  const settings = { name: 'test', bytes: 64 * MiB } as RangeSettings
+  await expect(MemfdSource.open(settings, { fdStore } as Partial<SourceHost> as SourceHost)).rejects.toThrow(
+    /its table came read-only out of a kexec, .*vm.memfd_noexec=2; all of it stays there/,
+  )
+})
 
 const withOthers = needsRoot('a memfd that another uid keeps locked') ? test : test.skip
 

@@ -152,12 +152,18 @@ function sourceHost(
     unavailable: ({ id }, reason) =>
       broker.log.error({ range: name, id, reason }, 'the memory of an allocation is not available'),
     discarded: ids => {
-      addFinding(report, `removed memory of ${ids.length} allocations that were never committed`)
-      broker.log.warn({ range: name, ids }, 'removed memory of allocations that were never committed')
+      const some = `${ids.slice(0, 8).join(', ')}${ids.length > 8 ? ' and others' : ''}`
+      addFinding(
+        report,
+        `freed memory that the kernel before had preserved for allocations that the table does not have (${some}): ` +
+          'no client was ever granted it',
+      )
+      broker.log.warn({ range: name, ids }, 'freed preserved memory of allocations that were never granted')
     },
     limited: reason => {
       if (reason === undefined) broker.log.info({ range: name }, 'the range is not limited any more')
       else broker.log.warn({ range: name, reason }, 'the range is limited on this host')
+      if (reason !== undefined && !inventory.ranges.has(name)) addFinding(report, reason)
     },
     guarded: (what, work) => guarded(broker.log, what, work),
     scan: file => broker.scan.find(`range ${name}`, file),

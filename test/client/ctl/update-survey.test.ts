@@ -134,6 +134,8 @@ test('what the kernel preserves of a range in part ends with the service too, an
     { allocation: 'b', kind: 'memoryEnds' },
   ])
   await expect(placesWhenStopped(always, await always.ranges(), signal)).resolves.toBe(4)
+  const tableOnly = host('memfd', { survivesKexec: false, freezePreserves: false }, { b: false })
+  await expect(placesWhenStopped(tableOnly, await tableOnly.ranges(), signal)).resolves.toBe(3)
   const none = host('memfd', { survivesKexec: false, freezePreserves: false })
   await expect(placesWhenStopped(none, await none.ranges(), signal)).resolves.toBe(2)
 })

@@ -1,5 +1,5 @@
 /** Proves that `reserve`, `preflight` and `doctor` print what people and programs can use as it stands. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { attempt } from '../../support/child'
@@ -212,12 +212,22 @@ test('the doctor looks at the broker that the environment names, unless a config
 
 test('the doctor looks for an fd store where there are memfds, and finds none where no unit is', async () => {
   // Proves that the doctor proposes no repair to a broker that somebody has started by hand, and that can have no fd store.
-  const sealed = await TestBroker.start({ main: { source: 'memfd' } })
+  const sealed = await TestBroker.start({ main: { source: 'memfd', more: 'preserve = "always"\n' } })
   try {
     const { checks } = JSON.parse(
       (await ctl(sealed.socket, 'doctor', '--config', sealed.configFile, '--json')).stdout,
     )
     expect(checks).toContainEqual(expect.objectContaining({ id: 'fdStore', result: 'notApplicable' }))
+    if (!existsSync('/dev/liveupdate'))
+      expect(checks).toContainEqual({
+        ...{
+          id: 'preserved',
+          range: 'main',
+          result: 'warning',
+          repair: expect.stringMatching(/broker-ctl recovery/),
+        },
+        finding: 'the kernel does not preserve all of it: a kexec loses its table',
+      })
   } finally {
     await sealed.dispose()
   }

@@ -9,7 +9,7 @@ import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { FdStore, Kept } from '../../service/fd-store'
-import { type Part, type Session, storeName } from '../../service/inherited'
+import { type Item, type Part, type Session, storeName } from '../../service/inherited'
 import { NativeMedium } from '../../table'
 import { FileOwners, type Owned } from '../file-owners'
 import { proveByOpening } from '../file-proof'
@@ -25,6 +25,7 @@ import { OverKexec, onceNotPreserved } from './over-kexec'
 const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
 const F_SEAL_GROW = 4
+const F_SEAL_WRITE = 8
 const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW
 
 interface Opened {
@@ -215,6 +216,12 @@ export class MemfdSource implements Source {
     }
     for (const memory of kept) look(memory, host.openBy(memory.uid))
     for (const memory of retired) look(memory, undefined)
+    const readOnly = found.filter(({ memory }) => isReadOnly(this.files.get(memory.id)!))
+    if (readOnly.length > 0)
+      host.limited(
+        `${readOnly.length} of its allocations came read-only out of a kexec, as memfds do that were made under ` +
+          `vm.memfd_noexec=2 ('${readOnly[0]!.memory.name}'): copy them into new ones`,
+      )
     await this.owners.settle(found)
     await overKexec?.recover(memories, this.files, this.table!)
   }
@@ -325,24 +332,30 @@ function unlessPreserved(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPERM') throw error
 }
 
-const isPart = (item: Part | Session): item is Part => item === 'table' || typeof item === 'number'
+const isPart = (item: Item): item is Part => item === 'table' || typeof item === 'number'
 
 const nothingKept: Kept = { items: new Map(), doubt: undefined }
 
 /** Why a memfd can't be what its name in the fd store says. Its own name proves nothing: a kernel may lose it. */
 function unusable(range: string, items: ReadonlyMap<Part, number>): string | undefined {
   for (const [item, fd] of items)
-    if (!isSealed(fd))
+    if ((sealsOf(fd) & seals) !== seals)
       return `the fd store's '${storeName(range, item)}' is no memfd that a broker has sealed`
+  const table = items.get('table')
+  if (table !== undefined && isReadOnly(table))
+    return 'its table came read-only out of a kexec, as memfds do that were made under vm.memfd_noexec=2'
   if (items.size > 0 && !items.has('table'))
     return `the fd store has ${items.size} memfds of it, and not its table`
   return undefined
 }
 
-function isSealed(fd: number): boolean {
+function sealsOf(fd: number): number {
   try {
-    return (native.getSeals(fd) & seals) === seals
+    return native.getSeals(fd)
   } catch {
-    return false
+    return 0
   }
 }
+
+/** A kernel gives a memfd back so that was sealed against being executed. */
+const isReadOnly = (fd: number) => (sealsOf(fd) & F_SEAL_WRITE) !== 0

@@ -53,8 +53,16 @@ export async function placesWhenStopped(
   signal: AbortSignal,
 ): Promise<number> {
   const isPreserved = ({ capabilities: can }: Range) => can.survivesKexec || can.freezePreserves === true
+  const places = placesOf(stored, isPreserved)
+  const others = new Set(stored.filter(range => !isPreserved(range)).map(({ name }) => name))
+  if (others.size === 0) return places
   const inPart = new Set<string>()
-  if (!stored.every(isPreserved))
-    for await (const { range, survivesKexec } of broker.list({ signal })) if (survivesKexec) inPart.add(range)
-  return placesOf(stored, range => isPreserved(range) || inPart.has(range.name))
+  let sessions = 0
+  for await (const { range, survivesKexec } of broker.list({ signal })) {
+    if (!others.has(range) || typeof survivesKexec !== 'boolean') continue
+    inPart.add(range)
+    if (survivesKexec) sessions++
+  }
+  // An allocation says it for itself only where the table is preserved.
+  return places + sessions + inPart.size
 }

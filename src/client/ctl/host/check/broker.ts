@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import path from 'node:path'
 import { sourceOf } from '../../../../../protocol/source'
 import { formatSize } from '../../../../../protocol/units'
-import { type Broker, BrokerError, connect } from '../../../index'
+import { type Broker, BrokerError, connect, type Range } from '../../../index'
 import {
   bad,
   type CheckResult,
@@ -96,6 +96,11 @@ export async function brokerChecks(
           ),
         ),
       ...ranges.map(range => on('rangeState', rangeState(range), range.name)),
+      ...(await Promise.all(
+        kept.map(async range =>
+          on('preserved', await preservation(broker, range, options.signal), range.name),
+        ),
+      )),
     ]
     return {
       diagnoses,
@@ -130,6 +135,25 @@ type State = Pick<
   Awaited<ReturnType<Broker['ranges']>>[number],
   'state' | 'reason' | 'quarantinedBytes' | 'poisonedBytes'
 >
+
+/** What a kexec would lose now of a range that the kernel is to preserve. */
+async function preservation(
+  broker: Pick<Broker, 'list'>,
+  { name, capabilities }: Range,
+  signal: AbortSignal,
+): Promise<CheckResult> {
+  if (capabilities.freezePreserves) return good('the kernel preserves it during an update')
+  if (capabilities.survivesKexec) return good('the kernel preserves all of it')
+  const lost: string[] = []
+  for await (const { name: allocation, range, survivesKexec } of broker.list({ signal }))
+    if (range === name && !survivesKexec) lost.push(allocation)
+  const what =
+    lost.length === 0 ? 'its table' : `'${lost[0]}'${lost.length > 1 ? ` and ${lost.length - 1} more` : ''}`
+  return warning(
+    `the kernel does not preserve all of it: a kexec loses ${what}`,
+    'broker-ctl recovery has the reason; once that is gone: systemctl restart membroker',
+  )
+}
 
 function rangeState({ state, reason, quarantinedBytes, poisonedBytes }: State): CheckResult {
   if (state === 'readOnly')
