@@ -158,7 +158,7 @@ test('memory that is missing, and memory that nobody knows, are findings', async
   closeSync(openSync(path.join(directory, 'alloc-77'), 'w', 0o600))
   await broker.start()
   expect((await report()).findings).toEqual([
-    "the memory of 'vm/1' (alloc-1) is missing; it can only be released",
+    "the memory of 'vm/1' (alloc-1) is missing; unless a later start finds it, it can only be released",
     'removed memory of allocation 77, which the table does not have',
   ])
 })

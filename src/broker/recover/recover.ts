@@ -297,8 +297,8 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     // All missing: this is the wrong memory, so the range is read-only, and nothing in it is removed.
     if (missing.length === table.state.allocations.size) return range.becomeReadOnly(text)
     // Some missing: the rest stays online.
-    addFinding(range.report, `${text}; it can only be released`)
-    broker.log.error({ range: range.name }, `${text}; it can only be released`)
+    addFinding(range.report, `${text}; unless a later start finds it, it can only be released`)
+    broker.log.error({ range: range.name }, `${text}; unless a later start finds it, it can only be released`)
   }
   const retired = new Set([...table.state.retired.values()].map(record => record.allocationId))
   for (const id of present) {

@@ -137,7 +137,8 @@ export class OverKexec {
       return
     }
     await this.sessions.finish('table', process.getuid!())
-    for (const { id, uid } of memories) await this.sessions.finish(id, uid)
+    // What could not be taken up is in its session alone.
+    for (const { id, uid } of memories) if (files.has(id)) await this.sessions.finish(id, uid)
   }
 
   /** For an update. @throws SourceError with the kernel's code; Refusal LimitExceeded: the fd store is full */
@@ -182,7 +183,10 @@ async function retrieveMissing(
       await work()
     } catch (error) {
       if (!isEnvironment(error) || error instanceof Refusal) throw error
-      host.unavailable(memory, (error as Error).message)
+      host.unavailable(
+        memory,
+        `${(error as Error).message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`,
+      )
     }
   }
   const missing = memories.filter(({ id }) => !files.has(id))
