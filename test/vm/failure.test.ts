@@ -9,7 +9,7 @@ import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
 import { until } from '../support/test-broker'
-import { faultyQemu, refusingQemu, Scene, slowQemu } from './scene'
+import { faultyQemu, refusingQemu, Scene, silentQemu, slowQemu } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -366,11 +366,46 @@ withQemu(qemu => {
     expect(await qmp.execute('query-status')).toMatchObject({ status: 'paused' })
     await qmp.execute('migrate-set-parameters', { 'tls-creds': '' })
     qmp.close()
+    expect(await scene.ctl('vm', 'upgrade', 'vm-1', '--dry-run')).toMatchObject({ code: 0 })
+    expect(await scene.state('vm-1')).toBe('paused')
     run.signal('SIGTERM')
     expect(await run.outcome).toMatchObject({ code: 0 })
     expect(await scene.state('vm-1')).toBe('saved')
     rmSync(refuses)
     await (await scene.goesOn('vm-1')).countsOn()
+  })
+
+  test('an order to go on that QEMU carries out and does not answer is seen; one that it dies of is no success', async () => {
+    const file = (name: string) => path.join(scene.folder, name)
+    const silent = scene.program('silent', silentQemu(qemu, 'cont', file('is-silent')))
+    const dies = scene.program('dies', faultyQemu(silent, 'cont', 'dies', file('is-deadly')))
+    const stubborn = scene.program('stubborn', refusingQemu(dies, 'cont', file('refuses')))
+    scene.write('vm-1', {
+      vm: `qemu = "${stubborn}"`,
+      arguments: scene.monitorArguments,
+      more: '[deadline]\nanswer_ms = 3000\n',
+    })
+    const run = await scene.counting('vm-1')
+    const qmp = await scene.monitor()
+    await qmp.execute('migrate-set-parameters', { 'tls-creds': 'none-such' })
+    qmp.close()
+    writeFileSync(file('is-silent'), '')
+    expect(await stop('vm-1', '--save')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/SaveFailed: the guest could not be saved: .*none-such/),
+    })
+    expect(await vm('vm-1')).toMatchObject({ state: 'running', reason: null })
+    await run.countsOn()
+    writeFileSync(file('refuses'), '')
+    await stop('vm-1', '--save')
+    expect(await scene.state('vm-1')).toBe('paused')
+    writeFileSync(file('is-deadly'), '')
+    rmSync(file('refuses'))
+    expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/QemuEnded: QEMU ended \(exit code 3\)/),
+    })
+    expect((await run.outcome).code).toBe(3)
   })
 
   test('a range that is full is said before QEMU starts', async () => {

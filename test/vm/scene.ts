@@ -275,13 +275,13 @@ qemu.stdio[3].pipe(monitor)
   )
 }
 
-/** A QEMU that dies or hangs as it gets a command on its monitor. */
-export function faultyQemu(program: string, command: string, fault: 'dies' | 'hangs'): string {
+/** A QEMU that dies or hangs as it gets a command on its monitor, while this file is there. */
+export function faultyQemu(program: string, command: string, fault: 'dies' | 'hangs', file = '/'): string {
   return proxyQemu(
     program,
     `let isHung = false
 monitor.on('data', bytes => {
-  isHung ||= bytes.includes(${JSON.stringify(`"${command}"`)})
+  isHung ||= bytes.includes(${JSON.stringify(`"${command}"`)}) && existsSync(${JSON.stringify(file)})
   if (!isHung) return qemu.stdio[3].write(bytes)
   if (${fault === 'dies'}) process.exit(3)
 })
@@ -330,6 +330,24 @@ export function refusingQemu(program: string, command: string, file = '/'): stri
     monitor.write(JSON.stringify({ error: { desc: 'refused' }, id: JSON.parse(line).id }) + '\\n')
 })
 qemu.stdio[3].pipe(monitor)
+`,
+  )
+}
+
+/** A QEMU that carries a command out and does not answer it, while this file is there. */
+export function silentQemu(program: string, command: string, file: string): string {
+  return proxyQemu(
+    program,
+    `const { createInterface } = require('node:readline')
+const unanswered = new Set()
+createInterface(monitor).on('line', line => {
+  const { execute, id } = JSON.parse(line)
+  if (execute === ${JSON.stringify(command)} && existsSync(${JSON.stringify(file)})) unanswered.add(id)
+  qemu.stdio[3].write(line + '\\n')
+})
+createInterface(qemu.stdio[3]).on('line', line => {
+  if (!unanswered.delete(JSON.parse(line).id)) monitor.write(line + '\\n')
+})
 `,
   )
 }

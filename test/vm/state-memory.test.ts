@@ -1,4 +1,4 @@
-/** Proves that the memory of a saved guest is usable again after whatever has kept it from growing. */
+/** Proves that the memory of a saved guest is usable after whatever has kept it from being taken, or from growing. */
 import { MiB } from '../../protocol/units'
 import { connect } from '../../src/client'
 import { StateMemory } from '../../src/client/ctl/vm/state-memory'
@@ -22,6 +22,36 @@ test('a growth that a frozen broker refuses can be made up for later', async () 
     expect(memory.read(0, 5).toString()).toBe('saved')
     await memory.grow(2 * MiB, signal)
     expect(memory.read(2 * MiB - 1, 1)).toEqual(Buffer.of(0))
+  } finally {
+    await broker.close()
+    await server.dispose()
+  }
+})
+
+test('a freeze between two steps of taking it is waited for', async () => {
+  const server = await TestBroker.start()
+  const broker = await connect({ socket: server.socket })
+  try {
+    const { signal } = new AbortController()
+    const allocate = broker.allocate.bind(broker)
+    broker.allocate = async options => {
+      const allocation = await allocate(options)
+      await broker.freeze('an operator')
+      return allocation
+    }
+    const waits: string[] = []
+    const patience = {
+      deadline: Number.POSITIVE_INFINITY,
+      signal,
+      onWait: (reason: string) => {
+        waits.push(reason)
+        void broker.thaw()
+      },
+    }
+    const options = { allocation: 'vm-1.state', bytes: MiB, range: undefined, secret: undefined, patience }
+    const memory = await StateMemory.take(broker, options, signal)
+    expect(waits).toEqual([expect.stringMatching(/frozen: .*an operator/)])
+    memory.write(0, Buffer.from('saved'))
   } finally {
     await broker.close()
     await server.dispose()

@@ -197,6 +197,7 @@ withQemu(qemu => {
       qmp.close()
     }
     await stick()
+    await run.says(/the guest stays paused: .*cont: refused/)
     for (const verb of [
       ['stop', 'vm-1', '--save'],
       ['upgrade', 'vm-1'],

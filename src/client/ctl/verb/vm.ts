@@ -95,7 +95,8 @@ function addStop(noun: Command): void {
     usage: 'stop <vm>',
     summary: 'Stop a VM as its file says, or as an option does',
     examples: ['vm stop vm-42', 'vm stop vm-42 --save'],
-    notes: `Waits until the VM has stopped. Where it can't be saved it goes on running, and the error says why.`,
+    notes: `Waits until the VM has stopped. Where it can't be saved it goes on running, or stays paused where QEMU does
+not let it go on; the error says which, and why.`,
   })
     .option('--save', 'keep its device state, so that the next run goes on from there')
     .option('--powerdown', 'press its power button; it is ended where it is not off in time')
@@ -146,8 +147,9 @@ function addUpgrade(noun: Command): void {
     notes: `The runner reads the VM's file again, and starts its QEMU beside the one that runs, on the same memory. That one stops the guest
 and sends its device state; the new one goes on with it, as the machine that it was. No memory is copied.
 
-Until the new QEMU has the guest, any failure leaves it in the old one, where it goes on; the error says why. Options that the
-guest would see (memory, processors, devices) can't change like this: the verb refuses, and names them.`,
+Until the new QEMU has the guest, any failure leaves it in the old one, where it goes on, or stays paused where that QEMU does
+not let it go on; the error says which, and why. Options that the guest would see (memory, processors, devices) can't change
+like this: the verb refuses, and names them.`,
   })
     .option(...directoryOption)
     .option('--qemu <program>', "instead of the file's: by path, or as found in PATH")

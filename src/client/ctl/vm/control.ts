@@ -22,11 +22,11 @@ export interface UpgradeRequest {
  */
 interface Controlled {
   record(): VmRecord
-  /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on. */
+  /** undefined: as the file says. Resolves when the VM has stopped, or rejects when the guest goes on, or stays paused. */
   stop(how: StopMode | undefined, progress: (text: string) => void): Promise<object>
   /** Resolves when the guest runs, or rejects when it stays paused. */
   resume(): Promise<object>
-  /** Resolves when the guest runs in the new QEMU, or rejects when it goes on in the old one. */
+  /** Resolves when the guest runs in the new QEMU, or rejects when it goes on in the old one, or stays paused there. */
   upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object>
 }
 

@@ -155,9 +155,10 @@ export class Machine {
   /**
    * Lets a paused guest go on. QEMU may refuse for a moment: it takes the locks of the disks again.
    * @param failure what has failed before
-   * @throws GuestStuck; not where QEMU has ended
+   * @throws GuestStuck; not where QEMU has ended, or the guest runs after all
    */
   async goOn(failure: { readonly code: string; readonly message?: string }): Promise<void> {
+    const { runs } = this
     for (const end = performance.now() + insistMs; ; await sleep(insistPollMs)) {
       try {
         await this.cont()
@@ -166,7 +167,7 @@ export class Machine {
         const isRefused = (error as QmpError).kind === 'refused'
         if (isRefused && performance.now() < end) continue
         if (!isRefused) await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
-        if (this.process.exit) return
+        if (this.process.exit || this.runs !== runs) return
         throw new GuestStuck(failure.code, (error as Error).message, failure.message)
       }
     }

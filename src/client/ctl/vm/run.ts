@@ -6,7 +6,6 @@ import { exitCode, Failure } from '../exit'
 import { serveControl } from './control'
 import type { Inherited } from './launcher'
 import { VmPlaces } from './places'
-import { onceThawed } from './room'
 import { marginMs, Runner } from './runner'
 import { serviceManager } from './service-manager'
 import type { VmSettings } from './settings'
@@ -58,9 +57,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
         log(`${reason}; waiting`)
       },
     }
-    const state = await onceThawed(patience, () =>
-      claimState(broker, { ...place, secret, patience }, name, starting.signal),
-    )
+    const state = await claimState(broker, { ...place, secret, patience }, name, starting.signal)
     const owner = {
       broker,
       socket: options.socket,
@@ -114,12 +111,14 @@ async function claimState(
   name: string,
   signal: AbortSignal,
 ): Promise<StateMemory> {
-  for (const end = performance.now() + leavingMs; ; await sleep(retryMs)) {
+  // A start that waited for a thaw has this time afterwards.
+  for (let end: number | undefined; ; await sleep(retryMs)) {
     try {
       return await StateMemory.take(broker, options, signal)
     } catch (error) {
       if (!(error instanceof BrokerError) || !['AlreadyClaimed', 'NameTaken'].includes(error.code))
         throw error
+      end ??= performance.now() + leavingMs
       if (performance.now() < end) continue
       if (error.code === 'NameTaken') throw error
       const { allocation } = await broker.get(options.allocation, { signal })

@@ -136,7 +136,7 @@ export class Runner {
       await this.stop(undefined, log)
       return true
     } catch (error) {
-      log((error as Error).message)
+      if (!(error instanceof GuestStuck)) log((error as Error).message)
       if (this.stuck !== undefined && (await this.isDone(this.stop('save', log, true))))
         return this.settings.onStop === 'save'
       await this.isDone(this.stop('powerdown', log))
@@ -243,7 +243,10 @@ export class Runner {
   /** A change failed, and left the guest in this QEMU. */
   private stays(machine: Machine, error: unknown): void {
     if (machine.process.exit) return
-    if (error instanceof GuestStuck) this.stuck = error.message
+    if (error instanceof GuestStuck) {
+      this.stuck = error.message
+      this.parts.log(error.message)
+    }
     this.standing.enter(this.stuck === undefined ? 'running' : 'paused', this.stuck)
   }
 
@@ -252,8 +255,12 @@ export class Runner {
     if (this.stuck !== undefined) await this.letGoOn(machine)
   }
 
+  /** @throws GuestStuck. Failure QemuEnded */
   private async letGoOn(machine: Machine): Promise<void> {
-    await machine.goOn({ code: 'NotResumed' })
+    const status = await machine.status().catch(() => undefined)
+    if (status !== 'running') await machine.goOn({ code: 'NotResumed' })
+    const { exit } = machine.process
+    if (exit) throw endFailure(machine.process, exit)
     this.stuck = undefined
   }
 
@@ -368,12 +375,13 @@ export class Runner {
         const after = downtimeMs === undefined ? '' : `; it stood still for ${downtimeMs.toFixed(1)} ms`
         this.parts.log(`the guest goes on in QEMU ${to}${after}`)
       }
-      this.standing.enter('running')
-      return { state: 'running', from, to, downtimeMs: downtimeMs ?? null }
+      this.standing.enter(this.stuck === undefined ? 'running' : 'paused', this.stuck)
+      return { state: this.standing.record.state, from, to, downtimeMs: downtimeMs ?? null }
     } catch (error) {
       taps.restore()
       if (error instanceof GuestLost) this.failure = error
-      if (error instanceof Failure && !machine.process.exit) this.parts.log(error.message)
+      const isSaid = error instanceof GuestStuck
+      if (error instanceof Failure && !isSaid && !machine.process.exit) this.parts.log(error.message)
       this.stays(machine, error)
       throw error
     } finally {

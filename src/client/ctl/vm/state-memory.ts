@@ -1,7 +1,7 @@
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
-import { type Patience, withRoom } from './room'
+import { onceThawed, type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
 interface StateMemoryOptions {
@@ -26,14 +26,19 @@ export class StateMemory implements StateBytes {
   }
 
   /**
-   * Claims the allocation, or makes it.
+   * Claims the allocation, or makes it. A freeze may come between any two steps.
    * @throws BrokerError AlreadyClaimed: another runner has it
    */
   static async take(broker: Broker, options: StateMemoryOptions, signal: AbortSignal): Promise<StateMemory> {
     const { allocation: name, bytes, range, secret, patience } = options
-    const claimed: Claimed = (await unless('NotFound', broker.claim(name, { secret, signal }))) ?? {
-      allocation: await withRoom(broker, patience, () =>
-        broker.allocate({ name, size: bytes, range, secret, signal }),
+    const thawed = <T>(change: () => Promise<T>) => onceThawed(patience, change)
+    const there = await unless(
+      'NotFound',
+      thawed(() => broker.claim(name, { secret, signal })),
+    )
+    const claimed: Claimed = there ?? {
+      allocation: await thawed(() =>
+        withRoom(broker, patience, () => broker.allocate({ name, size: bytes, range, secret, signal })),
       ),
       mappings: [],
       verdict: 'unverified',
@@ -41,8 +46,8 @@ export class StateMemory implements StateBytes {
     }
     const memory = new StateMemory(claimed.allocation)
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
-    for (const other of claimed.mappings) if (other !== whole) await other.close({ signal })
-    await memory.open(signal, whole)
+    for (const other of claimed.mappings) if (other !== whole) await thawed(() => other.close({ signal }))
+    await thawed(() => memory.open(signal, whole))
     return memory
   }
 
