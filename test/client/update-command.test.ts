@@ -428,6 +428,19 @@ test('interrupted when the kernel is on its way: nobody goes on, and it says so'
   await everybodyRuns(['sync', load(), 'sync', 'kexec -e'], a)
 })
 
+test('who was ready and ended is to be started; nobody says that it is saved', async () => {
+  const a = await host.participant('vm-a')
+  const { outcome } = host.update([], { GO: 'hang' })
+  await until(() => host.hangs, 'the kernel is on its way')
+  await a.end()
+  host.killHung()
+  const { code, stderr } = await outcome
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/GoFailed: .*everybody runs, except vm-a: ended, so start them\n$/),
+  ])
+})
+
 test('a freeze that does not end with the update is named', async () => {
   await broker.freeze('by hand')
   await host.participant('vm-a', "throw new Error('the disk is full')")
