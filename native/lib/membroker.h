@@ -10,8 +10,8 @@
  * Errors. A function that can fail returns an mb_code, MB_OK if it did what it says. If its argument error is not NULL, it has the code, a
  * sentence, and the broker's parameters. Then no out parameter is set, and nothing stays open.
  *
- * Threads. One thread at a time may use an mb_broker and what came from it. Separate mb_brokers are independent. Memory is yours to use
- * from any thread until the mapping ends.
+ * Threads. One thread at a time may use an mb_broker and what came from it. Separate mb_brokers are independent, but for claims: see
+ * mb_claim(). Memory is yours to use from any thread until the mapping ends.
  *
  * Processes. A claim belongs to the process that called mb_connect(), and ends with it. After a fork() the child must not use the parent's
  * mb_broker, also not close it: every call refuses it with MB_INVALID_ARGUMENT.
@@ -417,7 +417,14 @@ void mb_rebuilt_free(mb_rebuilt *rebuilt);
 
 /**
  * Take up one of this owner's allocations, after this process, the broker or the kernel was replaced. Its dormant mappings come back as
- * they were, with descriptors. *rebuilt has the one. Errors: MB_NOT_FOUND, MB_ALREADY_CLAIMED, MB_PERMISSION_DENIED, MB_BUSY, MB_FROZEN, ...
+ * they were, with descriptors; those that this mb_broker has already are not among them. For a uid that the allocation is shared with: its
+ * own dormant mappings come back, and the holder stays who it is; if it has none, the claim is refused. Where a reply is lost on the way,
+ * only the owner gets its mappings nevertheless: a sharer maps again.
+ *
+ * Claims are the process'. To make up for a lost reply the library ends mappings of this process that it does not know. So an mb_broker
+ * must not claim what another one of the process has made or claimed since this one first made or claimed something.
+ *
+ * *rebuilt has the one. Errors: MB_NOT_FOUND, MB_ALREADY_CLAIMED, MB_PERMISSION_DENIED, MB_BUSY, MB_FROZEN, ...
  */
 mb_code mb_claim(mb_broker *broker, const char *name, const mb_claim_options *options, mb_rebuilt **rebuilt, mb_error *error);
 

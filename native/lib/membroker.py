@@ -30,7 +30,9 @@ import random
 import re
 import select
 import socket
+import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
@@ -527,7 +529,8 @@ class Mapping:
             os.close(self._fd)
         self._fd = -1
         self.state = "closed"
-        self._broker._mappings.pop(self.info.id, None)
+        if self._broker._mappings.get(self.info.id) is self:
+            del self._broker._mappings[self.info.id]
 
     def close(self) -> Optional[str]:
         """Give the mapping up for good: unmap, close, and make the broker forget the layout. Idempotent.
@@ -972,6 +975,10 @@ def connect(socket: Optional[str] = None, *, reconnect: float = 30.0, timeout: O
     return Broker(socket or _choose_socket(), reconnect, timeout)
 
 
+_brokers: "weakref.WeakSet[Broker]" = weakref.WeakSet()
+_brokers_lock = threading.Lock()
+
+
 class Broker:
     """A connection to the broker, made by connect(). A context manager: its end closes what is open here; the broker keeps allocations and
     layouts for the next claim."""
@@ -1005,6 +1012,8 @@ class Broker:
         self._epoll = select.epoll()
         self._gives_back = _Errands(self, "RevokeMapping")
         self._answers = _Errands(self, "AnswerUpdate")
+        with _brokers_lock:
+            _brokers.add(self)
 
     # -- the way to the broker --
 
@@ -1275,8 +1284,11 @@ class Broker:
             notices.restart(True)
         notices.wait(lambda: notices.ready)
 
-    def _adopt(self, method: str, grants: List[Any], reply: _Reply) -> List[Mapping]:
-        """Grants with the descriptors that came with them, as mappings; on an error all are closed."""
+    def _adopt(self, method: str, grants: List[Any], reply: _Reply, skip_known: bool = False) -> List[Mapping]:
+        """Grants with the descriptors that came with them, as mappings; on an error all are closed.
+
+        skip_known: without those that are here already. A repeated take-over grants them again.
+        """
 
         def read() -> List[Tuple[MappingInfo, int, int]]:
             rows = [
@@ -1293,13 +1305,21 @@ class Broker:
             reply.close()
             raise
         fds, reply.fds = reply.fds, []
-        mappings = [Mapping(self, info, fds[index], offset) for info, index, offset in rows]
+        known = [skip_known and self._has(info) for info, _, _ in rows]
+        mappings = [Mapping(self, info, fds[index], offset) for (info, index, offset), here in zip(rows, known) if not here]
+        for (_, index, _), here in zip(rows, known):
+            if here:
+                os.close(fds[index])
         for mapping in mappings:
             self._mappings[mapping.id] = mapping
             request = self._notices.early.pop(mapping.id, None) if self._notices else None
             if request and self._notices:
                 self._notices.ask(mapping, request)
         return mappings
+
+    def _has(self, info: MappingInfo) -> bool:
+        held = self._mappings.get(info.id)
+        return held is not None and held.state != "lost" and held.info._is(info)
 
     def map(
         self,
@@ -1329,11 +1349,14 @@ class Broker:
 
     def claim(self, name: str, *, secret: Optional[str] = None) -> Claimed:
         """Take up one of this owner's allocations, after this process, the broker or the kernel was replaced. Its dormant mappings come back
-        as they were. Raises BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen, ..."""
+        as they were. For a uid that the allocation is shared with: its own dormant mappings come back, and the holder stays who it is; if
+        it has none, the claim is refused. Where a reply is lost on the way, only the owner gets its mappings nevertheless; a sharer maps again.
+        Raises BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen, ..."""
         return self._claim_one(name, secret, None)
 
     def take_over(self, name: str, *, secret: Optional[str] = None) -> Claimed:
-        """As claim(), but where another living process of this owner holds it, join that process as its successor."""
+        """As claim(), but where another living process of this owner holds it, join that process as its successor. It brings no mapping
+        that this object has already."""
         return self._claim_one(name, secret, True)
 
     def _claim_one(self, name: str, secret: Optional[str], take_over: Optional[bool]) -> Claimed:
@@ -1411,7 +1434,7 @@ class Broker:
                 if allocation is None:
                     raise _violation("Claim", "it claims, but names no allocation")
                 one = claimed.setdefault(allocation.id, Claimed(allocation, [], outcome == "joined"))
-                one.mappings.extend(self._adopt("Claim", grants, reply))
+                one.mappings.extend(self._adopt("Claim", grants, reply, skip_known=True))
                 return
             if reply.fds or grants:
                 raise _violation("Claim", "a reply with descriptors that were not asked for")
@@ -1423,20 +1446,36 @@ class Broker:
     def _regrant(self, one: Claimed, secret: Optional[str]) -> None:
         """A claim that was cut off may have granted mappings whose descriptors never arrived. For the broker this process holds them, so
         claiming again does not bring them: each is made once more, and the unreachable one ended."""
-        own = one.allocation.successor_pid if one.joined else one.allocation.holder_pid
+        # Where the allocation is only shared with this process, its holder is another one; but such a claim brings a mapping.
+        own = one.mappings[0].info.pid if one.mappings else one.allocation.successor_pid if one.joined else one.allocation.holder_pid
         for info in self.get(one.allocation.name)[1]:
-            if info.state != "held" or info.pid != own or info.id in self._mappings:
+            if info.state != "held" or info.pid != own or self._is_here(info.id):
                 continue
-            mapping = self._create_mapping(
+            layout = dict(
                 name=info.allocation, offset=info.offset, length=info.length, access=info.access, guestAddress=info.guest_address,
                 metadata=info.metadata, secret=secret,
             )  # fmt: skip
-            one.mappings.append(mapping)
+            try:
+                one.mappings.append(self._create_mapping(**layout))
+                made = True
+            except BrokerError as error:
+                if error.code not in ("LimitExceeded", "QuotaExceeded"):
+                    raise
+                made = False
             try:
                 self._end("RevokeMapping", {"mapping": info.id}, self._call_deadline(), True, False)
             except BrokerError as error:
                 if error.code != "NotFound":
                     raise
+            if not made:
+                # The unreachable one had its place.
+                one.mappings.append(self._create_mapping(**layout))
+
+    def _is_here(self, mapping: int) -> bool:
+        """Whether this process has a mapping, by this object or another one: claims are the process'."""
+        with _brokers_lock:
+            brokers = list(_brokers)
+        return any(mapping in one._mappings for one in brokers if one._path == self._path and one._pid == self._pid)
 
     def complete_hand_over(self, name: str) -> Allocation:
         """Take the place of the holder that this process has joined. The former holder's mappings end like any others."""

@@ -125,7 +125,9 @@ export class Broker extends Administration {
 
   /**
    * Take up one of this owner's allocations, after this process, the broker or the kernel was replaced. Its dormant
-   * mappings come back as they were, with descriptors.
+   * mappings come back as they were, with descriptors. For a uid that the allocation is shared with: its own dormant mappings
+   * come back, and the holder stays who it is; if it has none, the claim is refused. Where a reply is lost on the way, only
+   * the owner gets its mappings nevertheless; a sharer maps again.
    * @throws BrokerError NotFound, AlreadyClaimed, PermissionDenied, SourceFailed, Frozen
    */
   claim(name: string, options: ClaimOptions = {}): Promise<Claimed> {
@@ -134,7 +136,8 @@ export class Broker extends Administration {
 
   /**
    * As claim(), but where another living process of this owner holds the allocation, join it as its successor: both have it,
-   * with mappings of their own, and which of them writes is their affair. One successor at a time.
+   * with mappings of their own, and which of them writes is their affair. One successor at a time. It brings no mapping
+   * that this connection has already.
    * @throws BrokerError NotFound, Busy (there is a successor), PermissionDenied, SourceFailed, Frozen, LimitExceeded
    */
   takeOver(name: string, options: ClaimOptions = {}): Promise<Claimed> {

@@ -160,7 +160,8 @@ export class ClientState {
     }
   }
 
-  private async tell(mapping: number, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined> {
+  /** Tell the broker that a mapping is gone here; undefined where the broker does not know it (any more). */
+  async tell(mapping: number, signal: AbortSignal | undefined): Promise<RevokeOutcome | undefined> {
     try {
       const { outcome } = await this.link.settle('RevokeMapping', { mapping }, signal)
       return outcome === 'revoked' ? 'revoked' : 'quarantined'

@@ -57,6 +57,10 @@ export class HeldMapping {
     return this.current
   }
 
+  get isOpen(): boolean {
+    return this.ownFd >= 0
+  }
+
   /** @throws BrokerError MappingRevoked */
   get fd(): number {
     if (this.ownFd < 0) throw this.gone()

@@ -1,8 +1,8 @@
-import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
-import { ProtocolViolation } from '../../protocol/wire/message'
+import { VarlinkError } from '../../protocol/wire/caller'
+import type { MappingInfo } from './allocation'
 import { Allocation, type AllocationInfo } from './allocation'
 import type { ClientState } from './client-state'
-import { closeAll } from './descriptor'
+import { closeAll, closeQuietly } from './descriptor'
 import { BrokerError, toBrokerError, violation } from './errors'
 import type { Mapping } from './mapping'
 import type { CallOptions, Metadata, Verdict } from './options'
@@ -92,11 +92,11 @@ async function collect(state: ClientState, parameters: In<'Claim'>, options: Cla
   const notClaimed: NotClaimed[] = []
   try {
     await state.prepare(undefined, options.signal)
-    for (let attempt = 0; ; attempt++) {
+    // What this process claimed already it may claim again.
+    await state.link.persist('Claim', 'settle', options.signal, giveUpAt => {
       notClaimed.length = 0
-      if (await pass(state, parameters, options, claimed, notClaimed)) break
-      await state.link.pause(attempt, options.signal)
-    }
+      return pass(state, parameters, options, giveUpAt, claimed, notClaimed)
+    })
     if (state.claimCutOff) for (const one of claimed.values()) await regrant(state, one, options)
     return { claimed: [...claimed.values()], notClaimed }
   } catch (error) {
@@ -107,16 +107,17 @@ async function collect(state: ClientState, parameters: In<'Claim'>, options: Cla
   }
 }
 
-/** One Claim call; false when the connection broke under it. What this process claimed already it may claim again. */
+/** One Claim call. */
 async function pass(
   state: ClientState,
   parameters: In<'Claim'>,
   options: ClaimOptions,
+  giveUpAt: number,
   claimed: Map<number, Claimed>,
   notClaimed: NotClaimed[],
-): Promise<boolean> {
+): Promise<void> {
   try {
-    for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal)) {
+    for await (const { out, fds } of state.link.replies('Claim', parameters, options.signal, giveUpAt)) {
       if (out.outcome === 'claimed' || out.outcome === 'joined')
         merge(claimed, await takeUp(state, out, fds, options))
       else {
@@ -124,11 +125,9 @@ async function pass(
         if (isLeft(out.outcome)) notClaimed.push(left(out, out.outcome))
       }
     }
-    return true
   } catch (error) {
     // Anything but a refusal may have cut replies off.
     if (!(error instanceof VarlinkError)) state.claimCutOff = true
-    if (error instanceof ConnectionLost && !(error.cause instanceof ProtocolViolation)) return false
     throw error
   }
 }
@@ -150,15 +149,34 @@ async function regrant(
   { allocation, mappings, joined }: Claimed,
   { signal }: ClaimOptions,
 ): Promise<void> {
-  const own = joined ? allocation.info.successorPid : allocation.info.holderPid
+  // Where the allocation is only shared with this process, its holder is another one; but such a claim brings a mapping.
+  const [granted] = mappings
+  const own = granted ? granted.info.pid : joined ? allocation.info.successorPid : allocation.info.holderPid
   for (const info of await allocation.refresh({ signal })) {
     if (info.state !== 'held' || info.pid !== own || state.isHere(info.id)) continue
-    const { offset, length, access } = info
-    const guestAddress = info.guestAddress ?? undefined
-    const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
-    mappings.push(await allocation.map({ offset, length, access, guestAddress, metadata, signal }))
-    await state.link.settle('RevokeMapping', { mapping: info.id }, signal)
+    const made = await mapAgain(allocation, info, signal).catch(async error => {
+      if (!isLimit(error)) throw error
+      await state.tell(info.id, signal)
+    })
+    mappings.push(made ?? (await mapAgain(allocation, info, signal)))
+    if (made) await state.tell(info.id, signal)
   }
+}
+
+function mapAgain(
+  allocation: Allocation,
+  info: MappingInfo,
+  signal: AbortSignal | undefined,
+): Promise<Mapping> {
+  const { offset, length, access } = info
+  const guestAddress = info.guestAddress ?? undefined
+  const metadata = (info.metadata as Metadata | null | undefined) ?? undefined
+  return allocation.map({ offset, length, access, guestAddress, metadata, signal })
+}
+
+/** The unreachable mapping may take the place that the new one needs. */
+function isLimit(error: unknown): boolean {
+  return error instanceof BrokerError && (error.code === 'LimitExceeded' || error.code === 'QuotaExceeded')
 }
 
 async function takeUp(
@@ -171,10 +189,12 @@ async function takeUp(
     closeAll(fds)
     throw violation('Claim', 'it claims, but names no allocation')
   }
-  const allocation = new Allocation(state, out.allocation, secret)
+  // A repeated take-over grants again what this process got before.
+  const fresh = out.grants.filter(({ mapping }) => !state.revokes.has(mapping))
+  for (const grant of out.grants) if (!fresh.includes(grant)) closeQuietly(fds[grant.fileDescriptor]!)
   return {
-    allocation,
-    mappings: await state.adopt(out.allocation.range, out.grants, fds, signal),
+    allocation: new Allocation(state, out.allocation, secret),
+    mappings: await state.adopt(out.allocation.range, fresh, fds, signal),
     verdict: out.allocation.verdict,
     joined: out.outcome === 'joined',
   }

@@ -45,6 +45,12 @@ export class RevokeListener {
     return this.held.get(id)
   }
 
+  /** Whether this connection has that very mapping, with its descriptor. */
+  has(info: MappingInfo): boolean {
+    const held = this.held.get(info.id)
+    return held?.isOpen === true && held.state !== 'lost' && sameMapping(held.info, info)
+  }
+
   /**
    * Settles when the stream has told its first state. A broker that restarts before that is asked again.
    * @throws BrokerError BrokerUnreachable, ConnectionLost, Closed, ...

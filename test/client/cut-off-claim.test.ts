@@ -114,3 +114,52 @@ test('an aborted rebuild closes what it had', async () => {
   await sameFds([...before, 'socket:[N]', 'socket:[N]'])
   await broker.close()
 })
+
+test('a take-over that was cut off and repeated brings the mapping that the library gives back', async () => {
+  // Proves that the caller's mapping, which the broker grants twice, is the one that the broker's requests concern.
+  const zero = () => [openSync('/dev/zero', 'r')]
+  const joined = { ...allocation, holderPid: 1, successorPid: 4711 }
+  const taken = { ...mapping, id: 10, pid: 4711 }
+  const out = {
+    outcome: 'joined',
+    allocation: joined,
+    grants: [{ mapping: taken, fileDescriptor: 0, mmapOffset: 0 }],
+  }
+  let claims = 0
+  let ask = () => {}
+  scripted.script
+    .set('ListRanges', call => call.reply({ ranges: [range] }))
+    .set('Watch', call => {
+      call.replyMore({ mappings: [], snapshotEnd: true })
+      ask = () =>
+        void call.replyMore({ event: { sequence: 1, time: 0, kind: 'revokeRequested', mapping: 10 } })
+    })
+    .set('Claim', (call, responder) => {
+      if (claims++ > 0) return call.reply(out, zero())
+      call.replyMore(out, zero())
+      setTimeout(() => responder.close(), 50)
+    })
+    .set('GetAllocation', call => call.reply({ allocation: joined, mappings: [taken] }))
+    .set('RevokeMapping', call => call.reply({ outcome: 'revoked', step: '' }))
+  const before = await settledFds()
+  const broker = await connect({ socket: scripted.socket, reconnect: { minDelayMs: 1, maxDelayMs: 5 } })
+  const { claimed } = await broker.rebuild({ takeOver: true })
+  const mappings = claimed.flatMap(({ mappings }) => mappings)
+  expect(mappings.map(({ id }) => id)).toEqual([10])
+  ask()
+  await until(() => scripted.calls.includes('RevokeMapping'), 'the library to give the mapping back')
+  expect(mappings[0]!.state).toBe('closed')
+  await broker.close()
+  await sameFds(before)
+})
+
+test('a claim that every broker cuts off ends', async () => {
+  // Proves that a claim waits for the broker as long as any other call, however often the connection breaks.
+  scripted.script
+    .set('ListRanges', call => call.reply({ ranges: [range] }))
+    .set('Watch', call => void call.replyMore({ mappings: [], snapshotEnd: true }))
+    .set('Claim', (_, responder) => responder.close())
+  const broker = await connect({ socket: scripted.socket, reconnect: { minDelayMs: 1, timeoutMs: 100 } })
+  await expect(broker.claim('x')).rejects.toMatchObject({ name: 'BrokerError', code: 'ConnectionLost' })
+  await broker.close()
+})

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 static mb_broker *broker;
+/* The connection before it, with the mappings made by it. */
+static mb_broker *earlier;
 static mb_error error;
 static mb_watch *watch;
 static mb_participation *participation;
@@ -115,9 +117,13 @@ static void op_connect(void)
     handlers.disconnected = on_disconnected;
     handlers.reconnected = on_reconnected;
     handlers.warning = on_warning;
-    const mb_code code = mb_connect(&options, &broker, &error);
-    if (code == MB_OK)
+    mb_broker *made;
+    const mb_code code = mb_connect(&options, &made, &error);
+    if (code == MB_OK) {
+        earlier = broker;
+        broker = made;
         mb_set_handlers(broker, &handlers);
+    }
     answer_word(code, "connected");
 }
 static void op_close(void)
@@ -542,6 +548,7 @@ int main(void)
         used = handle_lines(input, used + (size_t)count);
     }
     mb_close(broker);
+    mb_close(earlier);
     forget_all();
     return 0;
 }

@@ -42,7 +42,7 @@ export class HostileBroker {
   readonly socket = path.join(this.folder, 's')
   script: Script | undefined
   /** Instead of what a broker says, by method. */
-  says: Record<string, Piece> = {}
+  says: Record<string, Piece | (() => Piece)> = {}
   readonly calls: string[] = []
   private readonly listener = new Listener(
     listenUnix(this.socket, 16),
@@ -76,7 +76,8 @@ export class HostileBroker {
     const { script } = this
     this.calls.push(method)
     if (script?.method !== method) {
-      const { bytes, fds = 0 } = this.says[method] ?? { bytes: `${JSON.stringify(good[method] ?? {})}\0` }
+      const said = this.says[method] ?? { bytes: `${JSON.stringify(good[method] ?? {})}\0` }
+      const { bytes, fds = 0 } = typeof said === 'function' ? said() : said
       socket.send(Buffer.from(bytes), openNull(fds))
       return
     }

@@ -338,6 +338,93 @@ for (const language of languages) {
     await driver.end()
   })
 
+  test(`${language}: a claim that was cut off leaves the holder's mappings alone where its memory is only shared`, async () => {
+    const shared = { ...held, holderPid: 41 }
+    const ofHolder = { ...ofNumber(6), pid: 41 }
+    const parameters = { outcome: 'claimed', allocation: shared, grants: [found(7)] }
+    broker.says = {
+      ...claimedBefore(),
+      Claim: message({ parameters }, 1),
+      GetAllocation: message({ parameters: { allocation: shared, mappings: [ofHolder, ofNumber(7)] } }),
+    }
+    const driver = new Driver(language)
+    expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    broker.script = { method: 'Claim', pieces: [raw('{"par', 1)], close: true, once: true }
+    broker.calls.length = 0
+    expect(idsOf(await driver.call('claim', { as: 'x', prefix: '' }))).toEqual([[7]])
+    expect(broker.calls).not.toContain('CreateMapping')
+    expect(broker.calls).not.toContain('RevokeMapping')
+    broker.says = {}
+    await driver.end()
+  })
+
+  test(`${language}: a claim that was cut off leaves the mappings of another connection of the process alone`, async () => {
+    const driver = new Driver(language)
+    const connected = async () =>
+      expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    await connected()
+    broker.says = {
+      ...claimedBefore(7),
+      CreateMapping: message({ parameters: { grant: found(7) } }, 1),
+      Watch: message({ parameters: { mappings: [ofNumber(7)], snapshotEnd: true }, continues: true }),
+    }
+    expect((await driver.call('map', { as: 'm', name: 'x' })).error).toBeUndefined()
+    await connected()
+    broker.script = { method: 'Claim', pieces: [raw('{"par', 1)], close: true, once: true }
+    broker.calls.length = 0
+    expect(idsOf(await driver.call('claim', { as: 'x', prefix: '' }))).toEqual([[]])
+    expect(broker.calls).not.toContain('CreateMapping')
+    expect(broker.calls).not.toContain('RevokeMapping')
+    broker.says = {}
+    await driver.end()
+  })
+
+  test(`${language}: a take-over that was cut off and repeated has one descriptor for each mapping`, async () => {
+    const joined = { ...held, holderPid: 41, successorPid: 42 }
+    const parameters = { outcome: 'joined', allocation: joined, grants: [found(7)] }
+    const driver = new Driver(language)
+    expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+    const claim = () => driver.call('claim', { as: 'x', prefix: '', takeOver: true })
+    expect(idsOf(await claim())).toEqual([])
+    const before = await openDescriptors(driver)
+    broker.says = {
+      Claim: message({ parameters }, 1),
+      GetAllocation: message({ parameters: { allocation: joined, mappings: [ofNumber(7)] } }),
+    }
+    const begun = message({ parameters, continues: true }, 1)
+    broker.script = { method: 'Claim', pieces: [begun, raw('{"par')], close: true, once: true }
+    expect(idsOf(await claim())).toEqual([[7]])
+    expect(await openDescriptors(driver)).toBe(before + 1)
+    broker.says = {}
+    await driver.end()
+  })
+
+  test(`${language}: a mapping that never came may have ended already, and may hold the place of the next one`, async () => {
+    const limit = { error: 'io.membroker.Broker.LimitExceeded', parameters: { limit: 'x', max: 1 } }
+    const gone = { error: 'io.membroker.Broker.NotFound', parameters: { kind: 'mapping', name: '8' } }
+    const before = claimedBefore(8)
+    for (const [says, calls] of [
+      [{ RevokeMapping: message(gone) }, ['CreateMapping', 'RevokeMapping']],
+      [
+        {
+          CreateMapping: () =>
+            broker.calls.includes('RevokeMapping') ? before.CreateMapping : message(limit),
+        },
+        ['CreateMapping', 'RevokeMapping', 'CreateMapping'],
+      ],
+    ] as const) {
+      broker.says = { ...before, ...says }
+      const driver = new Driver(language)
+      expect(await driver.call('connect', { socket: broker.socket })).toEqual({ result: 'connected' })
+      broker.script = { method: 'Claim', pieces: [raw('{"par', 1)], close: true, once: true }
+      broker.calls.length = 0
+      expect(idsOf(await driver.call('claim', { as: 'x', prefix: '' }))).toEqual([[9]])
+      expect(broker.calls.filter(name => /^(Create|Revoke)/.test(name))).toEqual(calls)
+      broker.says = {}
+      await driver.end()
+    }
+  })
+
   test(`${language}: a claim after one that failed brings the mappings that the failed one had`, async () => {
     broker.says = claimedBefore(7)
     const driver = new Driver(language)

@@ -51,6 +51,9 @@ struct mb_broker {
     bool claim_cut_off;     /* this process may hold mappings whose descriptors never arrived */
     struct request *early;
     size_t early_count, early_room;
+    int64_t *others; /* mappings that the process had before this object made or claimed any: another object's */
+    size_t others_count, others_room;
+    bool knows_others;
     struct errands *errands[errand_kinds];
     int depth; /* of handlers that run */
     bool releasing; /* mb_release() dispatches: mb_close() is for afterwards */

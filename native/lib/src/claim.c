@@ -63,6 +63,15 @@ static mb_code add_mapping(struct claimed *claimed, mb_mapping *mapping, mb_erro
     return MB_OK;
 }
 
+/* A repeated take-over grants again what this process got before. */
+static bool is_second(const mb_mapping *mapping)
+{
+    for (const mb_mapping *other = mapping->broker->mappings; other != NULL; other = other->next)
+        if (other != mapping && other->fd >= 0 && other->state != MB_LOST && same_mapping(other->info, mapping->info))
+            return true;
+    return false;
+}
+
 static mb_code take_up(mb_broker *broker, const struct reply *reply, bool joined, struct fds *fds, struct collection *all,
                        mb_error *error)
 {
@@ -78,8 +87,9 @@ static mb_code take_up(mb_broker *broker, const struct reply *reply, bool joined
     mb_code code = one == NULL ? no_memory(error) : MB_OK;
     for (json_each each = json_begin(grants); code == MB_OK && json_next(&each);) {
         mb_mapping *const mapping = adopt_grant(broker, "Claim", each.value, fds, error);
-        code = mapping == NULL ? error->code : add_mapping(one, mapping, error);
-        if (mapping != NULL && code != MB_OK)
+        const bool second = mapping != NULL && is_second(mapping);
+        code = mapping == NULL ? error->code : second ? MB_OK : add_mapping(one, mapping, error);
+        if (mapping != NULL && (second || code != MB_OK))
             mapping_free(mapping);
     }
     fds_close(fds);
@@ -154,12 +164,19 @@ static mb_code pass(mb_broker *broker, const struct text *whole, struct collecti
     return code;
 }
 
+static mb_code end_lost(mb_broker *broker, int64_t id, mb_error *error)
+{
+    struct text parameters = {0};
+    mb_outcome outcome;
+    text_integer(&parameters, "mapping", id);
+    const mb_code code = end_call(broker, "RevokeMapping", &parameters, deadline_in(broker->call_ms), true, false, &outcome, error);
+    return code == MB_NOT_FOUND ? MB_OK : code;
+}
+
 static mb_code grant_again(mb_broker *broker, const mb_mapping_info *info, const char *secret, struct claimed *one, mb_error *error)
 {
     mb_map_options options;
-    struct text parameters = {0};
     mb_mapping *mapping;
-    mb_outcome outcome;
     memset(&options, 0, sizeof options);
     options.offset = info->offset;
     options.length = info->length;
@@ -169,6 +186,10 @@ static mb_code grant_again(mb_broker *broker, const mb_mapping_info *info, const
     options.metadata = info->metadata;
     options.secret = secret;
     mb_code code = create_mapping(broker, info->allocation, &options, &mapping, error);
+    /* The unreachable one may have the place that the new one needs. */
+    const bool full = code == MB_LIMIT_EXCEEDED || code == MB_QUOTA_EXCEEDED;
+    if (full && (code = end_lost(broker, info->id, error)) == MB_OK)
+        code = create_mapping(broker, info->allocation, &options, &mapping, error);
     if (code != MB_OK)
         return code;
     code = add_mapping(one, mapping, error);
@@ -176,9 +197,16 @@ static mb_code grant_again(mb_broker *broker, const mb_mapping_info *info, const
         mapping_free(mapping);
         return code;
     }
-    text_integer(&parameters, "mapping", info->id);
-    code = end_call(broker, "RevokeMapping", &parameters, deadline_in(broker->call_ms), true, false, &outcome, error);
-    return code == MB_NOT_FOUND ? MB_OK : code;
+    return full ? MB_OK : end_lost(broker, info->id, error);
+}
+
+/* Whether the process has it by this object, or had it before this object had any. */
+static bool is_here(mb_broker *broker, int64_t id)
+{
+    bool here = mapping_of(broker, id) != NULL;
+    for (size_t index = 0; !here && index < broker->others_count; index++)
+        here = broker->others[index] == id;
+    return here;
 }
 
 /*
@@ -191,10 +219,13 @@ static mb_code regrant(mb_broker *broker, struct claimed *one, const char *secre
     mb_code code = mb_get(broker, one->allocation->name, &list, error);
     if (code != MB_OK)
         return code;
-    const int32_t own = one->joined ? one->allocation->successor_pid : one->allocation->holder_pid;
+    /* Where the allocation is only shared with this process, its holder is another one; but such a claim brings a mapping. */
+    const int32_t own = one->count > 0  ? one->mappings[0]->info->pid
+                        : one->joined ? one->allocation->successor_pid
+                                        : one->allocation->holder_pid;
     for (size_t index = 0; code == MB_OK && index < list->mapping_count; index++) {
         const mb_mapping_info *const info = list->mappings[index];
-        if (info->state == MB_HELD && info->pid == own && mapping_of(broker, info->id) == NULL)
+        if (info->state == MB_HELD && info->pid == own && !is_here(broker, info->id))
             code = grant_again(broker, info, secret, one, error);
     }
     mb_list_free(list);

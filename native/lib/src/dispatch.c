@@ -27,6 +27,7 @@ void broker_free(mb_broker *broker)
     if (broker->epoll >= 0)
         close(broker->epoll);
     free(broker->early);
+    free(broker->others);
     free(broker->path);
     free(broker);
 }

@@ -16,6 +16,12 @@ mb_mapping *mapping_of(mb_broker *broker, int64_t id)
     return NULL;
 }
 
+/* Ids start anew in a range whose table did not survive, so the id alone proves nothing. */
+bool same_mapping(const mb_mapping_info *a, const mb_mapping_info *b)
+{
+    return a->id == b->id && a->offset == b->offset && a->length == b->length && strcmp(a->allocation, b->allocation) == 0;
+}
+
 /* A revocation that began while the connection was down has no deadline: the snapshot only shows that it runs. */
 enum { unknown_deadline_ms = 1000, early_max = 65536 };
 

@@ -11,6 +11,7 @@ const char *check_grants(json grant, json grants, const struct fds *fds);
 void mapping_drop(mb_mapping *mapping);
 void mapping_free(mb_mapping *mapping);
 mb_mapping *mapping_of(mb_broker *broker, int64_t id);
+bool same_mapping(const mb_mapping_info *a, const mb_mapping_info *b);
 
 /* The broker asks for a mapping, perhaps one that this process does not know yet. deadline: a time of day; 0: unknown. */
 void request_revoke(mb_broker *broker, int64_t id, int64_t deadline, json detail);

@@ -19,25 +19,29 @@ static mb_code begin(struct stream *stream, mb_error *error)
     }
     /* The snapshot tells of every request anew. */
     broker->early_count = 0;
+    if (!broker->knows_others)
+        broker->others_count = 0;
     text_true(&parameters, "mine", true);
     const mb_code code = stream_send(stream, "Watch", &parameters, true, error);
     text_free(&parameters);
     return code;
 }
 
-/* Ids start anew in a range whose table did not survive, so the id alone proves nothing. */
-static bool same_mapping(const mb_mapping_info *a, const mb_mapping_info *b)
+static bool take_row(mb_broker *broker, const mb_mapping_info *row)
 {
-    return a->id == b->id && a->offset == b->offset && a->length == b->length && strcmp(a->allocation, b->allocation) == 0;
-}
-
-static void take_row(mb_broker *broker, const mb_mapping_info *row)
-{
+    if (!broker->knows_others && row->state == MB_HELD) {
+        int64_t *const ids = with_room(broker->others, broker->others_count, &broker->others_room, sizeof *ids);
+        if (ids == NULL)
+            return false;
+        broker->others = ids;
+        ids[broker->others_count++] = row->id;
+    }
     for (mb_mapping *mapping = broker->mappings; mapping != NULL; mapping = mapping->next)
         if (mapping->fd >= 0 && same_mapping(mapping->info, row))
             mapping->known = true;
     if (row->state == MB_REVOKING)
         request_revoke(broker, row->id, 0, (json){0});
+    return true;
 }
 
 static void end_snapshot(mb_broker *broker)
@@ -48,7 +52,7 @@ static void end_snapshot(mb_broker *broker)
         mapping->state = MB_LOST;
         mapping->announced = false;
     }
-    broker->ready = broker->is_up = true;
+    broker->ready = broker->is_up = broker->knows_others = true;
 }
 
 static void take_event(mb_broker *broker, json event)
@@ -76,9 +80,14 @@ static bool receive(struct stream *stream, const struct reply *reply)
         violation(&stream->error, "Watch", "it is not as the contract says");
         return false;
     }
-    for (size_t index = 0; index < rows.mapping_count; index++)
-        take_row(broker, rows.mappings[index]);
+    bool good = true;
+    for (size_t index = 0; good && index < rows.mapping_count; index++)
+        good = take_row(broker, rows.mappings[index]);
     list_discard(&rows);
+    if (!good) {
+        fail(&stream->error, MB_NO_MEMORY, "no memory for the notices");
+        return false;
+    }
     if (json_boolean(json_get(reply->parameters, "snapshotEnd"), &end) && end)
         end_snapshot(broker);
     take_event(broker, json_get(reply->parameters, "event"));
