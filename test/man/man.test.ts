@@ -83,6 +83,7 @@ test('broker-ctl(1) has every verb, its options and its examples', () => {
       if (verb.commands.length > 0) walk(verb.commands, `${name} `)
       else expect(roff).toContain(`\n.SS \\fB${literal(name)}`)
       for (const { long } of verb.options) expect(roff).toContain(literal(long!))
+      expect(verb.helpInformation()).not.toContain('[])')
     }
   }
   walk(buildProgram().commands, '')

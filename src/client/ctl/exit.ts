@@ -22,7 +22,7 @@ export const exitCodes: Record<number, string> = {
   [exitCode.refused]: 'the broker or the command refused, or another failure; the error is on stderr',
   [exitCode.usage]: 'wrong usage',
   [exitCode.unreachable]: "the broker, or the host of --host, can't be reached",
-  [exitCode.unsafe]: 'preflight: the next kernel would lose a range',
+  [exitCode.unsafe]: 'preflight, update: the next kernel would lose a range',
   [exitCode.findings]: 'doctor: there is something to repair',
   [exitCode.damaged]: 'verify: an allocation is changed or poisoned',
   [exitCode.cannotExecute]: "exec: the command can't be executed",

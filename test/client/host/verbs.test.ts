@@ -6,6 +6,7 @@ import { attempt } from '../../support/child'
 import { packageRoot } from '../../support/package-root'
 import { TestBroker } from '../../support/test-broker'
 import { ctl } from '../support/ctl'
+import { kernelFile } from '../support/kernel-file'
 import { machineFile } from './machines'
 
 let folder: string
@@ -149,6 +150,23 @@ test.each([
   const outcome = await run('reserve', ...args)
   expect([outcome.code, outcome.stdout]).toEqual([code, ''])
   expect(outcome.stderr).toMatch(reason)
+})
+
+test('preflight --kernel goes by the release that the image says, where the kernel preserves memory', async () => {
+  const preserved = path.join(folder, 'preserved.toml')
+  writeFileSync(
+    preserved,
+    '[[range]]\nname = "kept"\nsource = "memfd"\nbytes = "1GiB"\npreserve = "always"\n',
+  )
+  const image = kernelFile(folder, 'vmlinuz', '9.9.9-other')
+  const asked = ['preflight', '--config', preserved, '--append', 'kho=on liveupdate=on', '--kernel', image]
+  const { code, stdout } = await run(...asked)
+  expect([code, stdout]).toEqual([
+    4,
+    expect.stringMatching(/^LOST +kept: the next kernel is 9\.9\.9-other,/m),
+  ])
+  const vouched = await run(...asked, '--same-format')
+  expect([vouched.code, vouched.stdout]).toEqual([0, expect.stringContaining('9.9.9-other')])
 })
 
 test('preflight refuses with a code of its own, and lets through what keeps the ranges', async () => {

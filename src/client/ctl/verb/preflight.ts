@@ -53,14 +53,13 @@ kernel into a range.`,
 }
 
 function buildOf({ kernel, kernelConfig, modules }: Options): KernelBuild {
-  const build = kernel === undefined ? undefined : findBuild(kernel)
+  const build = kernel === undefined ? { options: undefined, modules: undefined } : findBuild(kernel)
   return {
-    release: build?.release,
-    options:
-      kernelConfig === undefined
-        ? build?.options
-        : parseKernelConfig(readOption('--kernel-config', kernelConfig)),
-    modules: modules === undefined ? build?.modules : modulesOption(modules),
+    ...build,
+    ...(kernelConfig !== undefined && {
+      options: parseKernelConfig(readOption('--kernel-config', kernelConfig)),
+    }),
+    ...(modules !== undefined && { modules: modulesOption(modules) }),
   }
 }
 

@@ -69,7 +69,7 @@ interface LeadVerbOptions extends CommandLineOptions {
   deadline: number
   within: number
   go?: string
-  ignore: string[]
+  ignore?: string[]
   digests?: boolean
   dryRun?: boolean
 }
@@ -128,8 +128,7 @@ makes warnings. Who gives this memory up takes preserve out of the configuration
     .option(
       '--ignore <pattern>',
       'go on without these participants and allocations (NAME or UID:NAME, * matches any text); what they have not saved is lost; may be repeated',
-      (pattern: string, before: string[]) => [...before, pattern],
-      [] as string[],
+      (pattern: string, before: string[] = []) => [...before, pattern],
     )
     .option('--digests', 'record digests of all memory, for verify; participants are paused for longer')
     .option('--dry-run', 'only check, and say who would be asked and how long it took the last time')
@@ -155,7 +154,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
   await withBroker(
     command,
     async ({ broker, signal, json, print, progress }) => {
-      const ignored = new Ignored(options.ignore)
+      const ignored = new Ignored(options.ignore ?? [])
       const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
       const stopLoses = asksSystemd(go) ? () => whyStopLoses(broker, signal) : undefined
       const survey = await surveyHost(broker, stopLoses, signal)
