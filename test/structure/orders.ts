@@ -58,7 +58,7 @@ export const orders: Record<string, string[]> = {
     ],
   ],
   'src/client/ctl': [
-    ...['terminal/', 'table', 'event-line', 'exit', 'unless', 'executable', 'placeholder', 'verb', 'remote'],
+    ...['terminal/', 'table', 'event-line', 'exit', 'user', 'unless', 'executable', 'placeholder', 'verb', 'remote'],
     ...['map-spec', 'memory-path', 'session', 'held-maps', 'launch', 'completion'],
     ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
   ],

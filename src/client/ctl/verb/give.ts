@@ -1,10 +1,13 @@
-import { spawnSync } from 'node:child_process'
 import type { Command } from 'commander'
 import { BrokerError } from '../../index'
 import { exitCode, Failure, UsageError } from '../exit'
 import { type Session, wholeArgument, withBroker } from '../session'
 import { paint, printable } from '../table'
+import { lookUpUser } from '../user'
 import { addVerb } from '../verb'
+
+/** Somebody waits for the command. */
+const lookupMs = 5000
 
 /** Users, by name or uid. */
 interface Options {
@@ -66,8 +69,5 @@ async function ownedBy({ broker, signal }: Session, uid: number): Promise<string
 }
 
 function uidOf(user: string): number {
-  if (/^\d+$/.test(user)) return wholeArgument(user)
-  const { status, stdout } = spawnSync('id', ['-u', '--', user], { encoding: 'utf8' })
-  if (status !== 0) throw new UsageError(`there is no user ${JSON.stringify(user)}`)
-  return Number(stdout)
+  return /^\d+$/.test(user) ? wholeArgument(user) : lookUpUser(user, lookupMs).uid
 }
