@@ -78,6 +78,7 @@ class Place {
     })
     const host = {
       expected: id => this.expected.get(id),
+      isChanging: () => false,
       tampered: () => {},
       limited: () => {},
       left: () => {},

@@ -143,6 +143,11 @@ function sourceHost(
 ): SourceHost {
   const { inventory } = broker
   let searching = false
+  // While the broker ends memory, the broker itself resizes it.
+  const isChanging = (id: number) => {
+    const allocation = inventory.byId.get(id)
+    return allocation ? allocation.busy !== undefined : inventory.retiredAs(id)?.scrubbing !== undefined
+  }
   return {
     bases: broker.settings.ranges.flatMap(({ source, base }) =>
       source === kind && base !== undefined ? [base] : [],
@@ -171,13 +176,13 @@ function sourceHost(
     anybodyOpensByPath: () => broker.policy.anybodyOpensByPath,
     broken: reason => inventory.ranges.get(name)?.becomeReadOnly(reason),
     expected: id => {
+      if (isChanging(id)) return undefined
       const allocation = inventory.byId.get(id)
-      if (allocation) return allocation.busy ? undefined : memoryOf(allocation.record)
+      if (allocation) return memoryOf(allocation.record)
       const retired = inventory.retiredAs(id)
-      // While the broker ends it, the broker itself resizes it.
-      if (!retired || retired.scrubbing) return undefined
-      return memoryOfRetired(retired.record)
+      return retired && memoryOfRetired(retired.record)
     },
+    isChanging,
     left: ({ id, uid }, names, failure) =>
       broker.log.warn(
         { id, uid, names, ...(failure !== undefined && { err: failure }) },

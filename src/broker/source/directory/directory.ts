@@ -7,7 +7,7 @@ import type { Extent } from '../../../../protocol/table'
 import { MiB, roundUp } from '../../../../protocol/units'
 import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
-import { isEnvironment, onlyEnvironment, SourceError, StillReferenced } from '../../failure'
+import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import { FileOwners, type Owned } from '../file-owners'
 import { proveByOpening } from '../file-proof'
 import { cut, populateAll, punchPieces } from '../file-work'
@@ -19,9 +19,8 @@ import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, S
 import type { AllocationFiles } from './allocation-files'
 import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
-import { allocationOf, setPassable } from './folder'
+import { setPassable } from './folder'
 import { type Opened, openDirectory } from './open'
-import { DirectoryWatch } from './watch'
 
 /** To free so much takes the kernel less than 0.1 ms. */
 const trifleBytes = MiB
@@ -42,7 +41,6 @@ export class DirectorySource implements Source {
   readonly unitBytes: number
   readonly node: number | undefined
   readonly capabilities: Capabilities
-  private readonly watch: DirectoryWatch
   private readonly reservations: Reservations
   private readonly sizes: FileSizes
   private readonly owners: FileOwners
@@ -89,15 +87,6 @@ export class DirectorySource implements Source {
       this.sizes,
       host,
     )
-    this.watch = new DirectoryWatch(files.directory, {
-      changed: names => host.guarded('looking at changed files', () => this.changed(names)),
-      blind: error =>
-        host.limited(
-          error
-            ? `the kernel gives no notices of changed files (${error.message}); the broker checks all files every 2 s instead`
-            : undefined,
-        ),
-    })
   }
 
   /** @throws SourceError when the directory is not ours alone, too small, or in use by another broker */
@@ -280,15 +269,6 @@ export class DirectorySource implements Source {
   private isRight({ size, blocks }: Stats, { bytes }: AllocationMemory): boolean {
     // A holder can also keep memory beyond the end (FALLOC_FL_KEEP_SIZE). Disk filesystems put some there by themselves.
     return size === bytes && !(this.keepsPages && blocks * 512 > roundUp(bytes, this.opened.filePageBytes))
-  }
-
-  private changed(names: ReadonlySet<string> | undefined): void {
-    if (names) this.sizes.look([...names].map(allocationOf).filter(id => id !== undefined))
-    else this.lookAtAll().catch(onlyEnvironment)
-  }
-
-  private async lookAtAll(): Promise<void> {
-    for await (const id of this.files.each()) this.sizes.look([id])
   }
 
   async disown(memory: AllocationMemory): Promise<void> {
@@ -487,7 +467,6 @@ export class DirectorySource implements Source {
   }
 
   close(): void {
-    this.watch.close()
     this.sizes.close()
     this.owners.close()
     this.opened.dax?.close()

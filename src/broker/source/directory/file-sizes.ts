@@ -1,11 +1,17 @@
 import { closeSync, type Stats } from 'node:fs'
-import { isEnvironment } from '../../failure'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isEnvironment, onlyEnvironment } from '../../failure'
 import { Slices } from '../../slices'
 import type { AllocationMemory, SourceHost } from '../source'
 import type { AllocationFiles } from './allocation-files'
+import { allocationOf } from './folder'
+import { DirectoryWatch } from './watch'
 
-/** Time before the next attempt at a file that the broker could not repair. */
+/** Time before the next look at a file that the broker could not repair, or was changing itself. */
 const retryMs = 1000
+/** A holder can make the kernel drop its notices. After a look at all files, the next one waits for so many times its duration. */
+const restFactor = 9
+const restMsMax = 60_000
 
 interface SizeRules {
   /** Neither resized nor with memory beyond the end. */
@@ -15,17 +21,24 @@ interface SizeRules {
 }
 
 /**
- * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at files, a
- * few in an iteration of the event loop. Worker processes repair them, as truncating waits for the inode's lock. If a repair fails (a
- * holder runs the file as a program, has a lease on it, or keeps its inode locked), FileSizes tries again.
+ * Whoever holds a writable descriptor of a plain file can resize it, or keep memory beyond its end. FileSizes looks at the files that
+ * somebody wrote to, a few in an iteration of the event loop. Worker processes repair them, as truncating waits for the inode's lock.
+ * If a repair fails (a holder runs the file as a program, has a lease on it, or keeps its inode locked), FileSizes tries again.
  */
 export class FileSizes {
+  private readonly watch: DirectoryWatch
   private readonly waiting = new Set<number>()
+  /** The broker was changing them when they were looked at. */
+  private readonly postponed = new Set<number>()
   private readonly repairs = new Map<number, Promise<void>>()
   private readonly wrong = new Set<number>()
   /** Those of them that the broker itself has left too long. */
   private readonly own = new Set<number>()
   private looking = false
+  /** Any file may have changed since the last look at all of them began. */
+  private allChanged = false
+  private lookingAtAll = false
+  private readonly closing = new AbortController()
   private readonly slices = new Slices()
   private timer: NodeJS.Timeout | undefined
 
@@ -33,9 +46,27 @@ export class FileSizes {
     private readonly files: AllocationFiles,
     private readonly rules: SizeRules,
     private readonly host: SourceHost,
-  ) {}
+  ) {
+    this.watch = new DirectoryWatch(files.directory, {
+      changed: names => host.guarded('looking at changed files', () => this.changed(names)),
+      blind: error =>
+        host.limited(
+          error
+            ? `the kernel gives no notices of changed files (${error.message}); the broker checks all files every 2 s instead`
+            : undefined,
+        ),
+    })
+  }
 
-  look(ids: Iterable<number>): void {
+  private changed(names: ReadonlySet<string> | undefined): void {
+    if (names) this.look([...names].map(allocationOf).filter(id => id !== undefined))
+    else {
+      this.allChanged = true
+      if (!this.lookingAtAll) void this.lookAtAll()
+    }
+  }
+
+  private look(ids: Iterable<number>): void {
     for (const id of ids) this.waiting.add(id)
     if (!this.looking) void this.lookOn()
   }
@@ -62,9 +93,15 @@ export class FileSizes {
 
   private again(id: number): void {
     this.wrong.add(id)
+    this.lookLater()
+  }
+
+  private lookLater(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined
-      this.look(this.wrong)
+      const ids = [...this.wrong, ...this.postponed]
+      this.postponed.clear()
+      this.look(ids)
     }, retryMs).unref()
   }
 
@@ -79,6 +116,8 @@ export class FileSizes {
   }
 
   close(): void {
+    this.watch.close()
+    this.closing.abort()
     this.waiting.clear()
     clearTimeout(this.timer)
   }
@@ -93,13 +132,40 @@ export class FileSizes {
     this.looking = false
   }
 
+  private async lookAtAll(): Promise<void> {
+    this.lookingAtAll = true
+    for (const { signal } = this.closing; this.allChanged && !signal.aborted; ) {
+      this.allChanged = false
+      const since = performance.now()
+      const slices = new Slices()
+      try {
+        for await (const id of this.files.each()) {
+          if (signal.aborted) break
+          this.host.guarded('looking at files', () => this.lookAt(id))
+          await slices.next()
+        }
+      } catch (error) {
+        onlyEnvironment(error)
+      }
+      const restMs = Math.min(restMsMax, (performance.now() - since) * restFactor)
+      await sleep(restMs, undefined, { signal, ref: false }).catch(() => undefined)
+    }
+    this.lookingAtAll = false
+  }
+
   private lookAt(id: number): void {
     const memory = this.host.expected(id)
     if (memory) void this.repair(memory)
+    else if (this.host.isChanging(id)) this.postpone(id)
     else if (this.wrong.has(id)) this.retryIfThere(id)
   }
 
-  /** Nobody knows the right size just now: the broker changes the file, or is starting. */
+  private postpone(id: number): void {
+    this.postponed.add(id)
+    this.lookLater()
+  }
+
+  /** Nobody knows the right size just now: the broker is starting. */
   private retryIfThere(id: number): void {
     if (this.files.stat(id)) this.again(id)
     else this.right(id)
