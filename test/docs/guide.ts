@@ -12,8 +12,8 @@ interface Block {
   run: boolean
   /** The test that runs it, where that needs more than the test of the guides has. */
   by: string | undefined
-  /** The program without which it is left out. */
-  needs: string | undefined
+  /** The programs without which it is left out. */
+  needs: string[]
   text: string
 }
 
@@ -34,7 +34,7 @@ export function blocksOf(guide: string): Block[] {
       language: language!,
       run: words.split(' ').includes('run'),
       by: /by=(\S+)/.exec(words)?.[1],
-      needs: /needs=(\S+)/.exec(words)?.[1],
+      needs: /needs=(\S+)/.exec(words)?.[1]?.split(',') ?? [],
       text: text!,
     }),
   )

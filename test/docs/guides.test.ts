@@ -43,6 +43,10 @@ async function isThere(program: string): Promise<boolean> {
   if (findProgram(program) !== undefined) return true
   return isPackaged(program) && (await packagedProgram(program, bin)) !== undefined
 }
+async function areThere(programs: readonly string[]): Promise<boolean> {
+  for (const program of programs) if (!(await isThere(program))) return false
+  return true
+}
 const running = guides.filter(name => blocksOf(readGuide(name)).some(({ run }) => run))
 
 test('there are commands to run', () => {
@@ -57,8 +61,8 @@ test.each(running)(
       const blocks = blocksOf(readGuide(name)).filter(({ run }) => run)
       const script: string[] = []
       for (const { text, needs } of blocks)
-        if (needs === undefined || (await isThere(needs))) script.push(text)
-        else process.stderr.write(`\nLEFT OUT of ${name}: a block that needs ${needs}.\n\n`)
+        if (await areThere(needs)) script.push(text)
+        else process.stderr.write(`\nLEFT OUT of ${name}: a block that needs ${needs.join(' and ')}.\n\n`)
       const { status, stdout, stderr } = await attempt(
         'bash',
         ['-euxo', 'pipefail', '-c', script.join('\n')],
@@ -79,7 +83,7 @@ test.each(running)(
 /** What the guides say that the reader sees. */
 const shown: Record<string, RegExp[]> = {
   'host.md': [/memmap=16G\$0x\w+/, /67108864\nvm-1\/ram=9/],
-  'qemu.md': [/VM status: paused/, /share=off: -{14}\nshare=on: guest was here/],
+  'qemu.md': [/VM status: paused/, /share=off: -{14}\nshare=on: guest was here/, /also open by +process \d+/],
   'vm.md': [/vm-5 +running[\s\S]*vm-5 is saved[\s\S]*vm-5 +saved[\s\S]*vm-5 +running[\s\S]*vm-5 is stopped/],
   'vmm-typescript.md': [/started\nstopped at 20\ngoing on at 20\nstopped at 40/, /vm-demo\/firmware/],
   'vmm-c.md': [/run 1\nrun 2/, /example\/counter/],
