@@ -1,4 +1,4 @@
-/** Proves that a program in Rust uses libmembroker through extern "C", compiled by the distribution's rustc. */
+/** Proves that the client in Rust of docs/example/rust uses libmembroker through extern "C", compiled by the distribution's rustc. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -18,7 +18,7 @@ test('it finds its counter again', async () => {
   const program = path.join(folder, 'counter')
   await run(rustc, [
     ...['--edition', '2021', '-D', 'warnings', '-O', '-L', library, '-C', `link-arg=-Wl,-rpath,${library}`],
-    ...['-o', program, path.join(packageRoot, 'test/clients/counter.rs')],
+    ...['-o', program, path.join(packageRoot, 'docs/example/rust/counter.rs')],
   ])
   const broker = await TestBroker.start()
   try {

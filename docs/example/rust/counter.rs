@@ -1,4 +1,4 @@
-//! The counter of docs/example/c in Rust: claims or allocates, maps, adds one, and ends without giving the memory back.
+//! A counter in the broker's memory: claims or allocates, maps, adds one, and ends without giving the memory back.
 
 use std::ffi::{c_void, CStr};
 use std::os::raw::{c_char, c_int};
