@@ -1,6 +1,6 @@
 // Makes Debian packages of a checkout that is built: membroker, libmembroker0 and libmembroker-dev, for Debian 12 and newer.
 //   node deploy/debian/build.mjs [--out FOLDER] [--set-version VERSION]
-// Needs dpkg-deb, npm, a C compiler and binutils, and no network. The same checkout gives the same bytes each time:
+// Needs dpkg-dev, npm, a C compiler and binutils, and no network. The same checkout gives the same bytes each time:
 // SOURCE_DATE_EPOCH, by default the time of the last commit, is the date of every file. DEBFULLNAME and DEBEMAIL name the
 // packages' maintainer.
 import { spawnSync } from 'node:child_process'
@@ -38,8 +38,6 @@ const out = path.resolve(values.out)
 const date = Number(process.env.SOURCE_DATE_EPOCH ?? run('git', ['-C', root, 'log', '-1', '--format=%ct']))
 const architecture = run('dpkg', ['--print-architecture'])
 const triplet = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[architecture]
-/** The C library that the programs need: that of Debian 12. */
-const base = 'libc6 (>= 2.36)'
 const library = '/usr/lib/membroker'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'membroker-deb-'))
@@ -58,8 +56,10 @@ function daemon(tree) {
   const [packed] = JSON.parse(run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root }))
   for (const { path: name } of packed.files)
     if (!/^native\/|^deploy\/debian\//.test(name)) cpSync(path.join(root, name), inside(name))
-  for (const name of ['membroker.node', 'membroker-launcher', 'membroker-worker'])
-    cpSync(path.join(root, 'native/build/Release', name), inside(`native/build/Release/${name}`))
+  const compiled = ['membroker.node', 'membroker-launcher', 'membroker-worker'].map(
+    name => `native/build/Release/${name}`,
+  )
+  for (const name of compiled) cpSync(path.join(root, name), inside(name))
   writeFileSync(inside('package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
   const dependencies = run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
     .split('\n')
@@ -110,7 +110,7 @@ function daemon(tree) {
   build(tree, {
     Package: 'membroker',
     Section: 'admin',
-    Depends: `${base}, libstdc++6 (>= 12), libgcc-s1 (>= 3.0)`,
+    Depends: librariesOf([...compiled, 'bin/node'].map(inside)),
     Suggests: 'qemu-system-x86, openssh-client',
     Description: `${manifest.description.replace(/[:,].*/, '')}\n The broker membrokerd, broker-ctl, and units for systemd. Its Node.js is its own.`,
   })
@@ -136,7 +136,7 @@ function libraries(shared, development) {
   build(shared, {
     Package: 'libmembroker0',
     Section: 'libs',
-    Depends: base,
+    Depends: librariesOf([path.join(shared, libraryFolder, `libmembroker.so.${manifest.version}`)]),
     Description: 'client library of membroker, for C, and the module for Python',
   })
   build(development, {
@@ -145,6 +145,19 @@ function libraries(shared, development) {
     Depends: `libmembroker0 (= ${version})`,
     Description: 'client library of membroker: header, static library, manual',
   })
+}
+
+/** The packages whose libraries these files use, each from the version on that has every symbol of theirs. */
+function librariesOf(files) {
+  write(
+    prepared(path.join(folder, 'debian/control')),
+    'Source: membroker\n\nPackage: membroker\nArchitecture: any\n',
+  )
+  const [, depends] =
+    /^shlibs:Depends=(.+)$/m.exec(run('dpkg-shlibdeps', ['-O', ...files], { cwd: folder })) ?? []
+  if (depends !== undefined) return depends
+  console.error(`debian: dpkg-shlibdeps names no library of ${files.join(' ')}`)
+  process.exit(1)
 }
 
 function move(name, from, to) {

@@ -1,5 +1,5 @@
 /**
- * Proves that the Debian packages are the same bytes each time, and work under a real systemd on roots of nothing but the packages of
+ * Proves that the Debian packages are the same bytes each time, name the libraries that they need, and work under a real systemd on roots of nothing but the packages of
  * Debian 12 and 13: installed, with a guest, clients and the memcached service of the guide that an upgrade under a freeze does
  * not disturb, removed, and purged with nothing left behind.
  */
@@ -76,6 +76,26 @@ test(
   },
   testMs,
 )
+
+test('each package needs the C library from the version on that its programs and libraries name', () => {
+  for (const name of ['membroker', 'libmembroker0']) {
+    const file = path.join(
+      folder,
+      `${name}_${versions[0]}_${runNow('dpkg', ['--print-architecture']).trim()}.deb`,
+    )
+    const tree = path.join(folder, `unpacked-${name}`)
+    runNow('dpkg-deb', ['--extract', file, tree])
+    const compiled = readdirSync(tree, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => path.join(entry.parentPath, entry.name))
+      .filter(file => readFileSync(file).subarray(1, 4).toString('latin1') === 'ELF')
+    const symbols = runNow('objdump', ['-T', ...compiled])
+    const minors = [...symbols.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor))
+    const depends = runNow('dpkg-deb', ['--field', file, 'Depends'])
+    expect(/libc6 \(>= 2\.(\d+)\)/.exec(depends)?.[1]).toBe(String(Math.max(...minors)))
+    rmSync(tree, { recursive: true })
+  }
+})
 
 test.each(releases)(
   'installed, run, upgraded, removed and purged on %s',
