@@ -41,6 +41,16 @@ export function formatSize(bytes: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
 }
 
+/** '4s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
+  const two = (value: number) => String(value).padStart(2, '0')
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${two(Math.floor(seconds / 60) % 60)}m`
+  return `${Math.floor(seconds / 86_400)}d ${two(Math.floor(seconds / 3600) % 24)}h`
+}
+
 /** A size or address as the kernel's parameters have it: hexadecimal with 0x, octal with 0, and K, M, G, T, P or E behind. */
 export function parseKernelSize(text: string): number | undefined {
   return takeKernelSize(text)?.bytes

@@ -32,7 +32,7 @@ for (const [room, schema] of Object.entries(schemas)) {
   )
   const text = `// Generated from ../schema.ts by 'node setup.mjs'; edit that instead.
 // @ts-nocheck
-import type { SchemaError } from '${path.relative(`${room}/generated`, '../protocol/toml-mistake')}'
+import type { SchemaError } from '${path.relative(`${room}/generated`, '../protocol/toml')}'
 ${code
   .replace('"use strict";', '')
   .replace(/^module\.exports = .*$/m, '')

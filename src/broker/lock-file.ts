@@ -2,10 +2,10 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { native } from '../../native'
 
 /**
- * A lock for as long as this process lives, as the descriptor that holds it; undefined when another broker has it.
- * Never by a link that somebody else may have put in the way.
+ * A lock for as long as this process lives, as the descriptor that holds it. Never by a link that somebody else may have put in the way.
+ * @throws inUse() when another broker has it
  */
-export function takeLockFile(file: string): number | undefined {
+export function takeLockFile(file: string, inUse: () => Error): number {
   const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants
   const fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
   try {
@@ -13,7 +13,7 @@ export function takeLockFile(file: string): number | undefined {
     return fd
   } catch (error) {
     closeSync(fd)
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') throw inUse()
     throw error
   }
 }

@@ -1,8 +1,9 @@
 export { printable } from '../../protocol/printable'
 
-import { formatSize } from '../../protocol/units'
+import { formatDuration, formatSize } from '../../protocol/units'
 
 export const size = formatSize
+export const duration = formatDuration
 
 /** An offset or an address. */
 export function hex(value: number | null | undefined): string {
@@ -30,24 +31,6 @@ export function dateAndClock(ms: number): string {
   const date = new Date(ms)
   const two = (value: number) => String(value).padStart(2, '0')
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(ms)}`
-}
-
-/** '12 s', '3 min 4 s', '2 h 5 min', '3 d 4 h'. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000))
-  const parts: Array<[number, string]> = [
-    [Math.floor(seconds / 86400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ]
-  const first = parts.findIndex(([value]) => value > 0)
-  if (first < 0) return '0 s'
-  return parts
-    .slice(first, first + 2)
-    .filter(([value]) => value > 0)
-    .map(([value, unit]) => `${value} ${unit}`)
-    .join(' ')
 }
 
 export function percent(part: number, of: number): string {

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { lineOf } from '../../protocol/toml-line'
+import { lineOf } from '../../protocol/toml'
 import { ConfigError, embeddedDefault, loadConfig, parseConfig } from '../../src/broker/config/config'
 
 const file = '/etc/membroker.toml'

@@ -72,11 +72,11 @@ test('bytes as a hex dump', () => {
 
 test('words for figures', () => {
   expect([0, 999, 61_000, 3_600_000, 90_061_000].map(duration)).toEqual([
-    '0 s',
-    '0 s',
-    '1 min 1 s',
-    '1 h',
-    '1 d 1 h',
+    '0s',
+    '0s',
+    '1m 01s',
+    '1h 00m',
+    '1d 01h',
   ])
   expect(grouped(1234567)).toBe('1\u2009234\u2009567')
   expect([null, 12, 3400, 2e6].map(latency)).toEqual(['-', '12 µs', '3.4 ms', '2.0 s'])

@@ -4,17 +4,7 @@
  */
 export const orders: Record<string, string[]> = {
   protocol: [
-    ...[
-      'units',
-      'toml-line',
-      'toml-mistake',
-      'printable',
-      'wire/',
-      'idl/',
-      'generate',
-      'generated/',
-      'methods',
-    ],
+    ...['units', 'toml', 'printable', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
     ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
   ],
   'src/broker': [

@@ -2,8 +2,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { defaultSource } from '../../../protocol/source'
 import { Mistake, readSize } from '../../../protocol/source/key'
-import { lineOf } from '../../../protocol/toml-line'
-import { mistakeIn } from '../../../protocol/toml-mistake'
+import { lineOf, readToml } from '../../../protocol/toml'
 import { GiB, MiB, roundDown } from '../../../protocol/units'
 import { settleConsole } from './console-settings'
 import { validate } from './generated/validate'
@@ -135,26 +134,14 @@ function usersIn({ content: { owner = [], admin } }: Checked): Set<string> {
 }
 
 function check(text: string, file: string): Checked {
-  // Loaded here: the embedded default starts without a parser.
-  const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
-    'resolution-mode': 'import',
-  }})
-  let value: unknown
-  try {
-    value = parse(text)
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    const summary = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '')
-    throw new ConfigError(`${file}:${error.line}: not TOML: ${summary} (column ${error.column})`)
+  const mistake = (line: number, reason: string) => new ConfigError(`${file}:${line}: ${reason}`)
+  return {
+    // Loaded here: the embedded default starts without a parser.
+    content: readToml<ConfigFile>(text, require('smol-toml'), validate, mistake),
+    fail: (at, reason) => {
+      throw mistake(lineOf(text, at), reason)
+    },
   }
-  const fail = (at: readonly (string | number)[], reason: string): never => {
-    throw new ConfigError(`${file}:${lineOf(text, at)}: ${reason}`)
-  }
-  if (!validate(value)) {
-    const { line, reason } = mistakeIn(text, validate.errors!)
-    throw new ConfigError(`${file}:${line}: ${reason}`)
-  }
-  return { content: value as unknown as ConfigFile, fail }
 }
 
 function settle({ content: file, fail }: Checked, users: Uids, socket = file.broker?.socket): Settings {

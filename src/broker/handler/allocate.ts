@@ -12,7 +12,7 @@ import type { Session } from '../session/session'
 import { memoryOf, type Range } from '../state/range'
 import { viewAllocation } from '../state/wire-view'
 import { checkBytes, checkName, checkSecret, checkUid, invalid, metadataText } from './arguments'
-import { checkIdle, checkNoHandOver, checkOwner, findVisible } from './authorize'
+import { findForResize } from './authorize'
 import { candidates } from './candidates'
 
 export async function allocate(
@@ -156,11 +156,7 @@ async function allocateIn(
 }
 
 export async function grow(broker: Broker, session: Session, input: GrowIn, call?: Call): Promise<GrowOut> {
-  const allocation = findVisible(broker.inventory, session, input.name)
-  checkOwner(session, allocation, input.secret)
-  checkIdle(allocation)
-  checkNoHandOver(allocation)
-  checkBytes(input.bytes)
+  const allocation = findForResize(broker.inventory, session, input)
   const { range, record } = allocation
   const bytes = checkedSize(range, input.bytes)
   if (bytes < record.bytes)

@@ -1,8 +1,10 @@
+import type { GrowIn, ShrinkIn } from '../../../protocol/generated/broker'
 import { secretMatches } from '../access/policy'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import type { Inventory } from '../state/inventory'
+import { checkBytes } from './arguments'
 
 /** Owners, the uids of shares and administrators know that an allocation exists. */
 export function maySee(session: Session, allocation: Allocation): boolean {
@@ -55,6 +57,20 @@ export function checkAdmin(session: Session, operation: string): void {
 /** @throws Refusal Busy while another call changes it */
 export function checkIdle(allocation: Allocation): void {
   if (allocation.busy) refuse('Busy', { name: allocation.name, operation: allocation.busy })
+}
+
+/** The allocation whose size its owner changes. @throws Refusal */
+export function findForResize(
+  inventory: Inventory,
+  session: Session,
+  { name, bytes, secret }: GrowIn | ShrinkIn,
+): Allocation {
+  const allocation = findVisible(inventory, session, name)
+  checkOwner(session, allocation, secret)
+  checkIdle(allocation)
+  checkNoHandOver(allocation)
+  checkBytes(bytes)
+  return allocation
 }
 
 /** The layouts stay as they are while a successor takes them over. @throws Refusal Busy, which names both processes */

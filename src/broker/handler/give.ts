@@ -19,7 +19,7 @@ export async function give(broker: Broker, session: Session, { name, uid, from }
   if (former === uid) return { allocation: viewAllocation(allocation) }
   if (typeof from === 'number' && from !== former)
     refuse('PermissionDenied', { reason: `'${name}' belongs to uid ${former}, not to uid ${from}` })
-  checkUnheld(allocation)
+  checkUnclaimed(allocation)
   checkMayOwn(broker, allocation, uid)
 
   const { bytes } = allocation.record
@@ -62,7 +62,7 @@ async function separate({ contents }: Broker, { id, name, range, record }: Alloc
 }
 
 /** A process that has it would reach the memory of another uid. @throws Refusal AlreadyClaimed, Busy, RangeReadOnly */
-function checkUnheld(allocation: Allocation): void {
+function checkUnclaimed(allocation: Allocation): void {
   const { name, holder, range } = allocation
   if (range.reason !== undefined) refuse('RangeReadOnly', { range: range.name, reason: range.reason })
   checkIdle(allocation)

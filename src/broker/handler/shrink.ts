@@ -9,16 +9,12 @@ import type { Allocation, Retired } from '../state/allocation'
 import { memoryOf } from '../state/range'
 import { viewAllocation } from '../state/wire-view'
 import { makeMemory, undone } from './allocate'
-import { checkBytes, invalid } from './arguments'
-import { checkIdle, checkNoHandOver, checkOwner, findVisible } from './authorize'
+import { invalid } from './arguments'
+import { findForResize } from './authorize'
 
 /** The table first has the smaller size, and the end as retired memory. Then the end becomes free like any retired memory. */
 export async function shrink(broker: Broker, session: Session, input: ShrinkIn): Promise<ShrinkOut> {
-  const allocation = findVisible(broker.inventory, session, input.name)
-  checkOwner(session, allocation, input.secret)
-  checkIdle(allocation)
-  checkNoHandOver(allocation)
-  checkBytes(input.bytes)
+  const allocation = findForResize(broker.inventory, session, input)
   const { range, record } = allocation
   const { source } = range
   const bytes = Math.min(roundUp(input.bytes, source.unitBytes), Number.MAX_SAFE_INTEGER)

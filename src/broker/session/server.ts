@@ -76,7 +76,8 @@ export class Server {
     const { socket, socketMode } = broker.settings
     const given = broker.service?.inherited.listener
     prepareFolder(path.dirname(socket))
-    const lock = takeLock(socket)
+    // If two brokers start at once, one gives way before it touches the path.
+    const lock = takeLockFile(`${socket}.lock`, () => new SocketInUse(`another broker listens on ${socket}`))
     try {
       if (given) return new Server(given.fd, lock, undefined, broker)
       removeStale(socket)
@@ -264,13 +265,6 @@ function prepareFolder(folder: string): void {
   const sticky = (mode & 0o1000) !== 0
   if ((uid !== 0 && uid !== process.getuid!()) || ((mode & 0o022) !== 0 && !sticky))
     throw new SocketInUse(`${folder}, where the socket is to be, can be written to by other users`)
-}
-
-/** The broker holds the lock as long as it lives. So if two brokers start at once, one gives way before it touches the path. */
-function takeLock(socket: string): number {
-  const fd = takeLockFile(`${socket}.lock`)
-  if (fd === undefined) throw new SocketInUse(`another broker listens on ${socket}`)
-  return fd
 }
 
 function removeStale(socket: string): void {

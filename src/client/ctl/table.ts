@@ -1,6 +1,6 @@
 import type { Columns, Fields } from '../../../protocol/columns'
 import { printable } from '../../../protocol/printable'
-import { formatSize } from '../../../protocol/units'
+import { formatDuration, formatSize } from '../../../protocol/units'
 import { cellsOf } from './terminal/cells'
 import { type Color, paint } from './terminal/color'
 
@@ -42,15 +42,7 @@ export function time(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ')
 }
 
-/** '4.2 s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000))
-  const two = (value: number) => String(value).padStart(2, '0')
-  if (seconds < 60) return `${seconds}s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${two(Math.floor(seconds / 60) % 60)}m`
-  return `${Math.floor(seconds / 86_400)}d ${two(Math.floor(seconds / 3600) % 24)}h`
-}
+export const duration = formatDuration
 
 /** Writes an upper bound: '<250 µs', '<4 ms'; '-' without one. */
 export function microseconds(bound: number | undefined): string {

@@ -11,7 +11,7 @@ import type { Counting } from '../page-references'
 import type { Scan } from '../source'
 import type { Helper } from './helper'
 import { findRegions, type Instance, listInstances, readInstance } from './region'
-import { checkDriver, checkUnheld, hex, type OwnRegion, removeUnknown } from './takeover'
+import { checkDriver, checkNotInUse, hex, type OwnRegion, removeUnknown } from './takeover'
 
 /** The size in which the kernel maps a device. A larger unit of the range only rounds addresses. */
 export function deviceAlign(region: OwnRegion, unitBytes: number): number {
@@ -78,7 +78,7 @@ export async function openTable(
 
 async function checkTable({ name, driver }: Instance, scan: Scan): Promise<void> {
   checkDriver(name, driver)
-  await checkUnheld(name, scan)
+  await checkNotInUse(name, scan)
 }
 
 function map(name: string, { extents }: Instance): NativeMedium {

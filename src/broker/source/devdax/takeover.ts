@@ -86,7 +86,7 @@ export async function removeUnknown(
 ): Promise<void> {
   const { name, driver, bytes } = instance
   checkDriver(name, driver)
-  if (driver !== undefined) await checkUnheld(name, scan)
+  if (driver !== undefined) await checkNotInUse(name, scan)
   try {
     await helper.remove(directory, name, bytes, hasMount(name) || areCountsLost() ? 'proved' : 'unreferenced')
   } catch (error) {
@@ -109,7 +109,7 @@ export function checkDriver(name: string, driver: string | undefined): void {
  * Where the kernel counts open descriptors of the device, the helper asks the kernel before it removes the device. So the
  * broker does not give up the range for an incomplete scan. @throws SourceError
  */
-export async function checkUnheld(name: string, scan: Scan): Promise<void> {
+export async function checkNotInUse(name: string, scan: Scan): Promise<void> {
   for (const node of [`/dev/${name}`, nodeOf(name)]) {
     const stat = statSync(node, { throwIfNoEntry: false })
     if (!stat) continue

@@ -193,10 +193,11 @@ export const open: OpenSource = (settings, host) => DevmemSource.open(settings, 
 /** Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. */
 function takeLock(base: number): number {
   mkdirSync('/run/lock', { recursive: true })
-  const fd = takeLockFile(`/run/lock/membroker-devmem-${base.toString(16)}`)
-  if (fd === undefined)
-    throw new SourceError(`the range at 0x${base.toString(16)} is in use by another broker`)
-  return fd
+  const address = base.toString(16)
+  return takeLockFile(
+    `/run/lock/membroker-devmem-${address}`,
+    () => new SourceError(`the range at 0x${address} is in use by another broker`),
+  )
 }
 
 /**

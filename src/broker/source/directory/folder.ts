@@ -13,7 +13,6 @@ import {
 import path from 'node:path'
 import { native } from '../../../../native'
 import { SourceError } from '../../failure'
-import { takeLockFile } from '../../lock-file'
 import { NativeMedium } from '../../table'
 
 /** Names of the allocations' files, by id. @throws SourceError where two files have one id: only one of them is the memory */
@@ -77,12 +76,6 @@ export function prepareDirectory(directory: string): void {
           'the broker needs a directory of its own with mode 700',
       )
   }
-}
-
-export function takeLock(directory: string): number {
-  const fd = takeLockFile(path.join(directory, 'lock'))
-  if (fd === undefined) throw new SourceError(`${directory} is in use by another broker`)
-  return fd
 }
 
 export async function openTable(

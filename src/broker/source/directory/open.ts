@@ -6,6 +6,7 @@ import { formatSize, roundDown, roundUp } from '../../../../protocol/units'
 import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
+import { takeLockFile } from '../../lock-file'
 import type { NativeMedium } from '../../table'
 import { hasOwnPool, PagesOwed } from '../huge-pages'
 import { PinnedPages } from '../pinned-pages'
@@ -13,7 +14,7 @@ import { type SoleOpener, soleOpenerOfHugePages } from '../sole-opener'
 import type { OpenedSource, SourceHost } from '../source'
 import { AllocationFiles } from './allocation-files'
 import { DaxDirectory, lostByKexec } from './dax'
-import { openTable, prepareDirectory, takeLock } from './folder'
+import { openTable, prepareDirectory } from './folder'
 import { boundNode, mountOf, tmpfsPageBytes } from './mount'
 
 const tmpfs = 0x01021994
@@ -49,7 +50,10 @@ export async function openDirectory(
 ): Promise<{ opened: Opened; table: Omit<OpenedSource, 'source'> }> {
   const directory = path.resolve(settings.path!)
   prepareDirectory(directory)
-  const lock = takeLock(directory)
+  const lock = takeLockFile(
+    path.join(directory, 'lock'),
+    () => new SourceError(`${directory} is in use by another broker`),
+  )
   let medium: NativeMedium | undefined
   let dax: DaxDirectory | undefined
   try {

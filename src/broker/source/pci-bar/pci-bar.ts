@@ -82,7 +82,7 @@ class PciBarSource implements Source {
     checkBar(resource, stat.size, settings.bytes)
     const file = settings.table_path!
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
-    const lock = takeLock(file)
+    const lock = takeLockFile(`${file}.lock`, () => new SourceError(`${file} is in use by another broker`))
     try {
       const { medium, fresh } = await openTable(file)
       const { mount, isNew: isNewMount } = mountOf(resource)
@@ -189,12 +189,6 @@ function checkBar(resource: string, bytes: number, configured: number): void {
 function nodeOf(resource: string): number | undefined {
   const node = Number(readFileSync(path.join(path.dirname(resource), 'numa_node'), 'latin1'))
   return node >= 0 ? node : undefined
-}
-
-function takeLock(file: string): number {
-  const fd = takeLockFile(`${file}.lock`)
-  if (fd === undefined) throw new SourceError(`${file} is in use by another broker`)
-  return fd
 }
 
 /** A missing table counts as an empty one: a BAR keeps nothing that anybody could lose. */

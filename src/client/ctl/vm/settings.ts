@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { lineOf } from '../../../../protocol/toml-line'
-import { mistakeIn } from '../../../../protocol/toml-mistake'
+import { lineOf, readToml } from '../../../../protocol/toml'
 import { MiB, parseSize } from '../../../../protocol/units'
 import { exitCode, Failure, UsageError } from '../exit'
 import { refusedArgument } from './command-line'
@@ -89,25 +88,11 @@ export function readVmFile(file: string): VmSettings {
 
 /** @throws Failure with file and line, exit code 2 */
 export function parseVmFile(text: string, file: string, name: string): VmSettings {
-  // This loads them only here: no other verb needs a parser.
-  const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml', { with: {
-    'resolution-mode': 'import',
-  }})
   const mistake = (line: number, reason: string) =>
     new Failure('VmFileInvalid', `${file}:${line}: ${reason}`, exitCode.usage)
-  let value: unknown
-  try {
-    value = parse(text)
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    const summary = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '')
-    throw mistake(error.line, `not TOML: ${summary} (column ${error.column})`)
-  }
-  if (!validate(value)) {
-    const { line, reason } = mistakeIn(text, validate.errors!)
-    throw mistake(line, reason)
-  }
-  return settle(value as unknown as VmFile, file, name, (at, reason) => {
+  // Loaded here: no other verb needs a parser.
+  const content = readToml<VmFile>(text, require('smol-toml'), validate, mistake)
+  return settle(content, file, name, (at, reason) => {
     throw mistake(lineOf(text, at), reason)
   })
 }
