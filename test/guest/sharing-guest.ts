@@ -4,6 +4,7 @@ import { moduleEntries, unpackKernel } from '../lab/kernel'
 import { defaultKernel, kernelChoice } from '../lab/kernels'
 import { Progress } from '../lab/progress'
 import { fetchBusybox } from '../lab/tools'
+import { emulatedKernel } from './emulated-kernel'
 
 /** Copies the shared folder's file, and keeps the folder mounted. */
 const init = `#!/bin/busybox sh
@@ -25,5 +26,5 @@ export async function sharingGuest(): Promise<string[]> {
     { kind: 'device', path: 'dev/console', major: 5, minor: 1 },
     ...(await moduleEntries(modules, ['virtio_pci', 'virtiofs'])),
   ])
-  return ['-kernel', image, '-initrd', files, '-append', 'quiet panic=-1 no_timer_check']
+  return ['-kernel', image, '-initrd', files, '-append', ['quiet', 'panic=-1', ...emulatedKernel].join(' ')]
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
+import { emulatedKernel } from '../guest/emulated-kernel'
 import { complaintIn } from './console'
 import type { RunFiles } from './lab'
 import { reservingParameters } from './reserved'
@@ -27,17 +28,11 @@ interface MachineEnd {
 const explainMs = 3000
 const complaintLinesMax = 60
 
-/**
- * On a busy host RCU and the watchdogs take an emulated machine for a hanging one, and the timer check for a broken one; a
- * kernel that measures its processor against a timer there may have a clock that runs a hundred times too fast.
- * QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
- */
+/** On a busy host RCU and the watchdogs take an emulated machine for a hanging one. */
 const patience = [
-  'nohz=off',
+  ...emulatedKernel,
   'rcupdate.rcu_cpu_stall_timeout=120',
   'watchdog_thresh=60',
-  'no_timer_check',
-  'tsc=unstable',
   'sysctl.kernel.hung_task_timeout_secs=0',
 ]
 

@@ -240,11 +240,16 @@ export class Run {
   }
 
   private async until(condition: () => boolean, what: string): Promise<void> {
-    await until(
-      () => condition() || this.ended,
-      `${what}; it said ${this.stderr}\nand ${this.stdout.slice(-300)}`,
-    )
-    if (!condition()) throw new Error(`it ended before ${what}: ${this.stderr}\n${this.stdout.slice(-300)}`)
+    try {
+      await until(() => condition() || this.ended, what)
+    } catch (error) {
+      throw this.error((error as Error).message)
+    }
+    if (!condition()) throw this.error(`it ended before ${what}`)
+  }
+
+  private error(message: string): Error {
+    return new Error(`${message}; it said ${this.stderr}\nand ${this.stdout.slice(-300)}`)
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { attempt, run } from '../../support/child'
+import { emulatedKernel } from '../emulated-kernel'
 import { findProgram, installPackage } from '../require-qemu'
 import { type DiskRecord, readRecords } from './blocks'
 import type { GuestFiles } from './files'
@@ -42,9 +43,8 @@ export function linuxArguments(guest: LinuxGuest): string[] {
   const { files, disk, network, accelerator, balloon, agent, parameters = [] } = guest
   const quoted = disk.replaceAll(',', ',,')
   const address = network === undefined ? [] : [`guest.address=${network.address}`]
-  // QEMU's emulation sometimes loses the wake-up of a halted processor; the next tick is one, where idle processors have any.
-  const awake = accelerator === 'tcg' ? ['nohz=off'] : []
-  const line = ['console=ttyS0', 'quiet', 'panic=-1', 'no_timer_check', ...awake, ...address, ...parameters]
+  const patience = accelerator === 'tcg' ? emulatedKernel : ['no_timer_check']
+  const line = ['console=ttyS0', 'quiet', 'panic=-1', ...patience, ...address, ...parameters]
   return [
     ...['-machine', 'pc', '-accel', accelerator, '-cpu', 'qemu64'],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
