@@ -19,7 +19,12 @@ import { parseConfig } from '../../src/broker/config/config'
 import { FdStore } from '../../src/broker/service/fd-store'
 import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service/inherited'
 import type { FileWork } from '../../src/broker/source/file-work'
-import { chargeableBytes, pinnableBytes, Room } from '../../src/broker/source/memfd/host-memory'
+import {
+  chargeableBytes,
+  checkChargeable,
+  pinnableBytes,
+  Room,
+} from '../../src/broker/source/memfd/host-memory'
 import { liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
 import { OverKexec } from '../../src/broker/source/memfd/over-kexec'
 import { Preservation } from '../../src/broker/source/memfd/preservation'
@@ -85,6 +90,15 @@ test('of all memory cgroups around the broker, the fullest one counts', () => {
   } finally {
     rmSync(root, { recursive: true })
   }
+})
+
+test('what a cgroup has no room for, with the records of it and what the broker takes, is refused', () => {
+  const MiB = 2 ** 20
+  checkChargeable(0, 0)
+  checkChargeable(256 * MiB, 289 * MiB)
+  const reason =
+    /^268435456 bytes .* need 303038464 bytes, .* have 303038463 .*MemoryMax=.*: all of them stay .* restart the broker/
+  expect(() => checkChargeable(256 * MiB, 289 * MiB - 1)).toThrow(reason)
 })
 
 test('memory that does not fit when holes are filled and pages move is refused before the kernel is asked', () => {
@@ -341,9 +355,9 @@ const memories = [1, 2].map(id => ({ id, uid: 0, bytes: 0 }) as AllocationMemory
 /** A range that an update preserves, and what its host hears. */
 function overKexec({ preservation, store, fd }: Sessions) {
   const limits: string[] = []
-  const host = { fdStore: store, limited: (why: string) => limits.push(why) }
+  const host = { fdStore: store, limited: (why: string) => limits.push(why), unavailable: () => {} }
   const kept = new OverKexec('update', preservation, host as Partial<SourceHost> as SourceHost)
-  const preserve = () => kept.preserve(memories, new Map([1, 2].map(id => [id, fd])), fd)
+  const preserve = (ids = [1, 2]) => kept.preserve(memories, new Map(ids.map(id => [id, fd])), fd)
   return { kept, limits, preserve }
 }
 
@@ -380,6 +394,23 @@ test(
     expect(kept.isComplete).toBe(true)
     await kept.unpreserve()
     expect(kept.isComplete).toBe(false)
+  }),
+)
+
+test(
+  'memory that only a restart may bring back stops no freeze, and a kexec loses it until it is released',
+  withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    const unread = new NotInTime('sendmsg', 'the service manager does not read')
+    const isKept = async () => Promise.reject(unread)
+    Object.assign(sessions.preservation, { isKept, discard: async () => [] })
+    await kept.takeUp(memories.slice(1), new Map())
+    await preserve([1])
+    expect(limits.at(-1)).toMatch(/^a kexec loses memory of it \(allocation 2: .*does not read/)
+    expect(kept.isComplete).toBe(false)
+    expect([kept.keeps(1), kept.keeps(2)]).toEqual([true, false])
+    await kept.end(memories[1]!)
+    expect(kept.isComplete).toBe(true)
   }),
 )
 

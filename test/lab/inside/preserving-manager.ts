@@ -4,9 +4,9 @@ import { Manager } from '../../service/support/manager'
 import { brokerConfiguration, brokerSocket } from './host'
 
 /** A broker under a service manager with an fd store; both end with the kernel. */
-export function preservingManager(config: string, places = 600): Manager {
+export function preservingManager(config: string, places = 600, binary = '/opt/bin/manager'): Manager {
   mkdirSync(path.dirname(brokerSocket), { recursive: true })
   writeFileSync(brokerConfiguration, config)
   const environment = { FDSTORE: String(places) }
-  return new Manager({ config, environment, socket: brokerSocket, binary: '/opt/bin/manager' })
+  return new Manager({ config, environment, socket: brokerSocket, binary })
 }

@@ -1,7 +1,8 @@
 import { readFileSync, type Stats } from 'node:fs'
 import path from 'node:path'
-import { KiB } from '../../../../protocol/units'
+import { KiB, MiB } from '../../../../protocol/units'
 import { SourceError } from '../../failure'
+import { restartHere } from './live-sessions'
 
 const groups = '/sys/fs/cgroup'
 /** stat(2) counts in these. */
@@ -79,6 +80,23 @@ export function chargeableBytes(root = groups, own = ownGroup()): number {
     if (max !== undefined && current !== undefined) bytes = Math.min(bytes, Math.max(0, max - current))
     if (group === '/') return bytes
   }
+}
+
+/** The kernel's records of a file's pages, as a part of them, and what the broker itself takes until it serves. */
+const recordsPart = 1 / 256
+const ownGrowthBytes = 32 * MiB
+
+/**
+ * Whether this process' memory cgroups can be charged with so much preserved memory. If not, the kernel would end this process
+ * in the middle, and that memory would be lost. @throws SourceError
+ */
+export function checkChargeable(bytes: number, room = chargeableBytes()): void {
+  const needed = Math.ceil(bytes * (1 + recordsPart)) + ownGrowthBytes
+  if (bytes > 0 && needed > room)
+    throw new SourceError(
+      `${bytes} bytes that the kernel before has preserved need ${needed} bytes, and this service's cgroup may still have ${room} ` +
+        `(MemoryMax=): all of them stay in the kernel. Raise the limit (systemctl set-property), ${restartHere}`,
+    )
 }
 
 /** Its path in the one hierarchy of cgroups 2. */

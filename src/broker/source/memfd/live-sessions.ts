@@ -22,6 +22,13 @@ export function sessionName(range: string, part: Part): string {
   return `membroker-${shortPart(part)}.${short}`
 }
 
+/** What an operator does next, once the reason is gone that keeps preserved memory out of use, and what not. */
+export const restartHere =
+  'then restart the broker in this boot; do not stop it, kexec or boot before, which loses the memory'
+/** What an operator does where preserved memory is out of reach for good. */
+export const bootFrees =
+  'no restart of the broker brings it back, and the next boot frees it: the range begins empty then'
+
 /** Uses the kernel's device, which one process at a time can have open. @throws SystemError, EBUSY while another has it */
 export function withDevice<T>(use: (device: number) => T): T {
   const device = openSync(liveUpdateDevice, constants.O_RDWR)
@@ -64,10 +71,10 @@ export async function whyNotLive(): Promise<string | undefined> {
       case 'EIO':
         // What the kernel before has preserved is in there, unreadable: a new table must not take its place.
         throw new SourceError(
-          `this kernel can't read what the kernel before has preserved (${liveUpdateDevice}: EIO); its memory is lost at the next boot`,
+          `this kernel can't read what the kernel before has preserved (${liveUpdateDevice}: EIO): ${bootFrees}; do not kexec into another release again`,
         )
     }
-    throw new SourceError(message, { cause: error })
+    throw new SourceError(`${message}: end that, ${restartHere}`, { cause: error })
   }
 }
 

@@ -120,16 +120,19 @@ export class MemfdSource implements Source {
       else if (typeof item === 'number') source.files.set(item, fd)
       if (isPart(item)) parts.set(item, fd)
       else if (!(await source.adopt(item, fd)))
-        reason ??= `the fd store's '${storeName(settings.name, item)}' is no session that preserves its memory`
+        reason ??= `${keptItem(settings.name, item)} is no session that preserves its memory`
     }
     try {
-      const found = reason === undefined ? await overKexec?.findTable(parts) : undefined
+      const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
+      const found =
+        reason === undefined
+          ? await overKexec?.findTable(parts, { table: tableBytes, range: bytes })
+          : undefined
       if (found !== undefined) parts.set('table', found)
       table ??= found
       reason ??= unusable(settings.name, parts)
-      if (reason !== undefined) throw new SourceError(`${reason}; all of it stays there, out of use`)
+      if (reason !== undefined) throw new SourceError(`${reason}; ${outOfUse}`)
       if (table !== undefined) return { ...source.withTable(table, fstatSync(table).size), fresh: false }
-      const tableBytes = settings.tableBytes ?? tableBytesFor(bytes)
       table = native.memfdCreate('membroker-table', source.ordinary)
       ftruncateSync(table, tableBytes)
       await native.fallocate(table, 0, tableBytes)
@@ -207,11 +210,12 @@ export class MemfdSource implements Source {
       const fd = this.files.get(memory.id)
       if (fd === undefined) return
       const stat = fstatSync(fd)
-      if (stat.size !== memory.bytes)
-        throw new SourceError(
-          `the fd store's '${storeName(this.opened.range, memory.id)}' has ${stat.size} bytes, and the table says ${memory.bytes}; ` +
-            'all of the range stays there, out of use',
-        )
+      const reason =
+        unsealed(this.opened.range, memory.id, fd) ??
+        (stat.size === memory.bytes
+          ? undefined
+          : `${keptItem(this.opened.range, memory.id)} has ${stat.size} bytes, and the table says ${memory.bytes}`)
+      if (reason !== undefined) throw new SourceError(`${reason}; ${outOfUse}`)
       found.push({ memory, stat, openBy })
     }
     for (const memory of kept) look(memory, host.openBy(memory.uid))
@@ -288,7 +292,7 @@ export class MemfdSource implements Source {
   async destroy(memory: AllocationMemory): Promise<void> {
     const { id, uid } = memory
     const fd = this.files.get(id)
-    if (fd === undefined) return
+    if (fd === undefined) return this.opened.overKexec?.end(memory)
     await this.opened.pinned?.check(uid, id, fd, 'end')
     const { overKexec, host } = this.opened
     await overKexec?.end(memory)
@@ -334,13 +338,18 @@ function unlessPreserved(error: NodeJS.ErrnoException): void {
 
 const isPart = (item: Item): item is Part => item === 'table' || typeof item === 'number'
 
+/** What an operator does not do, and what he does where nobody needs it. */
+const outOfUse =
+  'all of it stays there, out of use. Do not stop the service, kexec or boot while anybody needs it: afterwards the range begins empty'
+
 const nothingKept: Kept = { items: new Map(), doubt: undefined }
 
 /** Why a memfd can't be what its name in the fd store says. Its own name proves nothing: a kernel may lose it. */
 function unusable(range: string, items: ReadonlyMap<Part, number>): string | undefined {
-  for (const [item, fd] of items)
-    if ((sealsOf(fd) & seals) !== seals)
-      return `the fd store's '${storeName(range, item)}' is no memfd that a broker has sealed`
+  for (const [item, fd] of items) {
+    const reason = unsealed(range, item, fd)
+    if (reason !== undefined) return reason
+  }
   const table = items.get('table')
   if (table !== undefined && isReadOnly(table))
     return 'its table came read-only out of a kexec, as memfds do that were made under vm.memfd_noexec=2'
@@ -348,6 +357,15 @@ function unusable(range: string, items: ReadonlyMap<Part, number>): string | und
     return `the fd store has ${items.size} memfds of it, and not its table`
   return undefined
 }
+
+function unsealed(range: string, part: Part, fd: number): string | undefined {
+  return (sealsOf(fd) & seals) === seals
+    ? undefined
+    : `${keptItem(range, part)} is no memfd that a broker has sealed`
+}
+
+/** From the fd store, or out of the kernel before. */
+const keptItem = (range: string, item: Item) => `the kept '${storeName(range, item)}'`
 
 function sealsOf(fd: number): number {
   try {

@@ -8,8 +8,8 @@ import { Refusal } from '../../refusal'
 import type { Part, Session } from '../../service/inherited'
 import { NotInTime } from '../../worker/errors'
 import type { AllocationMemory, SourceHost } from '../source'
-import { chargeableBytes, Room } from './host-memory'
-import { whyNotLive } from './live-sessions'
+import { checkChargeable, Room } from './host-memory'
+import { bootFrees, restartHere, whyNotLive } from './live-sessions'
 import { Preservation } from './preservation'
 
 /** For the service manager to close a session. */
@@ -18,6 +18,9 @@ const endedTriesMax = 200
 
 /** When the memory of a range is preserved over kexec, and what happens to what the kernel before has preserved. */
 export class OverKexec {
+  /** Allocations whose memory a restart may bring back, and why it is not here. */
+  private unavailable: Failures = new Map()
+
   constructor(
     private readonly when: Preserve,
     private readonly sessions: Preservation,
@@ -70,16 +73,25 @@ export class OverKexec {
   }
 
   /**
-   * The table, where the fd store has none. parts: what it has.
+   * The table, where the fd store has none. parts: what it has. bytes: what the table and the range have at most.
    * @throws SourceError: the kernel before has memory of the range and not its table
    */
-  async findTable(parts: ReadonlyMap<Part, number>): Promise<number | undefined> {
-    await this.sessions.endOthers(parts)
+  async findTable(
+    parts: ReadonlyMap<Part, number>,
+    bytes: { readonly table: number; readonly range: number },
+  ): Promise<number | undefined> {
+    const { sessions, host } = this
+    await sessions.endOthers(parts)
     if (parts.has('table')) return undefined
-    const table = await this.sessions.retrieve('table', process.getuid!())
-    if (table === undefined && (await this.sessions.hasMemoryOfKernelBefore()))
-      throw new SourceError('the kernel before has preserved memory of it, and not its table')
-    return table
+    if (host.fdStore) checkChargeable(bytes.table)
+    // What this broker takes would end with it, the table too: so it asks for nothing before all of it has room.
+    else if (this.isWanted) checkChargeable(bytes.table + bytes.range)
+    return takingUp(async () => {
+      const table = await sessions.retrieve('table', process.getuid!())
+      if (table === undefined && (await sessions.hasMemoryOfKernelBefore()))
+        throw new SourceError(`the kernel before has preserved memory of it, and not its table: ${bootFrees}`)
+      return table
+    })
   }
 
   /** The first table. */
@@ -103,13 +115,18 @@ export class OverKexec {
     return this.sessions.abandon(id, uid)
   }
 
-  end({ id, uid }: AllocationMemory): Promise<void> {
-    return this.sessions.end(id, uid)
+  async end({ id, uid }: AllocationMemory): Promise<void> {
+    await this.sessions.finish(id, uid)
+    this.unavailable.delete(id)
+    await this.sessions.end(id, uid)
   }
 
-  /** At a start: files gets what the kernel before has preserved. @throws SourceError, Refusal: the rest stays there */
-  takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
-    return this.inHurry(() => retrieveMissing(this.sessions, this.host, memories, files))
+  /** At a start: files gets what the kernel before has preserved. @throws SourceError: the rest stays there */
+  async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
+    const { sessions, host } = this
+    this.unavailable = await this.inHurry(() =>
+      takingUp(() => retrieveMissing(sessions, host, memories, files)),
+    )
   }
 
   /** Nobody can change anything: the broker starts, or is frozen. */
@@ -132,7 +149,7 @@ export class OverKexec {
     table: number,
   ): Promise<void> {
     if (this.isAlways) {
-      const failures = await preserveAll(this.sessions, memories, files, table)
+      const failures = await this.preserveAll(memories, files, table)
       if (failures.size > 0) this.host.limited(lossOf([...failures]))
       return
     }
@@ -148,14 +165,45 @@ export class OverKexec {
     table: number,
   ): Promise<void> {
     if (this.when !== 'update') return
-    const failures = await this.inHurry(() => preserveAll(this.sessions, memories, files, table))
+    const failures = await this.inHurry(() => this.preserveAll(memories, files, table))
     if (failures.size === 0) return
-    // A holder that keeps its own memory locked stops no freeze.
-    const refused = [...failures].filter(([, error]) => !isKernelLate(error))
+    // A holder that keeps its own memory locked stops no freeze, and neither does memory that nobody can use.
+    const { unavailable } = this
+    const refused = [...failures].filter(([part, error]) => !unavailable.has(part) && !isKernelLate(error))
     const [first] = refused
     if (first?.[1] instanceof Refusal) throw first[1]
     if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })
     this.host.limited(lossOf([...failures]))
+  }
+
+  /** Preserves all of it that is not preserved yet, for the next kexec. Returns what can't be, and why, which costs no other. */
+  private async preserveAll(
+    memories: readonly AllocationMemory[],
+    files: ReadonlyMap<number, number>,
+    table: number,
+  ): Promise<Failures> {
+    const { sessions } = this
+    const failures: Failures = new Map(this.unavailable)
+    const room = new Room()
+    const preserve = async (part: Part, fd: number, uid: number) => {
+      try {
+        await sessions.finish(part, uid)
+        if (!sessions.has(part)) room.take(fstatSync(fd))
+        await sessions.preserve(part, fd, uid)
+      } catch (error) {
+        if (!isEnvironment(error)) throw error
+        failures.set(part, error as NodeJS.ErrnoException)
+      }
+    }
+    await preserve('table', table, process.getuid!())
+    await Promise.all(
+      memories.map(async ({ id, uid }) => {
+        const fd = files.get(id)
+        if (fd !== undefined) await preserve(id, fd, uid)
+      }),
+    )
+    sessions.completeBut(failures.keys())
+    return failures
   }
 
   async unpreserve(): Promise<void> {
@@ -168,21 +216,42 @@ export class OverKexec {
   }
 }
 
+/** Parts that can't be preserved or taken up, and why. */
+type Failures = Map<Part, NodeJS.ErrnoException>
+
+/** What the kernel before has preserved stays there where the work fails, or in the fd store. @throws SourceError */
+async function takingUp<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof SourceError || !isEnvironment(error)) throw error
+    const cause = error as Error
+    const why =
+      error instanceof Refusal
+        ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
+          "('broker-ctl doctor' has the command)"
+        : `it could not be taken (${cause.message}). Correct that`
+    throw new SourceError(`of what the kernel before has preserved, ${why}, ${restartHere}`, { cause })
+  }
+}
+
 /**
- * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows.
- * @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
+ * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows. Returns what could not be
+ * taken. @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
  */
 async function retrieveMissing(
   preservation: Preservation,
   host: SourceHost,
   memories: readonly AllocationMemory[],
   files: Map<number, number>,
-): Promise<void> {
+): Promise<Failures> {
+  const unavailable: Failures = new Map()
   const attempt = async (memory: AllocationMemory, work: () => Promise<void>) => {
     try {
       await work()
     } catch (error) {
       if (!isEnvironment(error) || error instanceof Refusal) throw error
+      unavailable.set(memory.id, error as NodeJS.ErrnoException)
       host.unavailable(
         memory,
         `${(error as Error).message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`,
@@ -197,14 +266,7 @@ async function retrieveMissing(
       await attempt(memory, async () => {
         if (await preservation.isKept(memory.id, memory.uid)) kept.push(memory)
       })
-  const bytes = kept.reduce((sum, memory) => sum + memory.bytes, 0)
-  const room = chargeableBytes()
-  // The kernel would end this process in the middle, and that memory would be lost.
-  if (bytes > room)
-    throw new SourceError(
-      `${bytes} bytes that the kernel before has preserved are more than the ${room} bytes that this service's cgroup ` +
-        'may still have (MemoryMax=); they stay in the kernel until the next start of the broker in this boot',
-    )
+  checkChargeable(kept.reduce((sum, memory) => sum + memory.bytes, 0))
   for (const memory of kept)
     await attempt(memory, async () => {
       const fd = await preservation.retrieve(memory.id, memory.uid)
@@ -212,36 +274,7 @@ async function retrieveMissing(
     })
   const discarded = await preservation.discard(memories.map(({ id }) => id))
   if (discarded.length > 0) host.discarded(discarded)
-}
-
-/** Preserves all of it that is not preserved yet, for the next kexec. Returns what can't be, and why, which costs no other. */
-async function preserveAll(
-  preservation: Preservation,
-  memories: readonly AllocationMemory[],
-  files: ReadonlyMap<number, number>,
-  table: number,
-): Promise<Map<Part, NodeJS.ErrnoException>> {
-  const failures = new Map<Part, NodeJS.ErrnoException>()
-  const room = new Room()
-  const preserve = async (part: Part, fd: number, uid: number) => {
-    try {
-      await preservation.finish(part, uid)
-      if (!preservation.has(part)) room.take(fstatSync(fd))
-      await preservation.preserve(part, fd, uid)
-    } catch (error) {
-      if (!isEnvironment(error)) throw error
-      failures.set(part, error as NodeJS.ErrnoException)
-    }
-  }
-  await preserve('table', table, process.getuid!())
-  await Promise.all(
-    memories.map(async ({ id, uid }) => {
-      const fd = files.get(id)
-      if (fd !== undefined) await preserve(id, fd, uid)
-    }),
-  )
-  preservation.completeBut(failures.keys())
-  return failures
+  return unavailable
 }
 
 /** Not the fd store: a service manager that does not read fails with ETIMEDOUT as well. */

@@ -1,0 +1,136 @@
+import { chmodSync, ftruncateSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { native } from '../../../native'
+import { WorkerFiles } from '../../../src/broker/source/file-work'
+import { createSession } from '../../../src/broker/source/memfd/live-sessions'
+import { WorkerPool } from '../../../src/broker/worker/worker-pool'
+import type { Manager } from '../../service/support/manager'
+import { brokerSocket, type Host } from '../inside/host'
+import { digest, fillWithPattern } from '../inside/physical-memory'
+import { preservingManager } from '../inside/preserving-manager'
+import { luo } from '../kernels'
+import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
+
+const MiB = 2 ** 20
+const groups = '/sys/fs/cgroup'
+const group = `${groups}/small`
+const inGroup = '/run/in-group'
+/** The broker has room in it. What it would retrieve has none beside it. */
+const limitBytes = 150 * MiB
+const keptBytes = 128 * MiB
+
+const range = (name: string) => `
+[[range]]
+name = "${name}"
+source = "memfd"
+bytes = "192MiB"
+preserve = "always"
+`
+const config = `${range('kept')}${range('replaced')}`
+
+async function begin(host: Host): Promise<void> {
+  const service = preservingManager(config)
+  await service.start()
+  const client = await host.connect()
+  const mapping = await (await client.allocate({ name: 'kept', size: keptBytes, range: 'kept' })).map()
+  fillWithPattern(mapping.window(), 3)
+  host.remember('digest', digest(mapping.window()))
+  await client.allocate({ name: 'replaced', size: MiB, range: 'replaced' })
+  await client.close()
+  await service.signal(9)
+  await replace(host, service)
+}
+
+/** The kernel gets a memfd in place of the broker's: of its size, and not sealed. */
+async function replace(host: Host, service: Manager): Promise<void> {
+  const found = (await service.stored()).find(name => /^=[1-9a-z].*\.replaced$/.test(name))!
+  await service.answer(`drop ${found}`, 'dropped')
+  const id = Number.parseInt(found.slice(1), 36)
+  const fd = native.memfdCreate('other', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
+  ftruncateSync(fd, MiB)
+  const session = await createSession('replaced', id)
+  await new WorkerFiles(new WorkerPool()).preserve(0, fd, session, 0)
+  host.check(session > 0, 'a session of the name that the allocation had')
+}
+
+function limitMemory(): void {
+  mkdirSync(group)
+  writeFileSync(`${group}/memory.max`, String(limitBytes))
+  writeFileSync(inGroup, `#!/bin/sh\necho $$ >${group}/cgroup.procs\nexec /opt/bin/manager "$@"\n`)
+  chmodSync(inGroup, 0o755)
+}
+
+const totalBytes = (host: Host) =>
+  1024 * Number(/^MemTotal: +(\d+) kB$/m.exec(host.read('/proc/meminfo'))![1])
+
+async function states(host: Host): Promise<Array<[string, string]>> {
+  const client = await host.connect()
+  const ranges = await client.ranges()
+  await client.close()
+  return ranges.map(({ state, reason }) => [state, reason ?? ''])
+}
+
+/** What does not fit is left in the kernel, by one broker after the other. */
+async function refuse(host: Host): Promise<void> {
+  await host.sh(`mount -t cgroup2 cgroup2 ${groups} && echo +memory >${groups}/cgroup.subtree_control`)
+  limitMemory()
+  const before = totalBytes(host)
+  await refuseWithoutStore(host)
+  const service = preservingManager(config, 600, inGroup)
+  for (const _ of [1, 2]) {
+    await service.start()
+    const [kept, replaced] = await states(host)
+    host.same(kept![0], 'readOnly', 'the range that does not fit')
+    host.check(
+      /need \d+ bytes, and this service's cgroup .*Raise the limit .*restart the broker in this boot; do not/.test(
+        kept![1],
+      ),
+      `its reason says what to do: ${kept![1]}`,
+    )
+    host.same(replaced![0], 'readOnly', 'the range that got another memfd')
+    host.check(
+      /is no memfd that a broker has sealed; all of it stays there/.test(replaced![1]),
+      `its reason: ${replaced![1]}`,
+    )
+    host.check(totalBytes(host) - before < keptBytes / 2, "its memory is still the kernel's")
+    await service.signal(9)
+  }
+  writeFileSync(`${group}/memory.max`, 'max')
+  await service.start()
+  host.same(
+    (await states(host)).map(([state]) => state),
+    ['online', 'readOnly'],
+    'the ranges under a higher limit',
+  )
+  const client = await host.connect()
+  const { allocation } = await client.claim('kept')
+  host.same(digest((await allocation.map()).window()), host.recall('digest'), 'its contents')
+  await client.close()
+}
+
+/** Nothing keeps what this broker takes: it takes nothing. */
+async function refuseWithoutStore(host: Host): Promise<void> {
+  const service = preservingManager(config, 0, inGroup)
+  await service.start()
+  for (const [state, reason] of await states(host)) {
+    host.same(state, 'readOnly', 'a range that may not fit')
+    host.check(/Raise the limit/.test(reason), `its reason: ${reason}`)
+  }
+  await service.signal(9)
+  await service.dispose()
+  rmSync(brokerSocket)
+}
+
+const scenario: Scenario = {
+  title:
+    'preserved memory for which a memory cgroup has no room stays in the kernel, and a memfd of others is not taken for it',
+  kernel: luo.label,
+  unreserved: true,
+  machine: oneProcessor,
+  parameters: ['kho=on', 'liveupdate=on'],
+  steps: [
+    stage('memory that is preserved, and a memfd in place of one', begin),
+    kexec(),
+    stage('it is not retrieved into a small cgroup, and is there once the limit is raised', refuse),
+  ],
+}
+export default scenario
