@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, writeFileSync } from 'node:fs'
 import type { Host } from './host'
 
 /** broker-ctl update as an operator runs it, with the kernel that comes next unless a --kernel says otherwise. */
@@ -17,6 +18,15 @@ export class UpdateCommand {
         this.said += text
         host.say(text)
       })
+  }
+
+  /** Resolves at its last command, in whose place the lab replaces the kernel: the next step is kexec({ loaded: true }). */
+  static async upToLast(host: Host, ...options: string[]): Promise<void> {
+    const going = '/run/going'
+    writeFileSync('/run/go', `touch ${going}\nexec sleep 1000000\n`)
+    const command = new UpdateCommand(host, ...options, '--within', '600000', '--go', 'sh /run/go')
+    await host.until(() => existsSync(going) || command.isOver, 'the update is at its last command')
+    host.check(!command.isOver, 'it has not ended before')
   }
 
   get isOver(): boolean {

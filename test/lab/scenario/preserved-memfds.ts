@@ -1,14 +1,5 @@
 import { spawn } from 'node:child_process'
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
 import { GuestProcess } from '../../guest/guest-process'
@@ -276,7 +267,7 @@ async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
   await write(host, 'db/later', 6, 'swept')
   const participant = await participate(host)
   await refuseLocked(host)
-  await update(host)
+  await UpdateCommand.upToLast(host, ...updateArguments())
   host.same(participant.saved, 3, 'times that the participant has saved')
   await service.signal(9)
   await service.start()
@@ -322,16 +313,6 @@ async function refuseLocked(host: Host): Promise<void> {
   const owner = await host.connect()
   await (await owner.claim('locked')).allocation.release()
   await owner.close()
-}
-
-/** All of an update of the host but its last command, which the next step is. */
-async function update(host: Host): Promise<void> {
-  const going = '/run/going'
-  writeFileSync('/run/go', `touch ${going}\nexec sleep 1000000\n`)
-  const options = ['--within', '600000', '--go', 'sh /run/go']
-  const command = new UpdateCommand(host, ...updateArguments(...options))
-  await host.until(() => existsSync(going) || command.isOver, 'the update is at its last command')
-  host.check(!command.isOver, 'it has not ended before')
 }
 
 async function goOn(host: Host): Promise<void> {
