@@ -196,12 +196,23 @@ export class OverKexec {
       }
     }
     await preserve('table', table, process.getuid!())
-    await Promise.all(
-      memories.map(async ({ id, uid }) => {
-        const fd = files.get(id)
-        if (fd !== undefined) await preserve(id, fd, uid)
-      }),
-    )
+    // The kernel has one lock for each page that it preserves: files at once would wait for each other. What an owner keeps
+    // locked delays nobody else's, and the rest of its own no more than once.
+    const preserveAllOf = async (uid: number) => {
+      const beside: Promise<void>[] = []
+      let isLate = false
+      for (const memory of memories) {
+        const fd = memory.uid === uid ? files.get(memory.id) : undefined
+        if (fd === undefined) continue
+        const preserved = preserve(memory.id, fd, uid)
+        if (isLate) beside.push(preserved)
+        else await preserved
+        const failure = failures.get(memory.id)
+        isLate ||= failure !== undefined && isKernelLate(failure)
+      }
+      await Promise.all(beside)
+    }
+    await Promise.all([...new Set(memories.map(({ uid }) => uid))].map(preserveAllOf))
     sessions.completeBut(failures.keys())
     return failures
   }
