@@ -70,12 +70,12 @@ static void put(const char* name, int fd) {
 }
 
 static void removeNamed(const char* name) {
-  int kept = 0;
-  for (int i = 0; i < stored; i++) {
-    if (strcmp(store[i].name, name) == 0) close(store[i].fd);
-    else store[kept++] = store[i];
+  for (int i = stored - 1; i >= 0; i--) {
+    if (strcmp(store[i].name, name) != 0) continue;
+    close(store[i].fd);
+    // An entry is large, and a store may have thousands.
+    if (i != --stored) store[i] = store[stored];
   }
-  stored = kept;
 }
 
 static void putNew(const char* name, const char* own, off_t size, int sealed) {
