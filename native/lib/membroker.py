@@ -311,7 +311,7 @@ def _read_reply(message: bytes, fds: List[int]) -> _Reply:
 def _advice(error: OSError) -> str:
     return {
         errno.ENOENT: "there is no such socket. Is membrokerd running? MEMBROKER_SOCKET can name its socket",
-        errno.ECONNREFUSED: "nobody listens at it: membrokerd is not running, or is just being restarted",
+        errno.ECONNREFUSED: "nobody listens at it: membrokerd is not running, or just being restarted, or this is no socket",
         errno.EACCES: "this user may not open it: membrokerd's configuration says which group may",
         errno.EAGAIN: "its backlog is full: membrokerd does not accept connections now",
     }.get(error.errno or 0, str(error))

@@ -32,7 +32,7 @@ function settingsFrom(options: Options): Settings {
   if (options.size !== undefined) {
     bytes = parseSize(options.size)
     if (bytes === undefined || bytes < MiB)
-      throw new ConfigError(`--size: '${options.size}' is not a size of at least 1MiB`)
+      throw new ConfigError(`--size: '${options.size}' is not a size from 1MiB to 2^53 bytes`)
   }
   return overruled(
     options,

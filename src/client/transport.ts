@@ -78,10 +78,10 @@ export function channelOf(fd: number): OpenChannel {
 
 const advice: Record<string, string> = {
   ENOENT: 'there is no such socket. Is membrokerd running? Its socket can be named with MEMBROKER_SOCKET',
-  ECONNREFUSED: 'nobody listens at it: membrokerd is not running, or is just being restarted',
+  ECONNREFUSED:
+    'nobody listens at it: membrokerd is not running, or just being restarted, or this is no socket',
   EACCES: "this user may not open it: membrokerd's configuration says which group may",
   EAGAIN: 'its backlog stays full: membrokerd does not accept connections',
-  ENOTSOCK: 'it is not a socket',
   ENAMETOOLONG: 'the path is longer than a Unix socket address can hold (107 bytes)',
 }
 

@@ -43,7 +43,9 @@ withQemu(qemu => {
         async () => (await residentBytes('reporting')) <= keptBytes - touchedBytes / 2,
         `the host gets pages of the guest back, of the ${keptBytes} bytes that another keeps`,
       )
-      expect((await client.call('ListRanges', {})).ranges[0]!.allocatedBytes).toBeGreaterThanOrEqual(2 * ramBytes)
+      expect((await client.call('ListRanges', {})).ranges[0]!.allocatedBytes).toBeGreaterThanOrEqual(
+        2 * ramBytes,
+      )
       expect(await scene.ctl('vm', 'stop', 'reporting', '--powerdown')).toMatchObject({ code: 0 })
       expect(run.stdout).toContain('guest: off')
     } finally {

@@ -57,7 +57,7 @@ static const char *advice(int system_error)
 {
     switch (system_error) {
     case ENOENT: return "there is no such socket. Is membrokerd running? MEMBROKER_SOCKET can name its socket";
-    case ECONNREFUSED: return "nobody listens at it: membrokerd is not running, or is just being restarted";
+    case ECONNREFUSED: return "nobody listens at it: membrokerd is not running, or just being restarted, or this is no socket";
     case EACCES: return "this user may not open it: membrokerd's configuration says which group may";
     case EAGAIN: return "its backlog is full: membrokerd does not accept connections now";
     case ENAMETOOLONG: return "the path is longer than a Unix socket address can hold (107 bytes)";

@@ -80,8 +80,9 @@ export function readVmFile(file: string): VmSettings {
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'NoSuchVm' : 'VmFileUnreadable'
-    throw new Failure(code, `${file}: ${(error as Error).message}`, exitCode.usage)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new Failure('NoSuchVm', `there is no file ${file}`, exitCode.usage)
+    throw new Failure('VmFileUnreadable', (error as Error).message, exitCode.usage)
   }
   return parseVmFile(text, file, name)
 }
