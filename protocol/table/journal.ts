@@ -1,7 +1,7 @@
 import type { Crc32c } from './crc32c'
 import { RecordInvalid, TableUnreadable } from './errors'
 import { decodeEntry, entryHeaderBytes, type JournalEntry } from './journal-entry'
-import { entryBytesMax, wordBytes } from './layout'
+import { entryBytesMax, pieceBytes, wordBytes } from './layout'
 import type { RecordContext } from './payload'
 import type { Superblock } from './superblock'
 
@@ -13,22 +13,50 @@ interface JournalReplay {
   readonly end: number
 }
 
+/** Reads a piece of a journal's ring. */
+type ReadRing = (offset: number, length: number) => Buffer
+
+/** A quarter of a table, of which the journal may fill little. Positions are absolute, like Superblock.journalStart. */
+class Ring {
+  private piece: Buffer = Buffer.alloc(0)
+  private offset = 0
+
+  constructor(
+    private readonly read: ReadRing,
+    readonly bytes: number,
+  ) {}
+
+  /** One buffer, also where the ring wraps. */
+  at(position: number, length: number): Buffer {
+    const offset = position % this.bytes
+    const untilWrap = this.bytes - offset
+    if (length > untilWrap)
+      return Buffer.concat([this.at(position, untilWrap), this.at(position + untilWrap, length - untilWrap)])
+    if (offset < this.offset || offset + length > this.offset + this.piece.length) {
+      this.piece = this.read(offset, Math.min(untilWrap, Math.max(length, pieceBytes)))
+      this.offset = offset
+    }
+    return this.piece.subarray(offset - this.offset, offset - this.offset + length)
+  }
+}
+
 /** Gives each entry to apply(), in order, up to the zero word that ends the journal. Throws TableUnreadable. */
 export function replayJournal(
-  ring: Buffer,
+  read: ReadRing,
   superblock: Superblock,
   context: RecordContext,
   crc32c: Crc32c,
   apply: (entry: JournalEntry) => void,
 ): JournalReplay {
-  const limit = superblock.journalStart + ring.length - wordBytes
+  const ring = new Ring(read, superblock.layout.journalBytes)
+  const limit = superblock.journalStart + ring.bytes - wordBytes
   let position = superblock.journalStart
   let sequence = superblock.stateSequence
   let epoch = 0
   let entries = 0
-  while (!isEnd(ring, position)) {
-    const bytes = entryLength(ring, position, limit, superblock)
-    const entry = decode(slice(ring, position, bytes), position, context, crc32c)
+  for (let word = ring.at(position, wordBytes); !isZero(word); word = ring.at(position, wordBytes)) {
+    const bytes = entryLength(word, position, limit, superblock)
+    const entry = decode(ring.at(position, bytes), position, context, crc32c)
     if (entry.sequence !== sequence + 1)
       throw corrupt(position, `sequence ${entry.sequence} after ${sequence}`)
     if (entry.epoch < epoch) throw corrupt(position, `epoch ${entry.epoch} after ${epoch}: a second writer`)
@@ -43,26 +71,18 @@ export function replayJournal(
   return { entries, sequence, end: position }
 }
 
-function isEnd(ring: Buffer, position: number): boolean {
-  const at = position % ring.length
-  return ring.readUInt32LE(at) === 0 && ring.readUInt32LE(at + 4) === 0
+function isZero(word: Buffer): boolean {
+  return word.readUInt32LE(0) === 0 && word.readUInt32LE(4) === 0
 }
 
-function entryLength(ring: Buffer, position: number, limit: number, superblock: Superblock): number {
-  const bytes = ring.readUInt32LE(position % ring.length)
+function entryLength(word: Buffer, position: number, limit: number, superblock: Superblock): number {
+  const bytes = word.readUInt32LE(0)
   if (bytes % wordBytes !== 0 || bytes < entryHeaderBytes || bytes > entryBytesMax(superblock.layout)) {
     throw corrupt(position, `an entry of ${bytes} bytes`)
   }
   if (position + bytes > limit)
     throw corrupt(position, `an entry of ${bytes} bytes runs into the journal's start`)
   return bytes
-}
-
-/** One buffer, also where the ring wraps. */
-function slice(ring: Buffer, position: number, bytes: number): Buffer {
-  const at = position % ring.length
-  if (at + bytes <= ring.length) return ring.subarray(at, at + bytes)
-  return Buffer.concat([ring.subarray(at), ring.subarray(0, at + bytes - ring.length)])
 }
 
 function decode(entry: Buffer, position: number, context: RecordContext, crc32c: Crc32c): JournalEntry {

@@ -1,4 +1,4 @@
-import { roundDown } from '../units'
+import { KiB, roundDown } from '../units'
 
 /** Where things are in a table; offsets and lengths in bytes, from the table's start. TABLE.md is the specification. */
 
@@ -6,6 +6,9 @@ export const pageBytes = 0x1000
 export const superblockOffsets = [0x0000, 0x1000] as const
 export const highWaterOffset = 0x2000
 export const journalOffset = 0x3000
+
+/** A reader takes so many bytes at a time: above the largest record, and little beside a large table. */
+export const pieceBytes = 256 * KiB
 
 /** One aligned 8-byte store: the unit that a crash can't tear. */
 export const wordBytes = 8

@@ -24,6 +24,7 @@ import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
 export const recordHeaderBytes = 16
+const payloadLengthOffset = 4
 
 export const opPut = 1
 const opDelete = 2
@@ -65,6 +66,14 @@ function featureOfControl(value: ControlRecord): number {
   if (value.id === updateId) return featureUpdate
   if (value.id === freezeId) return (value as FreezeRecord).update === null ? 0 : featureUpdate
   return featureReport
+}
+
+/** Whether all of the next record is there. */
+export function hasRecord({ buffer, position, remaining }: FieldReader): boolean {
+  return (
+    remaining >= recordHeaderBytes &&
+    remaining >= recordHeaderBytes + padded(buffer.readUInt32LE(position + payloadLengthOffset))
+  )
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */

@@ -7,11 +7,12 @@ import {
   journalOffset,
   layoutFault,
   pageBytes,
+  pieceBytes,
   slotOffset,
   superblockOffsets,
 } from './layout'
 import type { RecordContext } from './payload'
-import { decodeChange, decodeIdsUsed, opPut } from './record'
+import { decodeChange, decodeIdsUsed, hasRecord, opPut } from './record'
 import { type Superblock, unknownFeatures } from './superblock'
 import { chooseSuperblock, hexFlags, type SuperblockChoice } from './superblock-pair'
 import { TableState } from './table-state'
@@ -66,8 +67,8 @@ export function readTableFrom(source: TableSource, options: ReadOptions = {}): T
   }
   const state = new TableState()
   readCheckpoint(source, superblock, state, context, crc32c)
-  const ring = read(source, journalOffset, superblock.layout.journalBytes)
-  const replay = replayJournal(ring, superblock, context, crc32c, entry => {
+  const readRing = (offset: number, length: number) => read(source, journalOffset + offset, length)
+  const replay = replayJournal(readRing, superblock, context, crc32c, entry => {
     for (const change of entry.changes) state.apply(change)
   })
   const highWater = readHighWater(source)
@@ -115,23 +116,38 @@ function readCheckpoint(
   crc32c: Crc32c,
 ): void {
   const { layout, checkpointSlot, checkpointBytes, checkpointCrc } = superblock
-  const bytes = read(source, slotOffset(layout, checkpointSlot), checkpointBytes)
-  if (crc32c(bytes, 0) !== checkpointCrc) {
-    throw new TableUnreadable('CheckpointCorrupt', `wrong CRC of the checkpoint in slot ${checkpointSlot}`)
-  }
-  const reader = new FieldReader(bytes)
-  try {
-    while (reader.remaining > 0) {
-      const idsUsed = decodeIdsUsed(reader)
-      if (idsUsed) state.useIds(idsUsed)
-      else if (bytes[reader.position] === opPut) state.apply(decodeChange(reader, context))
-      else throw new RecordInvalid('a checkpoint holds nothing but values')
+  const begin = slotOffset(layout, checkpointSlot)
+  let crc = 0
+  let fault: string | undefined
+  let rest: Buffer = Buffer.alloc(0)
+  for (let done = 0; done < checkpointBytes; ) {
+    const piece = read(source, begin + done, Math.min(pieceBytes, checkpointBytes - done))
+    crc = crc32c(piece, crc)
+    done += piece.length
+    if (fault !== undefined) continue
+    const reader = new FieldReader(Buffer.concat([rest, piece]))
+    try {
+      // The rest of a record that is cut off comes with the next piece, unless its length is wrong.
+      while (hasRecord(reader) || reader.remaining > (done < checkpointBytes ? pieceBytes : 0))
+        readRecord(reader, state, context)
+    } catch (error) {
+      if (!(error instanceof RecordInvalid)) throw error
+      const before = done - reader.buffer.length + reader.position
+      fault = `before byte ${before}: ${error.message}`
     }
-  } catch (error) {
-    if (!(error instanceof RecordInvalid)) throw error
-    const where = `in slot ${checkpointSlot}, before byte ${reader.position}`
-    throw new TableUnreadable('CheckpointCorrupt', `${where}: ${error.message}`, { cause: error })
+    rest = reader.buffer.subarray(reader.position)
   }
+  // A wrong CRC says more than the record that does not decode because of it.
+  const problem = crc === checkpointCrc ? fault : 'wrong CRC'
+  if (problem !== undefined)
+    throw new TableUnreadable('CheckpointCorrupt', `checkpoint in slot ${checkpointSlot}: ${problem}`)
+}
+
+function readRecord(reader: FieldReader, state: TableState, context: RecordContext): void {
+  const idsUsed = decodeIdsUsed(reader)
+  if (idsUsed) state.useIds(idsUsed)
+  else if (reader.buffer[reader.position] === opPut) state.apply(decodeChange(reader, context))
+  else throw new RecordInvalid('a checkpoint holds nothing but values')
 }
 
 function readHighWater(source: TableSource): number {
