@@ -189,6 +189,15 @@ export type Entity = EntityByKind[EntityKind]
 /** Kinds whose ids the table gives out, each once. */
 export type CountedKind = 'allocation' | 'mapping' | 'retired'
 
+export const countedKinds: readonly CountedKind[] = ['allocation', 'mapping', 'retired']
+
+export function isCounted(kind: EntityKind): kind is CountedKind {
+  return kind === 'allocation' || kind === 'mapping' || kind === 'retired'
+}
+
+/** Highest id ever used, also by an entity that is gone. */
+export type IdsUsed = Record<CountedKind, number>
+
 export type Put = { [K in EntityKind]: { readonly put: K; readonly value: EntityByKind[K] } }[EntityKind]
 
 /** One entity's new value, whole, or its end. */

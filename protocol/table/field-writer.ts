@@ -36,6 +36,11 @@ export class FieldWriter {
     this.position += 8
   }
 
+  bytes(value: Uint8Array): void {
+    this.buffer.set(value, this.position)
+    this.position += value.length
+  }
+
   /** The name of a code, by its place in names. */
   code<T extends string>(value: T, names: readonly (T | null)[]): void {
     const code = names.indexOf(value)

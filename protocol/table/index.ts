@@ -1,3 +1,4 @@
+export * from './allocation-store'
 export * from './crc32c'
 export * from './entity'
 export * from './errors'

@@ -46,7 +46,7 @@ export function replayJournal(
   superblock: Superblock,
   context: RecordContext,
   crc32c: Crc32c,
-  apply: (entry: JournalEntry) => void,
+  apply: (entry: JournalEntry, bytes: Buffer) => void,
 ): JournalReplay {
   const ring = new Ring(read, superblock.layout.journalBytes)
   const limit = superblock.journalStart + ring.bytes - wordBytes
@@ -55,17 +55,17 @@ export function replayJournal(
   let epoch = 0
   let entries = 0
   for (let word = ring.at(position, wordBytes); !isZero(word); word = ring.at(position, wordBytes)) {
-    const bytes = entryLength(word, position, limit, superblock)
-    const entry = decode(ring.at(position, bytes), position, context, crc32c)
+    const bytes = ring.at(position, entryLength(word, position, limit, superblock))
+    const entry = decode(bytes, position, context, crc32c)
     if (entry.sequence !== sequence + 1)
       throw corrupt(position, `sequence ${entry.sequence} after ${sequence}`)
     if (entry.epoch < epoch) throw corrupt(position, `epoch ${entry.epoch} after ${epoch}: a second writer`)
     if (entry.epoch > superblock.epoch)
       throw corrupt(position, `epoch ${entry.epoch}, of a writer yet to come`)
-    apply(entry)
+    apply(entry, bytes)
     sequence = entry.sequence
     epoch = entry.epoch
-    position += bytes
+    position += bytes.length
     entries += 1
   }
   return { entries, sequence, end: position }

@@ -5,10 +5,12 @@ import {
   type AllocationRecord,
   type Change,
   type ControlRecord,
+  countedKinds,
   type Entity,
   type EntityKind,
   type FreezeRecord,
   freezeId,
+  type IdsUsed,
   type MappingRecord,
   updateId,
 } from './entity'
@@ -20,11 +22,11 @@ import type { PayloadCodec, RecordContext } from './payload'
 import { poisonPayload } from './poison-payload'
 import { retiredPayload } from './retired-payload'
 import { featureReport, featureSuccessor, featureUpdate } from './superblock'
-import { countedKinds, type IdsUsed } from './table-state'
 
 /** op u8, kind u8, zero u16, payload length u32, key u64; the payload follows, padded to 8 with zeros. */
 export const recordHeaderBytes = 16
 const payloadLengthOffset = 4
+const keyOffset = 8
 
 export const opPut = 1
 const opDelete = 2
@@ -70,10 +72,16 @@ function featureOfControl(value: ControlRecord): number {
 
 /** Whether all of the next record is there. */
 export function hasRecord({ buffer, position, remaining }: FieldReader): boolean {
-  return (
-    remaining >= recordHeaderBytes &&
-    remaining >= recordHeaderBytes + padded(buffer.readUInt32LE(position + payloadLengthOffset))
-  )
+  return remaining >= recordHeaderBytes && remaining >= encodedBytes(buffer, position)
+}
+
+/** Bytes of the record that begins there. */
+export function encodedBytes(buffer: Buffer, at: number): number {
+  return recordHeaderBytes + padded(buffer.readUInt32LE(at + payloadLengthOffset))
+}
+
+export function encodedKey(buffer: Buffer, at: number): number {
+  return buffer.readUInt32LE(at + keyOffset) + buffer.readUInt32LE(at + keyOffset + 4) * 0x100000000
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */

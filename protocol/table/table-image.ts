@@ -65,12 +65,12 @@ export function readTableFrom(source: TableSource, options: ReadOptions = {}): T
     bootEpoch: sameBoot ? superblock.bootEpoch : Number.POSITIVE_INFINITY,
     rangeBytes: superblock.identity.bytes,
   }
-  const state = new TableState()
+  const state = new TableState(context)
   readCheckpoint(source, superblock, state, context, crc32c)
   const readRing = (offset: number, length: number) => read(source, journalOffset + offset, length)
-  const replay = replayJournal(readRing, superblock, context, crc32c, entry => {
-    for (const change of entry.changes) state.apply(change)
-  })
+  const replay = replayJournal(readRing, superblock, context, crc32c, (entry, bytes) =>
+    state.applyEntry(entry, bytes),
+  )
   const highWater = readHighWater(source)
   checkHighWater(highWater, replay.sequence)
   return {
@@ -144,9 +144,10 @@ function readCheckpoint(
 }
 
 function readRecord(reader: FieldReader, state: TableState, context: RecordContext): void {
+  const { buffer, position } = reader
   const idsUsed = decodeIdsUsed(reader)
   if (idsUsed) state.useIds(idsUsed)
-  else if (reader.buffer[reader.position] === opPut) state.apply(decodeChange(reader, context))
+  else if (buffer[position] === opPut) state.apply(decodeChange(reader, context), buffer, position)
   else throw new RecordInvalid('a checkpoint holds nothing but values')
 }
 

@@ -3,13 +3,13 @@ import { Accounts } from '../../src/broker/access/accounts'
 import { Holder } from '../../src/broker/lease/process'
 import { Allocation, Mapping } from '../../src/broker/state/allocation'
 import type { Range } from '../../src/broker/state/range'
-import { allocation, mapping as sampleMapping } from '../table/support/sample'
+import { mapping as sampleMapping } from '../table/support/sample'
 
 const holder = (pid: number) => new Holder({ pid, start: 1 }, 1000)
 
 function mappingOf(state: 'held' | 'revoking'): Mapping {
   const charge = new Accounts().charge([1000], {})
-  const ram = new Allocation({} as Range, allocation(1), charge)
+  const ram = new Allocation({} as Range, 1, charge)
   return new Mapping(ram, { ...sampleMapping(1), state }, charge)
 }
 

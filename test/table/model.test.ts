@@ -1,6 +1,18 @@
 /** Proves that the table is what plain Maps are, through any sequence of commits and take-overs. */
 import fc from 'fast-check'
-import { type Change, freezeId, readTable, TableState, updateId } from '../../protocol/table'
+import {
+  type AllocationRecord,
+  type Change,
+  type ControlRecord,
+  type Entity,
+  freezeId,
+  isCounted,
+  type MappingRecord,
+  type PoisonRecord,
+  type RetiredRecord,
+  readTable,
+  updateId,
+} from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
 import {
@@ -32,9 +44,27 @@ class Real {
   }
 }
 
-/** Plain Maps, and what a new boot does to them. */
+class PlainMaps {
+  readonly allocations = new Map<number, AllocationRecord>()
+  readonly mappings = new Map<number, MappingRecord>()
+  readonly retired = new Map<number, RetiredRecord>()
+  readonly poison = new Map<number, PoisonRecord>()
+  readonly control = new Map<number, ControlRecord>()
+  readonly idsUsed = { allocation: 0, mapping: 0, retired: 0 }
+
+  apply(change: Change): void {
+    const [kind, id] = 'delete' in change ? [change.delete, change.key] : [change.put, change.value.id]
+    const { allocations: allocation, mappings: mapping, retired, poison, control } = this
+    const entities = { allocation, mapping, retired, poison, control }[kind] as Map<number, Entity>
+    if ('delete' in change) entities.delete(id)
+    else entities.set(id, change.value)
+    if (isCounted(kind)) this.idsUsed[kind] = Math.max(this.idsUsed[kind], id)
+  }
+}
+
+/** What a new boot does to them too. */
 interface Model {
-  state: TableState
+  state: PlainMaps
   sequence: number
 }
 
@@ -87,7 +117,7 @@ class Reopen implements fc.Command<Model, Real> {
   toString = () => `reopen(${this.bootId[0]})`
 }
 
-function forgetBoot(state: TableState): void {
+function forgetBoot(state: PlainMaps): void {
   for (const [id, value] of state.allocations) state.allocations.set(id, inAnotherBoot(value))
   for (const [id, value] of state.mappings)
     if (value.replaces === null) state.mappings.set(id, inAnotherBoot(value))
@@ -121,7 +151,7 @@ test('through any sequence of commits and take-overs, table and dump are what pl
   fc.assert(
     fc.property(fc.commands(commands, { maxCommands: 400, size: 'max' }), commands => {
       const real = new Real()
-      const model = { state: new TableState(), sequence: 0 }
+      const model = { state: new PlainMaps(), sequence: 0 }
       fc.modelRun(() => ({ model, real }), commands)
       new Compare().run(model, real)
       sequences = Math.max(sequences, model.sequence)

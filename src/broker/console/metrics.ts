@@ -181,7 +181,7 @@ function recoveryMetrics(broker: ConsoleHost): SampledMetric[] {
     gauge(
       'membroker_recovery_unclaimed_allocations',
       'Allocations found at the start that nobody has claimed since.',
-      each(range => range.report.unclaimed.size),
+      each(range => range.report.unclaimed),
     ),
   ]
 }

@@ -34,15 +34,11 @@ export function getStatistics(broker: Broker): GetStatisticsOut {
 
 export function getRecovery(broker: Broker): GetRecoveryOut {
   return {
-    recoveries: [...broker.inventory.ranges.values()].map(range => {
-      const { unclaimed, ...found } = range.report
-      return {
-        range: range.name,
-        kind: range.recovery,
-        bootId: broker.bootId,
-        ...found,
-        unclaimed: unclaimed.size,
-      }
-    }),
+    recoveries: [...broker.inventory.ranges.values()].map(range => ({
+      range: range.name,
+      kind: range.recovery,
+      bootId: broker.bootId,
+      ...range.report,
+    })),
   }
 }

@@ -13,8 +13,12 @@ import { memoryOf, memoryOfRetired, Range, type RangeOptions, type Recovery } fr
 import { RecordBytes } from '../state/record-bytes'
 import { addFinding, newRecoveryReport, type RecoveryReport } from '../state/recovery-report'
 import { formatTable, Table } from '../table'
+import { collectGarbage } from './collect-garbage'
 import { retireUnscrubbed } from './retire-unscrubbed'
 import { Stopwatch } from './stopwatch'
+
+/** From here on what a start leaves behind is tens of megabytes. */
+const manyAllocations = 50_000
 
 /**
  * Opens every configured range and recovers it from its table. In the same boot, processes may still run on their memory:
@@ -23,12 +27,13 @@ import { Stopwatch } from './stopwatch'
  */
 export async function recover(broker: Broker): Promise<void> {
   const { ranges } = broker.settings
+  const held: Allocation[] = []
   broker.service?.recovering()
   for (const [index, settings] of ranges.entries()) {
     broker.service?.status(`recovering range ${settings.name}, ${index + 1} of ${ranges.length}`)
     const took = new Stopwatch()
     const range = await openRange(broker, settings, took)
-    broker.inventory.addRange(range)
+    for (const allocation of broker.inventory.addRange(range)) held.push(allocation)
     range.report.tookMs = Math.round(took.totalMs)
     if (range.reason !== undefined) {
       addFinding(range.report, range.reason)
@@ -44,7 +49,7 @@ export async function recover(broker: Broker): Promise<void> {
   // A broker that formats opens one range only: retired memory could get an id that another range has.
   if (!ranges.some(({ format }) => format))
     for (const range of broker.inventory.ranges.values()) retireUnscrubbed(broker, range)
-  resumeLeases(broker)
+  resumeLeases(broker, held)
   await broker.updates.recover()
   if (broker.frozen === undefined) broker.frozenMemory.release()
   else
@@ -57,8 +62,11 @@ export async function recover(broker: Broker): Promise<void> {
       { range },
       'the fd store has memfds of a range that the configuration does not have; they stay',
     )
-  for (const { id, range, holder } of broker.inventory.byId.values())
-    if (!holder) range.report.unclaimed.add(id)
+  for (const allocation of broker.inventory.byId.values()) {
+    allocation.unclaimed = !allocation.holder
+    if (allocation.unclaimed) allocation.range.report.unclaimed += 1
+  }
+  if (broker.inventory.byId.size >= manyAllocations) collectGarbage()
 }
 
 async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatch): Promise<Range> {
@@ -93,15 +101,16 @@ async function openRange(broker: Broker, settings: RangeSettings, took: Stopwatc
     if (problem) return giveUp(problem)
     const { bytes, unitBytes: unit, base = 0, tableBytes = 0 } = source
     const used = tableBytes > 0 ? [{ offset: 0, length: tableBytes }] : []
-    for (const record of table.state.allocations.values()) used.push(...record.extents)
-    for (const record of table.state.retired.values()) used.push(...record.extents)
+    const recordBytes = new RecordBytes(table.state, record => {
+      if ('extents' in record) used.push(...record.extents)
+    })
     const allocator = new ExtentAllocator({ bytes, unit, base, used })
     const parts = {
       source,
       table,
       allocator,
       medium: opened.medium,
-      recordBytes: new RecordBytes(table.state),
+      recordBytes,
     }
     const range = new Range({ ...options, recovery, parts })
     for (const detail of table.diagnostics) {
@@ -270,7 +279,8 @@ function found(table: Table, fresh: boolean): Partial<RecoveryReport> {
 /** Two ranges from two brokers may have the same names and ids. The broker changes neither; the second stays read-only. */
 function conflict(broker: Broker, table: Table): string | undefined {
   const { inventory } = broker
-  for (const { id, name } of table.state.allocations.values()) {
+  const allocations = inventory.byId.size > 0 ? table.state.allocations.values() : []
+  for (const { id, name } of allocations) {
     const other = inventory.byName.get(name) ?? inventory.byId.get(id)
     if (other)
       return `its allocation '${name}' (${id}) conflicts with '${other.name}' (${other.id}) of range '${other.range.name}'`
@@ -289,14 +299,15 @@ function conflict(broker: Broker, table: Table): string | undefined {
 async function reconcile(broker: Broker, range: Range): Promise<void> {
   const { table, source } = range
   await source.recover?.(
-    [...table.state.allocations.values()],
+    { [Symbol.iterator]: () => table.state.allocations.values() },
     [...table.state.retired.values()].map(memoryOfRetired),
     range.recovery === 'newBoot',
   )
   const present = new Set(source.present())
-  const missing = [...table.state.allocations.values()].filter(record => !present.has(record.id))
+  const missing = [...table.state.allocations.keys()].filter(id => !present.has(id))
   if (missing.length > 0) {
-    const names = missing.slice(0, 3).map(record => `'${record.name}' (alloc-${record.id})`)
+    const nameOf = (id: number) => table.state.allocations.get(id)!.name
+    const names = missing.slice(0, 3).map(id => `'${nameOf(id)}' (alloc-${id})`)
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : ''
     const text = `the memory of ${names.join(', ')}${more} is missing`
     // All missing: this is the wrong memory, so the range is read-only, and nothing in it is removed.
@@ -317,8 +328,11 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
   }
 }
 
-/** Holders of this boot that still live keep what they hold. The table drops the holders of another boot. */
-function resumeLeases(broker: Broker): void {
+/**
+ * Holders of this boot that still live keep what they hold. The table drops the holders of another boot. held: the allocations
+ * whose records name processes.
+ */
+function resumeLeases(broker: Broker, held: readonly Allocation[]): void {
   const { inventory, leases } = broker
   /** A process that is gone is looked for once, however much it held. */
   const gone = new Set<string>()
@@ -329,17 +343,20 @@ function resumeLeases(broker: Broker): void {
     if (!holder) gone.add(process)
     return holder
   }
-  for (const allocation of inventory.byId.values()) {
-    const { holder, uid } = allocation.record
+  const handedOver = new Set<Allocation>()
+  for (const allocation of held) {
+    const { holder, successor, uid } = allocation.record
     if (holder) inventory.setHolder(allocation, hold(holder, uid))
-    const { successor } = allocation.record
-    if (successor) inventory.setSuccessor(allocation, hold(successor, uid))
+    if (!successor) continue
+    inventory.setSuccessor(allocation, hold(successor, uid))
+    handedOver.add(allocation)
   }
   for (const mapping of inventory.mappings.values()) {
-    const { holder, uid } = mapping.record
+    const { holder, replaces, uid } = mapping.record
     if (holder) inventory.setMappingHolder(mapping, hold(holder, uid))
+    if (replaces !== null) handedOver.add(mapping.allocation)
   }
-  for (const allocation of inventory.byId.values()) broker.resumeHandOver(allocation)
+  for (const allocation of handedOver) broker.resumeHandOver(allocation)
   broker.quarantine.checkSoon()
 }
 

@@ -201,9 +201,13 @@ export interface Source {
   readonly byNameOnly?: boolean
   /** Why a uid can't get memory of it; a sentence. */
   refusal?(uid: number): string | undefined
-  /** Takes up or makes the memory of these. The broker calls it after opening, before present(). @throws SourceError */
+  /**
+   * Takes up or makes the memory of these. The broker calls it after opening, before present(). kept: can be gone through again; it
+   * makes each anew, so a source with very many keeps none that it doesn't need.
+   * @throws SourceError
+   */
   recover?(
-    kept: readonly AllocationMemory[],
+    kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void>

@@ -20,42 +20,40 @@ export class Allocation {
   successorBy: Holder | undefined
   /** The operation that changes the allocation over several iterations of the event loop. */
   busy: string | undefined
-  /** The record that the sums of its range count, if they do, and whether they count it as claimed. */
-  counted: AllocationRecord | undefined
+  /** Since the start of the broker. */
+  unclaimed = false
+  /** Whether the sums of its range count it as claimed. */
   countedAsClaimed = false
   /** Its reported poison that no table records; in order, without overlaps. */
   reportedBad: readonly Extent[] = noExtents
-  private current: AllocationRecord
+  /** What its record was, once the table has none any more. */
+  private last: AllocationRecord | undefined
   private payment: Charge | Accounts
   private ownMappings: Map<number, Mapping> | undefined
 
   /** payment: its charge, or the accounts that have counted it. */
   constructor(
     readonly range: Range,
-    record: AllocationRecord,
+    readonly id: number,
     payment: Charge | Accounts,
   ) {
-    this.current = record
     this.payment = payment
   }
 
-  get id(): number {
-    return this.current.id
-  }
-
+  /** As the table has it; after the end, as it was last. */
   get record(): AllocationRecord {
-    return this.current
+    return this.last ?? this.range.table.state.allocations.get(this.id)!
   }
 
-  set record(record: AllocationRecord) {
-    // The accounts have counted the former amount.
-    if (record.bytes !== this.current.bytes || record.uid !== this.current.uid) this.payment = this.charge
-    this.current = record
+  /** Only the inventory calls it, once the table has no record of it. */
+  end(last: AllocationRecord): void {
+    this.last = last
   }
 
+  /** Before a change of bytes or uid, whoever changes them must ask for it: the accounts have counted the former amount. */
   get charge(): Charge {
     if (this.payment instanceof Accounts)
-      this.payment = this.payment.counted(this.current.uid, this.current.bytes)
+      this.payment = this.payment.counted(this.record.uid, this.record.bytes)
     return this.payment
   }
 

@@ -53,15 +53,19 @@ export class Inventory {
     for (const kind of countedKinds) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)
   }
 
-  addRange(range: Range): void {
+  /** Returns its allocations whose records name processes. */
+  addRange(range: Range): Allocation[] {
+    const held: Allocation[] = []
     this.ranges.set(range.name, range)
-    if (!range.readable) return
+    if (!range.readable) return held
     const { state } = range.table
     for (const kind of countedKinds)
       this.lastIds[kind] = Math.max(this.lastIds[kind], range.table.nextId(kind) - 1)
     for (const record of state.allocations.values()) {
       this.accounts.count(record.uid, record.bytes)
-      this.index(new Allocation(range, record, this.accounts))
+      const allocation = new Allocation(range, record.id, this.accounts)
+      this.index(allocation, record)
+      if (record.holder || record.successor) held.push(allocation)
     }
     for (const record of state.mappings.values()) {
       const allocation = this.byId.get(record.allocationId)
@@ -69,6 +73,7 @@ export class Inventory {
       this.indexMapping(allocation, record)
     }
     for (const record of state.retired.values()) this.indexRetired(range, record)
+    return held
   }
 
   /** Charges one allocation of so many bytes; a caller does so before it makes the memory. */
@@ -84,19 +89,17 @@ export class Inventory {
     holder: Holder | undefined,
   ): Allocation {
     range.commit([{ put: 'allocation', value: record }], record.uid)
-    const allocation = new Allocation(range, record, charge)
-    this.index(allocation)
+    const allocation = new Allocation(range, record.id, charge)
+    this.index(allocation, record)
     this.setHolder(allocation, holder)
     return allocation
   }
 
   changeAllocation(allocation: Allocation, change: Partial<AllocationRecord>): void {
-    const record = { ...allocation.record, ...change }
-    allocation.range.commit([{ put: 'allocation', value: record }], record.uid)
-    const before = allocation.record.shares
-    allocation.record = record
-    this.recount(allocation)
-    for (const { uid } of [...before, ...record.shares]) this.related.update(uid, allocation)
+    const { record: before } = allocation
+    const record = { ...before, ...change }
+    this.commitRecord(allocation, record, [], record.uid)
+    for (const { uid } of [...before.shares, ...record.shares]) this.related.update(uid, allocation)
   }
 
   /**
@@ -104,16 +107,12 @@ export class Inventory {
    * layout is charged to the owner as well.
    */
   give(allocation: Allocation, uid: number): void {
-    const { record: former, range } = allocation
+    const { record: former } = allocation
     const mappings = [...allocation.mappings.values()]
     const record = { ...former, uid, shares: former.shares.filter(share => share.uid !== uid) }
     const layouts = mappings.map(({ record: one }) => (one.uid === former.uid ? { ...one, uid } : one))
-    range.commit(
-      [{ put: 'allocation', value: record }, ...layouts.map((value): Change => ({ put: 'mapping', value }))],
-      uid,
-    )
-    allocation.record = record
-    this.recount(allocation)
+    const changes = layouts.map((value): Change => ({ put: 'mapping', value }))
+    this.commitRecord(allocation, record, changes, uid)
     allocation.charge.close()
     allocation.charge = this.chargeMemory(uid, record.bytes)
     mappings.forEach((mapping, index) => {
@@ -126,10 +125,7 @@ export class Inventory {
 
   /** Records the broker's own findings about the contents: also while frozen, and in a table without room for other changes. */
   recordContents(allocation: Allocation, word: Partial<Pick<AllocationRecord, 'verdict' | 'digest'>>): void {
-    const record = { ...allocation.record, ...word }
-    allocation.range.commit([{ put: 'allocation', value: record }])
-    allocation.record = record
-    this.recount(allocation)
+    this.commitRecord(allocation, { ...allocation.record, ...word })
   }
 
   /** Of allocations of one range. */
@@ -139,12 +135,6 @@ export class Inventory {
     first.range.commit(
       allocations.map(({ record }): Change => ({ put: 'allocation', value: { ...record, digest: null } })),
     )
-    // There may be very many, so none has a record of its own beside the table's.
-    const { state } = first.range.table
-    for (const allocation of allocations) {
-      allocation.record = state.allocations.get(allocation.id)!
-      this.recount(allocation)
-    }
   }
 
   /** The commit that lets a process write also removes the digest. */
@@ -155,10 +145,6 @@ export class Inventory {
   addMapping(allocation: Allocation, record: MappingRecord, holder: Holder): Mapping {
     const written = record.access === 'readWrite' ? this.withoutDigest(allocation) : []
     allocation.range.commit([{ put: 'mapping', value: record }, ...written], record.uid)
-    if (written.length > 0) {
-      allocation.record = { ...allocation.record, digest: null }
-      this.recount(allocation)
-    }
     const mapping = this.indexMapping(allocation, record)
     this.setMappingHolder(mapping, holder)
     return mapping
@@ -184,16 +170,13 @@ export class Inventory {
     const { range } = allocation
     const { identity } = holder
     const writes = mappings.some(mapping => mapping.record.access === 'readWrite')
+    const { record: before } = allocation
     const record = {
-      ...allocation.record,
+      ...before,
       ...(asOwner && { holder: identity }),
       ...(writes && { digest: null }),
     }
-    if (asOwner || record.digest !== allocation.record.digest) {
-      range.commit([{ put: 'allocation', value: record }])
-      allocation.record = record
-      this.recount(allocation)
-    }
+    if (asOwner || record.digest !== before.digest) this.commitRecord(allocation, record)
     if (asOwner) this.setHolder(allocation, holder)
     for (const mapping of mappings) {
       const record = { ...mapping.record, holder: identity, state: 'held' } as const
@@ -205,16 +188,14 @@ export class Inventory {
 
   /** Ends the allocation and its mappings, in one commit. The caller frees the extents once the memory is gone. */
   end(allocation: Allocation): void {
-    allocation.range.commit(endOf(allocation))
-    this.unindex(allocation)
+    this.commitEnd(allocation)
     allocation.charge.close()
   }
 
   /** Ends the allocation and its mappings. Their extents do not become free yet. */
   retire(allocation: Allocation, state: RetiredRecord['state'], reason: string, pids: number[]): Retired {
     const record = this.retiredOf(allocation, state, reason)
-    allocation.range.commit([...endOf(allocation), { put: 'retired', value: record }])
-    this.unindex(allocation)
+    this.commitEnd(allocation, [{ put: 'retired', value: record }])
     // Memory that nobody can reuse still counts as its owner's.
     const retired = this.indexRetired(allocation.range, record, allocation.charge.move())
     retired.pids = pids
@@ -253,16 +234,8 @@ export class Inventory {
       reason: 'cut off by a shrink',
     }
     // The retired record is one more: it counts for the owner's share of the table.
-    allocation.range.commit(
-      [
-        { put: 'allocation', value: record },
-        { put: 'retired', value: retired },
-      ],
-      uid,
-    )
-    allocation.record = record
+    this.commitRecord(allocation, record, [{ put: 'retired', value: retired }], uid)
     allocation.reportedBad = allocation.reportedBad.filter(({ offset }) => offset < change.bytes)
-    this.recount(allocation)
     return this.indexRetired(allocation.range, retired, allocation.charge.split(bytesOf(end)))
   }
 
@@ -305,14 +278,14 @@ export class Inventory {
   setHolder(allocation: Allocation, holder: Holder | undefined): void {
     const before = allocation.heldBy
     allocation.heldBy = holder
-    this.recount(allocation)
+    this.countClaimed(allocation)
     if (before && before !== holder) {
       before.allocations.delete(allocation.id)
       this.leases.releaseIdle(before)
     }
     if (!holder) return
     holder.allocations.add(allocation.id)
-    allocation.range.report.unclaimed.delete(allocation.id)
+    noteClaimed(allocation)
   }
 
   setSuccessor(allocation: Allocation, successor: Holder | undefined): void {
@@ -369,14 +342,14 @@ export class Inventory {
     }
   }
 
-  private index(allocation: Allocation): void {
-    const { id, name } = allocation.record
+  private index(allocation: Allocation, record: AllocationRecord): void {
+    const { id, name, uid, shares } = record
     if (this.byName.has(name)) throw new Error(`two allocations are called '${name}'`)
     this.byName.set(name, allocation)
     this.byId.set(id, allocation)
-    this.related.update(allocation.record.uid, allocation)
-    for (const { uid } of allocation.record.shares) this.related.update(uid, allocation)
-    this.recount(allocation)
+    this.related.update(uid, allocation)
+    for (const share of shares) this.related.update(share.uid, allocation)
+    countAllocation(allocation.range, record, 1)
   }
 
   private unindex(allocation: Allocation): void {
@@ -388,8 +361,8 @@ export class Inventory {
     this.byId.delete(id)
     this.related.update(uid, allocation)
     for (const share of shares) this.related.update(share.uid, allocation)
-    allocation.range.report.unclaimed.delete(id)
-    this.recount(allocation)
+    noteClaimed(allocation)
+    countAllocation(allocation.range, allocation.record, -1)
   }
 
   /** A mapping of a shared allocation also counts for the owner, who lets the other uid in. */
@@ -430,13 +403,33 @@ export class Inventory {
     return retired
   }
 
-  /** Brings the sums of a range up to date after a change of one allocation. */
-  private recount(allocation: Allocation): void {
-    const { record, heldBy } = allocation
-    countAllocation(allocation, -1)
-    allocation.counted = this.byId.get(record.id) === allocation ? record : undefined
-    allocation.countedAsClaimed = heldBy !== undefined
-    countAllocation(allocation, 1)
+  /** Gives the allocation another record, in one commit with other changes. */
+  private commitRecord(
+    allocation: Allocation,
+    record: AllocationRecord,
+    others: readonly Change[] = [],
+    uid?: number,
+  ): void {
+    const { range, record: before } = allocation
+    // The accounts may have counted the former amount.
+    if (record.bytes !== before.bytes || record.uid !== before.uid) void allocation.charge
+    range.commit([{ put: 'allocation', value: record }, ...others], uid)
+    countAllocation(range, before, -1)
+    countAllocation(range, record, 1)
+  }
+
+  /** Ends the allocation and its mappings, in one commit with other changes. */
+  private commitEnd(allocation: Allocation, others: readonly Change[] = []): void {
+    const { record } = allocation
+    allocation.range.commit([...endOf(allocation), ...others])
+    allocation.end(record)
+    this.unindex(allocation)
+  }
+
+  private countClaimed(allocation: Allocation): void {
+    const claimed = allocation.heldBy !== undefined && this.byId.get(allocation.id) === allocation
+    if (claimed !== allocation.countedAsClaimed) allocation.range.sums.claimed += claimed ? 1 : -1
+    allocation.countedAsClaimed = claimed
   }
 
   private recountRetired(retired: Retired): void {
@@ -453,12 +446,16 @@ export class Inventory {
   }
 }
 
-function countAllocation({ range: { sums }, counted, countedAsClaimed }: Allocation, sign: 1 | -1): void {
-  if (!counted) return
+/** Or its end: nobody needs to claim it any more. */
+function noteClaimed(allocation: Allocation): void {
+  if (allocation.unclaimed) allocation.range.report.unclaimed -= 1
+  allocation.unclaimed = false
+}
+
+function countAllocation({ sums }: Range, { bytes, verdict }: AllocationRecord, sign: 1 | -1): void {
   sums.allocations += sign
-  sums.allocatedBytes += sign * counted.bytes
-  sums[counted.verdict] += sign
-  if (countedAsClaimed) sums.claimed += sign
+  sums.allocatedBytes += sign * bytes
+  sums[verdict] += sign
 }
 
 function countRetired({ range: { sums }, counted }: Retired, sign: 1 | -1): void {

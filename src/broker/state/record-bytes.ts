@@ -1,6 +1,7 @@
 import {
   type AllocationRecord,
   type Change,
+  type Entities,
   type EntityKind,
   entityBytes,
   type MappingRecord,
@@ -19,10 +20,17 @@ type Owned = AllocationRecord | MappingRecord | RetiredRecord
 export class RecordBytes {
   private readonly used = new Map<number, number>()
 
-  constructor(private readonly state: TableView) {
+  /** visit sees each record, as somebody else has to: it takes a while to make a million of them. */
+  constructor(
+    private readonly state: TableView,
+    visit: (record: Owned) => void = () => {},
+  ) {
     for (const kind of owned)
-      for (const record of this.records(kind).values())
-        this.eachPayer(record, undefined, uid => this.add(uid, entityBytes(kind, record)))
+      for (const record of this.records(kind).values()) {
+        const bytes = entityBytes(kind, record)
+        this.eachPayer(record, undefined, uid => this.add(uid, bytes))
+        visit(record)
+      }
   }
 
   of(uid: number): number {
@@ -76,7 +84,7 @@ export class RecordBytes {
     if (owner !== undefined && owner !== record.uid) pays(owner)
   }
 
-  private records(kind: OwnedKind): ReadonlyMap<number, Owned> {
+  private records(kind: OwnedKind): Entities<Owned> {
     return { allocation: this.state.allocations, mapping: this.state.mappings, retired: this.state.retired }[
       kind
     ]

@@ -17,7 +17,7 @@ export interface RecoveryReport {
   /** Sentences for an operator; the log has them too. */
   findings: string[]
   /** The allocations that the broker found, and nobody has claimed since. */
-  unclaimed: Set<number>
+  unclaimed: number
 }
 
 /** One reply has the findings of all ranges. */
@@ -41,6 +41,6 @@ export function newRecoveryReport(): RecoveryReport {
     sequence: 0,
     allocations: 0,
     findings: [],
-    unclaimed: new Set(),
+    unclaimed: 0,
   }
 }

@@ -1,12 +1,9 @@
 import {
   type Crc32c,
   type EntityKind,
-  encodeChange,
   encodeIdsUsed,
-  entityBytes,
   FieldWriter,
   idsUsedBytes,
-  type Put,
   type RecordContext,
   type Superblock,
   slotOffset,
@@ -14,8 +11,6 @@ import {
 } from '../../../protocol/table'
 import { KiB } from '../../../protocol/units'
 import type { TableMedium } from './medium'
-
-const kinds: readonly EntityKind[] = ['allocation', 'mapping', 'retired', 'poison', 'control']
 
 /** Bytes of one write: above the largest record, and so small that nobody notices the write. */
 const sliceBytes = 64 * KiB
@@ -39,8 +34,7 @@ interface CheckpointOptions {
 
 /**
  * A checkpoint in the making. It is fuzzy: each entity goes in with its value at its turn. Over it, the journal from the start
- * on gives the right state, because records are absolute. A Map's iterator is the cursor: it stays valid through changes, skips
- * deleted entries and comes to added ones.
+ * on gives the right state, because records are absolute. The state's iterator is the cursor.
  */
 export class Checkpoint {
   readonly start: CheckpointStart
@@ -48,7 +42,7 @@ export class Checkpoint {
   private readonly crc32c: Crc32c
   private readonly context: RecordContext
   private readonly state: TableState
-  private readonly entities: Iterator<Put>
+  private readonly entities: Iterator<[EntityKind, number]>
   private readonly slot: number
   private readonly slotOffset: number
   private readonly slotBytes: number
@@ -63,7 +57,7 @@ export class Checkpoint {
     this.context = context
     this.state = state
     this.start = start
-    this.entities = entitiesOf(state)
+    this.entities = state.keys()
     this.slot = 1 - superblock.checkpointSlot
     this.slotOffset = slotOffset(superblock.layout, this.slot)
     this.slotBytes = superblock.layout.slotBytes
@@ -107,8 +101,9 @@ export class Checkpoint {
       encodeIdsUsed(this.slice, this.state.idsUsed)
       this.complete = true
     } else {
-      this.reserve(entityBytes(next.value.put, next.value.value))
-      encodeChange(this.slice, next.value, this.context)
+      const [kind, id] = next.value
+      this.reserve(this.state.bytesOf(kind, id))
+      this.state.encode(kind, id, this.slice, this.context)
     }
   }
 
@@ -129,11 +124,5 @@ export class Checkpoint {
     this.crc = this.crc32c(bytes, this.crc)
     this.writtenBytes += bytes.length
     this.slice.position = 0
-  }
-}
-
-function* entitiesOf(state: TableState): Iterator<Put> {
-  for (const kind of kinds) {
-    for (const value of state.entities(kind).values()) yield { put: kind, value } as Put
   }
 }

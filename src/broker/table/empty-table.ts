@@ -1,5 +1,6 @@
 import {
   type Crc32c,
+  type RecordContext,
   type Superblock,
   slotOffset,
   type TableImage,
@@ -24,11 +25,13 @@ export function emptyTable(
   const { uuid, identity, layout } = becomes
   if (image.highWater !== sequence) publishHighWater(medium, sequence)
   repairSuperblock(medium, image.choice)
+  const { epoch, bootEpoch } = superblock
+  const context = { epoch, bootEpoch, rangeBytes: identity.bytes }
   const checkpoint = new Checkpoint({
     medium,
     superblock,
-    state: badMemoryOf(image, identity.bytes),
-    context: { epoch: superblock.epoch, bootEpoch: superblock.bootEpoch, rangeBytes: identity.bytes },
+    state: badMemoryOf(image, context),
+    context,
     crc32c,
     start: { sequence, journalStart: journalEnd, stateBytes: 0 },
   })
@@ -40,10 +43,10 @@ export function emptyTable(
 }
 
 /** The range may have become smaller since. */
-function badMemoryOf({ state }: TableImage, rangeBytes: number): TableState {
-  const bad = new TableState()
+function badMemoryOf({ state }: TableImage, context: RecordContext): TableState {
+  const bad = new TableState(context)
   for (const record of state.poison.values()) {
-    const length = Math.min(record.length, rangeBytes - record.id)
+    const length = Math.min(record.length, context.rangeBytes - record.id)
     if (length > 0) bad.apply({ put: 'poison', value: { ...record, length } })
   }
   return bad

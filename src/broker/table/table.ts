@@ -2,8 +2,6 @@ import {
   type Change,
   type CountedKind,
   type Crc32c,
-  type EntityKind,
-  entityBytes,
   entryBytesMax,
   featuresOf,
   type IdsUsed,
@@ -95,12 +93,13 @@ export class Table {
     this.current = image.state
     this.idsBefore = { ...image.state.idsUsed }
     this.lastSequence = image.sequence
-    this.currentBytes = measure(image.state)
+    this.currentBytes = image.state.bytes
     this.superblock = superblock
     this.journal = new JournalWriter(medium, superblock.layout, superblock.journalStart, image.journalEnd)
     const epoch = superblock.epoch + 1
     const bootEpoch = this.sameBoot ? superblock.bootEpoch : epoch
     this.context = { epoch, bootEpoch, rangeBytes: superblock.identity.bytes }
+    this.current.allocations.context = this.context
     this.encoder = new TransactionEncoder(this.context, crc32c)
     this.takeOver(image, { epoch, bootEpoch, bootId })
   }
@@ -162,7 +161,7 @@ export class Table {
       this.failed = new TableFailed(`commit ${sequence}`, error)
       throw this.failed
     }
-    for (const change of encoded) this.current.apply(change)
+    this.current.applyEntry({ changes: encoded }, this.encoder.buffer)
     this.lastSequence = sequence
     this.currentBytes = stateBytes
   }
@@ -255,7 +254,7 @@ export class Table {
   private takeOver(image: TableImage, change: Partial<Superblock>): void {
     if (image.highWater !== image.sequence) publishHighWater(this.medium, image.sequence)
     repairSuperblock(this.medium, image.choice)
-    const featuresIncompatible = featuresNeeded(this.current)
+    const featuresIncompatible = this.current.features
     const outdated = featuresIncompatible !== this.superblock.featuresIncompatible
     if (outdated || this.journal.usedBytes >= this.superblock.layout.journalBytes / 2) this.startCheckpoint()
     this.updateSuperblock({ ...change, ...this.completeCheckpoint(), featuresIncompatible })
@@ -282,21 +281,4 @@ function checkWritable(image: TableImage, identity: RangeIdentity): void {
       `the table is of ${JSON.stringify(found)}, the range is ${JSON.stringify(identity)}`,
     )
   }
-}
-
-const kinds = ['allocation', 'mapping', 'retired', 'poison', 'control'] as const satisfies EntityKind[]
-
-function featuresNeeded(state: TableState): number {
-  let features = 0
-  for (const kind of kinds)
-    for (const value of state.entities(kind).values()) features |= featuresOf(kind, value)
-  return features
-}
-
-function measure(state: TableState): number {
-  let bytes = 0
-  for (const kind of kinds) {
-    for (const value of state.entities(kind).values()) bytes += entityBytes(kind, value)
-  }
-  return bytes
 }

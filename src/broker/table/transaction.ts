@@ -5,7 +5,6 @@ import {
   decodeFresh,
   type EntityKind,
   encodeEntry,
-  entityBytes,
   entryHeaderBytes,
   FieldReader,
   FieldWriter,
@@ -42,15 +41,15 @@ export function planTransaction(
     const isDelete = 'delete' in change
     const kind = isDelete ? change.delete : change.put
     const id = isDelete ? change.key : change.value.id
-    const former = state.entities(kind).get(id)
+    const formerBytes = state.bytesOf(kind, id)
     const bytes = changeBytes(change)
-    if (isDelete && !former) throw new RecordInvalid(`there is no ${kind} ${id} to delete`)
-    if (!isDelete && !former) checkNewId(kind, id, idsBefore)
+    if (isDelete && formerBytes === 0) throw new RecordInvalid(`there is no ${kind} ${id} to delete`)
+    if (!isDelete && formerBytes === 0) checkNewId(kind, id, idsBefore)
     if (touched && touched.size === touched.add(`${kind} ${id}`).size) {
       throw new RecordInvalid(`${kind} ${id} is changed twice in one transaction`)
     }
     entryBytes += bytes
-    stateBytesDelta += (isDelete ? 0 : bytes) - (former ? entityBytes(kind, former) : 0)
+    stateBytesDelta += (isDelete ? 0 : bytes) - formerBytes
   }
   return { entryBytes, stateBytesDelta }
 }

@@ -125,7 +125,7 @@ export class DevdaxSource implements Source {
    * and removes devices that the table does not know.
    */
   async recover(
-    kept: readonly AllocationMemory[],
+    kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void> {
@@ -134,7 +134,9 @@ export class DevdaxSource implements Source {
         .filter(({ name, bytes }) => name !== this.opened.table && bytes > 0)
         .map(instance => [instance.extents[0]!.start, instance]),
     )
-    const missing = kept.filter(memory => !this.adopt(memory, found, this.opened.host.openBy(memory.uid)))
+    const missing = [...kept].filter(
+      memory => !this.adopt(memory, found, this.opened.host.openBy(memory.uid)),
+    )
     for (const memory of retired) this.adopt(memory, found, undefined)
     for (const instance of found.values()) {
       if (newBoot)

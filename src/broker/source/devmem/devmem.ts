@@ -118,7 +118,7 @@ class DevmemSource implements Source {
     )
   }
 
-  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(kept: Iterable<AllocationMemory>, retired: readonly AllocationMemory[]): Promise<void> {
     // The table's records have more, and others replace them.
     for (const { id, name, uid, bytes, extents } of [...kept, ...retired])
       this.allocations.set(id, { id, name, uid, bytes, extents })

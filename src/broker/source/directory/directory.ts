@@ -190,9 +190,9 @@ export class DirectorySource implements Source {
    * Truncates files that are too long: a broker can die between growing a file and committing that to the table. Gives files
    * to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
    */
-  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(kept: Iterable<AllocationMemory>, retired: readonly AllocationMemory[]): Promise<void> {
     this.opened.dax?.reportCopied(
-      kept.map(({ id }) => this.files.path(id)),
+      Array.from(kept, ({ id }) => this.files.path(id)),
       why => this.opened.host.limited(why),
     )
     // Almost all files are right. What stat says of a million others is 700 MB.
@@ -209,6 +209,7 @@ export class DirectorySource implements Source {
       if (isLonger || !this.owners.accept(file)) wrong.push(file)
     }
     setPassable(this.files.directory, passable)
+    const keptLonger = new Set(longer)
     longer.push(...retired.filter(memory => this.bytesBeyond(memory) > 0))
     const ends = new Map(longer.map(memory => [memory, this.endOf(memory, retired)]))
     const whole = [...ends.values()].map(found => found?.end)
@@ -218,7 +219,7 @@ export class DirectorySource implements Source {
     const undone = longer.map(async memory => {
       const { end, bytes } = ends.get(memory) ?? {}
       try {
-        if (end) await this.ends.trim(memory, { ...end, bytes: bytes! }, kept.includes(memory))
+        if (end) await this.ends.trim(memory, { ...end, bytes: bytes! }, keptLonger.has(memory))
         else await this.resize(memory, memory.bytes)
       } catch (error) {
         if (!isEnvironment(error)) throw error

@@ -201,7 +201,7 @@ export class MemfdSource implements Source {
   }
 
   /** Compares the memfds of the fd store and of the kernel before with the table. Their own names and owners prove nothing. */
-  async recover(kept: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(kept: Iterable<AllocationMemory>, retired: readonly AllocationMemory[]): Promise<void> {
     const memories = [...kept, ...retired]
     const { overKexec, host } = this.opened
     await overKexec?.takeUp(memories, this.files)

@@ -102,12 +102,12 @@ class PciBarSource implements Source {
   }
 
   async recover(
-    kept: readonly AllocationMemory[],
+    kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
     newBoot: boolean,
   ): Promise<void> {
-    this.isWhole = newBoot || !this.opened.isNewMount || kept.length + retired.length === 0
     for (const { id } of [...kept, ...retired]) this.ids.add(id)
+    this.isWhole = newBoot || !this.opened.isNewMount || this.ids.size === 0
   }
 
   create(memory: AllocationMemory): void {

@@ -1,0 +1,195 @@
+import { KiB } from '../units'
+import type { AllocationRecord, Put } from './entity'
+import { FieldReader } from './field-reader'
+import { FieldWriter } from './field-writer'
+import { wordBytes } from './layout'
+import type { RecordContext } from './payload'
+import { decodeChange, encodeChange, encodedBytes, encodedKey, entityBytes, featuresOf } from './record'
+
+/** Some of the largest records. */
+const chunkBytes = 128 * KiB
+const chunkWords = chunkBytes / wordBytes
+
+/** A request reads its allocation's record many times. */
+const recentMax = 256
+
+interface Chunk {
+  readonly reader: FieldReader
+  usedBytes: number
+  /** Of these, the bytes that places lead to. */
+  liveBytes: number
+}
+
+/**
+ * The allocations of a table by id, as bytes: there can be a million of them. An object of each takes more than twice the memory,
+ * and V8 moves each that lives on, while all requests wait. So a record is made when somebody asks for it.
+ *
+ * Records come behind each other into chunks. A chunk of which less than half is live passes the rest on, so all chunks are at most
+ * some two times the records. As with a Map, an iterator stays valid through changes, skips what is deleted and comes to what is
+ * added.
+ */
+export class AllocationStore {
+  /** Words from the first chunk's start. */
+  private readonly places = new Map<number, number>()
+  private readonly chunks: (Chunk | undefined)[] = []
+  /** Indices of chunks that are gone. */
+  private readonly vacant: number[] = []
+  private filling: number | undefined
+  private liveBytes = 0
+  /** Of the records that need any. */
+  private readonly featuresById = new Map<number, number>()
+  private readonly recent = new Array<AllocationRecord | undefined>(recentMax).fill(undefined)
+
+  /** A later context, of the same table's next writer, reads the same from the bytes. */
+  constructor(public context: RecordContext) {}
+
+  get size(): number {
+    return this.places.size
+  }
+
+  /** What the records take in a table. */
+  get bytes(): number {
+    return this.liveBytes
+  }
+
+  /** What it takes itself for them, beside the places. */
+  get heldBytes(): number {
+    return (this.chunks.length - this.vacant.length) * chunkBytes
+  }
+
+  get features(): number {
+    let features = 0
+    for (const some of this.featuresById.values()) features |= some
+    return features
+  }
+
+  has(id: number): boolean {
+    return this.places.has(id)
+  }
+
+  keys(): IterableIterator<number> {
+    return this.places.keys()
+  }
+
+  *values(): IterableIterator<AllocationRecord> {
+    for (const place of this.places.values()) yield this.decode(place)
+  }
+
+  get(id: number): AllocationRecord | undefined {
+    const recent = this.recent[id % recentMax]
+    if (recent?.id === id) return recent
+    const place = this.places.get(id)
+    if (place === undefined) return undefined
+    const record = this.decode(place)
+    this.recent[id % recentMax] = record
+    return record
+  }
+
+  bytesOf(id: number): number {
+    const place = this.places.get(id)
+    return place === undefined ? 0 : encodedBytes(this.chunkOf(place).reader.buffer, offsetOf(place))
+  }
+
+  /** encoded: begins at `from` with the record. */
+  set(record: AllocationRecord, encoded?: Buffer, from = 0): void {
+    const { id } = record
+    const bytes = entityBytes('allocation', record)
+    // The end of a boot may have made a part of the bytes void.
+    if (encoded && encodedBytes(encoded, from) === bytes) this.put(id, encoded, from, bytes)
+    else this.put(id, this.encode(record), 0, bytes)
+    const features = featuresOf('allocation', record)
+    if (features !== 0) this.featuresById.set(id, features)
+    else this.featuresById.delete(id)
+    this.recent[id % recentMax] = record
+  }
+
+  delete(id: number): void {
+    const place = this.places.get(id)
+    if (place === undefined) return
+    const bytes = this.bytesOf(id)
+    this.liveBytes -= bytes
+    this.places.delete(id)
+    this.featuresById.delete(id)
+    if (this.recent[id % recentMax]?.id === id) this.recent[id % recentMax] = undefined
+    this.leave(place, bytes)
+  }
+
+  /** Writes the record. */
+  copy(id: number, writer: FieldWriter): void {
+    const place = this.places.get(id)!
+    const { buffer } = this.chunkOf(place).reader
+    const from = offsetOf(place)
+    writer.bytes(buffer.subarray(from, from + encodedBytes(buffer, from)))
+  }
+
+  private put(id: number, from: Buffer, at: number, bytes: number): void {
+    const before = this.places.get(id)
+    const bytesBefore = this.bytesOf(id)
+    this.liveBytes += bytes - bytesBefore
+    if (before !== undefined && bytes === bytesBefore) {
+      this.chunkOf(before).reader.buffer.set(from.subarray(at, at + bytes), offsetOf(before))
+      return
+    }
+    this.append(id, from, at, bytes)
+    if (before !== undefined) this.leave(before, bytesBefore)
+  }
+
+  private append(id: number, from: Buffer, at: number, bytes: number): void {
+    if (this.filling === undefined || this.chunks[this.filling]!.usedBytes + bytes > chunkBytes)
+      this.fillNext()
+    const chunk = this.chunks[this.filling!]!
+    chunk.reader.buffer.set(from.subarray(at, at + bytes), chunk.usedBytes)
+    this.places.set(id, this.filling! * chunkWords + chunk.usedBytes / wordBytes)
+    chunk.usedBytes += bytes
+    chunk.liveBytes += bytes
+  }
+
+  private fillNext(): void {
+    const full = this.filling
+    this.filling = this.vacant.pop() ?? this.chunks.length
+    const reader = new FieldReader(Buffer.allocUnsafeSlow(chunkBytes))
+    this.chunks[this.filling] = { reader, usedBytes: 0, liveBytes: 0 }
+    if (full !== undefined) this.passOn(full)
+  }
+
+  private leave(place: number, bytes: number): void {
+    this.chunkOf(place).liveBytes -= bytes
+    const index = Math.floor(place / chunkWords)
+    if (index !== this.filling) this.passOn(index)
+  }
+
+  /** Where less than half of a chunk is live, appends that to others and drops the chunk. */
+  private passOn(index: number): void {
+    const { reader, usedBytes, liveBytes } = this.chunks[index]!
+    if (liveBytes >= chunkBytes / 2) return
+    const { buffer } = reader
+    for (let at = 0; at < usedBytes; at += encodedBytes(buffer, at)) {
+      const id = encodedKey(buffer, at)
+      if (this.places.get(id) === index * chunkWords + at / wordBytes)
+        this.append(id, buffer, at, encodedBytes(buffer, at))
+    }
+    this.chunks[index] = undefined
+    this.vacant.push(index)
+  }
+
+  private encode(record: AllocationRecord): Buffer {
+    const bytes = entityBytes('allocation', record)
+    const writer = new FieldWriter(Buffer.alloc(bytes))
+    encodeChange(writer, { put: 'allocation', value: record }, this.context)
+    return writer.buffer
+  }
+
+  private decode(place: number): AllocationRecord {
+    const { reader } = this.chunkOf(place)
+    reader.position = offsetOf(place)
+    return (decodeChange(reader, this.context) as Put).value as AllocationRecord
+  }
+
+  private chunkOf(place: number): Chunk {
+    return this.chunks[Math.floor(place / chunkWords)]!
+  }
+}
+
+function offsetOf(place: number): number {
+  return (place % chunkWords) * wordBytes
+}
