@@ -64,7 +64,7 @@ export const orders: Record<string, string[]> = {
     ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
   ],
   'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],
-  native: ['addon', 'own-package', 'load', 'functions', 'index'],
+  native: ['addon', 'own-package', 'load', 'functions', 'index', 'make-folder'],
   man: ['roff', 'broker-ctl', 'membroker-toml', 'membroker-vm-toml', 'membrokerd', 'generate'],
   program: ['stack', 'start'],
 }

@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type NativeListener, native, SystemError } from '../../../native'
+import { makeFolder } from '../../../native/make-folder'
 import type { Channel, ChannelEvents } from '../../../protocol/wire/channel'
 import { responderLimits } from '../../../protocol/wire/limits'
 import { type Call, Responder } from '../../../protocol/wire/responder'
@@ -260,7 +261,7 @@ function peerOf(fd: number): Peer {
  * A uid that can rename files in the socket's folder can put a socket of its own there. Clients would send their secrets to it.
  */
 function prepareFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o755 })
+  makeFolder(folder, 0o755)
   const { uid, mode } = statSync(folder)
   const sticky = (mode & 0o1000) !== 0
   if ((uid !== 0 && uid !== process.getuid!()) || ((mode & 0o022) !== 0 && !sticky))

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
+import { makeFolder } from '../../../native/make-folder'
 
 /**
  * The broker opens some memory only through a mount of its own. The kernel counts every open file description of a mount,
@@ -45,7 +46,7 @@ export function prepareMounts(): void {
   if (prepared) return
   if (!isPrepared()) {
     const lost = areCountsLost()
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeFolder(directory, 0o700)
     native.mountPrivate(directory)
     writeFileSync(namespaceFile, readlinkSync('/proc/self/ns/mnt'))
     if (lost) writeFileSync(lostFile, '')

@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { native } from '../../../../native'
+import { makeFolder } from '../../../../native/make-folder'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { contains, overlap, spanText } from '../../../../protocol/kernel/address-span'
 import { parseCommandLine, valuesOf } from '../../../../protocol/kernel/command-line'
@@ -192,7 +193,7 @@ export const open: OpenSource = (settings, host) => DevmemSource.open(settings, 
 
 /** Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. */
 function takeLock(base: number): number {
-  mkdirSync('/run/lock', { recursive: true })
+  makeFolder('/run/lock', 0o755)
   const address = base.toString(16)
   return takeLockFile(
     `/run/lock/membroker-devmem-${address}`,

@@ -6,12 +6,12 @@ import {
   fstatSync,
   ftruncateSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
 } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../../native'
+import { makeFolder } from '../../../../native/make-folder'
 import { SourceError } from '../../failure'
 import { NativeMedium } from '../../table'
 
@@ -55,7 +55,7 @@ export function setPassable(directory: string, passable: boolean): void {
 /** @throws SourceError when it is not ours alone */
 export function prepareDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { mode: 0o700, recursive: true })
+    makeFolder(directory, 0o700)
   } catch (error) {
     throw new SourceError(`${directory} can't be made: ${(error as Error).message}`)
   }

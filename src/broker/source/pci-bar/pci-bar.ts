@@ -4,7 +4,6 @@ import {
   existsSync,
   fstatSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
@@ -14,6 +13,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../../native'
+import { makeFolder } from '../../../../native/make-folder'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { pciBar } from '../../../../protocol/source/pci-bar'
 import { KiB } from '../../../../protocol/units'
@@ -81,7 +81,7 @@ class PciBarSource implements Source {
       throw new SourceError(`${resource} is no BAR of a PCI device (/sys/bus/pci/devices/ADDRESS/resourceN)`)
     checkBar(resource, stat.size, settings.bytes)
     const file = settings.table_path!
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
+    makeFolder(path.dirname(file), 0o700)
     const lock = takeLockFile(`${file}.lock`, () => new SourceError(`${file} is in use by another broker`))
     try {
       const { medium, fresh } = await openTable(file)

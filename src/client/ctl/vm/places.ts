@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
+import { makeFolder } from '../../../../native/make-folder'
 import { KiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 
@@ -76,7 +77,7 @@ export class VmPlaces {
   /** Makes the folder, for the user that QEMU runs as. @throws Failure */
   prepare(uid: number, gid: number): void {
     try {
-      mkdirSync(path.dirname(this.folder), { recursive: true, mode: 0o755 })
+      makeFolder(path.dirname(this.folder), 0o755)
       try {
         mkdirSync(this.folder, { mode: 0o700 })
       } catch (error) {
