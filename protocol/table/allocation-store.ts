@@ -130,13 +130,20 @@ export class AllocationStore {
       this.chunkOf(before).reader.buffer.set(from.subarray(at, at + bytes), offsetOf(before))
       return
     }
+    this.makeRoom(bytes)
+    // Which may have moved it.
+    const left = this.places.get(id)
     this.append(id, from, at, bytes)
-    if (before !== undefined) this.leave(before, bytesBefore)
+    if (left !== undefined) this.leave(left, bytesBefore)
   }
 
-  private append(id: number, from: Buffer, at: number, bytes: number): void {
-    if (this.filling === undefined || this.chunks[this.filling]!.usedBytes + bytes > chunkBytes)
+  private makeRoom(bytes: number): void {
+    while (this.filling === undefined || this.chunks[this.filling]!.usedBytes + bytes > chunkBytes)
       this.fillNext()
+  }
+
+  /** There must be room. */
+  private append(id: number, from: Buffer, at: number, bytes: number): void {
     const chunk = this.chunks[this.filling!]!
     chunk.reader.buffer.set(from.subarray(at, at + bytes), chunk.usedBytes)
     this.places.set(id, this.filling! * chunkWords + chunk.usedBytes / wordBytes)
@@ -165,8 +172,10 @@ export class AllocationStore {
     const { buffer } = reader
     for (let at = 0; at < usedBytes; at += encodedBytes(buffer, at)) {
       const id = encodedKey(buffer, at)
-      if (this.places.get(id) === index * chunkWords + at / wordBytes)
-        this.append(id, buffer, at, encodedBytes(buffer, at))
+      if (this.places.get(id) !== index * chunkWords + at / wordBytes) continue
+      const bytes = encodedBytes(buffer, at)
+      this.makeRoom(bytes)
+      this.append(id, buffer, at, bytes)
     }
     this.chunks[index] = undefined
     this.vacant.push(index)
@@ -182,6 +191,8 @@ export class AllocationStore {
   private decode(place: number): AllocationRecord {
     const { reader } = this.chunkOf(place)
     reader.position = offsetOf(place)
+    // A record that does not decode leaves its own end.
+    reader.end = reader.buffer.length
     return (decodeChange(reader, this.context) as Put).value as AllocationRecord
   }
 

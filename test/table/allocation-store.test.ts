@@ -53,6 +53,27 @@ test('all records become larger again and again, and no room is lost to their fo
   expect(store.heldBytes / store.bytes).toBeLessThan(2.6)
 })
 
+test.each([1, 2, 10, 100, 400])(
+  '%i records change size again and again, beside none and beside many',
+  count => {
+    for (const others of [0, 20_000]) {
+      const store = new AllocationStore(context)
+      const expected = new Map<number, AllocationRecord>()
+      const put = (record: AllocationRecord) => {
+        store.set(record)
+        expected.set(record.id, record)
+      }
+      for (let id = 1001; id <= 1000 + others; id++) put(allocation(id))
+      const random = randomFrom(count)
+      for (let step = 0; step < 5000; step++) {
+        const id = 1 + Math.floor(random() * count)
+        put(allocation(id, { metadata: 'x'.repeat(Math.floor(random() * 64)) }))
+      }
+      check(store, expected)
+    }
+  },
+)
+
 test('whoever goes through it sees what is added, and not what is deleted, however much moves meanwhile', () => {
   const store = new AllocationStore(context)
   for (let id = 1; id <= 4000; id++) store.set(allocation(id))

@@ -8,8 +8,9 @@ import {
   highWaterOffset,
   journalOffset,
   readTable,
+  TableState,
 } from '../../protocol/table'
-import { formatTable, Table } from '../../src/broker/table'
+import { formatTable, Table, TableFailed } from '../../src/broker/table'
 import { BufferMedium } from './support/buffer-medium'
 import { declared, looksDamaged, met } from './support/older-program'
 import {
@@ -337,4 +338,29 @@ test('an entry of an older epoch after one of a newer, the mark of a second writ
   medium.buffer.copy(taken.buffer, end, end, end + (end - start) * 2)
   taken.buffer.writeUInt32LE(3, highWaterOffset)
   expect(() => readTable(taken.buffer)).toThrow('epoch 1 after 2: a second writer')
+})
+
+test('one record that changes size with each commit stays readable', () => {
+  const { medium, table } = fresh()
+  for (let commit = 1; commit <= 3000; commit++) {
+    const value = allocation(1, { metadata: 'x'.repeat((commit * 7) % 64) })
+    table.commit([{ put: 'allocation', value }])
+    table.shortenJournal()
+    expect([table.sequence, table.state.allocations.get(1)]).toEqual([commit, value])
+  }
+  expect(snapshot(readTable(medium.buffer).state)).toBe(snapshot(table.state))
+})
+
+test('a commit that stands and can not be followed in memory ends the writer', () => {
+  const { medium, table } = fresh()
+  table.commit([{ put: 'allocation', value: allocation(1) }])
+  const fails = jest.spyOn(TableState.prototype, 'applyEntry').mockImplementationOnce(() => {
+    throw new RangeError('no memory')
+  })
+  const change = { put: 'allocation', value: allocation(2) } as const
+  expect(() => table.commit([change])).toThrow(TableFailed)
+  fails.mockRestore()
+  expect(table.failure).toBeInstanceOf(TableFailed)
+  expect(() => table.commit([{ put: 'allocation', value: allocation(3) }])).toThrow(TableFailed)
+  expect([...reopen(medium).state.allocations.keys()]).toEqual([1, 2])
 })

@@ -157,11 +157,11 @@ export class Table {
       this.declare(changes)
       this.makeRoom(plan.entryBytes)
       this.append(sequence, plan.entryBytes)
+      this.current.applyEntry({ changes: encoded }, this.encoder.buffer)
     } catch (error) {
       this.failed = new TableFailed(`commit ${sequence}`, error)
       throw this.failed
     }
-    this.current.applyEntry({ changes: encoded }, this.encoder.buffer)
     this.lastSequence = sequence
     this.currentBytes = stateBytes
   }
