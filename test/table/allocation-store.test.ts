@@ -107,7 +107,7 @@ test('what its boot has made void is gone from the bytes too', () => {
   const free = allocation(1, { holder: null, successor: null })
   later.set(free, bytes)
   expect([later.features, later.bytes]).toEqual([0, entityBytes('allocation', free)])
-  later.set(allocation(257))
-  expect(later.get(257)).toEqual(allocation(257))
+  // So many that it is not one of the records that are still there as objects.
+  for (let id = 2; id <= 3000; id++) later.set(allocation(id, { holder: null, successor: null }))
   expect(later.get(1)).toEqual(free)
 })
