@@ -74,8 +74,8 @@ describe('a broker', () => {
     brokers.close(broker)
     closeSync(session.peer.pidfd)
   }
-  const ledger = () =>
-    allPoisoned(broker).map(({ offset, allocation, origin }) => [offset, allocation, origin])
+  const ledger = async () =>
+    (await allPoisoned(broker)).map(({ offset, allocation, origin }) => [offset, allocation, origin])
 
   beforeEach(async () => {
     Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })
@@ -94,8 +94,8 @@ describe('a broker', () => {
     fail(1 << 20)
     fail(frame)
     fail(frame)
-    await until(() => ledger().length > 0, 'the ledger has it')
-    expect(ledger()).toEqual([[frame * page, 'vm', 'kernel']])
+    await until(async () => (await ledger()).length > 0, 'the ledger has it')
+    expect(await ledger()).toEqual([[frame * page, 'vm', 'kernel']])
     expect(broker.inventory.byName.get('vm')!.record.verdict).toBe('poisoned')
     expect(heard.filter(({ kind }) => kind === 'poisoned')).toMatchObject([
       { allocation: 'vm', offset: 2 * page, bytes: page },
@@ -107,16 +107,16 @@ describe('a broker', () => {
     const call = { more: false } as Call
     fail(7)
     await freeze(broker, session, { reason: 'kexec' }, call)
-    expect(ledger()).toEqual([[7 * page, null, 'kernel']])
+    expect(await ledger()).toEqual([[7 * page, null, 'kernel']])
     fail(9)
-    await until(() => ledger().length > 1, 'what fails while it is frozen is in the ledger')
+    await until(async () => (await ledger()).length > 1, 'what fails while it is frozen is in the ledger')
   })
 
   test('that starts takes up what the log has since this boot', async () => {
     stop()
     fail(3)
     await start()
-    expect(ledger()).toEqual([[3 * page, null, 'kernel']])
+    expect(await ledger()).toEqual([[3 * page, null, 'kernel']])
   })
 
   test('goes on without a log that it may not read, and says so', async () => {

@@ -27,13 +27,14 @@ const reportedPlacesMax = 256
 /**
  * Records bad memory: in the ledger where the range has one, as verdict `poisoned` of its allocations, and as events to their
  * owners. From now on the broker gives it to nobody. That holds even if the table refuses to record it; then this returns the
- * refusal.
+ * refusal. owner: the extents are all its own, so that no other allocation is looked at.
  */
 export function recordPoison(
   broker: PoisonHost,
   range: Range,
   extents: readonly Extent[],
   origin: PoisonOrigin,
+  owner?: Allocation,
 ): Refusal | undefined {
   const refusals: Refusal[] = []
   const attempt = (change: () => void) => {
@@ -47,7 +48,7 @@ export function recordPoison(
   const bad = apart(extents.map(extent => wholeUnits(extent, range.source.capabilities.pageBytes)))
   let news = range.poison.outOf(bad)
   if (range.source.ownsPages) attempt(() => range.addPoison(bad, origin))
-  const concerned = allocationsWith(broker, range, bad)
+  const concerned = owner ? [owner] : allocationsWith(broker, range, bad)
   for (const allocation of concerned) {
     const { verdict, digest } = allocation.record
     if (verdict === 'poisoned' && digest === null) continue
@@ -146,10 +147,13 @@ export function scrubObserver(broker: PoisonHost, range: Range): ScrubObserver {
   }
 }
 
-/** Returns the allocations with part of any of these extents. The extents are in order and do not overlap. */
-export function allocationsWith(broker: PoisonHost, range: Range, extents: readonly Extent[]): Allocation[] {
+function allocationsWith(broker: PoisonHost, range: Range, extents: readonly Extent[]): Allocation[] {
   return [...broker.inventory.byId.values()].filter(
-    allocation =>
-      allocation.range === range && allocation.record.extents.some(own => touchesAny(own, extents)),
+    allocation => allocation.range === range && hasPartOf(allocation, extents),
   )
+}
+
+/** The extents are in order and do not overlap. */
+export function hasPartOf(allocation: Allocation, extents: readonly Extent[]): boolean {
+  return allocation.record.extents.some(own => touchesAny(own, extents))
 }

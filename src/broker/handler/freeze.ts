@@ -108,7 +108,7 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   if (inventory.byId.get(allocation.id) !== allocation) return
   if (outcome.kind === 'poisoned') {
     const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
-    recordPoison(broker, range, extents, 'kernel')
+    recordPoison(broker, range, extents, 'kernel', allocation)
     return
   }
   if (outcome.kind === 'unread')

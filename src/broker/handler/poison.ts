@@ -5,7 +5,7 @@ import type {
   MarkPoisonedOut,
   Poison,
 } from '../../../protocol/generated/broker'
-import type { Extent } from '../../../protocol/table'
+import type { Extent, PoisonRecord } from '../../../protocol/table'
 import { poisonedPagesPerUidMax, poisonRowsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import {
@@ -21,16 +21,18 @@ import {
   without,
 } from '../allocator/extents'
 import type { Broker } from '../broker'
-import { allocationsWith, recordPoison } from '../contents/poison'
+import { hasPartOf, recordPoison } from '../contents/poison'
 import { refuse } from '../refusal'
 import type { Session } from '../session/session'
+import { Slices } from '../slices'
+import type { Allocation } from '../state/allocation'
 import type { Range } from '../state/range'
 import { drained, invalid } from './arguments'
 import { checkAdmin, checkOwner, findVisible } from './authorize'
 
 /** Works while frozen too: a failure of memory can't wait. */
 export function markPoisoned(broker: Broker, session: Session, input: MarkPoisonedIn): MarkPoisonedOut {
-  const { range, extents } = place(broker, session, input)
+  const { range, extents, allocation } = place(broker, session, input)
   const { pageBytes } = range.source.capabilities
   const pages = extents.map(extent => wholeUnits(extent, pageBytes))
   const confirmed = broker.kernelLog.poisonOf(range, pages)
@@ -40,17 +42,20 @@ export function markPoisoned(broker: Broker, session: Session, input: MarkPoison
     checkCredible(broker, session, range, doubted, input.name!)
   }
   // The kernel's word counts first. Only the rest is on the caller's word.
-  if (confirmed.length > 0) recordPoison(broker, range, confirmed, 'kernel')
-  const refusal = recordPoison(broker, range, extents, session.isAdmin ? 'operator' : 'owner')
+  if (confirmed.length > 0) recordPoison(broker, range, confirmed, 'kernel', allocation)
+  const refusal = recordPoison(broker, range, extents, session.isAdmin ? 'operator' : 'owner', allocation)
   if (refusal) throw refusal
-  return { poisoned: view(broker, range, inOrder(pages)).slice(0, poisonRowsMax) }
+  const meant = inOrder(pages)
+  const records = range.poison.records.filter(record => touchesAny(entryOf(record), meant))
+  const rows = view(range, records, allocation ? [allocation] : broker.inventory.byId.values())
+  return { poisoned: rows.filter(row => touchesAny(row, meant)).slice(0, poisonRowsMax) }
 }
 
 function place(
   broker: Broker,
   session: Session,
   { name, range: rangeName, offset, length, secret }: MarkPoisonedIn,
-): { range: Range; extents: Extent[] } {
+): { range: Range; extents: Extent[]; allocation?: Allocation } {
   const { inventory } = broker
   const check = (bytes: number, what: string) => {
     if (offset < 0 || offset >= bytes) invalid('offset', `an offset is inside the ${what} of ${bytes} bytes`)
@@ -64,7 +69,7 @@ function place(
     if (allocation.sharedWith(session.uid) === undefined)
       checkOwner(session, allocation, secret, { admin: true })
     check(record.bytes, 'allocation')
-    return { range, extents: inRange(record.extents, offset, length) }
+    return { range, extents: inRange(record.extents, offset, length), allocation }
   }
   if (typeof rangeName !== 'string') invalid('name', 'either a name or a range is needed')
   checkAdmin(session, 'mark memory of a range')
@@ -122,7 +127,7 @@ export async function listPoisoned(
   _input: object,
   call: Call,
 ): Promise<ListPoisonedOut> {
-  const rows = allPoisoned(broker)
+  const rows = await allPoisoned(broker)
   let sent = 0
   for (; call.more && rows.length - sent > poisonRowsMax && !call.ended; sent += poisonRowsMax) {
     const poisoned = rows.slice(sent, sent + poisonRowsMax)
@@ -132,34 +137,49 @@ export async function listPoisoned(
   return { poisoned: rows.slice(sent, sent + poisonRowsMax) }
 }
 
-/** Returns the ledgers of all ranges. */
-export function allPoisoned(broker: Broker): Poison[] {
-  const ranges = [...broker.inventory.ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
-  return ranges.flatMap(range => view(broker, range))
+/** Returns the ledgers of all ranges. It looks at all allocations of a range that has bad memory, in slices. */
+export async function allPoisoned(broker: Broker): Promise<Poison[]> {
+  const { byId, ranges } = broker.inventory
+  const rows: Poison[] = []
+  const slices = new Slices()
+  for (const range of [...ranges.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (!range.readable || range.poison.records.length === 0) continue
+    const records = [...range.poison.records]
+    const bad = records.map(entryOf)
+    const owners: Allocation[] = []
+    for (const allocation of byId.values()) {
+      if (allocation.range === range && hasPartOf(allocation, bad)) owners.push(allocation)
+      await slices.next()
+    }
+    rows.push(...view(range, records, owners))
+  }
+  return rows
 }
 
-/** The ledger of a range, or of some of its pages. Each allocation that has part of an entry gets a row. */
-function view(broker: Broker, range: Range, pages?: readonly Extent[]): Poison[] {
-  if (!range.readable) return []
-  const entryOf = ({ id, length }: { id: number; length: number }) => ({ offset: id, length })
-  const isMeant = (part: Extent) => !pages || touchesAny(part, pages)
-  const records = range.poison.records.filter(record => isMeant(entryOf(record)))
+/** A row for each part of an entry: of each allocation that has any of it, and of what nobody has. */
+function view(range: Range, records: readonly PoisonRecord[], among: Iterable<Allocation>): Poison[] {
   if (records.length === 0) return []
-  const owned = inOrder(
-    allocationsWith(broker, range, records.map(entryOf)).flatMap(({ name, record }) =>
-      record.extents.map(extent => ({ name, ...extent })),
-    ),
-  )
+  const bad = records.map(entryOf)
+  const owned: (Extent & { name: string })[] = []
+  for (const allocation of among) {
+    if (allocation.range !== range || !hasPartOf(allocation, bad)) continue
+    const { name, record } = allocation
+    owned.push(...record.extents.map(extent => ({ name, ...extent })))
+  }
+  const inPlace = inOrder(owned)
   return records.flatMap(({ id, length, seenAtMs, origin }) => {
     const entry = { offset: id, length }
-    const owners = touched(entry, owned)
+    const owners = touched(entry, inPlace)
     const rows = [
       ...owners.map(owner => ({ ...overlap(owner, entry)!, allocation: owner.name })),
       ...without(entry, owners).map(piece => ({ ...piece, allocation: null })),
     ]
     return rows
-      .filter(isMeant)
       .sort((a, b) => a.offset - b.offset)
       .map(row => ({ range: range.name, ...row, seenAt: seenAtMs, origin }))
   })
+}
+
+function entryOf({ id, length }: PoisonRecord): Extent {
+  return { offset: id, length }
 }

@@ -67,7 +67,7 @@ function judge(broker: Broker, allocation: Allocation, before: string | null, ou
     return { verdict: 'unverified', detail: 'it was released meanwhile' }
   if (outcome.kind === 'poisoned') {
     const extents = outcome.pieces.flatMap(({ offset, length }) => inRange(record.extents, offset, length))
-    const refusal = recordPoison(broker, range, extents, 'kernel')
+    const refusal = recordPoison(broker, range, extents, 'kernel', allocation)
     const pieces = boundedText(
       outcome.pieces.map(({ offset, length }) => `${length} bytes at ${offset}`).join(', '),
       piecesBytesMax,

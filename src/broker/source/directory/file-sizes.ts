@@ -52,7 +52,7 @@ export class FileSizes {
       blind: error =>
         host.limited(
           error
-            ? `the kernel gives no notices of changed files (${error.message}); the broker checks all files every 2 s instead`
+            ? `the kernel gives no notices of changed files (${error.message}); the broker looks at all files again and again instead, at most a minute apart`
             : undefined,
         ),
     })

@@ -28,7 +28,7 @@ interface WatchEvents {
 /**
  * Reports which files of a directory somebody wrote to or resized, by the kernel's notices (inotify). Ordinary use through mmap
  * makes none. After too many notices it reads none for a while, and then reports all files. Anybody can use up the host's
- * inotify instances and watches. Without a watch it reports all files every two seconds, and asks for a watch each time.
+ * inotify instances and watches. Without a watch it reports every two seconds that any file may have changed, and asks for a watch each time.
  */
 export class DirectoryWatch {
   private readonly buffer = Buffer.alloc(readBytes)
