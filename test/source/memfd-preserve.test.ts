@@ -25,7 +25,7 @@ import {
   pinnableBytes,
   Room,
 } from '../../src/broker/source/memfd/host-memory'
-import { liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
+import { isHandedOver, liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
 import { OverKexec } from '../../src/broker/source/memfd/over-kexec'
 import { Preservation } from '../../src/broker/source/memfd/preservation'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
@@ -73,13 +73,27 @@ test('memory where the next kernel starts does not count as memory that can be p
   expect(pinnableBytes('MemAvailable:     100 kB\nCmaFree:          400 kB\n')).toBe(0)
 })
 
-test('of all memory cgroups around the broker, the fullest one counts', () => {
-  const root = mkdtempSync(path.join(tmpdir(), 'membroker-cgroup-'))
-  try {
+function inFolder(use: (folder: string, write: (file: string, text: string) => void) => void) {
+  return () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'membroker-memfd-'))
+    const write = (file: string, text: string) => {
+      mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
+      writeFileSync(path.join(folder, file), text)
+    }
+    try {
+      use(folder, write)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+}
+
+test(
+  'of all memory cgroups around the broker, the fullest one counts, without the files that the kernel drops',
+  inFolder((root, write) => {
     const group = (name: string, max: string, current: number) => {
-      mkdirSync(path.join(root, name), { recursive: true })
-      writeFileSync(path.join(root, name, 'memory.max'), `${max}\n`)
-      writeFileSync(path.join(root, name, 'memory.current'), `${current}\n`)
+      write(`${name}/memory.max`, `${max}\n`)
+      write(`${name}/memory.current`, `${current}\n`)
     }
     group('a', '1000', 900)
     group('a/b', 'max', 800)
@@ -87,19 +101,50 @@ test('of all memory cgroups around the broker, the fullest one counts', () => {
     group('a/b', '850', 800)
     expect(chargeableBytes(root, '/a/b')).toBe(50)
     expect(chargeableBytes(root, '/other')).toBe(Number.POSITIVE_INFINITY)
-  } finally {
-    rmSync(root, { recursive: true })
-  }
-})
+    const stat =
+      'anon 9\nfile 790\nshmem 390\nfile_dirty 30\nfile_writeback 10\ninactive_file 100\nactive_file 300\n'
+    write('a/b/memory.stat', stat)
+    expect(chargeableBytes(root, '/a/b')).toBe(100)
+    write('a/memory.stat', stat)
+    expect(chargeableBytes(root, '/a/b')).toBe(410)
+    write('a/c/memory.min', '200\n')
+    expect(chargeableBytes(root, '/a/b')).toBe(260)
+    write('a/c/memory.min', 'max\n')
+    expect(chargeableBytes(root, '/a/b')).toBe(100)
+  }),
+)
 
 test('what a cgroup has no room for, with the records of it and what the broker takes, is refused', () => {
   const MiB = 2 ** 20
-  checkChargeable(0, 0)
-  checkChargeable(256 * MiB, 289 * MiB)
-  const reason =
-    /^268435456 bytes .* need 303038464 bytes, .* have 303038463 .*MemoryMax=.*: all of them stay .* restart the broker/
-  expect(() => checkChargeable(256 * MiB, 289 * MiB - 1)).toThrow(reason)
+  checkChargeable(0, 'stays', 0)
+  checkChargeable(256 * MiB, 'stays', 289 * MiB)
+  const refusal = (state: Parameters<typeof checkChargeable>[1]) => () =>
+    checkChargeable(256 * MiB, state, 289 * MiB - 1)
+  expect(refusal('stays')).toThrow(
+    /^268435456 bytes .* has preserved need 303038464 bytes, .* have 303038463 .*MemoryMax=.*: all of them stay .* restart the broker/,
+  )
+  expect(refusal('unasked')).toThrow(
+    /may have preserved .* asked the kernel for none\. Raise .* restart the broker/,
+  )
+  expect(refusal('tableTaken')).toThrow(
+    /has preserved .* asked the kernel for the table .* no restart of the broker/,
+  )
 })
+
+test(
+  'nothing can be preserved after a cold boot, and may be wherever that is not known',
+  inFolder((folder, write) => {
+    expect(isHandedOver(path.join(folder, 'of another architecture'))).toBe(true)
+    write('version', '0x020f\n')
+    expect(isHandedOver(folder)).toBe(false)
+    write('setup_data/0/type', '0x9\n')
+    expect(isHandedOver(folder)).toBe(false)
+    write('setup_data/1/type', '0xa\n')
+    expect(isHandedOver(folder)).toBe(true)
+    rmSync(path.join(folder, 'setup_data/1/type'))
+    expect(isHandedOver(folder)).toBe(true)
+  }),
+)
 
 test('memory that does not fit when holes are filled and pages move is refused before the kernel is asked', () => {
   const meminfo = (available: number, cmaTotal: number, cmaFree: number) =>
@@ -411,6 +456,31 @@ test(
     expect([kept.keeps(1), kept.keeps(2)]).toEqual([true, false])
     await kept.end(memories[1]!)
     expect(kept.isComplete).toBe(true)
+  }),
+)
+
+test(
+  'without an fd store no reason promises that a restart brings memory back that this broker has',
+  withSessions(async ({ preservation }) => {
+    const reasons: string[] = []
+    const host = { unavailable: (_memory: AllocationMemory, why: string) => reasons.push(why) }
+    const kept = new OverKexec('no', preservation, host as Partial<SourceHost> as SourceHost)
+    const refused = Object.assign(new Error('refused'), { code: 'EINVAL', syscall: 'ioctl' })
+    const refuse = async () => Promise.reject(refused)
+    Object.assign(preservation, { isKept: refuse, retrieve: refuse, discard: async () => [] })
+    const find = () => kept.findTable(new Map(), { table: 0, range: 0 })
+    await expect(find()).rejects.toThrow(
+      /could not be taken \(refused\)\. Correct that, then restart the broker/,
+    )
+    Object.assign(preservation, { isKept: async () => true })
+    Object.defineProperty(preservation, 'holdsMemory', { value: true })
+    await expect(find()).rejects.toThrow(
+      /could not be taken \(refused\), .*: no restart of the broker brings it back/,
+    )
+    await kept.takeUp(memories.slice(1), new Map())
+    expect(reasons).toEqual([
+      'refused. No restart of the broker brings its memory back: no fd store keeps it',
+    ])
   }),
 )
 

@@ -17,6 +17,7 @@ const inGroup = '/run/in-group'
 /** The broker has room in it. What it would retrieve has none beside it. */
 const limitBytes = 150 * MiB
 const keptBytes = 128 * MiB
+const enoughBytes = 300 * MiB
 
 const range = (name: string) => `
 [[range]]
@@ -26,6 +27,27 @@ bytes = "192MiB"
 preserve = "always"
 `
 const config = `${range('kept')}${range('replaced')}`
+
+/** Nothing is preserved: the memory of a range is charged to whoever uses it, and the broker's limit may be far below it. */
+async function beginSmall(host: Host): Promise<void> {
+  await limitMemory(host)
+  for (const places of [0, 600]) {
+    const service = preservingManager(config, places, inGroup)
+    await service.start()
+    host.same(
+      (await states(host)).map(([state]) => state),
+      ['online', 'online'],
+      `the ranges after a cold boot, beside ${places} places in the fd store`,
+    )
+    const client = await host.connect()
+    const mapping = await (await client.allocate({ name: 'new', size: MiB, range: 'kept' })).map()
+    fillWithPattern(mapping.window(), 5)
+    await client.close()
+    await service.signal(9)
+    await service.dispose()
+    rmSync(brokerSocket)
+  }
+}
 
 async function begin(host: Host): Promise<void> {
   const service = preservingManager(config)
@@ -52,7 +74,8 @@ async function replace(host: Host, service: Manager): Promise<void> {
   host.check(session > 0, 'a session of the name that the allocation had')
 }
 
-function limitMemory(): void {
+async function limitMemory(host: Host): Promise<void> {
+  await host.sh(`mount -t cgroup2 cgroup2 ${groups} && echo +memory >${groups}/cgroup.subtree_control`)
   mkdirSync(group)
   writeFileSync(`${group}/memory.max`, String(limitBytes))
   writeFileSync(inGroup, `#!/bin/sh\necho $$ >${group}/cgroup.procs\nexec /opt/bin/manager "$@"\n`)
@@ -71,8 +94,7 @@ async function states(host: Host): Promise<Array<[string, string]>> {
 
 /** What does not fit is left in the kernel, by one broker after the other. */
 async function refuse(host: Host): Promise<void> {
-  await host.sh(`mount -t cgroup2 cgroup2 ${groups} && echo +memory >${groups}/cgroup.subtree_control`)
-  limitMemory()
+  await limitMemory(host)
   const before = totalBytes(host)
   await refuseWithoutStore(host)
   const service = preservingManager(config, 600, inGroup)
@@ -94,7 +116,7 @@ async function refuse(host: Host): Promise<void> {
     host.check(totalBytes(host) - before < keptBytes / 2, "its memory is still the kernel's")
     await service.signal(9)
   }
-  writeFileSync(`${group}/memory.max`, 'max')
+  await enoughBesideFiles(host)
   await service.start()
   host.same(
     (await states(host)).map(([state]) => state),
@@ -107,17 +129,43 @@ async function refuse(host: Host): Promise<void> {
   await client.close()
 }
 
+/** Full, of what the kernel drops when it needs the room. */
+async function enoughBesideFiles(host: Host): Promise<void> {
+  writeFileSync(`${group}/memory.max`, String(enoughBytes))
+  await host.sh(`echo $$ >${group}/cgroup.procs; cat /dev/vda /dev/vdb >/dev/null`)
+  const current = Number(host.read(`${group}/memory.current`))
+  host.check(current > enoughBytes - keptBytes / 2, `the cgroup is full of files: ${current}`)
+}
+
 /** Nothing keeps what this broker takes: it takes nothing. */
 async function refuseWithoutStore(host: Host): Promise<void> {
   const service = preservingManager(config, 0, inGroup)
   await service.start()
   for (const [state, reason] of await states(host)) {
     host.same(state, 'readOnly', 'a range that may not fit')
-    host.check(/Raise the limit/.test(reason), `its reason: ${reason}`)
+    host.check(
+      /may have preserved .* asked the kernel for none\. Raise the limit/.test(reason),
+      `its reason: ${reason}`,
+    )
   }
   await service.signal(9)
   await service.dispose()
   rmSync(brokerSocket)
+}
+
+/** Nobody may want what a range had that is not to be preserved any more: the broker asks for its table, whatever fits. */
+async function refuseWithoutPreserve(host: Host): Promise<void> {
+  await limitMemory(host)
+  const service = preservingManager(config.replaceAll('preserve = "always"', ''), 0, inGroup)
+  await service.start()
+  const [[state, reason]] = (await states(host)) as [[string, string]]
+  host.same(state, 'readOnly', 'a range that is not to be preserved any more, and does not fit')
+  host.check(
+    /has preserved .* asked the kernel for the table already, .*: no restart of the broker brings it back/.test(
+      reason,
+    ),
+    `its reason: ${reason}`,
+  )
 }
 
 const scenario: Scenario = {
@@ -128,9 +176,12 @@ const scenario: Scenario = {
   machine: oneProcessor,
   parameters: ['kho=on', 'liveupdate=on'],
   steps: [
+    stage('a first start in a small cgroup, where nothing is preserved', beginSmall),
     stage('memory that is preserved, and a memfd in place of one', begin),
     kexec(),
     stage('it is not retrieved into a small cgroup, and is there once the limit is raised', refuse),
+    kexec(),
+    stage('without preserve and without an fd store, the reason promises nothing', refuseWithoutPreserve),
   ],
 }
 export default scenario

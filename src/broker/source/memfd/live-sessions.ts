@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { SourceError } from '../../failure'
@@ -75,6 +76,28 @@ export async function whyNotLive(): Promise<string | undefined> {
         )
     }
     throw new SourceError(`${message}: end that, ${restartHere}`, { cause: error })
+  }
+}
+
+/** What this kernel got from whatever started it (x86). */
+const bootParameters = '/sys/kernel/boot_params'
+/** From a kernel before it (SETUP_KEXEC_KHO of asm/setup_data.h). */
+const handover = 10
+
+/**
+ * Whether a kernel before may have preserved anything: not after a cold boot. The kernel lists no sessions, and to ask for one
+ * takes it.
+ */
+export function isHandedOver(folder = bootParameters): boolean {
+  const data = path.join(folder, 'setup_data')
+  // Without an item there is no such folder.
+  if (existsSync(folder) && !existsSync(data)) return false
+  try {
+    return readdirSync(data).some(
+      item => Number(readFileSync(path.join(data, item, 'type'), 'latin1')) === handover,
+    )
+  } catch {
+    return true
   }
 }
 

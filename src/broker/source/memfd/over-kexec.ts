@@ -9,7 +9,7 @@ import type { Part, Session } from '../../service/inherited'
 import { NotInTime } from '../../worker/errors'
 import type { AllocationMemory, SourceHost } from '../source'
 import { checkChargeable, Room } from './host-memory'
-import { bootFrees, restartHere, whyNotLive } from './live-sessions'
+import { bootFrees, isHandedOver, restartHere, whyNotLive } from './live-sessions'
 import { Preservation } from './preservation'
 
 /** For the service manager to close a session. */
@@ -83,14 +83,18 @@ export class OverKexec {
     const { sessions, host } = this
     await sessions.endOthers(parts)
     if (parts.has('table')) return undefined
-    if (host.fdStore) checkChargeable(bytes.table)
     // What this broker takes would end with it, the table too: so it asks for nothing before all of it has room.
-    else if (this.isWanted) checkChargeable(bytes.table + bytes.range)
-    return takingUp(async () => {
-      const table = await sessions.retrieve('table', process.getuid!())
-      if (table === undefined && (await sessions.hasMemoryOfKernelBefore()))
+    if (!host.fdStore && this.isWanted && isHandedOver())
+      checkChargeable(bytes.table + bytes.range, 'unasked')
+    return this.takingUp(async () => {
+      const self = process.getuid!()
+      if (await sessions.isKept('table', self)) {
+        checkChargeable(bytes.table, host.fdStore ? 'stays' : 'tableTaken')
+        return sessions.retrieve('table', self)
+      }
+      if (await sessions.hasMemoryOfKernelBefore())
         throw new SourceError(`the kernel before has preserved memory of it, and not its table: ${bootFrees}`)
-      return table
+      return undefined
     })
   }
 
@@ -125,8 +129,27 @@ export class OverKexec {
   async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
     const { sessions, host } = this
     this.unavailable = await this.inHurry(() =>
-      takingUp(() => retrieveMissing(sessions, host, memories, files)),
+      this.takingUp(() => retrieveMissing(sessions, host, memories, files)),
     )
+  }
+
+  /** With an fd store, what the kernel before has preserved stays there where the work fails, or in the store. @throws SourceError */
+  private async takingUp<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof SourceError || !isEnvironment(error)) throw error
+      const cause = error as Error
+      const isEnding = !this.host.fdStore && this.sessions.holdsMemory
+      const why =
+        error instanceof Refusal
+          ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
+            `('broker-ctl doctor' has the command), ${restartHere}`
+          : isEnding
+            ? `it could not be taken (${cause.message}), and no fd store keeps what the broker has of it: ${bootFrees}`
+            : `it could not be taken (${cause.message}). Correct that, ${restartHere}`
+      throw new SourceError(`of what the kernel before has preserved, ${why}`, { cause })
+    }
   }
 
   /** Nobody can change anything: the broker starts, or is frozen. */
@@ -230,22 +253,6 @@ export class OverKexec {
 /** Parts that can't be preserved or taken up, and why. */
 type Failures = Map<Part, NodeJS.ErrnoException>
 
-/** What the kernel before has preserved stays there where the work fails, or in the fd store. @throws SourceError */
-async function takingUp<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof SourceError || !isEnvironment(error)) throw error
-    const cause = error as Error
-    const why =
-      error instanceof Refusal
-        ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
-          "('broker-ctl doctor' has the command)"
-        : `it could not be taken (${cause.message}). Correct that`
-    throw new SourceError(`of what the kernel before has preserved, ${why}, ${restartHere}`, { cause })
-  }
-}
-
 /**
  * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows. Returns what could not be
  * taken. @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
@@ -265,7 +272,9 @@ async function retrieveMissing(
       unavailable.set(memory.id, error as NodeJS.ErrnoException)
       host.unavailable(
         memory,
-        `${(error as Error).message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`,
+        host.fdStore
+          ? `${(error as Error).message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
+          : `${(error as Error).message}. No restart of the broker brings its memory back: no fd store keeps it`,
       )
     }
   }
@@ -277,7 +286,10 @@ async function retrieveMissing(
       await attempt(memory, async () => {
         if (await preservation.isKept(memory.id, memory.uid)) kept.push(memory)
       })
-  checkChargeable(kept.reduce((sum, memory) => sum + memory.bytes, 0))
+  checkChargeable(
+    kept.reduce((sum, memory) => sum + memory.bytes, 0),
+    host.fdStore ? 'stays' : 'tableTaken',
+  )
   for (const memory of kept)
     await attempt(memory, async () => {
       const fd = await preservation.retrieve(memory.id, memory.uid)
