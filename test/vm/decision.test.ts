@@ -15,6 +15,7 @@ const memory = (
   bytes,
   generation,
   verdict,
+  mayBeOnDisk: false,
 })
 const state = {
   memory: [

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerError } from '../../index'
 import { exitCode, Failure } from '../exit'
@@ -14,19 +15,27 @@ export interface Ended {
   readonly sentence: string
 }
 
-/** A program of the host, in a process group of its own: what interrupts us does not interrupt it. */
-export function start(command: readonly string[]): { ended: Promise<Ended>; kill(): void } {
+/**
+ * A program of the host, in a process group of its own: what interrupts us does not interrupt it.
+ * @param fds descriptors of this process, which it has as 3, 4, ...
+ */
+export function start(
+  command: readonly string[],
+  fds: readonly number[] = [],
+): { ended: Promise<Ended>; kill(): void } {
   const name = command.join(' ')
-  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const stdio: ['ignore', 'pipe', 'pipe', ...number[]] = ['ignore', 'pipe', 'pipe', ...fds]
+  const child = spawn(command[0]!, command.slice(1), { stdio, detached: true })
   let words = ''
-  for (const stream of [child.stdout, child.stderr])
+  const [, stdout, stderr] = child.stdio as unknown as [null, Readable, Readable]
+  for (const stream of [stdout, stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-wordsMax)
     })
   const ended = new Promise<Ended>(resolve => {
     child.once('error', error => resolve({ good: false, sentence: `${name}: ${error.message}` }))
     child.once('exit', async (code, signal) => {
-      if (child.stdout.readable || child.stderr.readable)
+      if (stdout.readable || stderr.readable)
         await Promise.race([new Promise(done => child.once('close', done)), sleep(wordsMs)])
       const line = words.trim().split('\n').at(-1) ?? ''
       const how = signal === null ? `ended with ${code}` : `was ended by ${signal}`
@@ -45,8 +54,9 @@ export async function run(
   code: string,
   boundMs: number,
   signal?: AbortSignal,
+  fds: readonly number[] = [],
 ): Promise<void> {
-  const { ended, kill } = start(command)
+  const { ended, kill } = start(command, fds)
   const late = sleep(boundMs, 'late' as const, { ref: false, ...(signal && { signal }) }).catch(
     () => 'aborted' as const,
   )

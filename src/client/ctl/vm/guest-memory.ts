@@ -3,6 +3,7 @@ import { formatSize } from '../../../../protocol/units'
 import type { AllocationInfo, Broker } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
+import { mayBeOnDisk } from './disk'
 import { Launcher } from './launcher'
 import { type Patience, withRoom } from './room'
 import type { MemorySettings } from './settings'
@@ -14,6 +15,7 @@ export interface GuestMemory {
   /** broker-ctl makes it with the memory, and the memory keeps it: other memory of the same name has another one. */
   readonly generation: string
   readonly verdict: AllocationInfo['verdict']
+  readonly mayBeOnDisk: boolean
 }
 
 export interface MemoryOwner {
@@ -38,12 +40,15 @@ export async function ensureMemory(
 ): Promise<GuestMemory[]> {
   const deadline = performance.now() + waitMs
   const ensured: GuestMemory[] = []
+  const ranges = await owner.broker.ranges({ signal: owner.signal })
+  const onDisk = new Set(ranges.filter(mayBeOnDisk).map(({ name }) => name))
   for (const settings of memory) {
     const found = (await find(owner, settings.allocation)) ?? (await make(owner, settings))
     const info = found.holderPid === null ? found : await unheld(owner, found, deadline)
     check(info, settings)
     const generation = await generationOf(owner, info)
-    ensured.push({ allocation: info.name, bytes: settings.bytes, generation, verdict: info.verdict })
+    const { name: allocation, range, verdict } = info
+    ensured.push({ allocation, bytes: settings.bytes, generation, verdict, mayBeOnDisk: onDisk.has(range) })
   }
   return ensured
 }

@@ -1,5 +1,7 @@
 import { formatSize, MiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
+import { firstMemoryFd } from './command-line'
+import { type MemoryFile, syncFiles } from './disk'
 import type { GuestMemory } from './guest-memory'
 import type { Machine } from './machine'
 import {
@@ -57,7 +59,13 @@ export class GuestSaver {
    * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before; or it is stopped as before, and can be saved.
    * GuestStuck: it ran before, and is stopped
    */
-  async save(machine: Machine, order: SaveOrder): Promise<SavedState> {
+  save(machine: Machine, order: SaveOrder): Promise<SavedState> {
+    return this.saveNow(machine, order).catch(error => {
+      throw asFailure(error)
+    })
+  }
+
+  private async saveNow(machine: Machine, order: SaveOrder): Promise<SavedState> {
     const deadline = performance.now() + order.ms
     const leftMs = () => Math.max(0, deadline - performance.now())
     const status = await machine.status()
@@ -74,9 +82,9 @@ export class GuestSaver {
       if (!isSent) this.sent = await this.send(machine, facts, order, leftMs)
       order.signal?.throwIfAborted()
       if (leftMs() === 0) throw failed('the deadline was over before the guest was saved')
-      return await this.store(machine, pausedAt, order, leftMs())
+      return await this.store(machine, pausedAt, order, leftMs)
     } catch (error) {
-      const failure = error instanceof Failure ? error : failed((error as Error).message)
+      const failure = asFailure(error as Error)
       if (running) await machine.goOn(failure)
       throw failure
     }
@@ -86,12 +94,14 @@ export class GuestSaver {
   private async prepare(
     machine: Machine,
     running: boolean,
-    { memory, progress }: SaveOrder,
+    order: SaveOrder,
     leftMs: () => number,
   ): Promise<SentGuest['facts']> {
+    const { memory, signal, progress } = order
     const own = await machine.ownMemoryBytes()
     if (own !== undefined)
       await makeRoom(this.state, own + Math.ceil(own / 128) + devicesBytes, leftMs(), progress)
+    await syncFiles(this.files(machine, order), 'filesystems', { ms: leftMs(), signal, progress })
     const facts = {
       memory: memory.map(({ generation, bytes }) => ({ generation, bytes })),
       machine: await machine.machineType(),
@@ -129,23 +139,47 @@ export class GuestSaver {
   private async store(
     machine: Machine,
     pausedAt: number,
-    { update, progress }: SaveOrder,
-    ms: number,
+    order: SaveOrder,
+    leftMs: () => number,
   ): Promise<SavedState> {
     const { state } = this
+    const { update, signal, progress } = order
     const { facts, bytes, unwritten } = this.sent!
     erase(state)
-    await makeRoom(state, bytes, ms, progress)
+    const hasGrown = await makeRoom(state, bytes, leftMs(), progress)
     let offset = bytes - unwritten.reduce((sum, chunk) => sum + chunk.length, 0)
     for (const chunk of unwritten) {
       writePayload(state, offset, chunk)
       offset += chunk.length
     }
-    if (!this.has(machine)) throw failed('somebody let the guest run meanwhile')
+    const what = hasGrown ? 'filesystems' : 'contents'
+    const from = performance.now()
+    const onDisk = await syncFiles(this.files(machine, order), what, { ms: leftMs(), signal, progress })
+    this.checkStands(machine)
     const saved = { ...facts, update, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
     publishSave(state, bytes, saved)
-    progress(`${formatSize(bytes)} of device state are saved`)
+    try {
+      await syncFiles(state.files, 'contents', { ms: leftMs(), signal })
+      this.checkStands(machine)
+    } catch (error) {
+      erase(state)
+      throw error
+    }
+    const took = onDisk ? `, and on the disk after ${(performance.now() - from).toFixed(0)} ms` : ''
+    progress(`${formatSize(bytes)} of device state are saved${took}`)
     return saved
+  }
+
+  /** Nothing is true of a guest that has run. @throws Failure */
+  private checkStands(machine: Machine): void {
+    if (!this.has(machine)) throw failed('somebody let the guest run meanwhile')
+  }
+
+  private files({ process }: Machine, { memory }: SaveOrder): MemoryFile[] {
+    const all = memory.map(({ allocation: name, mayBeOnDisk }, index) => ({
+      ...{ name, file: `/proc/${process.pid}/fd/${firstMemoryFd + index}`, mayBeOnDisk },
+    }))
+    return [...all.filter(({ mayBeOnDisk }) => mayBeOnDisk), ...this.state.files]
   }
 }
 
@@ -165,18 +199,19 @@ async function openState(state: StateMemory, ms: number): Promise<void> {
   })
 }
 
-/** @throws Failure SaveFailed */
+/** Returns whether the state's memory has grown. @throws Failure SaveFailed */
 async function makeRoom(
   state: StateMemory,
   payloadBytes: number,
   ms: number,
   progress: (text: string) => void,
-): Promise<void> {
+): Promise<boolean> {
   const bytes = headerBytes + payloadBytes
-  if (bytes <= state.bytes) return
+  if (bytes <= state.bytes) return false
   progress(`${state.name} grows to ${formatSize(bytes)}`)
   try {
     await state.grow(bytes, AbortSignal.timeout(Math.ceil(ms)))
+    return true
   } catch (error) {
     throw failed(
       `a save needs ${formatSize(bytes)}, ${state.name} has ${formatSize(state.bytes)} and does not grow: ${(error as Error).message}`,
@@ -199,6 +234,14 @@ function* payload(state: StateMemory, { payloadBytes }: SavedState): Generator<B
     yield readPayload(state, offset, Math.min(loadChunkBytes, payloadBytes - offset))
 }
 
+/** Nothing is saved any more, nor after a power cut. @throws Failure DiskFailed; then it is erased, but a power cut may undo that */
+export async function eraseForGood(state: StateMemory, ms: number): Promise<void> {
+  erase(state)
+  await syncFiles(state.files, 'contents', { ms }).catch(error => {
+    throw new Failure('DiskFailed', error.message, exitCode.refused)
+  })
+}
+
 /**
  * Uses up what was saved, and then the guest goes on, if it ran. Nothing may come between the two. If erasing came after cont,
  * a crash between them would let the guest run twice from here. If it came earlier, a crash would lose the guest.
@@ -210,17 +253,23 @@ export async function useUp(
   saved: SavedState,
   ms: number,
 ): Promise<void> {
-  erase(state)
-  if (!saved.running) return
   const { timesRun } = machine
   try {
-    await machine.cont(ms)
+    await eraseForGood(state, ms)
+    if (saved.running) await machine.cont(ms)
   } catch (error) {
     // Once QEMU is gone, all that it has said is known: without RESUME the guest has not run.
     if ((error as { kind?: string }).kind === 'lost') await machine.kill()
-    if (machine.timesRun === timesRun) publishSave(state, saved.payloadBytes, saved)
+    if (machine.timesRun === timesRun) {
+      publishSave(state, saved.payloadBytes, saved)
+      await syncFiles(state.files, 'contents', { ms }).catch(() => {})
+    }
     throw error
   }
+}
+
+function asFailure(error: Error): Failure {
+  return error instanceof Failure ? error : failed(error.message)
 }
 
 function failed(message: string): Failure {

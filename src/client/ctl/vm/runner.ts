@@ -6,13 +6,13 @@ import type { UpgradeRequest } from './control'
 import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
-import { GuestSaver, loadGuest, useUp } from './guest-state'
+import { eraseForGood, GuestSaver, loadGuest, useUp } from './guest-state'
 import type { Inherited } from './launcher'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
 import { becomeQemu } from './qemu-command'
 import { endFailure, type QemuProcess } from './qemu-process'
-import { erase, readSave, type SavedState } from './saved-state'
+import { readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
 import { SocketFiles } from './socket-files'
@@ -287,7 +287,7 @@ export class Runner {
         manager.ready('running; it went on from where it was saved')
         return
       }
-      erase(state)
+      await eraseForGood(state, settings.startMs)
       await machine.cont()
     } catch (error) {
       await machine.quit()
@@ -318,9 +318,9 @@ export class Runner {
     if (state === 'paused') this.standing.enter('running')
     if (state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
-    erase(this.parts.state)
     this.saved = undefined
     this.standing.enter('running')
+    await this.isDone(eraseForGood(this.parts.state, this.settings.saveMs))
     this.standing.describe('running')
     this.onUnprepared('somebody let the guest run; it is saved again')
   }
@@ -401,7 +401,7 @@ export class Runner {
   ): ReturnType<UpgradeOrder['save']> {
     const { state } = this.parts
     const saved = await this.save(machine, null, ms, progress)
-    erase(state)
+    await eraseForGood(state, ms)
     this.standing.enter('upgrading')
     return { running: saved.running, load: newer => loadGuest(newer, state, saved, ms) }
   }
@@ -445,8 +445,8 @@ export class Runner {
       this.standing.describe('saved')
       await this.standing.described
       if (!this.saver.has(machine)) {
-        erase(this.parts.state)
         this.saved = undefined
+        await this.isDone(eraseForGood(this.parts.state, this.settings.saveMs))
         this.standing.describe('running')
         throw new Failure('SaveFailed', 'somebody let the guest run meanwhile', exitCode.refused)
       }

@@ -1,6 +1,7 @@
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
+import { type MemoryFile, mayBeOnDisk } from './disk'
 import { onceThawed, type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
@@ -18,11 +19,13 @@ interface StateMemoryOptions {
  */
 export class StateMemory implements StateBytes {
   private readonly allocation: Allocation
+  private readonly mayBeOnDisk: boolean
   private mapping: Mapping | undefined
   private map: TableMap | undefined
 
-  private constructor(allocation: Allocation) {
+  private constructor(allocation: Allocation, mayBeOnDisk: boolean) {
     this.allocation = allocation
+    this.mayBeOnDisk = mayBeOnDisk
   }
 
   /**
@@ -44,7 +47,9 @@ export class StateMemory implements StateBytes {
       verdict: 'unverified',
       joined: false,
     }
-    const memory = new StateMemory(claimed.allocation)
+    const ranges = await broker.ranges({ signal })
+    const own = ranges.find(({ name }) => name === claimed.allocation.range)
+    const memory = new StateMemory(claimed.allocation, own !== undefined && mayBeOnDisk(own))
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
     for (const other of claimed.mappings) if (other !== whole) await thawed(() => other.close({ signal }))
     await thawed(() => memory.open(signal, whole))
@@ -99,6 +104,11 @@ export class StateMemory implements StateBytes {
 
   publish(offset: number, low: number, high: number): void {
     check('write', this.mapped.publish(offset, low, high))
+  }
+
+  /** Its file, if that may be on a disk. */
+  get files(): MemoryFile[] {
+    return this.mayBeOnDisk && this.isOpen ? [{ name: this.name, file: this.mapping!.fd }] : []
   }
 
   private get mapped(): TableMap {

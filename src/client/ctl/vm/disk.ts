@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { sourceOf } from '../../../../protocol/source'
+import { formatSize, KiB } from '../../../../protocol/units'
+import type { Range } from '../../index'
+import { run } from '../update/program'
+
+/** The file of some memory. */
+export interface MemoryFile {
+  /** The allocation's. */
+  readonly name: string
+  /** A path that this process's children reach as well, or a descriptor of this process. */
+  readonly file: string | number
+}
+
+interface SyncOptions {
+  readonly ms: number
+  readonly signal?: AbortSignal | undefined
+  readonly progress?: ((text: string) => void) | undefined
+}
+
+/** Filesystems in memory, by their magic numbers: tmpfs, hugetlbfs. */
+const inMemory = new Set([0x01021994, 0x958458f6])
+const firstInheritedFd = 3
+const progressMs = 5_000
+
+/**
+ * Whether memory of the range may lie on a disk, to which the kernel writes it in its own time: a power cut, or a kexec without a
+ * sync, loses what has not been synced.
+ */
+export function mayBeOnDisk({ source, capabilities }: Range): boolean {
+  return sourceOf(source)?.files === 'inFolder' && !capabilities.survivesKexec
+}
+
+/**
+ * Resolves when these files are on their disks, with whatever any process has stored into its mappings of them. Files that are on
+ * no disk take no time. A disk that hangs does not hang this process.
+ * @param what also everything else of their filesystems, such as names, sizes and the broker's table
+ * @returns whether any is on a disk
+ * @throws Error that names the memory
+ */
+export async function syncFiles(
+  files: readonly MemoryFile[],
+  what: 'contents' | 'filesystems',
+  { ms, signal, progress }: SyncOptions,
+): Promise<boolean> {
+  const there: MemoryFile[] = []
+  for (const file of files) if (await isOnDisk(file)) there.push(file)
+  if (there.length === 0) return false
+  const fds = there.flatMap(({ file }) => (typeof file === 'number' ? [file] : []))
+  const places = there.map(({ file }) =>
+    typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd + fds.indexOf(file)}` : file,
+  )
+  const names = there.map(({ name }) => name).join(' and ')
+  const telling = setInterval(() => {
+    progress?.(`${names}: the host has yet to write ${formatSize(unwrittenBytes())} to its disks`)
+  }, progressMs)
+  try {
+    await run(
+      ['sync', what === 'contents' ? '--data' : '--file-system', ...places],
+      'SyncFailed',
+      ms,
+      signal,
+      fds,
+    )
+    return true
+  } catch (error) {
+    throw new Error(`${names} can't be written to the disk: ${(error as Error).message}`)
+  } finally {
+    clearInterval(telling)
+  }
+}
+
+async function isOnDisk({ name, file }: MemoryFile): Promise<boolean> {
+  try {
+    const { type } = await statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file)
+    return !inMemory.has(type)
+  } catch (error) {
+    throw new Error(`nobody can see whether ${name} is on a disk: ${(error as Error).message}`)
+  }
+}
+
+/** What the kernel has not written to the disks of this host. */
+function unwrittenBytes(): number {
+  const counts = readFileSync('/proc/meminfo', 'latin1').matchAll(/^(?:Dirty|Writeback): +(\d+) kB$/gm)
+  return [...counts].reduce((sum, [, kib]) => sum + Number(kib) * KiB, 0)
+}

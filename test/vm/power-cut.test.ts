@@ -1,0 +1,215 @@
+/**
+ * Proves that a power cut, or a kexec without a sync, at any moment leaves of a guest in a directory on a disk either nothing
+ * that counts as saved, or all of it: the state with the memory that it belongs to. The disk is an ext4 in an image. What the
+ * kernel has not written yet is not in the image, so a copy of it is what a power cut leaves.
+ */
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { connect } from '../../src/client'
+import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
+import { withQemu } from '../guest/require-qemu'
+import { attemptNow, runNow } from '../support/child'
+import { needsRoot } from '../support/needs-root'
+import { Scene, slowQemu } from './scene'
+
+const parts = { memory: '[[memory]]\nbytes = "16MiB"\n', more: '[state]\nbytes = "1MiB"\n' }
+
+/** An ext4 in an image. */
+class Disk {
+  readonly folder: string
+
+  constructor(readonly image: string) {
+    this.folder = `${image}.mount`
+    mkdirSync(this.folder)
+    // The kernel commits by itself every 5 seconds, unless told otherwise.
+    runNow('mount', ['-o', 'loop,commit=300', image, this.folder])
+  }
+
+  static make(image: string): Disk {
+    writeFileSync(image, '')
+    truncateSync(image, 192 * 2 ** 20)
+    runNow('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image])
+    return new Disk(image)
+  }
+
+  get directory(): string {
+    return path.join(this.folder, 'range')
+  }
+
+  dispose(): void {
+    attemptNow('umount', [this.folder])
+  }
+}
+
+withQemu(qemu => {
+  if (!needsRoot('power cuts under VMs')) return
+  let folder: string
+  let disk: Disk
+  let scene: Scene
+  const disks: Disk[] = []
+
+  beforeEach(async () => {
+    folder = mkdtempSync('/dev/shm/membroker-disk-')
+    disks.push(Disk.make(path.join(folder, 'image')))
+    disk = disks[0]!
+    scene = await Scene.open({ directory: disk.directory, bytes: 96 * 2 ** 20 })
+  })
+  afterEach(async () => {
+    await scene.dispose()
+    for (const one of disks.splice(0)) one.dispose()
+    rmSync(folder, { recursive: true })
+  })
+
+  /** The disk after a power cut at this moment. */
+  function cut(): Disk {
+    const image = path.join(folder, `image-${disks.length}`)
+    copyFileSync(disk.image, image, constants.COPYFILE_FICLONE)
+    disks.push(new Disk(image))
+    return disks.at(-1)!
+  }
+
+  const contents = async (allocation: string, on: Disk) =>
+    readFileSync(path.join(on.directory, path.basename(await scene.file(allocation))))
+
+  async function found(on: Disk): Promise<Found> {
+    const content = await contents('vm-1/state', on)
+    return readSave({
+      bytes: content.length,
+      read: (offset, length) => content.subarray(offset, offset + length),
+      write: () => {},
+      publish: () => {},
+    })
+  }
+
+  const sameMemory = async (on: Disk) =>
+    (await contents('vm-1/ram', disk)).equals(await contents('vm-1/ram', on))
+
+  /** After the cut the host has other processes; and the broker finds its table as it was. */
+  async function boot(on: Disk): Promise<Scene> {
+    await scene.dispose()
+    scene = await Scene.open({ directory: on.directory, bytes: 96 * 2 ** 20 })
+    scene.write('vm-1', parts)
+    return scene
+  }
+
+  test('a guest that is said to be saved goes on after it, also one that is saved for an update', async () => {
+    scene.write('vm-1', { ...parts, arguments: ['-device', 'VGA'] })
+    await scene.counting('vm-1')
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    const saved = cut()
+    expect([(await found(saved)).kind, await sameMemory(saved)]).toEqual(['saved', true])
+    const second = await scene.goesOn('vm-1')
+    await second.countsOn()
+    const broker = await connect({ socket: scene.broker.socket })
+    let prepared: Disk | undefined
+    try {
+      for await (const { update } of broker.beginUpdate({ deadlineMs: 60_000 })) {
+        if (update.state !== 'ready' || prepared) continue
+        prepared = cut()
+        expect(second.stderr).toMatch(/iB of device state are saved, and on the disk after \d+ ms/)
+        expect([(await found(prepared)).kind, await sameMemory(prepared)]).toEqual(['saved', true])
+        await broker.cancelUpdate(update.id)
+      }
+    } finally {
+      await broker.close()
+    }
+    await second.countsOn()
+    // The state has grown for it, which the table on the disk knows.
+    await boot(prepared!)
+    scene.write('vm-1', { ...parts, arguments: ['-device', 'VGA'] })
+    await scene.goesOn('vm-1')
+  })
+
+  test('nothing counts as saved once the guest may run', async () => {
+    scene.write('vm-1', parts)
+    await scene.counting('vm-1')
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    const go = path.join(scene.folder, 'go')
+    scene.write('vm-1', { ...parts, vm: `qemu = "${scene.program('slow', slowQemu(qemu, go))}"` })
+    const run = scene.run('vm-1')
+    await run.says(/asked to go on/)
+    const on = cut()
+    expect((await found(on)).kind).toBe('absent')
+    writeFileSync(go, '')
+    await run.counts(5)
+    await boot(on)
+    expect((await scene.counting('vm-1')).stderr).toContain('the guest boots')
+  })
+
+  test('before and after each write to the disk, what counts as saved is whole', async () => {
+    const cuts = path.join(folder, 'cuts')
+    mkdirSync(cuts)
+    const copy = `cp --sparse=always ${disk.image} ${cuts}/$(ls ${cuts} | wc -l)`
+    scene.program('sync', `#!/bin/sh\n${copy}\n/usr/bin/sync "$@" || exit\n${copy}\n`)
+    scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
+    scene.write('vm-1', parts)
+    const kinds: string[][] = []
+    for (let round = 0; round < 2; round++) {
+      await scene.counting('vm-1')
+      for (const name of readdirSync(cuts)) rmSync(path.join(cuts, name), { recursive: true })
+      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      const after: Array<[string, boolean]> = []
+      for (const name of readdirSync(cuts).sort((a, b) => Number(a) - Number(b))) {
+        const on = new Disk(path.join(cuts, name))
+        disks.push(on)
+        // The table and the files' names come to the disk with the first write.
+        if (!existsSync(path.join(on.directory, 'alloc-1'))) continue
+        after.push([(await found(on)).kind, await sameMemory(on)])
+        on.dispose()
+      }
+      for (const [kind, isWhole] of after) expect([kind, isWhole || kind !== 'saved']).toEqual([kind, true])
+      kinds.push(after.map(([kind]) => kind))
+    }
+    expect(kinds.map(each => each.at(-1))).toEqual(['saved', 'saved'])
+    expect(kinds.map(each => each.at(-2))).toEqual(['absent', 'absent'])
+  })
+
+  test('a disk that fails or hangs: the guest goes on, and nothing counts as saved', async () => {
+    const fault = path.join(scene.folder, 'fault')
+    scene.program('sync', `#!/bin/sh\n[ -e ${fault} ] && . ${fault}\nexec /usr/bin/sync "$@"\n`)
+    scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
+    scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 2000\n` })
+    const run = await scene.counting('vm-1')
+    const isPublished = async () => readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
+    const faults: Array<[string, RegExp]> = [
+      ['echo no >&2; exit 1', /SaveFailed: vm-1\/ram and vm-1\/state can't be written to the disk: .*: no$/m],
+      [
+        'case $* in *--data*ram*|*--data*/proc/[0-9]*) exit 1;; esac',
+        /SaveFailed: vm-1\/ram and vm-1\/state can't/,
+      ],
+      ['case $* in *--data*/fd/3) [ $# = 2 ] && exit 1;; esac', /SaveFailed: vm-1\/state can't be written/],
+      ['exec sleep 1000', /SaveFailed: vm-1\/ram .* has not ended after \d/],
+    ]
+    for (const [text, reason] of faults) {
+      writeFileSync(fault, text)
+      const { code, stderr } = await scene.ctl('vm', 'stop', 'vm-1', '--save')
+      expect({ text, code, stderr }).toEqual({ text, code: 1, stderr: expect.stringMatching(reason) })
+      await run.countsOn()
+      expect([text, await isPublished()]).toEqual([text, false])
+    }
+    expect(run.stderr + (await scene.ctl('vm', 'list')).stdout).toMatch(/running/)
+    rmSync(fault)
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    // A start that can't make sure that nothing is saved any more leaves what is saved.
+    writeFileSync(fault, 'exit 1')
+    const fails = await scene.run('vm-1').outcome
+    expect(fails).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/DiskFailed: vm-1\/state can't be written/),
+    })
+    expect(await isPublished()).toBe(true)
+    rmSync(fault)
+    await scene.goesOn('vm-1')
+  })
+})
