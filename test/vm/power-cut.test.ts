@@ -12,45 +12,17 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
 import { connect } from '../../src/client'
 import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
 import { withQemu } from '../guest/require-qemu'
-import { attemptNow, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
+import { Disk } from './disk'
 import { Scene, slowQemu } from './scene'
 
 const parts = { memory: '[[memory]]\nbytes = "16MiB"\n', more: '[state]\nbytes = "1MiB"\n' }
-
-/** An ext4 in an image. */
-class Disk {
-  readonly folder: string
-
-  constructor(readonly image: string) {
-    this.folder = `${image}.mount`
-    mkdirSync(this.folder)
-    // The kernel commits by itself every 5 seconds, unless told otherwise.
-    runNow('mount', ['-o', 'loop,commit=300', image, this.folder])
-  }
-
-  static make(image: string): Disk {
-    writeFileSync(image, '')
-    truncateSync(image, 192 * 2 ** 20)
-    runNow('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image])
-    return new Disk(image)
-  }
-
-  get directory(): string {
-    return path.join(this.folder, 'range')
-  }
-
-  dispose(): void {
-    attemptNow('umount', [this.folder])
-  }
-}
 
 withQemu(qemu => {
   if (!needsRoot('power cuts under VMs')) return

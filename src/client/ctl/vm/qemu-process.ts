@@ -78,6 +78,8 @@ export class QemuProcess {
 
 /** A text for people: 'exit code 1', 'signal SIGKILL'. */
 export function describeExit({ code, signal }: Exit): string {
+  if (signal === 'SIGBUS')
+    return 'signal SIGBUS: there was no page for its memory, as where a filesystem is full, or the memory is bad'
   if (signal !== null) return `signal ${signal}`
   return code === null ? 'it could not be started' : `exit code ${code}`
 }

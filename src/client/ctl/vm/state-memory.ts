@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
@@ -94,16 +95,28 @@ export class StateMemory implements StateBytes {
 
   read(offset: number, length: number): Buffer {
     const bytes = this.mapped.read(offset, length)
-    if (typeof bytes === 'number') throw new SystemError('read', bytes)
+    if (typeof bytes === 'number') throw this.failed('read', bytes)
     return bytes
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    check('write', this.mapped.write(offset, bytes))
+    this.stored(this.mapped.write(offset, bytes))
   }
 
   publish(offset: number, low: number, high: number): void {
-    check('write', this.mapped.publish(offset, low, high))
+    this.stored(this.mapped.publish(offset, low, high))
+  }
+
+  private stored(result: number): void {
+    if (result < 0) throw this.failed('write', result)
+  }
+
+  private failed(syscall: string, errno: number): Error {
+    if (errno !== -constants.errno.EFAULT) return new SystemError(syscall, errno)
+    const where = `the filesystem of range ${this.allocation.range}`
+    return Object.assign(new Error(`there is no page for ${this.name}: ${where} is full, or fails`), {
+      code: 'NoPage',
+    })
   }
 
   /** Its file, if that may be on a disk. */
