@@ -280,7 +280,7 @@ class Lead {
           lines.step('update', `${update.id}: ${reason}; ${deadlineMs / 1000} s for the participants`)
         this.id = update.id
         this.standing.note(update, participants)
-        lines.note(participants)
+        lines.note(this.standing.participants)
         if (update.state === 'cancelled')
           throw new Failure('CalledOff', `the update was called off: ${detail ?? ''}`, exitCode.refused)
         this.wake()

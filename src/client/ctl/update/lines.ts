@@ -19,7 +19,9 @@ export class UpdateLines {
   private readonly output = new PatientOutput()
   private readonly over = new AbortController()
   private written: Promise<void> = Promise.resolve()
-  private readonly states = new Map<number, { participant: Participant; text: string }>()
+  private shown: readonly Participant[] = []
+  /** What was last written of each, without a screen. */
+  private readonly said = new Map<string, string>()
   private drawn = 0
 
   constructor(
@@ -48,28 +50,35 @@ export class UpdateLines {
     this.write(`${paint(name.padEnd(10), 'bold')}  ${printable(text)}\n`)
   }
 
+  /** participants: all of them. */
   note(participants: readonly Participant[]): void {
     if (!this.enabled) return
-    const isDrawn = isScreen(this.stream)
-    for (const participant of participants) {
-      if (!participant.waitedFor) continue
-      const text = lineOf(participant)
-      if (this.states.get(participant.id)?.text === text) continue
-      this.states.set(participant.id, { participant, text })
-      if (!isDrawn) this.write(`  ${text}\n`)
-    }
-    if (isDrawn) this.draw()
+    this.shown = participants.filter(({ waitedFor }) => waitedFor)
+    if (isScreen(this.stream)) this.draw()
+    else for (const participant of this.shown) this.say(participant)
+  }
+
+  /** A restarted broker asks everybody again, and times the same answers anew: nothing has changed by that. */
+  private say(participant: Participant): void {
+    const { uid, pid, name, state, detail } = participant
+    const key = `${uid} ${pid} ${name}`
+    const news = `${state} ${detail}`
+    const before = this.said.get(key)
+    if (before === news || (before !== undefined && state === 'asked')) return
+    this.said.set(key, news)
+    this.write(`  ${lineOf(participant)}\n`)
   }
 
   /** Those that are waited for first, and as many as the screen has room for. */
   private draw(): void {
     const { columns = 80, rows = 24 } = this.stream
-    const all = [...this.states.values()].sort((a, b) => rank(a.participant) - rank(b.participant))
+    const all = [...this.shown].sort((a, b) => rank(a) - rank(b))
     const shown = all.slice(0, Math.max(1, rows - otherLines))
-    const lines = shown.map(({ text }) => clip(`  ${text}`, columns - 1))
+    const lines = shown.map(participant => clip(`  ${lineOf(participant)}`, columns - 1))
     if (all.length > shown.length) lines.push(`  and ${all.length - shown.length} more`)
     const up = this.drawn > 0 ? `\u001b[${this.drawn}A` : ''
-    this.write(up + lines.map(line => `${line}\u001b[K\n`).join(''))
+    const below = lines.length < this.drawn ? '\u001b[J' : ''
+    this.write(up + lines.map(line => `${line}\u001b[K\n`).join('') + below)
     this.drawn = lines.length
   }
 }
