@@ -339,6 +339,20 @@ qemu.stdio[3].pipe(monitor)
   )
 }
 
+/** A QEMU whose answer to a command is none, while this file is there. */
+export function nonsensicalQemu(program: string, command: string, file: string): string {
+  return proxyQemu(
+    program,
+    `monitor.on('data', bytes => {
+  if (!bytes.includes(${JSON.stringify(`"${command}"`)}) || !existsSync(${JSON.stringify(file)})) return qemu.stdio[3].write(bytes)
+  for (const line of bytes.toString().trim().split('\\n'))
+    monitor.write(JSON.stringify({ return: null, id: JSON.parse(line).id }) + '\\n')
+})
+qemu.stdio[3].pipe(monitor)
+`,
+  )
+}
+
 /** A QEMU that carries a command out and does not answer it, while this file is there. */
 export function silentQemu(program: string, command: string, file: string): string {
   return proxyQemu(

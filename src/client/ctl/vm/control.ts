@@ -68,7 +68,7 @@ async function answer(request: Record<string, unknown>, lines: JsonLines, contro
       lines.send({ done: await controlled.upgrade({ text, qemu, dryRun }, tell) })
     } else lines.send({ error: { code: 'NotUnderstood', message: 'this runner does not know that request' } })
   } catch (error) {
-    const code = error instanceof Failure ? error.code : 'Failed'
+    const { code = 'Failed' } = error as { code?: string }
     lines.send({ error: { code, message: (error as Error).message } })
   } finally {
     clearInterval(heartbeat)

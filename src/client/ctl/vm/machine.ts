@@ -9,7 +9,7 @@ import { exitCode, Failure } from '../exit'
 import { isGuestMemory } from './command-line'
 import type { Inherited } from './launcher'
 import { Migration } from './migration'
-import { describeExit, QemuProcess } from './qemu-process'
+import { describeEnd, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
 import { GuestStuck } from './stuck'
 
@@ -40,6 +40,8 @@ export class Machine {
   /** Resolves at the end of QEMU's monitor. */
   private readonly silent: Promise<void>
   private runs = 0
+  /** As QEMU has said. */
+  private stands = true
   /** The guest runs from now on, whoever let it. */
   onRun: () => void = () => {}
 
@@ -51,9 +53,13 @@ export class Machine {
     this.migration = new Migration(qmp, process.exited)
     this.silent = new Promise(resolve => qmp.once('end', () => resolve()))
     qmp.on('event', (name, _data, at) => {
-      if (name === 'STOP') this.lastSwitches.stoppedAt = at
+      if (name === 'STOP') {
+        this.lastSwitches.stoppedAt = at
+        this.stands = true
+      }
       if (name !== 'RESUME') return
       this.lastSwitches.resumedAt = at
+      this.stands = false
       this.runs++
       this.onRun()
     })
@@ -105,21 +111,24 @@ export class Machine {
   }
 
   async version(): Promise<string> {
-    const { qemu } = (await this.run('query-version')) as {
-      qemu: Record<'major' | 'minor' | 'micro', number>
-    }
-    return `${qemu.major}.${qemu.minor}.${qemu.micro}`
+    const { qemu } = (await this.ask('query-version')) as { qemu?: Record<string, unknown> }
+    const parts = [qemu?.major, qemu?.minor, qemu?.micro]
+    if (!parts.every(part => typeof part === 'number')) throw nonsense('query-version')
+    return parts.join('.')
   }
 
   /** The versioned name of the machine's type. */
   async machineType(): Promise<string> {
     const type = await this.run('qom-get', { path: '/machine', property: 'type' })
-    return String(type).replace(/-machine$/, '')
+    if (typeof type !== 'string') throw nonsense('qom-get')
+    return type.replace(/-machine$/, '')
   }
 
   /** In QEMU's words: running, paused, ... */
   async status(): Promise<string> {
-    return ((await this.run('query-status')) as { status: string }).status
+    const { status } = (await this.ask('query-status')) as { status?: unknown }
+    if (typeof status !== 'string') throw nonsense('query-status')
+    return status
   }
 
   /**
@@ -149,13 +158,13 @@ export class Machine {
 
   /** @throws QmpError; unless its kind is lost, the guest did not run */
   cont(answerMs?: number): Promise<unknown> {
-    return this.qmp.execute('cont', undefined, answerMs)
+    return this.run('cont', undefined, answerMs)
   }
 
   /**
    * Lets a paused guest go on. QEMU may refuse for a moment: it takes the locks of the disks again.
    * @param failure what has failed before
-   * @throws GuestStuck; not where QEMU has ended, or the guest runs after all
+   * @throws GuestStuck; not where QEMU has ended, or the guest runs after all, also as an order to stop it was not carried out
    */
   async goOn(failure: { readonly code: string; readonly message?: string }): Promise<void> {
     const { runs } = this
@@ -167,7 +176,7 @@ export class Machine {
         const isRefused = (error as QmpError).kind === 'refused'
         if (isRefused && performance.now() < end) continue
         if (!isRefused) await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
-        if (this.process.exit || this.runs !== runs) return
+        if (this.process.exit || this.runs !== runs || !this.stands) return
         throw new GuestStuck(failure.code, (error as Error).message, failure.message)
       }
     }
@@ -288,8 +297,24 @@ export class Machine {
     this.qmp.close()
   }
 
-  private run(command: string, args?: object): Promise<unknown> {
-    return this.qmp.execute(command, args)
+  /** @throws QmpError; if QEMU has ended, with its last lines */
+  private async run(command: string, args?: object, answerMs?: number): Promise<unknown> {
+    try {
+      return await this.qmp.execute(command, args, answerMs)
+    } catch (error) {
+      const { code, kind } = error as QmpError
+      if (code !== 'QemuEnded') throw error
+      await lastWords(this.process)
+      const { exit } = this.process
+      throw exit ? new QmpError(kind, `${command}: ${describeEnd(this.process, exit)}`, true) : error
+    }
+  }
+
+  /** For an answer with parts. */
+  private async ask(command: string): Promise<object> {
+    const answer = await this.run(command)
+    if (typeof answer !== 'object' || answer === null) throw nonsense(command)
+    return answer
   }
 
   private late(what: string): Error {
@@ -357,14 +382,22 @@ async function isThere(promise: Promise<unknown>, ms: number): Promise<boolean> 
   )
 }
 
+/** QEMU's last words and its end arrive soon after its monitor's end, on other ways. */
+async function lastWords({ exited }: QemuProcess): Promise<void> {
+  await Promise.race([exited, sleep(lastWordsMs, undefined, { ref: false })])
+}
+
+function nonsense(command: string): QmpError {
+  return new QmpError('refused', `${command}: QEMU's answer is none`)
+}
+
 /** Makes a Failure of an error, in QEMU's words if QEMU has ended or said something. */
 async function failureOf(process: QemuProcess, kind: string, what: string, error: unknown): Promise<Failure> {
-  // QEMU's last words and its end arrive soon after its monitor's end, on other ways.
-  if (error instanceof QmpError && error.kind !== 'refused')
-    await Promise.race([process.exited, sleep(lastWordsMs, undefined, { ref: false })])
-  const { exit } = process
+  // One that hangs was killed for it.
+  const isSilent = error instanceof QmpError && error.code === 'QemuSilent'
+  if (error instanceof QmpError && error.code === 'QemuEnded') await lastWords(process)
+  const exit = isSilent ? undefined : process.exit
   const code = error instanceof BrokerError ? `${error.code}: ` : ''
-  const reason = exit ? `QEMU ended (${describeExit(exit)})` : `${code}${(error as Error).message}`
-  const words = process.lastLines.length > 0 ? `; its last lines:\n${process.lastLines.join('\n')}` : ''
-  return new Failure(kind, `${what}: ${reason}${exit ? words : ''}`, exitCode.refused)
+  const reason = exit ? describeEnd(process, exit) : `${code}${(error as Error).message}`
+  return new Failure(kind, `${what}: ${reason}`, exitCode.refused)
 }

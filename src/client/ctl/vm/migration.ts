@@ -64,9 +64,10 @@ export class Migration {
 
   /** Returns the reason of a failure. @throws QmpError */
   private async ask(): Promise<string | undefined> {
-    const answer = (await this.qmp.execute('query-migrate')) as { status?: string; 'error-desc'?: string }
-    this.status = answer.status ?? this.status
-    return answer['error-desc']
+    type Answer = { status?: string; 'error-desc'?: string } | null
+    const answer = (await this.qmp.execute('query-migrate')) as Answer
+    this.status = answer?.status ?? this.status
+    return answer?.['error-desc']
   }
 
   /** Waits for an event. False: none came. */

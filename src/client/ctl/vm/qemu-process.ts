@@ -76,17 +76,22 @@ export class QemuProcess {
   }
 }
 
-/** A text for people: 'exit code 1', 'signal SIGKILL'. */
-export function describeExit({ code, signal }: Exit): string {
+/** 'exit code 1', 'signal SIGKILL' */
+function describeExit({ code, signal }: Exit): string {
   if (signal === 'SIGBUS')
     return 'signal SIGBUS: there was no page for its memory, as where a filesystem is full, or the memory is bad'
   if (signal !== null) return `signal ${signal}`
   return code === null ? 'it could not be started' : `exit code ${code}`
 }
 
-/** A QEMU that nobody ended: with its last lines, and its exit code or 128 and the signal, as a shell has it. */
-export function endFailure({ lastLines }: QemuProcess, exit: Exit): Failure {
+/** With its last lines. */
+export function describeEnd({ lastLines }: QemuProcess, exit: Exit): string {
   const words = lastLines.length === 0 ? '' : `; its last lines:\n${lastLines.join('\n')}`
+  return `QEMU ended (${describeExit(exit)})${words}`
+}
+
+/** A QEMU that nobody ended: with its exit code, or 128 and the signal, as a shell has it. */
+export function endFailure(process: QemuProcess, exit: Exit): Failure {
   const code = exit.signal === null ? exit.code || exitCode.refused : 128 + constants.signals[exit.signal]
-  return new Failure('QemuEnded', `QEMU ended (${describeExit(exit)})${words}`, code)
+  return new Failure('QemuEnded', describeEnd(process, exit), code)
 }

@@ -7,10 +7,13 @@ export class QmpError extends Error {
   override readonly name = 'QmpError'
   /** refused: QEMU answered, so everything else is known. unsent: QEMU never got it. lost: QEMU may have carried it out. */
   readonly kind: 'refused' | 'unsent' | 'lost'
+  readonly code: 'QemuRefused' | 'QemuSilent' | 'QemuEnded'
 
-  constructor(kind: QmpError['kind'], message: string) {
+  /** @param hasEnded QEMU is gone */
+  constructor(kind: QmpError['kind'], message: string, hasEnded = false) {
     super(message)
     this.kind = kind
+    this.code = kind === 'refused' ? 'QemuRefused' : hasEnded ? 'QemuEnded' : 'QemuSilent'
   }
 }
 
@@ -94,7 +97,7 @@ export class Qmp extends EventEmitter<QmpEvents> {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.ended !== undefined) {
-        reject(new QmpError('unsent', `${what}: ${this.ended}`))
+        reject(new QmpError('unsent', `${what}: ${this.ended}`, true))
         return
       }
       const timer = setTimeout(() => {
@@ -139,7 +142,7 @@ export class Qmp extends EventEmitter<QmpEvents> {
   private end(error: Error | undefined): void {
     this.ended = error === undefined ? 'QEMU is gone' : `QEMU is gone (${error.message})`
     for (const { command, reject } of this.calls.values())
-      reject(new QmpError('lost', `${command}: ${this.ended}`))
+      reject(new QmpError('lost', `${command}: ${this.ended}`, true))
     this.calls.clear()
     this.emit('end', error)
   }

@@ -12,6 +12,7 @@ import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
 import { becomeQemu } from './qemu-command'
 import { endFailure, type QemuProcess } from './qemu-process'
+import { QmpError } from './qmp'
 import { readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import { parseVmFile, type VmSettings } from './settings'
@@ -290,8 +291,9 @@ export class Runner {
       await eraseForGood(state, settings.startMs)
       await machine.cont()
     } catch (error) {
+      const exit = error instanceof QmpError && error.code === 'QemuEnded' && machine.process.exit
       await machine.quit()
-      throw error
+      throw exit ? endFailure(machine.process, exit) : error
     }
     this.standing.enter('running')
     this.standing.describe('running')

@@ -1,5 +1,6 @@
 import { exitCode, Failure } from '../exit'
 import type { Machine } from './machine'
+import { endFailure } from './qemu-process'
 import { GuestStuck } from './stuck'
 
 export interface UpgradeOrder {
@@ -48,17 +49,16 @@ export class GuestLost extends Failure {}
  * @throws Failure: the guest goes on in the old QEMU. GuestStuck: it is there, paused. GuestLost: it is not there
  */
 export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgraded> {
-  const status = await old.status()
-  const running = status === 'running'
-  const isStopped = status === 'paused' || (status === 'postmigrate' && order.isSaved)
-  if (!running && !isStopped) throw failed(`QEMU says the guest is ${status}: it can't pass`)
-  const machineType = await old.machineType()
-  const from = await old.version()
-  order.progress('the new QEMU starts')
-  const machine = await order.start(machineType, running).catch(error => {
-    throw goesOn(error, order.signal)
-  })
+  let machine: Machine | undefined
   try {
+    const status = await old.status()
+    const running = status === 'running'
+    const isStopped = status === 'paused' || (status === 'postmigrate' && order.isSaved)
+    if (!running && !isStopped) throw failed(`QEMU says the guest is ${status}: it can't pass`)
+    const machineType = await old.machineType()
+    const from = await old.version()
+    order.progress('the new QEMU starts')
+    machine = await order.start(machineType, running)
     const to = await machine.version()
     const type = await machine.machineType()
     if (type !== machineType) throw failed(`QEMU ${to} makes a ${type} of what is a ${machineType}`)
@@ -71,8 +71,9 @@ export async function upgrade(old: Machine, order: UpgradeOrder): Promise<Upgrad
     await pass(old, machine, running, order)
     return { machine, from, to, downtimeMs: running ? downtime(old, machine) : undefined }
   } catch (error) {
-    await machine.kill()
-    throw goesOn(error, order.signal)
+    await machine?.kill()
+    const { exit } = old.process
+    throw exit && !(error instanceof GuestLost) ? endFailure(old.process, exit) : goesOn(error, order.signal)
   }
 }
 
