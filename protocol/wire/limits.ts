@@ -119,6 +119,9 @@ export const updateUnfollowedMsMax = 10_000
 /** How long a restarted broker waits for participants to come back before it takes an update for ready. */
 export const participantsReturnMs = 5_000
 
+/** Numbers of participants that one start of a broker gives: more than ever join one, and all of them are safe integers. */
+export const participantsPerStart = 1_000_000
+
 /** Bad memory in one reply: with the longest names 0.7 KiB a row, 2.9 MiB. ListPoisoned sends the rest in further ones. */
 export const poisonRowsMax = 4096
 

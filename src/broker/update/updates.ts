@@ -8,7 +8,7 @@ import type {
   Update as UpdateView,
 } from '../../../protocol/generated/broker'
 import { type UpdateRecord, updateId } from '../../../protocol/table'
-import { participantsPerUidMax } from '../../../protocol/wire/limits'
+import { participantsPerStart, participantsPerUidMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import type { Policy } from '../access/policy'
 import type { Logger } from '../log/log'
@@ -33,9 +33,6 @@ export interface UpdateHost {
   readonly thawing: Promise<void> | undefined
   thaw(by: object): Promise<void>
 }
-
-/** More than ever join one broker; all of them are safe integers. */
-const participantsPerStart = 1_000_000
 
 /** Names in one refusal. */
 const namesMax = 8

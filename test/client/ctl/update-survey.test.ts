@@ -2,6 +2,7 @@
  * Proves what an update finds at risk, by what the ranges and allocations say that they can do: before it, while the broker is
  * frozen, and by what the service manager does with its fd store.
  */
+import { participantsPerStart } from '../../../protocol/wire/limits'
 import type { Broker, Participant, Update } from '../../../src/client'
 import { weighed } from '../../../src/client/ctl/host/next-kernel'
 import { Ignored } from '../../../src/client/ctl/update/ignored'
@@ -122,8 +123,32 @@ test('who may lose what it has not saved is known when all is frozen, though no 
   }))
   standing.note({} as Update, rows)
   // A restarted broker names only who has come back.
-  standing.note({} as Update, [{ ...rows[0]!, id: 9 }])
+  standing.note({} as Update, [{ ...rows[0]!, id: participantsPerStart }])
   expect(standing.known.map(({ name }) => name).sort()).toEqual(['db', 'vm'])
+})
+
+test('participants of one process and one name are several, also after the broker restarted', () => {
+  const standing = new Standing(new Ignored([]))
+  const one = { uid: 7, pid: 4711, name: 'vm', waitedFor: true, answeredAfterMs: null, detail: null }
+  const states = () => standing.participants.map(({ id, state }) => [id % participantsPerStart, state])
+  const note = (start: number, ...rows: Array<[number, Participant['state']]>) =>
+    standing.note(
+      { state: 'preparing' } as Update,
+      rows.map(([id, state]) => ({ ...one, id: start * participantsPerStart + id, state })),
+    )
+  note(3, [1, 'asked'], [2, 'asked'])
+  note(3, [1, 'ready'])
+  expect(states()).toEqual([
+    [1, 'ready'],
+    [2, 'asked'],
+  ])
+  note(5, [8, 'asked'])
+  note(5, [9, 'asked'], [8, 'ready'])
+  expect(states()).toEqual([
+    [8, 'ready'],
+    [9, 'asked'],
+  ])
+  expect(standing.verdict(true)).toMatchObject({ kind: 'callOff' })
 })
 
 test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {

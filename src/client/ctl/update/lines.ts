@@ -21,7 +21,7 @@ export class UpdateLines {
   private written: Promise<void> = Promise.resolve()
   private shown: readonly Participant[] = []
   /** What was last written of each, without a screen. */
-  private readonly said = new Map<string, string>()
+  private readonly said = new Map<number, string>()
   private drawn = 0
 
   constructor(
@@ -50,22 +50,21 @@ export class UpdateLines {
     this.write(`${paint(name.padEnd(10), 'bold')}  ${printable(text)}\n`)
   }
 
-  /** participants: all of them. */
+  /** @param participants all of them, and each always at the same place */
   note(participants: readonly Participant[]): void {
     if (!this.enabled) return
     this.shown = participants.filter(({ waitedFor }) => waitedFor)
     if (isScreen(this.stream)) this.draw()
-    else for (const participant of this.shown) this.say(participant)
+    else for (const [place, one] of participants.entries()) if (one.waitedFor) this.say(place, one)
   }
 
   /** A restarted broker asks everybody again, and times the same answers anew: nothing has changed by that. */
-  private say(participant: Participant): void {
-    const { uid, pid, name, state, detail } = participant
-    const key = `${uid} ${pid} ${name}`
+  private say(place: number, participant: Participant): void {
+    const { state, detail } = participant
     const news = `${state} ${detail}`
-    const before = this.said.get(key)
+    const before = this.said.get(place)
     if (before === news || (before !== undefined && state === 'asked')) return
-    this.said.set(key, news)
+    this.said.set(place, news)
     this.write(`  ${lineOf(participant)}\n`)
   }
 

@@ -1,3 +1,4 @@
+import { participantsPerStart } from '../../../../protocol/wire/limits'
 import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
 import { staysPaused } from './stays-paused'
@@ -12,26 +13,32 @@ const namesMax = 8
 
 /** The participants that the broker has named, over its restarts and theirs. */
 export class Standing {
-  private readonly rows = new Map<string, Participant>()
-  private readonly keys = new Map<number, string>()
+  /** None leaves its place. */
+  private readonly rows: Participant[] = []
   update: Update | undefined
 
   constructor(private readonly ignored: Ignored) {}
 
-  get participants(): Participant[] {
-    return [...this.rows.values()]
+  /** Each at its place, from the first time on that the broker named it. */
+  get participants(): readonly Participant[] {
+    return this.rows
   }
 
   note(update: Update, participants: readonly Participant[]): void {
     this.update = update
     for (const row of participants) {
-      // A restarted broker gives a new number, a restarted participant has a new pid.
-      const key = `${row.uid} ${row.pid} ${row.name}`
-      const before = this.keys.get(row.id)
-      if (before !== undefined) this.rows.delete(before)
-      this.keys.set(row.id, key)
-      this.rows.set(key, row)
+      const place = this.placeOf(row)
+      this.rows[place < 0 ? this.rows.length : place] = row
     }
+  }
+
+  /** A restarted broker gives a new number; a restarted participant has a new pid. One process may have several of one name. */
+  private placeOf({ id, uid, pid, name }: Participant): number {
+    const known = this.rows.findIndex(row => row.id === id)
+    if (known >= 0) return known
+    return this.rows.findIndex(
+      row => row.uid === uid && row.pid === pid && row.name === name && startOf(row.id) !== startOf(id),
+    )
   }
 
   /** isOverdue: the deadline is over, also for participants that never came back. */
@@ -80,6 +87,11 @@ export class Standing {
       )
       .map(({ name }) => name)
   }
+}
+
+/** The start of a broker that gave this number. */
+function startOf(id: number): number {
+  return Math.floor(id / participantsPerStart)
 }
 
 /** 'vm-a failed: the disk is full; vm-b (pid 4711, uid 1000) is late' */
