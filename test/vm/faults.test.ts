@@ -8,6 +8,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withQemu } from '../guest/require-qemu'
 import { packageRoot } from '../support/package-root'
+import { until } from '../support/until'
 import { faultyQemu, nonsensicalQemu, type Run, Scene } from './scene'
 
 type Fault = 'dies' | 'hangs' | 'talks nonsense'
@@ -59,7 +60,7 @@ withQemu(qemu => {
       scene.write(name, {
         vm,
         memory: '[[memory]]\nbytes = "4MiB"\n',
-        more: '[state]\nbytes = "1MiB"\n[deadline]\nanswer_ms = 1500\nstart_ms = 8000\nsave_ms = 2000\npowerdown_ms = 500\n',
+        more: '[state]\nbytes = "1MiB"\n[deadline]\nanswer_ms = 4000\nstart_ms = 15000\nsave_ms = 6000\npowerdown_ms = 500\n',
       })
     write(`qemu = "${faulty}"`)
     const isStart = verb === 'start' || verb === 'resume'
@@ -114,10 +115,13 @@ withQemu(qemu => {
   async function expectTrue(name: string, run: Run, about: object): Promise<void> {
     const state = await scene.state(name)
     const counted = await scene.counter(name)
-    await sleep(100)
-    const counts = !run.ended && (await scene.counter(name)) > counted
-    const isTold = { running: true, upgrading: true }[String(state)] ?? false
-    expect({ ...about, state, counts }).toMatchObject({ counts: isTold })
+    const counts = async () => !run.ended && (await scene.counter(name)) > counted
+    if (['running', 'upgrading'].includes(String(state)))
+      await until(counts, `the guest that is told to run counts: ${JSON.stringify({ ...about, state })}`)
+    else {
+      await sleep(100)
+      expect({ ...about, state, counts: await counts() }).toMatchObject({ counts: false })
+    }
     if (run.ended) expect(['failed', 'saved', 'stopped']).toContain(state)
   }
 

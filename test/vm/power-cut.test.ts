@@ -18,7 +18,9 @@ import path from 'node:path'
 import { connect } from '../../src/client'
 import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
 import { withQemu } from '../guest/require-qemu'
+import { runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
+import { until } from '../support/until'
 import { Disk } from './disk'
 import { Scene, slowQemu } from './scene'
 
@@ -123,7 +125,8 @@ withQemu(qemu => {
     const cuts = path.join(folder, 'cuts')
     mkdirSync(cuts)
     const copy = `cp --sparse=always ${disk.image} ${cuts}/$(ls ${cuts} | wc -l)`
-    scene.program('sync', `#!/bin/sh\n${copy}\n/usr/bin/sync "$@" || exit\n${copy}\n`)
+    for (const name of ['sync', 'dd'])
+      scene.program(name, `#!/bin/sh\n${copy}\n/usr/bin/${name} "$@" || exit\n${copy}\n`)
     scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
     scene.write('vm-1', parts)
     const kinds: string[][] = []
@@ -147,28 +150,52 @@ withQemu(qemu => {
     expect(kinds.map(each => each.at(-2))).toEqual(['absent', 'absent'])
   })
 
-  test('a disk that fails or hangs: the guest goes on, and nothing counts as saved', async () => {
+  /** The programs that write to the disk run this shell text first, while it is there. */
+  function faults(): string {
     const fault = path.join(scene.folder, 'fault')
-    scene.program('sync', `#!/bin/sh\n[ -e ${fault} ] && . ${fault}\nexec /usr/bin/sync "$@"\n`)
+    for (const name of ['sync', 'dd'])
+      scene.program(
+        name,
+        `#!/bin/sh\nset -- ${name} "$@"\n[ -e ${fault} ] && . ${fault}\nexec /usr/bin/"$@"\n`,
+      )
     scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
+    return fault
+  }
+
+  test('a disk that fails or hangs: the guest goes on, and nothing counts as saved', async () => {
+    const fault = faults()
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 2000\n` })
     const run = await scene.counting('vm-1')
-    const isPublished = async () => readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
-    const faults: Array<[string, RegExp]> = [
+    const left = async () => {
+      const on = cut()
+      return (await found(on)).kind
+    }
+    // It fails or hangs after it has written what makes the save count.
+    const done = `dd*seek=0*) [ -e ${fault}.done ] || { : > ${fault}.done; /usr/bin/"$@"; `
+    const cases: Array<[string, RegExp]> = [
       ['echo no >&2; exit 1', /SaveFailed: vm-1\/ram and vm-1\/state can't be written to the disk: .*: no$/m],
       [
         'case $* in *--data*ram*|*--data*/proc/[0-9]*) exit 1;; esac',
         /SaveFailed: vm-1\/ram and vm-1\/state can't/,
       ],
-      ['case $* in *--data*/fd/3) [ $# = 2 ] && exit 1;; esac', /SaveFailed: vm-1\/state can't be written/],
+      ['case $* in dd*seek=4096*) exit 1;; esac', /SaveFailed: vm-1\/state can't be written/],
+      [
+        `case $* in dd*seek=4096*) : > ${fault}.on;; esac; [ ! -e ${fault}.on ] || case $* in ${done}exit 1; };; esac`,
+        /SaveFailed: vm-1\/state can't be written/,
+      ],
+      [
+        `case $* in dd*seek=4096*) : > ${fault}.on;; esac; [ ! -e ${fault}.on ] || case $* in ${done}exec sleep 1000; };; esac`,
+        /SaveFailed: vm-1\/state can't be written.* has not ended/,
+      ],
       ['exec sleep 1000', /SaveFailed: vm-1\/ram .* has not ended after \d/],
     ]
-    for (const [text, reason] of faults) {
+    for (const [text, reason] of cases) {
+      for (const end of ['on', 'done']) rmSync(`${fault}.${end}`, { force: true })
       writeFileSync(fault, text)
       const { code, stderr } = await scene.ctl('vm', 'stop', 'vm-1', '--save')
       expect({ text, code, stderr }).toEqual({ text, code: 1, stderr: expect.stringMatching(reason) })
       await run.countsOn()
-      expect([text, await isPublished()]).toEqual([text, false])
+      expect([text, await left()]).toEqual([text, 'absent'])
     }
     expect(run.stderr + (await scene.ctl('vm', 'list')).stdout).toMatch(/running/)
     rmSync(fault)
@@ -180,8 +207,46 @@ withQemu(qemu => {
       code: 1,
       stderr: expect.stringMatching(/DiskFailed: vm-1\/state can't be written/),
     })
-    expect(await isPublished()).toBe(true)
+    expect(await left()).toBe('saved')
     rmSync(fault)
+    await scene.goesOn('vm-1')
+  })
+
+  test('a disk that hangs after a save came to count: the guest stays paused until the save is undone', async () => {
+    const fault = faults()
+    scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 4000\n` })
+    const run = await scene.counting('vm-1')
+    writeFileSync(
+      fault,
+      `case $* in dd*seek=4096*) : > ${fault}.on;; dd*seek=0*) [ ! -e ${fault}.on ] || { /usr/bin/"$@"; fsfreeze -f ${disk.folder}; : > ${fault}.frozen; exec /usr/bin/dd if=/dev/zero of=${disk.folder}/late; };; esac`,
+    )
+    const stopping = scene.ctl('vm', 'stop', 'vm-1', '--save')
+    try {
+      await until(() => existsSync(`${fault}.frozen`), 'the last write')
+      rmSync(fault)
+      expect(await stopping).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /^broker-ctl: SaveFailed: the guest stays paused: a save of it counts, or may, and can't be undone \(.*resume" tries again\. Before: .*\n$/,
+        ),
+      })
+      expect(await scene.state('vm-1')).toBe('paused')
+      const stood = run.counters.length
+      expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^broker-ctl: DiskFailed: the guest stays paused: a save of it counts/),
+      })
+      expect(run.counters.length).toBe(stood)
+    } finally {
+      runNow('fsfreeze', ['-u', disk.folder])
+    }
+    // A power cut now brings back what stands still.
+    const on = cut()
+    expect([(await found(on)).kind, await sameMemory(on)]).toEqual(['saved', true])
+    expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({ code: 0 })
+    await run.countsOn()
+    expect((await found(cut())).kind).toBe('absent')
+    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
     await scene.goesOn('vm-1')
   })
 })

@@ -15,19 +15,27 @@ export interface Ended {
   readonly sentence: string
 }
 
+export interface Program {
+  /** Its command. */
+  readonly name: string
+  readonly ended: Promise<Ended>
+  kill(): void
+}
+
 /**
  * A program of the host, in a process group of its own: what interrupts us does not interrupt it.
  * @param fds descriptors of this process, which it has as 3, 4, ...
+ * @param input it reads this
  */
-export function start(
-  command: readonly string[],
-  fds: readonly number[] = [],
-): { ended: Promise<Ended>; kill(): void } {
+export function start(command: readonly string[], fds: readonly number[] = [], input?: Uint8Array): Program {
   const name = command.join(' ')
-  const stdio: ['ignore', 'pipe', 'pipe', ...number[]] = ['ignore', 'pipe', 'pipe', ...fds]
+  const stdin = input ? 'pipe' : 'ignore'
+  const stdio: ['pipe' | 'ignore', 'pipe', 'pipe', ...number[]] = [stdin, 'pipe', 'pipe', ...fds]
   const child = spawn(command[0]!, command.slice(1), { stdio, detached: true })
+  // Its end says why it did not read all.
+  child.stdin?.on('error', () => {}).end(input)
   let words = ''
-  const [, stdout, stderr] = child.stdio as unknown as [null, Readable, Readable]
+  const [, stdout, stderr] = child.stdio as unknown as [unknown, Readable, Readable]
   for (const stream of [stdout, stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-wordsMax)
@@ -42,21 +50,30 @@ export function start(
       resolve({ good: code === 0, sentence: `${name} ${how}${line === '' ? '' : `: ${line}`}` })
     })
   })
-  return { ended, kill: () => child.kill('SIGKILL') }
+  return { name, ended, kill: () => child.kill('SIGKILL') }
 }
 
-/**
- * Nobody waits for a program that hangs in the kernel, where it can't be ended.
- * @throws Failure with the program's words, or that it takes too long; Aborted
- */
-export async function run(
+/** @throws as ending() */
+export function run(
   command: readonly string[],
   code: string,
   boundMs: number,
   signal?: AbortSignal,
   fds: readonly number[] = [],
 ): Promise<void> {
-  const { ended, kill } = start(command, fds)
+  return ending(start(command, fds), code, boundMs, signal)
+}
+
+/**
+ * Nobody waits for a program that hangs in the kernel, where it can't be ended.
+ * @throws Failure with the program's words, or that it takes too long; Aborted
+ */
+export async function ending(
+  { name, ended, kill }: Program,
+  code: string,
+  boundMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const late = sleep(boundMs, 'late' as const, { ref: false, ...(signal && { signal }) }).catch(
     () => 'aborted' as const,
   )
@@ -67,5 +84,5 @@ export async function run(
   }
   kill()
   if (first === 'aborted') throw new BrokerError('Aborted', 'interrupted')
-  throw new Failure(code, `${command.join(' ')} has not ended after ${boundMs / 1000} s`, exitCode.refused)
+  throw new Failure(code, `${name} has not ended after ${boundMs / 1000} s`, exitCode.refused)
 }

@@ -3,7 +3,7 @@ import { statfs } from 'node:fs/promises'
 import { sourceOf } from '../../../../protocol/source'
 import { formatSize, KiB } from '../../../../protocol/units'
 import type { Range } from '../../index'
-import { run } from '../update/program'
+import { ending, type Program, run, start } from '../update/program'
 
 /** The file of some memory. */
 export interface MemoryFile {
@@ -13,9 +13,12 @@ export interface MemoryFile {
   readonly file: string | number
 }
 
-interface SyncOptions {
+export interface Limits {
   readonly ms: number
   readonly signal?: AbortSignal | undefined
+}
+
+interface SyncOptions extends Limits {
   readonly progress?: ((text: string) => void) | undefined
 }
 
@@ -71,7 +74,37 @@ export async function syncFiles(
   }
 }
 
-async function isOnDisk({ name, file }: MemoryFile): Promise<boolean> {
+/**
+ * Stores into one file on a disk. A program does it, so a disk that hangs does not hang this process: through a mapping or by a call
+ * of its own, it would.
+ */
+export class DiskStores {
+  /** What hangs may still come to the file, so what is stored next waits for its end. */
+  private last: Program = { name: '', ended: Promise.resolve({ good: true, sentence: '' }), kill: () => {} }
+
+  /** Resolves when the bytes are on the disk. @throws Error that names the memory; then they may be, or may come to be */
+  async store({ name, file }: MemoryFile, offset: number, bytes: Uint8Array, limits: Limits): Promise<void> {
+    const { ms, signal } = limits
+    const deadline = performance.now() + ms
+    const place = typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd}` : file
+    const how = ['bs=1M', 'iflag=fullblock', 'oflag=seek_bytes', 'conv=notrunc,fdatasync', 'status=none']
+    try {
+      await ending(this.last, 'StoreFailed', ms, signal)
+      const fds = typeof file === 'number' ? [file] : []
+      const program = start(['dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
+      this.last = {
+        name: 'an earlier store',
+        ended: program.ended.then(ended => ({ ...ended, good: true })),
+        kill: () => {},
+      }
+      await ending(program, 'StoreFailed', Math.max(0, deadline - performance.now()), signal)
+    } catch (error) {
+      throw new Error(`${name} can't be written to the disk: ${(error as Error).message}`)
+    }
+  }
+}
+
+export async function isOnDisk({ name, file }: MemoryFile): Promise<boolean> {
   try {
     const { type } = await statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file)
     return !inMemory.has(type)

@@ -1,13 +1,17 @@
+import { native } from '../../../../native'
 import { formatSize, MiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { firstMemoryFd } from './command-line'
-import { type MemoryFile, syncFiles } from './disk'
+import { type Limits, type MemoryFile, syncFiles } from './disk'
 import type { GuestMemory } from './guest-memory'
 import type { Machine } from './machine'
 import {
   erase,
   headerBytes,
+  headerOf,
+  magic,
   payloadBytesMax,
+  publishAgain,
   publishSave,
   readPayload,
   type SavedFacts,
@@ -15,10 +19,13 @@ import {
   writePayload,
 } from './saved-state'
 import type { StateMemory } from './state-memory'
+import { GuestStuck } from './stuck'
 
 /** By rule, devices have so much beside QEMU's own memory. If they have more, a save finds out. */
 const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB
+/** Within it a disk undoes what a failed save has left there, or the guest does not go on. */
+const undoMs = 10_000
 
 /** The order to save a guest. */
 interface SaveOrder {
@@ -57,7 +64,7 @@ export class GuestSaver {
   /**
    * Stops the guest and saves it. From its return on what is saved counts, and the guest must not run.
    * @throws Failure SaveFailed: nothing is saved, and the guest goes on as before; or it is stopped as before, and can be saved.
-   * GuestStuck: it ran before, and is stopped
+   * GuestStuck: it ran before, and is stopped; undo() comes before it may go on
    */
   save(machine: Machine, order: SaveOrder): Promise<SavedState> {
     return this.saveNow(machine, order).catch(error => {
@@ -85,8 +92,26 @@ export class GuestSaver {
       return await this.store(machine, pausedAt, order, leftMs)
     } catch (error) {
       const failure = asFailure(error as Error)
+      await this.undo(failure).catch(stuck => {
+        if (!this.has(machine)) throw failed(`${failure.message} Also: ${stuck.message}`)
+        throw running || order.isKept ? stuck : failure
+      })
       if (running) await machine.goOn(failure)
       throw failure
+    }
+  }
+
+  /**
+   * Makes sure that nothing counts as saved, before a guest goes on: else a power cut would bring back what the guest has gone on from.
+   * @throws GuestStuck
+   */
+  async undo(failure?: Failure): Promise<void> {
+    if (!this.state.mayCount) return
+    try {
+      await unmark(this.state, { ms: undoMs })
+    } catch (error) {
+      const reason = `a save of it counts, or may, and can't be undone (${(error as Error).message})`
+      throw new GuestStuck(failure?.code ?? 'DiskFailed', reason, failure?.message)
     }
   }
 
@@ -109,7 +134,7 @@ export class GuestSaver {
       running,
     }
     if (leftMs() === 0) throw failed('the deadline was over before the guest could be stopped')
-    erase(this.state)
+    await unmark(this.state, { ms: leftMs(), signal })
     progress('the guest is stopped and saved')
     return facts
   }
@@ -128,7 +153,11 @@ export class GuestSaver {
     let bytes = 0
     const take = (chunk: Buffer) => {
       // If the save fails, a guest that ran goes on. Of a paused one this is all that there is, whatever becomes of the memory.
-      const fits = facts.running && unwritten.length === 0 && bytes + chunk.length <= payloadBytesMax(state)
+      const fits =
+        !state.isOnDisk &&
+        facts.running &&
+        unwritten.length === 0 &&
+        bytes + chunk.length <= payloadBytesMax(state)
       if (!fits || !isWritten(state, bytes, chunk)) unwritten.push(chunk)
       bytes += chunk.length
     }
@@ -145,26 +174,21 @@ export class GuestSaver {
     const { state } = this
     const { update, signal, progress } = order
     const { facts, bytes, unwritten } = this.sent!
-    erase(state)
+    if (state.mayCount) await unmark(state, { ms: leftMs(), signal })
     const hasGrown = await makeRoom(state, bytes, leftMs(), progress)
-    let offset = bytes - unwritten.reduce((sum, chunk) => sum + chunk.length, 0)
-    for (const chunk of unwritten) {
-      writePayload(state, offset, chunk)
-      offset += chunk.length
-    }
+    const rest = Buffer.concat(unwritten)
+    if (state.isOnDisk) await state.store(headerBytes, rest, { ms: leftMs(), signal })
+    else writePayload(state, bytes - rest.length, rest)
     const what = hasGrown ? 'filesystems' : 'contents'
     const from = performance.now()
     const onDisk = await syncFiles(this.files(machine, order), what, { ms: leftMs(), signal, progress })
     this.checkStands(machine)
     const saved = { ...facts, update, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
-    publishSave(state, bytes, saved)
-    try {
-      await syncFiles(state.files, 'contents', { ms: leftMs(), signal })
-      this.checkStands(machine)
-    } catch (error) {
-      erase(state)
-      throw error
-    }
+    state.mayCount = true
+    if (state.isOnDisk)
+      await state.store(0, headerOf(native.blake3(rest), bytes, saved), { ms: leftMs(), signal })
+    else publishSave(state, bytes, saved)
+    this.checkStands(machine)
     const took = onDisk ? `, and on the disk after ${(performance.now() - from).toFixed(0)} ms` : ''
     progress(`${formatSize(bytes)} of device state are saved${took}`)
     return saved
@@ -234,17 +258,23 @@ function* payload(state: StateMemory, { payloadBytes }: SavedState): Generator<B
     yield readPayload(state, offset, Math.min(loadChunkBytes, payloadBytes - offset))
 }
 
-/** Nothing is saved any more, nor after a power cut. @throws Failure DiskFailed; then it is erased, but a power cut may undo that */
+/** Nothing is saved any more, nor after a power cut. @throws Error: what was saved counts, or not */
+async function unmark(state: StateMemory, limits: Limits): Promise<void> {
+  if (state.isOnDisk) await state.store(0, Buffer.alloc(magic.length), limits)
+  else erase(state)
+  state.mayCount = false
+}
+
+/** Nothing is saved any more, nor after a power cut. @throws Failure DiskFailed; then what was saved counts, or not */
 export async function eraseForGood(state: StateMemory, ms: number): Promise<void> {
-  erase(state)
-  await syncFiles(state.files, 'contents', { ms }).catch(error => {
-    throw new Failure('DiskFailed', error.message, exitCode.refused)
+  await unmark(state, { ms }).catch(error => {
+    throw error.code === 'NoPage' ? error : new Failure('DiskFailed', error.message, exitCode.refused)
   })
 }
 
 /**
- * Uses up what was saved, and then the guest goes on, if it ran. Nothing may come between the two. If erasing came after cont,
- * a crash between them would let the guest run twice from here. If it came earlier, a crash would lose the guest.
+ * Uses up what was saved, and then the guest goes on, if it ran. If erasing came after cont, a crash between them would let the
+ * guest run twice from here. So it comes before, and a crash between them loses the guest: nothing else comes there.
  * @throws Error also where the guest does not run; if QEMU can't have carried out the order, what was saved counts again
  */
 export async function useUp(
@@ -260,12 +290,15 @@ export async function useUp(
   } catch (error) {
     // Once QEMU is gone, all that it has said is known: without RESUME the guest has not run.
     if ((error as { kind?: string }).kind === 'lost') await machine.kill()
-    if (machine.timesRun === timesRun) {
-      publishSave(state, saved.payloadBytes, saved)
-      await syncFiles(state.files, 'contents', { ms }).catch(() => {})
-    }
+    if (machine.timesRun === timesRun) await countAgain(state, ms).catch(() => {})
     throw error
   }
+}
+
+/** Undoes unmark(). */
+async function countAgain(state: StateMemory, ms: number): Promise<void> {
+  if (state.isOnDisk) await state.store(0, magic, { ms })
+  else publishAgain(state)
 }
 
 function asFailure(error: Error): Failure {

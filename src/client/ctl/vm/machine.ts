@@ -177,7 +177,8 @@ export class Machine {
         if (isRefused && performance.now() < end) continue
         if (!isRefused) await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
         if (this.process.exit || this.runs !== runs || !this.stands) return
-        throw new GuestStuck(failure.code, (error as Error).message, failure.message)
+        const reason = `QEMU does not let it go on (${(error as Error).message})`
+        throw new GuestStuck(failure.code, reason, failure.message)
       }
     }
   }

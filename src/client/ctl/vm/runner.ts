@@ -259,7 +259,10 @@ export class Runner {
   /** @throws GuestStuck. Failure QemuEnded */
   private async letGoOn(machine: Machine): Promise<void> {
     const status = await machine.status().catch(() => undefined)
-    if (status !== 'running') await machine.goOn({ code: 'NotResumed' })
+    if (status !== 'running') {
+      await this.saver.undo()
+      await machine.goOn({ code: 'NotResumed' })
+    }
     const { exit } = machine.process
     if (exit) throw endFailure(machine.process, exit)
     this.stuck = undefined
@@ -318,6 +321,7 @@ export class Runner {
     const { state } = this.standing.record
     if (machine !== this.machine) return
     if (state === 'paused') this.standing.enter('running')
+    if (state !== 'prepared' && !this.saver.has(machine)) await this.isDone(this.saver.undo())
     if (state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
     this.saved = undefined

@@ -53,7 +53,7 @@ export type Found =
  *   60  4  0
  *   64     text: SavedFacts as JSON
  */
-const magic = Buffer.from('MBVMSAVE', 'latin1')
+export const magic = Buffer.from('MBVMSAVE', 'latin1')
 const version = 1
 const [versionAt, textBytesAt, payloadBytesAt, digestAt, checksumAt, textAt] = [
   8, 12, 16, 24, 56, 64,
@@ -84,17 +84,29 @@ export function readPayload(memory: StateBytes, offset: number, length: number):
  * @throws RangeError for facts that have no room
  */
 export function publishSave(memory: StateBytes, payloadBytes: number, facts: SavedFacts): void {
+  const header = headerOf(native.blake3(readPayload(memory, 0, payloadBytes)), payloadBytes, facts)
+  memory.write(versionAt, header.subarray(versionAt))
+  publishAgain(memory)
+}
+
+/** What was erased counts again. */
+export function publishAgain(memory: StateBytes): void {
+  memory.publish(0, magic.readUInt32LE(0), magic.readUInt32LE(4))
+}
+
+/** All of a header. @throws RangeError for facts that have no room */
+export function headerOf(digest: Buffer, payloadBytes: number, facts: SavedFacts): Buffer {
   const text = Buffer.from(JSON.stringify(facts))
   if (textAt + text.length > headerBytes) throw new RangeError('the description of the save has no room')
   const header = Buffer.alloc(headerBytes)
   header.writeUInt32LE(version, versionAt)
   header.writeUInt32LE(text.length, textBytesAt)
   header.writeBigUInt64LE(BigInt(payloadBytes), payloadBytesAt)
-  native.blake3(readPayload(memory, 0, payloadBytes)).copy(header, digestAt)
+  magic.copy(header)
+  digest.copy(header, digestAt)
   text.copy(header, textAt)
   header.writeUInt32LE(checksum(header, text.length), checksumAt)
-  memory.write(versionAt, header.subarray(versionAt))
-  memory.publish(0, magic.readUInt32LE(0), magic.readUInt32LE(4))
+  return header
 }
 
 /** Reads header and payload; changes nothing. */

@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
-import { type MemoryFile, mayBeOnDisk } from './disk'
+import { DiskStores, isOnDisk, type Limits, type MemoryFile, mayBeOnDisk } from './disk'
 import { onceThawed, type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
@@ -23,6 +23,11 @@ export class StateMemory implements StateBytes {
   private readonly mayBeOnDisk: boolean
   private mapping: Mapping | undefined
   private map: TableMap | undefined
+  /** It is on a disk. Then whoever stores into it does so by store(). */
+  isOnDisk = false
+  /** A save in it may count. */
+  mayCount = false
+  private readonly stores = new DiskStores()
 
   private constructor(allocation: Allocation, mayBeOnDisk: boolean) {
     this.allocation = allocation
@@ -86,6 +91,7 @@ export class StateMemory implements StateBytes {
     mapping.onRevoke(() => this.release())
     this.mapping = mapping
     this.map = map
+    this.isOnDisk = this.files.length > 0 && (await isOnDisk(this.files[0]!))
   }
 
   /** Describes the state for people and `vm list`. Only the memory itself counts. */
@@ -107,12 +113,24 @@ export class StateMemory implements StateBytes {
     this.stored(this.mapped.publish(offset, low, high))
   }
 
+  /** Where it is on a disk: resolves when the bytes are on that. @throws Error */
+  async store(offset: number, bytes: Uint8Array, limits: Limits): Promise<void> {
+    const [file] = this.files
+    if (!file) throw this.revoked()
+    await this.stores.store(file, offset, bytes, limits).catch(error => {
+      throw error.message.includes('No space left') ? this.noPage() : error
+    })
+  }
+
   private stored(result: number): void {
     if (result < 0) throw this.failed('write', result)
   }
 
   private failed(syscall: string, errno: number): Error {
-    if (errno !== -constants.errno.EFAULT) return new SystemError(syscall, errno)
+    return errno === -constants.errno.EFAULT ? this.noPage() : new SystemError(syscall, errno)
+  }
+
+  private noPage(): Error {
     const where = `the filesystem of range ${this.allocation.range}`
     return Object.assign(new Error(`there is no page for ${this.name}: ${where} is full, or fails`), {
       code: 'NoPage',
@@ -126,7 +144,11 @@ export class StateMemory implements StateBytes {
 
   private get mapped(): TableMap {
     if (this.map && this.isOpen) return this.map
-    throw new BrokerError('MappingRevoked', `the broker has taken ${this.name} back`)
+    throw this.revoked()
+  }
+
+  private revoked(): BrokerError {
+    return new BrokerError('MappingRevoked', `the broker has taken ${this.name} back`)
   }
 
   private get isOpen(): boolean {
