@@ -301,7 +301,7 @@ export function memoryOf({ id, name, uid, bytes, extents }: AllocationMemory): A
 
 type Verdict = AllocationRecord['verdict']
 
-/** Sums over the allocations and the retired memory of a range; `Inventory.recount` keeps them. */
+/** Sums over the allocations and the retired memory of a range; `countAllocation` keeps them. */
 export interface Sums extends Record<Verdict, number>, Record<RetiredRecord['state'], number> {
   allocations: number
   allocatedBytes: number
