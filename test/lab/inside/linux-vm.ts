@@ -86,6 +86,15 @@ export class LinuxVm {
     if (!said().includes(says)) throw new Error(`${this.name} ended before ${says}:\n${said()}`)
   }
 
+  /** Runs it from its save, and measures the time from then until it is heard outside, as often as the peer tells. */
+  async goOn(): Promise<void> {
+    const { frames } = this.status()
+    await this.run('the guest goes on')
+    const ran = performance.now()
+    await this.host.until(() => this.status().frames > frames, `the first packet of ${this.name}`)
+    this.host.measure(`${this.name}FirstPacketSeconds`, Math.round(performance.now() - ran) / 1000)
+  }
+
   async stop(how: 'save' | 'powerdown'): Promise<void> {
     await this.host.ctl('vm', 'stop', this.name, `--${how}`)
     await this.host.until(() => this.ended, `the end of the runner of ${this.name}`)

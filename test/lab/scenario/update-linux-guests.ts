@@ -64,7 +64,7 @@ async function goOn(host: Host): Promise<LinuxVm[]> {
   host.measure('brokerReadyMs', broker.readyMs)
   await bringUpBridge(host, names)
   const vms = vmsOf(host)
-  await Promise.all(vms.map(vm => vm.run('the guest goes on')))
+  await Promise.all(vms.map(vm => vm.goOn()))
   for (const vm of vms) {
     const { boot } = await vm.progress('the guest goes on')
     host.same(boot, 1, `boots of ${vm.name}`)
