@@ -2,15 +2,16 @@
 //
 //   node test/everything.mjs [jest arguments: runs what they say instead]
 //
-// One suite judges times, so it runs by itself, and first: the lines that close the run are those of all others. These wait more
-// than they compute, so there is one process more than there are processors.
+// Two suites run by themselves, one after the other: one judges times, one freezes a filesystem, for which every sync of the machine
+// waits. They are the first: the lines that close the run are those of all others. These wait more than they compute, so there is one
+// process more than there are processors.
 import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
-const byItself = 'test/integration/availability'
+const byThemselves = ['test/integration/availability', 'test/vm/power-cut']
 
 /** Returns whether all of them passed. */
 function jest(...args) {
@@ -23,7 +24,10 @@ const passed =
   args.length > 0
     ? [jest(...args)]
     : [
-        jest(byItself),
-        jest(`--testPathIgnorePatterns=${byItself}`, `--maxWorkers=${availableParallelism() + 1}`),
+        jest(...byThemselves, '--runInBand'),
+        jest(
+          `--testPathIgnorePatterns=${byThemselves.join('|')}`,
+          `--maxWorkers=${availableParallelism() + 1}`,
+        ),
       ]
 process.exitCode = passed.every(Boolean) ? 0 : 1

@@ -67,7 +67,7 @@ test('its steps are what they are called', () => {
 
 test.each([
   ['both', [], 0],
-  ['the suite that runs by itself', ['first'], 1],
+  ['those that run by themselves', ['first'], 1],
   ['the others', ['second'], 1],
 ])('every suite runs once; %s may fail and nothing is left out or forgiven', (_which, failing, status) => {
   const program = path.join(folder, 'test/everything.mjs')
