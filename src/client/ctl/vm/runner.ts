@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { formatSize } from '../../../../protocol/units'
 import type { UpdateNotice } from '../../index'
 import { exitCode, Failure } from '../exit'
@@ -186,9 +186,14 @@ export class Runner {
   async prepare({ id, reason, deadlineMs, signal }: UpdateNotice): Promise<string> {
     const deadline = performance.now() + deadlineMs
     this.upgrading?.abort(new Error('an update of the host begins'))
-    const over = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(deadlineMs))])
-    while (this.underWay && !over.aborted) await Promise.race([this.underWay, once(over, 'abort')])
-    if (over.aborted) throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
+    let isOver = signal.aborted
+    const over = sleep(Math.ceil(deadlineMs), undefined, { signal, ref: false })
+      .catch(() => {})
+      .then(() => {
+        isOver = true
+      })
+    while (this.underWay && !isOver) await Promise.race([this.underWay, over])
+    if (isOver) throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
     return this.exclusively(() =>
       this.prepareNow(id, reason, Math.min(deadline - performance.now(), this.settings.saveMs), signal),
     )
