@@ -32,7 +32,7 @@ export interface Stage {
 }
 
 /** Ends what does not end with its processes. */
-type End = () => Promise<void>
+export type End = () => Promise<void>
 
 export interface Attack {
   name: string

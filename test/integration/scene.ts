@@ -4,7 +4,7 @@ import { becomeControl, LoadClient } from '../support/load/load'
 import { RunQueue } from '../support/load/run-queue'
 import { now, type Report } from '../support/load/timed'
 import type { OtherProcess } from '../support/other-process'
-import { type Attack, neighbour, type Stage, tenant } from './attacks'
+import { type Attack, type End, neighbour, type Stage, tenant } from './attacks'
 
 /** A broker, and how to become a client of it. */
 export interface Place {
@@ -57,8 +57,9 @@ export async function play(place: Place, attack: Attack, phaseMs: number): Promi
     await LoadClient.start(await place.as(0), { control, round: 'administrator', input: [], expected }),
   ]
   const queue = new RunQueue(place.schedstat())
-  let end = await attack.begin(stage)
+  let end: End | undefined
   try {
+    end = await attack.begin(stage)
     await sleep(phaseMs)
     const restart: Restart = { killed: now(), ready: 0 }
     await place.kill()
