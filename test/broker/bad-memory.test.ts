@@ -17,6 +17,7 @@ import { getStatus } from '../../src/broker/handler/inspect'
 import { share } from '../../src/broker/handler/owner'
 import { allPoisoned, markPoisoned } from '../../src/broker/handler/poison'
 import type { Session } from '../../src/broker/session/session'
+import { Slices } from '../../src/broker/slices'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { InProcess, onlyRange, sessionOf } from './support/in-process'
 
@@ -290,6 +291,22 @@ test('an owner who tells of bad memory makes the broker look at no allocation of
   expect(looks).toBe(0)
   expect(await ledger()).toMatchObject([[expect.anything(), page, 'theirs']])
   expect(looks).toBeGreaterThan(0)
+})
+
+test('the list of bad memory knows every owner, however many allocations end meanwhile', async () => {
+  const names = Array.from({ length: bytes / page }, (_, index) => `vm-${index}`)
+  for (const name of names) await allocate(broker, session, { name, bytes: page })
+  const half = names.length / 2
+  for (const name of names.slice(half)) markPoisoned(broker, session, { name, offset: 0, length: page })
+  const { byId, byName } = broker.inventory
+  let steps = 0
+  const slices = jest.spyOn(Slices.prototype, 'next').mockImplementation(() => {
+    if (++steps === half) for (const name of names.slice(0, half)) byId.delete(byName.get(name)!.id)
+    return undefined
+  })
+  const owners = (await allPoisoned(broker)).map(({ allocation }) => allocation)
+  slices.mockRestore()
+  expect(owners.sort()).toEqual(names.slice(half).sort())
 })
 
 test('a tenant alone can have only a few pages thrown away', async () => {

@@ -147,7 +147,8 @@ export async function allPoisoned(broker: Broker): Promise<Poison[]> {
     const records = [...range.poison.records]
     const bad = records.map(entryOf)
     const owners: Allocation[] = []
-    for (const allocation of byId.values()) {
+    for (let pair = byId.nextHigherPair(undefined); pair; pair = byId.nextHigherPair(pair[0])) {
+      const [, allocation] = pair
       if (allocation.range === range && hasPartOf(allocation, bad)) owners.push(allocation)
       await slices.next()
     }

@@ -139,7 +139,7 @@ export class Table {
   /**
    * Commits all changes or none. On return the table and the state have them. keepFreeBytes: the part of the state's room that
    * stays for changes that must go through.
-   * @throws RecordInvalid, TableFull, TransactionTooLarge, TableFailed; then nothing has changed
+   * @throws RecordInvalid, TableFull, TransactionTooLarge; then nothing has changed. TableFailed; then the table may have the changes
    */
   commit(changes: readonly Change[], keepFreeBytes = 0): void {
     if (this.failed) throw this.failed
