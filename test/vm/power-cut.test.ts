@@ -18,7 +18,7 @@ import path from 'node:path'
 import { connect } from '../../src/client'
 import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
 import { withQemu } from '../guest/require-qemu'
-import { runNow } from '../support/child'
+import { attemptNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { Disk } from './disk'
@@ -212,6 +212,28 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
+  test('a disk that hangs as an update is called off: the guest stays paused until the save is undone', async () => {
+    const fault = faults()
+    scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nstart_ms = 6000\n` })
+    const run = await scene.counting('vm-1')
+    const broker = await connect({ socket: scene.broker.socket })
+    try {
+      for await (const { update } of broker.beginUpdate({ deadlineMs: 60_000 })) {
+        if (update.state !== 'ready') continue
+        writeFileSync(fault, 'case $1 in dd) /usr/bin/"$@"; exec sleep 1000;; esac')
+        await broker.cancelUpdate(update.id)
+      }
+    } finally {
+      await broker.close()
+    }
+    await run.says(/the guest stays paused: a save of it counts, or may, and can't be undone/)
+    expect(await scene.state('vm-1')).toBe('paused')
+    rmSync(fault)
+    expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({ code: 0 })
+    await run.countsOn()
+    expect((await found(cut())).kind).toBe('absent')
+  })
+
   test('a disk that hangs after a save came to count: the guest stays paused until the save is undone', async () => {
     const fault = faults()
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 4000\n` })
@@ -238,7 +260,7 @@ withQemu(qemu => {
       })
       expect(run.counters.length).toBe(stood)
     } finally {
-      runNow('fsfreeze', ['-u', disk.folder])
+      attemptNow('fsfreeze', ['-u', disk.folder])
     }
     // A power cut now brings back what stands still.
     const on = cut()

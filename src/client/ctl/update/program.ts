@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
+import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerError } from '../../index'
 import { exitCode, Failure } from '../exit'
@@ -31,26 +31,34 @@ export function start(command: readonly string[], fds: readonly number[] = [], i
   const name = command.join(' ')
   const stdin = input ? 'pipe' : 'ignore'
   const stdio: ['pipe' | 'ignore', 'pipe', 'pipe', ...number[]] = [stdin, 'pipe', 'pipe', ...fds]
-  const child = spawn(command[0]!, command.slice(1), { stdio, detached: true })
-  // Its end says why it did not read all.
-  child.stdin?.on('error', () => {}).end(input)
+  // Some look for words of the C library, which are not to be translated.
+  const env = { ...process.env, LC_ALL: 'C' }
+  const child = spawn(command[0]!, command.slice(1), { stdio, env, detached: true })
   let words = ''
-  const [, stdout, stderr] = child.stdio as unknown as [unknown, Readable, Readable]
-  for (const stream of [stdout, stderr])
+  // A process without descriptors left has no pipes for it.
+  const outputs = [child.stdout, child.stderr].filter(stream => stream instanceof Socket)
+  for (const stream of outputs)
     stream.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-wordsMax)
     })
   const ended = new Promise<Ended>(resolve => {
     child.once('error', error => resolve({ good: false, sentence: `${name}: ${error.message}` }))
     child.once('exit', async (code, signal) => {
-      if (stdout.readable || stderr.readable)
+      if (outputs.some(stream => stream.readable))
         await Promise.race([new Promise(done => child.once('close', done)), sleep(wordsMs)])
       const line = words.trim().split('\n').at(-1) ?? ''
       const how = signal === null ? `ended with ${code}` : `was ended by ${signal}`
       resolve({ good: code === 0, sentence: `${name} ${how}${line === '' ? '' : `: ${line}`}` })
     })
   })
-  return { name, ended, kill: () => child.kill('SIGKILL') }
+  // Its end says why it did not read all.
+  child.stdin?.on('error', () => {}).end(input)
+  const kill = () => {
+    child.kill('SIGKILL')
+    // It may hang in the kernel: this process does not live for it.
+    for (const one of [child, child.stdin, ...outputs]) if (one && 'unref' in one) (one as Socket).unref()
+  }
+  return { name, ended, kill }
 }
 
 /** @throws as ending() */

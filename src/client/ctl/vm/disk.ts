@@ -80,24 +80,38 @@ export async function syncFiles(
  */
 export class DiskStores {
   /** What hangs may still come to the file, so what is stored next waits for its end. */
-  private last: Program = { name: '', ended: Promise.resolve({ good: true, sentence: '' }), kill: () => {} }
+  private last: Promise<unknown> = Promise.resolve()
 
-  /** Resolves when the bytes are on the disk. @throws Error that names the memory; then they may be, or may come to be */
-  async store({ name, file }: MemoryFile, offset: number, bytes: Uint8Array, limits: Limits): Promise<void> {
-    const { ms, signal } = limits
-    const deadline = performance.now() + ms
-    const place = typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd}` : file
+  /**
+   * Resolves when the bytes are on the disk.
+   * @param find looks the file up once it is this store's turn, or throws
+   * @throws Error that names the memory; then they may be, or may come to be
+   */
+  async store(
+    name: string,
+    find: () => MemoryFile,
+    offset: number,
+    bytes: Uint8Array,
+    limits: Limits,
+  ): Promise<void> {
     const how = ['bs=1M', 'iflag=fullblock', 'oflag=seek_bytes', 'conv=notrunc,fdatasync', 'status=none']
+    let program: Program | undefined
+    let isLate = false
+    const ended = this.last.then(() => {
+      if (isLate) return { good: false, sentence: 'too late' }
+      const { file } = find()
+      const [place, fds] =
+        typeof file === 'number' ? [`/proc/self/fd/${firstInheritedFd}`, [file]] : [file, []]
+      program = start(['dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
+      return program.ended
+    })
+    this.last = ended.catch(() => {})
+    const kill = () => {
+      isLate = true
+      program?.kill()
+    }
     try {
-      await ending(this.last, 'StoreFailed', ms, signal)
-      const fds = typeof file === 'number' ? [file] : []
-      const program = start(['dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
-      this.last = {
-        name: 'an earlier store',
-        ended: program.ended.then(ended => ({ ...ended, good: true })),
-        kill: () => {},
-      }
-      await ending(program, 'StoreFailed', Math.max(0, deadline - performance.now()), signal)
+      await ending({ name: 'dd, or one before it,', ended, kill }, 'StoreFailed', limits.ms, limits.signal)
     } catch (error) {
       throw new Error(`${name} can't be written to the disk: ${(error as Error).message}`)
     }

@@ -25,7 +25,7 @@ import { GuestStuck } from './stuck'
 const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB
 /** Within it a disk undoes what a failed save has left there, or the guest does not go on. */
-const undoMs = 10_000
+export const undoMs = 10_000
 
 /** The order to save a guest. */
 interface SaveOrder {
@@ -110,8 +110,7 @@ export class GuestSaver {
     try {
       await unmark(this.state, { ms: undoMs })
     } catch (error) {
-      const reason = `a save of it counts, or may, and can't be undone (${(error as Error).message})`
-      throw new GuestStuck(failure?.code ?? 'DiskFailed', reason, failure?.message)
+      throw new GuestStuck(failure?.code ?? 'DiskFailed', cantUndo(error as Error), failure?.message)
     }
   }
 
@@ -205,6 +204,10 @@ export class GuestSaver {
     }))
     return [...all.filter(({ mayBeOnDisk }) => mayBeOnDisk), ...this.state.files]
   }
+}
+
+export function cantUndo({ message }: Error): string {
+  return `a save of it counts, or may, and can't be undone (${message})`
 }
 
 function isWritten(state: StateMemory, offset: number, chunk: Buffer): boolean {

@@ -6,7 +6,7 @@ import type { UpgradeRequest } from './control'
 import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
-import { eraseForGood, GuestSaver, loadGuest, useUp } from './guest-state'
+import { cantUndo, eraseForGood, GuestSaver, loadGuest, undoMs, useUp } from './guest-state'
 import type { Inherited } from './launcher'
 import { Machine } from './machine'
 import type { VmRecord, VmState } from './places'
@@ -326,7 +326,7 @@ export class Runner {
     const { state } = this.standing.record
     if (machine !== this.machine) return
     if (state === 'paused') this.standing.enter('running')
-    if (state !== 'prepared' && !this.saver.has(machine)) await this.isDone(this.saver.undo())
+    if (state !== 'prepared') await this.undoSave(machine)
     if (state !== 'prepared' || !saved || this.saver.has(machine)) return
     this.parts.log('somebody let the guest run during an update of the host; it is saved again')
     this.saved = undefined
@@ -334,6 +334,19 @@ export class Runner {
     await this.isDone(eraseForGood(this.parts.state, this.settings.saveMs))
     this.standing.describe('running')
     this.onUnprepared('somebody let the guest run; it is saved again')
+    await this.undoSave(machine)
+  }
+
+  /** A crash of a guest that runs must not bring an older save back, so this tries until the disk undoes it. */
+  private async undoSave(machine: Machine): Promise<void> {
+    const { state } = this.parts
+    for (;;) {
+      while (this.underWay) await this.underWay
+      const stands = machine.process.exit || this.saver.has(machine)
+      if (machine !== this.machine || stands || !state.mayCount) return
+      if (await this.isDone(this.exclusively(() => eraseForGood(state, undoMs)))) return
+      await sleep(undoMs, undefined, { ref: false })
+    }
   }
 
   private launch(
@@ -412,7 +425,11 @@ export class Runner {
   ): ReturnType<UpgradeOrder['save']> {
     const { state } = this.parts
     const saved = await this.save(machine, null, ms, progress)
-    await eraseForGood(state, ms)
+    await eraseForGood(state, ms).catch(error => {
+      // It stands, with a save that counts.
+      if (saved.running) this.stuck = error.message
+      throw error
+    })
     this.standing.enter('upgrading')
     return { running: saved.running, load: newer => loadGuest(newer, state, saved, ms) }
   }
@@ -493,6 +510,11 @@ export class Runner {
       await machine.status()
       await useUp(machine, parts.state, saved, settings.startMs)
     } catch (error) {
+      const { code } = error as Failure
+      if (['DiskFailed', 'NoPage'].includes(code) && !machine.process.exit && this.saver.has(machine)) {
+        this.saved = undefined
+        return this.stays(machine, new GuestStuck(code, cantUndo(error as Error)))
+      }
       const message = `the guest does not go on after an update that was called off: ${(error as Error).message}`
       this.failure = new Failure('NotResumed', message, exitCode.refused)
       machine.process.kill()

@@ -115,9 +115,12 @@ export class StateMemory implements StateBytes {
 
   /** Where it is on a disk: resolves when the bytes are on that. @throws Error */
   async store(offset: number, bytes: Uint8Array, limits: Limits): Promise<void> {
-    const [file] = this.files
-    if (!file) throw this.revoked()
-    await this.stores.store(file, offset, bytes, limits).catch(error => {
+    const find = () => {
+      const [file] = this.files
+      if (!file) throw this.revoked()
+      return file
+    }
+    await this.stores.store(this.name, find, offset, bytes, limits).catch(error => {
       throw error.message.includes('No space left') ? this.noPage() : error
     })
   }
