@@ -31,9 +31,7 @@ export function start(command: readonly string[], fds: readonly number[] = [], i
   const name = command.join(' ')
   const stdin = input ? 'pipe' : 'ignore'
   const stdio: ['pipe' | 'ignore', 'pipe', 'pipe', ...number[]] = [stdin, 'pipe', 'pipe', ...fds]
-  // Some look for words of the C library, which are not to be translated.
-  const env = { ...process.env, LC_ALL: 'C' }
-  const child = spawn(command[0]!, command.slice(1), { stdio, env, detached: true })
+  const child = spawn(command[0]!, command.slice(1), { stdio, detached: true })
   let words = ''
   // A process without descriptors left has no pipes for it.
   const outputs = [child.stdout, child.stderr].filter(stream => stream instanceof Socket)

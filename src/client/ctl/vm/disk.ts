@@ -102,7 +102,8 @@ export class DiskStores {
       const { file } = find()
       const [place, fds] =
         typeof file === 'number' ? [`/proc/self/fd/${firstInheritedFd}`, [file]] : [file, []]
-      program = start(['dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
+      // Its words are looked at, so nobody translates them.
+      program = start(['env', 'LC_ALL=C', 'dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
       return program.ended
     })
     this.last = ended.catch(() => {})
