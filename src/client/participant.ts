@@ -1,6 +1,6 @@
 import { BrokerError, toBrokerError } from './errors'
 import type { Link } from './link'
-import type { Out } from './reply'
+import type { In, Out } from './reply'
 import { warn } from './warning'
 import { mayComeBack } from './watch'
 
@@ -20,7 +20,8 @@ export interface ParticipateOptions {
   name: string
   /**
    * Pauses and saves. When it resolves, the library answers `ready`, with the resolved text for people. When it throws or rejects,
-   * the library answers `failed`, with the message. Called once for each update, also if the broker restarts meanwhile.
+   * the library answers `failed`, with the message; and, if the error has `staysPaused: true`, that the participant can't go on.
+   * Called once for each update, also if the broker restarts meanwhile.
    */
   prepare(update: UpdateNotice): unknown
   /** Goes on: the update is called off. The library calls it after prepare() is done, and only if it called that. */
@@ -56,7 +57,7 @@ interface Preparing {
   readonly abort: AbortController
   wasAsked: boolean
   /** undefined: still at work. */
-  outcome: { outcome: 'ready' | 'failed'; detail?: string } | undefined
+  outcome: Omit<In<'AnswerUpdate'>, 'participant' | 'update'> | undefined
   readonly work: Promise<void>
 }
 
@@ -176,7 +177,8 @@ class Participant {
         }
       } catch (error) {
         const detail = lineOf(error instanceof Error ? error.message : String(error))
-        preparing.outcome = { outcome: 'failed', detail }
+        const { staysPaused } = (error ?? {}) as { staysPaused?: unknown }
+        preparing.outcome = { outcome: 'failed', detail, ...(staysPaused === true && { staysPaused }) }
       }
     })
     this.handlers = work

@@ -208,6 +208,16 @@ test.each([
   })
 })
 
+test.each([
+  ["Object.assign(new Error('stuck'), { staysPaused: true })", true],
+  ["new Error('the guest stays paused')", false],
+])('who can not go on is named by its answer, not by its words: %s', async (error, isNamed) => {
+  await host.participant('vm-a', `throw ${error}`)
+  const { code, stderr } = await host.update().outcome
+  expect(code).toBe(1)
+  expect(/everybody runs, except vm-a: paused, as they can't go on/.test(stderr)).toBe(isNamed)
+})
+
 test('what the next kernel would lose, and a kernel that nobody named, refuse before anything begins', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'membroker-update-'))
   const config = path.join(folder, 'devmem.toml')

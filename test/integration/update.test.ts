@@ -170,6 +170,18 @@ test('garbage is refused by name, and one update at a time', async () => {
     'NotFound',
     'update',
   ])
+  const paused = { ...wrong, detail: 'stuck', staysPaused: true }
+  expect(await refusal(client.call('AnswerUpdate', { ...paused, outcome: 'ready' }))).toEqual([
+    'InvalidArgument',
+    'staysPaused',
+  ])
+  const rows = async () => (await client.call('GetUpdate', {})).participants
+  await client.call('AnswerUpdate', paused)
+  expect(await rows()).toMatchObject([{ state: 'failed', detail: 'stuck', staysPaused: true }])
+  // A later answer replaces all of it.
+  await client.call('AnswerUpdate', { participant, update: first.id, outcome: 'ready' })
+  expect((await rows())[0]).toMatchObject({ state: 'ready', detail: null })
+  expect((await rows())[0]).not.toHaveProperty('staysPaused')
   // Several may follow, and each is told of the end.
   const other = follow(broker.client(), { update: first.id })
   await until(() => other.last !== undefined, 'it follows as well')

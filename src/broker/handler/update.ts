@@ -37,6 +37,7 @@ export function joinUpdates(
 
 export function answerUpdate({ updates }: Broker, session: Session, input: AnswerUpdateIn): object {
   checkLine('detail', input.detail ?? '', participantDetailBytesMax)
+  if (input.staysPaused && input.outcome === 'ready') invalid('staysPaused', 'it goes with failed only')
   updates.answer(session, input)
   return {}
 }

@@ -8,6 +8,7 @@ export type Notice = Omit<JoinUpdatesOut, 'participant'>
 interface Answer {
   readonly outcome: AnswerUpdateIn['outcome']
   readonly detail: string | null
+  readonly staysPaused: boolean
   readonly afterMs: number
 }
 

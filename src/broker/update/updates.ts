@@ -96,12 +96,13 @@ export class Updates {
   }
 
   /** A uid answers for its own participants only. */
-  answer(session: Session, { participant: id, update, outcome, detail }: AnswerUpdateIn): void {
+  answer(session: Session, { participant: id, update, ...answer }: AnswerUpdateIn): void {
     const participant = this.participants.get(id)
     if (!participant || participant.uid !== session.uid || participant.hasLeft)
       refuse('NotFound', { kind: 'participant', name: String(id) })
     const current = this.underWay(update)
-    participant.answer = { outcome, detail: detail ?? null, afterMs: current.ageMs }
+    const { outcome, detail = null, staysPaused } = answer
+    participant.answer = { outcome, detail, staysPaused: staysPaused === true, afterMs: current.ageMs }
     this.changed(participant)
   }
 
@@ -344,6 +345,7 @@ export class Updates {
       waitedFor: this.isWaitedFor(participant),
       answeredAfterMs: answer?.afterMs ?? null,
       detail: answer?.detail ?? null,
+      ...(answer?.staysPaused && { staysPaused: true }),
     }
   }
 

@@ -365,7 +365,7 @@ class Lead {
         except(unanswered, "they had not answered, and 'broker-ctl vm list' says which VMs run"),
         except(
           this.standing.paused,
-          "paused, and QEMU does not let them go on: 'broker-ctl vm resume' tries again",
+          "paused, as they can't go on: of a VM, 'broker-ctl vm resume' tries again",
         ),
       ].join('')
       const still =

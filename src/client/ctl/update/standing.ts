@@ -1,7 +1,6 @@
 import { participantsPerStart } from '../../../../protocol/wire/limits'
 import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
-import { staysPaused } from './stays-paused'
 
 /** Whether the leading program goes on, from what the broker has said. */
 type Verdict =
@@ -66,9 +65,7 @@ export class Standing {
 
   /** Those that failed, and whose guests did not go on. */
   get paused(): string[] {
-    return this.participants
-      .filter(({ state, detail }) => state === 'failed' && detail?.startsWith(staysPaused))
-      .map(({ name }) => name)
+    return this.participants.filter(({ staysPaused }) => staysPaused === true).map(({ name }) => name)
   }
 
   /** Those that may still find that they can't go on, and then nobody hears of it. */
