@@ -1,7 +1,12 @@
 #include "scrub.hh"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #if defined(__x86_64__)
 #include <emmintrin.h>
@@ -40,9 +45,46 @@ void GoOn(void* argument, uint64_t offset) {
 
 }  // namespace
 
-int Scrub::open(int fd, uint64_t offset, uint64_t length) { return mapping_.map(fd, offset, length, true); }
+int Scrub::open(int fd, uint64_t offset, uint64_t length) {
+  struct stat stat;
+  if (fstat(fd, &stat) < 0) return -errno;
+  if (S_ISREG(stat.st_mode)) {
+    file_ = Fd::dup(fd);
+    if (!file_.valid()) return -errno;
+    file_offset_ = offset;
+  }
+  return mapping_.map(fd, offset, length, true);
+}
 
 int Scrub::visit(uint64_t offset, uint64_t length) {
+  const uint64_t end = offset + length;
+  while (offset < end) {
+    const Piece data = nextData(offset, end);
+    if (data.length > 0) {
+      if (const int error = zero(data.offset, data.length)) return error;
+    }
+    offset = data.offset + data.length;
+  }
+  return 0;
+}
+
+Piece Scrub::nextData(uint64_t offset, uint64_t end) const {
+  const Piece all{offset, end - offset};
+  if (!file_.valid()) return all;
+  const off_t data = lseek(file_.get(), static_cast<off_t>(file_offset_ + offset), SEEK_DATA);
+  if (data < 0) {
+    struct stat stat;
+    const bool knows = errno == ENXIO && fstat(file_.get(), &stat) == 0;
+    // Beyond the end of a truncated file there is no hole: stores there fail.
+    return knows && static_cast<uint64_t>(stat.st_size) >= file_offset_ + end ? Piece{end, 0} : all;
+  }
+  const off_t hole = lseek(file_.get(), data, SEEK_HOLE);
+  const uint64_t begin = std::clamp(static_cast<uint64_t>(data) - file_offset_, offset, end);
+  const uint64_t until = hole < 0 ? end : std::min(static_cast<uint64_t>(hole) - file_offset_, end);
+  return {begin, std::max(begin, until) - begin};
+}
+
+int Scrub::zero(uint64_t offset, uint64_t length) {
   uint8_t* begin = mapping_.data() + offset;
   // Of 4 KiB pages, the faults of stores one by one take half of a scrub. A read maps many at once; those of
   // tmpfs are writable then, those of a disk's file fault again at the first store. Where this fails, the stores fault.

@@ -2,7 +2,7 @@
  * Proves that scrubbing zeroes every byte of an extent and no other, and ends in order whatever happens to the
  * file.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Scrub } from '../../native'
@@ -81,6 +81,22 @@ test("what can't be mapped for writing is a negative errno", async () => {
   expect(await new Scrub(999_999, 0, 4096, 1).errno).toBe(-EBADF)
   closeSync(readOnly)
   closeSync(fd)
+})
+
+test('holes stay holes', async () => {
+  const onDisk = openSync(path.join(directory, 'holes'), 'w+')
+  const inMemory = native.memfdCreate('scrub', { hugePageBytes: 0, allowSealing: true })
+  for (const fd of [onDisk, inMemory]) {
+    ftruncateSync(fd, 16 * MiB)
+    for (const offset of [0, 5 * MiB + 4096, 6 * MiB - 4096])
+      writeSync(fd, Buffer.alloc(8192, 0xee), 0, 8192, offset)
+    fsyncSync(fd)
+    const { blocks } = fstatSync(fd)
+    await native.scrub(fd, 0, 16 * MiB, 2)
+    expect(bytesOf(fd).every(byte => byte === 0)).toBe(true)
+    expect(fstatSync(fd).blocks).toBe(blocks)
+    closeSync(fd)
+  }
 })
 
 test('a file on disk too', async () => {
