@@ -56,7 +56,7 @@
       "target_name": "membroker-launcher",
       "type": "executable",
       "product_extension": "",
-      "sources": ["src/launcher_main.cc", "src/process.cc", "src/unix_socket.cc"],
+      "sources": ["src/file_pages.cc", "src/launcher_main.cc", "src/process.cc", "src/unix_socket.cc"],
       "ldflags!": ["-rdynamic"]
     },
     {

@@ -1,6 +1,7 @@
 // The launcher: a child that its parent drives until it becomes a program. A connection that it makes to a broker is
 // the child's own, so what the parent claims through it is claimed by the program.
-// src/client/ctl/vm/launcher.ts is its other end.
+// src/client/ctl/vm/launcher.ts is its other end. Started with --rewrite or --compare, it does only that, for
+// src/client/ctl/vm/disk.ts.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "file_pages.hh"
 #include "process.hh"
 #include "unix_socket.hh"
 
@@ -91,4 +93,12 @@ int Run(int control) {
 
 }  // namespace membroker
 
-int main(int count, char** arguments) { return count == 2 ? membroker::Run(atoi(arguments[1])) : EXIT_FAILURE; }
+int main(int count, char** arguments) {
+  if (count == 2) return membroker::Run(atoi(arguments[1]));
+  if (count != 3) return EXIT_FAILURE;
+  const bool rewrites = strcmp(arguments[1], "--rewrite") == 0;
+  if (!rewrites && strcmp(arguments[1], "--compare") != 0) return EXIT_FAILURE;
+  const int error = (rewrites ? membroker::RewritePages : membroker::ComparePages)(arguments[2]);
+  if (error != 0) fprintf(stderr, "%s: %s\n", arguments[2], strerror(-error));
+  return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -25,7 +25,7 @@ const orders: Record<string, string[]> = {
     ...['fd', 'pidfd', 'fault_guard', 'blake3_lanes', 'blake3', 'crc32c', 'mapping', 'memory_file', 'sweep'],
     'live_update',
     ...['digest', 'scrub', 'table_map', 'dax_device', 'mount', 'tap', 'process', 'spawn', 'unix_socket'],
-    'launcher_main',
+    ...['file_pages', 'launcher_main'],
     ...['worker_area', 'holders', 'present_pages', 'worker_main'],
     ...[
       'environment',

@@ -18,7 +18,7 @@ import path from 'node:path'
 import { connect } from '../../src/client'
 import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
 import { withQemu } from '../guest/require-qemu'
-import { attemptNow } from '../support/child'
+import { attemptNow, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { Disk } from './disk'
@@ -32,6 +32,7 @@ withQemu(qemu => {
   let disk: Disk
   let scene: Scene
   const disks: Disk[] = []
+  const mounts: string[] = []
 
   beforeEach(async () => {
     folder = mkdtempSync('/dev/shm/membroker-disk-')
@@ -42,6 +43,7 @@ withQemu(qemu => {
   afterEach(async () => {
     await scene.dispose()
     for (const one of disks.splice(0)) one.dispose()
+    for (const one of mounts.splice(0)) attemptNow('umount', [one])
     rmSync(folder, { recursive: true })
   })
 
@@ -210,6 +212,59 @@ withQemu(qemu => {
     expect(await left()).toBe('saved')
     rmSync(fault)
     await scene.goesOn('vm-1')
+  })
+
+  test.each([
+    ['once more', 'it is on the disk with the next save'],
+    ['for the first time', 'no save counts'],
+  ])('a disk that could not write the memory %s, and can again: %s', async when => {
+    await scene.dispose()
+    const small = path.join(folder, 'small')
+    mkdirSync(small)
+    runNow('mount', ['-t', 'tmpfs', '-o', 'size=256M', 'tmpfs', small])
+    mounts.push(small)
+    disk = Disk.make(path.join(small, 'image'))
+    disks.push(disk)
+    // The image has room for what the filesystem knows of itself, and none for contents of files.
+    runNow('fallocate', ['--length', `${192 * 2 ** 20}`, disk.image])
+    runNow('fstrim', [disk.folder])
+    scene = await Scene.open({ directory: disk.directory, bytes: 96 * 2 ** 20 })
+    scene.write('vm-1', parts)
+    const run = await scene.counting('vm-1')
+    const file = path.join(disk.directory, path.basename(await scene.file('vm-1/ram')))
+    if (when === 'once more') {
+      runNow('sync', ['--data', file])
+      for (const [, from, count] of runNow('filefrag', ['-v', file]).matchAll(
+        /: +(\d+)\.\. +\d+: +(\d+):/g,
+      )) {
+        const [offset, length] = [from, count].map(blocks => String(Number(blocks) * 1024)) as [
+          string,
+          string,
+        ]
+        runNow('fallocate', ['--punch-hole', '--offset', offset, '--length', length, disk.image])
+      }
+      await run.countsOn()
+    }
+    const filler = path.join(small, 'filler')
+    expect(attemptNow('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'])).toMatchObject({ status: 1 })
+    const fails = async (why: RegExp) => {
+      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(why),
+      })
+      await run.countsOn()
+    }
+    await fails(/SaveFailed: vm-1\/ram and vm-1\/state can't be written.* error syncing/)
+    rmSync(filler)
+    if (when === 'once more') {
+      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      const on = cut()
+      expect([(await found(on)).kind, await sameMemory(on)]).toEqual(['saved', true])
+    } else {
+      for (let attempt = 0; attempt < 2; attempt++)
+        await fails(/SaveFailed: vm-1\/ram is not on the disk, after an earlier failure of that/)
+      expect((await found(cut())).kind).toBe('absent')
+    }
   })
 
   test('a disk that hangs as an update is called off: the guest stays paused until the save is undone', async () => {

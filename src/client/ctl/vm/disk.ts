@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
+import { launcherFile } from '../../../../native'
 import { sourceOf } from '../../../../protocol/source'
 import { formatSize, KiB } from '../../../../protocol/units'
+import { abortable } from '../../abort'
 import type { Range } from '../../index'
 import { ending, type Program, run, start } from '../update/program'
 
@@ -26,6 +28,8 @@ interface SyncOptions extends Limits {
 const inMemory = new Set([0x01021994, 0x958458f6])
 const firstInheritedFd = 3
 const progressMs = 5_000
+/** A filesystem in memory or on a disk answers at once. One that a server has may not. */
+const statfsMsMax = 10_000
 
 /**
  * Whether memory of the range may lie on a disk, to which the kernel writes it in its own time: a power cut, or a kexec without a
@@ -33,6 +37,40 @@ const progressMs = 5_000
  */
 export function mayBeOnDisk({ source, capabilities }: Range): boolean {
   return sourceOf(source)?.files === 'inFolder' && !capabilities.survivesKexec
+}
+
+/**
+ * Has the kernel write files to their disks once more, by the next syncFiles(). Once it has told of a failed write, it takes what it
+ * could not write for written, and tells nobody again.
+ * @throws Error that names the memory
+ */
+export function rewriteFiles(files: readonly MemoryFile[], limits: Limits): Promise<void> {
+  return overFiles(files, '--rewrite', "can't be written to the disk once more", limits)
+}
+
+/**
+ * Looks whether the disks have what the files have, which nobody changes meanwhile. After a failed write ext4 takes a block that it
+ * wrote for the first time for unwritten, also when a later write of it succeeds.
+ * @throws Error that names the memory
+ */
+export function compareFiles(files: readonly MemoryFile[], limits: Limits): Promise<void> {
+  return overFiles(files, '--compare', 'is not on the disk, after an earlier failure of that', limits)
+}
+
+async function overFiles(
+  files: readonly MemoryFile[],
+  how: string,
+  what: string,
+  { ms, signal }: Limits,
+): Promise<void> {
+  const deadline = performance.now() + ms
+  const leftMs = () => Math.max(0, deadline - performance.now())
+  for (const one of await onDisks(files, ms)) {
+    const { places, fds } = placesOf([one])
+    await run([launcherFile(), how, ...places], 'SyncFailed', leftMs(), signal, fds).catch(error => {
+      throw new Error(`${one.name} ${what}: ${error.message}`)
+    })
+  }
 }
 
 /**
@@ -47,13 +85,9 @@ export async function syncFiles(
   what: 'contents' | 'filesystems',
   { ms, signal, progress }: SyncOptions,
 ): Promise<boolean> {
-  const there: MemoryFile[] = []
-  for (const file of files) if (await isOnDisk(file)) there.push(file)
+  const there = await onDisks(files, ms)
   if (there.length === 0) return false
-  const fds = there.flatMap(({ file }) => (typeof file === 'number' ? [file] : []))
-  const places = there.map(({ file }) =>
-    typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd + fds.indexOf(file)}` : file,
-  )
+  const { places, fds } = placesOf(there)
   const names = there.map(({ name }) => name).join(' and ')
   const telling = setInterval(() => {
     progress?.(`${names}: the host has yet to write ${formatSize(unwrittenBytes())} to its disks`)
@@ -99,11 +133,9 @@ export class DiskStores {
     let isLate = false
     const ended = this.last.then(() => {
       if (isLate) return { good: false, sentence: 'too late' }
-      const { file } = find()
-      const [place, fds] =
-        typeof file === 'number' ? [`/proc/self/fd/${firstInheritedFd}`, [file]] : [file, []]
+      const { places, fds } = placesOf([find()])
       // Its words are looked at, so nobody translates them.
-      program = start(['env', 'LC_ALL=C', 'dd', `of=${place}`, `seek=${offset}`, ...how], fds, bytes)
+      program = start(['env', 'LC_ALL=C', 'dd', `of=${places[0]}`, `seek=${offset}`, ...how], fds, bytes)
       return program.ended
     })
     this.last = ended.catch(() => {})
@@ -119,12 +151,30 @@ export class DiskStores {
   }
 }
 
-export async function isOnDisk({ name, file }: MemoryFile): Promise<boolean> {
+/** For a program, and the descriptors that it inherits. */
+function placesOf(files: readonly MemoryFile[]): { places: string[]; fds: number[] } {
+  const fds = files.flatMap(({ file }) => (typeof file === 'number' ? [file] : []))
+  const places = files.map(({ file }) =>
+    typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd + fds.indexOf(file)}` : file,
+  )
+  return { places, fds }
+}
+
+async function onDisks(files: readonly MemoryFile[], ms: number): Promise<MemoryFile[]> {
+  const there: MemoryFile[] = []
+  for (const file of files) if (await isOnDisk(file, ms)) there.push(file)
+  return there
+}
+
+/** @throws Error that names the memory */
+export async function isOnDisk({ name, file }: MemoryFile, ms = statfsMsMax): Promise<boolean> {
+  const late = AbortSignal.timeout(Math.min(Math.ceil(ms), statfsMsMax))
   try {
-    const { type } = await statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file)
+    const { type } = await abortable(statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file), late)
     return !inMemory.has(type)
   } catch (error) {
-    throw new Error(`nobody can see whether ${name} is on a disk: ${(error as Error).message}`)
+    const why = late.aborted ? 'its filesystem does not answer' : (error as Error).message
+    throw new Error(`nobody can see whether ${name} is on a disk: ${why}`)
   }
 }
 

@@ -2,7 +2,7 @@ import { native } from '../../../../native'
 import { formatSize, MiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { firstMemoryFd } from './command-line'
-import { type Limits, type MemoryFile, syncFiles } from './disk'
+import { compareFiles, type Limits, type MemoryFile, rewriteFiles, syncFiles } from './disk'
 import type { GuestMemory } from './guest-memory'
 import type { Machine } from './machine'
 import {
@@ -53,6 +53,8 @@ interface SentGuest {
 /** Saves guests. QEMU sends a stopped guest once; until it has run, each save is what was sent. */
 export class GuestSaver {
   private sent: SentGuest | undefined
+  /** A write of the guest's memory to the disk has failed, perhaps, and the kernel does not try that again. */
+  private mayLackMemory = false
 
   constructor(private readonly state: StateMemory) {}
 
@@ -81,6 +83,8 @@ export class GuestSaver {
     const isSent = status === 'postmigrate' && this.has(machine)
     if (!running && !isSent && status !== 'paused')
       throw failed(`QEMU says the guest is ${status}: it can't be saved`)
+    if (this.mayLackMemory)
+      await rewriteFiles(this.memoryFiles(machine, order), { ms: leftMs(), signal: order.signal })
     const facts = isSent
       ? this.sent!.facts
       : await this.prepare(machine, running || order.isKept, order, leftMs)
@@ -125,7 +129,7 @@ export class GuestSaver {
     const own = await machine.ownMemoryBytes()
     if (own !== undefined)
       await makeRoom(this.state, own + Math.ceil(own / 128) + devicesBytes, leftMs(), progress)
-    await syncFiles(this.files(machine, order), 'filesystems', { ms: leftMs(), signal, progress })
+    await this.sync('filesystems', machine, order, leftMs)
     const facts = {
       memory: memory.map(({ generation, bytes }) => ({ generation, bytes })),
       machine: await machine.machineType(),
@@ -178,9 +182,11 @@ export class GuestSaver {
     const rest = Buffer.concat(unwritten)
     if (state.isOnDisk) await state.store(headerBytes, rest, { ms: leftMs(), signal })
     else writePayload(state, bytes - rest.length, rest)
-    const what = hasGrown ? 'filesystems' : 'contents'
     const from = performance.now()
-    const onDisk = await syncFiles(this.files(machine, order), what, { ms: leftMs(), signal, progress })
+    if (hasGrown) await this.sync('filesystems', machine, order, leftMs)
+    const onDisk = await this.sync('contents', machine, order, leftMs)
+    if (this.mayLackMemory) await compareFiles(this.memoryFiles(machine, order), { ms: leftMs(), signal })
+    this.mayLackMemory = false
     this.checkStands(machine)
     const saved = { ...facts, update, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
     state.mayCount = true
@@ -198,11 +204,28 @@ export class GuestSaver {
     if (!this.has(machine)) throw failed('somebody let the guest run meanwhile')
   }
 
-  private files({ process }: Machine, { memory }: SaveOrder): MemoryFile[] {
+  private async sync(
+    what: Parameters<typeof syncFiles>[1],
+    machine: Machine,
+    order: SaveOrder,
+    leftMs: () => number,
+  ): Promise<boolean> {
+    const { signal, progress } = order
+    const files = [...this.memoryFiles(machine, order), ...this.state.files]
+    try {
+      return await syncFiles(files, what, { ms: leftMs(), signal, progress })
+    } catch (error) {
+      this.mayLackMemory = true
+      throw error
+    }
+  }
+
+  /** What each save writes anew is not among them: the state. */
+  private memoryFiles({ process }: Machine, { memory }: SaveOrder): MemoryFile[] {
     const all = memory.map(({ allocation: name, mayBeOnDisk }, index) => ({
       ...{ name, file: `/proc/${process.pid}/fd/${firstMemoryFd + index}`, mayBeOnDisk },
     }))
-    return [...all.filter(({ mayBeOnDisk }) => mayBeOnDisk), ...this.state.files]
+    return all.filter(({ mayBeOnDisk }) => mayBeOnDisk)
   }
 }
 
