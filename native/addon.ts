@@ -255,9 +255,16 @@ export interface NativeTableMap extends Closable {
   /** After all earlier writes, one aligned 8-byte store (low word, high word), then a fence. -EINVAL: not aligned. */
   publish(offset: number, low: number, high: number): number
   /**
-   * Several of these, in their order. stores has for each an offset in the mapping, a place in bytes, and a length: so many bytes
-   * it writes, and for 0 it publishes the word there. It ends with the first that fails, after so many as stored says.
+   * Room for storeAll(), all zero, in place of the room before: a plan of two doubles and three for each of so many stores, then so
+   * many bytes. It lives as long as either end has it. -ENOMEM: there is none, or it would be above 1 GiB.
    */
-  storeAll(bytes: Uint8Array, stores: Float64Array): number
+  stage(stores: number, bytes: number): ArrayBuffer | number
+  /**
+   * Several of these from the stage, in their order. Its plan has their count, and the length of the journal's entry that its bytes
+   * begin with, which first gets its CRC (0: there is none). Then for each store an offset in the mapping, a place in the stage's
+   * bytes, and a length: so many bytes it writes, and for 0 it publishes the word there. It ends with the first that fails, after so
+   * many as stored says. Without a stage: -EINVAL.
+   */
+  storeAll(): number
   readonly stored: number
 }

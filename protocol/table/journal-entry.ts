@@ -9,18 +9,19 @@ import { decodeChange, encodeChange, recordHeaderBytes } from './record'
 /** Word (length u32, CRC u32), sequence u64, epoch u64, record count u32, zero u32. */
 export const entryHeaderBytes = 32
 
-export interface JournalEntry {
+interface EntryHead {
   readonly sequence: number
   readonly epoch: number
-  readonly changes: readonly Change[]
+  /** Of the records that follow. */
+  readonly count: number
 }
 
 /** Where an entry has its sequence. */
 export const sequenceOffset = 8
 
 /**
- * Writes an entry, which begins with the writer's buffer; its word too, which the caller publishes apart. bytes: exactly those of
- * the header and of the changes. Throws RecordInvalid.
+ * Writes an entry, which begins with the writer's buffer; its word too, which the caller publishes apart, but not its CRC. bytes:
+ * exactly those of the header and of the changes. Throws RecordInvalid.
  */
 export function encodeEntry(
   writer: FieldWriter,
@@ -28,7 +29,6 @@ export function encodeEntry(
   sequence: number,
   changes: readonly Change[],
   context: RecordContext,
-  crc32c: Crc32c = portableCrc32c,
 ): void {
   writer.position = 0
   writer.u32(bytes)
@@ -39,24 +39,23 @@ export function encodeEntry(
   writer.u32(0)
   for (const change of changes) encodeChange(writer, change, context)
   if (writer.position !== bytes) throw new RecordInvalid('a value changed while it was encoded')
-  writer.position = 4
-  writer.u32(entryCrc(writer.buffer, bytes, crc32c))
 }
 
-/** Decodes a whole entry, its length already known. Throws RecordInvalid. */
-export function decodeEntry(
-  entry: Buffer,
-  context: RecordContext,
-  crc32c: Crc32c = portableCrc32c,
-): JournalEntry {
+/** Gives an entry, with which the buffer begins, its CRC. */
+export function sealEntry(buffer: Buffer, bytes: number, crc32c: Crc32c = portableCrc32c): void {
+  buffer.writeUInt32LE(entryCrc(buffer, bytes, crc32c), 4)
+}
+
+/** A reader of a whole entry, its length already known, which has the right CRC. Throws RecordInvalid. */
+export function openEntry(entry: Buffer, crc32c: Crc32c = portableCrc32c): FieldReader {
   if (entry.length < entryHeaderBytes) throw new RecordInvalid(`entry of ${entry.length} bytes`)
   if (entry.readUInt32LE(4) !== entryCrc(entry, entry.length, crc32c))
     throw new RecordInvalid('wrong CRC of an entry')
-  return decodeFresh(new FieldReader(entry), context)
+  return new FieldReader(entry)
 }
 
-/** The same for an entry that encodeEntry has just written, with its CRC. It begins with the reader's buffer, and has its end. */
-export function decodeFresh(reader: FieldReader, context: RecordContext): JournalEntry {
+/** Of an entry that begins with the reader's buffer, and has its end. The records are next. Throws RecordInvalid. */
+export function readEntryHead(reader: FieldReader): EntryHead {
   reader.position = sequenceOffset
   const sequence = reader.u64()
   const epoch = reader.u64()
@@ -64,11 +63,22 @@ export function decodeFresh(reader: FieldReader, context: RecordContext): Journa
   reader.zeros(4)
   if (count < 1 || count > reader.remaining / recordHeaderBytes)
     throw new RecordInvalid(`entry of ${count} records`)
-  const changes = [decodeChange(reader, context)]
-  for (let index = 1; index < count; index++) changes.push(decodeChange(reader, context))
+  return { sequence, epoch, count }
+}
+
+/** After the last record. Throws RecordInvalid. */
+export function leaveEntry(reader: FieldReader): void {
   if (reader.remaining !== 0)
     throw new RecordInvalid(`${reader.remaining} bytes after the last record of an entry`)
-  return { sequence, epoch, changes }
+}
+
+/** The changes of an entry that encodeEntry() has just written. It begins with the reader's buffer, and has its end. */
+export function decodeFresh(reader: FieldReader, context: RecordContext): readonly Change[] {
+  const { count } = readEntryHead(reader)
+  const changes = [decodeChange(reader, context)]
+  for (let index = 1; index < count; index++) changes.push(decodeChange(reader, context))
+  leaveEntry(reader)
+  return changes
 }
 
 /** Over the length and everything after the word: a wrong length can't find a matching CRC by its own. */

@@ -1,8 +1,8 @@
 import type { Crc32c } from './crc32c'
 import { RecordInvalid, TableUnreadable } from './errors'
-import { decodeEntry, entryHeaderBytes, type JournalEntry } from './journal-entry'
+import type { FieldReader } from './field-reader'
+import { entryHeaderBytes, leaveEntry, openEntry, readEntryHead } from './journal-entry'
 import { entryBytesMax, pieceBytes, wordBytes } from './layout'
-import type { RecordContext } from './payload'
 import type { Superblock } from './superblock'
 
 interface JournalReplay {
@@ -40,35 +40,49 @@ class Ring {
   }
 }
 
-/** Gives each entry to apply(), in order, up to the zero word that ends the journal. Throws TableUnreadable. */
+/**
+ * Gives each record to load(), which reads it, in order, up to the zero word that ends the journal. load() throws RecordInvalid;
+ * this throws TableUnreadable.
+ */
 export function replayJournal(
   read: ReadRing,
   superblock: Superblock,
-  context: RecordContext,
   crc32c: Crc32c,
-  apply: (entry: JournalEntry, bytes: Buffer) => void,
+  load: (reader: FieldReader) => void,
 ): JournalReplay {
   const ring = new Ring(read, superblock.layout.journalBytes)
   const limit = superblock.journalStart + ring.bytes - wordBytes
+  const last = { sequence: superblock.stateSequence, epoch: 0 }
   let position = superblock.journalStart
-  let sequence = superblock.stateSequence
-  let epoch = 0
   let entries = 0
   for (let word = ring.at(position, wordBytes); !isZero(word); word = ring.at(position, wordBytes)) {
     const bytes = ring.at(position, entryLength(word, position, limit, superblock))
-    const entry = decode(bytes, position, context, crc32c)
-    if (entry.sequence !== sequence + 1)
-      throw corrupt(position, `sequence ${entry.sequence} after ${sequence}`)
-    if (entry.epoch < epoch) throw corrupt(position, `epoch ${entry.epoch} after ${epoch}: a second writer`)
-    if (entry.epoch > superblock.epoch)
-      throw corrupt(position, `epoch ${entry.epoch}, of a writer yet to come`)
-    apply(entry, bytes)
-    sequence = entry.sequence
-    epoch = entry.epoch
+    try {
+      const reader = openEntry(bytes, crc32c)
+      const { sequence, epoch, count } = readEntryHead(reader)
+      checkOrder(sequence, epoch, last, superblock)
+      for (let index = 0; index < count; index++) load(reader)
+      leaveEntry(reader)
+      Object.assign(last, { sequence, epoch })
+    } catch (error) {
+      if (error instanceof RecordInvalid) throw corrupt(position, error.message, error)
+      throw error
+    }
     position += bytes.length
     entries += 1
   }
-  return { entries, sequence, end: position }
+  return { entries, sequence: last.sequence, end: position }
+}
+
+function checkOrder(
+  sequence: number,
+  epoch: number,
+  last: { sequence: number; epoch: number },
+  superblock: Superblock,
+): void {
+  if (sequence !== last.sequence + 1) throw new RecordInvalid(`sequence ${sequence} after ${last.sequence}`)
+  if (epoch < last.epoch) throw new RecordInvalid(`epoch ${epoch} after ${last.epoch}: a second writer`)
+  if (epoch > superblock.epoch) throw new RecordInvalid(`epoch ${epoch}, of a writer yet to come`)
 }
 
 function isZero(word: Buffer): boolean {
@@ -83,15 +97,6 @@ function entryLength(word: Buffer, position: number, limit: number, superblock: 
   if (position + bytes > limit)
     throw corrupt(position, `an entry of ${bytes} bytes runs into the journal's start`)
   return bytes
-}
-
-function decode(entry: Buffer, position: number, context: RecordContext, crc32c: Crc32c): JournalEntry {
-  try {
-    return decodeEntry(entry, context, crc32c)
-  } catch (error) {
-    if (error instanceof RecordInvalid) throw corrupt(position, error.message, error)
-    throw error
-  }
 }
 
 function corrupt(position: number, what: string, cause?: Error): TableUnreadable {

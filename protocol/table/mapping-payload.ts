@@ -1,4 +1,4 @@
-import type { MappingRecord, MappingState } from './entity'
+import { type MappingRecord, type MappingState, sameValue } from './entity'
 import { RecordInvalid } from './errors'
 import { metadataBytesMax } from './layout'
 import {
@@ -6,6 +6,7 @@ import {
   decodeHolder,
   encodedHolderBytes,
   encodeHolder,
+  hasFields,
   type PayloadCodec,
   textBytes,
 } from './payload'
@@ -76,4 +77,18 @@ export const mappingPayload: PayloadCodec<MappingRecord> = {
     if (replaces !== null && holder === null) return undefined
     return { id, allocationId, offset, length, access, guestAddress, metadata, uid, holder, replaces, state }
   },
+
+  same: (a, b) =>
+    a.id === b.id &&
+    a.allocationId === b.allocationId &&
+    a.offset === b.offset &&
+    a.length === b.length &&
+    a.access === b.access &&
+    a.guestAddress === b.guestAddress &&
+    a.metadata === b.metadata &&
+    a.uid === b.uid &&
+    sameValue(a.holder, b.holder) &&
+    a.replaces === b.replaces &&
+    a.state === b.state &&
+    hasFields(a, 11),
 }

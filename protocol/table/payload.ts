@@ -22,6 +22,15 @@ export interface PayloadCodec<T> {
   encode(writer: FieldWriter, value: T, context: RecordContext): void
   /** Undefined: void, because it was bound to an earlier boot. */
   decode(reader: FieldReader, id: number, context: RecordContext): T | undefined
+  /** What sameValue() says, which is the default, in a tenth of its time: every commit asks. */
+  same?(a: T, b: T): boolean
+}
+
+/** Whether it has just so many fields: then none of them was left out of a comparison. */
+export function hasFields(value: object, count: number): boolean {
+  let found = 0
+  for (const _ in value) found += 1
+  return found === count
 }
 
 export const accesses = [null, 'read', 'readWrite'] as const
@@ -44,7 +53,7 @@ function checkTextBytes(bytes: number, bytesMax: number): number {
 
 export function encodeExtents(writer: FieldWriter, extents: readonly Extent[], rangeBytes: number): void {
   for (const extent of extents) {
-    checkExtent(extent, rangeBytes)
+    checkExtent(extent.offset, extent.length, rangeBytes)
     writer.u64(extent.offset)
     writer.u64(extent.length)
   }
@@ -60,7 +69,7 @@ export function decodeExtents(reader: FieldReader, count: number, rangeBytes: nu
 
 function decodeExtent(reader: FieldReader, rangeBytes: number): Extent {
   const extent = { offset: reader.u64(), length: reader.u64() }
-  checkExtent(extent, rangeBytes)
+  checkExtent(extent.offset, extent.length, rangeBytes)
   return extent
 }
 
@@ -74,12 +83,11 @@ export function checkExtentCount(count: number): number {
   return count
 }
 
-export function checkExtent(extent: Extent, rangeBytes: number): void {
-  if (extent.length < 1 || extent.length > rangeBytes || extent.offset > rangeBytes - extent.length) {
-    throw new RecordInvalid(
-      `extent ${extent.offset}+${extent.length} is outside the range of ${rangeBytes} bytes`,
-    )
-  }
+/** Returns the length. */
+export function checkExtent(offset: number, length: number, rangeBytes: number): number {
+  if (length < 1 || length > rangeBytes || offset > rangeBytes - length)
+    throw new RecordInvalid(`extent ${offset}+${length} is outside the range of ${rangeBytes} bytes`)
+  return length
 }
 
 /**
@@ -105,22 +113,25 @@ export function encodeHolder(
 }
 
 export function decodeHolder(reader: FieldReader, context: RecordContext): Holder | null {
-  const { holder, stamp } = decodeStampedHolder(reader, context)
-  if (holder === undefined && stamp !== 0) throw new RecordInvalid('a holder without a pid')
-  return stamp < context.bootEpoch ? null : (holder ?? null)
+  readHolder(reader, context, stamped)
+  const { pid, start, stamp } = stamped
+  if (pid === 0 && stamp !== 0) throw new RecordInvalid('a holder without a pid')
+  return pid === 0 || stamp < context.bootEpoch ? null : { pid, start }
 }
 
-/** holder as it was written; it counts only where the stamp is of this boot. */
-export function decodeStampedHolder(
+const stamped = { pid: 0, start: 0, stamp: 0 }
+
+/** As it was written; pid 0: none. It counts only where the stamp is of this boot. Changes `to`, and makes nothing. */
+export function readHolder(
   reader: FieldReader,
   context: RecordContext,
-): { holder: Holder | undefined; stamp: number } {
-  const pid = reader.u32()
+  to: { pid: number; start: number; stamp: number },
+): void {
+  to.pid = reader.u32()
   reader.zeros(4)
-  const start = reader.u64()
-  const stamp = checkEpoch(reader.u64(), context)
-  if (pid === 0 && start !== 0) throw new RecordInvalid('a holder without a pid')
-  return { holder: pid === 0 ? undefined : { pid, start }, stamp }
+  to.start = reader.u64()
+  to.stamp = checkEpoch(reader.u64(), context)
+  if (to.pid === 0 && to.start !== 0) throw new RecordInvalid('a holder without a pid')
 }
 
 export function checkEpoch(epoch: number, context: RecordContext): number {

@@ -19,7 +19,7 @@ export const poisonPayload: PayloadCodec<PoisonRecord> = {
     const seenAtMs = reader.u64()
     const origin = reader.code(origins)
     reader.zeros(7)
-    checkExtent({ offset: id, length }, context.rangeBytes)
+    checkExtent(id, length, context.rangeBytes)
     return { id, length, seenAtMs, origin }
   },
 }

@@ -1,5 +1,5 @@
 import { roundUp } from '../units'
-import { allocationPayload } from './allocation-payload'
+import { allocationPayload, checkAllocation } from './allocation-payload'
 import { controlPayload } from './control-payload'
 import {
   type AllocationRecord,
@@ -12,6 +12,7 @@ import {
   freezeId,
   type IdsUsed,
   type MappingRecord,
+  sameValue,
   updateId,
 } from './entity'
 import { RecordInvalid } from './errors'
@@ -33,6 +34,7 @@ const opDelete = 2
 
 const kinds: readonly (EntityKind | null)[] = [null, 'allocation', 'mapping', 'retired', 'poison', 'control']
 const controlKind = kinds.indexOf('control')
+const allocationKind = kinds.indexOf('allocation')
 
 /** Control record of a checkpoint that keeps the highest ids used, so that none is used again. */
 const idsUsedKey = 1
@@ -71,17 +73,18 @@ function featureOfControl(value: ControlRecord): number {
 }
 
 /** Whether all of the next record is there. */
-export function hasRecord({ buffer, position, remaining }: FieldReader): boolean {
-  return remaining >= recordHeaderBytes && remaining >= encodedBytes(buffer, position)
+export function hasRecord(reader: FieldReader): boolean {
+  const { remaining } = reader
+  return remaining >= recordHeaderBytes && remaining >= encodedBytes(reader, reader.position)
 }
 
 /** Bytes of the record that begins there. */
-export function encodedBytes(buffer: Buffer, at: number): number {
-  return recordHeaderBytes + padded(buffer.readUInt32LE(at + payloadLengthOffset))
+export function encodedBytes({ view }: FieldReader, at: number): number {
+  return recordHeaderBytes + padded(view.getUint32(at + payloadLengthOffset, true))
 }
 
-export function encodedKey(buffer: Buffer, at: number): number {
-  return buffer.readUInt32LE(at + keyOffset) + buffer.readUInt32LE(at + keyOffset + 4) * 0x100000000
+export function encodedKey({ view }: FieldReader, at: number): number {
+  return view.getUint32(at + keyOffset, true) + view.getUint32(at + keyOffset + 4, true) * 0x100000000
 }
 
 /** The buffer must have changeBytes() left. Throws RecordInvalid. */
@@ -90,10 +93,13 @@ export function encodeChange(writer: FieldWriter, change: Change, context: Recor
     encodeHeader(writer, opDelete, kinds.indexOf(change.delete), 0, change.key)
     return
   }
-  const codec = codecs[change.put]
-  encodeHeader(writer, opPut, kinds.indexOf(change.put), codec.bytes(change.value), change.value.id)
+  encodeHeader(writer, opPut, kinds.indexOf(change.put), 0, change.value.id)
   const start = writer.position
-  codec.encode(writer, change.value, context)
+  codecs[change.put].encode(writer, change.value, context)
+  const end = writer.position
+  writer.position = start - recordHeaderBytes + payloadLengthOffset
+  writer.u32(end - start)
+  writer.position = end
   writer.pad(start)
 }
 
@@ -116,6 +122,30 @@ export function decodeChange(reader: FieldReader, context: RecordContext): Chang
   return value === undefined ? { delete: kind, key: header.key } : ({ put: kind, value } as Change)
 }
 
+/**
+ * Reads the record as decodeChange() does, with each of its checks, if it puts an allocation and its bytes can stay as they are: then
+ * it returns the id. Otherwise it returns undefined, and the record is still to be read. Throws RecordInvalid.
+ */
+export function passAllocation(reader: FieldReader, context: RecordContext): number | undefined {
+  const start = reader.position
+  if (reader.buffer[start] !== opPut || reader.buffer[start + 1] !== allocationKind) return undefined
+  const { payloadBytes, key } = decodeHeader(reader)
+  const payload = reader.position
+  const end = enterPayload(reader, payloadBytes)
+  const stays = checkAllocation(reader, context)
+  leavePayload(reader, payload, end)
+  if (stays) return key
+  reader.position = start
+  return undefined
+}
+
+/** Whether two changes are the same in every field. */
+export function sameChange(a: Change, b: Change): boolean {
+  if (!('put' in a && 'put' in b && a.put === b.put)) return sameValue(a, b)
+  const { same = sameValue } = codecs[a.put]
+  return same(a.value, b.value)
+}
+
 export function encodeIdsUsed(writer: FieldWriter, used: Readonly<IdsUsed>): void {
   encodeHeader(writer, opPut, controlKind, idsUsedPayloadBytes, idsUsedKey)
   for (const kind of countedKinds) writer.u64(used[kind])
@@ -124,8 +154,9 @@ export function encodeIdsUsed(writer: FieldWriter, used: Readonly<IdsUsed>): voi
 /** Undefined when another record is next. */
 export function decodeIdsUsed(reader: FieldReader): IdsUsed | undefined {
   const start = reader.position
+  if (reader.buffer[start + 1] !== controlKind) return undefined
   const header = decodeHeader(reader)
-  if (header.op !== opPut || header.kind !== controlKind || header.key !== idsUsedKey) {
+  if (header.op !== opPut || header.key !== idsUsedKey) {
     reader.position = start
     return undefined
   }

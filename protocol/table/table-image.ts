@@ -12,7 +12,7 @@ import {
   superblockOffsets,
 } from './layout'
 import type { RecordContext } from './payload'
-import { decodeChange, decodeIdsUsed, hasRecord, opPut } from './record'
+import { decodeIdsUsed, hasRecord, opPut } from './record'
 import { type Superblock, unknownFeatures } from './superblock'
 import { chooseSuperblock, hexFlags, type SuperblockChoice } from './superblock-pair'
 import { TableState } from './table-state'
@@ -68,9 +68,7 @@ export function readTableFrom(source: TableSource, options: ReadOptions = {}): T
   const state = new TableState(context)
   readCheckpoint(source, superblock, state, context, crc32c)
   const readRing = (offset: number, length: number) => read(source, journalOffset + offset, length)
-  const replay = replayJournal(readRing, superblock, context, crc32c, (entry, bytes) =>
-    state.applyEntry(entry, bytes),
-  )
+  const replay = replayJournal(readRing, superblock, crc32c, reader => state.load(reader, context))
   const highWater = readHighWater(source)
   checkHighWater(highWater, replay.sequence)
   return {
@@ -147,7 +145,7 @@ function readRecord(reader: FieldReader, state: TableState, context: RecordConte
   const { buffer, position } = reader
   const idsUsed = decodeIdsUsed(reader)
   if (idsUsed) state.useIds(idsUsed)
-  else if (buffer[position] === opPut) state.apply(decodeChange(reader, context), buffer, position)
+  else if (buffer[position] === opPut) state.load(reader, context)
   else throw new RecordInvalid('a checkpoint holds nothing but values')
 }
 

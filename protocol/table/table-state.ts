@@ -13,10 +13,11 @@ import {
   type Put,
   type RetiredRecord,
 } from './entity'
+import type { FieldReader } from './field-reader'
 import type { FieldWriter } from './field-writer'
-import { entryHeaderBytes, type JournalEntry } from './journal-entry'
+import { entryHeaderBytes } from './journal-entry'
 import type { RecordContext } from './payload'
-import { encodeChange, encodedBytes, entityBytes, featuresOf } from './record'
+import { decodeChange, encodeChange, encodedBytes, entityBytes, featuresOf, passAllocation } from './record'
 
 /** Entities by id. As with a Map, an iterator stays valid through changes, skips what is deleted and comes to what is added. */
 export interface Entities<T> {
@@ -85,7 +86,8 @@ export class TableState implements TableView {
     else encodeChange(writer, { put: kind, value: this.others(kind).get(id) } as Put, context)
   }
 
-  applyEntry({ changes }: Pick<JournalEntry, 'changes'>, entry: Buffer): void {
+  /** entry: begins with the reader's buffer. */
+  applyEntry(changes: readonly Change[], entry: FieldReader): void {
     let at = entryHeaderBytes
     for (const change of changes) {
       this.apply(change, entry, at)
@@ -93,18 +95,29 @@ export class TableState implements TableView {
     }
   }
 
+  /** Applies the record that the reader has next. Throws RecordInvalid. */
+  load(reader: FieldReader, context: RecordContext): void {
+    const at = reader.position
+    const id = passAllocation(reader, context)
+    if (id === undefined) this.apply(decodeChange(reader, context), reader, at)
+    else {
+      this.allocations.adopt(id, reader, at, reader.position - at)
+      this.useId('allocation', id)
+    }
+  }
+
   /**
-   * Absolute and idempotent, so that replay over a newer value ends at the same state. encoded: where the bytes of the change are,
-   * from `from` on, if they are at hand.
+   * Absolute and idempotent, so that replay over a newer value ends at the same state. encoded: has the bytes of the change, from
+   * `at` on, if they are at hand.
    */
-  apply(change: Change, encoded?: Buffer, from?: number): void {
+  apply(change: Change, encoded?: FieldReader, at?: number): void {
     if ('delete' in change) {
       if (change.delete === 'allocation') this.allocations.delete(change.key)
       else this.others(change.delete).delete(change.key)
       // A void record counts too: nobody else may get its id.
       this.useId(change.delete, change.key)
     } else {
-      if (change.put === 'allocation') this.allocations.set(change.value, encoded, from)
+      if (change.put === 'allocation') this.allocations.set(change.value, encoded, at)
       else this.others(change.put).set(change.value.id, change.value)
       this.useId(change.put, change.value.id)
     }

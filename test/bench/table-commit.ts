@@ -3,6 +3,8 @@ import path from 'node:path'
 import { crc32c } from '../../native'
 import type { MappingRecord } from '../../protocol/table'
 import { formatTable, Table } from '../../src/broker/table'
+import { run } from '../support/child'
+import { bundled } from './bundled'
 import { allocationAt, identityFor, openMedium } from './crowd-table'
 import { openLmdb, openSqlite } from './databases'
 import { inTurns, type Report, rowOf } from './rounds'
@@ -16,8 +18,23 @@ const mapping: MappingRecord = {
   ...{ metadata: '{"slot":0}', uid: 0, holder: { pid: 1, start: 1 }, replaces: null, state: 'held' },
 }
 
+const names = {
+  table: 'the table',
+  sqlite: 'better-sqlite3, synchronous=FULL',
+  lmdb: "LMDB's putSync",
+}
+type Times = Partial<Record<keyof typeof names, number[]>>
+
 /** One durable change of one mapping, checkpoints included, in a table on tmpfs, and in databases there. Nanoseconds. */
 export async function measureCommit(rounds: number, report: Report): Promise<void> {
+  const output = await run(process.execPath, [bundled('table-commit.ts'), String(rounds)])
+  const { table, ...others } = JSON.parse(output) as Times
+  const baselines = Object.entries(others).map(([way, times]) => [names[way as keyof Times], times] as const)
+  report(rowOf('durable table commit', table!, Object.fromEntries(baselines)))
+}
+
+/** In a process of its own, which takes turns. */
+async function commitInTurns(rounds: number): Promise<Times> {
   const folder = mkdtempSync('/dev/shm/membroker-bench-')
   const medium = await openMedium(path.join(folder, 'table'), tableBytes)
   const identity = identityFor(2 ** 30)
@@ -43,13 +60,7 @@ export async function measureCommit(rounds: number, report: Report): Promise<voi
       ...(lmdb && { lmdb: timed(() => lmdb.putSync(1, value)) }),
     }
     ways.table()
-    const { table: ours, ...others } = await inTurns<string, number>(rounds, ways)
-    const names: Record<string, string> = {
-      sqlite: 'better-sqlite3, synchronous=FULL',
-      lmdb: "LMDB's putSync",
-    }
-    const baselines = Object.entries(others).map(([way, times]) => [names[way]!, times] as const)
-    report(rowOf('durable table commit', ours!, Object.fromEntries(baselines)))
+    return await inTurns<string, number>(rounds, ways)
   } finally {
     medium.close()
     sqlite?.close()
@@ -57,3 +68,6 @@ export async function measureCommit(rounds: number, report: Report): Promise<voi
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+if (require.main === module)
+  commitInTurns(Number(process.argv[2])).then(times => console.log(JSON.stringify(times)))

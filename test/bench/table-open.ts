@@ -4,6 +4,7 @@ import { crc32c } from '../../native'
 import { entityBytes } from '../../protocol/table'
 import { Table } from '../../src/broker/table'
 import { run } from '../support/child'
+import { bundled } from './bundled'
 import { allocationAt, identityFor, openMedium, rangeBytesFor, writeCrowd } from './crowd-table'
 import { openSqlite } from './databases'
 import { inTurns, type Report, rowOf } from './rounds'
@@ -33,8 +34,9 @@ export async function measureOpen(count: number, rounds: number, report: Report)
       })()
       sqlite.close()
     }
+    const program = bundled('table-open.ts')
     const way = (name: string) => async () =>
-      Number(await run(process.execPath, [__filename, name, folder, String(count)]))
+      Number(await run(process.execPath, [program, name, folder, String(count)]))
     const ways = { table: way('table'), bare: way('bare'), ...(sqlite && { sqlite: way('sqlite') }) }
     const times = await inTurns<string, number>(rounds, ways)
     report(

@@ -54,7 +54,11 @@ async function remember() {
   const table = new addon.TableMap(fd, 0, 8192)
   table.write(0, Buffer.from('x'))
   table.publish(8, 1, 2)
-  table.storeAll(Buffer.alloc(16), Float64Array.of(0, 8, 8, 0, 0, 0))
+  for (let stage = 0; stage < 2; stage++) {
+    new Float64Array(table.stage(2, 16), 0, 8).set([2, 16, 0, 8, 8, 0, 0, 0])
+    table.storeAll()
+  }
+  table.stage(1, 2 ** 31)
   await new addon.Scrub(fd, 0, 1 << 20, 2).errno
   const scrub = new addon.Scrub(fd, 0, 1 << 20, 2)
   scrub.cancel()

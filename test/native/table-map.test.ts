@@ -2,6 +2,7 @@
 import { closeSync, ftruncateSync, readSync } from 'node:fs'
 import { constants } from 'node:os'
 import { native, TableMap } from '../../native'
+import { sealEntry } from '../../protocol/table'
 import { addonFile, checkFdLeaks, childOutput, runChild } from './harness'
 
 checkFdLeaks()
@@ -31,12 +32,29 @@ test("write, publish and read are the file's bytes", () => {
   closeSync(fd)
 })
 
+/** What the stores are made from and by. entryBytes: of the entry that bytes begins with. */
+function stage(
+  table: TableMap,
+  bytes: Uint8Array,
+): (stores: readonly number[], entryBytes?: number) => number {
+  const storesMax = 4
+  const area = table.stage(storesMax, bytes.length) as ArrayBuffer
+  const plan = new Float64Array(area, 0, 2 + 3 * storesMax)
+  Buffer.from(area, plan.byteLength).set(bytes)
+  return (stores, entryBytes = 0) => {
+    plan.set([stores.length / 3, entryBytes, ...stores])
+    return table.storeAll()
+  }
+}
+
 test('several stores are made in their order, up to the one that fails', () => {
   const fd = memfd(pageBytes)
   const table = new TableMap(fd, 0, pageBytes)
   const bytes = Buffer.from(Array.from({ length: 32 }, (_, index) => index + 1))
   const good = [8, 8, 16, 0, 0, 0, 64, 24, 0]
-  expect(table.storeAll(bytes, Float64Array.from(good))).toBe(0)
+  expect([table.storeAll(), table.stored]).toEqual([-EINVAL, 0])
+  const storeAll = stage(table, bytes)
+  expect(storeAll(good)).toBe(0)
   expect(table.stored).toBe(3)
   const expected = Buffer.alloc(72)
   bytes.copy(expected, 0, 0, 24)
@@ -55,20 +73,96 @@ test('several stores are made in their order, up to the one that fails', () => {
     for (let made = 0; made < 3; made++) {
       expect(table.write(0, Buffer.alloc(72))).toBe(0)
       const stores = [...good.slice(0, 3 * made), ...bad, ...good.slice(3 * made)]
-      expect([table.storeAll(bytes, Float64Array.from(stores)), table.stored]).toEqual([-error, made])
+      expect([storeAll(stores), table.stored]).toEqual([-error, made])
       const some = new TableMap(fd, 0, pageBytes)
       const found = some.read(0, pageBytes)
       some.write(0, Buffer.alloc(72))
-      some.storeAll(bytes, Float64Array.from(good.slice(0, 3 * made)))
+      stage(some, bytes)(good.slice(0, 3 * made))
       expect(found).toEqual(some.read(0, pageBytes))
       some.close()
     }
-  expect(table.storeAll(bytes, Float64Array.from(good))).toBe(0)
+  expect(storeAll(good)).toBe(0)
   expect(table.read(0, pageBytes)).toEqual(before)
-  expect(() => table.storeAll(bytes, Buffer.alloc(24) as never)).toThrow('a Float64Array')
+  const plan = new Float64Array(table.stage(4, 8) as ArrayBuffer, 0, 14)
+  for (const [count, entryBytes] of [
+    [5, 0],
+    [-1, 0],
+    [Number.NaN, 0],
+    [1, 9],
+    [1, -1],
+    [1, Number.POSITIVE_INFINITY],
+  ]) {
+    plan.set([count!, entryBytes!, 0, 0, 8])
+    expect([table.storeAll(), table.stored]).toEqual([-ERANGE, 0])
+  }
+  expect(table.read(0, pageBytes)).toEqual(before)
   table.close()
-  expect([table.storeAll(bytes, Float64Array.from(good)), table.stored]).toEqual([-EBADF, 0])
+  plan.set([1, 0, 0, 0, 8])
+  expect([table.storeAll(), table.stored]).toEqual([-EBADF, 0])
   closeSync(fd)
+})
+
+test('an entry gets the CRC that its format wants, before it is stored', () => {
+  const fd = memfd(pageBytes)
+  const table = new TableMap(fd, 0, pageBytes)
+  for (let words = 1; words < 60; words++) {
+    const bytes = Buffer.from(Array.from({ length: 512 }, (_, index) => (index * 37 + words) % 256))
+    expect(stage(table, bytes)([0, 0, 512], 8 * words)).toBe(0)
+    sealEntry(bytes, 8 * words)
+    expect(table.read(0, 512)).toEqual(bytes)
+  }
+  table.close()
+  closeSync(fd)
+})
+
+test('a stage is as large as there is memory, and takes the place of the one before', () => {
+  const fd = memfd(pageBytes)
+  const table = new TableMap(fd, 0, pageBytes)
+  const storeAll = stage(table, Buffer.alloc(8, 1))
+  for (const [stores, bytes] of [
+    [1, 2 ** 31],
+    [2 ** 40, 8],
+    [Number.MAX_SAFE_INTEGER, 0],
+  ] as const)
+    expect(table.stage(stores, bytes)).toBe(-constants.errno.ENOMEM)
+  expect(() => table.stage(1, -1)).toThrow('an integer')
+  // What was refused has changed nothing.
+  expect(storeAll([0, 0, 8])).toBe(0)
+  const next = stage(table, Buffer.alloc(16, 2))
+  expect([next([0, 8, 8]), storeAll([8, 0, 8])]).toEqual([0, 0])
+  expect(table.read(0, 16)).toEqual(Buffer.from([...Array(8).fill(2), ...Array(8).fill(0)]))
+  table.close()
+  closeSync(fd)
+})
+
+test('a stage lives as long as the table or a view of it does, whichever goes first', () => {
+  const { status, signal, stdout } = runChild(
+    `
+    const fd = addon.memfdCreate('t', { hugePageBytes: 0, allowSealing: true })
+    fs.ftruncateSync(fd, 4096)
+    const map = () => new addon.TableMap(fd, 0, 4096)
+    const kept = []
+    const table = map()
+    const wait = () => new Promise(resolve => setTimeout(resolve, 1))
+    const go = async () => {
+      for (let round = 0; round < 200; round++) {
+        const bytes = new Uint8Array(map().stage(1, 1 << 20)).fill(round)
+        if (round % 20 === 0) kept.push([bytes, round])
+        const area = table.stage(1, 8)
+        new Float64Array(area, 0, 5).set([1, 0, 0, 0, 8])
+        new Uint8Array(area, 40).fill(round)
+        if (round % 2) structuredClone(area, { transfer: [area] })
+        globalThis.gc()
+        if (round % 20 === 0) await wait()
+        if (table.storeAll() !== 0 || table.read(0, 8).some(byte => byte !== round)) throw new Error('lost ' + round)
+      }
+      for (const [bytes, round] of kept) if (bytes.some(byte => byte !== round)) throw new Error('changed ' + round)
+      console.log('whole')
+    }
+    go()`,
+    { flags: ['--expose-gc'] },
+  )
+  expect([status, signal, stdout]).toEqual([0, null, 'whole\n'])
 })
 
 test('nothing outside the mapping is touched, and nothing after close', () => {

@@ -1,5 +1,11 @@
 /** Proves that allocations kept as bytes are what a plain Map has, in bounded memory, also for whoever goes through them meanwhile. */
-import { type AllocationRecord, AllocationStore, entityBytes, FieldWriter } from '../../protocol/table'
+import {
+  type AllocationRecord,
+  AllocationStore,
+  entityBytes,
+  FieldReader,
+  FieldWriter,
+} from '../../protocol/table'
 import { allocation, randomFrom, sampleIdentity } from './support/sample'
 
 const context = { epoch: 3, bootEpoch: 2, rangeBytes: sampleIdentity.bytes }
@@ -99,13 +105,13 @@ test('what its boot has made void is gone from the bytes too', () => {
   const bytes = Buffer.alloc(written.bytesOf(1))
   written.copy(1, new FieldWriter(bytes))
   const kept = new AllocationStore(context)
-  kept.set(allocation(1, { holder, successor }), bytes)
+  kept.set(allocation(1, { holder, successor }), new FieldReader(bytes))
   expect([kept.features, kept.bytes]).toEqual([written.features, written.bytes])
   expect(kept.features).not.toBe(0)
 
   const later = new AllocationStore({ ...context, epoch: 4, bootEpoch: 4 })
   const free = allocation(1, { holder: null, successor: null })
-  later.set(free, bytes)
+  later.set(free, new FieldReader(bytes))
   expect([later.features, later.bytes]).toEqual([0, entityBytes('allocation', free)])
   // So many that it is not one of the records that are still there as objects.
   for (let id = 2; id <= 3000; id++) later.set(allocation(id, { holder: null, successor: null }))

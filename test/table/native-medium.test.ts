@@ -61,6 +61,31 @@ test('a table in mapped memory lives through take-overs, and its file is the dum
   expect([image.sequence, image.superblock.stateSequence > 0]).toEqual([600, true])
 })
 
+test('a writer stores nothing more once another has taken the table over', () => {
+  formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: tableBytes, crc32c })
+  const first = open()
+  first.commit([{ put: 'mapping', value: mapping(1) }])
+  const second = open()
+  const before = readFileSync(`/proc/self/fd/${fd}`)
+  expect(() => first.commit([{ put: 'mapping', value: mapping(2) }])).toThrow(
+    expect.objectContaining({ code: 'TableFailed' }),
+  )
+  expect(readFileSync(`/proc/self/fd/${fd}`)).toEqual(before)
+  second.commit([{ put: 'mapping', value: mapping(2) }])
+  expect([...open().state.mappings.keys()]).toEqual([1, 2])
+})
+
+test('an entry beyond the stage gets a larger one, and reads back like any other', () => {
+  formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: tableBytes, crc32c })
+  const table = open()
+  const metadata = 'x'.repeat(4000)
+  for (const count of [1, 2, 1, 9, 1]) {
+    const ids = Array.from({ length: count }, (_, index) => table.nextId('mapping') + index)
+    table.commit(ids.map(id => ({ put: 'mapping', value: mapping(id, { metadata }) })))
+  }
+  expect(snapshot(open().state)).toBe(snapshot(table.state))
+})
+
 test('memory that goes away under the table fails the commit by name, and the process lives', () => {
   formatTable(medium, sampleIdentity, { uuid: sampleUuid, bootId: bootA, tableBytes: tableBytes })
   const table = open()

@@ -5,7 +5,7 @@ import {
   type TableLayout,
   wordBytes,
 } from '../../../protocol/table'
-import type { StoreFailure, TableMedium } from './medium'
+import type { Stage, StoreFailure, TableMedium } from './medium'
 
 /** Says how far the journal reaches. */
 export function publishHighWater(medium: TableMedium, sequence: number): void {
@@ -16,9 +16,6 @@ export function publishHighWater(medium: TableMedium, sequence: number): void {
 export class JournalWriter {
   private readonly medium: TableMedium
   private readonly ringBytes: number
-  /** Two writes where the ring wraps; the first word; the high-water word. */
-  private readonly stores = new Float64Array(4 * 3)
-  private readonly withoutWrap = this.stores.subarray(3)
 
   constructor(
     medium: TableMedium,
@@ -35,29 +32,31 @@ export class JournalWriter {
   }
 
   /**
-   * Commits the entry that bytes begins with. A zero word follows it: the end that a reader must find after the published entry.
+   * Commits the entry that the stage begins with. A zero word follows it: the end that a reader must find after the published entry.
    * The next append publishes over it. Returns what failed; the entry is committed if only the high-water word did.
    */
-  append(bytes: Buffer, entryBytes: number): (StoreFailure & { committed: boolean }) | undefined {
+  append(stage: Stage, entryBytes: number): (StoreFailure & { committed: boolean }) | undefined {
     if (this.usedBytes + entryBytes + wordBytes > this.ringBytes) throw new Error('the journal ring is full')
+    const { plan } = stage
+    let count = 0
+    const add = (offset: number, from: number, length: number) => {
+      const at = 2 + 3 * count++
+      plan[at] = offset
+      plan[at + 1] = from
+      plan[at + 2] = length
+    }
     // All but the first word, and the zero word.
     const behind = (this.end + wordBytes) % this.ringBytes
     const untilWrap = Math.min(entryBytes, this.ringBytes - behind)
-    const wraps = untilWrap < entryBytes
-    this.plan(wraps ? 0 : 1, journalOffset + behind, wordBytes, untilWrap)
-    if (wraps) this.plan(1, journalOffset, wordBytes + untilWrap, entryBytes - untilWrap)
-    this.plan(2, journalOffset + (this.end % this.ringBytes), 0, 0)
-    this.plan(3, highWaterOffset, sequenceOffset, 0)
-    const stores = wraps ? this.stores : this.withoutWrap
-    const failure = this.medium.storeAll(bytes, stores)
-    const committed = !failure || failure.made === stores.length / 3 - 1
+    add(journalOffset + behind, wordBytes, untilWrap)
+    if (untilWrap < entryBytes) add(journalOffset, wordBytes + untilWrap, entryBytes - untilWrap)
+    add(journalOffset + (this.end % this.ringBytes), 0, 0)
+    add(highWaterOffset, sequenceOffset, 0)
+    plan[0] = count
+    plan[1] = entryBytes
+    const failure = this.medium.storeAll(stage)
+    const committed = !failure || failure.made === count - 1
     if (committed) this.end += entryBytes
     return failure && { ...failure, committed }
-  }
-
-  private plan(index: number, offset: number, from: number, length: number): void {
-    this.stores[3 * index] = offset
-    this.stores[3 * index + 1] = from
-    this.stores[3 * index + 2] = length
   }
 }

@@ -18,6 +18,7 @@ class MediumError extends Error {
 /** A table in memory mapped by the addon. Adopts the map. */
 export class NativeMedium implements TableMedium {
   private readonly map: NativeTableMap
+  private staged: Stage | undefined
 
   constructor(
     map: NativeTableMap,
@@ -43,11 +44,22 @@ export class NativeMedium implements TableMedium {
     if (result < 0) throw failure(result, 'publish', offset)
   }
 
-  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined {
-    const result = this.map.storeAll(bytes, stores)
+  stage(bytes: number): Stage {
+    const area = this.map.stage(storesMax, bytes)
+    if (typeof area === 'number') throw failure(area, 'stage', 0)
+    // The addon has another one now, also if making views of it throws.
+    this.staged = undefined
+    const plan = new Float64Array(area, 0, planNumbers)
+    this.staged = { plan, bytes: Buffer.from(area, plan.byteLength) }
+    return this.staged
+  }
+
+  storeAll(stage: Stage): StoreFailure | undefined {
+    if (stage !== this.staged) return { made: 0, cause: new Error('another writer stores into this table') }
+    const result = this.map.storeAll()
     if (result === 0) return undefined
     const { stored: made } = this.map
-    return { made, cause: failure(result, 'store', stores[3 * made]!) }
+    return { made, cause: failure(result, 'store', stage.plan[2 + 3 * made]!) }
   }
 
   /** Idempotent. */
@@ -67,11 +79,26 @@ function failure(errno: number, syscall: string, offset: number): MediumError {
 export interface TableMedium extends TableSource {
   write(offset: number, bytes: Uint8Array): void
   publish(offset: number, low: number, high: number): void
+  /** Room to make stores from, at least so many bytes, all zero. There is one at a time: the last. */
+  stage(bytes: number): Stage
   /**
-   * Several stores in their order, by one call. For each: the offset in the table, the place in bytes, and the length. Length 0
-   * publishes the word at that place; others write. Returns what failed: then the later stores are not made.
+   * Gives the entry that the stage begins with its CRC, as sealEntry() does, and makes the stores of the plan, in their order, all by
+   * one call. Returns what failed: then the later stores are not made.
    */
-  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined
+  storeAll(stage: Stage): StoreFailure | undefined
+}
+
+const storesMax = 4
+export const planNumbers = 2 + 3 * storesMax
+
+/** The addon knows where it is. To tell it with each call, and to compute the CRC apart, took a sixth of a commit. */
+export interface Stage {
+  readonly bytes: Buffer
+  /**
+   * The number of stores, at most 4; the bytes of the entry; and for each store the offset in the table, the place in bytes, and the
+   * length. Length 0 publishes the word at that place; others write.
+   */
+  readonly plan: Float64Array
 }
 
 /** made: the number of stores before the one that failed. */

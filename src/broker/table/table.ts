@@ -100,7 +100,7 @@ export class Table {
     const bootEpoch = this.sameBoot ? superblock.bootEpoch : epoch
     this.context = { epoch, bootEpoch, rangeBytes: superblock.identity.bytes }
     this.current.allocations.context = this.context
-    this.encoder = new TransactionEncoder(this.context, crc32c)
+    this.encoder = new TransactionEncoder(medium, this.context)
     this.takeOver(image, { epoch, bootEpoch, bootId })
   }
 
@@ -157,7 +157,7 @@ export class Table {
       this.declare(changes)
       this.makeRoom(plan.entryBytes)
       this.append(sequence, plan.entryBytes)
-      this.current.applyEntry({ changes: encoded }, this.encoder.buffer)
+      this.current.applyEntry(encoded, this.encoder.entry)
     } catch (error) {
       this.failed = new TableFailed(`commit ${sequence}`, error)
       throw this.failed
@@ -184,7 +184,7 @@ export class Table {
   }
 
   private append(sequence: number, entryBytes: number): void {
-    const failure = this.journal.append(this.encoder.buffer, entryBytes)
+    const failure = this.journal.append(this.encoder.stage, entryBytes)
     if (!failure) return
     if (!failure.committed) throw failure.cause
     // The commit stands: its entry is published, and a reader takes one entry beyond the high-water word.

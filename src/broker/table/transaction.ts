@@ -1,6 +1,5 @@
 import {
   type Change,
-  type Crc32c,
   changeBytes,
   decodeFresh,
   type EntityKind,
@@ -12,10 +11,11 @@ import {
   isCounted,
   type RecordContext,
   RecordInvalid,
-  sameValue,
+  sameChange,
   type TableState,
   wordBytes,
 } from '../../../protocol/table'
+import type { Stage, TableMedium } from './medium'
 
 /** Possible changes and their cost. Nothing is written yet. */
 interface TransactionPlan {
@@ -54,21 +54,26 @@ export function planTransaction(
   return { entryBytes, stateBytesDelta }
 }
 
-/** Encodes a journal entry, and proves that it reads back as the same changes. */
+/** Encodes a journal entry into a stage of the medium, and proves that it reads back as the same changes. */
 export class TransactionEncoder {
+  private readonly medium: TableMedium
   private readonly context: RecordContext
-  private readonly crc32c: Crc32c
-  private writer = new FieldWriter(Buffer.alloc(4096))
-  private reader = new FieldReader(this.writer.buffer)
+  private room: Room
 
-  constructor(context: RecordContext, crc32c: Crc32c) {
+  constructor(medium: TableMedium, context: RecordContext) {
+    this.medium = medium
     this.context = context
-    this.crc32c = crc32c
+    this.room = roomFor(medium, 4096)
   }
 
-  /** Begins with the entry of the last encode(), and has a zero word after it. */
-  get buffer(): Buffer {
-    return this.writer.buffer
+  /** Begins with the entry of the last encode(), without its CRC, and has a zero word after it. */
+  get stage(): Stage {
+    return this.room.stage
+  }
+
+  /** The same entry. */
+  get entry(): FieldReader {
+    return this.room.reader
   }
 
   /**
@@ -76,26 +81,32 @@ export class TransactionEncoder {
    * @throws RecordInvalid
    */
   encode(sequence: number, changes: readonly Change[], entryBytes: number): readonly Change[] {
-    this.makeRoom(entryBytes + wordBytes)
-    const { writer, reader } = this
-    encodeEntry(writer, entryBytes, sequence, changes, this.context, this.crc32c)
+    if (this.stage.bytes.length < entryBytes + wordBytes)
+      this.room = roomFor(this.medium, entryBytes + wordBytes)
+    const { writer, reader } = this.room
+    encodeEntry(writer, entryBytes, sequence, changes, this.context)
     writer.position = entryBytes
     writer.zeros(wordBytes)
     reader.end = entryBytes
-    const decoded = decodeFresh(reader, this.context).changes
+    const decoded = decodeFresh(reader, this.context)
     for (let index = 0; index < changes.length; index++) {
-      if (!sameValue(changes[index], decoded[index])) {
+      if (!sameChange(changes[index]!, decoded[index]!)) {
         throw new RecordInvalid(`a change would not read back as it is: ${JSON.stringify(changes[index])}`)
       }
     }
     return decoded
   }
+}
 
-  private makeRoom(bytes: number): void {
-    if (this.buffer.length >= bytes) return
-    this.writer = new FieldWriter(Buffer.alloc(2 ** Math.ceil(Math.log2(bytes))))
-    this.reader = new FieldReader(this.buffer)
-  }
+interface Room {
+  readonly stage: Stage
+  readonly writer: FieldWriter
+  readonly reader: FieldReader
+}
+
+function roomFor(medium: TableMedium, bytes: number): Room {
+  const stage = medium.stage(2 ** Math.ceil(Math.log2(bytes)))
+  return { stage, writer: new FieldWriter(stage.bytes), reader: new FieldReader(stage.bytes) }
 }
 
 function checkNewId(kind: EntityKind, id: number, idsBefore: Readonly<IdsUsed>): void {

@@ -1,4 +1,10 @@
-import type { StoreFailure, TableMedium } from '../../../src/broker/table/medium'
+import { sealEntry } from '../../../protocol/table'
+import {
+  planNumbers,
+  type Stage,
+  type StoreFailure,
+  type TableMedium,
+} from '../../../src/broker/table/medium'
 
 /** A table in a buffer. */
 export class BufferMedium implements TableMedium {
@@ -24,13 +30,18 @@ export class BufferMedium implements TableMedium {
     this.buffer.writeUInt32LE(high, offset + 4)
   }
 
-  storeAll(bytes: Uint8Array, stores: Float64Array): StoreFailure | undefined {
-    for (let made = 0; made < stores.length / 3; made++) {
-      const [offset, from, length] = [...stores.subarray(3 * made, 3 * made + 3)] as [number, number, number]
-      const word = Buffer.from(bytes).subarray(from)
+  stage(bytes: number): Stage {
+    return { bytes: Buffer.alloc(bytes), plan: new Float64Array(planNumbers) }
+  }
+
+  storeAll({ bytes, plan }: Stage): StoreFailure | undefined {
+    const [count, entryBytes, ...stores] = plan
+    sealEntry(bytes, entryBytes!)
+    for (let made = 0; made < count!; made++) {
+      const [offset, from, length] = stores.slice(3 * made, 3 * made + 3) as [number, number, number]
       try {
         if (length > 0) this.write(offset, bytes.subarray(from, from + length))
-        else this.publish(offset, word.readUInt32LE(0), word.readUInt32LE(4))
+        else this.publish(offset, bytes.readUInt32LE(from), bytes.readUInt32LE(from + 4))
       } catch (cause) {
         return { made, cause }
       }
