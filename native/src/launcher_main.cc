@@ -75,18 +75,11 @@ int Run(int control) {
   // A parent that has ended before gives no order: orders follow the first connection.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   fcntl(control, F_SETFD, FD_CLOEXEC);
-  for (;;) {
-    struct {
-      uint32_t bytes;
-      uint32_t kind;
-    } head;
-    std::vector<Fd> fds;
-    if (!ReceiveAll(control, &head, sizeof(head), &fds) || head.bytes > kOrderBytesMax) return EXIT_FAILURE;
-    std::string body(head.bytes, '\0');
-    if (!ReceiveAll(control, body.data(), body.size(), &fds)) return EXIT_FAILURE;
-    if (head.kind == kBecome) return Become(fds, body);
-    if (head.kind != kConnect || !Connect(control, body)) return EXIT_FAILURE;
+  for (Order order; ReceiveOrder(control, kOrderBytesMax, &order);) {
+    if (order.kind == kBecome) return Become(order.fds, order.bytes);
+    if (order.kind != kConnect || !Connect(control, order.bytes)) break;
   }
+  return EXIT_FAILURE;
 }
 
 }  // namespace

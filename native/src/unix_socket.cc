@@ -174,7 +174,8 @@ Received ReceiveUnix(int socket, void* buffer, size_t size) {
   return received;
 }
 
-bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds) {
+/** Waits for that many bytes. Adds the descriptors that come with them. False at the end of the stream. */
+static bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds) {
   auto* bytes = static_cast<uint8_t*>(buffer);
   while (size > 0) {
     pollfd readable{socket, POLLIN, 0};
@@ -187,6 +188,18 @@ bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds) {
     size -= static_cast<size_t>(received.bytes);
   }
   return true;
+}
+
+bool ReceiveOrder(int socket, uint32_t bytes_max, Order* order) {
+  struct {
+    uint32_t bytes;
+    uint32_t kind;
+  } head;
+  order->fds.clear();
+  if (!ReceiveAll(socket, &head, sizeof(head), &order->fds) || head.bytes > bytes_max) return false;
+  order->kind = head.kind;
+  order->bytes.assign(head.bytes, '\0');
+  return ReceiveAll(socket, order->bytes.data(), order->bytes.size(), &order->fds);
 }
 
 int PeerOf(int socket, Peer* peer) {

@@ -34,8 +34,15 @@ struct Received {
   std::vector<Fd> fds;
 };
 Received ReceiveUnix(int socket, void* buffer, size_t size);
-/** Waits for that many bytes. Adds the descriptors that come with them. False at the end of the stream. */
-bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds);
+
+/** A message to a child of this project's own: its kind, its bytes, and the descriptors that came with it. */
+struct Order {
+  uint32_t kind;
+  std::string bytes;
+  std::vector<Fd> fds;
+};
+/** Waits for the next one. False: the other end is gone, or the order has more than bytes_max. */
+bool ReceiveOrder(int socket, uint32_t bytes_max, Order* order);
 
 struct Peer {
   int pid;

@@ -49,7 +49,7 @@ enum Kind : uint32_t {
 /** Takes a request apart. A field beyond its end is zero and makes the request bad. */
 class Reader {
  public:
-  explicit Reader(const std::vector<uint8_t>& bytes) : bytes_(bytes) {}
+  explicit Reader(const std::string& bytes) : bytes_(bytes) {}
 
   template <class Value>
   Value take() {
@@ -72,7 +72,7 @@ class Reader {
   bool good() const { return good_; }
 
  private:
-  const std::vector<uint8_t>& bytes_;
+  const std::string& bytes_;
   size_t at_ = 0;
   bool good_ = true;
 };
@@ -195,32 +195,25 @@ int Run() {
   void* memory = mmap(nullptr, WorkerArea::kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kArea, 0);
   if (memory == MAP_FAILED) return EXIT_FAILURE;
   WorkerArea area(memory);
-  for (;;) {
-    struct {
-      uint32_t bytes;
-      uint32_t kind;
-    } head;
-    std::vector<Fd> fds;
-    if (!ReceiveAll(kSocket, &head, sizeof(head), &fds)) return EXIT_SUCCESS;
-    if (head.bytes > kRequestBytesMax) return EXIT_FAILURE;
-    std::vector<uint8_t> body(head.bytes);
-    if (!ReceiveAll(kSocket, body.data(), body.size(), &fds)) return EXIT_SUCCESS;
+  for (Order order; ReceiveOrder(kSocket, kRequestBytesMax, &order);) {
+    auto& [kind, bytes, fds] = order;
     area.begin();
-    Reader request(body);
+    Reader request(bytes);
     int32_t status;
-    switch (head.kind) {
+    switch (kind) {
       case kHolders: status = Holders(request, &area); break;
       case kCommands: status = Commands(request, &area); break;
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
       case kPreserve: status = Preserve(fds, request); break;
       case kClose: status = 0; break;
       case kPunchHoles: status = PunchHoles(fds.empty() ? -1 : fds[0].get(), request); break;
-      default: status = Operate(head.kind, fds.empty() ? -1 : fds[0].get(), request);
+      default: status = Operate(kind, fds.empty() ? -1 : fds[0].get(), request);
     }
     // Close them before the answer: once the broker has that, nothing of them is open here.
     fds.clear();
-    if (send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) return EXIT_SUCCESS;
+    if (send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) break;
   }
+  return EXIT_SUCCESS;
 }
 
 }  // namespace
