@@ -9,10 +9,8 @@ import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError, StillReferenced } from '../../failure'
 import { FileOwners, type Owned } from '../file-owners'
-import { proveByOpening } from '../file-proof'
 import { cut, populateAll, punchPieces } from '../file-work'
 import { whyOwed } from '../huge-pages'
-import { PinnedPages } from '../pinned-pages'
 import { Reservations } from '../reservation'
 import { sweepThreads } from '../scrub'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
@@ -21,6 +19,7 @@ import { FileEnds } from './file-ends'
 import { FileSizes } from './file-sizes'
 import { setPassable } from './folder'
 import { type Opened, openDirectory } from './open'
+import { DirectoryProof } from './proof'
 
 /** To free so much takes the kernel less than 0.1 ms. */
 const trifleBytes = MiB
@@ -46,6 +45,7 @@ export class DirectorySource implements Source {
   private readonly owners: FileOwners
   private readonly files: AllocationFiles
   private readonly ends: FileEnds
+  private readonly proof: DirectoryProof
 
   private constructor(private readonly opened: Opened) {
     const { files, host, capabilities } = opened
@@ -74,12 +74,13 @@ export class DirectorySource implements Source {
       },
       host,
     )
+    this.proof = new DirectoryProof(opened, this.sizes)
     this.ends = new FileEnds(
       files,
       {
         disown: memory => this.owners.set(memory, undefined),
         admit: (memory, openBy) => this.admit(memory, openBy),
-        prove: memory => this.proveUnpinned(memory),
+        prove: memory => this.proof.proveUnpinned(memory),
         overwrite: async (fd, from, to) => (this.keepsPages ? undefined : overwrite(fd, from, to)),
         cutsAnyTime: opened.filesystem === 'tmpfs',
         pagesOwed: opened.pagesOwed,
@@ -289,7 +290,7 @@ export class DirectorySource implements Source {
         throw new SourceError(
           `its owner has given its file ${nlink - 1} more names; remove those: find FOLDER -xdev -inum ${ino}`,
         )
-      await (await this.pinnedPages())?.check(uid, id, fd, 'stay')
+      await this.proof.checkPinned(uid, id, fd)
       await host.files.strip(uid, fd)
       await (dax && host.files.sync(uid, fd))
     } finally {
@@ -299,46 +300,26 @@ export class DirectorySource implements Source {
     await dax?.commitNames(uid)
   }
 
-  /** Also where the mount counts pages after their file is gone. */
-  private async pinnedPages(): Promise<PinnedPages | undefined> {
-    const { host, filesystem, pinned } = this.opened
-    if (pinned || filesystem !== 'hugetlbfs') return pinned
-    return PinnedPages.open(host.files, this.capabilities.pageBytes, () => {})
-  }
-
   async admit(memory: AllocationMemory, openBy: number): Promise<void> {
     setPassable(this.files.directory, true)
     if (!this.ends.defers(memory)) await this.owners.set(memory, openBy)
   }
 
-  async prove(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
-    const missing = this.opened.pagesOwed?.missing({ id, extents: [] }) ?? 0
-    if (missing > 0) return { kind: 'held', pids: [], unseen: true, why: whyOwed(missing) }
-    await this.sizes.idle(id)
-    const open = () => this.files.open(id)
-    const proof = await proveByOpening(open, this.files.path(id), scan, undefined, this.opened.isSole)
-    if (proof.kind !== 'gone' || !withPages) return proof
-    return (await this.opened.pinned?.prove(id, open)) ?? proof
+  prove(id: number, scan: Scan | undefined, withPages?: boolean): Promise<Proof> {
+    return this.proof.prove(id, scan, withPages)
   }
 
   isUnreached(id: number): boolean {
-    if (!this.leaseProves) return false
-    const fd = native.openSole(this.files.path(id))
+    const fd = this.proof.openUnreached(id)
     if (fd === undefined) return false
     closeSync(fd)
     return true
   }
 
-  /** Elsewhere the proof takes more than a lease. */
-  private get leaseProves(): boolean {
-    const { pagesOwed, pinned, isSole } = this.opened
-    return !pagesOwed && !pinned && !isSole
-  }
-
   endNow(memory: AllocationMemory, commit: () => void): boolean {
     const { id } = memory
-    if (!this.leaseProves || this.owners.isChanging(id) || this.ends.isPending(id)) return false
-    const fd = native.openSole(this.files.path(id))
+    if (this.owners.isChanging(id) || this.ends.isPending(id)) return false
+    const fd = this.proof.openUnreached(id)
     if (fd === undefined) return false
     try {
       if (!this.isTrifle(fstatSync(fd))) return false
@@ -351,23 +332,6 @@ export class DirectorySource implements Source {
     }
     this.gone(id)
     return true
-  }
-
-  /** Pinned pages show only while the file has them. */
-  private async proveUnpinned({ id, uid }: AllocationMemory): Promise<Proof> {
-    const proof = await this.prove(id, this.opened.host.scan)
-    const { pinned } = this.opened
-    if (proof.kind === 'held' || !pinned) return proof
-    const fd = this.files.open(id)
-    try {
-      await pinned.check(uid, id, fd, 'stay')
-      return proof
-    } catch (error) {
-      if (!(error instanceof StillReferenced)) throw error
-      return { kind: 'held', pids: [], unseen: true, why: error.message }
-    } finally {
-      closeSync(fd)
-    }
   }
 
   descriptorOffset(): number {
