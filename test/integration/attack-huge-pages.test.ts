@@ -33,17 +33,23 @@ suite('a huge page that is pinned after the release', () => {
 
   const retired = async () => (await broker.ask('GetStatus', {})).retired
 
-  /** Allocates, keeps the last page of it in a pipe, and releases it. */
-  const pin = (mine: OtherProcess, name: string) =>
+  /** Allocates, keeps the last page of it in a pipe, and releases it, or shrinks it by so many bytes. */
+  const pin = (mine: OtherProcess, name: string, { bytes = 4 * page, shrinkBy = 0 } = {}) =>
     mine.run(
-      async ({ client, native, state }, { name, bytes }) => {
+      async ({ client, native, state }, { name, bytes, shrinkBy }) => {
         await client.call('Allocate', { name, bytes })
-        const { fds } = await client.call('CreateMapping', { name })
+        const { grant, fds } = await client.call('CreateMapping', { name })
         state[name] = native.spliceToPipe(fds[0]!, 0, bytes)
         client.closeFd(fds[0]!)
-        return client.call('Release', { name, graceMs: 0 }).then(({ outcome, step }) => ({ outcome, step }))
+        if (shrinkBy > 0) {
+          await client.call('RevokeMapping', { mapping: grant.mapping.id, graceMs: 0 })
+          await client.call('Shrink', { name, bytes: bytes - shrinkBy })
+          return undefined
+        }
+        const { outcome, step } = await client.call('Release', { name, graceMs: 0 })
+        return { outcome, step }
       },
-      { name, bytes: 4 * page },
+      { name, bytes, shrinkBy },
     )
   const letGo = (mine: OtherProcess, name: string) =>
     mine.run(({ fs, state }, name) => fs.closeSync(state[name]), name)
@@ -108,18 +114,7 @@ suite('a huge page that is pinned after the release', () => {
 
   test('of two ends that shrinks cut off, neither is free before its own page comes back, also for the next broker', async () => {
     const mine = await OtherProcess.start(broker.socket)
-    for (const name of ['first', 'second'])
-      await mine.run(
-        async ({ client, native, state }, { name, bytes, page }) => {
-          await client.call('Allocate', { name, bytes })
-          const { grant, fds } = await client.call('CreateMapping', { name })
-          state[name] = native.spliceToPipe(fds[0]!, 0, bytes)
-          client.closeFd(fds[0]!)
-          await client.call('RevokeMapping', { mapping: grant.mapping.id, graceMs: 0 })
-          await client.call('Shrink', { name, bytes: bytes - page })
-        },
-        { name, bytes: 2 * page, page },
-      )
+    for (const name of ['first', 'second']) await pin(mine, name, { bytes: 2 * page, shrinkBy: page })
     expect(await retired()).toHaveLength(2)
     broker.closeClients()
     await broker.restart()
