@@ -3,8 +3,8 @@ import { type Paint, paintCount } from './paint'
 /** Extents in one block; a change costs one block, a drawn column at most two of them. */
 const blockSize = 64
 
-/** A piece of a range that is not free. ref is whose it is: an allocation's id, or a number the caller chose. */
-export interface Piece {
+/** An extent of a range that is not free. ref is whose it is: an allocation's id, or a number the caller chose. */
+export interface UsedExtent {
   start: number
   end: number
   paint: Paint
@@ -61,7 +61,7 @@ export class ExtentIndex {
     this.changed()
   }
 
-  /** False where no piece of that owner starts there. */
+  /** False where no extent of that owner starts there. */
   remove(start: number, ref: number): boolean {
     const found = this.find(start)
     if (!found || found.block.refs[found.position] !== ref) return false
@@ -110,49 +110,49 @@ export class ExtentIndex {
       out[paint]! += before[high + paint]! - before[low + paint]!
   }
 
-  at(offset: number): Piece | undefined {
-    const piece = this.firstAfter(offset)
-    return piece && piece.start <= offset ? piece : undefined
+  at(offset: number): UsedExtent | undefined {
+    const extent = this.firstAfter(offset)
+    return extent && extent.start <= offset ? extent : undefined
   }
 
-  /** The first piece that ends after the offset: the one there, or the next one. */
-  firstAfter(offset: number): Piece | undefined {
+  /** The first extent that ends after the offset: the one there, or the next one. */
+  firstAfter(offset: number): UsedExtent | undefined {
     if (this.blocks.length === 0) return undefined
     const at = this.blockFor(offset)
     const block = this.blocks[at]!
     let position = Math.max(0, lowerBound(block.starts, block.count, offset + 1) - 1)
     while (position < block.count && block.ends[position]! <= offset) position++
-    if (position < block.count) return pieceAt(block, position)
+    if (position < block.count) return extentAt(block, position)
     const next = this.blocks[at + 1]
-    return next && pieceAt(next, 0)
+    return next && extentAt(next, 0)
   }
 
-  /** The last piece that starts before the offset. */
-  lastBefore(offset: number): Piece | undefined {
+  /** The last extent that starts before the offset. */
+  lastBefore(offset: number): UsedExtent | undefined {
     let at = this.blockFor(offset)
     if (this.blocks[at] && this.blocks[at]!.starts[0]! >= offset) at--
     const block = this.blocks[at]
     if (!block) return undefined
-    return pieceAt(block, lowerBound(block.starts, block.count, offset) - 1)
+    return extentAt(block, lowerBound(block.starts, block.count, offset) - 1)
   }
 
   /** Pieces between two offsets in order, at most max of them; undefined when there are more. */
-  between(from: number, to: number, max: number): Piece[] | undefined {
-    const pieces: Piece[] = []
-    if (this.blocks.length === 0) return pieces
+  between(from: number, to: number, max: number): UsedExtent[] | undefined {
+    const extents: UsedExtent[] = []
+    if (this.blocks.length === 0) return extents
     for (let at = this.blockFor(from); at < this.blocks.length; at++) {
       const block = this.blocks[at]!
       for (let i = 0; i < block.count; i++) {
         if (block.ends[i]! <= from) continue
-        if (block.starts[i]! >= to) return pieces
-        if (pieces.length === max) return undefined
-        pieces.push(pieceAt(block, i))
+        if (block.starts[i]! >= to) return extents
+        if (extents.length === max) return undefined
+        extents.push(extentAt(block, i))
       }
     }
-    return pieces
+    return extents
   }
 
-  /** Each piece that lies free between the pieces of a range of so many bytes. */
+  /** Each extent that lies free between the extents of a range of so many bytes. */
   eachGap(bytes: number, visit: (start: number, length: number) => void): void {
     let free = 0
     for (const block of this.blocks)
@@ -241,7 +241,7 @@ function splitBlock(block: Block): Block {
   return upper
 }
 
-function pieceAt(block: Block, position: number): Piece {
+function extentAt(block: Block, position: number): UsedExtent {
   return {
     start: block.starts[position]!,
     end: block.ends[position]!,

@@ -125,8 +125,8 @@ export class MapCanvas {
 
   private drawNames({ map, view, nameOf }: Scene): void {
     const { marks, width, mainHeight } = this
-    const pieces = map.extents.between(view.start, view.start + view.span, Math.ceil(width / 40)) ?? []
-    for (const { start, end, ref } of pieces) {
+    const extents = map.extents.between(view.start, view.start + view.span, Math.ceil(width / 40)) ?? []
+    for (const { start, end, ref } of extents) {
       const left = Math.max(0, ((start - view.start) / view.span) * width)
       const room = Math.min(width, ((end - view.start) / view.span) * width) - left - 12
       const name = nameOf(ref)

@@ -1,4 +1,4 @@
-/** The look of a piece of a range; the order is that of the stack in a column, from the bottom. */
+/** The look of an extent; the order is that of the stack in a column, from the bottom. */
 export const paints = [
   'free',
   'table',

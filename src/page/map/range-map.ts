@@ -28,7 +28,7 @@ export class RangeMap {
   placeBeside(extents: readonly Extent[], paint: number, ref: number): void {
     for (const { offset, length } of extents) {
       const there = this.extents.between(offset, offset + length, Number.POSITIVE_INFINITY)!
-      if (!there.some(piece => piece.ref > tableRef)) this.extents.insert(offset, length, paint, ref)
+      if (!there.some(extent => extent.ref > tableRef)) this.extents.insert(offset, length, paint, ref)
     }
   }
 

@@ -63,8 +63,8 @@ const edgedWidth = 6
 export function drawEdges({ extents }: Layers, view: View, edge: number, out: Raster): void {
   const { width, height, pixels } = out
   const perColumn = view.span / width
-  const pieces = extents.between(view.start, view.start + view.span, Math.ceil(width / 2))
-  for (const { start, end } of pieces ?? []) {
+  const shown = extents.between(view.start, view.start + view.span, Math.ceil(width / 2))
+  for (const { start, end } of shown ?? []) {
     const x = Math.floor((start - view.start) / perColumn)
     if (x <= 0 || x >= width || end - start < edgedWidth * perColumn) continue
     for (let row = 0; row < height; row++) pixels[row * width + x] = edge

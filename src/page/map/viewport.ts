@@ -31,13 +31,13 @@ export function pan(view: View, fraction: number, bounds: Bounds): View {
   return within({ start: view.start + view.span * fraction, span: view.span }, bounds)
 }
 
-/** A view with the piece in its middle, large enough to stand apart from its neighbours. */
+/** A view with the extent in its middle, large enough to stand apart from its neighbours. */
 export function around(start: number, length: number, bounds: Bounds): View {
   const span = Math.min(bounds.bytes, Math.max(bounds.unitBytes, length * 3))
   return within({ start: start + length / 2 - span / 2, span }, bounds)
 }
 
-/** The same view, moved only as far as needed to see the piece. */
+/** The same view, moved only as far as needed to see the extent. */
 export function reveal(view: View, start: number, length: number, bounds: Bounds): View {
   if (start >= view.start && start + length <= view.start + view.span) return view
   return length > view.span

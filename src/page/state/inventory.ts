@@ -6,7 +6,7 @@ import { RangeMap } from '../map/range-map'
 export type ColourBy = 'state' | 'owner'
 
 /** Memory of an allocation that is gone and not yet free; scrubbing or quarantined. */
-interface RetiredPiece {
+interface RetiredMemory {
   ref: number
   allocation: string
   range: string
@@ -28,7 +28,7 @@ export class Inventory {
   readonly mappings = new Map<number, Mapping>()
   readonly ranges = new Map<string, RangeMap>()
   readonly owners = new OwnerPaints()
-  readonly retired = new Map<number, RetiredPiece>()
+  readonly retired = new Map<number, RetiredMemory>()
   /** Counts changes of retired memory, so that the page recognizes an older answer. */
   retiredVersion = 0
   /** Names of allocations whose metadata and shares may have changed. Only the detail of one allocation shows those. */
@@ -114,33 +114,33 @@ export class Inventory {
     if (this.allocations.get(name)?.holderPid === pid) this.change(name, { holderPid: null })
   }
 
-  addRetired(piece: Omit<RetiredPiece, 'ref'>): void {
+  addRetired(memory: Omit<RetiredMemory, 'ref'>): void {
     const ref = this.nextRetiredRef--
-    this.retired.set(ref, { ...piece, ref })
+    this.retired.set(ref, { ...memory, ref })
     this.retiredVersion++
-    this.ranges.get(piece.range)?.placeBeside(piece.extents, paint(piece.state), ref)
+    this.ranges.get(memory.range)?.placeBeside(memory.extents, paint(memory.state), ref)
   }
 
   changeRetired(allocation: string, state: Retired['state']): void {
     this.retiredVersion++
-    for (const piece of this.retired.values()) {
-      if (piece.allocation !== allocation) continue
-      this.retired.set(piece.ref, { ...piece, state })
-      this.ranges.get(piece.range)?.repaint(piece.extents, paint(state), piece.ref)
+    for (const memory of this.retired.values()) {
+      if (memory.allocation !== allocation) continue
+      this.retired.set(memory.ref, { ...memory, state })
+      this.ranges.get(memory.range)?.repaint(memory.extents, paint(state), memory.ref)
     }
   }
 
   /** Retired memory of that name is free: of several the one of that size that has waited longest. */
   free(allocation: string, bytes: number | null | undefined): void {
     this.retiredVersion++
-    const named = [...this.retired.values()].filter(piece => piece.allocation === allocation)
-    const piece = named.find(candidate => candidate.bytes === bytes) ?? named[0]
-    if (piece) this.dropRetired(piece)
+    const named = [...this.retired.values()].filter(memory => memory.allocation === allocation)
+    const memory = named.find(candidate => candidate.bytes === bytes) ?? named[0]
+    if (memory) this.dropRetired(memory)
   }
 
   /** The broker's list of retired memory replaces the one from events. */
   setRetired(retired: readonly Retired[]): void {
-    for (const piece of [...this.retired.values()]) this.dropRetired(piece)
+    for (const memory of [...this.retired.values()]) this.dropRetired(memory)
     for (const { allocation, range, uid, bytes, state, extents } of retired)
       this.addRetired({ allocation, range, uid, bytes, state, extents })
   }
@@ -218,9 +218,9 @@ export class Inventory {
     this.listener.mapping(old, undefined)
   }
 
-  private dropRetired(piece: RetiredPiece): void {
-    this.retired.delete(piece.ref)
-    this.ranges.get(piece.range)?.clear(piece.extents, piece.ref)
+  private dropRetired(memory: RetiredMemory): void {
+    this.retired.delete(memory.ref)
+    this.ranges.get(memory.range)?.clear(memory.extents, memory.ref)
   }
 }
 

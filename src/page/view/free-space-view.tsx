@@ -7,7 +7,7 @@ import { useApp, useSignals } from './hooks'
 const barHeight = 34
 const barWidth = 16
 
-/** Fragmentation at a glance: how much is free, the largest piece of it, and how many pieces of each size there are. */
+/** Fragmentation at a glance: how much is free, the largest extent of it, and how many extents of each size there are. */
 export function FreeSpaceView({ map }: { map: RangeMap }) {
   const { model } = useApp()
   useSignals([model.inventoryChanged, model.statusChanged], 1000)
@@ -18,7 +18,7 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
     last.current = { map, version, space: freeSpace(map.extents, range.bytes) }
   const { bins } = last.current.space
   const most = Math.max(1, ...bins.map(bin => bin.count))
-  // By logarithm: the viewer looks for one large piece among thousands of small ones.
+  // By logarithm: the viewer looks for one large extent among thousands of small ones.
   const height = (value: number) =>
     value === 0 ? 0 : Math.max(2, (Math.log2(value + 1) / Math.log2(most + 1)) * barHeight)
   const words = bins.map(bin => `${grouped(bin.count)} of ${size(bin.lower)} and more`).join(', ')
@@ -32,14 +32,14 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
           </dd>
         </div>
         <div>
-          <dt>largest piece</dt>
+          <dt>largest extent</dt>
           <dd>{size(range.largestFreeBytes)}</dd>
         </div>
         <div>
-          <dt>free pieces</dt>
+          <dt>free extents</dt>
           <dd>{count(range.freeExtents)}</dd>
         </div>
-        <div title="Part of the free memory that can't be had in one piece">
+        <div title="Part of the free memory that can't be had in one extent">
           <dt>scattered</dt>
           <dd>{percent(range.freeBytes - range.largestFreeBytes, range.freeBytes)}</dd>
         </div>
@@ -48,13 +48,13 @@ export function FreeSpaceView({ map }: { map: RangeMap }) {
         <svg
           class="histogram"
           role="img"
-          aria-label={`Free pieces by size: ${words}`}
+          aria-label={`Free extents by size: ${words}`}
           width={bins.length * barWidth}
           height={barHeight + 14}
         >
           {bins.map((bin, i) => (
             <g key={bin.lower}>
-              <title>{`${grouped(bin.count)} free pieces of ${size(bin.lower)} to ${size(bin.upper)}: ${size(bin.bytes)}`}</title>
+              <title>{`${grouped(bin.count)} free extents of ${size(bin.lower)} to ${size(bin.upper)}: ${size(bin.bytes)}`}</title>
               <rect x={i * barWidth} y={0} width={barWidth} height={barHeight} class="back" />
               <rect
                 x={i * barWidth + 1}

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Extent } from '../../../protocol/generated/broker'
 import { count, grouped, hex, printable, size } from '../format'
-import type { Piece } from '../map/extent-index'
+import type { UsedExtent } from '../map/extent-index'
 import { listen } from '../map/gestures'
 import { MapCanvas } from '../map/map-canvas'
 import { paint } from '../map/paint'
@@ -17,11 +17,11 @@ const zoomStep = 2
 const panStep = 0.25
 const nothing: readonly Extent[] = []
 
-/** One range, drawn; and the piece under the pointer or chosen by keyboard, in words. */
+/** One range, drawn; and the extent under the pointer or chosen by keyboard, in words. */
 export function MapView({ name }: { name: string }) {
   const { model, ui } = useApp()
   useSignals([model.inventoryChanged, ui.signal])
-  const [pointed, setPointed] = useState<Piece | undefined>()
+  const [pointed, setPointed] = useState<UsedExtent | undefined>()
   const [spoken, setSpoken] = useState('')
   const area = useRef<HTMLDivElement>(null)
   const overview = useRef<HTMLCanvasElement>(null)
@@ -45,16 +45,16 @@ export function MapView({ name }: { name: string }) {
     return selected?.range === name ? selected : undefined
   }
   const look = (next: View) => ui.lookAt(name, next)
-  const pieceAt = (fraction: number): Piece => {
+  const extentAt = (fraction: number): UsedExtent => {
     const { extents } = mapNow()
     const view = viewNow()
     const offset = view.start + fraction * view.span
-    // The columns beside it too: so that the pointer finds pieces that are thinner than a column.
+    // The columns beside it too: so that the pointer finds extents that are thinner than a column.
     const slack = view.span / (area.current?.clientWidth ?? 1)
     const there = extents.at(offset) ?? extents.firstAfter(offset - slack)
     return there && there.start <= offset + slack ? there : freeAt(mapNow(), offset)
   }
-  const choose = (piece: Piece) => ui.select(model.inventory.byId.get(piece.ref)?.name)
+  const choose = (extent: UsedExtent) => ui.select(model.inventory.byId.get(extent.ref)?.name)
 
   useEffect(() => {
     const canvas = new MapCanvas(overview.current!, main.current!, marks.current!, mainHeight)
@@ -94,11 +94,11 @@ export function MapView({ name }: { name: string }) {
         zoom: (factor, fraction) => look(zoom(viewNow(), factor, fraction, boundsNow())),
         pan: fraction => look(pan(viewNow(), fraction, boundsNow())),
         point: fraction => {
-          pointedNow.current = fraction === undefined ? undefined : pieceAt(fraction)
+          pointedNow.current = fraction === undefined ? undefined : extentAt(fraction)
           setPointed(pointedNow.current)
           drawSoon()
         },
-        click: fraction => choose(pieceAt(fraction)),
+        click: fraction => choose(extentAt(fraction)),
       }),
       () => resized.disconnect(),
       () => cancelAnimationFrame(frame),
@@ -127,13 +127,13 @@ export function MapView({ name }: { name: string }) {
     setPointed(next)
     choose(next)
     look(reveal(viewNow(), next.start, next.end - next.start, boundsNow()))
-    setSpoken(describePiece(model, mapNow(), next))
+    setSpoken(describeExtent(model, mapNow(), next))
   }
   /** Where in the view the keyboard zooms: at the extent pointed at, else in the middle. */
   const focusFraction = () => {
     const view = viewNow()
-    const piece = pointedNow.current
-    const fraction = piece ? ((piece.start + piece.end) / 2 - view.start) / view.span : 0.5
+    const extent = pointedNow.current
+    const fraction = extent ? ((extent.start + extent.end) / 2 - view.start) / view.span : 0.5
     return fraction >= 0 && fraction <= 1 ? fraction : 0.5
   }
   const actions: Record<string, () => void> = {
@@ -205,7 +205,7 @@ export function MapView({ name }: { name: string }) {
         <canvas ref={marks} class="marks" />
       </div>
       <p class="pointed">
-        {pointed ? describePiece(model, map, pointed) : 'Point at the map, or use its keys: ? lists them.'}
+        {pointed ? describeExtent(model, map, pointed) : 'Point at the map, or use its keys: ? lists them.'}
       </p>
       <p class="unseen" role="status">
         {spoken}
@@ -214,7 +214,7 @@ export function MapView({ name }: { name: string }) {
   )
 }
 
-function freeAt(map: RangeMap, offset: number): Piece {
+function freeAt(map: RangeMap, offset: number): UsedExtent {
   return {
     start: map.extents.lastBefore(offset)?.end ?? 0,
     end: map.extents.firstAfter(offset)?.start ?? map.range.bytes,
@@ -224,16 +224,16 @@ function freeAt(map: RangeMap, offset: number): Piece {
 }
 
 /** An extent in words. */
-function describePiece({ inventory }: Model, { range }: RangeMap, piece: Piece): string {
+function describeExtent({ inventory }: Model, { range }: RangeMap, extent: UsedExtent): string {
   const base = range.base ?? 0
-  const place = `${hex(base + piece.start)} – ${hex(base + piece.end)}, ${size(piece.end - piece.start)}`
-  const allocation = inventory.byId.get(piece.ref)
+  const place = `${hex(base + extent.start)} – ${hex(base + extent.end)}, ${size(extent.end - extent.start)}`
+  const allocation = inventory.byId.get(extent.ref)
   if (allocation) {
     const holder =
       typeof allocation.holderPid === 'number' ? `held by process ${allocation.holderPid}` : 'unclaimed'
     return `${printable(allocation.name)}: ${place}, uid ${allocation.uid}, ${holder}, ${allocation.verdict}`
   }
-  const retired = inventory.retired.get(piece.ref)
+  const retired = inventory.retired.get(extent.ref)
   if (retired) return `${retired.state}, was ${printable(retired.allocation)}: ${place}, uid ${retired.uid}`
-  return piece.paint === paint('table') ? `allocation table: ${place}` : `free: ${place}`
+  return extent.paint === paint('table') ? `allocation table: ${place}` : `free: ${place}`
 }

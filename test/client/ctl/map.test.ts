@@ -116,7 +116,7 @@ test('it is drawn in the width there is, with addresses that are even', () => {
     'main  16 MiB',
     ...[...'T.#s..##.Q.....!'].map((mark, i) => row(i.toString(16), mark)),
     expect.stringMatching(/^\. free {3}# allocated {3}T table .* ! poisoned .* one cell is 128 KiB$/),
-    '9 MiB free in 2 pieces; the largest, 6 MiB, is 66 % of it',
+    '9 MiB free in 2 extents; the largest, 6 MiB, is 66 % of it',
   ])
   for (const width of [1, 20, 80, 200, 1000])
     for (const line of drawMap(layOut(example), width, { unicode: true, colors: true }, false).slice(1, -2))

@@ -1,7 +1,7 @@
 import { address, size, table } from '../table'
 import { type BlockState, type BlockStyle, block, blockStates, partBlock } from '../terminal/blocks'
 import { paint } from '../terminal/color'
-import type { Layout, Piece } from './layout'
+import type { Layout, LayoutExtent } from './layout'
 
 const linesMax = 16
 const cellsPerLineMin = 8
@@ -69,9 +69,9 @@ function legend({ extents }: Layout, cellBytes: number, style: BlockStyle): stri
 
 function fragmentation({ freeBytes, largestFreeBytes, freeExtents }: Layout): string {
   if (freeBytes === 0) return 'nothing is free'
-  if (freeExtents === 1) return `${size(freeBytes)} free, in one piece`
+  if (freeExtents === 1) return `${size(freeBytes)} free, in one extent`
   const share = Math.floor((100 * largestFreeBytes) / freeBytes)
-  return `${size(freeBytes)} free in ${freeExtents} pieces; the largest, ${size(largestFreeBytes)}, is ${share} % of it`
+  return `${size(freeBytes)} free in ${freeExtents} extents; the largest, ${size(largestFreeBytes)}, is ${share} % of it`
 }
 
 function base({ base }: Layout): string {
@@ -82,7 +82,7 @@ function window({ bytes, offset, length }: Layout): string {
   return length === bytes ? '' : `, of which ${address(offset)}+${size(length)}`
 }
 
-function list(extents: readonly Piece[]): string[] {
+function list(extents: readonly LayoutExtent[]): string[] {
   const more = extents.length - listedMax
   return [
     table(extents.slice(0, listedMax), [

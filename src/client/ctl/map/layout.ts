@@ -1,13 +1,13 @@
 import type { Extent, Poison, Range, Retired } from '../../index'
 import type { BlockState } from '../terminal/blocks'
 
-export interface Piece extends Extent {
+export interface LayoutExtent extends Extent {
   readonly state: BlockState
   /** The present or last owner. */
   readonly allocation: string | null
 }
 
-/** A range or a part of it: its pieces, without gaps, in order of offset. It joins neighbours of one kind. */
+/** A range or a part of it: its extents, without gaps, in order of offset. It joins neighbours of one kind. */
 export interface Layout {
   readonly range: string
   /** The physical address of the range, if it has one. */
@@ -19,7 +19,7 @@ export interface Layout {
   readonly freeBytes: number
   readonly largestFreeBytes: number
   readonly freeExtents: number
-  readonly extents: readonly Piece[]
+  readonly extents: readonly LayoutExtent[]
 }
 
 export interface Findings {
@@ -33,18 +33,18 @@ export interface Findings {
 
 export function layOut({ range, allocations, retired, poison, seesAll }: Findings): Layout {
   const { name, bytes, freeBytes, largestFreeBytes, freeExtents, base } = range
-  const taken: Piece[] = [
-    ...allocations.map(({ name, offset, length }) => piece(offset, length, 'allocated', name)),
+  const taken: LayoutExtent[] = [
+    ...allocations.map(({ name, offset, length }) => extent(offset, length, 'allocated', name)),
     ...retired.flatMap(({ extents, state, allocation }) =>
-      extents.map(({ offset, length }) => piece(offset, length, state, allocation)),
+      extents.map(({ offset, length }) => extent(offset, length, state, allocation)),
     ),
   ]
   const table = tableBytes(range)
-  if (table > 0) taken.push(piece(0, table, 'table', null))
+  if (table > 0) taken.push(extent(0, table, 'table', null))
   // If the broker hides no allocation, the gaps are its free memory.
   const rest: BlockState = range.table.recovery !== 'unreadable' && seesAll ? 'free' : 'unknown'
   const bad = poison.map(({ offset, length, allocation }) =>
-    piece(offset, length, 'poisoned', allocation ?? null),
+    extent(offset, length, 'poisoned', allocation ?? null),
   )
   const extents = merged(overlaid(filled(inOrder(taken), bytes, rest), inOrder(bad)))
   return {
@@ -73,31 +73,31 @@ function tableBytes(range: Range): number {
   return Math.max(0, bytes - freeBytes - allocatedBytes - scrubbingBytes - quarantinedBytes - poisonedBytes)
 }
 
-function piece(offset: number, length: number, state: BlockState, allocation: string | null): Piece {
+function extent(offset: number, length: number, state: BlockState, allocation: string | null): LayoutExtent {
   return { offset, length, state, allocation }
 }
 
-function inOrder(pieces: readonly Piece[]): Piece[] {
-  return [...pieces].sort((a, b) => a.offset - b.offset)
+function inOrder(extents: readonly LayoutExtent[]): LayoutExtent[] {
+  return [...extents].sort((a, b) => a.offset - b.offset)
 }
 
-/** Adds the gaps between the pieces. If two overlap, because the state changed during the reading, the first one stands. */
-function filled(pieces: readonly Piece[], bytes: number, rest: BlockState): Piece[] {
-  const all: Piece[] = []
+/** Adds the gaps between the extents. If two overlap, because the state changed during the reading, the first one stands. */
+function filled(extents: readonly LayoutExtent[], bytes: number, rest: BlockState): LayoutExtent[] {
+  const all: LayoutExtent[] = []
   let end = 0
-  for (const entry of pieces) {
-    if (entry.offset > end) all.push(piece(end, entry.offset - end, rest, null))
+  for (const entry of extents) {
+    if (entry.offset > end) all.push(extent(end, entry.offset - end, rest, null))
     const [visible] = cut(entry, end, bytes)
     if (visible) all.push(visible)
     end = Math.max(end, entry.offset + entry.length)
   }
-  if (end < bytes) all.push(piece(end, bytes - end, rest, null))
+  if (end < bytes) all.push(extent(end, bytes - end, rest, null))
   return all
 }
 
-/** The upper piece hides the lower one, and takes its name if it has none. */
-function overlaid(under: readonly Piece[], top: readonly Piece[]): Piece[] {
-  const all: Piece[] = []
+/** The upper extent hides the lower one, and takes its name if it has none. */
+function overlaid(under: readonly LayoutExtent[], top: readonly LayoutExtent[]): LayoutExtent[] {
+  const all: LayoutExtent[] = []
   let next = 0
   for (const entry of under) {
     let from = entry.offset
@@ -117,16 +117,16 @@ function overlaid(under: readonly Piece[], top: readonly Piece[]): Piece[] {
   return all
 }
 
-/** Returns the part of a piece in from..to, if there is one. */
-function cut(entry: Piece, from: number, to: number): Piece[] {
+/** Returns the part of an extent in from..to, if there is one. */
+function cut(entry: LayoutExtent, from: number, to: number): LayoutExtent[] {
   const start = Math.max(entry.offset, from)
   const end = Math.min(entry.offset + entry.length, to)
   return end > start ? [{ ...entry, offset: start, length: end - start }] : []
 }
 
-function merged(pieces: readonly Piece[]): Piece[] {
-  const all: Piece[] = []
-  for (const entry of pieces) {
+function merged(extents: readonly LayoutExtent[]): LayoutExtent[] {
+  const all: LayoutExtent[] = []
+  for (const entry of extents) {
     const last = all.at(-1)
     if (last?.state === entry.state && last.allocation === entry.allocation)
       all[all.length - 1] = { ...last, length: last.length + entry.length }

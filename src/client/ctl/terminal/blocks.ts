@@ -1,6 +1,6 @@
 import { type Color, paint } from './color'
 
-/** The present state of a piece of a range; unknown: free or another user's, hidden from this user. */
+/** The present state of an extent of a range; unknown: free or another user's, hidden from this user. */
 export type BlockState = 'allocated' | 'free' | 'scrubbing' | 'quarantined' | 'poisoned' | 'table' | 'unknown'
 
 interface Look {
