@@ -1,5 +1,5 @@
 /** Proves that the guides are true: what they show is run, what they name is there, and every error has an entry. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { brokerErrorNames } from '../../protocol/generated/broker'
@@ -209,6 +209,23 @@ describe('troubleshooting', () => {
     })
     // The broker has all methods of its interface.
     expect(missing.filter(name => name !== 'MethodNotImplemented')).toEqual([])
+  })
+
+  test('every code of broker-ctl is explained, here or in the guide of its verb', () => {
+    const folder = path.join(packageRoot, 'src/client/ctl')
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(file =>
+      file.endsWith('.ts'),
+    )
+    const codes = files.flatMap(file =>
+      [...source(`src/client/ctl/${file}`).matchAll(/\b(?:Failure|super)\(\s*'([A-Z]\w+)'/g)].map(
+        ([, code]) => code!,
+      ),
+    )
+    expect(codes.length).toBeGreaterThan(30)
+    const explained = ['troubleshooting.md', 'live-update.md', 'vm.md', 'libvirt.md'].map(readGuide).join('')
+    expect(
+      codes.filter(code => !new RegExp(`^\\| [^|]*\`${code}\`|^### ${code}$`, 'm').test(explained)),
+    ).toEqual([])
   })
 
   test('every sentence with which the daemon refuses to start is there', () => {
