@@ -41,8 +41,9 @@ export function formatSize(bytes: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
 }
 
-/** '4s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. */
+/** '4s', '5m 03s', '2h 11m', '3d 02h': at most seven cells. '-' for a time that nobody knows (NaN). */
 export function formatDuration(ms: number): string {
+  if (!Number.isFinite(ms)) return '-'
   const seconds = Math.max(0, Math.floor(ms / 1000))
   const two = (value: number) => String(value).padStart(2, '0')
   if (seconds < 60) return `${seconds}s`

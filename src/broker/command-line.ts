@@ -56,5 +56,6 @@ Exit codes: ${Object.entries(exitCodes)
 Examples:
 ${examples.map(([command, what]) => `  ${command.padEnd(44)} ${what}`).join('\n')}`,
     )
+    .showHelpAfterError('hint: membrokerd --help explains it')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'membrokerd: ')) })
 }

@@ -93,7 +93,7 @@ test('what a verb did is what it prints', async () => {
   await run('release', 'g/ram', 'g/other')
 })
 
-test('refusals, wrong usage and an absent broker have their exit codes', async () => {
+test('refusals and an absent broker have their exit codes', async () => {
   // Proves what scripts rely on, and that each failure is one plain line and a hint.
   const refused = await run('show', 'nothing')
   expect(refused).toMatchObject({
@@ -105,27 +105,6 @@ test('refusals, wrong usage and an absent broker have their exit codes', async (
   expect(JSON.parse(asJson.stderr)).toMatchObject({ error: 'NotFound', parameters: { name: 'nothing' } })
   const noSpace = await run('allocate', 'x', '10G')
   expect(noSpace).toMatchObject({ code: 1, stderr: expect.stringMatching(/NoSpace: .*10 GiB.*\nhint: /) })
-  for (const wrong of [
-    ['frobnicate'],
-    ['show'],
-    ['list', '--colour'],
-    ['allocate', 'x', '1Q'],
-    ['claim'],
-    ['revoke', 'x'],
-    ['set-metadata', 'x', '[1]'],
-    ['exec', '--', 'true'],
-  ])
-    expect(await run(...wrong)).toMatchObject({
-      code: 2,
-      stdout: '',
-      stderr: expect.stringMatching(/^broker-ctl: Usage: .+\n$/),
-    })
-  for (const group of [[], ['poison']])
-    expect(await run(...group)).toMatchObject({
-      code: 2,
-      stdout: '',
-      stderr: expect.stringMatching(/^Usage: broker-ctl .*\nbroker-ctl: Usage: a command is missing\n$/s),
-    })
   const absent = await ctl('/nonexistent/broker.sock', 'status')
   expect(absent).toMatchObject({
     code: 3,
@@ -215,7 +194,7 @@ test('table dump reads the table of a running broker, and names what it can’t 
   expect((await run('table', 'dump', file)).stdout).toMatch(/^f\/ram .* 1 MiB/m)
   expect(await run('table', 'dump', '/nonexistent')).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('ENOENT: no such'),
+    stderr: 'broker-ctl: ENOENT: /nonexistent: no such file or directory\n',
   })
   expect(await run('table', 'dump', server.configFile)).toMatchObject({
     code: 1,

@@ -94,7 +94,7 @@ describe('every verb', () => {
 /** Each verb that can be run, by its name and by words with what it needs. */
 function verbsOf(command: Command, place: readonly string[] = []): Array<[string, string[]]> {
   const own = command.registeredArguments.filter(({ required }) => required)
-  const args = own.map(({ argChoices }) => argChoices?.[0] ?? '7')
+  const args = own.map(argument => argument.argChoices?.[0] ?? (argument.name() === 'piece' ? '0+7' : '7'))
   const options = command.options.filter(({ mandatory }) => mandatory).flatMap(({ long }) => [long!, '7'])
   return [
     ...(command instanceof Verb

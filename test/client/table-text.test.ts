@@ -49,6 +49,9 @@ test('each kind of failure has its exit code, its line and its JSON', () => {
   })
   expect(explain(new BrokerError('BrokerUnreachable', 'x'), false).exit).toBe(exitCode.unreachable)
   expect(explain(new BrokerError('Aborted', 'x'), false).exit).toBe(exitCode.interrupted)
-  expect(explain(new UsageError('x'), false)).toEqual({ text: 'broker-ctl: Usage: x', exit: 2 })
+  expect(explain(new UsageError('x'), false)).toEqual({
+    text: 'broker-ctl: Usage: x\nhint: broker-ctl --help explains it',
+    exit: 2,
+  })
   expect(explain(new Failure('CommandNotFound', 'x', 127), false).exit).toBe(127)
 })

@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { attemptNow } from '../support/child'
+import { packageRoot } from '../support/package-root'
 import { ctlMain } from './support/ctl'
 
 let folder: string
@@ -21,14 +22,18 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Runs a verb where getent is another program, or not there. */
-function runWith(script: string | undefined, args: readonly string[]) {
+function runWith(
+  script: string | undefined,
+  args: readonly string[],
+  program: readonly string[] = [ctlMain],
+) {
   const getent = path.join(folder, 'getent')
   rmSync(getent, { force: true })
   if (script !== undefined) {
     writeFileSync(getent, `#!/bin/sh\n${script}\n`)
     chmodSync(getent, 0o755)
   }
-  return attemptNow(process.execPath, [ctlMain, ...args], { env: { ...process.env, PATH: folder } })
+  return attemptNow(process.execPath, [...program, ...args], { env: { ...process.env, PATH: folder } })
 }
 
 test.each([
@@ -46,8 +51,14 @@ test.each([
 
 test('getent neither answers nor ends by SIGTERM', () => {
   const hanging = "trap '' TERM\nexec /bin/sleep 600"
-  expect(runWith(hanging, give)).toMatchObject({
-    status: 1,
-    stderr: expect.stringMatching(/UserLookup: the user 'somebody' can't be looked up: .* does not answer/),
+  const module = path.join(packageRoot, 'dist/src/client/ctl/user.js')
+  expect(runWith(hanging, ['somebody', '1000'], ['-e', lookUp, module])).toMatchObject({
+    status: 0,
+    stdout: "UserLookup: the user 'somebody' can't be looked up: the host's user database does not answer\n",
   })
 })
+
+const lookUp = `
+  const [, module, name, ms] = process.argv
+  try { require(module).lookUpUser(name, Number(ms)) } catch ({ code, message }) { console.log(code + ': ' + message) }
+`

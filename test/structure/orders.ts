@@ -4,7 +4,7 @@
  */
 export const orders: Record<string, string[]> = {
   protocol: [
-    ...['units', 'toml', 'printable', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
+    ...['units', 'toml', 'printable', 'system-reason', 'wire/', 'idl/', 'generate', 'generated/', 'methods'],
     ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
   ],
   'src/broker': [
@@ -60,7 +60,7 @@ export const orders: Record<string, string[]> = {
       'verb',
       'remote',
     ],
-    ...['map-spec', 'memory-path', 'session', 'held-maps', 'launch', 'completion'],
+    ...['arguments', 'map-spec', 'memory-path', 'verb-context', 'held-maps', 'launch', 'completion'],
     ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
   ],
   'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],

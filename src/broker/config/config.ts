@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { defaultSource } from '../../../protocol/source'
 import { Mistake, readSize } from '../../../protocol/source/key'
+import { systemReason } from '../../../protocol/system-reason'
 import { lineOf, readToml } from '../../../protocol/toml'
 import { GiB, MiB, roundDown } from '../../../protocol/units'
 import { settleConsole } from './console-settings'
@@ -118,7 +119,7 @@ function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new ConfigError(`${file}: ${(error as Error).message}`)
+    throw new ConfigError(`${file}: ${systemReason(error)}`)
   }
 }
 

@@ -36,6 +36,9 @@ ${Object.entries(exitCodes)
   .map(([code, meaning]) => `  ${code.padEnd(3)}  ${meaning}`)
   .join('\n')}`
 
+/** The code of wrong usage. */
+const usage = 'Usage'
+
 /** Wrong usage that only shows when a verb looks at its arguments. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
@@ -85,10 +88,15 @@ function hintOf(code: string, kind: unknown): string | undefined {
   )
 }
 
-/** One line for people, or one JSON object, and the exit code. */
-export function explain(error: unknown, json: boolean): { text: string; exit: number } {
+/** One line for people, or one JSON object, and the exit code. help: the command that explains the usage. */
+export function explain(
+  error: unknown,
+  json: boolean,
+  help = 'broker-ctl --help',
+): { text: string; exit: number } {
   const { code, message, parameters, exit } = classify(error)
-  const hint = hintOf(code, parameters?.kind)
+  const hint =
+    code !== usage ? hintOf(code, parameters?.kind) : hasHelped(error) ? undefined : `${help} explains it`
   if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
   const lines = [`broker-ctl: ${code}: ${message}`, ...(hint ? [`hint: ${hint}`] : [])]
   return {
@@ -120,17 +128,27 @@ function classify(error: unknown) {
       exit: exits[error.code] ?? exitCode.refused,
     }
   }
-  if (error instanceof UsageError) return { code: 'Usage', message, exit: exitCode.usage }
+  if (error instanceof UsageError) return { code: usage, message, exit: exitCode.usage }
   if (error instanceof Failure) return { code: error.code, message, exit: error.exit }
   if (error instanceof CommanderError) {
     return {
-      code: 'Usage',
-      message: error.code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, ''),
+      code: usage,
+      message: hasHelped(error) ? 'a verb is missing' : inOurWords(message),
       exit: error.exitCode === 0 ? 0 : exitCode.usage,
     }
   }
   const system = error as { code?: unknown }
   return { code: typeof system?.code === 'string' ? system.code : 'Failed', message, exit: exitCode.refused }
+}
+
+/** Commander has printed the help. */
+function hasHelped(error: unknown): boolean {
+  return error instanceof CommanderError && error.code === 'commander.help'
+}
+
+/** Commander's sentence. Its commands are verbs here. */
+function inOurWords(sentence: string): string {
+  return sentence.replace(/^error: (?:command-argument )?/, '').replace(/^unknown command /, 'unknown verb ')
 }
 
 /** A uid as those outside of this user namespace see it, by /proc/self/uid_map: lines of first inside, first outside, count. */

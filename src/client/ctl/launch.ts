@@ -6,8 +6,8 @@ import { factsOf, holdMaps, variableOf } from './held-maps'
 import { type MapSpec, numberDescriptors } from './map-spec'
 import { placeMemory } from './memory-path'
 import type { MapFacts } from './placeholder'
-import { readSecret, type Session } from './session'
 import { printable } from './table'
+import type { VerbContext } from './verb-context'
 
 /** A command, and the memory that it gets. */
 interface Launch {
@@ -15,7 +15,7 @@ interface Launch {
   readonly maps: readonly MapSpec[]
   /** Descriptors of this process that the command inherits unchanged. */
   readonly keep: readonly number[]
-  readonly secretFile?: string
+  readonly secret?: string
   readonly takeOver?: boolean
   /** Looks at an allocation after the claim and before the mapping; throws if it is not for this command. */
   readonly check?: (allocation: Allocation, options: CallOptions) => Promise<void>
@@ -24,18 +24,17 @@ interface Launch {
 }
 
 /** Claims and maps, then becomes the command: same process. Returns only by throwing. */
-export async function launch(session: Session, command: Launch): Promise<void> {
+export async function launch(context: VerbContext, command: Launch): Promise<void> {
   const { maps, keep } = command
   const fds = numberDescriptors(maps, keep)
-  const { secret } = readSecret(command.secretFile)
-  const mappings = await holdMaps(session, { ...command, secret }, name =>
-    session.progress.say(`claiming and mapping ${printable(name)}`),
+  const mappings = await holdMaps(context, command, name =>
+    context.progress.say(`claiming and mapping ${printable(name)}`),
   )
-  session.progress.end()
+  context.progress.end()
   const moves = mappings.map(({ fd }, i) => ({ from: fd, to: fds[i]! }))
   for (const fd of keep) moves.push({ from: fd, to: fd })
-  if (session.signal.aborted) throw new BrokerError('Aborted', 'interrupted before the command was started')
-  const argv = await command.argv(() => factsOf(session, maps, mappings, fds))
+  if (context.signal.aborted) throw new BrokerError('Aborted', 'interrupted before the command was started')
+  const argv = await command.argv(() => factsOf(context, maps, mappings, fds))
   placeMemory(
     maps.flatMap(({ name, path, access }, i) =>
       path === undefined

@@ -1,12 +1,15 @@
 import { exitCode, explain } from './exit'
 import { buildProgram } from './program'
+import { helpCommand } from './verb'
 
 async function main(): Promise<void> {
   process.stdout.on('error', onOutputLost)
+  const json = wantsJson(process.argv)
+  const program = buildProgram(help => json || process.stderr.write(help))
   try {
-    await buildProgram().parseAsync()
+    await program.parseAsync()
   } catch (error) {
-    const { text, exit } = explain(error, wantsJson(process.argv))
+    const { text, exit } = explain(error, json, helpCommand(program))
     process.exitCode = exit
     if (exit !== 0) process.stderr.write(`${text}\n`)
   }

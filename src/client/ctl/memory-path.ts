@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { bindFile, SystemError, unshareMounts } from '../../../native'
+import { systemReason } from '../../../protocol/system-reason'
 import { exitCode, Failure, UsageError } from './exit'
 import type { MapSpec } from './map-spec'
 
@@ -73,7 +74,7 @@ function realFolder(place: string): string {
   try {
     return realpathSync(folder)
   } catch (error) {
-    throw new PathRefused(place, `${folder} can't be looked up: ${(error as Error).message}`)
+    throw new PathRefused(place, `${folder} can't be looked up: ${systemReason(error)}`)
   }
 }
 

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { ownPackage } from '../../../native'
 import { exitCodeHelp } from './exit'
 import { addHost } from './remote'
-import { jsonOption, socketOption } from './verb'
+import { jsonOption, socketOption, verbUsage } from './verb'
 import { addAllocate } from './verb/allocate'
 import { addClaim } from './verb/claim'
 import { addClients } from './verb/clients'
@@ -44,8 +44,11 @@ const groups: ReadonlyArray<readonly [heading: string, verbs: ReadonlyArray<(pro
   ['For the shell:', [addCompletion]],
 ]
 
-/** The whole command tree. Errors are thrown, not printed: main.ts has one place for that. */
-export function buildProgram(): Command {
+/**
+ * The whole command tree. Errors are thrown, not printed: main.ts has one place for that.
+ * writeErr: takes the help, where a verb is missing.
+ */
+export function buildProgram(writeErr?: (help: string) => void): Command {
   const program = new Command('broker-ctl')
     .description('Show and administer the memory broker (membrokerd)')
     .version(ownPackage().version)
@@ -53,13 +56,15 @@ export function buildProgram(): Command {
     .addOption(jsonOption())
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({ outputError: () => {} })
+    .configureOutput({ outputError: () => {}, ...(writeErr && { writeErr }) })
+    .usage(verbUsage)
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [verb]', 'Help of a verb')
     .addHelpText('after', exitCodeHelp)
   addHost(program)
   for (const [heading, verbs] of groups) {
     program.commandsGroup(heading)
     for (const add of verbs) add(program)
   }
-  program.helpCommand('help [verb]', 'Help of a verb')
   return program
 }

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { exitCode, Failure } from './exit'
 
-/** While a host starts all its VMs at once, a lookup takes its time. */
-const lookupMs = 30_000
+/** A directory service (LDAP) takes its time: it tries its second server, or a host starts all its VMs at once. */
+export const lookupMs = 30_000
 /** getent's exit status where the database has no such entry. */
 const unknownKey = 2
 

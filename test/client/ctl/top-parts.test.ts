@@ -123,7 +123,8 @@ test('keys never scroll out of the list', () => {
 })
 
 test('figures are short and say what they are', () => {
-  expect([0, 59_000, 61_000, 7_260_000, 200_000_000].map(duration)).toEqual([
+  expect([Number.NaN, 0, 59_000, 61_000, 7_260_000, 200_000_000].map(duration)).toEqual([
+    '-',
     '0s',
     '59s',
     '1m 01s',

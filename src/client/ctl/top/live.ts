@@ -1,9 +1,9 @@
 import { BrokerError } from '../../index'
-import { pause, type Session } from '../session'
 import { type BlockStyle, unicodeWanted } from '../terminal/blocks'
 import { colorsWanted } from '../terminal/color'
 import type { Key } from '../terminal/keys'
 import { Screen } from '../terminal/screen'
+import { pause, type VerbContext } from '../verb-context'
 import { Model, readBroker } from './model'
 import { initialUi, pressed } from './ui'
 import { draw, type Frame } from './view'
@@ -14,12 +14,12 @@ const eventFrameMs = 250
 const newStateMs = 10_000
 
 /** The view that redraws itself, until a key ends it (it resolves) or a signal (it throws Aborted). */
-export async function live(session: Session, intervalMs: number): Promise<void> {
-  await new Top(session, intervalMs).run()
+export async function live(context: VerbContext, intervalMs: number): Promise<void> {
+  await new Top(context, intervalMs).run()
 }
 
 class Top {
-  private readonly session: Session
+  private readonly context: VerbContext
   private readonly intervalMs: number
   private readonly style: BlockStyle = { unicode: unicodeWanted(), colors: colorsWanted() }
   private readonly model = new Model()
@@ -32,15 +32,15 @@ class Top {
   private stateAt = 0
   private round = new AbortController()
 
-  constructor(session: Session, intervalMs: number) {
-    this.session = session
+  constructor(context: VerbContext, intervalMs: number) {
+    this.context = context
     this.intervalMs = intervalMs
-    this.signal = AbortSignal.any([session.signal, this.quit.signal])
+    this.signal = AbortSignal.any([context.signal, this.quit.signal])
     this.screen = new Screen({ onKey: key => this.onKey(key), onResize: () => this.draw() })
   }
 
   async run(): Promise<void> {
-    const { broker, signal } = this.session
+    const { broker, signal } = this.context
     broker.on('disconnected', () => {
       this.model.away(Date.now())
       this.draw()
@@ -70,7 +70,7 @@ class Top {
 
   private async poll(): Promise<void> {
     for (;;) {
-      this.model.read(await readBroker(this.session.broker, this.signal))
+      this.model.read(await readBroker(this.context.broker, this.signal))
       await this.refreshVisible()
       if (this.model.missed > 0 && performance.now() - this.stateAt > newStateMs) this.round.abort()
       this.draw()
@@ -83,7 +83,7 @@ class Top {
       this.round = new AbortController()
       const signal = AbortSignal.any([this.signal, this.round.signal])
       try {
-        for await (const item of this.session.broker.watch({ signal })) {
+        for await (const item of this.context.broker.watch({ signal })) {
           this.model.apply(item)
           if (item.type === 'snapshot') this.stateAt = performance.now()
           this.drawSoon()
@@ -101,7 +101,7 @@ class Top {
     await Promise.all(
       stale.map(async ({ name }) => {
         try {
-          allocations.refresh((await this.session.broker.get(name, { signal: this.signal })).allocation)
+          allocations.refresh((await this.context.broker.get(name, { signal: this.signal })).allocation)
         } catch (error) {
           if (!(error instanceof BrokerError && error.code === 'NotFound')) throw error
           allocations.remove(name)

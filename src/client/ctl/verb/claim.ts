@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
+import { readSecret } from '../arguments'
 import { UsageError } from '../exit'
-import { readSecret, withBroker } from '../session'
 import { table, verdictColor } from '../table'
 import { addVerb, secretOption } from '../verb'
+import { withBroker } from '../verb-context'
 
 interface Options {
   prefix?: string
@@ -30,12 +31,13 @@ To claim, use the library, or exec for a command. The first claim with a writabl
     .action((name: string | undefined, options: Options, command: Command) => {
       if ((name === undefined) === (options.prefix === undefined))
         throw new UsageError('give either a name or --prefix')
+      const { prefix, secretFile } = options
+      const secret = readSecret(secretFile)
       return withBroker(command, async ({ broker, signal, print, progress }) => {
         progress.say('asking')
-        const { prefix, secretFile } = options
         const { claimable, notClaimed } = await broker.claimable({
           ...(name === undefined ? { prefix } : { name }),
-          ...readSecret(secretFile),
+          ...secret,
           signal,
         })
         const rows: Row[] = [

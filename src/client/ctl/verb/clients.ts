@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { clientColumns } from '../../../../protocol/columns'
-import { withBroker } from '../session'
 import { table, time } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addClients(program: Command): void {
   addVerb(program, {

@@ -1,8 +1,8 @@
 import { Argument, type Command } from 'commander'
 import { completionScript, namesVerb, vmsVerb } from '../completion'
-import { withBroker } from '../session'
 import { printable } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 import { vmDirectory, vmNames } from '../vm/settings'
 
 export function addCompletion(program: Command): void {

@@ -11,9 +11,9 @@ import { reservationChecks } from '../host/check/reservation'
 import { softwareChecks } from '../host/check/software'
 import { type BrokerConfiguration, defaultConfiguration, readConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
-import { type CommonOptions, interruptible, print } from '../session'
 import { type Color, paint, printable } from '../table'
 import { addVerb } from '../verb'
+import { type CommonOptions, interruptible, print } from '../verb-context'
 
 export function addDoctor(program: Command): void {
   addVerb(program, {
@@ -62,7 +62,7 @@ async function configurationOf(
     return { configuration, read: { ...about, result: 'good', finding } }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    const hidden = process.getuid!() !== 0 && /\bEACCES\b/.test(error.message)
+    const hidden = process.getuid!() !== 0 && /permission denied/.test(error.message)
     const finding = hidden ? `${file} is for root to read; nothing is known of the ranges` : error.message
     const repair = `write it as membroker.toml(5) says, and look with: membrokerd --config ${file} --check`
     return {

@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import type { Retired, Step } from '../../index'
-import { pause, readSecret, type Session, wholeArgument, withBroker } from '../session'
+import { each, readSecret, wholeArgument } from '../arguments'
 import { paint, printable, size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb, secretOption } from '../verb'
+import { pause, type VerbContext, withBroker } from '../verb-context'
 
 interface EndOptions {
   graceMs?: number
@@ -36,38 +37,38 @@ gone; the name is free, the memory is not.`,
     .option('--grace-ms <ms>', graceHelp, wholeArgument)
     .option('--wait', 'wait until the memory is free: scrubbed, and out of quarantine')
     .addOption(secretOption())
-    .action((names: string[], options: EndOptions & { wait?: boolean }, command: Command) =>
-      withBroker(command, async session => {
-        const { broker, signal, progress } = session
-        const secret = readSecret(options.secretFile)
+    .action((names: string[], options: EndOptions & { wait?: boolean }, command: Command) => {
+      const secret = readSecret(options.secretFile)
+      return withBroker(command, async context => {
+        const { broker, signal, progress } = context
         for (const name of names) {
           progress.say(`releasing ${printable(name)}`)
-          const before = options.wait ? await retiredOf(session, name) : []
+          const before = options.wait ? await retiredOf(context, name) : []
           const allocation = await broker.allocation(name, { ...secret, signal })
           const outcome = await allocation.release({
             graceMs: options.graceMs,
             signal,
-            onStep: tell(session, { name }),
+            onStep: tell(context, { name }),
           })
-          conclude(session, { name }, outcome)
-          if (options.wait) await untilFree(session, name, before)
+          conclude(context, { name }, outcome)
+          if (options.wait) await untilFree(context, name, before)
           progress.end()
         }
-      }),
-    )
+      })
+    })
 }
 
 /** Retired memory that an allocation of that name left. */
-async function retiredOf({ broker, signal }: Session, name: string): Promise<Retired[]> {
+async function retiredOf({ broker, signal }: VerbContext, name: string): Promise<Retired[]> {
   return (await broker.status({ signal })).retired.filter(({ allocation }) => allocation === name)
 }
 
 /** before: retired memory of an earlier allocation of that name. */
-async function untilFree(session: Session, name: string, before: readonly Retired[]): Promise<void> {
-  const { progress, signal, print } = session
+async function untilFree(context: VerbContext, name: string, before: readonly Retired[]): Promise<void> {
+  const { progress, signal, print } = context
   const earlier = new Set(before.map(({ id }) => id))
   for (;;) {
-    const waiting = (await retiredOf(session, name)).filter(({ id }) => !earlier.has(id))
+    const waiting = (await retiredOf(context, name)).filter(({ id }) => !earlier.has(id))
     if (waiting.length === 0) break
     const sum = (of: (entry: Retired) => number) => waiting.reduce((all, entry) => all + of(entry), 0)
     const quarantined = waiting.find(({ state }) => state === 'quarantined')
@@ -90,24 +91,25 @@ function addRevoke(program: Command): void {
     summary: 'Take mappings back from their holders, by number',
     examples: ['revoke 17', 'revoke 17 18 --grace-ms 0'],
     notes: 'broker-ctl show NAME lists the numbers of an allocation.',
+    parsers: { mapping: each(wholeArgument) },
   })
     .option('--grace-ms <ms>', graceHelp, wholeArgument)
     .addOption(secretOption())
-    .action((mappings: string[], options: EndOptions, command: Command) =>
-      withBroker(command, async session => {
-        const { broker, signal } = session
-        const secret = readSecret(options.secretFile)
-        for (const mapping of mappings.map(wholeArgument)) {
-          session.progress.say(`revoking mapping ${mapping}`)
-          const onStep = tell(session, { mapping })
+    .action((mappings: number[], options: EndOptions, command: Command) => {
+      const secret = readSecret(options.secretFile)
+      return withBroker(command, async context => {
+        const { broker, signal } = context
+        for (const mapping of mappings) {
+          context.progress.say(`revoking mapping ${mapping}`)
+          const onStep = tell(context, { mapping })
           conclude(
-            session,
+            context,
             { mapping },
             await broker.revoke(mapping, { graceMs: options.graceMs, ...secret, signal, onStep }),
           )
         }
-      }),
-    )
+      })
+    })
 }
 
 type Subject = { name: string } | { mapping: number }
@@ -116,12 +118,12 @@ function label(subject: Subject): string {
   return 'name' in subject ? subject.name : `mapping ${subject.mapping}`
 }
 
-function tell({ print }: Session, subject: Subject): (step: Step) => void {
+function tell({ print }: VerbContext, subject: Subject): (step: Step) => void {
   return step =>
     print({ ...subject, ...step }, () => paint(printable(`${label(subject)}: ${step.step}`), 'dim'))
 }
 
-function conclude({ print }: Session, subject: Subject, outcome: string): void {
+function conclude({ print }: VerbContext, subject: Subject, outcome: string): void {
   const color = outcome === 'quarantined' ? 'yellow' : 'green'
   print({ ...subject, outcome }, () => paint(printable(`${label(subject)}: ${outcome}`), color))
 }

@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
+import { readSecret, sizeArgument } from '../arguments'
 import { findExecutable } from '../executable'
 import { UsageError } from '../exit'
 import { keepArgument, launch } from '../launch'
 import { type MapSpec, mapSyntax, numberDescriptors, parseMapSpec } from '../map-spec'
 import { checkPaths } from '../memory-path'
 import { fillIn, hasPlaceholder, type MapFacts } from '../placeholder'
-import { launchMs, sizeArgument, withBroker } from '../session'
 import { addVerb, secretOption } from '../verb'
+import { launchMs, withBroker } from '../verb-context'
 
 interface Options {
   map?: MapSpec[]
@@ -76,6 +77,8 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
       checkPlaceholders(args, specs.length)
       checkPaths(specs)
       const file = findExecutable(name)
+      const { takeOver = false } = options
+      const secret = readSecret(options.secretFile)
       const maps = specs.map(map => ({ ...map, allocate: map.allocate ?? options.allocate }))
       const argv = async (facts: () => Promise<MapFacts[]>) => [
         name,
@@ -83,7 +86,7 @@ of the old one. For a command that needs a lower limit (it uses select()), use: 
       ]
       return withBroker(
         command,
-        session => launch(session, { ...options, keep, file, maps, argv }),
+        context => launch(context, { keep, file, maps, argv, takeOver, ...secret }),
         launchMs(),
       )
     })

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { withBroker } from '../session'
 import { size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addFreeze(program: Command): void {
   addVerb(program, {

@@ -3,8 +3,8 @@ import { findExecutable } from '../executable'
 import { keepArgument, launch } from '../launch'
 import { readDomain, withMemory } from '../libvirt/domain'
 import { checkMemory } from '../libvirt/domain-memory'
-import { launchMs, withBroker } from '../session'
 import { addVerb } from '../verb'
+import { launchMs, withBroker } from '../verb-context'
 
 export function addLibvirtQemu(program: Command): void {
   addVerb(program, {
@@ -42,8 +42,8 @@ and no memory device, maxMemory, hugepages or discard.`,
       }))
       return withBroker(
         command,
-        session =>
-          launch(session, {
+        context =>
+          launch(context, {
             file,
             maps,
             keep,

@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { allocationColumns } from '../../../../protocol/columns'
 import type { AllocationInfo } from '../../index'
-import { withBroker } from '../session'
 import { table } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addList(program: Command): void {
   addVerb(program, {

@@ -1,13 +1,14 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { BrokerError, type Range } from '../../index'
+import { partArgument, wholeArgument } from '../arguments'
 import { UsageError } from '../exit'
 import { drawMap } from '../map/draw'
 import { type Layout, layOut, within } from '../map/layout'
-import { offsetArgument, type Session, wholeArgument, withBroker } from '../session'
 import { unicodeWanted } from '../terminal/blocks'
 import { colorsWanted } from '../terminal/color'
 import { unless } from '../unless'
 import { addVerb } from '../verb'
+import { type VerbContext, withBroker } from '../verb-context'
 
 interface Options {
   width?: number
@@ -25,25 +26,28 @@ A user who is no administrator sees free memory and others' memory as unknown. m
 UTF-8.`,
   })
     .option('--width <cells>', "width of the drawing; default: the terminal's", wholeArgument)
-    .option('--zoom <offset+length>', 'only this piece of the range', zoomArgument)
-    .action((name: string | undefined, options: Options, command: Command) =>
-      withBroker(command, async session => {
-        if (options.zoom && name === undefined) throw new UsageError('--zoom is of one range: name it')
-        const layouts = await survey(session, name)
+    .option('--zoom <offset+length>', 'only this part of the range', zoomArgument)
+    .action((name: string | undefined, options: Options, command: Command) => {
+      if (options.zoom && name === undefined) throw new UsageError('--zoom is of one range: name it')
+      return withBroker(command, async context => {
+        const layouts = await survey(context, name)
         const shown = layouts.map(layout => (options.zoom ? zoomed(layout, options.zoom) : layout))
         const width = options.width ?? (process.stdout.columns || 80)
         const style = { unicode: unicodeWanted(), colors: colorsWanted() }
-        session.print(shown, () =>
+        context.print(shown, () =>
           shown
             .map(layout => drawMap(layout, width, style, options.zoom !== undefined).join('\n'))
             .join('\n\n'),
         )
-      }),
-    )
+      })
+    })
 }
 
 /** The facts of a range, or of all. */
-async function survey({ broker, signal, progress }: Session, name: string | undefined): Promise<Layout[]> {
+async function survey(
+  { broker, signal, progress }: VerbContext,
+  name: string | undefined,
+): Promise<Layout[]> {
   progress.say('looking at all allocations')
   // A caller who may not see bad memory does not see everybody's allocations either.
   const poison = await unless('PermissionDenied', broker.poisoned({ signal }))
@@ -77,10 +81,7 @@ function zoomed(layout: Layout, { offset, length }: { offset: number; length: nu
 }
 
 function zoomArgument(text: string): { offset: number; length: number } {
-  const [offset, length, ...rest] = text.split('+')
-  if (!offset || !length || rest.length > 0)
-    throw new UsageError(`--zoom: ${JSON.stringify(text)} is not OFFSET+LENGTH, as in 0x40000000+1G`)
-  const piece = { offset: offsetArgument(offset), length: offsetArgument(length) }
-  if (piece.length === 0) throw new UsageError('--zoom: the length is 0')
-  return piece
+  const part = partArgument(text)
+  if (part.length === 0) throw new InvalidArgumentError('The length must not be 0')
+  return part
 }

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { systemReason } from '../../../../protocol/system-reason'
 import { exitCode, UsageError } from '../exit'
 import { defaultConfiguration } from '../host/configured-range'
 import { type KernelBuild, modulesIn, parseKernelConfig } from '../host/kernel-build'
 import { findBuild } from '../host/kernel-image'
 import { type CommandLineOptions, checkNextKernel, describeCheck, nextCommandLine } from '../host/next-kernel'
-import { print } from '../session'
 import { addVerb } from '../verb'
+import { print } from '../verb-context'
 
 interface Options extends CommandLineOptions {
   config?: string
@@ -67,7 +68,7 @@ function readOption(option: string, file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`${option}: ${(error as Error).message}`)
+    throw new UsageError(`${option}: ${file}: ${systemReason(error)}`)
   }
 }
 

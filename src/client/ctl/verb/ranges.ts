@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { rangeColumns, rangeReasons } from '../../../../protocol/columns'
 import type { Range } from '../../index'
-import { withBroker } from '../session'
 import { printable, table } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addRanges(program: Command): void {
   addVerb(program, {

@@ -3,11 +3,12 @@ import type { Command } from 'commander'
 import { MiB } from '../../../../protocol/units'
 import { readAllocationBytesMax } from '../../../../protocol/wire/limits'
 import { type Broker, BrokerError } from '../../index'
+import { offsetArgument } from '../arguments'
 import { UsageError } from '../exit'
-import { offsetArgument, withBroker } from '../session'
 import { printable, size } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
+import { type CommonOptions, withBroker } from '../verb-context'
 
 interface Options {
   offset: number
@@ -30,11 +31,14 @@ bytes as base64.`,
     .option('--offset <offset>', 'first byte: a size, or 0x and hexadecimal digits', offsetArgument, 0)
     .option('--length <size>', 'number of bytes; default: 256, with --raw all the rest', offsetArgument)
     .option('--raw', 'the bytes themselves, to standard output')
-    .action((name: string, { offset, length, raw }: Options, command: Command) =>
-      withBroker(command, async ({ broker, signal, json, print, progress }) => {
-        if (raw && json) throw new UsageError('give either --raw or --json')
-        if (raw && process.stdout.isTTY)
-          throw new UsageError('--raw does not write to a terminal: send the bytes to a file or a program')
+    .action((name: string, { offset, length, raw }: Options, command: Command) => {
+      if (raw && command.optsWithGlobals<CommonOptions>().json)
+        throw new UsageError('give either --raw or --json')
+      if (raw && process.stdout.isTTY)
+        throw new UsageError('--raw does not write to a terminal: send the bytes to a file or a program')
+      if (!raw && length !== undefined && length > 16 * MiB)
+        throw new UsageError('more than 16 MiB is for --raw')
+      return withBroker(command, async ({ broker, signal, print, progress }) => {
         const { bytes } = (await broker.get(name, { signal })).allocation
         const left = Math.max(0, bytes - offset)
         const wanted = length ?? (raw ? left : Math.min(left, 256))
@@ -43,7 +47,6 @@ bytes as base64.`,
             'InvalidArgument',
             `${name} has ${bytes} bytes (${size(bytes)}): it ends before ${offset + wanted}`,
           )
-        if (!raw && wanted > 16 * MiB) throw new UsageError('more than 16 MiB is for --raw')
         const pieces: Buffer[] = []
         let done = 0
         for await (const piece of read(broker, name, offset, wanted, signal)) {
@@ -58,8 +61,8 @@ bytes as base64.`,
         print({ name, offset, length: data.length, data: data.toString('base64') }, () =>
           hexDump(data, offset),
         )
-      }),
-    )
+      })
+    })
 }
 
 async function* read(

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { recoveryFields } from '../../../../protocol/columns'
-import { withBroker } from '../session'
 import { fields, time } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addRecovery(program: Command): void {
   addVerb(program, {

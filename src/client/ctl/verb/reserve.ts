@@ -9,15 +9,17 @@ import {
   softReserved,
 } from '../../../../protocol/kernel/memory-map'
 import { kindsWhere, type SourceKind } from '../../../../protocol/source'
+import { systemReason } from '../../../../protocol/system-reason'
+import { sizeArgument, wholeArgument } from '../arguments'
 import { exitCode, Failure, UsageError } from '../exit'
 import { HostFiles } from '../host/host-files'
 import { parseNodes } from '../host/numa-nodes'
 import { type Machine, plan, type Stretch } from '../host/plan'
 import { type Proposal, propose } from '../host/proposal'
 import { thisMachine } from '../host/this-machine'
-import { print, sizeArgument, wholeArgument } from '../session'
 import { fields, size } from '../table'
 import { addVerb } from '../verb'
+import { print } from '../verb-context'
 
 const kinds = kindsWhere(({ reservation, filesystemOn }) => (reservation ?? filesystemOn) !== undefined)
 const [softReservedKind] = kindsWhere(({ reservation }) => reservation?.as === 'softReserved')
@@ -132,8 +134,8 @@ function nodesFrom(file: string) {
   throw new Failure('NotReserved', `${file} is no copy of /proc/zoneinfo: it names no node`, exitCode.refused)
 }
 
-function readFailure(file: string, { code = 'Failed', message }: NodeJS.ErrnoException): Failure {
-  return new Failure(code, `${file}: ${message}`, exitCode.refused)
+function readFailure(file: string, error: NodeJS.ErrnoException): Failure {
+  return new Failure(error.code ?? 'Failed', `${file}: ${systemReason(error)}`, exitCode.refused)
 }
 
 function plain(stretch: Stretch, proposal: Proposal, kind: string) {

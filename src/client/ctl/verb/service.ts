@@ -1,8 +1,8 @@
 import { Argument, type Command } from 'commander'
 import type { LogLevel, Reloaded } from '../../index'
-import { withBroker } from '../session'
 import { fields } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 const levels: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
 

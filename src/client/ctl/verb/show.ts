@@ -2,10 +2,10 @@ import type { Command } from 'commander'
 import { allocationFields, mappingColumns, places } from '../../../../protocol/columns'
 import type { Broker, Found, Poison } from '../../index'
 import { exitCode, Failure } from '../exit'
-import { withBroker } from '../session'
 import { fields, table } from '../table'
 import { unless } from '../unless'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addShow(program: Command): void {
   addVerb(program, {

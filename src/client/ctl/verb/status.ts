@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { retiredColumns, statusFields, usageColumns } from '../../../../protocol/columns'
 import type { Status } from '../../index'
-import { withBroker } from '../session'
 import { fields, table, time } from '../table'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addStatus(program: Command): void {
   addVerb(program, {

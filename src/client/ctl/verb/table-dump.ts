@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Command } from 'commander'
+import { systemReason } from '../../../../protocol/system-reason'
 import {
   freezeId,
   outcomeIdMin,
@@ -10,13 +11,14 @@ import {
   TableUnreadable,
   updateId,
 } from '../../../../protocol/table'
+import { wholeArgument } from '../arguments'
 import { exitCode, Failure } from '../exit'
-import { print, wholeArgument } from '../session'
 import { address, count, fields, size, table } from '../table'
-import { addVerb } from '../verb'
+import { addNoun, addVerb } from '../verb'
+import { print } from '../verb-context'
 
 export function addTable(program: Command): void {
-  const noun = program.command('table').description('Allocation tables, without a broker')
+  const noun = addNoun(program, 'table', 'Allocation tables, without a broker')
   addVerb(noun, {
     usage: 'dump <file>',
     summary: "Print an allocation table's contents, from a file or device; changes nothing",
@@ -40,8 +42,8 @@ function read(file: string, offset: number): TableImage {
   try {
     fd = openSync(file, 'r')
   } catch (error) {
-    const { code = 'Failed', message } = error as NodeJS.ErrnoException
-    throw new Failure(code, message.replace(`${code}: `, ''), exitCode.refused)
+    const { code = 'Failed' } = error as NodeJS.ErrnoException
+    throw new Failure(code, `${file}: ${systemReason(error)}`, exitCode.refused)
   }
   try {
     return readTableFrom(sourceOf(fd, offset))

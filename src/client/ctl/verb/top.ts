@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
 import { type Broker, BrokerError } from '../../index'
 import { exitCode, UsageError } from '../exit'
-import { patientMs, pause, type Session, withBroker } from '../session'
 import { unicodeWanted } from '../terminal/blocks'
 import { colorsWanted, isScreen } from '../terminal/color'
 import { live } from '../top/live'
 import { Model, readBroker } from '../top/model'
 import { drawOnce } from '../top/view'
 import { addVerb } from '../verb'
+import { patientMs, pause, type VerbContext, withBroker } from '../verb-context'
 
 interface Options {
   interval: number
@@ -29,14 +29,14 @@ Latencies are upper bounds: "99 % <250 µs" means that 99 % of the requests took
     .action(({ interval, once }: Options, command: Command) =>
       withBroker(
         command,
-        async session => {
+        async context => {
           const intervalMs = interval * 1000
           try {
-            if (session.json) await printReadings(session, intervalMs, once === true)
-            else if (once || !isScreen(process.stdout)) await printFrame(session, intervalMs)
-            else await live(session, intervalMs)
+            if (context.json) await printReadings(context, intervalMs, once === true)
+            else if (once || !isScreen(process.stdout)) await printFrame(context, intervalMs)
+            else await live(context, intervalMs)
           } catch (error) {
-            if (!session.signal.aborted || !(error instanceof BrokerError && error.code === 'Aborted'))
+            if (!context.signal.aborted || !(error instanceof BrokerError && error.code === 'Aborted'))
               throw error
             process.exitCode = exitCode.interrupted
           }
@@ -46,7 +46,10 @@ Latencies are upper bounds: "99 % <250 µs" means that 99 % of the requests took
     )
 }
 
-async function printFrame({ broker, signal, print, progress }: Session, intervalMs: number): Promise<void> {
+async function printFrame(
+  { broker, signal, print, progress }: VerbContext,
+  intervalMs: number,
+): Promise<void> {
   progress.say('measuring')
   const model = new Model()
   await readTwice(model, broker, intervalMs, signal)
@@ -59,7 +62,7 @@ async function printFrame({ broker, signal, print, progress }: Session, interval
 }
 
 async function printReadings(
-  { broker, signal, print }: Session,
+  { broker, signal, print }: VerbContext,
   intervalMs: number,
   once: boolean,
 ): Promise<void> {

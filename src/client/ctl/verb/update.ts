@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Participant, Update } from '../../index'
+import { wholeArgument } from '../arguments'
 import { exitCode, Failure, UsageError } from '../exit'
 import { defaultConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
@@ -13,7 +14,6 @@ import {
   nextCommandLine,
   weighed,
 } from '../host/next-kernel'
-import { wholeArgument, withBroker } from '../session'
 import { count, fields, table, time } from '../table'
 import { Ignored, type Named } from '../update/ignored'
 import { asksSystemd, leadUpdate } from '../update/lead'
@@ -23,6 +23,7 @@ import { reportData, reportText } from '../update/report'
 import { whyStopLoses } from '../update/stopped-store'
 import { surveyHost } from '../update/survey'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 const nothing = 'no update is under way'
 

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { Verified } from '../../index'
 import { exitCode, Failure } from '../exit'
-import { withBroker } from '../session'
 import { paint, printable, size, verdictColor } from '../table'
 import { portion } from '../terminal/progress'
 import { addVerb } from '../verb'
+import { withBroker } from '../verb-context'
 
 export function addVerify(program: Command): void {
   addVerb(program, {

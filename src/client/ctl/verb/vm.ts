@@ -4,10 +4,10 @@ import type { Command } from 'commander'
 import type { AllocationInfo } from '../../index'
 import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
-import { type CommonOptions, interruptible, print, withBroker } from '../session'
 import { type CellColor, count, fields, printable, size, table } from '../table'
 import { Progress } from '../terminal/progress'
-import { addVerb } from '../verb'
+import { addNoun, addVerb } from '../verb'
+import { type CommonOptions, interruptible, print, withBroker } from '../verb-context'
 import { qemuArguments } from '../vm/command-line'
 import { askRunner } from '../vm/control'
 import { runtimeRoot, VmPlaces } from '../vm/places'
@@ -32,7 +32,7 @@ const directoryOf = ({ directory }: DirectoryOption) => vmDirectory(directory)
 const patienceMs = 30_000
 
 export function addVm(program: Command): void {
-  const noun = program.command('vm').description('Virtual machines, each from a file')
+  const noun = addNoun(program, 'vm', 'Virtual machines, each from a file')
   addRun(noun)
   addVmList(noun)
   addStop(noun)

@@ -2,10 +2,10 @@ import type { Command } from 'commander'
 import { type Broker, BrokerError, type WatchItem } from '../../index'
 import { eventLine } from '../event-line'
 import { exitCode } from '../exit'
-import { patientMs, type Session, withBroker } from '../session'
 import { paint, time } from '../table'
 import { PatientOutput } from '../terminal/patient-output'
 import { addVerb } from '../verb'
+import { patientMs, type VerbContext, withBroker } from '../verb-context'
 
 /** The objects of --json, one per line: the library's, and when the broker goes away and comes back. */
 type WatchLine =
@@ -28,7 +28,7 @@ export function addWatch(program: Command): void {
   }).action((_options, command: Command) => withBroker(command, follow, patientMs))
 }
 
-async function follow({ broker, signal, json, progress }: Session): Promise<void> {
+async function follow({ broker, signal, json, progress }: VerbContext): Promise<void> {
   const output = new PatientOutput()
   const tell = (line: WatchLine) => {
     progress.clear()

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import { systemReason } from '../../../../protocol/system-reason'
 import { lineOf, readToml } from '../../../../protocol/toml'
 import { MiB, parseSize } from '../../../../protocol/units'
 import { exitCode, Failure, UsageError } from '../exit'
@@ -82,7 +83,7 @@ export function readVmFile(file: string): VmSettings {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT')
       throw new Failure('NoSuchVm', `there is no file ${file}`, exitCode.usage)
-    throw new Failure('VmFileUnreadable', (error as Error).message, exitCode.usage)
+    throw new Failure('VmFileUnreadable', `${file}: ${systemReason(error)}`, exitCode.usage)
   }
   return parseVmFile(text, file, name)
 }

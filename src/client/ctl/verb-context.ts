@@ -1,9 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { parseSize } from '../../../protocol/units'
 import { type Broker, BrokerError, connect } from '../index'
-import { UsageError } from './exit'
 import { Progress } from './terminal/progress'
 
 /** Options that every verb has. */
@@ -12,8 +9,8 @@ export interface CommonOptions {
   json?: boolean
 }
 
-/** The tools of a verb. */
-export interface Session {
+/** What a verb works with while it has a broker. */
+export interface VerbContext {
   readonly broker: Broker
   /** Aborts at SIGINT and SIGTERM; its reason is that name. */
   readonly signal: AbortSignal
@@ -51,7 +48,7 @@ export function print(json: boolean, data: unknown, text: () => string): void {
  */
 export async function withBroker(
   command: Command,
-  run: (session: Session) => Promise<void>,
+  run: (context: VerbContext) => Promise<void>,
   waitMs = impatientMs,
 ): Promise<void> {
   const { socket, json = false } = command.optsWithGlobals<CommonOptions>()
@@ -81,43 +78,4 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => {
     throw new BrokerError('Aborted', 'interrupted')
   })
-}
-
-/** Argument parsers for commander; it shows the message. */
-export function sizeArgument(text: string): number {
-  const bytes = parseSize(text)
-  if (bytes === undefined)
-    throw new UsageError(`${JSON.stringify(text)} is not a size: write 4G, 512M, 2MiB or bytes`)
-  return bytes
-}
-
-export function wholeArgument(text: string): number {
-  const value = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value)) throw new UsageError(`${JSON.stringify(text)} is not a whole number`)
-  return value
-}
-
-/** A size, or 0x and hexadecimal digits. */
-export function offsetArgument(text: string): number {
-  return /^0x/i.test(text) ? wholeArgument(text) : sizeArgument(text)
-}
-
-export function jsonObjectArgument(text: string): Record<string, unknown> {
-  try {
-    const value = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  } catch {
-    // Told below, as any other text that is no object.
-  }
-  throw new UsageError(`${JSON.stringify(text)} is not a JSON object`)
-}
-
-/** A secret never stands on a command line, where every process could read it. */
-export function readSecret(path: string | undefined): { secret?: string } {
-  if (path === undefined) return {}
-  try {
-    return { secret: readFileSync(path === '-' ? 0 : path, 'utf8').replace(/\r?\n$/, '') }
-  } catch (error) {
-    throw new UsageError(`--secret-file: ${(error as Error).message}`)
-  }
 }
