@@ -61,9 +61,23 @@ function explain({ keyword, params, message }: SchemaError, at: readonly string[
       return `${where} must be one of ${(params.allowedValues as string[]).join(', ')}`
     case 'anyOf':
       return `${where} must be a size: a number of bytes, or a string such as "64GiB"`
+    case 'type': {
+      const wanted = [params.type].flat().map(type => kinds[String(type)] ?? String(type))
+      const form = at.length === 1 && params.type === 'array' ? `: write [[${where}]]` : ''
+      return `${where} must be ${wanted.join(' or ')}${form}`
+    }
     default:
       return `${where} ${message}`
   }
+}
+
+/** The types of JSON Schema, in words. */
+const kinds: Readonly<Record<string, string>> = {
+  string: 'a string',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a table',
 }
 
 /**

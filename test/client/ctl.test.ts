@@ -5,8 +5,9 @@
 import { once } from 'node:events'
 import path from 'node:path'
 import { buildProgram } from '../../src/client/ctl/program'
+import { attempt } from '../support/child'
 import { TestBroker } from '../support/test-broker'
-import { ctl, startCtl } from './support/ctl'
+import { ctl, ctlMain, startCtl } from './support/ctl'
 import { Holder } from './support/holder'
 
 let server: TestBroker
@@ -201,4 +202,19 @@ test('table dump reads the table of a running broker, and names what it can’t 
     stderr: expect.stringContaining('NotFormatted'),
   })
   await run('release', 'f/ram', '--secret-file', server.configFile)
+})
+
+test('an output that can’t be written is an error like any other', async () => {
+  // Proves that a full disk under a redirected output goes unnoticed by neither a person nor a program.
+  const toFull = (...args: string[]) =>
+    attempt('sh', ['-c', 'exec "$0" "$@" > /dev/full', process.execPath, ctlMain, ...args])
+  expect(await toFull('completion', 'bash')).toMatchObject({
+    status: 1,
+    stderr: "broker-ctl: ENOSPC: the output can't be written: no space left on device\n",
+  })
+  const { status, stderr } = await toFull('--json', 'completion', 'bash')
+  expect({ status, error: JSON.parse(stderr) }).toEqual({
+    status: 1,
+    error: { error: 'ENOSPC', message: "the output can't be written: no space left on device" },
+  })
 })

@@ -52,7 +52,7 @@ test('several memories are an allocation each, and the state lies with the first
 })
 
 test.each([
-  ['[vm]\nuser = 7\n[[memory]]\nbytes = 1\n', 'vm-1.toml:2: vm.user must be string'],
+  ['[vm]\nuser = 7\n[[memory]]\nbytes = 1\n', 'vm-1.toml:2: vm.user must be a string'],
   ['[vm]\n\nusr = "x"\n[[memory]]\nbytes = 1\n', "vm-1.toml:3: unknown key 'usr' in vm"],
   ['[vm]\n', "vm-1.toml:1: the file lacks 'memory'"],
   ['[[memory]]\nrange = "a"\n', "vm-1.toml:1: memory lacks 'bytes'"],

@@ -25,8 +25,8 @@ export const exitCodes: Record<number, string> = {
   [exitCode.unsafe]: 'preflight, update: the next kernel would lose a range',
   [exitCode.findings]: 'doctor: there is something to repair',
   [exitCode.damaged]: 'verify: an allocation is changed or poisoned',
-  [exitCode.cannotExecute]: "exec: the command can't be executed",
-  [exitCode.notFound]: 'exec: the command was not found',
+  [exitCode.cannotExecute]: "exec, vm, libvirt-qemu: the command, or QEMU, can't be executed",
+  [exitCode.notFound]: 'exec, vm, libvirt-qemu: the command, or QEMU, was not found',
   [exitCode.interrupted]: 'interrupted (SIGINT, SIGTERM)',
 }
 

@@ -1,10 +1,11 @@
-import { exitCode, explain } from './exit'
+import { systemReason } from '../../../protocol/system-reason'
+import { exitCode, explain, Failure } from './exit'
 import { buildProgram } from './program'
 import { helpCommand } from './verb'
 
 async function main(): Promise<void> {
-  process.stdout.on('error', onOutputLost)
   const json = wantsJson(process.argv)
+  process.stdout.on('error', error => onOutputLost(error, json))
   const program = buildProgram(help => json || process.stderr.write(help))
   try {
     await program.parseAsync()
@@ -16,10 +17,12 @@ async function main(): Promise<void> {
 }
 
 /** The reader of the output may stop early: no reason to complain. */
-function onOutputLost(error: NodeJS.ErrnoException): never {
+function onOutputLost(error: NodeJS.ErrnoException, json: boolean): never {
   if (error.code === 'EPIPE') process.exit(exitCode.good)
-  process.stderr.write(`broker-ctl: the output can't be written: ${error.message}\n`)
-  process.exit(exitCode.refused)
+  const reason = `the output can't be written: ${systemReason(error)}`
+  const { text, exit } = explain(new Failure(error.code ?? 'Failed', reason, exitCode.refused), json)
+  process.stderr.write(`${text}\n`)
+  process.exit(exit)
 }
 
 /** Also where the arguments can't be parsed; what follows -- is another command's. */

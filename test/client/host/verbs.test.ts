@@ -1,5 +1,6 @@
 /** Proves that `reserve`, `preflight` and `doctor` print what people and programs can use as it stands. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { attempt } from '../../support/child'
@@ -191,7 +192,7 @@ test.each([
   ['no configuration', ['--config', '/nowhere.toml'], /\/nowhere\.toml/],
   ['no modules', ['--config', '@', '--modules', '/nowhere'], /there is no \/nowhere/],
   ['a folder without modules', ['--config', '@', '--modules', '/proc/self/fd'], /there are no modules/],
-  ['no build configuration', ['--config', '@', '--kernel-config', '/nowhere'], /--kernel-config: ENOENT/],
+  ['no build configuration', ['--config', '@', '--kernel-config', '/nowhere'], /--kernel-config: \/nowhere: no such file/],
 ])('preflight with %s is wrong usage, and never taken for a good line', async (_what, args, reason) => {
   // Proves that a script does not go on where nothing was looked at.
   const { code, stderr } = await run('preflight', ...args.map(arg => (arg === '@' ? config : arg)))
@@ -258,11 +259,22 @@ test('the doctor without broker or configuration goes on, and says so', async ()
   const { code, stdout } = await run('doctor', '--config', config)
   expect(code).toBe(5)
   expect(stdout).toMatch(/^BAD +region +guests: |^- +region +guests: only root/m)
-  expect(stdout).toMatch(/^warning +broker +no broker answers/m)
-  expect(stdout).toMatch(/^ +repair: /m)
+  expect(stdout).toMatch(/^warning +broker +no broker answers.*\n +repair: systemctl start membroker$/m)
   const without = await run('doctor', '--config', '/nowhere.toml', '--json')
   expect(without.code).toBe(5)
   expect(JSON.parse(without.stdout).checks[0]).toMatchObject({ id: 'configuration', result: 'bad' })
+})
+
+test('the doctor restarts a broker that hangs', async () => {
+  // Proves that the remedy is one: a unit that runs is not started.
+  const socket = path.join(folder, 'hangs.sock')
+  const hanging = createServer(() => {}).listen(socket)
+  try {
+    const { stdout } = await run('doctor', '--config', config, '--socket', socket)
+    expect(stdout).toMatch(/^warning +broker +.*did not answer.*\n +repair: systemctl restart membroker$/m)
+  } finally {
+    hanging.close()
+  }
 })
 
 test('a range that the running broker does not have is named', async () => {

@@ -48,7 +48,10 @@ export async function brokerChecks(
     broker = await connect({ socket, reconnect: { timeoutMs: answerMs }, signal: options.signal })
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'BrokerUnreachable') throw error
-    const none = warning(`no broker answers: ${error.message}`, 'systemctl start membroker')
+    // Who accepts and does not answer is there, and hangs.
+    const { errno } = error.parameters ?? {}
+    const how = errno === undefined || errno === 'EAGAIN' ? 'restart' : 'start'
+    const none = warning(`no broker answers: ${error.message}`, `systemctl ${how} membroker`)
     return { diagnoses: [folder, on('broker', none)], running: undefined }
   }
   const readRanges = () => broker.ranges({ signal: options.signal })
