@@ -15,7 +15,7 @@ const chunkWords = chunkBytes / wordBytes
  * A request reads its allocation's record many times, and a start goes through all of them some times: 8 ms with a thousand that it
  * would make anew, before V8 has compiled that. V8 moves this many at most.
  */
-const recentMax = 1024
+export const recentMax = 1024
 
 interface Chunk {
   readonly reader: FieldReader
@@ -130,7 +130,7 @@ export class AllocationStore {
     const place = this.places.get(id)!
     const { reader } = this.chunkOf(place)
     const from = offsetOf(place)
-    writer.bytes(reader.buffer.subarray(from, from + encodedBytes(reader, from)))
+    writer.bytes(bytesOf(reader, from, encodedBytes(reader, from)))
   }
 
   private put(id: number, from: FieldReader, at: number, bytes: number): void {
@@ -138,7 +138,7 @@ export class AllocationStore {
     const bytesBefore = this.bytesAt(before)
     this.liveBytes += bytes - bytesBefore
     if (before !== undefined && bytes === bytesBefore) {
-      copyWords(from, at, this.chunkOf(before).reader, offsetOf(before), bytes)
+      this.chunkOf(before).reader.buffer.set(bytesOf(from, at, bytes), offsetOf(before))
       return
     }
     this.makeRoom(bytes)
@@ -166,7 +166,7 @@ export class AllocationStore {
   /** There must be room. */
   private append(id: number, from: FieldReader, at: number, bytes: number): void {
     const chunk = this.chunks[this.filling!]!
-    copyWords(from, at, chunk.reader, chunk.usedBytes, bytes)
+    chunk.reader.buffer.set(bytesOf(from, at, bytes), chunk.usedBytes)
     this.places.set(id, this.filling! * chunkWords + chunk.usedBytes / wordBytes)
     chunk.usedBytes += bytes
     chunk.liveBytes += bytes
@@ -225,8 +225,7 @@ function offsetOf(place: number): number {
   return (place % chunkWords) * wordBytes
 }
 
-/** Records are whole words. A third of the time of TypedArray's set(), which needs a view of the one that it copies. */
-function copyWords(from: FieldReader, at: number, to: FieldReader, toAt: number, bytes: number): void {
-  for (let done = 0; done < bytes; done += 4)
-    to.view.setInt32(toAt + done, from.view.getInt32(at + done, true), true)
+/** Half of the time of Buffer's subarray(). */
+function bytesOf({ buffer }: FieldReader, at: number, bytes: number): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset + at, bytes)
 }

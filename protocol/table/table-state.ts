@@ -1,4 +1,4 @@
-import { AllocationStore } from './allocation-store'
+import { AllocationStore, recentMax } from './allocation-store'
 import {
   type AllocationRecord,
   type Change,
@@ -98,7 +98,8 @@ export class TableState implements TableView {
   /** Applies the record that the reader has next. Throws RecordInvalid. */
   load(reader: FieldReader, context: RecordContext): void {
     const at = reader.position
-    const id = passAllocation(reader, context)
+    // The first ones somebody asks for soon, so they are made at once: a start with a thousand would go through each twice.
+    const id = this.allocations.size < recentMax ? undefined : passAllocation(reader, context)
     if (id === undefined) this.apply(decodeChange(reader, context), reader, at)
     else {
       this.allocations.adopt(id, reader, at, reader.position - at)

@@ -8,8 +8,20 @@ import {
   FieldReader,
   FieldWriter,
   passAllocation,
+  readTable,
 } from '../../protocol/table'
-import { allocation, mapping, randomFrom, sampleIdentity } from './support/sample'
+import { formatTable, Table } from '../../src/broker/table'
+import { BufferMedium } from './support/buffer-medium'
+import {
+  allocation,
+  bootA,
+  MiB,
+  mapping,
+  randomFrom,
+  sampleIdentity,
+  smallTable,
+  snapshot,
+} from './support/sample'
 
 const context = { epoch: 3, bootEpoch: 2, rangeBytes: sampleIdentity.bytes }
 const shapes: Record<string, Partial<AllocationRecord>> = {
@@ -114,4 +126,27 @@ test('a record that is adopted takes the place of one that somebody has asked fo
   const bytes = encoded({ successor: null, name: 'another' })
   store.adopt(2, new FieldReader(bytes), 0, bytes.length)
   expect([store.get(2)!.name, store.features, store.bytes]).toEqual(['another', 0, bytes.length])
+})
+
+test('a table of many reads as it was written, from its journal and from a checkpoint, and not with a damaged record', () => {
+  const many = 3000
+  const options = { ...smallTable, tableBytes: 4 * MiB, journalBytes: MiB }
+  const medium = new BufferMedium(Buffer.alloc(options.tableBytes))
+  formatTable(medium, sampleIdentity, options)
+  const table = Table.open(medium, { bootId: bootA, identity: sampleIdentity })
+  for (let id = 1; id <= many; id++) table.commit([{ put: 'allocation', value: allocation(id) }])
+  const { state, journalEntries } = readTable(medium.buffer)
+  expect([snapshot(state), state.allocations.features]).toEqual([snapshot(table.state), 2])
+  expect(journalEntries).toBeGreaterThan(1000)
+  // One may be under way.
+  for (let checkpoints = 0; checkpoints < 2; checkpoints++) while (table.shortenJournal(0));
+  const later = readTable(medium.buffer)
+  expect([later.journalEntries, snapshot(later.state)]).toEqual([0, snapshot(table.state)])
+
+  const bytes = encoded({ ...shapes.plain, name: 'x' })
+  const damaged = Buffer.from(bytes)
+  damaged[bytes.length - 8] = 0xff
+  expect(() => later.state.load(new FieldReader(damaged), context)).toThrow('text is not UTF-8')
+  later.state.load(new FieldReader(bytes), context)
+  expect([later.state.allocations.get(2)!.name, later.state.allocations.size]).toEqual(['x', many])
 })
