@@ -1,11 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { type Allocation, GiB } from '../../../src/client'
 import { percentile } from '../../bench/percentile'
 import type { Manager } from '../../service/support/manager'
 import type { Host } from '../inside/host'
+import { PlainMemfds, retrievePlain } from '../inside/plain-memfds'
 import { preservingManager } from '../inside/preserving-manager'
 import { luo } from '../kernels'
 import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
@@ -27,41 +25,12 @@ function choosePages(kind: Kind): void {
   writeFileSync('/sys/kernel/mm/transparent_hugepage/shmem_enabled', kind === 'huge' ? 'always' : 'never')
 }
 
-/** The C program, with memfds of its own. */
-class Baseline {
-  private constructor(
-    private readonly child: ChildProcess,
-    private readonly answers: AsyncIterator<string>,
-  ) {}
+const plainMemfds = (kind: Kind) => ({ name: `c-${kind}`, count: pieces })
 
-  static async fill(kind: Kind): Promise<Baseline> {
-    choosePages(kind)
-    const words = ['preserve', `c-${kind}`, String(bytes / pieces), String(pieces)]
-    const child = spawn('live_memfds', words, { stdio: ['pipe', 'pipe', 'inherit'] })
-    const baseline = new Baseline(child, createInterface({ input: child.stdout! })[Symbol.asyncIterator]())
-    await baseline.line()
-    return baseline
-  }
-
-  async order(word: 'round' | 'hold'): Promise<number> {
-    this.child.stdin!.write(`${word}\n`)
-    return toMs(await this.line())
-  }
-
-  async end(): Promise<void> {
-    const exit = once(this.child, 'exit')
-    this.child.stdin!.end()
-    await exit
-  }
-
-  private async line(): Promise<string> {
-    const { value, done } = await this.answers.next()
-    if (done) throw new Error('live_memfds ended')
-    return value
-  }
+function fillPlain(kind: Kind): Promise<PlainMemfds> {
+  choosePages(kind)
+  return PlainMemfds.fill(plainMemfds(kind), bytes / pieces)
 }
-
-const toMs = (nanoseconds: string) => Number(nanoseconds) / 1e6
 
 async function fill(host: Host, kind: Kind): Promise<() => Promise<void>> {
   choosePages(kind)
@@ -99,12 +68,12 @@ async function preserve(host: Host): Promise<void> {
   await manager.start()
   const client = await host.connect()
   for (const kind of kinds) {
-    const baseline = await Baseline.fill(kind)
+    const plain = await fillPlain(kind)
     const release = await fill(host, kind)
     if (kind === 'huge') host.check(huge(host) >= 2 * bytes, 'all of the pages are large')
     const [ours, c]: [number[], number[]] = [[], []]
     for (let done = 0; done < rounds; done++) {
-      c.push(await baseline.order('round'))
+      c.push(await plain.preserve('round'))
       const from = performance.now()
       await client.freeze('kexec')
       ours.push(performance.now() - from)
@@ -112,7 +81,7 @@ async function preserve(host: Host): Promise<void> {
       await sessionsEnd(host, manager)
     }
     tell(host, `preserve.${kind}`, ours, c)
-    await baseline.end()
+    await plain.end()
     await release()
   }
   await client.close()
@@ -124,7 +93,7 @@ const sessionsEnd = (host: Host, manager: Manager) =>
 
 async function hold(host: Host): Promise<void> {
   for (const kind of kinds) {
-    await (await Baseline.fill(kind)).order('hold')
+    await (await fillPlain(kind)).preserve('hold')
     await fill(host, kind)
   }
   await host.ctl('freeze', 'kexec')
@@ -134,8 +103,7 @@ async function hold(host: Host): Promise<void> {
 async function retrieve(host: Host, isFirst: boolean): Promise<void> {
   const c = new Map<Kind, number>()
   const plain = async () => {
-    for (const kind of kinds)
-      c.set(kind, toMs((await host.exec('live_memfds', ['retrieve', `c-${kind}`, String(pieces)])).trim()))
+    for (const kind of kinds) c.set(kind, (await retrievePlain(host, plainMemfds(kind))).retrieveMs)
   }
   if (isFirst) await plain()
   const manager = preservingManager(config)

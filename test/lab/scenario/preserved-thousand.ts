@@ -1,4 +1,5 @@
 import type { Host } from '../inside/host'
+import { PlainMemfds, retrievePlain } from '../inside/plain-memfds'
 import { preservingManager } from '../inside/preserving-manager'
 import { luo } from '../kernels'
 import { kexec, oneProcessor, type Scenario, stage } from '../scenario'
@@ -12,13 +13,17 @@ preserve = "always"
 `
 const counts = [100, 1000] as const
 const places = 8192
+const bytes = 65_536
+/** What the C program has: as the broker does, and for information all in one session. */
+const plain = { name: 'c', count: counts[1] }
+const together = { ...plain, name: 'together', sessions: 1 }
 const name = (index: number) => `n/${index}`
 
 async function make(host: Host, from: number, to: number): Promise<void> {
   const client = await host.connect()
   const begun = performance.now()
   for (let index = from; index < to; index++) {
-    const allocation = await client.allocate({ name: name(index), size: 65536 })
+    const allocation = await client.allocate({ name: name(index), size: bytes })
     const mapping = await allocation.map()
     mapping.window().writeUInt32LE(index + 7, 4096)
     await mapping.close()
@@ -52,9 +57,31 @@ async function claimAll(host: Host, count: number): Promise<void> {
   await client.close()
 }
 
+async function holdPlain(): Promise<void> {
+  for (const memfds of [plain, together]) await (await PlainMemfds.fill(memfds, bytes)).preserve('hold')
+}
+
+/** They are the kernel's first sessions: it finds them without a look at the broker's. */
+async function beside(host: Host): Promise<void> {
+  const c = await retrievePlain(host, plain)
+  const of = await retrievePlain(host, together)
+  await claimAll(host, counts[1])
+  const plainMs = c.retrieveMs + c.preserveMs
+  const recoverMs = host.figures[`recover${counts[1]}Ms`]!
+  const figures = {
+    'c.retrieveMs': c.retrieveMs,
+    'c.preserveMs': c.preserveMs,
+    'c.togetherRetrieveMs': of.retrieveMs,
+    'c.togetherPreserveMs': of.preserveMs,
+    'recover.moreMs': recoverMs - plainMs,
+    'recover.ratio': recoverMs / plainMs,
+  }
+  for (const [name, value] of Object.entries(figures)) host.measure(name, Math.round(value * 100) / 100)
+}
+
 const scenario: Scenario = {
   title:
-    'a thousand memfds that the kernel preserves: how long they take to make, and from the start of the broker to the last claim',
+    'a thousand memfds that the kernel preserves: how long they take to make, and from the start of the broker to the last claim, beside the plain ioctls in C',
   report: true,
   kernel: luo.label,
   unreserved: true,
@@ -67,11 +94,12 @@ const scenario: Scenario = {
     }),
     kexec(),
     stage('claim a hundred, each with its bytes, and make the rest of a thousand', async host => {
+      await holdPlain()
       await claimAll(host, counts[0])
       await make(host, counts[0], counts[1])
     }),
     kexec(),
-    stage('claim a thousand', host => claimAll(host, counts[1])),
+    stage('claim a thousand, after a C program has taken as many', beside),
   ],
 }
 export default scenario
