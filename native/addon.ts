@@ -45,11 +45,12 @@ export interface Addon {
   lockFile(fd: number): number
   watchWrites(directory: string): number
 
-  createLiveSession(device: number, name: string): number
-  retrieveLiveSession(device: number, name: string): number
+  createLiveSessions(device: number, names: readonly string[]): number[]
+  retrieveLiveSessions(device: number, names: readonly string[]): number[]
   liveSessionName(session: number): string | number
-  retrieveFile(session: number, token: number): Promise<number>
-  finishLiveSession(session: number): Promise<number>
+  preserveFiles(sessions: readonly number[], files: readonly number[], token: number): Promise<number[]>
+  retrieveFiles(sessions: readonly number[], token: number): Promise<number[]>
+  finishLiveSessions(sessions: readonly number[]): Promise<number[]>
 
   makeDaxDevice(
     region: string,

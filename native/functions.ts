@@ -247,18 +247,22 @@ export function watchWrites(directory: string): number {
 // The kernel's Live Update Orchestrator. device: /dev/liveupdate, which one process at a time has open. A session is a
 // descriptor; the memfds that it preserves live on in the next kernel if a copy of it is open when kexec begins.
 
-/** A new session with a name of at most 63 bytes. Throws EEXIST where one has that name. */
-export function createLiveSession(device: number, name: string): number {
-  return check('ioctl', addon.createLiveSession(device, name))
+/** What came of each of many: what was asked for, or why not. */
+export type Results<T> = (T | SystemError)[]
+
+/** New sessions with names of at most 63 bytes. EEXIST: one has that name. */
+export function createLiveSessions(device: number, names: readonly string[]): Results<number> {
+  return addon.createLiveSessions(device, names).map(resultOf)
 }
 
 /**
- * A session of the kernel before. Once its last copy is closed, the kernel frees those of its files that nobody has
- * retrieved. undefined: there is none; callers ask for a thousand that may be. Throws EINVAL where it is open already.
+ * Sessions of the kernel before. Once the last copy of one is closed, the kernel frees those of its files that nobody has
+ * retrieved. undefined: there is none of this name; callers ask for a thousand that may be. EINVAL: it is open already.
  */
-export function retrieveLiveSession(device: number, name: string): number | undefined {
-  const session = addon.retrieveLiveSession(device, name)
-  return session === -constants.errno.ENOENT ? undefined : check('ioctl', session)
+export function retrieveLiveSessions(device: number, names: readonly string[]): Results<number | undefined> {
+  return addon
+    .retrieveLiveSessions(device, names)
+    .map(result => (result === -constants.errno.ENOENT ? undefined : resultOf(result)))
 }
 
 /** Throws ENOTTY or EINVAL for any other descriptor. */
@@ -268,15 +272,28 @@ export function liveSessionName(session: number): string {
   return name
 }
 
-/** The memfd that a retrieved session has under a token. Runs on libuv's thread pool. The caller owns the descriptor. */
-export async function retrieveFile(session: number, token: number): Promise<number> {
-  return check('ioctl', await addon.retrieveFile(session, token))
+// On libuv's thread pool, for many sessions, whose descriptors stay open until it is done.
+
+/** Adds a file to each session, under a token. The kernel takes the inode's lock, which whoever has the file open can keep. */
+export async function preserveFiles(
+  sessions: readonly number[],
+  files: readonly number[],
+  token: number,
+): Promise<Results<number>> {
+  return (await addon.preserveFiles(sessions, files, token)).map(resultOf)
 }
 
-/** Ends a retrieved session, whoever has copies of it. Runs on libuv's thread pool. */
-export async function finishLiveSession(session: number): Promise<void> {
-  check('ioctl', await addon.finishLiveSession(session))
+/** The memfds that retrieved sessions have under a token. The caller owns the descriptors. */
+export async function retrieveFiles(sessions: readonly number[], token: number): Promise<Results<number>> {
+  return (await addon.retrieveFiles(sessions, token)).map(resultOf)
 }
+
+/** Ends retrieved sessions, whoever has copies of them. */
+export async function finishLiveSessions(sessions: readonly number[]): Promise<Results<number>> {
+  return (await addon.finishLiveSessions(sessions)).map(resultOf)
+}
+
+const resultOf = (result: number) => (result < 0 ? new SystemError('ioctl', result) : result)
 
 // Mounts. For root.
 

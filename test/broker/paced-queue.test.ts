@@ -16,12 +16,12 @@ afterEach(() => {
   jest.useRealTimers()
 })
 
-const order = (key: string, count: number) => {
-  for (let index = 0; index < count; index++)
-    void queue.run(key, () => {
-      done.push(key)
-      return true
-    })
+const order = (key: string, count: number, weight?: number) => {
+  const attempt = () => {
+    done.push(key)
+    return true
+  }
+  for (let index = 0; index < count; index++) void queue.run(key, attempt, weight)
 }
 /** The queue's own timers and its clock are moved alike. */
 const pass = (ms: number) => {
@@ -54,6 +54,16 @@ test('all together have their own rate, in turns', () => {
   expect(done.length).toBeLessThanOrEqual(6 + 20 * 2)
   expect(done.length).toBeGreaterThanOrEqual(6 + 20 * 2 - 2)
   for (const key of ['b', 'c', 'd']) expect(count(key)).toBeGreaterThanOrEqual(8)
+})
+
+test('one job that counts as many waits for no more than another, and what comes after it pays', () => {
+  order('a', 2, 16)
+  expect(done).toHaveLength(1)
+  // 12 more than its burst, at 10 a second.
+  pass(1200)
+  expect(done).toHaveLength(1)
+  pass(200)
+  expect(done).toHaveLength(2)
 })
 
 test('other rates hold from then on, also for what waits', () => {

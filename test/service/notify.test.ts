@@ -504,19 +504,35 @@ test('what only this broker would have is made for the store when the manager re
   }
   const inherited = { memfds: new Map(), strays: [] }
   const own = new FdStore({ notify, size: 4, storePid: 0, inherited, onLost: () => {} })
-  const fd = native.memfdCreate('made', { hugePageBytes: 0, allowSealing: false, staysWritable: false })
+  const [fd, other] = ['made', 'beside'].map(name =>
+    native.memfdCreate(name, { hugePageBytes: 0, allowSealing: false, staysWritable: false }),
+  ) as [number, number]
   try {
     manager.stand(true)
     while (toManager('STATUS=full')) {}
     let made = 0
-    const put = own.putMade('kept', 'retrieved 1', () => ++made && fd, 0)
+    const items = [7, 8, 9].map(id => `retrieved ${id}` as const)
+    const make = () => {
+      made++
+      return { item: items[1]!, fds: [fd, other] }
+    }
+    const put = own.putMade('kept', items, make, 0)
     await until(() => asked > 3, 'some attempts')
     expect(made).toBe(0)
+    // There may be as many as that.
+    expect(own.figures().memfds).toBe(3)
     manager.stand(false)
     await put
     expect(made).toBe(1)
-    expect(await manager.stored()).toEqual(['<1.kept'])
+    expect(await manager.stored()).toEqual(['<8.kept', '<8.kept'])
+    expect(manager.lines.filter(line => line.includes('FDSTORE=1'))).toEqual([
+      'stranger 2 FDSTORE=1|FDNAME=<8.kept',
+    ])
+    expect(own.figures()).toMatchObject({ memfds: 2, nameBytes: 2 * '<8.kept:'.length })
+    await own.remove('kept', items[1]!, 0)
+    expect(own.figures()).toMatchObject({ memfds: 0, nameBytes: 0 })
+    expect(await manager.stored()).toEqual([])
   } finally {
-    closeSync(fd)
+    for (const each of [fd, other]) closeSync(each)
   }
 })

@@ -2,21 +2,11 @@
  * Proves that a memfd range that is to be preserved over kexec works and tells the truth where the kernel can't do it, that
  * its sessions keep their names apart, and that it sees beforehand what memory there is. Real kernels preserve in the lab.
  */
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { native } from '../../native'
 import { parseConfig } from '../../src/broker/config/config'
-import { FdStore } from '../../src/broker/service/fd-store'
 import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service/inherited'
 import type { FileWork } from '../../src/broker/source/file-work'
 import {
@@ -28,9 +18,11 @@ import {
 import { isHandedOver, liveUpdateDevice, sessionName } from '../../src/broker/source/memfd/live-sessions'
 import { OverKexec } from '../../src/broker/source/memfd/over-kexec'
 import { Preservation } from '../../src/broker/source/memfd/preservation'
+import { RetrievedSessions } from '../../src/broker/source/memfd/retrieved-sessions'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
-import { NotInTime, WorkerLost } from '../../src/broker/worker/errors'
+import { WorkerLost } from '../../src/broker/worker/errors'
 import { TestBroker, until } from '../support/test-broker'
+import { refused, removed, type Sessions, stored, stuck, taken, withSessions } from './support/sessions'
 
 const sealExec = 0x20
 
@@ -177,93 +169,15 @@ test('a memfd that the kernel would give back read-only is not preserved', async
   try {
     native.addSeals(fd, sealExec)
     const preservation = new Preservation('kept', {} as FileWork, undefined)
-    await expect(preservation.preserve(1, fd, 0)).rejects.toThrow(/give it back read-only/)
+    const memfd = { part: 1, fd, uid: 0 }
+    await expect(preservation.preserve(memfd)).rejects.toThrow(/give it back read-only/)
+    const failures = await preservation.preserveUnshared([memfd])
+    expect(failures.get(1)).toMatchObject({ code: 'EPERM' })
     expect(preservation.has(1)).toBe(false)
   } finally {
     closeSync(fd)
   }
 })
-
-/** Sessions that are no kernel's: what the broker does with them, and in which order. */
-class Sessions {
-  readonly done: string[] = []
-  readonly opened: number[] = []
-  /** Fails the next operation of that name. */
-  readonly failures = new Map<'create' | 'preserve' | 'endSession', Error>()
-  isReading = true
-  /** The fd store refuses items of that name. */
-  refused: Item | undefined
-
-  readonly store: FdStore
-  private readonly files = {
-    preserve: async () => this.perform('preserve'),
-    endSession: async (_uid: number, session: number) => {
-      this.perform('endSession')
-      closeSync(session)
-    },
-  } as Partial<FileWork> as FileWork
-  readonly preservation: Preservation
-  readonly fd = native.memfdCreate('kept', {
-    ...{ hugePageBytes: 0, allowSealing: true, staysWritable: false },
-  })
-
-  constructor(places = 1000) {
-    this.store = new FdStore({
-      notify: text => {
-        if (this.refused !== undefined && text.endsWith(`=${storeName('kept', this.refused)}`)) throw unread
-        if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
-        return this.isReading
-      },
-      size: places,
-      storePid: 1,
-      inherited: { memfds: new Map(), strays: [] },
-      onLost: () => {},
-    })
-    this.preservation = new Preservation('kept', this.files, this.store, async (_range, part) => {
-      this.perform('create', ` ${part}`)
-      const session = openSync('/dev/null', 'r')
-      this.opened.push(session)
-      return session
-    })
-  }
-
-  preserve(part: 'table' | number, call?: { ended: boolean }): Promise<void> {
-    return this.preservation.preserve(part, this.fd, 0, call)
-  }
-
-  isOpen(session: number): boolean {
-    try {
-      return fstatSync(session).isCharacterDevice()
-    } catch {
-      return false
-    }
-  }
-
-  close(): void {
-    for (const fd of new Set([...this.opened.filter(fd => this.isOpen(fd)), this.fd])) closeSync(fd)
-  }
-
-  private perform(name: 'create' | 'preserve' | 'endSession', of = ''): void {
-    const failure = this.failures.get(name)
-    if (failure) throw failure
-    this.done.push(`${name}${of}`)
-  }
-}
-
-const withSessions = (use: (sessions: Sessions) => Promise<void>, places?: number) => async () => {
-  const sessions = new Sessions(places)
-  try {
-    await use(sessions)
-  } finally {
-    sessions.close()
-  }
-}
-
-const stored = (item: Item) => `FDSTORE ${storeName('kept', item)}`
-const removed = (item: Item) => `FDSTOREREMOVE ${storeName('kept', item)}`
-const stuck = new NotInTime('worker', 'an earlier operation is still waiting')
-const unread = Object.assign(new Error('not read'), { code: 'ETIMEDOUT', syscall: 'sendmsg' })
-const taken = Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'ioctl' })
 
 test(
   'memory that comes to nothing gives its session back, also while its owner has stuck workers',
@@ -312,7 +226,7 @@ test(
       'endSession',
       removed('preserving 1'),
       'create 1',
-      'preserve',
+      'work',
       stored('preserving 1'),
     ])
   }),
@@ -356,13 +270,27 @@ test(
 )
 
 test(
+  'a session takes the turn of its owner: who has used up its burst waits, and nobody else does',
+  withSessions(async ({ store, preservation, done, fd }) => {
+    const before = Array.from({ length: 256 }, (_, index) => store.put('other', index + 1, 0, 7))
+    await Promise.all(before)
+    done.length = 0
+    const late = preservation.preserve({ part: 1, fd, uid: 7 })
+    await preservation.preserve({ part: 2, fd, uid: 8 })
+    expect(done.filter(text => text.startsWith('FDSTORE'))).toEqual([stored('preserving 2')])
+    await late
+    expect(done.at(-1)).toBe(stored('preserving 1'))
+  }),
+)
+
+test(
   'a session that did not reach the fd store is put there the next time',
   withSessions(async sessions => {
     await expect(sessions.preserve(1, { ended: true })).rejects.toMatchObject({ code: 'ECANCELED' })
     expect(sessions.preservation.has(1)).toBe(true)
     await sessions.preserve(1)
     await sessions.preserve(1)
-    expect(sessions.done).toEqual(['create 1', 'preserve', stored('preserving 1')])
+    expect(sessions.done).toEqual(['create 1', 'work', stored('preserving 1')])
   }),
 )
 
@@ -398,10 +326,14 @@ test(
 const memories = [1, 2].map(id => ({ id, uid: 0, bytes: 0 }) as AllocationMemory)
 
 /** A range that an update preserves, and what its host hears. */
-function overKexec({ preservation, store, fd }: Sessions) {
+function overKexec({ preservation: next, retrieved: before, store, fd }: Sessions) {
   const limits: string[] = []
   const host = { fdStore: store, limited: (why: string) => limits.push(why), unavailable: () => {} }
-  const kept = new OverKexec('update', preservation, host as Partial<SourceHost> as SourceHost)
+  const kept = new OverKexec(
+    'update',
+    { range: 'kept', before, next },
+    host as Partial<SourceHost> as SourceHost,
+  )
   const preserve = (ids = [1, 2]) => kept.preserve(memories, new Map(ids.map(id => [id, fd])), fd)
   return { kept, limits, preserve }
 }
@@ -446,12 +378,12 @@ test(
   'memory that only a restart may bring back stops no freeze, and a kexec loses it until it is released',
   withSessions(async sessions => {
     const { kept, limits, preserve } = overKexec(sessions)
-    const unread = new NotInTime('sendmsg', 'the service manager does not read')
-    const isKept = async () => Promise.reject(unread)
-    Object.assign(sessions.preservation, { isKept, discard: async () => [] })
+    sessions.before.add(2)
+    sessions.refused = 'retrieved 2'
     await kept.takeUp(memories.slice(1), new Map())
+    sessions.refused = undefined
     await preserve([1])
-    expect(limits.at(-1)).toMatch(/^a kexec loses memory of it \(allocation 2: .*does not read/)
+    expect(limits.at(-1)).toMatch(/^a kexec loses memory of it \(allocation 2: not read/)
     expect(kept.isComplete).toBe(false)
     expect([kept.keeps(1), kept.keeps(2)]).toEqual([true, false])
     await kept.end(memories[1]!)
@@ -461,23 +393,27 @@ test(
 
 test(
   'without an fd store no reason promises that a restart brings memory back that this broker has',
-  withSessions(async ({ preservation }) => {
+  withSessions(async sessions => {
+    const { preservation: next, fd, before } = sessions
     const reasons: string[] = []
     const host = { unavailable: (_memory: AllocationMemory, why: string) => reasons.push(why) }
-    const kept = new OverKexec('no', preservation, host as Partial<SourceHost> as SourceHost)
-    const refused = Object.assign(new Error('refused'), { code: 'EINVAL', syscall: 'ioctl' })
-    const refuse = async () => Promise.reject(refused)
-    Object.assign(preservation, { isKept: refuse, retrieve: refuse, discard: async () => [] })
-    const find = () => kept.findTable(new Map(), { table: 0, range: 0 })
+    const withoutStore = () => {
+      const { kernel } = sessions
+      const of = { range: 'kept', before: new RetrievedSessions('kept', undefined, kernel), next }
+      return new OverKexec('no', of, host as Partial<SourceHost> as SourceHost)
+    }
+    const find = () => withoutStore().findTable(new Map(), { table: 0, range: 0 })
+    for (const part of ['table', 2] as const) before.add(part)
+    sessions.failures.set('take', refused)
     await expect(find()).rejects.toThrow(
       /could not be taken \(refused\)\. Correct that, then restart the broker/,
     )
-    Object.assign(preservation, { isKept: async () => true })
-    Object.defineProperty(preservation, 'holdsMemory', { value: true })
+    sessions.failures.clear()
+    sessions.failures.set('retrieve', refused)
     await expect(find()).rejects.toThrow(
       /could not be taken \(refused\), .*: no restart of the broker brings it back/,
     )
-    await kept.takeUp(memories.slice(1), new Map())
+    await withoutStore().takeUp(memories.slice(1), new Map([[1, fd]]))
     expect(reasons).toEqual([
       'refused. No restart of the broker brings its memory back: no fd store keeps it',
     ])

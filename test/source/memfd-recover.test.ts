@@ -28,7 +28,7 @@ function memfd(more = 0): number {
 
 test('a table that a kexec gave back read-only is named, and nothing is formatted beside it', async () => {
   const table = memfd(8)
-  const items = new Map<Item, number>([['table', table]])
+  const items: [Item, number][] = [['table', table]]
   const fdStore = { takeRange: () => ({ items, doubt: undefined }) } as Partial<FdStore> as FdStore
   const settings = { name: 'test', bytes: 64 * MiB } as RangeSettings
   await expect(MemfdSource.open(settings, { fdStore } as Partial<SourceHost> as SourceHost)).rejects.toThrow(
@@ -42,11 +42,11 @@ withOthers('a locked memfd does not keep the range from being recovered', async 
   const pool = new WorkerPool()
   const [stuck, other] = [memfd(), memfd()]
   for (const fd of [stuck, other]) fchmodSync(fd, 0o640)
-  const items = new Map<Item, number>([
+  const items: [Item, number][] = [
     ['table', memfd()],
     [1, stuck],
     [2, other],
-  ])
+  ]
   const store = { takeRange: () => ({ items, doubt: undefined }) } as Partial<FdStore> as FdStore
   const settings = { name: 'test', bytes: 64 * MiB } as RangeSettings
   const host = {

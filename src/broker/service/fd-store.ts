@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs'
 import { KiB } from '../../../protocol/units'
 import type { Call } from '../../../protocol/wire/responder'
 import { refuse } from '../refusal'
-import { type Inherited, type Item, rangeOfStoreName, storeName } from './inherited'
+import { type Inherited, type Item, isShared, rangeOfStoreName, storeName } from './inherited'
 import { type Notify, PacedQueue, type Rates } from './paced-queue'
 
 /**
@@ -27,11 +27,11 @@ const nothing = 'X_MEMBROKER=1'
 const patienceMs = 30_000
 
 /**
- * The result of takeRange. doubt: why the memfds are ambiguous. Then the broker may neither use any of them nor make new ones
+ * The result of takeRange. Sessions of the kernel before share items. doubt: why the memfds are ambiguous. Then the broker may neither use any of them nor make new ones
  * beside them.
  */
 export interface Kept {
-  items: Map<Item, number>
+  items: (readonly [Item, number])[]
   doubt: string | undefined
 }
 
@@ -50,8 +50,9 @@ interface FdStoreOptions {
  * nothing, and silently drops memfds beyond the store's size, so the broker must know the size.
  */
 export class FdStore {
-  /** The present names in the store, by item and range. */
-  private readonly names = new Map<string, string>()
+  /** What is in the store at present, by item and range. */
+  private readonly entries = new Map<string, Entry>()
+  private memfds: number
   private nameBytes: number
   private readonly removals = new Map<string, Promise<void>>()
   private readonly queue = new PacedQueue<number>(rates, patienceMs)
@@ -61,8 +62,9 @@ export class FdStore {
   constructor(private readonly options: FdStoreOptions) {
     const { inherited } = options
     this.kept = new Map(inherited.memfds)
-    this.nameBytes = inherited.strays.reduce((sum, name) => sum + costOf(name), 0)
-    for (const name of this.kept.keys()) this.enter(keyOfName(name), name)
+    this.memfds = inherited.strays.length
+    this.nameBytes = sum(inherited.strays, name => costOf({ name, count: 1 }))
+    for (const [name, fds] of this.kept) this.enter(keyOfName(name), { name, count: fds.length })
   }
 
   /** At the pace of the manager, while no client can change anything: none has a turn. */
@@ -80,28 +82,30 @@ export class FdStore {
   }
 
   figures(): { memfds: number; memfdsMax: number; nameBytes: number; nameBytesMax: number } {
-    const memfds = this.names.size + this.options.inherited.strays.length
-    return { memfds, memfdsMax: this.options.size, nameBytes: this.nameBytes, nameBytesMax }
+    const { memfds, nameBytes } = this
+    return { memfds, memfdsMax: this.options.size, nameBytes, nameBytesMax }
   }
 
   /** Returns the memfds of a range from earlier brokers; the caller owns the descriptors. */
   takeRange(range: string): Kept {
-    const items = new Map<Item, number>()
+    const items: [Item, number][] = []
+    const found = new Set<Item>()
     let doubt: string | undefined
     for (const [name, fds] of this.kept) {
-      const parts = rangeOfStoreName(name)!
-      if (parts.range !== range) continue
+      const { range: of, item } = rangeOfStoreName(name)!
+      if (of !== range) continue
       this.kept.delete(name)
       for (const fd of fds) {
-        if (!items.has(parts.item)) items.set(parts.item, fd)
+        if (isShared(item) || !found.has(item)) items.push([item, fd])
         else {
           closeSync(fd)
           doubt = `the fd store has more than one '${name}'`
         }
+        found.add(item)
       }
     }
     const stray = this.options.inherited.strays.find(name => name.endsWith(`.${range}`))
-    if (stray !== undefined && !items.has('table'))
+    if (stray !== undefined && !found.has('table'))
       doubt ??= `the fd store has '${stray}', which this version does not know, and not its table`
     return { items, doubt }
   }
@@ -117,44 +121,15 @@ export class FdStore {
    * can't reach the manager, or the client is gone
    */
   async put(range: string, item: Item, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
-    await this.putOnce(range, item, uid, () => {
-      if (call?.ended) throw gone()
-      return fd
-    })
-  }
-
-  /**
-   * put() of a descriptor that is made in the same moment, once the manager reads: for so short a time this broker is the only
-   * one to have it. The caller owns it.
-   */
-  async putMade(range: string, item: Item, make: () => number, uid: number): Promise<void> {
-    let fd: number | undefined
-    await this.putOnce(range, item, uid, () => {
-      if (fd === undefined && !this.options.notify(nothing)) return undefined
-      fd ??= make()
-      return fd
-    })
-  }
-
-  /** take: undefined while there is nothing to put yet. */
-  private async putOnce(
-    range: string,
-    item: Item,
-    uid: number,
-    take: () => number | undefined,
-  ): Promise<void> {
     const key = keyOf(range, item)
     await this.removalOf(range, item)
-    const name = storeName(range, item)
-    const { memfds, memfdsMax, nameBytes } = this.figures()
-    if (memfds >= memfdsMax) refuse('LimitExceeded', { limit: 'fdStoreMemfds', max: memfdsMax })
-    if (nameBytes + costOf(name) > nameBytesMax)
-      refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
-    this.enter(key, name)
+    const entry = { name: storeName(range, item), count: 1 }
+    this.checkPlaces([entry])
+    this.enter(key, entry)
     try {
       await this.queue.run(uid, () => {
-        const fd = take()
-        return fd !== undefined && this.options.notify(`FDSTORE=1\nFDNAME=${name}`, [fd])
+        if (call?.ended) throw gone()
+        return this.send(entry, [fd])
       })
     } catch (error) {
       this.leave(key)
@@ -163,12 +138,61 @@ export class FdStore {
   }
 
   /**
+   * put() of descriptors that are made in the same moment, once the manager reads: for so short a time this broker is the only
+   * one to have them. items: of all that there may be. make: they share one of these items; undefined: there is none. The
+   * caller owns them.
+   */
+  async putMade(
+    range: string,
+    items: readonly Item[],
+    make: () => { item: Item; fds: readonly number[] } | undefined,
+    uid: number,
+  ): Promise<void> {
+    const most = items.map(item => ({ name: storeName(range, item), count: 1 }))
+    this.checkPlaces(most)
+    for (const entry of most) this.count(entry, 1)
+    let made: ReturnType<typeof make>
+    let entry: Entry | undefined
+    try {
+      await this.queue.run(
+        uid,
+        () => {
+          if (entry === undefined) {
+            if (!this.options.notify(nothing)) return false
+            made = make()
+            if (made === undefined) return true
+            entry = { name: storeName(range, made.item), count: made.fds.length }
+          }
+          return this.send(entry, made!.fds)
+        },
+        items.length,
+      )
+    } finally {
+      for (const place of most) this.count(place, -1)
+    }
+    if (entry !== undefined) this.enter(keyOf(range, made!.item), entry)
+  }
+
+  private send({ name }: Entry, fds: readonly number[]): boolean {
+    return this.options.notify(`FDSTORE=1\nFDNAME=${name}`, fds)
+  }
+
+  /** @throws Refusal LimitExceeded */
+  private checkPlaces(entries: readonly Entry[]): void {
+    const { memfds, memfdsMax, nameBytes } = this.figures()
+    if (memfds + sum(entries, ({ count }) => count) > memfdsMax)
+      refuse('LimitExceeded', { limit: 'fdStoreMemfds', max: memfdsMax })
+    if (nameBytes + sum(entries, costOf) > nameBytesMax)
+      refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
+  }
+
+  /**
    * Removes it later, in the uid's turn; the promise resolves then. If the broker ends before that, the next one finds it in no
    * table, and removes it.
    */
   remove(range: string, item: Item, uid: number): Promise<void> {
     const key = keyOf(range, item)
-    const name = this.names.get(key)
+    const name = this.entries.get(key)?.name
     const begun = this.removals.get(key)
     if (name === undefined || begun) return begun ?? Promise.resolve()
     const removal = this.queue
@@ -187,14 +211,19 @@ export class FdStore {
     return this.removals.get(keyOf(range, item))
   }
 
-  private enter(key: string, name: string): void {
-    this.names.set(key, name)
-    this.nameBytes += costOf(name)
+  private enter(key: string, entry: Entry): void {
+    this.entries.set(key, entry)
+    this.count(entry, 1)
   }
 
   private leave(key: string): void {
-    this.nameBytes -= costOf(this.names.get(key)!)
-    this.names.delete(key)
+    this.count(this.entries.get(key)!, -1)
+    this.entries.delete(key)
+  }
+
+  private count(entry: Entry, sign: 1 | -1): void {
+    this.memfds += sign * entry.count
+    this.nameBytes += sign * costOf(entry)
   }
 }
 
@@ -205,8 +234,17 @@ function gone(): Error {
   })
 }
 
-/** The bytes of a name, with the colon between two names. */
-const costOf = (name: string) => name.length + 1
+/** Descriptors under one name. */
+interface Entry {
+  readonly name: string
+  readonly count: number
+}
+
+/** The bytes of its names, with the colon between two names. */
+const costOf = ({ name, count }: Entry) => count * (name.length + 1)
+
+const sum = <T>(values: readonly T[], of: (value: T) => number) =>
+  values.reduce((total, value) => total + of(value), 0)
 
 const keyOf = (range: string, item: Item) => `${item}.${range}`
 

@@ -140,6 +140,9 @@ export type Part = number | 'table'
 export type Item = Part | Session
 export type Session = `${'preserving' | 'retrieved'} ${Part}`
 
+/** Retrieved sessions are put into the store many at once, under the item of one of them. The kernel tells them apart. */
+export const isShared = (item: Item): boolean => typeof item === 'string' && item.startsWith('retrieved ')
+
 const sessionMarks = { '=': 'preserving', '<': 'retrieved' } as const
 
 /** The part, to base 36. No allocation has the id 0. */

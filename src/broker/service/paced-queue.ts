@@ -47,12 +47,15 @@ class Bucket {
     this.tokens = Math.min(rate.burst, this.tokens)
   }
 
-  take(): void {
-    this.tokens--
+  /** More than it has: so many more have to come first. */
+  take(count: number): void {
+    this.tokens -= count
   }
 }
 
 interface Job {
+  /** As so many events. */
+  weight: number
   attempt: () => boolean
   resolve: () => void
   reject: (error: unknown) => void
@@ -90,12 +93,13 @@ export class PacedQueue<Key> {
   }
 
   /**
-   * attempt: false when it can't do it yet. Resolves when the attempt succeeds; that is at once where nothing is in the way.
+   * attempt: false when it can't do it yet. weight: it counts as so many events. Resolves when the attempt succeeds; that is at
+   * once where nothing is in the way.
    */
-  run(key: Key, attempt: () => boolean): Promise<void> {
+  run(key: Key, attempt: () => boolean, weight = 1): Promise<void> {
     return new Promise((resolve, reject) => {
       const jobs = this.waiting.get(key) ?? []
-      jobs.push({ attempt, resolve, reject })
+      jobs.push({ weight, attempt, resolve, reject })
       this.waiting.set(key, jobs)
       this.work()
     })
@@ -113,13 +117,14 @@ export class PacedQueue<Key> {
         return
       }
       const jobs = this.waiting.get(key)!
-      if (!this.isOver(jobs[0]!, now)) {
+      const job = jobs[0]!
+      if (!this.isOver(job, now)) {
         this.timer = setTimeout(() => this.work(), retryMs)
         return
       }
       jobs.shift()
-      this.all.take()
-      this.bucketOf(key, now).take()
+      this.all.take(job.weight)
+      this.bucketOf(key, now).take(job.weight)
       // This moves the key to the end of the row.
       this.waiting.delete(key)
       if (jobs.length > 0) this.waiting.set(key, jobs)

@@ -50,7 +50,8 @@ export class ServiceManager {
     // Passed memfds come from a store, whatever the environment says. Without a way to reach the manager, the
     // store counts as full.
     const { memfds, strays } = inherited
-    const size = this.notify ? Math.max(orders.fdStoreSize, memfds.size + strays.length) : 0
+    const passed = [...memfds.values()].reduce((sum, fds) => sum + fds.length, strays.length)
+    const size = this.notify ? Math.max(orders.fdStoreSize, passed) : 0
     if (size > 0 || memfds.size > 0)
       this.fdStore = new FdStore({
         notify: (state, fds) => this.notify?.(state, fds) ?? true,

@@ -110,6 +110,13 @@ async function lastId(service: Manager): Promise<number> {
   return Math.max(...ids.map(id => Number.parseInt(id, 36)))
 }
 
+/** Of the name that an allocation's would have. */
+function createSession(device: number, id: number): number {
+  const [session] = native.createLiveSessions(device, [`membroker-${id.toString(36)}.kept`])
+  if (typeof session !== 'number') throw session
+  return session
+}
+
 /** What stands in the way of preserving new memory is named, and nothing of the request is left. */
 async function refuseNew(host: Host, service: Manager): Promise<void> {
   const client = await host.connect()
@@ -121,7 +128,7 @@ async function refuseNew(host: Host, service: Manager): Promise<void> {
   )
   await client.allocate({ name: 'plain', size: MiB, range: 'swept' })
   const id = await lastId(service)
-  const taken = native.createLiveSession(device, `membroker-${(id + 1).toString(36)}.kept`)
+  const taken = createSession(device, id + 1)
   closeSync(device)
   host.check(/EEXIST/.test(await refusal(small('taken'))), 'another has a session of the name')
   closeSync(taken)
@@ -154,14 +161,13 @@ async function spoil(host: Host, service: Manager): Promise<void> {
   await client.allocate({ name: 'lost', size: MiB, range: 'kept' })
   const id = await lastId(service)
   await client.close()
-  const short = (number: number) => number.toString(36)
   const device = openSync('/dev/liveupdate', constants.O_RDWR)
-  const unknown = native.createLiveSession(device, `membroker-${short(id + 7)}.kept`)
+  const unknown = createSession(device, id + 7)
   closeSync(device)
   const fd = native.memfdCreate('unknown', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
   host.check(unknown > 0 && fd > 0, 'a session of the name that an allocation would have')
   await service.signal(9)
-  await service.answer(`drop =${short(id)}.kept`, 'dropped')
+  await service.answer(`drop =${id.toString(36)}.kept`, 'dropped')
 }
 
 async function checkContents(host: Host, names: readonly string[]): Promise<void> {
@@ -207,15 +213,22 @@ async function begin(host: Host): Promise<void> {
 }
 
 /**
- * The new broker is killed when the fd store has the session of the table, and of an allocation, from the kernel before, and
- * those for the next kernel.
+ * The new broker is killed when the fd store has the session of the table from the kernel before, the table, the sessions of
+ * allocations, one memfd and not yet the next, both, when it gives up the sessions that are over, and when the store has those for
+ * the next kernel, of the table, and of an allocation.
  */
-async function startThroughKills(service: Manager): Promise<void> {
-  for (const item of ['<0', '<3', '=0', '=3']) {
-    service.say(`kill FDNAME=${item}.kept`)
+async function startThroughKills(host: Host, service: Manager): Promise<void> {
+  const named = ['<0', 'memfd-table', '<1', '+1', '+3'].map(item => `FDNAME=${item}.kept`)
+  for (const said of [...named, 'FDSTOREREMOVE=1', 'FDNAME==0.kept', 'FDNAME==3.kept']) {
+    service.say(`kill ${said}`)
     await service.answer('start', 'killed 9')
   }
   await service.start()
+  const shared = service.lines.filter(line => / FDSTORE=1\|FDNAME=<1\.kept$/.test(line))
+  host.check(
+    shared.length === 1 && Number(shared[0]!.split(' ')[1]) > 1,
+    `sessions of several allocations in one message: ${shared.join(', ')}`,
+  )
 }
 
 /** While another process has the device, the broker can't know what the kernel before has: it makes nothing new beside that. */
@@ -318,7 +331,7 @@ async function refuseLocked(host: Host): Promise<void> {
 async function goOn(host: Host): Promise<void> {
   const service = manager()
   await startWithoutDevice(host, service)
-  await startThroughKills(service)
+  await startThroughKills(host, service)
   host.same(await openByPath(host, 'owned:fd=9', 'head -c 5 /proc/self/fd/9'), 'hello', 'memory by its path')
   await checkSurvives(host)
   await checkContents(host, ['db/first', 'db/second'])

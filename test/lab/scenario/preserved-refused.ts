@@ -1,7 +1,7 @@
 import { chmodSync, ftruncateSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { native } from '../../../native'
 import { WorkerFiles } from '../../../src/broker/source/file-work'
-import { createSession } from '../../../src/broker/source/memfd/live-sessions'
+import { createSessions } from '../../../src/broker/source/memfd/live-sessions'
 import { WorkerPool } from '../../../src/broker/worker/worker-pool'
 import type { Manager } from '../../service/support/manager'
 import { brokerSocket, type Host } from '../inside/host'
@@ -59,19 +59,19 @@ async function begin(host: Host): Promise<void> {
   await client.allocate({ name: 'replaced', size: MiB, range: 'replaced' })
   await client.close()
   await service.signal(9)
-  await replace(host, service)
+  await replace(service)
 }
 
 /** The kernel gets a memfd in place of the broker's: of its size, and not sealed. */
-async function replace(host: Host, service: Manager): Promise<void> {
+async function replace(service: Manager): Promise<void> {
   const found = (await service.stored()).find(name => /^=[1-9a-z].*\.replaced$/.test(name))!
   await service.answer(`drop ${found}`, 'dropped')
   const id = Number.parseInt(found.slice(1), 36)
   const fd = native.memfdCreate('other', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
   ftruncateSync(fd, MiB)
-  const session = await createSession('replaced', id)
+  const [session] = await createSessions('replaced', [id])
+  if (typeof session !== 'number') throw session
   await new WorkerFiles(new WorkerPool()).preserve(0, fd, session, 0)
-  host.check(session > 0, 'a session of the name that the allocation had')
 }
 
 async function limitMemory(host: Host): Promise<void> {

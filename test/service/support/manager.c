@@ -33,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { kStoreMax = 4096, kNameMax = 256, kFirstFd = 3 };
+enum { kStoreMax = 4096, kNameMax = 256, kFirstFd = 3, kFdsMax = 253 };
 
 static struct {
   int fd;
@@ -140,7 +140,7 @@ static void start(char** variables, char** command) {
 }
 
 static void heed(int notify) {
-  char text[4096], control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(16 * sizeof(int))];
+  char text[4096], control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(kFdsMax * sizeof(int))];
   struct iovec iov = {text, sizeof(text) - 1};
   struct msghdr message = {
       .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
@@ -148,7 +148,7 @@ static void heed(int notify) {
   if (bytes < 0) die("recvmsg");
   text[bytes] = 0;
   pid_t from = 0;
-  int fds[16], count = 0;
+  int fds[kFdsMax], count = 0;
   for (struct cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_type == SCM_CREDENTIALS) from = ((struct ucred*)CMSG_DATA(header))->pid;
     if (header->cmsg_type != SCM_RIGHTS) continue;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { native } from '../../../../native'
+import { native, type Results } from '../../../../native'
 import { SourceError } from '../../failure'
 import { type Part, shortPart } from '../../service/inherited'
 
@@ -101,44 +101,65 @@ export function isHandedOver(folder = bootParameters): boolean {
   }
 }
 
-/** A new session. An earlier broker's ends a moment after that broker. @throws SystemError EEXIST: another program has one of its name */
-export async function createSession(range: string, part: Part): Promise<number> {
+/**
+ * A new session for each part, or why there is none: EEXIST where another program has one of its name. An earlier broker's ends
+ * a moment after that broker.
+ */
+export async function createSessions(range: string, parts: readonly Part[]): Promise<(number | Error)[]> {
+  const results = new Array<number | Error>(parts.length)
+  let waiting = [...parts.keys()]
   for (let tries = 1; ; tries++) {
     try {
-      return await onceDeviceIsFree(() =>
-        withDevice(device => native.createLiveSession(device, sessionName(range, part))),
+      const names = waiting.map(index => sessionName(range, parts[index]!))
+      const made = await onceDeviceIsFree(() =>
+        withDevice(device => native.createLiveSessions(device, names)),
       )
+      for (const [at, index] of waiting.entries()) results[index] = made[at]!
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || tries === takenTriesMax) throw error
+      for (const index of waiting) results[index] = error as Error
+      return results
     }
+    waiting = waiting.filter(index => codeOf(results[index]!) === 'EEXIST')
+    if (waiting.length === 0 || tries === takenTriesMax) return results
     await sleep(busyMs)
   }
 }
 
-/** A session of the kernel before. undefined: there is none, or it is over. @throws SystemError */
-export function retrieveSession(device: number, range: string, part: Part): number | undefined {
-  return native.retrieveLiveSession(device, sessionName(range, part))
-}
+const codeOf = (result: number | Error) =>
+  typeof result === 'number' ? undefined : (result as NodeJS.ErrnoException).code
 
-export function isSessionOf(fd: number, range: string, part: Part): boolean {
+/** The part of a range that a session preserves. undefined: it is no session, or none of the range. */
+export function partOf(fd: number, range: string): Part | undefined {
+  let name: string
   try {
-    return native.liveSessionName(fd) === sessionName(range, part)
+    name = native.liveSessionName(fd)
   } catch {
-    return false
+    return undefined
   }
+  const [, short = ''] = /^membroker-(0|[1-9a-z][0-9a-z]*)\./.exec(name) ?? []
+  const part = short === '0' ? 'table' : Number.parseInt(short, 36)
+  return sessionName(range, part) === name ? part : undefined
 }
 
+/** Sessions of the kernel before. undefined: there is none of this part, or it is over. @throws SystemError */
+export function retrieveSessions(range: string, parts: readonly Part[]): Results<number | undefined> {
+  const names = parts.map(part => sessionName(range, part))
+  return withDevice(device => native.retrieveLiveSessions(device, names))
+}
+
+/** Each session has one memfd, under this. */
+export const token = 0
 /** No session has a file under it. */
 const noToken = 1
 
 /** Whether it is a session of the kernel before: only there does the kernel look for a token. */
 export async function isOfKernelBefore(session: number): Promise<boolean> {
-  try {
-    closeSync(await native.retrieveFile(session, noToken))
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EINVAL' && code !== 'ENOENT') throw error
-    return code === 'ENOENT'
+  const [result] = await native.retrieveFiles([session], noToken)
+  if (typeof result === 'number') {
+    closeSync(result)
+    return true
   }
-  return true
+  const { code } = result!
+  if (code !== 'EINVAL' && code !== 'ENOENT') throw result
+  return code === 'ENOENT'
 }

@@ -342,7 +342,7 @@ const isPart = (item: Item): item is Part => item === 'table' || typeof item ===
 const outOfUse =
   'all of it stays there, out of use. Do not stop the service, kexec or boot while anybody needs it: afterwards the range begins empty'
 
-const nothingKept: Kept = { items: new Map(), doubt: undefined }
+const nothingKept: Kept = { items: [], doubt: undefined }
 
 /** Why a memfd can't be what its name in the fd store says. Its own name proves nothing: a kernel may lose it. */
 function unusable(range: string, items: ReadonlyMap<Part, number>): string | undefined {

@@ -5,25 +5,35 @@ import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
-import type { Part, Session } from '../../service/inherited'
+import { isShared, type Part, type Session } from '../../service/inherited'
 import { NotInTime } from '../../worker/errors'
 import type { AllocationMemory, SourceHost } from '../source'
 import { checkChargeable, Room } from './host-memory'
-import { bootFrees, isHandedOver, restartHere, whyNotLive } from './live-sessions'
-import { Preservation } from './preservation'
+import { bootFrees, isHandedOver, isOfKernelBefore, partOf, restartHere, whyNotLive } from './live-sessions'
+import { type Memfd, Preservation } from './preservation'
+import { type Failures, RetrievedSessions } from './retrieved-sessions'
 
 /** For the service manager to close a session. */
 const endedMs = 50
 const endedTriesMax = 200
 
+/** Of a range: those of the kernel before, and those for the next one. */
+interface Sessions {
+  readonly range: string
+  readonly before: RetrievedSessions
+  readonly next: Preservation
+}
+
 /** When the memory of a range is preserved over kexec, and what happens to what the kernel before has preserved. */
 export class OverKexec {
   /** Allocations whose memory a restart may bring back, and why it is not here. */
   private unavailable: Failures = new Map()
+  /** Memfds that this start took out of the kernel before. */
+  private readonly unshared = new Set<Part>()
 
   constructor(
     private readonly when: Preserve,
-    private readonly sessions: Preservation,
+    private readonly sessions: Sessions,
     private readonly host: SourceHost,
   ) {}
 
@@ -37,8 +47,11 @@ export class OverKexec {
       if (isWanted) throw error
       return error
     })
-    if (reason === undefined)
-      return new OverKexec(preserve, new Preservation(name, host.files, host.fdStore), host)
+    if (reason === undefined) {
+      const before = new RetrievedSessions(name, host.fdStore)
+      const next = new Preservation(name, host.files, host.fdStore)
+      return new OverKexec(preserve, { range: name, before, next }, host)
+    }
     if (isWanted) host.limited(`a kexec loses its memory: ${reason}`)
     return undefined
   }
@@ -54,22 +67,34 @@ export class OverKexec {
 
   /** A kexec loses nothing now. */
   get isComplete(): boolean {
-    return this.sessions.isComplete
+    return this.sessions.next.isComplete
   }
 
   /** undefined: as of all of the range. */
   keeps(id: number): boolean | undefined {
-    const { sessions } = this
-    return sessions.isComplete || !sessions.isSafe('table') ? undefined : sessions.isSafe(id)
+    const { next } = this.sessions
+    return next.isComplete || !next.isSafe('table') ? undefined : next.isSafe(id)
   }
 
   /** Closing its descriptors would lose memory. */
   get holdsMemory(): boolean {
-    return this.sessions.holdsMemory
+    const { before, next } = this.sessions
+    return before.size + next.size > 0
   }
 
-  adopt(session: Session, fd: number): Promise<boolean> {
-    return this.sessions.adopt(session, fd)
+  /**
+   * Adopts a session of the fd store. A service manager may have brought it over a kexec, under the name that it had before.
+   * False: it is none of this item; the descriptor stays the caller's.
+   */
+  async adopt(item: Session, fd: number): Promise<boolean> {
+    const { range, before, next } = this.sessions
+    const part = partOf(fd, range)
+    const isNext = item === `preserving ${part}`
+    if (part === undefined || !(isNext || isShared(item))) return false
+    if (await isOfKernelBefore(fd)) before.adopt(part, fd, item)
+    else if (isNext) next.adopt(part, fd)
+    else return false
+    return true
   }
 
   /**
@@ -80,19 +105,22 @@ export class OverKexec {
     parts: ReadonlyMap<Part, number>,
     bytes: { readonly table: number; readonly range: number },
   ): Promise<number | undefined> {
-    const { sessions, host } = this
-    await sessions.endOthers(parts)
+    const { host } = this
+    const { before, next } = this.sessions
+    await next.endOthers(parts)
     if (parts.has('table')) return undefined
     // What this broker takes would end with it, the table too: so it asks for nothing before all of it has room.
     if (!host.fdStore && this.isWanted && isHandedOver())
       checkChargeable(bytes.table + bytes.range, 'unasked')
     return this.takingUp(async () => {
-      const self = process.getuid!()
-      if (await sessions.isKept('table', self)) {
+      throwAny(await before.take(['table']))
+      if (before.has('table')) {
         checkChargeable(bytes.table, host.fdStore ? 'stays' : 'tableTaken')
-        return sessions.retrieve('table', self)
+        const { files, failures } = await before.retrieve(new Map([['table', process.getuid!()]]))
+        throwAny(failures)
+        return files.get('table')
       }
-      if (await sessions.hasMemoryOfKernelBefore())
+      if (await before.hasAny())
         throw new SourceError(`the kernel before has preserved memory of it, and not its table: ${bootFrees}`)
       return undefined
     })
@@ -101,8 +129,8 @@ export class OverKexec {
   /** The first table. */
   async keepTable(fd: number): Promise<void> {
     if (!this.isAlways) return
-    await this.sessions.preserve('table', fd, process.getuid!())
-    this.sessions.completeBut([])
+    await this.sessions.next.preserve({ part: 'table', fd, uid: process.getuid!() })
+    this.sessions.next.completeBut([])
   }
 
   /** New memory. @throws as Preservation.preserve() */
@@ -111,26 +139,29 @@ export class OverKexec {
     fd: number,
     call: Pick<Call, 'ended'> | undefined,
   ): Promise<void> {
-    if (this.isAlways) await this.sessions.preserve(id, fd, uid, call)
+    if (this.isAlways) await this.sessions.next.preserve({ part: id, fd, uid }, call)
   }
 
   /** New memory that comes to nothing. */
   abandon({ id, uid }: AllocationMemory): Promise<void> {
-    return this.sessions.abandon(id, uid)
+    return this.sessions.next.abandon(id, uid)
   }
 
   async end({ id, uid }: AllocationMemory): Promise<void> {
-    await this.sessions.finish(id, uid)
+    const { before, next } = this.sessions
+    throwAny(await before.finish([id]))
     this.unavailable.delete(id)
-    await this.sessions.end(id, uid)
+    await next.end(id, uid)
   }
 
   /** At a start: files gets what the kernel before has preserved. @throws SourceError: the rest stays there */
   async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
-    const { sessions, host } = this
+    const there = new Set(files.keys())
+    const { before } = this.sessions
     this.unavailable = await this.inHurry(() =>
-      this.takingUp(() => retrieveMissing(sessions, host, memories, files)),
+      this.takingUp(() => retrieveMissing(before, this.host, memories, files)),
     )
+    for (const id of files.keys()) if (!there.has(id)) this.unshared.add(id)
   }
 
   /** With an fd store, what the kernel before has preserved stays there where the work fails, or in the store. @throws SourceError */
@@ -140,7 +171,7 @@ export class OverKexec {
     } catch (error) {
       if (error instanceof SourceError || !isEnvironment(error)) throw error
       const cause = error as Error
-      const isEnding = !this.host.fdStore && this.sessions.holdsMemory
+      const isEnding = !this.host.fdStore && this.holdsMemory
       const why =
         error instanceof Refusal
           ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
@@ -174,11 +205,12 @@ export class OverKexec {
     if (this.isAlways) {
       const failures = await this.preserveAll(memories, files, table)
       if (failures.size > 0) this.host.limited(lossOf([...failures]))
-      return
+    } else {
+      // What could not be taken up is in its session alone.
+      const parts = memories.map(({ id }) => id).filter(id => files.has(id))
+      throwAny(await this.sessions.before.finish(['table', ...parts]))
     }
-    await this.sessions.finish('table', process.getuid!())
-    // What could not be taken up is in its session alone.
-    for (const { id, uid } of memories) if (files.has(id)) await this.sessions.finish(id, uid)
+    this.unshared.clear()
   }
 
   /** For an update. @throws SourceError with the kernel's code; Refusal LimitExceeded: the fd store is full */
@@ -205,97 +237,103 @@ export class OverKexec {
     files: ReadonlyMap<number, number>,
     table: number,
   ): Promise<Failures> {
-    const { sessions } = this
+    const { before, next } = this.sessions
+    const all: Memfd[] = [{ part: 'table', fd: table, uid: process.getuid!() }]
+    for (const { id, uid } of memories) if (files.has(id)) all.push({ part: id, fd: files.get(id)!, uid })
     const failures: Failures = new Map(this.unavailable)
+    const fail = (more: Failures) => {
+      for (const [part, error] of more) failures.set(part, error)
+    }
+    fail(await before.finish(all.map(({ part }) => part)))
     const room = new Room()
-    const preserve = async (part: Part, fd: number, uid: number) => {
+    const attempt = async (part: Part, work: () => unknown) => {
       try {
-        await sessions.finish(part, uid)
-        if (!sessions.has(part)) room.take(fstatSync(fd))
-        await sessions.preserve(part, fd, uid)
+        await work()
       } catch (error) {
         if (!isEnvironment(error)) throw error
         failures.set(part, error as NodeJS.ErrnoException)
       }
     }
-    await preserve('table', table, process.getuid!())
+    for (const { part, fd } of all)
+      if (!failures.has(part) && !next.has(part)) await attempt(part, () => room.take(fstatSync(fd)))
+    const ready = all.filter(({ part }) => !failures.has(part))
+    // No other process has those yet, or ever gets the table.
+    const isUnshared = ({ part }: Memfd) => part === 'table' || this.unshared.has(part)
+    fail(await next.preserveUnshared(ready.filter(isUnshared)))
+    const shared = ready.filter(memfd => !isUnshared(memfd))
     // The kernel has one lock for each page that it preserves: files at once would wait for each other. What an owner keeps
     // locked delays nobody else's, and the rest of its own no more than once.
-    const preserveAllOf = async (uid: number) => {
+    const preserveAllOf = async (owner: number) => {
       const beside: Promise<void>[] = []
       let isLate = false
-      for (const memory of memories) {
-        const fd = memory.uid === uid ? files.get(memory.id) : undefined
-        if (fd === undefined) continue
-        const preserved = preserve(memory.id, fd, uid)
+      for (const memfd of shared.filter(({ uid }) => uid === owner)) {
+        const preserved = attempt(memfd.part, () => next.preserve(memfd))
         if (isLate) beside.push(preserved)
         else await preserved
-        const failure = failures.get(memory.id)
+        const failure = failures.get(memfd.part)
         isLate ||= failure !== undefined && isKernelLate(failure)
       }
       await Promise.all(beside)
     }
-    await Promise.all([...new Set(memories.map(({ uid }) => uid))].map(preserveAllOf))
-    sessions.completeBut(failures.keys())
+    await Promise.all([...new Set(shared.map(({ uid }) => uid))].map(preserveAllOf))
+    next.completeBut(failures.keys())
     return failures
   }
 
   async unpreserve(): Promise<void> {
     if (this.isAlways) return
     const self = process.getuid!()
-    const left = await this.sessions.endAll(part =>
+    const left = await this.sessions.next.endAll(part =>
       part === 'table' ? self : (this.host.expected(part)?.uid ?? self),
     )
     if (left.length > 0) this.host.limited(`${left.length} memfds of it stay preserved, and pinned`)
   }
 }
 
-/** Parts that can't be preserved or taken up, and why. */
-type Failures = Map<Part, NodeJS.ErrnoException>
+/** @throws the first of them */
+function throwAny(failures: Failures): void {
+  for (const failure of failures.values()) throw failure
+}
 
 /**
  * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows. Returns what could not be
  * taken. @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
  */
 async function retrieveMissing(
-  preservation: Preservation,
+  before: RetrievedSessions,
   host: SourceHost,
   memories: readonly AllocationMemory[],
   files: Map<number, number>,
 ): Promise<Failures> {
   const unavailable: Failures = new Map()
-  const attempt = async (memory: AllocationMemory, work: () => Promise<void>) => {
-    try {
-      await work()
-    } catch (error) {
-      if (!isEnvironment(error) || error instanceof Refusal) throw error
-      unavailable.set(memory.id, error as NodeJS.ErrnoException)
+  const missing = new Map<Part, AllocationMemory>()
+  for (const memory of memories) if (!files.has(memory.id)) missing.set(memory.id, memory)
+  const fail = (failures: Failures) => {
+    for (const [part, error] of failures) {
+      if (error instanceof Refusal) throw error
+      unavailable.set(part, error)
       host.unavailable(
-        memory,
+        missing.get(part)!,
         host.fdStore
-          ? `${(error as Error).message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
-          : `${(error as Error).message}. No restart of the broker brings its memory back: no fd store keeps it`,
+          ? `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
+          : `${error.message}. No restart of the broker brings its memory back: no fd store keeps it`,
       )
     }
   }
-  const missing = memories.filter(({ id }) => !files.has(id))
-  const kept: AllocationMemory[] = host.fdStore ? [] : missing
+  const take = async () => fail(await before.take([...missing.keys()]))
+  const left = () => [...missing.values()].filter(({ id }) => before.has(id) && !unavailable.has(id))
   // Without an fd store a session that is taken ends with this broker, and the memory too. So all of it counts.
-  if (host.fdStore)
-    for (const memory of missing)
-      await attempt(memory, async () => {
-        if (await preservation.isKept(memory.id, memory.uid)) kept.push(memory)
-      })
+  if (host.fdStore) await take()
+  const counted = host.fdStore ? left() : [...missing.values()]
   checkChargeable(
-    kept.reduce((sum, memory) => sum + memory.bytes, 0),
+    counted.reduce((sum, memory) => sum + memory.bytes, 0),
     host.fdStore ? 'stays' : 'tableTaken',
   )
-  for (const memory of kept)
-    await attempt(memory, async () => {
-      const fd = await preservation.retrieve(memory.id, memory.uid)
-      if (fd !== undefined) files.set(memory.id, fd)
-    })
-  const discarded = await preservation.discard(memories.map(({ id }) => id))
+  if (!host.fdStore) await take()
+  const { files: found, failures } = await before.retrieve(new Map(left().map(({ id, uid }) => [id, uid])))
+  for (const [part, fd] of found) files.set(part as number, fd)
+  fail(failures)
+  const discarded = await before.discard(memories.map(({ id }) => id))
   if (discarded.length > 0) host.discarded(discarded)
   return unavailable
 }

@@ -1,4 +1,4 @@
-import { close, closeSync, fchmodSync } from 'node:fs'
+import { close } from 'node:fs'
 import { native } from '../../../../native'
 import type { Call } from '../../../../protocol/wire/responder'
 import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
@@ -6,22 +6,21 @@ import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
 import { NotInTime } from '../../worker/errors'
 import type { FileWork } from '../file-work'
-import {
-  createSession,
-  isOfKernelBefore,
-  isSessionOf,
-  onceDeviceIsFree,
-  retrieveSession,
-  withDevice,
-} from './live-sessions'
+import { createSessions, token } from './live-sessions'
+import { type Failures, piecesOf } from './retrieved-sessions'
 
 /** With this seal the kernel gives a memfd back that nobody can write. */
 const F_SEAL_EXEC = 0x20
 
-/** Each session has one memfd. */
-const token = 0
-/** Of allocations that a broker was making when the kernel was replaced: the table does not know them, their ids are near. */
-const nearIds = 1024
+/** The kernel works on so many in one piece. */
+const workedOnMax = 64
+
+/** A memfd of a part of a range, and its owner's uid. */
+export interface Memfd {
+  readonly part: Part
+  readonly fd: number
+  readonly uid: number
+}
 
 /**
  * Keeps the memfds of a range over kexec: the kernel's Live Update Orchestrator preserves those in sessions whose descriptors
@@ -33,8 +32,6 @@ const nearIds = 1024
 export class Preservation {
   /** Sessions for the next kernel. */
   private readonly preserving = new Map<Part, number>()
-  /** Sessions of the kernel before that are not over. */
-  private readonly retrieved = new Map<Part, number>()
   /** Sessions for the next kernel that the fd store does not have: they end with this broker. */
   private readonly unstored = new Set<Part>()
   /** The kernel did not preserve them in time. It may still be at it, in a session of that name. */
@@ -46,25 +43,16 @@ export class Preservation {
     private readonly range: string,
     private readonly files: FileWork,
     private readonly store: FdStore | undefined,
-    private readonly create: typeof createSession = createSession,
+    private readonly kernel = { createSessions, preserveFiles: native.preserveFiles },
   ) {}
 
-  /**
-   * Adopts a session of the fd store. A service manager may have brought it over a kexec, under the name that it had before.
-   * False: it is none of this part; the descriptor stays the caller's.
-   */
-  async adopt(session: Session, fd: number): Promise<boolean> {
-    const [, name] = session.split(' ') as [string, string]
-    const part = name === 'table' ? name : Number(name)
-    if (!isSessionOf(fd, this.range, part)) return false
-    const sessions = (await isOfKernelBefore(fd)) ? this.retrieved : this.preserving
-    sessions.set(part, fd)
-    return true
+  /** A session of the fd store. */
+  adopt(part: Part, fd: number): void {
+    this.preserving.set(part, fd)
   }
 
-  /** Closing its descriptors would lose memory. */
-  get holdsMemory(): boolean {
-    return this.preserving.size + this.retrieved.size > 0
+  get size(): number {
+    return this.preserving.size
   }
 
   has(part: Part): boolean {
@@ -92,63 +80,105 @@ export class Preservation {
       if (!parts.has(part)) await this.end(part, process.getuid!())
   }
 
-  /** Whether the kernel before has memory of the range. The memory stays where it is. */
-  async hasMemoryOfKernelBefore(): Promise<boolean> {
-    for (let id = 1; this.retrieved.size === 0 && id <= nearIds; id++) {
-      const taken = await this.takeUnnoticed([id])
-      if (taken)
-        await this.store?.put(this.range, `retrieved ${id}`, this.retrieved.get(id)!, process.getuid!())
-    }
-    return this.retrieved.size > 0
-  }
-
   /**
    * Preserves a memfd. After a refusal by the fd store the kernel preserves it already.
    * @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded
    */
-  async preserve(part: Part, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
-    if (!this.preserving.has(part)) await this.begin(part, fd, uid)
+  async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
+    const { part, fd, uid } = memfd
+    if (!this.preserving.has(part)) {
+      const session = await this.begin(memfd)
+      try {
+        await this.files.preserve(uid, fd, session, token)
+      } catch (error) {
+        if (error instanceof NotInTime) this.late.add(part)
+        void this.files.endSession(uid, session).catch(failure => {
+          onlyEnvironment(failure)
+          return closeLater(session)
+        })
+        throw explained(error)
+      }
+      this.enter(part, session)
+    }
+    await this.keep(memfd, call)
+  }
+
+  /** Preserves memfds that nobody else has: so nobody keeps the kernel waiting. Returns what can't be, and why. */
+  async preserveUnshared(memfds: readonly Memfd[]): Promise<Failures> {
+    const failures: Failures = new Map()
+    for (const piece of piecesOf(
+      memfds.filter(({ part }) => !this.preserving.has(part)),
+      workedOnMax,
+    ))
+      await this.preserveAtOnce(piece, failures)
+    const keep = (memfd: Memfd) =>
+      this.keep(memfd).catch(error => {
+        onlyEnvironment(error)
+        failures.set(memfd.part, error)
+      })
+    await Promise.all(memfds.filter(({ part }) => !failures.has(part)).map(keep))
+    return failures
+  }
+
+  private async preserveAtOnce(memfds: readonly Memfd[], failures: Failures): Promise<void> {
+    const begun: { memfd: Memfd; session: number }[] = []
+    for (const [index, session] of (await this.beginAll(memfds)).entries())
+      if (typeof session === 'number') begun.push({ memfd: memfds[index]!, session })
+      else failures.set(memfds[index]!.part, session)
+    const results = await this.kernel.preserveFiles(
+      begun.map(({ session }) => session),
+      begun.map(({ memfd }) => memfd.fd),
+      token,
+    )
+    for (const [index, result] of results.entries()) {
+      const { memfd, session } = begun[index]!
+      if (typeof result === 'number') this.enter(memfd.part, session)
+      else {
+        failures.set(memfd.part, explained(result) as NodeJS.ErrnoException)
+        await closeLater(session)
+      }
+    }
+  }
+
+  private enter(part: Part, session: number): void {
+    this.late.delete(part)
+    this.preserving.set(part, session)
+    this.unstored.add(part)
+  }
+
+  /** Puts its session into the fd store, where that does not have it. */
+  private async keep({ part, uid }: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
     if (!this.unstored.has(part)) return
     await this.store?.put(this.range, preservingOf(part), this.preserving.get(part)!, uid, call)
     this.unstored.delete(part)
   }
 
-  private async begin(part: Part, fd: number, uid: number): Promise<void> {
-    if (native.getSeals(fd) & F_SEAL_EXEC)
-      throw Object.assign(
-        new SourceError(
-          'it was made under vm.memfd_noexec and without preserve: the next kernel would give it back read-only',
-        ),
-        { code: 'EPERM' },
-      )
+  private async begin(memfd: Memfd): Promise<number> {
+    const [session] = await this.beginAll([memfd])
+    if (typeof session !== 'number') throw session
+    return session
+  }
+
+  /** Makes a session for each. */
+  private async beginAll(memfds: readonly Memfd[]): Promise<(number | NodeJS.ErrnoException)[]> {
+    const results = new Map<Part, number | NodeJS.ErrnoException>()
+    for (const { part, fd } of memfds) if (native.getSeals(fd) & F_SEAL_EXEC) results.set(part, readOnly())
+    const parts = memfds.map(({ part }) => part).filter(part => !results.has(part))
     // Until then the service manager's copy of the session before has the name.
-    await this.store?.removalOf(this.range, preservingOf(part))
-    const session = await this.create(this.range, part).catch(error => {
-      if (error.code !== 'EEXIST') throw error
-      if (this.late.has(part)) throw new NotInTime('ioctl', 'the kernel still waits to preserve it')
-      throw Object.assign(
-        new SourceError(
-          'another session has its name: of an attempt that still waits, or of another program',
-          {
-            cause: error,
-          },
-        ),
-        { code: 'EEXIST' },
-      )
-    })
-    try {
-      await this.files.preserve(uid, fd, session, token)
-    } catch (error) {
-      if (error instanceof NotInTime) this.late.add(part)
-      void this.files.endSession(uid, session).catch(failure => {
-        onlyEnvironment(failure)
-        return closeLater(session)
-      })
-      throw explained(error)
+    for (const part of parts) await this.store?.removalOf(this.range, preservingOf(part))
+    for (const [index, session] of (await this.kernel.createSessions(this.range, parts)).entries()) {
+      const part = parts[index]!
+      results.set(part, typeof session === 'number' ? session : this.notBegun(part, session))
     }
-    this.late.delete(part)
-    this.preserving.set(part, session)
-    this.unstored.add(part)
+    return memfds.map(({ part }) => results.get(part)!)
+  }
+
+  private notBegun(part: Part, error: Error): NodeJS.ErrnoException {
+    onlyEnvironment(error)
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return error
+    if (this.late.has(part)) return new NotInTime('ioctl', 'the kernel still waits to preserve it')
+    const why = 'another session has its name: of an attempt that still waits, or of another program'
+    return Object.assign(new SourceError(why, { cause: error }), { code: 'EEXIST' })
   }
 
   /** Ends the session of a memfd that nobody else ever had: so nothing delays that, and nothing refuses it. */
@@ -158,90 +188,6 @@ export class Preservation {
     this.late.delete(part)
     if (session !== undefined) await closeLater(session)
     void this.store?.remove(this.range, preservingOf(part), uid)
-  }
-
-  /** Whether the kernel before has it. Once the fd store has its session, nothing is lost if the broker leaves it there. */
-  async isKept(part: Part, uid: number): Promise<boolean> {
-    if (!this.retrieved.has(part)) await this.takeSession(part, uid)
-    return this.retrieved.has(part)
-  }
-
-  /** Takes the memfd of a part out of the kernel before. undefined: it has none. The caller owns the descriptor. */
-  async retrieve(part: Part, uid: number): Promise<number | undefined> {
-    if (!(await this.isKept(part, uid))) return undefined
-    const session = this.retrieved.get(part)!
-    const fd = await native.retrieveFile(session, token)
-    try {
-      // The kernel gives it back with mode 777, and nobody else has it yet.
-      fchmodSync(fd, 0o600)
-      await this.store?.put(this.range, part, fd, uid)
-    } catch (error) {
-      closeSync(fd)
-      throw error
-    }
-    return fd
-  }
-
-  /**
-   * Once the fd store has the session, the memfd survives this broker: the kernel gives it again for as long as the session is
-   * not over. Whatever fails after it is there, this broker keeps it: its end would be the memory's.
-   */
-  private async takeSession(part: Part, uid: number): Promise<void> {
-    const { range, store } = this
-    const take = () => {
-      const session = withDevice(device => retrieveSession(device, range, part))
-      if (session === undefined) throw noSession
-      this.retrieved.set(part, session)
-      return session
-    }
-    try {
-      await onceDeviceIsFree(() =>
-        store ? store.putMade(range, `retrieved ${part}`, take, uid) : void take(),
-      )
-    } catch (error) {
-      if (error !== noSession) throw error
-    }
-  }
-
-  /** Ends the session of the kernel before: its memfd is an ordinary one from here on, and a session can have it again. */
-  async finish(part: Part, uid: number): Promise<void> {
-    const session = this.retrieved.get(part)
-    if (session === undefined) return
-    await native.finishLiveSession(session)
-    this.retrieved.delete(part)
-    closeSync(session)
-    // Where the fd store is full, what comes next needs its place.
-    await this.store?.remove(this.range, `retrieved ${part}`, uid)
-    if (!this.preserving.has(part)) await this.store?.remove(this.range, preservingOf(part), uid)
-  }
-
-  /** Frees memory of allocations that no table has: a broker was making them when the kernel was replaced. */
-  async discard(known: readonly number[]): Promise<number[]> {
-    const last = known.reduce((most, id) => Math.max(most, id), 0)
-    const first = Math.max(1, last - nearIds)
-    const unknown = new Set(Array.from({ length: last + nearIds - first }, (_, index) => first + index))
-    for (const id of known) unknown.delete(id)
-    // Taken already, by a broker before this one in this boot.
-    for (const part of this.retrieved.keys()) if (typeof part === 'number') unknown.delete(part)
-    await this.takeUnnoticed(unknown)
-    const kept = new Set<Part>([...known, 'table'])
-    const discarded = [...this.retrieved.keys()].filter((part): part is number => !kept.has(part))
-    for (const id of discarded) await this.finish(id, process.getuid!())
-    return discarded
-  }
-
-  /** Takes sessions of the kernel before that the fd store does not have. Returns whether there was any. */
-  private takeUnnoticed(ids: Iterable<number>): Promise<boolean> {
-    return onceDeviceIsFree(() =>
-      withDevice(device => {
-        const before = this.retrieved.size
-        for (const id of ids) {
-          const session = retrieveSession(device, this.range, id)
-          if (session !== undefined) this.retrieved.set(id, session)
-        }
-        return this.retrieved.size > before
-      }),
-    )
   }
 
   /** Ends the session of a memfd. Where the fd store has a copy, it is over once that is gone. @throws SystemError, NotInTime */
@@ -287,7 +233,13 @@ const preservingOf = (part: Part): Session => `preserving ${part}`
 /** In libuv's thread pool. */
 const closeLater = (fd: number) => new Promise<void>(resolve => close(fd, () => resolve()))
 
-const noSession = new Error('the kernel before has no session of this name')
+const readOnly = () =>
+  Object.assign(
+    new SourceError(
+      'it was made under vm.memfd_noexec and without preserve: the next kernel would give it back read-only',
+    ),
+    { code: 'EPERM' },
+  )
 
 function explained(error: unknown): unknown {
   if (!isEnvironment(error)) return error

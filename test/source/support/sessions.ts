@@ -1,0 +1,128 @@
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { native, type SystemError } from '../../../native'
+import { FdStore } from '../../../src/broker/service/fd-store'
+import { type Item, type Part, storeName } from '../../../src/broker/service/inherited'
+import type { FileWork } from '../../../src/broker/source/file-work'
+import { Preservation } from '../../../src/broker/source/memfd/preservation'
+import { RetrievedSessions } from '../../../src/broker/source/memfd/retrieved-sessions'
+import { NotInTime } from '../../../src/broker/worker/errors'
+
+/** Sessions that are no kernel's: what the broker does with them, and in which order. */
+export class Sessions {
+  readonly done: string[] = []
+  readonly opened: number[] = []
+  /** Fails the next operation of that name. */
+  readonly failures = new Map<'take' | 'retrieve' | 'finish' | 'create' | 'preserve' | 'endSession', Error>()
+  isReading = true
+  /** The fd store refuses items of that name. */
+  refused: Item | undefined
+
+  readonly store: FdStore
+  /** What the kernel before has. */
+  readonly before = new Set<Part>()
+  readonly kernel: ConstructorParameters<typeof RetrievedSessions>[2]
+  readonly retrieved: RetrievedSessions
+  private readonly files = {
+    preserve: async () => this.perform('preserve', 'work'),
+    endSession: async (_uid: number, session: number) => {
+      this.perform('endSession')
+      closeSync(session)
+    },
+  } as Partial<FileWork> as FileWork
+  readonly preservation: Preservation
+  readonly fd = native.memfdCreate('kept', {
+    ...{ hugePageBytes: 0, allowSealing: true, staysWritable: false },
+  })
+
+  constructor(places = 1000) {
+    this.store = new FdStore({
+      notify: text => {
+        if (this.refused !== undefined && text.endsWith(`=${storeName('kept', this.refused)}`)) throw unread
+        if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
+        return this.isReading
+      },
+      size: places,
+      storePid: 1,
+      inherited: { memfds: new Map(), strays: [] },
+      onLost: () => {},
+    })
+    this.preservation = new Preservation('kept', this.files, this.store, {
+      createSessions: async (_range, parts) => parts.map(part => this.create(part)),
+      preserveFiles: async sessions => sessions.map(() => this.inThread('preserve', () => 0)),
+    })
+    this.kernel = {
+      isHandedOver: () => true,
+      retrieveSessions: (_range, parts) => {
+        if (parts.some(part => this.before.has(part))) this.done.push('take')
+        return parts.map(part => this.take(part))
+      },
+      retrieveFiles: async all => all.map(() => this.inThread('retrieve', () => native.dupFd(this.fd))),
+      finishSessions: async all => all.map(() => this.inThread('finish', () => 0)),
+    }
+    this.retrieved = new RetrievedSessions('kept', this.store, this.kernel)
+  }
+
+  private take(part: Part): number | SystemError | undefined {
+    const failure = this.failures.get('take')
+    if (failure) return failure as SystemError
+    if (!this.before.delete(part)) return undefined
+    const session = openSync('/dev/null', 'r')
+    this.opened.push(session)
+    return session
+  }
+
+  private create(part: Part): number | Error {
+    const failure = this.failures.get('create')
+    if (failure) return failure
+    this.done.push(`create ${part}`)
+    const session = openSync('/dev/null', 'r')
+    this.opened.push(session)
+    return session
+  }
+
+  preserve(part: Part, call?: { ended: boolean }): Promise<void> {
+    return this.preservation.preserve({ part, fd: this.fd, uid: 0 }, call)
+  }
+
+  isOpen(session: number): boolean {
+    try {
+      return fstatSync(session).isCharacterDevice()
+    } catch {
+      return false
+    }
+  }
+
+  close(): void {
+    for (const fd of new Set([...this.opened.filter(fd => this.isOpen(fd)), this.fd])) closeSync(fd)
+  }
+
+  /** One after another. */
+  private inThread(name: 'retrieve' | 'finish' | 'preserve', result: () => number): number | SystemError {
+    const failure = this.failures.get(name)
+    if (failure) return failure as SystemError
+    this.done.push(name)
+    return result()
+  }
+
+  private perform(name: 'preserve' | 'endSession', told: string = name): void {
+    const failure = this.failures.get(name)
+    if (failure) throw failure
+    this.done.push(told)
+  }
+}
+
+export const withSessions = (use: (sessions: Sessions) => Promise<void>, places?: number) => async () => {
+  const sessions = new Sessions(places)
+  try {
+    await use(sessions)
+  } finally {
+    sessions.close()
+  }
+}
+
+export const stored = (item: Item) => `FDSTORE ${storeName('kept', item)}`
+export const removed = (item: Item) => `FDSTOREREMOVE ${storeName('kept', item)}`
+export const stuck = new NotInTime('worker', 'an earlier operation is still waiting')
+const unread = Object.assign(new Error('not read'), { code: 'ETIMEDOUT', syscall: 'sendmsg' })
+export const refused = Object.assign(new Error('refused'), { code: 'EINVAL', syscall: 'ioctl' })
+export const taken = Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'ioctl' })
