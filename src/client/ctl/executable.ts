@@ -13,9 +13,9 @@ export function findExecutable(command: string, searchPath = process.env.PATH ??
     : searchPath.split(':').map(directory => path.join(directory === '' ? '.' : directory, command))
   let denied: string | undefined
   for (const candidate of candidates) {
-    const verdict = judge(candidate)
-    if (verdict === 'executable') return candidate
-    if (verdict === 'denied' || (verdict === 'hidden' && named)) denied ??= candidate
+    const access = judge(candidate)
+    if (access === 'executable') return candidate
+    if (access === 'denied' || (access === 'hidden' && named)) denied ??= candidate
   }
   if (denied !== undefined)
     throw new Failure('CannotExecute', `${denied} is not an executable file`, exitCode.cannotExecute)

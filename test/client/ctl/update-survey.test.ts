@@ -148,7 +148,7 @@ test('participants of one process and one name are several, also after the broke
     [8, 'ready'],
     [9, 'asked'],
   ])
-  expect(standing.verdict(true)).toMatchObject({ kind: 'callOff' })
+  expect(standing.decide(true)).toMatchObject({ kind: 'callOff' })
 })
 
 test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {

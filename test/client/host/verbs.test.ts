@@ -192,7 +192,11 @@ test.each([
   ['no configuration', ['--config', '/nowhere.toml'], /\/nowhere\.toml/],
   ['no modules', ['--config', '@', '--modules', '/nowhere'], /there is no \/nowhere/],
   ['a folder without modules', ['--config', '@', '--modules', '/proc/self/fd'], /there are no modules/],
-  ['no build configuration', ['--config', '@', '--kernel-config', '/nowhere'], /--kernel-config: \/nowhere: no such file/],
+  [
+    'no build configuration',
+    ['--config', '@', '--kernel-config', '/nowhere'],
+    /--kernel-config: \/nowhere: no such file/,
+  ],
 ])('preflight with %s is wrong usage, and never taken for a good line', async (_what, args, reason) => {
   // Proves that a script does not go on where nothing was looked at.
   const { code, stderr } = await run('preflight', ...args.map(arg => (arg === '@' ? config : arg)))

@@ -136,7 +136,7 @@ class Lead {
     const isOverdue = () => performance.now() > deadline
     const timer = setTimeout(() => this.wake(), deadlineMs + lateMs + 1)
     try {
-      await this.until(() => this.standing.verdict(isOverdue()).kind !== 'wait')
+      await this.until(() => this.standing.decide(isOverdue()).kind !== 'wait')
     } finally {
       clearTimeout(timer)
     }
@@ -145,9 +145,9 @@ class Lead {
 
   /** @throws Failure: a participant is not ready */
   private check(isOverdue: boolean): { anyway: boolean } {
-    const verdict = this.standing.verdict(isOverdue)
-    if (verdict.kind === 'callOff') throw new Failure('NotReady', verdict.why, exitCode.refused)
-    return { anyway: verdict.kind === 'go' && verdict.anyway }
+    const decision = this.standing.decide(isOverdue)
+    if (decision.kind === 'callOff') throw new Failure('NotReady', decision.why, exitCode.refused)
+    return { anyway: decision.kind === 'go' && decision.anyway }
   }
 
   private async freeze(): Promise<void> {

@@ -51,7 +51,7 @@ export function planText(plan: Plan): string {
             right: true,
           },
         ])
-  const verdict =
+  const conclusion =
     risks.length > 0
       ? `An update would be refused: ${risksText(risks)}.`
       : estimateMs === null
@@ -59,7 +59,7 @@ export function planText(plan: Plan): string {
         : `Nothing speaks against an update. The last one took ${seconds(estimateMs)}, from its begin to the last participant.`
   const { check, kernel } = plan
   const loaded = kernel ? ['', fields(describeKernel(kernel, loadedLine(check.commandLine)))] : []
-  return [...describeCheck(check), ...loaded, '', rows, '', verdict].join('\n')
+  return [...describeCheck(check), ...loaded, '', rows, '', conclusion].join('\n')
 }
 
 const ends = {

@@ -3,7 +3,7 @@ import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
 
 /** Whether the leading program goes on, from what the broker has said. */
-type Verdict =
+type Decision =
   | { readonly kind: 'wait' }
   | { readonly kind: 'go'; readonly anyway: boolean }
   | { readonly kind: 'callOff'; readonly why: string }
@@ -41,7 +41,7 @@ export class Standing {
   }
 
   /** isOverdue: the deadline is over, also for participants that never came back. */
-  verdict(isOverdue: boolean): Verdict {
+  decide(isOverdue: boolean): Decision {
     const { update } = this
     if (!update) return { kind: 'wait' }
     const asked = this.participants.filter(({ waitedFor }) => waitedFor)
