@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -316,6 +317,20 @@ test.each([
   })
   await broker.kill('SIGTERM')
   expect(readdirSync(broker.directory).sort()).toEqual(before)
+})
+
+test('memory that a holder shortens while no broker runs is put back, and the holder is told of', async () => {
+  const client = broker.client()
+  await client.call('Allocate', { name: 'short', bytes: MiB })
+  await client.call('CreateMapping', { name: 'short' })
+  await broker.kill()
+  const file = path.join(broker.directory, 'alloc-1')
+  truncateSync(file, page)
+  await broker.start()
+  await until(() => statSync(file).size === MiB, 'the file has its size again')
+  await until(() => broker.log.includes('tampered'), 'the log says so')
+  const { allocation } = await broker.ask('GetAllocation', { name: 'short' })
+  expect(allocation).toMatchObject({ verdict: 'changed' })
 })
 
 test('a client that resizes its memory is undone, and named', async () => {

@@ -44,7 +44,6 @@ test('a grow that can not be undone in time is undone later', async () => {
   } as FileWork
   const host = {
     expected: () => (isChanging ? undefined : before),
-    isChanging: () => isChanging,
     tampered: () => {},
     limited: () => {},
     anybodyOpensByPath: () => false,

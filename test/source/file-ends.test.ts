@@ -78,7 +78,6 @@ class Place {
     })
     const host = {
       expected: id => this.expected.get(id),
-      isChanging: () => false,
       tampered: () => {},
       limited: () => {},
       left: () => {},

@@ -54,7 +54,6 @@ beforeEach(() => {
       lookedAt.push(id)
       return changing.has(id) ? undefined : memory(id)
     },
-    isChanging: id => changing.has(id),
     tampered: () => {},
     limited: () => {},
     guarded: (what, work) => {

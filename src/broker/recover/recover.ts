@@ -191,7 +191,6 @@ function sourceHost(
       const retired = inventory.retiredAs(id)
       return retired && memoryOfRetired(retired.record)
     },
-    isChanging,
     left: ({ id, uid }, names, failure) =>
       broker.log.warn(
         { id, uid, names, ...(failure !== undefined && { err: failure }) },

@@ -50,10 +50,8 @@ export type Scan = (file: ScannedFile) => Promise<Holders>
 
 /** A source asks the broker these questions, and reports these events to it. */
 export interface SourceHost {
-  /** The memory of an id as the table has it; undefined while the broker changes it. */
+  /** The memory of an id as the table has it; undefined while the broker starts, or makes or changes it. */
   expected(id: number): AllocationMemory | undefined
-  /** The broker changes the memory of an id now, and its table has the outcome afterwards. */
-  isChanging(id: number): boolean
   /** A holder resized it to so many bytes. The source has repaired the size; notYet: why it has not. */
   tampered(memory: AllocationMemory, bytes: number, notYet?: string): void
   /** The owner gave the file, now empty, so many further names. failure: why the owner's attributes are still there. */

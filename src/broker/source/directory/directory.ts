@@ -188,8 +188,8 @@ export class DirectorySource implements Source {
   }
 
   /**
-   * Truncates files that are too long: a broker can die between growing a file and committing that to the table. Gives files
-   * to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
+   * Truncates files that are too long: a broker can die between growing a file and committing that to the table. Those that are
+   * too short were resized by a holder; they are put right once the broker serves. Gives files to the owners that policy and table name now: a change of owner or a shrink may have been interrupted.
    */
   async recover(kept: Iterable<AllocationMemory>, retired: readonly AllocationMemory[]): Promise<void> {
     this.opened.dax?.reportCopied(
@@ -199,6 +199,7 @@ export class DirectorySource implements Source {
     // Almost all files are right. What stat says of a million others is 700 MB.
     const wrong: Owned[] = []
     const longer: AllocationMemory[] = []
+    const resized: number[] = []
     let passable = false
     for (const memory of kept) {
       const stat = this.files.stat(memory.id)
@@ -207,9 +208,11 @@ export class DirectorySource implements Source {
       passable ||= file.openBy !== undefined
       const isLonger = stat.size > memory.bytes
       if (isLonger) longer.push(memory)
+      else if (!this.isRight(stat, memory)) resized.push(memory.id)
       if (isLonger || !this.owners.accept(file)) wrong.push(file)
     }
     setPassable(this.files.directory, passable)
+    this.sizes.look(resized)
     const keptLonger = new Set(longer)
     longer.push(...retired.filter(memory => this.bytesBeyond(memory) > 0))
     const ends = new Map(longer.map(memory => [memory, this.endOf(memory, retired)]))

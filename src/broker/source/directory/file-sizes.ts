@@ -28,7 +28,7 @@ interface SizeRules {
 export class FileSizes {
   private readonly watch: DirectoryWatch
   private readonly waiting = new Set<number>()
-  /** The broker was changing them when they were looked at. */
+  /** Nobody knew the right size when they were looked at. */
   private readonly postponed = new Set<number>()
   private readonly repairs = new Map<number, Promise<void>>()
   private readonly wrong = new Set<number>()
@@ -66,7 +66,8 @@ export class FileSizes {
     }
   }
 
-  private look(ids: Iterable<number>): void {
+  /** Puts them right soon, or when the broker knows their size. */
+  look(ids: Iterable<number>): void {
     for (const id of ids) this.waiting.add(id)
     if (!this.looking) void this.lookOn()
   }
@@ -156,19 +157,14 @@ export class FileSizes {
   private lookAt(id: number): void {
     const memory = this.host.expected(id)
     if (memory) void this.repair(memory)
-    else if (this.host.isChanging(id)) this.postpone(id)
-    else if (this.wrong.has(id)) this.retryIfThere(id)
+    else if (this.files.stat(id)) this.postpone(id)
+    else this.right(id)
   }
 
+  /** The broker is starting, or is making the allocation or changing it. */
   private postpone(id: number): void {
     this.postponed.add(id)
     this.lookLater()
-  }
-
-  /** Nobody knows the right size just now: the broker is starting. */
-  private retryIfThere(id: number): void {
-    if (this.files.stat(id)) this.again(id)
-    else this.right(id)
   }
 
   private async putRight(memory: AllocationMemory, size: number): Promise<void> {
