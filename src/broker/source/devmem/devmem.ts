@@ -191,12 +191,15 @@ class DevmemSource implements Source {
 
 export const open: OpenSource = (settings, host) => DevmemSource.open(settings, host)
 
-/** Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. */
+/**
+ * Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. Anybody may make files in
+ * /run/lock, and so keep the broker out.
+ */
 function takeLock(base: number): number {
-  makeFolder('/run/lock', 0o755)
+  makeFolder('/run/membroker', 0o755)
   const address = base.toString(16)
   return takeLockFile(
-    `/run/lock/membroker-devmem-${address}`,
+    `/run/membroker/devmem-${address}.lock`,
     () => new SourceError(`the range at 0x${address} is in use by another broker`),
   )
 }
