@@ -341,6 +341,18 @@ test('that limit holds across restarts of the broker, for what the tenant still 
   markPoisoned(broker, sessionOf(broker, tenant), told)
 })
 
+test('only the first report of a tenant looks at all that it has', async () => {
+  await allocate(broker, session, { name: 'vm', bytes: 2 * page, uid: tenant })
+  await allocate(broker, session, { name: 'other', bytes: page, uid: tenant })
+  const tell = (index: number) =>
+    markPoisoned(broker, sessionOf(broker, tenant), { name: 'vm', offset: index * page, length: page })
+  tell(0)
+  const other = broker.inventory.byName.get('other')!
+  const looks = jest.spyOn(other, 'record', 'get')
+  tell(1)
+  expect(looks).not.toHaveBeenCalled()
+})
+
 test('who says it is told apart: what the log of the kernel has is its word, the rest that of the caller', async () => {
   const reader = 5432
   const [extent] = await extentsOf('vm', 8 * page)

@@ -1,6 +1,6 @@
 /**
  * Proves that replies and records are bounded by construction: a ledger of bad memory longer than a reply comes in several,
- * and a reason in characters of several bytes is cut to the table's room for it.
+ * a page of allocations looks at a few hundred, and a reason in characters of several bytes is cut to the table's room for it.
  */
 
 import { chmodSync, closeSync } from 'node:fs'
@@ -13,6 +13,7 @@ import type { Broker } from '../../src/broker/broker'
 import { recordPoison } from '../../src/broker/contents/poison'
 import { allocate } from '../../src/broker/handler/allocate'
 import { dispatcher } from '../../src/broker/handler/dispatch'
+import { listAllocations } from '../../src/broker/handler/inspect'
 import { markPoisoned } from '../../src/broker/handler/poison'
 import type { Session } from '../../src/broker/session/session'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
@@ -43,6 +44,19 @@ async function withBroker(body: (broker: Broker, session: Session) => Promise<vo
     brokers.close(broker)
   }
 }
+
+test('a page of allocations looks at a few hundred of them, however few have the prefix', async () => {
+  await withBroker(async (broker, session) => {
+    for (let index = 0; index < 600; index++)
+      await allocate(broker, session, { name: `vm${index}`, bytes: page })
+    const first = listAllocations(broker, session, { prefix: 'none' })
+    expect(first).toEqual({ allocations: [], next: 512 })
+    expect(listAllocations(broker, session, { prefix: 'none', after: first.next! })).toEqual({
+      allocations: [],
+      next: null,
+    })
+  })
+})
 
 test('more bad memory than a reply has room for', async () => {
   Object.defineProperty(DirectorySource.prototype, 'ownsPages', { value: true, configurable: true })

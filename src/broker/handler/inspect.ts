@@ -29,7 +29,7 @@ const statusRowsMax = 1000
  * The broker looks at so many allocations for one page. If few have the prefix, a page before the last may have few rows or
  * none.
  */
-const lookedMax = 4096
+const lookedMax = 512
 
 /** A reply names so many processes at most as other holders of one allocation. */
 const othersMax = 64

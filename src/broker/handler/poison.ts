@@ -99,14 +99,18 @@ function checkCredible(
       reason: `you may only read '${name}', and the kernel's log does not say that this memory is bad`,
     })
   if (!source.ownsPages) return
-  const count = Math.max(broker.unconfirmedPages.get(uid) ?? 0, ownersPages(broker, uid))
+  const count = broker.unconfirmedPages.get(uid) ?? ownersPages(broker, uid)
+  broker.unconfirmedPages.set(uid, count)
   const total = count + bytesOf(doubted) / source.capabilities.pageBytes
   if (total > poisonedPagesPerUidMax)
     refuse('LimitExceeded', { limit: 'poisonedPagesPerUid', max: poisonedPagesPerUidMax })
   broker.unconfirmedPages.set(uid, total)
 }
 
-/** Counts the pages of a uid's allocations that are in the ledger only on an owner's word. They count after a restart too. */
+/**
+ * Counts the pages of a uid's allocations that are in the ledger only on an owner's word, for its first report after a restart of
+ * the broker: it looks at all of them.
+ */
 function ownersPages(broker: Broker, uid: number): number {
   const owned = [...broker.inventory.related.to(uid).values()].filter(({ record }) => record.uid === uid)
   let pages = 0
