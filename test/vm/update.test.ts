@@ -241,6 +241,31 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
+  test('a stop by order whose save fails stops the guest as it can, also where an update waits for that', async () => {
+    const go = path.join(scene.folder, 'go')
+    const slow = scene.program('slow', slowQemu(qemu, go, 'human-monitor-command'))
+    scene.write('vm-1', {
+      vm: `qemu = "${slow}"`,
+      arguments: ['-device', 'VGA'],
+      more: '[state]\nbytes = "1MiB"\n[deadline]\npowerdown_ms = 500\n',
+    })
+    const run = await scene.counting('vm-1')
+    const [range] = await broker.ranges()
+    await broker.allocate({ name: 'full', size: range!.largestFreeBytes })
+    run.signal('SIGTERM')
+    await run.says(/asked to go on/)
+    const update = new Update()
+    await update.is('preparing')
+    await until(async () => (await participant())?.state === 'asked', 'the VM to be asked')
+    writeFileSync(go, '')
+    expect(await update.is('ready')).toMatchObject({ detail: 'it is stopped' })
+    expect(await run.outcome).toMatchObject({ code: 1, stderr: expect.stringMatching(/does not grow/) })
+    expect(await scene.list()).toMatchObject([
+      { state: 'stopped', reason: 'the guest did not switch itself off in time, and was ended' },
+    ])
+    await update.cancel()
+  })
+
   const monitored = async () => {
     scene.write('vm-1', { arguments: scene.monitorArguments })
     const run = await scene.counting('vm-1')

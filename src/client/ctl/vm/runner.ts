@@ -22,6 +22,8 @@ export class Runner {
    */
   private underWay: Promise<void> | undefined
   private begin!: () => void
+  /** The stop by order, once it has begun. Never rejects. */
+  private stopping: Promise<boolean> | undefined
 
   /** Somebody let a prepared guest run. It must be prepared again. */
   onUnprepared: (reason: string) => void = () => {}
@@ -93,20 +95,26 @@ export class Runner {
   }
 
   /** Stops as the file says. If that fails, it does its best: nobody is there to ask. True: it stopped as the file says. */
-  async stopByOrder(): Promise<boolean> {
+  stopByOrder(): Promise<boolean> {
+    this.stopping ??= this.stopNow()
+    return this.stopping
+  }
+
+  private async stopNow(): Promise<boolean> {
     const { manager, log } = this.parts
     manager.stopping()
     this.guest.stopUpgrading('the VM is stopped')
     while (this.underWay) await this.underWay
     if (!this.guest.machine || this.guest.machine.process.exit) return this.standing.record.state !== 'failed'
     try {
-      await this.stop(undefined, log)
+      await this.stopInTurn(undefined)
       return true
     } catch (error) {
       if (!(error instanceof GuestStuck)) log((error as Error).message)
-      if (this.guest.stuck !== undefined && (await this.guest.isDone(this.stop('save', log, true))))
+      if (this.guest.stuck !== undefined && (await this.guest.isDone(this.stopInTurn('save', true))))
         return this.guest.settings.onStop === 'save'
-      await this.guest.isDone(this.stop('powerdown', log))
+      await this.guest.isDone(this.stopInTurn('powerdown'))
+      while (this.underWay) await this.underWay
       if (this.guest.machine && !this.guest.machine.process.exit) {
         // A service manager would kill the guest too, and the runner with it.
         this.fail('it could not be stopped in order, and was killed')
@@ -114,6 +122,12 @@ export class Runner {
       }
       return false
     }
+  }
+
+  /** What came before it is never refused for it, and never killed. */
+  private async stopInTurn(how: StopMode | undefined, asItStands = false): Promise<object> {
+    while (this.underWay) await this.underWay
+    return this.stop(how, this.parts.log, asItStands)
   }
 
   /**
@@ -138,7 +152,7 @@ export class Runner {
 
   /**
    * Pauses and saves the guest for an update of the host; QEMU stays. From its return on what is saved counts, until goOn().
-   * Returns the result for people. @throws Failure: the guest goes on
+   * Where the VM is being stopped, its end is the answer. Returns the result for people. @throws Failure: the guest goes on
    */
   async prepare({ id, reason, deadlineMs, signal }: UpdateNotice): Promise<string> {
     const deadline = performance.now() + deadlineMs
@@ -149,6 +163,7 @@ export class Runner {
       .then(() => {
         isOver = true
       })
+    if (this.stopping) await Promise.race([this.stopping, over])
     while (this.underWay && !isOver) await Promise.race([this.underWay, over])
     if (isOver) throw new Failure('Busy', `the VM is ${this.standing.record.state}`, exitCode.refused)
     return this.exclusively(() =>
