@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { ownPackage } from '../../../native'
 import { exitCodeHelp } from './exit'
 import { addHost } from './remote'
-import { jsonOption, socketOption, verbUsage } from './verb'
+import { helpVerb, jsonOption, socketOption, verbUsage } from './verb'
 import { addAllocate } from './verb/allocate'
 import { addClaim } from './verb/claim'
 import { addClients } from './verb/clients'
@@ -59,7 +59,7 @@ export function buildProgram(writeErr?: (help: string) => void): Command {
     .configureOutput({ outputError: () => {}, ...(writeErr && { writeErr }) })
     .usage(verbUsage)
     .helpOption('-h, --help', 'show this help')
-    .helpCommand('help [verb]', 'Help of a verb')
+    .addHelpCommand(helpVerb('For the shell:'))
     .addHelpText('after', exitCodeHelp)
   addHost(program)
   for (const [heading, verbs] of groups) {

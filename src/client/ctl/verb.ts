@@ -55,11 +55,25 @@ export function helpCommand(program: Command): string {
   }
 }
 
+/** Beside the other verbs, where commander would make a group of its own. */
+export function helpVerb(heading: string): Command {
+  return new Command('help')
+    .argument('[verb]')
+    .description('Help of a verb')
+    .helpOption(false)
+    .helpGroup(heading)
+}
+
 export const verbUsage = '[options] <verb> [arguments]'
 
 /** A noun, which only has verbs. */
 export function addNoun(parent: Command, name: string, summary: string): Command {
-  return parent.command(name).description(summary).usage(verbUsage).commandsGroup('Verbs:')
+  return parent
+    .command(name)
+    .description(summary)
+    .usage(verbUsage)
+    .commandsGroup('Verbs:')
+    .addHelpCommand(helpVerb('Verbs:'))
 }
 
 export function socketOption(): Option {

@@ -102,3 +102,12 @@ test('the daemon names its help too, and a file once', async () => {
     stderr: 'membrokerd: /no/file: no such file or directory\n',
   })
 })
+
+test.each([[[]], [['vm']], [['poison']], [['table']]])(
+  'the verbs of %j are in groups that say what they are for',
+  async noun => {
+    const { stdout } = await ctl(nobody, ...noun, '--help')
+    expect(stdout).toMatch(/^ {2}help \[verb\] /m)
+    expect(stdout).not.toContain('Commands:')
+  },
+)
