@@ -55,6 +55,7 @@ export const orders: Record<string, string[]> = {
       'exit',
       'user',
       'unless',
+      'away',
       'executable',
       'placeholder',
       'verb',

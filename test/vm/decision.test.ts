@@ -12,6 +12,7 @@ const memory = (
   verdict: GuestMemory['verdict'] = 'unverified',
 ): GuestMemory => ({
   allocation: `vm-1/${generation}`,
+  id: 1,
   bytes,
   generation,
   verdict,

@@ -252,6 +252,39 @@ withQemu(qemu => {
     expect(booted.stderr).toContain('--discard-state discards the saved guest; it boots')
   })
 
+  test.each([
+    ['another number of memories', ['32MiB', '32MiB']],
+    ['one more', ['64MiB', '64MiB']],
+  ])('%s in the file makes nothing, and throws nothing away', async (_, sizes) => {
+    scene.write('vm-1')
+    await scene.counting('vm-1')
+    await stop('vm-1', '--save')
+    scene.write('vm-1', { memory: sizes.map(bytes => `[[memory]]\nbytes = "${bytes}"\n`).join('') })
+    expect(await scene.run('vm-1').outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/MemoryChanged: a guest is saved, but with other memory/),
+    })
+    const { allocations } = (await vm('vm-1')) as { allocations: object[] }
+    expect(allocations).toHaveLength(2)
+    scene.write('vm-1')
+    await scene.goesOn('vm-1')
+  })
+
+  test('replaced metadata of the memory throws nothing away', async () => {
+    scene.write('vm-1')
+    await scene.counting('vm-1')
+    await stop('vm-1', '--save')
+    expect(await scene.ctl('set-metadata', 'vm-1/ram', '{"team":"x"}')).toMatchObject({ code: 0 })
+    const words = /MemoryChanged: .*replaced the metadata of its memory vm-1\/ram.* put (\{.*\}) back/
+    for (let times = 0; times < 2; times++) {
+      const { code, stderr } = await scene.run('vm-1').outcome
+      expect(code).toBe(1)
+      expect(stderr).toMatch(words)
+      if (times > 0) await scene.ctl('set-metadata', 'vm-1/ram', words.exec(stderr)![1]!)
+    }
+    await scene.goesOn('vm-1')
+  })
+
   test('a state allocation that is too small grows, before the guest is stopped', async () => {
     scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
     const run = await scene.counting('vm-1')

@@ -7,6 +7,7 @@ import {
   type Mapping,
   type MappingInfo,
 } from '../index'
+import { checkNoneAway } from './away'
 import type { MapSpec } from './map-spec'
 import { type MapFacts, mapAlignment } from './placeholder'
 import { unless } from './unless'
@@ -99,6 +100,8 @@ class Holder {
         `there is no allocation ${JSON.stringify(name)}; --allocate SIZE would make it`,
       )
     }
+    const otherwise = 'make it with "broker-ctl allocate NAME SIZE --range RANGE"'
+    await checkNoneAway(this.broker, name, otherwise, options)
     const allocation = await this.broker.allocate({ name, size: allocate, ...options })
     return { allocation, mappings: [], verdict: allocation.verdict, joined: false }
   }

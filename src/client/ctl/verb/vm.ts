@@ -52,7 +52,10 @@ starts QEMU on it, and stays until QEMU has ended, with QEMU's exit code. Under 
 
 SIGTERM stops the VM as on_stop in its file says. With "save" the guest's device state is kept beside its memory, so that the
 next run goes on from there: after an update of QEMU, of broker-ctl, or by kexec of the whole host. What was saved is
-used once. Where it is not whole, or belongs to other memory, the guest boots.
+used once. Where it is not whole, or its memory is gone, the guest boots.
+
+While the broker can't read a range, broker-ctl makes no memory that may be there: it fails (RangeAway), unless the file
+names other ranges.
 
 When broker-ctl is killed, the kernel kills QEMU with it; the memory stays.`,
   })

@@ -1,5 +1,6 @@
 import { exitCode, Failure } from '../exit'
 import type { GuestMemory } from './guest-memory'
+import { otherMemory } from './saved-memory'
 import type { Found, SavedState } from './saved-state'
 
 /** resume: continue from the saved state. boot: start from the beginning; reason: why the guest does not use a saved state. */
@@ -8,7 +9,7 @@ type Decision =
   | { readonly kind: 'boot'; readonly reason: string | undefined }
 
 /**
- * Decides how a guest starts, by the findings beside its memory.
+ * Decides how a guest starts, by the findings beside its memory. checkSavedMemory() comes before it.
  * @throws Failure where it can't start now, but could after a repair; then it throws nothing away
  */
 export function decide(found: Found, memory: readonly GuestMemory[], discard: boolean): Decision {
@@ -31,12 +32,7 @@ export function decide(found: Found, memory: readonly GuestMemory[], discard: bo
     state.memory.every(
       ({ generation, bytes }, i) => generation === memory[i]!.generation && bytes === memory[i]!.bytes,
     )
-  if (!same)
-    throw new Failure(
-      'MemoryChanged',
-      'a guest is saved, but with other memory than the file says: put [[memory]] back as it was, or boot with --discard-state',
-      exitCode.refused,
-    )
+  if (!same) throw otherMemory()
   const bad = memory.find(({ verdict }) => verdict === 'changed' || verdict === 'poisoned')
   if (bad)
     throw new Failure(

@@ -5,12 +5,13 @@ import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
 import { mayBeOnDisk } from './disk'
 import { Launcher } from './launcher'
-import { type Patience, withRoom } from './room'
+import { checkRange, type Patience, withRoom } from './room'
 import type { MemorySettings } from './settings'
 
 /** The guest's memory as it is at the broker. */
 export interface GuestMemory {
   readonly allocation: string
+  readonly id: number
   readonly bytes: number
   /** broker-ctl makes it with the memory, and the memory keeps it: other memory of the same name has another one. */
   readonly generation: string
@@ -47,8 +48,9 @@ export async function ensureMemory(
     const info = found.holderPid === null ? found : await unheld(owner, found, deadline)
     check(info, settings)
     const generation = await generationOf(owner, info)
-    const { name: allocation, range, verdict } = info
-    ensured.push({ allocation, bytes: settings.bytes, generation, verdict, mayBeOnDisk: onDisk.has(range) })
+    const { name: allocation, id, range, verdict } = info
+    const { bytes } = settings
+    ensured.push({ allocation, id, bytes, generation, verdict, mayBeOnDisk: onDisk.has(range) })
   }
   return ensured
 }
@@ -71,6 +73,7 @@ async function make(owner: MemoryOwner, settings: MemorySettings): Promise<Alloc
   const { allocation: name, bytes: size, range, node, alignBytes: align } = settings
   const { vm, secret, signal } = owner
   const metadata = { vm, generation: crypto.randomUUID() }
+  await checkRange(owner.broker, name, range, { signal })
   await withRoom(owner.broker, owner.patience, async () => {
     const launcher = new Launcher(['ignore', 'ignore', 'inherit'])
     try {
@@ -124,11 +127,17 @@ function check(info: AllocationInfo, { bytes }: MemorySettings): void {
 
 /** Memory that an operator has allocated has no generation yet. */
 async function generationOf(owner: MemoryOwner, info: AllocationInfo): Promise<string> {
-  const metadata = (info.metadata ?? {}) as { generation?: unknown }
-  if (typeof metadata.generation === 'string') return metadata.generation
+  const written = writtenGeneration(info)
+  if (written !== undefined) return written
   const { broker, secret, signal } = owner
   const generation = crypto.randomUUID()
   const allocation = await broker.allocation(info.name, { secret, signal })
-  await allocation.setMetadata({ ...metadata, vm: owner.vm, generation }, { signal })
+  await allocation.setMetadata({ ...info.metadata, vm: owner.vm, generation }, { signal })
   return generation
+}
+
+/** undefined: no VM has had this memory yet, or somebody has replaced its metadata. */
+export function writtenGeneration({ metadata }: AllocationInfo): string | undefined {
+  const { generation } = (metadata ?? {}) as { generation?: unknown }
+  return typeof generation === 'string' ? generation : undefined
 }

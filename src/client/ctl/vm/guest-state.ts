@@ -131,7 +131,7 @@ export class GuestSaver {
       await makeRoom(this.state, own + Math.ceil(own / 128) + devicesBytes, leftMs(), progress)
     await this.sync('filesystems', machine, order, leftMs)
     const facts = {
-      memory: memory.map(({ generation, bytes }) => ({ generation, bytes })),
+      memory: memory.map(({ generation, bytes, id }) => ({ generation, bytes, id })),
       machine: await machine.machineType(),
       qemu: await machine.version(),
       running,

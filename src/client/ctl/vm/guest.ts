@@ -9,6 +9,7 @@ import { Machine } from './machine'
 import { becomeQemu } from './qemu-command'
 import { endFailure, type QemuProcess } from './qemu-process'
 import { QmpError } from './qmp'
+import { checkSavedMemory } from './saved-memory'
 import { readSave, type SavedState } from './saved-state'
 import type { StopMode } from './schema'
 import type { VmSettings } from './settings'
@@ -60,9 +61,11 @@ export class Guest {
     const { settings } = this
     this.standing.enter('starting')
     manager.extend(settings.startMs + marginMs)
+    const found = readSave(state)
+    if (found.kind === 'saved' && !discardState) await checkSavedMemory(owner, found.state, settings.memory)
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const claimedAt = Date.now()
-    const decision = decide(readSave(state), this.memory, discardState)
+    const decision = decide(found, this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
     const machineType = decision.kind === 'resume' ? decision.state.machine : undefined
     const machine = await this.launch(settings, { machineType, takesOver: false, runs: false }, starting)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Broker, BrokerError } from '../../index'
+import { type Broker, BrokerError, type CallOptions } from '../../index'
+import { checkNoneAway } from '../away'
 import { Failure } from '../exit'
 
 const pollMs = 250
@@ -28,6 +29,21 @@ export async function onceThawed<T>(
       await sleep(pollMs, undefined, { signal })
     }
   }
+}
+
+/**
+ * Before the VM's memory is made.
+ * @param range where the file wants it; so the broker knows whether it is there
+ * @throws Failure RangeAway
+ */
+export async function checkRange(
+  broker: Broker,
+  allocation: string,
+  range: string | undefined,
+  options: CallOptions,
+): Promise<void> {
+  const otherwise = "name another range for [[memory]] and [state] in the VM's file"
+  if (range === undefined) await checkNoneAway(broker, allocation, otherwise, options)
 }
 
 /** Allocates, if need be once the broker has scrubbed what it is scrubbing, as it does with all of a new range. */

@@ -1,9 +1,16 @@
 import { native } from '../../../../native'
 
+export interface SavedMemory {
+  readonly generation: string
+  readonly bytes: number
+  /** The allocation's. Saves of an earlier broker-ctl lack it. */
+  readonly id?: number
+}
+
 /** A save's facts of itself. */
 export interface SavedFacts {
-  /** The generation and the bytes of each memory's allocation, in order. The guest continues only with this very memory. */
-  readonly memory: ReadonlyArray<{ readonly generation: string; readonly bytes: number }>
+  /** The memory, in order. The guest continues only with this very memory. */
+  readonly memory: readonly SavedMemory[]
   /** The versioned name of the machine's type: every QEMU that knows the name means the same type. */
   readonly machine: string
   /** The version of the saving QEMU. */

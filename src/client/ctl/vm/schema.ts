@@ -96,7 +96,9 @@ export const vmSchema = {
         'Memory of the guest: an allocation, NAME/ram. Of several, each is a NUMA node of the guest in this order, with an allocation of its own: NAME/ram-0, NAME/ram-1 and so on.',
         {
           bytes: size('Its size. Several together are what -m would say.'),
-          range: text('Name of the range that it is taken from. Default: the broker chooses.'),
+          range: text(
+            "Name of the range that it is taken from. Default: the broker chooses; then no memory is made while the broker can't read one of its ranges.",
+          ),
           node: {
             type: 'integer',
             minimum: 0,

@@ -3,7 +3,7 @@ import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { unless } from '../unless'
 import { DiskStores, isOnDisk, type Limits, type MemoryFile, mayBeOnDisk } from './disk'
-import { onceThawed, type Patience, withRoom } from './room'
+import { checkRange, onceThawed, type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
 interface StateMemoryOptions {
@@ -36,7 +36,7 @@ export class StateMemory implements StateBytes {
 
   /**
    * Claims the allocation, or makes it. A freeze may come between any two steps.
-   * @throws BrokerError AlreadyClaimed: another runner has it
+   * @throws BrokerError AlreadyClaimed: another runner has it. Failure RangeAway
    */
   static async take(broker: Broker, options: StateMemoryOptions, signal: AbortSignal): Promise<StateMemory> {
     const { allocation: name, bytes, range, secret, patience } = options
@@ -45,6 +45,7 @@ export class StateMemory implements StateBytes {
       'NotFound',
       thawed(() => broker.claim(name, { secret, signal })),
     )
+    if (!there) await checkRange(broker, name, range, { signal })
     const claimed: Claimed = there ?? {
       allocation: await thawed(() =>
         withRoom(broker, patience, () => broker.allocate({ name, size: bytes, range, secret, signal })),
