@@ -269,19 +269,25 @@ test(
   }),
 )
 
-test(
-  'a session takes the turn of its owner: who has used up its burst waits, and nobody else does',
-  withSessions(async ({ store, preservation, done, fd }) => {
-    const before = Array.from({ length: 256 }, (_, index) => store.put('other', index + 1, 0, 7))
-    await Promise.all(before)
-    done.length = 0
-    const late = preservation.preserve({ part: 1, fd, uid: 7 })
-    await preservation.preserve({ part: 2, fd, uid: 8 })
-    expect(done.filter(text => text.startsWith('FDSTORE'))).toEqual([stored('preserving 2')])
-    await late
-    expect(done.at(-1)).toBe(stored('preserving 1'))
-  }),
-)
+test('a session takes the turn of its owner: who has used up its burst waits, and nobody else does', async () => {
+  // The clock stands still: nobody's turn comes back meanwhile.
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+  try {
+    await withSessions(async ({ store, preservation, done, fd }) => {
+      for (let index = 1; index <= 256; index++) await store.put('other', index, 0, 7)
+      done.length = 0
+      const late = preservation.preserve({ part: 1, fd, uid: 7 })
+      await preservation.preserve({ part: 2, fd, uid: 8 })
+      await new Promise(setImmediate)
+      expect(done.filter(text => text.startsWith('FDSTORE'))).toEqual([stored('preserving 2')])
+      jest.advanceTimersByTime(100)
+      await late
+      expect(done.at(-1)).toBe(stored('preserving 1'))
+    })()
+  } finally {
+    jest.useRealTimers()
+  }
+})
 
 test(
   'a session that did not reach the fd store is put there the next time',
