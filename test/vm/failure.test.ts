@@ -353,6 +353,87 @@ withQemu(qemu => {
     await scene.staysPaused('vm-1')
   })
 
+  /** Lines of QEMU's own monitor, which write ports of the guest as the guest would. */
+  const standstills: Array<[string, string[], string[]]> = [
+    [
+      'suspended',
+      [],
+      [
+        'o /w 0xcf8 0x80000b40',
+        'o /w 0xcfc 0x601',
+        'o /w 0xcf8 0x80000b80',
+        'o /w 0xcfc 0x1',
+        'o /h 0x604 0x2400',
+      ],
+    ],
+    ['guest-panicked', ['-device', 'pvpanic', '-action', 'panic=pause'], ['o /b 0x505 0x1']],
+    ['watchdog', ['-device', 'ib700', '-action', 'watchdog=pause'], ['o /b 0x443 0xf']],
+    [
+      'io-error',
+      [
+        '-drive',
+        'if=ide,werror=stop,driver=blkdebug,image.driver=null-co,image.size=1M,inject-error.0.event=none,inject-error.0.iotype=write,inject-error.0.errno=28',
+      ],
+      [
+        ...[
+          'o /b 0x1f6 0xe0',
+          'o /b 0x1f2 1',
+          'o /b 0x1f3 0',
+          'o /b 0x1f4 0',
+          'o /b 0x1f5 0',
+          'o /b 0x1f7 0x30',
+        ],
+        ...Array(256).fill('o /w 0x1f0 0'),
+      ],
+    ],
+    ['shutdown', ['-action', 'reboot=shutdown,shutdown=pause'], ['system_reset']],
+  ]
+
+  test.each(standstills)(
+    'a guest that is %s is saved, by an update, a verb and SIGTERM',
+    async (status, more, lines) => {
+      scene.write('vm-1', { arguments: [...scene.monitorArguments, ...more] })
+      const stands = async () => {
+        const run = await scene.counting('vm-1', '--discard-state')
+        const qmp = await scene.monitor()
+        for (const line of lines) await qmp.execute('human-monitor-command', { 'command-line': line })
+        const isThere = async () =>
+          ((await qmp.execute('query-status')) as { status: string }).status === status
+        await until(isThere, status)
+        return { run, qmp }
+      }
+      const goesOn = async () => {
+        if (status === 'suspended') return void (await scene.goesOn('vm-1'))
+        const run = scene.run('vm-1')
+        await run.says(new RegExp(`the guest was ${status} when it was saved, and stays ${status}`))
+        const qmp = await scene.monitor()
+        expect(await qmp.execute('query-status')).toMatchObject({ status })
+        qmp.close()
+      }
+      const { run, qmp } = await stands()
+      const broker = await connect({ socket: scene.broker.socket })
+      try {
+        for await (const { update } of broker.beginUpdate({ deadlineMs: 60_000 })) {
+          expect(update.state).not.toBe('failed')
+          if (update.state === 'ready') await broker.cancelUpdate(update.id)
+        }
+      } finally {
+        await broker.close()
+      }
+      qmp.close()
+      expect(await stop('vm-1', '--save')).toMatchObject({ code: 0 })
+      expect((await run.outcome).code).toBe(0)
+      await goesOn()
+      await stop('vm-1', '--quit')
+      const second = await stands()
+      second.qmp.close()
+      second.run.signal('SIGTERM')
+      expect(await second.run.outcome).toMatchObject({ code: 0 })
+      expect(await scene.state('vm-1')).toBe('saved')
+      await goesOn()
+    },
+  )
+
   test('a save that fails, and after which QEMU does not let the guest go on, says so, an update too; resume and SIGTERM go on from there', async () => {
     const refuses = path.join(scene.folder, 'refuses')
     const stubborn = scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))

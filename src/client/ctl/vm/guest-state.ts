@@ -24,6 +24,16 @@ import { GuestStuck } from './stuck'
 /** By rule, devices have so much beside QEMU's own memory. If they have more, a save finds out. */
 const devicesBytes = 2 * MiB
 const loadChunkBytes = MiB
+/** In QEMU's words: a guest that does not run, and that QEMU sends and loads as it stands. */
+const standingStates = new Set([
+  'guest-panicked',
+  'internal-error',
+  'io-error',
+  'paused',
+  'prelaunch',
+  'shutdown',
+  'watchdog',
+])
 /** Within it a disk undoes what a failed save has left there, or the guest does not go on. */
 export const undoMs = 10_000
 
@@ -79,15 +89,16 @@ export class GuestSaver {
     const leftMs = () => Math.max(0, deadline - performance.now())
     const status = await machine.status()
     await openState(this.state, leftMs())
-    const running = status === 'running'
+    // One that sleeps is woken as it is stopped.
+    const running = status === 'running' || status === 'suspended'
     const isSent = status === 'postmigrate' && this.has(machine)
-    if (!running && !isSent && status !== 'paused')
+    if (!running && !isSent && !standingStates.has(status))
       throw failed(`QEMU says the guest is ${status}: it can't be saved`)
     if (this.mayLackMemory)
       await rewriteFiles(this.memoryFiles(machine, order), { ms: leftMs(), signal: order.signal })
     const facts = isSent
       ? this.sent!.facts
-      : await this.prepare(machine, running || order.isKept, order, leftMs)
+      : await this.prepare(machine, status, running || order.isKept, order, leftMs)
     const pausedAt = Date.now()
     try {
       if (!isSent) this.sent = await this.send(machine, facts, order, leftMs)
@@ -121,6 +132,7 @@ export class GuestSaver {
   /** Does all that can be done while the guest runs. */
   private async prepare(
     machine: Machine,
+    status: string,
     running: boolean,
     order: SaveOrder,
     leftMs: () => number,
@@ -135,6 +147,7 @@ export class GuestSaver {
       machine: await machine.machineType(),
       qemu: await machine.version(),
       running,
+      status,
     }
     if (leftMs() === 0) throw failed('the deadline was over before the guest could be stopped')
     await unmark(this.state, { ms: leftMs(), signal })
@@ -144,13 +157,15 @@ export class GuestSaver {
 
   private async send(
     machine: Machine,
-    facts: SentGuest['facts'],
+    prepared: SentGuest['facts'],
     { signal }: SaveOrder,
     leftMs: () => number,
   ): Promise<SentGuest> {
     const { state } = this
     signal?.throwIfAborted()
-    if (facts.running) await machine.stop()
+    const status = prepared.running ? await machine.stop() : prepared.status
+    // It may have come to a stop by itself meanwhile.
+    const facts = { ...prepared, status, running: prepared.running && status === 'paused' }
     const { timesRun } = machine
     const unwritten: Buffer[] = []
     let bytes = 0

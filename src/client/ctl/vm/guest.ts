@@ -296,10 +296,11 @@ export class Guest {
     this.standing.enter('running')
     this.standing.describe('running')
     const downtime = downtimeOf(this.settings.name, saved, steps)
+    const { running, status = 'paused' } = saved
     log(
-      saved.running
+      running
         ? `the guest goes on ${afterPause(downtime)}`
-        : 'the guest was paused when it was saved, and stays paused',
+        : `the guest was ${status} when it was saved, and stays ${status}`,
     )
     void reportDowntime(this.parts.owner.broker, downtime)
   }

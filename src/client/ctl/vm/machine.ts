@@ -23,6 +23,8 @@ const lastWordsMs = 2_000
 /** For so long QEMU is asked again to let a guest go on. */
 const insistMs = 5_000
 const insistPollMs = 250
+/** A guest that falls asleep again at once is woken so often for a save. */
+const wakingsMax = 5
 
 /** A running QEMU and its monitor. The guest runs after cont(), or after passTo(). */
 export class Machine {
@@ -44,6 +46,7 @@ export class Machine {
   private stands = true
   /** The guest runs from now on, whoever let it. */
   onRun: () => void = () => {}
+  private onWake: () => void = () => {}
 
   private constructor(process: QemuProcess, qmp: Qmp, folder: string, starting: AbortSignal) {
     this.process = process
@@ -57,6 +60,7 @@ export class Machine {
         this.lastSwitches.stoppedAt = at
         this.stands = true
       }
+      if (name === 'WAKEUP') this.onWake()
       if (name !== 'RESUME') return
       this.lastSwitches.resumedAt = at
       this.stands = false
@@ -152,8 +156,26 @@ export class Machine {
       .reduce((sum, [, , used]) => sum + Number(used), 0)
   }
 
-  stop(): Promise<unknown> {
-    return this.run('stop')
+  /**
+   * Stops the guest. An older QEMU does not stop one that sleeps, and wakes it only as it sends it: so it is woken first.
+   * Returns how it stands, in QEMU's words: paused, or why it ran no more before.
+   */
+  async stop(): Promise<string> {
+    for (let attempt = 1; ; attempt++) {
+      await this.run('stop')
+      const status = await this.status()
+      if (status !== 'suspended') return status
+      if (attempt === wakingsMax) throw new Error('the guest falls asleep again as often as it is woken')
+      await this.wake()
+    }
+  }
+
+  private async wake(): Promise<void> {
+    const woken = new Promise<void>(resolve => {
+      this.onWake = resolve
+    })
+    await this.run('system_wakeup')
+    await within(woken, performance.now() + endMs, () => new Error('QEMU does not wake the guest'))
   }
 
   /** @throws QmpError; unless its kind is lost, the guest did not run */

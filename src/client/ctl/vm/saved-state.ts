@@ -17,6 +17,8 @@ export interface SavedFacts {
   readonly qemu: string
   /** The guest ran before the save stopped it. */
   readonly running: boolean
+  /** How the stopped guest stands, in QEMU's words: paused (the default), or why it ran no more before the save. */
+  readonly status?: string | undefined
   /** The update of the host that asked for it; null: none did. */
   readonly update: number | null
   /** When the guest was paused, and when it was saved: milliseconds since the Unix epoch. */
