@@ -232,13 +232,16 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
     this.recordHandOver(allocation, () => this.endMappings(resume(this.inventory, allocation)))
   }
 
-  private leaveHandOver(allocation: Allocation, holder: Holder): void {
-    this.recordHandOver(allocation, () => {
-      if (allocation.successorBy === holder) {
-        drop(this.inventory, allocation)
-        this.changed('successorLeft', allocation, { pid: holder.pid })
-      } else if (allocation.heldBy === holder && allocation.successor) this.completeHandOver(allocation)
-    })
+  /**
+   * One of its two processes has exited: a successor takes the place of a holder that is gone, and one that is gone is as if it had
+   * never come. Does nothing where both live. @throws Refusal RangeReadOnly
+   */
+  settleHandOver(allocation: Allocation): void {
+    const { holder, successor, successorBy } = allocation
+    if (!successorBy || (holder && successor)) return
+    if (successor) return this.completeHandOver(allocation)
+    drop(this.inventory, allocation)
+    this.changed('successorLeft', allocation, { pid: successorBy.pid })
   }
 
   /** Nobody waits for it, who could be refused. */
@@ -271,19 +274,20 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   }
 
   /**
-   * A holder has exited. What it held waits to be claimed, all of it from this moment on. The events and the indices follow in
-   * slices.
+   * A holder has exited. What it held waits to be claimed, all of it from this moment on. Its hand-overs, the events and the
+   * indices follow in slices; a claim in between settles the hand-over that it finds.
    */
   private async holderExited(holder: Holder): Promise<void> {
     this.log.info(
       { pid: holder.pid, allocations: holder.allocations.size, mappings: holder.mappings.size },
       'a holder has exited; its allocations can be claimed',
     )
-    for (const id of [...holder.allocations]) {
-      const allocation = this.inventory.byId.get(id)
-      if (allocation) this.leaveHandOver(allocation, holder)
-    }
     const slices = new Slices()
+    for (const id of [...holder.allocations]) {
+      await slices.next()
+      const allocation = this.inventory.byId.get(id)
+      if (allocation) this.recordHandOver(allocation, () => this.settleHandOver(allocation))
+    }
     const announced = new Set<Allocation>()
     for (const id of [...holder.mappings]) {
       await slices.next()

@@ -128,6 +128,7 @@ function claimOne(
   { secret, dryRun, takeOver }: Asked,
 ): Granted {
   checkIdle(allocation)
+  if (!dryRun) broker.settleHandOver(allocation)
   const asOwner = allocation.record.uid === session.uid
   const mappings = dormantOf(allocation, session.uid)
   if (!asOwner && mappings.length === 0)
