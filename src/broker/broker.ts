@@ -239,9 +239,11 @@ export class Broker implements ConsoleHost, PoisonHost, RevocationHost, SessionH
   settleHandOver(allocation: Allocation): void {
     const { holder, successor, successorBy } = allocation
     if (!successorBy || (holder && successor)) return
-    if (successor) return this.completeHandOver(allocation)
-    drop(this.inventory, allocation)
-    this.changed('successorLeft', allocation, { pid: successorBy.pid })
+    if (successor) this.completeHandOver(allocation)
+    else {
+      drop(this.inventory, allocation)
+      this.changed('successorLeft', allocation, { pid: successorBy.pid })
+    }
   }
 
   /** Nobody waits for it, who could be refused. */

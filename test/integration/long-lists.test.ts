@@ -73,44 +73,6 @@ test('what a process held can be claimed by another, all of it, from the moment 
   await until(async () => (await broker.ask('GetStatus', {})).unclaimed === 0, 'all are claimed')
 })
 
-test('what a process held passes to its successor in slices, and whole to who claims in between', async () => {
-  const [allocations, layouts] = [300, 20]
-  const first = await OtherProcess.start(broker.socket)
-  await first.run(
-    async ({ client }, [allocations, layouts, page]) => {
-      for (let index = 0; index < allocations; index++) {
-        await client.call('Allocate', { name: `over/${index}`, bytes: page })
-        for (let layout = 0; layout < layouts; layout++)
-          for (const fd of (await client.call('CreateMapping', { name: `over/${index}` })).fds) client.closeFd(fd)
-      }
-    },
-    [allocations, layouts, page] as const,
-  )
-  const second = await OtherProcess.start(broker.socket)
-  const names = Array.from({ length: allocations }, (_, index) => `over/${index}`)
-  await second.run(async ({ client }, names) => {
-    for (const name of names)
-      for (const fd of (await client.call('Claim', { name, takeOver: true })).fds) client.closeFd(fd)
-  }, names)
-  const [head, last] = [names[0]!, names.at(-1)!]
-  const client = broker.client()
-  const holderOf = async (name: string) => (await client.call('GetAllocation', { name })).allocation.holderPid
-  const killed = first.kill()
-  while ((await holderOf(head)) !== second.pid);
-  // Somebody was answered when one had passed and another not yet.
-  expect(await holderOf(last)).toBeNull()
-  const claimed = second.run(async ({ client }, name) => (await client.call('Claim', { name })).grants, last)
-  // All layouts are its own already.
-  expect(await claimed).toEqual([])
-  const { allocation } = await client.call('GetAllocation', { name: last })
-  expect(allocation).toMatchObject({ holderPid: second.pid, successorPid: null })
-  await killed
-  for (const name of names) await until(async () => (await holderOf(name)) === second.pid, `${name} has passed`)
-  await until(async () => (await broker.ask('GetStatus', {})).mappings === allocations * layouts, 'the former layouts are gone')
-  client.close()
-  await second.kill()
-})
-
 test('a page of a list is found without looking at all there is', async () => {
   const client = broker.client()
   let pages = 0
@@ -144,4 +106,48 @@ test('thousands of digests end while others are answered, and the freeze ends la
   for await (const { outcome, detail } of client.stream('Verify', { prefix: 'many/299' }))
     if (outcome === 'verified') verdicts.add(detail!)
   expect([...verdicts]).toEqual(['it has no digest'])
+})
+
+test('what a process held passes to its successor in slices, and whole to who claims in between', async () => {
+  const [allocations, layouts] = [300, 20]
+  const { mappings: before } = await broker.ask('GetStatus', {})
+  const first = await OtherProcess.start(broker.socket)
+  await first.run(
+    async ({ client }, [allocations, layouts, page]) => {
+      for (let index = 0; index < allocations; index++) {
+        await client.call('Allocate', { name: `over/${index}`, bytes: page })
+        for (let layout = 0; layout < layouts; layout++)
+          for (const fd of (await client.call('CreateMapping', { name: `over/${index}` })).fds)
+            client.closeFd(fd)
+      }
+    },
+    [allocations, layouts, page] as const,
+  )
+  const second = await OtherProcess.start(broker.socket)
+  const names = Array.from({ length: allocations }, (_, index) => `over/${index}`)
+  await second.run(async ({ client }, names) => {
+    for (const name of names)
+      for (const fd of (await client.call('Claim', { name, takeOver: true })).fds) client.closeFd(fd)
+  }, names)
+  const [head, last] = [names[0]!, names.at(-1)!]
+  const client = broker.client()
+  const holderOf = async (name: string) => (await client.call('GetAllocation', { name })).allocation.holderPid
+  const killed = first.kill()
+  while ((await holderOf(head)) !== second.pid);
+  // Somebody was answered when one had passed and another not yet.
+  expect(await holderOf(last)).toBeNull()
+  const claimed = second.run(async ({ client }, name) => (await client.call('Claim', { name })).grants, last)
+  // All layouts are its own already.
+  expect(await claimed).toEqual([])
+  const { allocation } = await client.call('GetAllocation', { name: last })
+  expect(allocation).toMatchObject({ holderPid: second.pid, successorPid: null })
+  await killed
+  for (const name of names)
+    await until(async () => (await holderOf(name)) === second.pid, `${name} has passed`)
+  await until(
+    async () => (await broker.ask('GetStatus', {})).mappings === before + allocations * layouts,
+    'the former layouts are gone',
+  )
+  client.close()
+  await second.kill()
 })

@@ -1,13 +1,25 @@
 /**
  * Proves that what goes wrong with a VM is said in plain words, and costs no guest: QEMU that does not start, dies, hangs or
- * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged.
+ * can't save; a save that has no room; a second runner; a broker that is away or frozen; what was saved and is damaged; what a VM's user or QEMU made up.
  */
-import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import path from 'node:path'
 import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { runNow } from '../support/child'
+import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
 import { faultyQemu, refusingQemu, Scene, silentQemu, slowQemu } from './scene'
 
@@ -626,6 +638,76 @@ withQemu(qemu => {
     } finally {
       server.close()
       for (const socket of sockets) socket.destroy()
+    }
+  })
+
+  test("what an earlier user left in the VM's folder is nothing to write through", async () => {
+    if (!needsRoot('a folder of another user')) return
+    scene.write('vm-1')
+    const folder = path.join(scene.runtime, 'vm-1')
+    const victim = path.join(scene.folder, 'victim')
+    const elsewhere = path.join(scene.folder, 'elsewhere')
+    writeFileSync(victim, 'its own\n')
+    mkdirSync(elsewhere)
+    writeFileSync(path.join(elsewhere, 'kept'), '')
+    mkdirSync(path.join(folder, 'more'), { recursive: true })
+    symlinkSync(victim, path.join(folder, 'status.json.part'))
+    symlinkSync(elsewhere, path.join(folder, 'more/link'))
+    chmodSync(folder, 0o777)
+    for (const each of [folder, path.join(folder, 'more')]) chownSync(each, 65534, 65534)
+    const server = createServer().listen(path.join(folder, 'control.sock'))
+    try {
+      // Another user may run the VM there.
+      expect(await scene.run('vm-1').outcome).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('VmRuns: vm-1 is run by another user'),
+      })
+    } finally {
+      server.close()
+    }
+    const run = await scene.counting('vm-1')
+    expect(statSync(folder)).toMatchObject({ uid: 0, mode: 0o40700 })
+    expect(readdirSync(folder).sort()).toEqual(['control.sock', 'status.json'])
+    expect(readFileSync(victim, 'utf8')).toBe('its own\n')
+    expect(readdirSync(elsewhere)).toEqual(['kept'])
+    expect(await vm('vm-1')).toMatchObject({ state: 'running', pid: run.pid })
+  })
+
+  test('an order for a VM does not reach the runner of another by a link', async () => {
+    scene.write('vm-1')
+    scene.write('vm-2')
+    const run = await scene.counting('vm-1')
+    const folder = path.join(scene.runtime, 'vm-2')
+    mkdirSync(folder, { mode: 0o700 })
+    symlinkSync('../vm-1/control.sock', path.join(folder, 'control.sock'))
+    expect(await stop('vm-2', '--quit')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('vm-2 does not run'),
+    })
+    expect(await scene.state('vm-2')).toBe('stopped')
+    await run.countsOn()
+  })
+
+  test('words of a runner and of QEMU are shown on a terminal, and not obeyed', async () => {
+    const bad = scene.program('bad', '#!/bin/sh\nprintf "last \\033[2Jwords\\n" >&2\nexit 3\n')
+    scene.write('vm-1', { vm: `qemu = "${bad}"` })
+    const { stderr } = await scene.run('vm-1').outcome
+    expect(stderr).toContain('last \\u001b[2Jwords\n')
+    expect(stderr).not.toContain('\u001b')
+    const answer = { state: '\u001b[2J', from: '\u001b]0;x\u0007', to: 'y', downtimeMs: null, changes: [] }
+    scene.write('vm-1')
+    const control = path.join(scene.runtime, 'vm-1/control.sock')
+    rmSync(control, { force: true })
+    const server = createServer(socket =>
+      socket.resume().end(`${JSON.stringify({ done: answer })}\n`),
+    ).listen(control)
+    try {
+      expect((await stop('vm-1')).stdout).toBe('vm-1 is \\u001b[2J\n')
+      expect((await scene.ctl('vm', 'resume', 'vm-1')).stdout).toBe('vm-1 is \\u001b[2J\n')
+      for (const options of [[], ['--dry-run']])
+        expect((await scene.ctl('vm', 'upgrade', 'vm-1', ...options)).stdout).toContain('\\u001b]0;x\\u0007')
+    } finally {
+      server.close()
     }
   })
 

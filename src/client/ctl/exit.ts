@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { BrokerError } from '../errors'
-import { printable } from './table'
+import { printableLines } from './table'
 
 export const exitCode = {
   good: 0,
@@ -100,10 +100,7 @@ export function explain(
   if (json) return { text: JSON.stringify({ error: code, message, parameters, hint }), exit }
   const lines = [`broker-ctl: ${code}: ${message}`, ...(hint ? [`hint: ${hint}`] : [])]
   return {
-    text: lines
-      .flatMap(line => line.split('\n'))
-      .map(printable)
-      .join('\n'),
+    text: lines.map(printableLines).join('\n'),
     exit,
   }
 }

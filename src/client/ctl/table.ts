@@ -1,11 +1,11 @@
 import type { Columns, Fields } from '../../../protocol/columns'
-import { printable } from '../../../protocol/printable'
+import { printable, printableLines } from '../../../protocol/printable'
 import { formatDuration, formatSize } from '../../../protocol/units'
 import { cellsOf } from './terminal/cells'
 import { type Color, paint } from './terminal/color'
 
 export { address, type CellColor, count, verdictColor } from '../../../protocol/columns'
-export { type Color, paint, printable }
+export { type Color, paint, printable, printableLines }
 
 /** Aligned columns under their titles, without trailing blanks. */
 export function table<T>(rows: readonly T[], columns: Columns<T>): string {

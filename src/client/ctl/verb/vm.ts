@@ -111,7 +111,7 @@ not let it go on; the error says which, and why.`,
       const request = { ask: 'stop', how: modes[0] }
       const done = await askForChange<{ state: string; forced?: boolean }>(name, request, json)
       const forced = done.forced ? '; it did not switch itself off in time' : ''
-      print(json, { name, ...done }, () => `${name} is ${done.state}${forced}`)
+      print(json, { name, ...done }, () => printable(`${name} is ${done.state}${forced}`))
     })
 }
 
@@ -126,7 +126,7 @@ order at a monitor, goes on too.`,
   }).action(async (name: string, _options, command: Command) => {
     const { json = false } = command.optsWithGlobals<CommonOptions>()
     const done = await askForChange<{ state: string }>(name, { ask: 'resume' }, json)
-    print(json, { name, ...done }, () => `${name} is ${done.state}`)
+    print(json, { name, ...done }, () => printable(`${name} is ${done.state}`))
   })
 }
 
@@ -172,9 +172,9 @@ like this: the verb refuses, and names them.`,
         const request = { ask: 'upgrade', text: readFileSync(file, 'utf8'), qemu, dryRun }
         const { from, to, downtimeMs, ...done } = await askForChange<UpgradeAnswer>(name, request, json)
         print(json, { name, from, to, downtimeMs, ...done }, () => {
-          if (dryRun) return `${name} runs in QEMU ${from}; QEMU ${to} could take it`
+          if (dryRun) return printable(`${name} runs in QEMU ${from}; QEMU ${to} could take it`)
           const pause = downtimeMs === null ? '' : `; the guest stood still for ${downtimeMs.toFixed(1)} ms`
-          return `${name} runs in QEMU ${to}, before in ${from}${pause}`
+          return printable(`${name} runs in QEMU ${to}, before in ${from}${pause}`)
         })
       },
     )

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { closeSync, constants, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { exitCode, Failure } from '../exit'
 import { JsonLines } from './json-lines'
@@ -30,6 +30,8 @@ interface Controlled {
   upgrade(request: UpgradeRequest, progress: (text: string) => void): Promise<object>
 }
 
+/** Of linux/fcntl.h (O_PATH), with which a link is opened as itself. */
+const noFollow = 0o10000000 | constants.O_NOFOLLOW
 const connectionsMax = 16
 const heartbeatMs = 5_000
 
@@ -87,7 +89,8 @@ function isUpgrade(request: object): request is UpgradeRequest {
 }
 
 /**
- * Asks a runner. undefined: there is no runner.
+ * Asks a runner. undefined: there is no runner. The folder is the VM's user's: a link there to another socket, such as that of
+ * another VM's runner, must not get the orders of whoever asks.
  * @param options quietMs: the runner must say something, even if only progress, in each such time
  * @throws Failure with the runner's words; RunnerGone: it ended before it answered; NoAnswer: it says nothing
  */
@@ -98,11 +101,21 @@ export function askRunner<T extends object>(
 ): Promise<T | undefined> {
   const { quietMs, signal, onProgress } = options
   return new Promise((resolve, reject) => {
-    const connection = connect(socket)
+    let place: number
+    try {
+      place = openSync(socket, noFollow)
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return resolve(undefined)
+      return reject(new Failure('NoAnswer', message, exitCode.refused))
+    }
+    const connection = connect(`/proc/self/fd/${place}`)
     let answered = false
     let isThere = false
     const settle = (act: () => void) => {
+      if (answered) return
       answered = true
+      closeSync(place)
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
       connection.destroy()

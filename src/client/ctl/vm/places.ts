@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   chownSync,
   closeSync,
   constants,
@@ -6,8 +7,11 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
@@ -74,19 +78,22 @@ export class VmPlaces {
     return path.join(this.folder, 'control.sock')
   }
 
-  /** Makes the folder, for the user that QEMU runs as. @throws Failure */
+  /**
+   * Makes the folder, for the user that QEMU runs as. One that others could get into may have their links in it: it goes, with all in
+   * it. @throws Failure
+   */
   prepare(uid: number, gid: number): void {
     try {
       makeFolder(path.dirname(this.folder), 0o755)
+      const found = lstatSync(this.folder, { throwIfNoEntry: false })
+      if (found && !found.isDirectory()) throw new Error(`${this.folder} is no folder`)
+      if (this.isOpenTo(uid)) removeTree(this.folder)
       try {
         mkdirSync(this.folder, { mode: 0o700 })
+        if (process.getuid!() === 0) chownSync(this.folder, uid, gid)
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
-      const found = lstatSync(this.folder)
-      if (!found.isDirectory()) throw new Error(`${this.folder} is no folder`)
-      if (process.getuid!() === 0) chownSync(this.folder, uid, gid)
-      else if (found.uid !== uid) throw new Error(`${this.folder} belongs to uid ${found.uid}`)
     } catch (error) {
       throw new Failure('RuntimeFolder', (error as Error).message, exitCode.refused)
     }
@@ -94,10 +101,17 @@ export class VmPlaces {
       throw new Failure('RuntimeFolder', `${this.control} is too long for a socket`, exitCode.refused)
   }
 
+  /** Whether the folder is there, and others than this uid may have put something into it. */
+  isOpenTo(uid: number): boolean {
+    const found = lstatSync(this.folder, { throwIfNoEntry: false })
+    return found !== undefined && (found.uid !== uid || (found.mode & 0o777) !== 0o700)
+  }
+
   /** Replaces the record as a whole. */
   write(record: VmRecord): void {
     const part = `${this.file}.part`
-    writeFileSync(part, `${JSON.stringify(record)}\n`)
+    rmSync(part, { force: true })
+    writeFileSync(part, `${JSON.stringify(record)}\n`, { flag: 'wx', mode: 0o600 })
     renameSync(part, this.file)
   }
 
@@ -120,4 +134,19 @@ export class VmPlaces {
   private get file(): string {
     return path.join(this.folder, 'status.json')
   }
+}
+
+/**
+ * Each folder becomes this user's alone before its names are looked at: nobody can put a link in the place of one meanwhile.
+ * @throws Error where it belongs to somebody else, and this user is not root
+ */
+function removeTree(folder: string): void {
+  chownSync(folder, process.getuid!(), process.getgid!())
+  chmodSync(folder, 0o700)
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const place = path.join(folder, entry.name)
+    if (entry.isDirectory()) removeTree(place)
+    else rmSync(place)
+  }
+  rmdirSync(folder)
 }

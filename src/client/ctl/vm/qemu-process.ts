@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { exitCode, Failure } from '../exit'
+import { printableLines } from '../table'
 import { monitorFd } from './command-line'
 import { type Inherited, Launcher } from './launcher'
 
@@ -68,7 +69,7 @@ export class QemuProcess {
   }
 
   private hear(text: string): void {
-    process.stderr.write(text)
+    process.stderr.write(printableLines(text))
     const lines = (this.unfinished + text).split('\n')
     this.unfinished = lines.pop()!.slice(0, lineCharactersMax)
     this.lines.push(...lines.map(line => line.slice(0, lineCharactersMax)))

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
+import { printable } from '../table'
 import { JsonLines } from './json-lines'
 
 /** QEMU refused a command, did not answer it in time, or is gone. The message names the command. */
@@ -157,5 +158,5 @@ function clockOf({ timestamp }: Record<string, unknown>): number {
 
 function description(error: unknown): string {
   const { desc } = (error ?? {}) as { desc?: unknown }
-  return typeof desc === 'string' ? desc : `QEMU refuses, and says ${JSON.stringify(error)}`
+  return typeof desc === 'string' ? printable(desc) : `QEMU refuses, and says ${JSON.stringify(error)}`
 }

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../../../native'
 import { type Broker, BrokerError, connect } from '../../index'
 import { exitCode, Failure } from '../exit'
-import { serveControl } from './control'
+import { printableLines } from '../table'
+import { askRunner, serveControl } from './control'
 import { marginMs } from './guest'
 import type { Inherited } from './launcher'
 import { VmPlaces } from './places'
@@ -31,6 +32,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   const secret = secretOf(settings)
   const inherited = openTaps(settings)
   const places = new VmPlaces(options.runtimeRoot, settings.name)
+  if (places.isOpenTo(user.uid)) await checkUnserved(places.control, settings.name)
   places.prepare(user.uid, user.gid)
   become(user)
 
@@ -39,7 +41,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   const starting = new AbortController()
   let onStop = () => starting.abort()
   for (const name of stopSignals) process.on(name, () => onStop())
-  const log = (text: string) => process.stderr.write(`${settings.name}: ${text}\n`)
+  const log = (text: string) => process.stderr.write(`${settings.name}: ${printableLines(text)}\n`)
   const manager = serviceManager()
   manager.extend(settings.startMs + marginMs)
   const broker = await connect({
@@ -103,6 +105,17 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   } finally {
     await broker.close()
   }
+}
+
+/** A folder that is made anew takes the socket from a runner of another user, which would not be reached any more. @throws Failure VmRuns */
+async function checkUnserved(control: string, name: string): Promise<void> {
+  const isServed = await askRunner(control, { ask: 'state' }, { quietMs: leavingMs }).then(
+    answer => answer !== undefined,
+    () => true,
+  )
+  if (!isServed) return
+  const message = `${name} is run by another user already, or a process listens on ${control}`
+  throw new Failure('VmRuns', message, exitCode.refused)
 }
 
 /** The claim of the state is the right to run the VM: the broker gives it to one process. @throws Failure VmRuns */

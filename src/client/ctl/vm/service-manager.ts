@@ -1,6 +1,12 @@
 import { native } from '../../../../native'
+import { printable } from '../table'
 
-/** Reports to systemd, if it started this process with Type=notify. */
+const statusCharactersMax = 1000
+
+/**
+ * Reports to systemd, if it started this process with Type=notify. A message has lines of KEY=VALUE; a status may hold words of
+ * QEMU's, which must not be more lines.
+ */
 export interface ServiceManager {
   ready(status: string): void
   status(text: string): void
@@ -19,9 +25,14 @@ export function serviceManager(address = process.env.NOTIFY_SOCKET): ServiceMana
     }
   }
   return {
-    ready: status => send(`READY=1\nSTATUS=${status}`),
-    status: text => send(`STATUS=${text}`),
+    ready: status => send(`READY=1\nSTATUS=${line(status)}`),
+    status: text => send(`STATUS=${line(text)}`),
     stopping: () => send('STOPPING=1'),
     extend: ms => send(`EXTEND_TIMEOUT_USEC=${Math.ceil(ms * 1000)}`),
   }
+}
+
+/** Of a reason, `vm list` shows the first line too; systemd drops a message of more than 4096 bytes. */
+function line(text: string): string {
+  return printable(text.split('\n', 1)[0]!).slice(0, statusCharactersMax)
 }
