@@ -2,9 +2,10 @@
  * Proves that a memfd range that is to be preserved over kexec works and tells the truth where the kernel can't do it, that
  * its sessions keep their names apart, and that it sees beforehand what memory there is. Real kernels preserve in the lab.
  */
-import { closeSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { native } from '../../native'
 import { parseConfig } from '../../src/broker/config/config'
 import { type Item, rangeOfStoreName, storeName } from '../../src/broker/service/inherited'
@@ -21,6 +22,7 @@ import { Preservation } from '../../src/broker/source/memfd/preservation'
 import { RetrievedSessions } from '../../src/broker/source/memfd/retrieved-sessions'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
 import { WorkerLost } from '../../src/broker/worker/errors'
+import type { WaitBudget } from '../../src/broker/worker/worker-pool'
 import { TestBroker, until } from '../support/test-broker'
 import { refused, removed, type Sessions, stored, stuck, taken, withSessions } from './support/sessions'
 
@@ -332,16 +334,22 @@ test(
 const memories = [1, 2].map(id => ({ id, uid: 0, bytes: 0 }) as AllocationMemory)
 
 /** A range that an update preserves, and what its host hears. */
-function overKexec({ preservation: next, retrieved: before, store, fd }: Sessions) {
+function overKexec(
+  { preservation: next, retrieved: before, store, fd }: Sessions,
+  readRoom = () => new Room(),
+) {
   const limits: string[] = []
   const host = { fdStore: store, limited: (why: string) => limits.push(why), unavailable: () => {} }
   const kept = new OverKexec(
     'update',
     { range: 'kept', before, next },
     host as Partial<SourceHost> as SourceHost,
+    readRoom,
   )
-  const preserve = (ids = [1, 2]) => kept.preserve(memories, new Map(ids.map(id => [id, fd])), fd)
-  return { kept, limits, preserve }
+  const over = new AbortController()
+  const preserve = (ids = [1, 2], of = memories) =>
+    kept.preserve(of, new Map(ids.map(id => [id, fd])), fd, over.signal)
+  return { kept, limits, over, preserve }
 }
 
 test.each<[Item, (boolean | undefined)[]]>([
@@ -377,6 +385,66 @@ test(
     expect(kept.isComplete).toBe(true)
     await kept.unpreserve()
     expect(kept.isComplete).toBe(false)
+  }),
+)
+
+const createdIn = (done: readonly string[]) => done.filter(text => text.startsWith('create '))
+
+test(
+  'the kernel is asked for nothing more once a freeze is over, and nothing counts as kept',
+  withSessions(async sessions => {
+    const { kept, limits, over, preserve } = overKexec(sessions)
+    sessions.onPreserve = () => over.abort()
+    sessions.failures.set('preserve', stuck)
+    await preserve()
+    expect(createdIn(sessions.done)).toEqual(['create table', 'create 1'])
+    expect(kept.isComplete).toBe(false)
+    expect(limits).toEqual([])
+    await kept.unpreserve()
+    expect(sessions.preservation.size).toBe(0)
+  }),
+)
+
+test(
+  'who keeps one memfd after another locked for a while loses its own memory, and has its uid in the reason',
+  withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    const of = Array.from({ length: 40 }, (_, at) => ({ id: at + 1, uid: at < 30 ? 7 : 8, bytes: 0 }))
+    const ids = of.map(({ id }) => id)
+    const budgets = new Set<WaitBudget>()
+    sessions.onPreserve = budget => {
+      budgets.add(budget!)
+      // The first of them is of uid 7.
+      if (budget === [...budgets][0]) budget!.leftMs -= 1900
+    }
+    await preserve(ids, of as AllocationMemory[])
+    expect(ids.filter(id => kept.keeps(id))).toEqual([1, 2, 3, ...ids.slice(30)])
+    expect(limits).toEqual([
+      expect.stringMatching(/^a kexec loses memory of it \(allocation 4: uid 7 kept .*, and 26 more\)/),
+    ])
+    expect(kept.isComplete).toBe(false)
+    sessions.onPreserve = () => {}
+    await preserve(ids, of as AllocationMemory[])
+    expect(kept.isComplete).toBe(true)
+  }),
+)
+
+test(
+  'memory that others have taken while the kernel waited is not preserved',
+  withSessions(async sessions => {
+    let availableKib = 1000
+    const meminfo = () => `MemAvailable: ${availableKib} kB\n`
+    const { kept, preserve } = overKexec(sessions, () => new Room(meminfo(), Number.POSITIVE_INFINITY))
+    ftruncateSync(sessions.fd, 200 * 1024)
+    sessions.onPreserve = async () => {
+      availableKib = 300
+      await sleep(1100)
+    }
+    // The second has no room beside the third, which the kernel is asked for meanwhile.
+    const of = [1, 2, 3].map(id => ({ id, uid: id === 3 ? 8 : 7, bytes: 0 }))
+    await expect(preserve([1, 2, 3], of as AllocationMemory[])).rejects.toMatchObject({ code: 'ENOSPC' })
+    expect(createdIn(sessions.done).sort()).toEqual(['create 1', 'create 3', 'create table'])
+    expect([1, 2, 3].map(id => kept.keeps(id))).toEqual([true, false, true])
   }),
 )
 

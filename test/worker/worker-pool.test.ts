@@ -19,7 +19,8 @@ import path from 'node:path'
 import { native } from '../../native'
 import { NotInTime } from '../../src/broker/worker/errors'
 import { operateOnFile } from '../../src/broker/worker/file-operation'
-import { WorkerPool } from '../../src/broker/worker/worker-pool'
+import { encodeRequest } from '../../src/broker/worker/request'
+import { type WaitBudget, WorkerPool } from '../../src/broker/worker/worker-pool'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { until } from '../support/test-broker'
 
@@ -125,6 +126,27 @@ test('a worker that stands still is late in time, the next job has another, and 
   await until(() => !pool.pids.includes(worker!), 'and reaped')
   closeSync(pidfd)
   closeSync(file)
+})
+
+test('a budget pays for sleep in its function of the kernel alone, in all jobs that share it', async () => {
+  const own = openSync('/dev/null', 'r')
+  const close = (budget: WaitBudget, deadlineMs = soonMs) =>
+    pool.run(uid, { request: encodeRequest('close', []), fds: [own], deadlineMs, budget })
+  const stop = () => process.kill(pool.pids[0]!, 'SIGSTOP')
+  const budget = { asleepIn: 'do_signal_stop', leftMs: 100 }
+  await close(budget)
+  expect(budget.leftMs).toBe(100)
+  const other = { asleepIn: 'memfd_luo_preserve', leftMs: 100 }
+  stop()
+  expect(await close(other, 500)).toMatchObject({ kind: 'late' })
+  expect(other.leftMs).toBe(100)
+  await until(() => pool.pids.length === 0, 'the late one is reaped')
+  pool.start()
+  await close(budget)
+  stop()
+  expect(await close(budget)).toMatchObject({ kind: 'late' })
+  expect(budget.leftMs).toBeLessThanOrEqual(0)
+  closeSync(own)
 })
 
 test('a worker that is ended from outside costs its job, not the pool', async () => {

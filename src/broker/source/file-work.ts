@@ -3,8 +3,8 @@ import type { Extent } from '../../../protocol/table'
 import { GiB, MiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
-import { endSession, preserveFile } from '../worker/preserve-file'
-import type { WorkerPool } from '../worker/worker-pool'
+import { endSession, preserveFile, preserveWaitsIn } from '../worker/preserve-file'
+import type { WaitBudget, WorkerPool } from '../worker/worker-pool'
 
 /**
  * Operations on files that take the inode's lock. Whoever else has the file open can hold that lock for ever, so none of these
@@ -30,14 +30,17 @@ export interface FileWork {
   sync(uid: number, fd: number): Promise<void>
   /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
-  /** Adds it to a session of the kernel's Live Update Orchestrator. */
-  preserve(uid: number, fd: number, session: number, token: number): Promise<void>
+  /** Adds it to a session of the kernel's Live Update Orchestrator. budget: for files of an owner together. */
+  preserve(uid: number, fd: number, session: number, token: number, budget?: WaitBudget): Promise<void>
   /** Closes such a session, which it takes over. A failure leaves it open. */
   endSession(uid: number, session: number): Promise<void>
 }
 
 /** For operations that take the kernel a moment once it has the lock. */
 const lockMs = 2000
+/** For operations on many files, one after another, of an owner that keeps each locked for a while. */
+export const lockBudgetMs = 2 * lockMs
+export const lockBudget = (): WaitBudget => ({ asleepIn: preserveWaitsIn, leftMs: lockBudgetMs })
 /** For operations that clear or free memory, once the kernel has the lock. A busy host needs a fraction of it. */
 const memoryMs = 30_000
 /** For operations that wait for a filesystem's journal, where that moves on. */
@@ -90,8 +93,8 @@ export class WorkerFiles implements FileWork {
     return presentPages(this.pool, uid, fd, { offset, length, pageBytes }, memoryMs, lockMs)
   }
 
-  preserve(uid: number, fd: number, session: number, token: number): Promise<void> {
-    return preserveFile(this.pool, uid, { fd, session, token }, lockMs)
+  preserve(uid: number, fd: number, session: number, token: number, budget?: WaitBudget): Promise<void> {
+    return preserveFile(this.pool, uid, { fd, session, token }, lockMs, budget)
   }
 
   endSession(uid: number, session: number): Promise<void> {

@@ -211,9 +211,10 @@ export interface Source {
   ): Promise<void>
   /**
    * Where it is to survive a kexec during updates only: from now on the memory of these does, until unpreserve().
+   * over is aborted once it need not any more: it then asks the host for nothing more, and some of the memory survives.
    * @throws SourceError: the host can't do it
    */
-  preserve?(memories: readonly AllocationMemory[]): Promise<void>
+  preserve?(memories: readonly AllocationMemory[], over: AbortSignal): Promise<void>
   unpreserve?(): Promise<void>
   /**
    * With forcedRevoke: takes the memory away from everybody at once and keeps its contents. held: it took nothing away. Either

@@ -2,11 +2,15 @@ import { closeSync, fstatSync } from 'node:fs'
 import { check } from '../../../native'
 import { NotInTime } from './errors'
 import { encodeRequest, u64 } from './request'
-import type { Owner, WorkerPool } from './worker-pool'
+import type { Owner, WaitBudget, WorkerPool } from './worker-pool'
+
+/** The kernel's function that waits for the inode's lock. While that works, or waits for anything else, it is in another one. */
+export const preserveWaitsIn = 'memfd_luo_preserve'
 
 /**
  * Adds a file to a session of the kernel's Live Update Orchestrator, under a token, in a worker: the kernel takes the inode's
  * lock, and fills the file's holes. It takes as long as the kernel works on it. stuckMs: it may sleep for so long without work.
+ * budget: for its waits for the lock.
  * @throws SystemError with the kernel's errno, or when no worker can start
  * @throws NotInTime when it has not come back. The kernel may still do it
  */
@@ -15,6 +19,7 @@ export async function preserveFile(
   owner: Owner,
   { fd, session, token }: { fd: number; session: number; token: number },
   stuckMs: number,
+  budget?: WaitBudget,
 ): Promise<void> {
   const { dev, ino } = fstatSync(fd)
   const outcome = await pool.run(owner, {
@@ -22,6 +27,7 @@ export async function preserveFile(
     fds: [fd, session],
     deadlineMs: Number.POSITIVE_INFINITY,
     stuckMs,
+    budget,
     blame: `file ${dev}:${ino}`,
   })
   if (outcome.kind === 'late') throw new NotInTime('ioctl', 'the kernel has not preserved a file in time')

@@ -7,6 +7,12 @@ import { WorkerProcess } from './worker-process'
 /** The owner who pays for a job; jobs have their turns by owner. A uid, if it is one's job. */
 export type Owner = number | string
 
+/** What is left for workers to sleep in one function of the kernel. Jobs may share it. The pool ends a job that sleeps there longer. */
+export interface WaitBudget {
+  readonly asleepIn: string
+  leftMs: number
+}
+
 interface Job {
   request: Uint8Array
   /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
@@ -17,6 +23,7 @@ interface Job {
   deadlineMs: number
   /** If the kernel tells a worker nothing for so long, the worker is stuck. For jobs that show their steps. */
   stuckMs?: number
+  budget?: WaitBudget | undefined
   /** The cause if the worker never ends: a file. Default: the owner. */
   blame?: Owner
 }
@@ -42,6 +49,9 @@ const abandonedPerOwnerMax = 12
 const abandonedMax = 128
 /** The pool keeps workers for the next job: one always, others for so long. */
 const idleMs = 1000
+/** Time between two looks where a worker sleeps: the first, which doubles, and the longest. */
+const budgetLookMs = 2
+const budgetLookMsMax = 32
 
 /**
  * Processes for system calls that another process can prolong: such calls end by SIGKILL only, if at all. The pool kills a
@@ -106,7 +116,8 @@ export class WorkerPool {
     expires: number,
     fault: { owner: Owner; blame: Owner },
   ): Promise<Outcome> {
-    const { stuckMs = Number.POSITIVE_INFINITY } = job
+    const { stuckMs = Number.POSITIVE_INFINITY, budget } = job
+    let lookMs = budget ? budgetLookMs : stuckMs / 2
     let timer: NodeJS.Timeout | undefined
     let answered = false
     const late = new Promise<Outcome>(resolve => {
@@ -115,7 +126,11 @@ export class WorkerPool {
         const now = performance.now()
         const { steps, pid } = worker.progress
         if (steps !== seen.steps || worker.isRunnable) seen = { steps, at: now }
-        if (now < expires && now - seen.at < stuckMs) {
+        // Never more than was to pass: this process may have stood still while the worker worked.
+        const spends = budget && worker.asleepIn === budget.asleepIn
+        if (spends) budget.leftMs -= lookMs
+        if (now < expires && now - seen.at < stuckMs && !(spends && budget.leftMs <= 0)) {
+          if (budget) lookMs = Math.min(2 * lookMs, budgetLookMsMax)
           wait()
           return
         }
@@ -124,7 +139,7 @@ export class WorkerPool {
         resolve({ kind: 'late', found, pid, gone: worker.ended })
       }
       const wait = () => {
-        const ms = Math.min(expires - performance.now(), stuckMs / 2)
+        const ms = Math.min(expires - performance.now(), lookMs)
         if (ms === Number.POSITIVE_INFINITY) return
         // This process may have stood still itself while the answer was there. So it reads the answer first.
         timer = setTimeout(() => setImmediate(() => answered || look()), Math.max(1, ms))

@@ -128,6 +128,15 @@ export class WorkerProcess {
     }
   }
 
+  /** The kernel's function in which it waits, but for the scheduler's; undefined: the kernel does not tell. */
+  get asleepIn(): string | undefined {
+    try {
+      return readFileSync(`/proc/${this.pid}/wchan`, 'latin1')
+    } catch {
+      return undefined
+    }
+  }
+
   /** Kills the worker. Its end may take long, or never come: see ended. Its present job gets no answer any more. */
   kill(): void {
     if (this.pidfd === undefined) return

@@ -6,6 +6,7 @@ import type { FileWork } from '../../../src/broker/source/file-work'
 import { Preservation } from '../../../src/broker/source/memfd/preservation'
 import { RetrievedSessions } from '../../../src/broker/source/memfd/retrieved-sessions'
 import { NotInTime } from '../../../src/broker/worker/errors'
+import type { WaitBudget } from '../../../src/broker/worker/worker-pool'
 
 /** Sessions that are no kernel's: what the broker does with them, and in which order. */
 export class Sessions {
@@ -13,6 +14,8 @@ export class Sessions {
   readonly opened: number[] = []
   /** Fails the next operation of that name. */
   readonly failures = new Map<'take' | 'retrieve' | 'finish' | 'create' | 'preserve' | 'endSession', Error>()
+  /** Where the kernel waits for a lock. */
+  onPreserve: (budget?: WaitBudget) => void | Promise<void> = () => {}
   isReading = true
   /** The fd store refuses items of that name. */
   refused: Item | undefined
@@ -23,7 +26,10 @@ export class Sessions {
   readonly kernel: ConstructorParameters<typeof RetrievedSessions>[2]
   readonly retrieved: RetrievedSessions
   private readonly files = {
-    preserve: async () => this.perform('preserve', 'work'),
+    preserve: async (_uid, _fd, _session, _token, budget) => {
+      await this.onPreserve(budget)
+      this.perform('preserve', 'work')
+    },
     endSession: async (_uid: number, session: number) => {
       this.perform('endSession')
       closeSync(session)

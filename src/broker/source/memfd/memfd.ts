@@ -230,8 +230,8 @@ export class MemfdSource implements Source {
     await overKexec?.recover(memories, this.files, this.table!)
   }
 
-  async preserve(memories: readonly AllocationMemory[]): Promise<void> {
-    await this.opened.overKexec?.preserve(memories, this.files, this.table!)
+  async preserve(memories: readonly AllocationMemory[], over: AbortSignal): Promise<void> {
+    await this.opened.overKexec?.preserve(memories, this.files, this.table!, over)
   }
 
   async unpreserve(): Promise<void> {

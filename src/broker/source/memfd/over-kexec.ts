@@ -1,4 +1,3 @@
-import { fstatSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Preserve } from '../../../../protocol/source/memfd'
 import type { Call } from '../../../../protocol/wire/responder'
@@ -6,11 +5,11 @@ import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
 import { isShared, type Part, type Session } from '../../service/inherited'
-import { NotInTime } from '../../worker/errors'
 import type { AllocationMemory, SourceHost } from '../source'
 import { checkChargeable, Room } from './host-memory'
 import { bootFrees, isHandedOver, isOfKernelBefore, partOf, restartHere, whyNotLive } from './live-sessions'
 import { type Memfd, Preservation } from './preservation'
+import { isKernelLate, PreserveRound } from './preserve-round'
 import { type Failures, RetrievedSessions } from './retrieved-sessions'
 
 /** For the service manager to close a session. */
@@ -35,6 +34,7 @@ export class OverKexec {
     private readonly when: Preserve,
     private readonly sessions: Sessions,
     private readonly host: SourceHost,
+    private readonly readRoom = () => new Room(),
   ) {}
 
   /** undefined: this host can't do it. Also where it is not asked for any more: the kernel before may have been asked. */
@@ -213,15 +213,19 @@ export class OverKexec {
     this.unshared.clear()
   }
 
-  /** For an update. @throws SourceError with the kernel's code; Refusal LimitExceeded: the fd store is full */
+  /**
+   * For an update. Once over is aborted, it asks for nothing more, and answers soon. @throws SourceError with the kernel's code;
+   * Refusal LimitExceeded: the fd store is full
+   */
   async preserve(
     memories: readonly AllocationMemory[],
     files: ReadonlyMap<number, number>,
     table: number,
+    over: AbortSignal,
   ): Promise<void> {
     if (this.when !== 'update') return
-    const failures = await this.inHurry(() => this.preserveAll(memories, files, table))
-    if (failures.size === 0) return
+    const failures = await this.inHurry(() => this.preserveAll(memories, files, table, over))
+    if (failures.size === 0 || over.aborted) return
     // A holder that keeps its own memory locked stops no freeze, and neither does memory that nobody can use.
     const { unavailable } = this
     const refused = [...failures].filter(([part, error]) => !unavailable.has(part) && !isKernelLate(error))
@@ -236,46 +240,18 @@ export class OverKexec {
     memories: readonly AllocationMemory[],
     files: ReadonlyMap<number, number>,
     table: number,
+    over?: AbortSignal,
   ): Promise<Failures> {
     const { before, next } = this.sessions
     const all: Memfd[] = [{ part: 'table', fd: table, uid: process.getuid!() }]
     for (const { id, uid } of memories) if (files.has(id)) all.push({ part: id, fd: files.get(id)!, uid })
     const failures: Failures = new Map(this.unavailable)
-    const fail = (more: Failures) => {
-      for (const [part, error] of more) failures.set(part, error)
-    }
-    fail(await before.finish(all.map(({ part }) => part)))
-    const room = new Room()
-    const attempt = async (part: Part, work: () => unknown) => {
-      try {
-        await work()
-      } catch (error) {
-        if (!isEnvironment(error)) throw error
-        failures.set(part, error as NodeJS.ErrnoException)
-      }
-    }
-    for (const { part, fd } of all)
-      if (!failures.has(part) && !next.has(part)) await attempt(part, () => room.take(fstatSync(fd)))
-    const ready = all.filter(({ part }) => !failures.has(part))
+    for (const [part, error] of await before.finish(all.map(({ part }) => part))) failures.set(part, error)
     // No other process has those yet, or ever gets the table.
     const isUnshared = ({ part }: Memfd) => part === 'table' || this.unshared.has(part)
-    fail(await next.preserveUnshared(ready.filter(isUnshared)))
-    const shared = ready.filter(memfd => !isUnshared(memfd))
-    // The kernel has one lock for each page that it preserves: files at once would wait for each other. What an owner keeps
-    // locked delays nobody else's, and the rest of its own no more than once.
-    const preserveAllOf = async (owner: number) => {
-      const beside: Promise<void>[] = []
-      let isLate = false
-      for (const memfd of shared.filter(({ uid }) => uid === owner)) {
-        const preserved = attempt(memfd.part, () => next.preserve(memfd))
-        if (isLate) beside.push(preserved)
-        else await preserved
-        const failure = failures.get(memfd.part)
-        isLate ||= failure !== undefined && isKernelLate(failure)
-      }
-      await Promise.all(beside)
-    }
-    await Promise.all([...new Set(shared.map(({ uid }) => uid))].map(preserveAllOf))
+    const { readRoom } = this
+    await new PreserveRound(all, next, failures, { over, readRoom }).run(isUnshared)
+    if (over?.aborted) return failures
     next.completeBut(failures.keys())
     return failures
   }
@@ -337,9 +313,6 @@ async function retrieveMissing(
   if (discarded.length > 0) host.discarded(discarded)
   return unavailable
 }
-
-/** Not the fd store: a service manager that does not read fails with ETIMEDOUT as well. */
-const isKernelLate = (error: Error) => error instanceof NotInTime || error.cause instanceof NotInTime
 
 /** What a kexec loses then, in a sentence. */
 function lossOf(failures: readonly [Part, Error][]): string {

@@ -5,6 +5,7 @@ import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
 import { NotInTime } from '../../worker/errors'
+import type { WaitBudget } from '../../worker/worker-pool'
 import type { FileWork } from '../file-work'
 import { createSessions, token } from './live-sessions'
 import { type Failures, piecesOf } from './retrieved-sessions'
@@ -81,36 +82,41 @@ export class Preservation {
   }
 
   /**
-   * Preserves a memfd. After a refusal by the fd store the kernel preserves it already.
+   * Preserves a memfd. After a refusal by the fd store the kernel preserves it already. budget: of its owner.
    * @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded
    */
-  async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
+  async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>, budget?: WaitBudget): Promise<void> {
     const { part, fd, uid } = memfd
     if (!this.preserving.has(part)) {
       const session = await this.begin(memfd)
       try {
-        await this.files.preserve(uid, fd, session, token)
+        await this.files.preserve(uid, fd, session, token, budget)
       } catch (error) {
         if (error instanceof NotInTime) this.late.add(part)
         void this.files.endSession(uid, session).catch(failure => {
           onlyEnvironment(failure)
           return closeLater(session)
         })
-        throw explained(error)
+        throw explained(error, uid)
       }
       this.enter(part, session)
     }
     await this.keep(memfd, call)
   }
 
-  /** Preserves memfds that nobody else has: so nobody keeps the kernel waiting. Returns what can't be, and why. */
-  async preserveUnshared(memfds: readonly Memfd[]): Promise<Failures> {
+  /**
+   * Preserves memfds that nobody else has: so nobody keeps the kernel waiting. Once over is aborted, it begins no more. Returns what
+   * can't be, and why.
+   */
+  async preserveUnshared(memfds: readonly Memfd[], over?: AbortSignal): Promise<Failures> {
     const failures: Failures = new Map()
     for (const piece of piecesOf(
       memfds.filter(({ part }) => !this.preserving.has(part)),
       workedOnMax,
-    ))
+    )) {
+      if (over?.aborted) return failures
       await this.preserveAtOnce(piece, failures)
+    }
     const keep = (memfd: Memfd) =>
       this.keep(memfd).catch(error => {
         onlyEnvironment(error)
@@ -134,7 +140,7 @@ export class Preservation {
       const { memfd, session } = begun[index]!
       if (typeof result === 'number') this.enter(memfd.part, session)
       else {
-        failures.set(memfd.part, explained(result) as NodeJS.ErrnoException)
+        failures.set(memfd.part, explained(result, memfd.uid) as NodeJS.ErrnoException)
         await closeLater(session)
       }
     }
@@ -241,11 +247,11 @@ const readOnly = () =>
     { code: 'EPERM' },
   )
 
-function explained(error: unknown): unknown {
+function explained(error: unknown, uid: number): unknown {
   if (!isEnvironment(error)) return error
   const { code } = error as NodeJS.ErrnoException
   return Object.assign(
-    new SourceError(`the kernel does not preserve the memfd (${code})`, { cause: error }),
+    new SourceError(`the kernel does not preserve the memfd of uid ${uid} (${code})`, { cause: error }),
     { code },
   )
 }

@@ -1,0 +1,108 @@
+import { fstatSync } from 'node:fs'
+import { onlyEnvironment } from '../../failure'
+import { NotInTime } from '../../worker/errors'
+import { lockBudget, lockBudgetMs } from '../file-work'
+import type { Room } from './host-memory'
+import type { Memfd, Preservation } from './preservation'
+import type { Failures } from './retrieved-sessions'
+
+/** So long what was read of the host's memory counts. */
+const roomMs = 1000
+/** Once the kernel is late with one of an owner's memfds, so many more of them at once. */
+const besideMax = 3
+
+/**
+ * Preserves the memfds of a range that are not preserved yet. failures gets what can't be, and why, which costs no other; nothing
+ * in it is asked for. Once over is aborted, the kernel is asked for nothing more.
+ */
+export class PreserveRound {
+  /** The kernel is at these: nothing refuses them any more. */
+  private readonly asked = new Set<Memfd>()
+  private checkedAt = 0
+
+  constructor(
+    private readonly memfds: readonly Memfd[],
+    private readonly next: Preservation,
+    private readonly failures: Failures,
+    private readonly host: { over: AbortSignal | undefined; readRoom(): Room },
+  ) {}
+
+  /** isUnshared: no other process has it. */
+  async run(isUnshared: (memfd: Memfd) => boolean): Promise<void> {
+    const { memfds, next, failures, host } = this
+    this.checkRoom()
+    const ready = memfds.filter(({ part }) => !failures.has(part))
+    for (const [part, error] of await next.preserveUnshared(ready.filter(isUnshared), host.over))
+      failures.set(part, error)
+    const ofOwners = new Map<number, Memfd[]>()
+    for (const memfd of ready)
+      if (!isUnshared(memfd)) {
+        const others = ofOwners.get(memfd.uid)
+        if (others) others.push(memfd)
+        else ofOwners.set(memfd.uid, [memfd])
+      }
+    await Promise.all([...ofOwners].map(([uid, ofOwner]) => this.preserveAllOf(uid, ofOwner)))
+  }
+
+  /**
+   * The kernel has one lock for each page that it preserves: files at once would wait for each other. What an owner keeps locked
+   * delays nobody else's, and the freeze no longer than its owner's budget. Then what is left of the owner's memory counts as late.
+   */
+  private async preserveAllOf(uid: number, memfds: readonly Memfd[]): Promise<void> {
+    const { next, failures, asked } = this
+    const left = memfds.values()
+    const budget = lockBudget()
+    const beside: Promise<void>[] = []
+    const preserveLeft = async () => {
+      for (const memfd of left) {
+        if (this.host.over?.aborted) return
+        // An owner may have kept the kernel waiting meanwhile, and others have taken the memory.
+        if (performance.now() - this.checkedAt > roomMs) this.checkRoom()
+        const { part } = memfd
+        if (failures.has(part)) continue
+        if (budget.leftMs <= 0 && !next.has(part)) {
+          failures.set(part, tooLong(uid))
+          continue
+        }
+        asked.add(memfd)
+        await next.preserve(memfd, undefined, budget).catch(error => this.fail(memfd, error))
+        asked.delete(memfd)
+        const failure = failures.get(part)
+        if (failure && isKernelLate(failure)) while (beside.length < besideMax) beside.push(preserveLeft())
+      }
+    }
+    await preserveLeft()
+    await Promise.all(beside)
+  }
+
+  private checkRoom(): void {
+    this.checkedAt = performance.now()
+    const { asked, next, failures } = this
+    const room = this.host.readRoom()
+    const take = (memfd: Memfd, refuse: (error: unknown) => void) => {
+      try {
+        room.take(fstatSync(memfd.fd))
+      } catch (error) {
+        refuse(error)
+      }
+    }
+    for (const memfd of asked) take(memfd, onlyEnvironment)
+    for (const memfd of this.memfds)
+      if (!asked.has(memfd) && !failures.has(memfd.part) && !next.has(memfd.part))
+        take(memfd, error => this.fail(memfd, error))
+  }
+
+  private fail({ part }: Memfd, error: unknown): void {
+    onlyEnvironment(error)
+    this.failures.set(part, error as NodeJS.ErrnoException)
+  }
+}
+
+/** Not the fd store: a service manager that does not read fails with ETIMEDOUT as well. */
+export const isKernelLate = (error: Error) => error instanceof NotInTime || error.cause instanceof NotInTime
+
+const tooLong = (uid: number) =>
+  new NotInTime(
+    'ioctl',
+    `uid ${uid} kept its memory locked for ${lockBudgetMs / 1000} seconds: the kernel was asked for no more of it`,
+  )
