@@ -360,11 +360,11 @@ test.each<[Item, (boolean | undefined)[]]>([
   (item, survive) =>
     withSessions(async sessions => {
       const { kept, preserve } = overKexec(sessions)
-      sessions.refused = item
+      sessions.refused = [item]
       await expect(preserve()).rejects.toMatchObject({ name: 'SourceError', code: 'ETIMEDOUT' })
       expect(kept.isComplete).toBe(false)
       expect([kept.keeps(1), kept.keeps(2)]).toEqual(survive)
-      sessions.refused = undefined
+      sessions.refused = []
       await preserve()
       expect(kept.isComplete).toBe(true)
     })(),
@@ -453,9 +453,9 @@ test(
   withSessions(async sessions => {
     const { kept, limits, preserve } = overKexec(sessions)
     sessions.before.add(2)
-    sessions.refused = 'retrieved 2'
+    sessions.refused = [2]
     await kept.takeUp(memories.slice(1), new Map())
-    sessions.refused = undefined
+    sessions.refused = []
     await preserve([1])
     expect(limits.at(-1)).toMatch(/^a kexec loses memory of it \(allocation 2: not read/)
     expect(kept.isComplete).toBe(false)

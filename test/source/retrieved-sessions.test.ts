@@ -84,9 +84,9 @@ test(
 test(
   'what the kernel or the fd store refuses costs no other memory, and none is taken that has no place',
   withSessions(async sessions => {
-    const { retrieved, failures, before } = sessions
+    const { retrieved, failures, before, store } = sessions
     await takeAll(sessions, ids(3))
-    sessions.refused = 2
+    sessions.refused = [2]
     const taken = await retrieved.retrieve(uids(ids(3)))
     expect([...taken.files.keys()]).toEqual([1, 3])
     expect([...taken.failures.keys()]).toEqual([2])
@@ -95,10 +95,10 @@ test(
     expect([...(await retrieved.finish(ids(3))).keys()]).toEqual(ids(3))
     expect(retrieved.size).toBe(3)
     failures.clear()
-    // Room for five more, and eight are wanted: nobody takes those out of the kernel.
+    // Room for five more, and eight are wanted: nobody takes the others out of the kernel.
     for (const id of ids(8, 10)) before.add(id)
     await expect(retrieved.take(ids(8, 10))).rejects.toMatchObject({ error: 'LimitExceeded' })
-    expect(before.size).toBe(8)
+    expect([before.size, store.figures().memfds]).toEqual([3, 10])
   }, 10),
 )
 
@@ -143,4 +143,79 @@ test(
     expect(kept.isComplete).toBe(true)
     for (const id of [1, 2]) closeSync(files.get(id)!)
   }),
+)
+
+/** A start with all of a range's memory in the kernel before. */
+function started({ retrieved: before, preservation: next, store, fd }: Sessions, count: number) {
+  const told: string[] = []
+  const host = {
+    fdStore: store,
+    unavailable: ({ id }: AllocationMemory, why: string) => told.push(`${id}: ${why}`),
+    limited: (why: string) => told.push(why),
+  } as Partial<SourceHost> as SourceHost
+  const memories = ids(count).map(id => ({ id, uid: 0, bytes: 0 }) as AllocationMemory)
+  const kept = new OverKexec('always', { range: 'kept', before, next }, host)
+  return { kept, memories, told, files: new Map<number, number>(), fd }
+}
+
+test(
+  'sessions that the fd store does not take as one are taken each by itself, and used meanwhile',
+  withSessions(async sessions => {
+    const { kept, memories, told, files, fd } = started(sessions, 16)
+    for (const id of ids(16)) sessions.before.add(id)
+    sessions.refused = ['retrieved 1']
+    await kept.takeUp(memories, files)
+    expect([files.size, told]).toEqual([16, []])
+    expect(sessions.done).toEqual(expect.arrayContaining(ids(15, 2).map(id => stored(`retrieved ${id}`))))
+    expect(sessions.store.figures().memfds).toBe(31)
+    await kept.recover(memories, files, fd)
+    expect(kept.isComplete).toBe(true)
+    close(files)
+  }),
+)
+
+test(
+  'memory that only this broker has is told to be lost by a restart, until the fd store takes it in a freeze',
+  withSessions(async sessions => {
+    const { kept, memories, told, files, fd } = started(sessions, 3)
+    for (const id of ids(3)) sessions.before.add(id)
+    sessions.refused = ['retrieved 1', 'retrieved 2', 1]
+    await kept.takeUp(memories, files)
+    expect([...files.keys()]).toEqual([2, 3])
+    expect(told).toEqual([
+      expect.stringMatching(/^1: not read\. Do not restart the broker: that loses its memory/),
+    ])
+    await kept.preserve(memories, files, fd, new AbortController().signal)
+    expect(told[1]).toBe(
+      'a restart of the broker loses memory of it: the fd store does not take allocation 1 (not read)',
+    )
+    sessions.refused = []
+    await kept.preserve(memories, files, fd, new AbortController().signal)
+    expect(told).toHaveLength(2)
+    expect(sessions.done.at(-1)).toBe(stored('retrieved 1'))
+    close(files)
+  }),
+)
+
+test(
+  'a table that only this broker has is told to be lost, and one that the fd store has is not',
+  withSessions(async sessions => {
+    const { kept } = started(sessions, 0)
+    const bytes = { table: 0, range: 0 }
+    sessions.before.add('table')
+    sessions.refused = ['retrieved table', 'table']
+    await expect(kept.findTable(new Map(), bytes)).rejects.toThrow('no restart of the broker brings it back')
+    sessions.refused = ['table']
+    await expect(kept.findTable(new Map(), bytes)).rejects.toThrow('Correct that, then restart the broker')
+  }),
+)
+
+test(
+  'a start needs places for what the kernel before has, and not for what it is asked for',
+  withSessions(async sessions => {
+    const { retrieved, before, store } = sessions
+    before.add(20)
+    expect(await retrieved.take(ids(40))).toEqual(new Map())
+    expect([retrieved.has(20), store.figures().memfds]).toEqual([true, 1])
+  }, 2),
 )

@@ -17,8 +17,8 @@ export class Sessions {
   /** Where the kernel waits for a lock. */
   onPreserve: (budget?: WaitBudget) => void | Promise<void> = () => {}
   isReading = true
-  /** The fd store refuses items of that name. */
-  refused: Item | undefined
+  /** Items that the fd store refuses. */
+  refused: readonly Item[] = []
 
   readonly store: FdStore
   /** What the kernel before has. */
@@ -43,7 +43,7 @@ export class Sessions {
   constructor(places = 1000) {
     this.store = new FdStore({
       notify: text => {
-        if (this.refused !== undefined && text.endsWith(`=${storeName('kept', this.refused)}`)) throw unread
+        if (this.refused.some(item => text.endsWith(`=${storeName('kept', item)}`))) throw unread
         if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
         return this.isReading
       },

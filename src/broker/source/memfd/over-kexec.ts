@@ -169,16 +169,20 @@ export class OverKexec {
     try {
       return await work()
     } catch (error) {
-      if (error instanceof SourceError || !isEnvironment(error)) throw error
+      if (!isEnvironment(error)) throw error
+      const unstored = await this.sessions.before.keep()
+      if (error instanceof SourceError && unstored.size === 0) throw error
       const cause = error as Error
-      const isEnding = !this.host.fdStore && this.holdsMemory
+      const isEnding = unstored.has('table') || (!this.host.fdStore && this.holdsMemory)
       const why =
-        error instanceof Refusal
-          ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
-            `('broker-ctl doctor' has the command), ${restartHere}`
-          : isEnding
-            ? `it could not be taken (${cause.message}), and no fd store keeps what the broker has of it: ${bootFrees}`
-            : `it could not be taken (${cause.message}). Correct that, ${restartHere}`
+        unstored.size > 0 && !isEnding
+          ? `not all could be taken (${cause.message}). ${lostWith(unstored)}. For the rest correct that, ${restartHere}`
+          : error instanceof Refusal && !isEnding
+            ? `the fd store has no place for it (${cause.message}): the rest stays there. Raise FileDescriptorStoreMax= and FDSTORE= ` +
+              `('broker-ctl doctor' has the command), ${restartHere}`
+            : isEnding
+              ? `it could not be taken (${cause.message}), and no fd store keeps what the broker has of it: ${bootFrees}`
+              : `it could not be taken (${cause.message}). Correct that, ${restartHere}`
       throw new SourceError(`of what the kernel before has preserved, ${why}`, { cause })
     }
   }
@@ -223,6 +227,8 @@ export class OverKexec {
     table: number,
     over: AbortSignal,
   ): Promise<void> {
+    const unstored = await this.sessions.before.keep(over)
+    if (unstored.size > 0 && !over.aborted) this.host.limited(lostWith(unstored))
     if (this.when !== 'update') return
     const failures = await this.inHurry(() => this.preserveAll(memories, files, table, over))
     if (failures.size === 0 || over.aborted) return
@@ -291,7 +297,10 @@ async function retrieveMissing(
       host.unavailable(
         missing.get(part)!,
         host.fdStore
-          ? `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
+          ? before.isSafe(part)
+            ? `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
+            : `${error.message}. Do not restart the broker: that loses its memory, which this broker alone has. 'broker-ctl freeze' ` +
+              `puts it into the fd store, or the log says why not; after that a restart may bring it back`
           : `${error.message}. No restart of the broker brings its memory back: no fd store keeps it`,
       )
     }
@@ -312,6 +321,13 @@ async function retrieveMissing(
   const discarded = await before.discard(memories.map(({ id }) => id))
   if (discarded.length > 0) host.discarded(discarded)
   return unavailable
+}
+
+/** What a restart of the broker loses then, in a sentence. */
+function lostWith(unstored: Failures): string {
+  const [reason] = unstored.values()
+  const parts = [...unstored.keys()].join(', ')
+  return `a restart of the broker loses memory of it: the fd store does not take allocation ${parts} (${reason!.message})`
 }
 
 /** What a kexec loses then, in a sentence. */

@@ -1,6 +1,6 @@
 import { closeSync, fchmodSync } from 'node:fs'
 import { native } from '../../../../native'
-import { isEnvironment } from '../../failure'
+import { isEnvironment, onlyEnvironment } from '../../failure'
 import { Refusal } from '../../refusal'
 import type { FdStore } from '../../service/fd-store'
 import { isShared, type Part, type Session, shortPart } from '../../service/inherited'
@@ -25,6 +25,8 @@ interface Retrieved {
 /** The sessions of a range that the kernel before has preserved, and that are not over. */
 export class RetrievedSessions {
   private readonly sessions = new Map<Part, Retrieved>()
+  /** The fd store has neither their session nor their memfd: their memory ends with this broker. */
+  private readonly unstored = new Set<Part>()
 
   constructor(
     private readonly range: string,
@@ -53,35 +55,97 @@ export class RetrievedSessions {
   /**
    * Takes those of the parts that the kernel before has. Once the fd store has their sessions, the memfds survive this broker:
    * the kernel gives them again for as long as the sessions are not over. Whatever fails after they are there, this broker keeps
-   * them. @throws Refusal LimitExceeded
+   * them. Sessions that the store does not take are there all the same: see keep().
+   * @throws Refusal LimitExceeded: those that had a place are there
    */
   async take(parts: readonly Part[]): Promise<Failures> {
     const failures: Failures = new Map()
     const missing = parts.filter(part => !this.has(part))
-    for (const batch of piecesOf(missing, takenAtOnceMax))
-      try {
-        await onceDeviceIsFree(() => this.takeAtOnce(batch, failures))
-      } catch (error) {
-        if (!isEnvironment(error) || error instanceof Refusal) throw error
-        for (const part of batch) failures.set(part, error as NodeJS.ErrnoException)
-      }
+    for (const batch of piecesOf(missing, takenAtOnceMax)) await this.takeBatch(batch, failures)
     return failures
+  }
+
+  private async takeBatch(batch: readonly Part[], failures: Failures): Promise<void> {
+    try {
+      await onceDeviceIsFree(() => this.takeAtOnce(batch, failures))
+    } catch (error) {
+      if (!isEnvironment(error)) throw error
+      if (!(error instanceof Refusal)) {
+        for (const part of batch) failures.set(part, error as NodeJS.ErrnoException)
+        return
+      }
+      if (batch.length === 1) throw error
+      // Nobody knows which of them the kernel has, and each needs a place until it has answered.
+      for (const half of piecesOf(batch, Math.ceil(batch.length / 2))) await this.takeBatch(half, failures)
+    }
   }
 
   private async takeAtOnce(batch: readonly Part[], failures: Failures): Promise<void> {
     const { range, store } = this
+    const taken = new Map<Part, number>()
     const make = () => {
-      const taken = new Map<Part, number>()
       const results = this.kernel.retrieveSessions(range, batch)
       for (const [index, result] of results.entries())
         if (typeof result === 'number') taken.set(batch[index]!, result)
         else if (result !== undefined) failures.set(batch[index]!, result)
       const item = itemOf([...taken.keys()])
-      for (const [part, fd] of taken) this.sessions.set(part, { fd, item: store && item })
+      for (const [part, fd] of taken) this.enter(part, fd)
       return item && { item, fds: [...taken.values()] }
     }
-    if (store) await store.putMade(range, batch.map(retrievedOf), make, process.getuid!())
-    else make()
+    if (!store) return void make()
+    try {
+      await store.putMade(range, batch.map(retrievedOf), make, process.getuid!())
+    } catch (error) {
+      if (taken.size === 0) throw error
+      onlyEnvironment(error)
+      await this.keep()
+      return
+    }
+    const item = itemOf([...taken.keys()])
+    for (const part of taken.keys()) this.stored(part, item)
+  }
+
+  /** Until the fd store has it. */
+  private enter(part: Part, fd: number): void {
+    this.sessions.set(part, { fd, item: undefined })
+    this.unstored.add(part)
+  }
+
+  private stored(part: Part, item: Session | undefined): void {
+    this.sessions.set(part, { ...this.sessions.get(part)!, item })
+    this.unstored.delete(part)
+  }
+
+  /**
+   * Puts sessions whose memory would end with this broker into the fd store, each by itself. Returns what the store did not take,
+   * and why. over: once it is aborted, it asks for nothing more.
+   */
+  async keep(over?: AbortSignal): Promise<Failures> {
+    const failures: Failures = new Map()
+    const { range, store, sessions } = this
+    if (!store) return failures
+    const put = async (part: Part) => {
+      const session = sessions.get(part)!
+      const call = {
+        get ended() {
+          return over?.aborted || sessions.get(part) !== session
+        },
+      }
+      try {
+        await store.put(range, retrievedOf(part), session.fd, process.getuid!(), call)
+        this.stored(part, retrievedOf(part))
+      } catch (error) {
+        onlyEnvironment(error)
+        failures.set(part, error as NodeJS.ErrnoException)
+      }
+    }
+    await Promise.all([...this.unstored].map(put))
+    return failures
+  }
+
+  /** Its memory outlives this broker, if the kernel before has it. */
+  isSafe(part: Part): boolean {
+    return !this.unstored.has(part)
   }
 
   /**
@@ -98,6 +162,7 @@ export class RetrievedSessions {
         // The kernel gives it back with mode 777, and nobody else has it yet.
         fchmodSync(fd, 0o600)
         await this.store?.put(this.range, part, fd, uids.get(part)!)
+        this.unstored.delete(part)
         files.set(part, fd)
       } catch (error) {
         closeSync(fd)
@@ -116,6 +181,7 @@ export class RetrievedSessions {
       }
     }
     await Promise.all(kept)
+    await this.keep()
     return { files, failures }
   }
 
@@ -135,6 +201,7 @@ export class RetrievedSessions {
         const { fd, item } = this.sessions.get(part)!
         closeSync(fd)
         this.sessions.delete(part)
+        this.unstored.delete(part)
         if (item !== undefined) ended.add(item)
       }
     }
@@ -149,11 +216,9 @@ export class RetrievedSessions {
     if (!this.kernel.isHandedOver()) return this.size > 0
     for (let id = 1; this.size === 0 && id <= nearIds; id++) {
       await this.takeUnnoticed([id])
-      const taken = this.sessions.get(id)
-      if (!taken) continue
-      const item = retrievedOf(id)
-      this.sessions.set(id, { ...taken, item })
-      await this.store?.put(this.range, item, taken.fd, process.getuid!())
+      if (!this.has(id)) continue
+      this.unstored.add(id)
+      for (const failure of (await this.keep()).values()) throw failure
     }
     return this.size > 0
   }
