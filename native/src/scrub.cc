@@ -1,9 +1,14 @@
 #include "scrub.hh"
 
 #include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,6 +43,16 @@ void Zero(void* argument) {
   memset(at, 0, static_cast<size_t>(chunk->end - at));
 }
 
+/** Room for one extent. */
+struct ExtentMap {
+  alignas(struct fiemap) uint8_t bytes[sizeof(struct fiemap) + sizeof(struct fiemap_extent)] = {};
+
+  struct fiemap& head() { return *reinterpret_cast<struct fiemap*>(bytes); }
+  const struct fiemap_extent& extent() const {
+    return *reinterpret_cast<const struct fiemap_extent*>(bytes + sizeof(struct fiemap));
+  }
+};
+
 void GoOn(void* argument, uint64_t offset) {
   Chunk* chunk = static_cast<Chunk*>(argument);
   chunk->begin = chunk->base + offset;
@@ -57,27 +72,65 @@ int Scrub::open(int fd, uint64_t offset, uint64_t length) {
 }
 
 int Scrub::visit(uint64_t offset, uint64_t length) {
+  if (file_.valid()) std::call_once(found_how_, [this] { findHow(); });
   const uint64_t end = offset + length;
   while (offset < end) {
-    const Piece data = nextData(offset, end);
-    if (data.length > 0) {
-      if (const int error = zero(data.offset, data.length)) return error;
+    const Piece part = nextPart(offset, end);
+    if (part.length > 0) {
+      if (const int error = zero(part.offset, part.length)) return error;
     }
-    offset = data.offset + data.length;
+    offset = part.offset + part.length;
   }
   return 0;
 }
 
+void Scrub::findHow() {
+  struct statfs filesystem;
+  if (fstatfs(file_.get(), &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC) {
+    holes_ = Holes::kSeek;
+    return;
+  }
+  ExtentMap map;
+  // What is in memory alone gets its blocks first. The stores of this scrub add no extents.
+  map.head().fm_length = FIEMAP_MAX_OFFSET;
+  map.head().fm_flags = FIEMAP_FLAG_SYNC;
+  if (ioctl(file_.get(), FS_IOC_FIEMAP, &map.head()) == 0) holes_ = Holes::kExtents;
+}
+
+Piece Scrub::nextPart(uint64_t offset, uint64_t end) {
+  switch (holes_) {
+    case Holes::kSeek: return nextData(offset, end);
+    case Holes::kExtents: return nextExtent(offset, end);
+    case Holes::kNone: break;
+  }
+  return {offset, end - offset};
+}
+
+Piece Scrub::nextExtent(uint64_t offset, uint64_t end) const {
+  const Piece all{offset, end - offset};
+  ExtentMap map;
+  map.head().fm_start = file_offset_ + offset;
+  map.head().fm_length = end - offset;
+  map.head().fm_extent_count = 1;
+  if (ioctl(file_.get(), FS_IOC_FIEMAP, &map.head()) < 0) return all;
+  if (map.head().fm_mapped_extents == 0) return isShorterThan(end) ? all : Piece{end, 0};
+  const uint64_t first = map.extent().fe_logical;
+  const uint64_t behind = first + map.extent().fe_length - file_offset_;
+  const uint64_t begin = first > file_offset_ + offset ? std::min(first - file_offset_, end) : offset;
+  if (begin == offset && behind <= offset) return all;
+  return {begin, std::clamp(behind, begin, end) - begin};
+}
+
+/** Beyond the end of a truncated file there is no hole: stores there fail. */
+bool Scrub::isShorterThan(uint64_t end) const {
+  struct stat stat;
+  return fstat(file_.get(), &stat) < 0 || static_cast<uint64_t>(stat.st_size) < file_offset_ + end;
+}
+
 Piece Scrub::nextData(uint64_t offset, uint64_t end) const {
   const Piece all{offset, end - offset};
-  if (!file_.valid()) return all;
   const off_t data = lseek(file_.get(), static_cast<off_t>(file_offset_ + offset), SEEK_DATA);
-  if (data < 0) {
-    struct stat stat;
-    const bool knows = errno == ENXIO && fstat(file_.get(), &stat) == 0;
-    // Beyond the end of a truncated file there is no hole: stores there fail.
-    return knows && static_cast<uint64_t>(stat.st_size) >= file_offset_ + end ? Piece{end, 0} : all;
-  }
+  if (data < 0) return errno == ENXIO && !isShorterThan(end) ? Piece{end, 0} : all;
   const off_t hole = lseek(file_.get(), data, SEEK_HOLE);
   const uint64_t begin = std::clamp(static_cast<uint64_t>(data) - file_offset_, offset, end);
   const uint64_t until = hole < 0 ? end : std::min(static_cast<uint64_t>(hole) - file_offset_, end);

@@ -2,10 +2,23 @@
  * Proves that scrubbing zeroes every byte of an extent and no other, and ends in order whatever happens to the
  * file.
  */
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { native, Scrub } from '../../native'
+import { runNow } from '../support/child'
+import { needsRoot } from '../support/needs-root'
+import { Disk } from '../vm/disk'
 import { checkFdLeaks, scratchDirectory } from './harness'
 
 checkFdLeaks()
@@ -98,6 +111,29 @@ test('holes stay holes', async () => {
     closeSync(fd)
   }
 })
+
+if (needsRoot('a filesystem of its own'))
+  test('blocks that read as zeros and hold what was there before are overwritten', async () => {
+    const image = path.join(directory, 'image')
+    const disk = Disk.make(image)
+    try {
+      const file = path.join(disk.folder, 'cleared')
+      const secret = Buffer.alloc(4096, 'what a tenant had ')
+      writeFileSync(file, Buffer.concat(Array(256).fill(secret)))
+      runNow('sync', ['--file-system', file])
+      expect(readFileSync(image).includes(secret)).toBe(true)
+      runNow('fallocate', ['--zero-range', '--offset', '0', '--length', String(MiB), file])
+      runNow('sync', ['--file-system', file])
+      expect(readFileSync(image).includes(secret)).toBe(true)
+      const fd = openSync(file, 'r+')
+      await native.scrub(fd, 0, MiB, 2)
+      fsyncSync(fd)
+      closeSync(fd)
+      expect(readFileSync(image).includes(secret)).toBe(false)
+    } finally {
+      disk.dispose()
+    }
+  })
 
 test('a file on disk too', async () => {
   const fd = openSync(path.join(directory, 'disk'), 'w+')
