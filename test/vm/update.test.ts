@@ -266,6 +266,29 @@ withQemu(qemu => {
     await update.cancel()
   })
 
+  test('QEMU that does not let it go on as the update is called off is asked again, and has the guest until then', async () => {
+    const refuses = path.join(scene.folder, 'refuses')
+    const stubborn = scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))
+    scene.write('vm-1', { vm: `qemu = "${stubborn}"` })
+    const run = await scene.counting('vm-1')
+    for (const [words, isKept] of [
+      [/the update of the host is over/, false],
+      [/the guest stays paused: QEMU does not let it go on/, true],
+    ] as const) {
+      const update = new Update()
+      await update.is('ready')
+      writeFileSync(refuses, '')
+      await update.cancel()
+      await run.says(words)
+      // A crash of one that stands still brings it back.
+      if (isKept) expect([await scene.state('vm-1'), await isSaved()]).toEqual(['paused', true])
+      rmSync(refuses)
+      await run.countsOn()
+      expect(await scene.state('vm-1')).toBe('running')
+      expect(await isSaved()).toBe(false)
+    }
+  })
+
   const monitored = async () => {
     scene.write('vm-1', { arguments: scene.monitorArguments })
     const run = await scene.counting('vm-1')

@@ -173,7 +173,11 @@ export async function isOnDisk({ name, file }: MemoryFile, ms = statfsMsMax): Pr
     const { type } = await abortable(statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file), late)
     return !inMemory.has(type)
   } catch (error) {
-    const why = late.aborted ? 'its filesystem does not answer' : (error as Error).message
+    const why = !late.aborted
+      ? (error as Error).message
+      : ms < statfsMsMax
+        ? 'the deadline is over'
+        : 'its filesystem does not answer'
     throw new Error(`nobody can see whether ${name} is on a disk: ${why}`)
   }
 }

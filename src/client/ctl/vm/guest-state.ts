@@ -5,6 +5,7 @@ import { firstMemoryFd } from './command-line'
 import { compareFiles, type Limits, type MemoryFile, rewriteFiles, syncFiles } from './disk'
 import type { GuestMemory } from './guest-memory'
 import type { Machine } from './machine'
+import type { QmpError } from './qmp'
 import {
   erase,
   headerBytes,
@@ -19,7 +20,7 @@ import {
   writePayload,
 } from './saved-state'
 import type { StateMemory } from './state-memory'
-import { GuestStuck } from './stuck'
+import { cantUndo, GuestStuck, refusedToGoOn } from './stuck'
 
 /** By rule, devices have so much beside QEMU's own memory. If they have more, a save finds out. */
 const devicesBytes = 2 * MiB
@@ -244,10 +245,6 @@ export class GuestSaver {
   }
 }
 
-export function cantUndo({ message }: Error): string {
-  return `a save of it counts, or may, and can't be undone (${message})`
-}
-
 function isWritten(state: StateMemory, offset: number, chunk: Buffer): boolean {
   try {
     writePayload(state, offset, chunk)
@@ -316,7 +313,8 @@ export async function eraseForGood(state: StateMemory, ms: number): Promise<void
 /**
  * Uses up what was saved, and then the guest goes on, if it ran. If erasing came after cont, a crash between them would let the
  * guest run twice from here. So it comes before, and a crash between them loses the guest: nothing else comes there.
- * @throws Error also where the guest does not run; if QEMU can't have carried out the order, what was saved counts again
+ * @throws GuestStuck: the guest is in its QEMU, and did not run. Error: it may have ended; if QEMU can't have carried out the
+ * order, what was saved counts again
  */
 export async function useUp(
   machine: Machine,
@@ -325,19 +323,36 @@ export async function useUp(
   ms: number,
 ): Promise<void> {
   const { timesRun } = machine
+  state.mayCount = true
   try {
     await eraseForGood(state, ms)
-    if (saved.running) await machine.cont(ms)
   } catch (error) {
+    const hasRun = machine.timesRun !== timesRun
+    if (machine.process.exit) {
+      if (!hasRun) await countAgain(state, ms).catch(() => {})
+      throw error
+    }
+    if (!hasRun) throw new GuestStuck((error as Failure).code, cantUndo(error as Error))
+    // Somebody lets it run: whoever hears of that undoes the save.
+    return
+  }
+  if (!saved.running) return
+  try {
+    await machine.insist(ms)
+  } catch (error) {
+    const { kind } = error as QmpError
     // Once QEMU is gone, all that it has said is known: without RESUME the guest has not run.
-    if ((error as { kind?: string }).kind === 'lost') await machine.kill()
+    if (kind === 'lost') await machine.kill()
     if (machine.timesRun === timesRun) await countAgain(state, ms).catch(() => {})
+    if (kind === 'refused' && machine.timesRun === timesRun)
+      throw new GuestStuck('NotResumed', refusedToGoOn(error as Error))
     throw error
   }
 }
 
 /** Undoes unmark(). */
 async function countAgain(state: StateMemory, ms: number): Promise<void> {
+  state.mayCount = true
   if (state.isOnDisk) await state.store(0, magic, { ms })
   else publishAgain(state)
 }

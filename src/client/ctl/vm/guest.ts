@@ -3,7 +3,7 @@ import { exitCode, Failure } from '../exit'
 import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
 import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
-import { cantUndo, eraseForGood, GuestSaver, loadGuest, useUp } from './guest-state'
+import { eraseForGood, GuestSaver, loadGuest, useUp } from './guest-state'
 import type { Inherited } from './launcher'
 import { Machine } from './machine'
 import { becomeQemu } from './qemu-command'
@@ -76,9 +76,13 @@ export class Guest {
         await loadGuest(machine, state, saved, settings.startMs)
         machine.keep()
         const loadedAt = Date.now()
-        await useUp(machine, state, saved, settings.startMs)
-        this.resumed(saved, { startedAt: Math.round(performance.timeOrigin), claimedAt, loadedAt })
-        manager.ready('running; it went on from where it was saved')
+        manager.extend(settings.startMs + marginMs)
+        await this.goOnFrom(machine, saved, {
+          startedAt: Math.round(performance.timeOrigin),
+          claimedAt,
+          loadedAt,
+        })
+        manager.ready(this.stuck ?? 'running; it went on from where it was saved')
         return
       }
       await eraseForGood(state, settings.startMs)
@@ -99,6 +103,7 @@ export class Guest {
     try {
       await this.letGoOn(machine)
       this.standing.enter('running')
+      this.standing.describe('running')
       return { state: 'running' }
     } catch (error) {
       this.stays(machine, error)
@@ -270,25 +275,35 @@ export class Guest {
     return saved
   }
 
-  /** An update of the host was called off. A guest that can't go on here loses its QEMU. */
+  /** An update of the host was called off. A guest that its QEMU does not answer for, or has lost, loses that. */
   async goOn(machine: Machine, saved: SavedState): Promise<void> {
-    const { settings, parts } = this
     try {
       // A QEMU that is gone or hangs must not use up what is saved.
       await machine.status()
-      await useUp(machine, parts.state, saved, settings.startMs)
+      await this.goOnFrom(machine, saved, { startedAt: undefined, claimedAt: undefined, loadedAt: undefined })
     } catch (error) {
-      const { code } = error as Failure
-      if (['DiskFailed', 'NoPage'].includes(code) && !machine.process.exit && this.stands(machine)) {
-        this.saved = undefined
-        return this.stays(machine, new GuestStuck(code, cantUndo(error as Error)))
-      }
       const message = `the guest does not go on after an update that was called off: ${(error as Error).message}`
       this.failure = new Failure('NotResumed', message, exitCode.refused)
       machine.process.kill()
-      return
     }
-    this.resumed(saved, { startedAt: undefined, claimedAt: undefined, loadedAt: undefined })
+  }
+
+  /** The guest goes on from what is saved, or QEMU keeps it paused. @throws Error: it may have ended */
+  private async goOnFrom(
+    machine: Machine,
+    saved: SavedState,
+    steps: Parameters<typeof downtimeOf>[2],
+  ): Promise<void> {
+    try {
+      await useUp(machine, this.parts.state, saved, this.settings.startMs)
+    } catch (error) {
+      if (!(error instanceof GuestStuck)) throw error
+      this.saved = undefined
+      // What is saved of one that stays paused is true until somebody lets it run, and is undone then.
+      if (saved.running) return this.stays(machine, error)
+      this.parts.log(error.message)
+    }
+    this.resumed(saved, steps)
   }
 
   private resumed(saved: SavedState, steps: Parameters<typeof downtimeOf>[2]): void {
@@ -349,8 +364,8 @@ export class Guest {
   private stays(machine: Machine, error: unknown): void {
     if (machine.process.exit) return
     if (error instanceof GuestStuck) {
+      if (this.stuck !== error.message) this.parts.log(error.message)
       this.stuck = error.message
-      this.parts.log(error.message)
     }
     this.standing.enter(this.stuck === undefined ? 'running' : 'paused', this.stuck)
   }

@@ -11,7 +11,7 @@ import type { Inherited } from './launcher'
 import { Migration } from './migration'
 import { describeEnd, QemuProcess } from './qemu-process'
 import { Qmp, QmpError } from './qmp'
-import { GuestStuck } from './stuck'
+import { GuestStuck, refusedToGoOn } from './stuck'
 
 /** Something that takes QEMU's migration stream as it comes. */
 type Sink = (bytes: Buffer) => void
@@ -183,25 +183,32 @@ export class Machine {
     return this.run('cont', undefined, answerMs)
   }
 
+  /** cont(), where QEMU may refuse for a moment: it takes the locks of the disks again. @throws as cont() does */
+  async insist(answerMs?: number): Promise<void> {
+    for (const end = performance.now() + insistMs; ; await sleep(insistPollMs)) {
+      try {
+        await this.cont(answerMs)
+        return
+      } catch (error) {
+        if ((error as QmpError).kind !== 'refused' || performance.now() >= end) throw error
+      }
+    }
+  }
+
   /**
-   * Lets a paused guest go on. QEMU may refuse for a moment: it takes the locks of the disks again.
+   * Lets a paused guest go on.
    * @param failure what has failed before
    * @throws GuestStuck; not where QEMU has ended, or the guest runs after all, also as an order to stop it was not carried out
    */
   async goOn(failure: { readonly code: string; readonly message?: string }): Promise<void> {
     const { runs } = this
-    for (const end = performance.now() + insistMs; ; await sleep(insistPollMs)) {
-      try {
-        await this.cont()
-        return
-      } catch (error) {
-        const isRefused = (error as QmpError).kind === 'refused'
-        if (isRefused && performance.now() < end) continue
-        if (!isRefused) await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
-        if (this.process.exit || this.runs !== runs || !this.stands) return
-        const reason = `QEMU does not let it go on (${(error as Error).message})`
-        throw new GuestStuck(failure.code, reason, failure.message)
-      }
+    try {
+      await this.insist()
+    } catch (error) {
+      if ((error as QmpError).kind !== 'refused')
+        await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
+      if (this.process.exit || this.runs !== runs || !this.stands) return
+      throw new GuestStuck(failure.code, refusedToGoOn(error as Error), failure.message)
     }
   }
 

@@ -13,6 +13,9 @@ import type { Standing } from './standing'
 import { GuestStuck } from './stuck'
 import { planUpgrade } from './upgrade-plan'
 
+/** A guest that stays paused is tried again so often. */
+const againMs = 10_000
+
 /** A VM, from the start of its QEMU to its end: who may change what, and when. */
 export class Runner {
   private readonly guest: Guest
@@ -54,6 +57,7 @@ export class Runner {
         else this.fail((error as Error).message)
         throw error
       }
+      void this.unstick()
     })
     this.begin()
     return started
@@ -186,6 +190,7 @@ export class Runner {
     if (this.standing.record.state !== 'prepared' || !machine || !saved) return
     this.parts.log(`the update of the host is over: ${reason}`)
     await this.exclusively(() => this.guest.goOn(machine, saved))
+    void this.unstick()
   }
 
   fail(reason: string): void {
@@ -233,6 +238,21 @@ export class Runner {
     this.standing.describe('running')
     this.onUnprepared('somebody let the guest run; it is saved again')
     await this.undoSave(machine)
+  }
+
+  /** Nobody may watch a start or an update that is called off, so a guest that stays paused then goes on as soon as it can. */
+  private async unstick(): Promise<void> {
+    const { machine } = this.guest
+    for (;;) {
+      while (this.underWay) await this.underWay
+      const isOver = this.stopping || this.guest.stuck === undefined || machine !== this.guest.machine
+      if (isOver || !machine || machine.process.exit) return
+      await sleep(againMs, undefined, { ref: false })
+      if (this.underWay || this.stopping || this.guest.stuck === undefined) continue
+      if (machine !== this.guest.machine) return
+      const resumed = this.exclusively(() => this.guest.resume(machine))
+      await resumed.then(() => this.parts.log('the guest goes on')).catch(() => {})
+    }
   }
 
   /** A crash of a guest that runs must not bring an older save back, so this tries until the disk undoes it. */

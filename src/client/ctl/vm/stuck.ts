@@ -15,3 +15,11 @@ export class GuestStuck extends Failure {
     super(code, `the guest stays paused: ${reason}; ${remedy}.${before}`, exitCode.refused)
   }
 }
+
+export function refusedToGoOn({ message }: Error): string {
+  return `QEMU does not let it go on (${message})`
+}
+
+export function cantUndo({ message }: Error): string {
+  return `a save of it counts, or may, and can't be undone (${message})`
+}
