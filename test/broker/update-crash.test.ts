@@ -115,7 +115,10 @@ test('a broker starts after an update whatever the clock of the next boot says',
     uid: 0,
     deadlineMs: 1,
   } as const
-  new Report(before.inventory.ranges, before.log).begin({ ...record, sinceMs: Date.now() }, 60_000)
+  new Report(before.inventory.ranges, before.log, () => true).begin(
+    { ...record, sinceMs: Date.now() },
+    60_000,
+  )
   brokers.close(before)
   jest.spyOn(Date, 'now').mockReturnValue(1)
   try {
@@ -135,7 +138,7 @@ test.each([
   async (tableBytes, many, least) => {
     const broker = await open(bootA!, places(1), tableBytes)
     const { ranges } = broker.inventory
-    const report = new Report(ranges, broker.log)
+    const report = new Report(ranges, broker.log, () => true)
     const record = {
       id: updateId,
       number: 1,

@@ -2,7 +2,7 @@
  * Proves that the report of an update outlives the boot and the broker, takes each participant's own times once and from
  * nobody else, and that the freeze of an update and an update that proceeds end as stated, whoever is killed.
  */
-import { chmodSync } from 'node:fs'
+import { appendFileSync, chmodSync } from 'node:fs'
 import { type Broker, connect, MiB, type UpdateProgress } from '../../src/client'
 import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
@@ -162,7 +162,7 @@ test.each([false, true])('a freeze ends with its update, digests: %p; one of bef
   expect(await frozen()).toBe('an administrator')
 })
 
-test('an update that proceeds is called off when its time is over and nobody follows it; followed, it goes on', async () => {
+test('an update that proceeds is called off some time after its time is over', async () => {
   const a = await participant('vm-a')
   const leader = await connect({ socket: server.socket })
   const id = await lead('ready', leader)
@@ -177,4 +177,44 @@ test('an update that proceeds is called off when its time is over and nobody fol
   expect(await a.next()).toBe('the kernel was not replaced in time')
   expect((await broker.status()).frozen).toBeNull()
   expect((await broker.updateReport()).report).toMatchObject({ outcome: 'cancelled' })
+})
+
+test("a tenant's participants, with the longest names and words, take nobody else's room in the report", async () => {
+  if (!needsRoot('other uids take part')) return
+  await server.kill()
+  appendFileSync(server.configFile, '\n[[owner]]\nuid = 65534\n\n[[owner]]\nuid = 65533\n')
+  await server.start()
+  const [flood, tenant] = await Promise.all(
+    [65534, 65533].map(uid => OtherProcess.start(server.socket, { uid })),
+  )
+  const join = (other: OtherProcess, names: string[]) =>
+    other.run(async ({ client, connect }, all) => {
+      await client.call('Allocate', { name: all[0]!.slice(0, 20), bytes: 4096 })
+      for (const name of all) {
+        const stream = connect().stream('JoinUpdates', { name })
+        await stream.next()
+        void (async () => {
+          for await (const message of stream) {
+            const { kind, participant, update } = message as {
+              kind: string
+              participant: number
+              update: number
+            }
+            const answer = { participant, update, outcome: 'ready', detail: 'y'.repeat(512) }
+            if (kind === 'prepare') await client.call('AnswerUpdate', answer as never)
+          }
+        })().catch(() => {})
+      }
+    }, names)
+  await join(
+    flood!,
+    Array.from({ length: 200 }, (_, index) => `${index}`.padEnd(255, 'x')),
+  )
+  await join(tenant!, ['vm-t'])
+  await participant('vm-a')
+  await broker.cancelUpdate(await lead('ready'))
+  const { report, participants } = await broker.updateReport()
+  expect(report!.participants).toBe(202)
+  expect(report!.listed).toBeLessThan(202)
+  expect(participants.map(({ name }) => name)).toEqual(expect.arrayContaining(['vm-a', 'vm-t']))
 })

@@ -6,6 +6,7 @@ import type {
   UpdateReport,
 } from '../../../protocol/generated/broker'
 import {
+  entityBytes,
   type OutcomeRecord,
   outcomeIdMin,
   type ReportRecord,
@@ -33,7 +34,11 @@ export class Report {
   private readonly store: ReportStore
   private known: { update: number; outcomes: Map<string, OutcomeRecord> } | undefined
 
-  constructor(ranges: ReadonlyMap<string, Range>, log: Logger) {
+  constructor(
+    ranges: ReadonlyMap<string, Range>,
+    log: Logger,
+    private readonly isAdmin: (uid: number) => boolean,
+  ) {
     this.store = new ReportStore(ranges, log)
   }
 
@@ -169,17 +174,28 @@ export class Report {
   }
 
   private putOutcomes({ number }: ReportRecord, { participants }: Standing): void {
-    this.store.putOutcomes(
-      participants.map(({ name, uid, state, answeredAfterMs, detail }, index) => ({
-        id: outcomeIdMin + index,
-        update: number,
-        ...{ name, uid, state: state === 'idle' ? 'asked' : state },
-        answeredAfterMs: answeredAfterMs ?? null,
-        detail: detail ?? '',
-        resumed: null,
-      })),
-    )
+    const outcomes = participants.map(({ name, uid, state, answeredAfterMs, detail }) => ({
+      id: outcomeIdMin,
+      update: number,
+      ...{ name, uid, state: state === 'idle' ? ('asked' as const) : state },
+      answeredAfterMs: answeredAfterMs ?? null,
+      detail: detail ?? '',
+      resumed: null,
+    }))
+    const fair = this.inTurn(outcomes).map((outcome, index) => ({ ...outcome, id: outcomeIdMin + index }))
+    this.store.putOutcomes(fair)
     this.known = undefined
+  }
+
+  /** Administrators' first, then so that each uid has the same room, whoever joined first, and with whatever words. */
+  private inTurn(outcomes: readonly OutcomeRecord[]): OutcomeRecord[] {
+    const bytesOf = new Map<number, number>()
+    const places = outcomes.map(outcome => {
+      const bytes = (bytesOf.get(outcome.uid) ?? 0) + entityBytes('control', outcome)
+      bytesOf.set(outcome.uid, bytes)
+      return { outcome, bytes: this.isAdmin(outcome.uid) ? 0 : bytes }
+    })
+    return places.sort((a, b) => a.bytes - b.bytes).map(({ outcome }) => outcome)
   }
 
   private byName(update: number): Map<string, OutcomeRecord> {

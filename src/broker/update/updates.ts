@@ -54,7 +54,7 @@ export class Updates {
 
   constructor(private readonly host: UpdateHost) {
     this.store = new UpdateStore(host.inventory.ranges, host.log)
-    this.report = new Report(host.inventory.ranges, host.log)
+    this.report = new Report(host.inventory.ranges, host.log, uid => host.policy.isAdmin(uid))
   }
 
   /**
