@@ -26,6 +26,11 @@ export interface ParticipateOptions {
   prepare(update: UpdateNotice): unknown
   /** Goes on: the update is called off. The library calls it after prepare() is done, and only if it called that. */
   cancelled?(update: { readonly id: number; readonly reason: string }): void | Promise<void>
+  /**
+   * Called with false when the participation's connection ends: nobody would tell it that an update is over. With true when the
+   * broker knows of it, at first and again. It has a connection of its own, so 'disconnected' of the broker object is another matter.
+   */
+  reachable?(isReachable: boolean): void
   /** Ends the participation. */
   signal?: AbortSignal | undefined
 }
@@ -87,6 +92,7 @@ export function participate(link: Link, options: ParticipateOptions): Participat
 
 class Participant {
   private preparing: Preparing | undefined
+  private isReachable = false
   /** Handlers run one after the other, in the order of the broker's messages. */
   private handlers: Promise<void> = Promise.resolve()
   private answering: Promise<void> = Promise.resolve()
@@ -109,6 +115,7 @@ class Participant {
         if (this.isOver) return
         if (!mayComeBack(error) && !isAway(error)) throw toBrokerError(error, 'JoinUpdates')
       }
+      this.setReachable(false)
       try {
         await this.link.pause(failures, signal)
       } catch (error) {
@@ -137,6 +144,12 @@ class Participant {
     await this.answering
   }
 
+  private setReachable(isReachable: boolean): void {
+    if (this.isReachable === isReachable) return
+    this.isReachable = isReachable
+    this.options.reachable?.(isReachable)
+  }
+
   private get isOver(): boolean {
     return this.link.closed || this.options.signal?.aborted === true
   }
@@ -144,6 +157,7 @@ class Participant {
   private heard(message: Message): void {
     const { kind, participant, update } = message
     this.onJoined()
+    this.setReachable(true)
     const preparing = this.preparing
     // While the connection was broken, an update may have ended, and another begun.
     if (preparing && preparing.id !== update)

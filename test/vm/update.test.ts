@@ -2,7 +2,7 @@
  * Proves that a VM takes part in an update of the host: it is paused and saved before it answers, goes on where it was when the
  * update is called off, and what was saved counts exactly while the guest does not run, whoever is killed meanwhile.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Broker, connect, type Participant, type UpdateProgress } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
@@ -161,6 +161,37 @@ withQemu(qemu => {
     await expectPrepared()
     await update.cancel()
     await run.countsOn()
+  })
+
+  test('a terminal that is stopped keeps no guest paused, and its runner hears signals', async () => {
+    const stopped = path.join(scene.folder, 'stopped')
+    const terminal = `#!/usr/bin/env python3
+import os, pty, signal, subprocess, sys, termios, threading, time
+master, slave = pty.openpty()
+child = subprocess.Popen(sys.argv[1:], stderr=slave)
+def stop(*_):
+    termios.tcflow(slave, termios.TCOOFF)
+    open('${stopped}', 'w').close()
+def copy():
+    while True: os.write(2, os.read(master, 65536))
+signal.signal(signal.SIGUSR1, stop)
+signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+threading.Thread(target=copy, daemon=True).start()
+while child.poll() is None: time.sleep(0.05)
+os._exit(child.returncode)
+`
+    scene.launcher = [scene.program('terminal', terminal)]
+    scene.write('vm-1')
+    const run = await scene.counting('vm-1')
+    const update = new Update()
+    await update.is('ready')
+    run.signal('SIGUSR1')
+    await until(() => existsSync(stopped), 'the terminal is stopped')
+    await update.cancel()
+    await run.countsOn()
+    run.signal('SIGTERM')
+    expect((await run.outcome).code).toBe(0)
+    expect(await isSaved()).toBe(true)
   })
 
   test('an update waits for a guest that starts', async () => {

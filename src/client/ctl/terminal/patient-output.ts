@@ -3,12 +3,14 @@ import { native } from '../../../../native'
 const retryMs = 20
 
 /**
- * Standard output of a verb that goes on for hours. process.stdout writes into a pipe that nobody reads until somebody
- * does, and hears no signal meanwhile; this one waits without holding anything up.
+ * Standard output, or error, of a verb that goes on for hours. process.stdout writes into a pipe that nobody reads, or to a
+ * terminal that is stopped, until somebody does, and hears no signal meanwhile; this one waits without holding anything up.
  */
 export class PatientOutput {
   private readonly queue: Buffer[] = []
   private writing: Promise<void> | undefined
+
+  constructor(private readonly stream: NodeJS.WriteStream & { readonly fd: number } = process.stdout) {}
 
   /** Resolves when all is written, or when the signal says that nobody waits for it. */
   write(text: string, signal: AbortSignal): Promise<void> {
@@ -34,10 +36,10 @@ export class PatientOutput {
 
   private writeSome(bytes: Buffer): number {
     try {
-      return native.writeNonblocking(1, bytes)
+      return native.writeNonblocking(this.stream.fd, bytes)
     } catch (error) {
       // Ends the process, as any other failure to write does.
-      process.stdout.emit('error', error)
+      this.stream.emit('error', error)
       throw error
     }
   }

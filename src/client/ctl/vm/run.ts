@@ -4,6 +4,7 @@ import { native } from '../../../../native'
 import { type Broker, BrokerError, connect } from '../../index'
 import { exitCode, Failure } from '../exit'
 import { printableLines } from '../table'
+import { PatientOutput } from '../terminal/patient-output'
 import { askRunner, serveControl } from './control'
 import { marginMs } from './guest'
 import type { Inherited } from './launcher'
@@ -24,6 +25,8 @@ interface RunOptions {
 /** The broker may still name a runner that somebody killed a moment ago as the holder. */
 const leavingMs = 1_000
 const retryMs = 50
+/** At the end, for a reader that is slow. */
+const flushMs = 1_000
 const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 /** Runs a VM to its end, in this process. Resolves with the exit code. @throws Failure, BrokerError */
@@ -41,7 +44,13 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   const starting = new AbortController()
   let onStop = () => starting.abort()
   for (const name of stopSignals) process.on(name, () => onStop())
-  const log = (text: string) => process.stderr.write(`${settings.name}: ${printableLines(text)}\n`)
+  // A terminal that is stopped keeps no guest waiting.
+  const errors = new PatientOutput(process.stderr)
+  const over = new AbortController()
+  let written: Promise<void> = Promise.resolve()
+  const log = (text: string) => {
+    written = errors.write(`${settings.name}: ${printableLines(text)}\n`, over.signal).catch(() => {})
+  }
   const manager = serviceManager()
   manager.extend(settings.startMs + marginMs)
   const broker = await connect({
@@ -104,6 +113,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     throw error
   } finally {
     await broker.close()
+    await Promise.race([written, sleep(flushMs, undefined, { ref: false })])
+    over.abort()
   }
 }
 

@@ -48,12 +48,16 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
       while (!signal.aborted) {
         const leaving = new AbortController()
         const until = AbortSignal.any([signal, leaving.signal])
-        const end = whenAway(broker, awayMs, () => leaving.abort())
+        let away: NodeJS.Timeout | undefined
         participation = broker.participate({
           name,
           prepare: update =>
             guest.prepare({ ...update, signal: AbortSignal.any([update.signal, leaving.signal]) }),
           cancelled: ({ reason }) => guest.goOn(reason),
+          reachable: isReachable => {
+            clearTimeout(away)
+            if (!isReachable) away = setTimeout(() => leaving.abort(), awayMs)
+          },
           signal: until,
         })
         const { done, joined, prepareAgain } = participation
@@ -63,7 +67,7 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
           () => undefined,
           error => (error as Error).message,
         )
-        end()
+        clearTimeout(away)
         if (signal.aborted) return
         if (refusal !== undefined && refusal !== said)
           log(`updates of the host do not wait for this VM: ${refusal}`)
@@ -75,18 +79,4 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
     }
     void keepOn()
   }).then(() => part)
-}
-
-/** Calls onAway once the connection has been broken for so long. Returns the end of that. */
-function whenAway(broker: Broker, ms: number, onAway: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined
-  const onLost = () => {
-    timer = setTimeout(onAway, ms)
-  }
-  const onBack = () => clearTimeout(timer)
-  broker.on('disconnected', onLost).on('reconnected', onBack)
-  return () => {
-    onBack()
-    broker.off('disconnected', onLost).off('reconnected', onBack)
-  }
 }
