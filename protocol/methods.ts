@@ -59,6 +59,7 @@ export const methodTraits: { readonly [Method in BrokerMethodName]: MethodTraits
   JoinUpdates: { ...look, more: 'always', console: 'never' },
   AnswerUpdate: { ...operate, console: 'never' },
   BeginUpdate: { ...operate, admin: 'update the host', more: 'always', repeat: 'never' },
+  KeepUpdate: { ...operate, admin: 'update the host' },
   ProceedUpdate: { ...operate, admin: 'update the host' },
   CancelUpdate: { ...operate, admin: 'call an update off', repeat: 'never' },
   GetUpdate: { ...look, more: 'rows' },

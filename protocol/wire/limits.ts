@@ -102,7 +102,7 @@ export const participantRowsMax = 1024
 /** The longest that an update may wait for its participants. */
 export const updateDeadlineMsMax = 3_600_000
 
-/** How long a program may take to replace the kernel, at most and by default, before an update that nobody follows is called off. */
+/** How long a program may take to replace the kernel, at most and by default, before the update is called off. */
 export const updateWithinMsMax = 3_600_000
 export const updateWithinMs = 60_000
 
@@ -113,8 +113,8 @@ export const outcomesShare = 16
 /** A participant's times may be so far from the update's, as clocks are set after a boot. */
 export const resumedSkewMs = 86_400_000
 
-/** How long a begun update stays without anybody who follows it, unless it proceeds: a command that reconnects is back by then. */
-export const updateUnfollowedMsMax = 10_000
+/** How long a begun update stays that nobody keeps, or that proceeds, after its time: a command that reconnects is back by then. */
+export const updateUnkeptMsMax = 10_000
 
 /** How long a restarted broker waits for participants to come back before it takes an update for ready. */
 export const participantsReturnMs = 5_000

@@ -112,7 +112,7 @@ export abstract class Administration extends EventEmitter<BrokerEvents> {
   /**
    * Begin a live update of the host: all participants prepare. Yields how far that is, until the update is called off;
    * also states ready, failed and late are no end. Whoever breaks off is waited for 10 seconds, then the update is called
-   * off; so is it when this process is killed. For administrators.
+   * off; so is it when this process is killed or stopped. For administrators.
    * @throws BrokerError PermissionDenied, Busy (there is one), InvalidArgument, TableFull; ConnectionLost where the
    * connection broke before it was known whether it has begun
    */
@@ -121,8 +121,8 @@ export abstract class Administration extends EventEmitter<BrokerEvents> {
   }
 
   /**
-   * The kernel is about to be replaced: the next boot or cancelUpdate() ends the update. If the kernel is still there after
-   * withinMs, and nobody follows the update, the broker calls it off. A further call sets that time anew.
+   * The kernel is about to be replaced: the next boot or cancelUpdate() ends the update. If the kernel is still there
+   * 10 seconds after withinMs, the broker calls the update off. A further call sets that time anew.
    * @param id its number (Update.id)
    * @param options anyway: also where somebody failed or is late. Default: false. withinMs: at most an hour. Default: a minute
    * @throws BrokerError UpdateNotReady, NotFound, PermissionDenied

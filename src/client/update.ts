@@ -31,26 +31,41 @@ export interface UpdateProgress {
   readonly detail: string | undefined
 }
 
+/** Several times in updateUnkeptMsMax. */
+const keepMs = 2_000
+
 /** See Broker.beginUpdate(). */
 export async function* beginUpdate(
   link: Link,
   { deadlineMs, reason, signal }: BeginUpdateOptions,
 ): AsyncGenerator<UpdateProgress, void> {
   let begun: number | undefined
-  for (let failures = 0; ; failures++) {
-    try {
-      const asked = begun === undefined ? { deadlineMs, reason } : { update: begun }
-      for await (const { out } of link.replies('BeginUpdate', asked, signal)) {
-        failures = 0
-        begun = out.update.id
-        yield { ...out, detail: out.detail ?? undefined }
+  let isAsking = false
+  const keeping = setInterval(async () => {
+    if (begun === undefined || isAsking) return
+    isAsking = true
+    // What is wrong, the following says too.
+    await link.call('KeepUpdate', { update: begun }, signal).catch(() => {})
+    isAsking = false
+  }, keepMs)
+  try {
+    for (let failures = 0; ; failures++) {
+      try {
+        const asked = begun === undefined ? { deadlineMs, reason } : { update: begun }
+        for await (const { out } of link.replies('BeginUpdate', asked, signal)) {
+          failures = 0
+          begun = out.update.id
+          yield { ...out, detail: out.detail ?? undefined }
+        }
+        return
+      } catch (error) {
+        // Whether it has begun is not known, where the connection broke before the first reply.
+        if (begun === undefined || !mayComeBack(error)) throw toBrokerError(error, 'BeginUpdate')
       }
-      return
-    } catch (error) {
-      // Whether it has begun is not known, where the connection broke before the first reply.
-      if (begun === undefined || !mayComeBack(error)) throw toBrokerError(error, 'BeginUpdate')
+      await link.pause(failures, signal)
     }
-    await link.pause(failures, signal)
+  } finally {
+    clearInterval(keeping)
   }
 }
 

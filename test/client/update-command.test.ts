@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { release, tmpdir } from 'node:os'
 import path from 'node:path'
+import { updateUnkeptMsMax } from '../../protocol/wire/limits'
 import { type Broker, connect, MiB } from '../../src/client'
 import { Ignored, type Named } from '../../src/client/ctl/update/ignored'
 import { anotherBoot } from '../support/another-boot'
@@ -354,6 +355,82 @@ test('one at a time: a second one changes nothing', async () => {
   expect(await state()).toBe('proceeding')
   first.child.kill('SIGTERM')
   expect((await first.outcome).code).toBe(0)
+})
+
+test('one at a time: while one writes caches to the disks, nobody loads a kernel', async () => {
+  const first = host.update([], { SYNC: 'hang' })
+  await until(() => host.hangs, 'the first one is at its sync')
+  const second = await host.update(['--json']).outcome
+  expect([second.code, JSON.parse(second.stderr)]).toEqual([
+    1,
+    {
+      error: 'Busy',
+      message: `another broker-ctl update (pid ${first.child.pid}) is at work; nothing else has begun`,
+    },
+  ])
+  expect(host.calls).toEqual(['sync'])
+  host.killHung()
+  expect((await first.outcome).stderr).toMatch(/SyncFailed/)
+})
+
+test('one at a time: another program begins one meanwhile, and no kernel is loaded', async () => {
+  const going = path.join(host.server.folder, 'going')
+  host.program('sync', `while [ ! -e ${going} ]; do sleep 0.05; done`)
+  const { outcome } = host.update(['--json'])
+  await until(() => host.calls.length === 1, 'it is at its sync')
+  const other = broker.beginUpdate({ deadlineMs: 60_000 })
+  await other.next()
+  writeFileSync(going, '')
+  const { code, stderr } = await outcome
+  expect([code, JSON.parse(stderr).error]).toEqual([1, 'Busy'])
+  expect(JSON.parse(stderr).message).toMatch(/is under way; nothing else has begun$/)
+  expect(host.calls).toEqual(['sync'])
+  await other.return()
+})
+
+test.each([
+  [['--go', 'kexce -e'], 127, /there is no command "kexce"/],
+  [['--go', ''], 2, /--go names no command/],
+  [['--within', '0'], 2, /from 1 to 3600000/],
+  [['--within', '9999999999'], 2, /from 1 to 3600000/],
+  [['--deadline', '0'], 2, /from 1 to 3600000/],
+  [['--deadline', '3600001'], 2, /from 1 to 3600000/],
+])('%j is refused before anything has begun', async (args, exit, words) => {
+  const { code, stderr } = await host.update(args).outcome
+  expect([code, stderr]).toEqual([exit, expect.stringMatching(words)])
+  expect(host.calls).toEqual([])
+})
+
+test('the command is stopped while participants save: the broker calls the update off', async () => {
+  const a = await host.participant('vm-a')
+  await host.participant('vm-b', "await new Promise(done => signal.addEventListener('abort', done))")
+  const { child, outcome, said } = host.update(['--deadline', '600000'])
+  await said('vm-a: ready')
+  child.kill('SIGSTOP')
+  expect(await a.next()).toEqual({ goesOn: 'whoever began it is stopped' })
+  child.kill('SIGCONT')
+  const { code, stderr } = await outcome
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/CalledOff: .*is stopped; .*everybody runs/)])
+  await everybodyRuns(['sync', load(), 'kexec -s -u'])
+})
+
+test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {
+  const a = await host.participant('vm-a')
+  const { child, outcome, said } = host.update(['--within', '1000'])
+  await said('the host goes down')
+  child.kill('SIGSTOP')
+  expect(await a.next()).toEqual({ goesOn: 'the kernel was not replaced in time' })
+  child.kill('SIGCONT')
+  expect((await outcome).stderr).toMatch(/everybody runs/)
+  await everybodyRuns(['sync', load(), 'sync', 'kexec -e', 'kexec -s -u'])
+})
+
+test('a participant saves for longer than an update lasts that nobody keeps', async () => {
+  await host.participant('vm-a', `await new Promise(done => setTimeout(done, ${updateUnkeptMsMax + 3000}))`)
+  const { child, outcome, said } = host.update()
+  await said('the host goes down')
+  child.kill('SIGTERM')
+  expect((await outcome).code).toBe(0)
 })
 
 test('without the kernel that was loaded nothing goes: systemd would take another one', async () => {

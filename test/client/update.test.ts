@@ -4,7 +4,8 @@
  * going on or ready, each asked once.
  */
 
-import { updateUnfollowedMsMax } from '../../protocol/wire/limits'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { updateUnkeptMsMax } from '../../protocol/wire/limits'
 import {
   type Broker,
   BrokerError,
@@ -13,6 +14,7 @@ import {
   type Participant,
   type UpdateProgress,
 } from '../../src/client'
+import { takePart } from '../../src/client/ctl/vm/update-part'
 import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
 import { TestBroker, until } from '../support/test-broker'
@@ -231,7 +233,7 @@ test('whoever leads is killed: the update is called off after the stated time, o
   const before = performance.now()
   await leader.end()
   expect(await a.next()).toMatchObject({ aborted: expect.any(Number) })
-  expect(performance.now() - before).toBeGreaterThanOrEqual(updateUnfollowedMsMax - 10)
+  expect(performance.now() - before).toBeGreaterThanOrEqual(updateUnkeptMsMax - 10)
   a.say('ready')
   expect(await a.next()).toEqual({ cancelled: 'whoever began it is gone' })
   expect((await broker.update()).update).toBeUndefined()
@@ -242,7 +244,7 @@ test('whoever leads is killed: the update is called off after the stated time, o
   while ((await second.next()) !== 'proceeding');
   await second.end()
   // Longer than an update waits that does not proceed.
-  await new Promise(resolve => setTimeout(resolve, updateUnfollowedMsMax + 500))
+  await new Promise(resolve => setTimeout(resolve, updateUnkeptMsMax + 500))
   expect((await broker.update()).update).toMatchObject({ state: 'proceeding' })
 })
 
@@ -309,6 +311,29 @@ test('an update that ended while a participant was cut off: it goes on', async (
   await server.start(anotherBoot(server.folder))
   expect(await a.next()).toEqual({ cancelled: 'it was called off while the broker was away' })
   await expect(follower.done).rejects.toMatchObject({ code: 'NotFound' })
+})
+
+test('a VM that only its participation can not reach the broker for does not stay paused for ever', async () => {
+  const goesOn: string[] = []
+  const leaving = new AbortController()
+  const guest = {
+    prepare: async () => 'saved',
+    goOn: async (reason: string) => void goesOn.push(reason),
+    onUnprepared: () => {},
+  }
+  const { signal } = leaving
+  await takePart(broker, guest, { name: 'vm-a', awayMs: 1_000, signal, log: () => {} })
+  const other = await connect({ socket: server.socket })
+  for await (const { update } of other.beginUpdate({ deadlineMs: 60_000 }))
+    if (update.state === 'ready') break
+  await other.close()
+  await server.kill()
+  // The connection for calls takes the one place there is.
+  const config = readFileSync(server.configFile, 'utf8')
+  writeFileSync(server.configFile, config.replace('[broker]\n', '[broker]\nclients_max = 1\n'))
+  await server.start()
+  await until(() => goesOn.length > 0, 'the guest goes on')
+  leaving.abort()
 })
 
 test('handlers run one after the other; what cancelled() throws ends nothing; an end by signal or close is quiet', async () => {

@@ -23,6 +23,7 @@ const changes: Partial<Record<BrokerMethodName, object>> = {
   Reload: {},
   SetLogLevel: { level: 'silent' },
   BeginUpdate: { deadlineMs: 1_000 },
+  KeepUpdate: { update: 1 },
   ProceedUpdate: { update: 1 },
   CancelUpdate: { update: 1 },
   ForgetUpdateReport: {},

@@ -75,6 +75,7 @@ test('a stranger is told, and neither waited for nor able to do anything; a tena
   for (const [method, parameters] of [
     ['BeginUpdate', { deadlineMs: 1 }],
     ['BeginUpdate', update],
+    ['KeepUpdate', update],
     ['ProceedUpdate', { ...update, anyway: true }],
     ['CancelUpdate', update],
   ] as const) {
@@ -153,6 +154,7 @@ test('garbage is refused by name, and one update at a time', async () => {
   expect(await refusal(client.call('AnswerUpdate', nothing))).toEqual(['NotFound', 'participant'])
   expect(await refusal(client.call('CancelUpdate', { update: 1 }))).toEqual(['NotFound', 'update'])
   expect(await refusal(client.call('ProceedUpdate', { update: 1 }))).toEqual(['NotFound', 'update'])
+  expect(await refusal(client.call('KeepUpdate', { update: 1 }))).toEqual(['NotFound', 'update'])
 
   const first = await begun()
   expect(await stream('BeginUpdate', { deadlineMs: 1_000 })).toEqual(['Busy', undefined])

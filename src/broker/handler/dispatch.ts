@@ -37,6 +37,7 @@ import {
   getUpdate,
   getUpdateReport,
   joinUpdates,
+  keepUpdate,
   proceedUpdate,
   reportResumed,
 } from './update'
@@ -73,6 +74,7 @@ const handlers: { [Method in BrokerMethodName]: Handler<never> } = {
   JoinUpdates: joinUpdates,
   AnswerUpdate: answerUpdate,
   BeginUpdate: beginUpdate,
+  KeepUpdate: keepUpdate,
   ProceedUpdate: proceedUpdate,
   CancelUpdate: cancelUpdate,
   GetUpdate: getUpdate,

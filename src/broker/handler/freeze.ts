@@ -22,7 +22,7 @@ export async function freeze(
 ): Promise<FreezeOut | undefined> {
   if (broker.thawing) refuse('Busy', { name: 'freeze', operation: 'thaw' })
   if (input.digests) broker.contents.checkIdle('freeze')
-  if (typeof input.update === 'number') broker.updates.checkUnderWay(input.update)
+  if (typeof input.update === 'number') broker.updates.keep(input.update)
   // A freeze of before the update stays after it.
   const isFrozen = broker.frozen !== undefined
   const isEnough = isFrozen && (input.digests || typeof input.update === 'number')

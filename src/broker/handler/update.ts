@@ -6,6 +6,7 @@ import type {
   GetUpdateOut,
   GetUpdateReportOut,
   JoinUpdatesIn,
+  KeepUpdateIn,
   ProceedUpdateIn,
   ReportResumedIn,
 } from '../../../protocol/generated/broker'
@@ -54,6 +55,11 @@ export function beginUpdate(
   const why = reason ?? 'live update'
   checkLine('reason', why, reasonBytesMax)
   updates.begin(session, deadlineMs, why, call)
+}
+
+export function keepUpdate({ updates }: Broker, _session: Session, { update }: KeepUpdateIn): object {
+  updates.keep(update)
+  return {}
 }
 
 export function proceedUpdate(

@@ -1,6 +1,6 @@
 import type { BeginUpdateOut, Update as UpdateView } from '../../../protocol/generated/broker'
 import type { UpdateRecord } from '../../../protocol/table'
-import { participantsReturnMs, updateUnfollowedMsMax } from '../../../protocol/wire/limits'
+import { participantsReturnMs, updateUnkeptMsMax } from '../../../protocol/wire/limits'
 import type { Call } from '../../../protocol/wire/responder'
 import { Follower } from './follower'
 import type { Participant } from './participant'
@@ -13,22 +13,28 @@ export function monotonicMs(): number {
 /** A timer and this clock round differently; what it is set for must have come when it fires. */
 const timerEarlyMs = 5
 
+/** In so many steps: of a broker that was busy for long only one is over, and it reads its clients' calls before the next. */
+const silentSteps = 10
+
 interface LiveUpdateEvents {
   /** The time has come for what only time decides: the deadline, or the return of those who were there before a restart. */
   onTime(): void
-  /** Nobody has followed it for long enough, and if it proceeds, its kernel was not replaced in time. */
-  onUnfollowed(): void
+  /** Nobody has kept it for long enough, or its kernel was not replaced in time. */
+  onUnkept(): void
 }
 
-/** One update from its beginning to its end: its clock, and who follows it. */
+/**
+ * One update from its beginning to its end: its clock, and who follows it. That somebody follows it keeps it from nothing: a
+ * process that is stopped has its connections still.
+ */
 export class LiveUpdate {
   readonly followers = new Set<Follower>()
   /** Between the wall clock and the monotonic one, so that the deadline is shown as one time of day. */
   private readonly clockMs: number
   private readonly begunMs: number
   private readonly timers: NodeJS.Timeout[]
-  private unfollowed: NodeJS.Timeout | undefined
-  private isOver = false
+  private readonly steps: NodeJS.Timeout
+  private silent = 0
   /** Until then those who took part before a restart of the broker may still come back. */
   private readonly returnedMs: number
 
@@ -44,7 +50,7 @@ export class LiveUpdate {
     this.timers = [record.deadlineMs, this.returnedMs]
       .filter(ms => ms > now)
       .map(ms => setTimeout(() => events.onTime(), ms - now + timerEarlyMs))
-    this.waitForFollower()
+    this.steps = setInterval(() => this.step(), updateUnkeptMsMax / silentSteps)
   }
 
   get number(): number {
@@ -82,24 +88,28 @@ export class LiveUpdate {
     participants: Iterable<Participant>,
     view: (batch: Participant[]) => BeginUpdateOut,
   ): void {
-    clearTimeout(this.unfollowed)
+    this.keep()
     const follower = new Follower(call, participants, view)
     this.followers.add(follower)
     call.onEnd(() => {
       this.followers.delete(follower)
-      if (this.followers.size === 0) this.waitForFollower()
+      this.keep()
     })
+  }
+
+  /** Whoever leads it is at work. Where it proceeds, that does not prolong its time. */
+  keep(): void {
+    if (!this.isProceeding) this.silent = 0
   }
 
   proceed(record: UpdateRecord): void {
     this.record = record
-    if (this.followers.size === 0) this.waitForFollower()
+    this.silent = 0
   }
 
   /** From here on no time ends it. */
   stop(): void {
-    this.isOver = true
-    for (const timer of [...this.timers, this.unfollowed]) clearTimeout(timer)
+    for (const timer of [...this.timers, this.steps]) clearTimeout(timer)
   }
 
   end(update: UpdateView, detail: string): void {
@@ -108,10 +118,8 @@ export class LiveUpdate {
     for (const follower of followers) follower.end({ update, participants: [], detail })
   }
 
-  private waitForFollower(): void {
-    if (this.isOver) return
-    clearTimeout(this.unfollowed)
-    const ms = this.isProceeding ? Math.max(updateUnfollowedMsMax, this.leftMs) : updateUnfollowedMsMax
-    this.unfollowed = setTimeout(() => this.events.onUnfollowed(), ms + timerEarlyMs)
+  private step(): void {
+    if (this.isProceeding && this.leftMs > 0) this.silent = 0
+    else if (++this.silent > silentSteps) this.events.onUnkept()
   }
 }

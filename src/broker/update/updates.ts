@@ -58,7 +58,7 @@ export class Updates {
   }
 
   /**
-   * After a start of the broker: an update that was under way goes on, until nobody follows it. The freeze of one that is
+   * After a start of the broker: an update that was under way goes on, until nobody keeps it. The freeze of one that is
    * over ends.
    */
   async recover(): Promise<void> {
@@ -135,6 +135,11 @@ export class Updates {
 
   follow(number: number, call: Call): void {
     this.followIt(this.underWay(number), call)
+  }
+
+  /** @throws Refusal NotFound */
+  keep(number: number): void {
+    this.underWay(number).keep()
   }
 
   /** withinMs: from now on, the caller's time for the kernel. */
@@ -215,11 +220,6 @@ export class Updates {
     this.report.forget()
   }
 
-  /** @throws Refusal NotFound */
-  checkUnderWay(number: number): void {
-    this.underWay(number)
-  }
-
   /** The update under way, for whoever may see the broker's state. */
   get update(): UpdateView | undefined {
     return this.current && this.view(this.current)
@@ -236,11 +236,15 @@ export class Updates {
     const events = {
       onTime: () =>
         this.changed(...[...this.participants.values()].filter(one => this.stateOf(one) === 'late')),
-      onUnfollowed: () => {
+      onUnkept: () => {
         const { current } = this
         void this.cancel(
           record.number,
-          current?.isProceeding ? 'the kernel was not replaced in time' : 'whoever began it is gone',
+          current?.isProceeding
+            ? 'the kernel was not replaced in time'
+            : current?.followers.size
+              ? 'whoever began it is stopped'
+              : 'whoever began it is gone',
         )
       },
     }

@@ -44,7 +44,8 @@ export class UpdateHost {
 
   private readonly commands: ChildProcess[] = []
 
-  private program(name: string, script: string): void {
+  /** script: what it does once its call is recorded. */
+  program(name: string, script: string): void {
     const file = path.join(this.bin, name)
     const kills = `[ "$KILLS" = $(wc -l < ${this.record}) ] && kill -9 $PPID`
     writeFileSync(file, `#!/bin/sh\necho "${name} $*" >> ${this.record}\n${kills}\n${script}\n`, {

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { participantsReturnMs, updateWithinMsMax } from '../../../../protocol/wire/limits'
 import { type Broker, BrokerError } from '../../index'
@@ -9,6 +10,7 @@ import { size } from '../table'
 import { type Progress, portion } from '../terminal/progress'
 import type { Ignored } from './ignored'
 import type { UpdateLines } from './lines'
+import { lockUpdates } from './lock'
 import { risksText } from './plan'
 import { type Ended, run, start } from './program'
 import { Standing } from './standing'
@@ -32,6 +34,8 @@ interface LeadOptions {
   readonly stopLoses: StopLoses | undefined
   /** By the configuration alone. */
   readonly check: NextKernelCheck
+  /** Whoever loads a kernel for an update has it locked. */
+  readonly lockFile: string
 }
 
 interface LeadTools {
@@ -53,6 +57,8 @@ const endMs = 5_000
 /** Before anybody is paused; an interruption ends it earlier. */
 const longMs = 600_000
 const pollMs = 250
+/** After its time the command still asks systemd whether the host stops. */
+const decideMs = 30_000
 /** Services have this time to stop, which systemd bounds by its own timeouts. */
 const stopHostMs = 600_000
 
@@ -80,6 +86,8 @@ class Lead {
   private id: number | undefined
   private isLoaded = false
   private hadNextKernel = false
+  /** Until then nothing but an administrator calls off what proceeds. */
+  private proceedsUntil = 0
   /** Why nobody follows it any more. */
   private ended: Error | undefined
   private wake: () => void = () => {}
@@ -95,7 +103,10 @@ class Lead {
     const { signal } = this.tools
     const wake = () => this.wake()
     signal.addEventListener('abort', wake)
+    let lock: number | undefined
     try {
+      await this.checkNone()
+      lock = lockUpdates(this.options.lockFile)
       await this.load()
       await this.begin()
       await this.freeze()
@@ -107,18 +118,25 @@ class Lead {
     } finally {
       signal.removeEventListener('abort', wake)
       this.following.abort()
+      if (lock !== undefined) closeSync(lock)
     }
+  }
+
+  /** The kernel that is loaded is the other's: its host would start without one, and lose all memory. */
+  private async checkNone(): Promise<void> {
+    const { broker, signal } = this.tools
+    const { update } = await broker.update({ signal })
+    if (update) throw new BrokerError('Busy', `update ${update.id} (${update.reason}) is under way`)
   }
 
   private async load(): Promise<void> {
     const { kernel, commandLine } = this.options
-    const { broker, progress, signal, lines } = this.tools
-    const { update } = await broker.update({ signal })
-    // The kernel that is loaded is the other's: its host would start without one, and lose all memory.
-    if (update) throw new BrokerError('Busy', `update ${update.id} (${update.reason}) is under way`)
+    const { progress, signal, lines } = this.tools
     // Most of what has to be written is written before anybody pauses.
     const patience = [longMs, signal] as const
     await progress.during('writing caches to the disks', run(['sync'], 'SyncFailed', ...patience))
+    // Another program may have begun one meanwhile.
+    await this.checkNone()
     if (kernel) {
       this.isLoaded = true
       const load = loadCommand(kernel, commandLine)
@@ -186,7 +204,9 @@ class Lead {
     const { broker, signal } = this.tools
     this.interrupted()
     const { anyway } = this.check(true)
-    await broker.proceedUpdate(this.id!, { anyway, withinMs: this.options.withinMs, signal })
+    const { withinMs } = this.options
+    this.proceedsUntil = performance.now() + withinMs
+    await broker.proceedUpdate(this.id!, { anyway, withinMs, signal })
     this.tools.ready(this.id!, this.standing)
   }
 
@@ -199,16 +219,18 @@ class Lead {
     if (this.hadNextKernel && !hasNextKernel())
       throw new Failure('NotLoaded', 'somebody has unloaded the next kernel', exitCode.refused)
     lines.step('go', go.join(' '))
+    // This process may have been stopped, and everybody may run again.
+    if (performance.now() > this.proceedsUntil)
+      throw new Failure('TooLate', `${withinMs / 1000} s were over before ${go[0]} began`, exitCode.refused)
     const ended = await this.program()
+    const within = asksSystemd(go) ? stopHostMs : withinMs
+    const prolonged = asksSystemd(go) ? within + decideMs : within
+    // The broker may have ended already, and the host waits for this program.
+    const bound = AbortSignal.timeout(endMs)
+    await broker.proceedUpdate(this.id!, { withinMs: prolonged, signal: bound }).catch(() => {})
     // A host that stops may end systemctl before that has its answer, and this program with it: nobody is to go on then.
     const stops = ended.good || (asksSystemd(go) && (await isStopping(signal)))
     if (!stops) throw new Failure('GoFailed', ended.sentence, exitCode.refused)
-    const within = asksSystemd(go) ? stopHostMs : withinMs
-    if (asksSystemd(go)) {
-      // The broker may have ended already, and the host waits for this program.
-      const bound = AbortSignal.timeout(endMs)
-      await broker.proceedUpdate(this.id!, { withinMs: within, signal: bound }).catch(() => {})
-    }
     lines.step('stopping', 'the host goes down')
     const timer = setTimeout(() => this.wake(), within + 1)
     const end = performance.now() + within

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import { updateDeadlineMsMax, updateWithinMs, updateWithinMsMax } from '../../../../protocol/wire/limits'
 import type { Participant, Update } from '../../index'
+import { chooseSocket } from '../../socket-path'
 import { wholeArgument } from '../arguments'
+import { findExecutable } from '../executable'
 import { exitCode, Failure, UsageError } from '../exit'
 import { defaultConfiguration } from '../host/configured-range'
 import { HostFiles } from '../host/host-files'
@@ -23,7 +26,7 @@ import { reportData, reportText } from '../update/report'
 import { whyStopLoses } from '../update/stopped-store'
 import { surveyHost } from '../update/survey'
 import { addVerb } from '../verb'
-import { withBroker } from '../verb-context'
+import { type CommonOptions, withBroker } from '../verb-context'
 
 const nothing = 'no update is under way'
 
@@ -93,7 +96,8 @@ function addLead(program: Command): Command {
     ],
     notes: `In this order: the checks of preflight, kexec -s -l, all participants pause and save, freeze, and then the kernel. If
 anything fails before that, everybody goes on, the freeze ends, the kernel is unloaded, and the error says so. When this
-command is killed, the broker does the same after 10 seconds, but for the kernel, which stays loaded: kexec -u unloads it.
+command is killed or stopped, the broker does the same after 10 seconds, but for the kernel, which stays loaded: kexec -u
+unloads it.
 
 Participants are VMs of broker-ctl vm, and programs that take part by the library. The update is refused while a process
 holds memory and takes no part, and where memory does not outlive the kernel. --ignore PATTERN lets allocations and
@@ -120,8 +124,18 @@ makes warnings. Who gives this memory up takes preserve out of the configuration
     .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
     .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
     .option('--reason <text>', 'told to the participants, and kept in the report; default: the kernel')
-    .option('--deadline <ms>', 'time for the participants, in milliseconds', wholeArgument, 120_000)
-    .option('--within <ms>', 'time for the kernel to be replaced, in milliseconds', wholeArgument, 60_000)
+    .option(
+      '--deadline <ms>',
+      'time for the participants, in milliseconds',
+      msArgument(updateDeadlineMsMax),
+      120_000,
+    )
+    .option(
+      '--within <ms>',
+      'time for the kernel to be replaced, in milliseconds',
+      msArgument(updateWithinMsMax),
+      updateWithinMs,
+    )
     .option(
       '--go <command>',
       "replaces the kernel; default: 'systemctl kexec' under systemd, else 'kexec -e'",
@@ -144,6 +158,11 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
   const isLoaded = kernel === undefined && hasNextKernel()
   if (!kernel && !isLoaded && !options.dryRun)
     throw new UsageError('no kernel is loaded: name one by --kernel, or load one by kexec -s -l')
+  const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
+  if (go[0] === undefined) throw new UsageError('--go names no command')
+  // Nobody is paused for a kernel that can't go.
+  if (options.go !== undefined) findExecutable(go[0])
+  const { socket = chooseSocket().path } = command.optsWithGlobals<CommonOptions>()
   const commandLine = nextCommandLine(options)
   const unknown = { options: undefined, modules: undefined }
   const configured = await checkNextKernel(
@@ -156,7 +175,6 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
     command,
     async ({ broker, signal, json, print, progress }) => {
       const ignored = new Ignored(options.ignore ?? [])
-      const go = options.go?.split(/\s+/).filter(word => word !== '') ?? defaultGo()
       const stopLoses = asksSystemd(go) ? () => whyStopLoses(broker, signal) : undefined
       const survey = await surveyHost(broker, stopLoses, signal)
       const check = weighed(configured, survey.withoutPreserved)
@@ -195,6 +213,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           ignored,
           stopLoses,
           check: configured,
+          lockFile: path.join(path.dirname(socket), 'update.lock'),
         },
         {
           broker,
@@ -217,6 +236,14 @@ function ambiguousText(participants: readonly Named[]): string {
   const named = participants.slice(0, namesMax).map(({ uid, name }) => `${uid}:${name}`)
   const more = participants.length > named.length ? ', ...' : ''
   return `--ignore names participants of several users: write which of ${named.join(', ')}${more} is meant`
+}
+
+function msArgument(max: number): (text: string) => number {
+  return text => {
+    const ms = wholeArgument(text)
+    if (ms < 1 || ms > max) throw new InvalidArgumentError(`Write milliseconds, from 1 to ${max}`)
+    return ms
+  }
 }
 
 function defaultGo(): string[] {
