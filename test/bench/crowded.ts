@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { TestBroker } from '../support/test-broker'
 import { rangeBytesFor, writeCrowd } from './crowd-table'
 import { ask } from './pairs'
@@ -12,11 +13,16 @@ export interface Crowded {
   source: number
   table: number
   memory: number
+  /** Of its own: without the pages of the table, which are the range's memory. */
   residentBytes: number
+  residentTableBytes: number
   /** What the records take. */
   tableBytes: number
   p99: Record<'allocate' | 'map' | 'release', number>
 }
+
+/** Less change of a broker's memory than this in half a second is none. */
+const settledBytes = 1 << 20
 
 const config = (directory: string, count: number) => `
 [[range]]
@@ -41,15 +47,14 @@ export async function measureCrowded(
     const broker = await TestBroker.start(options)
     try {
       const startMs = performance.now() - from
-      const status = readFileSync(`/proc/${broker.pid}/status`, 'latin1')
-      const residentBytes = Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1024
+      const resident = await settledMemory(broker.pid)
       const line = broker.log.split('\n').find(text => text.includes('range is online'))!
       const { tookMs, allocations } = JSON.parse(line)
       if (allocations !== count) throw new Error(`${allocations} allocations of ${count}`)
       await ask(broker.socket, 'operations', aged)
       const figures = await ask(broker.socket, 'operations', operations)
       return {
-        ...{ allocations: count, startMs, residentBytes, tableBytes },
+        ...{ allocations: count, startMs, tableBytes, ...resident },
         ...{ source: tookMs.source, table: tookMs.table, memory: tookMs.memory },
         p99: { allocate: figures.allocateP99!, map: figures.mapP99!, release: figures.releaseP99! },
       }
@@ -58,6 +63,20 @@ export async function measureCrowded(
     }
   } finally {
     rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** After a start V8 gives garbage back to the kernel on threads of its own, and the broker writes a checkpoint. */
+async function settledMemory(pid: number): Promise<Pick<Crowded, 'residentBytes' | 'residentTableBytes'>> {
+  let before = 0
+  for (let same = 0; ; await sleep(500)) {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    const bytes = (what: string) => Number(new RegExp(`^${what}:\\s+(\\d+)`, 'm').exec(status)![1]) * 1024
+    const all = bytes('VmRSS')
+    same = Math.abs(all - before) < settledBytes ? same + 1 : 0
+    before = all
+    const residentTableBytes = bytes('RssShmem')
+    if (same === 6) return { residentBytes: all - residentTableBytes, residentTableBytes }
   }
 }
 
@@ -96,10 +115,12 @@ export async function reportCrowded(
       ),
     )
     if (count === counts[0]) continue
-    const each = rows.map(
-      (one, round) => (one.residentBytes - least[round]!.residentBytes) / (count - counts[0]!),
-    )
-    report(rowOf(`resident memory of each of ${count} allocations`, each, {}, 'bytes'))
+    const each = (bytes: (one: Crowded) => number) =>
+      rows.map((one, round) => (bytes(one) - bytes(least[round]!)) / (count - counts[0]!))
+    const own = each(one => one.residentBytes)
+    const table = each(one => one.residentTableBytes)
+    report(rowOf(`resident memory of each of ${count} allocations`, own, {}, 'bytes'))
+    report(rowOf(`pages of the table for each of ${count} allocations`, table, {}, 'bytes'))
   }
   return counts.map(count => found.get(count)![0]!)
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { OtherProcess } from './other-process'
-import { type TestBroker, until } from './test-broker'
+import { type TestBroker, type TestClient, until } from './test-broker'
 
 /** What must be the same after a test as before it. */
 interface Account {
@@ -68,13 +68,27 @@ function beyond(after: string[], before: string[]): string[] {
 
 /** An administrator releases what is left, holders or not, and waits until the memory is free. */
 export async function releaseEverything(broker: TestBroker): Promise<void> {
-  const client = broker.client()
+  const client = await connected(broker)
   for (;;) {
     const { allocations } = await client.call('ListAllocations', {})
     if (allocations.length === 0) break
     for (const { name } of allocations) await client.call('Release', { name, graceMs: 0 })
   }
   client.close()
+}
+
+/** Connections of attackers that have just ended fill the backlog until the broker has accepted them. */
+async function connected(broker: TestBroker): Promise<TestClient> {
+  let client: TestClient | undefined
+  await until(() => {
+    try {
+      client = broker.client()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+    return client !== undefined
+  }, 'the broker has room in its backlog')
+  return client!
 }
 
 async function account(broker: TestBroker): Promise<Account> {
