@@ -8,7 +8,7 @@ export const orders: Record<string, string[]> = {
     ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
   ],
   'src/broker': [
-    ...['version', 'refusal', 'log/', 'failure', 'bounded-text', 'lock-file', 'slices', 'statistics'],
+    ...['version', 'refusal', 'log/', 'failure', 'bounded-text', 'slices', 'statistics'],
     ...['service/', 'lease/', 'allocator/', 'table/', 'worker/', 'config/', 'access/', 'source/', 'state/'],
     ...['session/', 'update/', 'contents/', 'revoke/', 'console/', 'broker', 'handler/', 'recover/'],
     ...['banner', 'command-line', 'main'],
@@ -65,7 +65,7 @@ export const orders: Record<string, string[]> = {
     ...['host/', 'libvirt/', 'map/', 'top/', 'update/', 'vm/', 'verb/', 'program', 'main'],
   ],
   'src/page': ['format', 'signal', 'map/', 'link/', 'state/', 'command/', 'view/', 'main'],
-  native: ['addon', 'own-package', 'load', 'functions', 'index', 'make-folder'],
+  native: ['addon', 'own-package', 'load', 'functions', 'index', 'make-folder', 'lock-file'],
   man: ['roff', 'broker-ctl', 'membroker-toml', 'membroker-vm-toml', 'membrokerd', 'generate'],
   program: ['stack', 'start'],
 }

@@ -1,5 +1,5 @@
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { native } from '../../../../native'
+import { closeSync, readFileSync, writeFileSync } from 'node:fs'
+import { takeLockFile } from '../../../../native/lock-file'
 import { BrokerError } from '../../index'
 import { exitCode, Failure } from '../exit'
 
@@ -9,19 +9,23 @@ import { exitCode, Failure } from '../exit'
  * @throws BrokerError Busy: another process has it; Failure NotLocked
  */
 export function lockUpdates(file: string): number {
-  const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants
-  let fd: number | undefined
   try {
-    fd = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
-    native.lockFile(fd)
-    // At the start of a file that had a longer one; what is read ends with the line.
-    writeFileSync(fd, `${process.pid}\n`)
-    return fd
+    const fd = takeLockFile(file, () => busy(file))
+    try {
+      // At the start of a file that had a longer one; what is read ends with the line.
+      writeFileSync(fd, `${process.pid}\n`)
+      return fd
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
   } catch (error) {
-    const pid = fd === undefined ? '' : readFileSync(fd, 'utf8').split('\n')[0]
-    if (fd !== undefined) closeSync(fd)
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'EAGAIN') throw new BrokerError('Busy', `another broker-ctl update (pid ${pid}) is at work`)
-    throw new Failure('NotLocked', message, exitCode.refused)
+    if (error instanceof BrokerError) throw error
+    throw new Failure('NotLocked', (error as Error).message, exitCode.refused)
   }
+}
+
+function busy(file: string): BrokerError {
+  const [pid] = readFileSync(file, 'utf8').split('\n')
+  return new BrokerError('Busy', `another broker-ctl update (pid ${pid}) is at work`)
 }

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs'
-import { native } from '../../native'
+import { native } from './index'
 
 /**
  * A lock for as long as this process lives, as the descriptor that holds it. Never by a link that somebody else may have put in the way.
