@@ -960,8 +960,8 @@ def _choose_socket() -> str:
 
 _REPEATABLE = frozenset(
     "GetStatus ListRanges ListAllocations GetAllocation ListClients ListPoisoned GetRecovery GetStatistics ReadAllocation OpenConsole "
-    "MarkPoisoned CompleteHandOver Give AnswerUpdate ProceedUpdate GetUpdate GetUpdateReport ForgetUpdateReport ReportResumed Reload "
-    "SetLogLevel".split()
+    "MarkPoisoned CompleteHandOver Give AnswerUpdate ProceedUpdate KeepUpdate GetUpdate GetUpdateReport ForgetUpdateReport ReportResumed "
+    "Reload SetLogLevel".split()
 )
 
 

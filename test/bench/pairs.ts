@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { buildProgram } from '../guest/build'
 import { run } from '../support/child'
+import { isListening } from '../support/is-listening'
 import { TestBroker, until } from '../support/test-broker'
 import { inTurns, type Report, rowOf } from './rounds'
 
@@ -55,7 +56,7 @@ async function startServer(withTable: boolean): Promise<Server> {
   const args = [socket, directory, ...(withTable ? [path.join(directory, 'table')] : [])]
   const child = spawn(program, args, { stdio: ['pipe', 'inherit', 'inherit'] })
   const ended = new Promise(resolve => child.once('exit', resolve))
-  await until(() => existsSync(socket), 'the C server')
+  await until(() => isListening(socket), 'the C server')
   return {
     socket,
     async close() {

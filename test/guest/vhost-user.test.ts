@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { attemptNow } from '../support/child'
+import { isListening } from '../support/is-listening'
 import { needsRoot } from '../support/needs-root'
 import { packageRoot } from '../support/package-root'
 import { packagedProgram } from '../support/packaged-program'
@@ -125,7 +126,7 @@ open_by_path = true
       const socket = path.join(own, 'vhost')
       const backend = await startBackend(own, socket)
       if (backend === undefined) return
-      await until(() => existsSync(socket), 'the backend')
+      await until(() => isListening(socket), 'the backend')
       const vmm = start(process.execPath, [
         ...[ctl, '--socket', broker.socket, 'exec', '--map', 'vm/ram', '--allocate', '128M', '--', qemu],
         ...['-accel', 'tcg', '-m', '128M', '-machine', 'q35,memory-backend=ram'],

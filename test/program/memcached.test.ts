@@ -4,12 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ctlMain } from '../client/support/ctl'
 import { blocksOf, commandsOf, readGuide } from '../docs/guide'
 import { runNow } from '../support/child'
+import { isListening } from '../support/is-listening'
 import { itemsFound, putItems } from '../support/memcached-items'
 import { needsHugePages } from '../support/needs-huge-pages'
 import { needsRoot } from '../support/needs-root'
@@ -70,7 +71,7 @@ class Memcached {
     rmSync(path.join(home, 'socket'), { force: true })
     const self = new Memcached(home, change, uid)
     await until(
-      () => existsSync(self.socket) || self.process.exitCode !== null || self.process.signalCode !== null,
+      () => isListening(self.socket) || self.process.exitCode !== null || self.process.signalCode !== null,
       'memcached',
     )
     return self

@@ -43,7 +43,7 @@ mb_code mb_get_status(mb_broker *broker, mb_status *status, mb_error *error)
 static const char *const repeatable[] = {
     "GetStatus", "ListRanges", "ListAllocations", "GetAllocation", "ListClients", "ListPoisoned", "GetRecovery", "GetStatistics",
     "ReadAllocation", "OpenConsole", "MarkPoisoned", "CompleteHandOver", "Give", "AnswerUpdate", "ProceedUpdate",
-    "GetUpdate", "GetUpdateReport", "ForgetUpdateReport", "ReportResumed", "Reload", "SetLogLevel",
+    "KeepUpdate", "GetUpdate", "GetUpdateReport", "ForgetUpdateReport", "ReportResumed", "Reload", "SetLogLevel",
 };
 
 static enum repeat repeat_of(const char *method)

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { isListening } from '../../support/is-listening'
 import { itemsFound, putItems } from '../../support/memcached-items'
 import type { Host } from './host'
 
@@ -97,7 +98,7 @@ export class UnchangedPrograms {
     })
     const end = once(child, 'close')
     const isOver = () => child.exitCode !== null || child.signalCode !== null
-    await this.host.until(() => existsSync(this.socket) || isOver(), 'memcached')
+    await this.host.until(() => isListening(this.socket) || isOver(), 'memcached')
     this.host.check(!isOver(), `memcached runs: ${said}`)
     await use(performance.now() - from)
     child.kill('SIGUSR1')

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { isListening } from '../../support/is-listening'
 import { itemsFound, putItems } from '../../support/memcached-items'
 import { brokerConfiguration, brokerSocket, type Host } from '../inside/host'
 import { preservingManager } from '../inside/preserving-manager'
@@ -55,7 +56,7 @@ class Memcached {
     child.stderr!.setEncoding('utf8').on('data', text => {
       said += text
     })
-    await host.until(() => existsSync(socket) || isOver(child), 'memcached')
+    await host.until(() => isListening(socket) || isOver(child), 'memcached')
     host.check(!isOver(child), `memcached runs: ${said}`)
     return new Memcached(name, child)
   }
