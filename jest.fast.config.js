@@ -4,7 +4,7 @@ const { availableParallelism } = require('node:os')
 const everything = require('./jest.config')
 
 const leftOut = [
-  'client/(exec-path|hand-over|remote|update|update-command|update-steps)\\.test',
+  'client/(exec-path|hand-over|remote|update|update-command|update-refused|update-steps)\\.test',
   'clients/(clients|hostile|install|rust)',
   'broker/users',
   'console/frames',
@@ -21,7 +21,7 @@ const leftOut = [
   'service/(notify|systemd|upgrade|vm)',
   'source/devdax-helper',
   'table/(crash|format-over|scale)',
-  'vm/(balloon|failure|kill|linux-guest|memory|newest-qemu\\.test|run|update|upgrade)',
+  'vm/(balloon|failure|going-on|kill|linux-guest|memory|newest-qemu\\.test|run|save\\.test|update|upgrade)',
 ]
 
 /** @type {import('jest').Config} */

@@ -1,46 +1,21 @@
 /**
  * Proves that 'broker-ctl update' ends in "everybody runs" or "everything is saved", and says which: it succeeds, each of its
- * steps fails or hangs, it is interrupted, the broker is killed, or somebody else's update, memory or
- * participant is in the way.
+ * steps fails or hangs, it is stopped or interrupted, the broker is killed.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { release, tmpdir } from 'node:os'
-import path from 'node:path'
 import { updateUnkeptMsMax } from '../../protocol/wire/limits'
-import { type Broker, connect, MiB } from '../../src/client'
-import { Ignored, type Named } from '../../src/client/ctl/update/ignored'
+import { connect } from '../../src/client'
 import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
-import { OtherProcess } from '../support/other-process'
-import { until } from '../support/test-broker'
-import { ctl, startCtl } from './support/ctl'
-import { kernelFile } from './support/kernel-file'
+import { until } from '../support/until'
+import { ctl } from './support/ctl'
 import { UpdateHost } from './support/update-host'
 
-const tenant = 65534
 let host: UpdateHost
-let broker: Broker
 
 beforeEach(async () => {
-  host = await UpdateHost.start(`[[owner]]\nuid = ${tenant}\n`)
-  broker = await connect({ socket: host.server.socket, reconnect: { maxDelayMs: 20 } })
+  host = await UpdateHost.start()
 })
-afterEach(async () => {
-  await OtherProcess.killAll()
-  await broker.close()
-  await host.dispose()
-})
-
-const load = () => `kexec -s -l ${host.image} --command-line=quiet`
-const state = async () => (await broker.update()).update?.state
-
-/** Nothing is left of an update: no freeze, no kernel, and whoever was asked goes on. */
-async function everybodyRuns(calls: string[], ...asked: { next(): Promise<unknown> }[]): Promise<void> {
-  for (const one of asked) expect(await one.next()).toMatchObject({ goesOn: expect.any(String) })
-  expect(await state()).toBeUndefined()
-  expect((await broker.status()).frozen).toBeNull()
-  expect(host.calls).toEqual(calls)
-}
+afterEach(() => host.dispose())
 
 test('all are saved, all is frozen, and then the kernel goes; after the boot the report has every step', async () => {
   if (!needsRoot('another boot')) return
@@ -49,9 +24,9 @@ test('all are saved, all is frozen, and then the kernel goes; after the boot the
   const before = Date.now()
   const { child, outcome, said } = host.update()
   await said('the host goes down')
-  expect(host.calls).toEqual(['sync', load(), 'sync', 'kexec -e'])
-  expect(await state()).toBe('proceeding')
-  expect((await broker.status()).frozen).toBe('kernel 7')
+  expect(host.calls).toEqual(['sync', host.load, 'sync', 'kexec -e'])
+  expect(await host.state()).toBe('proceeding')
+  expect((await host.broker.status()).frozen).toBe('kernel 7')
   // As a host that stops ends its processes.
   child.kill('SIGTERM')
   const { code, stdout, stderr } = await outcome
@@ -81,7 +56,7 @@ test('all are saved, all is frozen, and then the kernel goes; after the boot the
 
   await host.server.kill()
   await host.server.start(anotherBoot(host.server.folder))
-  const { report } = await broker.updateReport()
+  const { report } = await host.broker.updateReport()
   expect(report).toMatchObject({ outcome: 'replaced', reason: 'kernel 7', ready: 2, participants: 2 })
   const running = Date.now()
   const phases = { pausedAt: before, savedAt: before + 100, startedAt: running - 300 }
@@ -90,7 +65,7 @@ test('all are saved, all is frozen, and then the kernel goes; after the boot the
   await reporter.reportResumed(report!.id, 'vm-a', times)
   await reporter.close()
   await b.end()
-  await until(async () => (await broker.update()).participants.length === 1, 'it takes no part any more')
+  await until(async () => (await host.broker.update()).participants.length === 1, 'it takes no part any more')
   const told = JSON.parse((await ctl(host.server.socket, 'update', 'report', '--json')).stdout)
   expect(told).toMatchObject({
     report: { id: report!.id },
@@ -135,8 +110,8 @@ test.each([
   const error = JSON.parse(ended.stderr)
   expect(error.error).toBe(code)
   expect(error.message).toMatch(sentence)
-  await everybodyRuns(['sync', ...(loads ? [load(), 'kexec -s -u'] : [])])
-  expect((await broker.updateReport()).report).toBeUndefined()
+  await host.everybodyRuns(['sync', ...(loads ? [host.load, 'kexec -s -u'] : [])])
+  expect((await host.broker.updateReport()).report).toBeUndefined()
   await a.end()
 })
 
@@ -201,9 +176,9 @@ test.each([
   const gone = (args as readonly string[]).includes('--go')
     ? ['systemctl kexec', 'systemctl is-system-running']
     : ['sync', 'kexec -e']
-  await everybodyRuns(['sync', load(), ...(went ? gone : []), 'kexec -s -u'], a)
+  await host.everybodyRuns(['sync', host.load, ...(went ? gone : []), 'kexec -s -u'], a)
   await b.end()
-  expect((await broker.updateReport()).report).toMatchObject({
+  expect((await host.broker.updateReport()).report).toMatchObject({
     outcome: 'cancelled',
     detail: expect.stringMatching(sentence),
   })
@@ -219,188 +194,6 @@ test.each([
   expect(/everybody runs, except vm-a: paused, as they can't go on/.test(stderr)).toBe(isNamed)
 })
 
-test('what the next kernel would lose, and a kernel that nobody named, refuse before anything begins', async () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-update-'))
-  const config = path.join(folder, 'devmem.toml')
-  writeFileSync(
-    config,
-    '[[range]]\nname = "far"\nsource = "devmem"\nbase = "0x4000000000"\nbytes = "1GiB"\ntrusted_uids = [0]\n',
-  )
-  const lost = await host.update(['--config', config]).outcome
-  expect(lost.code).toBe(4)
-  expect(lost.stdout).toMatch(/preflight +LOST/)
-  expect(lost.stderr).toMatch(/Unsafe: the next kernel would lose a range; nothing has begun/)
-  const none = await ctl(host.server.socket, 'update', '--config', host.server.configFile)
-  expect([none.code, none.stderr]).toEqual([2, expect.stringMatching(/no kernel is loaded/)])
-  expect(host.calls).toEqual([])
-  rmSync(folder, { recursive: true })
-})
-
-test('memory that the kernel preserves goes to no kernel of another release, and to none that somebody has loaded', async () => {
-  if (!needsRoot('a mount')) return
-  const config = path.join(host.server.folder, 'kept.toml')
-  writeFileSync(config, '[[range]]\nname = "kept"\nsource = "memfd"\nbytes = "1MiB"\npreserve = "always"\n')
-  const kept = ['--config', config, '--append', 'kho=on liveupdate=on']
-  const foreign = ['--kernel', kernelFile(host.server.folder, 'vmlinuz-new', '9.9.9-other')]
-  const lost = await host.update([...kept, ...foreign]).outcome
-  expect([lost.code, lost.stderr]).toEqual([4, expect.stringMatching(/Unsafe: /)])
-  expect(lost.stdout).toMatch(/LOST +kept: the next kernel is 9.9.9-other, and this one .*--same-format/)
-  expect(host.calls).toEqual([])
-  const dry = await host.update([...kept, ...foreign, '--same-format', '--dry-run', '--json']).outcome
-  expect([dry.code, JSON.parse(dry.stdout)]).toMatchObject([
-    0,
-    {
-      check: { good: true, findings: [{ id: 'release' }, { id: 'configuration' }] },
-      kernel: { image: foreign[1], initrd: null },
-    },
-  ])
-  // The broker's range has nothing that this kernel preserves.
-  const bare = path.join(host.server.folder, 'bare.toml')
-  writeFileSync(bare, '[[range]]\nname = "main"\nsource = "memfd"\nbytes = "1MiB"\npreserve = "always"\n')
-  const first = await host.update([...kept, '--config', bare, ...foreign, '--dry-run']).outcome
-  expect([first.code, first.stdout]).toEqual([0, expect.stringMatching(/warning +main: .* is 9.9.9-other/)])
-  const own = kernelFile(host.server.folder, 'vmlinuz-own', release())
-  const good = await host.update([...kept, '--kernel', own, '--dry-run']).outcome
-  // Not every host keeps the configuration of its kernel.
-  expect([good.code, good.stdout]).toEqual([0, expect.not.stringMatching(/LOST|nobody knows whether/)])
-  expect(good.stdout).toMatch(/^kernel .*vmlinuz-own\ninitrd +none\nline +kho=on liveupdate=on\n/m)
-
-  const folder = path.join(host.server.folder, 'kernel')
-  mkdirSync(folder)
-  writeFileSync(path.join(folder, 'kexec_loaded'), '1\n')
-  const mount = `mount --bind ${folder} /sys/kernel && exec "$@"`
-  const loaded = (...args: string[]) =>
-    startCtl(host.server.socket, ['update', ...kept, ...args], {}, ['unshare', '-m', 'sh', '-c', mount, 'sh'])
-      .outcome
-  const unseen = await loaded()
-  expect([unseen.code, unseen.stdout]).toEqual([4, expect.stringMatching(/LOST +kept: .* whether kexec -s /)])
-  const vouched = await loaded('--loaded', '--dry-run')
-  expect([vouched.code, vouched.stdout]).toEqual([0, expect.not.stringMatching(/LOST/)])
-  expect((await loaded('--loaded', '--kernel', own, '--initrd', 'none')).code).toBe(2)
-})
-
-test('memory that would be lost refuses the update, and --ignore allows it by name; a dry run says both', async () => {
-  await broker.allocate({ name: 'scratch/a', size: MiB })
-  const refused = await host.update().outcome
-  expect(refused.code).toBe(1)
-  expect(refused.stderr).toMatch(
-    /NotSaved: scratch\/a \(pid \d+, uid \d+\) is in range main, which does not outlive the kernel; .*nothing has begun/,
-  )
-  await host.participant('vm-a')
-  const dry = await host.update(['--dry-run', '--json']).outcome
-  expect(dry.code).toBe(1)
-  expect(JSON.parse(dry.stdout)).toMatchObject({
-    check: { good: true, commandLine: 'quiet', ranges: [], findings: [{ id: 'volatile' }] },
-    participants: [
-      {
-        name: 'vm-a',
-        uid: process.getuid!(),
-        pid: expect.any(Number),
-        bytes: 0,
-        lastSaveMs: null,
-        lastDowntimeMs: null,
-      },
-    ],
-    risks: [
-      {
-        kind: 'memoryEnds',
-        allocation: 'scratch/a',
-        uid: process.getuid!(),
-        pid: process.pid,
-        range: 'main',
-      },
-    ],
-    estimateMs: null,
-  })
-  const text = await host.update(['--dry-run', '--ignore', 'scratch/*']).outcome
-  expect(text.code).toBe(0)
-  expect(text.stdout).toMatch(/^PARTICIPANT .*LAST DOWNTIME\nvm-a /m)
-  expect(text.stdout).toMatch(/Nothing speaks against an update/)
-  expect(host.calls).toEqual([])
-  const went = host.update(['--ignore', 'nothing', '--ignore', 'scratch/*'])
-  await went.said('the host goes down')
-  went.child.kill('SIGTERM')
-  expect((await went.outcome).code).toBe(0)
-})
-
-test('memory that somebody takes while participants save calls the update off, by name', async () => {
-  const a = await host.participant(
-    'vm-a',
-    "tell('asked'); await new Promise(done => process.stdin.once('data', done))",
-  )
-  const { outcome } = host.update()
-  expect(await a.next()).toBe('asked')
-  const late = await broker.allocate({ name: 'late/a', size: MiB })
-  a.say('saved')
-  const { code, stderr } = await outcome
-  expect([code, stderr]).toEqual([
-    1,
-    expect.stringMatching(
-      /NotSaved: late\/a \(.* does not outlive the kernel; .*; the update is called off, and everybody/,
-    ),
-  ])
-  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
-  await late.release()
-})
-
-test('one at a time: a second one changes nothing', async () => {
-  await host.participant('vm-a')
-  const first = host.update()
-  await first.said('the host goes down')
-  const second = await host.update(['--json']).outcome
-  expect([second.code, JSON.parse(second.stderr).error]).toEqual([1, 'Busy'])
-  expect(JSON.parse(second.stderr).message).toMatch(/is under way; nothing else has begun$/)
-  // Not the kernel either, by which the first one goes.
-  expect(host.calls).toEqual(['sync', load(), 'sync', 'kexec -e'])
-  expect(await state()).toBe('proceeding')
-  first.child.kill('SIGTERM')
-  expect((await first.outcome).code).toBe(0)
-})
-
-test('one at a time: while one writes caches to the disks, nobody loads a kernel', async () => {
-  const first = host.update([], { SYNC: 'hang' })
-  await until(() => host.hangs, 'the first one is at its sync')
-  const second = await host.update(['--json']).outcome
-  expect([second.code, JSON.parse(second.stderr)]).toEqual([
-    1,
-    {
-      error: 'Busy',
-      message: `another broker-ctl update (pid ${first.child.pid}) is at work; nothing else has begun`,
-    },
-  ])
-  expect(host.calls).toEqual(['sync'])
-  host.killHung()
-  expect((await first.outcome).stderr).toMatch(/SyncFailed/)
-})
-
-test('one at a time: another program begins one meanwhile, and no kernel is loaded', async () => {
-  const going = path.join(host.server.folder, 'going')
-  host.program('sync', `while [ ! -e ${going} ]; do sleep 0.05; done`)
-  const { outcome } = host.update(['--json'])
-  await until(() => host.calls.length === 1, 'it is at its sync')
-  const other = broker.beginUpdate({ deadlineMs: 60_000 })
-  await other.next()
-  writeFileSync(going, '')
-  const { code, stderr } = await outcome
-  expect([code, JSON.parse(stderr).error]).toEqual([1, 'Busy'])
-  expect(JSON.parse(stderr).message).toMatch(/is under way; nothing else has begun$/)
-  expect(host.calls).toEqual(['sync'])
-  await other.return()
-})
-
-test.each([
-  [['--go', 'kexce -e'], 127, /there is no command "kexce"/],
-  [['--go', ''], 2, /--go names no command/],
-  [['--within', '0'], 2, /from 1 to 3600000/],
-  [['--within', '9999999999'], 2, /from 1 to 3600000/],
-  [['--deadline', '0'], 2, /from 1 to 3600000/],
-  [['--deadline', '3600001'], 2, /from 1 to 3600000/],
-])('%j is refused before anything has begun', async (args, exit, words) => {
-  const { code, stderr } = await host.update(args).outcome
-  expect([code, stderr]).toEqual([exit, expect.stringMatching(words)])
-  expect(host.calls).toEqual([])
-})
-
 test('the command is stopped while participants save: the broker calls the update off', async () => {
   const a = await host.participant('vm-a')
   await host.participant('vm-b', "await new Promise(done => signal.addEventListener('abort', done))")
@@ -411,7 +204,7 @@ test('the command is stopped while participants save: the broker calls the updat
   child.kill('SIGCONT')
   const { code, stderr } = await outcome
   expect([code, stderr]).toEqual([1, expect.stringMatching(/CalledOff: .*is stopped; .*everybody runs/)])
-  await everybodyRuns(['sync', load(), 'kexec -s -u'])
+  await host.everybodyRuns(['sync', host.load, 'kexec -s -u'])
 })
 
 test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {
@@ -422,7 +215,7 @@ test('the command is stopped when the kernel is on its way: the update ends afte
   expect(await a.next()).toEqual({ goesOn: 'the kernel was not replaced in time' })
   child.kill('SIGCONT')
   expect((await outcome).stderr).toMatch(/everybody runs/)
-  await everybodyRuns(['sync', load(), 'sync', 'kexec -e', 'kexec -s -u'])
+  await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -e', 'kexec -s -u'])
 })
 
 test('a participant saves for longer than an update lasts that nobody keeps', async () => {
@@ -431,55 +224,6 @@ test('a participant saves for longer than an update lasts that nobody keeps', as
   await said('the host goes down')
   child.kill('SIGTERM')
   expect((await outcome).code).toBe(0)
-})
-
-test('without the kernel that was loaded nothing goes: systemd would take another one', async () => {
-  if (!needsRoot('a mount')) return
-  // A kernel that can't kexec has no such file.
-  const folder = path.join(host.server.folder, 'kernel')
-  mkdirSync(folder)
-  const loaded = path.join(folder, 'kexec_loaded')
-  writeFileSync(loaded, '1\n')
-  const a = await host.participant('vm-a', `require('node:fs').writeFileSync('${loaded}', '0\\n')`)
-  const mount = `mount --bind ${folder} /sys/kernel && exec "$@"`
-  const { outcome } = host.update([], {}, ['unshare', '--mount', '--', 'sh', '-c', mount, 'sh'])
-  const { code, stderr } = await outcome
-  expect([code, stderr]).toEqual([
-    1,
-    expect.stringMatching(/NotLoaded: somebody has unloaded the next kernel; .* everybody runs\n$/),
-  ])
-  await everybodyRuns(['sync', load(), 'sync', 'kexec -s -u'], a)
-})
-
-test('a tenant holds it up until the deadline, or not at all where it is ignored', async () => {
-  if (!needsRoot('a participant of another uid')) return
-  const other = await OtherProcess.start(host.server.socket, { uid: tenant })
-  await other.run(async ({ client, connect }) => {
-    await client.call('Allocate', { name: 'db/ram', bytes: 4096 })
-    const stream = connect().stream('JoinUpdates', { name: 'db' })
-    await stream.next()
-    // It never answers.
-    void (async () => {
-      for await (const _ of stream);
-    })().catch(() => {})
-  })
-  const a = await host.participant('vm-a')
-  const late = await host.update(['--ignore', 'db/*', '--deadline', '200']).outcome
-  expect(late.code).toBe(1)
-  expect(late.stderr).toMatch(
-    /NotReady: db \(pid \d+, uid 65534\) is late; the update is called off, and everybody runs/,
-  )
-  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
-  const went = host.update(['--ignore', 'db*'])
-  await went.said('the host goes down')
-  expect(
-    (await broker.updateReport()).participants.map(({ name, state: last }) => [name, last]).sort(),
-  ).toEqual([
-    ['db', 'asked'],
-    ['vm-a', 'ready'],
-  ])
-  went.child.kill('SIGTERM')
-  await went.outcome
 })
 
 test('interrupted while participants save: it is called off', async () => {
@@ -497,7 +241,7 @@ test('interrupted while participants save: it is called off', async () => {
       /interrupted; the update is called off, and everybody runs, except vm-a: they had not/,
     ),
   ])
-  await everybodyRuns(['sync', load(), 'kexec -s -u'], a)
+  await host.everybodyRuns(['sync', host.load, 'kexec -s -u'], a)
 })
 
 test('interrupted when the kernel is on its way: nobody goes on, and it says so', async () => {
@@ -510,9 +254,9 @@ test('interrupted when the kernel is on its way: nobody goes on, and it says so'
     130,
     expect.stringMatching(/Interrupted: .* on its way, and everything is saved and paused.* within 60 s/),
   ])
-  expect(await state()).toBe('proceeding')
+  expect(await host.state()).toBe('proceeding')
   expect((await ctl(host.server.socket, 'update', 'cancel')).code).toBe(0)
-  await everybodyRuns(['sync', load(), 'sync', 'kexec -e'], a)
+  await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -e'], a)
 })
 
 test('who was ready and ended is to be started; nobody says that it is saved', async () => {
@@ -529,50 +273,14 @@ test('who was ready and ended is to be started; nobody says that it is saved', a
 })
 
 test('a freeze that does not end with the update is named', async () => {
-  await broker.freeze('by hand')
+  await host.broker.freeze('by hand')
   await host.participant('vm-a', "throw new Error('the disk is full')")
   const { code, stderr } = await host.update().outcome
   expect([code, stderr]).toEqual([
     1,
     expect.stringMatching(/everybody runs.*; but the broker is still frozen \(by hand\): 'broker-ctl thaw' /),
   ])
-  await broker.thaw()
-})
-
-test('a tenant names its participant as another is called: --ignore NAME stands for neither of them', async () => {
-  if (!needsRoot('a participant of another uid')) return
-  const [ours, theirs] = [0, tenant].map(uid => ({ uid, name: 'vm-a' })) as [Named, Named]
-  // Also where it joins when the update is under way.
-  const byName = new Ignored(['vm-*'])
-  expect([byName.has(ours), byName.has(ours, [ours]), byName.has(ours, [ours, theirs])]).toEqual([
-    true,
-    true,
-    false,
-  ])
-  const other = await OtherProcess.start(host.server.socket, { uid: tenant })
-  await other.run(async ({ client, connect }) => {
-    await client.call('Allocate', { name: 'db/ram', bytes: 4096 })
-    const stream = connect().stream('JoinUpdates', { name: 'vm-a' })
-    await stream.next()
-    // It never answers.
-    void (async () => {
-      for await (const _ of stream);
-    })().catch(() => {})
-  })
-  const a = await host.participant('vm-a', "throw new Error('the disk is full')")
-  const ambiguous = await host.update(['--ignore', 'vm-*']).outcome
-  expect(ambiguous.stderr).toMatch(
-    /Ambiguous: .* several users: write which of (0:vm-a, 65534:vm-a|65534:vm-a, 0:vm-a) is meant; nothing has/,
-  )
-  expect(host.calls).toEqual([])
-  const theirsOnly = ['--ignore', `${tenant}:*`]
-  const failed = await host.update(theirsOnly).outcome
-  expect(failed.stderr).toMatch(/NotReady: vm-a \(pid \d+, uid 0\) failed: the disk is full; /)
-  expect(await a.next()).toMatchObject({ goesOn: expect.any(String) })
-  const went = host.update([...theirsOnly, '--ignore', '0:vm-a'])
-  await went.said('the host goes down')
-  went.child.kill('SIGTERM')
-  expect((await went.outcome).code).toBe(0)
+  await host.broker.thaw()
 })
 
 test('the broker is killed at each step, and the update goes on', async () => {
@@ -587,8 +295,8 @@ test('the broker is killed at each step, and the update goes on', async () => {
   a.say('ready')
   await said('the host goes down')
   await host.server.restart()
-  await until(async () => (await state()) === 'proceeding', 'it proceeds')
-  expect((await broker.status()).frozen).toBe('kernel 7')
+  await until(async () => (await host.state()) === 'proceeding', 'it proceeds')
+  expect((await host.broker.status()).frozen).toBe('kernel 7')
   child.kill('SIGTERM')
   const { code, stdout } = await outcome
   expect(code).toBe(0)
@@ -605,7 +313,7 @@ test.each([
   await until(() => host.calls.includes('systemctl kexec') && host.hangs, 'the host is asked to stop')
   host.killHung()
   await going.said('the host goes down')
-  expect(await state()).toBe('proceeding')
+  expect(await host.state()).toBe('proceeding')
   going.child.kill('SIGTERM')
   expect((await going.outcome).code).toBe(0)
 })

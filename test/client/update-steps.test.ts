@@ -2,7 +2,7 @@
  * Proves that 'broker-ctl update' ends in "everybody runs" or "everything is saved" when the command or the broker is killed at
  * each message between them, before it arrives, and when the command is killed as it runs each program of the host.
  */
-import { type Broker, connect } from '../../src/client'
+import type { Broker } from '../../src/client'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
 import { Relay } from './support/relay'
@@ -18,22 +18,21 @@ class Host {
   asked = 0
   wentOn = 0
 
-  private constructor(
-    readonly programs: UpdateHost,
-    private readonly client: Broker,
-  ) {}
+  private constructor(readonly programs: UpdateHost) {}
 
   static async start(): Promise<Host> {
-    const programs = await UpdateHost.start()
-    const client = await connect({ socket: programs.server.socket, reconnect: { maxDelayMs: 20 } })
-    const host = new Host(programs, client)
+    const host = new Host(await UpdateHost.start())
     hosts.push(host)
-    await client.participate({
+    await host.client.participate({
       name: 'vm-a',
       prepare: () => void host.asked++,
       cancelled: () => void host.wentOn++,
     }).joined
     return host
+  }
+
+  private get client(): Broker {
+    return this.programs.broker
   }
 
   /** An update in which the victim is killed at a step, if it comes to that. Returns all steps, and whether it was killed. */
@@ -100,9 +99,8 @@ class Host {
     return !update && !frozen && this.asked === this.wentOn
   }
 
-  async dispose(): Promise<void> {
-    await this.client.close()
-    await this.programs.dispose()
+  dispose(): Promise<void> {
+    return this.programs.dispose()
   }
 }
 

@@ -8,7 +8,7 @@ const longest = [
   'integration/availability',
   'native/sanitize',
   'docs/guides',
-  'vm/failure',
+  'vm/save',
   'vm/kill',
   'page/browser',
   'client/update-command',

@@ -46,7 +46,7 @@ withQemu(qemu => {
       expect((await client.call('ListRanges', {})).ranges[0]!.allocatedBytes).toBeGreaterThanOrEqual(
         2 * ramBytes,
       )
-      expect(await scene.ctl('vm', 'stop', 'reporting', '--powerdown')).toMatchObject({ code: 0 })
+      expect(await scene.stop('reporting', '--powerdown')).toMatchObject({ code: 0 })
       expect(run.stdout).toContain('guest: off')
     } finally {
       client.close()

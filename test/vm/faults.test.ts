@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withQemu } from '../guest/require-qemu'
 import { packageRoot } from '../support/package-root'
 import { until } from '../support/until'
-import { faultyQemu, nonsensicalQemu, type Run, Scene } from './scene'
+import { faultyQemu, nonsensicalQemu } from './proxy-qemu'
+import { type Run, Scene } from './scene'
 
 type Fault = 'dies' | 'hangs' | 'talks nonsense'
 
@@ -66,15 +67,13 @@ withQemu(qemu => {
     const isStart = verb === 'start' || verb === 'resume'
     if (verb === 'resume') {
       await scene.counting(name)
-      expect(await scene.ctl('vm', 'stop', name, '--save')).toMatchObject({ code: 0 })
+      expect(await scene.stop(name, '--save')).toMatchObject({ code: 0 })
     }
     if (isStart) writeFileSync(file, '')
     const run = isStart ? scene.run(name) : await scene.counting(name)
     if (!isStart) writeFileSync(file, '')
     const asked =
-      verb === 'upgrade'
-        ? scene.ctl('vm', 'upgrade', name, '--qemu', qemu)
-        : scene.ctl('vm', 'stop', name, verb)
+      verb === 'upgrade' ? scene.ctl('vm', 'upgrade', name, '--qemu', qemu) : scene.stop(name, verb)
     const { code, stderr } = await (isStart ? run.outcome : asked)
     const about = { verb, command, fault, code, stderr }
     if (isGood(command, fault)) expect(about).toMatchObject({ code: 0 })

@@ -58,7 +58,7 @@ withQemu(() => {
     }
     fill()
     for (let attempt = 0; attempt < 2; attempt++) {
-      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({
+      expect(await scene.stop('vm-1', '--save')).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(
           /^broker-ctl: SaveFailed: there is no page for vm-1\/state: .* is full, or fails\n$/,
@@ -67,11 +67,11 @@ withQemu(() => {
       await run.countsOn()
     }
     rmSync(filler)
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     // What is saved has its pages.
     fill()
     const next = await scene.goesOn('vm-1')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--quit')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--quit')).toMatchObject({ code: 0 })
     await next.outcome
     // Other memory has none yet, and other state.
     await release('vm-1/ram')

@@ -67,7 +67,7 @@ withQemu(() => {
     for (let round = 0; round < rounds; round++) {
       const victim = random.pick(['runner', 'qemu', 'broker'] as const)
       const [vm] = (await scene.list()) as [{ qemuPid: number }]
-      const stopping = scene.ctl('vm', 'stop', 'vm-1', '--save')
+      const stopping = scene.stop('vm-1', '--save')
       await sleep(random.below(500))
       if (victim === 'runner') run.signal('SIGKILL')
       if (victim === 'qemu') killIfThere(vm.qemuPid)
@@ -92,7 +92,7 @@ withQemu(() => {
     let run = scene.run('vm-1')
     await run.counts(5)
     for (let round = 0; round < rounds; round++) {
-      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
       await run.outcome
       const left = await scene.counter('vm-1')
       const killed = scene.run('vm-1')

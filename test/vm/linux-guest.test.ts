@@ -80,7 +80,7 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
   }
 
   async function save(): Promise<void> {
-    expect(await scene.ctl('vm', 'stop', name, '--save')).toMatchObject({ code: 0, stderr: '' })
+    expect(await scene.stop(name, '--save')).toMatchObject({ code: 0, stderr: '' })
     expect(await run.outcome).toMatchObject({ code: 0 })
   }
 
@@ -196,7 +196,7 @@ if (own === undefined || !needsRoot('a Linux guest on a tap')) {
 
   step('and its disk is in order at the end', async () => {
     const { records } = await peer.status()
-    expect(await scene.ctl('vm', 'stop', name, '--powerdown')).toMatchObject({ code: 0 })
+    expect(await scene.stop(name, '--powerdown')).toMatchObject({ code: 0 })
     expect(await run.outcome).toMatchObject({ code: 0 })
     expect(run.stdout).toContain('guest: off')
     const written = await recordsOn(disk)

@@ -36,7 +36,7 @@ withQemu(() => {
     on.write('vm-1', parts)
     const first = on.run('vm-1')
     await first.counts(20)
-    expect(await on.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0, stderr: '' })
+    expect(await on.stop('vm-1', '--save')).toMatchObject({ code: 0, stderr: '' })
     expect((await first.outcome).code).toBe(0)
     const second = on.run('vm-1')
     await second.counts(20)
@@ -112,7 +112,7 @@ withQemu(() => {
     })
     // Another user's memory is not for it.
     scene.write('vm-1')
-    await scene.ctl('vm', 'stop', 'vm-1', '--save')
+    await scene.stop('vm-1', '--save')
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/PermissionDenied/),

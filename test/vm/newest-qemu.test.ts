@@ -26,7 +26,7 @@ async function countAndSave(name: string, qemu: string): Promise<{ counters: num
   scene.write(name, { vm: `qemu = "${qemu}"` })
   const run = scene.run(name)
   await run.counts(20)
-  expect(await scene.ctl('vm', 'stop', name, '--save')).toMatchObject({ code: 0, stderr: '' })
+  expect(await scene.stop(name, '--save')).toMatchObject({ code: 0, stderr: '' })
   const { code, stderr } = await run.outcome
   expect(code).toBe(0)
   expectGapless(run.counters)
@@ -66,7 +66,7 @@ test('a running guest passes from the one to the other and back', async () => {
     await run.counts(run.counters.length + 10)
     expectGapless(run.counters)
   }
-  expect(await scene.ctl('vm', 'stop', 'vm-3', '--quit')).toMatchObject({ code: 0 })
+  expect(await scene.stop('vm-3', '--quit')).toMatchObject({ code: 0 })
   expect(await run.outcome).toMatchObject({ code: 0 })
   await release('vm-3')
 })

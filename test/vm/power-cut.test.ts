@@ -22,7 +22,8 @@ import { attemptNow, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { Disk } from './disk'
-import { Scene, slowQemu } from './scene'
+import { slowQemu } from './proxy-qemu'
+import { Scene } from './scene'
 
 const parts = { memory: '[[memory]]\nbytes = "16MiB"\n', more: '[state]\nbytes = "1MiB"\n' }
 
@@ -82,7 +83,7 @@ withQemu(qemu => {
   test('a guest that is said to be saved goes on after it, also one that is saved for an update', async () => {
     scene.write('vm-1', { ...parts, arguments: ['-device', 'VGA'] })
     await scene.counting('vm-1')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     const saved = cut()
     expect([(await found(saved)).kind, await sameMemory(saved)]).toEqual(['saved', true])
     const second = await scene.goesOn('vm-1')
@@ -110,7 +111,7 @@ withQemu(qemu => {
   test('nothing counts as saved once the guest may run', async () => {
     scene.write('vm-1', parts)
     await scene.counting('vm-1')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     const go = path.join(scene.folder, 'go')
     scene.write('vm-1', { ...parts, vm: `qemu = "${scene.program('slow', slowQemu(qemu, go))}"` })
     const run = scene.run('vm-1')
@@ -135,7 +136,7 @@ withQemu(qemu => {
     for (let round = 0; round < 2; round++) {
       await scene.counting('vm-1')
       for (const name of readdirSync(cuts)) rmSync(path.join(cuts, name), { recursive: true })
-      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
       const after: Array<[string, boolean]> = []
       for (const name of readdirSync(cuts).sort((a, b) => Number(a) - Number(b))) {
         const on = new Disk(path.join(cuts, name))
@@ -194,14 +195,14 @@ withQemu(qemu => {
     for (const [text, reason] of cases) {
       for (const end of ['on', 'done']) rmSync(`${fault}.${end}`, { force: true })
       writeFileSync(fault, text)
-      const { code, stderr } = await scene.ctl('vm', 'stop', 'vm-1', '--save')
+      const { code, stderr } = await scene.stop('vm-1', '--save')
       expect({ text, code, stderr }).toEqual({ text, code: 1, stderr: expect.stringMatching(reason) })
       await run.countsOn()
       expect([text, await left()]).toEqual([text, 'absent'])
     }
     expect(run.stderr + (await scene.ctl('vm', 'list')).stdout).toMatch(/running/)
     rmSync(fault)
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     // A start that can't make sure that nothing is saved any more leaves what is saved, and the guest in its QEMU.
     writeFileSync(fault, 'exit 1')
     const fails = scene.run('vm-1')
@@ -246,7 +247,7 @@ withQemu(qemu => {
     const filler = path.join(small, 'filler')
     expect(attemptNow('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'])).toMatchObject({ status: 1 })
     const fails = async (why: RegExp) => {
-      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({
+      expect(await scene.stop('vm-1', '--save')).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(why),
       })
@@ -255,7 +256,7 @@ withQemu(qemu => {
     await fails(/SaveFailed: vm-1\/ram and vm-1\/state can't be written.* error syncing/)
     rmSync(filler)
     if (when === 'once more') {
-      expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+      expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
       const on = cut()
       expect([(await found(on)).kind, await sameMemory(on)]).toEqual(['saved', true])
     } else {
@@ -291,7 +292,7 @@ withQemu(qemu => {
     const fault = faults()
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nstart_ms = 4000\n` })
     const first = await scene.counting('vm-1')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await first.outcome
     const saved = await scene.counter('vm-1')
     writeFileSync(fault, 'case $1 in dd) /usr/bin/"$@"; exec sleep 1000;; esac')
@@ -303,7 +304,7 @@ withQemu(qemu => {
     expect([saved, saved + 1]).toContain(run.counters[0])
     expect((await found(cut())).kind).toBe('absent')
     await until(async () => (await scene.state('vm-1')) === 'running', 'it to be said')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await scene.goesOn('vm-1')
   })
 
@@ -315,7 +316,7 @@ withQemu(qemu => {
       fault,
       `case $* in dd*seek=4096*) : > ${fault}.on;; dd*seek=0*) [ ! -e ${fault}.on ] || { /usr/bin/"$@"; fsfreeze -f ${disk.folder}; : > ${fault}.frozen; exec /usr/bin/dd if=/dev/zero of=${disk.folder}/late; };; esac`,
     )
-    const stopping = scene.ctl('vm', 'stop', 'vm-1', '--save')
+    const stopping = scene.stop('vm-1', '--save')
     try {
       await until(() => existsSync(`${fault}.frozen`), 'the last write')
       rmSync(fault)
@@ -341,7 +342,7 @@ withQemu(qemu => {
     expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({ code: 0 })
     await run.countsOn()
     expect((await found(cut())).kind).toBe('absent')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await scene.goesOn('vm-1')
   })
 })

@@ -29,7 +29,7 @@ withQemu(() => {
 
   async function save(): Promise<void> {
     const run = await scene.counting('vm-1')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await run.outcome
   }
 

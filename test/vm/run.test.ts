@@ -20,7 +20,7 @@ withQemu(() => {
     expect(await scene.list()).toMatchObject([
       { name: 'vm-1', state: 'running', pid: first.pid, bytes: 64 * 2 ** 20, reason: null },
     ])
-    const stopped = await scene.ctl('vm', 'stop', 'vm-1', '--save', '--json')
+    const stopped = await scene.stop('vm-1', '--save', '--json')
     expect(stopped).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(stopped.stdout)).toEqual({ name: 'vm-1', state: 'saved' })
     expect(await first.outcome).toMatchObject({ code: 0, signal: null })

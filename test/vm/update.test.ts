@@ -7,7 +7,8 @@ import path from 'node:path'
 import { type Broker, connect, type Participant, type UpdateProgress } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/test-broker'
-import { expectGapless, refusingQemu, Scene, slowQemu } from './scene'
+import { refusingQemu, slowQemu } from './proxy-qemu'
+import { expectGapless, Scene } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -108,7 +109,7 @@ withQemu(qemu => {
     let run = await scene.counting('vm-1')
     const ends = [
       async () => run.signal('SIGTERM'),
-      async () => expect((await scene.ctl('vm', 'stop', 'vm-1', '--quit')).stdout).toBe('vm-1 is saved\n'),
+      async () => expect((await scene.stop('vm-1', '--quit')).stdout).toBe('vm-1 is saved\n'),
       async () => run.signal('SIGKILL'),
     ]
     for (const end of ends) {
@@ -144,7 +145,7 @@ withQemu(qemu => {
     await run.countsOn()
     await update.cancel()
     expect(await isSaved()).toBe(false)
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await scene.goesOn('vm-1')
   })
 
@@ -402,7 +403,7 @@ os._exit(child.returncode)
       await until(async () => (await scene.state('vm-1')) === 'running', 'it to be over')
       expect(await qmp.execute('query-status')).toMatchObject({ running: false })
     }
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     await run.outcome
     qmp.close()
     const left = await scene.counter('vm-1')
@@ -433,7 +434,7 @@ os._exit(child.returncode)
     const full = await broker.allocate({ name: 'full', size: range!.largestFreeBytes })
     writeFileSync(refuses, '')
     // QEMU has sent it by then.
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/SaveFailed: the guest stays paused: .*cont: refused/),
     })

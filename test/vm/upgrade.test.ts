@@ -8,7 +8,8 @@ import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/test-broker'
-import { faultyQemu, gone, refusingQemu, Scene, signalledQemu, slowQemu } from './scene'
+import { faultyQemu, refusingQemu, signalledQemu, slowQemu } from './proxy-qemu'
+import { gone, Scene } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -41,7 +42,7 @@ withQemu(qemu => {
       const { allocation } = await client.call('GetAllocation', { name: 'vm-1/ram' })
       return allocation.holderPid === after.qemuPid && allocation.successorPid === null
     }, 'the end of the hand-over')
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     expect((await run.outcome).code).toBe(0)
     const left = await scene.counter('vm-1')
     const next = await scene.counting('vm-1')
@@ -91,7 +92,7 @@ withQemu(qemu => {
     await again.execute('cont')
     again.close()
     await run.countsOn()
-    expect((await scene.ctl('vm', 'stop', 'vm-1')).stdout).toBe('vm-1 is stopped\n')
+    expect((await scene.stop('vm-1')).stdout).toBe('vm-1 is stopped\n')
   })
 
   test('whatever becomes of the new QEMU, the guest goes on in the old one, and its monitor is reached as before', async () => {
@@ -226,7 +227,7 @@ withQemu(qemu => {
     await run.countsOn()
     await stick()
     rmSync(refuses)
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--save')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
     run = await scene.goesOn('vm-1')
   })
 
@@ -249,7 +250,7 @@ withQemu(qemu => {
     const first = upgrade('--qemu', hangs)
     await until(async () => (await vm()).state === 'upgrading', 'the upgrade')
     expect(await upgrade()).toMatchObject({ stderr: expect.stringMatching(/Busy: the VM is upgrading/) })
-    expect(await scene.ctl('vm', 'stop', 'vm-1')).toMatchObject({ stderr: expect.stringMatching(/Busy/) })
+    expect(await scene.stop('vm-1')).toMatchObject({ stderr: expect.stringMatching(/Busy/) })
     const broker = await connect({ socket: scene.broker.socket })
     try {
       for await (const { update, participants } of broker.beginUpdate({ deadlineMs: 60_000 })) {
@@ -372,7 +373,7 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
       const locks = images.map(fd => readFileSync(`/proc/${qemuPid}/fdinfo/${fd}`, 'utf8'))
       expect(locks.join('')).toMatch(/^lock:.*OFDLCK/m)
     }
-    expect(await scene.ctl('vm', 'stop', 'vm-1', '--quit')).toMatchObject({ code: 0 })
+    expect(await scene.stop('vm-1', '--quit')).toMatchObject({ code: 0 })
     await run.outcome
     scene.write('vm-1', { arguments: args('tap,id=net0,ifname=mbr0,script=no,downscript=no') })
     const byName = scene.run('vm-1')

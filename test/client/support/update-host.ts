@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { type Broker, connect } from '../../../src/client'
 import { TestBroker, until } from '../../support/test-broker'
 import { type Outcome, startCtl } from './ctl'
 import { Holder } from './holder'
@@ -16,7 +17,10 @@ export class UpdateHost {
   private readonly record: string
   private readonly pids: string
 
-  private constructor(readonly server: TestBroker) {
+  private constructor(
+    readonly server: TestBroker,
+    readonly broker: Broker,
+  ) {
     this.bin = path.join(server.folder, 'bin')
     this.record = path.join(server.folder, 'record')
     this.pids = path.join(server.folder, 'pids')
@@ -39,7 +43,8 @@ export class UpdateHost {
   }
 
   static async start(more = ''): Promise<UpdateHost> {
-    return new UpdateHost(await TestBroker.start({ main: { more } }))
+    const server = await TestBroker.start({ main: { more } })
+    return new UpdateHost(server, await connect({ socket: server.socket, reconnect: { maxDelayMs: 20 } }))
   }
 
   private readonly commands: ChildProcess[] = []
@@ -56,6 +61,24 @@ export class UpdateHost {
   /** All calls of the host's programs so far. */
   get calls(): string[] {
     return existsSync(this.record) ? readFileSync(this.record, 'utf8').trim().split(/ *\n/) : []
+  }
+
+  /** The call that loads the next kernel. */
+  get load(): string {
+    return `kexec -s -l ${this.image} --command-line=quiet`
+  }
+
+  /** Of the update that is under way. */
+  async state(): Promise<string | undefined> {
+    return (await this.broker.update()).update?.state
+  }
+
+  /** Nothing is left of an update: no freeze, no kernel, and whoever was asked goes on. */
+  async everybodyRuns(calls: readonly string[], ...asked: ReadonlyArray<{ next(): Promise<unknown> }>) {
+    for (const one of asked) expect(await one.next()).toMatchObject({ goesOn: expect.any(String) })
+    expect(await this.state()).toBeUndefined()
+    expect((await this.broker.status()).frozen).toBeNull()
+    expect(this.calls).toEqual(calls)
   }
 
   /** It has no initrd. */
@@ -128,6 +151,7 @@ export class UpdateHost {
   async dispose(): Promise<void> {
     for (const child of this.commands) child.kill('SIGKILL')
     this.killHung()
+    await this.broker.close()
     await Promise.all(this.holders.map(holder => holder.end()))
     await this.server.dispose()
   }
