@@ -1,6 +1,7 @@
 #include "scrub.hh"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -78,6 +79,7 @@ int Scrub::visit(uint64_t offset, uint64_t length) {
     const Piece part = nextPart(offset, end);
     if (part.length > 0) {
       if (const int error = zero(part.offset, part.length)) return error;
+      if (const int error = writeBack(part)) return error;
     }
     offset = part.offset + part.length;
   }
@@ -149,6 +151,14 @@ int Scrub::zero(uint64_t offset, uint64_t length) {
   _mm_sfence();
 #endif
   return error;
+}
+
+/** Has the disk of a file take the zeros now. Otherwise the sync that follows would wait for all of them at once. */
+int Scrub::writeBack(const Piece& part) {
+  if (!file_.valid() || holes_ == Holes::kSeek) return 0;
+  constexpr unsigned kAll = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  const auto offset = static_cast<off64_t>(file_offset_ + part.offset);
+  return sync_file_range(file_.get(), offset, static_cast<off64_t>(part.length), kAll) < 0 ? -errno : 0;
 }
 
 }  // namespace membroker

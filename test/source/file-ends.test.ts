@@ -13,11 +13,13 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { MiB } from '../../protocol/units'
 import type { RangeSettings } from '../../src/broker/config/settings'
 import { DirectorySource } from '../../src/broker/source/directory/directory'
 import { allocationOf } from '../../src/broker/source/directory/folder'
 import { WorkerFiles } from '../../src/broker/source/file-work'
+import { sweepThreads } from '../../src/broker/source/scrub'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
 import { NotInTime } from '../../src/broker/worker/errors'
 import { WorkerPool } from '../../src/broker/worker/worker-pool'
@@ -42,7 +44,7 @@ function endOf(id: number): AllocationMemory {
 class Place {
   readonly folder: string
   /** It does not return from the kernel in time, for files of so many bytes or of any. */
-  stuck: { call: 'shrink' | 'chown'; bytes?: number } | undefined
+  stuck: { call: 'shrink' | 'chown' | 'sync'; bytes?: number } | undefined
   readonly cut: { bytes: Buffer; diskBytes: number }[] = []
   readonly expected = new Map<number, AllocationMemory>()
   source!: DirectorySource
@@ -74,6 +76,10 @@ class Place {
       chown: async (uid: number, fd: number, to: number) => {
         check('chown', fd)
         await real.chown(uid, fd, to)
+      },
+      sync: async (uid: number, fd: number) => {
+        check('sync', fd)
+        await real.sync(uid, fd)
       },
     })
     const host = {
@@ -121,6 +127,18 @@ afterEach(() => place.dispose())
 async function on(parent: string): Promise<void> {
   place = new Place(parent)
   await place.open()
+}
+
+/** They alone of this process give way to others. */
+function overwritingThreads(): number {
+  const isOne = (thread: string) => {
+    try {
+      return readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')[1]!.split(' ')[16] === '10'
+    } catch {
+      return false
+    }
+  }
+  return readdirSync('/proc/self/task').filter(isOne).length
 }
 
 const isFree = async (one: AllocationMemory) =>
@@ -196,6 +214,37 @@ test('a released file that a holder has made long is overwritten as far as it wa
   truncateSync(place.file(1), 64 * MiB)
   await place.source.destroy(before)
   expect(place.cut[0]!.diskBytes).toBeLessThan(3 * MiB)
+})
+
+test('a disk that does not answer delays only what is on it', async () => {
+  await on(tmpdir())
+  const another = memory(2, MiB)
+  await place.create(before)
+  await place.create(another)
+  place.stuck = { call: 'sync', bytes: before.bytes }
+  await expect(place.source.destroy(before)).rejects.toThrow('not returned')
+  await place.source.destroy(another)
+  place.stuck = undefined
+  await place.source.destroy(before)
+  expect(readdirSync(place.folder).map(allocationOf).filter(Number.isInteger)).toEqual([])
+})
+
+test("of one owner's files two are overwritten at once", async () => {
+  await on(tmpdir())
+  const released = Array.from({ length: 8 }, (_, index) => memory(index + 1, 8 * MiB))
+  for (const one of released) await place.create(one)
+  let most = 0
+  let isOver = false
+  const over = Promise.all(released.map(one => place.source.destroy(one))).finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    most = Math.max(most, overwritingThreads())
+    await immediate()
+  }
+  await over
+  expect(most).toBeGreaterThan(0)
+  expect(most).toBeLessThanOrEqual(2 * sweepThreads)
 })
 
 if (needsRoot('a path for its owner')) {

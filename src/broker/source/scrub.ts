@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os'
 import { check, native } from '../../../native'
 import type { Extent } from '../../../protocol/table'
 import { inRange } from '../allocator/extents'
+import { SourceError } from '../failure'
+import { FairQueue } from '../worker/fair-queue'
 import type { ScrubObserver } from './source'
 
 /**
@@ -31,4 +33,26 @@ export async function scrub(
   if (observer && errno === -EHWPOISON)
     observer.bad(job.bad().flatMap(({ offset, length }) => inRange(extents, offset, length)))
   else check('scrub', errno)
+}
+
+/** Scrubs of a range that run at once, in all and of one owner. Each has sweepThreads. */
+const runningMax = 4
+const runningPerOwnerMax = 2
+
+/** The turns of a range's scrubs, by owner: a tenant that releases much at once takes the cores from nobody. */
+export class ScrubTurns {
+  private readonly queue = new FairQueue<number>(runningMax, runningPerOwnerMax)
+  private closed = false
+
+  run(uid: number, scrub: () => Promise<void>): Promise<void> {
+    return this.queue.run(uid, async () => {
+      if (this.closed) throw new SourceError('the broker ends; its next start scrubs the memory')
+      await scrub()
+    })
+  }
+
+  /** Scrubs that wait begin no more. */
+  close(): void {
+    this.closed = true
+  }
 }

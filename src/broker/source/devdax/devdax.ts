@@ -8,7 +8,7 @@ import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
 import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
 import type { Counting } from '../page-references'
-import { scrub } from '../scrub'
+import { ScrubTurns, scrub } from '../scrub'
 import type {
   AllocationMemory,
   OpenedSource,
@@ -72,6 +72,7 @@ export class DevdaxSource implements Source {
   private readonly devices = new Map<number, Device>()
   /** Allocations whose device could not be made, and why. */
   private readonly failed = new Map<number, InstanceError>()
+  private readonly scrubs = new ScrubTurns()
   /** The last operation on each device; they run one after the other. */
   private readonly last = new Map<number, Promise<unknown>>()
 
@@ -255,7 +256,8 @@ export class DevdaxSource implements Source {
       await this.removeAlone(before.id)
       // An owner that opens by path may have written to it already.
       const bytes = bytesOf(before.extents)
-      await this.scrub(inRange(grown.extents, bytes, bytesOf(grown.extents) - bytes))
+      const added = inRange(grown.extents, bytes, bytesOf(grown.extents) - bytes)
+      await this.scrubs.run(before.uid, () => this.scrub(added))
       await this.remake(before)
     })
   }
@@ -361,7 +363,8 @@ export class DevdaxSource implements Source {
   private async destroyAlone(memory: AllocationMemory, observer: ScrubObserver | undefined): Promise<void> {
     await this.removeAlone(memory.id)
     this.failed.delete(memory.id)
-    await this.scrub(observer ? observer.good(memory.extents) : memory.extents, observer)
+    const extents = observer ? observer.good(memory.extents) : memory.extents
+    await this.scrubs.run(memory.uid, () => this.scrub(extents, observer))
   }
 
   /** The helper asks the kernel once more before it removes the device. */
@@ -414,6 +417,7 @@ export class DevdaxSource implements Source {
   }
 
   close(): void {
+    this.scrubs.close()
     this.opened.helper.close()
     closeSync(this.opened.lock)
   }

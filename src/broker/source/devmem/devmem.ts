@@ -14,7 +14,7 @@ import { tableBytesFor } from '../../config/range'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import { NativeMedium } from '../../table'
-import { scrub } from '../scrub'
+import { ScrubTurns, scrub } from '../scrub'
 import type {
   AllocationMemory,
   OpenedSource,
@@ -65,6 +65,7 @@ class DevmemSource implements Source {
     survivesKexec: true,
     pageBytes,
   }
+  private readonly scrubs = new ScrubTurns()
   private readonly allocations = new Map<number, AllocationMemory>()
 
   private constructor(private readonly opened: Opened) {
@@ -175,7 +176,9 @@ class DevmemSource implements Source {
 
   async destroy(memory: AllocationMemory, observer?: ScrubObserver): Promise<void> {
     for (const extent of observer ? observer.good(memory.extents) : memory.extents)
-      await scrub(this.opened.fd, this.base + extent.offset, [extent], observer)
+      await this.scrubs.run(memory.uid, () =>
+        scrub(this.opened.fd, this.base + extent.offset, [extent], observer),
+      )
     this.allocations.delete(memory.id)
   }
 
@@ -184,6 +187,7 @@ class DevmemSource implements Source {
   }
 
   close(): void {
+    this.scrubs.close()
     closeSync(this.opened.fd)
     closeSync(this.opened.lock)
   }

@@ -1,6 +1,5 @@
-import { closeSync, fdatasync, fstatSync, ftruncateSync, type Stats } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, type Stats } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import type { Extent } from '../../../../protocol/table'
@@ -12,7 +11,7 @@ import { FileOwners, type Owned } from '../file-owners'
 import { cut, populateAll, punchPieces } from '../file-work'
 import { whyOwed } from '../huge-pages'
 import { Reservations } from '../reservation'
-import { sweepThreads } from '../scrub'
+import { ScrubTurns, sweepThreads } from '../scrub'
 import type { AllocationMemory, OpenedSource, OpenSource, Proof, Scan, Source, SourceHost } from '../source'
 import type { AllocationFiles } from './allocation-files'
 import { FileEnds } from './file-ends'
@@ -46,6 +45,7 @@ export class DirectorySource implements Source {
   private readonly files: AllocationFiles
   private readonly ends: FileEnds
   private readonly proof: DirectoryProof
+  private readonly scrubs = new ScrubTurns()
 
   private constructor(private readonly opened: Opened) {
     const { files, host, capabilities } = opened
@@ -81,7 +81,7 @@ export class DirectorySource implements Source {
         disown: memory => this.owners.set(memory, undefined),
         admit: (memory, openBy) => this.admit(memory, openBy),
         prove: memory => this.proof.proveUnpinned(memory),
-        overwrite: async (fd, from, to) => (this.keepsPages ? undefined : overwrite(fd, from, to)),
+        overwrite: (uid, fd, from, to) => this.overwrite(uid, fd, from, to),
         cutsAnyTime: opened.filesystem === 'tmpfs',
         pagesOwed: opened.pagesOwed,
       },
@@ -353,8 +353,7 @@ export class DirectorySource implements Source {
         await this.opened.dax?.commitNames(memory.uid)
       }
       try {
-        // Blocks of a disk filesystem keep their bytes when they are freed; pages of tmpfs and hugetlbfs do not.
-        if (!this.keepsPages) await overwrite(fd, 0, this.ends.bytesOf(memory))
+        await this.overwrite(memory.uid, fd, 0, this.ends.bytesOf(memory))
         await this.opened.pinned?.check(memory.uid, id, fd, 'end')
         await (this.opened.pagesOwed?.go(memory, remove) ?? remove())
       } finally {
@@ -426,6 +425,17 @@ export class DirectorySource implements Source {
     }
   }
 
+  /**
+   * Zeroes a part of a file, also on its disk, where blocks keep their bytes when they are freed. Beyond it are only bytes that a
+   * holder has added, of any number.
+   */
+  private async overwrite(uid: number, fd: number, from: number, to: number): Promise<void> {
+    if (this.keepsPages) return
+    const length = Math.min(fstatSync(fd).size, to) - from
+    if (length > 0) await this.scrubs.run(uid, () => native.scrub(fd, from, length, sweepThreads))
+    await this.opened.host.files.sync(uid, fd)
+  }
+
   private get keepsPages(): boolean {
     return this.opened.filesystem !== 'disk'
   }
@@ -435,6 +445,7 @@ export class DirectorySource implements Source {
   }
 
   close(): void {
+    this.scrubs.close()
     this.sizes.close()
     this.owners.close()
     this.opened.dax?.close()
@@ -443,10 +454,3 @@ export class DirectorySource implements Source {
 }
 
 export const open: OpenSource = (settings, host) => DirectorySource.open(settings, host)
-
-/** Zeroes a part of a file, also on its disk. Beyond it are only bytes that a holder has added, of any number. */
-async function overwrite(fd: number, from: number, to: number): Promise<void> {
-  const length = Math.min(fstatSync(fd).size, to) - from
-  if (length > 0) await native.scrub(fd, from, length, sweepThreads)
-  await promisify(fdatasync)(fd)
-}

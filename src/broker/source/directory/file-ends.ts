@@ -14,7 +14,7 @@ interface EndRules {
   /** Whether anybody but the broker reaches the file or keeps a page of it. */
   prove(memory: AllocationMemory): Promise<Proof>
   /** Zeroes the file's blocks between two offsets, where blocks keep their bytes when they are freed. */
-  overwrite(fd: number, from: number, to: number): Promise<void>
+  overwrite(uid: number, fd: number, from: number, to: number): Promise<void>
   /** Cutting the file is enough: it takes the end from everybody, and the kernel gives a page to others only when nobody uses it. */
   readonly cutsAnyTime: boolean
   /** Where the mount counts huge pages that have not come back. */
@@ -104,7 +104,7 @@ export class FileEnds {
 
   private async cutOff(fd: number, { memory, end }: Pending): Promise<void> {
     const { uid, bytes } = memory
-    await this.rules.overwrite(fd, bytes, bytes + end.bytes)
+    await this.rules.overwrite(uid, fd, bytes, bytes + end.bytes)
     const work = () => cut(this.host.files, uid, fd, bytes)
     await (this.rules.pagesOwed?.go(end, work) ?? work())
   }
