@@ -1,4 +1,7 @@
-/** Proves that jobs keep to both rates, come in turns by key, wait for what can't be done yet, and do not wait for ever. */
+/**
+ * Proves that jobs keep to both rates, or in a hurry to the other side's own pace, come in turns by key, wait for what can't be
+ * done yet, and do not wait for ever.
+ */
 import { PacedQueue } from '../../src/broker/service/paced-queue'
 
 const rates = { each: { perSecond: 10, burst: 4 }, all: { perSecond: 20, burst: 6 } }
@@ -66,30 +69,90 @@ test('one job that counts as many waits for no more than another, and what comes
   expect(done).toHaveLength(2)
 })
 
-test('other rates hold from then on, also for what waits', () => {
+/** The other side reads all of a piece at once, so many milliseconds after it is asked. */
+const readingIn = (ms: number) => () => {
+  const piece = done.length - passed
+  passed = done.length
+  pieces.push(piece)
+  return new Promise<void>(resolve => setTimeout(resolve, ms))
+}
+let passed = 0
+let pieces: number[] = []
+beforeEach(() => {
+  passed = 0
+  pieces = []
+})
+/** As pass(), with what promises do in between. */
+const passSlowly = async (ms: number) => {
+  for (let step = 0; step < ms; step++) {
+    now++
+    await jest.advanceTimersByTimeAsync(1)
+  }
+}
+
+test('in a hurry a piece follows when the other side has read the one before and had time for others', async () => {
+  queue.hurry(readingIn(20))
   order('a', 100)
-  pass(1000)
-  expect(done.length).toBeLessThanOrEqual(14)
-  const hurry = { perSecond: 100, burst: 10 }
-  queue.changeRates({ each: hurry, all: hurry })
-  pass(500)
-  expect(done.length).toBeGreaterThanOrEqual(14 + 48)
-  queue.changeRates(rates)
-  const before = done.length
-  pass(1000)
-  expect(done.length - before).toBeLessThanOrEqual(14)
+  expect(done).toHaveLength(16)
+  await passSlowly(29)
+  expect(done).toHaveLength(16)
+  await passSlowly(1)
+  expect(done).toHaveLength(32)
+  await passSlowly(150)
+  expect(done).toHaveLength(100)
+  expect(pieces).toEqual([16, 16, 16, 16, 16, 16])
 })
 
-test('other rates forgive nothing, however often they change', () => {
+test.each<[number, number[]]>([
+  [1, [16, 32, 64, 128, 256, 256, 256]],
+  [200, [16, 16, 16]],
+])('a piece is as large as what the other side reads in a moment: %s ms for each', async (ms, sizes) => {
+  queue.hurry(readingIn(ms))
+  order('a', 10_000)
+  await passSlowly(600)
+  expect(pieces.slice(0, sizes.length)).toEqual(sizes)
+})
+
+test('a hurry takes what waited before in turns by key, and counts for no rate', async () => {
+  order('a', 10)
+  order('b', 10)
+  expect(done).toHaveLength(6)
+  queue.hurry(readingIn(1))
+  await passSlowly(10)
+  expect(done).toHaveLength(20)
+  queue.hurry(undefined)
   order('a', 100)
-  order('b', 100)
-  expect(done).toHaveLength(6)
-  const hurry = { perSecond: 100, burst: 10 }
-  for (let times = 0; times < 5; times++) {
-    queue.changeRates({ each: hurry, all: hurry })
-    queue.changeRates(rates)
-  }
-  expect(done).toHaveLength(6)
+  // As much as came to it since, at its rate.
+  expect(done).toHaveLength(20)
+  await passSlowly(1000)
+  expect(count('a')).toBeGreaterThanOrEqual(18)
+  expect(count('a')).toBeLessThanOrEqual(21)
+})
+
+test('in a hurry what waits fails by name when the other side does not read for too long', async () => {
+  let isThere = false
+  let asked = 0
+  queue.hurry(() => {
+    asked++
+    return isThere ? new Promise(() => {}) : undefined
+  })
+  order('a', 16)
+  const failed = Promise.allSettled(['a', 'b'].map(key => queue.run(key, () => true)))
+  await passSlowly(500)
+  expect(asked).toBeGreaterThan(3)
+  isThere = true
+  await passSlowly(540)
+  for (const result of await failed) expect(result).toMatchObject({ reason: { code: 'ETIMEDOUT' } })
+  expect(done).toHaveLength(16)
+})
+
+test('in a hurry an error is each caller’s own', async () => {
+  queue.hurry(() => {
+    throw new Error('no such socket')
+  })
+  order('a', 40)
+  await passSlowly(10)
+  expect(done).toHaveLength(40)
 })
 
 test('what can not be done yet is tried again and keeps its place; then the rest goes on', async () => {

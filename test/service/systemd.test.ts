@@ -8,8 +8,11 @@ import { OtherProcess } from '../support/other-process'
 import { until } from '../support/test-broker'
 import { configuration, Host, socket, uid } from './support/host'
 import { requireSystemd } from './support/require-systemd'
+import { packageInside } from './support/systemd'
 
 const service = 'membroker.service'
+/** Memfds that a broker of a large host has, with their sessions. */
+const filledCount = 1500
 /** A whole system is started, and brokers on it several times. */
 const suiteMs = 300_000
 jest.setTimeout(suiteMs)
@@ -342,6 +345,34 @@ scenario(
     expect(host.restarts).toBe(restarts)
   },
 )
+
+/** How often systemd answers meanwhile. */
+async function answersWhile(host: Host, how: 'hurry' | 'flood'): Promise<number> {
+  const unit = `${how}.service`
+  const program = `${packageInside}/dist/test/service/support/filled-store.js`
+  host.systemd.write(
+    `/etc/systemd/system/${unit}`,
+    '[Service]\nType=notify\nFileDescriptorStoreMax=8192\n' +
+      `ExecStart=/usr/local/bin/node ${program} ${filledCount} ${how}\n`,
+  )
+  host.must('daemon-reload')
+  host.must('start', '--no-block', unit)
+  await until(() => Number(host.systemd.show(unit, 'NFileDescriptorStore')) > 0, 'its first memfds')
+  let answers = 0
+  while (host.systemd.show(unit, 'ActiveState') === 'activating') answers++
+  expect(host.systemd.properties(unit, 'ActiveState', 'NFileDescriptorStore')).toEqual({
+    ActiveState: 'active',
+    NFileDescriptorStore: String(filledCount),
+  })
+  host.must('stop', unit)
+  return answers
+}
+
+scenario('systemd answers while a broker fills its fd store in a hurry', async host => {
+  const flooded = await answersWhile(host, 'flood')
+  const hurried = await answersWhile(host, 'hurry')
+  expect(hurried).toBeGreaterThan(3 * Math.max(1, flooded))
+})
 
 scenario('stopped, it leaves the socket to the socket unit, and clients start the next', async host => {
   host.must('stop', service)

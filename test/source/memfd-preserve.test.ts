@@ -22,7 +22,6 @@ import { Preservation } from '../../src/broker/source/memfd/preservation'
 import { RetrievedSessions } from '../../src/broker/source/memfd/retrieved-sessions'
 import type { AllocationMemory, SourceHost } from '../../src/broker/source/source'
 import { WorkerLost } from '../../src/broker/worker/errors'
-import type { WaitBudget } from '../../src/broker/worker/worker-pool'
 import { TestBroker, until } from '../support/test-broker'
 import { refused, removed, type Sessions, stored, stuck, taken, withSessions } from './support/sessions'
 
@@ -353,7 +352,7 @@ function overKexec(
 }
 
 test.each<[Item, (boolean | undefined)[]]>([
-  ['preserving 2', [true, false]],
+  ['preserving 1', [false, false]],
   ['preserving table', [undefined, undefined]],
 ])(
   'a manager that does not read %s stops a freeze, and nothing that it lacks counts as kept',
@@ -388,8 +387,6 @@ test(
   }),
 )
 
-const createdIn = (done: readonly string[]) => done.filter(text => text.startsWith('create '))
-
 test(
   'the kernel is asked for nothing more once a freeze is over, and nothing counts as kept',
   withSessions(async sessions => {
@@ -397,7 +394,7 @@ test(
     sessions.onPreserve = () => over.abort()
     sessions.failures.set('preserve', stuck)
     await preserve()
-    expect(createdIn(sessions.done)).toEqual(['create table', 'create 1'])
+    expect(sessions.asked).toEqual([1])
     expect(kept.isComplete).toBe(false)
     expect(limits).toEqual([])
     await kept.unpreserve()
@@ -411,11 +408,8 @@ test(
     const { kept, limits, preserve } = overKexec(sessions)
     const of = Array.from({ length: 40 }, (_, at) => ({ id: at + 1, uid: at < 30 ? 7 : 8, bytes: 0 }))
     const ids = of.map(({ id }) => id)
-    const budgets = new Set<WaitBudget>()
     sessions.onPreserve = budget => {
-      budgets.add(budget!)
-      // The first of them is of uid 7.
-      if (budget === [...budgets][0]) budget!.leftMs -= 1900
+      if ((sessions.asked.at(-1) as number) <= 30) budget!.leftMs -= 1900
     }
     await preserve(ids, of as AllocationMemory[])
     expect(ids.filter(id => kept.keeps(id))).toEqual([1, 2, 3, ...ids.slice(30)])
@@ -430,6 +424,37 @@ test(
 )
 
 test(
+  'who has a share of memory delays no memory of its owner that is not shared',
+  withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    const of = [1, 2, 3, 4].map(id => ({ id, uid: 7, bytes: 0, shares: id < 4 ? [{ uid: 8 }] : [] }))
+    sessions.onPreserve = budget => {
+      if (sessions.asked.length > 1) budget!.leftMs -= 2000
+    }
+    await preserve([1, 2, 3, 4], of as Partial<AllocationMemory>[] as AllocationMemory[])
+    expect(sessions.asked).toEqual([4, 1, 2])
+    expect([1, 2, 3, 4].map(id => kept.keeps(id))).toEqual([true, true, false, true])
+    expect(limits).toEqual([expect.stringMatching(/allocation 3: uid 7 kept its memory locked/)])
+  }),
+)
+
+test.each<[number[], boolean]>([
+  [[1, 2], true],
+  [[], false],
+])('memory %j that the kernel does not preserve stops no freeze; a table does', (ids, goesOn) =>
+  withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    if (goesOn) await sessions.preserve('table')
+    sessions.failures.set('preserve', refused)
+    const frozen = preserve(ids)
+    if (goesOn) await frozen
+    else await expect(frozen).rejects.toMatchObject({ code: 'EINVAL' })
+    expect(kept.isComplete).toBe(false)
+    expect(limits).toEqual(goesOn ? [expect.stringMatching(/uid 0 \(EINVAL\), and 1 more/)] : [])
+  })(),
+)
+
+test(
   'memory that others have taken while the kernel waited is not preserved',
   withSessions(async sessions => {
     let availableKib = 1000
@@ -438,12 +463,16 @@ test(
     ftruncateSync(sessions.fd, 200 * 1024)
     sessions.onPreserve = async () => {
       availableKib = 300
-      await sleep(1100)
+      await sleep(sessions.asked.at(-1) === 3 ? 2000 : 1100)
     }
     // The second has no room beside the third, which the kernel is asked for meanwhile.
     const of = [1, 2, 3].map(id => ({ id, uid: id === 3 ? 8 : 7, bytes: 0 }))
     await expect(preserve([1, 2, 3], of as AllocationMemory[])).rejects.toMatchObject({ code: 'ENOSPC' })
-    expect(createdIn(sessions.done).sort()).toEqual(['create 1', 'create 3', 'create table'])
+    expect([...sessions.asked].sort()).toEqual([1, 3])
+    // Sessions that were not used are over.
+    expect(sessions.opened.filter(session => sessions.isOpen(session))).toHaveLength(
+      sessions.preservation.size,
+    )
     expect([1, 2, 3].map(id => kept.keeps(id))).toEqual([true, false, true])
   }),
 )

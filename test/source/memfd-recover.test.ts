@@ -58,7 +58,7 @@ withOthers('a locked memfd does not keep the range from being recovered', async 
   const { source, medium } = await MemfdSource.open(settings, host as SourceHost)
   try {
     const pieces = [1, 2].map(id => ({ id, name: String(id), uid, bytes: MiB, extents: [] }))
-    await source.recover!(pieces.slice(1), pieces.slice(0, 1), false)
+    await source.recover!(pieces.slice(1), pieces.slice(0, 1), false, 0)
     expect(source.present()).toEqual([1, 2])
     expect(fstatSync(other).mode & 0o777).toBe(0o600)
     await expect(source.disown!(pieces[0]!)).rejects.toMatchObject({ code: 'ETIMEDOUT' })

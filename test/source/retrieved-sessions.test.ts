@@ -113,6 +113,9 @@ test(
     expect(await retrieved.discard([3, 5])).toEqual([2, 9])
     expect(done).toEqual(['take', 'finish', 'finish', 'finish', removed('retrieved 4')])
     expect(opened.some(session => sessions.isOpen(session))).toBe(false)
+    // Ids are of all ranges, and none is used again.
+    before.add(9001)
+    expect(await retrieved.discard([3], 9000)).toEqual([9001])
     // After a cold boot nobody asks a thousand times for what can't be there.
     before.add(2)
     Object.assign(kernel!, { isHandedOver: () => false })
@@ -195,6 +198,24 @@ test(
     expect(sessions.done.at(-1)).toBe(stored('retrieved 1'))
     close(files)
   }),
+)
+
+test.each<[string, number[], RegExp]>([
+  ['has none', [5], /allocation 2 .* has no memfd/],
+  ['has more than one', [0, 1], /allocation 2 .* has more than one memfd/],
+])('where a session %s, nothing of the range is over, and it is not used', (_, tokens, reason) =>
+  withSessions(async sessions => {
+    const { kept, memories, files } = started(sessions, 3)
+    for (const id of ids(3)) sessions.before.add(id)
+    sessions.changed.set(2, tokens)
+    // A restart of the broker does not change that.
+    for (const _ of [1, 2]) {
+      await expect(kept.takeUp(memories, files)).rejects.toThrow(reason)
+      expect(files.size).toBe(0)
+    }
+    expect(sessions.done).not.toContain('finish')
+    expect(sessions.opened.every(session => sessions.isOpen(session))).toBe(true)
+  })(),
 )
 
 test(

@@ -301,6 +301,7 @@ async function reconcile(broker: Broker, range: Range): Promise<void> {
     { [Symbol.iterator]: () => table.state.allocations.values() },
     [...table.state.retired.values()].map(memoryOfRetired),
     range.recovery === 'newBoot',
+    Math.max(table.nextId('allocation'), broker.inventory.nextId('allocation')) - 1,
   )
   const present = new Set(source.present())
   const missing = [...table.state.allocations.keys()].filter(id => !present.has(id))

@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs'
 import { KiB } from '../../../protocol/units'
 import type { Call } from '../../../protocol/wire/responder'
 import { refuse } from '../refusal'
-import { type Inherited, type Item, isShared, rangeOfStoreName, storeName } from './inherited'
-import { type Notify, PacedQueue, type Rates } from './paced-queue'
+import { type Inherited, type Item, isSession, rangeOfStoreName, storeName } from './inherited'
+import { barrierOf, type Notify, PacedQueue, type Rates, unread } from './paced-queue'
 
 /**
  * The service manager passes all names to the next broker in one string, LISTEN_FDNAMES. exec takes 128 KiB of it
@@ -17,14 +17,13 @@ const nameBytesMax = 124 * KiB
  */
 const rates: Rates = { each: { perSecond: 50, burst: 256 }, all: { perSecond: 100, burst: 512 } }
 
-/** Where guests stand still meanwhile. At 1,000 a second systemd 257 answers nobody; at 500 it takes a third of a processor. */
-const hurry = { perSecond: 500, burst: 256 }
-
 /** A message that asks for nothing. */
 const nothing = 'X_MEMBROKER=1'
 
 /** A manager that reloads its units reads nothing for seconds. */
 const patienceMs = 30_000
+/** Time before the next attempt to remove what the manager did not read. */
+const againMs = 10_000
 
 /**
  * The result of takeRange. Sessions of the kernel before share items. doubt: why the memfds are ambiguous. Then the broker may neither use any of them nor make new ones
@@ -55,6 +54,8 @@ export class FdStore {
   private memfds: number
   private nameBytes: number
   private readonly removals = new Map<string, Promise<void>>()
+  /** Removals that the manager did not read, by item and range, with the uid whose turn they take. */
+  private readonly unremoved = new Map<string, number>()
   private readonly queue = new PacedQueue<number>(rates, patienceMs)
   private readonly kept: Map<string, number[]>
   private hurried = 0
@@ -69,11 +70,11 @@ export class FdStore {
 
   /** At the pace of the manager, while no client can change anything: none has a turn. */
   async inHurry<T>(work: () => Promise<T>): Promise<T> {
-    if (this.hurried++ === 0) this.queue.changeRates({ each: hurry, all: hurry })
+    if (this.hurried++ === 0) this.queue.hurry(barrierOf(this.options.notify))
     try {
       return await work()
     } finally {
-      if (--this.hurried === 0) this.queue.changeRates(rates)
+      if (--this.hurried === 0) this.queue.hurry(undefined)
     }
   }
 
@@ -96,7 +97,7 @@ export class FdStore {
       if (of !== range) continue
       this.kept.delete(name)
       for (const fd of fds) {
-        if (isShared(item) || !found.has(item)) items.push([item, fd])
+        if (isSession(item) || !found.has(item)) items.push([item, fd])
         else {
           closeSync(fd)
           doubt = `the fd store has more than one '${name}'`
@@ -120,17 +121,31 @@ export class FdStore {
    * turn. call: ended when the client is gone. @throws Refusal LimitExceeded; Error with code and syscall if the broker
    * can't reach the manager, or the client is gone
    */
-  async put(range: string, item: Item, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
+  put(range: string, item: Item, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
+    return this.putTogether(range, item, [fd], uid, call)
+  }
+
+  /** put() of sessions that share an item. */
+  async putTogether(
+    range: string,
+    item: Item,
+    fds: readonly number[],
+    uid: number,
+    call?: Pick<Call, 'ended'>,
+  ): Promise<void> {
     const key = keyOf(range, item)
     await this.removalOf(range, item)
-    const entry = { name: storeName(range, item), count: 1 }
+    // Beside what is to be removed, nobody could tell which is which.
+    if (this.unremoved.has(key)) throw unread()
+    const entry = { name: storeName(range, item), count: fds.length }
     this.checkPlaces([entry])
     this.enter(key, entry)
+    const attempt = () => {
+      if (call?.ended) throw gone()
+      return this.send(entry, fds)
+    }
     try {
-      await this.queue.run(uid, () => {
-        if (call?.ended) throw gone()
-        return this.send(entry, [fd])
-      })
+      await this.queue.run(uid, attempt, fds.length)
     } catch (error) {
       this.leave(key)
       throw error
@@ -186,29 +201,42 @@ export class FdStore {
       refuse('LimitExceeded', { limit: 'fdStoreNameBytes', max: nameBytesMax })
   }
 
+  /** It, or a part of it, is in the store, or on its way there. */
+  has(range: string, item: Item): boolean {
+    return this.entries.has(keyOf(range, item))
+  }
+
   /**
-   * Removes it later, in the uid's turn; the promise resolves then. If the broker ends before that, the next one finds it in no
-   * table, and removes it.
+   * Removes it later, in the uid's turn; the promise resolves then, or when the manager does not read that. Then the store tries
+   * again. If the broker ends before that, the next one finds it in no table, and removes it.
    */
   remove(range: string, item: Item, uid: number): Promise<void> {
     const key = keyOf(range, item)
     const name = this.entries.get(key)?.name
     const begun = this.removals.get(key)
     if (name === undefined || begun) return begun ?? Promise.resolve()
+    const removed = () => {
+      this.unremoved.delete(key)
+      this.leave(key)
+    }
+    const failed = (error: Error) => {
+      if (!this.unremoved.has(key)) this.options.onLost(name, error)
+      this.unremoved.set(key, uid)
+      setTimeout(() => void this.remove(range, item, uid), againMs).unref()
+    }
     const removal = this.queue
       .run(uid, () => this.options.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
-      .then(
-        () => this.leave(key),
-        error => this.options.onLost(name, error),
-      )
+      .then(removed, failed)
       .finally(() => this.removals.delete(key))
     this.removals.set(key, removal)
     return removal
   }
 
-  /** Resolves once it is removed, or nobody can remove it; undefined: no removal is under way. */
+  /** Resolves once it is removed, or the manager does not read that; undefined: no removal is under way. */
   removalOf(range: string, item: Item): Promise<void> | undefined {
-    return this.removals.get(keyOf(range, item))
+    const key = keyOf(range, item)
+    const uid = this.unremoved.get(key)
+    return this.removals.get(key) ?? (uid === undefined ? undefined : this.remove(range, item, uid))
   }
 
   private enter(key: string, entry: Entry): void {

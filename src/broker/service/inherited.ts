@@ -140,8 +140,8 @@ export type Part = number | 'table'
 export type Item = Part | Session
 export type Session = `${'preserving' | 'retrieved'} ${Part}`
 
-/** Retrieved sessions are put into the store many at once, under the item of one of them. The kernel tells them apart. */
-export const isShared = (item: Item): boolean => typeof item === 'string' && item.startsWith('retrieved ')
+/** Many sessions may be in the store together, under the item of one of them. The kernel tells them apart. */
+export const isSession = (item: Item): item is Session => typeof item === 'string' && item !== 'table'
 
 const sessionMarks = { '=': 'preserving', '<': 'retrieved' } as const
 

@@ -1,4 +1,5 @@
-import { native } from '../../../native'
+import { closeSync } from 'node:fs'
+import { native, Socket } from '../../../native'
 
 /** The events that are possible per second, and at once after a rest. */
 interface Rate {
@@ -12,8 +13,18 @@ export interface Rates {
   readonly all: Rate
 }
 
+/** Resolves once the other side has read all that was sent to it before; undefined: it has no room for the question. */
+export type Barrier = () => Promise<void> | undefined
+
 /** Time between two attempts at a message that failed. */
 const retryMs = 20
+/** The other side works on a piece for about so long, and then has a part of that time for others. */
+const pieceMs = 20
+const restPart = 0.5
+const restMsMax = 100
+/** Of events. */
+const pieceMin = 16
+const pieceMax = 256
 /** The queue keeps so many buckets of keys. Beyond that, it forgets the full ones, whose keys have rested. */
 const restingMax = 256
 
@@ -22,7 +33,7 @@ class Bucket {
   private tokens: number
 
   constructor(
-    private rate: Rate,
+    private readonly rate: Rate,
     private filledAt: number,
   ) {
     this.tokens = rate.burst
@@ -38,13 +49,6 @@ class Bucket {
 
   isFull(now: number): boolean {
     return this.waitMs(now) === 0 && this.tokens === this.rate.burst
-  }
-
-  /** With the tokens that it has. */
-  changeRate(rate: Rate, now: number): void {
-    this.waitMs(now)
-    this.rate = rate
-    this.tokens = Math.min(rate.burst, this.tokens)
   }
 
   /** More than it has: so many more have to come first. */
@@ -63,7 +67,8 @@ interface Job {
 
 /**
  * Jobs at a limited rate: of each key, and of all keys together, in turns by key. A key with many jobs waits for its own
- * rate, and the others do not wait for it.
+ * rate, and the others do not wait for it. In a hurry the other side sets the rate: what it gets in one piece grows and shrinks
+ * with the time that it takes, and it rests between two pieces.
  */
 export class PacedQueue<Key> {
   /** By key, in the order of turns. */
@@ -73,22 +78,27 @@ export class PacedQueue<Key> {
   private timer: NodeJS.Timeout | undefined
   /** The beginning of the present row of failed attempts. */
   private stuckAt: number | undefined
+  /** Between two pieces. undefined: no hurry. */
+  private barrier: Barrier | undefined
+  private piece = pieceMin
+  private pieceLeft = 0
+  private isPausing = false
 
-  /** patienceMs: after failed attempts for so long, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock. */
+  /**
+   * patienceMs: after failed attempts, or a barrier, of so long, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock.
+   */
   constructor(
-    private rates: Rates,
+    private readonly rates: Rates,
     private readonly patienceMs: number,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.all = new Bucket(rates.all, this.now())
   }
 
-  /** From now on. What was done before counts. */
-  changeRates(rates: Rates): void {
-    this.rates = rates
-    const now = this.now()
-    this.all.changeRate(rates.all, now)
-    for (const bucket of this.buckets.values()) bucket.changeRate(rates.each, now)
+  /** From now on, also for what waits. Its events count for no rate. undefined: at the rates again. */
+  hurry(barrier: Barrier | undefined): void {
+    this.barrier = barrier
+    this.pieceLeft = this.piece
     this.work()
   }
 
@@ -107,13 +117,21 @@ export class PacedQueue<Key> {
 
   private work(): void {
     clearTimeout(this.timer)
+    if (this.isPausing) return
     for (;;) {
+      if (this.waiting.size === 0) {
+        // The next one gets the same time again.
+        this.stuckAt = undefined
+        return
+      }
+      if (this.barrier && this.pieceLeft <= 0) {
+        void this.pause(this.barrier)
+        return
+      }
       const now = this.now()
       const { key, waitMs } = this.next(now)
       if (key === undefined) {
-        if (this.waiting.size > 0) this.timer = setTimeout(() => this.work(), waitMs)
-        // The next one gets the same time again.
-        else this.stuckAt = undefined
+        this.timer = setTimeout(() => this.work(), waitMs)
         return
       }
       const jobs = this.waiting.get(key)!
@@ -123,16 +141,56 @@ export class PacedQueue<Key> {
         return
       }
       jobs.shift()
-      this.all.take(job.weight)
-      this.bucketOf(key, now).take(job.weight)
+      if (this.barrier) this.pieceLeft -= job.weight
+      else {
+        this.all.take(job.weight)
+        this.bucketOf(key, now).take(job.weight)
+      }
       // This moves the key to the end of the row.
       this.waiting.delete(key)
       if (jobs.length > 0) this.waiting.set(key, jobs)
     }
   }
 
+  /** Between two pieces. */
+  private async pause(barrier: Barrier): Promise<void> {
+    this.isPausing = true
+    const from = this.now()
+    const isRead = await this.isRead(barrier, from)
+    const tookMs = this.now() - from
+    const fitting = Math.round((this.piece * pieceMs) / Math.max(1, tookMs))
+    this.piece = Math.max(pieceMin, Math.min(fitting, 2 * this.piece, pieceMax))
+    if (isRead) await sleep(Math.min(tookMs * restPart, restMsMax))
+    else this.failAll()
+    this.pieceLeft = this.piece
+    this.isPausing = false
+    this.work()
+  }
+
+  private async isRead(barrier: Barrier, from: number): Promise<boolean> {
+    try {
+      for (;;) {
+        const read = barrier()
+        const leftMs = this.patienceMs - (this.now() - from)
+        if (read) return await inTime(read, leftMs)
+        if (leftMs <= 0) return false
+        await sleep(retryMs)
+      }
+    } catch {
+      // What is sent next fails likewise, and its own caller hears why.
+      return true
+    }
+  }
+
+  private failAll(): void {
+    const jobs = [...this.waiting.values()].flat()
+    this.waiting.clear()
+    for (const { reject } of jobs) reject(unread())
+  }
+
   /** Returns the key whose turn it is. undefined: no key has its turn for waitMs. */
   private next(now: number): { key: Key | undefined; waitMs: number } {
+    if (this.barrier) return { key: this.waiting.keys().next().value, waitMs: 0 }
     let least = Infinity
     const common = this.all.waitMs(now)
     for (const key of this.waiting.keys()) {
@@ -149,10 +207,7 @@ export class PacedQueue<Key> {
       if (!attempt()) {
         this.stuckAt ??= now
         if (now - this.stuckAt < this.patienceMs) return false
-        throw Object.assign(new Error('the other side does not read its messages'), {
-          code: 'ETIMEDOUT',
-          syscall: 'sendmsg',
-        })
+        throw unread()
       }
       this.stuckAt = undefined
       resolve()
@@ -175,6 +230,28 @@ export class PacedQueue<Key> {
   }
 }
 
+/** The other side does not read. */
+export const unread = () =>
+  Object.assign(new Error('the other side does not read its messages'), {
+    code: 'ETIMEDOUT',
+    syscall: 'sendmsg',
+  })
+
+const sleep = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
+
+/** Whether it resolves within so many milliseconds. */
+async function inTime(read: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>(resolve => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([read.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /**
  * Sends a message to the service manager, with copies of descriptors. It never waits: false when the manager's queue is full.
  */
@@ -189,4 +266,26 @@ export function notifyAt(address: string): Notify {
   if (!/^[/@]/.test(address)) throw new Error(`$NOTIFY_SOCKET is '${address}', which is no Unix socket`)
   const path = address.replace(/^@/, '\0')
   return (state, fds = []) => native.sendDatagram(path, state, fds)
+}
+
+/** Asks the service manager to close a descriptor, which it does in turn (BARRIER=1, systemd 246 or newer). */
+export function barrierOf(notify: Notify): Barrier {
+  return () => {
+    const [ours, theirs] = native.socketPair()
+    let isSent = false
+    try {
+      isSent = notify('BARRIER=1', [theirs])
+    } finally {
+      closeSync(theirs)
+      if (!isSent) closeSync(ours)
+    }
+    if (!isSent) return undefined
+    return new Promise(resolve => {
+      const onEnd = () => {
+        socket.close()
+        resolve()
+      }
+      const socket = new Socket(ours, { onData: () => {}, onEnd, onDrain: () => {} })
+    })
+  }
 }

@@ -23,6 +23,8 @@ export interface AllocationMemory {
   uid: number
   bytes: number
   extents: readonly { offset: number; length: number }[]
+  /** Other uids that may have it. */
+  shares?: readonly { uid: number }[]
 }
 
 /** Who still holds an allocation's memory. */
@@ -201,13 +203,15 @@ export interface Source {
   refusal?(uid: number): string | undefined
   /**
    * Takes up or makes the memory of these. The broker calls it after opening, before present(). kept: can be gone through again; it
-   * makes each anew, so a source with very many keeps none that it doesn't need.
+   * makes each anew, so a source with very many keeps none that it doesn't need. lastId: the highest that the broker knows an
+   * allocation to have had.
    * @throws SourceError
    */
   recover?(
     kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
     newBoot: boolean,
+    lastId: number,
   ): Promise<void>
   /**
    * Where it is to survive a kexec during updates only: from now on the memory of these does, until unpreserve().

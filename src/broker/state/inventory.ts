@@ -48,6 +48,11 @@ export class Inventory {
     return ++this.lastIds[kind]
   }
 
+  /** What newId() returns next. */
+  nextId(kind: CountedKind): number {
+    return this.lastIds[kind] + 1
+  }
+
   /** Skips the ids that an unreadable range may have used: that range may be back one day. */
   leapIds(nowMs: number): void {
     for (const kind of countedKinds) this.lastIds[kind] = Math.max(this.lastIds[kind], nowMs * idsPerMs)

@@ -295,8 +295,8 @@ export function memoryOfRetired({ allocationId, name, uid, extents }: RetiredRec
 }
 
 /** An allocation's memory, in the form for a source. */
-export function memoryOf({ id, name, uid, bytes, extents }: AllocationMemory): AllocationMemory {
-  return { id, name, uid, bytes, extents }
+export function memoryOf({ id, name, uid, bytes, extents, shares = [] }: AllocationMemory): AllocationMemory {
+  return { id, name, uid, bytes, extents, shares }
 }
 
 type Verdict = AllocationRecord['verdict']

@@ -33,10 +33,10 @@ export class LiveUpdate {
   private readonly clockMs: number
   private readonly begunMs: number
   private readonly timers: NodeJS.Timeout[]
-  private readonly steps: NodeJS.Timeout
+  private steps: NodeJS.Timeout | undefined
   private silent = 0
   /** Until then those who took part before a restart of the broker may still come back. */
-  private readonly returnedMs: number
+  private returnedMs: number
 
   constructor(
     public record: UpdateRecord,
@@ -46,11 +46,26 @@ export class LiveUpdate {
     const now = monotonicMs()
     this.begunMs = now - (isRecovered ? Math.max(0, Date.now() - record.sinceMs) : 0)
     this.clockMs = Date.now() - now
-    this.returnedMs = isRecovered ? now + participantsReturnMs : now
-    this.timers = [record.deadlineMs, this.returnedMs]
-      .filter(ms => ms > now)
-      .map(ms => setTimeout(() => events.onTime(), ms - now + timerEarlyMs))
+    this.timers = [this.onTimeAt(record.deadlineMs, now)]
+    this.returnedMs = isRecovered ? Number.POSITIVE_INFINITY : now
+    if (!isRecovered) this.startSteps()
+  }
+
+  private onTimeAt(ms: number, now: number): NodeJS.Timeout {
+    return setTimeout(() => this.events.onTime(), Math.max(0, ms - now) + timerEarlyMs)
+  }
+
+  private startSteps(): void {
     this.steps = setInterval(() => this.step(), updateUnkeptMsMax / silentSteps)
+  }
+
+  /** After a restart of the broker: from here on its leader and its participants reach the broker. */
+  serving(): void {
+    if (this.steps) return
+    const now = monotonicMs()
+    this.returnedMs = now + participantsReturnMs
+    this.timers.push(this.onTimeAt(this.returnedMs, now))
+    this.startSteps()
   }
 
   get number(): number {

@@ -189,6 +189,7 @@ export class Updates {
   /** The broker answers its clients. */
   serving(): void {
     this.report.serving()
+    this.current?.serving()
   }
 
   /** @throws Refusal NotFound, InvalidArgument, RangeReadOnly */

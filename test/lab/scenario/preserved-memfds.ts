@@ -136,25 +136,6 @@ async function refuseNew(host: Host, service: Manager): Promise<void> {
   await client.close()
 }
 
-/** A tenant that makes and ends allocations as fast as it can has its own pace, and nobody else's. */
-async function hurry(host: Host, service: Manager): Promise<void> {
-  const client = await host.connect()
-  const messages = () => service.lines.filter(line => /FDSTORE(REMOVE)?=1/.test(line)).length
-  const [before, from] = [messages(), performance.now()]
-  for (let round = 0; round < 90; round++) {
-    const hasty = await client.allocate({ name: 'hasty', size: 4096, range: 'kept' })
-    if (round % 30 === 0) await service.stored()
-    await hasty.release()
-  }
-  const seconds = (performance.now() - from) / 1000
-  const told = messages() - before
-  host.check(
-    told <= 256 + 50 * (seconds + 1),
-    `${told} messages in ${seconds} s keep to the pace of one owner`,
-  )
-  await client.close()
-}
-
 /** Leaves it without a session for the next kernel, and with one that no table knows. */
 async function spoil(host: Host, service: Manager): Promise<void> {
   const client = await host.connect()
@@ -204,7 +185,6 @@ async function begin(host: Host): Promise<void> {
   await checkSurvives(host)
   host.same(await service.stored(), stored, 'what the fd store has after the broker was killed')
   await refuseNew(host, service)
-  await hurry(host, service)
   await write(host, 'db/second', 2)
   await guest.counterBeyond(guest.counter!, 300_000)
   await mapsOn(host)

@@ -1,7 +1,7 @@
 import { chmodSync, ftruncateSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { native } from '../../../native'
 import { WorkerFiles } from '../../../src/broker/source/file-work'
-import { createSessions } from '../../../src/broker/source/memfd/live-sessions'
+import { createSessions, nextToken, token } from '../../../src/broker/source/memfd/live-sessions'
 import { WorkerPool } from '../../../src/broker/worker/worker-pool'
 import type { Manager } from '../../service/support/manager'
 import { brokerSocket, type Host } from '../inside/host'
@@ -19,14 +19,17 @@ const limitBytes = 150 * MiB
 const keptBytes = 128 * MiB
 const enoughBytes = 300 * MiB
 
-const range = (name: string) => `
+const range = (name: string): string => `
 [[range]]
 name = "${name}"
 source = "memfd"
 bytes = "192MiB"
 preserve = "always"
 `
-const config = `${range('kept')}${range('replaced')}`
+/** The sessions of the last three get other memfds than the broker's. */
+const ranges = ['kept', 'replaced', 'lacking', 'doubled'] as const
+const config = ranges.map(range).join('')
+const online = ranges.map(() => 'online')
 
 /** Nothing is preserved: the memory of a range is charged to whoever uses it, and the broker's limit may be far below it. */
 async function beginSmall(host: Host): Promise<void> {
@@ -36,7 +39,7 @@ async function beginSmall(host: Host): Promise<void> {
     await service.start()
     host.same(
       (await states(host)).map(([state]) => state),
-      ['online', 'online'],
+      online,
       `the ranges after a cold boot, beside ${places} places in the fd store`,
     )
     const client = await host.connect()
@@ -56,22 +59,45 @@ async function begin(host: Host): Promise<void> {
   const mapping = await (await client.allocate({ name: 'kept', size: keptBytes, range: 'kept' })).map()
   fillWithPattern(mapping.window(), 3)
   host.remember('digest', digest(mapping.window()))
-  await client.allocate({ name: 'replaced', size: MiB, range: 'replaced' })
+  const own = new Map<string, number>()
+  for (const range of ranges.slice(1)) {
+    const allocation = await client.allocate({ name: range, size: MiB, range })
+    own.set(range, native.dupFd((await allocation.map()).fd))
+  }
   await client.close()
   await service.signal(9)
-  await replace(service)
+  // Of the size of the broker's, and not sealed.
+  await preserveInstead(service, 'replaced', new Map([[token, other()]]))
+  await preserveInstead(service, 'lacking', new Map([[nextToken + 1, own.get('lacking')!]]))
+  await preserveInstead(
+    service,
+    'doubled',
+    new Map([
+      [token, own.get('doubled')!],
+      [nextToken, other()],
+    ]),
+  )
 }
 
-/** The kernel gets a memfd in place of the broker's: of its size, and not sealed. */
-async function replace(service: Manager): Promise<void> {
-  const found = (await service.stored()).find(name => /^=[1-9a-z].*\.replaced$/.test(name))!
-  await service.answer(`drop ${found}`, 'dropped')
-  const id = Number.parseInt(found.slice(1), 36)
+function other(): number {
   const fd = native.memfdCreate('other', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
   ftruncateSync(fd, MiB)
-  const [session] = await createSessions('replaced', [id])
+  return fd
+}
+
+/** The kernel gets a session in place of the broker's, with memfds by their tokens. */
+async function preserveInstead(
+  service: Manager,
+  range: string,
+  files: ReadonlyMap<number, number>,
+): Promise<void> {
+  const found = (await service.stored()).find(name => name.endsWith(`.${range}`) && /^=[1-9a-z]/.test(name))!
+  await service.answer(`drop ${found}`, 'dropped')
+  const id = Number.parseInt(found.slice(1), 36)
+  const [session] = await createSessions(range, [id])
   if (typeof session !== 'number') throw session
-  await new WorkerFiles(new WorkerPool()).preserve(0, fd, session, 0)
+  const work = new WorkerFiles(new WorkerPool())
+  for (const [token, fd] of files) await work.preserve(0, fd, session, token)
 }
 
 async function limitMemory(host: Host): Promise<void> {
@@ -92,6 +118,12 @@ async function states(host: Host): Promise<Array<[string, string]>> {
   return ranges.map(({ state, reason }) => [state, reason ?? ''])
 }
 
+const notUnderstood = [
+  /is no memfd that a broker has sealed; all of it stays there/,
+  /the session of allocation \d+ .* has no memfd: .* all of the range stays there/,
+  /the session of allocation \d+ .* has more than one memfd: .* all of the range stays there/,
+]
+
 /** What does not fit is left in the kernel, by one broker after the other. */
 async function refuse(host: Host): Promise<void> {
   await limitMemory(host)
@@ -100,7 +132,7 @@ async function refuse(host: Host): Promise<void> {
   const service = preservingManager(config, 600, inGroup)
   for (const _ of [1, 2]) {
     await service.start()
-    const [kept, replaced] = await states(host)
+    const [kept, ...changed] = await states(host)
     host.same(kept![0], 'readOnly', 'the range that does not fit')
     host.check(
       /need \d+ bytes, and this service's cgroup .*Raise the limit .*restart the broker in this boot; do not/.test(
@@ -108,11 +140,11 @@ async function refuse(host: Host): Promise<void> {
       ),
       `its reason says what to do: ${kept![1]}`,
     )
-    host.same(replaced![0], 'readOnly', 'the range that got another memfd')
-    host.check(
-      /is no memfd that a broker has sealed; all of it stays there/.test(replaced![1]),
-      `its reason: ${replaced![1]}`,
-    )
+    // One broker after the other finds the same: nothing of it is over.
+    for (const [index, [state, reason]] of changed.entries()) {
+      host.same(state, 'readOnly', `the range ${ranges[index + 1]}`)
+      host.check(notUnderstood[index]!.test(reason), `its reason: ${reason}`)
+    }
     host.check(totalBytes(host) - before < keptBytes / 2, "its memory is still the kernel's")
     await service.signal(9)
   }
@@ -120,7 +152,7 @@ async function refuse(host: Host): Promise<void> {
   await service.start()
   host.same(
     (await states(host)).map(([state]) => state),
-    ['online', 'readOnly'],
+    ['online', ...notUnderstood.map(() => 'readOnly')],
     'the ranges under a higher limit',
   )
   const client = await host.connect()
@@ -170,14 +202,14 @@ async function refuseWithoutPreserve(host: Host): Promise<void> {
 
 const scenario: Scenario = {
   title:
-    'preserved memory for which a memory cgroup has no room stays in the kernel, and a memfd of others is not taken for it',
+    'preserved memory for which a memory cgroup has no room stays in the kernel, and what the broker does not understand is neither used nor freed',
   kernel: luo.label,
   unreserved: true,
   machine: oneProcessor,
   parameters: ['kho=on', 'liveupdate=on'],
   steps: [
     stage('a first start in a small cgroup, where nothing is preserved', beginSmall),
-    stage('memory that is preserved, and a memfd in place of one', begin),
+    stage('memory that is preserved, and sessions of others in place of the broker’s', begin),
     kexec(),
     stage('it is not retrieved into a small cgroup, and is there once the limit is raised', refuse),
     kexec(),

@@ -39,8 +39,6 @@ open_by_path = true
 /** With bounds on hanging, in milliseconds. Nobody promises the memory of the third range. */
 const options = ['--deadline', '600000', '--within', '600000', '--ignore', 'db/idle']
 const rounds = 120
-/** A memfd and its session, into the fd store and out of it. */
-const messagesOfRound = 4
 const dropIn = '/etc/systemd/system/membroker.service.d/preserve.conf'
 
 /** Memfds can't be executed unless their makers want that: those that can't, the kernel gives back read-only. */
@@ -75,34 +73,13 @@ async function refuseWithoutStore(host: Host): Promise<void> {
   await host.exec('systemctl', ['daemon-reload'])
 }
 
-/** A tenant that makes and ends allocations as fast as it can has its own pace, and systemd goes on answering. */
+/** A tenant makes and ends allocations as fast as it can. */
 async function storm(host: Host): Promise<void> {
   const show = () => host.exec('systemctl', ['show', 'membroker.service', '--property=NFileDescriptorStore'])
-  const answerMs = async () => {
-    const from = performance.now()
-    await show()
-    return performance.now() - from
-  }
-  host.measure('systemctlIdleMs', await answerMs())
   const client = await host.connect()
   const stored = await show()
-  const from = performance.now()
-  let isOver = false
-  const answers = (async () => {
-    const took: number[] = []
-    while (!isOver) took.push(await answerMs())
-    return took
-  })()
   for (let round = 0; round < rounds; round++)
     await (await client.allocate({ name: 'hasty', size: 4096, range: 'kept' })).release()
-  const seconds = (performance.now() - from) / 1000
-  isOver = true
-  const took = await answers
-  host.measure('systemctlStormMs', Math.max(...took))
-  host.check(
-    rounds * messagesOfRound <= 256 + 50 * (seconds + 1),
-    `${rounds} allocations in ${seconds} s keep to the pace of one owner`,
-  )
   await host.until(async () => (await show()) === stored, 'nothing of it is left in the fd store')
   await client.close()
 }
@@ -150,7 +127,7 @@ const scenario: Scenario = {
   parameters: ['kho=on', 'liveupdate=on'],
   steps: [
     stage('install the broker, and a VM as a service', begin),
-    stage('an owner makes and ends allocations as fast as it can', storm),
+    stage('what an owner makes and ends as fast as it can leaves nothing in the fd store', storm),
     update('broker-ctl update, which asks systemd', command),
     stage('everything is back', goOn),
     update('systemctl kexec, without a word to the broker', leave),

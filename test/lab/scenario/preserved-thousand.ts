@@ -48,15 +48,29 @@ async function connected(host: Host): Promise<Broker> {
   return client!
 }
 
+/** Milliseconds of processor time. Children that have ended count as well. */
+function busyMs(host: Host, pid: number): number {
+  const stat = host.read(`/proc/${pid}/stat`)
+  const ticks = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+  return ticks.reduce((sum, value) => sum + 10 * Number(value), 0)
+}
+
 /** From the start of the broker, as the first VMM that waits for it sees it. */
 async function claimAll(host: Host, count: number): Promise<void> {
   const from = performance.now()
   const manager = preservingManager(config, places)
+  const ownMs = busyMs(host, process.pid)
   // To look for a word of so many costs an emulated processor more than what is measured.
   manager.say('start')
   const client = await connected(host)
   const { claimed, notClaimed } = await client.rebuild({ prefix: 'n/' })
   host.measure(`claimed${count}Ms`, performance.now() - from)
+  host.measure(`brokerBusy${count}Ms`, busyMs(host, manager.pid))
+  host.measure(`managerBusy${count}Ms`, busyMs(host, manager.ownPid))
+  host.measure(`clientBusy${count}Ms`, busyMs(host, process.pid) - ownMs)
   const ready = manager.log.split('\n').find(line => line.includes('"msg":"ready"'))!
   for (const [part, ms] of Object.entries<number>(JSON.parse(ready).tookMs))
     host.measure(`${part}${count}Ms`, ms)

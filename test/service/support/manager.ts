@@ -76,6 +76,10 @@ export class Manager {
     return Number(/^started (\d+)$/.exec(this.lines.findLast(line => line.startsWith('started '))!)![1])
   }
 
+  get ownPid(): number {
+    return this.child.pid!
+  }
+
   /** The next line that begins so, after those printed until now. */
   async answer(order: string, beginning: string): Promise<string> {
     const from = this.lines.length

@@ -3,6 +3,7 @@ import { native, type SystemError } from '../../../native'
 import { FdStore } from '../../../src/broker/service/fd-store'
 import { type Item, type Part, storeName } from '../../../src/broker/service/inherited'
 import type { FileWork } from '../../../src/broker/source/file-work'
+import { token } from '../../../src/broker/source/memfd/live-sessions'
 import { Preservation } from '../../../src/broker/source/memfd/preservation'
 import { RetrievedSessions } from '../../../src/broker/source/memfd/retrieved-sessions'
 import { NotInTime } from '../../../src/broker/worker/errors'
@@ -12,6 +13,9 @@ import type { WaitBudget } from '../../../src/broker/worker/worker-pool'
 export class Sessions {
   readonly done: string[] = []
   readonly opened: number[] = []
+  /** What workers were to preserve. */
+  readonly asked: Part[] = []
+  private readonly partOf = new Map<number, Part>()
   /** Fails the next operation of that name. */
   readonly failures = new Map<'take' | 'retrieve' | 'finish' | 'create' | 'preserve' | 'endSession', Error>()
   /** Where the kernel waits for a lock. */
@@ -19,14 +23,20 @@ export class Sessions {
   isReading = true
   /** Items that the fd store refuses. */
   refused: readonly Item[] = []
+  /** The fd store's manager reads no removals. */
+  keepsAll = false
 
   readonly store: FdStore
   /** What the kernel before has. */
   readonly before = new Set<Part>()
+  /** The tokens in sessions of those, where they are not what a broker puts there. */
+  readonly changed = new Map<Part, readonly number[]>()
+  private readonly tokens = new Map<number, readonly number[]>()
   readonly kernel: ConstructorParameters<typeof RetrievedSessions>[2]
   readonly retrieved: RetrievedSessions
   private readonly files = {
-    preserve: async (_uid, _fd, _session, _token, budget) => {
+    preserve: async (_uid, _fd, session, _token, budget) => {
+      this.asked.push(this.partOf.get(session)!)
       await this.onPreserve(budget)
       this.perform('preserve', 'work')
     },
@@ -44,6 +54,9 @@ export class Sessions {
     this.store = new FdStore({
       notify: text => {
         if (this.refused.some(item => text.endsWith(`=${storeName('kept', item)}`))) throw unread
+        if (this.keepsAll && text.startsWith('FDSTOREREMOVE')) throw unread
+        // A barrier asks for nothing.
+        if (text === 'BARRIER=1') return true
         if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
         return this.isReading
       },
@@ -62,10 +75,16 @@ export class Sessions {
         if (parts.some(part => this.before.has(part))) this.done.push('take')
         return parts.map(part => this.take(part))
       },
-      retrieveFiles: async all => all.map(() => this.inThread('retrieve', () => native.dupFd(this.fd))),
+      retrieveFiles: async (all, asked) => all.map(session => this.retrieve(session, asked)),
       finishSessions: async all => all.map(() => this.inThread('finish', () => 0)),
     }
     this.retrieved = new RetrievedSessions('kept', this.store, this.kernel)
+  }
+
+  private retrieve(session: number, asked: number): number | SystemError {
+    if (this.tokens.get(session)?.includes(asked) ?? asked === token)
+      return this.inThread('retrieve', () => native.dupFd(this.fd))
+    return absent as SystemError
   }
 
   private take(part: Part): number | SystemError | undefined {
@@ -74,6 +93,7 @@ export class Sessions {
     if (!this.before.delete(part)) return undefined
     const session = openSync('/dev/null', 'r')
     this.opened.push(session)
+    if (this.changed.has(part)) this.tokens.set(session, this.changed.get(part)!)
     return session
   }
 
@@ -82,6 +102,7 @@ export class Sessions {
     if (failure) return failure
     this.done.push(`create ${part}`)
     const session = openSync('/dev/null', 'r')
+    this.partOf.set(session, part)
     this.opened.push(session)
     return session
   }
@@ -130,5 +151,6 @@ export const stored = (item: Item) => `FDSTORE ${storeName('kept', item)}`
 export const removed = (item: Item) => `FDSTOREREMOVE ${storeName('kept', item)}`
 export const stuck = new NotInTime('worker', 'an earlier operation is still waiting')
 const unread = Object.assign(new Error('not read'), { code: 'ETIMEDOUT', syscall: 'sendmsg' })
+const absent = Object.assign(new Error('absent'), { code: 'ENOENT', syscall: 'ioctl' })
 export const refused = Object.assign(new Error('refused'), { code: 'EINVAL', syscall: 'ioctl' })
 export const taken = Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'ioctl' })

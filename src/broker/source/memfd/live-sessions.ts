@@ -149,12 +149,12 @@ export function retrieveSessions(range: string, parts: readonly Part[]): Results
 
 /** Each session has one memfd, under this. */
 export const token = 0
-/** No session has a file under it. */
-const noToken = 1
+/** A session that has more than this version knows has one under this. The kernel lists no tokens. */
+export const nextToken = 1
 
 /** Whether it is a session of the kernel before: only there does the kernel look for a token. */
 export async function isOfKernelBefore(session: number): Promise<boolean> {
-  const [result] = await native.retrieveFiles([session], noToken)
+  const [result] = await native.retrieveFiles([session], nextToken)
   if (typeof result === 'number') {
     closeSync(result)
     return true

@@ -201,10 +201,15 @@ export class MemfdSource implements Source {
   }
 
   /** Compares the memfds of the fd store and of the kernel before with the table. Their own names and owners prove nothing. */
-  async recover(kept: Iterable<AllocationMemory>, retired: readonly AllocationMemory[]): Promise<void> {
+  async recover(
+    kept: Iterable<AllocationMemory>,
+    retired: readonly AllocationMemory[],
+    _newBoot: boolean,
+    lastId: number,
+  ): Promise<void> {
     const memories = [...kept, ...retired]
     const { overKexec, host } = this.opened
-    await overKexec?.takeUp(memories, this.files)
+    await overKexec?.takeUp(memories, this.files, lastId)
     const found: Owned[] = []
     const look = (memory: AllocationMemory, openBy: number | undefined) => {
       const fd = this.files.get(memory.id)

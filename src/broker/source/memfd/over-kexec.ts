@@ -4,12 +4,12 @@ import type { Call } from '../../../../protocol/wire/responder'
 import type { RangeSettings } from '../../config/settings'
 import { isEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
-import { isShared, type Part, type Session } from '../../service/inherited'
+import type { Part, Session } from '../../service/inherited'
 import type { AllocationMemory, SourceHost } from '../source'
 import { checkChargeable, Room } from './host-memory'
 import { bootFrees, isHandedOver, isOfKernelBefore, partOf, restartHere, whyNotLive } from './live-sessions'
 import { type Memfd, Preservation } from './preservation'
-import { isKernelLate, PreserveRound } from './preserve-round'
+import { isOfHolders, PreserveRound } from './preserve-round'
 import { type Failures, RetrievedSessions } from './retrieved-sessions'
 
 /** For the service manager to close a session. */
@@ -84,15 +84,14 @@ export class OverKexec {
 
   /**
    * Adopts a session of the fd store. A service manager may have brought it over a kexec, under the name that it had before.
-   * False: it is none of this item; the descriptor stays the caller's.
+   * False: it is none of the range; the descriptor stays the caller's.
    */
   async adopt(item: Session, fd: number): Promise<boolean> {
     const { range, before, next } = this.sessions
     const part = partOf(fd, range)
-    const isNext = item === `preserving ${part}`
-    if (part === undefined || !(isNext || isShared(item))) return false
+    if (part === undefined) return false
     if (await isOfKernelBefore(fd)) before.adopt(part, fd, item)
-    else if (isNext) next.adopt(part, fd)
+    else if (item.startsWith('preserving ')) next.adopt(part, fd, item)
     else return false
     return true
   }
@@ -154,12 +153,15 @@ export class OverKexec {
     await next.end(id, uid)
   }
 
-  /** At a start: files gets what the kernel before has preserved. @throws SourceError: the rest stays there */
-  async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>): Promise<void> {
+  /**
+   * At a start: files gets what the kernel before has preserved. lastId: see Source.recover.
+   * @throws SourceError: the rest stays there
+   */
+  async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>, lastId = 0): Promise<void> {
     const there = new Set(files.keys())
     const { before } = this.sessions
     this.unavailable = await this.inHurry(() =>
-      this.takingUp(() => retrieveMissing(before, this.host, memories, files)),
+      this.takingUp(() => retrieveMissing(before, this.host, memories, files, lastId)),
     )
     for (const id of files.keys()) if (!there.has(id)) this.unshared.add(id)
   }
@@ -232,9 +234,11 @@ export class OverKexec {
     if (this.when !== 'update') return
     const failures = await this.inHurry(() => this.preserveAll(memories, files, table, over))
     if (failures.size === 0 || over.aborted) return
-    // A holder that keeps its own memory locked stops no freeze, and neither does memory that nobody can use.
+    // What holders do to their own memory stops no freeze, and neither does memory that nobody can use.
     const { unavailable } = this
-    const refused = [...failures].filter(([part, error]) => !unavailable.has(part) && !isKernelLate(error))
+    const refused = [...failures].filter(
+      ([part, error]) => !unavailable.has(part) && (part === 'table' || !isOfHolders(error)),
+    )
     const [first] = refused
     if (first?.[1] instanceof Refusal) throw first[1]
     if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })
@@ -250,14 +254,21 @@ export class OverKexec {
   ): Promise<Failures> {
     const { before, next } = this.sessions
     const all: Memfd[] = [{ part: 'table', fd: table, uid: process.getuid!() }]
-    for (const { id, uid } of memories) if (files.has(id)) all.push({ part: id, fd: files.get(id)!, uid })
+    for (const { id, uid, shares = [] } of memories)
+      if (files.has(id)) all.push({ part: id, fd: files.get(id)!, uid, isShared: shares.length > 0 })
     const failures: Failures = new Map(this.unavailable)
     for (const [part, error] of await before.finish(all.map(({ part }) => part))) failures.set(part, error)
+    next.checkStored()
     // No other process has those yet, or ever gets the table.
     const isUnshared = ({ part }: Memfd) => part === 'table' || this.unshared.has(part)
     const { readRoom } = this
     await new PreserveRound(all, next, failures, { over, readRoom }).run(isUnshared)
     if (over?.aborted) return failures
+    // Allocations end one by one; what an update preserves ends at once.
+    const unkept = this.isAlways
+      ? await next.keepEach(all)
+      : await next.keepTogether(all.map(({ part }) => part))
+    for (const [part, error] of unkept) failures.set(part, error)
     next.completeBut(failures.keys())
     return failures
   }
@@ -286,6 +297,7 @@ async function retrieveMissing(
   host: SourceHost,
   memories: readonly AllocationMemory[],
   files: Map<number, number>,
+  lastId: number,
 ): Promise<Failures> {
   const unavailable: Failures = new Map()
   const missing = new Map<Part, AllocationMemory>()
@@ -318,7 +330,10 @@ async function retrieveMissing(
   const { files: found, failures } = await before.retrieve(new Map(left().map(({ id, uid }) => [id, uid])))
   for (const [part, fd] of found) files.set(part as number, fd)
   fail(failures)
-  const discarded = await before.discard(memories.map(({ id }) => id))
+  const discarded = await before.discard(
+    memories.map(({ id }) => id),
+    lastId,
+  )
   if (discarded.length > 0) host.discarded(discarded)
   return unavailable
 }

@@ -14,13 +14,17 @@ import { type Failures, piecesOf } from './retrieved-sessions'
 const F_SEAL_EXEC = 0x20
 
 /** The kernel works on so many in one piece. */
-const workedOnMax = 64
+export const workedOnMax = 64
+/** Of the fd store's items and messages: one has at most 253 descriptors. */
+const storedTogetherMax = 64
 
 /** A memfd of a part of a range, and its owner's uid. */
 export interface Memfd {
   readonly part: Part
   readonly fd: number
   readonly uid: number
+  /** Other uids may have it. */
+  readonly isShared?: boolean
 }
 
 /**
@@ -33,8 +37,10 @@ export interface Memfd {
 export class Preservation {
   /** Sessions for the next kernel. */
   private readonly preserving = new Map<Part, number>()
-  /** Sessions for the next kernel that the fd store does not have: they end with this broker. */
-  private readonly unstored = new Set<Part>()
+  /** What the fd store has them under. Others end with this broker. */
+  private readonly stored = new Map<Part, Session>()
+  /** What the service manager has sessions under that it did not give up when it was asked. */
+  private readonly leaving = new Map<Part, Session>()
   /** The kernel did not preserve them in time. It may still be at it, in a session of that name. */
   private readonly late = new Set<Part>()
   /** What of the range is not preserved. undefined: the range is not to be. */
@@ -47,9 +53,10 @@ export class Preservation {
     private readonly kernel = { createSessions, preserveFiles: native.preserveFiles },
   ) {}
 
-  /** A session of the fd store. */
-  adopt(part: Part, fd: number): void {
+  /** A session of the fd store, and the only one of its name that this kernel has. */
+  adopt(part: Part, fd: number, item: Session): void {
     this.preserving.set(part, fd)
+    this.stored.set(part, item)
   }
 
   get size(): number {
@@ -62,7 +69,7 @@ export class Preservation {
 
   /** It outlives this broker too. */
   isSafe(part: Part): boolean {
-    return this.preserving.has(part) && !this.unstored.has(part)
+    return this.preserving.has(part) && this.stored.has(part)
   }
 
   /** All of the range is preserved. */
@@ -82,26 +89,34 @@ export class Preservation {
   }
 
   /**
-   * Preserves a memfd. After a refusal by the fd store the kernel preserves it already. budget: of its owner.
+   * Preserves a memfd. After a refusal by the fd store the kernel preserves it already.
    * @throws SourceError, SystemError, NotInTime, Refusal LimitExceeded
    */
-  async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>, budget?: WaitBudget): Promise<void> {
-    const { part, fd, uid } = memfd
-    if (!this.preserving.has(part)) {
-      const session = await this.begin(memfd)
-      try {
-        await this.files.preserve(uid, fd, session, token, budget)
-      } catch (error) {
-        if (error instanceof NotInTime) this.late.add(part)
-        void this.files.endSession(uid, session).catch(failure => {
-          onlyEnvironment(failure)
-          return closeLater(session)
-        })
-        throw explained(error, uid)
-      }
-      this.enter(part, session)
+  async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
+    if (!this.has(memfd.part)) {
+      const [session] = await this.begin([memfd])
+      if (typeof session !== 'number') throw session
+      await this.preserveIn(session, memfd)
     }
     await this.keep(memfd, call)
+  }
+
+  /**
+   * Has the kernel preserve a memfd in a session of begin(), which it takes over. Until keepEach() or keepTogether() that ends with
+   * this broker. budget: of its owner. @throws SourceError, SystemError, NotInTime
+   */
+  async preserveIn(session: number, { part, fd, uid }: Memfd, budget?: WaitBudget): Promise<void> {
+    try {
+      await this.files.preserve(uid, fd, session, token, budget)
+    } catch (error) {
+      if (error instanceof NotInTime) this.late.add(part)
+      void this.files.endSession(uid, session).catch(failure => {
+        onlyEnvironment(failure)
+        return closeLater(session)
+      })
+      throw explained(error, uid)
+    }
+    this.enter(part, session)
   }
 
   /**
@@ -117,18 +132,14 @@ export class Preservation {
       if (over?.aborted) return failures
       await this.preserveAtOnce(piece, failures)
     }
-    const keep = (memfd: Memfd) =>
-      this.keep(memfd).catch(error => {
-        onlyEnvironment(error)
-        failures.set(memfd.part, error)
-      })
-    await Promise.all(memfds.filter(({ part }) => !failures.has(part)).map(keep))
+    const preserved = memfds.filter(({ part }) => !failures.has(part))
+    for (const [part, error] of await this.keepEach(preserved)) failures.set(part, error)
     return failures
   }
 
   private async preserveAtOnce(memfds: readonly Memfd[], failures: Failures): Promise<void> {
     const begun: { memfd: Memfd; session: number }[] = []
-    for (const [index, session] of (await this.beginAll(memfds)).entries())
+    for (const [index, session] of (await this.begin(memfds)).entries())
       if (typeof session === 'number') begun.push({ memfd: memfds[index]!, session })
       else failures.set(memfds[index]!.part, session)
     const results = await this.kernel.preserveFiles(
@@ -149,29 +160,62 @@ export class Preservation {
   private enter(part: Part, session: number): void {
     this.late.delete(part)
     this.preserving.set(part, session)
-    this.unstored.add(part)
   }
 
   /** Puts its session into the fd store, where that does not have it. */
   private async keep({ part, uid }: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
-    if (!this.unstored.has(part)) return
-    await this.store?.put(this.range, preservingOf(part), this.preserving.get(part)!, uid, call)
-    this.unstored.delete(part)
+    if (this.stored.has(part)) return
+    const item = preservingOf(part)
+    await this.store?.put(this.range, item, this.preserving.get(part)!, uid, call)
+    this.stored.set(part, item)
   }
 
-  private async begin(memfd: Memfd): Promise<number> {
-    const [session] = await this.beginAll([memfd])
-    if (typeof session !== 'number') throw session
-    return session
+  /** Puts those sessions into the fd store that it does not have. Returns what it does not take, and why. */
+  async keepEach(memfds: readonly Memfd[]): Promise<Failures> {
+    const failures: Failures = new Map()
+    const keep = (memfd: Memfd) =>
+      this.keep(memfd).catch(error => {
+        onlyEnvironment(error)
+        failures.set(memfd.part, error)
+      })
+    await Promise.all(memfds.filter(({ part }) => this.preserving.has(part)).map(keep))
+    return failures
   }
 
-  /** Makes a session for each. */
-  private async beginAll(memfds: readonly Memfd[]): Promise<(number | NodeJS.ErrnoException)[]> {
+  /** keepEach() with many in one message, and under one item: sessions that end together. */
+  async keepTogether(parts: Iterable<Part>): Promise<Failures> {
+    const failures: Failures = new Map()
+    const missing = [...parts].filter(part => this.preserving.has(part) && !this.stored.has(part))
+    const put = async (piece: readonly Part[]) => {
+      const item = preservingOf(piece[0]!)
+      try {
+        const sessions = piece.map(part => this.preserving.get(part)!)
+        await this.store?.putTogether(this.range, item, sessions, process.getuid!())
+        for (const part of piece) this.stored.set(part, item)
+      } catch (error) {
+        onlyEnvironment(error)
+        for (const part of piece) failures.set(part, error as NodeJS.ErrnoException)
+      }
+    }
+    // The table's is given up last.
+    const table = missing.filter(part => part === 'table')
+    const others = piecesOf(
+      missing.filter(part => part !== 'table'),
+      storedTogetherMax,
+    )
+    await Promise.all([table, ...others].filter(piece => piece.length > 0).map(put))
+    return failures
+  }
+
+  /** Makes a session for each, or says why there is none. The caller owns them. */
+  async begin(memfds: readonly Memfd[]): Promise<(number | NodeJS.ErrnoException)[]> {
     const results = new Map<Part, number | NodeJS.ErrnoException>()
     for (const { part, fd } of memfds) if (native.getSeals(fd) & F_SEAL_EXEC) results.set(part, readOnly())
     const parts = memfds.map(({ part }) => part).filter(part => !results.has(part))
     // Until then the service manager's copy of the session before has the name.
-    for (const part of parts) await this.store?.removalOf(this.range, preservingOf(part))
+    const items = new Set(parts.map(part => this.leaving.get(part) ?? preservingOf(part)))
+    for (const item of items) await this.store?.removalOf(this.range, item)
+    for (const part of parts) this.leaving.delete(part)
     for (const [index, session] of (await this.kernel.createSessions(this.range, parts)).entries()) {
       const part = parts[index]!
       results.set(part, typeof session === 'number' ? session : this.notBegun(part, session))
@@ -198,24 +242,45 @@ export class Preservation {
 
   /** Ends the session of a memfd. Where the fd store has a copy, it is over once that is gone. @throws SystemError, NotInTime */
   async end(part: Part, uid: number): Promise<void> {
+    const item = await this.close(part, uid)
+    this.missing?.delete(part)
+    void this.giveUp(item ?? preservingOf(part), uid)
+  }
+
+  /** Closes this broker's descriptor. Returns what the fd store has another under. @throws SystemError, NotInTime */
+  private async close(part: Part, uid: number): Promise<Session | undefined> {
     const session = this.preserving.get(part)
-    if (session === undefined) return void this.missing?.delete(part)
-    const isUnstored = this.unstored.has(part)
+    if (session === undefined) return undefined
+    const item = this.stored.get(part)
     this.forget(part)
     try {
       await this.files.endSession(uid, session)
     } catch (error) {
       this.preserving.set(part, session)
-      if (isUnstored) this.unstored.add(part)
+      if (item !== undefined) this.stored.set(part, item)
       throw error
     }
-    this.missing?.delete(part)
-    void this.store?.remove(this.range, preservingOf(part), uid)
+    return item
+  }
+
+  /** Removes an item from the fd store. Sessions in it that go on are put there again. False: the store has it still. */
+  private async giveUp(item: Session, uid: number): Promise<boolean> {
+    const others = [...this.stored].flatMap(([part, of]) => (of === item ? [part] : []))
+    for (const part of others) this.stored.delete(part)
+    await this.store?.remove(this.range, item, uid)
+    await this.keepTogether(others)
+    return !this.store?.has(this.range, item)
+  }
+
+  /** Sessions that shared an item with those of the kernel before may have left the fd store with them. */
+  checkStored(): void {
+    if (this.store)
+      for (const [part, item] of this.stored) if (!this.store.has(this.range, item)) this.stored.delete(part)
   }
 
   private forget(part: Part): void {
     this.preserving.delete(part)
-    this.unstored.delete(part)
+    this.stored.delete(part)
   }
 
   /**
@@ -224,20 +289,35 @@ export class Preservation {
    */
   async endAll(uidOf: (part: Part) => number): Promise<Part[]> {
     this.missing = undefined
-    const end = async (part: Part) => {
-      await this.end(part, uidOf(part)).catch(onlyEnvironment)
-      await this.store?.removalOf(this.range, preservingOf(part))
+    const left = new Set<Part>()
+    const end = async (parts: readonly Part[]) => {
+      const items = new Map<Session, Part[]>()
+      const close = async (part: Part) => {
+        const item = await this.close(part, uidOf(part)).catch(onlyEnvironment)
+        if (item !== undefined) items.set(item, [...(items.get(item) ?? []), part])
+        if (this.preserving.has(part)) left.add(part)
+      }
+      await Promise.all(parts.map(close))
+      const giveUp = async ([item, of]: [Session, Part[]]) => {
+        if (await this.giveUp(item, uidOf(of[0]!))) return
+        for (const part of of) {
+          left.add(part)
+          this.leaving.set(part, item)
+        }
+      }
+      await Promise.all([...items].map(giveUp))
     }
-    await Promise.all([...this.preserving.keys()].filter(part => part !== 'table').map(end))
-    if ([...this.preserving.keys()].every(part => part === 'table')) await end('table')
-    return [...this.preserving.keys()]
+    await end([...this.preserving.keys()].filter(part => part !== 'table'))
+    if (left.size === 0) await end(['table'])
+    else if (this.has('table')) return ['table', ...left]
+    return [...left]
   }
 }
 
 const preservingOf = (part: Part): Session => `preserving ${part}`
 
 /** In libuv's thread pool. */
-const closeLater = (fd: number) => new Promise<void>(resolve => close(fd, () => resolve()))
+export const closeLater = (fd: number) => new Promise<void>(resolve => close(fd, () => resolve()))
 
 const readOnly = () =>
   Object.assign(
@@ -247,11 +327,14 @@ const readOnly = () =>
     { code: 'EPERM' },
   )
 
+/** The kernel does not preserve a memfd. */
+export class NotPreserved extends SourceError {}
+
 function explained(error: unknown, uid: number): unknown {
   if (!isEnvironment(error)) return error
   const { code } = error as NodeJS.ErrnoException
   return Object.assign(
-    new SourceError(`the kernel does not preserve the memfd of uid ${uid} (${code})`, { cause: error }),
+    new NotPreserved(`the kernel does not preserve the memfd of uid ${uid} (${code})`, { cause: error }),
     { code },
   )
 }

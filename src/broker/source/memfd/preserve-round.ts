@@ -1,10 +1,11 @@
 import { fstatSync } from 'node:fs'
 import { onlyEnvironment } from '../../failure'
 import { NotInTime } from '../../worker/errors'
+import type { WaitBudget } from '../../worker/worker-pool'
 import { lockBudget, lockBudgetMs } from '../file-work'
 import type { Room } from './host-memory'
-import type { Memfd, Preservation } from './preservation'
-import type { Failures } from './retrieved-sessions'
+import { closeLater, type Memfd, NotPreserved, type Preservation, workedOnMax } from './preservation'
+import { type Failures, piecesOf } from './retrieved-sessions'
 
 /** So long what was read of the host's memory counts. */
 const roomMs = 1000
@@ -41,7 +42,16 @@ export class PreserveRound {
         if (others) others.push(memfd)
         else ofOwners.set(memfd.uid, [memfd])
       }
-    await Promise.all([...ofOwners].map(([uid, ofOwner]) => this.preserveAllOf(uid, ofOwner)))
+    await Promise.all(
+      [...ofOwners].map(async ([uid, ofOwner]) => {
+        // Who has a share of one can delay no other than those that are shared as well.
+        for (const isShared of [false, true])
+          await this.preserveAllOf(
+            uid,
+            ofOwner.filter(memfd => (memfd.isShared ?? false) === isShared),
+          )
+      }),
+    )
   }
 
   /**
@@ -49,23 +59,38 @@ export class PreserveRound {
    * delays nobody else's, and the freeze no longer than its owner's budget. Then what is left of the owner's memory counts as late.
    */
   private async preserveAllOf(uid: number, memfds: readonly Memfd[]): Promise<void> {
-    const { next, failures, asked } = this
-    const left = memfds.values()
+    const { next, failures, host } = this
     const budget = lockBudget()
+    for (const piece of piecesOf(memfds, workedOnMax)) {
+      if (host.over?.aborted) return
+      const left = piece.filter(({ part }) => !failures.has(part) && !next.has(part))
+      const sessions = new Map<Memfd, number>()
+      for (const [index, session] of (await next.begin(left)).entries())
+        if (typeof session === 'number') sessions.set(left[index]!, session)
+        else this.fail(left[index]!, session)
+      await this.preserveIn(sessions, uid, budget)
+      await Promise.all([...sessions.values()].map(closeLater))
+    }
+  }
+
+  /** Takes out of sessions what it uses. */
+  private async preserveIn(sessions: Map<Memfd, number>, uid: number, budget: WaitBudget): Promise<void> {
+    const { next, failures, asked } = this
     const beside: Promise<void>[] = []
     const preserveLeft = async () => {
-      for (const memfd of left) {
+      for (const [memfd, session] of sessions) {
         if (this.host.over?.aborted) return
         // An owner may have kept the kernel waiting meanwhile, and others have taken the memory.
         if (performance.now() - this.checkedAt > roomMs) this.checkRoom()
         const { part } = memfd
         if (failures.has(part)) continue
-        if (budget.leftMs <= 0 && !next.has(part)) {
+        if (budget.leftMs <= 0) {
           failures.set(part, tooLong(uid))
           continue
         }
+        sessions.delete(memfd)
         asked.add(memfd)
-        await next.preserve(memfd, undefined, budget).catch(error => this.fail(memfd, error))
+        await next.preserveIn(session, memfd, budget).catch(error => this.fail(memfd, error))
         asked.delete(memfd)
         const failure = failures.get(part)
         if (failure && isKernelLate(failure)) while (beside.length < besideMax) beside.push(preserveLeft())
@@ -99,7 +124,13 @@ export class PreserveRound {
 }
 
 /** Not the fd store: a service manager that does not read fails with ETIMEDOUT as well. */
-export const isKernelLate = (error: Error) => error instanceof NotInTime || error.cause instanceof NotInTime
+const isKernelLate = (error: Error) => error instanceof NotInTime || error.cause instanceof NotInTime
+
+/**
+ * The kernel is late with one memfd, or does not preserve it: who has it may keep it locked, or its pages in use, so that the kernel
+ * can't move them.
+ */
+export const isOfHolders = (error: Error) => isKernelLate(error) || error instanceof NotPreserved
 
 const tooLong = (uid: number) =>
   new NotInTime(

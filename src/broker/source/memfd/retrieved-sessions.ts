@@ -1,10 +1,10 @@
 import { closeSync, fchmodSync } from 'node:fs'
 import { native } from '../../../../native'
-import { isEnvironment, onlyEnvironment } from '../../failure'
+import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
 import { Refusal } from '../../refusal'
 import type { FdStore } from '../../service/fd-store'
-import { isShared, type Part, type Session, shortPart } from '../../service/inherited'
-import { isHandedOver, onceDeviceIsFree, retrieveSessions, token } from './live-sessions'
+import { type Part, type Session, shortPart } from '../../service/inherited'
+import { isHandedOver, nextToken, onceDeviceIsFree, retrieveSessions, token } from './live-sessions'
 
 /** Of allocations that a broker was making when the kernel was replaced: the table does not know them, their ids are near. */
 const nearIds = 1024
@@ -150,7 +150,7 @@ export class RetrievedSessions {
 
   /**
    * Takes the memfds of parts, by their owners' uids, out of the kernel before, and puts them into the fd store. The caller owns
-   * the descriptors.
+   * the descriptors. @throws SourceError: a session has not exactly one memfd, so none of them is over
    */
   async retrieve(
     uids: ReadonlyMap<Part, number>,
@@ -172,6 +172,7 @@ export class RetrievedSessions {
     }
     const kept: Promise<void>[] = []
     const parts = [...uids.keys()].filter(part => this.has(part))
+    await this.checkFiles(parts)
     for (const piece of piecesOf(parts, workedOnMax)) {
       const results = await this.kernel.retrieveFiles(this.fdsOf(piece), token)
       for (const [index, result] of results.entries()) {
@@ -182,7 +183,22 @@ export class RetrievedSessions {
     }
     await Promise.all(kept)
     await this.keep()
+    const [lacking] = [...failures].find(([, { code }]) => code === 'ENOENT') ?? []
+    if (lacking !== undefined) {
+      for (const fd of files.values()) closeSync(fd)
+      throw notUnderstood(lacking, 'has no memfd')
+    }
     return { files, failures }
+  }
+
+  /** Another program, or a later version, has changed a session whose memfds are not what this version puts there. */
+  private async checkFiles(parts: readonly Part[]): Promise<void> {
+    for (const piece of piecesOf(parts, workedOnMax))
+      for (const [index, result] of (await this.kernel.retrieveFiles(this.fdsOf(piece), nextToken)).entries())
+        if (typeof result === 'number') {
+          closeSync(result)
+          throw notUnderstood(piece[index]!, 'has more than one memfd')
+        }
   }
 
   /** Ends sessions: memfds that came out of them are ordinary ones from here on, and the kernel frees the others. */
@@ -224,13 +240,15 @@ export class RetrievedSessions {
   }
 
   /**
-   * Frees memory of allocations that no table has: a broker was making them when the kernel was replaced. Returns their ids.
+   * Frees memory of allocations that no table has: a broker was making them when the kernel was replaced. Their ids are near
+   * the last one that was used, or near the last one of known ones. Returns them.
    * @throws SystemError
    */
-  async discard(known: readonly number[]): Promise<number[]> {
+  async discard(known: readonly number[], lastId = 0): Promise<number[]> {
     const last = known.reduce((most, id) => Math.max(most, id), 0)
-    const first = Math.max(1, last - nearIds)
-    const unknown = new Set(Array.from({ length: last + nearIds - first }, (_, index) => first + index))
+    const unknown = new Set<number>()
+    for (const near of new Set([last, Math.max(last, lastId)]))
+      for (let id = Math.max(1, near - nearIds); id < near + nearIds; id++) unknown.add(id)
     for (const id of known) unknown.delete(id)
     // A broker before this one in this boot has taken them already.
     for (const part of this.sessions.keys()) if (typeof part === 'number') unknown.delete(part)
@@ -241,7 +259,7 @@ export class RetrievedSessions {
     if (failure) throw failure
     // A table had those that a broker has put into the store: they were over, and their items not.
     return left.flatMap(([part, { item }]) =>
-      typeof part === 'number' && !(item && isShared(item)) ? [part] : [],
+      typeof part === 'number' && !item?.startsWith('retrieved ') ? [part] : [],
     )
   }
 
@@ -260,6 +278,12 @@ export class RetrievedSessions {
     return parts.map(part => this.sessions.get(part)!.fd)
   }
 }
+
+const notUnderstood = (part: Part, what: string) =>
+  new SourceError(
+    `the session of ${part === 'table' ? 'its table' : `allocation ${part}`} in the kernel before ${what}: ` +
+      'another program, or a later version, has made it; all of the range stays there, out of use',
+  )
 
 const retrievedOf = (part: Part): Session => `retrieved ${part}`
 

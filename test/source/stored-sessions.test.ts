@@ -1,0 +1,93 @@
+/**
+ * Proves what the fd store has of sessions for the next kernel where many go and end together, and what a service manager that
+ * does not read changes about it. The lab has real sessions.
+ */
+import { closeSync, openSync } from 'node:fs'
+import { FdStore } from '../../src/broker/service/fd-store'
+import type { Part } from '../../src/broker/service/inherited'
+import { until } from '../support/until'
+import { removed, type Sessions, stored, withSessions } from './support/sessions'
+
+async function preserve({ preservation, fd }: Sessions, parts: readonly Part[]): Promise<void> {
+  for (const part of parts) {
+    const memfd = { part, fd, uid: 0 }
+    const [session] = await preservation.begin([memfd])
+    await preservation.preserveIn(session as number, memfd)
+  }
+  expect(await preservation.keepTogether(parts)).toEqual(new Map())
+}
+
+test(
+  'what a freeze preserves goes to the fd store together, and leaves it together, the table last',
+  withSessions(async sessions => {
+    const { preservation, store, done } = sessions
+    const ids = Array.from({ length: 100 }, (_, index) => index + 1)
+    await preserve(sessions, ['table', ...ids])
+    expect(done.slice(-3)).toEqual([
+      stored('preserving table'),
+      stored('preserving 1'),
+      stored('preserving 65'),
+    ])
+    expect(store.figures().memfds).toBe(101)
+    expect(ids.every(id => preservation.isSafe(id))).toBe(true)
+    expect(await preservation.endAll(() => 0)).toEqual([])
+    expect(done.slice(-4)).toEqual([
+      removed('preserving 1'),
+      removed('preserving 65'),
+      'endSession',
+      removed('preserving table'),
+    ])
+    expect(store.figures()).toMatchObject({ memfds: 0, nameBytes: 0 })
+  }),
+)
+
+test(
+  'when one of them ends, the others are put there again',
+  withSessions(async sessions => {
+    const { preservation, store, done } = sessions
+    await preserve(sessions, [1, 2, 3])
+    done.length = 0
+    await preservation.end(1, 0)
+    await until(() => store.figures().memfds === 2, 'the others')
+    expect(done).toEqual(['endSession', removed('preserving 1'), stored('preserving 2')])
+    expect([1, 2, 3].map(part => preservation.isSafe(part))).toEqual([false, true, true])
+  }),
+)
+
+test(
+  'what the manager does not remove stays preserved, and is said to; it goes before the next is put there',
+  withSessions(async sessions => {
+    const { preservation, store, fd } = sessions
+    for (const part of ['table', 1] as const) await sessions.preserve(part)
+    sessions.keepsAll = true
+    expect(await preservation.endAll(() => 0)).toEqual(['table', 1])
+    await expect(store.put('kept', 'preserving 1', fd, 0)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+    expect(store.figures().memfds).toBe(2)
+    sessions.keepsAll = false
+    await sessions.preserve(1)
+    expect(sessions.done.slice(-4)).toEqual([
+      removed('preserving 1'),
+      'create 1',
+      'work',
+      stored('preserving 1'),
+    ])
+    expect(store.figures().memfds).toBe(2)
+  }),
+)
+
+test('sessions of two kernels may be in the fd store under one name, and memfds may not', () => {
+  const take = (...names: string[]) => {
+    const memfds = new Map<string, number[]>()
+    for (const name of names) memfds.set(name, [...(memfds.get(name) ?? []), openSync('/dev/null', 'r')])
+    const inherited = { memfds, strays: [] }
+    const options = { notify: () => true, size: 9, storePid: 1, inherited, onLost: () => {} }
+    const { items, doubt } = new FdStore(options).takeRange('kept')
+    for (const [, fd] of items) closeSync(fd)
+    return { items: items.map(([item]) => item), doubt }
+  }
+  expect(take('=1.kept', '=1.kept', '<1.kept', '<1.kept', '+1.kept')).toEqual({
+    items: ['preserving 1', 'preserving 1', 'retrieved 1', 'retrieved 1', 1],
+    doubt: undefined,
+  })
+  expect(take('+1.kept', '+1.kept').doubt).toMatch(/more than one '\+1.kept'/)
+})
