@@ -205,7 +205,7 @@ _SENTENCES = {
     "InvalidArgument": "{parameter}: {reason}",
     "NoSpace": "range {range} can't serve {requestedBytes} bytes: {freeBytes} free, {largestFreeBytes} in one piece",
     "QuotaExceeded": "uid {uid} is over its quota of {resource}: {requested} requested, {used} of {limit} in use",
-    "PermissionDenied": "permission denied: {reason}",
+    "PermissionDenied": "{reason}",
     "AlreadyClaimed": "process {pid}, which is alive, holds {name}",
     "NotClaimed": "this process does not hold {name}: claim it first",
     "Frozen": "the broker is frozen and refuses changes: {reason}",

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Socket, SystemError } from '../../native'
+import { withoutCode } from '../../protocol/system-reason'
 import { Caller } from '../../protocol/wire/caller'
 import type { Channel, OpenChannel } from '../../protocol/wire/channel'
 import { closeQuietly } from './descriptor'
@@ -87,7 +88,7 @@ const advice: Record<string, string> = {
 
 function unreachable(socketPath: string, error: unknown): BrokerError {
   const code = (error as SystemError).code ?? 'unknown'
-  const why = advice[code] ?? (error as Error).message
+  const why = advice[code] ?? withoutCode(error)
   return new BrokerError('BrokerUnreachable', `can't reach the broker at ${socketPath}: ${why} (${code})`, {
     parameters: { socket: socketPath, errno: code },
     cause: error,

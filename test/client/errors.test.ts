@@ -1,12 +1,18 @@
 /**
- * Proves that each error of the contract has a sentence for people and parameters for programs, and that unknown
- * errors stay usable.
+ * Proves that each error of the contract has a sentence for people and parameters for programs, that no error says its code
+ * twice, and that unknown errors stay usable.
  */
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { SystemError } from '../../native'
 import { brokerErrorNames } from '../../protocol/generated/broker'
 import { ConnectionLost, VarlinkError } from '../../protocol/wire/caller'
 import { ProtocolViolation } from '../../protocol/wire/message'
+import { type Refusal, refuseSource } from '../../src/broker/refusal'
 import { BrokerError } from '../../src/client'
+import { explain } from '../../src/client/ctl/exit'
 import { toBrokerError } from '../../src/client/errors'
+import { packageRoot } from '../support/package-root'
 
 const wire = (name: string, parameters: Record<string, unknown>) =>
   toBrokerError(new VarlinkError(`io.membroker.Broker.${name}`, parameters), 'Any') as BrokerError
@@ -35,6 +41,57 @@ test('every error of the contract has a sentence of its own', () => {
   for (const name of brokerErrorNames)
     expect(wire(name.split('.').at(-1)!, {}).message).not.toMatch(/refused with/)
 })
+
+/** 'QuotaExceeded' and 'Quota exceeded: ...' both begin with ' quota exceeded '. */
+const words = (text: string) =>
+  ` ${text
+    .replace(/\$\{[^}]*\}/g, 'it')
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .match(/[a-z_']+/g)
+    ?.join(' ')} `
+/** A code of one word may come again further on: 'Frozen: the broker is frozen and refuses changes'. */
+const repeats = (code: string, sentence: string) =>
+  /[a-z][A-Z]/.test(code) ? words(sentence).includes(words(code)) : words(sentence).startsWith(words(code))
+
+test('a sentence does not begin with its code again, which broker-ctl has before it', () => {
+  const sample = { kind: 'allocation', name: 'vm', parameter: 'bytes', range: 'main', reason: 'it is odd' }
+  const sentences = brokerErrorNames.map(name => {
+    const code = name.split('.').at(-1)!
+    return [code, wire(code, sample).message] as const
+  })
+  const folder = path.join(packageRoot, 'src/client/ctl')
+  const literals = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .flatMap(name => [
+      ...readFileSync(path.join(folder, name), 'utf8').matchAll(
+        /new Failure\(\s*'(\w+)',\s*(['"`])(.*?)\2/gs,
+      ),
+    ])
+    .map(([, code, , sentence]) => [code!, sentence!] as const)
+  expect(literals.length).toBeGreaterThan(20)
+  expect([...sentences, ...literals].filter(([code, sentence]) => repeats(code, sentence))).toEqual([])
+})
+
+test("a system's error says its code once", () => {
+  const none = attempt(() => readFileSync('/proc/none'))
+  const full = new SystemError('fallocate', 28)
+  expect(explain(none, false).text).toBe("broker-ctl: ENOENT: no such file or directory, open '/proc/none'")
+  expect(explain(full, false).text).toBe('broker-ctl: ENOSPC: fallocate: no space left on device')
+  const refusals = [none, full].map(error => attempt(() => refuseSource('main', 'grow', error)) as Refusal)
+  expect(refusals.map(({ parameters }) => wire('SourceFailed', parameters as never).message)).toEqual([
+    "grow failed in range main: no such file or directory, open '/proc/none' (ENOENT)",
+    'grow failed in range main: fallocate: no space left on device (ENOSPC)',
+  ])
+})
+
+function attempt(work: () => unknown): unknown {
+  try {
+    return work()
+  } catch (error) {
+    return error
+  }
+}
 
 test('an error the library does not know keeps its code and parameters', () => {
   // Proves that a newer broker's errors stay usable.

@@ -165,8 +165,8 @@ describe('an acknowledgement', () => {
     expect(told()).toBe(1)
     expect(warnings.mock.calls).toEqual([
       [
-        'permission denied: not for you',
-        { type: 'MembrokerWarning', detail: expect.stringContaining('BrokerError: permission denied') },
+        'not for you',
+        { type: 'MembrokerWarning', detail: expect.stringContaining('BrokerError: not for you') },
       ],
     ])
   })

@@ -102,7 +102,7 @@ static const struct {
     {MB_INVALID_ARGUMENT, "{parameter}: {reason}"},
     {MB_NO_SPACE, "range {range} can't serve {requestedBytes} bytes: {freeBytes} free, {largestFreeBytes} in one piece"},
     {MB_QUOTA_EXCEEDED, "uid {uid} is over its quota of {resource}: {requested} requested, {used} of {limit} in use"},
-    {MB_PERMISSION_DENIED, "permission denied: {reason}"},
+    {MB_PERMISSION_DENIED, "{reason}"},
     {MB_ALREADY_CLAIMED, "process {pid}, which is alive, holds {name}"},
     {MB_NOT_CLAIMED, "this process does not hold {name}: claim it first"},
     {MB_FROZEN, "the broker is frozen and refuses changes: {reason}"},

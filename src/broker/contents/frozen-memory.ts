@@ -1,6 +1,6 @@
 import { isEnvironment } from '../failure'
 import type { Logger } from '../log/log'
-import { Refusal, refuse } from '../refusal'
+import { Refusal, refuseSource } from '../refusal'
 import type { Inventory } from '../state/inventory'
 import { memoryOf, type Range } from '../state/range'
 
@@ -27,8 +27,7 @@ export class FrozenMemory {
         await source.preserve?.([...table.state.allocations.values()].map(memoryOf), signal)
       } catch (error) {
         if (!isEnvironment(error) || error instanceof Refusal) throw error
-        const { code = 'unknown', message } = error as NodeJS.ErrnoException
-        refuse('SourceFailed', { range: name, operation: 'preserve', code, reason: message })
+        refuseSource(name, 'preserve', error)
       }
     })
   }

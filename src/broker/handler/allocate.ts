@@ -7,7 +7,7 @@ import { hashSecret } from '../access/policy'
 import type { Broker } from '../broker'
 import { recordKernelFailures, scrubObserver } from '../contents/poison'
 import type { Holder } from '../lease/process'
-import { Refusal, refuse } from '../refusal'
+import { Refusal, refuse, refuseSource } from '../refusal'
 import type { Session } from '../session/session'
 import { memoryOf, type Range } from '../state/range'
 import { viewAllocation } from '../state/wire-view'
@@ -245,18 +245,13 @@ export function makeMemory(
   operation: string,
   make: () => void | Promise<void>,
 ): void | Promise<void> {
-  const refuseSource = (error: NodeJS.ErrnoException): never => {
+  const refused = (error: unknown): never => {
     if (error instanceof Refusal) throw error
-    return refuse('SourceFailed', {
-      range: range.name,
-      operation,
-      code: error.code ?? 'unknown',
-      reason: error.message,
-    })
+    return refuseSource(range.name, operation, error)
   }
   try {
-    return make()?.catch(refuseSource)
+    return make()?.catch(refused)
   } catch (error) {
-    return refuseSource(error as NodeJS.ErrnoException)
+    return refused(error)
   }
 }

@@ -5,6 +5,7 @@ import {
 } from '../../../protocol/generated/broker'
 import { brokerInterface, serviceInterface } from '../../../protocol/interfaces'
 import { methodTraits } from '../../../protocol/methods'
+import { withoutCode } from '../../../protocol/system-reason'
 import { replyBytesMax } from '../../../protocol/wire/limits'
 import { type Call, ReplyTooLarge } from '../../../protocol/wire/responder'
 import { Service } from '../../../protocol/wire/service'
@@ -155,13 +156,13 @@ function fail(broker: Broker, session: Session, call: Call, error: unknown): Bro
   }
   if (isEnvironment(error)) {
     // Mostly the broker is out of descriptors: it can't serve this call, but it can serve others.
-    const { code = 'unknown', syscall = 'source', message } = error as NodeJS.ErrnoException
+    const { code = 'unknown', syscall = 'source' } = error as NodeJS.ErrnoException
     broker.log.error({ client: session.id, method: call.method, err: error }, 'the system refused')
     call.fail(`${brokerInterfaceName}.SourceFailed`, {
       range: '',
       operation: syscall,
       code,
-      reason: redactedFor(session, message),
+      reason: redactedFor(session, withoutCode(error)),
     })
     return 'SourceFailed'
   }

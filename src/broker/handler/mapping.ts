@@ -12,7 +12,7 @@ import type { Call } from '../../../protocol/wire/responder'
 import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import type { Holder } from '../lease/process'
-import { Refusal, refuse } from '../refusal'
+import { Refusal, refuse, refuseSource } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation, Mapping } from '../state/allocation'
 import { memoryOf } from '../state/range'
@@ -130,13 +130,7 @@ export function openMemory(allocation: Allocation, access: 'read' | 'readWrite',
   try {
     return source.open(memoryOf(allocation.record), access === 'readWrite', holder.identity)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    refuse('SourceFailed', {
-      range: allocation.range.name,
-      operation: 'open',
-      code: code ?? 'unknown',
-      reason: message,
-    })
+    refuseSource(allocation.range.name, 'open', error)
   }
 }
 

@@ -4,7 +4,7 @@ import type { ReadAllocationIn, ReadAllocationOut } from '../../../protocol/gene
 import { readAllocationBytesMax } from '../../../protocol/wire/limits'
 import type { Broker } from '../broker'
 import { rawViewOff } from '../console/permission'
-import { refuse } from '../refusal'
+import { refuse, refuseSource } from '../refusal'
 import type { Session } from '../session/session'
 import type { Allocation } from '../state/allocation'
 import { memoryOf } from '../state/range'
@@ -57,8 +57,7 @@ function read({ range, record }: Allocation, offset: number, length: number): Bu
     const bytes = Buffer.alloc(length)
     return bytes.subarray(0, readSync(fd, bytes, 0, length, start))
   } catch (error) {
-    const { code = 'unknown', message } = error as NodeJS.ErrnoException
-    return refuse('SourceFailed', { range: range.name, operation: 'read', code, reason: message })
+    return refuseSource(range.name, 'read', error)
   } finally {
     if (fd !== undefined) closeSync(fd)
   }

@@ -4,7 +4,7 @@ import type { Call } from '../../../protocol/wire/responder'
 import { redactedFor } from '../access/policy'
 import type { Broker } from '../broker'
 import { isEnvironment } from '../failure'
-import { Refusal, refuse } from '../refusal'
+import { Refusal, refuse, refuseSource } from '../refusal'
 import type { Session } from '../session/session'
 import type { Mapping } from '../state/allocation'
 import { invalid } from './arguments'
@@ -31,9 +31,8 @@ export async function release(
     return { outcome, step }
   } catch (error) {
     if (error instanceof Refusal || !isEnvironment(error)) throw error
-    const { code = 'unknown', message } = error as NodeJS.ErrnoException
     broker.log.error({ err: error, allocation: allocation.name }, 'release failed')
-    return refuse('SourceFailed', { range: range.name, operation: 'release', code, reason: message })
+    return refuseSource(range.name, 'release', error)
   }
 }
 

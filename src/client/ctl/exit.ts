@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { CommanderError } from 'commander'
+import { withoutCode } from '../../../protocol/system-reason'
 import { BrokerError } from '../errors'
 import { printableLines } from './table'
 
@@ -134,8 +135,10 @@ function classify(error: unknown) {
       exit: error.exitCode === 0 ? 0 : exitCode.usage,
     }
   }
-  const system = error as { code?: unknown }
-  return { code: typeof system?.code === 'string' ? system.code : 'Failed', message, exit: exitCode.refused }
+  const system = error as { code?: unknown } | undefined
+  return typeof system?.code === 'string'
+    ? { code: system.code, message: withoutCode(error), exit: exitCode.refused }
+    : { code: 'Failed', message, exit: exitCode.refused }
 }
 
 /** Commander has printed the help. */

@@ -304,7 +304,7 @@ class Lead {
         this.standing.note(update, participants)
         lines.note(this.standing.participants)
         if (update.state === 'cancelled')
-          throw new Failure('CalledOff', `the update was called off: ${detail ?? ''}`, exitCode.refused)
+          throw new Failure('CalledOff', detail ?? 'nobody says why', exitCode.refused)
         this.wake()
       }
     } catch (error) {

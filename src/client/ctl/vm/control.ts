@@ -126,9 +126,7 @@ export function askRunner<T extends object>(
       settle(() => reject(new Failure('NoAnswer', message, exitCode.refused)))
     }, quietMs)
     const onAbort = () =>
-      settle(() =>
-        reject(new Failure('Interrupted', 'interrupted; the runner goes on with it', exitCode.interrupted)),
-      )
+      settle(() => reject(new Failure('Interrupted', 'the runner goes on with it', exitCode.interrupted)))
     signal?.addEventListener('abort', onAbort)
     const lines = new JsonLines(connection, {
       onMessage: ({ progress, done, error }) => {
