@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { spanBytes } from '../../../../protocol/kernel/address-span'
 import { devdax } from '../../../../protocol/source/devdax'
@@ -6,7 +6,7 @@ import { bytesOf, inRange } from '../../allocator/extents'
 import type { RangeSettings } from '../../config/settings'
 import { SourceError } from '../../failure'
 import type { ProcessIdentity } from '../../lease/process'
-import { hasMount, isClosedEverywhere, outlivesService } from '../counting-mount'
+import { hasMount, outlivesService } from '../counting-mount'
 import type { Counting } from '../page-references'
 import { ScrubTurns, scrub } from '../scrub'
 import type {
@@ -21,26 +21,15 @@ import type {
   SourceHost,
 } from '../source'
 import { checkUnheld } from '../unheld'
-import { giveNode, nodeOf } from './device-node'
+import { giveNode } from './device-node'
 import { physicalExtents, sameExtents } from './extents'
 import { Helper } from './helper'
-import { accountLost, describeReferenced, deviceOf, InstanceError, type Made } from './instance'
+import { deviceOf, InstanceError, type Made } from './instance'
+import { cannotTell, type Device, pathOf, proveDevice } from './proof'
 import { type Instance, listInstances, readInstance } from './region'
 import { continueAbandoned } from './stopped'
 import { clearUnbound, deviceAlign, openTable } from './table'
 import { findOwnRegion, lockRegion, type OwnRegion, removeUnknown } from './takeover'
-
-/** The device over an allocation's memory. */
-interface Device extends Made {
-  bytes: number
-  extents: PhysicalExtent[]
-  /** The broker has given a descriptor of it away. That descriptor may be anywhere now. */
-  given: boolean
-  /** Everybody opened it through its own node, so the kernel's count says whether anybody has it open. */
-  counted: boolean
-  /** The uid that owns its node. */
-  openBy: number | undefined
-}
 
 interface Opened {
   readonly region: OwnRegion
@@ -299,29 +288,10 @@ export class DevdaxSource implements Source {
     return this.alone(id, () => this.proveAlone(id, scan, withPages))
   }
 
-  /** Nobody has it open, so nobody can make a new reference to its pages. The kernel counts no old one. */
-  private async proveAlone(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
+  private proveAlone(id: number, scan: Scan | undefined, withPages = true): Promise<Proof> {
+    const { counting, helper } = this.opened
     const device = this.devices.get(id)
-    if (!device?.given) return { kind: 'gone' }
-    const { name } = device
-    const counted = device.counted && hasMount(name)
-    const uncountable =
-      typeof this.opened.counting === 'string' ? `${cannotTell}: ${this.opened.counting}` : undefined
-    const lost = uncountable ?? (counted ? undefined : accountLost)
-    if (lost !== undefined) {
-      const pids = await holders({ ...device, counted }, scan)
-      return { kind: 'held', pids, unseen: true, why: lost }
-    }
-    if (!isClosedEverywhere(name)) {
-      const pids = await holders(device, scan)
-      return { kind: 'held', pids, unseen: true, passing: pids.length === 0 }
-    }
-    if (!withPages) return { kind: 'gone' }
-    const unitBytes = this.capabilities.pageBytes
-    const units = await this.opened.helper.count({ extents: device.extents, unitBytes })
-    return units === 0
-      ? { kind: 'gone' }
-      : { kind: 'held', pids: [], unseen: true, why: describeReferenced(units, unitBytes), passing: true }
+    return proveDevice(device, { counting, helper, unitBytes: this.capabilities.pageBytes, scan, withPages })
   }
 
   take(id: number): Promise<Proof> {
@@ -424,17 +394,6 @@ export class DevdaxSource implements Source {
 }
 
 export const open: OpenSource = (settings, host) => DevdaxSource.open(settings, host)
-
-async function holders(device: Device, scan: Scan | undefined): Promise<number[]> {
-  return scan ? (await scan(statSync(pathOf(device)))).holders.map(({ pid }) => pid) : []
-}
-
-function pathOf({ name, counted }: Device): string {
-  return counted ? nodeOf(name) : `/dev/${name}`
-}
-
-const cannotTell =
-  "the broker can't see whether the kernel still refers to its pages, so memory that it handed out comes back at the next boot only"
 
 const notForLong =
   "the mounts by which the broker counts a device's openers end with the service, so memory that it handed out before a restart comes back at the next boot only"

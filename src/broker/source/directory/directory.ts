@@ -80,6 +80,7 @@ export class DirectorySource implements Source {
       {
         disown: memory => this.owners.set(memory, undefined),
         admit: (memory, openBy) => this.admit(memory, openBy),
+        resize: memory => this.resize(memory),
         prove: memory => this.proof.proveUnpinned(memory),
         overwrite: (uid, fd, from, to) => this.overwrite(uid, fd, from, to),
         cutsAnyTime: opened.filesystem === 'tmpfs',
@@ -136,7 +137,7 @@ export class DirectorySource implements Source {
 
   async undoGrow(before: AllocationMemory): Promise<void> {
     try {
-      await this.resize(before, before.bytes)
+      await this.resize(before)
     } catch (error) {
       this.sizes.retry(before.id)
       throw error
@@ -213,48 +214,10 @@ export class DirectorySource implements Source {
     }
     setPassable(this.files.directory, passable)
     this.sizes.look(resized)
-    const keptLonger = new Set(longer)
-    longer.push(...retired.filter(memory => this.bytesBeyond(memory) > 0))
-    const ends = new Map(longer.map(memory => [memory, this.endOf(memory, retired)]))
-    const whole = [...ends.values()].map(found => found?.end)
-    this.opened.pagesOwed?.resume(
-      retired.filter(memory => !whole.includes(memory) && !this.files.stat(memory.id)),
-    )
-    const undone = longer.map(async memory => {
-      const { end, bytes } = ends.get(memory) ?? {}
-      try {
-        if (end) await this.ends.trim(memory, { ...end, bytes: bytes! }, keptLonger.has(memory))
-        else await this.resize(memory, memory.bytes)
-      } catch (error) {
-        if (!isEnvironment(error)) throw error
-        this.sizes.retry(memory.id)
-      }
-    })
-    await Promise.race([Promise.all(undone), sleep(recoverMs, undefined, { ref: false })])
+    longer.push(...retired.filter(memory => (this.files.stat(memory.id)?.size ?? 0) > memory.bytes))
+    const undone = this.ends.recover(longer, retired)
+    await Promise.race([undone, sleep(recoverMs, undefined, { ref: false })])
     await this.owners.settle(wrong.filter(({ memory }) => !this.ends.isKept(memory.id)))
-  }
-
-  private bytesBeyond({ id, bytes }: AllocationMemory): number {
-    return (this.files.stat(id)?.size ?? 0) - bytes
-  }
-
-  /**
-   * The end that an interrupted shrink may have left in the file, and how many bytes beyond the file's size were the owner's. Ends
-   * of earlier shrinks can wait for their pages under the same name, and ends of another allocation of that name.
-   */
-  private endOf(
-    memory: AllocationMemory,
-    retired: readonly AllocationMemory[],
-  ): { end: AllocationMemory; bytes: number } | undefined {
-    const beyond = this.bytesBeyond(memory)
-    const ends = retired.filter(({ id, name, uid }) => id === 0 && name === memory.name && uid === memory.uid)
-    const end = ends.find(({ bytes }) => bytes === beyond) ?? ends[0]
-    // What a holder has made longer than that was nobody's memory.
-    const bytes = Math.min(
-      beyond,
-      ends.reduce((sum, end) => sum + end.bytes, 0),
-    )
-    return end && { end, bytes }
   }
 
   open(memory: AllocationMemory, writable: boolean): number {
@@ -395,7 +358,7 @@ export class DirectorySource implements Source {
     this.opened.host.left(memory, names, failure)
   }
 
-  private async resize({ id, uid }: AllocationMemory, bytes: number): Promise<void> {
+  private async resize({ id, uid, bytes }: AllocationMemory): Promise<void> {
     const fd = this.files.open(id)
     try {
       await this.opened.host.files.truncate(uid, fd, bytes)

@@ -11,6 +11,8 @@ import type { FileSizes } from './file-sizes'
 interface EndRules {
   disown(memory: AllocationMemory): Promise<void>
   admit(memory: AllocationMemory, openBy: number): Promise<void>
+  /** Gives the file the allocation's size. */
+  resize(memory: AllocationMemory): Promise<void>
   /** Whether anybody but the broker reaches the file or keeps a page of it. */
   prove(memory: AllocationMemory): Promise<Proof>
   /** Zeroes the file's blocks between two offsets, where blocks keep their bytes when they are freed. */
@@ -94,6 +96,44 @@ export class FileEnds {
       pending.isRunning = false
     }
     await this.check(end)
+  }
+
+  /**
+   * Cuts files that a broker has left too long: it died while it made an allocation smaller, or larger. retired: ends among others.
+   * @throws a broken invariant only
+   */
+  async recover(longer: readonly AllocationMemory[], retired: readonly AllocationMemory[]): Promise<void> {
+    const found = longer.map(memory => ({ memory, ...this.endOf(memory, retired) }))
+    const ends = found.map(({ end }) => end)
+    this.rules.pagesOwed?.resume(
+      retired.filter(memory => !ends.includes(memory) && !this.files.stat(memory.id)),
+    )
+    await Promise.all(
+      found.map(async ({ memory, end, bytes }) => {
+        try {
+          if (end) await this.trim(memory, { ...end, bytes }, !retired.includes(memory))
+          else await this.rules.resize(memory)
+        } catch (error) {
+          if (!isEnvironment(error)) throw error
+          this.sizes.retry(memory.id)
+        }
+      }),
+    )
+  }
+
+  /**
+   * The end that an interrupted shrink may have left in the file, and how many bytes beyond the file's size were the owner's. Ends
+   * of earlier shrinks can wait for their pages under the same name, and ends of another allocation of that name.
+   */
+  private endOf(
+    { id, name, uid, bytes }: AllocationMemory,
+    retired: readonly AllocationMemory[],
+  ): { end: AllocationMemory | undefined; bytes: number } {
+    const beyond = (this.files.stat(id)?.size ?? 0) - bytes
+    const ends = retired.filter(one => one.id === 0 && one.name === name && one.uid === uid)
+    // What a holder has made longer than that was nobody's memory.
+    const owned = ends.reduce((sum, end) => sum + end.bytes, 0)
+    return { end: ends.find(end => end.bytes === beyond) ?? ends[0], bytes: Math.min(beyond, owned) }
   }
 
   /** Goes on with an end that could not be cut off. undefined: the file has none. */
