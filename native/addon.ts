@@ -42,7 +42,7 @@ export interface Addon {
   isDirectAccess(file: string): number
   isSoleOpener(fd: number): number
   openSole(path: string): number
-  lockFile(fd: number): number
+  lockFile(fd: number, offset: number, length: number): number
   watchWrites(directory: string): number
 
   createLiveSessions(device: number, names: readonly string[]): number[]

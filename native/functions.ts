@@ -229,11 +229,11 @@ export function openSole(path: string): number | undefined {
 }
 
 /**
- * Takes an exclusive open-file-description lock on the whole file, until the last fd is closed. Throws EAGAIN when
- * another holds it.
+ * Takes an exclusive open-file-description lock on a part of a file, by default the whole, until the last fd is closed. Throws EAGAIN
+ * when another holds a byte of it.
  */
-export function lockFile(fd: number): void {
-  check('fcntl', addon.lockFile(fd))
+export function lockFile(fd: number, offset = 0, length = 0): void {
+  check('fcntl', addon.lockFile(fd, offset, length))
 }
 
 /**

@@ -106,10 +106,12 @@ int OpenSole(const std::string& path) {
   return sole == 1 ? fd.take() : -EAGAIN;
 }
 
-int LockFile(int fd) {
+int LockFile(int fd, uint64_t offset, uint64_t length) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(offset);
+  lock.l_len = static_cast<off_t>(length);
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return 0;
   return errno == EACCES ? -EAGAIN : -errno;
 }

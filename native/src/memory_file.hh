@@ -15,7 +15,7 @@ int PunchHole(int fd, uint64_t offset, uint64_t length);
 int IsDirectAccess(const std::string& file);
 int IsSoleOpener(int fd);
 int OpenSole(const std::string& path);
-int LockFile(int fd);
+int LockFile(int fd, uint64_t offset, uint64_t length);
 int WatchWrites(const std::string& directory);
 
 }  // namespace membroker

@@ -100,7 +100,7 @@ void ExportMemory(Napi::Env, Napi::Object exports) {
   ExportNumber<IsDirectAccess, &Arguments::string>(exports, "isDirectAccess");
   ExportNumber<IsSoleOpener, &Arguments::fd>(exports, "isSoleOpener");
   ExportNumber<OpenSole, &Arguments::string>(exports, "openSole");
-  ExportNumber<LockFile, &Arguments::fd>(exports, "lockFile");
+  ExportNumber<LockFile, &Arguments::fd, &Arguments::size, &Arguments::size>(exports, "lockFile");
   ExportNumber<WatchWrites, &Arguments::string>(exports, "watchWrites");
   Export<MappedReadGlue>(exports, "mappedRead");
   ExportNumber<OfBytes<Crc32c>, &Arguments::bytes, &Arguments::uint32>(exports, "crc32c");

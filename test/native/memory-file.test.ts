@@ -96,11 +96,24 @@ test('one lock per file: a second open file description is refused until the fir
   native.lockFile(first)
   native.lockFile(first)
   expect(() => native.lockFile(second)).toThrow(code('EAGAIN'))
-  const { status } = runChild(`process.exit(-addon.lockFile(fs.openSync(${JSON.stringify(file)}, 'r+')))`)
+  const { status } = runChild(
+    `process.exit(-addon.lockFile(fs.openSync(${JSON.stringify(file)}, 'r+'), 0, 0))`,
+  )
   expect(status).toBe(11)
   closeSync(first)
   native.lockFile(second)
   closeSync(second)
+})
+
+test('locks of parts of a file exclude each other where they overlap', () => {
+  const file = path.join(directory, 'locked-parts')
+  const [first, second] = [openSync(file, 'w+'), openSync(file, 'w+')]
+  const far = 2 ** 40
+  native.lockFile(first, far, 4096)
+  native.lockFile(second, far + 4096, 4096)
+  expect(() => native.lockFile(second, far - 1, 2)).toThrow(code('EAGAIN'))
+  expect(() => native.lockFile(second)).toThrow(code('EAGAIN'))
+  for (const fd of [first, second]) closeSync(fd)
 })
 
 test('a watch over a directory has a notice of each write, and none of a file that only appears', () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { Window } from '../../../native'
 import type { Broker, BrokerError } from '../../../src/client'
 import { brokerSocket, type Host } from '../inside/host'
@@ -30,7 +30,6 @@ const good = config(reserved.base, reserved.bytes)
 async function use(host: Host): Promise<void> {
   // What may be left of an earlier kernel: it must not be seen.
   withMapped('/dev/mem', reserved.base + 16 * MiB, MiB, bytes => bytes.fill(0xee))
-  strangersLock()
   await host.format(good, name)
   await host.broker(good)
   const client = await host.connect()
@@ -67,16 +66,6 @@ async function use(host: Host): Promise<void> {
   await mapping.close()
   await shrinkOne(host, client)
   await client.close()
-}
-
-/** Before the first broker of a boot, anybody may make files where programs of the host keep their locks. */
-function strangersLock(): void {
-  mkdirSync('/run/lock', { recursive: true })
-  chmodSync('/run/lock', 0o1777)
-  const file = `/run/lock/membroker-devmem-${reserved.base.toString(16)}`
-  writeFileSync(file, '')
-  chownSync(file, otherUid, otherUid)
-  writeFileSync('/proc/sys/fs/protected_regular', '2')
 }
 
 /** The end of an allocation goes back to the range once nobody has it mapped. */
@@ -135,11 +124,24 @@ async function claim(host: Host): Promise<void> {
   await client.close()
 }
 
+/** A second broker, whose range begins in the middle of the first one's. */
+async function refuseOverlapping(host: Host): Promise<void> {
+  const file = host.file('overlapping.toml')
+  writeFileSync(file, config(reserved.base + 16 * MiB, 16 * MiB))
+  const second = ['--config', file, '--socket', '/run/second.sock', '--format', name]
+  const told = await host.exec('membrokerd', second).then(
+    () => 'formatted',
+    (error: Error) => error.message,
+  )
+  host.check(/another broker uses memory of/.test(told), `an overlapping range is refused: ${told}`)
+}
+
 /** Ranges that are not ours are refused, and nothing is written to them. */
 async function refuse(host: Host): Promise<void> {
   const client = await host.connect()
   const { pid } = await client.status()
   await client.close()
+  await refuseOverlapping(host)
   process.kill(pid)
   await host.until(() => !existsSync(brokerSocket), 'the broker has ended')
   const wrong = [

@@ -1,7 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { native } from '../../../../native'
-import { takeLockFile } from '../../../../native/lock-file'
-import { makeFolder } from '../../../../native/make-folder'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { contains, overlap, spanText } from '../../../../protocol/kernel/address-span'
 import { parseCommandLine, valuesOf } from '../../../../protocol/kernel/command-line'
@@ -32,7 +30,6 @@ const device = '/dev/mem'
 
 interface Opened {
   readonly fd: number
-  readonly lock: number
   readonly base: number
   readonly bytes: number
   readonly unitBytes: number
@@ -84,16 +81,14 @@ class DevmemSource implements Source {
       throw new SourceError(`base and bytes must be multiples of ${formatSize(unitBytes)}`)
     checkReserved(base, bytes, readFileSync('/proc/iomem', 'latin1'), readFileSync('/proc/cmdline', 'latin1'))
     const fd = openSync(device, constants.O_RDWR)
-    let lock: number | undefined
     try {
-      lock = takeLock(base)
+      lock(fd, base, bytes)
       const tableBytes = roundUp(settings.tableBytes ?? tableBytesFor(bytes), unitBytes)
       const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
       const trusted = new Set(settings.trusted_uids)
       return {
         source: new DevmemSource({
           fd,
-          lock,
           base,
           bytes,
           unitBytes,
@@ -107,7 +102,6 @@ class DevmemSource implements Source {
       }
     } catch (error) {
       closeSync(fd)
-      if (lock !== undefined) closeSync(lock)
       throw error
     }
   }
@@ -189,23 +183,22 @@ class DevmemSource implements Source {
   close(): void {
     this.scrubs.close()
     closeSync(this.opened.fd)
-    closeSync(this.opened.lock)
   }
 }
 
 export const open: OpenSource = (settings, host) => DevmemSource.open(settings, host)
 
 /**
- * Keeps a second broker away. All ranges share /dev/mem, so the lock is a file named after the address. Anybody may make files in
- * /run/lock, and so keep the broker out.
+ * Keeps a second broker away, also one whose range only overlaps. It locks the addresses in the device itself: nobody removes that, as a
+ * file in a folder, and only who may open /dev/mem can hold the lock. @throws SourceError
  */
-function takeLock(base: number): number {
-  makeFolder('/run/membroker', 0o755)
-  const address = base.toString(16)
-  return takeLockFile(
-    `/run/membroker/devmem-${address}.lock`,
-    () => new SourceError(`the range at 0x${address} is in use by another broker`),
-  )
+function lock(fd: number, base: number, bytes: number): void {
+  try {
+    native.lockFile(fd, base, bytes)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    throw new SourceError(`another broker uses memory of ${spanText({ start: base, end: base + bytes })}`)
+  }
 }
 
 /**
