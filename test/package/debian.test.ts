@@ -1,7 +1,7 @@
 /**
  * Proves that the Debian packages are the same bytes each time, name the libraries that they need, and work under a real systemd on roots of nothing but the packages of
  * Debian 12 and 13: installed, with a guest, clients and the memcached service of the guide that an upgrade under a freeze does
- * not disturb, removed, and purged with nothing left behind.
+ * not disturb, removed, and purged with nothing left behind, but not under a broker that still runs.
  */
 import {
   appendFileSync,
@@ -232,12 +232,27 @@ ${owner}`,
       rmSync(inside('/etc/systemd/system/memcached.service.d'), { recursive: true })
       // What the host would have started at its next boot.
       must('systemctl', 'enable', unit, 'dev-membroker.mount', 'srv-membroker.mount')
+      const byHand = ['membrokerd', '--socket', '/run/membroker/by-hand.sock', '--directory', '/run/by-hand']
+      must('systemd-run', '--unit=by-hand', ...byHand, '--size', '4MiB')
+      await until(() => existsSync(inside('/run/membroker/by-hand.sock')), 'a broker by hand', testMs)
       must('dpkg', '--remove', 'libmembroker-dev', 'libmembroker0', 'membroker')
       expect(systemd.show('membroker.service', 'ActiveState')).toBe('inactive')
       const left = [socket, '/usr/lib/membroker', '/etc/membroker.toml'].map(file => existsSync(inside(file)))
       expect(left).toEqual([false, false, true])
       expect(await held()).toEqual(['held', 'held'])
-      must('dpkg', '--purge', 'libmembroker-dev', 'libmembroker0', 'membroker')
+      must('dpkg', '--purge', 'libmembroker-dev', 'libmembroker0')
+      const { stderr } = systemd.run('dpkg', '--purge', 'membroker')
+      expect(stderr).toContain(
+        '/var/lib/membroker and /run/membroker stay, as a program of the package still runs',
+      )
+      const kept = ['/run/membroker/by-hand.sock.lock', '/var/lib/membroker']
+      expect(kept.filter(file => !existsSync(inside(file)))).toEqual([])
+      must('systemctl', 'stop', 'by-hand')
+      // As at a purge without it.
+      const script = path.join(packageRoot, 'deploy/debian/postrm')
+      systemd.write('/tmp/postrm', readFileSync(script, 'utf8'))
+      must('sh', '/tmp/postrm', 'purge')
+      expect(kept.filter(file => existsSync(inside(file)))).toEqual([])
       // The VM's file is the administrator's own.
       rmSync(inside('/etc/membroker'), { recursive: true })
       expect(named()).toEqual(before)
