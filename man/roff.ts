@@ -85,11 +85,10 @@ export function prose(content: string): string {
     .join('\n')
 }
 
-/** Lines that stay as they are, indented. */
+/** Lines that stay as they are, indented together. */
 export function verbatim(lines: readonly string[]): string {
-  return ['.PP', '.RS 4', '.nf', ...lines.map(line => text(line.replace(/^ {2}/, ''))), '.fi', '.RE'].join(
-    '\n',
-  )
+  const blanks = Math.min(...lines.filter(line => line !== '').map(line => /^ */.exec(line)![0].length))
+  return ['.PP', '.RS 4', '.nf', ...lines.map(line => text(line.slice(blanks))), '.fi', '.RE'].join('\n')
 }
 
 /** Terms, in roff, and their meanings. */

@@ -17,9 +17,9 @@ export const memfd = describeSource({
     huge_page: unitKey('the size of its huge pages. Default: ordinary pages.'),
     preserve: choiceKey(
       preserve,
-      'whether the kernel keeps it over kexec (Live Update Orchestrator, Linux 7.2 or newer, kho=on liveupdate=on): always, ' +
-        'each allocation from its creation; while everything is frozen for an update; or not at all. Its pages are pinned ' +
-        'then. Default: "no".',
+      'when the kernel keeps its memory over kexec (Live Update Orchestrator, Linux 7.2 or newer, kho=on liveupdate=on). ' +
+        '"always": each allocation, from its creation on; "update": while the broker is frozen; "no": never. The kernel pins ' +
+        'the pages that it keeps. Default: "no".',
     ),
   },
   can: { fdBound: 'file', forcedRevoke: false, directMap: true, discard: true },

@@ -37,13 +37,14 @@ export function commandLine(): Command {
     .option('-s, --socket <path>', 'listen at this path')
     .option('-d, --directory <path>', 'without --config: keep the memory in this directory')
     .option('--size <size>', 'without --config: how much memory, for example 8G')
-    .option('-l, --log-level <level>', 'trace, debug, info, warn, error or silent')
+    .option('-l, --log-level <level>', 'how much to log: trace, debug, info, warn, error or silent')
     .option(
       '--format <range>',
       'make an empty table in this range of the configuration, which ends all its allocations, and exit',
     )
     .option('--check', 'only read the configuration, and report mistakes')
     .option('--json', 'with --check: print the configuration as JSON')
+    .helpOption('-h, --help', 'show this help')
     .addHelpText(
       'after',
       `

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { manualPages } from '../../man/generate'
-import { literal, prose, text, usage } from '../../man/roff'
+import { literal, prose, text, usage, verbatim } from '../../man/roff'
 import { configSchema } from '../../src/broker/config/schema'
 import { buildProgram } from '../../src/client/ctl/program'
 import { vmSchema } from '../../src/client/ctl/vm/schema'
@@ -72,6 +72,11 @@ test('what roff would take for its own is written so that it does not', () => {
     'five',
   ])
   expect(mistakes('.TH X 1\n.XX\n\\z\n.nf\nµ')).toHaveLength(4)
+})
+
+test('lines that stay as they are keep their indentation to each other', () => {
+  expect(verbatim(['a = [', '  1,', ']']).split('\n').slice(3, -2)).toEqual(['a = [', '  1,', ']'])
+  expect(verbatim(['  a', '', '    b']).split('\n').slice(3, -2)).toEqual(['a', '', '  b'])
 })
 
 test('broker-ctl(1) has every verb, its options and its examples', () => {

@@ -85,7 +85,7 @@ export function socketOption(): Option {
 }
 
 export function jsonOption(): Option {
-  return new Option('--json', 'JSON for programs: bytes as integers, errors as an object on stderr')
+  return new Option('--json', 'print JSON, for programs: bytes as integers, errors as an object on stderr')
 }
 
 export function secretOption(): Option {

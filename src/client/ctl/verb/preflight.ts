@@ -39,7 +39,7 @@ kernel into a range.`,
     .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
     .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
     .option('--kernel <file>', 'the next kernel: its release, or its file')
-    .option('--same-format', 'the next kernel, of another release, reads what this one preserves')
+    .option('--same-format', 'vouch that the next kernel, of another release, reads what this one preserves')
     .option('--kernel-config <file>', "the next kernel's build configuration, /boot/config-VERSION")
     .option('--modules <folder>', "the next kernel's modules, /lib/modules/VERSION")
     .action(async (options: Options, command: Command) => {

@@ -25,7 +25,7 @@ administrators), and rates: the statistics' growth per second since the object b
 Latencies are upper bounds: "99 % <250 µs" means that 99 % of the requests took less than that in the broker.`,
   })
     .option('--interval <seconds>', 'time between two readings', secondsArgument, 1)
-    .option('--once', 'one frame')
+    .option('--once', 'print one frame, and end')
     .action(({ interval, once }: Options, command: Command) =>
       withBroker(
         command,

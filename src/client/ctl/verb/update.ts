@@ -37,7 +37,7 @@ export function addUpdate(program: Command): void {
     summary: 'The update under way, and its participants',
     examples: ['update status', 'update status --json | jq \'.participants[] | select(.state == "late")\''],
     notes: `Participants are processes that pause and save before the kernel is replaced. An administrator sees all, others
-those of their uid. Only those are waited for whose user is an administrator or has allocations.`,
+those of their uid. An update waits only for those whose user is an administrator or has allocations.`,
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const { update, participants } = await broker.update({ signal })
@@ -52,7 +52,7 @@ those of their uid. Only those are waited for whose user is an administrator or 
     examples: ['update cancel', "update cancel --reason 'the new kernel was not loaded'"],
     notes: 'For administrators.',
   })
-    .option('--reason <text>', 'told to the participants')
+    .option('--reason <text>', 'text for the participants')
     .action(({ reason }: { reason?: string }, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {
         const { update } = await broker.update({ signal })
@@ -110,7 +110,7 @@ By default the next command line is the running one.
 Memory that the kernel itself preserves (ranges with preserve) goes only to a kernel that kexec -s has loaded and that has
 the same format, which kernels promise for no other release. So the update is refused where the next kernel has another
 release, and without --kernel. --same-format and --loaded vouch for what nobody can see. A range without such memory only
-makes warnings. Who gives this memory up takes preserve out of the configuration first, and restarts the broker.`,
+makes warnings. To give this memory up, take preserve out of the configuration first, and restart the broker.`,
   })
   return verb
     .option('--kernel <file>', 'the next kernel: its release, or its file')
@@ -118,12 +118,12 @@ makes warnings. Who gives this memory up takes preserve out of the configuration
       '--initrd <file>',
       "default: the kernel's own, beside it or in /boot; 'none' for a kernel that needs none",
     )
-    .option('--loaded', 'go by the kernel that is loaded: kexec -s has done it, not kexec -c')
-    .option('--same-format', 'the next kernel, of another release, reads what this one preserves')
+    .option('--loaded', 'use the kernel that is loaded, and vouch that kexec -s has loaded it, not kexec -c')
+    .option('--same-format', 'vouch that the next kernel, of another release, reads what this one preserves')
     .option('--append <line>', "the next kernel's command line")
     .option('--reuse-cmdline', "the running kernel's command line, with --append behind it")
     .option('-c, --config <file>', `the broker's configuration; default: ${defaultConfiguration}`)
-    .option('--reason <text>', 'told to the participants, and kept in the report; default: the kernel')
+    .option('--reason <text>', 'text for the participants and the report; default: the kernel')
     .option(
       '--deadline <ms>',
       'time for the participants, in milliseconds',
@@ -138,7 +138,7 @@ makes warnings. Who gives this memory up takes preserve out of the configuration
     )
     .option(
       '--go <command>',
-      "replaces the kernel; default: 'systemctl kexec' under systemd, else 'kexec -e'",
+      "command that replaces the kernel; default: 'systemctl kexec' under systemd, else 'kexec -e'",
     )
     .option(
       '--ignore <pattern>',
@@ -256,8 +256,8 @@ function addReport(noun: Command): void {
     summary: 'The last update: how long each phase and each participant took, and who is not back',
     examples: ['update report', 'update report --json | jq .phases', 'update report --forget'],
     notes: `The table keeps the report over the boot, until the next update begins. Participants add their times when they run again.
-Others than administrators see participants of their uid. Version 0.1.0 of membroker can't read a table with a report:
-before you go back to it, use --forget, and restart the broker.`,
+Users who are no administrators see the participants of their own uid. Version 0.1.0 of membroker can't read a table with a
+report: before you go back to it, use --forget, and restart the broker.`,
   })
     .option('--forget', 'remove the report')
     .action(({ forget }: { forget?: boolean }, command: Command) =>

@@ -48,7 +48,7 @@ function addRun(noun: Command): void {
     summary: 'Run a VM: its guest goes on where it was saved, or boots',
     examples: ['vm run vm-42', 'vm run vm-42 --discard-state'],
     notes: `The VM is the file VM.toml in the folder of the VMs; see membroker-vm.toml(5). broker-ctl claims its memory, or makes it,
-starts QEMU on it, and stays until QEMU has ended, with QEMU's exit code. Under systemd it tells when the guest runs.
+starts QEMU on it, and stays until QEMU has ended, with QEMU's exit code. Under systemd it reports when the guest runs.
 
 SIGTERM stops the VM as on_stop in its file says. With "save" the guest's device state is kept beside its memory, so that the
 next run goes on from there: after an update of QEMU, of broker-ctl, or by kexec of the whole host. What was saved is
@@ -102,7 +102,7 @@ function addStop(noun: Command): void {
 not let it go on; the error says which, and why.`,
   })
     .option('--save', 'keep its device state, so that the next run goes on from there')
-    .option('--powerdown', 'press its power button; it is ended where it is not off in time')
+    .option('--powerdown', 'press its power button, and end it if it is not off in time')
     .option('--quit', 'pull the plug')
     .action(async (name: string, options: Partial<Record<StopMode, boolean>>, command: Command) => {
       const { json = false } = command.optsWithGlobals<CommonOptions>()

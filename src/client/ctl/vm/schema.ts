@@ -146,14 +146,14 @@ export const vmSchema = {
         `Until the guest runs, or goes on. Default: ${defaults.startMs}. Time that the broker takes counts.`,
       ),
       save_ms: milliseconds(
-        `Until the guest is saved; then it goes on running. Default: ${defaults.saveMs}.`,
+        `Until the guest is saved. A save that takes longer fails, and the guest goes on. Default: ${defaults.saveMs}.`,
       ),
       away_ms: milliseconds(
         `While the guest is saved for an update of the host: how long it stays paused without a connection to the broker. Then it goes on. Default: ${defaults.awayMs}.`,
       ),
       answer_ms: milliseconds(`Until QEMU answers a command on its monitor. Default: ${defaults.answerMs}.`),
       powerdown_ms: milliseconds(
-        `Until the guest has switched itself off; then it is ended. Default: ${defaults.powerdownMs}.`,
+        `Until the guest has switched itself off. Then broker-ctl ends it. Default: ${defaults.powerdownMs}.`,
       ),
     }),
   },
