@@ -57,6 +57,10 @@ export function buildProgram(writeErr?: (help: string) => void): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => {}, ...(writeErr && { writeErr }) })
+    // Every verb has options. Longer terms leave a terminal's 80 columns no room for the descriptions.
+    .configureHelp({
+      subcommandTerm: verb => `${verb.name()} ${verb.usage().replace(/^\[options\] ?/, '')}`.trim(),
+    })
     .usage(verbUsage)
     .helpOption('-h, --help', 'show this help')
     .addHelpCommand(helpVerb('For the shell:'))

@@ -103,11 +103,14 @@ test('the daemon names its help too, and a file once', async () => {
   })
 })
 
-test.each([[[]], [['vm']], [['poison']], [['table']]])(
-  'the verbs of %j are in groups that say what they are for',
+test.each([[[]], [['vm']], [['poison']], [['table']], [['update']]])(
+  'the verbs of %j are in groups that say what they are for, and fit a terminal',
   async noun => {
     const { stdout } = await ctl(nobody, ...noun, '--help')
-    expect(stdout).toMatch(/^ {2}help \[verb\] /m)
-    expect(stdout).not.toContain('Commands:')
+    if (noun[0] !== 'update') expect(stdout).toMatch(/^ {2}help \[verb\] /m)
+    expect(stdout).not.toMatch(/Commands:|\[command\]/)
+    // Behind the options and the verbs are paragraphs and examples.
+    const lists = stdout.slice(0, /^(?:Exit codes:|In this order:)/m.exec(stdout)?.index)
+    expect(lists.split('\n').filter(line => line.length > 80)).toEqual([])
   },
 )

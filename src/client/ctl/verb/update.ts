@@ -147,6 +147,8 @@ makes warnings. To give this memory up, take preserve out of the configuration f
     )
     .option('--digests', 'record digests of all memory, for verify; participants are paused for longer')
     .option('--dry-run', 'only check, and say who would be asked and how long it took the last time')
+    .usage('[options] [verb]')
+    .commandsGroup('Verbs:')
     .action((options: LeadVerbOptions, command: Command) => lead(options, command))
 }
 
