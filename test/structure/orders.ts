@@ -4,18 +4,8 @@
  */
 export const orders: Record<string, string[]> = {
   protocol: [
-    ...[
-      'units',
-      'error-text',
-      'toml',
-      'printable',
-      'system-reason',
-      'wire/',
-      'idl/',
-      'generate',
-      'generated/',
-      'methods',
-    ],
+    ...['units', 'error-text', 'toml', 'printable', 'system-reason'],
+    ...['wire/', 'idl/', 'generate', 'generated/', 'methods'],
     ...['interfaces', 'update-phases', 'source/', 'kernel/', 'table/', 'columns'],
   ],
   'src/broker': [
