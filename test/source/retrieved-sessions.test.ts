@@ -178,6 +178,25 @@ test(
 )
 
 test(
+  'what the fd store did not take at a start it takes in a freeze, under a name that it has given up',
+  withSessions(async sessions => {
+    const { kept, memories, told, files, fd } = started(sessions, 2)
+    for (const id of ids(2)) sessions.before.add(id)
+    // As a service manager brings them over its own kexec.
+    for (const id of ids(2)) sessions.bring(id)
+    await kept.takeUp(memories, files)
+    sessions.keepsAll = true
+    await kept.recover(memories, files, fd)
+    expect([kept.isComplete, sessions.store.figures().memfds]).toEqual([false, 5])
+    expect(told).toEqual([expect.stringMatching(/allocation 1: the other side does not read.*, and 1 more/)])
+    sessions.keepsAll = false
+    await kept.preserve(memories, files, fd, new AbortController().signal)
+    expect([kept.isComplete, sessions.store.figures().memfds]).toEqual([true, 5])
+    close(files)
+  }),
+)
+
+test(
   'memory that only this broker has is told to be lost by a restart, until the fd store takes it in a freeze',
   withSessions(async sessions => {
     const { kept, memories, told, files, fd } = started(sessions, 3)

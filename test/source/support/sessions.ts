@@ -97,6 +97,14 @@ export class Sessions {
     return session
   }
 
+  /** A session of the kernel before that is in the fd store, under the item for the next kernel that it had there. */
+  bring(part: Part): void {
+    const item = `preserving ${part}` as const
+    const session = this.take(part) as number
+    void this.store.put('kept', item, session, 0)
+    this.retrieved.adopt(part, session, item)
+  }
+
   private create(part: Part): number | Error {
     const failure = this.failures.get('create')
     if (failure) return failure

@@ -220,7 +220,7 @@ export class OverKexec {
   }
 
   /**
-   * For an update. Once over is aborted, it asks for nothing more, and answers soon. @throws SourceError with the kernel's code;
+   * For an update, and what could not be preserved before. Once over is aborted, it asks for nothing more, and answers soon. @throws SourceError with the kernel's code;
    * Refusal LimitExceeded: the fd store is full
    */
   async preserve(
@@ -231,14 +231,17 @@ export class OverKexec {
   ): Promise<void> {
     const unstored = await this.sessions.before.keep(over)
     if (unstored.size > 0 && !over.aborted) this.host.limited(lostWith(unstored))
-    if (this.when !== 'update') return
+    if (this.when === 'no') return
     const failures = await this.inHurry(() => this.preserveAll(memories, files, table, over))
     if (failures.size === 0 || over.aborted) return
     // What holders do to their own memory stops no freeze, and neither does memory that nobody can use.
     const { unavailable } = this
-    const refused = [...failures].filter(
-      ([part, error]) => !unavailable.has(part) && (part === 'table' || !isOfHolders(error)),
-    )
+    const usable = [...failures].filter(([part]) => !unavailable.has(part))
+    if (this.isAlways) {
+      if (usable.length > 0) this.host.limited(lossOf(usable))
+      return
+    }
+    const refused = usable.filter(([part, error]) => part === 'table' || !isOfHolders(error))
     const [first] = refused
     if (first?.[1] instanceof Refusal) throw first[1]
     if (first) throw Object.assign(new SourceError(lossOf(refused)), { code: first[1].code })

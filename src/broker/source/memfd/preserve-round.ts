@@ -64,6 +64,7 @@ export class PreserveRound {
     for (const piece of piecesOf(memfds, workedOnMax)) {
       if (host.over?.aborted) return
       const left = piece.filter(({ part }) => !failures.has(part) && !next.has(part))
+      if (left.length === 0) continue
       const sessions = new Map<Memfd, number>()
       for (const [index, session] of (await next.begin(left)).entries())
         if (typeof session === 'number') sessions.set(left[index]!, session)
