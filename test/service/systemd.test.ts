@@ -4,6 +4,7 @@
  * ranges included, and takes a new configuration without a restart.
  */
 import { lstatSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { OtherProcess } from '../support/other-process'
 import { until } from '../support/test-broker'
 import { configuration, Host, socket, uid } from './support/host'
@@ -346,25 +347,42 @@ scenario(
   },
 )
 
-/** How often systemd answers meanwhile. */
-async function answersWhile(host: Host, how: 'hurry' | 'flood'): Promise<number> {
+/** A unit that begins to fill its fd store. Returns its name. */
+async function fill(host: Host, how: 'hurry' | 'flood', count: number, settings = ''): Promise<string> {
   const unit = `${how}.service`
   const program = `${packageInside}/dist/test/service/support/filled-store.js`
   host.systemd.write(
     `/etc/systemd/system/${unit}`,
-    '[Service]\nType=notify\nFileDescriptorStoreMax=8192\n' +
-      `ExecStart=/usr/local/bin/node ${program} ${filledCount} ${how}\n`,
+    `[Service]\nType=notify\nFileDescriptorStoreMax=8192\nEnvironment=FDSTORE=8192\n${settings}\n` +
+      `ExecStart=/usr/local/bin/node ${program} ${count} ${how}\n`,
   )
   host.must('daemon-reload')
   host.must('start', '--no-block', unit)
   await until(() => Number(host.systemd.show(unit, 'NFileDescriptorStore')) > 0, 'its first memfds')
-  let answers = 0
-  while (host.systemd.show(unit, 'ActiveState') === 'activating') answers++
-  expect(host.systemd.properties(unit, 'ActiveState', 'NFileDescriptorStore')).toEqual({
+  return unit
+}
+
+/** It has started, and systemd has all that it put there. */
+function endFilled(host: Host, unit: string, count: number): void {
+  const properties = host.systemd.properties(
+    unit,
+    ...(['ActiveState', 'NFileDescriptorStore', 'NRestarts', 'Result'] as const),
+  )
+  expect(properties).toEqual({
     ActiveState: 'active',
-    NFileDescriptorStore: String(filledCount),
+    NFileDescriptorStore: String(count),
+    NRestarts: '0',
+    Result: 'success',
   })
   host.must('stop', unit)
+}
+
+/** How often systemd answers meanwhile. */
+async function answersWhile(host: Host, how: 'hurry' | 'flood'): Promise<number> {
+  const unit = await fill(host, how, filledCount)
+  let answers = 0
+  while (host.systemd.show(unit, 'ActiveState') === 'activating') answers++
+  endFilled(host, unit, filledCount)
   return answers
 }
 
@@ -373,6 +391,19 @@ scenario('systemd answers while a broker fills its fd store in a hurry', async h
   const hurried = await answersWhile(host, 'hurry')
   expect(hurried).toBeGreaterThan(3 * Math.max(1, flooded))
 })
+
+scenario(
+  'a start that takes longer than its unit allows goes on, also where systemd goes silent for longer than that',
+  async host => {
+    const unit = await fill(host, 'hurry', 2 * filledCount, 'TimeoutStartSec=1s')
+    expect(host.systemd.show(unit, 'ActiveState')).toBe('activating')
+    process.kill(host.systemd.pid, 'SIGSTOP')
+    await sleep(3000)
+    process.kill(host.systemd.pid, 'SIGCONT')
+    await until(() => host.systemd.show(unit, 'ActiveState') !== 'activating', 'its end', suiteMs)
+    endFilled(host, unit, 2 * filledCount)
+  },
+)
 
 scenario('stopped, it leaves the socket to the socket unit, and clients start the next', async host => {
   host.must('stop', service)

@@ -1,29 +1,44 @@
 /**
- * Puts empty memfds into the fd store of its unit: `node filled-store.js COUNT hurry`, as a broker does where guests stand still, or
- * `flood`, as fast as the service manager reads. Then it says that it is ready, and stays.
+ * Puts empty memfds into the fd store of its unit: `node filled-store.js COUNT hurry`, as a broker does in its start, or `flood`, as
+ * fast as the service manager reads. Then it says that it is ready, and stays.
  */
 import { closeSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { native } from '../../../native'
-import { FdStore } from '../../../src/broker/service/fd-store'
+import type { Logger } from '../../../src/broker/log/log'
 import { notifyAt } from '../../../src/broker/service/paced-queue'
+import { ServiceManager } from '../../../src/broker/service/service-manager'
+
+const log = { warn: console.error, error: console.error } as unknown as Logger
+const inherited = { listener: undefined, memfds: new Map(), strays: [], complaints: [] }
+
+async function withNew(put: (fd: number) => Promise<void>): Promise<void> {
+  const fd = native.memfdCreate('filled', { hugePageBytes: 0, allowSealing: false, staysWritable: false })
+  await put(fd)
+  closeSync(fd)
+}
+
+async function hurry(service: ServiceManager, ids: readonly number[]): Promise<void> {
+  service.recovering()
+  const store = service.fdStore!
+  await store.inHurry(() => Promise.all(ids.map(id => withNew(fd => store.put('r', id, fd, 0)))))
+}
+
+async function flood(socket: string, ids: readonly number[]): Promise<void> {
+  const notify = notifyAt(socket)
+  for (const id of ids)
+    await withNew(async fd => {
+      while (!notify(`FDSTORE=1\nFDNAME=+${id}.r`, [fd])) await turn()
+    })
+}
 
 async function main(count: number, how: string): Promise<void> {
-  const notify = notifyAt(process.env.NOTIFY_SOCKET!)
-  const inherited = { memfds: new Map(), strays: [] }
-  const store = new FdStore({ notify, size: count, storePid: process.ppid, inherited, onLost: () => {} })
-  const make = () =>
-    native.memfdCreate('filled', { hugePageBytes: 0, allowSealing: false, staysWritable: false })
-  const put = async (id: number) => {
-    const fd = make()
-    if (how === 'hurry') await store.put('r', id, fd, 0)
-    else while (!notify(`FDSTORE=1\nFDNAME=+${id}.r`, [fd])) await turn()
-    closeSync(fd)
-  }
   const ids = Array.from({ length: count }, (_, index) => index + 1)
-  if (how === 'hurry') await store.inHurry(() => Promise.all(ids.map(put)))
-  else for (const id of ids) await put(id)
-  while (!notify('READY=1')) await turn()
+  const socket = process.env.NOTIFY_SOCKET!
+  const service = new ServiceManager(log, inherited)
+  if (how === 'hurry') await hurry(service, ids)
+  else await flood(socket, ids)
+  service.ready('filled')
   setInterval(() => {}, 1000)
 }
 

@@ -220,8 +220,8 @@ export class OverKexec {
   }
 
   /**
-   * For an update, and what could not be preserved before. Once over is aborted, it asks for nothing more, and answers soon. @throws SourceError with the kernel's code;
-   * Refusal LimitExceeded: the fd store is full
+   * For an update, and what could not be preserved before. Once over is aborted, it asks for nothing more, and answers soon.
+   * @throws SourceError with the kernel's code; Refusal LimitExceeded: the fd store is full
    */
   async preserve(
     memories: readonly AllocationMemory[],
