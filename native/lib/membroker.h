@@ -546,11 +546,14 @@ typedef struct mb_participant {
  */
 mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_participation **participation, mb_error *error);
 
+/** MB_STAYS_PAUSED: it failed, and can't go on by itself when the update is called off; whoever leads the update names it. */
+typedef enum mb_answer { MB_FAILED = 0, MB_READY = 1, MB_STAYS_PAUSED = 2 } mb_answer;
+
 /**
- * Answer prepare; detail: why it failed, or NULL. A later answer replaces it: answer not ready if what was saved is lost.
+ * Answer prepare; detail: why it failed, or NULL. A later answer replaces it: answer MB_FAILED if what was saved is lost.
  * Errors: MB_INVALID_ARGUMENT: it was not asked, or the update is over.
  */
-mb_code mb_participation_answer(mb_participation *participation, int64_t update, bool ready, const char *detail, mb_error *error);
+mb_code mb_participation_answer(mb_participation *participation, int64_t update, mb_answer answer, const char *detail, mb_error *error);
 
 /** Stop taking part. NULL does nothing. */
 void mb_participation_end(mb_participation *participation);

@@ -871,16 +871,19 @@ class Participation(_Stream):
     def parameters(self) -> Json:
         return {"name": self._name}
 
-    def answer(self, update: int, ready: bool = True, detail: Optional[str] = None) -> None:
-        """The answer to prepare, in the handler or later; detail: why it failed.
+    def answer(self, update: int, ready: bool = True, detail: Optional[str] = None, stays_paused: bool = False) -> None:
+        """The answer to prepare, in the handler or later; detail: why it failed. stays_paused, where it is not ready: it can't go on by itself
+        when the update is called off, and whoever leads the update names it.
 
         A later answer replaces it, such as not ready where what was saved is lost.
         """
+        if ready and stays_paused:
+            raise BrokerError("InvalidArgument", "stays_paused: it goes with ready=False only")
         if self._preparing != update:
             raise BrokerError("InvalidArgument", f"update: this process does not prepare for update {update}")
         line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]+", " ", detail or "")
         cut = line.encode("utf-8")[:512].decode("utf-8", "ignore")
-        self._answer = {"outcome": "ready" if ready else "failed", "detail": cut or None}
+        self._answer = {"outcome": "ready" if ready else "failed", "detail": cut or None, "staysPaused": stays_paused or None}
         self._tell()
 
     def _tell(self) -> None:

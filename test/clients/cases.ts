@@ -60,7 +60,7 @@ export interface Call {
 type Happening =
   | { readonly broker: 'kill' | 'start' | 'restart' }
   | { readonly ends: string }
-  | { readonly update: 'begin' | 'ready' | 'failed' | 'cancel' }
+  | { readonly update: 'begin' | 'ready' | 'failed' | 'staysPaused' | 'cancel' }
 
 export interface Case {
   readonly name: string
@@ -553,6 +553,17 @@ export const cases: readonly Case[] = [
       { by: 'a', do: 'fail', with: { reason: 'it runs again' }, gives: 'failed' },
       { update: 'failed' },
       { by: 'a', do: 'leave', gives: 'left' },
+      { update: 'cancel' },
+    ],
+  },
+  {
+    name: 'a participant that fails, and stays paused',
+    steps: [
+      { by: 'a', do: 'participate', with: { name: own, stuck: true }, gives: 'joined' },
+      { update: 'begin' },
+      { by: 'a', do: 'await', with: { event: 'cancelled' }, gives: { reason: 'not today' }, meanwhile: true },
+      { update: 'staysPaused' },
+      { update: 'failed' },
       { update: 'cancel' },
     ],
   },

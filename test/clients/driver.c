@@ -429,11 +429,12 @@ static void op_participate(void)
     participant.prepare = on_prepare;
     participant.cancelled = on_cancelled;
     answers_later = boolean_of("later");
+    is_stuck = boolean_of("stuck");
     answer_word(mb_participate(broker, &participant, &participation, &error), "joined");
 }
 static void op_fail(void)
 {
-    answer_word(mb_participation_answer(participation, update_asked, false, string_of("reason"), &error), "failed");
+    answer_word(mb_participation_answer(participation, update_asked, MB_FAILED, string_of("reason"), &error), "failed");
 }
 static void op_leave(void)
 {

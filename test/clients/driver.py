@@ -141,11 +141,13 @@ def unwatch():
     return "unwatched"
 
 
-def participate(name, later=False):
+def participate(name, later=False, stuck=False):
     def prepare(participation, update):
         state["update"] = update.id
         happened("prepare", reason=update.reason, hasTime=update.deadline > 0)
-        if not later:
+        if stuck:
+            participation.answer(update.id, ready=False, detail="it is stuck", stays_paused=True)
+        elif not later:
             participation.answer(update.id)
 
     def cancelled(participation, update, reason):

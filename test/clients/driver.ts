@@ -202,13 +202,14 @@ const operations: Record<Operation, (args: Any) => Promise<unknown>> = {
     watching.abort()
     return 'unwatched'
   },
-  async participate({ name, later }) {
+  async participate({ name, later, stuck }) {
     participating = new AbortController()
     participation = broker.participate({
       name,
       signal: participating.signal,
       prepare({ reason, deadlineMs }) {
         happened('prepare', { reason, hasTime: deadlineMs > 0 })
+        if (stuck) throw Object.assign(new Error('it is stuck'), { staysPaused: true })
         return later ? new Promise(() => {}) : undefined
       },
       cancelled: ({ reason }) => happened('cancelled', { reason }),

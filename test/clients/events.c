@@ -7,6 +7,7 @@
 enum { events_max = 256 };
 
 bool answers_later;
+bool is_stuck;
 int64_t update_asked;
 
 static struct {
@@ -117,8 +118,10 @@ void on_prepare(void *context, mb_participation *own, const mb_update *update)
     text_add(&text, "}");
     happened("prepare", text.at);
     text_free(&text);
-    if (!answers_later)
-        mb_participation_answer(own, update->id, true, NULL, NULL);
+    if (is_stuck)
+        mb_participation_answer(own, update->id, MB_STAYS_PAUSED, "it is stuck", NULL);
+    else if (!answers_later)
+        mb_participation_answer(own, update->id, MB_READY, NULL, NULL);
 }
 void on_cancelled(void *context, mb_participation *own, int64_t update, const char *reason)
 {

@@ -20,6 +20,8 @@ void on_warning(void *context, const mb_error *why);
 void on_watch(void *context, const mb_watch_item *item);
 /* on_prepare() does not say ready. */
 extern bool answers_later;
+/* on_prepare() says that it stays paused. */
+extern bool is_stuck;
 /* The one that it was called for last. */
 extern int64_t update_asked;
 void on_prepare(void *context, mb_participation *own, const mb_update *update);

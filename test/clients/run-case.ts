@@ -20,6 +20,7 @@ class Operator {
   private readonly client
   private id = 0
   private state = ''
+  private readonly paused = new Map<number, string | null>()
 
   constructor(private readonly broker: TestBroker) {
     this.client = broker.client()
@@ -28,10 +29,13 @@ class Operator {
   async begin(): Promise<void> {
     const replies = this.client.stream('BeginUpdate', { reason: 'a new kernel', deadlineMs: 60_000 })
     this.state = ''
+    this.paused.clear()
     const follow = async () => {
-      for await (const { update } of replies) {
+      for await (const { update, participants } of replies) {
         this.id = update.id
         this.state = update.state
+        for (const { id, staysPaused, detail } of participants)
+          if (staysPaused === true) this.paused.set(id, detail ?? null)
       }
     }
     follow().catch(() => {})
@@ -44,6 +48,11 @@ class Operator {
 
   async failed(): Promise<void> {
     await until(() => this.state === 'failed', 'a participant is not ready')
+  }
+
+  async staysPaused(): Promise<void> {
+    await until(() => this.paused.size > 0, 'a participant says that it stays paused')
+    expect([...this.paused.values()]).toEqual(['it is stuck'])
   }
 
   async cancel(): Promise<void> {

@@ -16,7 +16,8 @@ struct mb_participation {
     bool joined;
     int64_t number;    /* the broker's, for answers */
     int64_t preparing; /* the update that prepare() was called for; 0: none */
-    bool answered, ready;
+    bool answered;
+    mb_answer answer;
     char detail[detail_bytes_max + 1];
 };
 
@@ -29,12 +30,13 @@ static mb_code begin(struct stream *stream, mb_error *error)
     return code;
 }
 
-static mb_code answer(mb_participation *participation, mb_error *error)
+static mb_code send_answer(mb_participation *participation, mb_error *error)
 {
     struct text parameters = {0};
     text_integer(&parameters, "participant", participation->number);
     text_integer(&parameters, "update", participation->preparing);
-    text_string(&parameters, "outcome", participation->ready ? "ready" : "failed");
+    text_string(&parameters, "outcome", participation->answer == MB_READY ? "ready" : "failed");
+    text_true(&parameters, "staysPaused", participation->answer == MB_STAYS_PAUSED);
     text_string(&parameters, "detail", participation->detail[0] == 0 ? NULL : participation->detail);
     return run_errand(participation->stream.broker, errand_answer, &parameters, error);
 }
@@ -56,7 +58,7 @@ static void prepare(mb_participation *participation, int64_t id, const char *rea
         participation->preparing = id;
         participation->answered = false;
         participation->participant.prepare(participation->participant.context, participation, &update);
-    } else if (participation->answered && answer(participation, &error) != MB_OK)
+    } else if (participation->answered && send_answer(participation, &error) != MB_OK)
         warn(participation->stream.broker, &error);
 }
 
@@ -133,13 +135,15 @@ mb_code mb_participate(mb_broker *broker, const mb_participant *participant, mb_
     return code;
 }
 
-mb_code mb_participation_answer(mb_participation *participation, int64_t update, bool ready, const char *detail, mb_error *error)
+mb_code mb_participation_answer(mb_participation *participation, int64_t update, mb_answer answer, const char *detail, mb_error *error)
 {
     error = ERROR_OR_OWN(error);
     if (check_broker(participation->stream.broker, error) != MB_OK)
         return error->code;
     if (participation->preparing == 0 || participation->preparing != update)
         return fail(error, MB_INVALID_ARGUMENT, "update: this process does not prepare for update %lld", (long long)update);
+    if ((unsigned)answer > MB_STAYS_PAUSED)
+        return fail(error, MB_INVALID_ARGUMENT, "answer: it is none of mb_answer");
     size_t length = detail == NULL ? 0 : strlen(detail);
     if (!utf8_check(detail == NULL ? "" : detail, length))
         return fail(error, MB_INVALID_ARGUMENT, "detail: it is no valid UTF-8");
@@ -151,8 +155,8 @@ mb_code mb_participation_answer(mb_participation *participation, int64_t update,
         participation->detail[index] = (unsigned char)detail[index] < 0x20 || detail[index] == 0x7f ? ' ' : detail[index];
     participation->detail[length] = 0;
     participation->answered = true;
-    participation->ready = ready;
-    return answer(participation, error);
+    participation->answer = answer;
+    return send_answer(participation, error);
 }
 
 void mb_participation_end(mb_participation *participation)
