@@ -8,6 +8,7 @@ import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { ctl } from './support/ctl'
+import { Relay } from './support/relay'
 import { UpdateHost } from './support/update-host'
 
 let host: UpdateHost
@@ -205,6 +206,28 @@ test('the command is stopped while participants save: the broker calls the updat
   const { code, stderr } = await outcome
   expect([code, stderr]).toEqual([1, expect.stringMatching(/CalledOff: .*is stopped; .*everybody runs/)])
   await host.everybodyRuns(['sync', host.load, 'kexec -s -u'])
+})
+
+test('the command is stopped before the kernel is on its way, until its time is over: the kernel does not go', async () => {
+  const a = await host.participant('vm-a')
+  const within = 300
+  const relay = new Relay(host.server, step => {
+    if (step !== 'reply ProceedUpdate 1') return false
+    child.kill('SIGSTOP')
+    setTimeout(() => child.kill('SIGCONT'), within + 100)
+    return false
+  })
+  await relay.listen()
+  const { child, outcome } = host.update(['--within', String(within)], {}, [], relay.socket)
+  const { code, stderr } = await outcome
+  relay.close()
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /TooLate: 0\.3 s were over before kexec began; .* called off, and everybody runs\n$/,
+    ),
+  ])
+  await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -s -u'], a)
 })
 
 test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {
