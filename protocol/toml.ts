@@ -56,7 +56,11 @@ function explain({ keyword, params, message }: SchemaError, at: readonly string[
     case 'additionalProperties':
       return `unknown key '${params.additionalProperty}' in ${where}`
     case 'required':
-      return `${where} lacks '${params.missingProperty}'`
+      return at.length === 0
+        ? `the file lacks [[${params.missingProperty}]]`
+        : `${where} lacks '${params.missingProperty}'`
+    case 'minItems':
+      return `${where} is empty: write [[${where}]]`
     case 'enum':
       return `${where} must be one of ${(params.allowedValues as string[]).join(', ')}`
     case 'anyOf':

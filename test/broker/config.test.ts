@@ -156,7 +156,7 @@ test.each<[string, string, number, RegExp]>([
   ['no TOML', `${range}\nbytes = = 3`, 7, /not TOML/],
   ['a key twice', `${range}bytes = 4096`, 6, /not TOML/],
   ['a number that is too large', range.replace('"64MiB"', '99999999999999999999'), 5, /not TOML/],
-  ['no range', '# nothing\n', 1, /lacks 'range'/],
+  ['no range', '# nothing\n', 1, /the file lacks \[\[range\]\]/],
   ['an empty list of ranges', 'range = []\n', 1, /range/],
   ['a range that is a table', '\n[range]\nname = "x"\n', 2, /range must be a list: write \[\[range\]\]$/],
   ['an unknown table', `${range}\n[brokers]\n`, 7, /unknown key 'brokers' in the file/],

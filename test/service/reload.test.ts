@@ -85,7 +85,7 @@ ${owner(alice)}${owner(bob)}`
 test.each([
   ['no TOML', (config: string) => `${config}bytes = = 3\n`, /broker.toml:6: not TOML/],
   ['cut off in the middle', (config: string) => config.slice(0, -4), /broker.toml:5: not TOML/],
-  ['empty', () => '', /broker.toml:1: .*lacks 'range'/],
+  ['empty', () => '', /broker.toml:1: .*lacks \[\[range\]\]/],
   [
     'an unknown key',
     (config: string) => `${config}\n[[owner]]\nuid = 1\nbyte_max = 3\n`,
