@@ -22,6 +22,7 @@ export interface Addon {
   pidfdOpen(pid: number): number
   pidfdSendSignal(pidfd: number, signal: number): number
   isAlive(pidfd: number): number
+  pidfdGetfd(pidfd: number, fd: number): number
   exec(
     file: string,
     argv: string[],
@@ -43,6 +44,7 @@ export interface Addon {
   isSoleOpener(fd: number): number
   openSole(path: string): number
   lockFile(fd: number, offset: number, length: number): number
+  takeWriteError(fd: number): number
   watchWrites(directory: string): number
 
   createLiveSessions(device: number, names: readonly string[]): number[]

@@ -124,6 +124,14 @@ export function isAlive(pidfd: number): boolean {
 }
 
 /**
+ * A descriptor of the open file that another process has under the number fd. Throws EBADF where it has none of that number, ESRCH
+ * where it has ended, and EPERM where this process may not trace it.
+ */
+export function pidfdGetfd(pidfd: number, fd: number): number {
+  return check('pidfd_getfd', addon.pidfdGetfd(pidfd, fd))
+}
+
+/**
  * Replaces this process by another program, which it finds in this process' PATH. The program gets descriptors under
  * the given numbers, the standard streams, and no others (Node marks all it inherits close-on-exec); a source may be
  * the target of another move. Signals that Node ignores are back at their defaults. Returns only by throwing, with
@@ -234,6 +242,15 @@ export function openSole(path: string): number | undefined {
  */
 export function lockFile(fd: number, offset = 0, length = 0): void {
   check('fcntl', addon.lockFile(fd, offset, length))
+}
+
+/**
+ * Why the kernel could not write some of the file to its disk (EIO, ENOSPC, EDQUOT) since it was opened. Each opening tells of it once,
+ * also where others of the file have told already. Waits for nothing.
+ */
+export function takeWriteError(fd: number): SystemError | undefined {
+  const result = addon.takeWriteError(fd)
+  return result < 0 ? new SystemError('sync_file_range', result) : undefined
 }
 
 /**

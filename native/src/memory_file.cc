@@ -116,6 +116,12 @@ int LockFile(int fd, uint64_t offset, uint64_t length) {
   return errno == EACCES ? -EAGAIN : -errno;
 }
 
+int TakeWriteError(int fd) {
+  // No file has pages there, so the call waits for none, and returns only what the description has not told yet.
+  constexpr off_t kBeyondFiles = off_t{1} << 62;
+  return sync_file_range(fd, kBeyondFiles, 1, SYNC_FILE_RANGE_WAIT_BEFORE) < 0 ? -errno : 0;
+}
+
 int WatchWrites(const std::string& directory) {
   Fd fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!fd.valid() || inotify_add_watch(fd.get(), directory.c_str(), IN_MODIFY | IN_ONLYDIR) < 0) return -errno;

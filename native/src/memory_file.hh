@@ -16,6 +16,7 @@ int IsDirectAccess(const std::string& file);
 int IsSoleOpener(int fd);
 int OpenSole(const std::string& path);
 int LockFile(int fd, uint64_t offset, uint64_t length);
+int TakeWriteError(int fd);
 int WatchWrites(const std::string& directory);
 
 }  // namespace membroker

@@ -101,6 +101,7 @@ void ExportMemory(Napi::Env, Napi::Object exports) {
   ExportNumber<IsSoleOpener, &Arguments::fd>(exports, "isSoleOpener");
   ExportNumber<OpenSole, &Arguments::string>(exports, "openSole");
   ExportNumber<LockFile, &Arguments::fd, &Arguments::size, &Arguments::size>(exports, "lockFile");
+  ExportNumber<TakeWriteError, &Arguments::fd>(exports, "takeWriteError");
   ExportNumber<WatchWrites, &Arguments::string>(exports, "watchWrites");
   Export<MappedReadGlue>(exports, "mappedRead");
   ExportNumber<OfBytes<Crc32c>, &Arguments::bytes, &Arguments::uint32>(exports, "crc32c");

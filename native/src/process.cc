@@ -16,6 +16,9 @@
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
 
 namespace membroker {
 
@@ -142,6 +145,11 @@ int PidfdIsAlive(int pidfd) {
   if (ready < 0) return -errno;
   if (poll_fd.revents & POLLNVAL) return -EBADF;
   return ready == 0 ? 1 : 0;
+}
+
+int PidfdGetfd(int pidfd, int fd) {
+  const long copy = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+  return copy < 0 ? -errno : static_cast<int>(copy);
 }
 
 int Exec(const std::string& file, const std::vector<std::string>& argv, const std::vector<std::string>& environment,

@@ -11,6 +11,7 @@ namespace membroker {
 
 int PidfdSendSignal(int pidfd, int signal);
 int PidfdIsAlive(int pidfd);
+int PidfdGetfd(int pidfd, int fd);
 
 struct FdMove {
   int from;

@@ -98,6 +98,7 @@ void ExportProcesses(Napi::Env env, Napi::Object exports) {
   ExportNumber<PidfdOpen, &Arguments::int32>(exports, "pidfdOpen");
   ExportNumber<PidfdSendSignal, &Arguments::fd, &Arguments::int32>(exports, "pidfdSendSignal");
   ExportNumber<PidfdIsAlive, &Arguments::fd>(exports, "isAlive");
+  ExportNumber<PidfdGetfd, &Arguments::fd, &Arguments::int32>(exports, "pidfdGetfd");
   Export<ExecGlue>(exports, "exec");
   Export<SpawnWorkerGlue>(exports, "spawnWorker");
   ExportNumber<Reap, &Arguments::int32>(exports, "reap");

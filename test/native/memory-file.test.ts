@@ -116,6 +116,14 @@ test('locks of parts of a file exclude each other where they overlap', () => {
   for (const fd of [first, second]) closeSync(fd)
 })
 
+test('a file that the kernel could write has no write error', () => {
+  const fd = openSync(path.join(directory, 'settled'), 'w')
+  writeSync(fd, 'x')
+  expect(native.takeWriteError(fd)).toBeUndefined()
+  closeSync(fd)
+  expect(native.takeWriteError(fd)).toMatchObject({ code: 'EBADF' })
+})
+
 test('a watch over a directory has a notice of each write, and none of a file that only appears', () => {
   const watched = native.watchWrites(directory)
   const buffer = Buffer.alloc(1024)

@@ -1,6 +1,6 @@
 /** Proves that exit watches, pidfds and exec do what their contract says, also with descriptors that cross. */
 import { spawn } from 'node:child_process'
-import { closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import path from 'node:path'
 import { ExitWatch, native, ReadableWatch } from '../../native'
@@ -74,6 +74,27 @@ test('pidfds of what does not exist are named errors', () => {
   expect(() => new ExitWatch(999_999, () => {})).toThrow(
     expect.objectContaining({ code: 'EBADF', syscall: 'uv_poll_init' }),
   )
+})
+
+test("a descriptor of another process is that process's open file, and what does not exist is a named error", async () => {
+  const file = path.join(directory, 'theirs')
+  writeFileSync(file, 'first second')
+  const own = openSync(file, 'r')
+  const child = spawn('/bin/cat', [], { stdio: ['pipe', 'ignore', 'ignore', own] })
+  const ended = new Promise(resolve => child.once('exit', resolve))
+  const pidfd = native.pidfdOpen(child.pid!)
+  const taken = native.pidfdGetfd(pidfd, 3)
+  const text = Buffer.alloc(5)
+  readSync(taken, text)
+  // The position is the open file's.
+  readSync(own, Buffer.alloc(1))
+  expect([text.toString(), readFileSync(own, 'utf8')]).toEqual(['first', 'second'])
+  expect(() => native.pidfdGetfd(pidfd, 4)).toThrow(code('EBADF'))
+  expect(() => native.pidfdGetfd(own, 3)).toThrow(code('EBADF'))
+  child.kill()
+  await ended
+  expect(() => native.pidfdGetfd(pidfd, 3)).toThrow(code('ESRCH'))
+  for (const fd of [own, pidfd, taken]) closeSync(fd)
 })
 
 test('exec moves descriptors to their numbers, even where sources and targets cross, and closes all others', () => {
