@@ -16,6 +16,7 @@ const memory = (
   bytes,
   generation,
   verdict,
+  range: 'main',
   mayBeOnDisk: false,
 })
 const state = {

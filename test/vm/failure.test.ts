@@ -144,7 +144,7 @@ withQemu(qemu => {
     scene.write('vm-1', { vm: `secret_file = "${secret}"` })
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/SecretFile: .*vm-1\.toml: secret_file: ENOENT/),
+      stderr: expect.stringMatching(/SecretFile: .*vm-1\.toml:\d+: secret_file: ENOENT/),
     })
     writeFileSync(secret, 'open sesame\n')
     await scene.counting('vm-1')

@@ -54,7 +54,8 @@ test('several memories are an allocation each, and the state lies with the first
 test.each([
   ['[vm]\nuser = 7\n[[memory]]\nbytes = 1\n', 'vm-1.toml:2: vm.user must be a string'],
   ['[vm]\n\nusr = "x"\n[[memory]]\nbytes = 1\n', "vm-1.toml:3: unknown key 'usr' in vm"],
-  ['[vm]\n', "vm-1.toml:1: the file lacks 'memory'"],
+  ['[vm]\n', 'vm-1.toml:1: the file lacks [[memory]]'],
+  ['memory = []\n[vm]\n', 'vm-1.toml:1: memory is empty: write [[memory]]'],
   ['[[memory]]\nrange = "a"\n', "vm-1.toml:1: memory lacks 'bytes'"],
   ['[[memory]]\nbytes = "64 potatoes"\n', 'vm-1.toml:2: memory.bytes must be a size'],
   ['[[memory]]\nbytes = 5000\n', 'vm-1.toml:2: bytes: 5000 is not a multiple of 4KiB'],
@@ -212,10 +213,17 @@ describe('broker-ctl vm check', () => {
   })
 
   test('says what is wrong, where, and ends with 2', () => {
-    const wrong = check('vm-1.toml', `[vm]\nuser = "nobody-of-that-name"\n${memory}`)
-    expect(wrong).toMatchObject({
+    const user = check('vm-1.toml', `[vm]\nuser = "nobody-of-that-name"\n${memory}`)
+    expect(user).toMatchObject({
       status: 2,
-      stderr: expect.stringContaining("no user is called 'nobody-of"),
+      stderr: expect.stringMatching(/NoSuchUser: .*vm-1\.toml:2: user: no user is called 'nobody-of/),
+    })
+    const qemu = check('vm-1.toml', `[vm]\n\nqemu = "no-such-qemu"\n${memory}`)
+    expect(qemu).toMatchObject({
+      status: 127,
+      stderr: expect.stringMatching(
+        /CommandNotFound: .*vm-1\.toml:3: qemu: there is no command "no-such-qemu"/,
+      ),
     })
     const line = check('vm-1.toml', `[vm]\n${memory}\nlines = 1\n`, '--json')
     expect(line.status).toBe(2)

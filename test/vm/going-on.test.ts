@@ -3,8 +3,10 @@
  * a runner that is killed, a QEMU that can't load it, other memory in the file, replaced metadata. Damaged state is not used.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
-import { faultyQemu } from './proxy-qemu'
+import { until } from '../support/until'
+import { faultyQemu, refusingQemu } from './proxy-qemu'
 import { Scene, type VmFileParts } from './scene'
 
 withQemu(qemu => {
@@ -47,6 +49,31 @@ withQemu(qemu => {
     expect(stderr).toMatch(words)
     expect(await scene.state('vm-1')).toBe('saved')
     scene.write('vm-1', parts)
+    await scene.goesOn('vm-1')
+  })
+
+  test('a QEMU that refuses to go on, again and again, leaves what was saved', async () => {
+    await scene.saved('vm-1')
+    const refuses = path.join(scene.folder, 'refuses')
+    writeFileSync(refuses, '')
+    scene.write('vm-1', { vm: `qemu = "${scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))}"` })
+    const run = scene.run('vm-1')
+    await run.says(/the guest stays paused: QEMU does not let it go on/)
+    expect(await scene.ctl('vm', 'resume', 'vm-1')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('NotResumed'),
+    })
+    expect(await scene.state('vm-1')).toBe('paused')
+    const isSaved = async () => readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0) !== 0n
+    // It tries again by itself, and for that moment nothing is saved.
+    await until(async () => {
+      run.signal('SIGSTOP')
+      if (await isSaved()) return true
+      run.signal('SIGCONT')
+      return false
+    }, 'it is saved')
+    await run.kill()
+    scene.write('vm-1')
     await scene.goesOn('vm-1')
   })
 

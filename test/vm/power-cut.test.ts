@@ -16,12 +16,12 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { connect } from '../../src/client'
-import { type Found, readSave } from '../../src/client/ctl/vm/saved-state'
+import { buildProgram } from '../guest/build'
 import { withQemu } from '../guest/require-qemu'
 import { attemptNow, runNow } from '../support/child'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
-import { Disk } from './disk'
+import { Disk, diskFaults, foundIn } from './disk'
 import { slowQemu } from './proxy-qemu'
 import { Scene } from './scene'
 
@@ -59,15 +59,7 @@ withQemu(qemu => {
   const contents = async (allocation: string, on: Disk) =>
     readFileSync(path.join(on.directory, path.basename(await scene.file(allocation))))
 
-  async function found(on: Disk): Promise<Found> {
-    const content = await contents('vm-1/state', on)
-    return readSave({
-      bytes: content.length,
-      read: (offset, length) => content.subarray(offset, offset + length),
-      write: () => {},
-      publish: () => {},
-    })
-  }
+  const found = async (on: Disk) => foundIn(await contents('vm-1/state', on))
 
   const sameMemory = async (on: Disk) =>
     (await contents('vm-1/ram', disk)).equals(await contents('vm-1/ram', on))
@@ -153,20 +145,8 @@ withQemu(qemu => {
     expect(kinds.map(each => each.at(-2))).toEqual(['absent', 'absent'])
   })
 
-  /** The programs that write to the disk run this shell text first, while it is there. */
-  function faults(): string {
-    const fault = path.join(scene.folder, 'fault')
-    for (const name of ['sync', 'dd'])
-      scene.program(
-        name,
-        `#!/bin/sh\nset -- ${name} "$@"\n[ -e ${fault} ] && . ${fault}\nexec /usr/bin/"$@"\n`,
-      )
-    scene.launcher = ['env', `PATH=${scene.folder}:${process.env.PATH}`]
-    return fault
-  }
-
   test('a disk that fails or hangs: the guest goes on, and nothing counts as saved', async () => {
-    const fault = faults()
+    const fault = diskFaults(scene)
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 2000\n` })
     const run = await scene.counting('vm-1')
     const left = async () => {
@@ -213,10 +193,8 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
-  test.each([
-    ['once more', 'it is on the disk with the next save'],
-    ['for the first time', 'no save counts'],
-  ])('a disk that could not write the memory %s, and can again: %s', async when => {
+  /** A guest on a disk that lies on one without room to spare. fill() takes what is there, and returns how to give it back. */
+  async function onSmallDisk() {
     await scene.dispose()
     const small = path.join(folder, 'small')
     mkdirSync(small)
@@ -228,24 +206,43 @@ withQemu(qemu => {
     runNow('fallocate', ['--length', `${192 * 2 ** 20}`, disk.image])
     runNow('fstrim', [disk.folder])
     scene = await Scene.open({ directory: disk.directory, bytes: 96 * 2 ** 20 })
+    const fill = () => {
+      const filler = path.join(small, 'filler')
+      expect(attemptNow('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'])).toMatchObject({ status: 1 })
+      return () => rmSync(filler)
+    }
+    return fill
+  }
+
+  /** The disk has lost what it had of the guest's memory, and has no room for it. Returns the file. */
+  async function loseMemory(): Promise<string> {
+    const file = path.join(disk.directory, path.basename(await scene.file('vm-1/ram')))
+    runNow('sync', ['--data', file])
+    for (const [, from, count] of runNow('filefrag', ['-v', file]).matchAll(/: +(\d+)\.\. +\d+: +(\d+):/g)) {
+      const [offset, length] = [from, count].map(blocks => String(Number(blocks) * 1024)) as [string, string]
+      runNow('fallocate', ['--punch-hole', '--offset', offset, '--length', length, disk.image])
+    }
+    return file
+  }
+
+  async function savesAll(): Promise<void> {
+    expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
+    const on = cut()
+    expect([(await found(on)).kind, await sameMemory(on)]).toEqual(['saved', true])
+  }
+
+  test.each([
+    ['once more', 'it is on the disk with the next save'],
+    ['for the first time', 'no save counts'],
+  ])('a disk that could not write the memory %s, and can again: %s', async when => {
+    const fill = await onSmallDisk()
     scene.write('vm-1', parts)
     const run = await scene.counting('vm-1')
-    const file = path.join(disk.directory, path.basename(await scene.file('vm-1/ram')))
     if (when === 'once more') {
-      runNow('sync', ['--data', file])
-      for (const [, from, count] of runNow('filefrag', ['-v', file]).matchAll(
-        /: +(\d+)\.\. +\d+: +(\d+):/g,
-      )) {
-        const [offset, length] = [from, count].map(blocks => String(Number(blocks) * 1024)) as [
-          string,
-          string,
-        ]
-        runNow('fallocate', ['--punch-hole', '--offset', offset, '--length', length, disk.image])
-      }
+      await loseMemory()
       await run.countsOn()
     }
-    const filler = path.join(small, 'filler')
-    expect(attemptNow('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k'])).toMatchObject({ status: 1 })
+    const empty = fill()
     const fails = async (why: RegExp) => {
       expect(await scene.stop('vm-1', '--save')).toMatchObject({
         code: 1,
@@ -254,20 +251,52 @@ withQemu(qemu => {
       await run.countsOn()
     }
     await fails(/SaveFailed: vm-1\/ram and vm-1\/state can't be written.* error syncing/)
-    rmSync(filler)
-    if (when === 'once more') {
-      expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
-      const on = cut()
-      expect([(await found(on)).kind, await sameMemory(on)]).toEqual(['saved', true])
-    } else {
+    empty()
+    if (when === 'once more') await savesAll()
+    else {
       for (let attempt = 0; attempt < 2; attempt++)
         await fails(/SaveFailed: vm-1\/ram is not on the disk, after an earlier failure of that/)
       expect((await found(cut())).kind).toBe('absent')
     }
   })
 
+  test.each([
+    ['a save', [], /vm-1\/ram: a write to its disk has failed \(E\w+\); the next save compares the memory/],
+    [
+      'an upgrade',
+      [],
+      /vm-1\/ram: a write to its disk has failed \(E\w+\); the next save compares the memory/,
+    ],
+    [
+      'a save of a runner that may not see it',
+      [buildProgram('test/vm/without-pidfd-getfd.c')!],
+      /vm-1\/ram: nobody can see whether writes to its disk have failed \(pidfd_getfd: EPERM, /,
+    ],
+  ])(
+    'others have seen a failed write before %s: the save has all of the memory',
+    async (before, launcher, says) => {
+      const fill = await onSmallDisk()
+      scene.launcher = launcher
+      scene.write('vm-1', parts)
+      const run = await scene.counting('vm-1')
+      const file = await loseMemory()
+      await run.countsOn()
+      const empty = fill()
+      const sync = (what: string) => attemptNow('sync', [what, file]).status
+      const all = ['--file-system', '--data']
+      expect(all.map(sync)).toEqual([1, 1])
+      empty()
+      // What the guest has stored meanwhile fails too, and is told.
+      await until(() => all.map(sync).join() === '0,0', 'a disk that has told all')
+      if (before === 'an upgrade') expect(await scene.ctl('vm', 'upgrade', 'vm-1')).toMatchObject({ code: 0 })
+      await run.countsOn()
+      await savesAll()
+      expect(run.stderr).toMatch(says)
+    },
+  )
+
   test('a disk that hangs as an update is called off: the guest stays paused until the save is undone', async () => {
-    const fault = faults()
+    const fault = diskFaults(scene)
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nstart_ms = 6000\n` })
     const run = await scene.counting('vm-1')
     const broker = await connect({ socket: scene.broker.socket })
@@ -289,7 +318,7 @@ withQemu(qemu => {
   })
 
   test('a disk that hangs as a saved guest starts: the guest stays paused, and goes on once the save is undone', async () => {
-    const fault = faults()
+    const fault = diskFaults(scene)
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nstart_ms = 4000\n` })
     const first = await scene.counting('vm-1')
     expect(await scene.stop('vm-1', '--save')).toMatchObject({ code: 0 })
@@ -309,7 +338,7 @@ withQemu(qemu => {
   })
 
   test('a disk that hangs after a save came to count: the guest stays paused until the save is undone', async () => {
-    const fault = faults()
+    const fault = diskFaults(scene)
     scene.write('vm-1', { ...parts, more: `${parts.more}[deadline]\nsave_ms = 4000\n` })
     const run = await scene.counting('vm-1')
     writeFileSync(

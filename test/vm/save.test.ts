@@ -8,7 +8,7 @@ import { connect } from '../../src/client'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/until'
 import { faultyQemu, refusingQemu, silentQemu } from './proxy-qemu'
-import { Scene } from './scene'
+import { fallAsleep, Scene } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -90,17 +90,7 @@ withQemu(qemu => {
 
   /** Lines of QEMU's own monitor, which write ports of the guest as the guest would. */
   const standstills: Array<[string, string[], string[]]> = [
-    [
-      'suspended',
-      [],
-      [
-        'o /w 0xcf8 0x80000b40',
-        'o /w 0xcfc 0x601',
-        'o /w 0xcf8 0x80000b80',
-        'o /w 0xcfc 0x1',
-        'o /h 0x604 0x2400',
-      ],
-    ],
+    ['suspended', [], [...fallAsleep]],
     ['guest-panicked', ['-device', 'pvpanic', '-action', 'panic=pause'], ['o /b 0x505 0x1']],
     ['watchdog', ['-device', 'ib700', '-action', 'watchdog=pause'], ['o /b 0x443 0xf']],
     [

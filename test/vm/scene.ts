@@ -270,6 +270,15 @@ export class Run {
   }
 }
 
+/** Lines of QEMU's own monitor, by which a guest of the type "pc" falls asleep (S3). The first four are for its power management's ports. */
+export const fallAsleep = [
+  'o /w 0xcf8 0x80000b40',
+  'o /w 0xcfc 0x601',
+  'o /w 0xcf8 0x80000b80',
+  'o /w 0xcfc 0x1',
+  'o /h 0x604 0x2400',
+] as const
+
 /** Each one more than the one before. */
 export function expectGapless(counters: readonly number[]): void {
   expect(counters).toEqual(counters.map((_, index) => counters[0]! + index))

@@ -10,7 +10,14 @@ test('a growth that a frozen broker refuses can be made up for later', async () 
   try {
     const { signal } = new AbortController()
     const patience = { deadline: 0, signal, onWait: () => {} }
-    const options = { allocation: 'vm-1.state', bytes: MiB, range: undefined, secret: undefined, patience }
+    const options = {
+      allocation: 'vm-1.state',
+      bytes: MiB,
+      range: undefined,
+      beside: 'vm-1/ram',
+      secret: undefined,
+      patience,
+    }
     const memory = await StateMemory.take(broker, options, signal)
     memory.write(0, Buffer.from('saved'))
     await broker.freeze('an operator')
@@ -48,7 +55,14 @@ test('a freeze between two steps of taking it is waited for', async () => {
         void broker.thaw()
       },
     }
-    const options = { allocation: 'vm-1.state', bytes: MiB, range: undefined, secret: undefined, patience }
+    const options = {
+      allocation: 'vm-1.state',
+      bytes: MiB,
+      range: undefined,
+      beside: 'vm-1/ram',
+      secret: undefined,
+      patience,
+    }
     const memory = await StateMemory.take(broker, options, signal)
     expect(waits).toEqual([expect.stringMatching(/frozen: .*an operator/)])
     memory.write(0, Buffer.from('saved'))

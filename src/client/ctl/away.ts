@@ -1,4 +1,4 @@
-import type { Broker, CallOptions } from '../index'
+import type { Broker, CallOptions, Range } from '../index'
 import { exitCode, Failure } from './exit'
 
 /**
@@ -13,12 +13,22 @@ export async function checkNoneAway(
   otherwise: string,
   options: CallOptions,
 ): Promise<void> {
-  const away = (await broker.ranges(options)).find(({ table }) => table.recovery === 'unreadable')
-  if (!away) return
+  const away = whereAway(memory, await broker.ranges(options))
+  if (away === undefined) return
   throw new Failure(
     'RangeAway',
-    `${memory} may be in range '${away.name}', which the broker can't read: ${away.reason}. So no other is made. ` +
-      `Bring the range back, or ${otherwise}`,
+    `${away}. So no other is made. Bring the range back, or ${otherwise}`,
     exitCode.refused,
   )
+}
+
+/**
+ * The sentence about a range that the broker can't read, and that may have the memory. undefined: there is none.
+ * @param name the range that has the memory, if it is known
+ */
+export function whereAway(memory: string, ranges: readonly Range[], name?: string): string | undefined {
+  const away = ranges.find(
+    range => range.table.recovery === 'unreadable' && (name === undefined || name === range.name),
+  )
+  return away && `${memory} may be in range '${away.name}', which the broker can't read: ${away.reason}`
 }

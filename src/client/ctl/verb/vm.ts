@@ -13,7 +13,7 @@ import { askRunner } from '../vm/control'
 import { runtimeRoot, VmPlaces } from '../vm/places'
 import { runVm } from '../vm/run'
 import type { StopMode } from '../vm/schema'
-import { defaultVmDirectory, readVmFile, type VmSettings, vmDirectory, vmFile } from '../vm/settings'
+import { defaultVmDirectory, lookUp, readVmFile, type VmSettings, vmDirectory, vmFile } from '../vm/settings'
 import { surveyVms, type VmSurvey } from '../vm/survey'
 import { userOf } from '../vm/user'
 
@@ -64,7 +64,7 @@ When broker-ctl is killed, the kernel kills QEMU with it; the memory stays.`,
     .action(async (name: string, options: DirectoryOption & { discardState?: boolean }, command: Command) => {
       const { socket } = command.optsWithGlobals<CommonOptions>()
       const settings = readVmFile(vmFile(directoryOf(options), name))
-      findExecutable(settings.qemu)
+      qemuOf(settings)
       process.exitCode = await runVm(settings, {
         socket,
         runtimeRoot: runtimeRoot(),
@@ -80,14 +80,20 @@ function addVmList(noun: Command): void {
     examples: ['vm list', 'vm list --json | jq -r \'.[] | select(.state == "failed") | .name\''],
     notes: `States: starting, running, upgrading, saving, stopping; prepared: paused and saved for an update of the host; paused: QEMU does not
 let the guest go on, and "vm resume" tries again; saved: the next run goes on from there; stopped; failed; invalid: the file has a
-mistake; unknown: a process has the VM's state claimed, and does not answer this user.`,
+mistake; unknown: a process has the VM's state claimed, and does not answer this user; away: the broker can't read a range that may have
+its memory or what is saved of it, and a start fails until the range is back.`,
   })
     .option(...directoryOption)
     .action((options: DirectoryOption, command: Command) =>
       withBroker(command, async ({ broker, signal, print }) => {
         const allocations: AllocationInfo[] = []
         for await (const info of broker.list({ signal })) allocations.push(info)
-        const vms = await surveyVms(directoryOf(options), runtimeRoot(), allocations)
+        const vms = await surveyVms(
+          directoryOf(options),
+          runtimeRoot(),
+          allocations,
+          await broker.ranges({ signal }),
+        )
         print(vms, () => (vms.length === 0 ? `no VM has a file in ${directoryOf(options)}` : vmTable(vms)))
       }),
     )
@@ -166,7 +172,9 @@ like this: the verb refuses, and names them.`,
         const { json = false } = command.optsWithGlobals<CommonOptions>()
         const file = vmFile(directoryOf(options), name)
         const settings = readVmFile(file)
-        const found = path.resolve(findExecutable(options.qemu ?? settings.qemu))
+        const found = path.resolve(
+          options.qemu === undefined ? qemuOf(settings) : findExecutable(options.qemu),
+        )
         const qemu = options.qemu === undefined ? undefined : found
         const { dryRun = false } = options
         const request = { ask: 'upgrade', text: readFileSync(file, 'utf8'), qemu, dryRun }
@@ -206,11 +214,15 @@ function addCheck(noun: Command): void {
   }).action((file: string, _options, command: Command) => {
     const { json = false } = command.optsWithGlobals<CommonOptions>()
     const settings = readVmFile(path.resolve(file))
-    userOf(settings.user)
+    userOf(settings)
     const args = qemuArguments({ arguments: settings.arguments, memory: settings.memory, resumes: undefined })
-    const qemu = findExecutable(settings.qemu)
+    const qemu = qemuOf(settings)
     print(json, { ...settings, command: [qemu, ...args] }, () => description(settings, [qemu, ...args]))
   })
+}
+
+function qemuOf(settings: VmSettings): string {
+  return lookUp(settings, ['vm', 'qemu'], () => findExecutable(settings.qemu))
 }
 
 function description(settings: VmSettings, command: readonly string[]): string {
@@ -241,6 +253,7 @@ const colors: Partial<Record<VmSurvey['state'], CellColor>> = {
   failed: 'red',
   invalid: 'red',
   unknown: 'yellow',
+  away: 'red',
 }
 
 function vmTable(vms: readonly VmSurvey[]): string {

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { close, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { launcherFile } from '../../../../native'
+import { launcherFile, native } from '../../../../native'
 import { sourceOf } from '../../../../protocol/source'
 import { formatSize, KiB } from '../../../../protocol/units'
 import { abortable } from '../../abort'
@@ -11,8 +11,13 @@ import { ending, type Program, run, start } from '../update/program'
 export interface MemoryFile {
   /** The allocation's. */
   readonly name: string
-  /** A path that this process's children reach as well, or a descriptor of this process. */
-  readonly file: string | number
+  /** A descriptor of this process, or of another one. */
+  readonly file: number | ForeignFd
+}
+
+interface ForeignFd {
+  readonly pid: number
+  readonly fd: number
 }
 
 export interface Limits {
@@ -55,6 +60,39 @@ export function rewriteFiles(files: readonly MemoryFile[], limits: Limits): Prom
  */
 export function compareFiles(files: readonly MemoryFile[], limits: Limits): Promise<void> {
   return overFiles(files, '--compare', 'is not on the disk, after an earlier failure of that', limits)
+}
+
+/**
+ * Looks whether the kernel has failed to write files of another process to their disks, since that opened them and was asked last. It
+ * tells each opening of a file by itself: so others who have synced the file hide nothing from this.
+ * @throws Error that names the memory: it has, or nobody can see it
+ */
+export async function checkWritten(files: readonly MemoryFile[], ms: number): Promise<void> {
+  const failures: string[] = []
+  for (const { name, file } of await onDisks(files, ms)) {
+    if (typeof file === 'number') continue
+    const why = takeWriteError(file)
+    if (why !== undefined) failures.push(`${name}: ${why}`)
+  }
+  if (failures.length > 0) throw new Error(failures.join('; '))
+}
+
+/** undefined: none has failed. */
+function takeWriteError({ pid, fd }: ForeignFd): string | undefined {
+  const opened: number[] = []
+  try {
+    const pidfd = native.pidfdOpen(pid)
+    opened.push(pidfd)
+    const borrowed = native.pidfdGetfd(pidfd, fd)
+    opened.push(borrowed)
+    const error = native.takeWriteError(borrowed)
+    return error && `a write to its disk has failed (${error.code})`
+  } catch (error) {
+    return `nobody can see whether writes to its disk have failed (${(error as Error).message})`
+  } finally {
+    // Closing a file of a network filesystem writes it.
+    for (const one of opened) close(one, () => {})
+  }
 }
 
 async function overFiles(
@@ -155,9 +193,14 @@ export class DiskStores {
 function placesOf(files: readonly MemoryFile[]): { places: string[]; fds: number[] } {
   const fds = files.flatMap(({ file }) => (typeof file === 'number' ? [file] : []))
   const places = files.map(({ file }) =>
-    typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd + fds.indexOf(file)}` : file,
+    typeof file === 'number' ? `/proc/self/fd/${firstInheritedFd + fds.indexOf(file)}` : pathOf(file),
   )
   return { places, fds }
+}
+
+/** Of this process, and of its children. */
+function pathOf({ pid, fd }: ForeignFd): string {
+  return `/proc/${pid}/fd/${fd}`
 }
 
 async function onDisks(files: readonly MemoryFile[], ms: number): Promise<MemoryFile[]> {
@@ -170,7 +213,10 @@ async function onDisks(files: readonly MemoryFile[], ms: number): Promise<Memory
 export async function isOnDisk({ name, file }: MemoryFile, ms = statfsMsMax): Promise<boolean> {
   const late = AbortSignal.timeout(Math.min(Math.ceil(ms), statfsMsMax))
   try {
-    const { type } = await abortable(statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : file), late)
+    const { type } = await abortable(
+      statfs(typeof file === 'number' ? `/proc/self/fd/${file}` : pathOf(file)),
+      late,
+    )
     return !inMemory.has(type)
   } catch (error) {
     const why = !late.aborted

@@ -5,13 +5,14 @@ import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
 import { mayBeOnDisk } from './disk'
 import { Launcher } from './launcher'
-import { checkRange, type Patience, withRoom } from './room'
+import { checkRange, onceThawed, type Patience, withRoom } from './room'
 import type { MemorySettings } from './settings'
 
 /** The guest's memory as it is at the broker. */
 export interface GuestMemory {
   readonly allocation: string
   readonly id: number
+  readonly range: string
   readonly bytes: number
   /** broker-ctl makes it with the memory, and the memory keeps it: other memory of the same name has another one. */
   readonly generation: string
@@ -50,7 +51,7 @@ export async function ensureMemory(
     const generation = await generationOf(owner, info)
     const { name: allocation, id, range, verdict } = info
     const { bytes } = settings
-    ensured.push({ allocation, id, bytes, generation, verdict, mayBeOnDisk: onDisk.has(range) })
+    ensured.push({ allocation, id, range, bytes, generation, verdict, mayBeOnDisk: onDisk.has(range) })
   }
   return ensured
 }
@@ -127,8 +128,25 @@ function check(info: AllocationInfo, { bytes }: MemorySettings): void {
 
 /** Memory that an operator has allocated has no generation yet. */
 async function generationOf(owner: MemoryOwner, info: AllocationInfo): Promise<string> {
-  const written = writtenGeneration(info)
-  if (written !== undefined) return written
+  return writtenGeneration(info) ?? (await writeGeneration(owner, info))
+}
+
+/** Before a guest boots: whatever was saved of its memory earlier, and comes back from elsewhere, is of no use any more. */
+export async function renewGenerations(
+  owner: MemoryOwner,
+  memory: readonly GuestMemory[],
+): Promise<GuestMemory[]> {
+  const renewed: GuestMemory[] = []
+  for (const one of memory) {
+    const generation = await onceThawed(owner.patience, async () =>
+      writeGeneration(owner, (await owner.broker.get(one.allocation, { signal: owner.signal })).allocation),
+    )
+    renewed.push({ ...one, generation })
+  }
+  return renewed
+}
+
+async function writeGeneration(owner: MemoryOwner, info: AllocationInfo): Promise<string> {
   const { broker, secret, signal } = owner
   const generation = crypto.randomUUID()
   const allocation = await broker.allocation(info.name, { secret, signal })

@@ -2,7 +2,7 @@ import { native } from '../../../../native'
 import { formatSize, MiB } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { firstMemoryFd } from './command-line'
-import { compareFiles, type Limits, type MemoryFile, rewriteFiles, syncFiles } from './disk'
+import { checkWritten, compareFiles, type Limits, type MemoryFile, rewriteFiles, syncFiles } from './disk'
 import type { GuestMemory } from './guest-memory'
 import type { Machine } from './machine'
 import type { QmpError } from './qmp'
@@ -38,6 +38,9 @@ const standingStates = new Set([
 /** Within it a disk undoes what a failed save has left there, or the guest does not go on. */
 export const undoMs = 10_000
 
+/** A broker that answers does so at once. */
+const goneMs = 2_000
+
 /** The order to save a guest. */
 interface SaveOrder {
   readonly memory: readonly GuestMemory[]
@@ -64,14 +67,29 @@ interface SentGuest {
 /** Saves guests. QEMU sends a stopped guest once; until it has run, each save is what was sent. */
 export class GuestSaver {
   private sent: SentGuest | undefined
+  /** What is saved, or was, is whole, and true of the guest of this QEMU until that has run so often. */
+  private whole: { readonly machine: Machine; readonly timesRun: number } | undefined
   /** A write of the guest's memory to the disk has failed, perhaps, and the kernel does not try that again. */
   private mayLackMemory = false
 
-  constructor(private readonly state: StateMemory) {}
+  constructor(
+    private readonly state: StateMemory,
+    private readonly log: (text: string) => void,
+  ) {}
 
   /** QEMU has sent its guest, which has not run since. */
   has(machine: Machine): boolean {
     return this.sent?.machine === machine && this.sent.timesRun === machine.timesRun
+  }
+
+  /** What is saved is what this QEMU has sent, or has loaded. */
+  noteWhole(machine: Machine): void {
+    this.whole = { machine, timesRun: machine.timesRun }
+  }
+
+  /** What is saved of this QEMU's guest, or was until it was undone, is true. */
+  isWhole(machine: Machine): boolean {
+    return this.whole?.machine === machine && this.whole.timesRun === machine.timesRun
   }
 
   /**
@@ -95,12 +113,14 @@ export class GuestSaver {
     const isSent = status === 'postmigrate' && this.has(machine)
     if (!running && !isSent && !standingStates.has(status))
       throw failed(`QEMU says the guest is ${status}: it can't be saved`)
+    await this.noteFailedWrites(machine, order.memory, leftMs())
     if (this.mayLackMemory)
-      await rewriteFiles(this.memoryFiles(machine, order), { ms: leftMs(), signal: order.signal })
+      await rewriteFiles(memoryFiles(machine, order.memory), { ms: leftMs(), signal: order.signal })
     const facts = isSent
       ? this.sent!.facts
       : await this.prepare(machine, status, running || order.isKept, order, leftMs)
     const pausedAt = Date.now()
+    this.whole = undefined
     try {
       if (!isSent) this.sent = await this.send(machine, facts, order, leftMs)
       order.signal?.throwIfAborted()
@@ -128,6 +148,14 @@ export class GuestSaver {
     } catch (error) {
       throw new GuestStuck(failure?.code ?? 'DiskFailed', cantUndo(error as Error), failure?.message)
     }
+  }
+
+  /** What is whole counts again, if undo() has undone it. @throws GuestStuck */
+  async redo(machine: Machine): Promise<void> {
+    if (!this.isWhole(machine)) return
+    await countAgain(this.state, undoMs).catch(error => {
+      throw new GuestStuck('DiskFailed', `what was saved counts, or not (${error.message})`)
+    })
   }
 
   /** Does all that can be done while the guest runs. */
@@ -201,7 +229,7 @@ export class GuestSaver {
     const from = performance.now()
     if (hasGrown) await this.sync('filesystems', machine, order, leftMs)
     const onDisk = await this.sync('contents', machine, order, leftMs)
-    if (this.mayLackMemory) await compareFiles(this.memoryFiles(machine, order), { ms: leftMs(), signal })
+    if (this.mayLackMemory) await compareFiles(memoryFiles(machine, order.memory), { ms: leftMs(), signal })
     this.mayLackMemory = false
     this.checkStands(machine)
     const saved = { ...facts, update, pausedAt, savedAt: Date.now(), payloadBytes: bytes }
@@ -210,6 +238,7 @@ export class GuestSaver {
       await state.store(0, headerOf(native.blake3(rest), bytes, saved), { ms: leftMs(), signal })
     else publishSave(state, bytes, saved)
     this.checkStands(machine)
+    this.noteWhole(machine)
     const took = onDisk ? `, and on the disk after ${(performance.now() - from).toFixed(0)} ms` : ''
     progress(`${formatSize(bytes)} of device state are saved${took}`)
     return saved
@@ -226,23 +255,37 @@ export class GuestSaver {
     order: SaveOrder,
     leftMs: () => number,
   ): Promise<boolean> {
-    const { signal, progress } = order
-    const files = [...this.memoryFiles(machine, order), ...this.state.files]
+    const { memory, signal, progress } = order
+    const files = memoryFiles(machine, memory)
     try {
-      return await syncFiles(files, what, { ms: leftMs(), signal, progress })
+      const onDisk = await syncFiles([...files, ...this.state.files], what, {
+        ms: leftMs(),
+        signal,
+        progress,
+      })
+      if (!this.mayLackMemory) await checkWritten(files, leftMs())
+      return onDisk
     } catch (error) {
       this.mayLackMemory = true
       throw error
     }
   }
 
-  /** What each save writes anew is not among them: the state. */
-  private memoryFiles({ process }: Machine, { memory }: SaveOrder): MemoryFile[] {
-    const all = memory.map(({ allocation: name, mayBeOnDisk }, index) => ({
-      ...{ name, file: `/proc/${process.pid}/fd/${firstMemoryFd + index}`, mayBeOnDisk },
-    }))
-    return all.filter(({ mayBeOnDisk }) => mayBeOnDisk)
+  /** From the guest's next save on, the memory that this QEMU could not write is written once more, and compared with the disk. */
+  async noteFailedWrites(machine: Machine, memory: readonly GuestMemory[], ms: number): Promise<void> {
+    await checkWritten(memoryFiles(machine, memory), ms).catch(error => {
+      this.mayLackMemory = true
+      this.log(`${error.message}; the next save compares the memory with the disk`)
+    })
   }
+}
+
+/** What each save writes anew is not among them: the state. */
+function memoryFiles({ process }: Machine, memory: readonly GuestMemory[]): MemoryFile[] {
+  const all = memory.map(({ allocation: name, mayBeOnDisk }, index) => ({
+    ...{ name, file: { pid: process.pid!, fd: firstMemoryFd + index }, mayBeOnDisk },
+  }))
+  return all.filter(({ mayBeOnDisk }) => mayBeOnDisk)
 }
 
 function isWritten(state: StateMemory, offset: number, chunk: Buffer): boolean {
@@ -298,14 +341,21 @@ function* payload(state: StateMemory, { payloadBytes }: SavedState): Generator<B
 
 /** Nothing is saved any more, nor after a power cut. @throws Error: what was saved counts, or not */
 async function unmark(state: StateMemory, limits: Limits): Promise<void> {
+  try {
+    await openState(state, limits.ms)
+  } catch (error) {
+    if (!(await state.isGone(AbortSignal.timeout(goneMs)).catch(() => false))) throw error
+    state.mayCount = false
+    return
+  }
   if (state.isOnDisk) await state.store(0, Buffer.alloc(magic.length), limits)
   else erase(state)
   state.mayCount = false
 }
 
 /** Nothing is saved any more, nor after a power cut. @throws Failure DiskFailed; then what was saved counts, or not */
-export async function eraseForGood(state: StateMemory, ms: number): Promise<void> {
-  await unmark(state, { ms }).catch(error => {
+export async function eraseForGood(state: StateMemory, ms: number, signal?: AbortSignal): Promise<void> {
+  await unmark(state, { ms, signal }).catch(error => {
     throw error.code === 'NoPage' ? error : new Failure('DiskFailed', error.message, exitCode.refused)
   })
 }
@@ -321,11 +371,12 @@ export async function useUp(
   state: StateMemory,
   saved: SavedState,
   ms: number,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { timesRun } = machine
   state.mayCount = true
   try {
-    await eraseForGood(state, ms)
+    await eraseForGood(state, ms, signal)
   } catch (error) {
     const hasRun = machine.timesRun !== timesRun
     if (machine.process.exit) {
@@ -350,9 +401,10 @@ export async function useUp(
   }
 }
 
-/** Undoes unmark(). */
+/** Undoes unmark(), for a guest that has not run. @throws Error: what was saved counts, or not */
 async function countAgain(state: StateMemory, ms: number): Promise<void> {
   state.mayCount = true
+  await openState(state, ms)
   if (state.isOnDisk) await state.store(0, magic, { ms })
   else publishAgain(state)
 }

@@ -2,7 +2,7 @@ import { formatSize } from '../../../../protocol/units'
 import { exitCode, Failure } from '../exit'
 import { decide } from './decision'
 import { afterPause, downtimeOf, reportDowntime } from './downtime'
-import { ensureMemory, type GuestMemory, type MemoryOwner } from './guest-memory'
+import { ensureMemory, type GuestMemory, type MemoryOwner, renewGenerations } from './guest-memory'
 import { eraseForGood, GuestSaver, loadGuest, useUp } from './guest-state'
 import type { Inherited } from './launcher'
 import { Machine } from './machine'
@@ -52,7 +52,7 @@ export class Guest {
   ) {
     this.settings = parts.settings
     this.standing = new Standing(parts)
-    this.saver = new GuestSaver(parts.state)
+    this.saver = new GuestSaver(parts.state, parts.log)
   }
 
   /** Starts the guest, or continues it. When this rejects, the saved state is there as before. @throws Failure */
@@ -64,6 +64,9 @@ export class Guest {
     const found = readSave(state)
     if (found.kind === 'saved' && !discardState) await checkSavedMemory(owner, found.state, settings.memory)
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
+    const { range } = this.memory[0]!
+    if (!(await state.settle(range, starting)))
+      log(`there is no room for ${state.name} in range '${range}', which has the guest's memory`)
     const claimedAt = Date.now()
     const decision = decide(found, this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)
@@ -74,18 +77,17 @@ export class Guest {
       if (decision.kind === 'resume') {
         const saved = decision.state
         await loadGuest(machine, state, saved, settings.startMs)
+        this.saver.noteWhole(machine)
         machine.keep()
         const loadedAt = Date.now()
         manager.extend(settings.startMs + marginMs)
-        await this.goOnFrom(machine, saved, {
-          startedAt: Math.round(performance.timeOrigin),
-          claimedAt,
-          loadedAt,
-        })
+        const steps = { startedAt: Math.round(performance.timeOrigin), claimedAt, loadedAt }
+        await this.goOnFrom(machine, saved, steps, starting)
         manager.ready(this.stuck ?? 'running; it went on from where it was saved')
         return
       }
-      await eraseForGood(state, settings.startMs)
+      await eraseForGood(state, settings.startMs, starting)
+      this.memory = await renewGenerations(owner, this.memory)
       await machine.cont()
     } catch (error) {
       const exit = error instanceof QmpError && error.code === 'QemuEnded' && machine.process.exit
@@ -114,6 +116,17 @@ export class Guest {
   /** QEMU has sent the guest, which has not run since: the save of it is true, if there is one. */
   stands(machine: Machine): boolean {
     return this.saver.has(machine)
+  }
+
+  /** QEMU keeps a guest paused that it has loaded, and that has not run since. */
+  get isAsLoaded(): boolean {
+    const { machine } = this
+    return (
+      this.stuck !== undefined &&
+      machine !== undefined &&
+      this.saver.isWhole(machine) &&
+      !this.stands(machine)
+    )
   }
 
   /** False: it failed, and the reason is in the log. */
@@ -152,8 +165,13 @@ export class Guest {
         to,
         downtimeMs,
       } = await upgrade(machine, {
-        start: (machineType, runs) =>
-          taps.keepDuring(this.launch(settings, { machineType, takesOver: true, runs }, signal)),
+        start: async (machineType, runs) => {
+          const how = { machineType, takesOver: true, runs }
+          const newer = await taps.keepDuring(this.launch(settings, how, signal))
+          // The kernel tells the new QEMU only what fails from here on.
+          await this.saver.noteFailedWrites(machine, this.memory, settings.saveMs)
+          return newer
+        },
         isSaved: this.stands(machine),
         save: () => this.saveToPass(machine, settings.saveMs, progress),
         passMs: settings.saveMs,
@@ -213,10 +231,12 @@ export class Guest {
   ): Promise<object> {
     // What is saved of a prepared guest is true only while it does not run.
     const isPrepared = this.standing.record.state === 'prepared'
-    const canStand = isPrepared || asItStands || how === 'quit' || (how === 'save' && this.stands(machine))
+    const isSaved = isPrepared || (how === 'save' && this.isAsLoaded)
+    const canStand = isSaved || asItStands || how === 'quit' || (how === 'save' && this.stands(machine))
     try {
       if (!canStand) await this.unstick(machine)
       if (isPrepared) progress('it is saved for an update of the host already')
+      else if (isSaved) await this.saver.redo(machine)
       else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
       this.standing.enter('saved')
@@ -293,9 +313,10 @@ export class Guest {
     machine: Machine,
     saved: SavedState,
     steps: Parameters<typeof downtimeOf>[2],
+    starting?: AbortSignal,
   ): Promise<void> {
     try {
-      await useUp(machine, this.parts.state, saved, this.settings.startMs)
+      await useUp(machine, this.parts.state, saved, this.settings.startMs, starting)
     } catch (error) {
       if (!(error instanceof GuestStuck)) throw error
       this.saved = undefined
@@ -326,17 +347,17 @@ export class Guest {
     progress: (text: string) => void,
   ): Promise<object> {
     this.standing.enter('stopping')
-    const forced = how === 'powerdown' && !(await this.powersDown(machine, progress))
+    const status = how === 'powerdown' ? await this.powersDown(machine, progress) : undefined
+    const forced = status !== undefined
     if (how === 'quit' || forced) await machine.quit()
-    this.standing.enter(
-      'stopped',
-      forced ? 'the guest did not switch itself off in time, and was ended' : undefined,
-    )
+    const stood = status === 'running' ? '' : `; when it was asked it was ${status}`
+    const reason = `the guest did not switch itself off in time, and was ended${stood}`
+    this.standing.enter('stopped', forced ? reason : undefined)
     this.standing.describe('stopped')
     return { state: 'stopped', forced }
   }
 
-  private powersDown(machine: Machine, progress: (text: string) => void): Promise<boolean> {
+  private powersDown(machine: Machine, progress: (text: string) => void): Promise<string | undefined> {
     const { powerdownMs } = this.settings
     this.parts.manager.extend(powerdownMs + marginMs)
     progress('the guest is asked to switch itself off')
@@ -353,7 +374,11 @@ export class Guest {
     const status = await machine.status().catch(() => undefined)
     if (status !== 'running') {
       await this.saver.undo()
-      await machine.goOn({ code: 'NotResumed' })
+      // Until it goes on, or what is saved counts again, a crash would lose it.
+      await machine.goOn({ code: 'NotResumed' }, true).catch(async error => {
+        await this.isDone(this.saver.redo(machine))
+        throw error
+      })
     }
     const { exit } = machine.process
     if (exit) throw endFailure(machine.process, exit)

@@ -23,6 +23,7 @@ const lastWordsMs = 2_000
 /** For so long QEMU is asked again to let a guest go on. */
 const insistMs = 5_000
 const insistPollMs = 250
+const pressAgainMs = 5_000
 /** A guest that falls asleep again at once is woken so often for a save. */
 const wakingsMax = 5
 
@@ -198,12 +199,13 @@ export class Machine {
   /**
    * Lets a paused guest go on.
    * @param failure what has failed before
+   * @param once where QEMU has refused for longer than a moment
    * @throws GuestStuck; not where QEMU has ended, or the guest runs after all, also as an order to stop it was not carried out
    */
-  async goOn(failure: { readonly code: string; readonly message?: string }): Promise<void> {
+  async goOn(failure: { readonly code: string; readonly message?: string }, once = false): Promise<void> {
     const { runs } = this
     try {
-      await this.insist()
+      await (once ? this.cont() : this.insist())
     } catch (error) {
       if ((error as QmpError).kind !== 'refused')
         await Promise.race([this.exited, sleep(lastWordsMs, undefined, { ref: false })])
@@ -212,9 +214,24 @@ export class Machine {
     }
   }
 
-  /** Asks the guest to switch itself off. False: it is still there at the deadline. */
-  async powersDown(ms: number): Promise<boolean> {
-    await this.run('system_powerdown')
+  /**
+   * Asks the guest to switch itself off. One that sleeps is woken first; as it does not hear the button until it is wide awake, that is
+   * pressed again and again. Returns how it stood when it was asked last, in QEMU's words. undefined: it is off.
+   */
+  async powersDown(ms: number): Promise<string | undefined> {
+    const deadline = performance.now() + ms
+    for (let sleeps = false; ; ) {
+      const status = await this.status()
+      if (status === 'suspended') await this.wake()
+      sleeps ||= status === 'suspended'
+      await this.run('system_powerdown')
+      const leftMs = deadline - performance.now()
+      if (await this.ends(sleeps ? Math.min(leftMs, pressAgainMs) : leftMs)) return undefined
+      if (performance.now() >= deadline) return status
+    }
+  }
+
+  private async ends(ms: number): Promise<boolean> {
     const over = new AbortController()
     const late = sleep(ms, 'late', { signal: over.signal }).catch(() => undefined)
     const first = await Promise.race([this.exited, late])

@@ -11,7 +11,7 @@ import type { Inherited } from './launcher'
 import { VmPlaces } from './places'
 import { Runner } from './runner'
 import { serviceManager } from './service-manager'
-import type { VmSettings } from './settings'
+import { lookUp, type VmSettings } from './settings'
 import { StateMemory } from './state-memory'
 import { takePart } from './update-part'
 import { become, userOf } from './user'
@@ -31,7 +31,7 @@ const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 /** Runs a VM to its end, in this process. Resolves with the exit code. @throws Failure, BrokerError */
 export async function runVm(settings: VmSettings, options: RunOptions): Promise<number> {
-  const user = userOf(settings.user)
+  const user = userOf(settings)
   const secret = secretOf(settings)
   const inherited = openTaps(settings)
   const places = new VmPlaces(options.runtimeRoot, settings.name)
@@ -69,7 +69,12 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
         log(`${reason}; waiting`)
       },
     }
-    const state = await claimState(broker, { ...place, secret, patience }, name, starting.signal)
+    const state = await claimState(
+      broker,
+      { ...place, beside: settings.memory[0]!.allocation, secret, patience },
+      name,
+      starting.signal,
+    )
     const owner = {
       broker,
       socket: options.socket,
@@ -154,22 +159,27 @@ async function claimState(
 }
 
 /** Opens devices that the VM's user may not open. @throws Failure TapDevice */
-function openTaps({ taps, file }: VmSettings): Inherited[] {
-  return taps.map(({ name, fd, vnetHeader }) => {
-    try {
-      return { from: native.openTap(name, vnetHeader), to: fd }
-    } catch (error) {
-      throw new Failure('TapDevice', `${file}: tap '${name}': ${(error as Error).message}`, exitCode.refused)
-    }
-  })
+function openTaps(settings: VmSettings): Inherited[] {
+  return settings.taps.map(({ name, fd, vnetHeader }, index) =>
+    lookUp(settings, ['tap', index, 'name'], () => {
+      try {
+        return { from: native.openTap(name, vnetHeader), to: fd }
+      } catch (error) {
+        throw new Failure('TapDevice', `'${name}': ${(error as Error).message}`, exitCode.refused)
+      }
+    }),
+  )
 }
 
 /** Reads the secret before this process gives up its rights. */
-function secretOf({ secretFile, file }: VmSettings): string | undefined {
+function secretOf(settings: VmSettings): string | undefined {
+  const { secretFile } = settings
   if (secretFile === undefined) return undefined
-  try {
-    return readFileSync(secretFile, 'utf8').replace(/\r?\n$/, '')
-  } catch (error) {
-    throw new Failure('SecretFile', `${file}: secret_file: ${(error as Error).message}`, exitCode.usage)
-  }
+  return lookUp(settings, ['vm', 'secret_file'], () => {
+    try {
+      return readFileSync(secretFile, 'utf8').replace(/\r?\n$/, '')
+    } catch (error) {
+      throw new Failure('SecretFile', (error as Error).message, exitCode.usage)
+    }
+  })
 }

@@ -15,6 +15,8 @@ import { planUpgrade } from './upgrade-plan'
 
 /** A guest that stays paused is tried again so often. */
 const againMs = 10_000
+const endsAsLoaded =
+  'it is ended while its disk fails or hangs. It has not run since it was loaded: what it was loaded from counts, unless the disk undoes that'
 
 /** A VM, from the start of its QEMU to its end: who may change what, and when. */
 export class Runner {
@@ -117,11 +119,15 @@ export class Runner {
       if (!(error instanceof GuestStuck)) log((error as Error).message)
       if (this.guest.stuck !== undefined && (await this.guest.isDone(this.stopInTurn('save', true))))
         return this.guest.settings.onStop === 'save'
-      await this.guest.isDone(this.stopInTurn('powerdown'))
+      const { isAsLoaded } = this.guest
+      // To let it go on would undo what it was loaded from.
+      if (!isAsLoaded) await this.guest.isDone(this.stopInTurn('powerdown'))
       while (this.underWay) await this.underWay
       if (this.guest.machine && !this.guest.machine.process.exit) {
         // A service manager would kill the guest too, and the runner with it.
-        this.fail('it could not be stopped in order, and was killed')
+        const reason = isAsLoaded ? endsAsLoaded : 'it could not be stopped in order, and was killed'
+        log(reason)
+        this.fail(reason)
         this.guest.machine.process.kill()
       }
       return false

@@ -88,6 +88,17 @@ export function readVmFile(file: string): VmSettings {
   return parseVmFile(text, file, name)
 }
 
+/** What the host has of a key's value. @throws Failure that look has thrown, with the key's file and line before it */
+export function lookUp<T>({ file }: VmSettings, at: readonly (string | number)[], look: () => T): T {
+  try {
+    return look()
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    const line = lineOf(readFileSync(file, 'utf8'), at)
+    throw new Failure(error.code, `${file}:${line}: ${at.at(-1)}: ${error.message}`, error.exit)
+  }
+}
+
 /** @throws Failure with file and line, exit code 2 */
 export function parseVmFile(text: string, file: string, name: string): VmSettings {
   const mistake = (line: number, reason: string) =>

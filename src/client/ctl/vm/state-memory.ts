@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
+import { whereAway } from '../away'
 import { unless } from '../unless'
 import { DiskStores, isOnDisk, type Limits, type MemoryFile, mayBeOnDisk } from './disk'
 import { checkRange, onceThawed, type Patience, withRoom } from './room'
@@ -10,6 +11,8 @@ interface StateMemoryOptions {
   readonly allocation: string
   readonly bytes: number
   readonly range: string | undefined
+  /** Where no range is named, it lies in that of this allocation, if that is there. */
+  readonly beside: string
   readonly secret: string | undefined
   readonly patience: Patience
 }
@@ -19,8 +22,7 @@ interface StateMemoryOptions {
  * Reading and writing survive bad memory: they throw.
  */
 export class StateMemory implements StateBytes {
-  private readonly allocation: Allocation
-  private readonly mayBeOnDisk: boolean
+  private mayBeOnDisk = false
   private mapping: Mapping | undefined
   private map: TableMap | undefined
   /** It is on a disk. Then whoever stores into it does so by store(). */
@@ -29,34 +31,34 @@ export class StateMemory implements StateBytes {
   mayCount = false
   private readonly stores = new DiskStores()
 
-  private constructor(allocation: Allocation, mayBeOnDisk: boolean) {
-    this.allocation = allocation
-    this.mayBeOnDisk = mayBeOnDisk
-  }
+  private constructor(
+    private readonly broker: Broker,
+    private readonly options: StateMemoryOptions,
+    private allocation: Allocation,
+    /** This runner has made it. */
+    private readonly isNew: boolean,
+  ) {}
 
   /**
    * Claims the allocation, or makes it. A freeze may come between any two steps.
    * @throws BrokerError AlreadyClaimed: another runner has it. Failure RangeAway
    */
   static async take(broker: Broker, options: StateMemoryOptions, signal: AbortSignal): Promise<StateMemory> {
-    const { allocation: name, bytes, range, secret, patience } = options
+    const { allocation: name, secret, patience } = options
     const thawed = <T>(change: () => Promise<T>) => onceThawed(patience, change)
     const there = await unless(
       'NotFound',
       thawed(() => broker.claim(name, { secret, signal })),
     )
-    if (!there) await checkRange(broker, name, range, { signal })
     const claimed: Claimed = there ?? {
-      allocation: await thawed(() =>
-        withRoom(broker, patience, () => broker.allocate({ name, size: bytes, range, secret, signal })),
-      ),
+      allocation: await make(broker, options, await rangeFor(broker, options, signal), signal),
       mappings: [],
       verdict: 'unverified',
       joined: false,
     }
-    const ranges = await broker.ranges({ signal })
-    const own = ranges.find(({ name }) => name === claimed.allocation.range)
-    const memory = new StateMemory(claimed.allocation, own !== undefined && mayBeOnDisk(own))
+    const { allocation } = claimed
+    const memory = new StateMemory(broker, options, allocation, there === undefined)
+    memory.mayBeOnDisk = await isInFolder(broker, allocation, signal)
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
     for (const other of claimed.mappings) if (other !== whole) await thawed(() => other.close({ signal }))
     await thawed(() => memory.open(signal, whole))
@@ -69,6 +71,30 @@ export class StateMemory implements StateBytes {
 
   get bytes(): number {
     return this.allocation.size
+  }
+
+  /**
+   * The guest's memory is in this range by now. What this runner has made elsewhere, and nobody has asked for there, moves into it.
+   * False: there is no room.
+   */
+  async settle(range: string, signal: AbortSignal): Promise<boolean> {
+    const { broker, options, allocation } = this
+    if (!this.isNew || options.range !== undefined || allocation.range === range) return true
+    const found = (await broker.ranges({ signal })).find(({ name }) => name === range)
+    if (!found || found.largestFreeBytes < allocation.size) return false
+    this.release()
+    await this.mapping?.close({ signal })
+    await onceThawed(options.patience, () => allocation.release({ signal }))
+    this.allocation = await make(broker, options, range, signal)
+    this.mayBeOnDisk = await isInFolder(broker, this.allocation, signal)
+    await this.open(signal)
+    return true
+  }
+
+  /** The broker does not know it any more, though it can read all its ranges: the memory is no more. */
+  async isGone(signal: AbortSignal): Promise<boolean> {
+    if (await unless('NotFound', this.broker.get(this.name, { signal }))) return false
+    return whereAway(this.name, await this.broker.ranges({ signal })) === undefined
   }
 
   /** @throws BrokerError NoSpace, QuotaExceeded, Frozen, ...; then the allocation is as before */
@@ -163,6 +189,31 @@ export class StateMemory implements StateBytes {
     this.map?.close()
     this.map = undefined
   }
+}
+
+/** @throws Failure RangeAway */
+async function rangeFor(
+  broker: Broker,
+  { allocation, range, beside }: StateMemoryOptions,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await checkRange(broker, allocation, range, { signal })
+  return range ?? (await unless('NotFound', broker.get(beside, { signal })))?.allocation.range
+}
+
+function make(
+  broker: Broker,
+  { allocation: name, bytes: size, secret, patience }: StateMemoryOptions,
+  range: string | undefined,
+  signal: AbortSignal,
+): Promise<Allocation> {
+  const allocate = () => broker.allocate({ name, size, range, secret, signal })
+  return onceThawed(patience, () => withRoom(broker, patience, allocate))
+}
+
+async function isInFolder(broker: Broker, { range }: Allocation, signal: AbortSignal): Promise<boolean> {
+  const own = (await broker.ranges({ signal })).find(({ name }) => name === range)
+  return own !== undefined && mayBeOnDisk(own)
 }
 
 function isWhole({ size }: Allocation) {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import type { AllocationInfo } from '../../index'
+import type { AllocationInfo, Range } from '../../index'
+import { whereAway } from '../away'
 import { askRunner } from './control'
 import { recordFrom, VmPlaces, type VmRecord } from './places'
 import { readVmFile, type VmSettings, vmNames } from './settings'
@@ -9,8 +10,11 @@ import { readVmFile, type VmSettings, vmNames } from './settings'
 export interface VmSurvey {
   readonly name: string
   readonly file: string
-  /** invalid: its file has a mistake. unknown: it runs, and its runner does not answer this user. */
-  readonly state: VmRecord['state'] | 'invalid' | 'unknown'
+  /**
+   * invalid: its file has a mistake. unknown: it runs, and its runner does not answer this user. away: the broker can't read a range that
+   * may have what belongs to it.
+   */
+  readonly state: VmRecord['state'] | 'invalid' | 'unknown' | 'away'
   readonly reason: string | null
   /** The runner's pid, while there is a runner. */
   readonly pid: number | null
@@ -33,10 +37,11 @@ export function surveyVms(
   directory: string,
   runtimeRoot: string,
   allocations: readonly AllocationInfo[],
+  ranges: readonly Range[],
 ): Promise<VmSurvey[]> {
   return Promise.all(
     vmNames(directory).map(name =>
-      surveyOne(path.join(directory, `${name}.toml`), name, runtimeRoot, allocations),
+      surveyOne(path.join(directory, `${name}.toml`), name, runtimeRoot, allocations, ranges),
     ),
   )
 }
@@ -46,6 +51,7 @@ async function surveyOne(
   name: string,
   runtimeRoot: string,
   all: readonly AllocationInfo[],
+  ranges: readonly Range[],
 ): Promise<VmSurvey> {
   const places = new VmPlaces(runtimeRoot, name)
   const own = all.filter(info => info.name === `${name}/state` || isMemoryOf(name, info))
@@ -60,10 +66,12 @@ async function surveyOne(
     places,
     own.find(info => info.name === `${name}/state`),
   )
+  const away = settings && awayReason(settings, own, ranges)
   return {
     name,
     file,
     ...record,
+    ...(away !== undefined && record.pid === null && { state: 'away' as const, reason: away }),
     ...(mistake !== undefined && record.pid === null && { state: 'invalid' as const, reason: mistake }),
     bytes: settings?.memory.reduce((sum, { bytes }) => sum + bytes, 0) ?? null,
     allocations,
@@ -93,13 +101,25 @@ async function recordOf(places: VmPlaces, state: AllocationInfo | undefined): Pr
     }
   const ended = { pid: null, qemuPid: null }
   const last = places.read()
+  const reason = last?.state === 'failed' ? last.reason : null
   if ((state?.metadata as { state?: unknown } | null)?.state === 'saved' || last?.state === 'prepared')
-    return { state: 'saved', reason: null, ...ended }
-  if (last?.state === 'failed') return { state: 'failed', reason: last.reason, ...ended }
+    return { state: 'saved', reason, ...ended }
+  if (last?.state === 'failed') return { state: 'failed', reason, ...ended }
   // Somebody killed a runner whose record still says that it runs.
   const killed = last !== undefined && last.state !== 'stopped' && last.state !== 'saved'
   if (killed) return { state: 'failed', reason: `its runner ended while it was ${last.state}`, ...ended }
   return { state: 'stopped', reason: last?.state === 'stopped' ? last.reason : null, ...ended }
+}
+
+/** undefined: a start finds its allocations, or may make them. */
+function awayReason(
+  { state, memory }: VmSettings,
+  own: readonly AllocationInfo[],
+  ranges: readonly Range[],
+): string | undefined {
+  const unseen = [state, ...memory].filter(({ allocation }) => !own.some(({ name }) => name === allocation))
+  const places = unseen.map(({ allocation, range }) => whereAway(allocation, ranges, range))
+  return places.find(place => place !== undefined)
 }
 
 function isMemoryOf(name: string, info: AllocationInfo): boolean {

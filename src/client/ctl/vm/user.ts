@@ -1,5 +1,6 @@
 import { exitCode, Failure } from '../exit'
 import { lookUpGroups, lookUpUser } from '../user'
+import { lookUp, type VmSettings } from './settings'
 
 interface User {
   readonly name: string | undefined
@@ -8,10 +9,11 @@ interface User {
 }
 
 /** The user that a VM runs as. @throws Failure where there is none, or this process can't become it */
-export function userOf(name: string | undefined): User {
+export function userOf(settings: VmSettings): User {
   const own = { name: undefined, uid: process.getuid!(), gid: process.getgid!() }
+  const { user: name } = settings
   if (name === undefined) return own
-  const { uid, gid } = lookUpUser(name)
+  const { uid, gid } = lookUp(settings, ['vm', 'user'], () => lookUpUser(name))
   if (uid !== own.uid && own.uid !== 0)
     throw new Failure('NotPermitted', `only root can run a VM as user '${name}'`, exitCode.refused)
   return uid === own.uid ? own : { name, uid, gid }
