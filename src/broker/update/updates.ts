@@ -312,9 +312,11 @@ export class Updates {
     }
   }
 
-  /** Administrators may ask anybody to wait; of the others only whose memory is here. */
+  /** Administrators may ask anybody to wait; of the others only whose memory is here, as far as the broker can see. */
   private isWaitedFor({ uid }: Participant): boolean {
-    return this.host.policy.isAdmin(uid) || this.host.inventory.related.to(uid).size > 0
+    const { policy, inventory } = this.host
+    if (policy.isAdmin(uid) || inventory.related.to(uid).size > 0) return true
+    return [...inventory.ranges.values()].some(range => !range.readable)
   }
 
   private stateOf({ answer, hasLeft }: Participant): ParticipantView['state'] {

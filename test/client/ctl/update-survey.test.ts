@@ -29,7 +29,9 @@ function host(
 ): Broker {
   const stub: Record<string, unknown> = {
     update: async () => ({ participants: [] }),
-    ranges: async () => [{ name: 'main', source, capabilities, state: 'online', allocations: 1 }],
+    ranges: async () => [
+      { name: 'main', source, capabilities, state: 'online', allocations: 1, table: { recovery: 'newBoot' } },
+    ],
     async *list() {
       for (const [name, survivesKexec] of Object.entries(survives)) {
         const allocation = { name, uid: 7, range: 'main', bytes: 4096, mappings: 0, shares: [] }

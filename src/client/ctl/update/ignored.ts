@@ -1,27 +1,32 @@
-/** An allocation or a participant. */
+import type { Risk } from './survey'
+
+/** An allocation or a participant; or a range that the broker can't read. */
 export interface Named {
-  readonly uid: number
+  readonly uid: number | 'range'
   readonly name: string
 }
 
 /**
- * What may lose what it has not saved, by patterns: NAME, or UID:NAME; `*` in a name stands for any text. Names of participants
- * are their owners' own words, so NAME does not stand for one whose name participants of several users have.
+ * What may lose what it has not saved, by patterns: NAME, UID:NAME, or range:NAME; `*` in a name stands for any text. Names of
+ * participants are their owners' own words, so NAME does not stand for one whose name participants of several users have. Nor does
+ * it stand for a range: all that is in there may be lost.
  */
 export class Ignored {
-  private readonly patterns: ReadonlyArray<{ uid: number | undefined; form: RegExp }>
+  private readonly patterns: ReadonlyArray<{ uid: string | undefined; form: RegExp }>
 
   constructor(patterns: readonly string[]) {
     this.patterns = patterns.map(pattern => {
-      const [, uid, name] = /^(?:(\d+):)?(.*)$/s.exec(pattern)!
+      const [, uid, name] = /^(?:(\d+|range):)?(.*)$/s.exec(pattern)!
       const form = name!.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*')
-      return { uid: uid === undefined ? undefined : Number(uid), form: new RegExp(`^${form}$`, 's') }
+      return { uid, form: new RegExp(`^${form}$`, 's') }
     })
   }
 
-  /** Those of allocations that may lose nothing. */
-  rest<One extends { readonly uid: number; readonly allocation: string }>(all: readonly One[]): One[] {
-    return all.filter(({ uid, allocation: name }) => !this.has({ uid, name }))
+  /** Those of what may lose nothing. */
+  rest(all: readonly Risk[]): Risk[] {
+    return all.filter(
+      ({ uid, allocation, range }) => !this.has({ uid: uid ?? 'range', name: allocation ?? range }),
+    )
   }
 
   /** among: all that may have its name, too. */
@@ -35,11 +40,13 @@ export class Ignored {
   }
 
   private covers({ uid, name }: Named): boolean {
-    return this.patterns.some(pattern => pattern.uid === uid && pattern.form.test(name))
+    return this.patterns.some(pattern => pattern.uid === String(uid) && pattern.form.test(name))
   }
 
-  private means({ name }: Named): boolean {
-    return this.patterns.some(({ uid, form }) => uid === undefined && form.test(name))
+  private means({ uid, name }: Named): boolean {
+    return (
+      uid !== 'range' && this.patterns.some(pattern => pattern.uid === undefined && pattern.form.test(name))
+    )
   }
 }
 

@@ -71,14 +71,16 @@ const ends = {
 
 /** 'vm-b/ram (pid 4711, uid 1000) takes no part in updates; tmp (uid 0) is in range main, which does not outlive the kernel' */
 export function risksText(risks: readonly Risk[]): string {
-  const named = risks.slice(0, namesMax).map(({ kind, allocation, uid, pid, range }) => {
+  const named = risks.slice(0, namesMax).map(({ kind, allocation, uid, pid, range, why }) => {
+    if (kind === 'unreadable')
+      return `the broker can't read range ${range} (${why}), so nobody knows whose memory it has: bring it back, or write --ignore range:${range}`
     const who = `${allocation} (${pid === null ? '' : `pid ${pid}, `}uid ${uid})`
     return kind === 'takesNoPart'
       ? `the process of ${who} takes no part`
       : `${who} is in range ${range}, ${ends[kind]}`
   })
   const more = risks.length - namesMax
-  const whys = new Set(risks.flatMap(({ why }) => (why === undefined ? [] : [why])))
+  const whys = new Set(risks.flatMap(({ kind, why }) => (kind === 'endsWithService' ? [why!] : [])))
   return [
     ...named,
     ...(more > 0 ? [`${more} more`] : []),

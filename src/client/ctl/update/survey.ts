@@ -1,12 +1,14 @@
 import { sourceOf } from '../../../../protocol/source'
-import type { Broker, Participant } from '../../index'
+import type { Broker, Participant, Range } from '../../index'
+import { isAway } from '../away'
 import { unless } from '../unless'
 
 /** Memory whose state an update would lose, or the memory itself. */
 export interface Risk {
-  readonly kind: 'takesNoPart' | 'memoryEnds' | 'endsWithService' | 'notPreserved'
-  readonly allocation: string
-  readonly uid: number
+  readonly kind: 'takesNoPart' | 'memoryEnds' | 'endsWithService' | 'notPreserved' | 'unreadable'
+  /** null, like the uid: whatever a range has that the broker can't read. */
+  readonly allocation: string | null
+  readonly uid: number | null
   /** The process that holds or maps it; null: nobody does now. */
   readonly pid: number | null
   readonly range: string
@@ -55,7 +57,7 @@ export async function surveyHost(
   const pids = new Map(participants.map((participant, index) => [participant.pid, index]))
   const names = new Map(participants.map(({ uid, name }, index) => [`${uid} ${name}`, index]))
   const bytes = participants.map(() => 0)
-  const risks: Risk[] = []
+  const risks = ranges.filter(isAway).map(awayRisk)
   for await (const listed of broker.list({ signal })) {
     const { name: allocation, uid, range, bytes: size, holderPid, mappings, shares, survivesKexec } = listed
     const risk = (kind: Risk['kind'], pid: number | null) =>
@@ -121,6 +123,12 @@ async function notPreserved(broker: Broker, signal: AbortSignal): Promise<Risk[]
     if (incomplete.has(range) && !survivesKexec)
       risks.push({ kind: 'notPreserved', allocation, uid, pid: holderPid ?? null, range })
   return risks
+}
+
+/** Its guests may run on, and the broker knows nothing of them. */
+function awayRisk({ name: range, reason }: Range): Risk {
+  const who = { allocation: null, uid: null, pid: null }
+  return { kind: 'unreadable', ...who, range, why: reason ?? 'without a reason' }
 }
 
 /** 'a' and 'a/b' of 'a/b/c'. */

@@ -37,7 +37,8 @@ export function addUpdate(program: Command): void {
     summary: 'The update under way, and its participants',
     examples: ['update status', 'update status --json | jq \'.participants[] | select(.state == "late")\''],
     notes: `Participants are processes that pause and save before the kernel is replaced. An administrator sees all, others
-those of their uid. An update waits only for those whose user is an administrator or has allocations.`,
+those of their uid. An update waits only for those whose user is an administrator or has allocations; while the broker can't
+read a range, for all.`,
   }).action((_options, command: Command) =>
     withBroker(command, async ({ broker, signal, print }) => {
       const { update, participants } = await broker.update({ signal })
@@ -100,9 +101,10 @@ command is killed or stopped, the broker does the same after 10 seconds, but for
 unloads it.
 
 Participants are VMs of broker-ctl vm, and programs that take part by the library. The update is refused while a process
-holds memory and takes no part, and where memory does not outlive the kernel. --ignore PATTERN lets allocations and
-participants of these names lose what they have not saved. Participants choose their names: where several users have one of
-the same name, write UID:NAME.
+holds memory and takes no part, where memory does not outlive the kernel, and while the broker can't read a range, as nobody
+knows who has memory there. --ignore PATTERN lets allocations and participants of these names lose what they have not saved, and
+--ignore range:NAME whoever has memory in that range and takes no part. Participants choose their names: where several users
+have one of the same name, write UID:NAME.
 
 Without --kernel, the kernel is the one that kexec has loaded already; give its command line by --append for the checks.
 By default the next command line is the running one.
@@ -142,7 +144,7 @@ makes warnings. To give this memory up, take preserve out of the configuration f
     )
     .option(
       '--ignore <pattern>',
-      'go on without these participants and allocations (NAME or UID:NAME, * matches any text); what they have not saved is lost; may be repeated',
+      'go on without these participants and allocations (NAME or UID:NAME, * matches any text), or a range that is unreadable (range:NAME); what they have not saved is lost; may be repeated',
       (pattern: string, before: string[] = []) => [...before, pattern],
     )
     .option('--digests', 'record digests of all memory, for verify; participants are paused for longer')
