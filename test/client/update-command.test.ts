@@ -295,6 +295,23 @@ test('who was ready and ended is to be started; nobody says that it is saved', a
   ])
 })
 
+test('nobody thaws amid an update: its kernel is on its way', async () => {
+  const a = await host.participant('vm-a')
+  const { child, outcome, said } = host.update()
+  await said('the host goes down')
+  const { code, stderr } = await ctl(host.server.socket, 'thaw')
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^broker-ctl: Busy: "freeze" is busy: update \d+ \(kernel 7\) is under way\n/),
+  ])
+  expect((await host.broker.status()).frozen).toBe('kernel 7')
+  expect((await ctl(host.server.socket, 'update', 'cancel')).code).toBe(0)
+  expect(await a.next()).toEqual({ goesOn: 'by an administrator' })
+  expect((await host.broker.status()).frozen).toBeNull()
+  expect((await outcome).stderr).toMatch(/CalledOff/)
+  expect(child.exitCode).toBe(1)
+})
+
 test('a freeze that does not end with the update is named', async () => {
   await host.broker.freeze('by hand')
   await host.participant('vm-a', "throw new Error('the disk is full')")

@@ -45,7 +45,7 @@ async function preserveFrozen(broker: Broker, session: Session, wasFrozen: boole
     await broker.frozenMemory.preserve()
   } catch (error) {
     const isSame = broker.frozenFor?.sinceMs === sinceMs
-    if (error instanceof Refusal && !wasFrozen && isSame) await thaw(broker, session)
+    if (error instanceof Refusal && !wasFrozen && isSame) await broker.thaw(by(session))
     throw error
   }
 }
@@ -121,11 +121,16 @@ function keep(broker: Broker, allocation: Allocation, outcome: Outcome): void {
   if (verdict !== record.verdict) broker.changed('changed', allocation, { detail: 'verdict' })
 }
 
+/** The kernel of an update may be on its way, and memory that it is to preserve must stay so: whoever ends an update calls it off. */
 export async function thaw(broker: Broker, session: Session): Promise<object> {
-  const { uid, pid } = session.peer
-  await broker.thaw({ uid, pid })
+  const { update } = broker.updates
+  if (update && broker.frozen !== undefined)
+    refuse('Busy', { name: 'freeze', operation: `update ${update.id} (${update.reason})` })
+  await broker.thaw(by(session))
   return {}
 }
+
+const by = ({ peer: { uid, pid } }: Session) => ({ uid, pid })
 
 function writable(broker: Broker) {
   return [...broker.inventory.ranges.values()].filter(range => !range.readOnly)

@@ -63,7 +63,7 @@ const hints: Record<string, string> = {
   NoSpace: 'broker-ctl ranges shows free space, broker-ctl status memory that the broker is still scrubbing',
   QuotaExceeded: 'broker-ctl status shows quotas; retired memory stays charged until it is free',
   AlreadyClaimed: 'end that process first; its claim ends with it',
-  Frozen: 'broker-ctl thaw ends the freeze',
+  Frozen: 'broker-ctl update cancel ends that of an update, broker-ctl thaw any other',
   PermissionDenied:
     "allocations with a secret need --secret-file; broker-ctl give changes an owner; administrators are root, the broker's own user and the users of [admin]",
   ConsoleOff: 'a [console] section in its configuration starts it',

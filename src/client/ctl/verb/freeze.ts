@@ -33,11 +33,16 @@ stays frozen; freeze with --digests again, or thaw.`,
         )
       }),
     )
-  addVerb(program, { usage: 'thaw', summary: 'End a freeze', examples: ['thaw'] }).action(
-    (_options, command: Command) =>
-      withBroker(command, async ({ broker, signal, print }) => {
-        await broker.thaw({ signal })
-        print({ frozen: null }, () => 'thawed')
-      }),
+  addVerb(program, {
+    usage: 'thaw',
+    summary: 'End a freeze',
+    examples: ['thaw'],
+    notes:
+      'While an update of the host is under way it is refused (Busy): update cancel calls that off, and thaws.',
+  }).action((_options, command: Command) =>
+    withBroker(command, async ({ broker, signal, print }) => {
+      await broker.thaw({ signal })
+      print({ frozen: null }, () => 'thawed')
+    }),
   )
 }
