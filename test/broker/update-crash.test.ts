@@ -5,12 +5,13 @@
  */
 import type { Participant } from '../../protocol/generated/broker'
 import { updateId } from '../../protocol/table'
-import { outcomesMax, outcomesShare } from '../../protocol/wire/limits'
+import { outcomesMax, outcomesShare, updateUnkeptMsMax } from '../../protocol/wire/limits'
 import type { Call } from '../../protocol/wire/responder'
 import type { Broker } from '../../src/broker/broker'
 import { freeze } from '../../src/broker/handler/freeze'
 import { Range } from '../../src/broker/state/range'
 import { Report } from '../../src/broker/update/report'
+import { until } from '../support/until'
 import { dyingAfter, InProcess, onlyRange, sessionOf, wasKilled } from './support/in-process'
 
 const [bootA, bootB] = ['a'.repeat(32), 'b'.repeat(32)]
@@ -102,6 +103,22 @@ test('killed before any commit: the update is under way, or over with its freeze
     'b: none, replaced',
     'b: none, undefined',
   ])
+})
+
+test('a start of the broker that takes long is not the time of whoever leads: nobody can call it yet', async () => {
+  const directories = places(1)
+  const before = await brokers.open(directories[0]!)
+  before.updates.begin(sessionOf(before), 60_000, 'kernel', call())
+  const { id } = before.updates.update!
+  brokers.close(before)
+  const { updates } = await brokers.open(directories[0]!)
+  // As it preserves a thousand memfds.
+  await new Promise(resolve => setTimeout(resolve, updateUnkeptMsMax + 2_000))
+  expect(updates.update).toMatchObject({ id, state: 'preparing' })
+  updates.serving()
+  expect(updates.update).toMatchObject({ id, state: 'preparing' })
+  await until(() => updates.update?.state === 'ready', 'nobody has come back')
+  await until(() => updates.update === undefined, 'nobody keeps it')
 })
 
 test('a broker starts after an update whatever the clock of the next boot says', async () => {
