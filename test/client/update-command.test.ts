@@ -241,6 +241,25 @@ test('the command is stopped when the kernel is on its way: the update ends afte
   await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -e', 'kexec -s -u'])
 })
 
+test('the command is stopped before its last program begins: that ends before the broker calls the update off', async () => {
+  const a = await host.participant('vm-a')
+  const stoppedMs = updateUnkeptMsMax + 2_500
+  let isStopped = false
+  const relay = new Relay(host.server, step => {
+    if (step === 'reply ProceedUpdate 1') isStopped = child.kill('SIGSTOP')
+    return false
+  })
+  await relay.listen()
+  const args = ['--within', String(stoppedMs + 3_500)]
+  const { child, outcome } = host.update(args, { GO: 'hang' }, [], relay.socket)
+  await until(() => isStopped, 'the kernel may go')
+  await new Promise(resolve => setTimeout(resolve, stoppedMs))
+  child.kill('SIGCONT')
+  expect(await a.next()).toEqual({ goesOn: 'kexec -e was ended by SIGKILL' })
+  expect((await outcome).stderr).toMatch(/GoFailed: .*everybody runs/)
+  relay.close()
+})
+
 test('a participant saves for longer than an update lasts that nobody keeps', async () => {
   await host.participant('vm-a', `await new Promise(done => setTimeout(done, ${updateUnkeptMsMax + 3000}))`)
   const { child, outcome, said } = host.update()

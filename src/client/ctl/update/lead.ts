@@ -260,7 +260,7 @@ class Lead {
 
   private async program(): Promise<Ended> {
     const { signal } = this.tools
-    const { go, withinMs } = this.options
+    const { go } = this.options
     const { ended, kill } = start(go)
     const late = new AbortController()
     const interrupted = new Promise<void>(resolve => {
@@ -268,7 +268,7 @@ class Lead {
       signal.addEventListener('abort', () => resolve(), { once: true })
     })
     const patience = Promise.race([
-      sleep(withinMs, undefined, { signal: late.signal }),
+      sleep(Math.max(0, this.proceedsUntil - performance.now()), undefined, { signal: late.signal }),
       interrupted.then(() => sleep(endMs, undefined, { signal: late.signal })),
     ]).then(
       () => undefined,
