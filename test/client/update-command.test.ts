@@ -364,6 +364,39 @@ test('the broker is killed at each step, and the update goes on', async () => {
 })
 
 test.each([
+  ['lives, and may have gone on', 'SIGSTOP'],
+  ['has ended, saved', 'SIGKILL'],
+] as const)('who was ready, and is not back at a broker that restarts, %s', async (_, signal) => {
+  const a = await host.participant('vm-a')
+  const b = await host.participant(
+    'vm-b',
+    "tell('asked'); await new Promise(done => process.stdin.once('data', done))",
+  )
+  const { child, outcome, said } = host.update()
+  expect(await b.next()).toBe('asked')
+  await said('vm-a: ready')
+  await host.server.kill()
+  if (signal === 'SIGKILL') await a.end()
+  else process.kill(a.pid, signal)
+  await host.server.start()
+  b.say('saved')
+  if (signal === 'SIGKILL') {
+    await said('the host goes down')
+    child.kill('SIGTERM')
+    expect((await outcome).code).toBe(0)
+    return
+  }
+  const { code, stderr } = await outcome
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(
+      /NotReady: vm-a \(pid \d+, uid \d+\) was ready before .* called off, and everybody/,
+    ),
+  ])
+  expect(await b.next()).toMatchObject({ goesOn: expect.any(String) })
+})
+
+test.each([
   ['', 'stopping'],
   [', and the question whether it stops', 'killed stopping'],
 ])('a host that stops ends systemctl before that has its answer%s: nobody goes on', async (_, STATE) => {

@@ -192,12 +192,23 @@ class Lead {
   private async checkAgain(): Promise<void> {
     const { broker, signal } = this.tools
     const { ignored, stopLoses, check } = this.options
+    await this.checkBack()
     const { known } = this.standing
     const frozen = await surveyFrozen(broker, stopLoses, known, signal)
     const risks = ignored.rest(frozen.risks)
     if (risks.length > 0) throw new Failure('NotSaved', risksText(risks), exitCode.refused)
     const lost = weighed(check, frozen.withoutPreserved).findings.find(({ result }) => result === 'lost')
     if (lost) throw new Failure('Unsafe', `${lost.range}: ${lost.reason}`, exitCode.unsafe)
+  }
+
+  /** The broker may have restarted, and whoever it can't reach any more goes on. */
+  private async checkBack(): Promise<void> {
+    const { broker, signal } = this.tools
+    for (const end = performance.now() + participantsReturnMs; ; await sleep(pollMs)) {
+      const why = this.standing.whyAway((await broker.update({ signal })).participants)
+      if (why === undefined) return
+      if (performance.now() > end) throw new Failure('NotReady', why, exitCode.refused)
+    }
   }
 
   private async proceed(): Promise<void> {

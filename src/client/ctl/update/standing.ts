@@ -75,6 +75,19 @@ export class Standing {
       .map(({ name }) => name)
   }
 
+  /**
+   * Why it can't go on: who was ready with a broker before this one, has not come back and has not ended may run again.
+   * present: those that the broker has now.
+   */
+  whyAway(present: readonly Participant[]): string | undefined {
+    const ids = new Set(present.map(({ id }) => id))
+    const asked = this.participants.filter(({ waitedFor }) => waitedFor)
+    const away = asked.filter(
+      one => one.state === 'ready' && !ids.has(one.id) && isAlive(one.pid) && !this.ignored.has(one, asked),
+    )
+    return away.length === 0 ? undefined : sentence(away)
+  }
+
   /** Those that are not there to go on: they were ready, and ended. */
   gone(present: readonly Participant[]): string[] {
     const names = new Set(present.map(({ uid, name }) => `${uid} ${name}`))
@@ -83,6 +96,14 @@ export class Standing {
         ({ state, waitedFor, uid, name }) => waitedFor && state === 'ready' && !names.has(`${uid} ${name}`),
       )
       .map(({ name }) => name)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
 }
 
@@ -96,6 +117,7 @@ function sentence(participants: readonly Participant[]): string {
   const named = participants.slice(0, namesMax).map(({ name, pid, uid, state, detail }) => {
     const who = `${name} (pid ${pid}, uid ${uid})`
     if (state === 'failed') return `${who} failed: ${detail ?? 'without a reason'}`
+    if (state === 'ready') return `${who} was ready before the broker restarted, and has not come back`
     return state === 'left' ? `${who} left` : `${who} is late`
   })
   const more = participants.length - namesMax
