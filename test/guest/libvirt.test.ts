@@ -14,12 +14,12 @@ const ramBytes = 16 * MiB
 /** Where the guest does not write. */
 const markAddress = 8 * MiB
 const state = '/var/lib/libvirt/count.state'
+const firmware = '/var/lib/libvirt/firmware'
 const domainState = '/opt/membroker/docs/example/libvirt/domain-state'
 
 const backing = "<memoryBacking><source type='file'/><access mode='shared'/></memoryBacking>"
 const emulator = '<emulator>/usr/local/bin/membroker-qemu-system-x86_64</emulator>'
-const machine =
-  "<os><type arch='x86_64' machine='pc'>hvm</type><loader readonly='yes' type='rom'>/var/lib/libvirt/firmware</loader></os>"
+const machine = `<os><type arch='x86_64' machine='pc'>hvm</type><loader readonly='yes' type='rom'>${firmware}</loader></os>`
 /** The counter guest. */
 const counting = (name: string, memory = backing) => `<memory unit='MiB'>16</memory>${memory}${machine}
   <cpu mode='custom' match='exact' check='none'><model fallback='allow'>qemu64</model><feature policy='disable' name='apic'/></cpu>
@@ -145,6 +145,14 @@ describe.each<[Release, RegExp]>(
     const before = newest()
     host.must(domainState, 'save', 'count', state)
     expect(host.virsh('domstate', 'count')).toBe('shut off')
+    // A start whose QEMU does not start has used nothing up.
+    host.must('mv', firmware, `${firmware}.whole`)
+    host.must('sh', '-c', `echo none >${firmware}`)
+    expect(host.run(domainState, 'start', 'count', state)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/BIOS|firmware/i),
+    })
+    host.must('mv', `${firmware}.whole`, firmware)
     host.must(domainState, 'start', 'count', state)
     await goesOn(before)
     expect(host.run(domainState, 'start', 'count', state).status).not.toBe(0)
