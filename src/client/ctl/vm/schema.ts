@@ -73,7 +73,9 @@ export const vmSchema = {
       user: text(
         'User that broker-ctl and QEMU run as, and that owns the memory; it needs an [[owner]] with open_by_path = true in membroker.toml(5). Default: who starts it.',
       ),
-      qemu: text(`QEMU, by path or as found in PATH. Default: "${defaults.qemu}".`),
+      qemu: text(
+        `QEMU, by path or as found in PATH. A script must become QEMU (exec): a child of its own would outlive it. Default: "${defaults.qemu}".`,
+      ),
       arguments: {
         type: 'array',
         items: { type: 'string' },
