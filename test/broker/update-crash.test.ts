@@ -121,6 +121,25 @@ test('a start of the broker that takes long is not the time of whoever leads: no
   await until(() => updates.update === undefined, 'nobody keeps it')
 })
 
+test('who is back after a restart, with the deadline over, is late only if no answer follows in the time to return', async () => {
+  const directories = places(1)
+  const before = await brokers.open(directories[0]!)
+  const session = sessionOf(before)
+  before.updates.join(session, 'vm-a', call())
+  before.updates.begin(session, 100, 'kernel', call())
+  const states = ({ updates }: Broker) =>
+    [...updates.list(undefined)].map(({ name, state }) => [name, state])
+  await until(() => states(before)[0]![1] === 'late', 'the deadline')
+  brokers.close(before)
+  const after = await brokers.open(directories[0]!)
+  after.updates.serving()
+  after.updates.join(sessionOf(after), 'vm-a', call())
+  expect(states(after)).toEqual([['vm-a', 'asked']])
+  expect(after.updates.update!.state).toBe('preparing')
+  await until(() => states(after)[0]![1] === 'late', 'the time to return is over')
+  expect(after.updates.update!.state).toBe('late')
+})
+
 test('a broker starts after an update whatever the clock of the next boot says', async () => {
   const directories = places(1)
   const before = await open(bootA!, directories)

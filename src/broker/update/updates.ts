@@ -323,7 +323,7 @@ export class Updates {
     if (!this.current) return 'idle'
     if (answer) return answer.outcome
     if (hasLeft) return 'left'
-    return this.current.isOverdue ? 'late' : 'asked'
+    return this.current.isOverdue && !this.current.awaitsReturn ? 'late' : 'asked'
   }
 
   private view(update: LiveUpdate): UpdateView {
