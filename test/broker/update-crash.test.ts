@@ -127,8 +127,7 @@ test('who is back after a restart, with the deadline over, is late only if no an
   const session = sessionOf(before)
   before.updates.join(session, 'vm-a', call())
   before.updates.begin(session, 100, 'kernel', call())
-  const states = ({ updates }: Broker) =>
-    [...updates.list(undefined)].map(({ name, state }) => [name, state])
+  const states = ({ updates }: Broker) => [...updates.list(undefined)].map(({ name, state }) => [name, state])
   await until(() => states(before)[0]![1] === 'late', 'the deadline')
   brokers.close(before)
   const after = await brokers.open(directories[0]!)
