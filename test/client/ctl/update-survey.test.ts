@@ -153,6 +153,25 @@ test('participants of one process and one name are several, also after the broke
   expect(standing.decide(true)).toMatchObject({ kind: 'callOff' })
 })
 
+test('who was ready and is not there is missed only at a broker that has restarted', () => {
+  const standing = new Standing(new Ignored([]))
+  const row = (id: number, name: string, pid: number): Participant => ({
+    ...{ id, name, pid, uid: 7, waitedFor: true, answeredAfterMs: 1, detail: null },
+    state: 'ready',
+  })
+  const lives = row(1, 'lives', process.pid)
+  const ended = row(2, 'ended', 2 ** 22)
+  const back = row(3, 'back', process.pid)
+  standing.note({} as Update, [lives, ended, back])
+  // It has given its memory up, and left.
+  expect(standing.whyAway([back])).toBeUndefined()
+  const again = { ...back, id: participantsPerStart + 1 }
+  standing.note({} as Update, [again])
+  expect(standing.whyAway([again])).toBe(
+    `lives (pid ${process.pid}, uid 7) was ready before the broker restarted, and has not come back`,
+  )
+})
+
 test('what the kernel preserves of a range in part ends with the service too, and takes two places there', async () => {
   const always = host('memfd', { survivesKexec: false, freezePreserves: false }, { a: true, b: false })
   const { risks } = await surveyHost(always, async () => 'old', signal)

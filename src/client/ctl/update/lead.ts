@@ -192,7 +192,6 @@ class Lead {
   private async checkAgain(): Promise<void> {
     const { broker, signal } = this.tools
     const { ignored, stopLoses, check } = this.options
-    await this.checkBack()
     const { known } = this.standing
     const frozen = await surveyFrozen(broker, stopLoses, known, signal)
     const risks = ignored.rest(frozen.risks)
@@ -214,6 +213,7 @@ class Lead {
   private async proceed(): Promise<void> {
     const { broker, signal } = this.tools
     this.interrupted()
+    await this.checkBack()
     const { anyway } = this.check(true)
     const { withinMs } = this.options
     this.proceedsUntil = performance.now() + withinMs

@@ -80,10 +80,15 @@ export class Standing {
    * present: those that the broker has now.
    */
   whyAway(present: readonly Participant[]): string | undefined {
-    const ids = new Set(present.map(({ id }) => id))
+    // One that this broker has known itself is not away: it has left.
+    const starts = new Set(present.map(({ id }) => startOf(id)))
     const asked = this.participants.filter(({ waitedFor }) => waitedFor)
     const away = asked.filter(
-      one => one.state === 'ready' && !ids.has(one.id) && isAlive(one.pid) && !this.ignored.has(one, asked),
+      one =>
+        one.state === 'ready' &&
+        !starts.has(startOf(one.id)) &&
+        isAlive(one.pid) &&
+        !this.ignored.has(one, asked),
     )
     return away.length === 0 ? undefined : sentence(away)
   }
