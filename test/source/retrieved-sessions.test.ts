@@ -219,22 +219,52 @@ test(
   }),
 )
 
-test.each<[string, number[], RegExp]>([
-  ['has none', [5], /allocation 2 .* has no memfd/],
-  ['has more than one', [0, 1], /allocation 2 .* has more than one memfd/],
-])('where a session %s, nothing of the range is over, and it is not used', (_, tokens, reason) =>
+test(
+  'where a session has more than one memfd, nothing of the range is over, and it is not used',
   withSessions(async sessions => {
     const { kept, memories, files } = started(sessions, 3)
     for (const id of ids(3)) sessions.before.add(id)
-    sessions.changed.set(2, tokens)
+    sessions.changed.set(2, [0, 1])
     // A restart of the broker does not change that.
     for (const _ of [1, 2]) {
-      await expect(kept.takeUp(memories, files)).rejects.toThrow(reason)
+      await expect(kept.takeUp(memories, files)).rejects.toThrow(/allocation 2 .* has more than one memfd/)
       expect(files.size).toBe(0)
     }
     expect(sessions.done).not.toContain('finish')
     expect(sessions.opened.every(session => sessions.isOpen(session))).toBe(true)
-  })(),
+  }),
+)
+
+test(
+  'a session without a memfd takes no other memory out of use, and is over only once its allocation is',
+  withSessions(async sessions => {
+    const { kept, memories, told, files, fd } = started(sessions, 3)
+    for (const id of ids(3)) sessions.before.add(id)
+    sessions.changed.set(2, [5])
+    await kept.takeUp(memories, files)
+    expect([...files.keys()]).toEqual([1, 3])
+    expect(told).toEqual([
+      expect.stringMatching(/^2: the session of allocation 2 .* has no memfd: .* No restart/),
+    ])
+    await kept.recover(memories, files, fd)
+    expect(ids(3).map(id => sessions.retrieved.has(id))).toEqual([false, true, false])
+    await kept.end(memories[1]!)
+    expect(sessions.retrieved.size).toBe(0)
+    close(files)
+  }),
+)
+
+test(
+  'a table whose session has no memfd takes its range out of use',
+  withSessions(async sessions => {
+    const { kept } = started(sessions, 0)
+    sessions.before.add('table')
+    sessions.changed.set('table', [])
+    await expect(kept.findTable(new Map(), { table: 0, range: 0 })).rejects.toThrow(
+      /its table .* has no memfd: .* out of use/,
+    )
+    expect(sessions.done).not.toContain('finish')
+  }),
 )
 
 test(

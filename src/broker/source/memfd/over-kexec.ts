@@ -313,7 +313,9 @@ async function retrieveMissing(
         missing.get(part)!,
         host.fdStore
           ? before.isSafe(part)
-            ? `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
+            ? error.code === 'ENOENT'
+              ? `${error.message}. No restart of this version brings its memory back`
+              : `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
             : `${error.message}. Do not restart the broker: that loses its memory, which this broker alone has. 'broker-ctl freeze' ` +
               `puts it into the fd store, or the log says why not; after that a restart may bring it back`
           : `${error.message}. No restart of the broker brings its memory back: no fd store keeps it`,

@@ -150,7 +150,7 @@ export class RetrievedSessions {
 
   /**
    * Takes the memfds of parts, by their owners' uids, out of the kernel before, and puts them into the fd store. The caller owns
-   * the descriptors. @throws SourceError: a session has not exactly one memfd, so none of them is over
+   * the descriptors. Nothing of a session without a memfd is over. @throws SourceError: one has several, so none of them is over
    */
   async retrieve(
     uids: ReadonlyMap<Part, number>,
@@ -178,16 +178,11 @@ export class RetrievedSessions {
       for (const [index, result] of results.entries()) {
         const part = piece[index]!
         if (typeof result === 'number') kept.push(keep(part, result))
-        else failures.set(part, result)
+        else failures.set(part, result.code === 'ENOENT' ? lackingFile(part, result) : result)
       }
     }
     await Promise.all(kept)
     await this.keep()
-    const [lacking] = [...failures].find(([, { code }]) => code === 'ENOENT') ?? []
-    if (lacking !== undefined) {
-      for (const fd of files.values()) closeSync(fd)
-      throw notUnderstood(lacking, 'has no memfd')
-    }
     return { files, failures }
   }
 
@@ -279,11 +274,22 @@ export class RetrievedSessions {
   }
 }
 
+const sessionOf = (part: Part) =>
+  `the session of ${part === 'table' ? 'its table' : `allocation ${part}`} in the kernel before`
+
 const notUnderstood = (part: Part, what: string) =>
   new SourceError(
-    `the session of ${part === 'table' ? 'its table' : `allocation ${part}`} in the kernel before ${what}: ` +
-      'another program, or a later version, has made it; all of the range stays there, out of use',
+    `${sessionOf(part)} ${what}: another program, or a later version, has made it; all of the range stays there, out of use`,
   )
+
+/** A kexec while it was made, or the end of a broker while it ended, leaves such a session. Without its table a range is of no use. */
+function lackingFile(part: Part, cause: NodeJS.ErrnoException): NodeJS.ErrnoException {
+  if (part === 'table') return notUnderstood(part, 'has no memfd')
+  const why = 'it was not preserved yet, or is freed already, or a later version has made the session'
+  return Object.assign(new SourceError(`${sessionOf(part)} has no memfd: ${why}`, { cause }), {
+    code: 'ENOENT',
+  })
+}
 
 const retrievedOf = (part: Part): Session => `retrieved ${part}`
 
