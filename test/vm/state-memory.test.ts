@@ -1,8 +1,16 @@
-/** Proves that the memory of a saved guest is usable after whatever has kept it from being taken, or from growing. */
+/** Proves that the memory of a saved guest is usable after whatever has kept it from being taken, from growing or from its range. */
 import { MiB } from '../../protocol/units'
 import { connect } from '../../src/client'
 import { StateMemory } from '../../src/client/ctl/vm/state-memory'
-import { TestBroker } from '../support/test-broker'
+import { TestBroker, until } from '../support/test-broker'
+
+const wanted = {
+  allocation: 'vm-1.state',
+  bytes: MiB,
+  range: undefined,
+  beside: 'vm-1/ram',
+  secret: undefined,
+}
 
 test('a growth that a frozen broker refuses can be made up for later', async () => {
   const server = await TestBroker.start()
@@ -10,14 +18,7 @@ test('a growth that a frozen broker refuses can be made up for later', async () 
   try {
     const { signal } = new AbortController()
     const patience = { deadline: 0, signal, onWait: () => {} }
-    const options = {
-      allocation: 'vm-1.state',
-      bytes: MiB,
-      range: undefined,
-      beside: 'vm-1/ram',
-      secret: undefined,
-      patience,
-    }
+    const options = { ...wanted, patience }
     const memory = await StateMemory.take(broker, options, signal)
     memory.write(0, Buffer.from('saved'))
     await broker.freeze('an operator')
@@ -55,16 +56,31 @@ test('a freeze between two steps of taking it is waited for', async () => {
         void broker.thaw()
       },
     }
-    const options = {
-      allocation: 'vm-1.state',
-      bytes: MiB,
-      range: undefined,
-      beside: 'vm-1/ram',
-      secret: undefined,
-      patience,
-    }
+    const options = { ...wanted, patience }
     const memory = await StateMemory.take(broker, options, signal)
     expect(waits).toEqual([expect.stringMatching(/frozen: .*an operator/)])
+    memory.write(0, Buffer.from('saved'))
+  } finally {
+    await broker.close()
+    await server.dispose()
+  }
+})
+
+test('it lies elsewhere where the guest has all of its range, and beside the guest once there is room', async () => {
+  const range = (name: string) => `[[range]]\nname = "${name}"\nsource = "memfd"\nbytes = "${16 * MiB}"\n`
+  const server = await TestBroker.start({ config: range('first') + range('second') })
+  const broker = await connect({ socket: server.socket })
+  try {
+    const { signal } = new AbortController()
+    const patience = { deadline: 0, signal, onWait: () => {} }
+    const bytes = (await broker.ranges()).find(({ name }) => name === 'second')!.largestFreeBytes
+    const ram = await broker.allocate({ name: wanted.beside, size: bytes, range: 'second' })
+    const memory = await StateMemory.take(broker, { ...wanted, patience }, signal)
+    const place = async () => (await broker.get(wanted.allocation)).allocation.range
+    expect([await memory.settle('second', signal), await place()]).toEqual([false, 'first'])
+    await ram.release()
+    await until(async () => (await broker.ranges()).every(one => one.scrubbingBytes === 0), 'room')
+    expect([await memory.settle('second', signal), await place()]).toEqual([true, 'second'])
     memory.write(0, Buffer.from('saved'))
   } finally {
     await broker.close()

@@ -75,7 +75,7 @@ async function make(owner: MemoryOwner, settings: MemorySettings): Promise<Alloc
   const { vm, secret, signal } = owner
   const metadata = { vm, generation: crypto.randomUUID() }
   await checkRange(owner.broker, name, range, { signal })
-  await withRoom(owner.broker, owner.patience, async () => {
+  await withRoom(owner.broker, owner.patience, range, async () => {
     const launcher = new Launcher(['ignore', 'ignore', 'inherit'])
     try {
       const broker = await brokerOf(launcher, owner, signal)

@@ -66,7 +66,7 @@ export class Guest {
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const { range } = this.memory[0]!
     if (!(await state.settle(range, starting)))
-      log(`there is no room for ${state.name} in range '${range}', which has the guest's memory`)
+      log(`${state.name} is not in range '${range}', which has the guest's memory and does not take it`)
     const claimedAt = Date.now()
     const decision = decide(found, this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)

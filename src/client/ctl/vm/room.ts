@@ -46,10 +46,14 @@ export async function checkRange(
   if (range === undefined) await checkNoneAway(broker, allocation, otherwise, options)
 }
 
-/** Allocates, if need be once the broker has scrubbed what it is scrubbing, as it does with all of a new range. */
+/**
+ * Allocates, if need be once the broker has scrubbed what it is scrubbing, as it does with all of a new range.
+ * @param wanted the one range that it allocates in
+ */
 export async function withRoom<T>(
   broker: Broker,
   { deadline, signal, onWait }: Patience,
+  wanted: string | undefined,
   allocate: () => Promise<T>,
 ): Promise<T> {
   for (let waits = false; ; waits = true) {
@@ -59,8 +63,10 @@ export async function withRoom<T>(
       return await allocate()
     } catch (error) {
       const full = (error instanceof BrokerError || error instanceof Failure) && error.code === 'NoSpace'
-      const hopeful = ranges.some(range => range.scrubbingBytes > 0) && performance.now() < deadline
-      if (!full || !hopeful) throw error
+      const hopeful = ranges.some(
+        ({ name, scrubbingBytes }) => scrubbingBytes > 0 && (wanted ?? name) === name,
+      )
+      if (!full || !hopeful || performance.now() >= deadline) throw error
       if (!waits) onWait('there is no room until the broker has scrubbed more memory')
       await sleep(pollMs, undefined, { signal })
     }

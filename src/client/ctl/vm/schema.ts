@@ -140,7 +140,7 @@ export const vmSchema = {
         'Its size when it is made; broker-ctl grows it where a save needs more. Video memory and firmware are part of what is saved. Default: "32MiB".',
       ),
       range: text(
-        'Name of the range that it is taken from; one that survives kexec. Default: that of the first [[memory]].',
+        'Name of the range that it is taken from; one that survives kexec. Default: that of the first [[memory]], or another where that does not take it.',
       ),
     }),
     deadline: table('How long each step may take, in milliseconds.', {

@@ -11,11 +11,21 @@ interface StateMemoryOptions {
   readonly allocation: string
   readonly bytes: number
   readonly range: string | undefined
-  /** Where no range is named, it lies in that of this allocation, if that is there. */
+  /** Where no range is named, it lies in that of this allocation, if that is there and takes it. */
   readonly beside: string
   readonly secret: string | undefined
   readonly patience: Patience
 }
+
+/** Of a range that does not take an allocation, where another may. */
+const refusals = new Set([
+  'NoSpace',
+  'PermissionDenied',
+  'QuotaExceeded',
+  'RangeReadOnly',
+  'SourceFailed',
+  'TableFull',
+])
 
 /**
  * The allocation for a guest's saved device state. The runner claims it for as long as it lives, so a VM never has two runners.
@@ -51,7 +61,7 @@ export class StateMemory implements StateBytes {
       thawed(() => broker.claim(name, { secret, signal })),
     )
     const claimed: Claimed = there ?? {
-      allocation: await make(broker, options, await rangeFor(broker, options, signal), signal),
+      allocation: await makeFirst(broker, options, signal),
       mappings: [],
       verdict: 'unverified',
       joined: false,
@@ -75,7 +85,7 @@ export class StateMemory implements StateBytes {
 
   /**
    * The guest's memory is in this range by now. What this runner has made elsewhere, and nobody has asked for there, moves into it.
-   * False: there is no room.
+   * False: the range does not take it.
    */
   async settle(range: string, signal: AbortSignal): Promise<boolean> {
     const { broker, options, allocation } = this
@@ -85,10 +95,10 @@ export class StateMemory implements StateBytes {
     this.release()
     await this.mapping?.close({ signal })
     await onceThawed(options.patience, () => allocation.release({ signal }))
-    this.allocation = await make(broker, options, range, signal)
+    this.allocation = await makeBeside(broker, options, range, signal)
     this.mayBeOnDisk = await isInFolder(broker, this.allocation, signal)
     await this.open(signal)
-    return true
+    return this.allocation.range === range
   }
 
   /** The broker does not know it any more, though it can read all its ranges: the memory is no more. */
@@ -192,13 +202,31 @@ export class StateMemory implements StateBytes {
 }
 
 /** @throws Failure RangeAway */
-async function rangeFor(
+async function makeFirst(
   broker: Broker,
-  { allocation, range, beside }: StateMemoryOptions,
+  options: StateMemoryOptions,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Allocation> {
+  const { allocation, range, beside } = options
   await checkRange(broker, allocation, range, { signal })
-  return range ?? (await unless('NotFound', broker.get(beside, { signal })))?.allocation.range
+  if (range !== undefined) return make(broker, options, range, signal)
+  const memory = (await unless('NotFound', broker.get(beside, { signal })))?.allocation
+  return memory ? makeBeside(broker, options, memory.range, signal) : make(broker, options, undefined, signal)
+}
+
+/** In the range of the guest's memory, or wherever the broker has room: a guest starts also where its memory fills a range. */
+async function makeBeside(
+  broker: Broker,
+  options: StateMemoryOptions,
+  range: string,
+  signal: AbortSignal,
+): Promise<Allocation> {
+  try {
+    return await make(broker, options, range, signal)
+  } catch (error) {
+    if (!(error instanceof BrokerError) || !refusals.has(error.code)) throw error
+    return make(broker, options, undefined, signal)
+  }
 }
 
 function make(
@@ -208,7 +236,7 @@ function make(
   signal: AbortSignal,
 ): Promise<Allocation> {
   const allocate = () => broker.allocate({ name, size, range, secret, signal })
-  return onceThawed(patience, () => withRoom(broker, patience, allocate))
+  return onceThawed(patience, () => withRoom(broker, patience, range, allocate))
 }
 
 async function isInFolder(broker: Broker, { range }: Allocation, signal: AbortSignal): Promise<boolean> {
