@@ -1,5 +1,9 @@
-/** Proves which physical ranges the broker dares to write to. */
-import { checkReserved } from '../../src/broker/source/devmem/devmem'
+/** Proves which physical ranges the broker dares to write to, and that no other broker uses them, or a part of them. */
+import { closeSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { takeLockFile } from '../../native/lock-file'
+import { checkReserved, takeLocks } from '../../src/broker/source/devmem/devmem'
 
 const MiB = 2 ** 20
 const iomem = `00000000-00000fff : Reserved
@@ -51,4 +55,22 @@ test('a map without addresses is no map', () => {
   expect(refusal(0x60000000, MiB, '00000000-00000000 : Reserved\n00000000-00000000 : System RAM\n')).toMatch(
     'shows them to root only',
   )
+})
+
+test('ranges that overlap exclude each other, by files that only root can open, and so does a broker of before', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'membroker-devmem-'))
+  const take = (base: number, bytes: number) => takeLocks(base, bytes, folder)
+  const held = take(0x60000000, 64 * MiB)
+  held.push(...take(0x64000000, 64 * MiB))
+  for (const base of [0x60000000, 0x5ffff000, 0x63fff000])
+    expect(() => take(base, 8192)).toThrow('another broker uses memory of')
+  const files = readdirSync(folder)
+  expect(files).toContain('devmem.lock')
+  for (const file of files) expect(statSync(path.join(folder, file)).mode & 0o777).toBe(0o600)
+  for (const fd of held) closeSync(fd)
+  const before = takeLockFile(path.join(folder, 'devmem-60000000.lock'), () => new Error('taken'))
+  expect(() => take(0x60000000, MiB)).toThrow('another broker uses memory of')
+  closeSync(before)
+  for (const fd of take(0x60000000, MiB)) closeSync(fd)
+  rmSync(folder, { recursive: true })
 })

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
-import { Window } from '../../../native'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
+import { native, Window } from '../../../native'
 import type { Broker, BrokerError } from '../../../src/client'
 import { brokerSocket, type Host } from '../inside/host'
 import { digest, fillWithPattern, withMapped } from '../inside/physical-memory'
@@ -109,7 +109,11 @@ async function allocateAs(host: Host, uid: number): Promise<number | string> {
 }
 
 async function claim(host: Host): Promise<void> {
+  // As whoever has a descriptor of the device can.
+  const device = openSync('/dev/mem', 'r+')
+  native.lockFile(device)
   await host.broker(good)
+  closeSync(device)
   const client = await host.connect()
   const { allocation, mappings } = await client.claim('secret')
   host.same(allocation.info.extents, host.recall('extents'), 'extents')

@@ -1,5 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import { native } from '../../../../native'
+import { takeLockFile } from '../../../../native/lock-file'
+import { makeFolder } from '../../../../native/make-folder'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { contains, overlap, spanText } from '../../../../protocol/kernel/address-span'
 import { parseCommandLine, valuesOf } from '../../../../protocol/kernel/command-line'
@@ -30,6 +33,7 @@ const device = '/dev/mem'
 
 interface Opened {
   readonly fd: number
+  readonly locks: readonly number[]
   readonly base: number
   readonly bytes: number
   readonly unitBytes: number
@@ -80,15 +84,17 @@ class DevmemSource implements Source {
     if (base % unitBytes !== 0 || bytes % unitBytes !== 0)
       throw new SourceError(`base and bytes must be multiples of ${formatSize(unitBytes)}`)
     checkReserved(base, bytes, readFileSync('/proc/iomem', 'latin1'), readFileSync('/proc/cmdline', 'latin1'))
-    const fd = openSync(device, constants.O_RDWR)
+    const locks = takeLocks(base, bytes)
+    let fd: number | undefined
     try {
-      lock(fd, base, bytes)
+      fd = openSync(device, constants.O_RDWR)
       const tableBytes = roundUp(settings.tableBytes ?? tableBytesFor(bytes), unitBytes)
       const medium = new NativeMedium(new native.TableMap(fd, base, tableBytes), tableBytes)
       const trusted = new Set(settings.trusted_uids)
       return {
         source: new DevmemSource({
           fd,
+          locks,
           base,
           bytes,
           unitBytes,
@@ -101,7 +107,7 @@ class DevmemSource implements Source {
         keepTable: () => {},
       }
     } catch (error) {
-      closeSync(fd)
+      for (const open of [fd, ...locks]) if (open !== undefined) closeSync(open)
       throw error
     }
   }
@@ -182,22 +188,27 @@ class DevmemSource implements Source {
 
   close(): void {
     this.scrubs.close()
-    closeSync(this.opened.fd)
+    for (const fd of [this.opened.fd, ...this.opened.locks]) closeSync(fd)
   }
 }
 
 export const open: OpenSource = (settings, host) => DevmemSource.open(settings, host)
 
 /**
- * Keeps a second broker away, also one whose range only overlaps. It locks the addresses in the device itself: nobody removes that, as a
- * file in a folder, and only who may open /dev/mem can hold the lock. @throws SourceError
+ * Keeps a second broker away, also one whose range only overlaps: the bytes of one file stand for addresses. Only root can open that file.
+ * Locks in /dev/mem would be open to every trusted uid, which has descriptors of it. The second file is the lock of brokers that
+ * know no other. @throws SourceError
  */
-function lock(fd: number, base: number, bytes: number): void {
+export function takeLocks(base: number, bytes: number, folder = '/run/membroker'): number[] {
+  makeFolder(folder, 0o755)
+  const inUse = () =>
+    new SourceError(`another broker uses memory of ${spanText({ start: base, end: base + bytes })}`)
+  const addresses = takeLockFile(path.join(folder, 'devmem.lock'), inUse, { offset: base, length: bytes })
   try {
-    native.lockFile(fd, base, bytes)
+    return [addresses, takeLockFile(path.join(folder, `devmem-${base.toString(16)}.lock`), inUse)]
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-    throw new SourceError(`another broker uses memory of ${spanText({ start: base, end: base + bytes })}`)
+    closeSync(addresses)
+    throw error
   }
 }
 
