@@ -142,14 +142,14 @@ test.each([
     'GoFailed',
     /kexec -e ended with 1: it is not possible/,
   ],
-  ['kexec hangs', '', { GO: 'hang' }, ['--within', '300'], 'GoFailed', /kexec -e was ended by SIGKILL/],
+  ['kexec hangs', '', { GO: 'hang' }, ['--within', '3000'], 'GoFailed', /kexec -e was ended by SIGKILL/],
   [
     'kexec returns',
     '',
     {},
-    ['--within', '300'],
+    ['--within', '3000'],
     'KernelNotReplaced',
-    /the kernel was not replaced within 0.3 s/,
+    /the kernel was not replaced within 3 s/,
   ],
   [
     'systemd refuses',
@@ -232,7 +232,7 @@ test('the command is stopped before the kernel is on its way, until its time is 
 
 test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {
   const a = await host.participant('vm-a')
-  const { child, outcome, said } = host.update(['--within', '1000'])
+  const { child, outcome, said } = host.update(['--within', '3000'])
   await said('the host goes down')
   child.kill('SIGSTOP')
   expect(await a.next()).toEqual({ goesOn: 'the kernel was not replaced in time' })
