@@ -2,7 +2,7 @@
  * Proves that a saved guest goes on with the machine and the very memory that it was saved with, and that nothing throws it away:
  * a runner that is killed, a QEMU that can't load it, other memory in the file, replaced metadata. Damaged state is not used.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/until'
@@ -73,6 +73,31 @@ withQemu(qemu => {
       return false
     }, 'it is saved')
     await run.kill()
+    scene.write('vm-1')
+    await scene.goesOn('vm-1')
+  })
+
+  test('while a QEMU that hangs has the order to go on, what was saved does not count; once it is ended, it does', async () => {
+    await scene.saved('vm-1')
+    const refuses = path.join(scene.folder, 'refuses')
+    writeFileSync(refuses, '')
+    scene.write('vm-1', {
+      vm: `qemu = "${scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))}"`,
+      more: '[deadline]\nanswer_ms = 3000\n',
+    })
+    const run = scene.run('vm-1')
+    await run.says(/the guest stays paused: QEMU does not let it go on/)
+    const { qemuPid: proxy } = (await scene.vm('vm-1')) as { qemuPid: number }
+    process.kill(Number(readFileSync(`/proc/${proxy}/task/${proxy}/children`, 'utf8')), 'SIGSTOP')
+    rmSync(refuses)
+    await until(
+      async () => (await scene.ctl('vm', 'resume', 'vm-1')).stderr.includes('cont: QEMU did not answer'),
+      'the order',
+    )
+    expect(readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0)).toBe(0n)
+    run.signal('SIGTERM')
+    expect(await run.outcome).toMatchObject({ code: 0 })
+    expect(await scene.state('vm-1')).toBe('saved')
     scene.write('vm-1')
     await scene.goesOn('vm-1')
   })

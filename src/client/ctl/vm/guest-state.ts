@@ -150,9 +150,9 @@ export class GuestSaver {
     }
   }
 
-  /** What is whole counts again, if undo() has undone it. @throws GuestStuck */
+  /** What is whole counts again, if undo() has undone it, and QEMU has no order to let the guest go on. @throws GuestStuck */
   async redo(machine: Machine): Promise<void> {
-    if (!this.isWhole(machine)) return
+    if (!this.isWhole(machine) || machine.mayYetRun) return
     await countAgain(this.state, undoMs).catch(error => {
       throw new GuestStuck('DiskFailed', `what was saved counts, or not (${error.message})`)
     })

@@ -236,11 +236,18 @@ export class Guest {
     try {
       if (!canStand) await this.unstick(machine)
       if (isPrepared) progress('it is saved for an update of the host already')
-      else if (isSaved) await this.saver.redo(machine)
-      else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
+      else if (isSaved) {
+        // After the end of QEMU nothing carries its order to go on out.
+        if (machine.mayYetRun) await machine.kill()
+        await this.saver.redo(machine)
+      } else if (how === 'save') await this.save(machine, null, this.settings.saveMs, progress)
       else return await this.end(machine, how, progress)
-      this.standing.enter('saved')
       await machine.quit()
+      if (!this.saver.isWhole(machine)) {
+        await eraseForGood(this.parts.state, this.settings.saveMs)
+        throw new Failure('SaveFailed', 'the guest ran before its QEMU ended', exitCode.refused)
+      }
+      this.standing.enter('saved')
       this.standing.describe('saved')
       return { state: 'saved' }
     } catch (error) {
@@ -381,7 +388,11 @@ export class Guest {
       })
     }
     const { exit } = machine.process
-    if (exit) throw endFailure(machine.process, exit)
+    if (exit) {
+      await machine.quit()
+      await this.isDone(this.saver.redo(machine))
+      throw endFailure(machine.process, exit)
+    }
     this.stuck = undefined
   }
 

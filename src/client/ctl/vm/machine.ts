@@ -43,6 +43,10 @@ export class Machine {
   /** Resolves at the end of QEMU's monitor. */
   private readonly silent: Promise<void>
   private runs = 0
+  /** QEMU carries its orders out, and answers them, one after the other. */
+  private orders = 0
+  /** The number of an order to let the guest go on that QEMU has not answered. 0: there is none. */
+  private unanswered = 0
   /** As QEMU has said. */
   private stands = true
   /** The guest runs from now on, whoever let it. */
@@ -328,28 +332,45 @@ export class Machine {
     return this.runs
   }
 
+  /** QEMU has an order to let the guest go on that it has not answered, and may still carry out. */
+  get mayYetRun(): boolean {
+    return this.unanswered > 0 && !this.process.exit
+  }
+
   /** Kills QEMU. Afterwards all is known that it ever said. */
   async kill(): Promise<void> {
     this.process.kill()
-    await this.exited
-    await Promise.race([this.silent, sleep(lastWordsMs, undefined, { ref: false })])
+    await this.ended()
   }
 
-  /** Ends QEMU. Idempotent. */
+  /** Ends QEMU. Afterwards all is known that it ever said. Idempotent. */
   async quit(): Promise<void> {
     await this.run('quit').catch(() => {})
     const ended = await Promise.race([this.exited, sleep(endMs, undefined, { ref: false })])
     if (ended === undefined) this.process.kill()
-    await this.exited
+    await this.ended()
     this.qmp.close()
+  }
+
+  private async ended(): Promise<void> {
+    await this.exited
+    await Promise.race([this.silent, sleep(lastWordsMs, undefined, { ref: false })])
   }
 
   /** @throws QmpError; if QEMU has ended, with its last lines */
   private async run(command: string, args?: object, answerMs?: number): Promise<unknown> {
+    const order = ++this.orders
+    const answered = () => {
+      if (order > this.unanswered) this.unanswered = 0
+    }
     try {
-      return await this.qmp.execute(command, args, answerMs)
+      const answer = await this.qmp.execute(command, args, answerMs)
+      answered()
+      return answer
     } catch (error) {
       const { code, kind } = error as QmpError
+      if (kind === 'refused') answered()
+      if (kind === 'lost' && command === 'cont') this.unanswered = order
       if (code !== 'QemuEnded') throw error
       await lastWords(this.process)
       const { exit } = this.process
