@@ -1,4 +1,6 @@
 /** Proves that the memory of a saved guest is usable after whatever has kept it from being taken, from growing or from its range. */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { MiB } from '../../protocol/units'
 import { connect } from '../../src/client'
 import { StateMemory } from '../../src/client/ctl/vm/state-memory'
@@ -82,6 +84,33 @@ test('it lies elsewhere where the guest has all of its range, and beside the gue
     await until(async () => (await broker.ranges()).every(one => one.scrubbingBytes === 0), 'room')
     expect([await memory.settle('second', signal), await place()]).toEqual([true, 'second'])
     memory.write(0, Buffer.from('saved'))
+  } finally {
+    await broker.close()
+    await server.dispose()
+  }
+})
+
+test('it is gone where its range lacks it, not where the broker lacks its range', async () => {
+  const other = '[[range]]\nname = "other"\nsource = "memfd"\nbytes = "16MiB"\n'
+  const own = '[[range]]\nname = "own"\nsource = "directory"\npath = "DIRECTORY"\nbytes = "16MiB"\n'
+  const server = await TestBroker.start({ config: own + other })
+  const broker = await connect({ socket: server.socket, reconnect: { maxDelayMs: 20 } })
+  const config = readFileSync(server.configFile, 'utf8')
+  try {
+    const { signal } = new AbortController()
+    const patience = { deadline: 0, signal, onWait: () => {} }
+    const memory = await StateMemory.take(broker, { ...wanted, range: 'own', patience }, signal)
+    const restart = async (text: string) => {
+      await server.kill()
+      writeFileSync(server.configFile, text)
+      await server.start()
+    }
+    expect(await memory.isGone(signal)).toBe(false)
+    await restart(other)
+    expect(await memory.isGone(signal)).toBe(false)
+    for (const file of readdirSync(server.directory)) rmSync(path.join(server.directory, file))
+    await restart(config)
+    expect(await memory.isGone(signal)).toBe(true)
   } finally {
     await broker.close()
     await server.dispose()

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
-import { whereAway } from '../away'
+import { isAway } from '../away'
 import { unless } from '../unless'
 import { DiskStores, isOnDisk, type Limits, type MemoryFile, mayBeOnDisk } from './disk'
 import { checkRange, onceThawed, type Patience, withRoom } from './room'
@@ -101,10 +101,11 @@ export class StateMemory implements StateBytes {
     return this.allocation.range === range
   }
 
-  /** The broker does not know it any more, though it can read all its ranges: the memory is no more. */
+  /** The broker does not know it any more, though it can read its range: the memory is no more. Another configuration lacks the range. */
   async isGone(signal: AbortSignal): Promise<boolean> {
     if (await unless('NotFound', this.broker.get(this.name, { signal }))) return false
-    return whereAway(this.name, await this.broker.ranges({ signal })) === undefined
+    const ranges = await this.broker.ranges({ signal })
+    return ranges.some(range => range.name === this.allocation.range && !isAway(range))
   }
 
   /** @throws BrokerError NoSpace, QuotaExceeded, Frozen, ...; then the allocation is as before */
