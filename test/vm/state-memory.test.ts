@@ -38,17 +38,15 @@ test('a growth that a frozen broker refuses can be made up for later', async () 
   }
 })
 
-test('a freeze between two steps of taking it is waited for', async () => {
-  const server = await TestBroker.start()
+test.each([
+  ['taking it', 'allocate'],
+  ['moving it beside its guest', 'ranges'],
+] as const)('a freeze between two steps of %s is waited for', async (_, call) => {
+  const range = (name: string) => `[[range]]\nname = "${name}"\nsource = "memfd"\nbytes = "16MiB"\n`
+  const server = await TestBroker.start({ config: range('first') + range('second') })
   const broker = await connect({ socket: server.socket })
   try {
     const { signal } = new AbortController()
-    const allocate = broker.allocate.bind(broker)
-    broker.allocate = async options => {
-      const allocation = await allocate(options)
-      await broker.freeze('an operator')
-      return allocation
-    }
     const waits: string[] = []
     const patience = {
       deadline: Number.POSITIVE_INFINITY,
@@ -59,7 +57,16 @@ test('a freeze between two steps of taking it is waited for', async () => {
       },
     }
     const options = { ...wanted, patience }
-    const memory = await StateMemory.take(broker, options, signal)
+    const early = call === 'ranges' ? await StateMemory.take(broker, options, signal) : undefined
+    const original = broker[call].bind(broker) as (given: never) => Promise<never>
+    broker[call] = async (given: never) => {
+      broker[call] = original
+      const answer = await original(given)
+      await broker.freeze('an operator')
+      return answer
+    }
+    if (early) expect(await early.settle('second', signal)).toBe(true)
+    const memory = early ?? (await StateMemory.take(broker, options, signal))
     expect(waits).toEqual([expect.stringMatching(/frozen: .*an operator/)])
     memory.write(0, Buffer.from('saved'))
   } finally {

@@ -92,12 +92,13 @@ export class StateMemory implements StateBytes {
     if (!this.isNew || options.range !== undefined || allocation.range === range) return true
     const found = (await broker.ranges({ signal })).find(({ name }) => name === range)
     if (!found || found.largestFreeBytes < allocation.size) return false
+    const thawed = <T>(change: () => Promise<T>) => onceThawed(options.patience, change)
     this.release()
-    await this.mapping?.close({ signal })
-    await onceThawed(options.patience, () => allocation.release({ signal }))
+    await thawed(async () => this.mapping?.close({ signal }))
+    await thawed(() => allocation.release({ signal }))
     this.allocation = await makeBeside(broker, options, range, signal)
     this.mayBeOnDisk = await isInFolder(broker, this.allocation, signal)
-    await this.open(signal)
+    await thawed(() => this.open(signal))
     return this.allocation.range === range
   }
 
