@@ -1,6 +1,6 @@
 import { close, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { launcherFile, native } from '../../../../native'
+import { launcherFile, native, type SystemError } from '../../../../native'
 import { sourceOf } from '../../../../protocol/source'
 import { formatSize, KiB } from '../../../../protocol/units'
 import { abortable } from '../../abort'
@@ -65,30 +65,36 @@ export function compareFiles(files: readonly MemoryFile[], limits: Limits): Prom
 /**
  * Looks whether the kernel has failed to write files of another process to their disks, since that opened them and was asked last. It
  * tells each opening of a file by itself: so others who have synced the file hide nothing from this.
- * @throws Error that names the memory: it has, or nobody can see it
+ * @returns why this process may not look. undefined: it has looked
+ * @throws Error that names the memory: a write has failed, or the other process does not have the file
  */
-export async function checkWritten(files: readonly MemoryFile[], ms: number): Promise<void> {
+export async function checkWritten(files: readonly MemoryFile[], ms: number): Promise<string | undefined> {
   const failures: string[] = []
+  let hidden: string | undefined
   for (const { name, file } of await onDisks(files, ms)) {
     if (typeof file === 'number') continue
-    const why = takeWriteError(file)
-    if (why !== undefined) failures.push(`${name}: ${why}`)
+    try {
+      const error = takeWriteError(file)
+      if (error) failures.push(`${name}: a write to its disk has failed (${error.code})`)
+    } catch (error) {
+      const { code, message } = error as SystemError
+      if (code === 'EPERM' || code === 'ENOSYS') hidden = message
+      else failures.push(`${name}: nobody can see whether writes to its disk have failed (${message})`)
+    }
   }
   if (failures.length > 0) throw new Error(failures.join('; '))
+  return hidden
 }
 
-/** undefined: none has failed. */
-function takeWriteError({ pid, fd }: ForeignFd): string | undefined {
+/** undefined: none has failed. @throws SystemError */
+function takeWriteError({ pid, fd }: ForeignFd): SystemError | undefined {
   const opened: number[] = []
   try {
     const pidfd = native.pidfdOpen(pid)
     opened.push(pidfd)
     const borrowed = native.pidfdGetfd(pidfd, fd)
     opened.push(borrowed)
-    const error = native.takeWriteError(borrowed)
-    return error && `a write to its disk has failed (${error.code})`
-  } catch (error) {
-    return `nobody can see whether writes to its disk have failed (${(error as Error).message})`
+    return native.takeWriteError(borrowed)
   } finally {
     // Closing a file of a network filesystem writes it.
     for (const one of opened) close(one, () => {})

@@ -71,6 +71,7 @@ export class GuestSaver {
   private whole: { readonly machine: Machine; readonly timesRun: number } | undefined
   /** A write of the guest's memory to the disk has failed, perhaps, and the kernel does not try that again. */
   private mayLackMemory = false
+  private hasSaidHidden = false
 
   constructor(
     private readonly state: StateMemory,
@@ -263,7 +264,7 @@ export class GuestSaver {
         signal,
         progress,
       })
-      if (!this.mayLackMemory) await checkWritten(files, leftMs())
+      if (!this.mayLackMemory) await this.checkWritten(files, leftMs())
       return onDisk
     } catch (error) {
       this.mayLackMemory = true
@@ -273,10 +274,21 @@ export class GuestSaver {
 
   /** From the guest's next save on, the memory that this QEMU could not write is written once more, and compared with the disk. */
   async noteFailedWrites(machine: Machine, memory: readonly GuestMemory[], ms: number): Promise<void> {
-    await checkWritten(memoryFiles(machine, memory), ms).catch(error => {
+    await this.checkWritten(memoryFiles(machine, memory), ms).catch(error => {
       this.mayLackMemory = true
       this.log(`${error.message}; the next save compares the memory with the disk`)
     })
+  }
+
+  /** @throws Error that names the memory */
+  private async checkWritten(files: readonly MemoryFile[], ms: number): Promise<void> {
+    const hidden = await checkWritten(files, ms)
+    if (hidden === undefined || this.hasSaidHidden) return
+    this.hasSaidHidden = true
+    this.log(
+      `this host does not let it ask for failed writes of the guest's memory that another program has seen (${hidden}): ` +
+        'a save may lack those. Let it, by kernel.yama.ptrace_scope = 1, or in a container by CAP_SYS_PTRACE',
+    )
   }
 }
 
