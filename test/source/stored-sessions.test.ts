@@ -75,6 +75,33 @@ test(
   }),
 )
 
+test(
+  'a session of the kernel before stays in the fd store, whatever ends of those that shared its item there',
+  withSessions(async sessions => {
+    const { preservation, retrieved, store } = sessions
+    // As a service manager brings them over its own kexec.
+    const shared = [1, 7].map(() => openSync('/dev/null', 'r'))
+    await store.putTogether('kept', 'preserving 1', shared, 0)
+    for (const [index, part] of [1, 7].entries()) retrieved.adopt(part, shared[index]!, 'preserving 1')
+    await retrieved.finish([1])
+    const staying = store.figures()
+    for (const _ of [1, 2]) {
+      await preserve(sessions, ['table', 1, 2])
+      expect([1, 2].map(part => preservation.isSafe(part))).toEqual([true, true])
+      expect(await preservation.endAll(() => 0)).toEqual([])
+      expect([store.has('kept', 'preserving 1'), store.figures()]).toEqual([true, staying])
+    }
+    await preservation.end(1, 0)
+    expect(store.has('kept', 'preserving 1')).toBe(true)
+    await sessions.preserve(1)
+    await preservation.abandon(1, 0)
+    await until(() => store.figures().memfds === 2, 'the end of the last')
+    expect(store.has('kept', 'preserving 1')).toBe(true)
+    await retrieved.finish([7])
+    expect(store.figures()).toMatchObject({ memfds: 0, nameBytes: 0 })
+  }),
+)
+
 test('sessions of two kernels may be in the fd store under one name, and memfds may not', () => {
   const take = (...names: string[]) => {
     const memfds = new Map<string, number[]>()

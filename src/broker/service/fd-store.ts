@@ -137,6 +137,7 @@ export class FdStore {
     await this.removalOf(range, item)
     // Beside what is to be removed, nobody could tell which is which.
     if (this.unremoved.has(key)) throw unread()
+    if (this.entries.has(key)) throw occupied(key)
     const entry = { name: storeName(range, item), count: fds.length }
     this.checkPlaces([entry])
     this.enter(key, entry)
@@ -206,6 +207,12 @@ export class FdStore {
     return this.entries.has(keyOf(range, item))
   }
 
+  /** has(), and nothing removes it. */
+  stays(range: string, item: Item): boolean {
+    const key = keyOf(range, item)
+    return this.entries.has(key) && !this.removals.has(key) && !this.unremoved.has(key)
+  }
+
   /**
    * Removes it later, in the uid's turn; the promise resolves then, or when the manager does not read that. Then the store tries
    * again. If the broker ends before that, the next one finds it in no table, and removes it.
@@ -260,6 +267,10 @@ function gone(): Error {
     code: 'ECANCELED',
     syscall: 'sendmsg',
   })
+}
+
+function occupied(key: string): Error {
+  return Object.assign(new Error(`the fd store has '${key}' already`), { code: 'EEXIST', syscall: 'sendmsg' })
 }
 
 /** Descriptors under one name. */

@@ -17,6 +17,8 @@ const F_SEAL_EXEC = 0x20
 export const workedOnMax = 64
 /** Of the fd store's items and messages: one has at most 253 descriptors. */
 const storedTogetherMax = 64
+/** Above all ids. */
+const asideId = 2 ** 52
 
 /** A memfd of a part of a range, and its owner's uid. */
 export interface Memfd {
@@ -165,7 +167,7 @@ export class Preservation {
   /** Puts its session into the fd store, where that does not have it. */
   private async keep({ part, uid }: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
     if (this.stored.has(part)) return
-    const item = preservingOf(part)
+    const item = this.itemFor(part)
     await this.store?.put(this.range, item, this.preserving.get(part)!, uid, call)
     this.stored.set(part, item)
   }
@@ -187,7 +189,7 @@ export class Preservation {
     const failures: Failures = new Map()
     const missing = [...parts].filter(part => this.preserving.has(part) && !this.stored.has(part))
     const put = async (piece: readonly Part[]) => {
-      const item = preservingOf(piece[0]!)
+      const item = this.itemFor(piece[0]!)
       try {
         const sessions = piece.map(part => this.preserving.get(part)!)
         await this.store?.putTogether(this.range, item, sessions, process.getuid!())
@@ -205,6 +207,13 @@ export class Preservation {
     )
     await Promise.all([table, ...others].filter(piece => piece.length > 0).map(put))
     return failures
+  }
+
+  /** Sessions of the kernel before may stay in the store under an item that has the name of another part. */
+  private itemFor(part: Part): Session {
+    const item = preservingOf(part)
+    if (this.store?.stays(this.range, item) !== true) return item
+    return preservingOf(asideId + (part === 'table' ? 0 : part))
   }
 
   /** Makes a session for each, or says why there is none. The caller owns them. */
@@ -234,17 +243,18 @@ export class Preservation {
   /** Ends the session of a memfd that nobody else ever had: so nothing delays that, and nothing refuses it. */
   async abandon(part: Part, uid: number): Promise<void> {
     const session = this.preserving.get(part)
+    const item = this.stored.get(part)
     this.forget(part)
     this.late.delete(part)
     if (session !== undefined) await closeLater(session)
-    void this.store?.remove(this.range, preservingOf(part), uid)
+    if (item !== undefined) void this.store?.remove(this.range, item, uid)
   }
 
   /** Ends the session of a memfd. Where the fd store has a copy, it is over once that is gone. @throws SystemError, NotInTime */
   async end(part: Part, uid: number): Promise<void> {
     const item = await this.close(part, uid)
     this.missing?.delete(part)
-    void this.giveUp(item ?? preservingOf(part), uid)
+    if (item !== undefined) void this.giveUp(item, uid)
   }
 
   /** Closes this broker's descriptor. Returns what the fd store has another under. @throws SystemError, NotInTime */
