@@ -37,7 +37,12 @@ function runWith(
 }
 
 test.each([
-  ['ends as where there is no such user', 'exit 2', 2, /NoSuchUser: no user is called 'somebody'/],
+  [
+    'ends as where there is no such user',
+    'exit 2',
+    2,
+    /NoSuchUser: (\S+:2: user: )?no user is called 'somebody'/,
+  ],
   ['ends in another way', 'exit 3', 1, /UserLookup: .*getent ended with status 3/],
   ['is killed', 'kill -9 $$', 1, /UserLookup: .*by a signal/],
   ['says what is no entry', 'echo root', 1, /UserLookup/],
