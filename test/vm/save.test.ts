@@ -18,6 +18,14 @@ withQemu(qemu => {
   })
   afterEach(() => scene.dispose())
 
+  /** Takes all room. Returns how it is there again. */
+  const fill = async () => {
+    const client = scene.broker.client()
+    const { ranges } = await client.call('ListRanges', {})
+    await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    return () => client.call('Release', { name: 'full' })
+  }
+
   test('a state allocation that is too small grows, before the guest is stopped', async () => {
     scene.write('vm-1', { arguments: ['-device', 'VGA'], more: '[state]\nbytes = "1MiB"\n' })
     const run = await scene.counting('vm-1')
@@ -38,9 +46,7 @@ withQemu(qemu => {
       more: '[state]\nbytes = "1MiB"\n',
     })
     const run = await scene.counting('vm-1')
-    const client = scene.broker.client()
-    const { ranges } = await client.call('ListRanges', {})
-    await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    const makeRoom = await fill()
     const qmp = await scene.monitor()
     const events: string[] = []
     qmp.on('event', name => events.push(name))
@@ -54,8 +60,7 @@ withQemu(qemu => {
       /SaveFailed: a save needs 1\d\.\d MiB, vm-1\/state has 1 MiB and does not grow: /,
     )
     await run.countsOn()
-    // Room there is again.
-    await client.call('Release', { name: 'full' })
+    await makeRoom()
     await until(async () => (await scene.stop('vm-1', '--save')).code === 0, 'a save that has room')
     await scene.goesOn('vm-1')
   })
@@ -70,9 +75,7 @@ withQemu(qemu => {
       more: '[state]\nbytes = "1MiB"\n',
     })
     const run = await scene.counting('vm-1')
-    const client = scene.broker.client()
-    const { ranges } = await client.call('ListRanges', {})
-    await client.call('Allocate', { name: 'full', bytes: ranges[0]!.largestFreeBytes })
+    const makeRoom = await fill()
     const qmp = await scene.monitor()
     await qmp.execute('stop')
     for (let attempt = 0; attempt < 2; attempt++)
@@ -82,7 +85,7 @@ withQemu(qemu => {
       })
     expect(await qmp.execute('query-status')).toMatchObject({ status: 'postmigrate' })
     qmp.close()
-    await client.call('Release', { name: 'full' })
+    await makeRoom()
     await until(async () => (await scene.stop('vm-1', '--save')).code === 0, 'a save that has room')
     expect((await run.outcome).code).toBe(0)
     await scene.staysPaused('vm-1')

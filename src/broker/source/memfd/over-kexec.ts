@@ -291,6 +291,17 @@ function throwAny(failures: Failures): void {
   for (const failure of failures.values()) throw failure
 }
 
+/** What becomes of an allocation's memory that this start could not have. isSafe: the fd store has its session. */
+function outlook({ code }: NodeJS.ErrnoException, hasStore: boolean, isSafe: boolean): string {
+  if (!hasStore) return 'No restart of the broker brings its memory back: no fd store keeps it'
+  if (code === 'ENOENT') return 'No restart of this version brings its memory back'
+  if (isSafe) return 'Do not release it yet: a restart of the broker in this boot may bring its memory back'
+  return (
+    "Do not restart the broker: that loses its memory, which this broker alone has. 'broker-ctl freeze' puts it into the fd store, or the " +
+    'log says why not; after that a restart may bring it back'
+  )
+}
+
 /**
  * Takes the memory of those without a memfd out of the kernel before, and frees what no table knows. Returns what could not be
  * taken. @throws SourceError, Refusal: what is not among the memfds then stays in the kernel
@@ -311,14 +322,7 @@ async function retrieveMissing(
       unavailable.set(part, error)
       host.unavailable(
         missing.get(part)!,
-        host.fdStore
-          ? before.isSafe(part)
-            ? error.code === 'ENOENT'
-              ? `${error.message}. No restart of this version brings its memory back`
-              : `${error.message}. Do not release it yet: a restart of the broker in this boot may bring its memory back`
-            : `${error.message}. Do not restart the broker: that loses its memory, which this broker alone has. 'broker-ctl freeze' ` +
-              `puts it into the fd store, or the log says why not; after that a restart may bring it back`
-          : `${error.message}. No restart of the broker brings its memory back: no fd store keeps it`,
+        `${error.message}. ${outlook(error, host.fdStore !== undefined, before.isSafe(part))}`,
       )
     }
   }
