@@ -54,9 +54,9 @@ test(
   }),
 )
 
-test(
-  'what the manager does not remove stays preserved, and is said to; it goes before the next is put there',
-  withSessions(async sessions => {
+test('what the manager does not remove stays preserved, and is said to; it goes before the next is put there', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+  await withSessions(async sessions => {
     const { preservation, store, fd } = sessions
     for (const part of ['table', 1] as const) await sessions.preserve(part)
     sessions.keepsAll = true
@@ -71,9 +71,32 @@ test(
       'work',
       stored('preserving 1'),
     ])
-    expect(store.figures().memfds).toBe(2)
-  }),
-)
+    // The next attempt at the removal that the manager did not read is not due any more.
+    sessions.done.length = 0
+    await jest.advanceTimersByTimeAsync(10_000)
+    expect(sessions.done).toEqual([])
+    expect(store.stays('kept', 'preserving 1')).toBe(true)
+  })().finally(() => jest.useRealTimers())
+})
+
+test('what a manager that does not read never got need not be removed, and is put there later', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+  await withSessions(async sessions => {
+    const { store, fd, done } = sessions
+    const put = () => store.put('kept', 1, fd, 1)
+    sessions.isReading = false
+    const unread = expect(put()).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+    await jest.advanceTimersByTimeAsync(0)
+    const removal = store.remove('kept', 1, 2)
+    await jest.advanceTimersByTimeAsync(31_000)
+    await Promise.all([unread, removal])
+    sessions.isReading = true
+    await put()
+    await jest.advanceTimersByTimeAsync(20_000)
+    expect(done).toEqual([stored(1)])
+    expect(store.figures().memfds).toBe(1)
+  })().finally(() => jest.useRealTimers())
+})
 
 test(
   'a session of the kernel before stays in the fd store, whatever ends of those that shared its item there',

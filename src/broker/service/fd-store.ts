@@ -54,8 +54,8 @@ export class FdStore {
   private memfds: number
   private nameBytes: number
   private readonly removals = new Map<string, Promise<void>>()
-  /** Removals that the manager did not read, by item and range, with the uid whose turn they take. */
-  private readonly unremoved = new Map<string, number>()
+  /** Removals that the manager did not read, by item and range. */
+  private readonly unremoved = new Map<string, { uid: number; again: NodeJS.Timeout }>()
   private readonly queue = new PacedQueue<number>(rates, patienceMs)
   private readonly kept: Map<string, number[]>
   private hurried = 0
@@ -222,18 +222,19 @@ export class FdStore {
     const name = this.entries.get(key)?.name
     const begun = this.removals.get(key)
     if (name === undefined || begun) return begun ?? Promise.resolve()
-    const removed = () => {
-      this.unremoved.delete(key)
-      this.leave(key)
-    }
     const failed = (error: Error) => {
-      if (!this.unremoved.has(key)) this.options.onLost(name, error)
-      this.unremoved.set(key, uid)
-      setTimeout(() => void this.remove(range, item, uid), againMs).unref()
+      if (!this.entries.has(key)) return
+      const before = this.unremoved.get(key)
+      if (!before) this.options.onLost(name, error)
+      clearTimeout(before?.again)
+      const again = setTimeout(() => void this.remove(range, item, uid), againMs).unref()
+      this.unremoved.set(key, { uid, again })
     }
+    // What was on its way there may have failed meanwhile.
+    const attempt = () => !this.entries.has(key) || this.options.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`)
     const removal = this.queue
-      .run(uid, () => this.options.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`))
-      .then(removed, failed)
+      .run(uid, attempt)
+      .then(() => this.leave(key), failed)
       .finally(() => this.removals.delete(key))
     this.removals.set(key, removal)
     return removal
@@ -242,8 +243,8 @@ export class FdStore {
   /** Resolves once it is removed, or the manager does not read that; undefined: no removal is under way. */
   removalOf(range: string, item: Item): Promise<void> | undefined {
     const key = keyOf(range, item)
-    const uid = this.unremoved.get(key)
-    return this.removals.get(key) ?? (uid === undefined ? undefined : this.remove(range, item, uid))
+    const due = this.unremoved.get(key)
+    return this.removals.get(key) ?? (due && this.remove(range, item, due.uid))
   }
 
   private enter(key: string, entry: Entry): void {
@@ -251,8 +252,12 @@ export class FdStore {
     this.count(entry, 1)
   }
 
+  /** Nothing is due to be removed then: the next of that name is another one. */
   private leave(key: string): void {
-    this.count(this.entries.get(key)!, -1)
+    clearTimeout(this.unremoved.get(key)?.again)
+    this.unremoved.delete(key)
+    const entry = this.entries.get(key)
+    if (entry) this.count(entry, -1)
     this.entries.delete(key)
   }
 
