@@ -338,7 +338,12 @@ function overKexec(
   readRoom = () => new Room(),
 ) {
   const limits: string[] = []
-  const host = { fdStore: store, limited: (why: string) => limits.push(why), unavailable: () => {} }
+  const host = {
+    fdStore: store,
+    limited: (why: string) => limits.push(why),
+    unavailable: () => {},
+    expected: () => undefined,
+  }
   const kept = new OverKexec(
     'update',
     { range: 'kept', before, next },
@@ -419,6 +424,31 @@ test(
     expect(kept.isComplete).toBe(false)
     sessions.onPreserve = () => {}
     await preserve(ids, of as AllocationMemory[])
+    expect(kept.isComplete).toBe(true)
+  }),
+)
+
+test(
+  'what the manager did not read at a thaw it is asked for all at once at the next freeze, and what stays is not begun',
+  withSessions(async sessions => {
+    const { kept, preserve } = overKexec(sessions)
+    const ids = Array.from({ length: 130 }, (_, at) => at + 1)
+    const freeze = () => preserve(ids, ids.map(id => ({ id, uid: 0, bytes: 0 })) as AllocationMemory[])
+    await freeze()
+    sessions.keepsAll = true
+    await kept.unpreserve()
+    sessions.done.length = 0
+    await expect(freeze()).rejects.toMatchObject({ name: 'SourceError', code: 'ETIMEDOUT' })
+    expect(sessions.done).toEqual([])
+    Object.assign(sessions, { keepsAll: false, isReading: false })
+    const again = freeze()
+    await new Promise(setImmediate)
+    sessions.isReading = true
+    await again
+    expect(sessions.done.slice(0, 4)).toEqual([
+      ...[removed('preserving 1'), removed('preserving 65'), removed('preserving 129')],
+      'create 1',
+    ])
     expect(kept.isComplete).toBe(true)
   }),
 )

@@ -247,6 +247,16 @@ export class FdStore {
     return this.removals.get(key) ?? (due && this.remove(range, item, due.uid))
   }
 
+  /** removalOf() that asks the manager for nothing. */
+  removalUnderWay(range: string, item: Item): Promise<void> | undefined {
+    return this.removals.get(keyOf(range, item))
+  }
+
+  /** The manager did not read its removal. */
+  isUnremoved(range: string, item: Item): boolean {
+    return this.unremoved.has(keyOf(range, item))
+  }
+
   private enter(key: string, entry: Entry): void {
     this.entries.set(key, entry)
     this.count(entry, 1)

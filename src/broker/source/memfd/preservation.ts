@@ -4,6 +4,7 @@ import type { Call } from '../../../../protocol/wire/responder'
 import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
+import { unread } from '../../service/paced-queue'
 import { NotInTime } from '../../worker/errors'
 import type { WaitBudget } from '../../worker/worker-pool'
 import type { FileWork } from '../file-work'
@@ -96,6 +97,7 @@ export class Preservation {
    */
   async preserve(memfd: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
     if (!this.has(memfd.part)) {
+      this.askForLeaving()
       const [session] = await this.begin([memfd])
       if (typeof session !== 'number') throw session
       await this.preserveIn(session, memfd)
@@ -216,17 +218,27 @@ export class Preservation {
     return preservingOf(asideId + (part === 'table' ? 0 : part))
   }
 
+  /** Asks the service manager again for all that it did not give up: it reads nothing for no longer than for one of them. */
+  askForLeaving(): void {
+    for (const item of new Set(this.leaving.values())) void this.store?.removalOf(this.range, item)
+  }
+
   /** Makes a session for each, or says why there is none. The caller owns them. */
   async begin(memfds: readonly Memfd[]): Promise<(number | NodeJS.ErrnoException)[]> {
     const results = new Map<Part, number | NodeJS.ErrnoException>()
     for (const { part, fd } of memfds) if (native.getSeals(fd) & F_SEAL_EXEC) results.set(part, readOnly())
     const parts = memfds.map(({ part }) => part).filter(part => !results.has(part))
     // Until then the service manager's copy of the session before has the name.
-    const items = new Set(parts.map(part => this.leaving.get(part) ?? preservingOf(part)))
-    for (const item of items) await this.store?.removalOf(this.range, item)
-    for (const part of parts) this.leaving.delete(part)
-    for (const [index, session] of (await this.kernel.createSessions(this.range, parts)).entries()) {
-      const part = parts[index]!
+    for (const part of parts) {
+      const item = this.leaving.get(part)
+      await this.store?.removalUnderWay(this.range, item ?? preservingOf(part))
+      if (item === undefined) continue
+      if (this.store?.isUnremoved(this.range, item)) results.set(part, unread())
+      else this.leaving.delete(part)
+    }
+    const free = parts.filter(part => !results.has(part))
+    for (const [index, session] of (await this.kernel.createSessions(this.range, free)).entries()) {
+      const part = free[index]!
       results.set(part, typeof session === 'number' ? session : this.notBegun(part, session))
     }
     return memfds.map(({ part }) => results.get(part)!)

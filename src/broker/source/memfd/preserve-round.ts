@@ -31,6 +31,7 @@ export class PreserveRound {
   /** isUnshared: no other process has it. */
   async run(isUnshared: (memfd: Memfd) => boolean): Promise<void> {
     const { memfds, next, failures, host } = this
+    next.askForLeaving()
     this.checkRoom()
     const ready = memfds.filter(({ part }) => !failures.has(part))
     for (const [part, error] of await next.preserveUnshared(ready.filter(isUnshared), host.over))
