@@ -10,6 +10,7 @@ export interface Addon {
   connectUnix(path: string): number
   sendDatagram(path: string, text: string, fds: readonly number[]): number
   socketPair(): [number, number] | number
+  discardUnread(socket: number): number
   peerOf(fd: number): ReturnType<NativeSocket['peer']>
   peerUid(fd: number): number
   adoptListener(fd: number): string | number

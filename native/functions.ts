@@ -49,6 +49,11 @@ export function socketPair(): [number, number] {
   return pair
 }
 
+/** Drops what waits to be read from a socket, with its descriptors. Returns the bytes. */
+export function discardUnread(socket: number): number {
+  return addon.discardUnread(socket)
+}
+
 /**
  * The process that connected, or that listens, at the other end of a connection; fd needs no Socket. pidfd is the
  * caller's to close. It is -1 where the process is gone, or where the kernel gives none (neither SO_PEERPIDFD nor

@@ -335,6 +335,7 @@ void ExportSockets(Napi::Env env, Napi::Object exports) {
   Export<PeerGlue>(exports, "peerOf");
   ExportNumber<PeerUidOf, &Arguments::int32>(exports, "peerUid");
   Export<SocketPairGlue>(exports, "socketPair");
+  ExportNumber<DiscardUnread, &Arguments::int32>(exports, "discardUnread");
   ExportNumber<OpenTap, &Arguments::string, &Arguments::boolean>(exports, "openTap");
   ExportNumber<TapHeaderBytes, &Arguments::int32>(exports, "tapHeaderBytes");
   ExportNumber<SetTapHeaderBytes, &Arguments::int32, &Arguments::int32>(exports, "setTapHeaderBytes");

@@ -174,6 +174,17 @@ Received ReceiveUnix(int socket, void* buffer, size_t size) {
   return received;
 }
 
+int64_t DiscardUnread(int socket) {
+  char buffer[4096];
+  int64_t bytes = 0;
+  for (;;) {
+    const ssize_t read = recv(socket, buffer, sizeof(buffer), MSG_DONTWAIT);
+    if (read < 0 && errno == EINTR) continue;
+    if (read <= 0) return bytes;
+    bytes += read;
+  }
+}
+
 /** Waits for that many bytes. Adds the descriptors that come with them. False at the end of the stream. */
 static bool ReceiveAll(int socket, void* buffer, size_t size, std::vector<Fd>* fds) {
   auto* bytes = static_cast<uint8_t*>(buffer);

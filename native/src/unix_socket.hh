@@ -34,6 +34,8 @@ struct Received {
   std::vector<Fd> fds;
 };
 Received ReceiveUnix(int socket, void* buffer, size_t size);
+/** Drops what waits to be read, with its descriptors. Returns the bytes. */
+int64_t DiscardUnread(int socket);
 
 /** A message to a child of this project's own: its kind, its bytes, and the descriptors that came with it. */
 struct Order {

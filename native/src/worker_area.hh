@@ -9,7 +9,7 @@ namespace membroker {
 
 /**
  * Memory that a worker shares with its broker. When the worker does not answer, the broker sees here how far it is and
- * what it has found. Little-endian as the machine; src/broker/worker reads it.
+ * what it has found. Little-endian as the machine; src/broker/worker reads it, and clears the head before each job.
  */
 class WorkerArea {
  public:
@@ -17,10 +17,6 @@ class WorkerArea {
 
   explicit WorkerArea(void* memory) : head_(static_cast<Head*>(memory)) {}
 
-  void begin() {
-    head_->pid.store(0, std::memory_order_relaxed);
-    head_->used.store(0, std::memory_order_release);
-  }
   /** The worker looks at this process next. */
   void enter(uint32_t pid) {
     head_->pid.store(pid, std::memory_order_release);
@@ -28,6 +24,9 @@ class WorkerArea {
   }
   /** The kernel has answered the worker: a worker without steps is stuck. */
   void step() { head_->steps.fetch_add(1, std::memory_order_release); }
+  /** The broker wants nothing more of what it has ordered in one go. */
+  bool stopped() const { return head_->stopped.load(std::memory_order_acquire) != 0; }
+  bool empty() const { return head_->used.load(std::memory_order_relaxed) == 0; }
   /** False when there is no room for it. */
   bool append(const void* bytes, size_t size) {
     const uint32_t used = head_->used.load(std::memory_order_relaxed);
@@ -42,7 +41,7 @@ class WorkerArea {
     std::atomic<uint32_t> steps;
     std::atomic<uint32_t> pid;
     std::atomic<uint32_t> used;
-    uint32_t reserved;
+    std::atomic<uint32_t> stopped;
   };
   static_assert(sizeof(Head) == 16, "src/broker/worker reads it");
 

@@ -41,6 +41,8 @@ namespace {
 constexpr int kSocket = 3;
 constexpr int kArea = 4;
 constexpr uint32_t kRequestBytesMax = 1 << 20;
+// Of a row.
+constexpr int32_t kNotBegun = 1;
 
 enum Kind : uint32_t {
   kHolders = 1, kCommands, kChmod, kChown, kTruncate, kAllocate, kPunchHoles, kStrip, kPages, kPreserve, kSync, kPopulate, kClose
@@ -117,9 +119,19 @@ int32_t Pages(int fd, Reader& request, WorkerArea* area) {
   return request.good() && fd >= 0 ? PresentPages(fd, offset, length, page_bytes, area) : -EBADMSG;
 }
 
-int32_t Preserve(const std::vector<Fd>& fds, Reader& request) {
+/** A job of a row: its status goes to the area. False: it is not the last one, whose answer is that of all. */
+bool Preserve(const std::vector<Fd>& fds, Reader& request, WorkerArea* area) {
   const uint64_t token = request.take<uint64_t>();
-  return request.good() && fds.size() == 2 ? PreserveFile(fds[1].get(), fds[0].get(), token) : -EBADMSG;
+  const bool last = request.take<uint32_t>() != 0;
+  int32_t result = kNotBegun;
+  if (!request.good() || fds.size() != 2) {
+    result = -EBADMSG;
+  } else if (area->empty() || !area->stopped()) {
+    result = PreserveFile(fds[1].get(), fds[0].get(), token);
+  }
+  area->append(&result, sizeof(result));
+  area->step();
+  return last;
 }
 
 /** Removes the attributes that an owner can give its file, access lists among them; what the system put there stays. */
@@ -197,21 +209,21 @@ int Run() {
   WorkerArea area(memory);
   for (Order order; ReceiveOrder(kSocket, kRequestBytesMax, &order);) {
     auto& [kind, bytes, fds] = order;
-    area.begin();
+    bool last = true;
     Reader request(bytes);
     int32_t status;
     switch (kind) {
       case kHolders: status = Holders(request, &area); break;
       case kCommands: status = Commands(request, &area); break;
       case kPages: status = Pages(fds.empty() ? -1 : fds[0].get(), request, &area); break;
-      case kPreserve: status = Preserve(fds, request); break;
+      case kPreserve: status = 0, last = Preserve(fds, request, &area); break;
       case kClose: status = 0; break;
       case kPunchHoles: status = PunchHoles(fds.empty() ? -1 : fds[0].get(), request); break;
       default: status = Operate(kind, fds.empty() ? -1 : fds[0].get(), request);
     }
     // Close them before the answer: once the broker has that, nothing of them is open here.
     fds.clear();
-    if (send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) break;
+    if (last && send(kSocket, &status, sizeof(status), MSG_NOSIGNAL) != sizeof(status)) break;
   }
   return EXIT_SUCCESS;
 }

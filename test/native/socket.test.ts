@@ -102,6 +102,17 @@ test('a read never goes beyond the write that carried descriptors', async () => 
   right.socket.close()
 })
 
+test('what nobody has read can be dropped, and nobody has its descriptors', async () => {
+  const [left, right] = native.socketPair()
+  const [witness, sent] = native.socketPair()
+  const other = new Recorder(witness)
+  new Recorder(left).socket.send(Buffer.from('xyz'), [sent])
+  expect(native.discardUnread(right)).toBe(3)
+  await until(() => other.ends.length > 0, 'the end of the last copy')
+  expect(native.discardUnread(right)).toBe(0)
+  closeSync(right)
+})
+
 test("what can't be sent is refused, its descriptors are closed, and the socket goes on", async () => {
   const [left, right] = pair()
   const tooMany = Array.from({ length: 254 }, () => openSync('/dev/null', 'r'))

@@ -12,7 +12,7 @@ async function preserve({ preservation, fd }: Sessions, parts: readonly Part[]):
   for (const part of parts) {
     const memfd = { part, fd, uid: 0 }
     const [session] = await preservation.begin([memfd])
-    await preservation.preserveIn(session as number, memfd)
+    expect(await preservation.preserveIn(new Map([[memfd, session as number]]), 0)).toEqual(new Map())
   }
   expect(await preservation.keepTogether(parts)).toEqual(new Map())
 }

@@ -14,12 +14,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import path from 'node:path'
 import { native } from '../../native'
-import { NotInTime } from '../../src/broker/worker/errors'
+import { NotInTime, WorkerLost } from '../../src/broker/worker/errors'
 import { operateOnFile } from '../../src/broker/worker/file-operation'
-import { encodeRequest } from '../../src/broker/worker/request'
+import { encodeRequest, u32, u64 } from '../../src/broker/worker/request'
 import { type WaitBudget, WorkerPool } from '../../src/broker/worker/worker-pool'
 import { sameFds, settledFds } from '../support/leaks-nothing'
 import { until } from '../support/test-broker'
@@ -147,6 +147,55 @@ test('a budget pays for sleep in its function of the kernel alone, in all jobs t
   expect(await close(budget)).toMatchObject({ kind: 'late' })
   expect(budget.leftMs).toBeLessThanOrEqual(0)
   closeSync(own)
+})
+
+describe('a row', () => {
+  let own: number
+  beforeEach(() => {
+    own = openSync('/dev/null', 'r')
+  })
+  afterEach(() => closeSync(own))
+  /** No session of any kernel: each is refused at once. */
+  const run = (count: number, patience: Omit<Parameters<WorkerPool['runRow']>[1], 'request' | 'jobs'> = {}) =>
+    pool.runRow(uid, {
+      request: isLast => encodeRequest('preserve', [u64(0), u32(isLast ? 1 : 0)]),
+      jobs: Array.from({ length: count }, (_, index) => ({ fds: [own, own], blame: `file ${index}` })),
+      ...patience,
+    })
+  const signal = (name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL') => process.kill(pool.pids[0]!, name)
+  const refused = -constants.errno.ENOTTY
+  const unbegun = (count: number) => Array(count).fill(undefined)
+
+  test('is done by one worker, and each has its own result', async () => {
+    for (const count of [1, 100, 2]) expect(await run(count)).toEqual(Array(count).fill(refused))
+    expect(pool.pids).toHaveLength(1)
+    expect(readdirSync(`/proc/${pool.pids[0]}/fd`).sort()).toEqual(['0', '1', '2', '3', '4'])
+  })
+
+  test('ends after the first one when it is not to go on', async () => {
+    let looks = 0
+    signal('SIGSTOP')
+    const goesOn = () => {
+      looks++
+      return false
+    }
+    const results = run(100, { budget: { asleepIn: 'nothing', leftMs: 1 }, goesOn })
+    await until(() => looks > 0, 'the pool looks')
+    signal('SIGCONT')
+    expect(await results).toEqual([refused, ...unbegun(99)])
+    expect(await run(2)).toEqual([refused, refused])
+  })
+
+  test('whose worker is late or lost costs the one that it was at', async () => {
+    await run(100)
+    signal('SIGSTOP')
+    expect(await run(100, { stuckMs: 200 })).toEqual([expect.any(NotInTime), ...unbegun(99)])
+    await run(100)
+    signal('SIGSTOP')
+    const lost = run(100)
+    signal('SIGKILL')
+    expect(await lost).toEqual([expect.any(WorkerLost), ...unbegun(99)])
+  })
 })
 
 test('a worker that is ended from outside costs its job, not the pool', async () => {

@@ -3,7 +3,13 @@ import type { Extent } from '../../../protocol/table'
 import { GiB, MiB } from '../../../protocol/units'
 import { operateOnFile } from '../worker/file-operation'
 import { presentPages } from '../worker/present-pages'
-import { endSession, preserveFile, preserveWaitsIn } from '../worker/preserve-file'
+import {
+  endSession,
+  type FileInSession,
+  type PreserveLimits,
+  preserveFiles,
+  preserveWaitsIn,
+} from '../worker/preserve-file'
 import type { WaitBudget, WorkerPool } from '../worker/worker-pool'
 
 /**
@@ -30,8 +36,16 @@ export interface FileWork {
   sync(uid: number, fd: number): Promise<void>
   /** Frame numbers of its huge pages, at most presentPagesMax of them; 0 for a hole, which stays one. */
   pages(uid: number, fd: number, offset: number, length: number, pageBytes: number): Promise<number[]>
-  /** Adds it to a session of the kernel's Live Update Orchestrator. budget: for files of an owner together. */
-  preserve(uid: number, fd: number, session: number, token: number, budget?: WaitBudget): Promise<void>
+  /**
+   * Adds each to its session of the kernel's Live Update Orchestrator. Returns why not, or 0, of each; undefined: not begun, and
+   * the first one is never left so.
+   */
+  preserve(
+    uid: number,
+    files: readonly FileInSession[],
+    token: number,
+    limits?: PreserveLimits,
+  ): Promise<(number | Error | undefined)[]>
   /** Closes such a session, which it takes over. A failure leaves it open. */
   endSession(uid: number, session: number): Promise<void>
 }
@@ -93,8 +107,13 @@ export class WorkerFiles implements FileWork {
     return presentPages(this.pool, uid, fd, { offset, length, pageBytes }, memoryMs, lockMs)
   }
 
-  preserve(uid: number, fd: number, session: number, token: number, budget?: WaitBudget): Promise<void> {
-    return preserveFile(this.pool, uid, { fd, session, token }, lockMs, budget)
+  preserve(
+    uid: number,
+    files: readonly FileInSession[],
+    token: number,
+    limits?: PreserveLimits,
+  ): Promise<(number | Error | undefined)[]> {
+    return preserveFiles(this.pool, uid, files, token, lockMs, limits)
   }
 
   endSession(uid: number, session: number): Promise<void> {

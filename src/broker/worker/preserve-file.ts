@@ -1,37 +1,52 @@
 import { closeSync, fstatSync } from 'node:fs'
-import { check } from '../../../native'
-import { NotInTime } from './errors'
-import { encodeRequest, u64 } from './request'
+import { SystemError } from '../../../native'
+import { encodeRequest, u32, u64 } from './request'
 import type { Owner, WaitBudget, WorkerPool } from './worker-pool'
 
 /** The kernel's function that waits for the inode's lock. While that works, or waits for anything else, it is in another one. */
 export const preserveWaitsIn = 'memfd_luo_preserve'
 
+/** A file, and the session that it is added to. */
+export interface FileInSession {
+  readonly fd: number
+  readonly session: number
+}
+
+/** What stops a worker that preserves files of an owner. */
+export interface PreserveLimits {
+  /** For waits for the inodes' locks. */
+  readonly budget?: WaitBudget
+  /** false: no more files begin. */
+  readonly goesOn?: () => boolean
+}
+
 /**
- * Adds a file to a session of the kernel's Live Update Orchestrator, under a token, in a worker: the kernel takes the inode's
- * lock, and fills the file's holes. It takes as long as the kernel works on it. stuckMs: it may sleep for so long without work.
- * budget: for its waits for the lock.
- * @throws SystemError with the kernel's errno, or when no worker can start
- * @throws NotInTime when it has not come back. The kernel may still do it
+ * Adds each file to its session of the kernel's Live Update Orchestrator, under a token, in a worker: the kernel takes the
+ * inode's lock, and fills the file's holes. It takes as long as the kernel works on it. stuckMs: it may sleep for so long
+ * without work. Returns 0 or the error of each; NotInTime: the kernel may still do it. undefined: not begun, and the first one
+ * is never left so.
+ * @throws SystemError when no worker can start
  */
-export async function preserveFile(
+export async function preserveFiles(
   pool: WorkerPool,
   owner: Owner,
-  { fd, session, token }: { fd: number; session: number; token: number },
+  files: readonly FileInSession[],
+  token: number,
   stuckMs: number,
-  budget?: WaitBudget,
-): Promise<void> {
-  const { dev, ino } = fstatSync(fd)
-  const outcome = await pool.run(owner, {
-    request: encodeRequest('preserve', [u64(token)]),
-    fds: [fd, session],
-    deadlineMs: Number.POSITIVE_INFINITY,
+  limits: PreserveLimits = {},
+): Promise<(number | Error | undefined)[]> {
+  const results = await pool.runRow(owner, {
+    request: isLast => encodeRequest('preserve', [u64(token), u32(isLast ? 1 : 0)]),
+    jobs: files.map(({ fd, session }) => {
+      const { dev, ino } = fstatSync(fd)
+      return { fds: [fd, session], blame: `file ${dev}:${ino}` }
+    }),
     stuckMs,
-    budget,
-    blame: `file ${dev}:${ino}`,
+    ...limits,
   })
-  if (outcome.kind === 'late') throw new NotInTime('ioctl', 'the kernel has not preserved a file in time')
-  check('ioctl', outcome.status)
+  return results.map(result =>
+    typeof result === 'number' && result < 0 ? new SystemError('ioctl', result) : result,
+  )
 }
 
 /**

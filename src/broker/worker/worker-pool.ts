@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { native, workerFile } from '../../../native'
 import { NotInTime } from './errors'
 import { FairQueue } from './fair-queue'
-import { WorkerProcess } from './worker-process'
+import { type Order, WorkerProcess } from './worker-process'
 
 /** The owner who pays for a job; jobs have their turns by owner. A uid, if it is one's job. */
 export type Owner = number | string
@@ -13,7 +13,16 @@ export interface WaitBudget {
   leftMs: number
 }
 
-interface Job {
+/** How long the pool waits for a worker. */
+interface Patience {
+  /** If the kernel tells a worker nothing for so long, the worker is stuck. For jobs that show their steps. */
+  stuckMs?: number
+  budget?: WaitBudget | undefined
+  /** Of a row: false once no more of it is to begin. */
+  goesOn?: (() => boolean) | undefined
+}
+
+interface Job extends Patience {
   request: Uint8Array
   /** Borrowed: the worker gets copies. While it is stuck with them, their files count as held. */
   fds?: readonly number[]
@@ -21,11 +30,15 @@ interface Job {
   copied?: () => void
   /** Milliseconds from the call on. They include waiting for a turn. Infinity: as long as it takes. */
   deadlineMs: number
-  /** If the kernel tells a worker nothing for so long, the worker is stuck. For jobs that show their steps. */
-  stuckMs?: number
-  budget?: WaitBudget | undefined
   /** The cause if the worker never ends: a file. Default: the owner. */
   blame?: Owner
+}
+
+/** Jobs that are alike: a worker does one after another. */
+interface Row extends Patience {
+  /** Of each. All are of one length. */
+  request(isLast: boolean): Uint8Array
+  readonly jobs: readonly Required<Pick<Job, 'fds' | 'blame'>>[]
 }
 
 type Outcome =
@@ -49,6 +62,9 @@ const abandonedPerOwnerMax = 12
 const abandonedMax = 128
 /** The pool keeps workers for the next job: one always, others for so long. */
 const idleMs = 1000
+/** Of a row, as native/src/worker_main.cc has it: the bytes of a status, and that of a job which was not begun. */
+const statusBytes = 4
+const notBegun = 1
 /** Time between two looks where a worker sleeps: the first, which doubles, and the longest. */
 const budgetLookMs = 2
 const budgetLookMsMax = 32
@@ -89,34 +105,80 @@ export class WorkerPool {
   /** @throws SystemError when no worker can start; NotInTime, at once, while too many are stuck by the same fault */
   async run(owner: Owner, job: Job): Promise<Outcome> {
     const blame = job.blame ?? owner
-    this.checkAbandoned(owner, blame)
+    const check = () => {
+      const refusal = this.refusal(owner, blame)
+      if (refusal) throw refusal
+    }
+    check()
     const expires = performance.now() + job.deadlineMs
     return this.queue.run(owner, async () => {
       if (performance.now() >= expires)
         return { kind: 'late', found: Buffer.alloc(0), pid: 0, gone: Promise.resolve() }
-      this.checkAbandoned(owner, blame)
-      const fds: number[] = []
-      let worker: WorkerProcess
-      try {
-        for (const fd of job.fds ?? []) fds.push(native.dupFd(fd))
-        worker = this.idle.pop() ?? this.spawn()
-        job.copied?.()
-      } catch (error) {
-        for (const fd of fds) closeSync(fd)
-        throw error
-      }
-      return this.runOn(worker, job, fds, expires, { owner, blame })
+      check()
+      const { request, fds = [] } = job
+      const { worker, orders } = this.begin([{ request, fds }])
+      job.copied?.()
+      return this.runOn(worker, orders, job, () => ({ owner, blame }), expires)
     })
+  }
+
+  /**
+   * Returns the status of each job, or why it failed. undefined: it was not begun, as one before it was late, or the row does not
+   * go on; of those nobody has the descriptors. The first one always has a result.
+   * @throws SystemError when no worker can start
+   */
+  runRow(owner: Owner, row: Row): Promise<(number | Error | undefined)[]> {
+    return this.queue.run(owner, async () => {
+      const { jobs } = row
+      const results: (number | Error | undefined)[] = jobs.map(({ blame }) => this.refusal(owner, blame))
+      const open = [...jobs.keys()].filter(index => results[index] === undefined)
+      if (open.length === 0) return results
+      const [more, last] = [row.request(false), row.request(true)]
+      const { worker, orders } = this.begin(
+        open.map(index => ({ request: index === open.at(-1) ? last : more, fds: jobs[index]!.fds })),
+      )
+      const doneIn = (found: Buffer) => found.length / statusBytes
+      const faultAt = (found: Buffer) => ({ owner, blame: jobs[open[doneIn(found)] ?? open[0]!]!.blame })
+      const { found, failure } = await this.runOn(worker, orders, row, faultAt).then(
+        outcome => ({ found: outcome.found, failure: outcome.kind === 'late' ? late() : undefined }),
+        lost => ({ found: worker.found, failure: lost as Error }),
+      )
+      const untaken = Math.floor(worker.untakenBytes / last.length)
+      const begun = Math.max(1, open.length - untaken)
+      for (const [at, index] of open.entries()) {
+        const status = at < doneIn(found) ? found.readInt32LE(at * statusBytes) : failure
+        if (at < begun && status !== notBegun) results[index] = status
+      }
+      return results
+    })
+  }
+
+  /** A worker, and orders with copies of the descriptors. @throws SystemError */
+  private begin(orders: readonly Order[]): { worker: WorkerProcess; orders: Order[] } {
+    const copies: number[] = []
+    try {
+      const copied = orders.map(({ request, fds }) => ({
+        request,
+        fds: fds.map(fd => {
+          const copy = native.dupFd(fd)
+          copies.push(copy)
+          return copy
+        }),
+      }))
+      return { worker: this.idle.pop() ?? this.spawn(), orders: copied }
+    } catch (error) {
+      for (const fd of copies) closeSync(fd)
+      throw error
+    }
   }
 
   private async runOn(
     worker: WorkerProcess,
-    job: Job,
-    fds: readonly number[],
-    expires: number,
-    fault: { owner: Owner; blame: Owner },
+    orders: readonly Order[],
+    { stuckMs = Number.POSITIVE_INFINITY, budget, goesOn }: Patience,
+    faultAt: (found: Buffer) => { owner: Owner; blame: Owner },
+    expires = Number.POSITIVE_INFINITY,
   ): Promise<Outcome> {
-    const { stuckMs = Number.POSITIVE_INFINITY, budget } = job
     let lookMs = budget ? budgetLookMs : stuckMs / 2
     let timer: NodeJS.Timeout | undefined
     let answered = false
@@ -124,6 +186,7 @@ export class WorkerPool {
       let seen = { steps: -1, at: performance.now() }
       const look = () => {
         const now = performance.now()
+        if (goesOn?.() === false) worker.stop()
         const { steps, pid } = worker.progress
         if (steps !== seen.steps || worker.isRunnable) seen = { steps, at: now }
         // Never more than was to pass: this process may have stood still while the worker worked.
@@ -134,8 +197,9 @@ export class WorkerPool {
           wait()
           return
         }
+        worker.kill()
         const { found } = worker
-        this.abandon(worker, fault)
+        this.abandoned.set(worker, faultAt(found))
         resolve({ kind: 'late', found, pid, gone: worker.ended })
       }
       const wait = () => {
@@ -147,7 +211,7 @@ export class WorkerPool {
       wait()
     })
     try {
-      const done = worker.run(job.request, fds).then(status => {
+      const done = worker.run(orders).then(status => {
         answered = true
         return { kind: 'done', status, found: worker.found } as const
       })
@@ -160,8 +224,8 @@ export class WorkerPool {
     }
   }
 
-  /** @throws NotInTime */
-  private checkAbandoned(owner: Owner, blame: Owner): void {
+  /** While too many are stuck. */
+  private refusal(owner: Owner, blame: Owner): NotInTime | undefined {
     const faults = [...this.abandoned.values()]
     const isLeft = (max: number, counts: (fault: { owner: Owner; blame: Owner }) => boolean) =>
       faults.filter(counts).length < max
@@ -171,9 +235,9 @@ export class WorkerPool {
       (typeof owner !== 'number' ||
         (isLeft(abandonedPerOwnerMax, fault => fault.owner === owner) &&
           isLeft(abandonedMax, fault => typeof fault.owner === 'number')))
-    if (mayRun) return
+    if (mayRun) return undefined
     const whose = typeof owner === 'number' ? ` for uid ${owner}` : ''
-    throw new NotInTime('worker', `an earlier operation${whose} is still waiting for the kernel`)
+    return new NotInTime('worker', `an earlier operation${whose} is still waiting for the kernel`)
   }
 
   private spawn(): WorkerProcess {
@@ -202,11 +266,6 @@ export class WorkerPool {
     }, idleMs)
   }
 
-  private abandon(worker: WorkerProcess, fault: { owner: Owner; blame: Owner }): void {
-    this.abandoned.set(worker, fault)
-    worker.kill()
-  }
-
   close(): void {
     if (this.closed) return
     this.closed = true
@@ -215,3 +274,5 @@ export class WorkerPool {
     for (const worker of this.workers) worker.kill()
   }
 }
+
+const late = () => new NotInTime('worker', 'the kernel has not come back to a worker in time')

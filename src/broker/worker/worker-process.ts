@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, ftruncateSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { ExitWatch, native, Socket } from '../../../native'
 import { KiB } from '../../../protocol/units'
 import { WorkerLost } from './errors'
@@ -10,6 +10,7 @@ const reapEveryMs = 100
 // As native/src/worker_area.hh has it.
 const areaBytes = 64 * KiB
 const areaHeadBytes = 16
+const stoppedAt = 12
 
 /** A worker's progress in its present job. */
 interface Progress {
@@ -21,23 +22,34 @@ interface Progress {
   used: number
 }
 
+export interface Order {
+  readonly request: Uint8Array
+  readonly fds: readonly number[]
+}
+
 /** One membroker-worker and the broker's end of it. It owns its descriptors. It has `ended` once it is killed or lost, and reaped. */
 export class WorkerProcess {
   readonly ended: Promise<void>
+  /** Of its orders, those that the worker had not taken when it was killed or lost. Nobody has their descriptors. */
+  untakenBytes = 0
   private socket: Socket | undefined
+  /** The worker's end: a worker that is stuck takes nothing out of it any more. */
+  private other: number | undefined
   private area: number | undefined
   private pidfd: number | undefined
   private pending: { resolve(status: number): void; reject(error: Error): void } | undefined
   private answer: Buffer = Buffer.alloc(0)
+  private lastFound: Buffer = Buffer.alloc(0)
 
   /** Adopts the descriptors and the process, also if it fails. */
   private constructor(
     readonly pid: number,
     pidfd: number,
-    socket: number,
+    [socket, other]: readonly [number, number],
     area: number,
   ) {
     this.area = area
+    this.other = other
     this.pidfd = pidfd
     let end = () => {}
     this.ended = new Promise(resolve => {
@@ -51,8 +63,7 @@ export class WorkerProcess {
         end()
       })
     } catch (error) {
-      closeSync(socket)
-      closeSync(area)
+      for (const fd of [socket, other, area]) closeSync(fd)
       endUnwatched(pid)
       throw error
     }
@@ -81,25 +92,32 @@ export class WorkerProcess {
       ftruncateSync(area, areaBytes)
       const [socket, other] = native.socketPair().map(adopt) as [number, number]
       const { pid, pidfd } = native.spawnWorker(executable, other, area)
-      own.splice(0, 2)
-      return new WorkerProcess(pid, pidfd, socket, area)
+      own.length = 0
+      return new WorkerProcess(pid, pidfd, [socket, other], area)
     } finally {
       for (const fd of own) closeSync(fd)
     }
   }
 
-  /** Runs one job at a time. Adopts fds. Rejects when the worker has ended. */
-  run(request: Uint8Array, fds: readonly number[]): Promise<number> {
+  /** Runs one job at a time, of orders that the last one's answer counts for. Adopts their fds. Rejects when the worker has ended. */
+  run(orders: readonly Order[]): Promise<number> {
     if (!this.socket) {
-      for (const fd of fds) closeSync(fd)
+      for (const { fds } of orders) for (const fd of fds) closeSync(fd)
+      this.lastFound = Buffer.alloc(0)
       return Promise.reject(new WorkerLost())
     }
     const { socket } = this
+    writeSync(this.area!, Buffer.alloc(areaHeadBytes), 0, areaHeadBytes, 0)
     return new Promise((resolve, reject) => {
       this.pending = { resolve, reject }
       // This closes the descriptors in any case; the worker's end shows a fault of the socket.
-      socket.send(request, fds)
+      for (const { request, fds } of orders) socket.send(request, fds)
     })
+  }
+
+  /** The worker begins no more orders of its job, but for the first. */
+  stop(): void {
+    if (this.area !== undefined) writeSync(this.area, Buffer.of(1), 0, 1, stoppedAt)
   }
 
   get progress(): Progress {
@@ -107,9 +125,9 @@ export class WorkerProcess {
     return { steps: head.readUInt32LE(0), pid: head.readUInt32LE(4), used: head.readUInt32LE(8) }
   }
 
-  /** A copy of the job's results so far. */
+  /** A copy of the job's results so far, also after its end. */
   get found(): Buffer {
-    return this.read(areaHeadBytes, this.progress.used)
+    return this.area === undefined ? this.lastFound : this.read(areaHeadBytes, this.progress.used)
   }
 
   get isKilled(): boolean {
@@ -149,8 +167,15 @@ export class WorkerProcess {
   }
 
   private drop(): void {
+    this.untakenBytes += this.socket?.queuedBytes ?? 0
     this.socket?.close()
     this.socket = undefined
+    if (this.other !== undefined) {
+      this.untakenBytes += native.discardUnread(this.other)
+      closeSync(this.other)
+    }
+    this.other = undefined
+    this.lastFound = this.found
     if (this.area !== undefined) closeSync(this.area)
     this.area = undefined
     this.pending?.reject(new WorkerLost())

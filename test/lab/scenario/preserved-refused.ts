@@ -97,7 +97,10 @@ async function preserveInstead(
   const [session] = await createSessions(range, [id])
   if (typeof session !== 'number') throw session
   const work = new WorkerFiles(new WorkerPool())
-  for (const [token, fd] of files) await work.preserve(0, fd, session, token)
+  for (const [token, fd] of files) {
+    const [result] = await work.preserve(0, [{ fd, session }], token)
+    if (result !== 0) throw result
+  }
 }
 
 async function limitMemory(host: Host): Promise<void> {

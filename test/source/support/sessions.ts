@@ -35,10 +35,19 @@ export class Sessions {
   readonly kernel: ConstructorParameters<typeof RetrievedSessions>[2]
   readonly retrieved: RetrievedSessions
   private readonly files = {
-    preserve: async (_uid, _fd, session, _token, budget) => {
-      this.asked.push(this.partOf.get(session)!)
-      await this.onPreserve(budget)
-      this.perform('preserve', 'work')
+    preserve: async (_uid, files, _token, limits = {}) => {
+      const results: (number | Error | undefined)[] = files.map(() => undefined)
+      for (const [index, { session }] of files.entries()) {
+        if (index > 0 && limits.goesOn?.() === false) break
+        this.asked.push(this.partOf.get(session)!)
+        await this.onPreserve(limits.budget)
+        const failure = this.failures.get('preserve')
+        results[index] = failure ?? 0
+        if (failure === undefined) this.done.push('work')
+        else if (failure instanceof NotInTime) break
+        if (limits.budget && limits.budget.leftMs <= 0) break
+      }
+      return results
     },
     endSession: async (_uid: number, session: number) => {
       this.perform('endSession')

@@ -1,12 +1,12 @@
 import { close } from 'node:fs'
 import { native } from '../../../../native'
 import type { Call } from '../../../../protocol/wire/responder'
-import { isEnvironment, onlyEnvironment, SourceError } from '../../failure'
+import { onlyEnvironment, SourceError } from '../../failure'
 import type { FdStore } from '../../service/fd-store'
 import type { Part, Session } from '../../service/inherited'
 import { unread } from '../../service/paced-queue'
 import { NotInTime } from '../../worker/errors'
-import type { WaitBudget } from '../../worker/worker-pool'
+import type { PreserveLimits } from '../../worker/preserve-file'
 import type { FileWork } from '../file-work'
 import { createSessions, token } from './live-sessions'
 import { type Failures, piecesOf } from './retrieved-sessions'
@@ -100,27 +100,37 @@ export class Preservation {
       this.askForLeaving()
       const [session] = await this.begin([memfd])
       if (typeof session !== 'number') throw session
-      await this.preserveIn(session, memfd)
+      const failures = await this.preserveIn(new Map([[memfd, session]]), memfd.uid)
+      for (const failure of failures.values()) throw failure
     }
     await this.keep(memfd, call)
   }
 
   /**
-   * Has the kernel preserve a memfd in a session of begin(), which it takes over. Until keepEach() or keepTogether() that ends with
-   * this broker. budget: of its owner. @throws SourceError, SystemError, NotInTime
+   * Has the kernel preserve memfds of an owner, each in a session of begin(). Until keepEach() or keepTogether() those end with this
+   * broker. Returns what can't be preserved, and why. Those that it did not begin stay in sessions, and the caller's.
    */
-  async preserveIn(session: number, { part, fd, uid }: Memfd, budget?: WaitBudget): Promise<void> {
-    try {
-      await this.files.preserve(uid, fd, session, token, budget)
-    } catch (error) {
-      if (error instanceof NotInTime) this.late.add(part)
-      void this.files.endSession(uid, session).catch(failure => {
-        onlyEnvironment(failure)
-        return closeLater(session)
-      })
-      throw explained(error, uid)
+  async preserveIn(sessions: Map<Memfd, number>, uid: number, limits?: PreserveLimits): Promise<Failures> {
+    const failures: Failures = new Map()
+    const all = [...sessions]
+    const files = all.map(([{ fd }, session]) => ({ fd, session }))
+    const results = await this.files.preserve(uid, files, token, limits).catch(error => all.map(() => error))
+    for (const [index, [memfd, session]] of all.entries()) {
+      const result = results[index]
+      if (result === undefined) continue
+      sessions.delete(memfd)
+      if (result === 0) this.enter(memfd.part, session)
+      else {
+        onlyEnvironment(result)
+        if (result instanceof NotInTime) this.late.add(memfd.part)
+        void this.files.endSession(uid, session).catch(failure => {
+          onlyEnvironment(failure)
+          return closeLater(session)
+        })
+        failures.set(memfd.part, explained(result, uid))
+      }
     }
-    this.enter(part, session)
+    return failures
   }
 
   /**
@@ -155,7 +165,7 @@ export class Preservation {
       const { memfd, session } = begun[index]!
       if (typeof result === 'number') this.enter(memfd.part, session)
       else {
-        failures.set(memfd.part, explained(result, memfd.uid) as NodeJS.ErrnoException)
+        failures.set(memfd.part, explained(result, memfd.uid))
         await closeLater(session)
       }
     }
@@ -352,9 +362,8 @@ const readOnly = () =>
 /** The kernel does not preserve a memfd. */
 export class NotPreserved extends SourceError {}
 
-function explained(error: unknown, uid: number): unknown {
-  if (!isEnvironment(error)) return error
-  const { code } = error as NodeJS.ErrnoException
+function explained(error: NodeJS.ErrnoException, uid: number): NodeJS.ErrnoException {
+  const { code } = error
   return Object.assign(
     new NotPreserved(`the kernel does not preserve the memfd of uid ${uid} (${code})`, { cause: error }),
     { code },

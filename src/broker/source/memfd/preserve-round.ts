@@ -77,25 +77,31 @@ export class PreserveRound {
 
   /** Takes out of sessions what it uses. */
   private async preserveIn(sessions: Map<Memfd, number>, uid: number, budget: WaitBudget): Promise<void> {
-    const { next, failures, asked } = this
+    const { next, failures, asked, host } = this
     const beside: Promise<void>[] = []
+    // An owner may have kept the kernel waiting meanwhile, and others have taken the memory.
+    const goesOn = () => !host.over?.aborted && performance.now() - this.checkedAt <= roomMs
     const preserveLeft = async () => {
-      for (const [memfd, session] of sessions) {
-        if (this.host.over?.aborted) return
-        // An owner may have kept the kernel waiting meanwhile, and others have taken the memory.
-        if (performance.now() - this.checkedAt > roomMs) this.checkRoom()
-        const { part } = memfd
-        if (failures.has(part)) continue
+      while (!host.over?.aborted) {
+        if (!goesOn()) this.checkRoom()
+        const left = [...sessions].filter(([{ part }]) => !failures.has(part))
+        if (left.length === 0) return
         if (budget.leftMs <= 0) {
-          failures.set(part, tooLong(uid))
-          continue
+          for (const [{ part }] of left) failures.set(part, tooLong(uid))
+          return
         }
-        sessions.delete(memfd)
-        asked.add(memfd)
-        await next.preserveIn(session, memfd, budget).catch(error => this.fail(memfd, error))
-        asked.delete(memfd)
-        const failure = failures.get(part)
-        if (failure && isKernelLate(failure)) while (beside.length < besideMax) beside.push(preserveLeft())
+        const row = left.slice(0, beside.length > 0 ? 1 : left.length)
+        for (const [memfd] of row) {
+          sessions.delete(memfd)
+          asked.add(memfd)
+        }
+        const unbegun = new Map(row)
+        const refused = await next.preserveIn(unbegun, uid, { budget, goesOn })
+        for (const [memfd] of row) asked.delete(memfd)
+        for (const [memfd, session] of unbegun) sessions.set(memfd, session)
+        for (const [part, failure] of refused) failures.set(part, failure)
+        if ([...refused.values()].some(isKernelLate))
+          while (beside.length < besideMax) beside.push(preserveLeft())
       }
     }
     await preserveLeft()
@@ -113,7 +119,12 @@ export class PreserveRound {
         refuse(error)
       }
     }
-    for (const memfd of asked) take(memfd, onlyEnvironment)
+    for (const memfd of asked)
+      take(memfd, error => {
+        onlyEnvironment(error)
+        // A row has others behind the one that the kernel is at: they are to be looked at first.
+        this.checkedAt = Number.NEGATIVE_INFINITY
+      })
     for (const memfd of this.memfds)
       if (!asked.has(memfd) && !failures.has(memfd.part) && !next.has(memfd.part))
         take(memfd, error => this.fail(memfd, error))
