@@ -12,6 +12,7 @@
 //   rename OLD NEW   of what is in the store                                 -> "renamed NEW"
 //   drop NAME        out of the store                                        -> "dropped NAME"
 //   store            -> "store NAME NAME ..."
+//   quiet            of datagrams only those that say READY=1 are printed from now on -> "quiet"
 //
 //   each datagram    -> "notify N TEXT", with N descriptors, and '|' for line breaks; what is from nobody we started is
 //                       "stranger ..."
@@ -43,6 +44,7 @@ static int stored;
 static int listener = -1;
 static pid_t service;
 static char deadly[256];
+static int quiet;
 
 static void die(const char* what) {
   perror(what);
@@ -168,6 +170,7 @@ static void heed(int notify) {
     if (keep) put(fdName, fds[i]);
     else close(fds[i]);
   }
+  if (quiet && strncmp(text, "READY=1", 7) != 0) return;
   for (char* at = text; *at; at++)
     if (*at == '\n') *at = '|';
   printf("%s %d %s\n", from == service ? "notify" : "stranger", count, text);
@@ -200,6 +203,9 @@ static void obey(char* line, char** variables, char** command) {
   } else if (strncmp(line, "drop ", 5) == 0) {
     removeNamed(argument);
     printf("dropped %s\n", argument);
+  } else if (strcmp(line, "quiet") == 0) {
+    quiet = 1;
+    printf("quiet\n");
   } else if (strcmp(line, "store") == 0) {
     printf("store");
     for (int i = 0; i < stored; i++) printf(" %s", store[i].name);
