@@ -142,14 +142,14 @@ test.each([
     'GoFailed',
     /kexec -e ended with 1: it is not possible/,
   ],
-  ['kexec hangs', '', { GO: 'hang' }, ['--within', '3000'], 'GoFailed', /kexec -e was ended by SIGKILL/],
+  ['kexec hangs', '', { GO: 'hang' }, ['--within', '10000'], 'GoFailed', /kexec -e was ended by SIGKILL/],
   [
     'kexec returns',
     '',
     {},
-    ['--within', '3000'],
+    ['--within', '10000'],
     'KernelNotReplaced',
-    /the kernel was not replaced within 3 s/,
+    /the kernel was not replaced within 10 s/,
   ],
   [
     'systemd refuses',
@@ -210,7 +210,7 @@ test('the command is stopped while participants save: the broker calls the updat
 
 test('the command is stopped before the kernel is on its way, until its time is over: the kernel does not go', async () => {
   const a = await host.participant('vm-a')
-  const within = 300
+  const within = 10_000
   const relay = new Relay(host.server, step => {
     if (step !== 'reply ProceedUpdate 1') return false
     child.kill('SIGSTOP')
@@ -223,16 +223,14 @@ test('the command is stopped before the kernel is on its way, until its time is 
   relay.close()
   expect([code, stderr]).toEqual([
     1,
-    expect.stringMatching(
-      /TooLate: 0\.3 s were over before kexec began; .* called off, and everybody runs\n$/,
-    ),
+    expect.stringMatching(/TooLate: 10 s were over before kexec began; .* called off, and everybody runs\n$/),
   ])
   await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -s -u'], a)
 })
 
 test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {
   const a = await host.participant('vm-a')
-  const { child, outcome, said } = host.update(['--within', '3000'])
+  const { child, outcome, said } = host.update(['--within', '10000'])
   await said('the host goes down')
   child.kill('SIGSTOP')
   expect(await a.next()).toEqual({ goesOn: 'the kernel was not replaced in time' })
@@ -250,7 +248,7 @@ test('the command is stopped before its last program begins: that ends before th
     return false
   })
   await relay.listen()
-  const args = ['--within', String(stoppedMs + 3_500)]
+  const args = ['--within', String(stoppedMs + 10_000)]
   const { child, outcome } = host.update(args, { GO: 'hang' }, [], relay.socket)
   await until(() => isStopped, 'the kernel may go')
   await new Promise(resolve => setTimeout(resolve, stoppedMs))

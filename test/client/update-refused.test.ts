@@ -242,7 +242,7 @@ test('a tenant holds it up until the deadline, or not at all where it is ignored
   if (!needsRoot('a participant of another uid')) return
   await silentTenant('db')
   const a = await host.participant('vm-a')
-  const late = await host.update(['--ignore', 'db/*', '--deadline', '200']).outcome
+  const late = await host.update(['--ignore', 'db/*', '--deadline', '10000']).outcome
   expect(late.code).toBe(1)
   expect(late.stderr).toMatch(
     /NotReady: db \(pid \d+, uid 65534\) is late; the update is called off, and everybody runs/,

@@ -53,13 +53,13 @@ withQemu(qemu => {
   })
 
   test('QEMU that hangs is not waited for: the stop says so, and SIGTERM ends it', async () => {
-    scene.write('vm-1', { more: '[deadline]\nanswer_ms = 3000\nsave_ms = 3000\npowerdown_ms = 3000\n' })
+    scene.write('vm-1', { more: '[deadline]\nanswer_ms = 10000\n' })
     const run = await scene.counting('vm-1')
     const { qemuPid } = await scene.vm('vm-1')
     process.kill(qemuPid as number, 'SIGSTOP')
     expect(await scene.stop('vm-1')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/did not answer within 3000 ms/),
+      stderr: expect.stringMatching(/did not answer within 10000 ms/),
     })
     process.kill(qemuPid as number, 'SIGCONT')
     await run.countsOn()
@@ -183,7 +183,7 @@ withQemu(qemu => {
     expect([left, left + 1]).toContain(waits.counters[0])
     await scene.stop('vm-1', '--save')
     // One that outlasts start_ms ends the run, and nothing else.
-    scene.write('vm-1', { more: '[deadline]\nstart_ms = 500\n' })
+    scene.write('vm-1', { more: '[deadline]\nstart_ms = 10000\n' })
     await scene.ctl('freeze', 'the host is updated')
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 1,

@@ -37,6 +37,8 @@ const cases = Object.entries(commands).flatMap(([verb, sent]) =>
   ),
 )
 const atOnce = 8
+/** For a QEMU that hangs. One that does not is within them, also on a busy machine. */
+const deadlines = (verb: string) => `answer_ms = 10000\n${verb === 'resume' ? 'start_ms = 15000\n' : ''}`
 const documented = new Set(
   [
     ...readFileSync(path.join(packageRoot, 'docs/vm.md'), 'utf8').matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm),
@@ -57,18 +59,20 @@ withQemu(qemu => {
         ? nonsensicalQemu(qemu, command, file)
         : faultyQemu(qemu, command, fault, file)
     const faulty = scene.program(`${name}.qemu`, program)
-    const write = (vm: string) =>
+    const write = (vm: string, deadline = '') =>
       scene.write(name, {
         vm,
         memory: '[[memory]]\nbytes = "4MiB"\n',
-        more: '[state]\nbytes = "1MiB"\n[deadline]\nanswer_ms = 4000\nstart_ms = 15000\nsave_ms = 6000\npowerdown_ms = 500\n',
+        more: `[state]\nbytes = "1MiB"\n[deadline]\npowerdown_ms = 500\n${deadline}`,
       })
-    write(`qemu = "${faulty}"`)
     const isStart = verb === 'start' || verb === 'resume'
     if (verb === 'resume') {
-      await scene.counting(name)
+      write('')
+      const first = await scene.counting(name)
       expect(await scene.stop(name, '--save')).toMatchObject({ code: 0 })
+      await first.outcome
     }
+    write(`qemu = "${faulty}"`, fault === 'hangs' ? deadlines(verb) : '')
     if (isStart) writeFileSync(file, '')
     const run = isStart ? scene.run(name) : await scene.counting(name)
     if (!isStart) writeFileSync(file, '')
@@ -124,12 +128,12 @@ withQemu(qemu => {
     if (run.ended) expect(['failed', 'saved', 'stopped']).toContain(state)
   }
 
-  test('each of them', async () => {
-    const waiting = [...cases.entries()]
+  test.each<Fault>(['dies', 'hangs', 'talks nonsense'])('QEMU %s at each of them', async fault => {
+    const waiting = [...cases.entries()].filter(([, each]) => each.fault === fault)
     const failures: string[] = []
     const work = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
-        const [index, { verb, command, fault }] = next
+        const [index, { verb, command }] = next
         await meet(`vm-${index}`, verb, command, fault).catch(error =>
           failures.push(`${verb} ${command} ${fault}: ${error.message}`),
         )

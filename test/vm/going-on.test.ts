@@ -83,7 +83,7 @@ withQemu(qemu => {
     writeFileSync(refuses, '')
     scene.write('vm-1', {
       vm: `qemu = "${scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))}"`,
-      more: '[deadline]\nanswer_ms = 3000\n',
+      more: '[deadline]\nanswer_ms = 10000\n',
     })
     const run = scene.run('vm-1')
     await run.says(/the guest stays paused: QEMU does not let it go on/)

@@ -44,7 +44,7 @@ withQemu(() => {
     await switchesOff()
     expect((await run.outcome).code).toBe(0)
     const told = events.filter(name => name !== 'RESET')
-    expect(told).toEqual(['WAKEUP', 'POWERDOWN', 'POWERDOWN', 'SHUTDOWN'])
+    expect(told.join(' ')).toMatch(/^WAKEUP( POWERDOWN){2,} SHUTDOWN$/)
     expect(await scene.list()).toMatchObject([{ state: 'stopped', reason: null }])
   })
 })

@@ -32,7 +32,7 @@ qemu.stdio[3].pipe(monitor)
 }
 
 /**
- * A QEMU that gets a signal before anybody hears its words. What it said earlier is heard first.
+ * A QEMU that gets a signal before anybody hears its words. What it said earlier is heard first. Its pid is told then.
  * @param command it does not before it has this command
  */
 export function signalledQemu(
@@ -54,6 +54,7 @@ qemu.stdio[3].on('data', bytes => {
   const at = isDue ? bytes.indexOf(${JSON.stringify(words)}) : -1
   isOver = at >= 0
   if (isOver) qemu.kill('${signal}')
+  if (isOver) process.stderr.write('${signal} for QEMU ' + qemu.pid + '\\n')
   monitor.write(isOver ? bytes.subarray(0, bytes.indexOf('\\n', at) + 1) : bytes)
 })
 `,

@@ -220,7 +220,7 @@ withQemu(qemu => {
     scene.write('vm-1', {
       vm: `qemu = "${stubborn}"`,
       arguments: scene.monitorArguments,
-      more: '[deadline]\nanswer_ms = 3000\n',
+      more: '[deadline]\nanswer_ms = 10000\n',
     })
     const run = await scene.counting('vm-1')
     const qmp = await scene.monitor()

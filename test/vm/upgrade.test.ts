@@ -96,10 +96,8 @@ withQemu(qemu => {
   })
 
   test('whatever becomes of the new QEMU, the guest goes on in the old one, and its monitor is reached as before', async () => {
-    scene.write('vm-1', {
-      arguments: [...scene.monitorArguments, '-device', 'virtio-rng-pci'],
-      more: '[deadline]\nstart_ms = 4000\nsave_ms = 4000\nanswer_ms = 4000\n',
-    })
+    const file = { arguments: [...scene.monitorArguments, '-device', 'virtio-rng-pci'] }
+    scene.write('vm-1', file)
     const run = await scene.counting('vm-1')
     const { qemuPid } = await vm()
     const lacks = scene.program('lacks', `#!/bin/sh\necho "unsupported machine type" >&2\nexit 1\n`)
@@ -114,13 +112,19 @@ withQemu(qemu => {
       ...(['qmp_capabilities', 'qom-get', 'migrate-incoming'] as const).map(
         command => [command, faultyQemu(qemu, command, 'dies')] as const,
       ),
+      // As the guest is on its way to it.
+      ['is-killed', signalledQemu(qemu, '"return"', 'SIGKILL', 'migrate-incoming')] as const,
+    ].map(([name, text]) => scene.program(name, text))
+    const silent = [
       ['hangs', faultyQemu(qemu, 'qom-get', 'hangs')] as const,
       // As the guest is on its way to it.
       ['freezes', signalledQemu(qemu, '"return"', 'SIGSTOP', 'migrate-incoming')] as const,
-      ['is-killed', signalledQemu(qemu, '"return"', 'SIGKILL', 'migrate-incoming')] as const,
     ].map(([name, text]) => scene.program(name, text))
-    const faults = [...faulty, cannotLoad, cannotMap]
-    for (const other of [lacks, ...faults]) {
+    for (const other of [lacks, ...faulty, cannotLoad, cannotMap, ...silent]) {
+      scene.write(
+        'vm-1',
+        silent.includes(other) ? { ...file, more: '[deadline]\nanswer_ms = 10000\n' } : file,
+      )
       const { code, stderr } = await upgrade('--qemu', other)
       expect({ other, code, stderr }).toEqual({
         other,
@@ -138,6 +142,7 @@ withQemu(qemu => {
       qmp.close()
     }
     expect(readdirSync(scene.folder).filter(name => name.startsWith('monitor'))).toEqual(['monitor'])
+    scene.write('vm-1', file)
     expect(await upgrade()).toMatchObject({ code: 0 })
     await run.countsOn()
   })
@@ -181,20 +186,27 @@ withQemu(qemu => {
     scene.write('vm-1', {
       vm: `qemu = "${stubborn}"`,
       arguments: scene.monitorArguments,
-      more: '[deadline]\nsave_ms = 2000\nanswer_ms = 3000\n',
     })
     let run = await scene.counting('vm-1')
-    // It gets the whole guest, and never runs it.
+    // It is sent the whole guest, and never runs it.
     const freezes = scene.program('freezes', signalledQemu(qemu, '"return"', 'SIGSTOP', 'migrate-incoming'))
     const stick = async () => {
       writeFileSync(refuses, '')
-      expect(await upgrade('--qemu', freezes)).toMatchObject({
+      const qmp = await scene.monitor()
+      const status = async () => ((await qmp.execute('query-status')) as { status: string }).status
+      const frozen = () =>
+        [...run.stderr.matchAll(/^SIGSTOP for QEMU (\d+)$/gm)].map(([, pid]) => Number(pid))
+      const before = frozen().length
+      const upgrading = upgrade('--qemu', freezes)
+      await until(() => frozen().length > before, 'the new QEMU is frozen')
+      await until(async () => (await status()) === 'postmigrate', 'it is sent the whole guest')
+      process.kill(frozen().at(-1)!, 'SIGKILL')
+      expect(await upgrading).toMatchObject({
         code: 1,
         stderr: expect.stringMatching(/UpgradeFailed: the guest stays paused: .*cont: refused.*vm resume/),
       })
       expect(await vm()).toMatchObject({ state: 'paused', reason: expect.stringMatching(/cont: refused/) })
-      const qmp = await scene.monitor()
-      expect(await qmp.execute('query-status')).toMatchObject({ status: 'postmigrate' })
+      expect(await status()).toBe('postmigrate')
       qmp.close()
     }
     await stick()
@@ -273,8 +285,9 @@ withQemu(qemu => {
   })
 
   test('without the broker, and while it is frozen, an upgrade is refused; one under way needs it no more', async () => {
-    scene.write('vm-1', { more: '[deadline]\nstart_ms = 8000\n' })
+    scene.write('vm-1')
     const run = await scene.counting('vm-1')
+    scene.write('vm-1', { more: '[deadline]\nstart_ms = 15000\n' })
     await scene.ctl('freeze', 'for this test')
     expect(await upgrade()).toMatchObject({
       code: 1,
@@ -285,6 +298,7 @@ withQemu(qemu => {
     expect((await upgrade()).code).toBe(1)
     await run.countsOn()
     await scene.broker.start()
+    scene.write('vm-1')
     const go = path.join(scene.folder, 'go')
     const done = upgrade('--qemu', scene.program('slow', slowQemu(qemu, go, 'migrate-incoming')))
     await run.says(/asked to go on/)
