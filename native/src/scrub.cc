@@ -75,15 +75,14 @@ int Scrub::open(int fd, uint64_t offset, uint64_t length) {
 int Scrub::visit(uint64_t offset, uint64_t length) {
   if (file_.valid()) std::call_once(found_how_, [this] { findHow(); });
   const uint64_t end = offset + length;
-  while (offset < end) {
-    const Piece part = nextPart(offset, end);
+  for (uint64_t at = offset; at < end;) {
+    const Piece part = nextPart(at, end);
     if (part.length > 0) {
       if (const int error = zero(part.offset, part.length)) return error;
-      if (const int error = writeBack(part)) return error;
     }
-    offset = part.offset + part.length;
+    at = part.offset + part.length;
   }
-  return 0;
+  return writeBack({offset, length});
 }
 
 void Scrub::findHow() {
@@ -153,12 +152,15 @@ int Scrub::zero(uint64_t offset, uint64_t length) {
   return error;
 }
 
-/** Has the disk of a file take the zeros now. Otherwise the sync that follows would wait for all of them at once. */
-int Scrub::writeBack(const Piece& part) {
+/**
+ * Has the disk of a file take the zeros now. Otherwise the sync that follows would wait for all of them at once. Once for each
+ * chunk: a file may have an extent for every second page.
+ */
+int Scrub::writeBack(const Piece& chunk) {
   if (!file_.valid() || holes_ == Holes::kSeek) return 0;
   constexpr unsigned kAll = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-  const auto offset = static_cast<off64_t>(file_offset_ + part.offset);
-  return sync_file_range(file_.get(), offset, static_cast<off64_t>(part.length), kAll) < 0 ? -errno : 0;
+  const auto offset = static_cast<off64_t>(file_offset_ + chunk.offset);
+  return sync_file_range(file_.get(), offset, static_cast<off64_t>(chunk.length), kAll) < 0 ? -errno : 0;
 }
 
 }  // namespace membroker

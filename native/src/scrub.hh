@@ -28,7 +28,7 @@ class Scrub final : public Sweep {
   void ended() override { file_.reset(); }
 
   int zero(uint64_t offset, uint64_t length);
-  int writeBack(const Piece& part);
+  int writeBack(const Piece& chunk);
   /** The next part of the file that is no hole, at or after an offset, up to an end: that end where there is none. */
   Piece nextPart(uint64_t offset, uint64_t end);
   Piece nextData(uint64_t offset, uint64_t end) const;

@@ -10,6 +10,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -129,6 +130,34 @@ if (needsRoot('a filesystem of its own'))
       await native.scrub(fd, 0, MiB, 2)
       closeSync(fd)
       expect(readFileSync(image).includes(secret)).toBe(false)
+    } finally {
+      disk.dispose()
+    }
+  })
+
+/** Write operations that the disk of a file has ended. */
+function writesOf(file: string): number {
+  const { dev } = statSync(file)
+  const numbers = `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`
+  return Number(readFileSync(`/sys/dev/block/${numbers}/stat`, 'utf8').trim().split(/\s+/)[4])
+}
+
+if (needsRoot('a filesystem of its own'))
+  test('the disk of a file in pieces does not write each of them by itself', async () => {
+    const disk = Disk.make(path.join(directory, 'pieces'))
+    try {
+      const file = path.join(disk.folder, 'pieces')
+      runNow('fallocate', ['--length', String(16 * MiB), file])
+      const fd = openSync(file, 'r+')
+      const pieces = 2048
+      for (let piece = 0; piece < pieces; piece++)
+        writeSync(fd, Buffer.alloc(4096, 0xee), 0, 4096, piece * 8192)
+      runNow('sync', ['--file-system', file])
+      const before = writesOf(file)
+      await native.scrub(fd, 0, 16 * MiB, 2)
+      expect(writesOf(file) - before).toBeLessThan(pieces / 8)
+      expect(bytesOf(fd).every(byte => byte === 0)).toBe(true)
+      closeSync(fd)
     } finally {
       disk.dispose()
     }
