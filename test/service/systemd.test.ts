@@ -3,7 +3,7 @@
  * its first client, ready when its memory is, keeps clients' memory when it is killed, hangs or is restarted, memfd
  * ranges included, and takes a new configuration without a restart.
  */
-import { lstatSync } from 'node:fs'
+import { lstatSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OtherProcess } from '../support/other-process'
 import { until } from '../support/test-broker'
@@ -326,8 +326,8 @@ scenario(
       greedy.run(({ state }) => [state.rounds, state.failed] as [number, string | undefined])
     // Past what it may do at once: from here on it is at its rate.
     await until(async () => (await rounds())[0] > 150, 'the storm')
-    const [before] = await rounds()
     const begun = performance.now()
+    const [before] = await rounds()
     for (let count = 0; count < 20; count++) {
       expect(host.systemd.show(service, 'ActiveState')).toBe('active')
       expect(await other.run(({ client }) => client.call('GetStatus', {}).then(({ ranges }) => ranges))).toBe(
@@ -348,8 +348,8 @@ scenario(
 )
 
 /** A unit that begins to fill its fd store. Returns its name. */
-async function fill(host: Host, how: 'hurry' | 'flood', count: number, settings = ''): Promise<string> {
-  const unit = `${how}.service`
+async function fill(host: Host, how: string, count: number, settings = ''): Promise<string> {
+  const unit = 'filled.service'
   const program = `${packageInside}/dist/test/service/support/filled-store.js`
   host.systemd.write(
     `/etc/systemd/system/${unit}`,
@@ -395,10 +395,11 @@ scenario('systemd answers while a broker fills its fd store in a hurry', async h
 scenario(
   'a start that takes longer than its unit allows goes on, also where systemd goes silent for longer than that',
   async host => {
-    const unit = await fill(host, 'hurry', 2 * filledCount, 'TimeoutStartSec=1s')
-    expect(host.systemd.show(unit, 'ActiveState')).toBe('activating')
+    const goOn = host.systemd.inside('/run/go-on')
+    const unit = await fill(host, 'hurry /run/go-on', 2 * filledCount, 'TimeoutStartSec=3s')
     process.kill(host.systemd.pid, 'SIGSTOP')
-    await sleep(3000)
+    writeFileSync(goOn, '')
+    await sleep(6000)
     process.kill(host.systemd.pid, 'SIGCONT')
     await until(() => host.systemd.show(unit, 'ActiveState') !== 'activating', 'its end', suiteMs)
     endFilled(host, unit, 2 * filledCount)

@@ -1,7 +1,17 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { native } from '../../../native'
+import { token } from '../../../src/broker/source/memfd/live-sessions'
 import { GuestProcess } from '../../guest/guest-process'
 import { StuckInodeLock } from '../../program/stuck-inode-lock'
 import type { Manager } from '../../service/support/manager'
@@ -110,9 +120,11 @@ async function lastId(service: Manager): Promise<number> {
   return Math.max(...ids.map(id => Number.parseInt(id, 36)))
 }
 
+const sessionName = (id: number) => `membroker-${id.toString(36)}.kept`
+
 /** Of the name that an allocation's would have. */
 function createSession(device: number, id: number): number {
-  const [session] = native.createLiveSessions(device, [`membroker-${id.toString(36)}.kept`])
+  const [session] = native.createLiveSessions(device, [sessionName(id)])
   if (typeof session !== 'number') throw session
   return session
 }
@@ -146,9 +158,25 @@ async function spoil(host: Host, service: Manager): Promise<void> {
   const unknown = createSession(device, id + 7)
   closeSync(device)
   const fd = native.memfdCreate('unknown', { hugePageBytes: 0, allowSealing: true, staysWritable: true })
-  host.check(unknown > 0 && fd > 0, 'a session of the name that an allocation would have')
+  writeSync(fd, Buffer.alloc(8 * MiB, 1))
+  host.same(
+    await native.preserveFiles([unknown], [fd], token),
+    [0],
+    'memory that no table knows is preserved',
+  )
+  writeFileSync(host.file('unknown'), String(id + 7))
   await service.signal(9)
   await service.answer(`drop =${id.toString(36)}.kept`, 'dropped')
+}
+
+/** What no table knows is freed. */
+function checkUnknownFreed(host: Host): void {
+  const device = openSync('/dev/liveupdate', constants.O_RDWR)
+  const [session] = native.retrieveLiveSessions(device, [
+    sessionName(Number(readFileSync(host.file('unknown'), 'utf8'))),
+  ])
+  closeSync(device)
+  host.same(session, undefined, 'what the kernel before has of the session that no table knows')
 }
 
 async function checkContents(host: Host, names: readonly string[]): Promise<void> {
@@ -287,7 +315,7 @@ async function refuseLocked(host: Host): Promise<void> {
   const { fd } = await allocation.map()
   const lock = await StuckInodeLock.start({ uid: 0, pid: process.pid, fd }, '/opt/bin/stuck-inode-lock')
   await client.close()
-  const go = ['--go', 'true', '--within', '1000']
+  const go = ['--go', 'true', '--within', '10000']
   const ended = async (...options: string[]) => {
     const command = new UpdateCommand(host, ...updateArguments(...go, ...options))
     host.same(await command.ended(), 1, 'exit code of an update that does not come to its end')
@@ -312,6 +340,7 @@ async function goOn(host: Host): Promise<void> {
   const service = manager()
   await startWithoutDevice(host, service)
   await startThroughKills(host, service)
+  checkUnknownFreed(host)
   host.same(await openByPath(host, 'owned:fd=9', 'head -c 5 /proc/self/fd/9'), 'hello', 'memory by its path')
   await checkSurvives(host)
   await checkContents(host, ['db/first', 'db/second'])

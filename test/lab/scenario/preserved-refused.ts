@@ -1,4 +1,13 @@
-import { chmodSync, ftruncateSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { native } from '../../../native'
 import { WorkerFiles } from '../../../src/broker/source/file-work'
 import { createSessions, nextToken, token } from '../../../src/broker/source/memfd/live-sessions'
@@ -192,6 +201,16 @@ async function refuseWithoutStore(host: Host): Promise<void> {
 async function refuseWithoutPreserve(host: Host): Promise<void> {
   await limitMemory(host)
   const service = preservingManager(config.replaceAll('preserve = "always"', ''), 0, inGroup)
+  const device = openSync('/dev/liveupdate', constants.O_RDWR)
+  await service.start()
+  closeSync(device)
+  host.check(
+    /can't ask whether the kernel before .* another process has .dev.liveupdate open/.test(
+      await host.ctl('recovery', '--json'),
+    ),
+    'a range that can’t be asked for says so',
+  )
+  await service.signal(9)
   await service.start()
   const [[state, reason]] = (await states(host)) as [[string, string]]
   host.same(state, 'readOnly', 'a range that is not to be preserved any more, and does not fit')

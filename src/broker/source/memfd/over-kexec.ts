@@ -53,6 +53,10 @@ export class OverKexec {
       return new OverKexec(preserve, { range: name, before, next }, host)
     }
     if (isWanted) host.limited(`a kexec loses its memory: ${reason}`)
+    else if (reason instanceof Error && isHandedOver())
+      host.limited(
+        `the broker can't ask whether the kernel before has preserved memory of it: ${reason.message}`,
+      )
     return undefined
   }
 
