@@ -1,4 +1,4 @@
-import { closeSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
+import { closeSync, fchmodSync, fchownSync, fstatSync, ftruncateSync } from 'node:fs'
 import { native } from '../../../../native'
 import type { Capabilities } from '../../../../protocol/generated/broker'
 import { memfd } from '../../../../protocol/source/memfd'
@@ -204,7 +204,7 @@ export class MemfdSource implements Source {
   async recover(
     kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
-    _newBoot: boolean,
+    newBoot: boolean,
     lastId: number,
   ): Promise<void> {
     const memories = [...kept, ...retired]
@@ -214,6 +214,8 @@ export class MemfdSource implements Source {
     const look = (memory: AllocationMemory, openBy: number | undefined) => {
       const fd = this.files.get(memory.id)
       if (fd === undefined) return
+      // After a kexec everybody may open a memfd's path. No holder is there yet who could lock it.
+      if (newBoot) fchmodSync(fd, 0o600)
       const stat = fstatSync(fd)
       const reason =
         unsealed(this.opened.range, memory.id, fd) ??
