@@ -5,8 +5,9 @@
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
+import { until } from '../support/until'
 import { slowQemu } from './proxy-qemu'
-import { Scene } from './scene'
+import { type Run, Scene } from './scene'
 
 withQemu(qemu => {
   let scene: Scene
@@ -71,6 +72,35 @@ withQemu(qemu => {
       reason: 'it could not be stopped in order, and was killed',
     })
     await scene.counting('vm-1')
+  })
+
+  test('QEMU that outlives its runner has its memory: another run waits for its end, or says what to end', async () => {
+    const outlives = `#!/bin/sh\nexec setpriv --pdeathsig clear -- ${qemu} "$@"\n`
+    scene.write('vm-1', { vm: `qemu = "${scene.program('outlives', outlives)}"` })
+    const run = await scene.counting('vm-1')
+    const { qemuPid } = (await scene.vm('vm-1')) as { qemuPid: number }
+    let next: Run
+    try {
+      run.signal('SIGKILL')
+      scene.write('vm-1', { more: '[deadline]\nstart_ms = 10000\n' })
+      expect(await scene.run('vm-1').outcome).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          new RegExp(
+            `MemoryHeld: vm-1/ram is held by process ${qemuPid}, which is no child of this runner: end it`,
+          ),
+        ),
+      })
+      const counted = await scene.counter('vm-1')
+      await until(async () => (await scene.counter('vm-1')) > counted, 'the guest counts on in its QEMU')
+      scene.write('vm-1')
+      next = scene.run('vm-1')
+      await until(async () => (await scene.state('vm-1')) === 'starting', 'another run')
+    } finally {
+      process.kill(qemuPid, 'SIGKILL')
+    }
+    await next.counts(5)
+    expect(next.counters[0]).toBe(1)
   })
 
   test('SIGTERM saves, and so does Ctrl-C; before the guest runs they change nothing', async () => {

@@ -1,11 +1,13 @@
 /**
  * Proves that a VM is a file and a verb: `vm run` boots its guest on broker memory, `vm stop --save` ends it with nothing
- * lost, the next `vm run` goes on from the very count, and does so once.
+ * lost, the next `vm run` goes on from the very count, and does so once; and that no VM waits for the start of another.
  */
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
 import { expectGapless, Scene } from './scene'
 
-withQemu(() => {
+withQemu(qemu => {
   let scene: Scene
 
   beforeEach(async () => {
@@ -41,5 +43,22 @@ withQemu(() => {
     await third.counts(5)
     expect(third.stderr).toContain('the guest boots')
     expect(third.counters[0]).toBe(1)
+  })
+
+  test('a saved VM that is slow to start holds no other one up', async () => {
+    const names = ['vm-1', 'vm-2', 'vm-3']
+    const parts = { memory: '[[memory]]\nbytes = "16MiB"\n' }
+    for (const name of names) await scene.saved(name, parts)
+    const go = path.join(scene.folder, 'go')
+    const waits = `#!/bin/sh\necho it waits >&2\nwhile [ ! -e ${go} ]; do sleep 0.1; done\nexec ${qemu} "$@"\n`
+    scene.write('vm-1', { ...parts, vm: `qemu = "${scene.program('waits', waits)}"` })
+    const left = await scene.counter('vm-1')
+    const slow = scene.run('vm-1')
+    await slow.says(/it waits/)
+    for (const name of names.slice(1)) await (await scene.goesOn(name)).countsOn()
+    expect(await scene.state('vm-1')).toBe('starting')
+    writeFileSync(go, '')
+    await slow.countsOn()
+    expect([left, left + 1]).toContain(slow.counters[0])
   })
 })

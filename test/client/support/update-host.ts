@@ -141,10 +141,14 @@ export class UpdateHost {
     return existsSync(this.pids)
   }
 
+  /** Their pids. */
+  get hung(): number[] {
+    return this.hangs ? readFileSync(this.pids, 'utf8').trim().split('\n').map(Number) : []
+  }
+
   /** Ends what hangs, from outside. */
   killHung(): void {
-    for (const pid of existsSync(this.pids) ? readFileSync(this.pids, 'utf8').trim().split('\n') : [])
-      kill(Number(pid))
+    for (const pid of this.hung) kill(pid)
     rmSync(this.pids, { force: true })
   }
 
