@@ -146,6 +146,40 @@ test('in a hurry what waits fails by name when the other side does not read for 
   expect(done).toHaveLength(16)
 })
 
+test('what comes in the same hurry after that fails at once, and the next one asks again', async () => {
+  const never = () => new Promise<void>(() => {})
+  queue.hurry(never)
+  order('a', 16)
+  const failed = queue.run('a', () => true).catch(({ code }) => code)
+  await passSlowly(1010)
+  expect(await failed).toBe('ETIMEDOUT')
+  await expect(queue.run('b', () => true)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
+  queue.hurry(undefined)
+  await queue.run('b', () => true)
+  queue.hurry(never)
+  await queue.run('b', () => true)
+})
+
+test('a hurry that is told of it waits for as long as the other side does not read', async () => {
+  let toldAt = 0
+  let read = () => {}
+  queue.hurry(
+    () =>
+      new Promise(resolve => {
+        read = resolve
+      }),
+    () => {
+      toldAt ||= now
+    },
+  )
+  order('a', 17)
+  await passSlowly(5000)
+  expect([done.length, toldAt]).toEqual([16, 1000])
+  read()
+  await passSlowly(110)
+  expect(done).toHaveLength(17)
+})
+
 test('in a hurry an error is each caller’s own', async () => {
   queue.hurry(() => {
     throw new Error('no such socket')

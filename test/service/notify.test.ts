@@ -504,7 +504,7 @@ test('what only this broker would have is made for the store when the manager re
     return toManager(state, fds)
   }
   const inherited = { memfds: new Map(), strays: [] }
-  const own = new FdStore({ notify, size: 4, storePid: 0, inherited, onLost: () => {} })
+  const own = new FdStore({ notify, size: 4, storePid: 0, inherited, onLost: () => {}, onUnread: () => {} })
   const [fd, other] = ['made', 'beside'].map(name =>
     native.memfdCreate(name, { hugePageBytes: 0, allowSealing: false, staysWritable: false }),
   ) as [number, number]

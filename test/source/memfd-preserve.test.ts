@@ -392,6 +392,30 @@ test(
   }),
 )
 
+test('what a thaw can not end is tried again until the next freeze, and each file is to blame for itself', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+  await withSessions(async sessions => {
+    const { kept, limits, preserve } = overKexec(sessions)
+    const { preservation, failures, blamed } = sessions
+    await preserve()
+    failures.set('endSession', stuck)
+    await kept.unpreserve()
+    expect([preservation.size, limits.length]).toEqual([3, 1])
+    expect(blamed).toEqual(['membroker-1.kept', 'membroker-2.kept'])
+    await preserve()
+    failures.clear()
+    await jest.advanceTimersByTimeAsync(30_000)
+    expect([preservation.size, kept.isComplete]).toEqual([3, true])
+    failures.set('endSession', stuck)
+    await kept.unpreserve()
+    await jest.advanceTimersByTimeAsync(30_000)
+    expect(preservation.size).toBe(3)
+    failures.clear()
+    await jest.advanceTimersByTimeAsync(10_000)
+    expect([preservation.size, limits.length]).toEqual([0, 2])
+  })().finally(() => jest.useRealTimers())
+})
+
 test(
   'the kernel is asked for nothing more once a freeze is over, and nothing counts as kept',
   withSessions(async sessions => {

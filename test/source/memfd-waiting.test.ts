@@ -22,6 +22,7 @@ test('a client that goes while its memfd waits for the service manager gets none
     storePid: 1,
     inherited: { memfds: new Map(), strays: [] },
     onLost: () => {},
+    onUnread: () => {},
   })
   const pool = new WorkerPool()
   const host = {

@@ -177,6 +177,34 @@ test(
   }),
 )
 
+test('a start waits for a manager that does not read, and then has all of its memory', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] })
+  const silent = async (sessions: Sessions, work: () => Promise<void>) => {
+    sessions.isReading = false
+    let isOver = false
+    const done = work().finally(() => {
+      isOver = true
+    })
+    await jest.advanceTimersByTimeAsync(300_000)
+    expect(isOver).toBe(false)
+    sessions.isReading = true
+    while (!isOver) {
+      await jest.advanceTimersByTimeAsync(100)
+      await new Promise(setImmediate)
+    }
+    await done
+  }
+  await withSessions(async sessions => {
+    const { kept, memories, told, files, fd } = started(sessions, 40)
+    for (const id of ids(40)) sessions.before.add(id)
+    await silent(sessions, () => kept.takeUp(memories, files))
+    expect([files.size, sessions.isAwaited]).toEqual([40, true])
+    await silent(sessions, () => kept.recover(memories, files, fd))
+    expect([kept.isComplete, told]).toEqual([true, []])
+    close(files)
+  })().finally(() => jest.useRealTimers())
+})
+
 test(
   'what the fd store did not take at a start it takes in a freeze, under a name that it has given up',
   withSessions(async sessions => {

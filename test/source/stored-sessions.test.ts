@@ -8,12 +8,17 @@ import type { Part } from '../../src/broker/service/inherited'
 import { until } from '../support/until'
 import { removed, type Sessions, stored, withSessions } from './support/sessions'
 
-async function preserve({ preservation, fd }: Sessions, parts: readonly Part[]): Promise<void> {
+async function begin({ preservation, fd }: Sessions, parts: readonly Part[]): Promise<void> {
   for (const part of parts) {
     const memfd = { part, fd, uid: 0 }
     const [session] = await preservation.begin([memfd])
     expect(await preservation.preserveIn(new Map([[memfd, session as number]]), 0)).toEqual(new Map())
   }
+}
+
+async function preserve(sessions: Sessions, parts: readonly Part[]): Promise<void> {
+  const { preservation } = sessions
+  await begin(sessions, parts)
   expect(await preservation.keepTogether(parts)).toEqual(new Map())
 }
 
@@ -51,6 +56,25 @@ test(
     await until(() => store.figures().memfds === 2, 'the others')
     expect(done).toEqual(['endSession', removed('preserving 1'), stored('preserving 2')])
     expect([1, 2, 3].map(part => preservation.isSafe(part))).toEqual([false, true, true])
+  }),
+)
+
+test(
+  'a message that waited has what goes on then, and is not sent with nothing',
+  withSessions(async sessions => {
+    const { preservation, opened, sent, store, fd } = sessions
+    await begin(sessions, [1, 2, 3, 4])
+    sessions.isReading = false
+    const kept = preservation.keepTogether([1, 2, 3])
+    const alone = preservation.keepEach([{ part: 4, fd, uid: 0 }])
+    await new Promise(setImmediate)
+    // Their descriptors are others' from here on.
+    for (const part of [2, 4]) await preservation.end(part, 0)
+    sessions.isReading = true
+    expect(await Promise.all([kept, alone])).toEqual([new Map(), new Map()])
+    expect(sent).toEqual([[opened[0], opened[2]]])
+    expect([1, 2, 3, 4].map(part => preservation.isSafe(part))).toEqual([true, false, true, false])
+    expect(store.figures().memfds).toBe(2)
   }),
 )
 
@@ -104,7 +128,7 @@ test(
     const { preservation, retrieved, store } = sessions
     // As a service manager brings them over its own kexec.
     const shared = [1, 7].map(() => openSync('/dev/null', 'r'))
-    await store.putTogether('kept', 'preserving 1', shared, 0)
+    await store.putTogether('kept', 'preserving 1', () => shared, 0)
     for (const [index, part] of [1, 7].entries()) retrieved.adopt(part, shared[index]!, 'preserving 1')
     await retrieved.finish([1])
     const staying = store.figures()
@@ -130,7 +154,8 @@ test('sessions of two kernels may be in the fd store under one name, and memfds 
     const memfds = new Map<string, number[]>()
     for (const name of names) memfds.set(name, [...(memfds.get(name) ?? []), openSync('/dev/null', 'r')])
     const inherited = { memfds, strays: [] }
-    const options = { notify: () => true, size: 9, storePid: 1, inherited, onLost: () => {} }
+    const onLost = () => {}
+    const options = { notify: () => true, size: 9, storePid: 1, inherited, onLost, onUnread: onLost }
     const { items, doubt } = new FdStore(options).takeRange('kept')
     for (const [, fd] of items) closeSync(fd)
     return { items: items.map(([item]) => item), doubt }

@@ -42,6 +42,8 @@ interface FdStoreOptions {
   readonly storePid: number
   readonly inherited: Pick<Inherited, 'memfds' | 'strays'>
   readonly onLost: (name: string, error: Error) => void
+  /** A start waits for a manager that does not read. */
+  readonly onUnread: () => void
 }
 
 /**
@@ -59,6 +61,7 @@ export class FdStore {
   private readonly queue = new PacedQueue<number>(rates, patienceMs)
   private readonly kept: Map<string, number[]>
   private hurried = 0
+  private isToldUnread = false
 
   constructor(private readonly options: FdStoreOptions) {
     const { inherited } = options
@@ -68,14 +71,25 @@ export class FdStore {
     for (const [name, fds] of this.kept) this.enter(keyOfName(name), { name, count: fds.length })
   }
 
-  /** At the pace of the manager, while no client can change anything: none has a turn. */
-  async inHurry<T>(work: () => Promise<T>): Promise<T> {
-    if (this.hurried++ === 0) this.queue.hurry(barrierOf(this.options.notify))
+  /**
+   * At the pace of the manager, while no client can change anything: none has a turn. onUnread: called while the manager does not
+   * read for long, and then nothing fails for that.
+   */
+  async inHurry<T>(work: () => Promise<T>, onUnread?: () => void): Promise<T> {
+    if (this.hurried++ === 0) this.queue.hurry(barrierOf(this.options.notify), onUnread)
     try {
       return await work()
     } finally {
       if (--this.hurried === 0) this.queue.hurry(undefined)
     }
+  }
+
+  /** inHurry() of a start. What the manager is to start waits for the manager as well. So the start waits for as long as that takes. */
+  inStart<T>(work: () => Promise<T>): Promise<T> {
+    return this.inHurry(work, () => {
+      if (!this.isToldUnread) this.options.onUnread()
+      this.isToldUnread = true
+    })
   }
 
   get storePid(): number {
@@ -122,14 +136,14 @@ export class FdStore {
    * can't reach the manager, or the client is gone
    */
   put(range: string, item: Item, fd: number, uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
-    return this.putTogether(range, item, [fd], uid, call)
+    return this.putTogether(range, item, () => [fd], uid, call)
   }
 
-  /** put() of sessions that share an item. */
+  /** put() of sessions that share an item: of those that there are when the manager reads. With none it sends nothing. */
   async putTogether(
     range: string,
     item: Item,
-    fds: readonly number[],
+    present: () => readonly number[],
     uid: number,
     call?: Pick<Call, 'ended'>,
   ): Promise<void> {
@@ -138,15 +152,18 @@ export class FdStore {
     // Beside what is to be removed, nobody could tell which is which.
     if (this.unremoved.has(key)) throw unread()
     if (this.entries.has(key)) throw occupied(key)
-    const entry = { name: storeName(range, item), count: fds.length }
+    const entry = { name: storeName(range, item), count: present().length }
     this.checkPlaces([entry])
     this.enter(key, entry)
     const attempt = () => {
       if (call?.ended) throw gone()
-      return this.send(entry, fds)
+      const fds = present()
+      if (fds.length === 0) this.leave(key)
+      else this.enter(key, { ...entry, count: fds.length })
+      return fds.length === 0 || this.send(entry, fds)
     }
     try {
-      await this.queue.run(uid, attempt, fds.length)
+      await this.queue.run(uid, attempt, entry.count)
     } catch (error) {
       this.leave(key)
       throw error
@@ -258,6 +275,8 @@ export class FdStore {
   }
 
   private enter(key: string, entry: Entry): void {
+    const before = this.entries.get(key)
+    if (before) this.count(before, -1)
     this.entries.set(key, entry)
     this.count(entry, 1)
   }

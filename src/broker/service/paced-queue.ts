@@ -18,6 +18,8 @@ export type Barrier = () => Promise<void> | undefined
 
 /** Time between two attempts at a message that failed. */
 const retryMs = 20
+/** Time between two looks at what waits for longer than it may. */
+const lookMs = 1000
 /** The other side works on a piece for about so long, and then has a part of that time for others. */
 const pieceMs = 20
 const restPart = 0.5
@@ -83,6 +85,9 @@ export class PacedQueue<Key> {
   private piece = pieceMin
   private pieceLeft = 0
   private isPausing = false
+  private onUnread: (() => void) | undefined
+  /** In this hurry the other side has not read for too long. */
+  private isUnread = false
 
   /**
    * patienceMs: after failed attempts, or a barrier, of so long, jobs fail with ETIMEDOUT. now: milliseconds of a monotonic clock.
@@ -95,9 +100,14 @@ export class PacedQueue<Key> {
     this.all = new Bucket(rates.all, this.now())
   }
 
-  /** From now on, also for what waits. Its events count for no rate. undefined: at the rates again. */
-  hurry(barrier: Barrier | undefined): void {
+  /**
+   * From now on, also for what waits. Its events count for no rate. undefined: at the rates again. After a barrier that was not
+   * read all that comes in this hurry fails at once. With onUnread nothing fails for that: it is called, and the jobs wait on.
+   */
+  hurry(barrier: Barrier | undefined, onUnread?: () => void): void {
     this.barrier = barrier
+    this.onUnread = onUnread
+    this.isUnread = false
     this.pieceLeft = this.piece
     this.work()
   }
@@ -107,6 +117,7 @@ export class PacedQueue<Key> {
    * once where nothing is in the way.
    */
   run(key: Key, attempt: () => boolean, weight = 1): Promise<void> {
+    if (this.isUnread) return Promise.reject(unread())
     return new Promise((resolve, reject) => {
       const jobs = this.waiting.get(key) ?? []
       jobs.push({ weight, attempt, resolve, reject })
@@ -162,6 +173,7 @@ export class PacedQueue<Key> {
     this.piece = Math.max(pieceMin, Math.min(fitting, 2 * this.piece, pieceMax))
     if (isRead) await sleep(Math.min(tookMs * restPart, restMsMax))
     else this.failAll()
+    this.isUnread = !isRead && this.barrier === barrier
     this.pieceLeft = this.piece
     this.isPausing = false
     this.work()
@@ -169,17 +181,24 @@ export class PacedQueue<Key> {
 
   private async isRead(barrier: Barrier, from: number): Promise<boolean> {
     try {
+      let read: Promise<void> | undefined
       for (;;) {
-        const read = barrier()
+        read ??= barrier()
+        if (this.isTooLong(from)) return false
         const leftMs = this.patienceMs - (this.now() - from)
-        if (read) return await inTime(read, leftMs)
-        if (leftMs <= 0) return false
-        await sleep(retryMs)
+        if (!read) await sleep(retryMs)
+        else if (await inTime(read, leftMs > 0 ? leftMs : lookMs)) return true
       }
     } catch {
       // What is sent next fails likewise, and its own caller hears why.
       return true
     }
+  }
+
+  private isTooLong(from: number): boolean {
+    if (this.now() - from < this.patienceMs) return false
+    this.onUnread?.()
+    return !this.onUnread
   }
 
   private failAll(): void {
@@ -206,7 +225,7 @@ export class PacedQueue<Key> {
     try {
       if (!attempt()) {
         this.stuckAt ??= now
-        if (now - this.stuckAt < this.patienceMs) return false
+        if (!this.isTooLong(this.stuckAt)) return false
         throw unread()
       }
       this.stuckAt = undefined

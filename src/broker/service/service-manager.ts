@@ -60,6 +60,7 @@ export class ServiceManager {
         inherited,
         onLost: (name, { message }) =>
           log.warn({ name, reason: message }, 'the fd store keeps memfds that the broker does not use'),
+        onUnread: () => log.warn('the start waits for the service manager, which does not read its messages'),
       })
   }
 

@@ -46,8 +46,8 @@ export interface FileWork {
     token: number,
     limits?: PreserveLimits,
   ): Promise<(number | Error | undefined)[]>
-  /** Closes such a session, which it takes over. A failure leaves it open. */
-  endSession(uid: number, session: number): Promise<void>
+  /** Closes such a session, which it takes over. A failure leaves it open. name: of the session, which is of one file. */
+  endSession(uid: number, session: number, name: string): Promise<void>
 }
 
 /** For operations that take the kernel a moment once it has the lock. */
@@ -116,8 +116,8 @@ export class WorkerFiles implements FileWork {
     return preserveFiles(this.pool, uid, files, token, lockMs, limits)
   }
 
-  endSession(uid: number, session: number): Promise<void> {
-    return endSession(this.pool, uid, session, lockMs)
+  endSession(uid: number, session: number, name: string): Promise<void> {
+    return endSession(this.pool, uid, { session, name }, lockMs)
   }
 }
 

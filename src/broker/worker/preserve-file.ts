@@ -57,7 +57,7 @@ export async function preserveFiles(
 export async function endSession(
   pool: WorkerPool,
   owner: Owner,
-  session: number,
+  { session, name }: { session: number; name: string },
   stuckMs: number,
 ): Promise<void> {
   let isTaken = false
@@ -67,7 +67,11 @@ export async function endSession(
   }
   const request = encodeRequest('close', [])
   try {
-    await pool.run(owner, { request, fds: [session], copied, deadlineMs: Number.POSITIVE_INFINITY, stuckMs })
+    await pool.run(owner, {
+      ...{ request, fds: [session], copied, deadlineMs: Number.POSITIVE_INFINITY, stuckMs },
+      // Whoever shares the file may keep it locked, and must not stop work on its owner's other files.
+      blame: `session ${name}`,
+    })
   } catch (error) {
     if (!isTaken) throw error
   }

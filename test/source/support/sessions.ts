@@ -21,6 +21,12 @@ export class Sessions {
   /** Where the kernel waits for a lock. */
   onPreserve: (budget?: WaitBudget) => void | Promise<void> = () => {}
   isReading = true
+  /** The descriptors of each message to the fd store. */
+  readonly sent: (readonly number[])[] = []
+  /** A start waits for its manager. */
+  isAwaited = false
+  /** What counts as stuck if the end of a session is. */
+  readonly blamed: string[] = []
   /** Items that the fd store refuses. */
   refused: readonly Item[] = []
   /** The fd store's manager reads no removals. */
@@ -49,7 +55,8 @@ export class Sessions {
       }
       return results
     },
-    endSession: async (_uid: number, session: number) => {
+    endSession: async (_uid, session, name) => {
+      this.blamed.push(name)
       this.perform('endSession')
       closeSync(session)
     },
@@ -61,11 +68,12 @@ export class Sessions {
 
   constructor(places = 1000) {
     this.store = new FdStore({
-      notify: text => {
+      notify: (text, fds = []) => {
         if (this.refused.some(item => text.endsWith(`=${storeName('kept', item)}`))) throw unread
         if (this.keepsAll && text.startsWith('FDSTOREREMOVE')) throw unread
         // A barrier asks for nothing.
-        if (text === 'BARRIER=1') return true
+        if (text === 'BARRIER=1') return this.isReading
+        if (this.isReading && text.startsWith('FDSTORE=')) this.sent.push(fds)
         if (this.isReading) this.done.push(text.replace(/=1\nFDNAME=(.*)$/, ' $1'))
         return this.isReading
       },
@@ -73,6 +81,9 @@ export class Sessions {
       storePid: 1,
       inherited: { memfds: new Map(), strays: [] },
       onLost: () => {},
+      onUnread: () => {
+        this.isAwaited = true
+      },
     })
     this.preservation = new Preservation('kept', this.files, this.store, {
       createSessions: async (_range, parts) => parts.map(part => this.create(part)),

@@ -15,6 +15,8 @@ import { type Failures, RetrievedSessions } from './retrieved-sessions'
 /** For the service manager to close a session. */
 const endedMs = 50
 const endedTriesMax = 200
+/** Time before the next attempt to end sessions. */
+const endAgainMs = 10_000
 
 /** Of a range: those of the kernel before, and those for the next one. */
 interface Sessions {
@@ -29,6 +31,9 @@ export class OverKexec {
   private unavailable: Failures = new Map()
   /** Memfds that this start took out of the kernel before. */
   private readonly unshared = new Set<Part>()
+  /** The next attempt to end what a thaw could not end, and the one under way. */
+  private again: NodeJS.Timeout | undefined
+  private ending: Promise<unknown> | undefined
 
   constructor(
     private readonly when: Preserve,
@@ -115,7 +120,7 @@ export class OverKexec {
     // What this broker takes would end with it, the table too: so it asks for nothing before all of it has room.
     if (!host.fdStore && this.isWanted && isHandedOver())
       checkChargeable(bytes.table + bytes.range, 'unasked')
-    return this.takingUp(async () => {
+    const find = async () => {
       throwAny(await before.take(['table']))
       if (before.has('table')) {
         checkChargeable(bytes.table, host.fdStore ? 'stays' : 'tableTaken')
@@ -126,7 +131,8 @@ export class OverKexec {
       if (await before.hasAny())
         throw new SourceError(`the kernel before has preserved memory of it, and not its table: ${bootFrees}`)
       return undefined
-    })
+    }
+    return this.inStart(() => this.takingUp(find))
   }
 
   /** The first table. */
@@ -164,7 +170,7 @@ export class OverKexec {
   async takeUp(memories: readonly AllocationMemory[], files: Map<number, number>, lastId = 0): Promise<void> {
     const there = new Set(files.keys())
     const { before } = this.sessions
-    this.unavailable = await this.inHurry(() =>
+    this.unavailable = await this.inStart(() =>
       this.takingUp(() => retrieveMissing(before, this.host, memories, files, lastId)),
     )
     for (const id of files.keys()) if (!there.has(id)) this.unshared.add(id)
@@ -193,9 +199,9 @@ export class OverKexec {
     }
   }
 
-  /** Nobody can change anything: the broker starts, or is frozen. */
-  private inHurry<T>(work: () => Promise<T>): Promise<T> {
-    return this.host.fdStore?.inHurry(work) ?? work()
+  /** Nobody can change anything yet. */
+  private inStart<T>(work: () => Promise<T>): Promise<T> {
+    return this.host.fdStore?.inStart(work) ?? work()
   }
 
   /** Once the fd store has all of it. */
@@ -204,7 +210,7 @@ export class OverKexec {
     files: ReadonlyMap<number, number>,
     table: number,
   ): Promise<void> {
-    return this.inHurry(() => this.renew(memories, files, table))
+    return this.inStart(() => this.renew(memories, files, table))
   }
 
   private async renew(
@@ -236,7 +242,10 @@ export class OverKexec {
     const unstored = await this.sessions.before.keep(over)
     if (unstored.size > 0 && !over.aborted) this.host.limited(lostWith(unstored))
     if (this.when === 'no') return
-    const failures = await this.inHurry(() => this.preserveAll(memories, files, table, over))
+    await this.ending
+    clearTimeout(this.again)
+    const work = () => this.preserveAll(memories, files, table, over)
+    const failures = await (this.host.fdStore?.inHurry(work) ?? work())
     if (failures.size === 0 || over.aborted) return
     // What holders do to their own memory stops no freeze, and neither does memory that nobody can use.
     const { unavailable } = this
@@ -282,11 +291,24 @@ export class OverKexec {
 
   async unpreserve(): Promise<void> {
     if (this.isAlways) return
+    await this.ending
+    const left = await this.endAll()
+    if (left.length > 0)
+      this.host.limited(`${left.length} memfds of it stay preserved, and pinned: the broker tries again`)
+  }
+
+  /** Tries again what is left, until there is nothing, or all is to be preserved again. Returns what is left now. */
+  private async endAll(): Promise<Part[]> {
+    clearTimeout(this.again)
     const self = process.getuid!()
     const left = await this.sessions.next.endAll(part =>
       part === 'table' ? self : (this.host.expected(part)?.uid ?? self),
     )
-    if (left.length > 0) this.host.limited(`${left.length} memfds of it stay preserved, and pinned`)
+    const again = () => {
+      this.ending = this.endAll()
+    }
+    if (left.length > 0) this.again = setTimeout(again, endAgainMs).unref()
+    return left
   }
 }
 

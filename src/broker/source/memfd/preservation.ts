@@ -8,7 +8,7 @@ import { unread } from '../../service/paced-queue'
 import { NotInTime } from '../../worker/errors'
 import type { PreserveLimits } from '../../worker/preserve-file'
 import type { FileWork } from '../file-work'
-import { createSessions, token } from './live-sessions'
+import { createSessions, sessionName, token } from './live-sessions'
 import { type Failures, piecesOf } from './retrieved-sessions'
 
 /** With this seal the kernel gives a memfd back that nobody can write. */
@@ -123,7 +123,7 @@ export class Preservation {
       else {
         onlyEnvironment(result)
         if (result instanceof NotInTime) this.late.add(memfd.part)
-        void this.files.endSession(uid, session).catch(failure => {
+        void this.files.endSession(uid, session, sessionName(this.range, memfd.part)).catch(failure => {
           onlyEnvironment(failure)
           return closeLater(session)
         })
@@ -178,10 +178,22 @@ export class Preservation {
 
   /** Puts its session into the fd store, where that does not have it. */
   private async keep({ part, uid }: Memfd, call?: Pick<Call, 'ended'>): Promise<void> {
-    if (this.stored.has(part)) return
-    const item = this.itemFor(part)
-    await this.store?.put(this.range, item, this.preserving.get(part)!, uid, call)
-    this.stored.set(part, item)
+    if (!this.stored.has(part)) await this.put([part], uid, call)
+  }
+
+  /** Puts sessions under one item: those that are not over when the service manager reads. */
+  private async put(parts: readonly Part[], uid: number, call?: Pick<Call, 'ended'>): Promise<void> {
+    const item = this.itemFor(parts[0]!)
+    const sessions = new Map(parts.map(part => [part, this.preserving.get(part)!]))
+    const goesOn = (part: Part) => this.preserving.get(part) === sessions.get(part)
+    let sent = parts
+    const present = () => {
+      sent = parts.filter(goesOn)
+      return sent.map(part => sessions.get(part)!)
+    }
+    await this.store?.putTogether(this.range, item, present, uid, call)
+    for (const part of sent) if (goesOn(part)) this.stored.set(part, item)
+    if (!sent.every(goesOn)) void this.giveUp(item, uid)
   }
 
   /** Puts those sessions into the fd store that it does not have. Returns what it does not take, and why. */
@@ -201,11 +213,8 @@ export class Preservation {
     const failures: Failures = new Map()
     const missing = [...parts].filter(part => this.preserving.has(part) && !this.stored.has(part))
     const put = async (piece: readonly Part[]) => {
-      const item = this.itemFor(piece[0]!)
       try {
-        const sessions = piece.map(part => this.preserving.get(part)!)
-        await this.store?.putTogether(this.range, item, sessions, process.getuid!())
-        for (const part of piece) this.stored.set(part, item)
+        await this.put(piece, process.getuid!())
       } catch (error) {
         onlyEnvironment(error)
         for (const part of piece) failures.set(part, error as NodeJS.ErrnoException)
@@ -286,7 +295,7 @@ export class Preservation {
     const item = this.stored.get(part)
     this.forget(part)
     try {
-      await this.files.endSession(uid, session)
+      await this.files.endSession(uid, session, sessionName(this.range, part))
     } catch (error) {
       this.preserving.set(part, session)
       if (item !== undefined) this.stored.set(part, item)
@@ -322,6 +331,9 @@ export class Preservation {
   async endAll(uidOf: (part: Part) => number): Promise<Part[]> {
     this.missing = undefined
     const left = new Set<Part>()
+    for (const [part, item] of this.leaving)
+      if (this.store?.has(this.range, item)) left.add(part)
+      else this.leaving.delete(part)
     const end = async (parts: readonly Part[]) => {
       const items = new Map<Session, Part[]>()
       const close = async (part: Part) => {

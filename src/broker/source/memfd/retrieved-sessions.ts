@@ -126,17 +126,20 @@ export class RetrievedSessions {
     if (!store) return failures
     const put = async (part: Part) => {
       const session = sessions.get(part)!
+      const isOver = () => sessions.get(part) !== session
       const call = {
         get ended() {
-          return over?.aborted || sessions.get(part) !== session
+          return over?.aborted || isOver()
         },
       }
+      const item = retrievedOf(part)
       try {
-        await store.put(range, retrievedOf(part), session.fd, process.getuid!(), call)
-        this.stored(part, retrievedOf(part))
+        await store.put(range, item, session.fd, process.getuid!(), call)
+        if (isOver()) void store.remove(range, item, process.getuid!())
+        else this.stored(part, item)
       } catch (error) {
         onlyEnvironment(error)
-        failures.set(part, error as NodeJS.ErrnoException)
+        if (!isOver()) failures.set(part, error as NodeJS.ErrnoException)
       }
     }
     await Promise.all([...this.unstored].map(put))
