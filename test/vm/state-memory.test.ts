@@ -7,6 +7,7 @@ import { StateMemory } from '../../src/client/ctl/vm/state-memory'
 import { TestBroker, until } from '../support/test-broker'
 
 const wanted = {
+  vm: 'vm-1',
   allocation: 'vm-1.state',
   bytes: MiB,
   range: undefined,
@@ -65,7 +66,7 @@ test.each([
       await broker.freeze('an operator')
       return answer
     }
-    if (early) expect(await early.settle('second', signal)).toBe(true)
+    if (early) expect(await early.settle('second', true, signal)).toBeUndefined()
     const memory = early ?? (await StateMemory.take(broker, options, signal))
     expect(waits).toEqual([expect.stringMatching(/frozen: .*an operator/)])
     memory.write(0, Buffer.from('saved'))
@@ -86,13 +87,38 @@ test('it lies elsewhere where the guest has all of its range, and beside the gue
     const ram = await broker.allocate({ name: wanted.beside, size: bytes, range: 'second' })
     const memory = await StateMemory.take(broker, { ...wanted, patience }, signal)
     const place = async () => (await broker.get(wanted.allocation)).allocation.range
-    expect([await memory.settle('second', signal), await place()]).toEqual([false, 'first'])
+    expect([await memory.settle('second', true, signal), await place()]).toEqual(['first', 'first'])
     await ram.release()
     await until(async () => (await broker.ranges()).every(one => one.scrubbingBytes === 0), 'room')
-    expect([await memory.settle('second', signal), await place()]).toEqual([true, 'second'])
+    expect([await memory.settle('second', false, signal), await place()]).toEqual(['first', 'first'])
+    expect([await memory.settle('second', true, signal), await place()]).toEqual([undefined, 'second'])
     memory.write(0, Buffer.from('saved'))
   } finally {
     await broker.close()
+    await server.dispose()
+  }
+})
+
+test('another runner that has it while it moves has the VM', async () => {
+  const range = (name: string) => `[[range]]\nname = "${name}"\nsource = "memfd"\nbytes = "16MiB"\n`
+  const server = await TestBroker.start({ config: range('first') + range('second') })
+  const [broker, other] = [await connect({ socket: server.socket }), await connect({ socket: server.socket })]
+  try {
+    const { signal } = new AbortController()
+    const patience = { deadline: 0, signal, onWait: () => {} }
+    const memory = await StateMemory.take(broker, { ...wanted, patience }, signal)
+    const allocate = broker.allocate.bind(broker)
+    broker.allocate = async options => {
+      await other.allocate({ name: wanted.allocation, size: wanted.bytes })
+      return allocate(options)
+    }
+    await expect(memory.settle('second', true, signal)).rejects.toMatchObject({
+      code: 'VmRuns',
+      message: `vm-1 is run by process ${process.pid} already`,
+    })
+  } finally {
+    await broker.close()
+    await other.close()
     await server.dispose()
   }
 })

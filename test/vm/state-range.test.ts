@@ -37,6 +37,21 @@ withQemu(() => {
     }
   })
 
+  test('one that is elsewhere already moves beside the memory once nothing is saved in it; each start says where it is', async () => {
+    const memory = '[[memory]]\nbytes = "384MiB"\n'
+    await scene.saved('vm-1', { memory, more: '[state]\nrange = "first"\n' })
+    scene.write('vm-1', { memory })
+    const run = await scene.counting('vm-1')
+    expect(run.stderr).toContain('the guest goes on')
+    expect(run.stderr).toContain("vm-1/state is in range 'first', not in 'second' with the guest's memory")
+    expect(await places()).toEqual(['vm-1/ram second', 'vm-1/state first'])
+    expect(await scene.stop('vm-1', '--quit')).toMatchObject({ code: 0 })
+    await run.outcome
+    const next = await scene.counting('vm-1')
+    expect(next.stderr).not.toContain('vm-1/state')
+    expect(await places()).toEqual(['vm-1/ram second', 'vm-1/state second'])
+  })
+
   test('a range that the file names counts', async () => {
     scene.write('vm-1', { memory: '[[memory]]\nbytes = "384MiB"\n', more: '[state]\nrange = "first"\n' })
     await scene.counting('vm-1')

@@ -65,8 +65,9 @@ export class Guest {
     if (found.kind === 'saved' && !discardState) await checkSavedMemory(owner, found.state, settings.memory)
     this.memory = await ensureMemory(owner, settings.memory, settings.startMs)
     const { range } = this.memory[0]!
-    if (!(await state.settle(range, starting)))
-      log(`${state.name} is not in range '${range}', which has the guest's memory and does not take it`)
+    const other = await state.settle(range, found.kind === 'absent', starting)
+    if (other !== undefined)
+      log(`${state.name} is in range '${other}', not in '${range}' with the guest's memory`)
     const claimedAt = Date.now()
     const decision = decide(found, this.memory, discardState)
     if (decision.kind === 'boot' && decision.reason !== undefined) log(`${decision.reason}; it boots`)

@@ -12,7 +12,7 @@ import { VmPlaces } from './places'
 import { Runner } from './runner'
 import { serviceManager } from './service-manager'
 import { lookUp, type VmSettings } from './settings'
-import { StateMemory } from './state-memory'
+import { StateMemory, vmRuns } from './state-memory'
 import { takePart } from './update-part'
 import { become, userOf } from './user'
 
@@ -71,8 +71,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     }
     const state = await claimState(
       broker,
-      { ...place, beside: settings.memory[0]!.allocation, secret, patience },
-      name,
+      { ...place, vm: name, beside: settings.memory[0]!.allocation, secret, patience },
       starting.signal,
     )
     const owner = {
@@ -138,7 +137,6 @@ async function checkUnserved(control: string, name: string): Promise<void> {
 async function claimState(
   broker: Broker,
   options: Parameters<typeof StateMemory.take>[1],
-  name: string,
   signal: AbortSignal,
 ): Promise<StateMemory> {
   // A start that waited for a thaw has this time afterwards.
@@ -151,9 +149,7 @@ async function claimState(
       end ??= performance.now() + leavingMs
       if (performance.now() < end) continue
       if (error.code === 'NameTaken') throw error
-      const { allocation } = await broker.get(options.allocation, { signal })
-      const message = `${name} is run by process ${allocation.holderPid} already`
-      throw new Failure('VmRuns', message, exitCode.refused)
+      throw await vmRuns(broker, options, signal)
     }
   }
 }

@@ -2,12 +2,14 @@ import { constants } from 'node:os'
 import { check, native, SystemError, type TableMap } from '../../../../native'
 import { type Allocation, type Broker, BrokerError, type Claimed, type Mapping } from '../../index'
 import { isAway } from '../away'
+import { exitCode, Failure } from '../exit'
 import { unless } from '../unless'
 import { DiskStores, isOnDisk, type Limits, type MemoryFile, mayBeOnDisk } from './disk'
 import { checkRange, onceThawed, type Patience, withRoom } from './room'
 import type { StateBytes } from './saved-state'
 
 interface StateMemoryOptions {
+  readonly vm: string
   readonly allocation: string
   readonly bytes: number
   readonly range: string | undefined
@@ -45,8 +47,6 @@ export class StateMemory implements StateBytes {
     private readonly broker: Broker,
     private readonly options: StateMemoryOptions,
     private allocation: Allocation,
-    /** This runner has made it. */
-    private readonly isNew: boolean,
   ) {}
 
   /**
@@ -67,7 +67,7 @@ export class StateMemory implements StateBytes {
       joined: false,
     }
     const { allocation } = claimed
-    const memory = new StateMemory(broker, options, allocation, there === undefined)
+    const memory = new StateMemory(broker, options, allocation)
     memory.mayBeOnDisk = await isInFolder(broker, allocation, signal)
     const [whole] = claimed.mappings.filter(isWhole(claimed.allocation))
     for (const other of claimed.mappings) if (other !== whole) await thawed(() => other.close({ signal }))
@@ -84,22 +84,40 @@ export class StateMemory implements StateBytes {
   }
 
   /**
-   * The guest's memory is in this range by now. What this runner has made elsewhere, and nobody has asked for there, moves into it.
-   * False: the range does not take it.
+   * The guest's memory is in this range by now. Where the file names none, what is empty moves there, if need be once the broker has
+   * scrubbed enough. Returns the range that it lies in, where that is another one, and the file names none. @throws Failure VmRuns
    */
-  async settle(range: string, signal: AbortSignal): Promise<boolean> {
+  async settle(range: string, isEmpty: boolean, signal: AbortSignal): Promise<string | undefined> {
     const { broker, options, allocation } = this
-    if (!this.isNew || options.range !== undefined || allocation.range === range) return true
-    const found = (await broker.ranges({ signal })).find(({ name }) => name === range)
-    if (!found || found.largestFreeBytes < allocation.size) return false
+    if (options.range !== undefined || allocation.range === range) return undefined
+    if (!isEmpty || !(await this.hasRoom(range, signal))) return allocation.range
     const thawed = <T>(change: () => Promise<T>) => onceThawed(options.patience, change)
     this.release()
     await thawed(async () => this.mapping?.close({ signal }))
     await thawed(() => allocation.release({ signal }))
-    this.allocation = await makeBeside(broker, options, range, signal)
+    this.allocation = await makeBeside(broker, options, range, signal).catch(async error => {
+      const isTaken = error instanceof BrokerError && error.code === 'NameTaken'
+      throw isTaken ? await vmRuns(broker, options, signal) : error
+    })
     this.mayBeOnDisk = await isInFolder(broker, this.allocation, signal)
     await thawed(() => this.open(signal))
-    return this.allocation.range === range
+    return this.allocation.range === range ? undefined : this.allocation.range
+  }
+
+  private async hasRoom(range: string, signal: AbortSignal): Promise<boolean> {
+    const { broker, options, allocation } = this
+    const find = async () => {
+      const found = (await broker.ranges({ signal })).find(({ name }) => name === range)
+      if (!found || found.largestFreeBytes < allocation.size)
+        throw new Failure('NoSpace', `${range} has no room`, exitCode.refused)
+    }
+    return withRoom(broker, options.patience, range, find).then(
+      () => true,
+      error => {
+        if (error instanceof Failure) return false
+        throw error
+      },
+    )
   }
 
   /** The broker does not know it any more, though it can read its range: the memory is no more. Another configuration lacks the range. */
@@ -201,6 +219,17 @@ export class StateMemory implements StateBytes {
     this.map?.close()
     this.map = undefined
   }
+}
+
+/** Another process has the state, and so the VM. */
+export async function vmRuns(
+  broker: Broker,
+  { vm, allocation: name }: StateMemoryOptions,
+  signal: AbortSignal,
+): Promise<Failure> {
+  const { allocation } = await broker.get(name, { signal })
+  const message = `${vm} is run by process ${allocation.holderPid} already`
+  return new Failure('VmRuns', message, exitCode.refused)
 }
 
 /** @throws Failure RangeAway */
