@@ -98,6 +98,14 @@ export class Launcher {
     await once(child, 'exit')
   }
 
+  /** This process does not live for it any more. Whoever waits for an answer learns of its end. */
+  abandon(): void {
+    for (const one of [this.child, ...this.child.stdio])
+      if (one && 'unref' in one) (one as ChildProcess).unref()
+    this.control.close()
+    this.end()
+  }
+
   private connect(path: string): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.ended) return reject(gone())

@@ -337,7 +337,7 @@ export class Machine {
     return this.unanswered > 0 && !this.process.exit
   }
 
-  /** Kills QEMU. Afterwards all is known that it ever said. */
+  /** Kills QEMU. Afterwards all is known that it ever said. Idempotent. */
   async kill(): Promise<void> {
     this.process.kill()
     await this.ended()
@@ -349,7 +349,6 @@ export class Machine {
     const ended = await Promise.race([this.exited, sleep(endMs, undefined, { ref: false })])
     if (ended === undefined) this.process.kill()
     await this.ended()
-    this.qmp.close()
   }
 
   private async ended(): Promise<void> {
@@ -370,6 +369,7 @@ export class Machine {
     } catch (error) {
       const { code, kind } = error as QmpError
       if (kind === 'refused') answered()
+    this.qmp.close()
       if (kind === 'lost' && command === 'cont') this.unanswered = order
       if (code !== 'QemuEnded') throw error
       await lastWords(this.process)

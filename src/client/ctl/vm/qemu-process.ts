@@ -13,17 +13,20 @@ export interface Exit {
 
 const linesKept = 20
 const lineCharactersMax = 2000
+const endMs = 10_000
 
 /** QEMU, or the launcher that is about to become it. */
 export class QemuProcess {
   readonly launcher: Launcher
-  /** Never rejects. */
+  /** Never rejects. Some seconds after SIGKILL it counts as ended in any case. */
   readonly exited: Promise<Exit>
   /** The other end of the child's descriptor 3. */
   readonly monitor: Duplex
   private readonly lines: string[] = []
   private unfinished = ''
   private ended: Exit | undefined
+  private end!: (exit: Exit) => void
+  private isKilled = false
 
   /** @param inherited descriptors of this process, and their numbers in the child */
   constructor(inherited: readonly Inherited[]) {
@@ -37,16 +40,16 @@ export class QemuProcess {
     this.monitor = child.stdio[monitorFd] as Duplex
     child.stderr!.setEncoding('utf8').on('data', (text: string) => this.hear(text))
     this.exited = new Promise(resolve => {
-      const end = (exit: Exit) => {
-        this.ended = exit
-        resolve(exit)
+      this.end = exit => {
+        this.ended ??= exit
+        resolve(this.ended)
       }
       child.once('error', error => {
         this.hear(`${error.message}\n`)
-        if (child.pid === undefined) end({ code: null, signal: null })
+        if (child.pid === undefined) this.end({ code: null, signal: null })
       })
       // This does not wait for close: QEMU's own children may keep its standard error open.
-      child.once('exit', (code, signal) => setImmediate(end, { code, signal }))
+      child.once('exit', (code, signal) => setImmediate(this.end, { code, signal }))
     })
   }
 
@@ -65,7 +68,20 @@ export class QemuProcess {
   }
 
   readonly kill = (): void => {
-    if (this.ended === undefined) this.launcher.child.kill('SIGKILL')
+    if (this.ended !== undefined || this.isKilled) return
+    this.isKilled = true
+    this.launcher.child.kill('SIGKILL')
+    // What it said until then is read by the time of the second callback.
+    setTimeout(() => setImmediate(this.abandon), endMs).unref()
+  }
+
+  private readonly abandon = (): void => {
+    if (this.ended !== undefined) return
+    this.hear(
+      `QEMU hangs in the kernel: process ${this.pid} is still there ${endMs / 1000} s after SIGKILL\n`,
+    )
+    this.launcher.abandon()
+    this.end({ code: null, signal: 'SIGKILL' })
   }
 
   private hear(text: string): void {
