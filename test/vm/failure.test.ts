@@ -2,7 +2,7 @@
  * Proves that what goes wrong around a VM is said in plain words and costs no guest: QEMU does not start, dies or hangs, signals
  * come at bad moments, a range is full, a secret is wrong, the broker is away or frozen.
  */
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/until'
@@ -51,6 +51,17 @@ withQemu(qemu => {
     const next = await scene.counting('vm-1')
     expect(next.stderr).toContain('the guest boots')
     expect(await scene.file('vm-1/ram')).toBe(before)
+  })
+
+  test('QEMU that ends with 2 is no mistake in the file, which nobody would try again', async () => {
+    scene.write('vm-1', { vm: `qemu = "${scene.program('ends', `#!/bin/sh\n${qemu} "$@"\nexit 2\n`)}"` })
+    const run = await scene.counting('vm-1')
+    const { qemuPid: shell } = (await scene.vm('vm-1')) as { qemuPid: number }
+    process.kill(Number(readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8')), 'SIGKILL')
+    expect(await run.outcome).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/QemuEnded: QEMU ended \(exit code 2\)/),
+    })
   })
 
   test('QEMU that hangs is not waited for: the stop says so, and SIGTERM ends it', async () => {

@@ -77,7 +77,10 @@ withQemu(qemu => {
     await scene.goesOn('vm-1')
   })
 
-  test('while a QEMU that hangs has the order to go on, what was saved does not count; once it is ended, it does', async () => {
+  test.each([
+    ['SIGTERM', 0],
+    ['SIGKILL of QEMU', 137],
+  ])('an order to go on that QEMU hangs at undoes the save, until it is ended by %s', async (how, exit) => {
     await scene.saved('vm-1')
     const refuses = path.join(scene.folder, 'refuses')
     writeFileSync(refuses, '')
@@ -95,8 +98,9 @@ withQemu(qemu => {
       'the order',
     )
     expect(readFileSync(await scene.file('vm-1/state')).readBigUInt64LE(0)).toBe(0n)
-    run.signal('SIGTERM')
-    expect(await run.outcome).toMatchObject({ code: 0 })
+    if (how === 'SIGTERM') run.signal('SIGTERM')
+    else process.kill(proxy, 'SIGKILL')
+    expect(await run.outcome).toMatchObject({ code: exit })
     expect(await scene.state('vm-1')).toBe('saved')
     scene.write('vm-1')
     await scene.goesOn('vm-1')

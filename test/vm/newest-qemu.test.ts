@@ -4,8 +4,9 @@
  */
 import { requireQemu } from '../guest/require-qemu'
 import { attemptNow } from '../support/child'
+import { until } from '../support/until'
 import { newestQemu } from './newest-qemu'
-import { expectGapless, Scene } from './scene'
+import { expectGapless, fallAsleep, Scene } from './scene'
 
 /** Its packages are fetched, once. */
 const suiteMs = 900_000
@@ -53,6 +54,24 @@ test('from the one to the other and back', async () => {
     last = counters.at(-1)!
   }
   await release('vm-1')
+})
+
+test('a guest that sleeps in the newest is woken for the save, and goes on awake', async () => {
+  if (!own || !newest) return
+  scene.write('vm-4', { vm: `qemu = "${newest}"`, arguments: scene.monitorArguments })
+  const run = await scene.counting('vm-4')
+  const qmp = await scene.monitor()
+  for (const line of fallAsleep) await qmp.execute('human-monitor-command', { 'command-line': line })
+  const sleeps = async () =>
+    ((await qmp.execute('query-status')) as { status: string }).status === 'suspended'
+  await until(sleeps, 'it sleeps')
+  qmp.close()
+  expect(await scene.stop('vm-4', '--save')).toMatchObject({ code: 0 })
+  expect((await run.outcome).code).toBe(0)
+  const next = await scene.goesOn('vm-4')
+  expect(await scene.stop('vm-4', '--quit')).toMatchObject({ code: 0 })
+  await next.outcome
+  await release('vm-4')
 })
 
 test('a running guest passes from the one to the other and back', async () => {

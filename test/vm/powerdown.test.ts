@@ -1,9 +1,15 @@
-/** Proves that a guest that sleeps (S3) is woken before its power button is pressed, and hears that although it wakes slowly. */
+/**
+ * Proves that a guest that sleeps (S3) is woken before its power button is pressed, and hears that although it wakes slowly; and that one
+ * which switches itself off amid a stop is off, as it was to be.
+ */
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { withQemu } from '../guest/require-qemu'
 import { until } from '../support/until'
+import { faultyQemu } from './proxy-qemu'
 import { fallAsleep, type Run, Scene } from './scene'
 
-withQemu(() => {
+withQemu(qemu => {
   let scene: Scene
 
   beforeEach(async () => {
@@ -46,5 +52,24 @@ withQemu(() => {
     const told = events.filter(name => name !== 'RESET')
     expect(told.join(' ')).toMatch(/^WAKEUP( POWERDOWN){2,} SHUTDOWN$/)
     expect(await scene.list()).toMatchObject([{ state: 'stopped', reason: null }])
+  })
+
+  test.each([
+    ['powerdown', 'query-status', 'SIGTERM'],
+    ['powerdown', 'system_powerdown', 'SIGTERM'],
+    ['powerdown', 'query-status', 'a verb'],
+    ['save', 'query-status', 'SIGTERM'],
+  ])('to be stopped by %s, it switches itself off at %s: by %s', async (onStop, command, how) => {
+    const fault = path.join(scene.folder, 'fault')
+    const program = scene.program('off', faultyQemu(qemu, command, 'is off', fault))
+    scene.write('vm-1', { vm: `qemu = "${program}"\non_stop = "${onStop}"` })
+    const run = await scene.counting('vm-1')
+    writeFileSync(fault, '')
+    if (how === 'SIGTERM') run.signal('SIGTERM')
+    else expect(await scene.stop('vm-1')).toMatchObject({ code: 0 })
+    const { code, stderr } = await run.outcome
+    expect(code).toBe(0)
+    expect(stderr).not.toMatch(/QEMU ended|Busy/)
+    expect(await scene.state('vm-1')).toBe('stopped')
   })
 })

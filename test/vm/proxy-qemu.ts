@@ -16,15 +16,20 @@ qemu.stdio[3].pipe(monitor)
   )
 }
 
-/** A QEMU that dies or hangs as it gets a command on its monitor, while this file is there. */
-export function faultyQemu(program: string, command: string, fault: 'dies' | 'hangs', file = '/'): string {
+/** A QEMU that dies, is off or hangs as it gets a command on its monitor, while this file is there. */
+export function faultyQemu(
+  program: string,
+  command: string,
+  fault: 'dies' | 'is off' | 'hangs',
+  file = '/',
+): string {
   return proxyQemu(
     program,
     `let isHung = false
 monitor.on('data', bytes => {
   isHung ||= bytes.includes(${JSON.stringify(`"${command}"`)}) && existsSync(${JSON.stringify(file)})
   if (!isHung) return qemu.stdio[3].write(bytes)
-  if (${fault === 'dies'}) process.exit(3)
+  if (${fault !== 'hangs'}) process.exit(${fault === 'dies' ? 3 : 0})
 })
 qemu.stdio[3].pipe(monitor)
 `,

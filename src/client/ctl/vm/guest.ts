@@ -130,6 +130,16 @@ export class Guest {
     )
   }
 
+  /**
+   * QEMU has ended by itself. What was saved of a guest that it kept paused counts again, if that has not run since. Returns whether it
+   * counts.
+   */
+  async isKeptAfter(machine: Machine): Promise<boolean> {
+    if (this.stuck === undefined) return false
+    await machine.quit()
+    return this.saver.isWhole(machine) && this.isDone(this.saver.redo(machine))
+  }
+
   /** False: it failed, and the reason is in the log. */
   isDone(change: Promise<unknown>): Promise<boolean> {
     return change.then(
@@ -389,11 +399,7 @@ export class Guest {
       })
     }
     const { exit } = machine.process
-    if (exit) {
-      await machine.quit()
-      await this.isDone(this.saver.redo(machine))
-      throw endFailure(machine.process, exit)
-    }
+    if (exit) throw endFailure(machine.process, exit)
     this.stuck = undefined
   }
 

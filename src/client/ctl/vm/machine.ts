@@ -49,6 +49,7 @@ export class Machine {
   private unanswered = 0
   /** As QEMU has said. */
   private stands = true
+  private isToQuit = false
   /** The guest runs from now on, whoever let it. */
   onRun: () => void = () => {}
   private onWake: () => void = () => {}
@@ -162,16 +163,16 @@ export class Machine {
   }
 
   /**
-   * Stops the guest. An older QEMU does not stop one that sleeps, and wakes it only as it sends it: so it is woken first.
-   * Returns how it stands, in QEMU's words: paused, or why it ran no more before.
+   * Stops the guest. One that sleeps is woken first: an older QEMU does not stop it, and wakes it only as it sends it; a newer one
+   * (9) sends it asleep. Returns how it stands, in QEMU's words: paused, or why it ran no more before.
    */
   async stop(): Promise<string> {
     for (let attempt = 1; ; attempt++) {
+      if ((await this.status()) === 'suspended') await this.wake()
       await this.run('stop')
       const status = await this.status()
       if (status !== 'suspended') return status
       if (attempt === wakingsMax) throw new Error('the guest falls asleep again as often as it is woken')
-      await this.wake()
     }
   }
 
@@ -223,6 +224,19 @@ export class Machine {
    * pressed again and again. Returns how it stood when it was asked last, in QEMU's words. undefined: it is off.
    */
   async powersDown(ms: number): Promise<string | undefined> {
+    return this.pressUntilOff(ms).catch(async error => {
+      // It may switch itself off amid a question.
+      if ((error as QmpError).code === 'QemuEnded' && (await this.ends(endMs)) && this.isOff) return undefined
+      throw error
+    })
+  }
+
+  /** The guest has switched itself off: QEMU has ended, and not by our order. */
+  get isOff(): boolean {
+    return this.process.exit?.code === 0 && !this.isToQuit
+  }
+
+  private async pressUntilOff(ms: number): Promise<string | undefined> {
     const deadline = performance.now() + ms
     for (let sleeps = false; ; ) {
       const status = await this.status()
@@ -345,6 +359,7 @@ export class Machine {
 
   /** Ends QEMU. Afterwards all is known that it ever said. Idempotent. */
   async quit(): Promise<void> {
+    this.isToQuit ||= this.process.exit === undefined
     await this.run('quit').catch(() => {})
     const ended = await Promise.race([this.exited, sleep(endMs, undefined, { ref: false })])
     if (ended === undefined) this.process.kill()
@@ -354,6 +369,7 @@ export class Machine {
   private async ended(): Promise<void> {
     await this.exited
     await Promise.race([this.silent, sleep(lastWordsMs, undefined, { ref: false })])
+    this.qmp.close()
   }
 
   /** @throws QmpError; if QEMU has ended, with its last lines */
@@ -369,7 +385,6 @@ export class Machine {
     } catch (error) {
       const { code, kind } = error as QmpError
       if (kind === 'refused') answered()
-    this.qmp.close()
       if (kind === 'lost' && command === 'cont') this.unanswered = order
       if (code !== 'QemuEnded') throw error
       await lastWords(this.process)

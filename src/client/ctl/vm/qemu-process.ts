@@ -67,6 +67,7 @@ export class QemuProcess {
     return this.unfinished === '' ? this.lines : [...this.lines, this.unfinished]
   }
 
+  /** A thread that hangs in the kernel, as on a disk that hangs, keeps the process; but from SIGKILL on no thread runs any more. */
   readonly kill = (): void => {
     if (this.ended !== undefined || this.isKilled) return
     this.isKilled = true
@@ -107,8 +108,12 @@ export function describeEnd({ lastLines }: QemuProcess, exit: Exit): string {
   return `QEMU ended (${describeExit(exit)})${words}`
 }
 
-/** A QEMU that nobody ended: with its exit code, or 128 and the signal, as a shell has it. */
+/**
+ * A QEMU that nobody ended: with its exit code, or 128 and the signal, as a shell has it. But 2 would say that the VM's file is wrong, and
+ * trying again of no use.
+ */
 export function endFailure(process: QemuProcess, exit: Exit): Failure {
-  const code = exit.signal === null ? exit.code || exitCode.refused : 128 + constants.signals[exit.signal]
+  const own = exit.code === exitCode.usage ? exitCode.refused : exit.code || exitCode.refused
+  const code = exit.signal === null ? own : 128 + constants.signals[exit.signal]
   return new Failure('QemuEnded', describeEnd(process, exit), code)
 }

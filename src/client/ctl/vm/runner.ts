@@ -77,7 +77,8 @@ export class Runner {
     if (this.guest.machine !== machine) return this.ended()
     if (this.guest.failure) throw this.guest.failure
     if (['saved', 'stopped', 'failed'].includes(this.standing.record.state)) return
-    if (exit.code === 0 && this.standing.record.state !== 'prepared') {
+    const isKept = await this.guest.isKeptAfter(machine)
+    if (exit.code === 0 && !isKept && this.standing.record.state !== 'prepared') {
       this.standing.enter('stopped', 'the guest switched itself off')
       this.standing.describe('stopped')
       return
@@ -116,6 +117,7 @@ export class Runner {
       await this.stopInTurn(undefined)
       return true
     } catch (error) {
+      if (this.guest.machine?.isOff) return true
       if (!(error instanceof GuestStuck)) log((error as Error).message)
       if (this.guest.stuck !== undefined && (await this.guest.isDone(this.stopInTurn('save', true))))
         return this.guest.settings.onStop === 'save'
