@@ -322,18 +322,31 @@ test('a VM that only its participation can not reach the broker for does not sta
     onUnprepared: () => {},
   }
   const { signal } = leaving
-  await takePart(broker, guest, { name: 'vm-a', awayMs: 1_000, signal, log: () => {} })
-  const other = await connect({ socket: server.socket })
-  for await (const { update } of other.beginUpdate({ deadlineMs: 60_000 }))
-    if (update.state === 'ready') break
-  await other.close()
-  await server.kill()
-  // The connection for calls takes the one place there is.
-  const config = readFileSync(server.configFile, 'utf8')
-  writeFileSync(server.configFile, config.replace('[broker]\n', '[broker]\nclients_max = 1\n'))
-  await server.start()
-  await until(() => goesOn.length > 0, 'the guest goes on')
-  leaving.abort()
+  try {
+    const options = { name: 'vm-a', awayMs: 1_000, signal, log: () => {} }
+    const waits: string[] = []
+    const patience = { deadline: 0, signal, onWait: (reason: string) => void waits.push(reason) }
+    await takePart(broker, guest, options).joined(patience)
+    const other = await connect({ socket: server.socket })
+    for await (const { update } of other.beginUpdate({ deadlineMs: 60_000 }))
+      if (update.state === 'ready') break
+    await other.close()
+    await server.kill()
+    // The connection for calls takes the one place there is.
+    const config = readFileSync(server.configFile, 'utf8')
+    writeFileSync(server.configFile, config.replace('[broker]\n', '[broker]\nclients_max = 1\n'))
+    await server.start()
+    await until(() => goesOn.length > 0, 'the guest goes on')
+    // A runner that takes its place must not go on while the update may count it as ready.
+    const next = () => takePart(broker, guest, options)
+    await expect(next().joined(patience)).rejects.toMatchObject({ code: 'Busy' })
+    const waiting = next().joined({ ...patience, deadline: Number.POSITIVE_INFINITY })
+    await until(() => waits.length > 0, 'it waits')
+    await broker.cancelUpdate((await broker.status()).update!.id)
+    await waiting
+  } finally {
+    leaving.abort()
+  }
 })
 
 test('handlers run one after the other; what cancelled() throws ends nothing; an end by signal or close is quiet', async () => {

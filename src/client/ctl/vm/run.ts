@@ -47,6 +47,7 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
   // A terminal that is stopped keeps no guest waiting.
   const errors = new PatientOutput(process.stderr)
   const over = new AbortController()
+  const leaving = new AbortController()
   let written: Promise<void> = Promise.resolve()
   const log = (text: string) => {
     written = errors.write(`${settings.name}: ${printableLines(text)}\n`, over.signal).catch(() => {})
@@ -84,10 +85,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       patience,
     }
     const runner = new Runner({ settings, owner, inherited, places, state, manager, log })
-    const leaving = new AbortController()
     const updates = { name, awayMs: settings.awayMs, signal: leaving.signal, log }
-    // An update that begins from here on waits for this VM.
-    const part = await takePart(broker, runner, updates)
+    const part = takePart(broker, runner, updates)
     const control = await serveControl(places.control, {
       record: () => runner.record(),
       stop: (how, progress) => runner.stop(how, progress),
@@ -95,6 +94,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
       upgrade: (request, progress) => runner.upgrade(request, progress),
     })
     try {
+      // An update that begins from here on waits for this VM.
+      await part.joined(patience)
       await runner.start(options.discardState, starting.signal)
       let inOrder: Promise<boolean> = Promise.resolve(true)
       onStop = () => {
@@ -116,6 +117,8 @@ export async function runVm(settings: VmSettings, options: RunOptions): Promise<
     if (starting.signal.aborted) throw new BrokerError('Aborted', 'interrupted before the guest ran')
     throw error
   } finally {
+    // Also where the runner's socket could not be made.
+    leaving.abort()
     await broker.close()
     await Promise.race([written, sleep(flushMs, undefined, { ref: false })])
     over.abort()

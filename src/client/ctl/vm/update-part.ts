@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, Participation, UpdateNotice } from '../../index'
+import { exitCode, Failure } from '../exit'
+import type { Patience } from './room'
 
 /** A guest that updates of the host wait for. */
 interface Preparable {
@@ -22,27 +24,25 @@ interface PartOptions {
 const joinMs = 5_000
 const answerMs = 5_000
 const againMs = 60_000
+const pollMs = 250
 
 export interface Part {
+  /**
+   * Resolves when the broker knows of this VM, or after some seconds where no update is under way: one that is may count the runner before
+   * as ready, and would replace the kernel under a guest that goes on. @throws Failure Busy
+   */
+  joined(patience: Patience): Promise<void>
   /** Resolves when an update under way has this VM's answer, at the latest after some seconds. */
   answered(): Promise<unknown>
 }
 
-/**
- * Takes part in updates of the host until the signal aborts. Resolves when the broker knows of it, at the latest after some
- * seconds.
- */
-export function takePart(broker: Broker, guest: Preparable, options: PartOptions): Promise<Part> {
+/** Takes part in updates of the host until the signal aborts. */
+export function takePart(broker: Broker, guest: Preparable, options: PartOptions): Part {
   const { name, awayMs, signal, log } = options
   let participation: Participation | undefined
   const late = () => sleep(answerMs, undefined, { ref: false })
-  const part = { answered: () => Promise.race([participation?.answered(), late()]) }
-  return new Promise<void>(resolve => {
-    const late = setTimeout(resolve, joinMs)
-    const onJoined = () => {
-      clearTimeout(late)
-      resolve()
-    }
+  let hasJoined = false
+  const first = new Promise<void>(resolve => {
     const keepOn = async () => {
       let said = ''
       while (!signal.aborted) {
@@ -62,7 +62,13 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
         })
         const { done, joined, prepareAgain } = participation
         guest.onUnprepared = prepareAgain
-        joined.then(onJoined, onJoined)
+        const noted = joined.then(
+          () => {
+            hasJoined ||= !until.aborted
+          },
+          () => {},
+        )
+        resolve(noted)
         const refusal = await done.then(
           () => undefined,
           error => (error as Error).message,
@@ -78,5 +84,19 @@ export function takePart(broker: Broker, guest: Preparable, options: PartOptions
       }
     }
     void keepOn()
-  }).then(() => part)
+  })
+  return {
+    answered: () => Promise.race([participation?.answered(), late()]),
+    async joined({ deadline, signal, onWait }) {
+      await Promise.race([first, sleep(joinMs, undefined, { signal, ref: false })])
+      for (let waits = false; !hasJoined; waits = true) {
+        const { update } = await broker.status({ signal })
+        if (!update) return
+        const reason = `update ${update.id} of the host (${update.reason}) is under way, and this VM can't take part`
+        if (performance.now() >= deadline) throw new Failure('Busy', reason, exitCode.refused)
+        if (!waits) onWait(reason)
+        await sleep(pollMs, undefined, { signal })
+      }
+    },
+  }
 }
