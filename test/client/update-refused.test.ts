@@ -139,7 +139,7 @@ test('memory that would be lost refuses the update, and --ignore allows it by na
   const went = host.update(['--ignore', 'nothing', '--ignore', 'scratch/*'])
   await went.said('the host goes down')
   went.child.kill('SIGTERM')
-  expect((await went.outcome).code).toBe(0)
+  expect((await went.outcome).code).toBe(130)
 })
 
 test('memory that somebody takes while participants save calls the update off, by name', async () => {
@@ -173,7 +173,7 @@ test('one at a time: a second one changes nothing', async () => {
   expect(host.calls).toEqual(['sync', host.load, 'sync', 'kexec -e'])
   expect(await host.state()).toBe('proceeding')
   first.child.kill('SIGTERM')
-  expect((await first.outcome).code).toBe(0)
+  expect((await first.outcome).code).toBe(130)
 })
 
 test('one at a time: while one writes caches to the disks, nobody loads a kernel', async () => {
@@ -284,5 +284,5 @@ test('a tenant names its participant as another is called: --ignore NAME stands 
   const went = host.update([...theirsOnly, '--ignore', '0:vm-a'])
   await went.said('the host goes down')
   went.child.kill('SIGTERM')
-  expect((await went.outcome).code).toBe(0)
+  expect((await went.outcome).code).toBe(130)
 })

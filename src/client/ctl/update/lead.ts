@@ -248,15 +248,16 @@ class Lead {
     await this.until(() => performance.now() > end || signal.aborted, false).finally(() =>
       clearTimeout(timer),
     )
-    // By SIGTERM the host ends its processes.
-    if (signal.aborted && signal.reason === 'SIGTERM') return
+    const stillStops = asksSystemd(go) && (await isStopping(signal))
+    // A host that stops ends its processes by SIGTERM.
+    if (signal.reason === 'SIGTERM' && stillStops) return
     if (signal.aborted)
       throw new OnItsWay(
         'Interrupted',
         `interrupted; the kernel is on its way, and everything is saved and paused. If it is not replaced within ${within / 1000} s, the broker calls the update off; 'broker-ctl update cancel' does that now`,
         exitCode.interrupted,
       )
-    if (asksSystemd(go) && (await isStopping(signal)))
+    if (stillStops)
       throw new StillGoing(
         'StillStopping',
         `the host still stops after ${within / 1000} s; everything is saved`,
