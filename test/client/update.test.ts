@@ -4,7 +4,7 @@
  * going on or ready, each asked once.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { updateUnkeptMsMax } from '../../protocol/wire/limits'
 import {
   type Broker,
@@ -17,6 +17,7 @@ import {
 import { takePart } from '../../src/client/ctl/vm/update-part'
 import { anotherBoot } from '../support/another-boot'
 import { needsRoot } from '../support/needs-root'
+import { OtherProcess } from '../support/other-process'
 import { TestBroker, until } from '../support/test-broker'
 import { ctl } from './support/ctl'
 import { Holder } from './support/holder'
@@ -190,6 +191,41 @@ test('an administrator goes on anyway, if that is what it says', async () => {
   expect(follower.last?.update.state).toBe('proceeding')
   await broker.cancelUpdate(follower.id)
   expect(await a.next()).toEqual({ cancelled: 'by an administrator' })
+})
+
+test('one that was ready and leaves in order stays ready, also where its user has no memory any more', async () => {
+  if (!needsRoot('a participant of another uid')) return
+  const others = await TestBroker.start({ main: { more: '[[owner]]\nuid = 65534\n' } })
+  chmodSync(others.folder, 0o755)
+  const admin = await connect({ socket: others.socket })
+  try {
+    const tenant = await OtherProcess.start(others.socket, { uid: 65534 })
+    await tenant.run(async ({ client, connect, state }) => {
+      await client.call('Allocate', { name: 'db/ram', bytes: 4096 })
+      state.joining = connect()
+      state.notices = state.joining.stream('JoinUpdates', { name: 'db' })
+      await state.notices.next()
+    })
+    const following = (async () => {
+      for await (const _ of admin.beginUpdate({ deadlineMs: 60_000 }));
+    })().catch(() => {})
+    await tenant.run(async ({ client, state }) => {
+      const { participant, update } = (await state.notices.next()).value
+      await client.call('AnswerUpdate', { participant, update, outcome: 'ready' })
+      await client.call('Release', { name: 'db/ram' })
+      state.joining.close()
+    })
+    await until(async () => (await admin.status()).clients === 3, 'it has left')
+    const { update, participants } = await admin.update()
+    expect(participants).toMatchObject([{ name: 'db', state: 'ready', waitedFor: false }])
+    await admin.cancelUpdate(update!.id)
+    await following
+    expect((await admin.update()).participants).toEqual([])
+  } finally {
+    await OtherProcess.killAll()
+    await admin.close()
+    await others.dispose()
+  }
 })
 
 test('a participant that is killed: unanswered it has left, until it is back; ready it stays ready', async () => {

@@ -297,7 +297,7 @@ export class Updates {
   private left(participant: Participant): void {
     if (this.participants.get(participant.id) !== participant) return
     participant.hasLeft = true
-    if (this.current && this.isWaitedFor(participant)) this.changed(participant)
+    if (this.current && (participant.answer || this.isWaitedFor(participant))) this.changed(participant)
     else this.participants.delete(participant.id)
   }
 
