@@ -315,7 +315,7 @@ withQemu(qemu => {
     if (!needsRoot('tap devices')) return
     const file = path.join(scene.folder, 'settings')
     const settingsNow = () => readFileSync(file, 'utf8')
-    // As a guest's driver would, this sets both, and then tells them; beside the first QEMU alone.
+    // As a guest's driver would, once the guest runs, this sets both, and then tells them; beside the first QEMU alone.
     const watched = scene.program(
       'watched',
       `#!/usr/bin/python3
@@ -325,7 +325,7 @@ def feature(command):
     fcntl.ioctl(device, 0x8946, struct.pack('16sP16x', b'mbr0', words.buffer_info()[0]))
     return words[1] != 0
 def child():
-    time.sleep(1)
+    while not os.path.exists(${JSON.stringify(`${file}.driver`)}): time.sleep(0.02)
     fcntl.ioctl(50, 0x400454d8, struct.pack('i', 12))
     fcntl.ioctl(50, 0x400454d0, 3)
     while os.getppid() == parent:
@@ -352,6 +352,7 @@ os.execv(${JSON.stringify(qemu)}, [${JSON.stringify(qemu)}] + sys.argv[1:])
     scene.launcher = ['unshare', '--net', '--']
     const run = scene.run('vm-1')
     await run.counts(5)
+    writeFileSync(`${file}.driver`, '')
     await until(() => settingsNow() === '12 1 1', 'the driver has set both')
     expect(await upgrade('--dry-run')).toMatchObject({ code: 0 })
     writeFileSync(file, '')

@@ -285,6 +285,7 @@ async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
   )
   host.same(await refusal(spare.discard([{ offset: 0, length: MiB }])), 'granted', 'pages given back')
   await client.close()
+  await killBetweenSteps(host, service)
   await write(host, 'db/later', 6, 'swept')
   const participant = await participate(host)
   await refuseLocked(host)
@@ -293,6 +294,41 @@ async function preserveForUpdate(host: Host, service: Manager): Promise<void> {
   await service.signal(9)
   await service.start()
   await checkSurvives(host, true)
+}
+
+/** Killed between two steps of an allocation, of a freeze and of a thaw, the broker has lost nothing, and each can be done again. */
+async function killBetweenSteps(host: Host, service: Manager): Promise<void> {
+  const stored = (await service.stored()).sort()
+  const killAt = async (said: string, ...words: string[]) => {
+    const [, told] = await Promise.all([
+      service.answer(`kill ${said}`, 'killed 9'),
+      refusal(host.ctl(...words)),
+    ])
+    host.say(`killed at ${said}: ${told}`)
+    await service.start()
+  }
+  const settles = () =>
+    host.until(
+      async () => (await service.stored()).sort().join() === stored.join(),
+      'the fd store has what it had before',
+    )
+  for (const said of ['FDNAME=+', 'FDNAME==']) {
+    await killAt(said, 'allocate', 'cut', '1M', '--range', 'kept')
+    await refusal(host.ctl('allocate', 'cut', '1M', '--range', 'kept'))
+    await host.ctl('release', 'cut')
+    await settles()
+  }
+  const [first] = stored.filter(name => /^\+\w+\.swept$/.test(name))
+  for (const said of [`FDNAME==0.swept`, `FDNAME==${first!.slice(1)}`]) {
+    await killAt(said, 'freeze', 'kexec')
+    await refusal(host.ctl('thaw'))
+    await settles()
+    await checkSurvives(host)
+  }
+  await host.ctl('freeze', 'kexec')
+  await killAt('FDSTOREREMOVE=1', 'thaw')
+  await refusal(host.ctl('thaw'))
+  await settles()
 }
 
 const updateArguments = (...options: string[]) => [
