@@ -108,16 +108,10 @@ export class StateMemory implements StateBytes {
     const { broker, options, allocation } = this
     const find = async () => {
       const found = (await broker.ranges({ signal })).find(({ name }) => name === range)
-      if (!found || found.largestFreeBytes < allocation.size)
-        throw new Failure('NoSpace', `${range} has no room`, exitCode.refused)
+      if (!found || found.largestFreeBytes < allocation.size) throw new BrokerError('NoSpace', 'it is full')
+      return true
     }
-    return withRoom(broker, options.patience, range, find).then(
-      () => true,
-      error => {
-        if (error instanceof Failure) return false
-        throw error
-      },
-    )
+    return (await unless('NoSpace', withRoom(broker, options.patience, range, find))) ?? false
   }
 
   /** The broker does not know it any more, though it can read its range: the memory is no more. Another configuration lacks the range. */
