@@ -61,7 +61,10 @@ function daemon(tree) {
   )
   for (const name of compiled) cpSync(path.join(root, name), inside(name))
   writeFileSync(inside('package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`)
-  const dependencies = run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
+  // Those of the lock file: a checkout may have others too, as those that the bench compares with.
+  const dependencies = run('npm', ['ls', '--omit=dev', '--all', '--parseable', '--package-lock-only'], {
+    cwd: root,
+  })
     .split('\n')
     .slice(1)
   for (const dependency of dependencies) {
