@@ -1,4 +1,13 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { labFolder, whole } from './cache'
 import { command } from './command'
@@ -14,7 +23,8 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /**
  * One suite of the distribution's archive, read by apt with lists of its own: nothing of it is installed, the machine's
- * own lists stay as they are, and no rights are needed. apt checks signatures and sums of all it fetches.
+ * own lists stay as they are, and no rights are needed. apt checks signatures and sums of all it fetches. Archives of one
+ * suite, in one process or several, share a folder and take turns in it: apt fails where another one holds its lists.
  */
 export class Archive {
   private readonly folder: string
@@ -104,7 +114,9 @@ export class Archive {
       lines.push(`deb [arch=amd64${signed}] ${security.uri} ${this.suite}-security main`)
     for (const folder of ['lists/partial', 'cache/archives/partial'])
       mkdirSync(path.join(this.folder, folder), { recursive: true })
-    writeFileSync(path.join(this.folder, 'sources.list'), `${lines.join('\n')}\n`)
+    const unfinished = path.join(this.folder, `sources.list.${process.pid}.part`)
+    writeFileSync(unfinished, `${lines.join('\n')}\n`)
+    renameSync(unfinished, path.join(this.folder, 'sources.list'))
     await this.apt('apt-get', ['update', '-qq', '-o', 'Acquire::Languages=none'])
   }
 
@@ -119,8 +131,10 @@ export class Archive {
       // As root, apt would download as a user that can't write where we want the files.
       'APT::Sandbox::User=root',
       'APT::Architecture=amd64',
+      'Acquire::Retries=3',
     ]
-    return command(program, [...settings.flatMap(setting => ['-o', setting]), ...args], { cwd })
+    const call = [program, ...settings.flatMap(setting => ['-o', setting]), ...args]
+    return command('flock', [path.join(this.folder, 'turns'), ...call], { cwd })
   }
 }
 

@@ -10,11 +10,21 @@ export function labFolder(...parts: string[]): string {
   return folder
 }
 
+const making = new Map<string, Promise<string>>()
+
 /**
  * Make a file or folder of the cache by a function that gets a path to make it at. It appears under its own name only
- * when it is whole, so that a run cut off and a run beside this one do no harm.
+ * when it is whole, so that a run cut off and a run beside this one do no harm. Who asks while this process makes it waits.
  */
-export async function whole(target: string, make: (unfinished: string) => Promise<void>): Promise<string> {
+export function whole(target: string, make: (unfinished: string) => Promise<void>): Promise<string> {
+  const known = making.get(target)
+  if (known) return known
+  const made = makeWhole(target, make).finally(() => making.delete(target))
+  making.set(target, made)
+  return made
+}
+
+async function makeWhole(target: string, make: (unfinished: string) => Promise<void>): Promise<string> {
   if (existsSync(target)) {
     const now = new Date()
     utimesSync(target, now, now) // what is used is not old

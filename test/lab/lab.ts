@@ -18,7 +18,7 @@ const keptMax = 2
 /** What was asked for since then is kept, however many: another run may be about to boot from it. */
 const unusedMsMin = 6 * 3600 * 1000
 
-const programs = ['apt-get', 'apt-cache', 'dpkg', 'ldd', 'mke2fs', 'setpriv', 'tar']
+const programs = ['apt-get', 'apt-cache', 'dpkg', 'flock', 'ldd', 'mke2fs', 'setpriv', 'tar']
 
 /** Thrown where this machine can't have a lab at all, however right the project is. */
 export class LabUnavailable extends Error {

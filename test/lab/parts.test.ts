@@ -1,16 +1,19 @@
 /**
- * Proves that the parts of the lab work: choice of a kernel, its modules, the archive, the record of clients, and
- * parallel runs.
+ * Proves that the parts of the lab work: choice of a kernel, its modules, the archive, the record of clients, what several
+ * ask for at once, and parallel runs.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { Archive } from './archive'
+import { whole } from './cache'
 import { modulesInOrder } from './closure'
 import { CpioWriter } from './cpio'
 import { readChurnLog } from './inside/churn-log'
 import { newestImage } from './kernels'
 import { Pool } from './pool'
+import { Progress } from './progress'
 
 test('the newest plain kernel of a version is chosen, by number and not by letter', () => {
   const names = [
@@ -120,3 +123,38 @@ test('of many runs two go on at once, in order from the one that is asked for, a
   expect(await stopped).toEqual(['b', 'c', 'd'])
   expect(begun).not.toContain('e')
 })
+
+test('what several ask for at once is made once, and again after a failure', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'whole-'))
+  const target = path.join(folder, 'file')
+  let calls = 0
+  const make = async (unfinished: string) => {
+    const call = ++calls
+    writeFileSync(unfinished, '')
+    await setImmediate()
+    if (call === 1) throw new Error('no network')
+    expect(existsSync(unfinished)).toBe(true)
+  }
+  try {
+    const ask = () => whole(target, make)
+    expect((await Promise.allSettled([ask(), ask()])).map(({ status }) => status)).toEqual([
+      'rejected',
+      'rejected',
+    ])
+    expect(await Promise.all([ask(), ask(), ask()])).toEqual([target, target, target])
+    expect(calls).toBe(2)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('archives of one suite take turns where apt would fail', async () => {
+  const names = () => new Archive('trixie-backports', false, new Progress()).names('qemu-system-x86')
+  const asked = await Promise.allSettled([names(), names(), names(), names()])
+  if (!process.env.CI && asked.every(({ status }) => status === 'rejected')) {
+    process.stderr.write('\nLEFT OUT: turns in an archive, which can not be had.\n\n')
+    return
+  }
+  for (const one of asked)
+    expect(one).toMatchObject({ status: 'fulfilled', value: expect.arrayContaining(['qemu-system-x86']) })
+}, 120_000)
