@@ -1,10 +1,14 @@
-/** Proves that nobody goes on while a kexec that can't be ended may still replace the kernel, until an administrator says so. */
+/**
+ * Proves that nobody goes on while the kernel may still be replaced, by a kexec that can't be ended or by a host that does not
+ * come to an end of its stop, until an administrator says so.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { updateWithinMsMax } from '../../protocol/wire/limits'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { ctl } from './support/ctl'
+import type { Holder } from './support/holder'
 import { UpdateHost } from './support/update-host'
 
 let host: UpdateHost
@@ -42,10 +46,25 @@ test('it is told, and the broker does not call the update off soon', async () =>
     ),
   ])
   expect(host.calls).toEqual(['sync', host.load, 'sync', 'kexec -e'])
+  await waitsForAnAdministrator(a)
+})
+
+test('a host that still stops when the time for its services is over: it is told, too', async () => {
+  const a = await host.participant('vm-a')
+  const args = ['--go', 'systemctl kexec', '--stop-within', '100']
+  const { code, stderr } = await host.update(args, { STATE: 'stopping' }).outcome
+  expect([code, stderr]).toEqual([
+    1,
+    'broker-ctl: StillStopping: the host still stops after 0.1 s; everything is saved\n',
+  ])
+  await waitsForAnAdministrator(a)
+})
+
+async function waitsForAnAdministrator(participant: Holder): Promise<void> {
   const { update } = await host.broker.update()
   expect(update).toMatchObject({ state: 'proceeding' })
   expect(update!.deadline - Date.now()).toBeGreaterThan(updateWithinMsMax / 2)
   expect((await host.broker.status()).frozen).toBe('kernel 7')
   expect((await ctl(host.server.socket, 'update', 'cancel')).code).toBe(0)
-  expect(await a.next()).toEqual({ goesOn: 'by an administrator' })
-})
+  expect(await participant.next()).toEqual({ goesOn: 'by an administrator' })
+}

@@ -21,6 +21,8 @@ interface LeadOptions {
   readonly deadlineMs: number
   /** For the kernel, from the freeze to its end. */
   readonly withinMs: number
+  /** For services to stop, which systemd bounds by its own timeouts. At most stopWithinMsMax. */
+  readonly stopWithinMs: number
   readonly digests: boolean
   /** undefined: it is loaded already. */
   readonly kernel: KernelImage | undefined
@@ -59,9 +61,8 @@ const longMs = 600_000
 const pollMs = 250
 /** After its time the command still asks systemd whether the host stops. */
 const decideMs = 30_000
-/** Services have this time to stop, which systemd bounds by its own timeouts. */
-const stopHostMs = 600_000
-
+/** The broker takes no longer time for the kernel. */
+export const stopWithinMsMax = updateWithinMsMax - decideMs
 /** systemctl only asks for what it names, and returns. */
 export const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0] ?? '')
 
@@ -224,7 +225,7 @@ class Lead {
   /** From here on an interruption does not stop the kernel that is on its way. */
   private async go(): Promise<void> {
     const { broker, signal, lines } = this.tools
-    const { go, withinMs, hasNextKernel } = this.options
+    const { go, withinMs, stopWithinMs, hasNextKernel } = this.options
     this.interrupted()
     // systemctl would load one of its own choice, with a command line that nobody has checked.
     if (this.hadNextKernel && !hasNextKernel())
@@ -234,7 +235,7 @@ class Lead {
     if (performance.now() > this.proceedsUntil)
       throw new Failure('TooLate', `${withinMs / 1000} s were over before ${go[0]} began`, exitCode.refused)
     const ended = await this.program()
-    const within = asksSystemd(go) ? stopHostMs : withinMs
+    const within = asksSystemd(go) ? stopWithinMs : withinMs
     const prolonged = asksSystemd(go) ? within + decideMs : within
     // The broker may have ended already, and the host waits for this program.
     const bound = AbortSignal.timeout(endMs)

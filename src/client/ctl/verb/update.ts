@@ -19,7 +19,7 @@ import {
 } from '../host/next-kernel'
 import { count, fields, table, time } from '../table'
 import { Ignored, type Named } from '../update/ignored'
-import { asksSystemd, leadUpdate } from '../update/lead'
+import { asksSystemd, leadUpdate, stopWithinMsMax } from '../update/lead'
 import { UpdateLines } from '../update/lines'
 import { planData, planText, risksText } from '../update/plan'
 import { reportData, reportText } from '../update/report'
@@ -73,6 +73,7 @@ interface LeadVerbOptions extends CommandLineOptions {
   reason?: string
   deadline: number
   within: number
+  stopWithin: number
   go?: string
   ignore?: string[]
   digests?: boolean
@@ -137,6 +138,12 @@ makes warnings. To give this memory up, take preserve out of the configuration f
       'time for the kernel to be replaced, in milliseconds',
       msArgument(updateWithinMsMax),
       updateWithinMs,
+    )
+    .option(
+      '--stop-within <ms>',
+      'time for systemd to stop services first, where systemctl replaces the kernel, in milliseconds',
+      msArgument(stopWithinMsMax),
+      600_000,
     )
     .option(
       '--go <command>',
@@ -209,6 +216,7 @@ async function lead(options: LeadVerbOptions, command: Command): Promise<void> {
           reason,
           deadlineMs: options.deadline,
           withinMs: options.within,
+          stopWithinMs: options.stopWithin,
           digests: options.digests === true,
           kernel,
           commandLine: loadedLine(commandLine),
