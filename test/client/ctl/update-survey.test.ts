@@ -2,6 +2,9 @@
  * Proves what an update finds at risk, by what the ranges and allocations say that they can do: before it, while the broker is
  * frozen, and by what the service manager does with its fd store.
  */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { participantsPerStart } from '../../../protocol/wire/limits'
 import type { Broker, Participant, Update } from '../../../src/client'
 import { weighed } from '../../../src/client/ctl/host/next-kernel'
@@ -14,6 +17,10 @@ import {
   whyStoreEnds,
 } from '../../../src/client/ctl/update/stopped-store'
 import { surveyFrozen, surveyHost } from '../../../src/client/ctl/update/survey'
+import { until } from '../../support/until'
+
+let parent: ChildProcess | undefined
+afterEach(() => void parent?.kill())
 
 interface Can {
   survivesKexec: boolean
@@ -153,7 +160,14 @@ test('participants of one process and one name are several, also after the broke
   expect(standing.decide(true)).toMatchObject({ kind: 'callOff' })
 })
 
-test('who was ready and is not there is missed only at a broker that has restarted', () => {
+test('who was ready and is not there is missed only at a broker that has restarted', async () => {
+  const script = 'sleep 600 & echo $!; exec sleep 600'
+  parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const zombie = Number(await once(parent.stdout!, 'data'))
+  const status = (pid: number) => readFileSync(`/proc/${pid}/status`, 'utf8')
+  await until(() => /^Name:\tsleep$/m.test(status(parent!.pid!)), 'its parent asks for no child')
+  process.kill(zombie)
+  await until(() => /^State:\tZ/m.test(status(zombie)), 'it has ended')
   const standing = new Standing(new Ignored([]))
   const row = (id: number, name: string, pid: number): Participant => ({
     ...{ id, name, pid, uid: 7, waitedFor: true, answeredAfterMs: 1, detail: null },
@@ -161,8 +175,9 @@ test('who was ready and is not there is missed only at a broker that has restart
   })
   const lives = row(1, 'lives', process.pid)
   const ended = row(2, 'ended', 2 ** 22)
+  const unasked = row(4, 'unasked', zombie)
   const back = row(3, 'back', process.pid)
-  standing.note({} as Update, [lives, ended, back])
+  standing.note({} as Update, [lives, ended, unasked, back])
   // It has given its memory up, and left.
   expect(standing.whyAway([back])).toBeUndefined()
   const again = { ...back, id: participantsPerStart + 1 }

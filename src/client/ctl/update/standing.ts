@@ -1,3 +1,5 @@
+import { closeSync } from 'node:fs'
+import { native } from '../../../../native'
 import { participantsPerStart } from '../../../../protocol/wire/limits'
 import type { Participant, Update } from '../../index'
 import type { Ignored } from './ignored'
@@ -104,9 +106,15 @@ export class Standing {
   }
 }
 
+/** One that has ended does not live because its parent has not asked for it yet. */
 function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0)
+    const pidfd = native.pidfdOpen(pid)
+    try {
+      return native.isAlive(pidfd)
+    } finally {
+      closeSync(pidfd)
+    }
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
