@@ -204,18 +204,18 @@ export class MemfdSource implements Source {
   async recover(
     kept: Iterable<AllocationMemory>,
     retired: readonly AllocationMemory[],
-    newBoot: boolean,
+    _newBoot: boolean,
     lastId: number,
   ): Promise<void> {
     const memories = [...kept, ...retired]
     const { overKexec, host } = this.opened
     await overKexec?.takeUp(memories, this.files, lastId)
     const found: Owned[] = []
+    const areOpenToAll = isOpenToAll(this.table!)
     const look = (memory: AllocationMemory, openBy: number | undefined) => {
       const fd = this.files.get(memory.id)
       if (fd === undefined) return
-      // After a kexec everybody may open a memfd's path. No holder is there yet who could lock it.
-      if (newBoot) fchmodSync(fd, 0o600)
+      if (areOpenToAll && !isReadOnly(fd)) fchmodSync(fd, 0o600)
       const stat = fstatSync(fd)
       const reason =
         unsealed(this.opened.range, memory.id, fd) ??
@@ -227,6 +227,7 @@ export class MemfdSource implements Source {
     }
     for (const memory of kept) look(memory, host.openBy(memory.uid))
     for (const memory of retired) look(memory, undefined)
+    if (areOpenToAll) fchmodSync(this.table!, 0o600)
     const readOnly = found.filter(({ memory }) => isReadOnly(this.files.get(memory.id)!))
     if (readOnly.length > 0)
       host.limited(
@@ -338,6 +339,15 @@ export class MemfdSource implements Source {
 }
 
 export const open: OpenSource = (settings, host) => MemfdSource.open(settings, host)
+
+/**
+ * Everybody may open the paths of memfds that came out of a kexec. As long as the table's is one of them, no broker has served
+ * the others since, so no holder keeps them locked.
+ */
+function isOpenToAll(table: number): boolean {
+  const { uid, mode } = fstatSync(table)
+  return uid === process.getuid!() && (mode & 0o777) === 0o777
+}
 
 function unlessPreserved(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPERM') throw error
