@@ -150,11 +150,11 @@ test('what several ask for at once is made once, and again after a failure', asy
 
 test('archives of one suite take turns where apt would fail', async () => {
   const names = () => new Archive('trixie-backports', false, new Progress()).names('qemu-system-x86')
-  const asked = await Promise.allSettled([names(), names(), names(), names()])
+  const asked = await Promise.allSettled([names(), names()])
   if (!process.env.CI && asked.every(({ status }) => status === 'rejected')) {
     process.stderr.write('\nLEFT OUT: turns in an archive, which can not be had.\n\n')
     return
   }
   for (const one of asked)
     expect(one).toMatchObject({ status: 'fulfilled', value: expect.arrayContaining(['qemu-system-x86']) })
-}, 120_000)
+}, 600_000)

@@ -396,10 +396,10 @@ scenario(
   'a start that takes longer than its unit allows goes on, also where systemd goes silent for longer than that',
   async host => {
     const goOn = host.systemd.inside('/run/go-on')
-    const unit = await fill(host, 'hurry /run/go-on', 2 * filledCount, 'TimeoutStartSec=3s')
+    const unit = await fill(host, 'hurry /run/go-on', 2 * filledCount, 'TimeoutStartSec=10s')
     process.kill(host.systemd.pid, 'SIGSTOP')
     writeFileSync(goOn, '')
-    await sleep(6000)
+    await sleep(15_000)
     process.kill(host.systemd.pid, 'SIGCONT')
     await until(() => host.systemd.show(unit, 'ActiveState') !== 'activating', 'its end', suiteMs)
     endFilled(host, unit, 2 * filledCount)

@@ -191,6 +191,7 @@ describe('a row', () => {
     signal('SIGSTOP')
     expect(await run(100, { stuckMs: 200 })).toEqual([expect.any(NotInTime), ...unbegun(99)])
     await run(100)
+    await until(() => pool.pids.length === 1, 'the killed worker is reaped')
     signal('SIGSTOP')
     const lost = run(100)
     signal('SIGKILL')

@@ -25,6 +25,8 @@ export class Sessions {
   readonly sent: (readonly number[])[] = []
   /** A start waits for its manager. */
   isAwaited = false
+  /** The end of its session is stuck. */
+  locked: Part | undefined
   /** What counts as stuck if the end of a session is. */
   readonly blamed: string[] = []
   /** Items that the fd store refuses. */
@@ -57,6 +59,7 @@ export class Sessions {
     },
     endSession: async (_uid, session, name) => {
       this.blamed.push(name)
+      if (this.partOf.get(session) === this.locked) throw stuck
       this.perform('endSession')
       closeSync(session)
     },

@@ -114,7 +114,12 @@ export class Preservation {
     const failures: Failures = new Map()
     const all = [...sessions]
     const files = all.map(([{ fd }, session]) => ({ fd, session }))
-    const results = await this.files.preserve(uid, files, token, limits).catch(error => all.map(() => error))
+    let why = explained
+    const results = await this.files.preserve(uid, files, token, limits).catch(error => {
+      // The kernel was not asked.
+      why = failure => failure
+      return all.map(() => error)
+    })
     for (const [index, [memfd, session]] of all.entries()) {
       const result = results[index]
       if (result === undefined) continue
@@ -127,7 +132,7 @@ export class Preservation {
           onlyEnvironment(failure)
           return closeLater(session)
         })
-        failures.set(memfd.part, explained(result, uid))
+        failures.set(memfd.part, why(result, uid))
       }
     }
     return failures
@@ -309,8 +314,9 @@ export class Preservation {
     const others = [...this.stored].flatMap(([part, of]) => (of === item ? [part] : []))
     for (const part of others) this.stored.delete(part)
     await this.store?.remove(this.range, item, uid)
+    const isGone = !this.store?.has(this.range, item)
     await this.keepTogether(others)
-    return !this.store?.has(this.range, item)
+    return isGone
   }
 
   /** Sessions that shared an item with those of the kernel before may have left the fd store with them. */

@@ -78,6 +78,7 @@ export class PreserveRound {
   /** Takes out of sessions what it uses. */
   private async preserveIn(sessions: Map<Memfd, number>, uid: number, budget: WaitBudget): Promise<void> {
     const { next, failures, asked, host } = this
+    let isLate = false
     const beside: Promise<void>[] = []
     // An owner may have kept the kernel waiting meanwhile, and others have taken the memory.
     const goesOn = () => !host.over?.aborted && performance.now() - this.checkedAt <= roomMs
@@ -90,7 +91,7 @@ export class PreserveRound {
           for (const [{ part }] of left) failures.set(part, tooLong(uid))
           return
         }
-        const row = left.slice(0, beside.length > 0 ? 1 : left.length)
+        const row = left.slice(0, isLate ? 1 : left.length)
         for (const [memfd] of row) {
           sessions.delete(memfd)
           asked.add(memfd)
@@ -100,8 +101,9 @@ export class PreserveRound {
         for (const [memfd] of row) asked.delete(memfd)
         for (const [memfd, session] of unbegun) sessions.set(memfd, session)
         for (const [part, failure] of refused) failures.set(part, failure)
-        if ([...refused.values()].some(isKernelLate))
-          while (beside.length < besideMax) beside.push(preserveLeft())
+        if (isLate || ![...refused.values()].some(isKernelLate)) continue
+        isLate = true
+        for (let more = 0; more < besideMax; more++) beside.push(preserveLeft())
       }
     }
     await preserveLeft()
