@@ -2,6 +2,8 @@
  * Proves that 'broker-ctl update' ends in "everybody runs" or "everything is saved", and says which: it succeeds, each of its
  * steps fails or hangs, it is stopped or interrupted, the broker is killed.
  */
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { updateUnkeptMsMax } from '../../protocol/wire/limits'
 import { connect } from '../../src/client'
 import { anotherBoot } from '../support/another-boot'
@@ -226,6 +228,19 @@ test('the command is stopped before the kernel is on its way, until its time is 
     expect.stringMatching(/TooLate: 10 s were over before kexec began; .* called off, and everybody runs\n$/),
   ])
   await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -s -u'], a)
+})
+
+test('a clock that is late for its timer: the command says that the kernel was not replaced, not the broker', async () => {
+  const a = await host.participant('vm-a')
+  const script = path.join(host.server.folder, 'slow-clock.js')
+  writeFileSync(
+    script,
+    'const now = performance.now.bind(performance)\nperformance.now = () => now() * 0.9\n',
+  )
+  const launcher = ['env', `NODE_OPTIONS=--require=${script}`]
+  const { code, stderr } = await host.update(['--within', '3000'], {}, launcher).outcome
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/KernelNotReplaced: .*everybody runs/)])
+  await host.everybodyRuns(['sync', host.load, 'sync', 'kexec -e', 'kexec -s -u'], a)
 })
 
 test('the command is stopped when the kernel is on its way: the update ends after its time', async () => {

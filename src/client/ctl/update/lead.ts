@@ -151,15 +151,8 @@ class Lead {
     const { deadlineMs } = this.options
     void this.follow()
     await this.until(() => this.standing.update !== undefined)
-    const deadline = performance.now() + deadlineMs + lateMs
-    const isOverdue = () => performance.now() > deadline
-    const timer = setTimeout(() => this.wake(), deadlineMs + lateMs + 1)
-    try {
-      await this.until(() => this.standing.decide(isOverdue()).kind !== 'wait')
-    } finally {
-      clearTimeout(timer)
-    }
-    this.check(isOverdue())
+    const decides = (isOverdue: boolean) => this.standing.decide(isOverdue).kind !== 'wait'
+    this.check(await this.untilOver(deadlineMs + lateMs, decides))
   }
 
   /** @throws Failure: a participant is not ready */
@@ -244,11 +237,7 @@ class Lead {
     const stops = ended.good || (asksSystemd(go) && (await isStopping(signal)))
     if (!stops) throw new Failure('GoFailed', ended.sentence, exitCode.refused)
     lines.step('stopping', 'the host goes down')
-    const timer = setTimeout(() => this.wake(), within + 1)
-    const end = performance.now() + within
-    await this.until(() => performance.now() > end || signal.aborted, false).finally(() =>
-      clearTimeout(timer),
-    )
+    await this.untilOver(within, isOver => isOver || signal.aborted, false)
     const stillStops = asksSystemd(go) && (await isStopping(signal))
     // A host that stops ends its processes by SIGTERM.
     if (signal.reason === 'SIGTERM' && stillStops) return
@@ -336,6 +325,28 @@ class Lead {
       await new Promise<void>(resolve => {
         this.wake = resolve
       })
+    }
+  }
+
+  /**
+   * until(), with a time whose end the condition hears of. Returns whether it is over: a clock that is read then may say that it
+   * is not, and nothing would ask it again.
+   */
+  private async untilOver(
+    ms: number,
+    condition: (isOver: boolean) => boolean,
+    mayInterrupt = true,
+  ): Promise<boolean> {
+    let isOver = false
+    const timer = setTimeout(() => {
+      isOver = true
+      this.wake()
+    }, ms)
+    try {
+      await this.until(() => condition(isOver), mayInterrupt)
+      return isOver
+    } finally {
+      clearTimeout(timer)
     }
   }
 
