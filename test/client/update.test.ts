@@ -375,8 +375,8 @@ test('a VM that only its participation can not reach the broker for does not sta
     await until(() => goesOn.length > 0, 'the guest goes on')
     // A runner that takes its place must not go on while the update may count it as ready.
     const next = () => takePart(broker, guest, options)
-    await expect(next().joined(patience)).rejects.toMatchObject({ code: 'Busy' })
     const waiting = next().joined({ ...patience, deadline: Number.POSITIVE_INFINITY })
+    await expect(next().joined(patience)).rejects.toMatchObject({ code: 'Busy' })
     await until(() => waits.length > 0, 'it waits')
     await broker.cancelUpdate((await broker.status()).update!.id)
     await waiting

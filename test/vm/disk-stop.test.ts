@@ -1,16 +1,18 @@
 /**
  * Proves that SIGTERM ends a VM whose disk hangs as it starts, without a long wait and with words that are true: the save that it was
- * loaded from counts, where the disk lets it, and the next start goes on from there.
+ * loaded from counts, where the disk lets it, and the next start goes on from there. So it does after an end of QEMU.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { withQemu } from '../guest/require-qemu'
 import { needsRoot } from '../support/needs-root'
 import { until } from '../support/until'
 import { Disk, diskFaults, foundIn } from './disk'
+import { refusingQemu } from './proxy-qemu'
 import { Scene } from './scene'
 
-withQemu(() => {
+withQemu(qemu => {
   if (!needsRoot('disks under VMs')) return
   let folder: string
   let disk: Disk
@@ -75,6 +77,29 @@ withQemu(() => {
       await scene.goesOn('vm-1')
     },
   )
+
+  test('after QEMU has ended, an order to go on does not undo what counts again', async () => {
+    await scene.saved('vm-1', parts())
+    const refuses = path.join(scene.folder, 'refuses')
+    writeFileSync(refuses, '')
+    const vm = `qemu = "${scene.program('stubborn', refusingQemu(qemu, 'cont', refuses))}"`
+    scene.write('vm-1', parts(undefined, vm))
+    const run = scene.run('vm-1')
+    await run.says(/the guest stays paused: QEMU does not let it go on/)
+    const { qemuPid } = (await scene.vm('vm-1')) as { qemuPid: number }
+    writeFileSync(fault, `case $1 in dd) : > ${fault}.at; while [ -e ${fault} ]; do sleep 0.1; done;; esac`)
+    process.kill(qemuPid, 'SIGKILL')
+    await isAtIt()
+    const resumed = scene.ctl('vm', 'resume', 'vm-1')
+    // Longer than an order takes from the command to the runner.
+    await sleep(2_000)
+    rmSync(fault)
+    expect(await resumed).toMatchObject({ code: 1 })
+    await run.outcome
+    expect(foundIn(readFileSync(await scene.file('vm-1/state'))).kind).toBe('saved')
+    scene.write('vm-1', parts())
+    await scene.goesOn('vm-1')
+  })
 
   test('with a disk that hung once: it is saved', async () => {
     await scene.saved('vm-1', parts())

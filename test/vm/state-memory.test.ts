@@ -85,13 +85,22 @@ test('it lies elsewhere where the guest has all of its range, and beside the gue
     const patience = { deadline: 0, signal, onWait: () => {} }
     const bytes = (await broker.ranges()).find(({ name }) => name === 'second')!.largestFreeBytes
     const ram = await broker.allocate({ name: wanted.beside, size: bytes, range: 'second' })
-    const memory = await StateMemory.take(broker, { ...wanted, patience }, signal)
+    const before = await connect({ socket: server.socket })
+    await before.allocate({ name: wanted.allocation, size: 2 * wanted.bytes, range: 'first' })
+    await before.close()
+    let memory!: StateMemory
+    const take = async () => {
+      memory = await StateMemory.take(broker, { ...wanted, patience }, signal)
+      return true
+    }
+    await until(() => take().catch(() => false), 'a state of another size is left')
     const place = async () => (await broker.get(wanted.allocation)).allocation.range
     expect([await memory.settle('second', true, signal), await place()]).toEqual(['first', 'first'])
     await ram.release()
     await until(async () => (await broker.ranges()).every(one => one.scrubbingBytes === 0), 'room')
     expect([await memory.settle('second', false, signal), await place()]).toEqual(['first', 'first'])
     expect([await memory.settle('second', true, signal), await place()]).toEqual([undefined, 'second'])
+    expect(memory.bytes).toBe(2 * wanted.bytes)
     memory.write(0, Buffer.from('saved'))
   } finally {
     await broker.close()

@@ -41,7 +41,7 @@ withQemu(qemu => {
     expect(run.stderr).toMatch(/cont: QEMU did not answer within 10000 ms/)
     const [, pid] = words.exec(run.stderr)!
     expect(await scene.state('vm-1')).toBe('saved')
-    scene.write('vm-1', { vm, more: '[deadline]\nstart_ms = 2000\n' })
+    scene.write('vm-1', { vm, more: '[deadline]\nstart_ms = 10000\n' })
     expect(await scene.run('vm-1').outcome).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(`MemoryHeld: vm-1/ram is held by process ${pid}`),

@@ -238,7 +238,8 @@ class Lead {
     if (!stops) throw new Failure('GoFailed', ended.sentence, exitCode.refused)
     lines.step('stopping', 'the host goes down')
     await this.untilOver(within, isOver => isOver || signal.aborted, false)
-    const stillStops = asksSystemd(go) && (await isStopping(signal))
+    const isInterrupted = signal.aborted && signal.reason !== 'SIGTERM'
+    const stillStops = asksSystemd(go) && !isInterrupted && (await isStopping(signal))
     // A host that stops ends its processes by SIGTERM.
     if (signal.reason === 'SIGTERM' && stillStops) return
     if (signal.aborted)

@@ -389,6 +389,9 @@ export class Guest {
 
   /** @throws GuestStuck. Failure QemuEnded */
   private async letGoOn(machine: Machine): Promise<void> {
+    const { process } = machine
+    // Then what was saved may count again already.
+    if (process.exit) throw endFailure(process, process.exit)
     const status = await machine.status().catch(() => undefined)
     if (status !== 'running') {
       await this.saver.undo()
@@ -398,8 +401,7 @@ export class Guest {
         throw error
       })
     }
-    const { exit } = machine.process
-    if (exit) throw endFailure(machine.process, exit)
+    if (process.exit) throw endFailure(process, process.exit)
     this.stuck = undefined
   }
 

@@ -176,11 +176,17 @@ export class Machine {
     }
   }
 
+  /** It may wake by itself first. */
   private async wake(): Promise<void> {
     const woken = new Promise<void>(resolve => {
       this.onWake = resolve
     })
-    await this.run('system_wakeup')
+    try {
+      await this.run('system_wakeup')
+    } catch (error) {
+      if ((error as QmpError).kind !== 'refused' || (await this.status()) === 'suspended') throw error
+      return
+    }
     await within(woken, performance.now() + endMs, () => new Error('QEMU does not wake the guest'))
   }
 

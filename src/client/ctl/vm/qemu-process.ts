@@ -110,10 +110,10 @@ export function describeEnd({ lastLines }: QemuProcess, exit: Exit): string {
 
 /**
  * A QEMU that nobody ended: with its exit code, or 128 and the signal, as a shell has it. But 2 would say that the VM's file is wrong, and
- * trying again of no use.
+ * trying again of no use, and 130 that somebody interrupted `vm run`.
  */
 export function endFailure(process: QemuProcess, exit: Exit): Failure {
-  const own = exit.code === exitCode.usage ? exitCode.refused : exit.code || exitCode.refused
-  const code = exit.signal === null ? own : 128 + constants.signals[exit.signal]
-  return new Failure('QemuEnded', describeEnd(process, exit), code)
+  const own = exit.signal === null ? exit.code || exitCode.refused : 128 + constants.signals[exit.signal]
+  const isOurs = own === exitCode.usage || own === exitCode.interrupted
+  return new Failure('QemuEnded', describeEnd(process, exit), isOurs ? exitCode.refused : own)
 }

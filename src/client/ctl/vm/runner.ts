@@ -77,7 +77,7 @@ export class Runner {
     if (this.guest.machine !== machine) return this.ended()
     if (this.guest.failure) throw this.guest.failure
     if (['saved', 'stopped', 'failed'].includes(this.standing.record.state)) return
-    const isKept = await this.guest.isKeptAfter(machine)
+    const isKept = await this.exclusively(() => this.guest.isKeptAfter(machine))
     if (exit.code === 0 && !isKept && this.standing.record.state !== 'prepared') {
       this.standing.enter('stopped', 'the guest switched itself off')
       this.standing.describe('stopped')
@@ -132,7 +132,7 @@ export class Runner {
         this.fail(reason)
         this.guest.machine.process.kill()
       }
-      return false
+      return this.guest.machine?.isOff ?? false
     }
   }
 

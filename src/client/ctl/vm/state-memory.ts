@@ -94,8 +94,14 @@ export class StateMemory implements StateBytes {
     const thawed = <T>(change: () => Promise<T>) => onceThawed(options.patience, change)
     this.release()
     await thawed(async () => this.mapping?.close({ signal }))
-    await thawed(() => allocation.release({ signal }))
-    this.allocation = await makeBeside(broker, options, range, signal).catch(async error => {
+    // Where the broker restarts meanwhile, it may have carried out a release that is repeated.
+    await unless(
+      'NotFound',
+      thawed(() => allocation.release({ signal })),
+    )
+    // It may have grown for this guest.
+    const wanted = { ...options, bytes: Math.max(options.bytes, allocation.size) }
+    this.allocation = await makeBeside(broker, wanted, range, signal).catch(async error => {
       const isTaken = error instanceof BrokerError && error.code === 'NameTaken'
       throw isTaken ? await vmRuns(broker, options, signal) : error
     })
