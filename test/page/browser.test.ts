@@ -282,6 +282,7 @@ describeWithChromium('the page of the console', () => {
     await watched.live()
     const { page } = watched
     await cell(page, 'allocations', 'before').waitFor()
+    await page.getByTitle(/^process \d+, boot/).waitFor()
     await broker.kill()
     await page.getByText('The broker is away').waitFor()
     await page.locator('[data-link=away]').waitFor()
@@ -296,6 +297,32 @@ describeWithChromium('the page of the console', () => {
     await cell(page, 'allocations', 'before').waitFor()
     await page.getByText('2 allocations').waitFor()
     await expectMap(page, extents, 'waiting')
+    watched.forgiveLostConnections()
+  })
+
+  test('says that the broker was started anew also where its first connection to that breaks', async () => {
+    const watched = await WatchedPage.open(browser, origin)
+    open.push(watched)
+    const { page } = watched
+    let breaks = false
+    await page.routeWebSocket(/socket$/, socket => {
+      const server = socket.connectToServer()
+      server.onMessage(message => {
+        socket.send(message)
+        if (!breaks || !String(message).includes('"startedAt"')) return
+        breaks = false
+        void socket.close()
+        void server.close()
+      })
+    })
+    await page.goto(url)
+    await page.getByTitle(/^process \d+, boot/).waitFor()
+    await broker.kill()
+    await page.locator('[data-link=away]').waitFor()
+    breaks = true
+    await broker.start()
+    await page.locator('[data-notice=restart]', { hasText: 'was started anew' }).waitFor()
+    expect(breaks).toBe(false)
     watched.forgiveLostConnections()
   })
 

@@ -131,7 +131,6 @@ export class Model {
     clearTimeout(this.poll)
     this.throttle.clear()
     this.statistics = undefined
-    const before = this.status
     try {
       // Ranges first: allocations have their places in them.
       await this.readRanges()
@@ -143,9 +142,6 @@ export class Model {
       if (!isAway(error)) this.poll = setTimeout(() => void this.connected(), pollMs)
       return
     }
-    const { status } = this
-    if (before && status && (before.startedAt !== status.startedAt || before.pid !== status.pid))
-      this.tellRestart(before, status)
     void this.pollOnce()
   }
 
@@ -238,9 +234,13 @@ export class Model {
   }
 
   async readStatus(): Promise<void> {
-    const { retiredVersion } = this.inventory
     const { inventory } = this
-    this.status = await this.link.call('GetStatus', {})
+    const { retiredVersion } = inventory
+    const { status: before } = this
+    const now = await this.link.call('GetStatus', {})
+    this.status = now
+    if (before && (before.startedAt !== now.startedAt || before.pid !== now.pid))
+      this.tellRestart(before, now)
     // Events since the question know better than its answer.
     if (inventory === this.inventory && retiredVersion === inventory.retiredVersion) this.placeRetired()
     this.statusChanged.changed()
