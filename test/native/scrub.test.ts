@@ -67,11 +67,13 @@ test('a file truncated under the scrub ends it with -EFAULT', async () => {
 
 test('cancel ends it early with -ECANCELED', async () => {
   const fd = native.memfdCreate('scrub', { hugePageBytes: 0, allowSealing: true })
-  ftruncateSync(fd, 4 * 1024 * MiB)
-  const scrub = new Scrub(fd, 0, 4 * 1024 * MiB, 1)
+  // Holes are quick, and a processor may be taken away before the cancel.
+  const bytes = 16 * 2 ** 40
+  ftruncateSync(fd, bytes)
+  const scrub = new Scrub(fd, 0, bytes, 1)
   scrub.cancel()
   expect(await scrub.errno).toBe(-ECANCELED)
-  expect(scrub.bytesDone()).toBeLessThan(512 * MiB)
+  expect(scrub.bytesDone()).toBeLessThan(bytes / 8)
   scrub.cancel()
   closeSync(fd)
 })
