@@ -63,6 +63,7 @@ const pollMs = 250
 const decideMs = 30_000
 /** The broker takes no longer time for the kernel. */
 export const stopWithinMsMax = updateWithinMsMax - decideMs
+
 /** systemctl only asks for what it names, and returns. */
 export const asksSystemd = (command: readonly string[]) => /(^|\/)systemctl$/.test(command[0] ?? '')
 
@@ -330,8 +331,8 @@ class Lead {
   }
 
   /**
-   * until(), with a time whose end the condition hears of. Returns whether it is over: a clock that is read then may say that it
-   * is not, and nothing would ask it again.
+   * until(), for so long; the condition hears when the time is over. Returns whether it is. Only the timer says so: a clock may be
+   * a little behind it, and nothing would ask that again.
    */
   private async untilOver(
     ms: number,
